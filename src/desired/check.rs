@@ -1,0 +1,264 @@
+//! The rules that values keep together: unique identities and numbers, pins inside the range,
+//! sensible limits. Adds every breach to the problems and builds the [`Declared`] state.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+use super::{
+    Declared, DeclaredUser, Rails,
+    diagnostic::{Diagnostic, Place},
+    file::{self, DesiredState},
+    read::At,
+};
+use crate::model::{
+    Codec, EmailKey, Extension, ExtensionRange, NAME_BYTES, ObjectName, PhoneOverride, PhoneProfile, RailLimit,
+    Settings, Tenant,
+};
+
+/// Numbers a caller dials for help somewhere in the world; ours are tried before the operator's.
+const EMERGENCY: &[u32] = &[110, 111, 112, 113, 115, 118, 119, 911, 999];
+
+/// Checks the file as a whole. The result is only meaningful where no error was added.
+pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Declared {
+    if let At { place, value: Some(version) } = file.version
+        && version != 1
+    {
+        problems.push(
+            Diagnostic::error("unknown-version", format!("version {version} of the format is not known"), place)
+                .hint("this program reads `version: 1`"),
+        );
+    }
+    let settings = settings(
+        file.extensions.and_then(|at| at.value).unwrap_or_default(),
+        file.endpoint_names.and_then(|at| at.value).unwrap_or_default(),
+        file.phones.and_then(|at| at.value).unwrap_or_default(),
+        file.dialplan.and_then(|at| at.value).unwrap_or_default(),
+        problems,
+    );
+    let rails = file.rails.and_then(|at| at.value).unwrap_or_default();
+    let rails = Rails { deletes: limit(rails.deletes, problems), relogins: limit(rails.relogins, problems) };
+    let users = users(file.users.value.unwrap_or_default(), settings.range, problems);
+    // An unreadable slug was reported; the stand-in never leaves this module's caller.
+    let tenant = file.tenant.value.unwrap_or_else(stand_in::<Tenant>);
+    Declared { tenant, settings, rails, users }
+}
+
+fn stand_in<T: std::str::FromStr<Err = crate::model::Invalid>>() -> T {
+    match "unreadable".parse() {
+        Ok(value) => value,
+        Err(_) => unreachable!("`unreadable` is a slug and a name"),
+    }
+}
+
+fn settings(
+    extensions: file::Extensions,
+    endpoint_names: crate::model::EndpointNames,
+    phones: file::Phone,
+    dialplan: file::Dialplan,
+    problems: &mut Vec<Diagnostic>,
+) -> Settings {
+    let range_place = extensions.range.as_ref().map(|at| at.place);
+    let range = extensions.range.and_then(|at| at.value).unwrap_or(ExtensionRange::DEFAULT);
+    if let Some(place) = range_place {
+        let caught: Vec<String> =
+            EMERGENCY.iter().filter(|n| range.numbers().contains(*n)).map(ToString::to_string).collect();
+        if !caught.is_empty() {
+            let message = format!("the range covers the emergency numbers {}", caught.join(", "));
+            problems.push(
+                Diagnostic::warning("emergency-number", message, place)
+                    .hint("internal numbers are tried before the operator's contexts: use numbers of four digits"),
+            );
+        }
+    }
+    let defaults = PhoneProfile {
+        codecs: ["opus", "g722", "ulaw", "alaw"].iter().filter_map(|name| name.parse().ok()).collect(),
+        devices: 1,
+        transport: None,
+        realm: match "asterisk".parse() {
+            Ok(realm) => realm,
+            Err(_) => stand_in::<ObjectName>(),
+        },
+    };
+    let own = phone(phones, problems);
+    Settings {
+        range,
+        reserved: values(extensions.reserved).into_iter().map(|digits| digits.0).collect(),
+        hold_days: extensions.hold.and_then(|at| at.value).map_or(0, |hold| hold.0),
+        endpoint_names,
+        phones: PhoneProfile {
+            codecs: own.codecs.unwrap_or(defaults.codecs),
+            devices: own.devices.unwrap_or(defaults.devices),
+            transport: own.transport,
+            realm: own.realm.unwrap_or(defaults.realm),
+        },
+        include: values(dialplan.include),
+    }
+}
+
+fn values<T>(list: Option<At<Vec<At<T>>>>) -> Vec<T> {
+    list.and_then(|at| at.value).unwrap_or_default().into_iter().filter_map(|at| at.value).collect()
+}
+
+fn phone(phone: file::Phone, problems: &mut Vec<Diagnostic>) -> PhoneOverride {
+    let codecs = phone.codecs.and_then(|at| {
+        let items = at.value?;
+        let mut seen: BTreeMap<Codec, Place> = BTreeMap::new();
+        let mut codecs = Vec::with_capacity(items.len());
+        for At { place, value } in items {
+            let Some(codec) = value else { continue };
+            if let Some(first) = seen.insert(codec.clone(), place) {
+                problems.push(
+                    Diagnostic::error("duplicate-codec", format!("the codec `{codec}` is listed twice"), place)
+                        .also(first, "first listed here"),
+                );
+            }
+            codecs.push(codec);
+        }
+        if codecs.is_empty() {
+            problems.push(
+                Diagnostic::error("no-codec", "a phone without a codec cannot speak", at.place)
+                    .hint("list at least one, such as `[opus, alaw]`, or remove the key"),
+            );
+        }
+        Some(codecs)
+    });
+    PhoneOverride {
+        codecs,
+        devices: phone.devices.and_then(|at| bounded(&at, 1..=100, "devices", problems)),
+        transport: phone.transport.and_then(|at| at.value),
+        realm: phone.realm.and_then(|at| at.value),
+    }
+}
+
+fn bounded(
+    at: &At<u32>,
+    range: std::ops::RangeInclusive<u32>,
+    key: &str,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<u8> {
+    let number = at.value?;
+    if !range.contains(&number) {
+        let message = format!("`{key}` cannot be {number}");
+        problems.push(Diagnostic::error("out-of-bounds", message, at.place).hint(format!(
+            "it goes from {} to {}",
+            range.start(),
+            range.end()
+        )));
+    }
+    u8::try_from(number).ok()
+}
+
+fn limit(limit: Option<At<file::Limit>>, problems: &mut Vec<Diagnostic>) -> RailLimit {
+    let default = RailLimit::default();
+    let limit = limit.and_then(|at| at.value).unwrap_or_default();
+    RailLimit {
+        max: limit.max.and_then(|at| at.value).unwrap_or(default.max),
+        percent: limit.percent.and_then(|at| bounded(&at, 0..=100, "percent", problems)).unwrap_or(default.percent),
+    }
+}
+
+fn users(
+    list: Vec<At<file::User>>,
+    range: ExtensionRange,
+    problems: &mut Vec<Diagnostic>,
+) -> BTreeMap<EmailKey, DeclaredUser> {
+    let mut users: BTreeMap<EmailKey, DeclaredUser> = BTreeMap::new();
+    let mut places: BTreeMap<EmailKey, Place> = BTreeMap::new();
+    let mut pins: BTreeMap<Extension, Place> = BTreeMap::new();
+    let mut formers: Vec<(EmailKey, EmailKey, Place)> = Vec::new();
+    for At { place, value } in list {
+        let Some(user) = value else { continue };
+        let email_place = user.email.place;
+        let Some(email) = user.email.value else { continue };
+        let key = email.key();
+        match places.entry(key.clone()) {
+            Entry::Occupied(first) => {
+                problems.push(
+                    Diagnostic::error("duplicate-email", format!("`{email}` is declared twice"), email_place)
+                        .also(*first.get(), "first declared here")
+                        .hint("one person is one entry; upper and lower case do not matter"),
+                );
+                continue;
+            }
+            Entry::Vacant(entry) => entry.insert(email_place),
+        };
+        let extension = user.extension.and_then(|at| pin(&at, range, &mut pins, problems));
+        if let Some(At { place, value: Some(former) }) = &user.previously {
+            formers.push((former.key(), key.clone(), *place));
+        }
+        if let At { place, value: Some(name) } = &user.name
+            && name.shown().len() < name.as_str().len()
+        {
+            problems.push(
+                Diagnostic::warning("long-name", format!("the name is longer than {NAME_BYTES} bytes"), *place)
+                    .hint(format!("phones will see {}", crate::model::quoted(name.shown()))),
+            );
+        }
+        let phone = phone(user.phone.and_then(|at| at.value).unwrap_or_default(), problems);
+        let Some(name) = user.name.value else { continue };
+        users.insert(
+            key,
+            DeclaredUser {
+                email,
+                name,
+                extension,
+                previously: user.previously.and_then(|at| at.value),
+                secret: user.secret.and_then(|at| at.value),
+                protected: user.protected.and_then(|at| at.value).unwrap_or(false),
+                phone,
+                place,
+            },
+        );
+    }
+    check_renames(&formers, &places, problems);
+    users
+}
+
+fn pin(
+    at: &At<file::Digits>,
+    range: ExtensionRange,
+    pins: &mut BTreeMap<Extension, Place>,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Extension> {
+    let extension = at.value?.0;
+    if !range.contains(extension) {
+        problems.push(
+            Diagnostic::error("pin-outside-range", format!("{extension} is outside the range {range}"), at.place)
+                .hint("widen `extensions.range`, or pin a number inside it"),
+        );
+    }
+    if let Some(first) = pins.insert(extension, at.place) {
+        problems.push(
+            Diagnostic::error("duplicate-pin", format!("two users are pinned to {extension}"), at.place)
+                .also(first, "first pinned here")
+                .hint("give one of them another number, or remove the key to have one allocated"),
+        );
+    }
+    Some(extension)
+}
+
+fn check_renames(
+    formers: &[(EmailKey, EmailKey, Place)],
+    places: &BTreeMap<EmailKey, Place>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let mut seen: BTreeSet<&EmailKey> = BTreeSet::new();
+    for (former, email, place) in formers {
+        if former == email {
+            problems.push(
+                Diagnostic::error("invalid-rename", "a user cannot be renamed to the same address", *place)
+                    .hint("remove the `previously` line"),
+            );
+        } else if let Some(other) = places.get(former) {
+            problems.push(
+                Diagnostic::error("invalid-rename", format!("`{former}` is still declared"), *place)
+                    .also(*other, "declared here")
+                    .hint("a renamed user stands in the file once, under the new address"),
+            );
+        } else if !seen.insert(former) {
+            problems.push(
+                Diagnostic::error("invalid-rename", format!("two users were previously `{former}`"), *place)
+                    .hint("keep `previously` on the one who keeps the number"),
+            );
+        }
+    }
+}

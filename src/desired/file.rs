@@ -1,0 +1,265 @@
+//! The shape of the desired-state file: its keys, their types and their documentation.
+//!
+//! The JSON schema, the reader's known keys and the diagnostics all come from these types. What
+//! the values mean together is checked in `check.rs`.
+
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::read::{At, Token};
+use crate::model::{
+    Codec, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Invalid, ObjectName, Tenant, quoted,
+};
+
+/// A company's phones, as they shall be.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DesiredState {
+    /// The version of this format: 1.
+    #[schemars(with = "FormatVersion")]
+    pub version: At<u32>,
+    /// The tenant's slug; it names the include folders and the dialplan contexts.
+    pub tenant: At<Tenant>,
+    /// Which numbers there are.
+    #[serde(default)]
+    pub extensions: Option<At<Extensions>>,
+    /// How endpoint, AOR and auth are named: after the extension, or with the tenant before it.
+    #[serde(default)]
+    #[schemars(with = "Option<EndpointNames>")]
+    pub endpoint_names: Option<At<EndpointNames>>,
+    /// The profile of every phone; a user may override any key under `phone`.
+    #[serde(default)]
+    pub phones: Option<At<Phone>>,
+    /// The dialplan around ours.
+    #[serde(default)]
+    pub dialplan: Option<At<Dialplan>>,
+    /// What an apply may do without being told twice.
+    #[serde(default)]
+    pub rails: Option<At<Rails>>,
+    /// The people who have a phone. The order carries no meaning.
+    pub users: At<Vec<At<User>>>,
+}
+
+/// Which numbers there are.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Extensions {
+    /// Where numbers are allocated from, inclusive. Default: 1000-1999.
+    #[serde(default)]
+    #[schemars(with = "Option<RangeText>")]
+    pub range: Option<At<ExtensionRange>>,
+    /// Numbers that are never allocated by themselves; a user may still be pinned to one.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<Extension>>")]
+    pub reserved: Option<At<Vec<At<Digits>>>>,
+    /// How long a freed number is kept from somebody else, in days, such as `30d`. Default: `0d`.
+    #[serde(default)]
+    pub hold: Option<At<Hold>>,
+}
+
+/// The properties of a phone.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Phone {
+    /// Codecs in order of preference. Default: opus, g722, ulaw, alaw.
+    #[serde(default)]
+    pub codecs: Option<At<Vec<At<Codec>>>>,
+    /// How many devices may register at once, 1 to 100. Default: 1.
+    #[serde(default)]
+    #[schemars(with = "Option<Devices>")]
+    pub devices: Option<At<u32>>,
+    /// The operator's own transport. Default: Asterisk chooses.
+    #[serde(default)]
+    pub transport: Option<At<ObjectName>>,
+    /// The digest realm; must equal Asterisk's `default_realm`. Default: asterisk.
+    #[serde(default)]
+    pub realm: Option<At<ObjectName>>,
+}
+
+/// The dialplan around ours.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Dialplan {
+    /// The operator's own contexts, tried after ours in this order: how phones dial out.
+    #[serde(default)]
+    pub include: Option<At<Vec<At<ObjectName>>>>,
+}
+
+/// What an apply may do without being told twice.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rails {
+    /// Users deleted by one apply.
+    #[serde(default)]
+    pub deletes: Option<At<Limit>>,
+    /// Phones that must log in again after one apply: number, realm or secret changed.
+    #[serde(default)]
+    pub relogins: Option<At<Limit>>,
+}
+
+/// A limit: the smaller of both counts, and never below 1.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// The absolute limit. Default: 5.
+    #[serde(default)]
+    #[schemars(with = "Option<u32>")]
+    pub max: Option<At<u32>>,
+    /// The limit as a share of the file-managed users, in percent. Default: 20.
+    #[serde(default)]
+    #[schemars(with = "Option<Percent>")]
+    pub percent: Option<At<u32>>,
+}
+
+/// One person with a phone.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// The identity: unique in the tenant, compared case-insensitively.
+    pub email: At<Email>,
+    /// The name the callee sees.
+    pub name: At<DisplayName>,
+    /// The number, where it must be this one; otherwise one is allocated and kept for life.
+    #[serde(default)]
+    #[schemars(with = "Option<Extension>")]
+    pub extension: Option<At<Digits>>,
+    /// The former e-mail: the user keeps row, number and secret.
+    #[serde(default)]
+    pub previously: Option<At<Email>>,
+    /// Where the SIP secret comes from; otherwise one is generated and kept.
+    #[serde(default)]
+    pub secret: Option<At<SecretSource>>,
+    /// Refuses deletion and renumbering until this was set to false and applied.
+    #[serde(default)]
+    #[schemars(with = "Option<bool>")]
+    pub protected: Option<At<bool>>,
+    /// What this user's phone has differently.
+    #[serde(default)]
+    pub phone: Option<At<Phone>>,
+}
+
+/// Where a declared secret is read from at the time of `sync` or `apply`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretSource {
+    /// An environment variable, whose name `--allow-env` must match.
+    Env(SourceName),
+    /// A file below `--secrets-dir`.
+    File(SourceName),
+}
+
+/// The name of an environment variable or a file that holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+pub struct SourceName(String);
+
+impl SourceName {
+    /// Returns the name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Refuses a value without quoting it: somebody may have put the secret itself here.
+    pub(super) fn refusal() -> Invalid {
+        Invalid::new(
+            "invalid-source",
+            "this does not name where the secret comes from",
+            "write `{ env: BO_SIP_SECRET }` or `{ file: bo }`; the secret itself never stands in this file",
+        )
+    }
+}
+
+impl TryFrom<String> for SourceName {
+    type Error = Invalid;
+
+    fn try_from(name: String) -> Result<Self, Invalid> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-/".contains(&b);
+        let steps_up = name.split('/').any(|part| part == ".." || part.is_empty());
+        if (1..=200).contains(&name.len()) && name.bytes().all(plain) && !steps_up {
+            Ok(Self(name))
+        } else {
+            Err(Self::refusal())
+        }
+    }
+}
+
+/// An extension as it must be written: plain digits.
+#[derive(Debug, Clone, Copy)]
+pub struct Digits(pub Extension);
+
+impl<'de> Deserialize<'de> for Digits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Token(text) = Token::deserialize(deserializer)?;
+        Extension::from_str(&text).map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// A number of days, written `30d`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Hold(pub u32);
+
+impl TryFrom<String> for Hold {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        text.strip_suffix('d')
+            .filter(|days| !days.is_empty() && days.bytes().all(|b| b.is_ascii_digit()))
+            .and_then(|days| days.parse().ok())
+            .filter(|days| *days <= 3650)
+            .map(Self)
+            .ok_or_else(|| {
+                Invalid::new(
+                    "invalid-hold",
+                    format!("{} is not a number of days", quoted(&text)),
+                    "write whole days, such as `30d`, at most `3650d`",
+                )
+            })
+    }
+}
+
+/// Makes a type that exists only to describe a value in the JSON schema.
+macro_rules! schema_of {
+    ($(#[$doc:meta])* $name:ident, $schema:tt) => {
+        $(#[$doc])*
+        struct $name;
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
+schema_of!(FormatVersion, { "const": 1 });
+schema_of!(RangeText, { "type": "string", "pattern": "^[1-9][0-9]{0,7}-[1-9][0-9]{0,7}$" });
+schema_of!(Devices, { "type": "integer", "minimum": 1, "maximum": 100 });
+schema_of!(Percent, { "type": "integer", "minimum": 0, "maximum": 100 });
+
+impl JsonSchema for Hold {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Hold".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9]{1,4}d$" })
+    }
+}
+
+/// Writes the JSON schema of the desired-state file (draft 2020-12), as `reconcile schema` does.
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(DesiredState);
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
+}

@@ -1,0 +1,100 @@
+//! Stage 1, declared: the desired-state file, from bytes to a checked [`Declared`].
+//!
+//! Owns the file's types, its diagnostics and its rules. Does not know what is recorded, and reads
+//! no secret: that a declared secret can be resolved is the business of `sync` and `apply`.
+
+mod check;
+mod diagnostic;
+mod file;
+mod load;
+mod read;
+mod yaml;
+
+use std::{collections::BTreeMap, path::Path};
+
+pub use diagnostic::{Diagnostic, Place, Severity, Source, Sources};
+pub use file::{SecretSource, SourceName, schema};
+
+use crate::model::{DisplayName, Email, EmailKey, Extension, PhoneOverride, RailLimit, Settings, Tenant};
+
+/// A checked desired state: every value is good, alone and together with the others.
+#[derive(Debug, Clone)]
+pub struct Declared {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// What all its users share.
+    pub settings: Settings,
+    /// What an apply may do without being told twice.
+    pub rails: Rails,
+    /// The users by identity.
+    pub users: BTreeMap<EmailKey, DeclaredUser>,
+}
+
+/// The declared rails.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rails {
+    /// Users deleted by one apply.
+    pub deletes: RailLimit,
+    /// Phones that must log in again after one apply.
+    pub relogins: RailLimit,
+}
+
+/// One declared user.
+#[derive(Debug, Clone)]
+pub struct DeclaredUser {
+    /// The address as written.
+    pub email: Email,
+    /// The display name.
+    pub name: DisplayName,
+    /// The pinned number.
+    pub extension: Option<Extension>,
+    /// The former address.
+    pub previously: Option<Email>,
+    /// Where the secret comes from; generated where absent.
+    pub secret: Option<SecretSource>,
+    /// Whether deletion and renumbering are refused.
+    pub protected: bool,
+    /// What this user's phone has differently.
+    pub phone: PhoneOverride,
+    /// Where the user is declared.
+    pub place: Place,
+}
+
+/// What came out of reading a desired state.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The files, for the places in diagnostics and plans.
+    pub sources: Vec<Source>,
+    /// All problems, in the order of their places.
+    pub problems: Vec<Diagnostic>,
+    /// The desired state, where there is no error among the problems.
+    pub declared: Option<Declared>,
+}
+
+/// Reads and checks the desired state in a file or folder. Every problem is found in one run.
+pub fn load(path: &Path) -> Loaded {
+    let (sources, mut problems) = load::sources(path);
+    let readable = problems.is_empty();
+    let declared = if readable { parse(&sources, &mut problems) } else { None };
+    finish(sources, problems, declared)
+}
+
+/// Checks a desired state that is already in memory, under the name its diagnostics shall show.
+pub fn load_text(name: &str, text: &str) -> Loaded {
+    let sources = vec![Source { name: name.to_owned(), text: text.to_owned() }];
+    let mut problems = Vec::new();
+    let declared = parse(&sources, &mut problems);
+    finish(sources, problems, declared)
+}
+
+fn parse(sources: &[Source], problems: &mut Vec<Diagnostic>) -> Option<Declared> {
+    let tree = load::tree(sources, problems)?;
+    let file = read::read::<file::DesiredState>(&tree, problems)?;
+    Some(check::check(file, problems))
+}
+
+fn finish(sources: Vec<Source>, mut problems: Vec<Diagnostic>, declared: Option<Declared>) -> Loaded {
+    problems.sort_by_key(|problem| (problem.place, problem.severity, problem.code));
+    let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
+    Loaded { sources, problems, declared: declared.filter(|_| !failed) }
+}

@@ -1,0 +1,380 @@
+//! Nodes to typed values, collecting every problem instead of stopping at the first.
+//!
+//! A serde deserializer over [`Node`]: unknown and repeated keys of a struct are reported and
+//! skipped (serde tells which keys the type has, so types and diagnostics cannot drift apart), and
+//! an [`At`] catches the failure of the value inside it, so that its neighbours are still read.
+
+use std::{borrow::Cow, cell::RefCell, fmt, marker::PhantomData};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor, value},
+    forward_to_deserialize_any,
+};
+
+use super::{
+    diagnostic::{Diagnostic, Place},
+    yaml::{Key, Kind, Node},
+};
+use crate::model::{self, Invalid, quoted};
+
+/// A value and its place; the value is missing where it was refused (and reported).
+#[derive(Debug, Clone)]
+pub struct At<T> {
+    /// Where it stands.
+    pub place: Place,
+    /// The value, unless it was refused.
+    pub value: Option<T>,
+}
+
+/// Names under which [`At`] and [`Token`] ask this deserializer for what serde cannot carry.
+const AT: &str = "$reconcile::At";
+const TOKEN: &str = "$reconcile::Token";
+
+/// A scalar exactly as written in the file, quotes included.
+#[derive(Debug, Clone)]
+pub(super) struct Token(pub(super) String);
+
+/// Reads a node as a `T`, adding every problem to `problems`.
+pub(super) fn read<T: de::DeserializeOwned>(node: &Node, problems: &mut Vec<Diagnostic>) -> Option<T> {
+    let sink = RefCell::new(Vec::new());
+    let result = T::deserialize(NodeReader { node, sink: &sink });
+    problems.append(&mut sink.borrow_mut());
+    result.map_err(|problem| problems.push(problem.at(node.place))).ok()
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AtVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for AtVisitor<T> {
+            type Value = At<T>;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a value with a place")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<At<T>, A::Error> {
+                let (file, line, column, start, end) = map.next_value()?;
+                let place = Place { file, line, column, start, end };
+                // A failure was put into the sink by the reader: its neighbours go on.
+                Ok(At { place, value: map.next_value().ok() })
+            }
+        }
+        deserializer.deserialize_newtype_struct(AT, AtVisitor(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TokenVisitor;
+        impl Visitor<'_> for TokenVisitor {
+            type Value = Token;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a single value")
+            }
+            fn visit_string<E>(self, text: String) -> Result<Token, E> {
+                Ok(Token(text))
+            }
+        }
+        deserializer.deserialize_newtype_struct(TOKEN, TokenVisitor)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for At<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// A refused value, before it has a place.
+#[derive(Debug)]
+struct Problem(Box<(Invalid, Option<Place>)>);
+
+impl Problem {
+    fn new(invalid: Invalid) -> Self {
+        Self(Box::new((invalid, None)))
+    }
+    fn at(self, fallback: Place) -> Diagnostic {
+        let (invalid, place) = *self.0;
+        Diagnostic::invalid(invalid, place.unwrap_or(fallback))
+    }
+    fn or_at(mut self, place: Place) -> Self {
+        self.0.1.get_or_insert(place);
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0.0, f)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl de::Error for Problem {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::new(Invalid::decode(&format!("{message:#}")))
+    }
+    fn missing_field(field: &'static str) -> Self {
+        Self::new(Invalid::new("missing-key", format!("the key `{field}` is missing"), &format!("add `{field}:`")))
+    }
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
+        let hint = model::nearest(variant, expected.iter().copied())
+            .map_or_else(|| format!("one of: {}", expected.join(", ")), |near| format!("did you mean `{near}`?"));
+        Self::new(Invalid::new("unknown-value", format!("{} is not known here", quoted(variant)), &hint))
+    }
+}
+
+/// Reads one node.
+#[derive(Clone, Copy)]
+struct NodeReader<'a> {
+    node: &'a Node,
+    sink: &'a RefCell<Vec<Diagnostic>>,
+}
+
+impl<'a> NodeReader<'a> {
+    fn child(self, node: &'a Node) -> Self {
+        Self { node, ..self }
+    }
+
+    fn wrong_type(self, expected: &str, hint: &str) -> Problem {
+        let found = match &self.node.kind {
+            Kind::Null => "nothing",
+            Kind::Bool(_) => "true or false",
+            Kind::Number(_) => "a number",
+            Kind::Text { .. } => "text",
+            Kind::List(_) => "a list",
+            Kind::Map(_) => "a mapping",
+        };
+        Problem::new(Invalid::new("wrong-type", format!("{expected} is expected here, found {found}"), hint))
+            .or_at(self.node.place)
+    }
+
+    /// Keeps the pairs whose keys the type has, each once, and reports the others.
+    fn known_pairs(self, pairs: &'a [(Key, Node)], fields: &[&str]) -> Vec<&'a (Key, Node)> {
+        let mut kept: Vec<&(Key, Node)> = Vec::with_capacity(pairs.len());
+        let mut sink = self.sink.borrow_mut();
+        for pair in pairs {
+            let (key, _) = pair;
+            if !fields.contains(&key.name.as_str()) {
+                let near = model::nearest(&key.name, fields.iter().copied());
+                let hint = near.map_or_else(
+                    || format!("the keys here are: {}", fields.join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                let message = format!("the key {} is not known here", quoted(&key.name));
+                sink.push(Diagnostic::error("unknown-key", message, key.place).hint(hint));
+            } else if let Some((first, _)) = kept.iter().find(|(first, _)| first.name == key.name) {
+                sink.push(duplicate_key(key, first.place));
+            } else {
+                kept.push(pair);
+            }
+        }
+        kept
+    }
+}
+
+/// Reports a key that was given before.
+pub(super) fn duplicate_key(key: &Key, first: Place) -> Diagnostic {
+    Diagnostic::error("duplicate-key", format!("the key `{}` is given twice", key.name), key.place)
+        .also(first, "first given here")
+        .hint("keep one of them")
+}
+
+impl<'de> Deserializer<'de> for NodeReader<'de> {
+    type Error = Problem;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        let place = self.node.place;
+        match &self.node.kind {
+            Kind::Null => visitor.visit_unit(),
+            Kind::Bool(value) => visitor.visit_bool(*value),
+            Kind::Number(token) => match token.parse::<i64>() {
+                Ok(number) => visitor.visit_i64(number),
+                Err(_) => Err(self.wrong_type("a whole number", "write plain digits")),
+            },
+            Kind::Text { text, .. } => visitor.visit_borrowed_str(text),
+            Kind::List(items) => visitor.visit_seq(ListReader { reader: self, items: items.iter() }),
+            Kind::Map(pairs) => {
+                let pairs = pairs.iter().collect::<Vec<_>>().into_iter();
+                visitor.visit_map(MapReader { reader: self, pairs, value: None })
+            }
+        }
+        .map_err(|problem| problem.or_at(place))
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        match &self.node.kind {
+            Kind::Bool(_) => self.deserialize_any(visitor),
+            _ => Err(self.wrong_type("true or false", "write `true` or `false`, without quotes")),
+        }
+    }
+
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        match &self.node.kind {
+            Kind::Number(token) => match token.parse::<u32>() {
+                Ok(number) => visitor.visit_u32(number),
+                Err(_) => Err(self.wrong_type("a whole number from 0", "write plain digits, such as `5`")),
+            },
+            _ => Err(self.wrong_type("a number", "write plain digits, without quotes")),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        match &self.node.kind {
+            Kind::Text { text, .. } => {
+                visitor.visit_str(text).map_err(|problem: Problem| problem.or_at(self.node.place))
+            }
+            Kind::List(_) | Kind::Map(_) => Err(self.wrong_type("text", "write a single value")),
+            _ => Err(self.wrong_type("text", "put it in quotes if this is really meant")),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        self.deserialize_string(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        match &self.node.kind {
+            Kind::List(_) => self.deserialize_any(visitor),
+            _ => Err(self.wrong_type("a list", "write `[a, b]`, or one item a line, each after `- `")),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Problem> {
+        let Kind::Map(pairs) = &self.node.kind else {
+            return Err(self.wrong_type("a mapping", &format!("the keys here are: {}", fields.join(", "))));
+        };
+        let pairs = self.known_pairs(pairs, fields).into_iter();
+        visitor
+            .visit_map(MapReader { reader: self, pairs, value: None })
+            .map_err(|problem| problem.or_at(self.node.place))
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Problem> {
+        match (name, &self.node.kind) {
+            (AT, _) => visitor.visit_map(AtReader { reader: self, placed: false }),
+            (TOKEN, Kind::Number(token)) => visitor.visit_string(token.clone()),
+            (TOKEN, Kind::Text { text, quoted: false }) => visitor.visit_string(text.clone()),
+            (TOKEN, Kind::Text { text, quoted: true }) => visitor.visit_string(format!("\"{text}\"")),
+            (TOKEN, _) => Err(self.wrong_type("a single value", "write plain digits, such as `1010`")),
+            _ => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Problem> {
+        match &self.node.kind {
+            // Never quoted: this is where somebody puts the secret itself.
+            Kind::Text { .. } | Kind::Number(_) if name == "SecretSource" => {
+                Err(Problem::new(super::file::SourceName::refusal()).or_at(self.node.place))
+            }
+            Kind::Text { text, .. } => visitor
+                .visit_enum(IntoDeserializer::<Problem>::into_deserializer(text.as_str()))
+                .map_err(|problem| problem.or_at(self.node.place)),
+            Kind::Map(pairs) => {
+                let known = self.known_pairs(pairs, variants);
+                let [pair] = known.as_slice() else {
+                    let hint = format!("write exactly one of: {}", variants.join(", "));
+                    return Err(self.wrong_type("exactly one key", &hint));
+                };
+                let pairs = known.iter().copied().take(1).collect::<Vec<_>>().into_iter();
+                let map = MapReader { reader: self, pairs, value: None };
+                visitor
+                    .visit_enum(value::MapAccessDeserializer::new(map))
+                    .map_err(|problem| problem.or_at(pair.1.place))
+            }
+            _ => Err(self.wrong_type("a choice", &format!("one of: {}", variants.join(", ")))),
+        }
+    }
+
+    forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
+        tuple tuple_struct map identifier ignored_any
+    }
+}
+
+/// The pairs of a mapping.
+struct MapReader<'a> {
+    reader: NodeReader<'a>,
+    pairs: std::vec::IntoIter<&'a (Key, Node)>,
+    value: Option<&'a Node>,
+}
+
+impl<'de> MapAccess<'de> for MapReader<'de> {
+    type Error = Problem;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Problem> {
+        let Some((key, value)) = self.pairs.next() else { return Ok(None) };
+        self.value = Some(value);
+        seed.deserialize(value::BorrowedStrDeserializer::new(&key.name)).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
+        let node = self.value.take().unwrap_or(self.reader.node);
+        seed.deserialize(self.reader.child(node)).map_err(|problem| problem.or_at(node.place))
+    }
+}
+
+/// The items of a list.
+struct ListReader<'a> {
+    reader: NodeReader<'a>,
+    items: std::slice::Iter<'a, Node>,
+}
+
+impl<'de> SeqAccess<'de> for ListReader<'de> {
+    type Error = Problem;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Problem> {
+        self.items
+            .next()
+            .map(|node| seed.deserialize(self.reader.child(node)).map_err(|problem| problem.or_at(node.place)))
+            .transpose()
+    }
+}
+
+/// First the place of a node, then its value, whose failure goes to the sink.
+struct AtReader<'a> {
+    reader: NodeReader<'a>,
+    placed: bool,
+}
+
+impl<'de> MapAccess<'de> for AtReader<'de> {
+    type Error = Problem;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, _: K) -> Result<Option<K::Value>, Problem> {
+        Ok(None)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
+        let Place { file, line, column, start, end } = self.reader.node.place;
+        if !std::mem::replace(&mut self.placed, true) {
+            let place = [file, line, column, start, end];
+            return seed.deserialize(value::SeqDeserializer::new(place.into_iter()));
+        }
+        seed.deserialize(self.reader).map_err(|problem| {
+            let text = problem.to_string();
+            self.reader.sink.borrow_mut().push(problem.at(self.reader.node.place));
+            de::Error::custom(text)
+        })
+    }
+}

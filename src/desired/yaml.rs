@@ -1,0 +1,187 @@
+//! YAML text to a tree of nodes that know their places.
+//!
+//! Every pair of a mapping is kept, repeated keys too, so that the reader above can report all of
+//! them in one run. The parser's budgets bound depth, nodes and aliases; nothing here knows what
+//! the keys mean.
+
+use std::{cell::Cell, fmt};
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_yaml::{Location, Spanned, options::DuplicateKeyPolicy};
+
+use super::diagnostic::{Diagnostic, Place};
+
+/// A YAML node with its place.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) place: Place,
+    pub(super) kind: Kind,
+}
+
+/// What a node is.
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    Null,
+    Bool(bool),
+    /// A plain number as written, such as `01000`.
+    Number(String),
+    /// Text; `quoted` where it stood in quotes.
+    Text {
+        text: String,
+        quoted: bool,
+    },
+    List(Vec<Node>),
+    Map(Vec<(Key, Node)>),
+}
+
+/// The key of a mapping's pair.
+#[derive(Debug, Clone)]
+pub(super) struct Key {
+    pub(super) place: Place,
+    pub(super) name: String,
+}
+
+/// The most nodes one file may have: some 400,000 users.
+const MAX_NODES: usize = 4_000_000;
+
+thread_local! {
+    /// The file being parsed, for the places of its nodes: a `Deserialize` takes no arguments.
+    static FILE: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Parses one document.
+pub(super) fn parse(file: u32, text: &str) -> Result<Node, Diagnostic> {
+    FILE.set(file);
+    let options = serde_yaml::options! {
+        duplicate_keys: DuplicateKeyPolicy::LastWins,
+        non_finite_float_policy: serde_yaml::options::NonFiniteFloatPolicy::PassThrough,
+        strict_booleans: true,
+        with_snippet: false,
+        budget: serde_yaml::budget! {
+            max_nodes: MAX_NODES,
+            max_events: 2 * MAX_NODES,
+            max_depth: 16,
+            max_recorded_anchor_events: 100_000,
+        },
+    };
+    let mut node = serde_yaml::from_str_with_options::<Node>(text, options).map_err(|error| {
+        let place = error.location().map_or_else(Place::default, place_of);
+        refusal(&error.to_string(), Place { file, ..place })
+    })?;
+    restore_tokens(&mut node, text);
+    Ok(node)
+}
+
+/// Words the parser's refusal for an administrator.
+fn refusal(error: &str, place: Place) -> Diagnostic {
+    // The parser repeats the position at the end of its message.
+    let message = error.split(" at line ").next().unwrap_or(error);
+    if message.contains("budget breached") || message.contains("recursion limit") || message.contains("Limit") {
+        return Diagnostic::error("yaml-too-complex", "the file nests or repeats itself beyond all need", place)
+            .hint("write the users out: at most 16 levels, 4 million nodes and few aliases are read");
+    }
+    if message.contains("multiple YAML documents") {
+        return Diagnostic::error("invalid-yaml", "the file holds more than one YAML document", place)
+            .hint("one file is one document: remove the `---`, or split the file and pass the folder to `--file`");
+    }
+    Diagnostic::error("invalid-yaml", format!("not valid YAML: {message}"), place)
+        .hint("check indentation, colons and quotes near this place")
+}
+
+fn place_of(location: Location) -> Place {
+    let span = location.span();
+    let start = span.byte_offset().and_then(|at| u32::try_from(at).ok()).unwrap_or(0);
+    let length = span.byte_len().and_then(|len| u32::try_from(len).ok()).unwrap_or(0);
+    let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    Place {
+        file: FILE.get(),
+        line: small(location.line()),
+        column: small(location.column()),
+        start,
+        end: start.saturating_add(length),
+    }
+}
+
+/// Puts back what the number or text looked like in the file: `01000` is not 1000.
+fn restore_tokens(node: &mut Node, source: &str) {
+    let Place { start, end, .. } = node.place;
+    let token = source.get(start as usize..end as usize).unwrap_or_default();
+    match &mut node.kind {
+        Kind::Number(text) => token.clone_into(text),
+        Kind::Text { quoted, .. } => *quoted = token.starts_with(['"', '\'']),
+        Kind::List(items) => items.iter_mut().for_each(|item| restore_tokens(item, source)),
+        Kind::Map(pairs) => pairs.iter_mut().for_each(|(_, value)| restore_tokens(value, source)),
+        Kind::Null | Kind::Bool(_) => {}
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Kind>::deserialize(deserializer)?;
+        Ok(Self { place: place_of(spanned.defined), kind: spanned.value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<String>::deserialize(deserializer)?;
+        Ok(Self { place: place_of(spanned.defined), name: spanned.value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(KindVisitor)
+    }
+}
+
+struct KindVisitor;
+
+/// Numbers keep no value here: [`restore_tokens`] takes them as written.
+const NUMBER: Kind = Kind::Number(String::new());
+
+impl<'de> Visitor<'de> for KindVisitor {
+    type Value = Kind;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("any YAML value")
+    }
+    fn visit_unit<E>(self) -> Result<Kind, E> {
+        Ok(Kind::Null)
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Kind, E> {
+        Ok(Kind::Bool(value))
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Kind, E> {
+        Ok(NUMBER)
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Kind, E> {
+        Ok(NUMBER)
+    }
+    fn visit_i128<E>(self, _: i128) -> Result<Kind, E> {
+        Ok(NUMBER)
+    }
+    fn visit_u128<E>(self, _: u128) -> Result<Kind, E> {
+        Ok(NUMBER)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Kind, E> {
+        Ok(NUMBER)
+    }
+    fn visit_str<E>(self, text: &str) -> Result<Kind, E> {
+        Ok(Kind::Text { text: text.to_owned(), quoted: false })
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Kind, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Kind::List(items))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Kind, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Kind::Map(pairs))
+    }
+}

@@ -1,0 +1,300 @@
+//! Stage 2, recorded: the directory of tenants, users and extensions in PostgreSQL.
+//!
+//! Owns connections, the embedded cluster, migrations, reading, writing, sealing and the audit
+//! log. What is to be written is decided by `plan`. Every statement is unnamed and no session
+//! state is kept, so that a transaction pooler may stand between; the number of statements does
+//! not grow with the number of users.
+
+pub mod audit;
+mod connect;
+pub mod embedded;
+mod read;
+pub mod seal;
+mod types;
+mod write;
+
+use std::collections::BTreeMap;
+
+use embedded::{Embedded, EmbeddedError};
+use postgres::{Client, Transaction, types::Type};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+pub use connect::Url;
+pub use types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser};
+pub use write::{NewSecret, Row, RowChanges};
+
+use crate::model::Tenant;
+
+mod migrations {
+    refinery::embed_migrations!("migrations");
+}
+
+/// The directory cannot be reached, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// The text is not a connection URL.
+    #[error("the database URL cannot be understood")]
+    BadUrl(#[source] postgres::Error),
+    /// TLS could not be set up.
+    #[error("cannot set up TLS for the database: {0}")]
+    Tls(String),
+    /// Nobody answered, or let us in.
+    #[error("cannot connect to the database {url}")]
+    Connect {
+        /// The URL without its password.
+        url: String,
+        /// What the driver says.
+        source: postgres::Error,
+    },
+    /// The embedded cluster does not run.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
+    /// A statement failed.
+    #[error("the database refused to {action}")]
+    Query {
+        /// What was being done.
+        action: &'static str,
+        /// What the driver says.
+        source: postgres::Error,
+    },
+    /// Migrations failed.
+    #[error("cannot migrate the database")]
+    Migrate(#[source] Box<refinery::Error>),
+    /// The database was written by a later version of this program.
+    #[error("the database has schema version {found}, this program knows up to {known}")]
+    NewerSchema {
+        /// The version in the database.
+        found: i32,
+        /// The latest version of this program.
+        known: i32,
+    },
+    /// The database was written by an earlier version of this program.
+    #[error("the database has schema version {found}, this program needs {known}")]
+    OlderSchema {
+        /// The version in the database.
+        found: i32,
+        /// The latest version of this program.
+        known: i32,
+    },
+    /// A row holds what no version of this program writes.
+    #[error("a recorded {what} cannot be understood: {reason}")]
+    BadRow {
+        /// Which column.
+        what: &'static str,
+        /// Why not.
+        reason: String,
+    },
+    /// A secret cannot be sealed or opened.
+    #[error(transparent)]
+    Seal(#[from] seal::SealError),
+}
+
+/// A failed statement, with what it was for.
+pub(crate) fn failed(action: &'static str) -> impl FnOnce(postgres::Error) -> DirectoryError {
+    move |source| DirectoryError::Query { action, source }
+}
+
+/// An open connection to the directory.
+pub struct Directory {
+    // Declared before the cluster it talks to, so that it is closed first.
+    client: Client,
+    url: Url,
+    _cluster: Option<Embedded>,
+}
+
+/// What a database holds of our schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schema {
+    /// Nothing yet.
+    Absent,
+    /// An earlier version.
+    Older(i32),
+    /// This program's version.
+    Current,
+}
+
+impl Directory {
+    /// Connects to a database by URL.
+    ///
+    /// # Errors
+    /// When nobody answers or lets us in.
+    pub fn connect(url: Url) -> Result<Self, DirectoryError> {
+        Ok(Self { client: url.connect()?, url, _cluster: None })
+    }
+
+    /// Connects to the embedded cluster, which stops when its last user leaves.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn embedded(cluster: Embedded) -> Result<Self, DirectoryError> {
+        let url = Url::socket(cluster.socket_dir(), cluster.user());
+        Ok(Self { client: url.connect()?, url, _cluster: Some(cluster) })
+    }
+
+    /// Names the database without any password.
+    pub fn show(&self) -> String {
+        if self._cluster.is_some() { "embedded".to_owned() } else { self.url.show() }
+    }
+
+    /// Tells what the database holds of our schema.
+    ///
+    /// # Errors
+    /// When it was written by a later version of this program, or cannot be asked.
+    pub fn schema(&mut self) -> Result<Schema, DirectoryError> {
+        let known = latest();
+        let action = "tell its schema version";
+        let table = self
+            .client
+            .query_typed_one("select to_regclass('refinery_schema_history')::text", &[])
+            .map_err(failed(action))?;
+        if table.get::<_, Option<String>>(0).is_none() {
+            return Ok(Schema::Absent);
+        }
+        let row = self
+            .client
+            .query_typed_one("select coalesce(max(version), 0) from refinery_schema_history", &[])
+            .map_err(failed(action))?;
+        match row.get::<_, i32>(0) {
+            0 => Ok(Schema::Absent),
+            found if found > known => Err(DirectoryError::NewerSchema { found, known }),
+            found if found < known => Ok(Schema::Older(found)),
+            _ => Ok(Schema::Current),
+        }
+    }
+
+    /// Brings the schema up to date, one process at a time; says which migrations ran.
+    ///
+    /// # Errors
+    /// When a migration fails (none of them is kept), or the schema is a later one.
+    pub fn migrate(&mut self) -> Result<Vec<String>, DirectoryError> {
+        if self.schema()? == Schema::Current {
+            return Ok(Vec::new());
+        }
+        // The lock lives in a transaction on a connection of its own: no session state.
+        let mut guard = self.url.connect()?;
+        let mut guard = guard.transaction().map_err(failed("start a transaction"))?;
+        lock(&mut guard, "migrate")?;
+        let report = migrations::migrations::runner()
+            .set_grouped(true)
+            .run(&mut self.client)
+            .map_err(|error| DirectoryError::Migrate(Box::new(error)))?;
+        Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
+    }
+
+    /// Reads all that is recorded about a tenant, in one read-only snapshot.
+    ///
+    /// # Errors
+    /// When the database fails, or has an earlier schema.
+    pub fn read(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
+        match self.schema()? {
+            Schema::Absent => return Ok(Recorded::default()),
+            Schema::Older(found) => return Err(DirectoryError::OlderSchema { found, known: latest() }),
+            Schema::Current => {}
+        }
+        let mut snapshot = self
+            .client
+            .build_transaction()
+            .read_only(true)
+            .isolation_level(postgres::IsolationLevel::RepeatableRead)
+            .start()
+            .map_err(failed("start a transaction"))?;
+        let recorded = read::tenant(&mut snapshot, tenant)?;
+        snapshot.commit().map_err(failed("end a transaction"))?;
+        Ok(recorded)
+    }
+
+    /// Reads one user's sealed secret.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn sealed(&mut self, user: Uuid) -> Result<Option<Vec<u8>>, DirectoryError> {
+        let row = self
+            .client
+            .query_typed_opt("select secret_sealed from users where id = $1", &[(&user, Type::UUID)])
+            .map_err(failed("read a secret"))?;
+        Ok(row.map(|row| row.get(0)))
+    }
+
+    /// Starts the one transaction in which a tenant's rows change; waits for other writers.
+    ///
+    /// # Errors
+    /// When the database fails, or another writer keeps the lock for 30 seconds.
+    pub fn write(&mut self, tenant: &Tenant) -> Result<Writer<'_>, DirectoryError> {
+        let mut transaction = self.client.transaction().map_err(failed("start a transaction"))?;
+        lock(&mut transaction, &format!("tenant {tenant}"))?;
+        Ok(Writer { transaction })
+    }
+
+    /// Gives the audit log access to the connection.
+    pub(super) fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+}
+
+/// The latest schema version this program knows.
+fn latest() -> i32 {
+    migrations::migrations::runner()
+        .get_migrations()
+        .iter()
+        .map(|migration| i32::try_from(migration.version()).unwrap_or(i32::MAX))
+        .max()
+        .unwrap_or(0)
+}
+
+/// Takes a lock that ends with the transaction.
+fn lock(transaction: &mut Transaction<'_>, name: &str) -> Result<(), DirectoryError> {
+    let hash = Sha256::digest(format!("reconcile {name}"));
+    let key = i64::from_be_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]]);
+    let action = "take the lock of the only writer";
+    transaction.batch_execute("set local lock_timeout = '30s'").map_err(failed(action))?;
+    transaction.query_typed("select pg_advisory_xact_lock($1)", &[(&key, Type::INT8)]).map_err(failed(action))?;
+    Ok(())
+}
+
+/// The transaction in which a tenant's rows change.
+pub struct Writer<'a> {
+    transaction: Transaction<'a>,
+}
+
+impl Writer<'_> {
+    /// Reads the tenant again, now that nobody else can change it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn read(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
+        read::tenant(&mut self.transaction, tenant)
+    }
+
+    /// Reads the sealed secrets of all users of a tenant.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn sealed(&mut self, tenant: Uuid) -> Result<BTreeMap<Uuid, Vec<u8>>, DirectoryError> {
+        read::sealed(&mut self.transaction, tenant)
+    }
+
+    /// Writes the changes: deletes, renames and updates, then creates; a handful of statements.
+    ///
+    /// # Errors
+    /// When the database fails or refuses a row.
+    pub fn change(&mut self, changes: &RowChanges) -> Result<(), DirectoryError> {
+        write::change(&mut self.transaction, changes)
+    }
+
+    /// Opens an audit row.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn open_audit(&mut self, run: &audit::Run) -> Result<i64, DirectoryError> {
+        audit::open(&mut self.transaction, run)
+    }
+
+    /// Makes it all so.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing was changed.
+    pub fn commit(self) -> Result<(), DirectoryError> {
+        self.transaction.commit().map_err(failed("commit"))
+    }
+}

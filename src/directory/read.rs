@@ -1,0 +1,85 @@
+//! The statements that read a tenant.
+
+use std::collections::BTreeMap;
+
+use postgres::{GenericClient, Row, types::Type};
+use uuid::Uuid;
+
+use super::{
+    DirectoryError, failed,
+    seal::Prints,
+    types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser},
+};
+use crate::model::{EmailKey, Extension, Invalid, Tenant};
+
+/// Reads everything about one tenant: three statements, whatever its size.
+pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant) -> Result<Recorded, DirectoryError> {
+    let row = db
+        .query_typed_one(
+            "select d.id, t.id, t.settings::text from directory d left join tenants t on t.slug = $1",
+            &[(&slug.as_str(), Type::TEXT)],
+        )
+        .map_err(failed("read the tenant"))?;
+    let mut recorded = Recorded { directory: Some(row.get(0)), ..Recorded::default() };
+    let Some(id) = row.get::<_, Option<Uuid>>(1) else { return Ok(recorded) };
+    recorded.tenant = Some(RecordedTenant { id, settings: json("settings", row.get(2))? });
+    let rows = db
+        .query_typed(
+            "select u.id, u.email, u.name, u.managed_by = 'api', u.protected, nullif(u.phone, '{}')::text, e.number,
+                    u.secret_declared, u.secret_salt, u.secret_fingerprint, u.digest_fingerprint
+             from users u join extensions e on e.user_id = u.id
+             where u.tenant_id = $1",
+            &[(&id, Type::UUID)],
+        )
+        .map_err(failed("read the users"))?;
+    for row in rows {
+        let user = user(&row)?;
+        recorded.users.insert(user.email.key(), user);
+    }
+    let rows = db
+        .query_typed(
+            "select number, held_for, freed_at from extensions where tenant_id = $1 and user_id is null",
+            &[(&id, Type::UUID)],
+        )
+        .map_err(failed("read the held extensions"))?;
+    for row in rows {
+        let email: EmailKey = json("held address", serde_json::to_string(row.get::<_, &str>(1)).unwrap_or_default())?;
+        recorded.holds.insert(number(row.get(0))?, Hold { email, freed_at: row.get(2) });
+    }
+    Ok(recorded)
+}
+
+/// Reads the sealed secrets of a tenant's users.
+pub(super) fn sealed(db: &mut impl GenericClient, tenant: Uuid) -> Result<BTreeMap<Uuid, Vec<u8>>, DirectoryError> {
+    let rows = db
+        .query_typed("select id, secret_sealed from users where tenant_id = $1", &[(&tenant, Type::UUID)])
+        .map_err(failed("read the secrets"))?;
+    Ok(rows.into_iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+fn user(row: &Row) -> Result<RecordedUser, DirectoryError> {
+    let bad = |what: &'static str| move |error: Invalid| DirectoryError::BadRow { what, reason: error.to_string() };
+    let phone = row.get::<_, Option<String>>(5).map_or_else(|| Ok(Default::default()), |text| json("phone", text))?;
+    Ok(RecordedUser {
+        id: row.get(0),
+        email: row.get::<_, &str>(1).parse().map_err(bad("e-mail"))?,
+        name: row.get::<_, &str>(2).parse().map_err(bad("name"))?,
+        managed_by: if row.get(3) { ManagedBy::Api } else { ManagedBy::File },
+        protected: row.get(4),
+        phone,
+        extension: number(row.get(6))?,
+        secret_declared: row.get(7),
+        prints: Prints { salt: row.get(8), secret: row.get(9), digest: row.get(10) },
+    })
+}
+
+fn number(number: i32) -> Result<Extension, DirectoryError> {
+    u32::try_from(number)
+        .ok()
+        .and_then(|number| Extension::try_from(number).ok())
+        .ok_or_else(|| DirectoryError::BadRow { what: "extension", reason: number.to_string() })
+}
+
+fn json<T: serde::de::DeserializeOwned>(what: &'static str, text: String) -> Result<T, DirectoryError> {
+    serde_json::from_str(&text).map_err(|error| DirectoryError::BadRow { what, reason: error.to_string() })
+}

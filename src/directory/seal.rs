@@ -1,0 +1,271 @@
+//! Secrets at rest: sealing, fingerprints and digests.
+//!
+//! Pure but for nothing: randomness and keys come in as arguments. Which secret belongs to whom,
+//! and where the bytes are kept, is not decided here.
+
+use std::fmt;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
+use hmac::{Hmac, Mac};
+use md5::Md5;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::model::{SENSITIVE, Secret};
+
+/// Random bytes for sealing one secret: its nonce.
+pub type Nonce = [u8; 24];
+
+/// Random bytes that make two equal secrets look different.
+pub type Salt = [u8; 16];
+
+/// The first byte of a sealed secret: this layout.
+const LAYOUT: u8 = 1;
+
+/// A key cannot be used, or a seal cannot be opened.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SealError {
+    /// The text is no key.
+    #[error("the secret key is not 32 bytes in base64")]
+    BadKey,
+    /// No key at all.
+    #[error("no secret key was given")]
+    NoKey,
+    /// The seal names a key that is not on the ring.
+    #[error("a recorded secret was sealed with the key {0}, which is not among those given")]
+    UnknownKey(String),
+    /// The bytes were changed, or belong to another user.
+    #[error("a recorded secret does not open: the row was changed behind this program's back")]
+    Broken,
+}
+
+/// The keys that open seals; the first one makes them.
+pub struct Keyring(Vec<(KeyId, Zeroizing<[u8; 32]>)>);
+
+type KeyId = [u8; 8];
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(SENSITIVE)
+    }
+}
+
+impl Keyring {
+    /// Reads keys of 32 bytes in base64, separated by commas or blanks, the current one first.
+    ///
+    /// # Errors
+    /// When there is none, or one is not a key.
+    pub fn parse(text: &str) -> Result<Self, SealError> {
+        let keys: Vec<_> = text
+            .split([',', ' ', '\n', '\r', '\t'])
+            .filter(|part| !part.is_empty())
+            .map(|part| {
+                let bytes = Zeroizing::new(BASE64_STANDARD.decode(part).map_err(|_| SealError::BadKey)?);
+                let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| SealError::BadKey)?;
+                let id: KeyId = Sha256::digest(key)[..8].try_into().map_err(|_| SealError::BadKey)?;
+                Ok((id, Zeroizing::new(key)))
+            })
+            .collect::<Result<_, _>>()?;
+        if keys.is_empty() { Err(SealError::NoKey) } else { Ok(Self(keys)) }
+    }
+
+    /// Seals a secret for one user of one tenant.
+    ///
+    /// # Errors
+    /// Never in practice: the cipher refuses only messages of many gigabytes.
+    pub fn seal(&self, secret: &Secret, owner: Owner, nonce: &Nonce) -> Result<Vec<u8>, SealError> {
+        let (id, key) = self.0.first().ok_or(SealError::NoKey)?;
+        let message = Payload { msg: secret.reveal().as_bytes(), aad: &owner.bytes() };
+        let sealed = cipher(key).encrypt(&XNonce::from(*nonce), message).map_err(|_| SealError::Broken)?;
+        Ok([&[LAYOUT], id.as_slice(), nonce.as_slice(), &sealed].concat())
+    }
+
+    /// Opens a seal.
+    ///
+    /// # Errors
+    /// When the key is missing, or the bytes are not what was sealed for this owner.
+    pub fn open(&self, sealed: &[u8], owner: Owner) -> Result<Secret, SealError> {
+        let (head, message) = sealed.split_at_checked(33).ok_or(SealError::Broken)?;
+        let (layout, id, nonce) = (head[0], &head[1..9], &head[9..33]);
+        if layout != LAYOUT {
+            return Err(SealError::Broken);
+        }
+        let (_, key) = self.0.iter().find(|(known, _)| known == id).ok_or_else(|| SealError::UnknownKey(hex(id)))?;
+        let nonce: Nonce = nonce.try_into().map_err(|_| SealError::Broken)?;
+        let message = Payload { msg: message, aad: &owner.bytes() };
+        let opened = cipher(key).decrypt(&XNonce::from(nonce), message).map_err(|_| SealError::Broken)?;
+        let opened = Zeroizing::new(opened);
+        std::str::from_utf8(&opened).ok().and_then(|text| Secret::new(text).ok()).ok_or(SealError::Broken)
+    }
+}
+
+fn cipher(key: &[u8; 32]) -> XChaCha20Poly1305 {
+    XChaCha20Poly1305::new(key.into())
+}
+
+/// Whose secret it is: a seal moved to another row does not open.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner {
+    /// The tenant's row.
+    pub tenant: Uuid,
+    /// The user's row.
+    pub user: Uuid,
+}
+
+impl Owner {
+    fn bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes[..16].copy_from_slice(self.tenant.as_bytes());
+        bytes[16..].copy_from_slice(self.user.as_bytes());
+        bytes
+    }
+}
+
+/// A digest (HA1): what the phone proves to know. As good as the secret for its realm.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ha1(Zeroizing<String>);
+
+impl Ha1 {
+    /// Computes `MD5(username:realm:secret)` in lower-case hex (RFC 2617, 3.2.2.2).
+    pub fn new(username: &str, realm: &str, secret: &Secret) -> Self {
+        let mut md5 = Md5::new();
+        for part in [username, ":", realm, ":", secret.reveal()] {
+            md5.update(part.as_bytes());
+        }
+        Self(Zeroizing::new(hex(&md5.finalize())))
+    }
+
+    /// Returns the 32 hex digits, for the one place that renders them.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Ha1 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(SENSITIVE)
+    }
+}
+
+/// A salted fingerprint of a secret and of its digest, kept beside the row: who reads the row can
+/// tell that a secret changed, without a key and without learning it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prints {
+    /// The salt of both.
+    pub salt: Vec<u8>,
+    /// Of the secret.
+    pub secret: Vec<u8>,
+    /// Of the digest, for the endpoint's name and realm of that time.
+    pub digest: Vec<u8>,
+}
+
+impl Prints {
+    /// Takes the fingerprints of a secret and its digest.
+    pub fn new(salt: &[u8], secret: &Secret, digest: &Ha1) -> Self {
+        Self {
+            salt: salt.to_vec(),
+            secret: print(salt, "secret", secret.reveal()),
+            digest: print(salt, "digest", digest.reveal()),
+        }
+    }
+
+    /// Tells whether a secret is the recorded one.
+    pub fn is_secret(&self, secret: &Secret) -> bool {
+        print(&self.salt, "secret", secret.reveal()) == self.secret
+    }
+
+    /// Tells whether a digest found in a file is the recorded one.
+    pub fn is_digest(&self, hex: &str) -> bool {
+        print(&self.salt, "digest", hex) == self.digest
+    }
+}
+
+fn print(salt: &[u8], purpose: &str, value: &str) -> Vec<u8> {
+    // A key of any length is taken: longer ones are hashed first (RFC 2104).
+    let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(salt) else { return Vec::new() };
+    mac.update(purpose.as_bytes());
+    mac.update(b":");
+    mac.update(value.as_bytes());
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// Writes bytes as lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Letters and digits that nobody mistakes for one another on a phone's keypad.
+const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// Makes a secret of 24 characters (120 bits) out of random bytes.
+pub fn generate(random: &[u8; 24]) -> Secret {
+    let text: Zeroizing<String> =
+        Zeroizing::new(random.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect());
+    match Secret::new(&text) {
+        Ok(secret) => secret,
+        Err(_) => unreachable!("the alphabet is printable"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    const OTHER: &str = "//////////////////////////////////////////8=";
+
+    fn owner(user: u128) -> Owner {
+        Owner { tenant: Uuid::from_u128(1), user: Uuid::from_u128(user) }
+    }
+
+    #[test]
+    fn a_seal_opens_only_for_its_owner_and_with_its_key() {
+        let secret = Secret::new("canary-secret").unwrap();
+        let ring = Keyring::parse(KEY).unwrap();
+        let sealed = ring.seal(&secret, owner(7), &[9; 24]).unwrap();
+        assert!(!sealed.windows(6).any(|part| part == b"canary"));
+        assert_eq!(ring.open(&sealed, owner(7)).unwrap().reveal(), "canary-secret");
+        assert_eq!(ring.open(&sealed, owner(8)), Err(SealError::Broken));
+        let rotated = Keyring::parse(&format!("{OTHER},{KEY}")).unwrap();
+        assert_eq!(rotated.open(&sealed, owner(7)).unwrap().reveal(), "canary-secret");
+        let wrong = Keyring::parse(OTHER).unwrap();
+        assert!(matches!(wrong.open(&sealed, owner(7)), Err(SealError::UnknownKey(_))));
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(ring.open(&changed, owner(7)).is_err(), "byte {at}");
+            assert!(ring.open(&sealed[..at], owner(7)).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn the_digest_is_the_one_of_rfc_2617() {
+        let secret = Secret::new("CircleOfLife").unwrap();
+        let ha1 = Ha1::new("Mufasa", "testrealm@host.com", &secret);
+        assert_eq!(ha1.reveal(), "4945ecf42b1bb868634058a845bedde8");
+    }
+
+    #[test]
+    fn secrets_show_themselves_to_nobody() {
+        let secret = Secret::new("canary-secret").unwrap();
+        let ha1 = Ha1::new("1001", "asterisk", &secret);
+        let shown = format!("{secret:?} {secret} {ha1:?} {}", serde_json::to_string(&secret).unwrap());
+        assert_eq!(shown, r#"(sensitive) (sensitive) (sensitive) "(sensitive)""#);
+    }
+
+    #[test]
+    fn keys_must_be_keys() {
+        assert_eq!(Keyring::parse(" ").err(), Some(SealError::NoKey));
+        assert_eq!(Keyring::parse("c2hvcnQ=").err(), Some(SealError::BadKey));
+        assert_eq!(Keyring::parse("not base64!").err(), Some(SealError::BadKey));
+    }
+}

@@ -1,0 +1,20 @@
+//! GitOps for an Asterisk phone system.
+//!
+//! ```text
+//!  declared            recorded               rendered                    running
+//!  YAML in git   -->   PostgreSQL       -->   include files         -->   Asterisk 22
+//!  desired/            directory/             render/                     deploy/
+//!       \____ plan/ (pure: what must change at every stage, decided before anything moves) ____/
+//! ```
+//!
+//! A difference between two neighbours is all this program ever talks about. Each stage has a
+//! module of that name; [`model`] holds the words they share, [`plan`] decides, [`cli`] talks.
+//! Arrows point one way: `cli` knows everything; `deploy` knows `render` and `directory`; `plan`
+//! knows `desired` and the directory's types; nothing below `cli` knows the terminal.
+
+pub mod cli;
+pub mod desired;
+pub mod directory;
+pub mod model;
+pub mod plan;
+pub mod render;

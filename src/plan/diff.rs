@@ -1,0 +1,243 @@
+//! Who is who, and what changes about each: the comparison of declared and recorded users.
+
+use std::collections::BTreeMap;
+
+use super::{Change, Choice, FieldChange, Inputs, Kind, Plan, PlannedUser, SecretPlan};
+use crate::{
+    desired::{Declared, DeclaredUser, Diagnostic, Place},
+    directory::{ManagedBy, Recorded, RecordedUser},
+    model::{EmailKey, EndpointNames, Extension, PhoneOverride, Settings, quoted},
+};
+
+/// Finds the recorded row of each declared user, under the present or the former e-mail.
+pub(super) fn matched<'a>(
+    declared: &'a Declared,
+    recorded: &'a Recorded,
+    problems: &mut Vec<Diagnostic>,
+    notes: &mut Vec<String>,
+) -> BTreeMap<&'a EmailKey, &'a EmailKey> {
+    let mut matched = BTreeMap::new();
+    for (key, user) in &declared.users {
+        let present = recorded.users.get_key_value(key).map(|(key, _)| key);
+        let former = user.previously.as_ref().map(crate::model::Email::key);
+        let former_row = former.as_ref().and_then(|former| recorded.users.get_key_value(former));
+        match (present, former_row) {
+            (Some(_), Some((former, _))) => problems.push(
+                Diagnostic::error(
+                    "rename-conflict",
+                    format!("`{}` and its former address `{former}` are both recorded", user.email),
+                    user.place,
+                )
+                .hint("remove the `previously` line, or delete one of the two users first"),
+            ),
+            (Some(row), None) => {
+                matched.insert(key, row);
+            }
+            (None, Some((row, _))) => {
+                matched.insert(key, row);
+            }
+            (None, None) => {
+                if let Some(former) = &user.previously {
+                    notes.push(format!("{}: `{former}` is not recorded, so this is a new user", user.email));
+                }
+            }
+        }
+    }
+    matched
+}
+
+/// Describes a declared user as it shall be recorded.
+pub(super) fn wanted(
+    user: &DeclaredUser,
+    old: Option<&RecordedUser>,
+    extension: Extension,
+    inputs: &Inputs<'_>,
+    unresolved: &mut Vec<String>,
+) -> PlannedUser {
+    let secret = match (inputs.secrets.get(&user.email.key()), old) {
+        (Some(Ok(secret)), Some(old)) if old.prints.is_secret(secret) => SecretPlan::Keep,
+        (Some(Ok(_)), _) => SecretPlan::Take,
+        (Some(Err(reason)), _) => {
+            unresolved.push(format!("{}: {reason}", user.email));
+            SecretPlan::Keep
+        }
+        (None, None) => SecretPlan::Generate,
+        (None, Some(_)) => SecretPlan::Keep,
+    };
+    PlannedUser {
+        id: old.map(|old| old.id),
+        email: user.email.clone(),
+        name: user.name.clone(),
+        extension,
+        managed_by: ManagedBy::File,
+        protected: user.protected,
+        phone: user.phone.clone(),
+        secret_declared: user.secret.is_some(),
+        secret,
+        digest: None,
+        write: false,
+    }
+}
+
+/// Describes a recorded user that the file does not mention.
+pub(super) fn unchanged(old: &RecordedUser) -> PlannedUser {
+    PlannedUser {
+        id: Some(old.id),
+        email: old.email.clone(),
+        name: old.name.clone(),
+        extension: old.extension,
+        managed_by: old.managed_by,
+        protected: old.protected,
+        phone: old.phone.clone(),
+        secret_declared: old.secret_declared,
+        secret: SecretPlan::Keep,
+        digest: None,
+        write: false,
+    }
+}
+
+/// Adds a user to the plan, with a change where there is any.
+pub(super) fn add(
+    plan: &mut Plan,
+    before: &Settings,
+    old: Option<&RecordedUser>,
+    mut user: PlannedUser,
+    choice: Option<Choice>,
+    place: Option<Place>,
+) {
+    let secret_changed = user.secret != SecretPlan::Keep && old.is_some();
+    let (kind, fields, relogin) = match old {
+        None => (Some(Kind::Create), Vec::new(), false),
+        Some(old) => {
+            let fields = fields(old, &user);
+            let realm = |settings: &Settings, phone: &PhoneOverride| {
+                phone.realm.as_ref().unwrap_or(&settings.phones.realm).clone()
+            };
+            let (realm_before, realm_after) = (realm(before, &old.phone), realm(&plan.settings, &user.phone));
+            let renamed = before.endpoint_names != plan.settings.endpoint_names;
+            let relogin = secret_changed || renamed || old.extension != user.extension || realm_before != realm_after;
+            let kind = if old.email.key() != user.email.key() {
+                Some(Kind::Rename)
+            } else if old.managed_by != user.managed_by {
+                Some(Kind::Adopt)
+            } else if !fields.is_empty() || relogin || old.secret_declared != user.secret_declared {
+                Some(Kind::Update)
+            } else {
+                None
+            };
+            if !relogin {
+                user.digest = Some(old.prints.clone());
+            }
+            (kind, fields, relogin)
+        }
+    };
+    if let Some(old) = old.filter(|old| old.extension != user.extension) {
+        plan.holds.push((old.extension, old.email.key()));
+    }
+    if let Some(kind) = kind {
+        user.write = true;
+        plan.changes.push(Change {
+            kind,
+            email: user.email.clone(),
+            extension: user.extension,
+            choice: choice.filter(|_| old.is_none()),
+            fields,
+            secret_changed,
+            relogin,
+            place,
+        });
+    }
+    plan.users.insert(user.extension, user);
+}
+
+/// Adds a deletion to the plan.
+pub(super) fn remove(plan: &mut Plan, old: &RecordedUser) {
+    plan.holds.push((old.extension, old.email.key()));
+    plan.changes.push(Change {
+        kind: Kind::Delete,
+        email: old.email.clone(),
+        extension: old.extension,
+        choice: None,
+        fields: Vec::new(),
+        secret_changed: false,
+        relogin: false,
+        place: None,
+    });
+}
+
+fn fields(old: &RecordedUser, new: &PlannedUser) -> Vec<FieldChange> {
+    let phone = |phone: &PhoneOverride| {
+        [
+            phone.codecs.as_deref().map(list),
+            phone.devices.map(|devices| devices.to_string()),
+            phone.transport.as_ref().map(ToString::to_string),
+            phone.realm.as_ref().map(ToString::to_string),
+        ]
+    };
+    let [codecs, devices, transport, realm] = phone(&old.phone);
+    let [new_codecs, new_devices, new_transport, new_realm] = phone(&new.phone);
+    differing([
+        ("email", Some(old.email.to_string()), Some(new.email.to_string())),
+        ("name", Some(text(old.name.as_str())), Some(text(new.name.as_str()))),
+        ("extension", Some(old.extension.to_string()), Some(new.extension.to_string())),
+        ("protected", Some(old.protected.to_string()), Some(new.protected.to_string())),
+        ("phone.codecs", codecs, new_codecs),
+        ("phone.devices", devices, new_devices),
+        ("phone.transport", transport, new_transport),
+        ("phone.realm", realm, new_realm),
+    ])
+}
+
+/// Compares the settings; a tenant that is not recorded yet changes in nothing.
+pub(super) fn settings(old: Option<&Settings>, new: &Settings) -> Vec<FieldChange> {
+    let values = |settings: &Settings| {
+        [
+            Some(settings.range.to_string()),
+            some(&list(&settings.reserved)),
+            Some(format!("{}d", settings.hold_days)),
+            Some(match settings.endpoint_names {
+                EndpointNames::Extension => "extension".to_owned(),
+                EndpointNames::TenantExtension => "tenant-extension".to_owned(),
+            }),
+            Some(list(&settings.phones.codecs)),
+            Some(settings.phones.devices.to_string()),
+            settings.phones.transport.as_ref().map(ToString::to_string),
+            Some(settings.phones.realm.to_string()),
+            some(&list(&settings.include)),
+        ]
+    };
+    let keys = [
+        "extensions.range",
+        "extensions.reserved",
+        "extensions.hold",
+        "endpoint_names",
+        "phones.codecs",
+        "phones.devices",
+        "phones.transport",
+        "phones.realm",
+        "dialplan.include",
+    ];
+    let Some(old) = old else { return Vec::new() };
+    let pairs = values(old).into_iter().zip(values(new));
+    differing(keys.into_iter().zip(pairs).map(|(key, (old, new))| (key, old, new)))
+}
+
+fn differing(fields: impl IntoIterator<Item = (&'static str, Option<String>, Option<String>)>) -> Vec<FieldChange> {
+    fields
+        .into_iter()
+        .filter(|(_, before, after)| before != after)
+        .map(|(field, before, after)| FieldChange { field, before, after })
+        .collect()
+}
+
+fn list<T: std::fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(",")
+}
+
+fn some(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn text(value: &str) -> String {
+    format!("\"{}\"", quoted(value).trim_matches('`'))
+}

@@ -1,0 +1,39 @@
+//! The plan id: what an apply is held to by `--expect`.
+
+use sha2::{Digest, Sha256};
+
+use super::{Kind, Plan};
+use crate::directory::seal::hex;
+
+/// Computes the id of a plan and the files it leads to, whose secrets and marks are placeholders.
+///
+/// Positions, paths, the clock, the files in place and Asterisk are not in it: a runner that sees
+/// only the file and the database computes the id that the PBX host does.
+pub fn plan_id(plan: &Plan, files: &[(String, String)]) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |parts: &[&str]| {
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+    };
+    add(&["reconcile plan 1", plan.tenant.as_str(), &serde_json::to_string(&plan.settings).unwrap_or_default()]);
+    for change in plan.settings_changes.iter().chain(plan.changes.iter().flat_map(|change| &change.fields)) {
+        add(&[change.field, change.before.as_deref().unwrap_or("-"), change.after.as_deref().unwrap_or("-")]);
+    }
+    for change in &plan.changes {
+        let kind = match change.kind {
+            Kind::Create => "create",
+            Kind::Update => "update",
+            Kind::Rename => "rename",
+            Kind::Adopt => "adopt",
+            Kind::Delete => "delete",
+        };
+        let secret = if change.secret_changed { "secret changed" } else { "" };
+        add(&[kind, change.email.as_str(), &change.extension.to_string(), secret]);
+    }
+    for (name, text) in files {
+        add(&[name, text]);
+    }
+    format!("p1-{}", &hex(&hash.finalize())[..16])
+}

@@ -1,0 +1,255 @@
+//! What must change: the diff of declared against recorded, numbers, rails and the plan id.
+//!
+//! Pure and total: no clock, environment or database. The plan makes every choice; who carries it
+//! out makes none. Files and the running Asterisk are compared in `render` and `deploy`.
+
+mod allocate;
+mod diff;
+mod id;
+mod rails;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+pub use id::plan_id;
+pub use rails::{Allowance, RailStop};
+
+use crate::{
+    desired::{Declared, Diagnostic, Place},
+    directory::{ManagedBy, Recorded, seal::Prints},
+    model::{DisplayName, Email, EmailKey, Extension, PhoneOverride, Secret, Settings, Tenant},
+};
+
+/// Everything a plan is made of.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    /// The checked file.
+    pub declared: &'a Declared,
+    /// What the directory holds.
+    pub recorded: &'a Recorded,
+    /// The declared secrets by user: the value, or why it cannot be had.
+    pub secrets: &'a BTreeMap<EmailKey, Result<Secret, String>>,
+    /// What rails let pass this once.
+    pub allowance: &'a Allowance,
+    /// The present, for numbers on hold.
+    pub now: Timestamp,
+}
+
+/// What must change in the directory, and what will be recorded afterwards.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The settings afterwards.
+    pub settings: Settings,
+    /// What changes in the settings.
+    pub settings_changes: Vec<FieldChange>,
+    /// The changes of users, by e-mail.
+    pub changes: Vec<Change>,
+    /// All users afterwards, by number: those of the API too.
+    pub users: BTreeMap<Extension, PlannedUser>,
+    /// Users to delete.
+    pub deletes: Vec<Uuid>,
+    /// Numbers that are freed and kept for their former user.
+    pub holds: Vec<(Extension, EmailKey)>,
+    /// Users of the API that are left alone.
+    pub api_users: usize,
+    /// How many changes of each kind.
+    pub counts: Counts,
+    /// Why the plan cannot be made, if anything stands here.
+    pub problems: Vec<Diagnostic>,
+    /// Rails that stop it from being applied.
+    pub stops: Vec<RailStop>,
+    /// What an administrator should know.
+    pub notes: Vec<String>,
+    /// Declared secrets that cannot be had, each with the reason: no id, nothing to apply.
+    pub unresolved: Vec<String>,
+}
+
+impl Plan {
+    /// Tells whether the directory already is as declared.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.settings_changes.is_empty()
+    }
+}
+
+/// How many users change, by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// New users.
+    pub create: usize,
+    /// Changed users.
+    pub update: usize,
+    /// Users with a new e-mail.
+    pub rename: usize,
+    /// Users of the API that the file takes over.
+    pub adopt: usize,
+    /// Deleted users.
+    pub delete: usize,
+    /// Phones among them that must log in again.
+    pub relogin: usize,
+}
+
+/// What happens to a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A new row.
+    Create,
+    /// A changed row.
+    Update,
+    /// A row under a new e-mail.
+    Rename,
+    /// A row of the API that the file takes over.
+    Adopt,
+    /// No row any more.
+    Delete,
+}
+
+/// One user's change.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// What happens.
+    pub kind: Kind,
+    /// The user, under the new e-mail.
+    pub email: Email,
+    /// The number afterwards; of a deleted user the one that is freed.
+    pub extension: Extension,
+    /// Why a new user gets this number.
+    pub choice: Option<Choice>,
+    /// What changes, in words.
+    pub fields: Vec<FieldChange>,
+    /// Whether the secret becomes another one.
+    pub secret_changed: bool,
+    /// Whether the phone must log in again.
+    pub relogin: bool,
+    /// Where the user is declared.
+    pub place: Option<Place>,
+}
+
+/// Why a new user gets a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    /// The file says so.
+    Pinned,
+    /// The user had it before, and it was held.
+    Held,
+    /// The lowest free one.
+    LowestFree,
+}
+
+/// One property before and after; missing where there was or will be none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldChange {
+    /// The key, as in the file.
+    pub field: &'static str,
+    /// The value before.
+    pub before: Option<String>,
+    /// The value after.
+    pub after: Option<String>,
+}
+
+/// A user as recorded after the plan.
+#[derive(Debug, Clone)]
+pub struct PlannedUser {
+    /// The row; none for a new user.
+    pub id: Option<Uuid>,
+    /// The address.
+    pub email: Email,
+    /// The display name.
+    pub name: DisplayName,
+    /// The number.
+    pub extension: Extension,
+    /// Who changes the row.
+    pub managed_by: ManagedBy,
+    /// Whether deletion and renumbering are refused.
+    pub protected: bool,
+    /// What this user's phone has differently.
+    pub phone: PhoneOverride,
+    /// Whether the secret is a declared one.
+    pub secret_declared: bool,
+    /// What happens to the secret.
+    pub secret: SecretPlan,
+    /// The recorded fingerprints, where the digest stays the one they are of.
+    pub digest: Option<Prints>,
+    /// Whether the row must be written.
+    pub write: bool,
+}
+
+/// What happens to a user's secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretPlan {
+    /// The recorded one stays.
+    Keep,
+    /// A new one is made.
+    Generate,
+    /// The declared one is taken.
+    Take,
+}
+
+/// Makes the plan. Problems and rails are part of it, so that all of it can be shown.
+pub fn plan(inputs: &Inputs<'_>) -> Plan {
+    let Inputs { declared, recorded, .. } = inputs;
+    let mut problems = Vec::new();
+    let mut notes = Vec::new();
+    let matched = diff::matched(declared, recorded, &mut problems, &mut notes);
+    let survivors: BTreeSet<&EmailKey> = matched.values().copied().collect();
+    let (leaving, staying): (Vec<_>, Vec<_>) = recorded
+        .users
+        .iter()
+        .filter(|(key, _)| !survivors.contains(key))
+        .map(|(_, user)| user)
+        .partition(|user| user.managed_by == ManagedBy::File);
+
+    let numbers = allocate::numbers(inputs, &matched, &leaving, &staying, &mut problems);
+    let mut plan = Plan {
+        tenant: declared.tenant.clone(),
+        settings: declared.settings.clone(),
+        settings_changes: diff::settings(recorded.tenant.as_ref().map(|t| &t.settings), &declared.settings),
+        changes: Vec::new(),
+        users: BTreeMap::new(),
+        deletes: leaving.iter().map(|user| user.id).collect(),
+        holds: Vec::new(),
+        api_users: staying.len(),
+        counts: Counts::default(),
+        problems,
+        stops: Vec::new(),
+        notes,
+        unresolved: Vec::new(),
+    };
+    let before = recorded.tenant.as_ref().map_or(&declared.settings, |tenant| &tenant.settings);
+    for (key, user) in &declared.users {
+        let Some((extension, choice)) = numbers.get(key).copied() else { continue };
+        let old = matched.get(key).and_then(|old| recorded.users.get(*old));
+        let wanted = diff::wanted(user, old, extension, inputs, &mut plan.unresolved);
+        diff::add(&mut plan, before, old, wanted, choice, Some(user.place));
+    }
+    for old in &staying {
+        let same = diff::unchanged(old);
+        diff::add(&mut plan, before, Some(old), same, None, None);
+    }
+    for old in &leaving {
+        diff::remove(&mut plan, old);
+    }
+    plan.changes.sort_by(|a, b| (a.email.key(), a.kind).cmp(&(b.email.key(), b.kind)));
+    if declared.settings.hold_days == 0 {
+        plan.holds.clear();
+    }
+    for change in &plan.changes {
+        let count = match change.kind {
+            Kind::Create => &mut plan.counts.create,
+            Kind::Update => &mut plan.counts.update,
+            Kind::Rename => &mut plan.counts.rename,
+            Kind::Adopt => &mut plan.counts.adopt,
+            Kind::Delete => &mut plan.counts.delete,
+        };
+        *count += 1;
+        plan.counts.relogin += usize::from(change.relogin);
+    }
+    plan.stops = rails::stops(&plan, inputs);
+    plan
+}

@@ -1,0 +1,92 @@
+//! Rails: what an apply refuses to do unless it is told twice.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Inputs, Kind, Plan};
+use crate::{directory::ManagedBy, model::RailLimit};
+
+/// What `--allow NAME=N` lets pass this once.
+pub type Allowance = BTreeMap<String, usize>;
+
+/// A rail that stops an apply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RailStop {
+    /// The rail, such as `deletes`.
+    pub rail: &'static str,
+    /// What would happen.
+    pub message: String,
+    /// The way out.
+    pub hint: String,
+}
+
+/// Finds the rails that the plan runs into.
+pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
+    let users = inputs.recorded.users.values().filter(|user| user.managed_by == ManagedBy::File).count();
+    let rails = &inputs.declared.rails;
+    let counted = [
+        ("deletes", plan.counts.delete, rails.deletes, "would be deleted"),
+        ("relogins", plan.counts.relogin, rails.relogins, "would have to log in again"),
+    ];
+    let mut stops: Vec<RailStop> = counted
+        .into_iter()
+        .filter_map(|(rail, count, limit, what)| {
+            let allowed = allowed(limit, users);
+            let told = inputs.allowance.get(rail).copied().unwrap_or(0);
+            (count > allowed.max(told)).then(|| RailStop {
+                rail,
+                message: format!("{count} of {users} users {what} (allowed {allowed})"),
+                hint: format!("if this is meant: --allow {rail}={count}"),
+            })
+        })
+        .collect();
+    let protected: Vec<String> = plan
+        .changes
+        .iter()
+        .filter(|change| {
+            let renumbered = change.fields.iter().any(|field| field.field == "extension");
+            (change.kind == Kind::Delete || renumbered) && was_protected(change, inputs)
+        })
+        .map(|change| format!("`{}`", change.email))
+        .collect();
+    if !protected.is_empty() {
+        stops.push(RailStop {
+            rail: "protected",
+            message: format!("protected users would be deleted or renumbered: {}", protected.join(", ")),
+            hint: "set `protected: false`, apply that, and only then make this change".to_owned(),
+        });
+    }
+    stops
+}
+
+fn was_protected(change: &super::Change, inputs: &Inputs<'_>) -> bool {
+    let key = change.email.key();
+    let former =
+        inputs.declared.users.get(&key).and_then(|user| user.previously.as_ref()).map(crate::model::Email::key);
+    let row = inputs.recorded.users.get(&key).or_else(|| inputs.recorded.users.get(&former?));
+    row.is_some_and(|row| row.protected)
+}
+
+/// How many changes pass: the smaller of both limits, and never less than one.
+fn allowed(limit: RailLimit, users: usize) -> usize {
+    let share = (users * usize::from(limit.percent)).div_ceil(100);
+    share.min(limit.max as usize).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_allowed_number_is_the_smaller_limit_and_never_below_one() {
+        let allowed = |users, max, percent| allowed(RailLimit { max, percent }, users);
+        assert_eq!(allowed(0, 5, 20), 1);
+        assert_eq!(allowed(1, 5, 20), 1);
+        assert_eq!(allowed(6, 5, 20), 2, "20 % of 6 is rounded up");
+        assert_eq!(allowed(61, 5, 20), 5);
+        assert_eq!(allowed(10_000, 5, 20), 5);
+        assert_eq!(allowed(10_000, 0, 20), 1);
+        assert_eq!(allowed(10_000, 50_000, 1), 100);
+    }
+}

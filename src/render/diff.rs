@@ -1,0 +1,219 @@
+//! The unified diff of a file, with every secret masked and still showing that it changed.
+//!
+//! Does not depend on time. Large files stay fast: both texts are cut into blocks at blank lines,
+//! blocks are paired by their first section, and only paired blocks are compared line by line.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write,
+};
+
+use similar::{Algorithm, ChangeTag, TextDiff};
+
+use super::{GENERATION, MASKED_DIRECTORY, MASKED_MARK, parse};
+use crate::model::SENSITIVE;
+
+/// How a file in place differs from the one that shall be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileDiff {
+    /// Whether the file must be written.
+    pub changed: bool,
+    /// The unified diff without its two head lines; empty where nothing readable changed.
+    pub text: String,
+    /// Lines added.
+    pub added: usize,
+    /// Lines removed.
+    pub removed: usize,
+}
+
+/// Lines of context around a change.
+const CONTEXT: usize = 3;
+
+/// A line as it is shown, and what is compared beyond that.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Line {
+    shown: String,
+    /// Tells two masked lines apart.
+    tag: u8,
+}
+
+/// Compares the file in place with the masked text of the file that shall be.
+///
+/// `same_digest` tells of an endpoint in place whether its digest is the one that shall be.
+pub fn diff(old: Option<&str>, new: &str, same_digest: &dyn Fn(&str, &str) -> bool) -> FileDiff {
+    let old_lines = old.map_or_else(Vec::new, |old| masked(old, Some(same_digest)));
+    let new_lines = masked(new, None);
+    let mut changes = Vec::with_capacity(old_lines.len().max(new_lines.len()));
+    compare(&blocks(&old_lines), &blocks(&new_lines), &mut changes);
+    let count = |tag| changes.iter().filter(|(found, _)| *found == tag).count();
+    let (added, removed) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
+    // Whoever edits a mark, or cuts the file behind it, changes nothing that can be shown.
+    let whole = old.is_some_and(|old| parse(old).intact && ends_well(old));
+    FileDiff { changed: added + removed > 0 || !whole, text: hunks(&changes), added, removed }
+}
+
+/// Tells whether nothing was added behind the marks.
+fn ends_well(old: &str) -> bool {
+    let Some((_, tail)) = old.split_once(GENERATION) else { return false };
+    tail.ends_with('\n') && tail.lines().count() <= 8 && !tail.contains(GENERATION)
+}
+
+/// Masks secrets, marks and the directory.
+fn masked(text: &str, same_digest: Option<&dyn Fn(&str, &str) -> bool>) -> Vec<Line> {
+    let mark = parse(text).mark;
+    let mut name = String::new();
+    let mut behind_marks = false;
+    text.split_inclusive('\n')
+        .map(|line| {
+            behind_marks |= line == GENERATION;
+            let bare = line.trim_end_matches('\n');
+            if let Some((section, _)) = super::parse::section(bare) {
+                section.clone_into(&mut name);
+            }
+            let key = bare.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
+            let secret = ["password", "secret", "md5_cred", "digest"].iter().any(|word| key.contains(word));
+            if secret && !key.starts_with(';') && bare.contains('=') {
+                let digest = super::parse::digest_of(bare).unwrap_or_default();
+                let same = behind_marks || same_digest.is_none_or(|same| same(&name, &digest));
+                return Line { shown: format!("{key} = {SENSITIVE}"), tag: u8::from(!same) };
+            }
+            let shown = if bare.starts_with("; directory ") {
+                format!("; directory {MASKED_DIRECTORY}")
+            } else if behind_marks && !mark.is_empty() {
+                mask_mark(bare, &mark)
+            } else {
+                bare.to_owned()
+            };
+            Line { shown, tag: u8::from(!line.ends_with('\n')) }
+        })
+        .collect()
+}
+
+/// Replaces the mark, with the tenant before it, by its placeholder.
+fn mask_mark(line: &str, mark: &str) -> String {
+    let Some(at) = line.find(mark) else { return line.to_owned() };
+    let start = line[..at].rfind(['[', ' ']).map_or(0, |at| at + 1);
+    format!("{}{MASKED_MARK}{}", &line[..start], &line[at + mark.len()..])
+}
+
+struct Block<'a> {
+    key: &'a str,
+    lines: &'a [Line],
+}
+
+/// Cuts lines at blank ones; the blank line belongs to the block before it.
+fn blocks(lines: &[Line]) -> Vec<Block<'_>> {
+    lines
+        .split_inclusive(|line| line.shown.is_empty())
+        .map(|lines| {
+            let section = lines.iter().find(|line| line.shown.starts_with('['));
+            let key = section.or(lines.first()).map_or("", |line| line.shown.as_str());
+            Block { key: key.split(']').next().unwrap_or(key), lines }
+        })
+        .collect()
+}
+
+type Changes<'a> = Vec<(ChangeTag, &'a Line)>;
+
+/// Walks both files side by side; a block without a partner is removed or added as a whole.
+fn compare<'a>(old: &[Block<'a>], new: &[Block<'a>], changes: &mut Changes<'a>) {
+    let in_new: HashSet<&str> = new.iter().map(|block| block.key).collect();
+    let mut waiting: HashMap<&str, usize> = HashMap::new();
+    for block in old {
+        *waiting.entry(block.key).or_default() += 1;
+    }
+    let whole = |tag, block: &Block<'a>, changes: &mut Changes<'a>| {
+        changes.extend(block.lines.iter().map(|line| (tag, line)));
+    };
+    let mut old = old.iter().peekable();
+    for block in new {
+        let partner = waiting.get(block.key).copied().unwrap_or(0) > 0;
+        if !partner {
+            // What left stands before what came, as in every diff.
+            while let Some(gone) = old.next_if(|old| !in_new.contains(old.key)) {
+                whole(ChangeTag::Delete, gone, changes);
+            }
+            whole(ChangeTag::Insert, block, changes);
+            continue;
+        }
+        for candidate in old.by_ref() {
+            waiting.entry(candidate.key).and_modify(|left| *left = left.saturating_sub(1));
+            if candidate.key == block.key {
+                lines(candidate.lines, block.lines, changes);
+                break;
+            }
+            whole(ChangeTag::Delete, candidate, changes);
+        }
+    }
+    for gone in old {
+        whole(ChangeTag::Delete, gone, changes);
+    }
+}
+
+fn lines<'a>(old: &'a [Line], new: &'a [Line], changes: &mut Changes<'a>) {
+    if old == new {
+        changes.extend(new.iter().map(|line| (ChangeTag::Equal, line)));
+        return;
+    }
+    let text = |lines: &'a [Line]| lines.iter().map(|line| format!("{}{}", line.tag, line.shown)).collect::<Vec<_>>();
+    let (old_text, new_text) = (text(old), text(new));
+    let old_text: Vec<&str> = old_text.iter().map(String::as_str).collect();
+    let new_text: Vec<&str> = new_text.iter().map(String::as_str).collect();
+    let compared = TextDiff::configure().algorithm(Algorithm::Myers).diff_slices(&old_text, &new_text);
+    for change in compared.iter_all_changes() {
+        let line = match (change.old_index(), change.new_index()) {
+            (Some(index), None) => &old[index],
+            (_, Some(index)) => &new[index],
+            (None, None) => continue,
+        };
+        changes.push((change.tag(), line));
+    }
+}
+
+/// Writes the changes as hunks of a unified diff.
+fn hunks(changes: &Changes<'_>) -> String {
+    let mut text = String::new();
+    let mut index = 0;
+    let (mut old_line, mut new_line) = (1, 1);
+    while let Some(distance) = changes[index..].iter().position(|(tag, _)| *tag != ChangeTag::Equal) {
+        let start = (index + distance).saturating_sub(CONTEXT).max(index);
+        old_line += start - index;
+        new_line += start - index;
+        let mut end = index + distance;
+        let mut equal = 0;
+        for (offset, (tag, _)) in changes[end..].iter().enumerate() {
+            equal = if *tag == ChangeTag::Equal { equal + 1 } else { 0 };
+            if equal > 2 * CONTEXT {
+                end += offset + 1 - equal;
+                break;
+            }
+            if end + offset + 1 == changes.len() {
+                end = changes.len() - equal;
+                break;
+            }
+        }
+        let end = (end + CONTEXT).min(changes.len());
+        let hunk = &changes[start..end];
+        let count = |other| hunk.iter().filter(|(tag, _)| *tag != other).count();
+        let (old_count, new_count) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
+        let from = |line: usize, count: usize| if count == 0 { line - 1 } else { line };
+        let _ = writeln!(
+            text,
+            "@@ -{},{old_count} +{},{new_count} @@",
+            from(old_line, old_count),
+            from(new_line, new_count)
+        );
+        for (tag, line) in hunk {
+            let sign = match tag {
+                ChangeTag::Equal => ' ',
+                ChangeTag::Delete => '-',
+                ChangeTag::Insert => '+',
+            };
+            let _ = writeln!(text, "{sign}{}", line.shown);
+        }
+        old_line += old_count;
+        new_line += new_count;
+        index = end;
+    }
+    text
+}

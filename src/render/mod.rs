@@ -1,0 +1,175 @@
+//! Stage 3, rendered: Asterisk's two include files, as text.
+//!
+//! Pure: the same input gives the same bytes; no clock, host name or randomness. Owns Asterisk's
+//! syntax (writing and reading it back), the generation marks and the masked file diff. Putting
+//! the files in place is the business of `deploy`.
+
+mod cover;
+mod dialplan;
+mod diff;
+mod parse;
+mod pjsip;
+mod value;
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+pub use cover::prefix_cover;
+pub use diff::{FileDiff, diff};
+pub use parse::{Parsed, ParsedPhone, parse, section_names};
+pub use value::{BadValue, Name, Value, read_value};
+
+use crate::{
+    directory::seal::{Ha1, hex},
+    model::{DisplayName, Email, EndpointNames, Extension, PhoneOverride, Settings, Tenant},
+    plan::Plan,
+};
+
+/// What one tenant's files are made of.
+#[derive(Debug)]
+pub struct Phonebook<'a> {
+    /// The tenant.
+    pub tenant: &'a Tenant,
+    /// What its users share.
+    pub settings: &'a Settings,
+    /// The directory the users are recorded in; a placeholder stands for none.
+    pub directory: Option<Uuid>,
+    /// The users, by number.
+    pub phones: Vec<Phone<'a>>,
+}
+
+/// One user's phone.
+#[derive(Debug)]
+pub struct Phone<'a> {
+    /// The address, shown in a comment.
+    pub email: &'a Email,
+    /// The name the callee sees.
+    pub name: &'a DisplayName,
+    /// The number.
+    pub extension: Extension,
+    /// What this phone has differently.
+    pub phone: &'a PhoneOverride,
+}
+
+/// The digests to render.
+#[derive(Debug, Clone, Copy)]
+pub enum Digests<'a> {
+    /// Placeholders for digests, marks and the directory: for plans and their ids.
+    Masked,
+    /// The real ones, by number.
+    Real(&'a BTreeMap<Extension, Ha1>),
+}
+
+/// The path of the endpoint file below Asterisk's configuration folder.
+pub fn endpoints_path(tenant: &Tenant) -> String {
+    format!("pjsip.d/{tenant}/generated_endpoints.conf")
+}
+
+/// The path of the routing file below Asterisk's configuration folder.
+pub fn routing_path(tenant: &Tenant) -> String {
+    format!("extensions.d/{tenant}/generated_routing.conf")
+}
+
+/// One rendered file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Its path below Asterisk's configuration folder.
+    pub path: String,
+    /// The Asterisk module that reads it.
+    pub module: Module,
+    /// Its text.
+    pub text: String,
+}
+
+/// The Asterisk modules that read our files, each with its narrow reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Module {
+    /// Endpoints, AORs and auths.
+    Pjsip,
+    /// The dialplan.
+    Dialplan,
+}
+
+impl Module {
+    /// Returns the name administrators know it by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pjsip => "res_pjsip",
+            Self::Dialplan => "dialplan",
+        }
+    }
+}
+
+impl<'a> Phonebook<'a> {
+    /// Takes what a plan leads to.
+    pub fn of(plan: &'a Plan, directory: Option<Uuid>) -> Self {
+        let phones = plan.users.values().map(|user| Phone {
+            email: &user.email,
+            name: &user.name,
+            extension: user.extension,
+            phone: &user.phone,
+        });
+        Self { tenant: &plan.tenant, settings: &plan.settings, directory, phones: phones.collect() }
+    }
+
+    /// Renders both files.
+    ///
+    /// # Errors
+    /// When a value cannot stand in a configuration line, or a digest is missing.
+    pub fn files(&self, digests: Digests<'_>) -> Result<[File; 2], BadValue> {
+        Ok([
+            File { path: endpoints_path(self.tenant), module: Module::Pjsip, text: pjsip::render(self, digests)? },
+            File { path: routing_path(self.tenant), module: Module::Dialplan, text: dialplan::render(self, digests)? },
+        ])
+    }
+
+    /// Names the endpoint, AOR and auth of a number.
+    fn endpoint(&self, extension: Extension) -> Result<Name, BadValue> {
+        Name::new(endpoint_name(self.tenant, self.settings.endpoint_names, extension))
+    }
+}
+
+/// Names the endpoint, AOR and auth of a number; it is also the phone's SIP user name.
+pub fn endpoint_name(tenant: &Tenant, names: EndpointNames, extension: Extension) -> String {
+    format!("{}{extension}", names.prefix(tenant))
+}
+
+/// The line that ends what a generation mark vouches for.
+const GENERATION: &str = "; generation\n";
+
+/// What stands for a mark where files are compared.
+const MASKED_MARK: &str = "(generation)";
+
+/// What stands for the directory where files are compared.
+const MASKED_DIRECTORY: &str = "(directory)";
+
+/// Computes the mark of the bytes before it: half of their SHA-256, in hex (a section name has at
+/// most 79 bytes).
+pub(crate) fn mark(body: &str) -> String {
+    hex(&Sha256::digest(body.as_bytes())[..16])
+}
+
+/// Names the pjsip sections of a mark.
+pub fn mark_name(tenant: &Tenant, mark: &str) -> String {
+    format!("{tenant}-gen-{mark}")
+}
+
+/// Names the dialplan context of the marks.
+pub fn mark_context(tenant: &Tenant) -> String {
+    format!("{tenant}-generation")
+}
+
+/// Opens a file: whose it is, so that nobody edits it or puts it under another directory.
+fn head(book: &Phonebook<'_>, digests: Digests<'_>) -> String {
+    let directory = match (digests, book.directory) {
+        (Digests::Real(_), Some(id)) => id.to_string(),
+        _ => MASKED_DIRECTORY.to_owned(),
+    };
+    format!(
+        "; Written by reconcile for the tenant {}: change its YAML file, the next apply replaces this one.\n\
+         ; directory {directory}\n",
+        book.tenant
+    )
+}

@@ -1,0 +1,87 @@
+//! Reads our own files back: whose they are, which phones they hold, whether they are whole.
+//!
+//! Used on files that may have been edited by hand, so everything is optional.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::{GENERATION, mark, read_value};
+
+/// What a generated file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parsed {
+    /// The directory named in its head.
+    pub directory: Option<Uuid>,
+    /// The phones by the name of their endpoint.
+    pub phones: BTreeMap<String, ParsedPhone>,
+    /// The mark the bytes ought to carry.
+    pub mark: String,
+    /// Whether they do carry it: the file is whole and unedited.
+    pub intact: bool,
+}
+
+/// One phone as the file has it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ParsedPhone {
+    /// The e-mail in the comment before it.
+    pub email: String,
+    /// The digest (32 hex digits); never shown.
+    pub digest: String,
+    /// Every `key = value` by section type, in the order of the file.
+    pub sections: u8,
+}
+
+impl std::fmt::Debug for ParsedPhone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.email, crate::model::SENSITIVE)
+    }
+}
+
+/// Reads a generated file.
+pub fn parse(text: &str) -> Parsed {
+    let (body, tail) = text.split_once(GENERATION).unwrap_or((text, ""));
+    let mut parsed = Parsed { mark: mark(body), ..Parsed::default() };
+    parsed.intact = tail.contains(&parsed.mark);
+    let mut email = "";
+    let mut name = String::new();
+    for line in body.lines() {
+        if let Some(comment) = line.strip_prefix("; ") {
+            if let Some(id) = comment.strip_prefix("directory ") {
+                parsed.directory = id.parse().ok();
+            }
+            email = comment;
+        } else if let Some((section, template)) = section(line) {
+            section.clone_into(&mut name);
+            if template != "!" {
+                let phone = parsed.phones.entry(name.clone()).or_default();
+                email.clone_into(&mut phone.email);
+                phone.sections += 1;
+            }
+        } else if let Some(digest) = digest_of(line)
+            && let Some(phone) = parsed.phones.get_mut(&name)
+        {
+            phone.digest = digest;
+        }
+    }
+    parsed.phones.retain(|_, phone| phone.sections > 1);
+    parsed
+}
+
+/// Splits `[name](template)`.
+pub(super) fn section(line: &str) -> Option<(&str, &str)> {
+    let (name, rest) = line.strip_prefix('[')?.split_once(']')?;
+    Some((name, rest.strip_prefix('(').and_then(|rest| rest.split(')').next()).unwrap_or_default()))
+}
+
+/// Reads the digest of a `password_digest` line.
+pub(super) fn digest_of(line: &str) -> Option<String> {
+    let (key, value) = line.split_once('=')?;
+    let value = read_value(value);
+    (key.trim() == "password_digest").then(|| value.strip_prefix("MD5:").unwrap_or(&value).to_owned())
+}
+
+/// Lists the objects of any pjsip configuration text: section names that are no templates.
+pub fn section_names(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(section).filter(|(_, template)| !template.starts_with('!')).map(|(name, _)| name)
+}

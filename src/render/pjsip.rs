@@ -1,0 +1,149 @@
+//! The endpoint file: the phone profile as a template, three short sections a user, the marks.
+
+use std::fmt::Write;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::{BadValue, Digests, GENERATION, MASKED_MARK, Name, Phone, Phonebook, Value, head, mark, mark_name};
+use crate::{
+    directory::seal::hex,
+    model::{Codec, PhoneProfile, SENSITIVE},
+};
+
+/// Registration: one contact pushes out the oldest, refreshed every few minutes, probed each minute.
+const AOR: &[(&str, &str)] = &[
+    ("remove_existing", "yes"),
+    ("qualify_frequency", "60"),
+    ("default_expiration", "300"),
+    ("minimum_expiration", "60"),
+    ("maximum_expiration", "3600"),
+];
+
+/// Phones behind NAT work, media stays on the PBX, a second call to a busy phone is refused.
+const ENDPOINT: &[(&str, &str)] = &[
+    ("direct_media", "no"),
+    ("rtp_symmetric", "yes"),
+    ("force_rport", "yes"),
+    ("rewrite_contact", "yes"),
+    ("dtmf_mode", "rfc4733"),
+    ("device_state_busy_at", "1"),
+    ("rtp_timeout", "120"),
+    ("rtp_timeout_hold", "600"),
+    ("send_pai", "yes"),
+];
+
+/// Renders the file.
+pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<String, BadValue> {
+    let template = |kind: &str| Name::new(format!("{}-{kind}", book.tenant));
+    let templates = Templates { auth: template("auth")?, aor: template("aor")?, phone: template("phone")? };
+    let mut text = head(book, digests);
+    profile(&mut text, book, &templates)?;
+    for phone in &book.phones {
+        user(&mut text, book, phone, &templates, digests)?;
+    }
+    let secret = generation(&text, book, digests);
+    text.push_str("\n");
+    let mark = match digests {
+        Digests::Masked => MASKED_MARK.to_owned(),
+        Digests::Real(_) => mark(&text),
+    };
+    text.push_str(GENERATION);
+    let name = match digests {
+        Digests::Masked => MASKED_MARK.to_owned(),
+        Digests::Real(_) => Name::new(mark_name(book.tenant, &mark))?.to_string(),
+    };
+    let context = Name::new(format!("{}-nowhere", book.tenant))?;
+    let Templates { auth, aor, phone } = &templates;
+    let _ = write!(
+        text,
+        "[{name}]({auth})\nusername = {name}\npassword_digest = {secret}\n\
+         [{name}]({aor})\nmax_contacts = 0\n\
+         [{name}]({phone})\nauth = {name}\ncontext = {context}\n"
+    );
+    Ok(text)
+}
+
+struct Templates {
+    auth: Name,
+    aor: Name,
+    phone: Name,
+}
+
+/// The digest of the mark's auth: it cannot be computed without the bytes of the file.
+fn generation(body: &str, book: &Phonebook<'_>, digests: Digests<'_>) -> String {
+    let (Digests::Real(_), Some(directory)) = (digests, book.directory) else { return SENSITIVE.to_owned() };
+    let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(directory.as_bytes()) else {
+        return SENSITIVE.to_owned();
+    };
+    mac.update(body.as_bytes());
+    format!("MD5:{}", &hex(&mac.finalize().into_bytes())[..32])
+}
+
+fn line(text: &mut String, key: &str, value: &Value) {
+    let _ = writeln!(text, "{key} = {value}");
+}
+
+fn allow(codecs: &[Codec]) -> Result<Value, BadValue> {
+    let names: Vec<&str> = codecs.iter().map(Codec::as_str).collect();
+    Value::new("allow", &names.join(","))
+}
+
+fn profile(text: &mut String, book: &Phonebook<'_>, templates: &Templates) -> Result<(), BadValue> {
+    let PhoneProfile { codecs, devices, transport, realm } = &book.settings.phones;
+    let _ = write!(text, "\n[{}](!)\ntype = auth\nauth_type = digest\n", templates.auth);
+    line(text, "realm", &Value::new("realm", realm.as_str())?);
+    let _ = write!(text, "\n[{}](!)\ntype = aor\nmax_contacts = {devices}\n", templates.aor);
+    for (key, value) in AOR {
+        line(text, key, &Value::new("aor", value)?);
+    }
+    let _ = write!(text, "\n[{}](!)\ntype = endpoint\ncontext = {}-internal\n", templates.phone, book.tenant);
+    if let Some(transport) = transport {
+        line(text, "transport", &Value::new("transport", transport.as_str())?);
+    }
+    text.push_str("disallow = all\n");
+    line(text, "allow", &allow(codecs)?);
+    for (key, value) in ENDPOINT {
+        line(text, key, &Value::new("endpoint", value)?);
+    }
+    Ok(())
+}
+
+/// Auth before AOR before endpoint, whose first line is its `auth`: should the file ever be cut
+/// short, no endpoint is left that lets everybody in.
+fn user(
+    text: &mut String,
+    book: &Phonebook<'_>,
+    phone: &Phone<'_>,
+    templates: &Templates,
+    digests: Digests<'_>,
+) -> Result<(), BadValue> {
+    let name = book.endpoint(phone.extension)?;
+    let digest = match digests {
+        Digests::Masked => SENSITIVE.to_owned(),
+        Digests::Real(digests) => digests
+            .get(&phone.extension)
+            .map(|digest| format!("MD5:{}", digest.reveal()))
+            .ok_or(BadValue { what: "password_digest", reason: "it is missing" })?,
+    };
+    let _ = writeln!(text, "\n; {}", Value::new("e-mail", phone.email.as_str())?);
+    let _ = writeln!(text, "[{name}]({})", templates.auth);
+    if let Some(realm) = &phone.phone.realm {
+        line(text, "realm", &Value::new("realm", realm.as_str())?);
+    }
+    let _ = writeln!(text, "username = {name}\npassword_digest = {digest}");
+    let _ = writeln!(text, "[{name}]({})", templates.aor);
+    if let Some(devices) = phone.phone.devices {
+        let _ = writeln!(text, "max_contacts = {devices}");
+    }
+    let _ = writeln!(text, "[{name}]({})\nauth = {name}\naors = {name}", templates.phone);
+    line(text, "callerid", &Value::caller_id(phone.name, phone.extension)?);
+    if let Some(transport) = &phone.phone.transport {
+        line(text, "transport", &Value::new("transport", transport.as_str())?);
+    }
+    if let Some(codecs) = &phone.phone.codecs {
+        text.push_str("disallow = all\n");
+        line(text, "allow", &allow(codecs)?);
+    }
+    Ok(())
+}
