@@ -13,6 +13,7 @@
 //! knows `desired` and the directory's types; nothing below `cli` knows the terminal.
 
 pub mod cli;
+pub mod deploy;
 pub mod desired;
 pub mod directory;
 pub mod model;

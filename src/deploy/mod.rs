@@ -1,1 +1,19 @@
-//! tmp
+//! Stage 4, running: files into their places, narrow reloads, the read-back, and the way back.
+//!
+//! Owns the apply protocol and everything that touches Asterisk or its configuration folder. What
+//! is to be applied was decided by `plan`; how it is reported is the business of `cli`.
+
+mod apply;
+mod asterisk;
+mod contacts;
+mod files;
+mod host;
+mod readback;
+mod rows;
+
+pub use apply::{Applied, ApplyError, Clock, Observer, Request, apply, sync};
+pub use asterisk::{Asterisk, AsteriskError};
+pub use files::{FileError, InPlace};
+pub use host::{Host, Running};
+pub use readback::Mismatch;
+pub use rows::{Prepared, PrepareError, prepare};

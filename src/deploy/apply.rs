@@ -1,0 +1,558 @@
+//! The apply protocol, step by step: lock, plan under the lock, rows, staged files, commit,
+//! rename, reload, read back, old phones, audit. Anything wrong after the commit puts the last
+//! good files back, which needs no database.
+
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Asterisk, AsteriskError, Host,
+    contacts,
+    files::{self, FileError, InPlace},
+    readback::{self, Expected, Mismatch},
+    rows::{PrepareError, Prepared, prepare},
+};
+use crate::{
+    directory::{
+        Directory, DirectoryError, Recorded, Writer,
+        audit::{End, Outcome, Run},
+        seal::{Keyring, hex},
+    },
+    model::{EmailKey, Extension, Secret, Tenant},
+    plan::Plan,
+    render::{BadValue, Digests, File, Module, Parsed, Phonebook, endpoint_name, parse},
+};
+
+/// What is to be applied, and in whose name.
+pub struct Request<'a> {
+    /// The tenant.
+    pub tenant: &'a Tenant,
+    /// The declared secrets.
+    pub secrets: &'a BTreeMap<EmailKey, Result<Secret, String>>,
+    /// The keys of the directory.
+    pub keys: &'a Keyring,
+    /// Makes the plan from what is recorded, or refuses to go on (rails, `--expect`).
+    pub decide: &'a dyn Fn(&Recorded, &[InPlace; 2]) -> Result<(Plan, Option<String>), anyhow::Error>,
+    /// Who runs it, for the audit log.
+    pub actor: String,
+    /// The commit of the desired state.
+    pub git_commit: Option<String>,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// Is told what happens, while it happens.
+pub trait Observer {
+    /// The plan was made and passed; nothing has moved.
+    fn planned(&mut self, plan: &Plan);
+    /// A phase begins.
+    fn phase(&mut self, name: &'static str);
+}
+
+/// Measures phases; the protocol itself never looks at a clock for a decision.
+#[derive(Debug, Default)]
+pub struct Clock {
+    phases: BTreeMap<&'static str, u64>,
+    running: Option<(&'static str, Instant)>,
+}
+
+impl Clock {
+    fn start(&mut self, name: &'static str, observer: &mut dyn Observer) {
+        self.stop();
+        observer.phase(name);
+        self.running = Some((name, Instant::now()));
+    }
+
+    fn stop(&mut self) {
+        if let Some((name, start)) = self.running.take() {
+            let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+            *self.phases.entry(name).or_default() += millis;
+        }
+    }
+}
+
+/// How an apply ended well.
+#[derive(Debug)]
+pub struct Applied {
+    /// `recorded`, `rendered` or `live`.
+    pub outcome: Outcome,
+    /// The audit row.
+    pub run: i64,
+    /// The files written, by path.
+    pub written: Vec<String>,
+    /// The modules reloaded.
+    pub reloaded: Vec<Module>,
+    /// Objects that were looked at one by one, of those that changed.
+    pub looked_at: (usize, usize),
+    /// Registrations that were deleted.
+    pub let_go: usize,
+    /// Milliseconds of each phase.
+    pub phases: BTreeMap<&'static str, u64>,
+}
+
+/// An apply that did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Another apply holds the host.
+    #[error("another apply holds the host `{host}`{}", holder.as_ref().map(|who| format!(": {who}")).unwrap_or_default())]
+    Locked {
+        /// The host.
+        host: String,
+        /// Who holds it and since when, where the audit log tells.
+        holder: Option<String>,
+    },
+    /// The plan must not be applied.
+    #[error(transparent)]
+    Stopped(#[from] anyhow::Error),
+    /// The directory failed; nothing moved.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// Secrets could not be sealed or opened; nothing moved.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// A value cannot be rendered; nothing moved.
+    #[error(transparent)]
+    Render(#[from] BadValue),
+    /// A file could not be read or staged; nothing moved.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Asterisk cannot be asked; nothing moved.
+    #[error("{0}; nothing was changed")]
+    Asterisk(#[from] AsteriskError),
+    /// Names are taken by somebody else on this host; nothing moved.
+    #[error("{0}; nothing was changed")]
+    NameTaken(String),
+    /// Rows are recorded, but Asterisk does not run them.
+    #[error("{0}")]
+    NotLive(Box<NotLive>),
+}
+
+/// What stands where after an apply that Asterisk did not take.
+#[derive(Debug)]
+pub struct NotLive {
+    /// What went wrong.
+    pub reasons: Vec<String>,
+    /// Whether the last good files are back and run.
+    pub rolled_back: bool,
+    /// The audit row.
+    pub run: i64,
+    /// Whether our include lines are missing in the operator's files.
+    pub not_included: Vec<&'static str>,
+}
+
+impl std::fmt::Display for NotLive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Asterisk did not take it: {}", self.reasons.join("; "))?;
+        f.write_str("\n  recorded: the rows are as declared")?;
+        f.write_str(if self.rolled_back {
+            "\n  rendered: the last good files were put back\n  running: Asterisk runs them, read back"
+        } else {
+            "\n  rendered: the last good files were put back\n  running: unknown, the read-back failed for them too"
+        })?;
+        for line in &self.not_included {
+            write!(f, "\nhint: Asterisk does not read our file; add this line once: {line}")?;
+        }
+        if self.not_included.is_empty() {
+            f.write_str("\nhint: see Asterisk's log for the line at fault, then run `reconcile apply` again")?;
+        }
+        Ok(())
+    }
+}
+
+/// Records the plan: rows only.
+///
+/// # Errors
+/// When the plan must not be applied, or the directory fails; then nothing was changed.
+pub fn sync(
+    request: &Request<'_>,
+    directory: &mut Directory,
+    host: &Host,
+    observer: &mut dyn Observer,
+) -> Result<Applied, ApplyError> {
+    let mut clock = Clock::default();
+    clock.start("record", observer);
+    let in_place = host.in_place(request.tenant)?;
+    let mut writer = directory.write(request.tenant)?;
+    let decided = decide(request, &mut writer, &in_place, observer)?;
+    writer.change(&decided.prepared.rows)?;
+    let run = writer.open_audit(&run_of(request, host, "sync", &decided))?;
+    writer.commit()?;
+    clock.stop();
+    let end =
+        End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: clock.phases.clone(), message: None };
+    directory.close_audit(run, &end)?;
+    Ok(Applied {
+        outcome: Outcome::Recorded,
+        run,
+        written: Vec::new(),
+        reloaded: Vec::new(),
+        looked_at: (0, 0),
+        let_go: 0,
+        phases: clock.phases,
+    })
+}
+
+/// A plan with everything that carrying it out needs.
+struct Decided {
+    plan: Plan,
+    id: Option<String>,
+    recorded: Recorded,
+    prepared: Prepared,
+}
+
+fn decide(
+    request: &Request<'_>,
+    writer: &mut Writer<'_>,
+    in_place: &[InPlace; 2],
+    observer: &mut dyn Observer,
+) -> Result<Decided, ApplyError> {
+    let recorded = writer.read(request.tenant)?;
+    let (plan, id) = (request.decide)(&recorded, in_place)?;
+    observer.planned(&plan);
+    let sealed = match &recorded.tenant {
+        Some(tenant) => writer.sealed(tenant.id)?,
+        None => BTreeMap::new(),
+    };
+    let prepared = prepare(&plan, &recorded, request.secrets, &sealed, request.keys, request.now)?;
+    Ok(Decided { plan, id, recorded, prepared })
+}
+
+fn run_of(request: &Request<'_>, host: &Host, command: &'static str, decided: &Decided) -> Run {
+    let counts = &decided.plan.counts;
+    Run {
+        tenant: request.tenant.clone(),
+        host: host.name.clone(),
+        command,
+        actor: request.actor.clone(),
+        git_commit: request.git_commit.clone(),
+        plan_id: decided.id.clone(),
+        counts: BTreeMap::from([
+            ("create", counts.create),
+            ("update", counts.update),
+            ("rename", counts.rename),
+            ("adopt", counts.adopt),
+            ("delete", counts.delete),
+        ]),
+    }
+}
+
+/// Applies: records the rows, renders the files, makes Asterisk run them, and proves it.
+///
+/// # Errors
+/// Before the rows are committed: nothing was changed. After: [`ApplyError::NotLive`] says which
+/// stage stands where.
+pub fn apply(
+    request: &Request<'_>,
+    directory: &mut Directory,
+    host: &Host,
+    observer: &mut dyn Observer,
+) -> Result<Applied, ApplyError> {
+    let mut clock = Clock::default();
+    let Some(_lock) = host.lock()? else {
+        let holder = directory.open_run(&host.name).unwrap_or(None);
+        return Err(ApplyError::Locked { host: host.name.clone(), holder });
+    };
+    clock.start("check", observer);
+    if let Some(asterisk) = &host.asterisk {
+        asterisk.wait_until_booted()?;
+    }
+    clock.start("record", observer);
+    let in_place = host.in_place(request.tenant)?;
+    let mut writer = directory.write(request.tenant)?;
+    let decided = decide(request, &mut writer, &in_place, observer)?;
+    writer.change(&decided.prepared.rows)?;
+    let run = writer.open_audit(&run_of(request, host, "apply", &decided))?;
+
+    clock.start("render", observer);
+    let book = Phonebook::of(&decided.plan, decided.recorded.directory);
+    let rendered = book.files(Digests::Real(&decided.prepared.digests))?;
+    let step = Step::new(request.tenant, host, &decided, &rendered, &in_place)?;
+    step.check_names()?;
+    let staged = step.stage()?;
+    writer.commit()?;
+
+    // From here on the rows stand; what goes wrong is put back.
+    let attempt = carry_out(&step, staged, &book, &decided, &mut clock, observer);
+    clock.stop();
+    let phases = clock.phases;
+    let (outcome, message, result) = match attempt {
+        Ok(live) => (live.outcome, None, Ok(live)),
+        Err(not_live) => {
+            let outcome = if not_live.rolled_back { Outcome::RolledBack } else { Outcome::NotLive };
+            (outcome, Some(not_live.reasons.join("; ")), Err(not_live))
+        }
+    };
+    let files = host.in_place(request.tenant).map(|texts| hashes(&rendered, &texts)).unwrap_or_default();
+    let closed = directory.close_audit(run, &End { outcome, files, phases: phases.clone(), message });
+    match result {
+        Ok(live) => {
+            closed?;
+            Ok(Applied { run, phases, ..live })
+        }
+        Err(not_live) => Err(ApplyError::NotLive(Box::new(NotLive { run, ..not_live }))),
+    }
+}
+
+fn hashes(files: &[File; 2], texts: &[InPlace; 2]) -> BTreeMap<String, String> {
+    let pairs = files.iter().zip(texts);
+    pairs
+        .filter_map(|(file, text)| Some((file.path.clone(), hex(&Sha256::digest(text.as_ref()?.as_bytes())))))
+        .collect()
+}
+
+/// The step from the files in place to the rendered ones, on one host.
+struct Step<'a> {
+    tenant: &'a Tenant,
+    host: &'a Host,
+    rendered: &'a [File; 2],
+    in_place: &'a [InPlace; 2],
+    /// The last files that Asterisk was proven to run; a stub where there are none.
+    last_good: [String; 2],
+    old: Parsed,
+    new: Parsed,
+    /// Names given to phones by this very plan.
+    given: Vec<String>,
+}
+
+/// Files that wait for their rename, in the order of the rendered ones.
+type StagedFiles = [Option<files::Staged>; 2];
+
+impl<'a> Step<'a> {
+    fn new(
+        tenant: &'a Tenant,
+        host: &'a Host,
+        decided: &'a Decided,
+        rendered: &'a [File; 2],
+        in_place: &'a [InPlace; 2],
+    ) -> Result<Self, ApplyError> {
+        let plan = &decided.plan;
+        let empty = Phonebook { phones: Vec::new(), ..Phonebook::of(plan, decided.recorded.directory) };
+        let stubs = empty.files(Digests::Real(&BTreeMap::new()))?;
+        let mut last_good = stubs.map(|stub| stub.text);
+        for ((good, file), text) in last_good.iter_mut().zip(rendered).zip(in_place) {
+            if let Some(kept) = files::read(&host.note(tenant, &last_good_name(file)))?.or_else(|| text.clone()) {
+                *good = kept;
+            }
+        }
+        let names = plan.settings.endpoint_names;
+        let given = plan.users.values().filter(|user| user.write && user.digest.is_none());
+        Ok(Self {
+            tenant,
+            host,
+            rendered,
+            in_place,
+            old: parse(in_place[0].as_deref().unwrap_or_default()),
+            new: parse(&rendered[0].text),
+            given: given.map(|user| endpoint_name(tenant, names, user.extension)).collect(),
+            last_good,
+        })
+    }
+
+    /// Makes sure that no name belongs to another tenant or to the operator's own files.
+    fn check_names(&self) -> Result<(), ApplyError> {
+        let others = self.host.names_of_others(self.tenant)?;
+        if let Some(name) = self.new.phones.keys().find(|name| others.contains(*name)) {
+            return Err(ApplyError::NameTaken(format!(
+                "the endpoint `{name}` stands in another tenant's file on this host\n\
+                 hint: give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`"
+            )));
+        }
+        let Some(asterisk) = &self.host.asterisk else { return Ok(()) };
+        let fresh: Vec<&String> = self.given.iter().filter(|name| !self.old.phones.contains_key(*name)).collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let known = parse(&self.last_good[0]);
+        let running = readback::endpoints(asterisk)?;
+        match fresh.into_iter().find(|name| running.has(name) && !known.phones.contains_key(*name)) {
+            Some(name) => Err(ApplyError::NameTaken(format!(
+                "the endpoint `{name}` already runs in Asterisk, from a file that is not ours\n\
+                 hint: remove it there, or reserve the number with `extensions.reserved`"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn changed(&self, index: usize) -> bool {
+        self.in_place[index].as_deref() != Some(self.rendered[index].text.as_str())
+    }
+
+    /// Writes what changed beside its target, and keeps what must be undone or finished later.
+    fn stage(&self) -> Result<StagedFiles, ApplyError> {
+        let mut staged = [None, None];
+        for (index, file) in self.rendered.iter().enumerate() {
+            if self.changed(index) {
+                staged[index] = Some(files::stage(&self.host.path(&file.path), &file.text)?);
+                files::keep(&self.host.note(self.tenant, &last_good_name(file)), &self.last_good[index])?;
+            }
+        }
+        if let Some(asterisk) = &self.host.asterisk {
+            let path = self.host.note(self.tenant, PENDING);
+            let mut contacts = contacts::pending(&path)?;
+            contacts.extend(contacts::list(asterisk, &contacts::stale(&self.old, &self.new))?);
+            contacts::keep(&path, &contacts)?;
+        }
+        Ok(staged)
+    }
+}
+
+/// The note with the registrations to delete.
+const PENDING: &str = "pending_contacts.json";
+
+fn last_good_name(file: &File) -> String {
+    format!("last_good_{}.conf", if file.module == Module::Pjsip { "endpoints" } else { "routing" })
+}
+
+fn carry_out(
+    step: &Step<'_>,
+    staged: StagedFiles,
+    book: &Phonebook<'_>,
+    decided: &Decided,
+    clock: &mut Clock,
+    observer: &mut dyn Observer,
+) -> Result<Applied, NotLive> {
+    let mut live = Applied {
+        outcome: Outcome::Rendered,
+        run: 0,
+        written: Vec::new(),
+        reloaded: Vec::new(),
+        looked_at: (0, 0),
+        let_go: 0,
+        phases: BTreeMap::new(),
+    };
+    clock.start("write", observer);
+    for (file, staged) in step.rendered.iter().zip(staged) {
+        let Some(staged) = staged else { continue };
+        live.written.push(file.path.clone());
+        if let Err(error) = staged.commit() {
+            return Err(put_back(step, vec![error.to_string()], clock, observer));
+        }
+    }
+    let Some(asterisk) = &step.host.asterisk else { return Ok(live) };
+    match make_live(step, asterisk, book, decided, &mut live, clock, observer) {
+        Ok(()) => Ok(live),
+        Err(reasons) => Err(put_back(step, reasons, clock, observer)),
+    }
+}
+
+fn make_live(
+    step: &Step<'_>,
+    asterisk: &Asterisk,
+    book: &Phonebook<'_>,
+    decided: &Decided,
+    live: &mut Applied,
+    clock: &mut Clock,
+    observer: &mut dyn Observer,
+) -> Result<(), Vec<String>> {
+    let told = |error: AsteriskError| vec![error.to_string()];
+    clock.start("reload", observer);
+    let marks = step.rendered.each_ref().map(|file| parse(&file.text).mark);
+    let running = [
+        readback::endpoints_mark(asterisk, step.tenant, &marks[0]).map_err(told)?,
+        readback::routing_mark(asterisk, step.tenant, &marks[1]).map_err(told)?,
+    ];
+    let note = step.host.note(step.tenant, PENDING);
+    let mut contacts = contacts::pending(&note).map_err(|error| vec![error.to_string()])?;
+    // Once more, right before the reload: a phone may have refreshed its registration since.
+    contacts.extend(contacts::list(asterisk, &contacts::stale(&step.old, &step.new)).map_err(told)?);
+    for (index, file) in step.rendered.iter().enumerate() {
+        if step.changed(index) || !running[index] {
+            asterisk.reload(file.module).map_err(told)?;
+            live.reloaded.push(file.module);
+        }
+    }
+    clock.start("read back", observer);
+    let reloaded = live.reloaded.contains(&Module::Pjsip);
+    let changed = if reloaded { changed_phones(step, decided) } else { Vec::new() };
+    let gone = step.old.phones.keys().filter(|name| !step.new.phones.contains_key(*name)).cloned().collect();
+    let expected = Expected { book, digests: &decided.prepared.digests, marks, gone, changed };
+    live.looked_at = (verify(asterisk, &expected)?, expected.changed.len() * 3);
+    live.outcome = Outcome::Live;
+    clock.start("contacts", observer);
+    live.let_go = contacts::let_go(asterisk, &contacts).map_err(told)?;
+    let kept = files::forget(&note).and_then(|()| {
+        step.rendered
+            .iter()
+            .enumerate()
+            .filter(|(index, file)| step.changed(*index) || !step.host.note(step.tenant, &last_good_name(file)).exists())
+            .try_for_each(|(_, file)| files::keep(&step.host.note(step.tenant, &last_good_name(file)), &file.text))
+    });
+    kept.map_err(|error| vec![error.to_string()])
+}
+
+/// Phones whose sections differ from those in the former file.
+fn changed_phones(step: &Step<'_>, decided: &Decided) -> Vec<Extension> {
+    let written = decided.plan.users.values().filter(|user| {
+        let name = endpoint_name(step.tenant, decided.plan.settings.endpoint_names, user.extension);
+        user.write || step.old.phones.get(&name).map(|phone| &phone.digest) != step.new.phones.get(&name).map(|phone| &phone.digest)
+    });
+    written.map(|user| user.extension).collect()
+}
+
+/// How long the read-back is repeated while a slow reload may still be running.
+const SETTLE: Duration = Duration::from_secs(3);
+
+fn verify(asterisk: &Asterisk, expected: &Expected<'_>) -> Result<usize, Vec<String>> {
+    let start = Instant::now();
+    loop {
+        let (wrong, looked_at) = readback::read_back(asterisk, expected).map_err(|error| vec![error.to_string()])?;
+        if wrong.is_empty() {
+            return Ok(looked_at);
+        }
+        if start.elapsed() > SETTLE {
+            return Err(wrong.iter().map(Mismatch::to_string).collect());
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Puts the last good files back and makes Asterisk run them again.
+fn put_back(step: &Step<'_>, mut reasons: Vec<String>, clock: &mut Clock, observer: &mut dyn Observer) -> NotLive {
+    clock.start("put back", observer);
+    let mut rolled_back = true;
+    for (index, file) in step.rendered.iter().enumerate() {
+        let good = &step.last_good[index];
+        let restored = files::stage(&step.host.path(&file.path), good).and_then(files::Staged::commit);
+        if let Err(error) = restored {
+            reasons.push(error.to_string());
+            rolled_back = false;
+        }
+    }
+    // What was to be let go stays: its phones are the valid ones again.
+    if let Err(error) = files::forget(&step.host.note(step.tenant, PENDING)) {
+        reasons.push(error.to_string());
+    }
+    let mut not_included = Vec::new();
+    if let Some(asterisk) = &step.host.asterisk {
+        for file in step.rendered {
+            if let Err(error) = asterisk.reload(file.module) {
+                reasons.push(error.to_string());
+            }
+        }
+        let marks = step.last_good.each_ref().map(|text| parse(text).mark);
+        let pjsip = readback::endpoints_mark(asterisk, step.tenant, &marks[0]).unwrap_or(false);
+        let dialplan = readback::routing_mark(asterisk, step.tenant, &marks[1]).unwrap_or(false);
+        rolled_back &= pjsip && dialplan;
+        not_included = missing_includes(step.host);
+    }
+    NotLive { reasons, rolled_back, run: 0, not_included }
+}
+
+/// Finds out whether the operator's files lead to ours at all.
+fn missing_includes(host: &Host) -> Vec<&'static str> {
+    let lines = [
+        ("pjsip.conf", "pjsip.d/", "`#include pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`"),
+        ("extensions.conf", "extensions.d/", "`#include extensions.d/*/generated_routing.conf` in `extensions.conf`"),
+    ];
+    let included = |file: &str, folder: &str| {
+        let text = files::read(&host.path(file)).ok().flatten().unwrap_or_default();
+        text.lines().map(str::trim_start).any(|line| line.starts_with("#") && line.contains("include") && line.contains(folder))
+    };
+    lines.into_iter().filter(|(file, folder, _)| !included(file, folder)).map(|(_, _, line)| line).collect()
+}

@@ -1,0 +1,244 @@
+//! The `asterisk` program as a client: one command at a time, each with our own deadline.
+//!
+//! Asterisk's word is no proof: it says "success" for broken reloads and exits 0 whatever
+//! happens. What is believed is read back in `readback.rs`.
+
+use std::{
+    fmt,
+    io::Read,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use std::os::unix::process::CommandExt;
+
+use wait_timeout::ChildExt;
+
+/// How long an ordinary command may take.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long a reload may take. Asterisk's client itself gives up after 60 s, with an empty answer.
+const RELOAD_DEADLINE: Duration = Duration::from_secs(70);
+
+/// How long a reload is asked for again while another one runs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asterisk could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AsteriskError {
+    /// The program is not there.
+    #[error("cannot run `{program}`: {source}")]
+    Missing {
+        /// The program.
+        program: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The program says that no Asterisk runs.
+    #[error("Asterisk does not run here: {0}")]
+    NotRunning(String),
+    /// No answer within the deadline.
+    #[error("Asterisk did not answer `{command}` within {seconds} s")]
+    Silent {
+        /// The command.
+        command: String,
+        /// The deadline.
+        seconds: u64,
+    },
+    /// Another reload never ended.
+    #[error("another reload has been running for {0} s")]
+    Busy(u64),
+    /// The answer to a reload was another one than success.
+    #[error("Asterisk answered `{command}` with: {answer}")]
+    Refused {
+        /// The command.
+        command: String,
+        /// The answer, scrubbed.
+        answer: String,
+    },
+}
+
+/// What Asterisk printed. May hold secrets: `Debug` and `Display` show it scrubbed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Answer(String);
+
+impl Answer {
+    /// Returns the text for reading, not for showing.
+    pub(super) fn raw(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&scrub(&self.0))
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Replaces everything that looks like a secret: what follows a telling key, and long hex.
+pub(super) fn scrub(text: &str) -> String {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let lower = line.to_ascii_lowercase();
+        let at = ["password", "secret", "md5_cred", "digest"].iter().filter_map(|word| lower.find(word)).min();
+        let cut = at.and_then(|at| line[at..].find(['=', ':']).map(|sign| at + sign + 1));
+        let shown = cut.map_or_else(|| line.to_owned(), |cut| format!("{} {}", &line[..cut], crate::model::SENSITIVE));
+        let words = shown.split(' ').map(|word| {
+            let hex = word.bytes().filter(u8::is_ascii_hexdigit).count();
+            if hex >= 32 && hex + 4 >= word.len() && !word.contains("-gen-") { crate::model::SENSITIVE } else { word }
+        });
+        lines.push(words.collect::<Vec<_>>().join(" "));
+    }
+    lines.join("\n")
+}
+
+/// The program to ask.
+#[derive(Debug, Clone)]
+pub struct Asterisk {
+    words: Vec<String>,
+}
+
+impl Asterisk {
+    /// Takes the command line of the client, such as `asterisk` or `sudo asterisk`.
+    ///
+    /// Returns none where it holds no word, or a quote is left open.
+    pub fn new(command: &str) -> Option<Self> {
+        shlex::split(command).filter(|words| !words.is_empty()).map(|words| Self { words })
+    }
+
+    /// Names the program.
+    pub fn program(&self) -> String {
+        self.words.join(" ")
+    }
+
+    /// Makes sure that Asterisk runs and has finished starting.
+    ///
+    /// # Errors
+    /// When it does not run, or stays silent.
+    pub fn wait_until_booted(&self) -> Result<(), AsteriskError> {
+        self.ask_within("core waitfullybooted", RELOAD_DEADLINE).map(drop)
+    }
+
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// When Asterisk does not run, or stays silent.
+    pub fn ask(&self, command: &str) -> Result<Answer, AsteriskError> {
+        self.ask_within(command, DEADLINE)
+    }
+
+    /// Asks for a narrow reload, again and again while another one runs.
+    ///
+    /// An empty answer is none: the reload goes on behind it, and the read-back waits for it.
+    ///
+    /// # Errors
+    /// When Asterisk does not run, refuses, or is busy for a minute.
+    pub fn reload(&self, module: crate::render::Module) -> Result<(), AsteriskError> {
+        let (command, success) = match module {
+            crate::render::Module::Pjsip => ("module reload res_pjsip.so", "reloaded successfully"),
+            crate::render::Module::Dialplan => ("dialplan reload", "reloaded"),
+        };
+        let start = Instant::now();
+        loop {
+            let answer = self.ask_within(command, RELOAD_DEADLINE)?;
+            let text = answer.raw();
+            if text.contains("already in progress") {
+                if start.elapsed() > PATIENCE {
+                    return Err(AsteriskError::Busy(PATIENCE.as_secs()));
+                }
+                thread::sleep(Duration::from_millis(200));
+            } else if text.trim().is_empty() || text.contains(success) {
+                return Ok(());
+            } else {
+                return Err(AsteriskError::Refused { command: command.to_owned(), answer: answer.to_string() });
+            }
+        }
+    }
+
+    fn ask_within(&self, command: &str, deadline: Duration) -> Result<Answer, AsteriskError> {
+        let missing = |source| AsteriskError::Missing { program: self.program(), source };
+        let mut child = Command::new(&self.words[0])
+            .args(&self.words[1..])
+            .args(["-rx", command])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A group of its own, so that a wrapper and the client behind it are ended together,
+            // and Ctrl-C does not cut a reload's answer short.
+            .process_group(0)
+            .spawn()
+            .map_err(missing)?;
+        let stdout = drain(child.stdout.take());
+        let stderr = drain(child.stderr.take());
+        let status = match child.wait_timeout(deadline).map_err(missing)? {
+            Some(status) => status,
+            None => {
+                end(&mut child);
+                return Err(AsteriskError::Silent { command: command.to_owned(), seconds: deadline.as_secs() });
+            }
+        };
+        let text = |reader: thread::JoinHandle<String>| reader.join().unwrap_or_default();
+        let (stdout, stderr) = (text(stdout), text(stderr));
+        if !status.success() {
+            let words = if stderr.trim().is_empty() { stdout.trim() } else { stderr.trim() };
+            return Err(AsteriskError::NotRunning(scrub(words)));
+        }
+        Ok(Answer(without_colours(&stdout)))
+    }
+}
+
+/// Ends a client that ignores SIGTERM, and whatever it started.
+fn end(child: &mut Child) {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.wait();
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Drops terminal colours, which some commands print even into a pipe.
+fn without_colours(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        plain.push_str(before);
+        rest = after.split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |(_, rest)| rest);
+    }
+    plain.push_str(rest);
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_asterisk_says_is_scrubbed() {
+        let line = "Error parsing password_digest=MD5:0123456789abcdef0123456789abcdef at line 41 of";
+        assert_eq!(scrub(line), "Error parsing password_digest= (sensitive)");
+        assert_eq!(scrub(" md5_cred   : 6d430e6d8d3f1e9feda7ae4d5dc778f1"), " md5_cred   : (sensitive)");
+        assert_eq!(scrub("saw MD5:6d430e6d8d3f1e9feda7ae4d5dc778f1 here"), "saw (sensitive) here");
+        assert_eq!(scrub("Objects found: 2"), "Objects found: 2");
+    }
+
+    #[test]
+    fn colours_are_dropped() {
+        assert_eq!(without_colours("\u{1b}[1;31mred\u{1b}[0m plain"), "red plain");
+    }
+}

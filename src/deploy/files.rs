@@ -1,0 +1,133 @@
+//! Writing files: temp file beside the target, fsync, rename, fsync of the folder. The one way
+//! in which this program writes anything into Asterisk's configuration.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    path::{Path, PathBuf},
+};
+
+use tempfile::NamedTempFile;
+
+/// A file or folder could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{}`: {source}", path.display())]
+pub struct FileError {
+    /// What was tried.
+    pub action: &'static str,
+    /// The path.
+    pub path: PathBuf,
+    /// Why it failed.
+    pub source: io::Error,
+}
+
+pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    move |source| FileError { action, path: path.to_owned(), source }
+}
+
+/// A generated file as it stands; none where there is none.
+pub type InPlace = Option<String>;
+
+/// Reads a file; a missing one is none.
+pub(super) fn read(path: &Path) -> Result<InPlace, FileError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
+/// A written file that waits beside its target for the rename.
+#[derive(Debug)]
+pub(super) struct Staged {
+    temp: NamedTempFile,
+    target: PathBuf,
+}
+
+/// Writes a file beside its target, with the owner and group of the folder and mode 0640, as deep
+/// in the disk as fsync goes. Nothing is visible yet.
+///
+/// # Errors
+/// When the folder cannot be made or written, or its group cannot be given: Asterisk would not be
+/// able to read the file, and would silently forget all that is in it.
+pub(super) fn stage(target: &Path, text: &str) -> Result<Staged, FileError> {
+    let folder = target.parent().unwrap_or(Path::new("/"));
+    make_folder(folder)?;
+    let owner = fs::metadata(folder).map_err(failed("look at", folder))?;
+    let mut temp = tempfile::Builder::new()
+        .prefix(".reconcile-")
+        .permissions(fs::Permissions::from_mode(0o640))
+        .tempfile_in(folder)
+        .map_err(failed("write into", folder))?;
+    temp.write_all(text.as_bytes()).map_err(failed("write", temp.path()))?;
+    let own = temp.as_file().metadata().map_err(failed("look at", temp.path()))?;
+    if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
+        give(temp.path(), &own, &owner)?;
+    }
+    let exact = fs::Permissions::from_mode(0o640);
+    temp.as_file().set_permissions(exact).map_err(failed("set the mode of", temp.path()))?;
+    temp.as_file().sync_all().map_err(failed("sync", temp.path()))?;
+    Ok(Staged { temp, target: target.to_owned() })
+}
+
+fn give(path: &Path, own: &fs::Metadata, owner: &fs::Metadata) -> Result<(), FileError> {
+    // Only root can give a file away; its group is what Asterisk needs.
+    let uid = rustix::process::geteuid().is_root().then_some(owner.uid());
+    if own.gid() != owner.gid() || uid.is_some() {
+        chown(path, uid, Some(owner.gid())).map_err(failed("give the folder's group to a file in", path))?;
+    }
+    Ok(())
+}
+
+/// Makes a folder, and those above it, each with the owner and group of the one it lies in.
+fn make_folder(folder: &Path) -> Result<(), FileError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().unwrap_or(Path::new("/"));
+    make_folder(above)?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed("create", folder)(error)),
+        _ => {}
+    }
+    let owner = fs::metadata(above).map_err(failed("look at", above))?;
+    let own = fs::metadata(folder).map_err(failed("look at", folder))?;
+    if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
+        give(folder, &own, &owner)?;
+    }
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o750)).map_err(failed("set the mode of", folder))?;
+    sync_folder(above)
+}
+
+impl Staged {
+    /// Puts the file into its place, in one step.
+    pub(super) fn commit(self) -> Result<(), FileError> {
+        let target = self.target;
+        self.temp.persist(&target).map_err(|error| failed("replace", &target)(error.error))?;
+        target.parent().map_or(Ok(()), sync_folder)
+    }
+}
+
+fn sync_folder(folder: &Path) -> Result<(), FileError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync", folder))
+}
+
+/// Keeps a file for ourselves: 0600, in a folder that is made where it is missing.
+pub(super) fn keep(path: &Path, text: &str) -> Result<(), FileError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder).map_err(failed("create", folder))?;
+    let mut temp = NamedTempFile::new_in(folder).map_err(failed("write into", folder))?;
+    temp.write_all(text.as_bytes()).map_err(failed("write", path))?;
+    temp.as_file().sync_all().map_err(failed("sync", path))?;
+    temp.persist(path).map_err(|error| failed("replace", path)(error.error))?;
+    sync_folder(folder)
+}
+
+/// Removes a file of our own; one that is gone already is fine.
+pub(super) fn forget(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}

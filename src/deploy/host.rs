@@ -1,0 +1,134 @@
+//! One Asterisk host: its configuration folder, its lock, our own notes about it, and its Asterisk.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::{
+    asterisk::{Asterisk, AsteriskError},
+    files::{self, FileError, InPlace, failed},
+    readback,
+};
+use crate::{
+    directory::seal::hex,
+    model::Tenant,
+    render::{endpoints_path, parse, routing_path, section_names},
+};
+
+/// Where rendered becomes running.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// The name it is audited under.
+    pub name: String,
+    /// Asterisk's configuration folder.
+    pub config_dir: PathBuf,
+    /// Where we keep the last good files and pending work.
+    pub state_dir: PathBuf,
+    /// How Asterisk is asked; none leaves it alone.
+    pub asterisk: Option<Asterisk>,
+}
+
+/// What was read from the running Asterisk, for a plan.
+#[derive(Debug, Clone, Default)]
+pub struct Running {
+    /// Whether it runs the generation of the endpoint file in place.
+    pub endpoints_live: bool,
+    /// Whether it runs the generation of the routing file in place.
+    pub routing_live: bool,
+}
+
+/// The lock that one apply holds on a host; ends with the process.
+#[derive(Debug)]
+pub(super) struct HostLock {
+    _folder: File,
+}
+
+impl Host {
+    /// Reads the tenant's files in place: endpoints, then routing.
+    ///
+    /// # Errors
+    /// When one is there but cannot be read.
+    pub fn in_place(&self, tenant: &Tenant) -> Result<[InPlace; 2], FileError> {
+        Ok([
+            files::read(&self.config_dir.join(endpoints_path(tenant)))?,
+            files::read(&self.config_dir.join(routing_path(tenant)))?,
+        ])
+    }
+
+    /// Asks the running Asterisk whether it runs the files in place.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn running(&self, tenant: &Tenant, in_place: &[InPlace; 2]) -> Result<Option<Running>, AsteriskError> {
+        let Some(asterisk) = &self.asterisk else { return Ok(None) };
+        asterisk.wait_until_booted()?;
+        let marks = in_place.each_ref().map(|text| text.as_deref().map(|text| parse(text).mark));
+        let [endpoints, routing] = &marks;
+        Ok(Some(Running {
+            endpoints_live: match endpoints {
+                Some(mark) => readback::endpoints_mark(asterisk, tenant, mark)?,
+                None => false,
+            },
+            routing_live: match routing {
+                Some(mark) => readback::routing_mark(asterisk, tenant, mark)?,
+                None => false,
+            },
+        }))
+    }
+
+    /// Names the objects in other tenants' generated files on this host.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub(super) fn names_of_others(&self, tenant: &Tenant) -> Result<BTreeSet<String>, FileError> {
+        let folder = self.config_dir.join("pjsip.d");
+        let mut names = BTreeSet::new();
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+            Err(error) => return Err(failed("read", &folder)(error)),
+        };
+        for entry in entries.flatten().filter(|entry| entry.file_name() != tenant.as_str()) {
+            let text = files::read(&entry.path().join("generated_endpoints.conf"))?.unwrap_or_default();
+            names.extend(section_names(&text).map(str::to_owned));
+        }
+        Ok(names)
+    }
+
+    /// Takes the host's lock, or says that somebody else has it.
+    ///
+    /// # Errors
+    /// When the configuration folder is not there.
+    pub(super) fn lock(&self) -> Result<Option<HostLock>, FileError> {
+        let path = &self.config_dir;
+        let folder = File::options()
+            .read(true)
+            .custom_flags(i32::try_from(rustix::fs::OFlags::DIRECTORY.bits()).unwrap_or(0))
+            .open(path)
+            .map_err(failed("open", path))?;
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(HostLock { _folder: folder })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(failed("lock", path)(error.into())),
+        }
+    }
+
+    /// Names a note we keep about a tenant on this host.
+    pub(super) fn note(&self, tenant: &Tenant, name: &str) -> PathBuf {
+        use sha2::{Digest, Sha256};
+        let path = fs::canonicalize(&self.config_dir).unwrap_or_else(|_| self.config_dir.clone());
+        let folder = hex(&Sha256::digest(path.as_os_str().as_encoded_bytes())[..6]);
+        self.state_dir.join("hosts").join(folder).join(tenant.as_str()).join(name)
+    }
+
+    /// Names the path of a generated file.
+    pub(super) fn path(&self, file: &str) -> PathBuf {
+        Path::new(&self.config_dir).join(file)
+    }
+}
