@@ -1,12 +1,112 @@
-//! tmp
-use std::process::ExitCode;
-/// tmp
-pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
-    let f = args.into_iter().nth(1).unwrap();
-    let l = crate::desired::load(std::path::Path::new(&f));
-    for p in &l.problems {
-        eprintln!("{}\n", p.render(&l.sources, false));
+//! The command line: arguments, settings, one file a command, reports and exit codes.
+//!
+//! Knows everything below it and is known by nothing. All output goes through [`printer`].
+
+mod apply;
+mod check;
+mod env;
+mod error;
+mod exit;
+mod migrate;
+mod plan;
+mod printer;
+mod report;
+mod schema;
+mod secret;
+mod session;
+mod settings;
+mod users;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Parser, Subcommand, builder::Styles};
+
+pub use exit::Exit;
+use printer::Printer;
+
+/// GitOps for an Asterisk phone system.
+///
+/// A YAML file in git declares a company's phones; `reconcile plan` shows what would change, and
+/// `reconcile apply` makes it so: recorded in PostgreSQL, rendered into include files, running in
+/// Asterisk, read back.
+#[derive(Debug, Parser)]
+#[command(name = "reconcile", version, styles = Styles::plain(), max_term_width = 100)]
+#[command(after_help = "Start with `reconcile check -f pbx.yaml`. Every command explains itself with --help.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    output: settings::OutputArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Args),
+    Plan(plan::Args),
+    Sync(apply::SyncArgs),
+    Apply(apply::Args),
+    Users(users::Args),
+    Secret(secret::Args),
+    Migrate(migrate::Args),
+    Schema(schema::Args),
+}
+
+/// Runs one command and says how it ended. Can be called again in the same process.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers; the rest is wrong usage.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    let mut printer = Printer::new(&cli.output);
+    settings::log(&cli.output);
+    let result = match &cli.command {
+        Command::Check(args) => check::run(args, &mut printer),
+        Command::Plan(args) => plan::run(args, &mut printer),
+        Command::Sync(args) => apply::run_sync(args, &mut printer),
+        Command::Apply(args) => apply::run(args, &mut printer),
+        Command::Users(args) => users::run(args, &mut printer),
+        Command::Secret(args) => secret::run(args, &mut printer),
+        Command::Migrate(args) => migrate::run(args, &mut printer),
+        Command::Schema(args) => Ok(schema::run(args, &mut printer)),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let exit = error::exit_of(&error);
+            printer.error(&error::words(&error));
+            exit.into()
+        }
     }
-    eprintln!("{}", l.declared.map_or(0, |d| d.users.len()));
-    ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_variable_of_a_flag_is_in_the_table() {
+        let mut flags: Vec<String> = Cli::command()
+            .get_subcommands()
+            .flat_map(clap::Command::get_arguments)
+            .chain(Cli::command().get_arguments())
+            .filter_map(|arg| arg.get_env().map(|name| name.to_string_lossy().into_owned()))
+            .collect();
+        flags.sort();
+        flags.dedup();
+        for name in flags {
+            assert!(env::VARIABLES.iter().any(|variable| variable.name == name), "{name} is missing in env.rs");
+        }
+    }
 }

@@ -49,8 +49,6 @@ pub struct Request<'a> {
 
 /// Is told what happens, while it happens.
 pub trait Observer {
-    /// The plan was made and passed; nothing has moved.
-    fn planned(&mut self, plan: &Plan);
     /// A phase begins.
     fn phase(&mut self, name: &'static str);
 }
@@ -179,7 +177,7 @@ pub fn sync(
     clock.start("record", observer);
     let in_place = host.in_place(request.tenant)?;
     let mut writer = directory.write(request.tenant)?;
-    let decided = decide(request, &mut writer, &in_place, observer)?;
+    let decided = decide(request, &mut writer, &in_place)?;
     writer.change(&decided.prepared.rows)?;
     let run = writer.open_audit(&run_of(request, host, "sync", &decided))?;
     writer.commit()?;
@@ -210,11 +208,9 @@ fn decide(
     request: &Request<'_>,
     writer: &mut Writer<'_>,
     in_place: &[InPlace; 2],
-    observer: &mut dyn Observer,
 ) -> Result<Decided, ApplyError> {
     let recorded = writer.read(request.tenant)?;
     let (plan, id) = (request.decide)(&recorded, in_place)?;
-    observer.planned(&plan);
     let sealed = match &recorded.tenant {
         Some(tenant) => writer.sealed(tenant.id)?,
         None => BTreeMap::new(),
@@ -265,7 +261,7 @@ pub fn apply(
     clock.start("record", observer);
     let in_place = host.in_place(request.tenant)?;
     let mut writer = directory.write(request.tenant)?;
-    let decided = decide(request, &mut writer, &in_place, observer)?;
+    let decided = decide(request, &mut writer, &in_place)?;
     writer.change(&decided.prepared.rows)?;
     let run = writer.open_audit(&run_of(request, host, "apply", &decided))?;
 

@@ -1,0 +1,251 @@
+//! `reconcile sync` and `reconcile apply`: move rows; move rows, files and Asterisk.
+
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+
+use super::{
+    Exit,
+    error::{Hinted, Stop},
+    plan::refuse_problems,
+    printer::Printer,
+    report::{Report, text::count},
+    session::{self, Desired},
+    settings::{self, FileArgs, Format, HostArgs, SecretArgs, StateArgs},
+};
+use crate::{
+    deploy::{self, Applied, Observer, Request},
+    directory::audit::Outcome,
+};
+
+/// Apply the file: record it, render it, make Asterisk run it, and prove it
+///
+/// Prints the plan, then moves. Asterisk is reloaded narrowly (never restarted), and what it runs
+/// is read back; if it did not take the change, the last good files are put back (exit 6).
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  reconcile apply -f pbx.yaml\n  \
+    reconcile apply --expect p1-5c9e0b7d00112233   # only if it is exactly the reviewed plan")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    host: HostArgs,
+    /// Write the files, but leave the running Asterisk alone
+    #[arg(long)]
+    no_reload: bool,
+}
+
+/// Record the file in the database; files and Asterisk are left alone
+///
+/// The next apply brings files and Asterisk in step.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  reconcile sync -f pbx.yaml")]
+pub(crate) struct SyncArgs {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct Common {
+    #[command(flatten)]
+    file: FileArgs,
+    #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
+    secrets: SecretArgs,
+    /// Go on only if this is the plan: an id, or a file with a JSON plan
+    #[arg(long, value_name = "ID|FILE")]
+    expect: Option<String>,
+    /// Let a rail pass, such as `deletes=57`
+    #[arg(long, value_name = "NAME=N")]
+    allow: Vec<String>,
+    /// Who applies, for the audit log [default: the CI's actor, else the user]
+    #[arg(long, env = "RECONCILE_ACTOR", value_name = "NAME", hide_env_values = true)]
+    actor: Option<String>,
+    /// How the plan is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+    carry_out(&args.common, &args.host, Mode::Apply { reload: !args.no_reload }, printer)
+}
+
+pub(crate) fn run_sync(args: &SyncArgs, printer: &mut Printer) -> Result<Exit> {
+    carry_out(&args.common, &args.host, Mode::Sync, printer)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Sync,
+    Apply { reload: bool },
+}
+
+fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) -> Result<Exit> {
+    let allowance = session::allowance(&args.allow)?;
+    let expected = args.expect.as_deref().map(expected_id).transpose()?;
+    let desired = session::desired(&args.file, printer)?;
+    let secrets = session::secrets(&desired.declared, &args.secrets);
+    let host = host.resolve(&args.state, mode == Mode::Apply { reload: true })?;
+    if mode != Mode::Sync && !host.config_dir.is_dir() {
+        return Err(Hinted::new(
+            format!("there is no folder `{}`", host.config_dir.display()),
+            "name Asterisk's configuration folder with `--asterisk-config-dir`",
+        )
+        .into());
+    }
+    let (mut directory, keys) = args.state.open_to_write(&mut |line| printer.talk(line))?;
+    for migration in directory.migrate()? {
+        tracing::info!("migrated: {migration}");
+    }
+    let database = directory.show();
+    let printer = RefCell::new(printer);
+    let decide = |recorded: &_, in_place: &_| {
+        let mut printer = printer.borrow_mut();
+        let comparison = session::compare(&desired, recorded, &secrets, &allowance, in_place, None, Vec::new())?;
+        refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
+        let report = Report { desired: &desired, comparison: &comparison, database: &database };
+        let document = report.write(args.format, &printer);
+        printer.document(&document);
+        hold_back(&comparison, expected.as_deref(), mode)?;
+        Ok((comparison.plan, comparison.id))
+    };
+    let request = Request {
+        tenant: &desired.declared.tenant,
+        secrets: &secrets,
+        keys: &keys,
+        decide: &decide,
+        actor: args.actor.clone().unwrap_or_else(actor),
+        git_commit: git_commit(&desired, &args.file.file),
+        now: Timestamp::now(),
+    };
+    let mut observer = Log;
+    let applied = match mode {
+        Mode::Sync => deploy::sync(&request, &mut directory, &host, &mut observer)?,
+        Mode::Apply { .. } => deploy::apply(&request, &mut directory, &host, &mut observer)?,
+    };
+    let mut printer = printer.borrow_mut();
+    let words = done(&applied, mode);
+    if args.format == Format::Text { printer.document(&words) } else { printer.talk(words.trim_end()) }
+    Ok(Exit::Done)
+}
+
+/// Rails, `--expect` and missing secrets: reasons not to go on, after the plan was shown.
+fn hold_back(comparison: &session::Comparison, expected: Option<&str>, mode: Mode) -> Result<()> {
+    let plan = &comparison.plan;
+    let stop = |exit, message| Err(Stop { exit, message }.into());
+    if !plan.unresolved.is_empty() {
+        let reasons = plan.unresolved.join("\n  ");
+        return stop(Exit::Error, format!("declared secrets cannot be read; nothing was changed\n  {reasons}"));
+    }
+    if let Some(expected) = expected
+        && comparison.id.as_deref() != Some(expected)
+    {
+        let found = comparison.id.as_deref().unwrap_or("none");
+        return stop(
+            Exit::Stale,
+            format!(
+                "the plan is {found}, not the expected {expected}; nothing was changed\n\
+                 hint: the file or the directory changed since; review the plan above and apply it with its own id"
+            ),
+        );
+    }
+    let stops = plan.stops.iter().filter(|stop| mode != Mode::Sync || stop.rail != "foreign-files");
+    let words: Vec<String> = stops
+        .map(|stop| format!("error[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint))
+        .collect();
+    if words.is_empty() { Ok(()) } else { stop(Exit::Rail, words.join("\n")) }
+}
+
+/// Reads an id, or the id in a JSON plan.
+fn expected_id(text: &str) -> Result<String> {
+    if text.starts_with("p1-") {
+        return Ok(text.to_owned());
+    }
+    let read = std::fs::read_to_string(text).with_context(|| format!("cannot read the plan `{text}`"))?;
+    let document: serde_json::Value =
+        serde_json::from_str(&read).with_context(|| format!("`{text}` is not a JSON plan"))?;
+    document["id"].as_str().map(str::to_owned).ok_or_else(|| {
+        Hinted::new(format!("the plan `{text}` has no id"), "it could not be applied where it was made").into()
+    })
+}
+
+/// Logs what happens while it happens.
+struct Log;
+
+impl Observer for Log {
+    fn phase(&mut self, name: &'static str) {
+        tracing::info!("{name}");
+    }
+}
+
+fn done(applied: &Applied, mode: Mode) -> String {
+    let mut parts = Vec::new();
+    if mode != Mode::Sync {
+        parts.push(match applied.written.len() {
+            0 => "no file changed".to_owned(),
+            number => format!("{} written", count(number, "file")),
+        });
+    }
+    match applied.outcome {
+        Outcome::Live => {
+            let names: Vec<&str> = applied.reloaded.iter().map(|module| module.name()).collect();
+            parts.push(if names.is_empty() {
+                "nothing reloaded".to_owned()
+            } else {
+                format!("{} reloaded", names.join(" and "))
+            });
+            let (looked_at, of) = applied.looked_at;
+            parts.push(match (looked_at, of) {
+                (_, 0) => "read back".to_owned(),
+                (all, of) if all == of => format!("read back, {} one by one", count(of, "changed object")),
+                (some, of) => format!("read back, {some} of {of} changed objects one by one"),
+            });
+            if applied.let_go > 0 {
+                parts.push(format!("{} of old phones deleted", count(applied.let_go, "registration")));
+            }
+        }
+        Outcome::Rendered => parts.push("Asterisk was left alone (--no-reload): it runs what it ran before".to_owned()),
+        _ => parts.push("files and Asterisk were left alone: run `reconcile apply`".to_owned()),
+    }
+    let word = match applied.outcome {
+        Outcome::Live => "Live",
+        Outcome::Rendered => "Rendered",
+        _ => "Recorded",
+    };
+    format!("{word}: {} (run {}).\n", parts.join("; "), applied.run)
+}
+
+/// Names who runs this: the CI's actor, else the user.
+fn actor() -> String {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| variable(name))
+        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+        + "@"
+        + &settings::host_name()
+}
+
+/// Finds the commit of the desired state; one with uncommitted changes is marked.
+fn git_commit(desired: &Desired, file: &Path) -> Option<String> {
+    let path: PathBuf = desired.sources.first().map_or_else(|| file.to_owned(), |source| source.name.clone().into());
+    let folder = std::path::absolute(&path).ok()?.parent()?.to_owned();
+    let git = |args: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(&folder).args(args).stderr(Stdio::null()).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "HEAD"])?;
+    let names: Vec<String> = desired.sources.iter().filter_map(|s| std::path::absolute(&s.name).ok()?.to_str().map(str::to_owned)).collect();
+    let mut status = vec!["status", "--porcelain", "--"];
+    status.extend(names.iter().map(String::as_str));
+    let dirty = git(&status).is_none_or(|changes| !changes.is_empty());
+    Some(if dirty { format!("{commit}-dirty") } else { commit })
+}

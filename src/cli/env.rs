@@ -1,0 +1,68 @@
+//! Every environment variable that is read, once: the program, `.env.example` and the README's
+//! table come from here.
+
+/// A variable.
+#[derive(Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub about: &'static str,
+    /// An example for `.env.example`; shown as a comment.
+    pub example: &'static str,
+}
+
+/// The table.
+pub const VARIABLES: &[Variable] = &[
+    Variable {
+        name: "DATABASE_URL",
+        about: "where the directory is recorded; without it, a private PostgreSQL cluster is run on demand",
+        example: "postgres://pbx@db.example/pbx?sslmode=verify-full",
+    },
+    Variable { name: "RECONCILE_FILE", about: "the desired-state file or folder", example: "pbx.yaml" },
+    Variable {
+        name: "RECONCILE_STATE_DIR",
+        about: "the last good files, and the private cluster with its key",
+        example: "/var/lib/reconcile",
+    },
+    Variable { name: "RECONCILE_HOST", about: "the name of this Asterisk host in the audit log", example: "pbx1" },
+    Variable {
+        name: "RECONCILE_SECRET_KEY",
+        about: "the key that seals SIP secrets: 32 bytes in base64; several, the current one first, by commas",
+        example: "",
+    },
+    Variable {
+        name: "RECONCILE_SECRET_KEY_FILE",
+        about: "a file with that key, instead of the variable",
+        example: "/etc/reconcile/secret.key",
+    },
+    Variable { name: "RECONCILE_SECRETS_DIR", about: "the folder of `secret: { file: name }`", example: "/run/secrets" },
+    Variable {
+        name: "RECONCILE_PG_BIN",
+        about: "the folder with `postgres` and `initdb` for the private cluster",
+        example: "/usr/lib/postgresql/15/bin",
+    },
+    Variable { name: "RECONCILE_ACTOR", about: "who applies, for the audit log", example: "ana" },
+    Variable { name: "ASTERISK_CONFIG_DIR", about: "Asterisk's configuration folder", example: "/etc/asterisk" },
+    Variable {
+        name: "ASTERISK_COMMAND",
+        about: "how Asterisk is asked; `-rx COMMAND` is added",
+        example: "sudo asterisk",
+    },
+    Variable { name: "RECONCILE_LOG", about: "what is logged to stderr, such as `debug`", example: "info" },
+    Variable { name: "NO_COLOR", about: "no colours, whatever the terminal", example: "1" },
+    Variable {
+        name: "CI",
+        about: "set by CI: the private cluster is then refused unless `--state-dir` says where it is kept",
+        example: "",
+    },
+];
+
+/// Writes `.env.example`.
+pub fn example() -> String {
+    let mut text = "# What reconcile reads from the environment. A flag beats its variable. Nothing here is required.\n".to_owned();
+    for Variable { name, about, example } in VARIABLES.iter().filter(|variable| variable.name != "CI") {
+        text.push_str(&format!("\n# {about}\n# {name}={example}\n"));
+    }
+    text
+}

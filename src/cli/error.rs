@@ -1,0 +1,95 @@
+//! Errors at the edge: their words, their hints and their exit codes.
+
+use std::fmt;
+
+use super::Exit;
+use crate::{
+    deploy::ApplyError,
+    directory::{DirectoryError, seal::SealError},
+};
+
+/// An error with the next step.
+#[derive(Debug)]
+pub(crate) struct Hinted {
+    message: String,
+    hint: String,
+}
+
+impl Hinted {
+    pub(crate) fn new(message: impl fmt::Display, hint: impl Into<String>) -> Self {
+        Self { message: message.to_string(), hint: hint.into() }
+    }
+}
+
+impl fmt::Display for Hinted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\nhint: {}", self.message, self.hint)
+    }
+}
+
+impl std::error::Error for Hinted {}
+
+/// A command that ended without doing its work; what went wrong was already said.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Stop {}
+
+/// The one mapping of errors to exit codes.
+pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
+    for cause in error.chain() {
+        if let Some(stop) = cause.downcast_ref::<Stop>() {
+            return stop.exit;
+        }
+        match cause.downcast_ref::<ApplyError>() {
+            Some(ApplyError::Locked { .. }) => return Exit::Locked,
+            Some(ApplyError::NotLive(_)) => return Exit::NotLive,
+            Some(ApplyError::Stopped(inner)) => return exit_of(inner),
+            _ => {}
+        }
+    }
+    Exit::Error
+}
+
+/// Writes an error with its causes, hints last.
+pub(crate) fn words(error: &anyhow::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut hints: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let (message, found) = text.split_once("\nhint: ").map_or((text.as_str(), None), |(m, h)| (m, Some(h)));
+        // A transparent error says what its source says.
+        if parts.last().is_none_or(|last| !last.contains(message)) {
+            parts.push(message.to_owned());
+        }
+        hints.extend(found.map(str::to_owned));
+        hints.extend(hint_of(cause));
+    }
+    hints.dedup();
+    let mut words = parts.join(": ");
+    for hint in hints {
+        words.push_str(&format!("\nhint: {hint}"));
+    }
+    words
+}
+
+fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(SealError::UnknownKey(_)) = cause.downcast_ref::<SealError>() {
+        return Some("add the former key to RECONCILE_SECRET_KEY, behind the current one and a comma".to_owned());
+    }
+    match cause.downcast_ref::<DirectoryError>() {
+        Some(DirectoryError::OlderSchema { .. }) => Some("run `reconcile migrate`".to_owned()),
+        Some(DirectoryError::NewerSchema { .. }) => Some("use the later version of reconcile that wrote it".to_owned()),
+        Some(DirectoryError::Connect { .. }) => Some("check DATABASE_URL, and that the server runs".to_owned()),
+        _ => None,
+    }
+}

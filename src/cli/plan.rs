@@ -1,0 +1,98 @@
+//! `reconcile plan`: what would change? Reads everything, moves nothing.
+
+use anyhow::Result;
+
+use super::{
+    Exit,
+    error::Stop,
+    printer::Printer,
+    report::Report,
+    session,
+    settings::{FileArgs, Format, HostArgs, SecretArgs, StateArgs},
+};
+use crate::{desired::Diagnostic, directory::Recorded};
+
+/// Show what an apply would change; moves nothing
+///
+/// Compares the file with what is recorded, the generated files in place and the running Asterisk.
+/// What cannot be compared is listed as unchecked.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  reconcile plan -f pbx.yaml\n  \
+    reconcile plan --no-asterisk --detailed-exitcode   # on a CI runner: exit 2 means changes")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    file: FileArgs,
+    #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
+    host: HostArgs,
+    #[command(flatten)]
+    secrets: SecretArgs,
+    /// Do not ask the running Asterisk
+    #[arg(long)]
+    no_asterisk: bool,
+    /// Exit 2 where there are changes
+    #[arg(long)]
+    detailed_exitcode: bool,
+    /// Let a rail pass, such as `deletes=57`
+    #[arg(long, value_name = "NAME=N")]
+    allow: Vec<String>,
+    /// How the plan is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+    let allowance = session::allowance(&args.allow)?;
+    let desired = session::desired(&args.file, printer)?;
+    let secrets = session::secrets(&desired.declared, &args.secrets);
+    let host = args.host.resolve(&args.state, !args.no_asterisk)?;
+    let tenant = &desired.declared.tenant;
+
+    let mut directory = args.state.open_to_read(&mut |line| tracing::info!("{line}"))?;
+    let (recorded, database) = match &mut directory {
+        Some(directory) => (directory.read(tenant)?, directory.show()),
+        None => (Recorded::default(), "embedded".to_owned()),
+    };
+    drop(directory);
+    let in_place = host.in_place(tenant)?;
+    let mut unchecked = Vec::new();
+    let running = match host.running(tenant, &in_place) {
+        Ok(running) => {
+            if running.is_none() {
+                unchecked.push("the running Asterisk (--no-asterisk)".to_owned());
+            }
+            running
+        }
+        Err(error) => {
+            unchecked.push(format!("the running Asterisk: {error}"));
+            None
+        }
+    };
+    let mut comparison =
+        session::compare(&desired, &recorded, &secrets, &allowance, &in_place, running.as_ref(), unchecked)?;
+    if recorded.directory.is_none() {
+        comparison.plan.notes.push("nothing is recorded yet: the first sync or apply creates the tables".to_owned());
+    }
+    refuse_problems(&comparison.plan.problems, &desired, printer)?;
+    let report = Report { desired: &desired, comparison: &comparison, database: &database };
+    let document = report.write(args.format, printer);
+    printer.document(&document);
+    for stop in &comparison.plan.stops {
+        printer.error(&format!("[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint));
+    }
+    Ok(if args.detailed_exitcode && !comparison.is_empty() { Exit::Changes } else { Exit::Done })
+}
+
+/// Says why a plan cannot be made, and ends.
+pub(crate) fn refuse_problems(
+    problems: &[Diagnostic],
+    desired: &session::Desired,
+    printer: &mut Printer,
+) -> Result<()> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    printer.diagnostics(problems, &desired.sources);
+    Err(Stop { exit: Exit::Error, message: "no plan can be made; nothing was changed".to_owned() }.into())
+}

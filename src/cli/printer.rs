@@ -1,0 +1,69 @@
+//! The one place that writes to the terminal: stdout is the document, stderr is the talk.
+
+use std::io::{self, IsTerminal, Write};
+
+use super::settings::{Color, OutputArgs};
+use crate::desired::{Diagnostic, Sources};
+
+/// Writes documents and talk.
+#[derive(Debug)]
+pub(crate) struct Printer {
+    color_out: bool,
+    color_err: bool,
+}
+
+impl Printer {
+    pub(crate) fn new(args: &OutputArgs) -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let on = |terminal: bool| match args.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && !no_color,
+        };
+        Self { color_out: on(io::stdout().is_terminal()), color_err: on(io::stderr().is_terminal()) }
+    }
+
+    /// Writes to the document. A reader who went away is no error: an apply goes on.
+    pub(crate) fn document(&mut self, text: &str) {
+        let _ = io::stdout().write_all(text.as_bytes());
+    }
+
+    /// Says something on the side.
+    pub(crate) fn talk(&mut self, line: &str) {
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+
+    /// Says what went wrong: `error: ...`, with its hints.
+    pub(crate) fn error(&mut self, words: &str) {
+        let head = paint(self.color_err, anstyle::AnsiColor::Red, "error");
+        let body = words.strip_prefix("error").unwrap_or(words);
+        let joint = if body.starts_with(['[', ':']) { "" } else { ": " };
+        self.talk(&format!("{head}{joint}{body}"));
+    }
+
+    /// Says the problems of a desired state, each with its snippet.
+    pub(crate) fn diagnostics(&mut self, problems: &[Diagnostic], sources: &Sources) {
+        const SHOWN: usize = 100;
+        for problem in problems.iter().take(SHOWN) {
+            self.talk(&problem.render(sources, self.color_err));
+            self.talk("");
+        }
+        if problems.len() > SHOWN {
+            self.talk(&format!("... and {} more", problems.len() - SHOWN));
+        }
+    }
+
+    pub(crate) fn color(&self) -> bool {
+        self.color_out
+    }
+}
+
+/// Colours text where that is wanted.
+pub(crate) fn paint(color: bool, with: anstyle::AnsiColor, text: &str) -> String {
+    if color {
+        let style = with.on_default();
+        format!("{style}{text}{style:#}")
+    } else {
+        text.to_owned()
+    }
+}

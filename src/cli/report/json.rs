@@ -1,0 +1,185 @@
+//! The plan for programs: one sorted document, versioned, described by `schema/plan.schema.json`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Report;
+use crate::plan::FieldChange;
+
+/// The version of this document: raised when a reader of the old one would misunderstand it.
+const FORMAT_VERSION: u32 = 1;
+
+/// A plan.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct PlanDocument<'a> {
+    /// The version of this document: 1.
+    format_version: u32,
+    /// The plan's id, for `apply --expect`; null where it cannot be applied.
+    id: Option<&'a str>,
+    /// The tenant's slug.
+    tenant: &'a str,
+    /// Whether an apply would move anything.
+    has_changes: bool,
+    /// How many users change, by kind.
+    counts: BTreeMap<&'static str, usize>,
+    /// Changes of the tenant's settings.
+    settings: Vec<Field<'a>>,
+    /// Changes of users, by e-mail.
+    users: Vec<User<'a>>,
+    /// The generated files.
+    files: Vec<File<'a>>,
+    /// The Asterisk modules to reload.
+    reload: Vec<&'static str>,
+    /// Users made through the API, which are left alone.
+    api_users: usize,
+    /// Rails that stop an apply.
+    rails: Vec<Rail<'a>>,
+    /// What an administrator should know.
+    notes: &'a [String],
+    /// What was not compared, with the reason.
+    unchecked: Vec<&'a str>,
+}
+
+/// One property before and after.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Field<'a> {
+    /// The key, as in the file.
+    field: &'a str,
+    /// The value before; null where there was none.
+    before: Option<&'a str>,
+    /// The value after; null where there will be none.
+    after: Option<&'a str>,
+}
+
+/// One user's change.
+#[derive(Debug, Serialize, JsonSchema)]
+struct User<'a> {
+    /// `create`, `update`, `rename`, `adopt` or `delete`.
+    action: String,
+    /// The e-mail, the new one of a renamed user.
+    email: &'a str,
+    /// The number afterwards; of a deleted user the one that is freed.
+    extension: u32,
+    /// Why a new user gets this number: `pinned`, `held` or `lowest-free`.
+    choice: Option<String>,
+    /// What changes.
+    fields: Vec<Field<'a>>,
+    /// Whether the secret becomes another one.
+    secret_changed: bool,
+    /// Whether the phone must log in again.
+    relogin: bool,
+    /// Where the user is declared, as `file:line`.
+    place: Option<String>,
+}
+
+/// A generated file.
+#[derive(Debug, Serialize, JsonSchema)]
+struct File<'a> {
+    /// Its path below Asterisk's configuration folder.
+    path: &'a str,
+    /// Whether it must be written.
+    changed: bool,
+    /// Lines added.
+    added: usize,
+    /// Lines removed.
+    removed: usize,
+    /// The unified diff, secrets masked.
+    diff: &'a str,
+}
+
+/// A rail that stops an apply.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Rail<'a> {
+    /// Its name.
+    rail: &'a str,
+    /// What would happen.
+    message: &'a str,
+    /// The way out.
+    hint: &'a str,
+}
+
+/// Writes the plan.
+pub(crate) fn plan(report: &Report<'_>) -> String {
+    let Report { desired, comparison, .. } = report;
+    let plan = &comparison.plan;
+    let counts = &plan.counts;
+    let document = PlanDocument {
+        format_version: FORMAT_VERSION,
+        id: comparison.id.as_deref(),
+        tenant: plan.tenant.as_str(),
+        has_changes: !comparison.is_empty(),
+        counts: BTreeMap::from([
+            ("create", counts.create),
+            ("update", counts.update),
+            ("rename", counts.rename),
+            ("adopt", counts.adopt),
+            ("delete", counts.delete),
+            ("relogin", counts.relogin),
+        ]),
+        settings: fields(&plan.settings_changes),
+        users: plan
+            .changes
+            .iter()
+            .map(|change| User {
+                action: word(&change.kind),
+                email: change.email.as_str(),
+                extension: change.extension.number(),
+                choice: change.choice.as_ref().map(word),
+                fields: fields(&change.fields),
+                secret_changed: change.secret_changed,
+                relogin: change.relogin,
+                place: change.place.map(|place| place.show(&desired.sources)),
+            })
+            .collect(),
+        files: comparison
+            .files
+            .iter()
+            .map(|(path, _, diff)| File {
+                path,
+                changed: diff.changed,
+                added: diff.added,
+                removed: diff.removed,
+                diff: &diff.text,
+            })
+            .collect(),
+        reload: comparison.reload.iter().map(|module| module.name()).collect(),
+        api_users: plan.api_users,
+        rails: plan
+            .stops
+            .iter()
+            .map(|stop| Rail { rail: stop.rail, message: &stop.message, hint: &stop.hint })
+            .collect(),
+        notes: &plan.notes,
+        unchecked: plan.unresolved.iter().chain(&comparison.unchecked).map(String::as_str).collect(),
+    };
+    pretty(&document)
+}
+
+/// Writes any document.
+pub(crate) fn pretty(document: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Writes the JSON schema of the plan document.
+pub(crate) fn schema() -> String {
+    pretty(&schemars::schema_for!(PlanDocument<'static>))
+}
+
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn fields(changes: &[FieldChange]) -> Vec<Field<'_>> {
+    changes
+        .iter()
+        .map(|change| Field {
+            field: change.field,
+            before: change.before.as_deref(),
+            after: change.after.as_deref(),
+        })
+        .collect()
+}

@@ -1,0 +1,240 @@
+//! Arguments that commands share, and their resolution into ready objects.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::{Args, ValueEnum};
+
+use super::error::Hinted;
+use crate::{
+    deploy::{Asterisk, Host},
+    directory::{self, Directory, Url, embedded::Embedded, seal::Keyring},
+};
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How documents look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs: one versioned document.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// When to colour the output
+    #[arg(long, value_enum, default_value_t = Color::Auto, global = true, value_name = "WHEN")]
+    pub(crate) color: Color,
+    /// What is logged to stderr: error, warn, info, debug, trace
+    #[arg(long, env = "RECONCILE_LOG", global = true, value_name = "LEVEL", hide_env_values = true)]
+    pub(crate) log: Option<String>,
+}
+
+/// Starts logging to stderr; a second call in the same process changes nothing.
+pub(crate) fn log(args: &OutputArgs) {
+    let level = args.log.as_deref().unwrap_or("warn");
+    let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_default();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FileArgs {
+    /// The desired-state file, or a folder of them
+    #[arg(short, long, env = "RECONCILE_FILE", default_value = "pbx.yaml", value_name = "PATH", hide_env_values = true)]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StateArgs {
+    /// Where the last good files and the private database cluster are kept
+    #[arg(long, env = "RECONCILE_STATE_DIR", value_name = "DIR", hide_env_values = true)]
+    state_dir: Option<PathBuf>,
+}
+
+impl StateArgs {
+    /// Resolves the folder: as told, else the platform's.
+    pub(crate) fn dir(&self) -> Result<PathBuf> {
+        let dir = match &self.state_dir {
+            Some(dir) => dir.clone(),
+            None if rustix::process::geteuid().is_root() => PathBuf::from("/var/lib/reconcile"),
+            None => match (std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME")) {
+                (Some(state), _) if Path::new(&state).is_absolute() => PathBuf::from(state).join("reconcile"),
+                (_, Some(home)) => PathBuf::from(home).join(".local/state/reconcile"),
+                _ => bail!(Hinted::new("there is no home folder to keep state in", "say where with `--state-dir`")),
+            },
+        };
+        std::path::absolute(&dir).with_context(|| format!("the state folder `{}`", dir.display()))
+    }
+
+    /// Opens the directory to read it; none where nothing was ever recorded. Creates nothing.
+    pub(crate) fn open_to_read(&self, talk: &mut dyn FnMut(&str)) -> Result<Option<Directory>> {
+        if let Some(url) = url()? {
+            return Ok(Some(Directory::connect(url)?));
+        }
+        let settings = self.embedded()?;
+        if !Embedded::exists(&settings) {
+            return Ok(None);
+        }
+        Ok(Some(Directory::embedded(Embedded::start(&settings, talk)?)?))
+    }
+
+    /// Opens the directory to write it, with the keys for its secrets; creates what is missing.
+    pub(crate) fn open_to_write(&self, talk: &mut dyn FnMut(&str)) -> Result<(Directory, Keyring)> {
+        if let Some(url) = url()? {
+            // Before anything is asked of the database: without a key nothing can be written.
+            let keys = given_keys()?.ok_or_else(no_key)?;
+            return Ok((Directory::connect(url)?, keys));
+        }
+        let settings = self.embedded()?;
+        let directory = Directory::embedded(Embedded::start(&settings, talk)?)?;
+        let keys = match given_keys()? {
+            Some(keys) => keys,
+            None => own_key(&settings.state_dir.join("secret.key"), true)?,
+        };
+        Ok((directory, keys))
+    }
+
+    /// Finds the keys without making any.
+    pub(crate) fn keys(&self) -> Result<Keyring> {
+        if let Some(keys) = given_keys()? {
+            return Ok(keys);
+        }
+        if std::env::var_os("DATABASE_URL").is_some_and(|url| !url.is_empty()) {
+            return Err(no_key());
+        }
+        own_key(&self.dir()?.join("secret.key"), false)
+    }
+
+    fn embedded(&self) -> Result<directory::embedded::Settings> {
+        let in_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
+        if in_ci && self.state_dir.is_none() {
+            bail!(Hinted::new(
+                "in CI a private database would be empty at each run, and an apply would rewrite every phone",
+                "set DATABASE_URL, or `--state-dir` to a folder that is kept between runs",
+            ));
+        }
+        Ok(directory::embedded::Settings {
+            state_dir: self.dir()?,
+            bin_dir: std::env::var_os("RECONCILE_PG_BIN").filter(|dir| !dir.is_empty()).map(PathBuf::from),
+            path: std::env::var_os("PATH"),
+        })
+    }
+}
+
+fn url() -> Result<Option<Url>> {
+    match std::env::var("DATABASE_URL") {
+        Ok(url) if !url.is_empty() => Ok(Some(Url::parse(&url).map_err(|error| {
+            Hinted::new(error, "write it as `postgres://user@host/database?sslmode=verify-full`")
+        })?)),
+        _ => Ok(None),
+    }
+}
+
+fn no_key() -> anyhow::Error {
+    Hinted::new(
+        "with DATABASE_URL, a key must be given that seals the SIP secrets",
+        "make one and keep it safe: export RECONCILE_SECRET_KEY=$(openssl rand -base64 32)",
+    )
+    .into()
+}
+
+fn given_keys() -> Result<Option<Keyring>> {
+    let bad = |error| Hinted::new(error, "make a key with: openssl rand -base64 32");
+    if let Some(text) = std::env::var("RECONCILE_SECRET_KEY").ok().filter(|text| !text.is_empty()) {
+        return Ok(Some(Keyring::parse(&text).map_err(bad)?));
+    }
+    if let Some(path) = std::env::var_os("RECONCILE_SECRET_KEY_FILE").filter(|path| !path.is_empty()) {
+        let path = Path::new(&path);
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the key in `{}`", path.display()))?;
+        return Ok(Some(Keyring::parse(&text).map_err(bad)?));
+    }
+    Ok(None)
+}
+
+/// Reads the key of the private cluster; makes it on first use.
+fn own_key(path: &Path, make: bool) -> Result<Keyring> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use base64::{Engine, prelude::BASE64_STANDARD};
+
+    let shown = || format!("the key of the private database in `{}`", path.display());
+    match std::fs::read_to_string(path) {
+        Ok(text) => return Keyring::parse(&text).with_context(shown),
+        Err(error) if make && error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(shown),
+    }
+    let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
+    getrandom::fill(&mut *bytes).context("the machine gives no random bytes")?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let mut temp = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .tempfile_in(folder)
+        .with_context(shown)?;
+    std::io::Write::write_all(&mut temp, format!("{}\n", BASE64_STANDARD.encode(&*bytes)).as_bytes())
+        .with_context(shown)?;
+    temp.as_file().sync_all().with_context(shown)?;
+    // Two first runs at once: the key that is there wins.
+    match temp.persist_noclobber(path) {
+        Ok(_) => {}
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error.error).with_context(shown),
+    }
+    let _ = std::fs::File::options().read(true).custom_flags(0).open(folder).and_then(|folder| folder.sync_all());
+    own_key(path, false)
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HostArgs {
+    /// The name of this Asterisk host in the audit log [default: the host's name]
+    #[arg(long, env = "RECONCILE_HOST", value_name = "NAME", hide_env_values = true)]
+    host: Option<String>,
+    /// Asterisk's configuration folder
+    #[arg(
+        long,
+        env = "ASTERISK_CONFIG_DIR",
+        default_value = "/etc/asterisk",
+        value_name = "DIR",
+        hide_env_values = true
+    )]
+    asterisk_config_dir: PathBuf,
+    /// How Asterisk is asked; `-rx COMMAND` is added
+    #[arg(long, env = "ASTERISK_COMMAND", default_value = "asterisk", value_name = "COMMAND", hide_env_values = true)]
+    asterisk_command: String,
+}
+
+impl HostArgs {
+    /// Resolves the host; `ask` says whether its Asterisk may be asked.
+    pub(crate) fn resolve(&self, state: &StateArgs, ask: bool) -> Result<Host> {
+        let name = self.host.clone().unwrap_or_else(host_name);
+        let asterisk = Asterisk::new(&self.asterisk_command)
+            .ok_or_else(|| anyhow!("`--asterisk-command` holds no command"))?;
+        let config_dir = std::path::absolute(&self.asterisk_config_dir)
+            .with_context(|| format!("the folder `{}`", self.asterisk_config_dir.display()))?;
+        Ok(Host { name, config_dir, state_dir: state.dir()?, asterisk: ask.then_some(asterisk) })
+    }
+}
+
+pub(crate) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SecretArgs {
+    /// Environment variables that `secret: { env: .. }` may name; `*` stands for anything
+    #[arg(long, value_name = "PATTERN", default_values = ["*_SECRET", "*_PHONE_NUMBER"])]
+    pub(crate) allow_env: Vec<String>,
+    /// The folder of `secret: { file: .. }`
+    #[arg(long, env = "RECONCILE_SECRETS_DIR", value_name = "DIR", hide_env_values = true)]
+    pub(crate) secrets_dir: Option<PathBuf>,
+}
