@@ -45,7 +45,7 @@ pub(crate) struct OutputArgs {
 pub(crate) fn log(args: &OutputArgs) {
     let level = args.log.as_deref().unwrap_or("warn");
     let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_default();
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
 }
 
 #[derive(Debug, Args)]

@@ -124,8 +124,13 @@ pub enum ApplyError {
     #[error("{0}; nothing was changed")]
     Asterisk(#[from] AsteriskError),
     /// Names are taken by somebody else on this host; nothing moved.
-    #[error("{0}; nothing was changed")]
-    NameTaken(String),
+    #[error("{message}; nothing was changed\nhint: {hint}")]
+    NameTaken {
+        /// Which name, and by whom.
+        message: String,
+        /// The way out.
+        hint: &'static str,
+    },
     /// Rows are recorded, but Asterisk does not run them.
     #[error("{0}")]
     NotLive(Box<NotLive>),
@@ -354,10 +359,10 @@ impl<'a> Step<'a> {
     fn check_names(&self) -> Result<(), ApplyError> {
         let others = self.host.names_of_others(self.tenant)?;
         if let Some(name) = self.new.phones.keys().find(|name| others.contains(*name)) {
-            return Err(ApplyError::NameTaken(format!(
-                "the endpoint `{name}` stands in another tenant's file on this host\n\
-                 hint: give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`"
-            )));
+            return Err(ApplyError::NameTaken {
+                message: format!("the endpoint `{name}` stands in another tenant's file on this host"),
+                hint: "give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`",
+            });
         }
         let Some(asterisk) = &self.host.asterisk else { return Ok(()) };
         let fresh: Vec<&String> = self.given.iter().filter(|name| !self.old.phones.contains_key(*name)).collect();
@@ -367,10 +372,10 @@ impl<'a> Step<'a> {
         let known = parse(&self.last_good[0]);
         let running = readback::endpoints(asterisk)?;
         match fresh.into_iter().find(|name| running.has(name) && !known.phones.contains_key(*name)) {
-            Some(name) => Err(ApplyError::NameTaken(format!(
-                "the endpoint `{name}` already runs in Asterisk, from a file that is not ours\n\
-                 hint: remove it there, or reserve the number with `extensions.reserved`"
-            ))),
+            Some(name) => Err(ApplyError::NameTaken {
+                message: format!("the endpoint `{name}` already runs in Asterisk, from a file that is not ours"),
+                hint: "remove it there, or reserve the number with `extensions.reserved`",
+            }),
             None => Ok(()),
         }
     }

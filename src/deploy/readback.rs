@@ -180,7 +180,8 @@ pub(super) fn routing_mark(asterisk: &Asterisk, tenant: &Tenant, mark: &str) -> 
 
 fn exists(asterisk: &Asterisk, kind: &str, name: &str) -> Result<bool, AsteriskError> {
     let answer = asterisk.ask(&format!("pjsip show {kind} {name}"))?;
-    Ok(!answer.raw().contains("Unable to find object") && answer.raw().contains(name))
+    // The table above the parameters cuts long names; that there are parameters is the proof.
+    Ok(answer.raw().contains("ParameterName"))
 }
 
 /// Lists the endpoints that run.

@@ -198,7 +198,7 @@ impl Cluster {
                 Some(found) => found,
                 missing => {
                     let found = missing.insert(self.prepare(settings, progress)?);
-                    progress("starting the private database");
+                    tracing::info!("starting the private database");
                     found
                 }
             };

@@ -1,0 +1,276 @@
+//! One environment a test: its own database, folders and, where asked, its own Asterisk; the
+//! exact output of a command as one text to compare with.
+
+#![allow(dead_code, reason = "not every test uses everything")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use tempfile::TempDir;
+
+/// A key for tests.
+pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// A server of the lab: stops when this process ends, however it ends.
+pub(crate) struct Server {
+    child: Child,
+    /// The line it printed when it was ready.
+    pub(crate) ready: String,
+}
+
+impl Server {
+    /// Starts `tests/lab/<script> <folder> <args>`; the folder is removed in the end.
+    pub(crate) fn start(script: &str, folder: &Path, args: &[&str]) -> Self {
+        let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab");
+        // The shell outlives this process just long enough to clean up.
+        let mut child = Command::new("sh")
+            .args(["-c", r#"trap "" INT; folder=$2; "$@"; status=$?; rm -rf "$folder"; exit $status"#, "sh"])
+            .arg(lab.join(script))
+            .arg(folder)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the lab starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let line = lines.next().and_then(Result::ok).unwrap_or_default();
+        let ready = line.strip_prefix("ready ").unwrap_or_else(|| panic!("{script} says: {line}")).to_owned();
+        Self { child, ready }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// The cluster that the tests of this process share; each has its own database in it.
+static CLUSTER: LazyLock<Server> = LazyLock::new(|| {
+    let folder = tempfile::Builder::new().prefix("rc-pg-").tempdir_in("/tmp").expect("a folder").keep();
+    Server::start("postgres", &folder, &[])
+});
+
+static NUMBER: AtomicU32 = AtomicU32::new(1);
+
+/// Makes a database of its own; answers with its URL.
+pub(crate) fn database() -> String {
+    let name = format!("t{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let mut admin = postgres::Client::connect(&CLUSTER.ready, postgres::NoTls).expect("the cluster answers");
+    admin.batch_execute(&format!("create database {name}")).expect("a database");
+    CLUSTER.ready.replace(":///postgres", &format!(":///{name}"))
+}
+
+/// Where the lab found or put the tools.
+pub(crate) fn tool(variable: &str) -> PathBuf {
+    let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab");
+    let script = format!(". \"$(dirname \"$1\")/../../target/lab/env\"; printf %s \"${variable}\"");
+    assert!(Command::new(lab.join("setup")).status().expect("setup runs").success());
+    let output = Command::new("bash").args(["-c", &script, "bash"]).arg(lab.join("setup")).output().expect("bash runs");
+    PathBuf::from(String::from_utf8(output.stdout).expect("a path"))
+}
+
+/// What a command did.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// Writes all of it as one text.
+    pub(crate) fn text(&self) -> String {
+        format!("exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
+    }
+
+    /// Fails unless the command ended with this exit code.
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}", self.text());
+        self
+    }
+}
+
+/// The environment of one test.
+pub(crate) struct TestEnv {
+    folder: TempDir,
+    pub(crate) database: Option<String>,
+    asterisk: Option<Server>,
+    variables: Vec<(String, String)>,
+}
+
+impl TestEnv {
+    /// With a database by URL and a configuration folder, without Asterisk.
+    pub(crate) fn new() -> Self {
+        let mut env = Self::bare();
+        env.database = Some(database());
+        env
+    }
+
+    /// With a running Asterisk besides.
+    pub(crate) fn with_asterisk() -> Self {
+        let mut env = Self::new();
+        env.start_asterisk();
+        env
+    }
+
+    /// Without a database URL: the embedded cluster in a folder of its own.
+    pub(crate) fn embedded() -> Self {
+        Self::bare()
+    }
+
+    fn bare() -> Self {
+        let folder = tempfile::Builder::new().prefix("rc-").tempdir_in("/tmp").expect("a folder");
+        // The private cluster may run as another user.
+        fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+        for name in ["work", "home", "asterisk/etc"] {
+            fs::create_dir_all(folder.path().join(name)).expect("a folder");
+        }
+        Self { folder, database: None, asterisk: None, variables: Vec::new() }
+    }
+
+    pub(crate) fn start_asterisk(&mut self) {
+        self.asterisk = None;
+        self.asterisk = Some(Server::start("asterisk", &self.path("asterisk"), &[]));
+    }
+
+    /// The SIP port of the running Asterisk.
+    pub(crate) fn sip_port(&self) -> u16 {
+        let ready = &self.asterisk.as_ref().expect("Asterisk runs").ready;
+        ready.strip_prefix("sip_port=").and_then(|port| port.parse().ok()).expect("a port")
+    }
+
+    /// A path in the test's folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Asterisk's configuration folder.
+    pub(crate) fn etc(&self, name: &str) -> PathBuf {
+        self.path("asterisk/etc").join(name)
+    }
+
+    /// Sets an environment variable for the commands to come.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Writes a file into the folder that commands run in.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.path("work").join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+
+    /// Prepares `reconcile` with arguments, in a clean environment.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reconcile"));
+        command
+            .args(args)
+            .current_dir(self.path("work"))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.path("home"))
+            .env("RECONCILE_STATE_DIR", self.path("state"))
+            .env("RECONCILE_HOST", "pbx-test")
+            .env("RECONCILE_ACTOR", "tester")
+            .env("ASTERISK_CONFIG_DIR", self.path("asterisk/etc"))
+            .env("ASTERISK_COMMAND", self.path("asterisk/bin/asterisk"))
+            .stdin(Stdio::null());
+        match &self.database {
+            Some(url) => command.env("DATABASE_URL", url).env("RECONCILE_SECRET_KEY", KEY),
+            None => command.env("RECONCILE_PG_BIN", tool("RECONCILE_PG_BIN")),
+        };
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs `reconcile` with arguments separated by blanks.
+    pub(crate) fn run(&self, args: &str) -> Outcome {
+        let args: Vec<&str> = args.split_whitespace().collect();
+        let output = self.command(&args).output().expect("reconcile runs");
+        let text = |bytes: Vec<u8>| {
+            let text = String::from_utf8(bytes).expect("UTF-8");
+            text.replace(self.folder.path().to_str().expect("UTF-8"), "[test]")
+        };
+        Outcome {
+            code: output.status.code().expect("an exit code"),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
+    /// Asks the running Asterisk.
+    pub(crate) fn ask(&self, command: &str) -> String {
+        let output = Command::new(self.path("asterisk/bin/asterisk")).args(["-rx", command]).output().expect("a client");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Connects to the test's database.
+    pub(crate) fn sql(&self) -> postgres::Client {
+        let url = self.database.as_ref().expect("a database by URL");
+        postgres::Client::connect(url, postgres::NoTls).expect("the database answers")
+    }
+
+    /// Dumps the test's database, without what differs from dump to dump.
+    pub(crate) fn dump(&self) -> String {
+        let output = Command::new(tool("RECONCILE_PG_BIN").join("pg_dump"))
+            .arg(self.database.as_ref().expect("a database by URL"))
+            .output()
+            .expect("pg_dump runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        text.lines().filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict")).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Lists every file below Asterisk's configuration folder with its text and time of change.
+    pub(crate) fn files(&self) -> Vec<(PathBuf, String, std::time::SystemTime)> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.path("asterisk/etc")];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).expect("a folder").flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let changed = entry.metadata().and_then(|m| m.modified()).expect("a time");
+                    found.push((path.clone(), fs::read_to_string(&path).expect("a file"), changed));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// Reads a generated file.
+    pub(crate) fn endpoints(&self, tenant: &str) -> String {
+        fs::read_to_string(self.etc(&format!("pjsip.d/{tenant}/generated_endpoints.conf"))).expect("the endpoint file")
+    }
+}
+
+/// Writes a desired state with these users: `email`, `name` and further keys in YAML flow style.
+pub(crate) fn desired(users: &[&str]) -> String {
+    let mut text = "version: 1\ntenant: acme\nusers:\n".to_owned();
+    for user in users {
+        text.push_str(&format!("  - {{ {user} }}\n"));
+    }
+    if users.is_empty() {
+        text = text.replace("users:\n", "users: []\n");
+    }
+    text
+}
+
+/// Says something that shows with `--nocapture`.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
