@@ -70,7 +70,10 @@ impl fmt::Display for Invalid {
 
 /// Quotes a value for a message: control characters escaped, never longer than 60 characters.
 pub(crate) fn quoted(value: &str) -> String {
-    let mut shown: String = value.chars().take(60).flat_map(char::escape_debug).collect();
+    let mut shown = String::new();
+    for c in value.chars().take(60) {
+        if is_unprintable(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
     if value.chars().nth(60).is_some() {
         shown.push('…');
     }

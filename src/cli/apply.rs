@@ -133,7 +133,11 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     };
     let mut printer = printer.borrow_mut();
     let words = done(&applied, mode);
-    if args.format == Format::Text { printer.document(&words) } else { printer.talk(words.trim_end()) }
+    if args.format == Format::Text {
+        printer.document(&words)
+    } else {
+        printer.talk(words.trim_end())
+    }
     Ok(Exit::Done)
 }
 
@@ -158,9 +162,8 @@ fn hold_back(comparison: &session::Comparison, expected: Option<&str>, mode: Mod
         );
     }
     let stops = plan.stops.iter().filter(|stop| mode != Mode::Sync || stop.rail != "foreign-files");
-    let words: Vec<String> = stops
-        .map(|stop| format!("error[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint))
-        .collect();
+    let words: Vec<String> =
+        stops.map(|stop| format!("error[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint)).collect();
     if words.is_empty() { Ok(()) } else { stop(Exit::Rail, words.join("\n")) }
 }
 
@@ -243,7 +246,8 @@ fn git_commit(desired: &Desired, file: &Path) -> Option<String> {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let commit = git(&["rev-parse", "HEAD"])?;
-    let names: Vec<String> = desired.sources.iter().filter_map(|s| std::path::absolute(&s.name).ok()?.to_str().map(str::to_owned)).collect();
+    let names: Vec<String> =
+        desired.sources.iter().filter_map(|s| std::path::absolute(&s.name).ok()?.to_str().map(str::to_owned)).collect();
     let mut status = vec!["status", "--porcelain", "--"];
     status.extend(names.iter().map(String::as_str));
     let dirty = git(&status).is_none_or(|changes| !changes.is_empty());

@@ -1,7 +1,5 @@
 //! `reconcile check`: is the desired state valid? Offline: no database, no secrets, no Asterisk.
 
-use anyhow::Result;
-
 use super::{
     Exit,
     printer::Printer,
@@ -34,7 +32,7 @@ struct Problem<'a> {
     hint: Option<&'a str>,
 }
 
-pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+pub(crate) fn run(args: &Args, printer: &mut Printer) -> Exit {
     let loaded = desired::load(&args.file.file);
     if args.format == Format::Json {
         let problems: Vec<Problem<'_>> = loaded
@@ -65,5 +63,5 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     if args.format == Format::Text {
         printer.document(&format!("{verdict}{warnings}\n"));
     }
-    Ok(if loaded.declared.is_some() { Exit::Done } else { Exit::Invalid })
+    if loaded.declared.is_some() { Exit::Done } else { Exit::Invalid }
 }

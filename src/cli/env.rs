@@ -1,6 +1,8 @@
 //! Every environment variable that is read, once: the program, `.env.example` and the README's
 //! table come from here.
 
+use std::fmt::Write;
+
 /// A variable.
 #[derive(Debug)]
 pub struct Variable {
@@ -36,7 +38,11 @@ pub const VARIABLES: &[Variable] = &[
         about: "a file with that key, instead of the variable",
         example: "/etc/reconcile/secret.key",
     },
-    Variable { name: "RECONCILE_SECRETS_DIR", about: "the folder of `secret: { file: name }`", example: "/run/secrets" },
+    Variable {
+        name: "RECONCILE_SECRETS_DIR",
+        about: "the folder of `secret: { file: name }`",
+        example: "/run/secrets",
+    },
     Variable {
         name: "RECONCILE_PG_BIN",
         about: "the folder with `postgres` and `initdb` for the private cluster",
@@ -60,9 +66,21 @@ pub const VARIABLES: &[Variable] = &[
 
 /// Writes `.env.example`.
 pub fn example() -> String {
-    let mut text = "# What reconcile reads from the environment. A flag beats its variable. Nothing here is required.\n".to_owned();
+    let mut text =
+        "# What reconcile reads from the environment. A flag beats its variable. Nothing here is required.\n"
+            .to_owned();
     for Variable { name, about, example } in VARIABLES.iter().filter(|variable| variable.name != "CI") {
-        text.push_str(&format!("\n# {about}\n# {name}={example}\n"));
+        let _ = write!(text, "\n# {about}\n# {name}={example}\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_file_is_in_step() {
+        assert_eq!(include_str!("../../.env.example"), example(), "write `example()` into .env.example");
+    }
 }

@@ -1,6 +1,6 @@
 //! Errors at the edge: their words, their hints and their exit codes.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use super::Exit;
 use crate::{
@@ -77,7 +77,7 @@ pub(crate) fn words(error: &anyhow::Error) -> String {
     hints.dedup();
     let mut words = parts.join(": ");
     for hint in hints {
-        words.push_str(&format!("\nhint: {hint}"));
+        let _ = write!(words, "\nhint: {hint}");
     }
     words
 }

@@ -4,9 +4,9 @@
 
 mod apply;
 mod check;
-mod env;
+pub mod env;
 mod error;
-mod exit;
+pub mod exit;
 mod migrate;
 mod plan;
 mod printer;
@@ -21,7 +21,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand, builder::Styles};
 
-pub use exit::Exit;
+use exit::Exit;
 use printer::Printer;
 
 /// GitOps for an Asterisk phone system.
@@ -65,7 +65,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut printer = Printer::new(&cli.output);
     settings::log(&cli.output);
     let result = match &cli.command {
-        Command::Check(args) => check::run(args, &mut printer),
+        Command::Check(args) => Ok(check::run(args, &mut printer)),
         Command::Plan(args) => plan::run(args, &mut printer),
         Command::Sync(args) => apply::run_sync(args, &mut printer),
         Command::Apply(args) => apply::run(args, &mut printer),

@@ -23,11 +23,13 @@ impl Printer {
         Self { color_out: on(io::stdout().is_terminal()), color_err: on(io::stderr().is_terminal()) }
     }
 
+    #[expect(clippy::unused_self, reason = "the one printer is what may write")]
     /// Writes to the document. A reader who went away is no error: an apply goes on.
     pub(crate) fn document(&mut self, text: &str) {
         let _ = io::stdout().write_all(text.as_bytes());
     }
 
+    #[expect(clippy::unused_self, reason = "the one printer is what may write")]
     /// Says something on the side.
     pub(crate) fn talk(&mut self, line: &str) {
         let _ = writeln!(io::stderr(), "{line}");

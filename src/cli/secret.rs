@@ -3,11 +3,7 @@
 use anyhow::{Result, anyhow};
 
 use super::{Exit, error::Hinted, printer::Printer, report::json, settings::Format, users::Which};
-use crate::{
-    directory::seal::Owner,
-    model::Email,
-    render::endpoint_name,
-};
+use crate::{directory::seal::Owner, model::Email, render::endpoint_name};
 
 /// Show the SIP credentials of one phone
 #[derive(Debug, clap::Args)]

@@ -34,14 +34,13 @@ pub(crate) fn desired(args: &FileArgs, printer: &mut Printer) -> Result<Desired>
     let loaded = desired::load(&args.file);
     printer.diagnostics(&loaded.problems, &loaded.sources);
     let name = args.file.display().to_string();
-    match loaded.declared {
-        Some(declared) => Ok(Desired { name, sources: loaded.sources, declared }),
-        None => {
-            let errors = loaded.problems.iter().filter(|p| p.severity == desired::Severity::Error).count();
-            let noun = if errors == 1 { "error" } else { "errors" };
-            Err(Stop { exit: Exit::Invalid, message: format!("`{name}` has {errors} {noun}; nothing was changed") }.into())
-        }
-    }
+    let Some(declared) = loaded.declared else {
+        let errors = loaded.problems.iter().filter(|p| p.severity == desired::Severity::Error).count();
+        let noun = if errors == 1 { "error" } else { "errors" };
+        let message = format!("`{name}` has {errors} {noun}; nothing was changed");
+        return Err(Stop { exit: Exit::Invalid, message }.into());
+    };
+    Ok(Desired { name, sources: loaded.sources, declared })
 }
 
 /// The declared secrets: each the value, or why it cannot be had. Values are never quoted.
@@ -176,7 +175,8 @@ fn foreign_files(plan: &mut Plan, recorded: &Recorded, in_place: &[InPlace; 2]) 
     let Some(endpoints) = in_place[0].as_deref().map(render::parse) else { return };
     let stranger = endpoints.directory.is_some() && endpoints.directory != recorded.directory;
     let known: std::collections::BTreeSet<&str> = recorded.users.keys().map(EmailKey::as_str).collect();
-    let unknown = endpoints.phones.values().filter(|phone| !known.contains(phone.email.to_lowercase().as_str())).count();
+    let unknown =
+        endpoints.phones.values().filter(|phone| !known.contains(phone.email.to_lowercase().as_str())).count();
     // Users whom this very directory deleted (by `sync`) are no strangers.
     if stranger && unknown > 0 {
         plan.stops.push(plan::RailStop {

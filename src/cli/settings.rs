@@ -51,7 +51,14 @@ pub(crate) fn log(args: &OutputArgs) {
 #[derive(Debug, Args)]
 pub(crate) struct FileArgs {
     /// The desired-state file, or a folder of them
-    #[arg(short, long, env = "RECONCILE_FILE", default_value = "pbx.yaml", value_name = "PATH", hide_env_values = true)]
+    #[arg(
+        short,
+        long,
+        env = "RECONCILE_FILE",
+        default_value = "pbx.yaml",
+        value_name = "PATH",
+        hide_env_values = true
+    )]
     pub(crate) file: PathBuf,
 }
 
@@ -134,9 +141,11 @@ impl StateArgs {
 
 fn url() -> Result<Option<Url>> {
     match std::env::var("DATABASE_URL") {
-        Ok(url) if !url.is_empty() => Ok(Some(Url::parse(&url).map_err(|error| {
-            Hinted::new(error, "write it as `postgres://user@host/database?sslmode=verify-full`")
-        })?)),
+        Ok(url) if !url.is_empty() => {
+            Ok(Some(Url::parse(&url).map_err(|error| {
+                Hinted::new(error, "write it as `postgres://user@host/database?sslmode=verify-full`")
+            })?))
+        }
         _ => Ok(None),
     }
 }
@@ -156,7 +165,8 @@ fn given_keys() -> Result<Option<Keyring>> {
     }
     if let Some(path) = std::env::var_os("RECONCILE_SECRET_KEY_FILE").filter(|path| !path.is_empty()) {
         let path = Path::new(&path);
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the key in `{}`", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read the key in `{}`", path.display()))?;
         return Ok(Some(Keyring::parse(&text).map_err(bad)?));
     }
     Ok(None)
@@ -181,7 +191,7 @@ fn own_key(path: &Path, make: bool) -> Result<Keyring> {
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
         .tempfile_in(folder)
         .with_context(shown)?;
-    std::io::Write::write_all(&mut temp, format!("{}\n", BASE64_STANDARD.encode(&*bytes)).as_bytes())
+    std::io::Write::write_all(&mut temp, format!("{}\n", BASE64_STANDARD.encode(*bytes)).as_bytes())
         .with_context(shown)?;
     temp.as_file().sync_all().with_context(shown)?;
     // Two first runs at once: the key that is there wins.
@@ -217,8 +227,8 @@ impl HostArgs {
     /// Resolves the host; `ask` says whether its Asterisk may be asked.
     pub(crate) fn resolve(&self, state: &StateArgs, ask: bool) -> Result<Host> {
         let name = self.host.clone().unwrap_or_else(host_name);
-        let asterisk = Asterisk::new(&self.asterisk_command)
-            .ok_or_else(|| anyhow!("`--asterisk-command` holds no command"))?;
+        let asterisk =
+            Asterisk::new(&self.asterisk_command).ok_or_else(|| anyhow!("`--asterisk-command` holds no command"))?;
         let config_dir = std::path::absolute(&self.asterisk_config_dir)
             .with_context(|| format!("the folder `{}`", self.asterisk_config_dir.display()))?;
         Ok(Host { name, config_dir, state_dir: state.dir()?, asterisk: ask.then_some(asterisk) })

@@ -83,7 +83,13 @@ fn table(users: &[&RecordedUser]) -> String {
     let mut text = format!("EXTENSION  {:<width$}  MANAGED BY  NAME\n", "EMAIL");
     for user in users {
         let managed = user.managed_by.to_string();
-        let _ = writeln!(text, "{:<9}  {:<width$}  {managed:<10}  {}", user.extension.number(), user.email.as_str(), user.name);
+        let _ = writeln!(
+            text,
+            "{:<9}  {:<width$}  {managed:<10}  {}",
+            user.extension.number(),
+            user.email.as_str(),
+            user.name
+        );
     }
     text
 }

@@ -12,8 +12,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Asterisk, AsteriskError, Host,
-    contacts,
+    Asterisk, AsteriskError, Host, contacts,
     files::{self, FileError, InPlace},
     readback::{self, Expected, Mismatch},
     rows::{PrepareError, Prepared, prepare},
@@ -38,7 +37,7 @@ pub struct Request<'a> {
     /// The keys of the directory.
     pub keys: &'a Keyring,
     /// Makes the plan from what is recorded, or refuses to go on (rails, `--expect`).
-    pub decide: &'a dyn Fn(&Recorded, &[InPlace; 2]) -> Result<(Plan, Option<String>), anyhow::Error>,
+    pub decide: &'a Decide<'a>,
     /// Who runs it, for the audit log.
     pub actor: String,
     /// The commit of the desired state.
@@ -46,6 +45,9 @@ pub struct Request<'a> {
     /// The present.
     pub now: Timestamp,
 }
+
+/// Makes the plan and its id from what is recorded and the files in place.
+pub type Decide<'a> = dyn Fn(&Recorded, &[InPlace; 2]) -> anyhow::Result<(Plan, Option<String>)> + 'a;
 
 /// Is told what happens, while it happens.
 pub trait Observer {
@@ -187,8 +189,7 @@ pub fn sync(
     let run = writer.open_audit(&run_of(request, host, "sync", &decided))?;
     writer.commit()?;
     clock.stop();
-    let end =
-        End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: clock.phases.clone(), message: None };
+    let end = End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: clock.phases.clone(), message: None };
     directory.close_audit(run, &end)?;
     Ok(Applied {
         outcome: Outcome::Recorded,
@@ -209,11 +210,7 @@ struct Decided {
     prepared: Prepared,
 }
 
-fn decide(
-    request: &Request<'_>,
-    writer: &mut Writer<'_>,
-    in_place: &[InPlace; 2],
-) -> Result<Decided, ApplyError> {
+fn decide(request: &Request<'_>, writer: &mut Writer<'_>, in_place: &[InPlace; 2]) -> Result<Decided, ApplyError> {
     let recorded = writer.read(request.tenant)?;
     let (plan, id) = (request.decide)(&recorded, in_place)?;
     let sealed = match &recorded.tenant {
@@ -481,7 +478,9 @@ fn make_live(
         step.rendered
             .iter()
             .enumerate()
-            .filter(|(index, file)| step.changed(*index) || !step.host.note(step.tenant, &last_good_name(file)).exists())
+            .filter(|(index, file)| {
+                step.changed(*index) || !step.host.note(step.tenant, &last_good_name(file)).exists()
+            })
             .try_for_each(|(_, file)| files::keep(&step.host.note(step.tenant, &last_good_name(file)), &file.text))
     });
     kept.map_err(|error| vec![error.to_string()])
@@ -491,7 +490,9 @@ fn make_live(
 fn changed_phones(step: &Step<'_>, decided: &Decided) -> Vec<Extension> {
     let written = decided.plan.users.values().filter(|user| {
         let name = endpoint_name(step.tenant, decided.plan.settings.endpoint_names, user.extension);
-        user.write || step.old.phones.get(&name).map(|phone| &phone.digest) != step.new.phones.get(&name).map(|phone| &phone.digest)
+        user.write
+            || step.old.phones.get(&name).map(|phone| &phone.digest)
+                != step.new.phones.get(&name).map(|phone| &phone.digest)
     });
     written.map(|user| user.extension).collect()
 }
@@ -553,7 +554,9 @@ fn missing_includes(host: &Host) -> Vec<&'static str> {
     ];
     let included = |file: &str, folder: &str| {
         let text = files::read(&host.path(file)).ok().flatten().unwrap_or_default();
-        text.lines().map(str::trim_start).any(|line| line.starts_with("#") && line.contains("include") && line.contains(folder))
+        text.lines()
+            .map(str::trim_start)
+            .any(|line| line.starts_with('#') && line.contains("include") && line.contains(folder))
     };
     lines.into_iter().filter(|(file, folder, _)| !included(file, folder)).map(|(_, _, line)| line).collect()
 }

@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(15);
 const RELOAD_DEADLINE: Duration = Duration::from_secs(70);
 
 /// How long a reload is asked for again while another one runs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Asterisk could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -177,12 +177,9 @@ impl Asterisk {
             .map_err(missing)?;
         let stdout = drain(child.stdout.take());
         let stderr = drain(child.stderr.take());
-        let status = match child.wait_timeout(deadline).map_err(missing)? {
-            Some(status) => status,
-            None => {
-                end(&mut child);
-                return Err(AsteriskError::Silent { command: command.to_owned(), seconds: deadline.as_secs() });
-            }
+        let Some(status) = child.wait_timeout(deadline).map_err(missing)? else {
+            end(&mut child);
+            return Err(AsteriskError::Silent { command: command.to_owned(), seconds: deadline.as_secs() });
         };
         let text = |reader: thread::JoinHandle<String>| reader.join().unwrap_or_default();
         let (stdout, stderr) = (text(stdout), text(stderr));

@@ -11,9 +11,9 @@ mod host;
 mod readback;
 mod rows;
 
-pub use apply::{Applied, ApplyError, Clock, Observer, Request, apply, sync};
+pub use apply::{Applied, ApplyError, Clock, Decide, NotLive, Observer, Request, apply, sync};
 pub use asterisk::{Asterisk, AsteriskError};
 pub use files::{FileError, InPlace};
 pub use host::{Host, Running};
 pub use readback::Mismatch;
-pub use rows::{Prepared, PrepareError, prepare};
+pub use rows::{PrepareError, Prepared, prepare};

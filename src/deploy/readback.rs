@@ -4,7 +4,10 @@
 //! independently. Names prove that every phone is there; the changed objects are looked at one by
 //! one, a spread sample where they are many.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 use super::asterisk::{Answer, Asterisk, AsteriskError};
 use crate::{
@@ -52,7 +55,7 @@ impl Mismatch {
         let list = |names: &[String]| {
             let mut shown = names.iter().take(5).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             if names.len() > 5 {
-                shown.push_str(&format!(" and {} more", names.len() - 5));
+                let _ = write!(shown, " and {} more", names.len() - 5);
             }
             shown
         };
@@ -82,10 +85,7 @@ pub(super) struct Expected<'a> {
 }
 
 /// Compares; answers with what is wrong and how many objects were looked at one by one.
-pub(super) fn read_back(
-    asterisk: &Asterisk,
-    expected: &Expected<'_>,
-) -> Result<(Vec<Mismatch>, usize), AsteriskError> {
+pub(super) fn read_back(asterisk: &Asterisk, expected: &Expected<'_>) -> Result<(Vec<Mismatch>, usize), AsteriskError> {
     let book = expected.book;
     let [endpoints, routing] = &expected.marks;
     let mut wrong = Vec::new();

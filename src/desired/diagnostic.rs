@@ -8,7 +8,7 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
-use crate::model::Invalid;
+use crate::model::{Invalid, SENSITIVE};
 
 /// One file as it was read.
 #[derive(Debug)]
@@ -119,10 +119,10 @@ impl Diagnostic {
         let title = level.primary_title(self.message.as_str()).id(self.code);
         let places = self.place.iter().map(|place| (place, None));
         let places = places.chain(self.also.iter().map(|(place, label)| (place, Some(label.as_str()))));
-        let lines: Vec<(String, &Source, Place, Range<usize>, Option<&str>)> = places
+        let lines: Vec<_> = places
             .filter_map(|(place, label)| {
                 let source = sources.get(place.file as usize)?;
-                let (line, span) = excerpt(&source.text, *place, self.code == "unknown-key");
+                let (line, span) = excerpt(&source.text, *place, self.code);
                 Some((line, source, *place, span, label))
             })
             .collect();
@@ -151,15 +151,19 @@ const EXCERPT: usize = 160;
 ///
 /// What follows `secret:` or `password:` is not shown unless it only names a source
 /// (`{ env: .. }`): a secret pasted into the file by mistake must not travel on into a log. Nor is
-/// what follows an unknown key (`only_key`), which may be a misspelt one of those.
-fn excerpt(text: &str, place: Place, only_key: bool) -> (String, Range<usize>) {
+/// what follows an unknown key, which may be a misspelt one of those.
+fn excerpt(text: &str, place: Place, code: &str) -> (String, Range<usize>) {
     let start = text.floor_char_boundary(place.start as usize);
     let from = text[..start].rfind('\n').map_or(0, |at| at + 1);
     let line = text[from..].split('\n').next().unwrap_or_default().trim_end_matches('\r');
     let first = (start - from).min(line.len());
     let last = (place.end as usize).saturating_sub(from).clamp(first, line.len());
     let last = line.ceil_char_boundary(last);
-    let shown = if only_key { line[..last].to_owned() } else { hide_secret(line) };
+    let shown = match code {
+        "unknown-key" => line[..last].to_owned(),
+        "invalid-source" => format!("{}{SENSITIVE}", &line[..first]),
+        _ => hide_secret(line),
+    };
     let end = shown.floor_char_boundary(shown.len().min(first + EXCERPT));
     let mut excerpt = shown[..end].to_owned();
     if end < shown.len() {
@@ -175,8 +179,12 @@ fn hide_secret(line: &str) -> String {
         let Some(at) = lower.find(word) else { continue };
         let Some(colon) = line[at..].find(':') else { continue };
         let value = line[at + colon + 1..].trim_start();
-        if !value.is_empty() && !value.starts_with('{') && !value.starts_with('#') {
-            return format!("{} {}", &line[..=at + colon], crate::model::SENSITIVE);
+        let source = value.strip_prefix('{').map(str::trim_start);
+        let harmless = value.is_empty()
+            || value.starts_with('#')
+            || source.is_some_and(|rest| rest.starts_with("env:") || rest.starts_with("file:"));
+        if !harmless {
+            return format!("{} {SENSITIVE}", &line[..=at + colon]);
         }
     }
     line.to_owned()

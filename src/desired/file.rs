@@ -16,128 +16,128 @@ use crate::model::{
 /// A company's phones, as they shall be.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct DesiredState {
+pub(super) struct DesiredState {
     /// The version of this format: 1.
     #[schemars(with = "FormatVersion")]
-    pub version: At<u32>,
+    pub(super) version: At<u32>,
     /// The tenant's slug; it names the include folders and the dialplan contexts.
-    pub tenant: At<Tenant>,
+    pub(super) tenant: At<Tenant>,
     /// Which numbers there are.
     #[serde(default)]
-    pub extensions: Option<At<Extensions>>,
+    pub(super) extensions: Option<At<Extensions>>,
     /// How endpoint, AOR and auth are named: after the extension, or with the tenant before it.
     #[serde(default)]
     #[schemars(with = "Option<EndpointNames>")]
-    pub endpoint_names: Option<At<EndpointNames>>,
+    pub(super) endpoint_names: Option<At<EndpointNames>>,
     /// The profile of every phone; a user may override any key under `phone`.
     #[serde(default)]
-    pub phones: Option<At<Phone>>,
+    pub(super) phones: Option<At<Phone>>,
     /// The dialplan around ours.
     #[serde(default)]
-    pub dialplan: Option<At<Dialplan>>,
+    pub(super) dialplan: Option<At<Dialplan>>,
     /// What an apply may do without being told twice.
     #[serde(default)]
-    pub rails: Option<At<Rails>>,
+    pub(super) rails: Option<At<Rails>>,
     /// The people who have a phone. The order carries no meaning.
-    pub users: At<Vec<At<User>>>,
+    pub(super) users: At<Vec<At<User>>>,
 }
 
 /// Which numbers there are.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Extensions {
+pub(super) struct Extensions {
     /// Where numbers are allocated from, inclusive. Default: 1000-1999.
     #[serde(default)]
     #[schemars(with = "Option<RangeText>")]
-    pub range: Option<At<ExtensionRange>>,
+    pub(super) range: Option<At<ExtensionRange>>,
     /// Numbers that are never allocated by themselves; a user may still be pinned to one.
     #[serde(default)]
     #[schemars(with = "Option<Vec<Extension>>")]
-    pub reserved: Option<At<Vec<At<Digits>>>>,
+    pub(super) reserved: Option<At<Vec<At<Digits>>>>,
     /// How long a freed number is kept from somebody else, in days, such as `30d`. Default: `0d`.
     #[serde(default)]
-    pub hold: Option<At<Hold>>,
+    pub(super) hold: Option<At<Hold>>,
 }
 
 /// The properties of a phone.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Phone {
+pub(super) struct Phone {
     /// Codecs in order of preference. Default: opus, g722, ulaw, alaw.
     #[serde(default)]
-    pub codecs: Option<At<Vec<At<Codec>>>>,
+    pub(super) codecs: Option<At<Vec<At<Codec>>>>,
     /// How many devices may register at once, 1 to 100. Default: 1.
     #[serde(default)]
     #[schemars(with = "Option<Devices>")]
-    pub devices: Option<At<u32>>,
+    pub(super) devices: Option<At<u32>>,
     /// The operator's own transport. Default: Asterisk chooses.
     #[serde(default)]
-    pub transport: Option<At<ObjectName>>,
+    pub(super) transport: Option<At<ObjectName>>,
     /// The digest realm; must equal Asterisk's `default_realm`. Default: asterisk.
     #[serde(default)]
-    pub realm: Option<At<ObjectName>>,
+    pub(super) realm: Option<At<ObjectName>>,
 }
 
 /// The dialplan around ours.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Dialplan {
+pub(super) struct Dialplan {
     /// The operator's own contexts, tried after ours in this order: how phones dial out.
     #[serde(default)]
-    pub include: Option<At<Vec<At<ObjectName>>>>,
+    pub(super) include: Option<At<Vec<At<ObjectName>>>>,
 }
 
 /// What an apply may do without being told twice.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Rails {
+pub(super) struct Rails {
     /// Users deleted by one apply.
     #[serde(default)]
-    pub deletes: Option<At<Limit>>,
+    pub(super) deletes: Option<At<Limit>>,
     /// Phones that must log in again after one apply: number, realm or secret changed.
     #[serde(default)]
-    pub relogins: Option<At<Limit>>,
+    pub(super) relogins: Option<At<Limit>>,
 }
 
 /// A limit: the smaller of both counts, and never below 1.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Limit {
+pub(super) struct Limit {
     /// The absolute limit. Default: 5.
     #[serde(default)]
     #[schemars(with = "Option<u32>")]
-    pub max: Option<At<u32>>,
+    pub(super) max: Option<At<u32>>,
     /// The limit as a share of the file-managed users, in percent. Default: 20.
     #[serde(default)]
     #[schemars(with = "Option<Percent>")]
-    pub percent: Option<At<u32>>,
+    pub(super) percent: Option<At<u32>>,
 }
 
 /// One person with a phone.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct User {
+pub(super) struct User {
     /// The identity: unique in the tenant, compared case-insensitively.
-    pub email: At<Email>,
+    pub(super) email: At<Email>,
     /// The name the callee sees.
-    pub name: At<DisplayName>,
+    pub(super) name: At<DisplayName>,
     /// The number, where it must be this one; otherwise one is allocated and kept for life.
     #[serde(default)]
     #[schemars(with = "Option<Extension>")]
-    pub extension: Option<At<Digits>>,
+    pub(super) extension: Option<At<Digits>>,
     /// The former e-mail: the user keeps row, number and secret.
     #[serde(default)]
-    pub previously: Option<At<Email>>,
+    pub(super) previously: Option<At<Email>>,
     /// Where the SIP secret comes from; otherwise one is generated and kept.
     #[serde(default)]
-    pub secret: Option<At<SecretSource>>,
+    pub(super) secret: Option<At<SecretSource>>,
     /// Refuses deletion and renumbering until this was set to false and applied.
     #[serde(default)]
     #[schemars(with = "Option<bool>")]
-    pub protected: Option<At<bool>>,
+    pub(super) protected: Option<At<bool>>,
     /// What this user's phone has differently.
     #[serde(default)]
-    pub phone: Option<At<Phone>>,
+    pub(super) phone: Option<At<Phone>>,
 }
 
 /// Where a declared secret is read from at the time of `sync` or `apply`.
@@ -187,7 +187,7 @@ impl TryFrom<String> for SourceName {
 
 /// An extension as it must be written: plain digits.
 #[derive(Debug, Clone, Copy)]
-pub struct Digits(pub Extension);
+pub(super) struct Digits(pub(super) Extension);
 
 impl<'de> Deserialize<'de> for Digits {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -199,7 +199,7 @@ impl<'de> Deserialize<'de> for Digits {
 /// A number of days, written `30d`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Hold(pub u32);
+pub(super) struct Hold(pub(super) u32);
 
 impl TryFrom<String> for Hold {
     type Error = Invalid;

@@ -34,13 +34,14 @@ pub(super) fn sources(path: &Path) -> (Vec<Source>, Vec<Diagnostic>) {
     for path in paths {
         match read(&path) {
             Ok(text) => sources.push(Source { name: path.display().to_string(), text }),
-            Err(Refused::Text(source, problem)) => {
+            Err(Refused::Text(refused)) => {
+                let (source, problem) = *refused;
                 let file = u32::try_from(sources.len()).unwrap_or(u32::MAX);
                 let place = problem.place.map(|place| Place { file, ..place });
                 problems.push(Diagnostic { place, ..problem });
                 sources.push(source);
             }
-            Err(Refused::Whole(problem)) => problems.push(problem),
+            Err(Refused::Whole(problem)) => problems.push(*problem),
         }
     }
     (sources, problems)
@@ -60,7 +61,8 @@ fn collect(folder: &Path, depth: usize, paths: &mut Vec<std::path::PathBuf>, pro
         let yaml = path.extension().is_some_and(|ext| ext == "yaml" || ext == "yml");
         if hidden {
             continue;
-        } else if path.is_dir() && !path.is_symlink() && depth < 16 {
+        }
+        if path.is_dir() && !path.is_symlink() && depth < 16 {
             collect(&path, depth + 1, paths, problems);
         } else if yaml && path.is_file() {
             paths.push(path);
@@ -70,14 +72,14 @@ fn collect(folder: &Path, depth: usize, paths: &mut Vec<std::path::PathBuf>, pro
 
 enum Refused {
     /// The file was read, but its text cannot be used.
-    Text(Source, Diagnostic),
+    Text(Box<(Source, Diagnostic)>),
     /// The file could not be read.
-    Whole(Diagnostic),
+    Whole(Box<Diagnostic>),
 }
 
 fn read(path: &Path) -> Result<String, Refused> {
     let whole = |code, message: String, hint: &str| {
-        Refused::Whole(Diagnostic::error(code, message, None).hint(hint.to_owned()))
+        Refused::Whole(Box::new(Diagnostic::error(code, message, None).hint(hint.to_owned())))
     };
     let shown = path.display();
     let failed = |error: std::io::Error| match error.kind() {
@@ -112,7 +114,7 @@ fn read(path: &Path) -> Result<String, Refused> {
         };
         let problem = Diagnostic::error("not-utf8", "the file is not UTF-8 text", place)
             .hint("save the file as UTF-8, without a legacy code page");
-        Refused::Text(Source { name: shown.to_string(), text }, problem)
+        Refused::Text(Box::new((Source { name: shown.to_string(), text }, problem)))
     })
 }
 

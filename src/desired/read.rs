@@ -21,11 +21,11 @@ use crate::model::{self, Invalid, quoted};
 
 /// A value and its place; the value is missing where it was refused (and reported).
 #[derive(Debug, Clone)]
-pub struct At<T> {
+pub(super) struct At<T> {
     /// Where it stands.
-    pub place: Place,
+    pub(super) place: Place,
     /// The value, unless it was refused.
-    pub value: Option<T>,
+    pub(super) value: Option<T>,
 }
 
 /// Names under which [`At`] and [`Token`] ask this deserializer for what serde cannot carry.
@@ -71,8 +71,8 @@ impl<'de> Deserialize<'de> for Token {
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("a single value")
             }
-            fn visit_string<E>(self, text: String) -> Result<Token, E> {
-                Ok(Token(text))
+            fn visit_str<E>(self, text: &str) -> Result<Token, E> {
+                Ok(Token(text.to_owned()))
             }
         }
         deserializer.deserialize_newtype_struct(TOKEN, TokenVisitor)
@@ -241,7 +241,8 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        visitor.visit_some(self)
+        // A key without a value is as good as none: its lines are often commented out.
+        if matches!(self.node.kind, Kind::Null) { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
@@ -269,9 +270,9 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Problem> {
         match (name, &self.node.kind) {
             (AT, _) => visitor.visit_map(AtReader { reader: self, placed: false }),
-            (TOKEN, Kind::Number(token)) => visitor.visit_string(token.clone()),
-            (TOKEN, Kind::Text { text, quoted: false }) => visitor.visit_string(text.clone()),
-            (TOKEN, Kind::Text { text, quoted: true }) => visitor.visit_string(format!("\"{text}\"")),
+            (TOKEN, Kind::Number(token)) => visitor.visit_str(token),
+            (TOKEN, Kind::Text { text, quoted: false }) => visitor.visit_str(text),
+            (TOKEN, Kind::Text { text, quoted: true }) => visitor.visit_str(&format!("\"{text}\"")),
             (TOKEN, _) => Err(self.wrong_type("a single value", "write plain digits, such as `1010`")),
             _ => visitor.visit_newtype_struct(self),
         }

@@ -66,10 +66,22 @@ pub(super) fn parse(file: u32, text: &str) -> Result<Node, Diagnostic> {
     };
     let mut node = serde_yaml::from_str_with_options::<Node>(text, options).map_err(|error| {
         let place = error.location().map_or_else(Place::default, place_of);
-        refusal(&error.to_string(), Place { file, ..place })
+        refusal(&error.to_string(), located(Place { file, ..place }, text))
     })?;
     restore_tokens(&mut node, text);
     Ok(node)
+}
+
+/// Finds the bytes of a place of which the parser tells only line and column.
+fn located(place: Place, text: &str) -> Place {
+    if place.start > 0 || place.line <= 1 {
+        return place;
+    }
+    let before: usize = text.split_inclusive('\n').take(place.line as usize - 1).map(str::len).sum();
+    let line = text[before..].split('\n').next().unwrap_or_default();
+    let column = line.char_indices().nth(place.column.saturating_sub(1) as usize).map_or(line.len(), |(at, _)| at);
+    let start = u32::try_from(before + column).unwrap_or(u32::MAX);
+    Place { start, end: start, ..place }
 }
 
 /// Words the parser's refusal for an administrator.

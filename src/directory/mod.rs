@@ -100,7 +100,7 @@ pub struct Directory {
     // Declared before the cluster it talks to, so that it is closed first.
     client: Client,
     url: Url,
-    _cluster: Option<Embedded>,
+    cluster: Option<Embedded>,
 }
 
 /// What a database holds of our schema.
@@ -120,7 +120,7 @@ impl Directory {
     /// # Errors
     /// When nobody answers or lets us in.
     pub fn connect(url: Url) -> Result<Self, DirectoryError> {
-        Ok(Self { client: url.connect()?, url, _cluster: None })
+        Ok(Self { client: url.connect()?, url, cluster: None })
     }
 
     /// Connects to the embedded cluster, which stops when its last user leaves.
@@ -129,12 +129,12 @@ impl Directory {
     /// When it does not answer.
     pub fn embedded(cluster: Embedded) -> Result<Self, DirectoryError> {
         let url = Url::socket(cluster.socket_dir(), cluster.user());
-        Ok(Self { client: url.connect()?, url, _cluster: Some(cluster) })
+        Ok(Self { client: url.connect()?, url, cluster: Some(cluster) })
     }
 
     /// Names the database without any password.
     pub fn show(&self) -> String {
-        if self._cluster.is_some() { "embedded".to_owned() } else { self.url.show() }
+        if self.cluster.is_some() { "embedded".to_owned() } else { self.url.show() }
     }
 
     /// Tells what the database holds of our schema.
@@ -234,12 +234,7 @@ impl Directory {
 
 /// The latest schema version this program knows.
 fn latest() -> i32 {
-    migrations::migrations::runner()
-        .get_migrations()
-        .iter()
-        .map(|migration| i32::try_from(migration.version()).unwrap_or(i32::MAX))
-        .max()
-        .unwrap_or(0)
+    migrations::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0)
 }
 
 /// Takes a lock that ends with the transaction.

@@ -10,7 +10,7 @@ use super::{
     seal::Prints,
     types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser},
 };
-use crate::model::{EmailKey, Extension, Invalid, Tenant};
+use crate::model::{EmailKey, Extension, Invalid, PhoneOverride, Tenant};
 
 /// Reads everything about one tenant: three statements, whatever its size.
 pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant) -> Result<Recorded, DirectoryError> {
@@ -43,7 +43,7 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant) -> Result<Recor
         )
         .map_err(failed("read the held extensions"))?;
     for row in rows {
-        let email: EmailKey = json("held address", serde_json::to_string(row.get::<_, &str>(1)).unwrap_or_default())?;
+        let email: EmailKey = json("held address", &serde_json::to_string(row.get::<_, &str>(1)).unwrap_or_default())?;
         recorded.holds.insert(number(row.get(0))?, Hold { email, freed_at: row.get(2) });
     }
     Ok(recorded)
@@ -59,7 +59,8 @@ pub(super) fn sealed(db: &mut impl GenericClient, tenant: Uuid) -> Result<BTreeM
 
 fn user(row: &Row) -> Result<RecordedUser, DirectoryError> {
     let bad = |what: &'static str| move |error: Invalid| DirectoryError::BadRow { what, reason: error.to_string() };
-    let phone = row.get::<_, Option<String>>(5).map_or_else(|| Ok(Default::default()), |text| json("phone", text))?;
+    let phone =
+        row.get::<_, Option<String>>(5).map_or_else(|| Ok(PhoneOverride::default()), |text| json("phone", &text))?;
     Ok(RecordedUser {
         id: row.get(0),
         email: row.get::<_, &str>(1).parse().map_err(bad("e-mail"))?,
@@ -80,6 +81,6 @@ fn number(number: i32) -> Result<Extension, DirectoryError> {
         .ok_or_else(|| DirectoryError::BadRow { what: "extension", reason: number.to_string() })
 }
 
-fn json<T: serde::de::DeserializeOwned>(what: &'static str, text: String) -> Result<T, DirectoryError> {
-    serde_json::from_str(&text).map_err(|error| DirectoryError::BadRow { what, reason: error.to_string() })
+fn json<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> Result<T, DirectoryError> {
+    serde_json::from_str(text).map_err(|error| DirectoryError::BadRow { what, reason: error.to_string() })
 }

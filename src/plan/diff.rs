@@ -6,7 +6,7 @@ use super::{Change, Choice, FieldChange, Inputs, Kind, Plan, PlannedUser, Secret
 use crate::{
     desired::{Declared, DeclaredUser, Diagnostic, Place},
     directory::{ManagedBy, Recorded, RecordedUser},
-    model::{EmailKey, EndpointNames, Extension, PhoneOverride, Settings, quoted},
+    model::{EmailKey, EndpointNames, Extension, PhoneOverride, Settings},
 };
 
 /// Finds the recorded row of each declared user, under the present or the former e-mail.
@@ -30,10 +30,7 @@ pub(super) fn matched<'a>(
                 )
                 .hint("remove the `previously` line, or delete one of the two users first"),
             ),
-            (Some(row), None) => {
-                matched.insert(key, row);
-            }
-            (None, Some((row, _))) => {
+            (Some(row), None) | (None, Some((row, _))) => {
                 matched.insert(key, row);
             }
             (None, None) => {
@@ -239,5 +236,5 @@ fn some(text: &str) -> Option<String> {
 }
 
 fn text(value: &str) -> String {
-    format!("\"{}\"", quoted(value).trim_matches('`'))
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -235,7 +235,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     for old in &leaving {
         diff::remove(&mut plan, old);
     }
-    plan.changes.sort_by(|a, b| (a.email.key(), a.kind).cmp(&(b.email.key(), b.kind)));
+    plan.changes.sort_by_cached_key(|change| (change.email.key(), change.kind));
     if declared.settings.hold_days == 0 {
         plan.holds.clear();
     }

@@ -37,10 +37,13 @@ struct Line {
     tag: u8,
 }
 
+/// Tells of an endpoint and its digest in place whether that is the one that shall be.
+pub type SameDigest<'a> = dyn Fn(&str, &str) -> bool + 'a;
+
 /// Compares the file in place with the masked text of the file that shall be.
 ///
 /// `same_digest` tells of an endpoint in place whether its digest is the one that shall be.
-pub fn diff(old: Option<&str>, new: &str, same_digest: &dyn Fn(&str, &str) -> bool) -> FileDiff {
+pub fn diff(old: Option<&str>, new: &str, same_digest: &SameDigest<'_>) -> FileDiff {
     let old_lines = old.map_or_else(Vec::new, |old| masked(old, Some(same_digest)));
     let new_lines = masked(new, None);
     let mut changes = Vec::with_capacity(old_lines.len().max(new_lines.len()));
@@ -59,7 +62,7 @@ fn ends_well(old: &str) -> bool {
 }
 
 /// Masks secrets, marks and the directory.
-fn masked(text: &str, same_digest: Option<&dyn Fn(&str, &str) -> bool>) -> Vec<Line> {
+fn masked(text: &str, same_digest: Option<&SameDigest<'_>>) -> Vec<Line> {
     let mark = parse(text).mark;
     let mut name = String::new();
     let mut behind_marks = false;

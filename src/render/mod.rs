@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 pub use cover::prefix_cover;
-pub use diff::{FileDiff, diff};
+pub use diff::{FileDiff, SameDigest, diff};
 pub use parse::{Parsed, ParsedPhone, parse, section_names};
 pub use value::{BadValue, Name, Value, read_value};
 

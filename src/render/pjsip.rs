@@ -43,7 +43,7 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
         user(&mut text, book, phone, &templates, digests)?;
     }
     let secret = generation(&text, book, digests);
-    text.push_str("\n");
+    text.push('\n');
     let mark = match digests {
         Digests::Masked => MASKED_MARK.to_owned(),
         Digests::Real(_) => mark(&text),

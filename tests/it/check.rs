@@ -1,9 +1,158 @@
 //! `reconcile check`: every problem in one run, each with its place, code and hint.
 
-use super::support::{TestEnv, desired};
+use std::time::{Duration, Instant};
 
-fn check(text: &str) -> String {
+use super::support::{Outcome, TestEnv};
+
+fn check(text: impl AsRef<[u8]>) -> Outcome {
     let env = TestEnv::embedded();
-    env.write("pbx.yaml", text);
-    env.run("check").text()
+    std::fs::write(env.path("work/pbx.yaml"), text).unwrap();
+    env.run("check")
+}
+
+/// Compares all of the outcome with the reviewed snapshot.
+macro_rules! snapshot {
+    ($outcome:expr) => {
+        insta::assert_snapshot!($outcome.text())
+    };
+}
+
+#[test]
+fn a_valid_file() {
+    snapshot!(check(include_str!("../../examples/synergycall/pbx.yaml")));
+}
+
+#[test]
+fn every_problem_is_found_in_one_run() {
+    snapshot!(check(include_str!("every_problem.yaml")));
+}
+
+#[test]
+fn the_file_is_empty() {
+    snapshot!(check(""));
+}
+
+#[test]
+fn the_file_is_missing() {
+    snapshot!(TestEnv::embedded().run("check -f nowhere.yaml"));
+}
+
+#[test]
+fn the_folder_holds_no_yaml() {
+    let env = TestEnv::embedded();
+    env.write("phones/readme.txt", "nothing");
+    snapshot!(env.run("check -f phones"));
+}
+
+#[test]
+fn the_file_is_not_utf8() {
+    snapshot!(check(b"version: 1\ntenant: acme\nusers:\n  - { email: ana@example.com, name: Z\xe9 }\n"));
+}
+
+#[test]
+fn the_file_is_not_yaml() {
+    snapshot!(check("version: 1\nusers:\n  - email: ana@example.com\n   name: Ana\n"));
+}
+
+#[test]
+fn the_file_has_two_documents() {
+    snapshot!(check("version: 1\n---\ntenant: acme\n"));
+}
+
+#[test]
+fn another_version_of_the_format() {
+    snapshot!(check("version: 2\ntenant: acme\nusers: []\n"));
+}
+
+#[test]
+fn a_secret_pasted_into_the_file_is_never_shown() {
+    let outcome = check(
+        "version: 1\ntenant: acme\nusers:\n  - email: ana@example.com\n    name: Ana\n    secret: canary-1\n  \
+         - email: bo@example.com\n    name: Bo\n    pasword: canary-2\n  \
+         - { email: c@example.com, name: C, secret: { env: 'canary 3' } }\n",
+    );
+    assert!(!outcome.text().contains("canary"), "{}", outcome.text());
+    snapshot!(outcome);
+}
+
+#[test]
+fn files_of_a_folder_are_merged_and_a_key_given_twice_names_both_places() {
+    let env = TestEnv::embedded();
+    env.write("phones/a.yaml", "version: 1\ntenant: acme\nusers:\n  - { email: ana@example.com, name: Ana }\n");
+    env.write("phones/b/c.yml", "extensions: { range: 2000-2999 }\nusers:\n  - { email: bo@example.com, name: Bo }\n");
+    env.write("phones/.hidden.yaml", "nonsense");
+    snapshot!(env.run("check -f phones"));
+    env.write("phones/d.yaml", "tenant: other\nusers:\n  - { email: ANA@example.com, name: Ana }\n");
+    let outcome = env.run("check -f phones");
+    insta::assert_snapshot!("a_key_given_twice", outcome.text());
+}
+
+#[test]
+fn problems_as_json() {
+    let env = TestEnv::embedded();
+    env.write("pbx.yaml", "version: 1\ntenant: Acme\nusers: []\n");
+    snapshot!(env.run("check --format json"));
+}
+
+/// A file that grows without end when its aliases are followed, or nests without end, is refused
+/// in bounded time and memory.
+#[test]
+fn bombs_are_refused_quickly() {
+    let mut aliases = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let before = level - 1;
+        let list = vec![format!("*a{before}"); 10].join(", ");
+        aliases.push_str(&format!("a{level}: &a{level} [{list}]\n"));
+    }
+    let merges = "base: &base { a: 1 }\nusers:\n".to_owned() + &"  - { <<: *base }\n".repeat(60_000);
+    let bombs =
+        [("aliases", aliases), ("lists", "[".repeat(200_000)), ("maps", "{a: ".repeat(200_000)), ("merges", merges)];
+    for (name, bomb) in bombs {
+        let start = Instant::now();
+        let env = TestEnv::embedded();
+        env.write("pbx.yaml", &bomb);
+        let limited = format!("ulimit -v 1500000; exec {} check", env!("CARGO_BIN_EXE_reconcile"));
+        let output =
+            std::process::Command::new("bash").args(["-c", &limited]).current_dir(env.path("work")).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(65), "{name}: {stderr}");
+        assert!(start.elapsed() < Duration::from_secs(30), "{name} took {:?}", start.elapsed());
+        assert!(stderr.len() < 100_000, "{name}");
+    }
+}
+
+#[test]
+fn every_key_of_the_schema_is_read_and_every_key_read_is_in_the_schema() {
+    let schema: serde_json::Value = serde_json::from_str(&reconcile::desired::schema()).unwrap();
+    let keys = |definition: &serde_json::Value| -> Vec<String> {
+        definition["properties"].as_object().unwrap().keys().cloned().collect()
+    };
+    // Whatever the reader does not know it reports as `unknown-key`; a value of a wrong type does not.
+    let unknown = |text: &str| {
+        let loaded = reconcile::desired::load_text("pbx.yaml", text);
+        loaded.problems.iter().any(|problem| problem.code == "unknown-key")
+    };
+    for key in keys(&schema) {
+        assert!(!unknown(&format!("{key}: {{}}")), "{key}");
+    }
+    for (parent, definition) in
+        [("extensions", "Extensions"), ("phones", "Phone"), ("dialplan", "Dialplan"), ("rails", "Rails")]
+    {
+        for key in keys(&schema["$defs"][definition]) {
+            assert!(!unknown(&format!("{parent}: {{ {key}: {{}} }}")), "{parent}.{key}");
+        }
+    }
+    for key in keys(&schema["$defs"]["User"]) {
+        assert!(!unknown(&format!("users: [ {{ {key}: {{}} }} ]")), "users.{key}");
+    }
+    assert!(unknown("bogus: 1") && unknown("users: [ { bogus: 1 } ]") && unknown("rails: { bogus: 1 }"));
+}
+
+#[test]
+fn the_schemas_in_the_repository_are_the_printed_ones() {
+    let env = TestEnv::embedded();
+    let desired = env.run("schema").expect(0).stdout;
+    assert_eq!(desired, include_str!("../../schema/desired-state.schema.json"), "run: reconcile schema");
+    let plan = env.run("schema plan").expect(0).stdout;
+    assert_eq!(plan, include_str!("../../schema/plan.schema.json"), "run: reconcile schema plan");
 }

@@ -1,6 +1,10 @@
 //! The tests of the program as a whole: real PostgreSQL, real files, real Asterisk 22.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
+
+mod sipp;
 mod support;
 
 mod check;
+mod phones;
 mod plan;

@@ -212,7 +212,8 @@ impl TestEnv {
 
     /// Asks the running Asterisk.
     pub(crate) fn ask(&self, command: &str) -> String {
-        let output = Command::new(self.path("asterisk/bin/asterisk")).args(["-rx", command]).output().expect("a client");
+        let output =
+            Command::new(self.path("asterisk/bin/asterisk")).args(["-rx", command]).output().expect("a client");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -230,7 +231,10 @@ impl TestEnv {
             .expect("pg_dump runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).expect("UTF-8");
-        text.lines().filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict")).collect::<Vec<_>>().join("\n")
+        text.lines()
+            .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// Lists every file below Asterisk's configuration folder with its text and time of change.
@@ -262,7 +266,7 @@ impl TestEnv {
 pub(crate) fn desired(users: &[&str]) -> String {
     let mut text = "version: 1\ntenant: acme\nusers:\n".to_owned();
     for user in users {
-        text.push_str(&format!("  - {{ {user} }}\n"));
+        text = text + "  - { " + user + " }\n";
     }
     if users.is_empty() {
         text = text.replace("users:\n", "users: []\n");

@@ -42,6 +42,7 @@ pub(crate) struct PlanDocument<'a> {
     unchecked: Vec<&'a str>,
 }
 
+#[expect(clippy::struct_field_names, reason = "the words of the document")]
 /// One property before and after.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Field<'a> {
@@ -89,6 +90,7 @@ struct File<'a> {
     diff: &'a str,
 }
 
+#[expect(clippy::struct_field_names, reason = "the words of the document")]
 /// A rail that stops an apply.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Rail<'a> {
@@ -176,10 +178,6 @@ fn word(value: &impl Serialize) -> String {
 fn fields(changes: &[FieldChange]) -> Vec<Field<'_>> {
     changes
         .iter()
-        .map(|change| Field {
-            field: change.field,
-            before: change.before.as_deref(),
-            after: change.after.as_deref(),
-        })
+        .map(|change| Field { field: change.field, before: change.before.as_deref(), after: change.after.as_deref() })
         .collect()
 }

@@ -33,13 +33,13 @@ pub(crate) fn plan(report: &Report<'_>, color: bool) -> String {
             text.push_str("(its marks do not fit its bytes)\n");
         }
         for line in diff.text.lines() {
-            let colour = match line.as_bytes().first() {
+            let tone = match line.as_bytes().first() {
                 Some(b'+') => Some(AnsiColor::Green),
                 Some(b'-') => Some(AnsiColor::Red),
                 Some(b'@') => Some(AnsiColor::Cyan),
                 _ => None,
             };
-            text.push_str(&colour.map_or_else(|| line.to_owned(), |colour| paint(color, colour, line)));
+            text.push_str(&tone.map_or_else(|| line.to_owned(), |tone| paint(color, tone, line)));
             text.push('\n');
         }
     }
@@ -57,7 +57,7 @@ fn rows(text: &mut String, report: &Report<'_>, color: bool) {
     let plan = &report.comparison.plan;
     for FieldChange { field, before, after } in &plan.settings_changes {
         let sign = paint(color, AnsiColor::Yellow, "~");
-        let _ = writeln!(text, "  {sign} {field} {} -> {}", shown(before), shown(after));
+        let _ = writeln!(text, "  {sign} {field} {} -> {}", shown(before.as_ref()), shown(after.as_ref()));
     }
     let lines: Vec<(Kind, &str, String, String)> = plan
         .changes
@@ -71,26 +71,25 @@ fn rows(text: &mut String, report: &Report<'_>, color: bool) {
             (change.kind, change.email.as_str(), words(change), place)
         })
         .collect();
-    let width = |of: fn(&(Kind, &str, String, String)) -> usize, most: usize| {
-        lines.iter().map(of).max().unwrap_or(0).min(most)
-    };
+    let width =
+        |of: fn(&(Kind, &str, String, String)) -> usize, most: usize| lines.iter().map(of).max().unwrap_or(0).min(most);
     let email = width(|line| line.1.chars().count(), 40);
     let wide = width(|line| line.2.chars().count(), 60);
     for (kind, address, words, place) in &lines {
-        let (sign, colour) = match kind {
+        let (sign, tone) = match kind {
             Kind::Create => ("+", AnsiColor::Green),
             Kind::Update => ("~", AnsiColor::Yellow),
             Kind::Rename => (">", AnsiColor::Yellow),
             Kind::Adopt => ("&", AnsiColor::Yellow),
             Kind::Delete => ("-", AnsiColor::Red),
         };
-        let sign = paint(color, colour, sign);
+        let sign = paint(color, tone, sign);
         let _ = writeln!(text, "{}", format!("  {sign} {address:<email$}  {words:<wide$}  {place}").trim_end());
     }
 }
 
-fn shown(value: &Option<String>) -> &str {
-    value.as_deref().unwrap_or("(none)")
+fn shown(value: Option<&String>) -> &str {
+    value.map_or("(none)", String::as_str)
 }
 
 /// Says in words what happens to a user.
@@ -124,7 +123,9 @@ fn words(change: &Change) -> String {
         Kind::Update => {}
     }
     parts.extend(
-        fields.iter().map(|field| format!("{} {} -> {}", field.field, shown(&field.before), shown(&field.after))),
+        fields.iter().map(|field| {
+            format!("{} {} -> {}", field.field, shown(field.before.as_ref()), shown(field.after.as_ref()))
+        }),
     );
     if change.secret_changed {
         parts.push("secret changed".to_owned());

@@ -1,0 +1,24 @@
+# The commands of this project. Each works on a clean clone of a Debian 12 machine with git, make
+# and a Rust toolchain: what else is needed is found, installed or unpacked by tests/lab/setup.
+
+.PHONY: demo test lint bench
+
+# See it work: a YAML file becomes phones of a real Asterisk, in one go.
+demo:
+	@examples/demo
+
+# All tests, on a real PostgreSQL and a real Asterisk 22.
+test:
+	@tests/lab/setup
+	cargo test --locked
+
+# Formatting and lints.
+lint:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+# Our times beside floors measured in the same run.
+bench:
+	@tests/lab/setup
+	cargo build --locked --release
+	@benches/run

@@ -1,0 +1,160 @@
+//! Phones played by SIPp: each with its own ports, credentials and trace; every wait is bounded.
+
+use std::{
+    fs,
+    net::UdpSocket,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use wait_timeout::ChildExt;
+
+use super::support::{TestEnv, tool};
+
+static SIPP: LazyLock<PathBuf> = LazyLock::new(|| tool("LAB_SIPP"));
+static NUMBER: AtomicU32 = AtomicU32::new(1);
+
+/// The phone on somebody's desk: it keeps its address and what was typed into it.
+pub(crate) struct Phone {
+    pub(crate) username: String,
+    pub(crate) secret: String,
+    server: String,
+    port: u16,
+    folder: PathBuf,
+}
+
+impl Phone {
+    /// Takes a phone out of its box and types in what `reconcile secret show` prints.
+    #[track_caller]
+    pub(crate) fn of(env: &TestEnv, email: &str) -> Self {
+        let shown = env.run(&format!("secret show {email} --format json")).expect(0).stdout;
+        let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+        let text = |key: &str| shown[key].as_str().expect("a text").to_owned();
+        Self {
+            username: text("username"),
+            secret: text("secret"),
+            server: format!("127.0.0.1:{}", env.sip_port()),
+            port: free_port(),
+            folder: env.path("home"),
+        }
+    }
+
+    /// Registers; the contact stands even when nobody listens there later.
+    #[track_caller]
+    pub(crate) fn registers(&self) {
+        self.plays("register", &["-key", "expires", "600"]).ends_well();
+    }
+
+    /// Tries to register and is turned away.
+    #[track_caller]
+    pub(crate) fn is_refused(&self) {
+        self.plays("register-refused", &["-key", "expires", "600"]).ends_well();
+    }
+
+    /// Registers, then answers so many calls.
+    #[track_caller]
+    pub(crate) fn answers(&self, calls: usize) -> Running {
+        self.registers();
+        self.plays("uas", &["-m", &calls.to_string()])
+    }
+
+    /// Calls, is answered, and hangs up after a while.
+    #[track_caller]
+    pub(crate) fn calls(&self, number: &str, lasting: Duration) -> Running {
+        self.plays("uac-auth", &["-s", number, "-d", &lasting.as_millis().to_string()])
+    }
+
+    /// Calls and is answered.
+    #[track_caller]
+    pub(crate) fn reaches(&self, number: &str) {
+        self.calls(number, Duration::from_millis(100)).ends_well();
+    }
+
+    /// Calls and is refused with this status, and no other.
+    #[track_caller]
+    pub(crate) fn is_told(&self, status: &str, number: &str) {
+        let refused = fs::read_to_string(scenario("uac-auth-404")).expect("a scenario").replace("404", status);
+        let path = self.folder.join(format!("uac-auth-{status}.xml"));
+        fs::write(&path, refused).expect("a file");
+        self.sipp(&path, &["-s", number]).ends_well();
+    }
+
+    fn plays(&self, name: &str, args: &[&str]) -> Running {
+        self.sipp(&scenario(name), args)
+    }
+
+    fn sipp(&self, scenario: &Path, args: &[&str]) -> Running {
+        let name = scenario.file_stem().and_then(|name| name.to_str()).expect("a name");
+        let trace = self.folder.join(format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        let Self { username, secret, .. } = self;
+        let csv = trace.with_extension("csv");
+        let line = format!("SEQUENTIAL\n{username};[authentication username={username} password={secret}]\n");
+        fs::write(&csv, line).expect("a file");
+        let child = Command::new(&*SIPP)
+            .args([&self.server, "-i", "127.0.0.1", "-p", &self.port.to_string(), "-mp", &free_port().to_string()])
+            .args(["-m", "1", "-aa", "-nostdin", "-timeout", "15s", "-timeout_error"])
+            .args(["-trace_msg", "-trace_err", "-trace_logs"])
+            .arg("-message_file")
+            .arg(trace.with_extension("msg"))
+            .arg("-error_file")
+            .arg(trace.with_extension("err"))
+            .arg("-log_file")
+            .arg(trace.with_extension("log"))
+            .arg("-inf")
+            .arg(csv)
+            .arg("-sf")
+            .arg(scenario)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("SIPp runs");
+        Running { child, trace }
+    }
+}
+
+fn scenario(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/lab/sipp/{name}.xml"))
+}
+
+/// Finds a free port; the one after the next is free too, because SIPp takes both for media.
+fn free_port() -> u16 {
+    let found = (0..100).find_map(|_| {
+        let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
+        let port = socket.local_addr().ok()?.port();
+        UdpSocket::bind(("127.0.0.1", port.checked_add(2)?)).ok().map(|_| port)
+    });
+    found.expect("a free port")
+}
+
+/// A SIPp at work; it is ended when the test lets go of it.
+pub(crate) struct Running {
+    child: Child,
+    trace: PathBuf,
+}
+
+impl Running {
+    /// Waits for its end, which must be a good one; answers with what the scenario logged.
+    #[track_caller]
+    pub(crate) fn ends_well(mut self) -> String {
+        let status = self.child.wait_timeout(Duration::from_secs(20)).expect("a child");
+        let read =
+            |kind| String::from_utf8_lossy(&fs::read(self.trace.with_extension(kind)).unwrap_or_default()).into_owned();
+        let good = status.is_some_and(|status| status.success());
+        assert!(good, "{} ended with {status:?}\n{}{}", self.trace.display(), read("err"), read("msg"));
+        read("log")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
