@@ -175,7 +175,7 @@ fn fields(old: &RecordedUser, new: &PlannedUser) -> Vec<FieldChange> {
     let [new_codecs, new_devices, new_transport, new_realm] = phone(&new.phone);
     differing([
         ("email", Some(old.email.to_string()), Some(new.email.to_string())),
-        ("name", Some(text(old.name.as_str())), Some(text(new.name.as_str()))),
+        ("name", Some(old.name.to_string()), Some(new.name.to_string())),
         ("extension", Some(old.extension.to_string()), Some(new.extension.to_string())),
         ("protected", Some(old.protected.to_string()), Some(new.protected.to_string())),
         ("phone.codecs", codecs, new_codecs),
@@ -233,8 +233,4 @@ fn list<T: std::fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
 
 fn some(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
-}
-
-fn text(value: &str) -> String {
-    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }

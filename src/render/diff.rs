@@ -11,7 +11,7 @@ use std::{
 use similar::{Algorithm, ChangeTag, TextDiff};
 
 use super::{GENERATION, MASKED_DIRECTORY, MASKED_MARK, parse};
-use crate::model::SENSITIVE;
+use crate::model::{SENSITIVE, is_unprintable};
 
 /// How a file in place differs from the one that shall be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,32 +51,32 @@ pub fn diff(old: Option<&str>, new: &str, same_digest: &SameDigest<'_>) -> FileD
     let count = |tag| changes.iter().filter(|(found, _)| *found == tag).count();
     let (added, removed) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
     // Whoever edits a mark, or cuts the file behind it, changes nothing that can be shown.
-    let whole = old.is_some_and(|old| parse(old).intact && ends_well(old));
+    let whole = old.is_some_and(|old| parse::parse(old).intact && ends_well(old));
     FileDiff { changed: added + removed > 0 || !whole, text: hunks(&changes), added, removed }
 }
 
 /// Tells whether nothing was added behind the marks.
 fn ends_well(old: &str) -> bool {
-    let Some((_, tail)) = old.split_once(GENERATION) else { return false };
-    tail.ends_with('\n') && tail.lines().count() <= 8 && !tail.contains(GENERATION)
+    let (_, tail) = parse::split(old);
+    tail.starts_with(GENERATION) && tail.ends_with('\n') && tail.lines().count() <= 10
 }
 
 /// Masks secrets, marks and the directory.
 fn masked(text: &str, same_digest: Option<&SameDigest<'_>>) -> Vec<Line> {
-    let mark = parse(text).mark;
+    let mark = parse::parse(text).mark;
     let mut name = String::new();
     let mut behind_marks = false;
     text.split_inclusive('\n')
         .map(|line| {
             behind_marks |= line == GENERATION;
-            let bare = line.trim_end_matches('\n');
-            if let Some((section, _)) = super::parse::section(bare) {
+            let bare = line.strip_suffix('\n').unwrap_or(line);
+            if let Some((section, _)) = parse::section(bare) {
                 section.clone_into(&mut name);
             }
             let key = bare.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
             let secret = ["password", "secret", "md5_cred", "digest"].iter().any(|word| key.contains(word));
             if secret && !key.starts_with(';') && bare.contains('=') {
-                let digest = super::parse::digest_of(bare).unwrap_or_default();
+                let digest = parse::digest_of(bare).unwrap_or_default();
                 let same = behind_marks || same_digest.is_none_or(|same| same(&name, &digest));
                 return Line { shown: format!("{key} = {SENSITIVE}"), tag: u8::from(!same) };
             }
@@ -87,8 +87,18 @@ fn masked(text: &str, same_digest: Option<&SameDigest<'_>>) -> Vec<Line> {
             } else {
                 bare.to_owned()
             };
-            Line { shown, tag: u8::from(!line.ends_with('\n')) }
+            Line { shown: printable(shown), tag: u8::from(!line.ends_with('\n')) }
         })
+        .collect()
+}
+
+/// Escapes what a terminal would act on: the file in place may have been edited by anybody.
+fn printable(line: String) -> String {
+    if !line.chars().any(|c| is_unprintable(c) && c != '\t') {
+        return line;
+    }
+    line.chars()
+        .flat_map(|c| if is_unprintable(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
         .collect()
 }
 

@@ -40,12 +40,12 @@ impl std::fmt::Debug for ParsedPhone {
 
 /// Reads a generated file.
 pub fn parse(text: &str) -> Parsed {
-    let (body, tail) = text.split_once(GENERATION).unwrap_or((text, ""));
+    let (body, tail) = split(text);
     let mut parsed = Parsed { mark: mark(body), ..Parsed::default() };
     parsed.intact = tail.contains(&parsed.mark);
     let mut email = "";
     let mut name = String::new();
-    for line in body.lines() {
+    for line in body.lines().map(str::trim_end) {
         if let Some(comment) = line.strip_prefix("; ") {
             if let Some(id) = comment.strip_prefix("directory ") {
                 parsed.directory = id.parse().ok();
@@ -53,7 +53,8 @@ pub fn parse(text: &str) -> Parsed {
             email = comment;
         } else if let Some((section, template)) = section(line) {
             section.clone_into(&mut name);
-            if template != "!" {
+            // A mark may stand here where somebody tore its comment off.
+            if template != "!" && !section.contains("-gen-") {
                 let phone = parsed.phones.entry(name.clone()).or_default();
                 email.clone_into(&mut phone.email);
                 phone.sections += 1;
@@ -66,6 +67,19 @@ pub fn parse(text: &str) -> Parsed {
     }
     parsed.phones.retain(|_, phone| phone.sections > 1);
     parsed
+}
+
+/// Splits a file into what its mark vouches for, and the mark.
+pub(super) fn split(text: &str) -> (&str, &str) {
+    let head = GENERATION.trim_end();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if line.trim_end() == head {
+            return text.split_at(start);
+        }
+        start += line.len();
+    }
+    (text, "")
 }
 
 /// Splits `[name](template)`.

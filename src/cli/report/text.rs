@@ -92,6 +92,10 @@ fn shown(value: Option<&String>) -> &str {
     value.map_or("(none)", String::as_str)
 }
 
+fn in_quotes(name: &str) -> String {
+    format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 /// Says in words what happens to a user.
 fn words(change: &Change) -> String {
     let number = change.extension;
@@ -122,11 +126,10 @@ fn words(change: &Change) -> String {
         )),
         Kind::Update => {}
     }
-    parts.extend(
-        fields.iter().map(|field| {
-            format!("{} {} -> {}", field.field, shown(field.before.as_ref()), shown(field.after.as_ref()))
-        }),
-    );
+    parts.extend(fields.iter().map(|field| match (field.field, field.before.as_ref(), field.after.as_ref()) {
+        ("name", Some(before), Some(after)) => format!("name {} -> {}", in_quotes(before), in_quotes(after)),
+        (key, before, after) => format!("{key} {} -> {}", shown(before), shown(after)),
+    }));
     if change.secret_changed {
         parts.push("secret changed".to_owned());
     }

@@ -1,0 +1,273 @@
+//! `reconcile apply` on a running Asterisk 22: what it moves, what it proves, what it puts back.
+
+use std::fs;
+
+use super::support::{TestEnv, desired};
+
+const ANA: &str = "email: ana@example.com, name: Ana";
+const BO: &str = "email: bo@example.com, name: Bo";
+
+/// The last row of the audit log.
+fn audit(env: &TestEnv) -> postgres::Row {
+    let mut sql = env.sql();
+    sql.query_one(
+        "select outcome, actor, host, command, plan_id, counts::text, files::text, message, phases::text,
+                finished_at is not null from apply_audit_log order by id desc limit 1",
+        &[],
+    )
+    .unwrap()
+}
+
+fn outcome(env: &TestEnv) -> String {
+    audit(env).get(0)
+}
+
+#[test]
+fn an_apply_makes_it_so_and_the_next_one_touches_nothing() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    let first = env.run("apply").expect(0);
+    assert!(
+        first.stdout.ends_with(
+            "Live: 2 files written; res_pjsip and dialplan reloaded; read back, 6 changed objects one by one (run 1).\n"
+        ),
+        "{}",
+        first.text()
+    );
+    let endpoints = env.ask("pjsip list endpoints");
+    assert!(endpoints.contains("1000/1000") && endpoints.contains("1001/1001"), "{endpoints}");
+
+    let before = env.files();
+    let again = env.run("apply").expect(0);
+    insta::with_settings!({ filters => vec![(r"postgres://\S+", "[url]")] }, {
+        insta::assert_snapshot!(again.text());
+    });
+    assert_eq!(env.files(), before, "not even the time of change differs");
+
+    // One user more reloads res_pjsip only.
+    env.write("pbx.yaml", &desired(&[ANA, BO, "email: cleo@example.com, name: Cleo"]));
+    let third = env.run("apply").expect(0);
+    let words = "Live: 1 file written; res_pjsip reloaded; read back, 3 changed objects one by one (run 3).\n";
+    assert!(third.stdout.ends_with(words), "{}", third.text());
+    assert_eq!(env.run("plan --detailed-exitcode").expect(0).stdout.lines().last(), Some("No changes."));
+}
+
+#[test]
+fn files_are_for_asterisk_alone_and_hold_no_plain_secret() {
+    let mut env = TestEnv::with_asterisk();
+    env.set("BO_SIP_SECRET", "canary-of-bo");
+    env.write("pbx.yaml", &desired(&[&format!("{BO}, secret: {{ env: BO_SIP_SECRET }}")]));
+    env.run("apply").expect(0);
+    let path = env.etc("pjsip.d/acme/generated_endpoints.conf");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o640);
+    let text = env.endpoints("acme");
+    // md5 of 1000:asterisk:canary-of-bo
+    assert!(text.contains("password_digest = MD5:") && !text.contains("canary"), "{text}");
+    let log = fs::read_to_string(env.path("asterisk/log/full")).unwrap();
+    let complaints: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("generated_") && (line.contains("WARNING") || line.contains("ERROR")))
+        .collect();
+    assert!(complaints.is_empty(), "{complaints:?}");
+}
+
+#[test]
+fn the_audit_row_says_who_what_and_how_it_ended() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    let plan = env.run("plan").expect(0).stdout;
+    let id = plan.lines().last().unwrap().rsplit(' ').next().unwrap().to_owned();
+    env.run("apply").expect(0);
+    let row = audit(&env);
+    let text = |index: usize| -> Option<String> { row.get(index) };
+    let head: Vec<Option<String>> = (0..5).map(text).collect();
+    assert_eq!(head, ["live", "tester", "pbx-test", "apply", id.as_str()].map(|word| Some(word.to_owned())));
+    assert_eq!(text(5).unwrap(), r#"{"adopt": 0, "create": 2, "delete": 0, "rename": 0, "update": 0}"#);
+    assert!(text(6).unwrap().contains("pjsip.d/acme/generated_endpoints.conf"));
+    assert_eq!(text(7), None);
+    for phase in ["record", "render", "write", "reload", "read back"] {
+        assert!(text(8).unwrap().contains(&format!("\"{phase}\"")), "{phase}");
+    }
+    assert!(row.get::<_, bool>(9));
+}
+
+#[test]
+fn sync_moves_rows_only_and_the_next_apply_heals() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    let files = env.files();
+    env.run("sync").expect(0);
+    assert_eq!(env.files(), files);
+    assert_eq!(outcome(&env), "recorded");
+    let plan = env.run("plan --detailed-exitcode").expect(2).stdout;
+    assert!(plan.contains("Plan: 0 to create, 0 to update, 0 to rename, 0 to delete; 2 files to write.\n"), "{plan}");
+    env.run("apply").expect(0);
+    assert!(env.ask("pjsip list endpoints").contains("1000/1000"));
+}
+
+#[test]
+fn without_reload_the_files_are_written_and_asterisk_is_left_alone() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    let applied = env.run("apply --no-reload").expect(0);
+    assert!(applied.stdout.ends_with("Asterisk was left alone (--no-reload): it runs what it ran before (run 1).\n"));
+    assert_eq!(outcome(&env), "rendered");
+    assert!(!env.ask("pjsip list endpoints").contains("1000/1000"));
+    let plan = env.run("plan --detailed-exitcode").expect(2).stdout;
+    assert!(plan.contains("Reload: res_pjsip, dialplan (Asterisk does not run the files in place)"), "{plan}");
+    let healed = env.run("apply").expect(0).stdout;
+    assert!(
+        healed.ends_with("Live: no file changed; res_pjsip and dialplan reloaded; read back (run 2).\n"),
+        "{healed}"
+    );
+}
+
+#[test]
+fn an_asterisk_that_does_not_run_is_an_error_before_anything_moves() {
+    let mut env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("migrate").expect(0);
+    let (dump, files) = (env.dump(), env.files());
+    env.set("ASTERISK_COMMAND", "/nowhere/asterisk");
+    insta::assert_snapshot!(env.run("apply").expect(1).stderr);
+    assert_eq!((env.dump(), env.files()), (dump, files));
+}
+
+/// An operator's duplicate of one of our names makes Asterisk keep all its old endpoints, and say
+/// "success".
+#[test]
+fn what_asterisk_silently_refuses_is_put_back() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+    let good = env.endpoints("acme");
+    let conf = env.etc("pjsip.conf");
+    let operators = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, format!("{operators}\n[twice]\ntype = endpoint\n[twice]\ntype = endpoint\n")).unwrap();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    let failed = env.run("apply").expect(6);
+    insta::assert_snapshot!(failed.stderr);
+    assert_eq!(env.endpoints("acme"), good);
+    assert_eq!(outcome(&env), "rolled_back");
+    assert!(env.ask("pjsip list endpoints").contains("1000/1000"));
+
+    // The rows stay recorded; once the operator's file is right again, the next apply heals.
+    fs::write(&conf, operators).unwrap();
+    let healed = env.run("apply").expect(0);
+    assert!(healed.stdout.contains("Plan: 0 to create"), "{}", healed.text());
+    assert!(env.ask("pjsip list endpoints").contains("1001/1001"));
+    assert_eq!(outcome(&env), "live");
+}
+
+#[test]
+fn missing_include_lines_are_told_as_exactly_that() {
+    let env = TestEnv::with_asterisk();
+    for file in ["pjsip.conf", "extensions.conf"] {
+        let text = fs::read_to_string(env.etc(file)).unwrap();
+        let without: Vec<&str> = text.lines().filter(|line| !line.starts_with("#include")).collect();
+        fs::write(env.etc(file), without.join("\n") + "\n").unwrap();
+    }
+    env.ask("module reload res_pjsip.so");
+    env.write("pbx.yaml", &desired(&[ANA]));
+    insta::assert_snapshot!(env.run("apply").expect(6).stderr);
+    // What stands there now is a stub: whoever adds the lines later starts a sound Asterisk.
+    assert!(!env.endpoints("acme").contains("ana@example.com"));
+}
+
+#[test]
+fn a_second_apply_at_once_is_refused_and_told_who_holds_the_host() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+    env.sql()
+        .execute(
+            "update apply_audit_log set outcome = 'open', finished_at = null, started_at = '2026-01-02 03:04:05Z'",
+            &[],
+        )
+        .unwrap();
+    let folder = fs::File::open(env.path("asterisk/etc")).unwrap();
+    folder.lock().unwrap();
+    let refused = env.run("apply").expect(5);
+    assert_eq!(
+        refused.stderr,
+        "error: another apply holds the host `pbx-test`: tester runs `apply` on pbx-test since 2026-01-02T03:04:05Z\n"
+    );
+    drop(folder);
+    env.run("apply").expect(0);
+    let interrupted: i64 =
+        env.sql().query_one("select count(*) from apply_audit_log where outcome = 'interrupted'", &[]).unwrap().get(0);
+    assert_eq!(interrupted, 1, "the row that a killed run left open");
+}
+
+#[test]
+fn names_of_others_are_taken() {
+    let env = TestEnv::with_asterisk();
+    fs::create_dir_all(env.etc("pjsip.d/other")).unwrap();
+    fs::write(env.etc("pjsip.d/other/generated_endpoints.conf"), "[1000]\ntype = aor\n").unwrap();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    let refused = env.run("apply").expect(1);
+    assert!(
+        refused.stderr.contains("the endpoint `1000` stands in another tenant's file on this host"),
+        "{}",
+        refused.text()
+    );
+    fs::remove_dir_all(env.etc("pjsip.d/other")).unwrap();
+
+    let conf = env.etc("pjsip.conf");
+    let operators = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, format!("{operators}\n[1000]\ntype = endpoint\ncontext = none\nallow = ulaw\n")).unwrap();
+    env.ask("module reload res_pjsip.so");
+    let refused = env.run("apply").expect(1);
+    assert!(
+        refused.stderr.contains("the endpoint `1000` already runs in Asterisk, from a file that is not ours"),
+        "{}",
+        refused.text()
+    );
+    assert!(env.sql().query("select 1 from users", &[]).unwrap().is_empty());
+    let text = desired(&[ANA]).replace("users:", "endpoint_names: tenant-extension\nusers:");
+    env.write("pbx.yaml", &text);
+    env.run("apply").expect(0);
+    assert!(env.ask("pjsip list endpoints").contains("acme-1000/1000"));
+}
+
+#[test]
+fn an_empty_database_never_wipes_a_running_system() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    env.run("apply").expect(0);
+    let mut wrong = TestEnv::new();
+    wrong.set("ASTERISK_CONFIG_DIR", env.path("asterisk/etc").to_str().unwrap());
+    wrong.set("ASTERISK_COMMAND", env.path("asterisk/bin/asterisk").to_str().unwrap());
+    wrong.write("pbx.yaml", &desired(&["email: zoe@example.com, name: Zoe"]));
+    let (good, files) = (env.endpoints("acme"), env.files());
+    let stopped = wrong.run("apply").expect(3);
+    insta::assert_snapshot!(stopped.stderr);
+    assert_eq!((env.endpoints("acme"), env.files()), (good, files));
+}
+
+#[test]
+fn a_hand_edited_file_is_shown_and_healed() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+    let path = env.etc("pjsip.d/acme/generated_endpoints.conf");
+    let good = env.endpoints("acme");
+    let digest = good.lines().find(|line| line.starts_with("password_digest")).unwrap();
+    let edits = [
+        good.replace("\"Ana\"", "\"Mallory\""),
+        good.replacen(digest, "password_digest = MD5:00000000000000000000000000000000", 1),
+        good.clone() + "[backdoor]\ntype = endpoint\n",
+        good[..good.len() / 2].to_owned(),
+        good.replace("\n", "\r\n"),
+        String::new(),
+    ];
+    for edited in edits {
+        fs::write(&path, &edited).unwrap();
+        let plan = env.run("plan --detailed-exitcode").expect(2);
+        assert!(plan.stdout.contains("1 file to write."), "{}", plan.text());
+        assert!(!plan.stdout.contains("00000000000000000000000000000000"), "{}", plan.text());
+        env.run("apply").expect(0);
+        assert_eq!(env.endpoints("acme"), good);
+    }
+}
