@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::Exit;
 use crate::{
-    deploy::ApplyError,
+    deploy::{ApplyError, FileError},
     directory::{DirectoryError, seal::SealError},
 };
 
@@ -85,6 +85,11 @@ pub(crate) fn words(error: &anyhow::Error) -> String {
 fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(SealError::UnknownKey(_)) = cause.downcast_ref::<SealError>() {
         return Some("add the former key to RECONCILE_SECRET_KEY, behind the current one and a comma".to_owned());
+    }
+    if let Some(error) = cause.downcast_ref::<FileError>() {
+        let denied = error.source.kind() == std::io::ErrorKind::PermissionDenied;
+        return denied
+            .then(|| "run as root, or as a user who may write there and is in that folder's group".to_owned());
     }
     match cause.downcast_ref::<DirectoryError>() {
         Some(DirectoryError::OlderSchema { .. }) => Some("run `reconcile migrate`".to_owned()),

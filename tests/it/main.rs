@@ -5,6 +5,10 @@
 mod sipp;
 mod support;
 
+mod apply;
 mod check;
+mod directory;
+mod hostile;
 mod phones;
 mod plan;
+mod secrets;

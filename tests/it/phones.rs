@@ -21,7 +21,7 @@ fn a_call_survives_the_apply_that_adds_a_phone() {
     let env = pbx(&[ANA, BO]);
     let (ana, bo) = (Phone::of(&env, "ana@example.com"), Phone::of(&env, "bo@example.com"));
     ana.registers();
-    let callee = bo.answers(1);
+    let callee = bo.answers();
     let caller = ana.calls("1001", Duration::from_secs(6));
     until("a call is up", || calls_up(&env) == 1);
 
@@ -33,7 +33,7 @@ fn a_call_survives_the_apply_that_adds_a_phone() {
     assert_eq!(calls_up(&env), 1);
 
     caller.ends_well();
-    callee.ends_well();
+    callee.is_unplugged();
     nothing_in_the_log(&env);
 }
 
@@ -70,11 +70,11 @@ fn a_name_reaches_the_callee_as_it_was_declared() {
         .collect();
     let users: Vec<&str> = callers.iter().map(String::as_str).chain([BO]).collect();
     let env = pbx(&users);
-    let callee = Phone::of(&env, "bo@example.com").answers(names.len());
+    let callee = Phone::of(&env, "bo@example.com").answers();
     for n in 0..names.len() {
         Phone::of(&env, &format!("u{n}@example.com")).reaches("1000");
     }
-    let log = callee.ends_well();
+    let log = callee.is_unplugged();
     let seen: Vec<[String; 2]> =
         log.lines().map(|line| ["From:", "PAI:"].map(|header| display_name(line, header))).collect();
     // A name longer than Asterisk's 79 bytes is cut between two characters.
@@ -117,9 +117,9 @@ fn a_changed_secret_ends_the_old_registration() {
 
     let new = Phone::of(&env, "bo@example.com");
     assert_eq!(new.secret, "the-second-one-of-bo-8");
-    let callee = new.answers(1);
+    let callee = new.answers();
     ana.reaches("1001");
-    callee.ends_well();
+    callee.is_unplugged();
     nothing_in_the_log(&env);
 }
 
@@ -163,10 +163,10 @@ fn endpoints_may_bear_the_name_of_the_tenant() {
     ana.registers();
     ana.is_told("480", "1001");
     ana.is_told("404", "1002");
-    let callee = bo.answers(1);
+    let callee = bo.answers();
     assert_eq!(registered(&env), ["acme-1000", "acme-1001"]);
     ana.reaches("1001");
-    assert_eq!(display_name(&callee.ends_well(), "From:"), "Ana");
+    assert_eq!(display_name(&callee.is_unplugged(), "From:"), "Ana");
     nothing_in_the_log(&env);
 }
 

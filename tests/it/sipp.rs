@@ -47,26 +47,26 @@ impl Phone {
     /// Registers; the contact stands even when nobody listens there later.
     #[track_caller]
     pub(crate) fn registers(&self) {
-        self.plays("register", &["-key", "expires", "600"]).ends_well();
+        self.plays("register", &["-m", "1", "-key", "expires", "600"]).ends_well();
     }
 
     /// Tries to register and is turned away.
     #[track_caller]
     pub(crate) fn is_refused(&self) {
-        self.plays("register-refused", &["-key", "expires", "600"]).ends_well();
+        self.plays("register-refused", &["-m", "1", "-key", "expires", "600"]).ends_well();
     }
 
-    /// Registers, then answers so many calls.
+    /// Registers, then answers every call until it is unplugged.
     #[track_caller]
-    pub(crate) fn answers(&self, calls: usize) -> Running {
+    pub(crate) fn answers(&self) -> Running {
         self.registers();
-        self.plays("uas", &["-m", &calls.to_string()])
+        self.plays("uas", &[])
     }
 
     /// Calls, is answered, and hangs up after a while.
     #[track_caller]
     pub(crate) fn calls(&self, number: &str, lasting: Duration) -> Running {
-        self.plays("uac-auth", &["-s", number, "-d", &lasting.as_millis().to_string()])
+        self.plays("uac-auth", &["-m", "1", "-s", number, "-d", &lasting.as_millis().to_string()])
     }
 
     /// Calls and is answered.
@@ -81,7 +81,7 @@ impl Phone {
         let refused = fs::read_to_string(scenario("uac-auth-404")).expect("a scenario").replace("404", status);
         let path = self.folder.join(format!("uac-auth-{status}.xml"));
         fs::write(&path, refused).expect("a file");
-        self.sipp(&path, &["-s", number]).ends_well();
+        self.sipp(&path, &["-m", "1", "-s", number]).ends_well();
     }
 
     fn plays(&self, name: &str, args: &[&str]) -> Running {
@@ -97,7 +97,7 @@ impl Phone {
         fs::write(&csv, line).expect("a file");
         let child = Command::new(&*SIPP)
             .args([&self.server, "-i", "127.0.0.1", "-p", &self.port.to_string(), "-mp", &free_port().to_string()])
-            .args(["-m", "1", "-aa", "-nostdin", "-timeout", "15s", "-timeout_error"])
+            .args(["-aa", "-nostdin", "-timeout", "15s", "-timeout_error"])
             .args(["-trace_msg", "-trace_err", "-trace_logs"])
             .arg("-message_file")
             .arg(trace.with_extension("msg"))
@@ -140,6 +140,14 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Ends a callee when the calls that are up are over; answers with a line a call.
+    #[track_caller]
+    pub(crate) fn is_unplugged(self) -> String {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::USR1).expect("SIPp still runs");
+        self.ends_well()
+    }
+
     /// Waits for its end, which must be a good one; answers with what the scenario logged.
     #[track_caller]
     pub(crate) fn ends_well(mut self) -> String {

@@ -1,0 +1,229 @@
+//! The directory: the embedded cluster and a database by URL, their keys and their secrets.
+
+use std::{
+    os::unix::process::CommandExt,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::support::{Outcome, TestEnv, desired};
+
+const ANA: &str = "email: ana@example.com, name: Ana";
+
+/// Server processes that run on a test's private cluster.
+fn servers(env: &TestEnv) -> usize {
+    let folder = env.path("state/postgres/data");
+    let folder = folder.to_str().unwrap();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .filter(|line| String::from_utf8_lossy(line).contains(folder))
+        .count()
+}
+
+#[test]
+fn without_a_url_a_private_cluster_serves_and_stops() {
+    let env = TestEnv::embedded();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    let plan = env.run("plan --no-asterisk").expect(0);
+    assert!(plan.stdout.contains("database embedded"), "{}", plan.text());
+    assert!(!env.path("state").exists(), "a plan creates nothing");
+    let first = env.run("apply --no-reload").expect(0);
+    assert_eq!(first.stderr, "creating the private database (first use)\n");
+    let users = env.run("users").expect(0);
+    assert_eq!(
+        users.text(),
+        "exit 0\n--- stdout\nEXTENSION  EMAIL            MANAGED BY  NAME\n\
+         1000       ana@example.com  file        Ana\n--- stderr\n"
+    );
+    assert_eq!(servers(&env), 0, "the last user stops it");
+    let key = env.path("state/secret.key");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&key).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(env.run("plan --no-asterisk --detailed-exitcode").expect(0).stderr, "");
+}
+
+#[test]
+fn an_ordinary_user_has_a_private_cluster_too() {
+    if !is_root() {
+        return without_a_url_a_private_cluster_serves_and_stops();
+    }
+    let env = TestEnv::embedded();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    // The program itself may lie where the other user cannot go.
+    let program = env.path("reconcile");
+    std::fs::copy(env!("CARGO_BIN_EXE_reconcile"), &program).unwrap();
+    let everything = env.path("");
+    assert!(Command::new("chown").args(["-R", "65534:65534"]).arg(&everything).status().unwrap().success());
+    let run = |args: &[&str]| -> Outcome {
+        let command = env.command(args);
+        let mut other = Command::new(&program);
+        other.args(command.get_args()).current_dir(env.path("work")).env_clear().uid(65534).gid(65534);
+        for (name, value) in command.get_envs() {
+            other.env(name, value.unwrap_or_default());
+        }
+        let output = other.stdin(Stdio::null()).output().unwrap();
+        Outcome {
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    };
+    run(&["apply", "--no-reload"]).expect(0);
+    let users = run(&["users"]).expect(0);
+    assert!(users.stdout.contains("1000       ana@example.com"), "{}", users.text());
+    assert_eq!(servers(&env), 0);
+}
+
+fn is_root() -> bool {
+    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
+}
+
+#[test]
+fn commands_at_once_share_the_cluster() {
+    let env = TestEnv::embedded();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    thread::scope(|scope| {
+        let runs: Vec<_> = (0..6)
+            .map(|n| {
+                let env = &env;
+                scope.spawn(move || env.run(if n % 2 == 0 { "sync" } else { "users" }))
+            })
+            .collect();
+        for run in runs {
+            run.join().unwrap().expect(0);
+        }
+    });
+    assert!(env.run("users").expect(0).stdout.contains("1000       ana@example.com"));
+    assert_eq!(servers(&env), 0);
+}
+
+#[test]
+fn a_killed_command_blocks_nothing() {
+    let env = TestEnv::embedded();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    for wait in [50, 400, 800, 1200] {
+        let mut child = env.command(&["sync"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(wait));
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    let start = Instant::now();
+    env.run("sync").expect(0);
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert!(env.run("users").expect(0).stdout.contains("1000       ana@example.com"));
+    assert_eq!(servers(&env), 0, "the server that the killed command left was joined and stopped");
+}
+
+#[test]
+fn in_ci_a_private_cluster_needs_a_folder_that_is_kept() {
+    let mut env = TestEnv::embedded();
+    env.set("CI", "true");
+    env.write("pbx.yaml", &desired(&[ANA]));
+    let without = |args: &str| {
+        let args: Vec<&str> = args.split(' ').collect();
+        let output = env.command(&args).env_remove("RECONCILE_STATE_DIR").output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for args in ["plan --no-asterisk", "sync"] {
+        let (code, stderr) = without(args);
+        assert_eq!(code, Some(1));
+        assert_eq!(
+            stderr,
+            "error: in CI a private database would be empty at each run, and an apply would rewrite every phone\n\
+             hint: set DATABASE_URL, or `--state-dir` to a folder that is kept between runs\n"
+        );
+    }
+    env.run("sync").expect(0);
+}
+
+#[test]
+fn a_database_by_url_needs_a_key_to_write_and_none_to_plan() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    let without = |args: &[&str]| env.command(args).env_remove("RECONCILE_SECRET_KEY").output().unwrap();
+    let refused = without(&["apply", "--no-reload"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(refused.stderr).unwrap(),
+        "error: with DATABASE_URL, a key must be given that seals the SIP secrets\n\
+         hint: make one and keep it safe: export RECONCILE_SECRET_KEY=$(openssl rand -base64 32)\n"
+    );
+    env.run("apply --no-reload").expect(0);
+    let plan = without(&["plan", "--no-asterisk", "--detailed-exitcode"]);
+    assert_eq!(plan.status.code(), Some(0), "digests in the files are compared without a key");
+}
+
+#[test]
+fn a_plan_needs_no_right_to_write() {
+    let mut env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("sync").expect(0);
+    let name = env.database.as_ref().unwrap().split(['/', '?']).nth(3).unwrap().to_owned();
+    env.sql()
+        .batch_execute(&format!(
+            "create role reader_{name} login; grant select on all tables in schema public to reader_{name}"
+        ))
+        .unwrap();
+    env.database = env.database.map(|url| url.replace("user=postgres", &format!("user=reader_{name}")));
+    env.run("plan --no-asterisk").expect(0);
+    let refused = env.run("sync").expect(1);
+    assert!(refused.stderr.contains("permission denied"), "{}", refused.text());
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("migrate").expect(0);
+    assert_eq!(env.run("migrate").expect(0).stdout, "The schema is up to date.\n");
+    env.sql()
+        .execute(
+            "insert into refinery_schema_history select 99, 'later', applied_on, checksum from refinery_schema_history",
+            &[],
+        )
+        .unwrap();
+    for args in ["plan --no-asterisk", "sync"] {
+        let refused = env.run(args).expect(1);
+        assert_eq!(
+            refused.stderr,
+            "error: the database has schema version 99, this program knows up to 1\n\
+             hint: use the later version of reconcile that wrote it\n"
+        );
+    }
+}
+
+#[test]
+fn an_unreachable_database_is_named_without_its_password() {
+    let mut env = TestEnv::new();
+    env.database = Some("postgres://pbx:canary@127.0.0.1:1/pbx".to_owned());
+    env.write("pbx.yaml", &desired(&[ANA]));
+    let refused = env.run("plan --no-asterisk").expect(1);
+    assert!(
+        refused.stderr.starts_with("error: cannot connect to the database postgres://pbx@127.0.0.1/pbx"),
+        "{}",
+        refused.text()
+    );
+    assert!(!refused.text().contains("canary"));
+}
+
+/// Eight writers at once on one tenant: the last file wins, and nobody's number is given twice.
+#[test]
+fn concurrent_writers_take_turns() {
+    let env = TestEnv::new();
+    env.run("migrate").expect(0);
+    thread::scope(|scope| {
+        for n in 0..8 {
+            let env = &env;
+            scope.spawn(move || {
+                let name = format!("file{n}.yaml");
+                let user = format!("email: u{n}@example.com, name: User {n}");
+                env.write(&name, &desired(&[ANA, &user]));
+                env.run(&format!("sync -f {name}")).expect(0);
+            });
+        }
+    });
+    let count: i64 = env.sql().query_one("select count(*) from users", &[]).unwrap().get(0);
+    assert_eq!(count, 2, "each run deletes what its file does not declare");
+}
