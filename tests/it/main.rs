@@ -8,6 +8,7 @@ mod support;
 mod apply;
 mod check;
 mod directory;
+mod docs;
 mod hostile;
 mod phones;
 mod plan;

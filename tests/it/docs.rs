@@ -1,0 +1,116 @@
+//! The documentation is true: transcripts are run, tables come from the code, help is reviewed.
+
+use std::{collections::BTreeSet, fmt::Write, fs, path::Path, process::Command};
+
+use reconcile::cli::{env::VARIABLES, exit::Exit};
+
+use super::support::TestEnv;
+
+/// Compares a document with what it ought to be; `UPDATE_DOCS=1` writes it.
+fn compare(name: &str, right: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, right).unwrap();
+    }
+    let found = fs::read_to_string(&path).unwrap();
+    assert_eq!(found, right, "run the tests with UPDATE_DOCS=1 and review the change of {name}");
+}
+
+/// Runs the commands of a `console` block and writes what they print.
+fn transcript(env: &TestEnv, block: &str) -> String {
+    let mut text = String::new();
+    for line in block.lines() {
+        let Some(command) = line.strip_prefix("$ ") else { continue };
+        let _ = writeln!(text, "$ {command}");
+        let prepared = env.command(&[]);
+        let folder = Path::new(env!("CARGO_BIN_EXE_reconcile")).parent().unwrap();
+        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &format!("exec 2>&1; {command}")]).current_dir(env.path("work")).env_clear();
+        for (name, value) in prepared.get_envs() {
+            shell.env(name, value.unwrap_or_default());
+        }
+        let output = shell.env("PATH", path).output().unwrap();
+        text.push_str(&String::from_utf8(output.stdout).unwrap());
+    }
+    text
+}
+
+#[test]
+fn the_readme_is_true() {
+    let readme = include_str!("../../README.md");
+    let mut env = TestEnv::embedded();
+    env.start_asterisk();
+    env.write("pbx.yaml", include_str!("../../examples/synergycall/pbx.yaml"));
+    let mut right = String::new();
+    let mut rest = readme;
+    while let Some((before, after)) = rest.split_once("```console\n") {
+        let (block, after) = after.split_once("```\n").unwrap();
+        let _ = write!(right, "{before}```console\n{}```\n", transcript(&env, block));
+        rest = after;
+    }
+    right.push_str(rest);
+    let exits = Exit::TABLE.iter().map(|(_, code, about)| format!("| {code} | {about} |\n")).collect();
+    let right = with_table(&right, "| code | meaning |\n|---|---|\n", exits);
+    let variables =
+        VARIABLES.iter().map(|variable| format!("| `{}` | {} |\n", variable.name, variable.about)).collect();
+    let right = with_table(&right, "| variable | what it holds |\n|---|---|\n", variables);
+    compare("README.md", &right);
+    // The file that is shown is the file that is run.
+    let yaml = right.split_once("```yaml\n").unwrap().1.split_once("```").unwrap().0;
+    assert!(include_str!("../../examples/synergycall/pbx.yaml").ends_with(yaml));
+}
+
+fn with_table(text: &str, head: &str, rows: Vec<String>) -> String {
+    let (before, after) = text.split_once(head).unwrap();
+    let end = after.find("\n\n").map_or(after.len(), |at| if after.starts_with('\n') { 0 } else { at + 1 });
+    format!("{before}{head}{}{}", rows.concat(), &after[end..])
+}
+
+#[test]
+fn every_help_text() {
+    let env = TestEnv::embedded();
+    let mut text = env.run("--help").expect(0).stdout;
+    for command in ["check", "plan", "sync", "apply", "users", "secret show", "migrate", "schema"] {
+        let _ = write!(text, "\n==== {command}\n{}", env.run(&format!("{command} --help")).expect(0).stdout);
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn wrong_usage_is_told_from_failure() {
+    let env = TestEnv::embedded();
+    env.run("--bogus").expect(64);
+    env.run("frobnicate").expect(64);
+    env.run("plan --format xml").expect(64);
+    env.run("--version").expect(0);
+}
+
+/// Every code that can be reported is explained, and nothing else is.
+#[test]
+fn every_diagnostic_is_documented() {
+    let mut codes = BTreeSet::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            for call in ["Diagnostic::error(", "Diagnostic::warning(", "Invalid::new(", "whole(", "let bad = "] {
+                for (at, _) in text.match_indices(call) {
+                    let rest = &text[at + call.len()..];
+                    let code = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
+                    codes.extend(code.filter(|code| code.contains('-')).map(str::to_owned));
+                }
+            }
+        }
+    }
+    assert!(codes.len() > 25, "{codes:?}");
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/diagnostics.md")).unwrap();
+    let listed: BTreeSet<String> =
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(str::to_owned)).collect();
+    assert_eq!(listed, codes);
+}
