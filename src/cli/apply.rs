@@ -134,9 +134,9 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let mut printer = printer.borrow_mut();
     let words = done(&applied, mode);
     if args.format == Format::Text {
-        printer.document(&words)
+        printer.document(&words);
     } else {
-        printer.talk(words.trim_end())
+        printer.talk(words.trim_end());
     }
     Ok(Exit::Done)
 }

@@ -7,6 +7,8 @@ mod allocate;
 mod diff;
 mod id;
 mod rails;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -230,3 +230,70 @@ fn hunks(changes: &Changes<'_>) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Carries a unified diff out on the lines it was made for.
+    fn patch(old: &[&str], diff: &str) -> Vec<String> {
+        let mut new: Vec<String> = Vec::new();
+        let mut at = 0;
+        for line in diff.lines() {
+            if let Some(head) = line.strip_prefix("@@ -") {
+                let (start, rest) = head.split_once(',').unwrap();
+                let count: usize = rest.split(' ').next().unwrap().parse().unwrap();
+                let start: usize = start.parse().unwrap();
+                let start = if count == 0 { start } else { start - 1 };
+                new.extend(old[at..start].iter().map(|line| (*line).to_owned()));
+                at = start;
+            } else if let Some(added) = line.strip_prefix('+') {
+                new.push(added.to_owned());
+            } else {
+                assert_eq!(old[at], &line[1..], "context and removed lines are those of the old file");
+                if line.starts_with(' ') {
+                    new.push(old[at].to_owned());
+                }
+                at += 1;
+            }
+        }
+        new.extend(old[at..].iter().map(|line| (*line).to_owned()));
+        new
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        let block = (0..12_u32, prop::collection::vec(prop::sample::select(vec!["a = 1", "b = 2", "c = 3"]), 0..4));
+        prop::collection::vec(block, 0..12).prop_map(|blocks| {
+            let block = |(n, lines): (u32, Vec<&str>)| format!("; user\n[{n}](t)\n{}\n\n", lines.join("\n"));
+            blocks.into_iter().map(block).collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn a_diff_leads_from_the_old_file_to_the_new(old in text(), new in text()) {
+            let diff = diff(Some(&old), &new, &|_, _| true);
+            let lines: Vec<&str> = old.lines().collect();
+            let patched = patch(&lines, &diff.text);
+            prop_assert_eq!(patched, new.lines().collect::<Vec<_>>());
+            prop_assert_eq!(diff.text.is_empty(), old == new);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_changes_shows_as_a_change_and_is_not_shown() {
+        let file = |digest: &str| format!("[1](t)\npassword_digest = MD5:{digest}\n");
+        let old = file("canary");
+        let same = diff(Some(&old), &file("(sensitive)"), &|name, digest| name == "1" && digest == "canary");
+        assert_eq!(same.text, "");
+        let other = diff(Some(&old), &file("(sensitive)"), &|_, _| false);
+        assert_eq!(
+            other.text,
+            "@@ -1,2 +1,2 @@\n [1](t)\n-password_digest = (sensitive)\n+password_digest = (sensitive)\n"
+        );
+    }
+}
