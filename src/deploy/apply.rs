@@ -392,9 +392,8 @@ impl<'a> Step<'a> {
         }
         if let Some(asterisk) = &self.host.asterisk {
             let path = self.host.note(self.tenant, PENDING);
-            let mut contacts = contacts::pending(&path)?;
-            contacts.extend(contacts::list(asterisk, &contacts::stale(&self.old, &self.new))?);
-            contacts::keep(&path, &contacts)?;
+            let contacts = contacts::list(asterisk, &contacts::stale(&self.old, &self.new))?;
+            contacts::keep(&path, &self.old.mark, &self.new.mark, &contacts)?;
         }
         Ok(staged)
     }
@@ -456,15 +455,15 @@ fn make_live(
         readback::routing_mark(asterisk, step.tenant, &marks[1]).map_err(told)?,
     ];
     let note = step.host.note(step.tenant, PENDING);
-    let mut contacts = contacts::pending(&note).map_err(|error| vec![error.to_string()])?;
-    // Once more, right before the reload: a phone may have refreshed its registration since.
-    contacts.extend(contacts::list(asterisk, &contacts::stale(&step.old, &step.new)).map_err(told)?);
+    let mut contacts = contacts::pending(&note, &step.old.mark).map_err(|error| vec![error.to_string()])?;
     for (index, file) in step.rendered.iter().enumerate() {
         if step.changed(index) || !running[index] {
             asterisk.reload(file.module).map_err(told)?;
             live.reloaded.push(file.module);
         }
     }
+    // Once more: a phone may have refreshed its registration with the old secret until right now.
+    contacts.extend(contacts::list(asterisk, &contacts::stale(&step.old, &step.new)).map_err(told)?);
     clock.start("read back", observer);
     let reloaded = live.reloaded.contains(&Module::Pjsip);
     let changed = if reloaded { changed_phones(step, decided) } else { Vec::new() };

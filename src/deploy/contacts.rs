@@ -44,29 +44,80 @@ pub(super) fn list(asterisk: &Asterisk, aors: &[String]) -> Result<Vec<Contact>,
         .collect())
 }
 
-/// Deletes the registrations that are still the ones listed; who registered anew stays.
+/// Ends the registrations that are still the ones listed; who registered anew stays.
+///
+/// A contact taken out of Asterisk's database behind its back would leave the lamp lit and the old
+/// phone probed. So it is made to have expired, and looking at its AOR lets Asterisk clear it away
+/// by itself; only where the AOR is gone too, the entry is deleted.
 pub(super) fn let_go(asterisk: &Asterisk, contacts: &[Contact]) -> Result<usize, AsteriskError> {
+    const EXPIRED: &str = r#"{\"uri\":\"sip:gone@invalid\",\"expiration_time\":\"1\"}"#;
     let mut gone = 0;
-    for contact in contacts {
-        let present = asterisk.ask(&format!("database get registrar/contact \"{}\"", contact.key))?;
-        if present.raw().trim().strip_prefix("Value: ") == Some(contact.value.as_str()) {
-            asterisk.ask(&format!("database del registrar/contact \"{}\"", contact.key))?;
-            gone += 1;
+    for Contact { key, value } in contacts {
+        let present = asterisk.ask(&format!("database get registrar/contact \"{key}\""))?;
+        if present.raw().trim().strip_prefix("Value: ") != Some(value.as_str()) {
+            continue;
         }
+        asterisk.ask(&format!("database put registrar/contact \"{key}\" \"{EXPIRED}\""))?;
+        let aor = key.split(";@").next().unwrap_or_default();
+        asterisk.ask(&format!("pjsip show aor {aor}"))?;
+        asterisk.ask(&format!("database del registrar/contact \"{key}\""))?;
+        gone += 1;
     }
     Ok(gone)
 }
 
-/// Reads what a killed run left to do.
-pub(super) fn pending(path: &Path) -> Result<Vec<Contact>, FileError> {
-    // A note nobody can read is one of a run that was killed while writing it: nothing had moved.
+/// What a step to one generation of the endpoint file has to let go.
+#[derive(Debug, Serialize, Deserialize)]
+struct Pending {
+    /// The mark of the generation: unless that file was put in place, nothing is to be let go.
+    mark: String,
+    contacts: Vec<Contact>,
+}
+
+/// Reads what runs that were killed left to do, given the generation that is in place.
+pub(super) fn pending(path: &Path, mark: &str) -> Result<Vec<Contact>, FileError> {
+    Ok(read(path)?.into_iter().filter(|pending| pending.mark == mark).flat_map(|pending| pending.contacts).collect())
+}
+
+/// Notes what is to be let go once the generation `next` is live, beside what is still to be let
+/// go for the one in place.
+pub(super) fn keep(path: &Path, in_place: &str, next: &str, contacts: &[Contact]) -> Result<(), FileError> {
+    let mut all: Vec<Pending> = read(path)?.into_iter().filter(|pending| pending.mark == in_place).collect();
+    if !contacts.is_empty() {
+        all.push(Pending { mark: next.to_owned(), contacts: contacts.to_vec() });
+    }
+    if all.is_empty() {
+        return files::forget(path);
+    }
+    files::keep(path, &serde_json::to_string(&all).unwrap_or_default())
+}
+
+fn read(path: &Path) -> Result<Vec<Pending>, FileError> {
+    // A note nobody can read is none: it is written whole, before anything moves.
     Ok(files::read(path)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }
 
-/// Notes what is to be done once the new files are live.
-pub(super) fn keep(path: &Path, contacts: &[Contact]) -> Result<(), FileError> {
-    if contacts.is_empty() {
-        return files::forget(path);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contact(key: &str) -> Contact {
+        Contact { key: key.to_owned(), value: "{}".to_owned() }
     }
-    files::keep(path, &serde_json::to_string(contacts).unwrap_or_default())
+
+    /// A run that was killed before its rename had changed nothing: its list must not end the
+    /// registrations of phones that are as valid as ever.
+    #[test]
+    fn only_generations_that_were_put_in_place_let_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let note = folder.path().join("pending.json");
+        keep(&note, "a", "b", &[contact("1000")]).unwrap();
+        assert_eq!(pending(&note, "a").unwrap(), [], "b was never put in place");
+        assert_eq!(pending(&note, "b").unwrap(), [contact("1000")]);
+        keep(&note, "b", "c", &[contact("1001")]).unwrap();
+        assert_eq!(pending(&note, "b").unwrap(), [contact("1000")]);
+        assert_eq!(pending(&note, "c").unwrap(), [contact("1001")]);
+        keep(&note, "d", "e", &[]).unwrap();
+        assert!(!note.exists());
+    }
 }

@@ -54,9 +54,10 @@ pub(super) struct Staged {
 pub(super) fn stage(target: &Path, text: &str) -> Result<Staged, FileError> {
     let folder = target.parent().unwrap_or(Path::new("/"));
     make_folder(folder)?;
+    sweep(folder)?;
     let owner = fs::metadata(folder).map_err(failed("look at", folder))?;
     let mut temp = tempfile::Builder::new()
-        .prefix(".reconcile-")
+        .prefix(TEMP)
         .permissions(fs::Permissions::from_mode(0o640))
         .tempfile_in(folder)
         .map_err(failed("write into", folder))?;
@@ -69,6 +70,16 @@ pub(super) fn stage(target: &Path, text: &str) -> Result<Staged, FileError> {
     temp.as_file().set_permissions(exact).map_err(failed("set the mode of", temp.path()))?;
     temp.as_file().sync_all().map_err(failed("sync", temp.path()))?;
     Ok(Staged { temp, target: target.to_owned() })
+}
+
+/// How our temporary files begin.
+const TEMP: &str = ".reconcile-";
+
+/// Removes what a killed run left half-done; called by who holds the host's lock.
+fn sweep(folder: &Path) -> Result<(), FileError> {
+    let entries = fs::read_dir(folder).map_err(failed("read", folder))?;
+    let left = entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(TEMP.as_bytes()));
+    left.map(|entry| entry.path()).try_for_each(|path| forget(&path))
 }
 
 fn give(path: &Path, own: &fs::Metadata, owner: &fs::Metadata) -> Result<(), FileError> {
@@ -117,7 +128,8 @@ fn sync_folder(folder: &Path) -> Result<(), FileError> {
 pub(super) fn keep(path: &Path, text: &str) -> Result<(), FileError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder).map_err(failed("create", folder))?;
-    let mut temp = NamedTempFile::new_in(folder).map_err(failed("write into", folder))?;
+    sweep(folder)?;
+    let mut temp = tempfile::Builder::new().prefix(TEMP).tempfile_in(folder).map_err(failed("write into", folder))?;
     temp.write_all(text.as_bytes()).map_err(failed("write", path))?;
     temp.as_file().sync_all().map_err(failed("sync", path))?;
     temp.persist(path).map_err(|error| failed("replace", path)(error.error))?;

@@ -78,13 +78,18 @@ impl Url {
 
     /// Writes the URL without its password.
     pub fn show(&self) -> String {
+        // One port may stand for all hosts.
+        let ports = self.config.get_ports();
+        let port = |index: usize| ports.get(index).or(ports.first()).filter(|port| **port != 5432);
         let hosts: Vec<String> = self
             .config
             .get_hosts()
             .iter()
-            .map(|host| match host {
-                Host::Tcp(name) => name.clone(),
-                Host::Unix(path) => path.display().to_string(),
+            .enumerate()
+            .map(|(index, host)| match (host, port(index)) {
+                (Host::Tcp(name), Some(port)) => format!("{name}:{port}"),
+                (Host::Tcp(name), None) => name.clone(),
+                (Host::Unix(path), _) => path.display().to_string(),
             })
             .collect();
         let user = self.config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
@@ -197,7 +202,7 @@ mod tests {
     #[test]
     fn the_shown_url_has_no_password() {
         let url = Url::parse("postgres://pbx:canary@db1,db2:6432/pbx?target_session_attrs=read-write").unwrap();
-        assert_eq!(url.show(), "postgres://pbx@db1,db2/pbx");
+        assert_eq!(url.show(), "postgres://pbx@db1,db2:6432/pbx");
         assert!(!format!("{:?}", Url::parse("postgres://pbx:canary@db/%zz").err()).contains("canary"));
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::support::{Outcome, TestEnv, desired};
+use super::support::{Outcome, Server, TestEnv, desired};
 
 const ANA: &str = "email: ana@example.com, name: Ana";
 
@@ -201,7 +201,7 @@ fn an_unreachable_database_is_named_without_its_password() {
     env.write("pbx.yaml", &desired(&[ANA]));
     let refused = env.run("plan --no-asterisk").expect(1);
     assert!(
-        refused.stderr.starts_with("error: cannot connect to the database postgres://pbx@127.0.0.1/pbx"),
+        refused.stderr.starts_with("error: cannot connect to the database postgres://pbx@127.0.0.1:1/pbx"),
         "{}",
         refused.text()
     );
@@ -226,4 +226,62 @@ fn concurrent_writers_take_turns() {
     });
     let count: i64 = env.sql().query_one("select count(*) from users", &[]).unwrap().get(0);
     assert_eq!(count, 2, "each run deletes what its file does not declare");
+}
+
+/// TLS as libpq means it: `require` encrypts, `verify-full` also asks who is there.
+#[test]
+fn tls_is_spoken_and_checked() {
+    let folder = tempfile::Builder::new().prefix("rc-tls-").tempdir_in("/tmp").unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let leaf = "basicConstraints=critical,CA:FALSE";
+    let subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", leaf];
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-keyout",
+            &path("key"),
+            "-out",
+            &path("cert"),
+        ])
+        .args(subject)
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.unwrap().success());
+    // The server wants a key of its own that nobody else reads: it makes its copy.
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    if is_root() {
+        for name in ["key", "cert"] {
+            let user = if Command::new("id").arg("postgres").output().unwrap().status.success() {
+                "postgres"
+            } else {
+                "nobody"
+            };
+            assert!(Command::new("chown").args([user, &path(name)]).status().unwrap().success());
+        }
+    }
+    let data = tempfile::Builder::new().prefix("rc-pg-").tempdir_in("/tmp").unwrap().keep();
+    let options =
+        ["ssl=on".to_owned(), format!("ssl_cert_file={}", path("cert")), format!("ssl_key_file={}", path("key"))];
+    let args: Vec<&str> =
+        ["--tcp"].into_iter().chain(options.iter().flat_map(|option| ["-c", option.as_str()])).collect();
+    let server = Server::start("postgres", &data, &args);
+    let port = server.ready.rsplit(':').next().unwrap().split('/').next().unwrap().to_owned();
+    let mut env = TestEnv::embedded();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    let mut plan = |host: &str, options: &str| {
+        env.database = Some(format!("postgres://postgres@{host}:{port}/postgres?{options}"));
+        env.run("plan --no-asterisk")
+    };
+    plan("127.0.0.1", "sslmode=require").expect(0);
+    plan("localhost", &format!("sslmode=verify-full&sslrootcert={}", path("cert"))).expect(0);
+    let other_name = plan("127.0.0.1", &format!("sslmode=verify-full&sslrootcert={}", path("cert"))).expect(1);
+    assert!(other_name.stderr.contains("certificate"), "{}", other_name.text());
+    let unknown = plan("localhost", "sslmode=verify-full").expect(1);
+    assert!(unknown.stderr.contains("certificate"), "{}", unknown.text());
 }

@@ -3,6 +3,9 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
@@ -14,6 +17,7 @@ use super::{
 
 const ANA: &str = "email: ana@example.com, name: Ana";
 const BO: &str = "email: bo@example.com, name: Bo";
+const BO_DECLARED: &str = "email: bo@example.com, name: Bo, secret: { env: BO_SIP_SECRET }";
 const CY: &str = "email: cy@example.com, name: Cy";
 
 #[test]
@@ -21,8 +25,8 @@ fn a_call_survives_the_apply_that_adds_a_phone() {
     let env = pbx(&[ANA, BO]);
     let (ana, bo) = (Phone::of(&env, "ana@example.com"), Phone::of(&env, "bo@example.com"));
     ana.registers();
-    let callee = bo.answers();
-    let caller = ana.calls("1001", Duration::from_secs(6));
+    let answering = bo.answers();
+    let call = ana.calls("1001", Duration::from_secs(5));
     until("a call is up", || calls_up(&env) == 1);
 
     apply(&env, &[ANA, BO, CY], "");
@@ -32,8 +36,8 @@ fn a_call_survives_the_apply_that_adds_a_phone() {
     assert_eq!(registered(&env), ["1000", "1001", "1002"]);
     assert_eq!(calls_up(&env), 1);
 
-    caller.ends_well();
-    callee.is_unplugged();
+    call.ends_well();
+    answering.unplug();
     nothing_in_the_log(&env);
 }
 
@@ -51,7 +55,7 @@ fn every_number_is_answered_as_what_it_is() {
 
 #[test]
 fn a_name_reaches_the_callee_as_it_was_declared() {
-    let long = "é".repeat(60);
+    let too_long = "é".repeat(60);
     let names = [
         r#"Zoë "Zo" O'Neil; 日本 🎧"#,
         r"back\slash",
@@ -63,22 +67,22 @@ fn a_name_reaches_the_callee_as_it_was_declared() {
         "[evil] => x",
         r#"";[evil]"#,
         r#"\" <sip:666@evil.example>;tag=1"#,
-        &long,
+        &too_long,
     ];
     let callers: Vec<String> = (0..names.len())
         .map(|n| format!("email: u{n}@example.com, extension: {}, name: {}", 1100 + n, serde_json::json!(names[n])))
         .collect();
     let users: Vec<&str> = callers.iter().map(String::as_str).chain([BO]).collect();
     let env = pbx(&users);
-    let callee = Phone::of(&env, "bo@example.com").answers();
+    let answering = Phone::of(&env, "bo@example.com").answers();
     for n in 0..names.len() {
         Phone::of(&env, &format!("u{n}@example.com")).reaches("1000");
     }
-    let log = callee.is_unplugged();
+    let log = answering.unplug();
     let seen: Vec<[String; 2]> =
         log.lines().map(|line| ["From:", "PAI:"].map(|header| display_name(line, header))).collect();
     // A name longer than Asterisk's 79 bytes is cut between two characters.
-    let shown = names.map(|name| if name == long { "é".repeat(39) } else { name.to_owned() });
+    let shown = names.map(|name| if name == too_long { "é".repeat(39) } else { name.to_owned() });
     assert_eq!(seen, shown.map(|name| [name.clone(), name]));
     nothing_in_the_log(&env);
 }
@@ -101,25 +105,61 @@ fn a_removed_phone_is_let_go_and_refused() {
 
 #[test]
 fn a_changed_secret_ends_the_old_registration() {
-    const BO: &str = "email: bo@example.com, name: Bo, secret: { env: BO_SIP_SECRET }";
     let mut env = TestEnv::with_asterisk();
     env.set("BO_SIP_SECRET", "the-first-one-of-bo-7");
-    apply(&env, &[ANA, BO], "");
+    apply(&env, &[ANA, BO_DECLARED], "");
     let (ana, old) = (Phone::of(&env, "ana@example.com"), Phone::of(&env, "bo@example.com"));
     ana.registers();
     old.registers();
 
     env.set("BO_SIP_SECRET", "the-second-one-of-bo-8");
-    apply(&env, &[ANA, BO], "");
+    apply(&env, &[ANA, BO_DECLARED], "");
     assert_eq!(registered(&env), ["1000"]);
     ana.is_told("480", "1001");
     old.is_refused();
 
     let new = Phone::of(&env, "bo@example.com");
     assert_eq!(new.secret, "the-second-one-of-bo-8");
-    let callee = new.answers();
+    let answering = new.answers();
     ana.reaches("1001");
-    callee.is_unplugged();
+    answering.unplug();
+    nothing_in_the_log(&env);
+}
+
+/// `database del` alone empties the table, and Asterisk goes on probing the phone and lights its lamp.
+#[test]
+fn a_phone_let_go_is_seen_as_gone() {
+    let mut env = TestEnv::with_asterisk();
+    env.set("BO_SIP_SECRET", "the-first-one-of-bo-7");
+    apply(&env, &[ANA, BO_DECLARED], "");
+    let _listens_on = Phone::of(&env, "bo@example.com").answers();
+    until("the lamp of Bo is lit", || state(&env, "1001") == "Not in use");
+
+    env.set("BO_SIP_SECRET", "the-second-one-of-bo-8");
+    apply(&env, &[ANA, BO_DECLARED], "");
+    assert_eq!(state(&env, "1001"), "Unavailable");
+    nothing_in_the_log(&env);
+}
+
+/// A reload of thousands of phones takes seconds, in which the old secret still holds.
+#[test]
+fn a_phone_that_refreshes_while_asterisk_reloads_is_let_go_too() {
+    let mut env = TestEnv::with_asterisk();
+    env.set("BO_SIP_SECRET", "the-first-one-of-bo-7");
+    apply(&env, &[ANA, BO_DECLARED], "");
+    let old = Phone::of(&env, "bo@example.com");
+    old.registers();
+
+    env.set("BO_SIP_SECRET", "the-second-one-of-bo-8");
+    env.set("ASTERISK_COMMAND", &slow_reload(&env));
+    let mut apply = env.command(&["apply"]).stdout(Stdio::null()).spawn().expect("reconcile runs");
+    until("the reload begins", || env.path("home/begun").exists());
+    thread::sleep(Duration::from_millis(1100)); // Asterisk counts a registration's life in seconds
+    old.registers();
+    fs::write(env.path("home/go-on"), "").expect("a file");
+    assert!(apply.wait().expect("a child").success());
+    assert_eq!(registered(&env), [""; 0]);
+    old.is_refused();
     nothing_in_the_log(&env);
 }
 
@@ -163,10 +203,12 @@ fn endpoints_may_bear_the_name_of_the_tenant() {
     ana.registers();
     ana.is_told("480", "1001");
     ana.is_told("404", "1002");
-    let callee = bo.answers();
+    let answering = bo.answers();
     assert_eq!(registered(&env), ["acme-1000", "acme-1001"]);
     ana.reaches("1001");
-    assert_eq!(display_name(&callee.is_unplugged(), "From:"), "Ana");
+    let log = answering.unplug();
+    assert_eq!(display_name(&log, "From:"), "Ana");
+    assert!(log.contains("<sip:1000@"), "{log}");
     nothing_in_the_log(&env);
 }
 
@@ -187,6 +229,21 @@ fn apply(env: &TestEnv, users: &[&str], flags: &str) {
     env.run(&format!("apply {flags}")).expect(0);
 }
 
+/// A client of Asterisk that says `begun` before it reloads phones, and waits for `go-on`, ten seconds at most.
+fn slow_reload(env: &TestEnv) -> String {
+    let (client, folder) = (env.path("slow"), env.path("home"));
+    let script = format!(
+        "#!/bin/sh\n\
+         case $2 in *res_pjsip*) : >{0}/begun; timeout 10 sh -c 'until [ -e {0}/go-on ]; do sleep 0.1; done';; esac\n\
+         exec {1} \"$@\"\n",
+        folder.display(),
+        env.path("asterisk/bin/asterisk").display()
+    );
+    fs::write(&client, script).expect("a file");
+    fs::set_permissions(&client, PermissionsExt::from_mode(0o755)).expect("a mode");
+    client.display().to_string()
+}
+
 /// Lists the AORs that have a contact, by both of Asterisk's accounts.
 #[track_caller]
 fn registered(env: &TestEnv) -> Vec<String> {
@@ -200,6 +257,16 @@ fn registered(env: &TestEnv) -> Vec<String> {
     stored.into_iter().collect()
 }
 
+/// What a lamp on somebody else's phone shows.
+#[track_caller]
+fn state(env: &TestEnv, name: &str) -> String {
+    let answer = env.ask("pjsip list endpoints");
+    let (_, rest) = answer.split_once(&format!("Endpoint:  {name}/")).expect("the endpoint");
+    let words: Vec<&str> =
+        rest.lines().next().unwrap_or_default().split("  ").map(str::trim).filter(|word| !word.is_empty()).collect();
+    words[1].to_owned()
+}
+
 fn calls_up(env: &TestEnv) -> usize {
     // Two channels, each of them talking: before the callee answers, one of them rings.
     env.ask("core show channels concise").lines().filter(|line| line.contains("!Up!")).count() / 2
@@ -209,7 +276,7 @@ fn calls_up(env: &TestEnv) -> usize {
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(5), "waited for this in vain: {what}");
+        assert!(start.elapsed() < Duration::from_secs(10), "waited for this in vain: {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -235,7 +302,7 @@ fn display_name(line: &str, header: &str) -> String {
 #[track_caller]
 fn nothing_in_the_log(env: &TestEnv) {
     thread::sleep(Duration::from_millis(200)); // its logger is a thread of its own
-    let log = std::fs::read_to_string(env.path("asterisk/log/full")).expect("a log");
+    let log = fs::read_to_string(env.path("asterisk/log/full")).expect("a log");
     let complaints: Vec<&str> =
         log.lines().filter(|line| line.contains("WARNING[") || line.contains("ERROR[")).collect();
     assert_eq!(complaints, [""; 0]);

@@ -97,7 +97,7 @@ impl Phone {
         fs::write(&csv, line).expect("a file");
         let child = Command::new(&*SIPP)
             .args([&self.server, "-i", "127.0.0.1", "-p", &self.port.to_string(), "-mp", &free_port().to_string()])
-            .args(["-aa", "-nostdin", "-timeout", "15s", "-timeout_error"])
+            .args(["-aa", "-nostdin", "-timeout", "20s", "-timeout_error"])
             .args(["-trace_msg", "-trace_err", "-trace_logs"])
             .arg("-message_file")
             .arg(trace.with_extension("msg"))
@@ -142,7 +142,7 @@ pub(crate) struct Running {
 impl Running {
     /// Ends a callee when the calls that are up are over; answers with a line a call.
     #[track_caller]
-    pub(crate) fn is_unplugged(self) -> String {
+    pub(crate) fn unplug(self) -> String {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::USR1).expect("SIPp still runs");
         self.ends_well()
@@ -151,7 +151,7 @@ impl Running {
     /// Waits for its end, which must be a good one; answers with what the scenario logged.
     #[track_caller]
     pub(crate) fn ends_well(mut self) -> String {
-        let status = self.child.wait_timeout(Duration::from_secs(20)).expect("a child");
+        let status = self.child.wait_timeout(Duration::from_secs(25)).expect("a child");
         let read =
             |kind| String::from_utf8_lossy(&fs::read(self.trace.with_extension(kind)).unwrap_or_default()).into_owned();
         let good = status.is_some_and(|status| status.success());

@@ -103,10 +103,11 @@ impl Outcome {
 
 /// The environment of one test.
 pub(crate) struct TestEnv {
-    folder: TempDir,
     pub(crate) database: Option<String>,
     asterisk: Option<Server>,
     variables: Vec<(String, String)>,
+    // Dropped last: Asterisk is asked to stop by the client in it.
+    folder: TempDir,
 }
 
 impl TestEnv {
