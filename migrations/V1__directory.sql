@@ -49,6 +49,15 @@ create table extensions (
     check ((user_id is null) = (freed_at is not null))
 );
 
+-- Addresses that were a user's once: a file that still holds one of them was not written by a
+-- stranger.
+create table former_users (
+    tenant_id  uuid not null references tenants (id),
+    email_key  text not null,
+    left_at    timestamptz not null default now(),
+    primary key (tenant_id, email_key)
+);
+
 create table apply_audit_log (
     id          bigint generated always as identity primary key,
     tenant      text not null,

@@ -109,7 +109,11 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let printer = RefCell::new(printer);
     let decide = |recorded: &_, in_place: &_| {
         let mut printer = printer.borrow_mut();
-        let comparison = session::compare(&desired, recorded, &secrets, &allowance, in_place, None, Vec::new())?;
+        let running = host.running(&desired.declared.tenant, in_place)?;
+        let unchecked =
+            if running.is_none() { vec!["the running Asterisk, which is left alone".to_owned()] } else { Vec::new() };
+        let comparison =
+            session::compare(&desired, recorded, &secrets, &allowance, in_place, running.as_ref(), unchecked)?;
         refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
         let report = Report { desired: &desired, comparison: &comparison, database: &database };
         let document = report.write(args.format, &printer);
@@ -132,6 +136,9 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         Mode::Apply { .. } => deploy::apply(&request, &mut directory, &host, &mut observer)?,
     };
     let mut printer = printer.borrow_mut();
+    for warning in &applied.warnings {
+        printer.talk(&format!("warning: {warning}"));
+    }
     let words = done(&applied, mode);
     if args.format == Format::Text {
         printer.document(&words);
@@ -242,7 +249,15 @@ fn git_commit(desired: &Desired, file: &Path) -> Option<String> {
     let path: PathBuf = desired.sources.first().map_or_else(|| file.to_owned(), |source| source.name.clone().into());
     let folder = std::path::absolute(&path).ok()?.parent()?.to_owned();
     let git = |args: &[&str]| {
-        let output = Command::new("git").arg("-C").arg(&folder).args(args).stderr(Stdio::null()).output().ok()?;
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(&folder)
+            .args(args)
+            .env_remove("RECONCILE_SECRET_KEY")
+            .env_remove("DATABASE_URL")
+            .stderr(Stdio::null())
+            .output()
+            .ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let commit = git(&["rev-parse", "HEAD"])?;

@@ -6,6 +6,7 @@ use super::Exit;
 use crate::{
     deploy::{ApplyError, FileError},
     directory::{DirectoryError, seal::SealError},
+    model::Invalid,
 };
 
 /// An error with the next step.
@@ -83,6 +84,9 @@ pub(crate) fn words(error: &anyhow::Error) -> String {
 }
 
 fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(invalid) = cause.downcast_ref::<Invalid>() {
+        return invalid.hint.clone();
+    }
     if let Some(SealError::UnknownKey(_)) = cause.downcast_ref::<SealError>() {
         return Some("add the former key to RECONCILE_SECRET_KEY, behind the current one and a comma".to_owned());
     }

@@ -75,6 +75,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Schema(args) => Ok(schema::run(args, &mut printer)),
     };
     match result {
+        Ok(Exit::Done) if printer.failed => Exit::Error.into(),
         Ok(exit) => exit.into(),
         Err(error) => {
             let exit = error::exit_of(&error);

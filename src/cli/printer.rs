@@ -10,6 +10,8 @@ use crate::desired::{Diagnostic, Sources};
 pub(crate) struct Printer {
     color_out: bool,
     color_err: bool,
+    /// Whether the document could not be written whole.
+    pub(crate) failed: bool,
 }
 
 impl Printer {
@@ -20,13 +22,18 @@ impl Printer {
             Color::Never => false,
             Color::Auto => terminal && !no_color,
         };
-        Self { color_out: on(io::stdout().is_terminal()), color_err: on(io::stderr().is_terminal()) }
+        Self { color_out: on(io::stdout().is_terminal()), color_err: on(io::stderr().is_terminal()), failed: false }
     }
 
-    #[expect(clippy::unused_self, reason = "the one printer is what may write")]
     /// Writes to the document. A reader who went away is no error: an apply goes on.
     pub(crate) fn document(&mut self, text: &str) {
-        let _ = io::stdout().write_all(text.as_bytes());
+        let written = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+        if let Err(error) = written
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            self.talk(&format!("error: cannot write the output: {error}"));
+            self.failed = true;
+        }
     }
 
     #[expect(clippy::unused_self, reason = "the one printer is what may write")]

@@ -67,8 +67,8 @@ fn from_file(name: &str, folder: Option<&Path>) -> Result<Secret, String> {
     let folder = folder.ok_or("no --secrets-dir is given")?;
     let real = |path: &Path| path.canonicalize().map_err(|error| format!("the secret file {name}: {error}"));
     let (folder, path) = (real(folder)?, real(&folder.join(name))?);
-    if !path.starts_with(&folder) {
-        return Err(format!("the secret file {name} lies outside --secrets-dir"));
+    if !path.starts_with(&folder) || !path.is_file() {
+        return Err(format!("the secret file {name} is no file in --secrets-dir"));
     }
     let mut text = zeroize::Zeroizing::new(String::new());
     std::fs::File::open(&path)
@@ -170,22 +170,30 @@ pub(crate) fn compare(
     Ok(Comparison { plan, id, files, reload, unchecked })
 }
 
-/// The rail that keeps an empty or wrong database from wiping a running system.
+/// The rail that keeps an empty, wrong or restored database from wiping a running system.
 fn foreign_files(plan: &mut Plan, recorded: &Recorded, in_place: &[InPlace; 2]) {
     let Some(endpoints) = in_place[0].as_deref().map(render::parse) else { return };
-    let stranger = endpoints.directory.is_some() && endpoints.directory != recorded.directory;
-    let known: std::collections::BTreeSet<&str> = recorded.users.keys().map(EmailKey::as_str).collect();
-    let unknown =
-        endpoints.phones.values().filter(|phone| !known.contains(phone.email.to_lowercase().as_str())).count();
-    // Users whom this very directory deleted (by `sync`) are no strangers.
-    if stranger && unknown > 0 {
-        plan.stops.push(plan::RailStop {
-            rail: "foreign-files",
-            message: format!(
-                "the files in place were written from another directory, and hold {unknown} users this one does not know"
-            ),
-            hint: "check DATABASE_URL and --state-dir; if this directory is to take over, move the files away first"
-                .to_owned(),
-        });
+    if endpoints.phones.is_empty() {
+        return;
     }
+    let known = |email: &str| {
+        let key = EmailKey::of(email);
+        recorded.users.contains_key(&key) || recorded.former.contains(&key)
+    };
+    let unknown = endpoints.phones.values().filter(|phone| !known(&phone.email)).count();
+    let message = if endpoints.directory.is_none() {
+        "the endpoint file in place was not written by reconcile".to_owned()
+    } else if endpoints.directory != recorded.directory {
+        format!("the files in place, with {} users, were written from another directory", endpoints.phones.len())
+    } else if unknown > 0 {
+        format!("the files in place hold {unknown} users that this directory never knew")
+    } else {
+        return;
+    };
+    plan.stops.push(plan::RailStop {
+        rail: "foreign-files",
+        message,
+        hint: "check DATABASE_URL and --state-dir; if this directory is to take over, move the files away first"
+            .to_owned(),
+    });
 }

@@ -104,10 +104,11 @@ impl StateArgs {
             return Ok((Directory::connect(url)?, keys));
         }
         let settings = self.embedded()?;
-        let directory = Directory::embedded(Embedded::start(&settings, talk)?)?;
+        let mut directory = Directory::embedded(Embedded::start(&settings, talk)?)?;
         let keys = match given_keys()? {
             Some(keys) => keys,
-            None => own_key(&settings.state_dir.join("secret.key"), true)?,
+            // A new key beside secrets sealed with a lost one would only hide the loss.
+            None => own_key(&settings.state_dir.join("secret.key"), !directory.holds_secrets()?)?,
         };
         Ok((directory, keys))
     }
@@ -174,8 +175,6 @@ fn given_keys() -> Result<Option<Keyring>> {
 
 /// Reads the key of the private cluster; makes it on first use.
 fn own_key(path: &Path, make: bool) -> Result<Keyring> {
-    use std::os::unix::fs::OpenOptionsExt;
-
     use base64::{Engine, prelude::BASE64_STANDARD};
 
     let shown = || format!("the key of the private database in `{}`", path.display());
@@ -200,7 +199,7 @@ fn own_key(path: &Path, make: bool) -> Result<Keyring> {
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error.error).with_context(shown),
     }
-    let _ = std::fs::File::options().read(true).custom_flags(0).open(folder).and_then(|folder| folder.sync_all());
+    let _ = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
     own_key(path, false)
 }
 

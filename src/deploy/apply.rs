@@ -16,6 +16,7 @@ use super::{
     files::{self, FileError, InPlace},
     readback::{self, Expected, Mismatch},
     rows::{PrepareError, Prepared, prepare},
+    step::{StagedFiles, Step},
 };
 use crate::{
     directory::{
@@ -25,7 +26,7 @@ use crate::{
     },
     model::{EmailKey, Extension, Secret, Tenant},
     plan::Plan,
-    render::{BadValue, Digests, File, Module, Parsed, Phonebook, endpoint_name, parse},
+    render::{BadValue, Digests, File, Module, Phonebook, endpoint_name, parse},
 };
 
 /// What is to be applied, and in whose name.
@@ -94,6 +95,8 @@ pub struct Applied {
     pub let_go: usize,
     /// Milliseconds of each phase.
     pub phases: BTreeMap<&'static str, u64>,
+    /// What did not work out, and takes nothing from the outcome: the next apply tries again.
+    pub warnings: Vec<String>,
 }
 
 /// An apply that did not end well.
@@ -143,7 +146,9 @@ pub enum ApplyError {
 pub struct NotLive {
     /// What went wrong.
     pub reasons: Vec<String>,
-    /// Whether the last good files are back and run.
+    /// Whether the last good files are back in place.
+    pub restored: bool,
+    /// Whether they also run.
     pub rolled_back: bool,
     /// The audit row.
     pub run: i64,
@@ -155,10 +160,12 @@ impl std::fmt::Display for NotLive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Asterisk did not take it: {}", self.reasons.join("; "))?;
         f.write_str("\n  recorded: the rows are as declared")?;
-        f.write_str(if self.rolled_back {
-            "\n  rendered: the last good files were put back\n  running: Asterisk runs them, read back"
-        } else {
-            "\n  rendered: the last good files were put back\n  running: unknown, the read-back failed for them too"
+        f.write_str(match (self.restored, self.rolled_back) {
+            (true, true) => "\n  rendered: the last good files were put back\n  running: Asterisk runs them, read back",
+            (true, false) => {
+                "\n  rendered: the last good files were put back\n  running: unknown, the read-back failed for them too"
+            }
+            (false, _) => "\n  rendered: the last good files could not be put back\n  running: unknown",
         })?;
         for line in &self.not_included {
             write!(f, "\nhint: Asterisk does not read our file; add this line once: {line}")?;
@@ -199,6 +206,7 @@ pub fn sync(
         looked_at: (0, 0),
         let_go: 0,
         phases: clock.phases,
+        warnings: Vec::new(),
     })
 }
 
@@ -270,7 +278,7 @@ pub fn apply(
     clock.start("render", observer);
     let book = Phonebook::of(&decided.plan, decided.recorded.directory);
     let rendered = book.files(Digests::Real(&decided.prepared.digests))?;
-    let step = Step::new(request.tenant, host, &decided, &rendered, &in_place)?;
+    let step = Step::new(host, &book, &rendered, &in_place)?;
     step.check_names()?;
     let staged = step.stage()?;
     writer.commit()?;
@@ -290,8 +298,9 @@ pub fn apply(
     let closed = directory.close_audit(run, &End { outcome, files, phases: phases.clone(), message });
     match result {
         Ok(live) => {
-            closed?;
-            Ok(Applied { run, phases, ..live })
+            let mut warnings = live.warnings;
+            warnings.extend(closed.err().map(|error| format!("the audit row {run} stays open: {error}")));
+            Ok(Applied { run, phases, warnings, ..live })
         }
         Err(not_live) => Err(ApplyError::NotLive(Box::new(NotLive { run, ..not_live }))),
     }
@@ -302,108 +311,6 @@ fn hashes(files: &[File; 2], texts: &[InPlace; 2]) -> BTreeMap<String, String> {
     pairs
         .filter_map(|(file, text)| Some((file.path.clone(), hex(&Sha256::digest(text.as_ref()?.as_bytes())))))
         .collect()
-}
-
-/// The step from the files in place to the rendered ones, on one host.
-struct Step<'a> {
-    tenant: &'a Tenant,
-    host: &'a Host,
-    rendered: &'a [File; 2],
-    in_place: &'a [InPlace; 2],
-    /// The last files that Asterisk was proven to run; a stub where there are none.
-    last_good: [String; 2],
-    old: Parsed,
-    new: Parsed,
-    /// Names given to phones by this very plan.
-    given: Vec<String>,
-}
-
-/// Files that wait for their rename, in the order of the rendered ones.
-type StagedFiles = [Option<files::Staged>; 2];
-
-impl<'a> Step<'a> {
-    fn new(
-        tenant: &'a Tenant,
-        host: &'a Host,
-        decided: &'a Decided,
-        rendered: &'a [File; 2],
-        in_place: &'a [InPlace; 2],
-    ) -> Result<Self, ApplyError> {
-        let plan = &decided.plan;
-        let empty = Phonebook { phones: Vec::new(), ..Phonebook::of(plan, decided.recorded.directory) };
-        let stubs = empty.files(Digests::Real(&BTreeMap::new()))?;
-        let mut last_good = stubs.map(|stub| stub.text);
-        for ((good, file), text) in last_good.iter_mut().zip(rendered).zip(in_place) {
-            if let Some(kept) = files::read(&host.note(tenant, &last_good_name(file)))?.or_else(|| text.clone()) {
-                *good = kept;
-            }
-        }
-        let names = plan.settings.endpoint_names;
-        let given = plan.users.values().filter(|user| user.write && user.digest.is_none());
-        Ok(Self {
-            tenant,
-            host,
-            rendered,
-            in_place,
-            old: parse(in_place[0].as_deref().unwrap_or_default()),
-            new: parse(&rendered[0].text),
-            given: given.map(|user| endpoint_name(tenant, names, user.extension)).collect(),
-            last_good,
-        })
-    }
-
-    /// Makes sure that no name belongs to another tenant or to the operator's own files.
-    fn check_names(&self) -> Result<(), ApplyError> {
-        let others = self.host.names_of_others(self.tenant)?;
-        if let Some(name) = self.new.phones.keys().find(|name| others.contains(*name)) {
-            return Err(ApplyError::NameTaken {
-                message: format!("the endpoint `{name}` stands in another tenant's file on this host"),
-                hint: "give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`",
-            });
-        }
-        let Some(asterisk) = &self.host.asterisk else { return Ok(()) };
-        let fresh: Vec<&String> = self.given.iter().filter(|name| !self.old.phones.contains_key(*name)).collect();
-        if fresh.is_empty() {
-            return Ok(());
-        }
-        let known = parse(&self.last_good[0]);
-        let running = readback::endpoints(asterisk)?;
-        match fresh.into_iter().find(|name| running.has(name) && !known.phones.contains_key(*name)) {
-            Some(name) => Err(ApplyError::NameTaken {
-                message: format!("the endpoint `{name}` already runs in Asterisk, from a file that is not ours"),
-                hint: "remove it there, or reserve the number with `extensions.reserved`",
-            }),
-            None => Ok(()),
-        }
-    }
-
-    fn changed(&self, index: usize) -> bool {
-        self.in_place[index].as_deref() != Some(self.rendered[index].text.as_str())
-    }
-
-    /// Writes what changed beside its target, and keeps what must be undone or finished later.
-    fn stage(&self) -> Result<StagedFiles, ApplyError> {
-        let mut staged = [None, None];
-        for (index, file) in self.rendered.iter().enumerate() {
-            if self.changed(index) {
-                staged[index] = Some(files::stage(&self.host.path(&file.path), &file.text)?);
-                files::keep(&self.host.note(self.tenant, &last_good_name(file)), &self.last_good[index])?;
-            }
-        }
-        if let Some(asterisk) = &self.host.asterisk {
-            let path = self.host.note(self.tenant, PENDING);
-            let contacts = contacts::list(asterisk, &contacts::stale(&self.old, &self.new))?;
-            contacts::keep(&path, &self.old.mark, &self.new.mark, &contacts)?;
-        }
-        Ok(staged)
-    }
-}
-
-/// The note with the registrations to delete.
-const PENDING: &str = "pending_contacts.json";
-
-fn last_good_name(file: &File) -> String {
-    format!("last_good_{}.conf", if file.module == Module::Pjsip { "endpoints" } else { "routing" })
 }
 
 fn carry_out(
@@ -422,6 +329,7 @@ fn carry_out(
         looked_at: (0, 0),
         let_go: 0,
         phases: BTreeMap::new(),
+        warnings: Vec::new(),
     };
     clock.start("write", observer);
     for (file, staged) in step.rendered.iter().zip(staged) {
@@ -454,42 +362,43 @@ fn make_live(
         readback::endpoints_mark(asterisk, step.tenant, &marks[0]).map_err(told)?,
         readback::routing_mark(asterisk, step.tenant, &marks[1]).map_err(told)?,
     ];
-    let note = step.host.note(step.tenant, PENDING);
-    let mut contacts = contacts::pending(&note, &step.old.mark).map_err(|error| vec![error.to_string()])?;
     for (index, file) in step.rendered.iter().enumerate() {
         if step.changed(index) || !running[index] {
             asterisk.reload(file.module).map_err(told)?;
             live.reloaded.push(file.module);
         }
     }
-    // Once more: a phone may have refreshed its registration with the old secret until right now.
-    contacts.extend(contacts::list(asterisk, &contacts::stale(&step.old, &step.new)).map_err(told)?);
+    // Listed once more: a phone may have refreshed its registration with the old secret until now.
+    let mut contacts = step.left_contacts().map_err(|error| vec![error.to_string()])?;
+    if live.reloaded.contains(&Module::Pjsip) {
+        contacts.extend(step.stale_contacts().map_err(told)?);
+    }
     clock.start("read back", observer);
     let reloaded = live.reloaded.contains(&Module::Pjsip);
     let changed = if reloaded { changed_phones(step, decided) } else { Vec::new() };
-    let gone = step.old.phones.keys().filter(|name| !step.new.phones.contains_key(*name)).cloned().collect();
-    let expected = Expected { book, digests: &decided.prepared.digests, marks, gone, changed };
+    let expected = Expected { book, digests: &decided.prepared.digests, marks, changed };
     live.looked_at = (verify(asterisk, &expected)?, expected.changed.len() * 3);
     live.outcome = Outcome::Live;
+    // It is live: whatever goes wrong from here on is told, and left to the next apply.
     clock.start("contacts", observer);
-    live.let_go = contacts::let_go(asterisk, &contacts).map_err(told)?;
-    let kept = files::forget(&note).and_then(|()| {
-        step.rendered
-            .iter()
-            .enumerate()
-            .filter(|(index, file)| {
-                step.changed(*index) || !step.host.note(step.tenant, &last_good_name(file)).exists()
-            })
-            .try_for_each(|(_, file)| files::keep(&step.host.note(step.tenant, &last_good_name(file)), &file.text))
-    });
-    kept.map_err(|error| vec![error.to_string()])
+    let noted = step.proven().map_err(|error| error.to_string());
+    let ended = contacts::let_go(asterisk, &contacts).map_err(|error| error.to_string());
+    let forgotten = match &ended {
+        Ok(_) => step.forget_contacts().map_err(|error| error.to_string()),
+        Err(_) => Ok(()),
+    };
+    live.warnings.extend([noted.err(), ended.as_ref().err().cloned(), forgotten.err()].into_iter().flatten());
+    live.let_go = ended.unwrap_or(0);
+    Ok(())
 }
 
 /// Phones whose sections differ from those in the former file.
 fn changed_phones(step: &Step<'_>, decided: &Decided) -> Vec<Extension> {
+    // A changed profile changes every phone.
+    let all = !decided.plan.settings_changes.is_empty();
     let written = decided.plan.users.values().filter(|user| {
         let name = endpoint_name(step.tenant, decided.plan.settings.endpoint_names, user.extension);
-        user.write
+        all || user.write
             || step.old.phones.get(&name).map(|phone| &phone.digest)
                 != step.new.phones.get(&name).map(|phone| &phone.digest)
     });
@@ -516,17 +425,18 @@ fn verify(asterisk: &Asterisk, expected: &Expected<'_>) -> Result<usize, Vec<Str
 /// Puts the last good files back and makes Asterisk run them again.
 fn put_back(step: &Step<'_>, mut reasons: Vec<String>, clock: &mut Clock, observer: &mut dyn Observer) -> NotLive {
     clock.start("put back", observer);
-    let mut rolled_back = true;
+    let mut restored = true;
     for (index, file) in step.rendered.iter().enumerate() {
         let good = &step.last_good[index];
-        let restored = files::stage(&step.host.path(&file.path), good).and_then(files::Staged::commit);
-        if let Err(error) = restored {
+        let back = files::stage(&step.host.path(&file.path), good).and_then(files::Staged::commit);
+        if let Err(error) = back {
             reasons.push(error.to_string());
-            rolled_back = false;
+            restored = false;
         }
     }
+    let mut rolled_back = restored;
     // What was to be let go stays: its phones are the valid ones again.
-    if let Err(error) = files::forget(&step.host.note(step.tenant, PENDING)) {
+    if let Err(error) = step.forget_contacts() {
         reasons.push(error.to_string());
     }
     let mut not_included = Vec::new();
@@ -542,7 +452,8 @@ fn put_back(step: &Step<'_>, mut reasons: Vec<String>, clock: &mut Clock, observ
         rolled_back &= pjsip && dialplan;
         not_included = missing_includes(step.host);
     }
-    NotLive { reasons, rolled_back, run: 0, not_included }
+    reasons.dedup();
+    NotLive { reasons, restored, rolled_back, run: 0, not_included }
 }
 
 /// Finds out whether the operator's files lead to ours at all.

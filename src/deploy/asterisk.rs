@@ -167,6 +167,8 @@ impl Asterisk {
         let mut child = Command::new(&self.words[0])
             .args(&self.words[1..])
             .args(["-rx", command])
+            .env_remove("RECONCILE_SECRET_KEY")
+            .env_remove("DATABASE_URL")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

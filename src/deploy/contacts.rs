@@ -60,7 +60,9 @@ pub(super) fn let_go(asterisk: &Asterisk, contacts: &[Contact]) -> Result<usize,
         asterisk.ask(&format!("database put registrar/contact \"{key}\" \"{EXPIRED}\""))?;
         let aor = key.split(";@").next().unwrap_or_default();
         asterisk.ask(&format!("pjsip show aor {aor}"))?;
-        asterisk.ask(&format!("database del registrar/contact \"{key}\""))?;
+        if asterisk.ask(&format!("database get registrar/contact \"{key}\""))?.raw().contains("Value: ") {
+            asterisk.ask(&format!("database del registrar/contact \"{key}\""))?;
+        }
         gone += 1;
     }
     Ok(gone)
@@ -79,13 +81,19 @@ pub(super) fn pending(path: &Path, mark: &str) -> Result<Vec<Contact>, FileError
     Ok(read(path)?.into_iter().filter(|pending| pending.mark == mark).flat_map(|pending| pending.contacts).collect())
 }
 
-/// Notes what is to be let go once the generation `next` is live, beside what is still to be let
-/// go for the one in place.
+/// Notes what is to be let go once the generation `next` is live; what the one in place still has
+/// to let go is carried along, under both, until one of them is proven.
 pub(super) fn keep(path: &Path, in_place: &str, next: &str, contacts: &[Contact]) -> Result<(), FileError> {
-    let mut all: Vec<Pending> = read(path)?.into_iter().filter(|pending| pending.mark == in_place).collect();
-    if !contacts.is_empty() {
-        all.push(Pending { mark: next.to_owned(), contacts: contacts.to_vec() });
+    if in_place == next {
+        return Ok(());
     }
+    let carried = pending(path, in_place)?;
+    let both = [(in_place, carried.clone()), (next, [carried.as_slice(), contacts].concat())];
+    let all: Vec<Pending> = both
+        .into_iter()
+        .filter(|(_, contacts)| !contacts.is_empty())
+        .map(|(mark, contacts)| Pending { mark: mark.to_owned(), contacts })
+        .collect();
     if all.is_empty() {
         return files::forget(path);
     }
@@ -116,7 +124,9 @@ mod tests {
         assert_eq!(pending(&note, "b").unwrap(), [contact("1000")]);
         keep(&note, "b", "c", &[contact("1001")]).unwrap();
         assert_eq!(pending(&note, "b").unwrap(), [contact("1000")]);
-        assert_eq!(pending(&note, "c").unwrap(), [contact("1001")]);
+        assert_eq!(pending(&note, "c").unwrap(), [contact("1000"), contact("1001")]);
+        keep(&note, "c", "c", &[]).unwrap();
+        assert_eq!(pending(&note, "c").unwrap().len(), 2, "the same file again changes nothing");
         keep(&note, "d", "e", &[]).unwrap();
         assert!(!note.exists());
     }

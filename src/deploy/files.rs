@@ -54,7 +54,6 @@ pub(super) struct Staged {
 pub(super) fn stage(target: &Path, text: &str) -> Result<Staged, FileError> {
     let folder = target.parent().unwrap_or(Path::new("/"));
     make_folder(folder)?;
-    sweep(folder)?;
     let owner = fs::metadata(folder).map_err(failed("look at", folder))?;
     let mut temp = tempfile::Builder::new()
         .prefix(TEMP)
@@ -75,7 +74,12 @@ pub(super) fn stage(target: &Path, text: &str) -> Result<Staged, FileError> {
 /// How our temporary files begin.
 const TEMP: &str = ".reconcile-";
 
-/// Removes what a killed run left half-done; called by who holds the host's lock.
+/// Removes what a killed run left beside a target; called by who holds the host's lock.
+pub(super) fn sweep_beside(target: &Path) -> Result<(), FileError> {
+    let folder = target.parent().unwrap_or(Path::new("/"));
+    if folder.is_dir() { sweep(folder) } else { Ok(()) }
+}
+
 fn sweep(folder: &Path) -> Result<(), FileError> {
     let entries = fs::read_dir(folder).map_err(failed("read", folder))?;
     let left = entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(TEMP.as_bytes()));

@@ -10,6 +10,7 @@ mod files;
 mod host;
 mod readback;
 mod rows;
+mod step;
 
 pub use apply::{Applied, ApplyError, Clock, Decide, NotLive, Observer, Request, apply, sync};
 pub use asterisk::{Asterisk, AsteriskError};

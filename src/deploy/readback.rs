@@ -34,13 +34,6 @@ pub enum Mismatch {
         /// Their names.
         names: Vec<String>,
     },
-    /// Objects are still there.
-    Lingering {
-        /// The kind of object.
-        kind: &'static str,
-        /// Their names.
-        names: Vec<String>,
-    },
     /// An object has another value.
     Value {
         /// The object's name.
@@ -62,7 +55,6 @@ impl Mismatch {
         match self {
             Self::Mark { kind, file } => format!("the {kind} mark of `{file}` is not in the running Asterisk"),
             Self::Missing { kind, names } => format!("{kind}s are missing in the running Asterisk: {}", list(names)),
-            Self::Lingering { kind, names } => format!("{kind}s still are in the running Asterisk: {}", list(names)),
             Self::Value { name, key } => format!("`{key}` of `{name}` has another value in the running Asterisk"),
         }
     }
@@ -78,8 +70,6 @@ pub(super) struct Expected<'a> {
     pub(super) digests: &'a BTreeMap<Extension, Ha1>,
     /// The marks of both files.
     pub(super) marks: [String; 2],
-    /// Endpoints of the former file that must be gone.
-    pub(super) gone: Vec<String>,
     /// Numbers whose objects changed.
     pub(super) changed: Vec<Extension>,
 }
@@ -111,10 +101,6 @@ pub(super) fn read_back(asterisk: &Asterisk, expected: &Expected<'_>) -> Result<
         let missing: Vec<String> = names.keys().filter(|name| !running.has(name)).cloned().collect();
         if !missing.is_empty() {
             wrong.push(Mismatch::Missing { kind, names: missing });
-        }
-        let lingering: Vec<String> = expected.gone.iter().filter(|name| running.has(name)).cloned().collect();
-        if !lingering.is_empty() {
-            wrong.push(Mismatch::Lingering { kind, names: lingering });
         }
     }
     let by_number: BTreeMap<Extension, &crate::render::Phone<'_>> =
@@ -189,15 +175,9 @@ pub(super) fn endpoints(asterisk: &Asterisk) -> Result<Names, AsteriskError> {
     Ok(Names::of(&asterisk.ask("pjsip list endpoints")?))
 }
 
-/// The names of a `pjsip list`, whose columns cut long ones.
+/// The names in a `pjsip list`. Long ones are cut there, from 38 bytes on; ours are shorter.
 #[derive(Debug)]
-pub(super) struct Names {
-    whole: BTreeSet<String>,
-    cut: Vec<String>,
-}
-
-/// From this length on a listed name may have been cut.
-const COLUMN: usize = 38;
+pub(super) struct Names(BTreeSet<String>);
 
 impl Names {
     fn of(answer: &Answer) -> Self {
@@ -207,12 +187,17 @@ impl Names {
             let name = rest.split_whitespace().next()?.split('/').next()?;
             (known && !name.starts_with('<')).then(|| name.to_owned())
         });
-        let (cut, whole): (Vec<_>, Vec<_>) = listed.partition(|name| name.len() >= COLUMN);
-        Self { whole: whole.into_iter().collect(), cut }
+        Self(listed.collect())
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.whole.contains(name) || self.cut.iter().any(|cut| name.starts_with(cut.as_str()))
+        self.0.contains(name)
+    }
+
+    /// The generation marks of a tenant, as far as a listing shows them.
+    pub(super) fn marks<'a>(&'a self, tenant: &Tenant) -> impl Iterator<Item = &'a str> {
+        let prefix = mark_name(tenant, "");
+        self.0.iter().filter_map(move |name| name.strip_prefix(&prefix))
     }
 }
 

@@ -252,7 +252,7 @@ fn check_renames(
             problems.push(
                 Diagnostic::error("invalid-rename", format!("`{former}` is still declared"), *place)
                     .also(*other, "declared here")
-                    .hint("a renamed user stands in the file once, under the new address"),
+                    .hint("a renamed user stands in the file once, under the new address; if the old address is somebody else now, remove the `previously` line"),
             );
         } else if !seen.insert(former) {
             problems.push(

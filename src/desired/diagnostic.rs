@@ -17,6 +17,8 @@ pub struct Source {
     pub name: String,
     /// The whole text.
     pub text: String,
+    /// The bytes that are never shown: what stands under a key that names a secret.
+    pub hidden: Vec<Range<u32>>,
 }
 
 /// The files of one desired state, in the order of their paths.
@@ -122,7 +124,7 @@ impl Diagnostic {
         let lines: Vec<_> = places
             .filter_map(|(place, label)| {
                 let source = sources.get(place.file as usize)?;
-                let (line, span) = excerpt(&source.text, *place, self.code);
+                let (line, span) = excerpt(source, *place, self.code);
                 Some((line, source, *place, span, label))
             })
             .collect();
@@ -149,43 +151,53 @@ const EXCERPT: usize = 160;
 
 /// Cuts the line of a place out of its file, and says where in it the place lies.
 ///
-/// What follows `secret:` or `password:` is not shown unless it only names a source
-/// (`{ env: .. }`): a secret pasted into the file by mistake must not travel on into a log. Nor is
-/// what follows an unknown key, which may be a misspelt one of those.
-fn excerpt(text: &str, place: Place, code: &str) -> (String, Range<usize>) {
+/// What stands under a key that names a secret is starred out, whatever it is: a secret pasted
+/// into the file by mistake must not travel on into a log. Where the file could not be read as a
+/// tree, lines near such a word are not shown at all.
+fn excerpt(source: &Source, place: Place, code: &str) -> (String, Range<usize>) {
+    let text = &source.text;
     let start = text.floor_char_boundary(place.start as usize);
     let from = text[..start].rfind('\n').map_or(0, |at| at + 1);
     let line = text[from..].split('\n').next().unwrap_or_default().trim_end_matches('\r');
     let first = (start - from).min(line.len());
-    let last = (place.end as usize).saturating_sub(from).clamp(first, line.len());
-    let last = line.ceil_char_boundary(last);
-    let shown = match code {
-        "unknown-key" => line[..last].to_owned(),
-        "invalid-source" => format!("{}{SENSITIVE}", &line[..first]),
-        _ => hide_secret(line),
-    };
-    let end = shown.floor_char_boundary(shown.len().min(first + EXCERPT));
-    let mut excerpt = shown[..end].to_owned();
-    if end < shown.len() {
-        excerpt.push('…');
+    let last = line.ceil_char_boundary((place.end as usize).saturating_sub(from).clamp(first, line.len()));
+    if ["invalid-yaml", "yaml-too-complex", "not-utf8"].contains(&code) && near_a_secret(text, from, line) {
+        return (SENSITIVE.to_owned(), 0..0);
     }
-    let first = first.min(excerpt.len());
-    (excerpt, first..last.clamp(first, end.max(first)))
-}
-
-fn hide_secret(line: &str) -> String {
-    let lower = line.to_ascii_lowercase();
-    for word in ["secret", "password", "passwd"] {
-        let Some(at) = lower.find(word) else { continue };
-        let Some(colon) = line[at..].find(':') else { continue };
-        let value = line[at + colon + 1..].trim_start();
-        let source = value.strip_prefix('{').map(str::trim_start);
-        let harmless = value.is_empty()
-            || value.starts_with('#')
-            || source.is_some_and(|rest| rest.starts_with("env:") || rest.starts_with("file:"));
-        if !harmless {
-            return format!("{} {SENSITIVE}", &line[..=at + colon]);
+    let end = line.floor_char_boundary(line.len().min(first + EXCERPT));
+    let hidden = |at: usize| {
+        let at = u32::try_from(from + at).unwrap_or(u32::MAX);
+        source.hidden.iter().any(|range| range.contains(&at))
+    };
+    let mut shown = String::with_capacity(end);
+    let mut span = 0..0;
+    for (at, c) in line[..end].char_indices() {
+        if at == first {
+            span.start = shown.len();
+        }
+        shown.push(if hidden(at) { '*' } else { c });
+        if at + c.len_utf8() <= last {
+            span.end = shown.len();
         }
     }
-    line.to_owned()
+    if first >= end {
+        span.start = shown.len();
+    }
+    if end < line.len() {
+        shown.push('…');
+    }
+    let end = span.end.max(span.start);
+    (shown, span.start..end)
 }
+
+/// Tells whether a word that names a secret stands on this line or on the three before it.
+fn near_a_secret(text: &str, from: usize, line: &str) -> bool {
+    let before = text[..from].lines().rev().take(3);
+    before.chain([line]).any(|line| {
+        let line = line.to_ascii_lowercase();
+        SECRET_KEYS.iter().any(|word| line.contains(word))
+    })
+}
+
+/// Words that name a secret; keys that look like one of them are treated alike.
+pub(super) const SECRET_KEYS: &[&str] = &["secret", "password", "passwd", "passphrase", "token"];

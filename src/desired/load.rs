@@ -2,7 +2,7 @@
 //!
 //! The only part of `desired` that touches the file system.
 
-use std::{fs, io::Read, path::Path};
+use std::{fs, io::Read, os::unix::fs::FileTypeExt, path::Path};
 
 use super::{
     diagnostic::{Diagnostic, Place, Source},
@@ -33,7 +33,7 @@ pub(super) fn sources(path: &Path) -> (Vec<Source>, Vec<Diagnostic>) {
     }
     for path in paths {
         match read(&path) {
-            Ok(text) => sources.push(Source { name: path.display().to_string(), text }),
+            Ok(text) => sources.push(Source { name: path.display().to_string(), text, hidden: Vec::new() }),
             Err(Refused::Text(refused)) => {
                 let (source, problem) = *refused;
                 let file = u32::try_from(sources.len()).unwrap_or(u32::MAX);
@@ -90,6 +90,10 @@ fn read(path: &Path) -> Result<String, Refused> {
         ),
         _ => whole("unreadable-file", format!("cannot read `{shown}`: {error}"), "check the path and its permissions"),
     };
+    if fs::metadata(path).map_err(failed)?.file_type().is_fifo() {
+        let hint = "write it into a file; a pipe may never end";
+        return Err(whole("unreadable-file", format!("`{shown}` is not a file"), hint));
+    }
     let file = fs::File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
@@ -114,20 +118,21 @@ fn read(path: &Path) -> Result<String, Refused> {
         };
         let problem = Diagnostic::error("not-utf8", "the file is not UTF-8 text", place)
             .hint("save the file as UTF-8, without a legacy code page");
-        Refused::Text(Box::new((Source { name: shown.to_string(), text }, problem)))
+        Refused::Text(Box::new((Source { name: shown.to_string(), text, hidden: Vec::new() }, problem)))
     })
 }
 
 /// Parses every source and merges their mappings: users are added up, any other key given twice is
 /// a problem that names both places.
-pub(super) fn tree(sources: &[Source], problems: &mut Vec<Diagnostic>) -> Option<Node> {
+pub(super) fn tree(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> Option<Node> {
     let mut whole: Option<Node> = None;
-    for (file, source) in sources.iter().enumerate() {
+    let alone = sources.len() == 1;
+    for (file, source) in sources.iter_mut().enumerate() {
         let file = u32::try_from(file).unwrap_or(u32::MAX);
         match yaml::parse(file, &source.text) {
             Err(problem) => problems.push(problem),
-            Ok(Node { kind: Kind::Null, place }) => {
-                if sources.len() == 1 {
+            Ok(Node { kind: Kind::Null, place, .. }) => {
+                if alone {
                     problems.push(
                         Diagnostic::error("empty-file", format!("`{}` declares nothing", source.name), place)
                             .hint("an empty file never means \"delete all\"; `users: []` says that nobody is declared"),
@@ -135,6 +140,7 @@ pub(super) fn tree(sources: &[Source], problems: &mut Vec<Diagnostic>) -> Option
                 }
             }
             Ok(node) => {
+                yaml::secrets(&node, &mut source.hidden);
                 whole = Some(match whole {
                     None => node,
                     Some(first) => merge(first, node, problems),
@@ -149,10 +155,13 @@ pub(super) fn tree(sources: &[Source], problems: &mut Vec<Diagnostic>) -> Option
 }
 
 fn merge(first: Node, second: Node, problems: &mut Vec<Diagnostic>) -> Node {
-    let (Kind::Map(mut pairs), Kind::Map(more)) = (first.kind.clone(), second.kind) else {
-        let message = "every file must be a mapping of the keys of a desired state";
-        problems.push(Diagnostic::error("wrong-type", message, second.place));
-        return first;
+    let (mut pairs, more) = match (first.kind, second.kind) {
+        (Kind::Map(pairs), Kind::Map(more)) => (pairs, more),
+        (kind, _) => {
+            let message = "every file must be a mapping of the keys of a desired state";
+            problems.push(Diagnostic::error("wrong-type", message, second.place));
+            return Node { kind, ..first };
+        }
     };
     for (key, value) in more {
         let Some((known, present)) = pairs.iter_mut().find(|(known, _)| known.name == key.name) else {
@@ -162,12 +171,12 @@ fn merge(first: Node, second: Node, problems: &mut Vec<Diagnostic>) -> Node {
         match (&mut present.kind, value.kind) {
             (Kind::List(items), Kind::List(more)) if key.name == "users" => items.extend(more),
             (Kind::Map(_), kind @ Kind::Map(_)) => {
-                let value = Node { place: value.place, kind };
-                let merged = merge(present.clone(), value, problems);
-                *present = merged;
+                let value = Node { kind, ..value };
+                let before = std::mem::replace(present, Node { kind: Kind::Null, ..value });
+                *present = merge(before, value, problems);
             }
             _ => problems.push(duplicate_key(&key, known.place)),
         }
     }
-    Node { place: first.place, kind: Kind::Map(pairs) }
+    Node { kind: Kind::Map(pairs), ..first }
 }

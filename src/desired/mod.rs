@@ -73,21 +73,21 @@ pub struct Loaded {
 
 /// Reads and checks the desired state in a file or folder. Every problem is found in one run.
 pub fn load(path: &Path) -> Loaded {
-    let (sources, mut problems) = load::sources(path);
+    let (mut sources, mut problems) = load::sources(path);
     let readable = problems.is_empty();
-    let declared = if readable { parse(&sources, &mut problems) } else { None };
+    let declared = if readable { parse(&mut sources, &mut problems) } else { None };
     finish(sources, problems, declared)
 }
 
 /// Checks a desired state that is already in memory, under the name its diagnostics shall show.
 pub fn load_text(name: &str, text: &str) -> Loaded {
-    let sources = vec![Source { name: name.to_owned(), text: text.to_owned() }];
+    let mut sources = vec![Source { name: name.to_owned(), text: text.to_owned(), hidden: Vec::new() }];
     let mut problems = Vec::new();
-    let declared = parse(&sources, &mut problems);
+    let declared = parse(&mut sources, &mut problems);
     finish(sources, problems, declared)
 }
 
-fn parse(sources: &[Source], problems: &mut Vec<Diagnostic>) -> Option<Declared> {
+fn parse(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> Option<Declared> {
     let tree = load::tree(sources, problems)?;
     let file = read::read::<file::DesiredState>(&tree, problems)?;
     Some(check::check(file, problems))

@@ -4,17 +4,21 @@
 //! them in one run. The parser's budgets bound depth, nodes and aliases; nothing here knows what
 //! the keys mean.
 
-use std::{cell::Cell, fmt};
+use std::{cell::Cell, fmt, ops::Range};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::{Location, Spanned, options::DuplicateKeyPolicy};
 
-use super::diagnostic::{Diagnostic, Place};
+use super::diagnostic::{Diagnostic, Place, SECRET_KEYS};
+use crate::model::nearest;
 
 /// A YAML node with its place.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
+    /// Where it stands; of an alias, where the alias stands.
     pub(super) place: Place,
+    /// Where its text was written: elsewhere for an alias.
+    pub(super) written: Place,
     pub(super) kind: Kind,
 }
 
@@ -114,9 +118,39 @@ fn place_of(location: Location) -> Place {
     }
 }
 
+/// Finds the bytes under keys that name a secret, so that no snippet shows them.
+pub(super) fn secrets(node: &Node, hidden: &mut Vec<Range<u32>>) {
+    match &node.kind {
+        Kind::List(items) => items.iter().for_each(|item| secrets(item, hidden)),
+        Kind::Map(pairs) => {
+            for (key, value) in pairs {
+                let name = key.name.to_ascii_lowercase();
+                let names_one = SECRET_KEYS.iter().any(|word| name.contains(word))
+                    || nearest(&name, SECRET_KEYS.iter().copied()).is_some();
+                if names_one {
+                    hidden.push(key.place.end..last_byte(value).max(key.place.end));
+                } else {
+                    secrets(value, hidden);
+                }
+            }
+        }
+        Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text { .. } => {}
+    }
+}
+
+/// The end of the last text below a node.
+fn last_byte(node: &Node) -> u32 {
+    let below = match &node.kind {
+        Kind::List(items) => items.iter().map(last_byte).max(),
+        Kind::Map(pairs) => pairs.iter().map(|(key, value)| last_byte(value).max(key.place.end)).max(),
+        Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text { .. } => None,
+    };
+    below.unwrap_or(0).max(node.place.end).max(node.written.end)
+}
+
 /// Puts back what the number or text looked like in the file: `01000` is not 1000.
 fn restore_tokens(node: &mut Node, source: &str) {
-    let Place { start, end, .. } = node.place;
+    let Place { start, end, .. } = node.written;
     let token = source.get(start as usize..end as usize).unwrap_or_default();
     match &mut node.kind {
         Kind::Number(text) => token.clone_into(text),
@@ -130,14 +164,14 @@ fn restore_tokens(node: &mut Node, source: &str) {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Kind>::deserialize(deserializer)?;
-        Ok(Self { place: place_of(spanned.defined), kind: spanned.value })
+        Ok(Self { place: place_of(spanned.referenced), written: place_of(spanned.defined), kind: spanned.value })
     }
 }
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<String>::deserialize(deserializer)?;
-        Ok(Self { place: place_of(spanned.defined), name: spanned.value })
+        Ok(Self { place: place_of(spanned.referenced), name: spanned.value })
     }
 }
 

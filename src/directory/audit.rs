@@ -39,8 +39,6 @@ pub enum Outcome {
     RolledBack,
     /// Asterisk did not take it, nor the last good files.
     NotLive,
-    /// Something failed before the files were touched.
-    Failed,
 }
 
 impl Outcome {
@@ -52,7 +50,6 @@ impl Outcome {
             Self::Live => "live",
             Self::RolledBack => "rolled_back",
             Self::NotLive => "not_live",
-            Self::Failed => "failed",
         }
     }
 }
@@ -75,8 +72,8 @@ pub(super) fn open(db: &mut impl GenericClient, run: &Run) -> Result<i64, Direct
     let action = "open the audit row";
     db.query_typed(
         "update apply_audit_log set outcome = 'interrupted', finished_at = now()
-         where tenant = $1 and host = $2 and outcome = 'open'",
-        &[(&run.tenant.as_str(), Type::TEXT), (&run.host, Type::TEXT)],
+         where tenant = $1 and host = $2 and command = $3 and outcome = 'open'",
+        &[(&run.tenant.as_str(), Type::TEXT), (&run.host, Type::TEXT), (&run.command, Type::TEXT)],
     )
     .map_err(failed(action))?;
     let counts = serde_json::to_string(&run.counts).unwrap_or_else(|_| "{}".to_owned());

@@ -204,6 +204,21 @@ impl Directory {
         Ok(recorded)
     }
 
+    /// Tells whether any secret is sealed here.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn holds_secrets(&mut self) -> Result<bool, DirectoryError> {
+        if self.schema()? == Schema::Absent {
+            return Ok(false);
+        }
+        let row = self
+            .client
+            .query_typed_one("select exists (select from users)", &[])
+            .map_err(failed("look for secrets"))?;
+        Ok(row.get(0))
+    }
+
     /// Reads one user's sealed secret.
     ///
     /// # Errors

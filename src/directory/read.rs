@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::{EmailKey, Extension, Invalid, PhoneOverride, Tenant};
 
-/// Reads everything about one tenant: three statements, whatever its size.
+/// Reads everything about one tenant: four statements, whatever its size.
 pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant) -> Result<Recorded, DirectoryError> {
     let row = db
         .query_typed_one(
@@ -43,9 +43,12 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant) -> Result<Recor
         )
         .map_err(failed("read the held extensions"))?;
     for row in rows {
-        let email: EmailKey = json("held address", &serde_json::to_string(row.get::<_, &str>(1)).unwrap_or_default())?;
-        recorded.holds.insert(number(row.get(0))?, Hold { email, freed_at: row.get(2) });
+        recorded.holds.insert(number(row.get(0))?, Hold { email: EmailKey::of(row.get(1)), freed_at: row.get(2) });
     }
+    let rows = db
+        .query_typed("select email_key from former_users where tenant_id = $1", &[(&id, Type::UUID)])
+        .map_err(failed("read the former users"))?;
+    recorded.former = rows.iter().map(|row| EmailKey::of(row.get(0))).collect();
     Ok(recorded)
 }
 

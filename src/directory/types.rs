@@ -1,6 +1,9 @@
 //! What is recorded, as the planner sees it: plain values without a connection behind them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -39,6 +42,8 @@ pub struct Recorded {
     pub users: BTreeMap<EmailKey, RecordedUser>,
     /// Freed numbers that are kept for their former user.
     pub holds: BTreeMap<Extension, Hold>,
+    /// Addresses that were a user's once.
+    pub former: BTreeSet<EmailKey>,
 }
 
 /// The tenant's row.

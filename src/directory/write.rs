@@ -70,6 +70,7 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
             &[(tenant, Type::UUID), (&changes.slug.as_str(), Type::TEXT), (&settings, Type::TEXT)],
         )?;
     }
+    leave(db, changes)?;
     if !changes.deletes.is_empty() {
         run(
             db,
@@ -82,6 +83,24 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
         write_rows(db, changes)?;
     }
     hold(db, changes)
+}
+
+/// Remembers the addresses that are left by deleted and renamed users.
+fn leave(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
+    let ids: Vec<Uuid> = changes.deletes.iter().copied().chain(changes.rows.iter().map(|row| row.id)).collect();
+    let keys: Vec<String> = changes.rows.iter().map(|row| row.email.key().to_string()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    run(
+        db,
+        "remember former users",
+        "insert into former_users (tenant_id, email_key)
+         select tenant_id, email_key from users
+         where tenant_id = $1 and id = any ($2) and email_key <> all ($3)
+         on conflict (tenant_id, email_key) do update set left_at = now()",
+        &[(&changes.tenant, Type::UUID), (&ids, Type::UUID_ARRAY), (&keys, Type::TEXT_ARRAY)],
+    )
 }
 
 fn write_rows(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {

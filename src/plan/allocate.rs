@@ -21,6 +21,7 @@ pub(super) fn numbers<'a>(
     leaving: &[&RecordedUser],
     staying: &[&RecordedUser],
     problems: &mut Vec<Diagnostic>,
+    notes: &mut Vec<String>,
 ) -> BTreeMap<&'a EmailKey, (Extension, Option<Choice>)> {
     let Inputs { declared, recorded, now, .. } = inputs;
     let settings = &declared.settings;
@@ -30,6 +31,13 @@ pub(super) fn numbers<'a>(
     for (user, key) in staying.iter().zip(&staying_keys) {
         if let Some((key, _)) = recorded.users.get_key_value(key) {
             taken.insert(user.extension, key);
+        }
+        if !settings.range.contains(user.extension) {
+            let message = format!("`{}` has {}, outside the range {}", user.email, user.extension, settings.range);
+            problems.push(
+                Diagnostic::error("number-outside-range", message, None)
+                    .hint("widen `extensions.range`: this user was made through the API, and is not moved silently"),
+            );
         }
     }
     let old = |key: &EmailKey| matched.get(key).and_then(|row| recorded.users.get(*row));
@@ -69,9 +77,22 @@ pub(super) fn numbers<'a>(
         .collect();
     if settings.hold_days > 0 {
         held.extend(leaving.iter().map(|user| (user.extension, user.email.key())));
+        // Whoever a pin moves leaves a number behind, too.
+        let moved = declared.users.iter().filter_map(|(key, user)| {
+            let row = old(key)?;
+            (user.extension? != row.extension).then(|| (row.extension, key.clone()))
+        });
+        held.extend(moved);
     }
-    let own: BTreeMap<&EmailKey, Extension> =
-        recorded.holds.iter().filter(|(n, _)| held.contains_key(n)).map(|(n, hold)| (&hold.email, *n)).collect();
+    for (key, (number, _)) in &given {
+        if let Some(former) = held.get(number).filter(|former| *former != *key) {
+            notes.push(format!("{key}: {number} was on hold for `{former}`; the pin ends that"));
+        }
+    }
+    // Of several numbers on hold for one user, the one freed last.
+    let mut holds: Vec<_> = recorded.holds.iter().filter(|(number, _)| held.contains_key(number)).collect();
+    holds.sort_by_key(|(number, hold)| (hold.freed_at, std::cmp::Reverse(**number)));
+    let own: BTreeMap<&EmailKey, Extension> = holds.into_iter().map(|(number, hold)| (&hold.email, *number)).collect();
     let without = |given: &BTreeMap<&EmailKey, _>| -> Vec<&'a EmailKey> {
         declared
             .users

@@ -113,10 +113,10 @@ pub(super) fn add(
             let (realm_before, realm_after) = (realm(before, &old.phone), realm(&plan.settings, &user.phone));
             let renamed = before.endpoint_names != plan.settings.endpoint_names;
             let relogin = secret_changed || renamed || old.extension != user.extension || realm_before != realm_after;
-            let kind = if old.email.key() != user.email.key() {
-                Some(Kind::Rename)
-            } else if old.managed_by != user.managed_by {
+            let kind = if old.managed_by != user.managed_by {
                 Some(Kind::Adopt)
+            } else if old.email.key() != user.email.key() {
+                Some(Kind::Rename)
             } else if !fields.is_empty() || relogin || old.secret_declared != user.secret_declared {
                 Some(Kind::Update)
             } else {
@@ -129,7 +129,7 @@ pub(super) fn add(
         }
     };
     if let Some(old) = old.filter(|old| old.extension != user.extension) {
-        plan.holds.push((old.extension, old.email.key()));
+        plan.holds.push((old.extension, user.email.key()));
     }
     if let Some(kind) = kind {
         user.write = true;

@@ -18,9 +18,7 @@ pub fn plan_id(plan: &Plan, files: &[(String, String)]) -> String {
         }
     };
     add(&["reconcile plan 1", plan.tenant.as_str(), &serde_json::to_string(&plan.settings).unwrap_or_default()]);
-    for change in plan.settings_changes.iter().chain(plan.changes.iter().flat_map(|change| &change.fields)) {
-        add(&[change.field, change.before.as_deref().unwrap_or("-"), change.after.as_deref().unwrap_or("-")]);
-    }
+    add(&[&serde_json::to_string(&plan.settings_changes).unwrap_or_default()]);
     for change in &plan.changes {
         let kind = match change.kind {
             Kind::Create => "create",
@@ -29,8 +27,19 @@ pub fn plan_id(plan: &Plan, files: &[(String, String)]) -> String {
             Kind::Adopt => "adopt",
             Kind::Delete => "delete",
         };
-        let secret = if change.secret_changed { "secret changed" } else { "" };
-        add(&[kind, change.email.as_str(), &change.extension.to_string(), secret]);
+        // The whole change as one unit, so that no field can pass for another user's.
+        let user = plan.users.get(&change.extension).filter(|user| user.email == change.email);
+        let unit = serde_json::json!({
+            "kind": kind,
+            "email": change.email,
+            "extension": change.extension,
+            "choice": change.choice,
+            "fields": change.fields,
+            "protected": user.map(|user| user.protected),
+            "secret_declared": user.map(|user| user.secret_declared),
+            "secret_changed": change.secret_changed,
+        });
+        add(&[&unit.to_string()]);
     }
     for (name, text) in files {
         add(&[name, text]);

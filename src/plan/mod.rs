@@ -207,7 +207,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         .map(|(_, user)| user)
         .partition(|user| user.managed_by == ManagedBy::File);
 
-    let numbers = allocate::numbers(inputs, &matched, &leaving, &staying, &mut problems);
+    let numbers = allocate::numbers(inputs, &matched, &leaving, &staying, &mut problems, &mut notes);
     let mut plan = Plan {
         tenant: declared.tenant.clone(),
         settings: declared.settings.clone(),

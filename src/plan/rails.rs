@@ -26,8 +26,8 @@ pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
     let users = inputs.recorded.users.values().filter(|user| user.managed_by == ManagedBy::File).count();
     let rails = &inputs.declared.rails;
     let counted = [
-        ("deletes", plan.counts.delete, rails.deletes, "would be deleted"),
-        ("relogins", plan.counts.relogin, rails.relogins, "would have to log in again"),
+        ("deletes", plan.counts.delete, rails.deletes, format!("of {users} users would be deleted")),
+        ("relogins", plan.counts.relogin, rails.relogins, "phones would have to log in again".to_owned()),
     ];
     let mut stops: Vec<RailStop> = counted
         .into_iter()
@@ -36,7 +36,7 @@ pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
             let told = inputs.allowance.get(rail).copied().unwrap_or(0);
             (count > allowed.max(told)).then(|| RailStop {
                 rail,
-                message: format!("{count} of {users} users {what} (allowed {allowed})"),
+                message: format!("{count} {what} (allowed {allowed})"),
                 hint: format!("if this is meant: --allow {rail}={count}"),
             })
         })

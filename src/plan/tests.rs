@@ -83,6 +83,7 @@ fn recorded_after(plan: &Plan, before: &Recorded, ids: &mut u128, now: Timestamp
         tenant: Some(RecordedTenant { id: Uuid::from_u128(2), settings: plan.settings.clone() }),
         users: BTreeMap::new(),
         holds: before.holds.clone(),
+        former: BTreeSet::new(),
     };
     for user in plan.users.values() {
         let id = user.id.unwrap_or_else(|| {

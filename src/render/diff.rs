@@ -55,10 +55,15 @@ pub fn diff(old: Option<&str>, new: &str, same_digest: &SameDigest<'_>) -> FileD
     FileDiff { changed: added + removed > 0 || !whole, text: hunks(&changes), added, removed }
 }
 
-/// Tells whether nothing was added behind the marks.
+/// Tells whether what stands behind the marked bytes is the mark and nothing else.
 fn ends_well(old: &str) -> bool {
-    let (_, tail) = parse::split(old);
-    tail.starts_with(GENERATION) && tail.ends_with('\n') && tail.lines().count() <= 10
+    let (body, tail) = parse::split(old);
+    let digest = tail.lines().find_map(parse::digest_of);
+    let right = parse::parse(old).directory.map(|directory| super::mark_digest(body, directory));
+    tail.starts_with(GENERATION)
+        && tail.ends_with('\n')
+        && tail.lines().count() <= 10
+        && (digest.is_none() || digest == right)
 }
 
 /// Masks secrets, marks and the directory.

@@ -13,6 +13,7 @@ mod value;
 
 use std::collections::BTreeMap;
 
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -149,6 +150,15 @@ const MASKED_DIRECTORY: &str = "(directory)";
 /// most 79 bytes).
 pub(crate) fn mark(body: &str) -> String {
     hex(&Sha256::digest(body.as_bytes())[..16])
+}
+
+/// Computes the digest of a mark's auth: nobody can know it who has not read the whole file.
+fn mark_digest(body: &str, directory: Uuid) -> String {
+    let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(directory.as_bytes()) else {
+        unreachable!("HMAC takes keys of any length")
+    };
+    mac.update(body.as_bytes());
+    hex(&mac.finalize().into_bytes()[..16])
 }
 
 /// Names the pjsip sections of a mark.

@@ -54,7 +54,7 @@ pub fn parse(text: &str) -> Parsed {
         } else if let Some((section, template)) = section(line) {
             section.clone_into(&mut name);
             // A mark may stand here where somebody tore its comment off.
-            if template != "!" && !section.contains("-gen-") {
+            if template != "!" && !is_mark(section) {
                 let phone = parsed.phones.entry(name.clone()).or_default();
                 email.clone_into(&mut phone.email);
                 phone.sections += 1;
@@ -67,6 +67,12 @@ pub fn parse(text: &str) -> Parsed {
     }
     parsed.phones.retain(|_, phone| phone.sections > 1);
     parsed
+}
+
+/// Tells whether a section is a generation mark.
+pub(super) fn is_mark(section: &str) -> bool {
+    let mark = section.rsplit_once("-gen-").map_or("", |(_, mark)| mark);
+    mark.len() == 32 && mark.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// Splits a file into what its mark vouches for, and the mark.

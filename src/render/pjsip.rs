@@ -2,14 +2,10 @@
 
 use std::fmt::Write;
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-
-use super::{BadValue, Digests, GENERATION, MASKED_MARK, Name, Phone, Phonebook, Value, head, mark, mark_name};
-use crate::{
-    directory::seal::hex,
-    model::{Codec, PhoneProfile, SENSITIVE},
+use super::{
+    BadValue, Digests, GENERATION, MASKED_MARK, Name, Phone, Phonebook, Value, head, mark, mark_digest, mark_name,
 };
+use crate::model::{Codec, PhoneProfile, SENSITIVE};
 
 /// Registration: one contact pushes out the oldest, refreshed every few minutes, probed each minute.
 const AOR: &[(&str, &str)] = &[
@@ -42,8 +38,11 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
     for phone in &book.phones {
         user(&mut text, book, phone, &templates, digests)?;
     }
-    let secret = generation(&text, book, digests);
     text.push('\n');
+    let secret = match (digests, book.directory) {
+        (Digests::Real(_), Some(directory)) => format!("MD5:{}", mark_digest(&text, directory)),
+        _ => SENSITIVE.to_owned(),
+    };
     let mark = match digests {
         Digests::Masked => MASKED_MARK.to_owned(),
         Digests::Real(_) => mark(&text),
@@ -68,16 +67,6 @@ struct Templates {
     auth: Name,
     aor: Name,
     phone: Name,
-}
-
-/// The digest of the mark's auth: it cannot be computed without the bytes of the file.
-fn generation(body: &str, book: &Phonebook<'_>, digests: Digests<'_>) -> String {
-    let (Digests::Real(_), Some(directory)) = (digests, book.directory) else { return SENSITIVE.to_owned() };
-    let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(directory.as_bytes()) else {
-        return SENSITIVE.to_owned();
-    };
-    mac.update(body.as_bytes());
-    format!("MD5:{}", &hex(&mac.finalize().into_bytes())[..32])
 }
 
 fn line(text: &mut String, key: &str, value: &Value) {

@@ -299,3 +299,141 @@ fn a_hand_edited_file_is_shown_and_healed() {
         assert_eq!(env.endpoints("acme"), good);
     }
 }
+
+/// Registers a phone behind Asterisk's back.
+fn register(env: &TestEnv, number: u32) {
+    let key = format!("{number};@0123456789abcdef0123456789abcdef");
+    let contact = format!(
+        r#"{{\"uri\":\"sip:{number}@127.0.0.1:9\",\"expiration_time\":\"4000000000\",\"endpoint\":\"{number}\",\"qualify_frequency\":\"0\"}}"#
+    );
+    let done = env.ask(&format!("database put registrar/contact \"{key}\" \"{contact}\""));
+    assert!(done.contains("Updated database successfully"), "{done}");
+}
+
+fn registered(env: &TestEnv) -> usize {
+    env.ask("database show registrar/contact").lines().filter(|line| line.starts_with("/registrar/contact/")).count()
+}
+
+/// The last good file is the one that was proven, even if another apply had written it.
+#[test]
+fn what_was_proven_is_what_is_put_back() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    env.run("apply --no-reload").expect(0);
+    env.run("apply").expect(0);
+    let good = env.endpoints("acme");
+    let conf = env.etc("pjsip.conf");
+    let operators = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, format!("{operators}\n[twice]\ntype = endpoint\n[twice]\ntype = endpoint\n")).unwrap();
+    env.write("pbx.yaml", &desired(&[ANA, BO, "email: cleo@example.com, name: Cleo"]));
+    env.run("apply").expect(6);
+    assert_eq!(env.endpoints("acme"), good);
+    assert!(env.ask("pjsip list endpoints").contains("1001/1001"));
+}
+
+/// What counts is what Asterisk runs, not which file lay there in between.
+#[test]
+fn phones_removed_without_a_reload_are_let_go_by_the_next_one() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    env.run("apply").expect(0);
+    register(&env, 1001);
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply --no-reload").expect(0);
+    assert_eq!(registered(&env), 1);
+    let applied = env.run("apply").expect(0);
+    assert!(applied.stdout.contains("1 registration of old phones deleted"), "{}", applied.text());
+    assert_eq!(registered(&env), 0);
+}
+
+/// A run that failed before its commit leaves the phones of others alone.
+#[test]
+fn an_apply_that_never_happened_lets_nobody_go() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    env.run("apply").expect(0);
+    register(&env, 1001);
+    env.sql()
+        .batch_execute(
+            "create function refuse() returns trigger language plpgsql as $$ begin raise 'no'; end $$;
+             create constraint trigger refuse after insert on apply_audit_log deferrable initially deferred
+             for each row execute function refuse()",
+        )
+        .unwrap();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(1);
+    env.sql().batch_execute("drop trigger refuse on apply_audit_log").unwrap();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    env.run("apply").expect(0);
+    assert_eq!(registered(&env), 1);
+    let left: Vec<_> =
+        env.files().into_iter().filter(|(path, ..)| path.to_str().unwrap().contains(".reconcile-")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Names that Asterisk still runs from an earlier file of ours are ours.
+#[test]
+fn our_own_names_never_stand_in_our_way() {
+    let env = TestEnv::with_asterisk();
+    for (users, reload) in
+        [(&[ANA][..], true), (&[ANA, BO], false), (&[ANA, BO], true), (&[ANA], false), (&[ANA, BO], true)]
+    {
+        env.write("pbx.yaml", &desired(users));
+        env.run(if reload { "apply" } else { "apply --no-reload" }).expect(0);
+    }
+}
+
+#[test]
+fn names_of_others_are_taken_also_when_the_rows_came_first() {
+    let env = TestEnv::with_asterisk();
+    let conf = env.etc("pjsip.conf");
+    let operators = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, format!("{operators}\n[1000]\ntype = endpoint\ncontext = none\nallow = ulaw\n")).unwrap();
+    env.ask("module reload res_pjsip.so");
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("sync").expect(0);
+    let files = env.files();
+    env.run("apply").expect(1);
+    assert_eq!(env.files(), files);
+}
+
+/// Neither a database that was synced first, nor one restored from an old backup, gets past the rail.
+#[test]
+fn another_directory_is_stopped_whatever_it_knows() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    env.run("apply").expect(0);
+    let good = env.endpoints("acme");
+    let mut wrong = TestEnv::new();
+    wrong.set("ASTERISK_CONFIG_DIR", env.path("asterisk/etc").to_str().unwrap());
+    wrong.set("ASTERISK_COMMAND", env.path("asterisk/bin/asterisk").to_str().unwrap());
+    wrong.write("pbx.yaml", &desired(&[ANA, BO]));
+    wrong.run("sync").expect(0);
+    wrong.run("apply").expect(3);
+    // Deleting by `sync` and applying later is no reason to stop ...
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("sync").expect(0);
+    env.run("apply").expect(0);
+    // ... a row that vanished without a trace is.
+    env.sql().batch_execute("delete from users; delete from former_users").unwrap();
+    env.write("pbx.yaml", &desired(&["email: zoe@example.com, name: Zoe"]));
+    let stopped = env.run("apply").expect(3);
+    assert!(
+        stopped.stderr.contains("the files in place hold 1 users that this directory never knew"),
+        "{}",
+        stopped.text()
+    );
+    assert_ne!(env.endpoints("acme"), good);
+}
+
+/// A change of the profile is looked at on the phones, not taken for granted.
+#[test]
+fn a_changed_profile_is_read_back_on_the_phones() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    env.run("apply").expect(0);
+    env.write("pbx.yaml", &desired(&[ANA, BO]).replace("users:", "phones: { codecs: [alaw] }\nusers:"));
+    let applied = env.run("apply").expect(0);
+    assert!(applied.stdout.contains("  ~ phones.codecs opus,g722,ulaw,alaw -> alaw\n"), "{}", applied.text());
+    assert!(applied.stdout.contains("read back, 6 changed objects one by one"), "{}", applied.text());
+}

@@ -13,7 +13,7 @@ fn compare(name: &str, right: &str) {
         fs::write(&path, right).unwrap();
     }
     let found = fs::read_to_string(&path).unwrap();
-    assert_eq!(found, right, "run the tests with UPDATE_DOCS=1 and review the change of {name}");
+    assert!(found == right, "{name} is not in step: run the tests with UPDATE_DOCS=1 and review its change");
 }
 
 /// Runs the commands of a `console` block and writes what they print.

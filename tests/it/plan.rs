@@ -195,6 +195,23 @@ fn a_number_on_hold_goes_back_to_its_former_user_only() {
     assert!(numbers(&env).contains(&("dora@example.com".to_owned(), 1000)));
 }
 
+/// A pin that moves somebody leaves a number behind, and that one is on hold, too.
+#[test]
+fn a_number_left_for_a_pin_is_on_hold() {
+    let env = TestEnv::new();
+    let settings = "extensions: { hold: 30d }\nusers:";
+    let write = |users: &[&str]| env.write("pbx.yaml", &desired(users).replace("users:", settings));
+    write(&[ANA]);
+    env.run("sync").expect(0);
+    write(&[&format!("{ANA}, extension: 1010"), BO]);
+    env.run("sync").expect(0);
+    assert_eq!(numbers(&env), listed(&[("ana@example.com", 1010), ("bo@example.com", 1001)]));
+    write(&[&format!("{ANA}, extension: 1010"), BO, &format!("{CLEO}, extension: 1000")]);
+    let outcome = env.run("sync").expect(0);
+    let note = "note: cleo@example.com: 1000 was on hold for `ana@example.com`; the pin ends that\n";
+    assert!(outcome.stdout.contains(note), "{}", outcome.text());
+}
+
 #[test]
 fn too_many_deletions_are_stopped_by_a_rail() {
     let env = TestEnv::new();
@@ -252,6 +269,14 @@ fn the_id_depends_on_what_happens_and_not_on_where() {
     elsewhere.set("ASTERISK_CONFIG_DIR", "/nowhere");
     elsewhere.write("pbx.yaml", &desired(&[BO, ANA, CLEO]));
     assert_eq!(id(&elsewhere, "plan --format json"), here);
+    // What a file says of a user is in it, though no number differs.
+    for keys in ["protected: true", "secret: { env: ANA_SECRET }", "extension: 1000"] {
+        env.write("said.yaml", &desired(&[&format!("{ANA}, {keys}"), BO, CLEO]));
+        let mut command = env.command(&["plan", "--no-asterisk", "--format", "json", "-f", "said.yaml"]);
+        let output = command.env("ANA_SECRET", "a-secret-of-hers").output().unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_ne!(document["id"].as_str().unwrap(), here, "{keys}");
+    }
     env.run(&format!("apply --no-reload --expect {here}")).expect(0);
     assert_ne!(id(&env, "plan --no-asterisk --format json"), here, "what happened does not happen again");
 }
