@@ -1,140 +1,184 @@
 //! Numbers: pins are honoured, nobody is moved, whoever has none gets the lowest free one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use jiff::SignedDuration;
 
 use super::{Choice, Inputs};
 use crate::{
-    desired::Diagnostic,
+    desired::{Diagnostic, Place},
     directory::RecordedUser,
-    model::{EmailKey, Extension},
+    model::{Email, EmailKey, Extension},
 };
 
-/// Gives every declared user a number, with the reason where it is a new one.
-///
-/// New users are served in the order of their e-mails, so that neither the order of the list nor
-/// the split into files moves anyone.
-pub(super) fn numbers<'a>(
-    inputs: &Inputs<'a>,
-    matched: &BTreeMap<&'a EmailKey, &'a EmailKey>,
-    leaving: &[&RecordedUser],
-    staying: &[&RecordedUser],
-    problems: &mut Vec<Diagnostic>,
-    notes: &mut Vec<String>,
-) -> BTreeMap<&'a EmailKey, (Extension, Option<Choice>)> {
-    let Inputs { declared, recorded, now, .. } = inputs;
-    let settings = &declared.settings;
-    let mut given: BTreeMap<&EmailKey, (Extension, Option<Choice>)> = BTreeMap::new();
-    let mut taken: BTreeMap<Extension, &EmailKey> = BTreeMap::new();
-    let staying_keys: Vec<EmailKey> = staying.iter().map(|user| user.email.key()).collect();
-    for (user, key) in staying.iter().zip(&staying_keys) {
-        if let Some((key, _)) = recorded.users.get_key_value(key) {
-            taken.insert(user.extension, key);
-        }
-        if !settings.range.contains(user.extension) {
-            let message = format!("`{}` has {}, outside the range {}", user.email, user.extension, settings.range);
-            problems.push(
-                Diagnostic::error("number-outside-range", message, None)
-                    .hint("widen `extensions.range`: this user was made through the API, and is not moved silently"),
-            );
-        }
-    }
-    let old = |key: &EmailKey| matched.get(key).and_then(|row| recorded.users.get(*row));
-    for (key, user) in &declared.users {
-        if let (None, Some(row)) = (user.extension, old(key)) {
-            taken.insert(row.extension, key);
-            given.insert(key, (row.extension, None));
-            if !settings.range.contains(row.extension) {
-                let message = format!("`{}` has {}, outside the range {}", user.email, row.extension, settings.range);
-                problems.push(
-                    Diagnostic::error("number-outside-range", message, user.place).hint(
-                        "widen `extensions.range`, or pin the user to a number inside it: nobody is moved silently",
-                    ),
-                );
+/// The numbers of the declared users, each with the reason where it is a new one.
+pub(super) type Numbers<'a> = BTreeMap<&'a EmailKey, (Extension, Option<Choice>)>;
+
+/// What numbers are given from.
+pub(super) struct Allocation<'a, 'b> {
+    pub(super) inputs: &'b Inputs<'a>,
+    /// The recorded row of each declared user, by its e-mail.
+    pub(super) matched: &'b BTreeMap<&'a EmailKey, &'a EmailKey>,
+    /// Users who will be deleted.
+    pub(super) leaving: &'b [&'a RecordedUser],
+    /// Users of the API that the file does not mention.
+    pub(super) staying: &'b [&'a RecordedUser],
+    pub(super) problems: &'b mut Vec<Diagnostic>,
+    pub(super) notes: &'b mut Vec<String>,
+}
+
+impl<'a> Allocation<'a, '_> {
+    /// Gives every declared user a number.
+    ///
+    /// New users are served in the order of their e-mails, so that neither the order of the list
+    /// nor the split into files moves anyone.
+    pub(super) fn numbers(mut self) -> Numbers<'a> {
+        let mut given = Numbers::new();
+        let mut taken = self.taken_by_api();
+        self.keep(&mut given, &mut taken);
+        self.pin(&mut given, &mut taken);
+        let held = self.held();
+        for (key, (number, _)) in &given {
+            if let Some(former) = held.get(number).filter(|former| *former != *key) {
+                self.notes.push(format!("{key}: {number} was on hold for `{former}`; the pin ends that"));
             }
         }
-    }
-    for (key, user) in &declared.users {
-        let Some(pin) = user.extension else { continue };
-        if let Some(holder) = taken.get(&pin).filter(|holder| **holder != key) {
-            problems.push(
-                Diagnostic::error("pin-taken", format!("{pin} belongs to `{holder}`"), user.place)
-                    .hint(format!("pin another number, or pin `{holder}` elsewhere in the same change")),
-            );
-            continue;
-        }
-        taken.insert(pin, key);
-        given.insert(key, (pin, Some(Choice::Pinned)));
+        self.give_back(&held, &mut given, &mut taken);
+        self.give_lowest(held, &mut given, &taken);
+        given
     }
 
-    let kept = SignedDuration::from_hours(24 * i64::from(settings.hold_days));
-    let mut held: BTreeMap<Extension, EmailKey> = recorded
-        .holds
-        .iter()
-        .filter(|(_, hold)| now.duration_since(hold.freed_at) < kept)
-        .map(|(number, hold)| (*number, hold.email.clone()))
-        .collect();
-    if settings.hold_days > 0 {
-        held.extend(leaving.iter().map(|user| (user.extension, user.email.key())));
-        // Whoever a pin moves leaves a number behind, too.
-        let moved = declared.users.iter().filter_map(|(key, user)| {
-            let row = old(key)?;
-            (user.extension? != row.extension).then(|| (row.extension, key.clone()))
-        });
-        held.extend(moved);
+    fn old(&self, key: &EmailKey) -> Option<&'a RecordedUser> {
+        self.matched.get(key).and_then(|row| self.inputs.recorded.users.get(*row))
     }
-    for (key, (number, _)) in &given {
-        if let Some(former) = held.get(number).filter(|former| *former != *key) {
-            notes.push(format!("{key}: {number} was on hold for `{former}`; the pin ends that"));
+
+    /// Users of the API keep their numbers; the file cannot take them.
+    fn taken_by_api(&mut self) -> BTreeMap<Extension, EmailKey> {
+        let mut taken = BTreeMap::new();
+        for user in self.staying {
+            taken.insert(user.extension, user.email.key());
+            self.check_range(&user.email, user.extension, None);
+        }
+        taken
+    }
+
+    /// Whoever has a number and is not pinned keeps it.
+    fn keep(&mut self, given: &mut Numbers<'a>, taken: &mut BTreeMap<Extension, EmailKey>) {
+        for (key, user) in &self.inputs.declared.users {
+            let (None, Some(row)) = (user.extension, self.old(key)) else { continue };
+            taken.insert(row.extension, key.clone());
+            given.insert(key, (row.extension, None));
+            self.check_range(&user.email, row.extension, Some(user.place));
         }
     }
-    // Of several numbers on hold for one user, the one freed last.
-    let mut holds: Vec<_> = recorded.holds.iter().filter(|(number, _)| held.contains_key(number)).collect();
-    holds.sort_by_key(|(number, hold)| (hold.freed_at, std::cmp::Reverse(**number)));
-    let own: BTreeMap<&EmailKey, Extension> = holds.into_iter().map(|(number, hold)| (&hold.email, *number)).collect();
-    let without = |given: &BTreeMap<&EmailKey, _>| -> Vec<&'a EmailKey> {
-        declared
-            .users
+
+    fn check_range(&mut self, email: &Email, extension: Extension, place: Option<Place>) {
+        let range = self.inputs.declared.settings.range;
+        if !range.contains(extension) {
+            let message = format!("`{email}` has {extension}, outside the range {range}");
+            let hint = match place {
+                Some(_) => "widen `extensions.range`, or pin the user to a number inside it: nobody is moved silently",
+                None => "widen `extensions.range`: this user was made through the API, and is not moved silently",
+            };
+            self.problems.push(Diagnostic::error("number-outside-range", message, place).hint(hint));
+        }
+    }
+
+    fn pin(&mut self, given: &mut Numbers<'a>, taken: &mut BTreeMap<Extension, EmailKey>) {
+        for (key, user) in &self.inputs.declared.users {
+            let Some(pin) = user.extension else { continue };
+            if let Some(holder) = taken.get(&pin) {
+                self.problems.push(
+                    Diagnostic::error("pin-taken", format!("{pin} belongs to `{holder}`"), user.place)
+                        .hint(format!("pin another number, or pin `{holder}` elsewhere in the same change")),
+                );
+                continue;
+            }
+            taken.insert(pin, key.clone());
+            given.insert(key, (pin, Some(Choice::Pinned)));
+        }
+    }
+
+    /// Numbers that are on hold, or will be once this plan was carried out, and for whom.
+    fn held(&self) -> BTreeMap<Extension, EmailKey> {
+        let days = self.inputs.declared.settings.hold_days;
+        if days == 0 {
+            return BTreeMap::new();
+        }
+        let kept = SignedDuration::from_hours(24 * i64::from(days));
+        let holds = self.inputs.recorded.holds.iter();
+        let fresh = holds.filter(|(_, hold)| self.inputs.now.duration_since(hold.freed_at) < kept);
+        let mut held: BTreeMap<_, _> = fresh.map(|(number, hold)| (*number, hold.email.clone())).collect();
+        held.extend(self.leaving.iter().map(|user| (user.extension, user.email.key())));
+        // Whoever a pin moves leaves a number behind, too.
+        held.extend(self.inputs.declared.users.iter().filter_map(|(key, user)| {
+            let row = self.old(key)?;
+            (user.extension? != row.extension).then(|| (row.extension, key.clone()))
+        }));
+        held
+    }
+
+    fn without(&self, given: &Numbers<'a>) -> Vec<&'a EmailKey> {
+        let users = &self.inputs.declared.users;
+        users
             .iter()
             .filter(|(key, user)| user.extension.is_none() && !given.contains_key(key))
             .map(|(key, _)| key)
             .collect()
-    };
-    for key in without(&given) {
-        let Some(number) = own.get(key).filter(|n| settings.range.contains(**n) && !taken.contains_key(n)) else {
-            continue;
-        };
-        taken.insert(*number, key);
-        given.insert(key, (*number, Some(Choice::Held)));
     }
-    let blocked: BTreeSet<Extension> = settings.reserved.iter().copied().chain(held.into_keys()).collect();
-    let mut free = settings
-        .range
-        .numbers()
-        .filter_map(|number| Extension::try_from(number).ok())
-        .filter(|number| !blocked.contains(number));
-    let waiting = without(&given);
-    let mut missing = 0_usize;
-    for key in waiting {
-        match free.by_ref().find(|number| !taken.contains_key(number)) {
-            Some(number) => {
-                given.insert(key, (number, Some(Choice::LowestFree)));
+
+    /// Whoever comes back gets the number that was held; of several the one freed last.
+    fn give_back(
+        &self,
+        held: &BTreeMap<Extension, EmailKey>,
+        given: &mut Numbers<'a>,
+        taken: &mut BTreeMap<Extension, EmailKey>,
+    ) {
+        let mut holds: Vec<_> =
+            self.inputs.recorded.holds.iter().filter(|(number, _)| held.contains_key(number)).collect();
+        holds.sort_by_key(|(number, hold)| (hold.freed_at, Reverse(**number)));
+        let own: BTreeMap<&EmailKey, Extension> =
+            holds.into_iter().map(|(number, hold)| (&hold.email, *number)).collect();
+        let range = self.inputs.declared.settings.range;
+        for key in self.without(given) {
+            let number = own.get(key).filter(|number| range.contains(**number) && !taken.contains_key(number));
+            if let Some(number) = number {
+                taken.insert(*number, key.clone());
+                given.insert(key, (*number, Some(Choice::Held)));
             }
-            None => missing += 1,
         }
     }
-    if missing > 0 {
-        let users = if missing == 1 { "user is" } else { "users are" };
-        let message = format!(
-            "the range {} ({} numbers) is full: {missing} {users} without a number",
-            settings.range,
-            settings.range.size()
-        );
-        problems.push(
-            Diagnostic::error("range-exhausted", message, None)
-                .hint("widen `extensions.range`, shorten `hold` or release `reserved` numbers"),
-        );
+
+    fn give_lowest(
+        &mut self,
+        held: BTreeMap<Extension, EmailKey>,
+        given: &mut Numbers<'a>,
+        taken: &BTreeMap<Extension, EmailKey>,
+    ) {
+        let settings = &self.inputs.declared.settings;
+        let blocked: BTreeSet<Extension> = settings.reserved.iter().copied().chain(held.into_keys()).collect();
+        let numbers = settings.range.numbers().filter_map(|number| Extension::try_from(number).ok());
+        let mut free = numbers.filter(|number| !blocked.contains(number) && !taken.contains_key(number));
+        let mut missing = 0_usize;
+        for key in self.without(given) {
+            match free.next() {
+                Some(number) => {
+                    given.insert(key, (number, Some(Choice::LowestFree)));
+                }
+                None => missing += 1,
+            }
+        }
+        if missing > 0 {
+            let users = if missing == 1 { "user is" } else { "users are" };
+            let (range, size) = (settings.range, settings.range.size());
+            let message = format!("the range {range} ({size} numbers) is full: {missing} {users} without a number");
+            self.problems.push(
+                Diagnostic::error("range-exhausted", message, None)
+                    .hint("widen `extensions.range`, shorten `hold` or release `reserved` numbers"),
+            );
+        }
     }
-    given
 }

@@ -207,7 +207,15 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         .map(|(_, user)| user)
         .partition(|user| user.managed_by == ManagedBy::File);
 
-    let numbers = allocate::numbers(inputs, &matched, &leaving, &staying, &mut problems, &mut notes);
+    let numbers = allocate::Allocation {
+        inputs,
+        matched: &matched,
+        leaving: &leaving,
+        staying: &staying,
+        problems: &mut problems,
+        notes: &mut notes,
+    }
+    .numbers();
     let mut plan = Plan {
         tenant: declared.tenant.clone(),
         settings: declared.settings.clone(),

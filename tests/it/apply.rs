@@ -287,7 +287,7 @@ fn a_hand_edited_file_is_shown_and_healed() {
         good.replacen(digest, "password_digest = MD5:00000000000000000000000000000000", 1),
         good.clone() + "[backdoor]\ntype = endpoint\n",
         good[..good.len() / 2].to_owned(),
-        good.replace("\n", "\r\n"),
+        good.replace('\n', "\r\n"),
         String::new(),
     ];
     for edited in edits {

@@ -117,8 +117,9 @@ fn a_thousand_files_are_read_in_no_time() {
     let env = TestEnv::embedded();
     env.write("phones/0.yaml", "version: 1\ntenant: acme\nextensions: { range: 100000-199999 }\nusers: []\n");
     for file in 1..1000 {
-        let users: String = (0..10).map(|n| format!("  - {{ email: u{file}x{n}@example.com, name: U }}\n")).collect();
-        env.write(&format!("phones/{file}.yaml"), &format!("users:\n{users}"));
+        let user = |n| format!("  - {{ email: u{file}x{n}@example.com, name: U }}\n");
+        let users: Vec<String> = (0..10).map(user).collect();
+        env.write(&format!("phones/{file}.yaml"), &format!("users:\n{}", users.concat()));
     }
     let outcome = env.run("check -f phones").expect(0);
     assert_eq!(outcome.stdout, "phones: valid, 9990 users\n");
@@ -151,7 +152,7 @@ fn bombs_are_refused_quickly() {
     for level in 1..12 {
         let before = level - 1;
         let list = vec![format!("*a{before}"); 10].join(", ");
-        aliases.push_str(&format!("a{level}: &a{level} [{list}]\n"));
+        aliases = format!("{aliases}a{level}: &a{level} [{list}]\n");
     }
     let merges = "base: &base { a: 1 }\nusers:\n".to_owned() + &"  - { <<: *base }\n".repeat(60_000);
     let bombs =

@@ -50,18 +50,18 @@ fn the_readme_is_true() {
         rest = after;
     }
     right.push_str(rest);
-    let exits = Exit::TABLE.iter().map(|(_, code, about)| format!("| {code} | {about} |\n")).collect();
-    let right = with_table(&right, "| code | meaning |\n|---|---|\n", exits);
-    let variables =
+    let exits: Vec<String> = Exit::TABLE.iter().map(|(_, code, about)| format!("| {code} | {about} |\n")).collect();
+    let right = with_table(&right, "| code | meaning |\n|---|---|\n", &exits);
+    let variables: Vec<String> =
         VARIABLES.iter().map(|variable| format!("| `{}` | {} |\n", variable.name, variable.about)).collect();
-    let right = with_table(&right, "| variable | what it holds |\n|---|---|\n", variables);
+    let right = with_table(&right, "| variable | what it holds |\n|---|---|\n", &variables);
     compare("README.md", &right);
     // The file that is shown is the file that is run.
     let yaml = right.split_once("```yaml\n").unwrap().1.split_once("```").unwrap().0;
     assert!(include_str!("../../examples/synergycall/pbx.yaml").ends_with(yaml));
 }
 
-fn with_table(text: &str, head: &str, rows: Vec<String>) -> String {
+fn with_table(text: &str, head: &str, rows: &[String]) -> String {
     let (before, after) = text.split_once(head).unwrap();
     let end = after.find("\n\n").map_or(after.len(), |at| if after.starts_with('\n') { 0 } else { at + 1 });
     format!("{before}{head}{}{}", rows.concat(), &after[end..])
