@@ -21,6 +21,7 @@ use super::{
 use crate::{
     deploy::{self, Applied, Observer, Request},
     directory::audit::Outcome,
+    plan::Inputs,
 };
 
 /// Apply the file: record it, render it, make Asterisk run it, and prove it
@@ -106,14 +107,15 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         tracing::info!("migrated: {migration}");
     }
     let database = directory.show();
+    let now = Timestamp::now();
     let printer = RefCell::new(printer);
     let decide = |recorded: &_, in_place: &_| {
         let mut printer = printer.borrow_mut();
         let running = host.running(&desired.declared.tenant, in_place)?;
         let unchecked =
             if running.is_none() { vec!["the running Asterisk, which is left alone".to_owned()] } else { Vec::new() };
-        let comparison =
-            session::compare(&desired, recorded, &secrets, &allowance, in_place, running.as_ref(), unchecked)?;
+        let inputs = Inputs { declared: &desired.declared, recorded, secrets: &secrets, allowance: &allowance, now };
+        let comparison = deploy::compare(&inputs, in_place, running.as_ref(), unchecked)?;
         refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
         let report = Report { desired: &desired, comparison: &comparison, database: &database };
         let document = report.write(args.format, &printer);
@@ -128,7 +130,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         decide: &decide,
         actor: args.actor.clone().unwrap_or_else(actor),
         git_commit: git_commit(&desired, &args.file.file),
-        now: Timestamp::now(),
+        now,
     };
     let mut observer = Log;
     let applied = match mode {
@@ -149,7 +151,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
 }
 
 /// Rails, `--expect` and missing secrets: reasons not to go on, after the plan was shown.
-fn hold_back(comparison: &session::Comparison, expected: Option<&str>, mode: Mode) -> Result<()> {
+fn hold_back(comparison: &deploy::Comparison, expected: Option<&str>, mode: Mode) -> Result<()> {
     let plan = &comparison.plan;
     let stop = |exit, message| Err(Stop { exit, message }.into());
     if !plan.unresolved.is_empty() {

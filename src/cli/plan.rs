@@ -1,6 +1,7 @@
 //! `reconcile plan`: what would change? Reads everything, moves nothing.
 
 use anyhow::Result;
+use jiff::Timestamp;
 
 use super::{
     Exit,
@@ -10,7 +11,7 @@ use super::{
     session,
     settings::{FileArgs, Format, HostArgs, SecretArgs, StateArgs},
 };
-use crate::{desired::Diagnostic, directory::Recorded};
+use crate::{deploy, desired::Diagnostic, directory::Recorded, plan::Inputs};
 
 /// Show what an apply would change; moves nothing
 ///
@@ -69,8 +70,14 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             None
         }
     };
-    let mut comparison =
-        session::compare(&desired, &recorded, &secrets, &allowance, &in_place, running.as_ref(), unchecked)?;
+    let inputs = Inputs {
+        declared: &desired.declared,
+        recorded: &recorded,
+        secrets: &secrets,
+        allowance: &allowance,
+        now: Timestamp::now(),
+    };
+    let mut comparison = deploy::compare(&inputs, &in_place, running.as_ref(), unchecked)?;
     if recorded.directory.is_none() {
         comparison.plan.notes.push("nothing is recorded yet: the first sync or apply creates the tables".to_owned());
     }

@@ -1,10 +1,8 @@
-//! What most commands begin with: the file, its secrets, the plan and how it compares with the
-//! files in place and the running Asterisk.
+//! What most commands begin with: the checked file, its secrets, and the rails let pass.
 
 use std::{collections::BTreeMap, io::Read, path::Path};
 
 use anyhow::Result;
-use jiff::Timestamp;
 
 use super::{
     Exit,
@@ -13,12 +11,9 @@ use super::{
     settings::{FileArgs, SecretArgs},
 };
 use crate::{
-    deploy::{InPlace, Running},
     desired::{self, Declared, DeclaredUser, SecretSource, Source},
-    directory::Recorded,
     model::{EmailKey, Secret},
-    plan::{self, Allowance, Inputs, Plan, plan_id},
-    render::{self, Digests, FileDiff, Module, Phonebook},
+    plan::Allowance,
 };
 
 /// A checked desired state with its sources.
@@ -103,97 +98,4 @@ pub(crate) fn allowance(args: &[String]) -> Result<Allowance> {
             Ok((rail.to_owned(), count))
         })
         .collect()
-}
-
-/// A plan together with what it does to files and Asterisk.
-#[derive(Debug)]
-pub(crate) struct Comparison {
-    pub(crate) plan: Plan,
-    /// The id; none where the plan cannot be applied.
-    pub(crate) id: Option<String>,
-    /// Both files: path, module, difference.
-    pub(crate) files: Vec<(String, Module, FileDiff)>,
-    /// Modules to reload, as far as it is known.
-    pub(crate) reload: Vec<Module>,
-    /// What was not looked at, with the reason.
-    pub(crate) unchecked: Vec<String>,
-}
-
-impl Comparison {
-    /// Tells whether an apply would move anything.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.plan.is_empty() && self.reload.is_empty() && self.files.iter().all(|(.., diff)| !diff.changed)
-    }
-}
-
-/// Makes the plan and compares all stages.
-pub(crate) fn compare(
-    desired: &Desired,
-    recorded: &Recorded,
-    secrets: &Secrets,
-    allowance: &Allowance,
-    in_place: &[InPlace; 2],
-    running: Option<&Running>,
-    unchecked: Vec<String>,
-) -> Result<Comparison> {
-    let declared = &desired.declared;
-    let inputs = Inputs { declared, recorded, secrets, allowance, now: Timestamp::now() };
-    let mut plan = plan::plan(&inputs);
-    foreign_files(&mut plan, recorded, in_place);
-    let book = Phonebook::of(&plan, recorded.directory);
-    let masked = book.files(Digests::Masked)?;
-    let names: BTreeMap<String, _> = plan
-        .users
-        .values()
-        .filter_map(|user| {
-            let name = render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
-            Some((name, user.digest.as_ref()?))
-        })
-        .collect();
-    let same = |name: &str, digest: &str| names.get(name).is_some_and(|prints| prints.is_digest(digest));
-    let files: Vec<(String, Module, FileDiff)> = masked
-        .iter()
-        .zip(in_place)
-        .map(|(file, old)| (file.path.clone(), file.module, render::diff(old.as_deref(), &file.text, &same)))
-        .collect();
-    let live = running.map(|running| [running.endpoints_live, running.routing_live]);
-    let reload = files
-        .iter()
-        .enumerate()
-        .filter(|(index, (.., diff))| diff.changed || live.is_some_and(|live| !live[*index]))
-        .map(|(_, (_, module, _))| *module)
-        .collect();
-    let id = (plan.problems.is_empty() && plan.unresolved.is_empty()).then(|| {
-        let masked: Vec<(String, String)> = masked.iter().map(|file| (file.path.clone(), file.text.clone())).collect();
-        plan_id(&plan, &masked)
-    });
-    Ok(Comparison { plan, id, files, reload, unchecked })
-}
-
-/// The rail that keeps an empty, wrong or restored database from wiping a running system.
-fn foreign_files(plan: &mut Plan, recorded: &Recorded, in_place: &[InPlace; 2]) {
-    let Some(endpoints) = in_place[0].as_deref().map(render::parse) else { return };
-    if endpoints.phones.is_empty() {
-        return;
-    }
-    let known = |email: &str| {
-        let key = EmailKey::of(email);
-        recorded.users.contains_key(&key) || recorded.former.contains(&key)
-    };
-    let unknown = endpoints.phones.values().filter(|phone| !known(&phone.email)).count();
-    let message = if endpoints.directory.is_none() {
-        "the endpoint file in place was not written by reconcile".to_owned()
-    } else if endpoints.directory != recorded.directory {
-        format!("the files in place, with {} users, were written from another directory", endpoints.phones.len())
-    } else if unknown > 0 {
-        format!("the files in place hold {unknown} users that this directory never knew")
-    } else {
-        return;
-    };
-    plan.stops.push(plan::RailStop {
-        rail: "foreign-files",
-        message,
-        hint: "check DATABASE_URL and --state-dir; if this directory is to take over, move the files away first"
-            .to_owned(),
-    });
 }

@@ -5,6 +5,7 @@
 
 mod apply;
 mod asterisk;
+mod compare;
 mod contacts;
 mod files;
 mod host;
@@ -14,6 +15,7 @@ mod step;
 
 pub use apply::{Applied, ApplyError, Clock, Decide, NotLive, Observer, Request, apply, sync};
 pub use asterisk::{Asterisk, AsteriskError};
+pub use compare::{Comparison, compare};
 pub use files::{FileError, InPlace};
 pub use host::{Host, Running};
 pub use readback::Mismatch;

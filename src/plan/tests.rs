@@ -121,7 +121,7 @@ fn masked(plan: &Plan) -> Vec<(String, String)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
     fn any_sequence_of_files(files in files(), api in prop::collection::btree_set(0..PEOPLE, 0..3)) {

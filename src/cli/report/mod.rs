@@ -3,11 +3,8 @@
 pub(crate) mod json;
 pub(crate) mod text;
 
-use super::{
-    printer::Printer,
-    session::{Comparison, Desired},
-    settings::Format,
-};
+use super::{printer::Printer, session::Desired, settings::Format};
+use crate::deploy::Comparison;
 
 /// What a report is about.
 #[derive(Debug, Clone, Copy)]

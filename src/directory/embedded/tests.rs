@@ -33,7 +33,7 @@ fn creates_on_first_use_and_stops_with_the_last_user() {
 
     let mut said = Vec::new();
     let embedded = Embedded::start(&settings, &mut |line| said.push(line.to_owned())).unwrap();
-    assert_eq!(said, ["creating the private database (first use)", "starting the private database"]);
+    assert_eq!(said, ["creating the private database (first use)"]);
     assert!(Embedded::exists(&settings));
     assert_eq!(ask(&embedded, "show fsync"), "on");
     assert_eq!(ask(&embedded, "show listen_addresses"), "");
@@ -337,31 +337,6 @@ fn runs_for_an_ordinary_user_and_then_for_root() {
     start(&roots).leave().unwrap();
     let output = Played::spawn(&roots, "rounds 1", Some(NOBODY)).fail();
     assert!(output.contains("belongs to another user"), "{output}");
-}
-
-/// Measures; `cargo test -- --ignored --nocapture times`.
-#[test]
-#[ignore = "measures"]
-fn times() {
-    for _ in 0..5 {
-        let state = state_dir();
-        let mut line = String::new();
-        for name in ["cold", "warm", "warm"] {
-            let began = Instant::now();
-            let embedded = start(state.path());
-            let started = began.elapsed();
-            ask(&embedded, "select 1::text");
-            let began = Instant::now();
-            let other = start(state.path());
-            let joined = began.elapsed();
-            other.leave().unwrap();
-            let began = Instant::now();
-            embedded.leave().unwrap();
-            let stopped = began.elapsed();
-            write!(line, "{name} {started:.0?} join {joined:.1?} stop {stopped:.0?}; ").unwrap();
-        }
-        eprintln!("{line}");
-    }
 }
 
 /// Not a test of its own: plays a command when the environment says so.
