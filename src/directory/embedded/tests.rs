@@ -3,7 +3,6 @@
 //! Other commands are played by this test program itself, run again with [`COMMAND`] set; see
 //! [`plays_a_command`]. Run as root they cover the borrowed user, too.
 
-use std::fmt::Write;
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
