@@ -4,11 +4,13 @@
 //! blocks are paired by their first section, and only paired blocks are compared line by line.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     fmt::Write,
 };
 
 use similar::{Algorithm, ChangeTag, TextDiff};
+use uuid::Uuid;
 
 use super::{GENERATION, MASKED_DIRECTORY, MASKED_MARK, parse};
 use crate::model::{SENSITIVE, is_unprintable};
@@ -31,8 +33,8 @@ const CONTEXT: usize = 3;
 
 /// A line as it is shown, and what is compared beyond that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Line {
-    shown: String,
+struct Line<'a> {
+    shown: Cow<'a, str>,
     /// Tells two masked lines apart.
     tag: u8,
 }
@@ -44,22 +46,23 @@ pub type SameDigest<'a> = dyn Fn(&str, &str) -> bool + 'a;
 ///
 /// `same_digest` tells of an endpoint in place whether its digest is the one that shall be.
 pub fn diff(old: Option<&str>, new: &str, same_digest: &SameDigest<'_>) -> FileDiff {
-    let old_lines = old.map_or_else(Vec::new, |old| masked(old, Some(same_digest)));
-    let new_lines = masked(new, None);
+    let parsed = old.map(parse::parse).unwrap_or_default();
+    let old_lines = old.map_or_else(Vec::new, |old| masked(old, &parsed.mark, Some(same_digest)));
+    let new_lines = masked(new, "", None);
     let mut changes = Vec::with_capacity(old_lines.len().max(new_lines.len()));
     compare(&blocks(&old_lines), &blocks(&new_lines), &mut changes);
     let count = |tag| changes.iter().filter(|(found, _)| *found == tag).count();
     let (added, removed) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
     // Whoever edits a mark, or cuts the file behind it, changes nothing that can be shown.
-    let whole = old.is_some_and(|old| parse::parse(old).intact && ends_well(old));
+    let whole = parsed.intact && old.is_some_and(|old| ends_well(old, parsed.directory));
     FileDiff { changed: added + removed > 0 || !whole, text: hunks(&changes), added, removed }
 }
 
 /// Tells whether what stands behind the marked bytes is the mark and nothing else.
-fn ends_well(old: &str) -> bool {
+fn ends_well(old: &str, directory: Option<Uuid>) -> bool {
     let (body, tail) = parse::split(old);
     let digest = tail.lines().find_map(parse::digest_of);
-    let right = parse::parse(old).directory.map(|directory| super::mark_digest(body, directory));
+    let right = directory.map(|directory| super::mark_digest(body, directory));
     tail.starts_with(GENERATION)
         && tail.ends_with('\n')
         && tail.lines().count() <= 10
@@ -67,71 +70,78 @@ fn ends_well(old: &str) -> bool {
 }
 
 /// Masks secrets, marks and the directory.
-fn masked(text: &str, same_digest: Option<&SameDigest<'_>>) -> Vec<Line> {
-    let mark = parse::parse(text).mark;
-    let mut name = String::new();
+fn masked<'a>(text: &'a str, mark: &str, same_digest: Option<&SameDigest<'_>>) -> Vec<Line<'a>> {
+    let mut name = "";
     let mut behind_marks = false;
     text.split_inclusive('\n')
         .map(|line| {
             behind_marks |= line == GENERATION;
             let bare = line.strip_suffix('\n').unwrap_or(line);
             if let Some((section, _)) = parse::section(bare) {
-                section.clone_into(&mut name);
+                name = section;
             }
-            let key = bare.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
-            let secret = ["password", "secret", "md5_cred", "digest"].iter().any(|word| key.contains(word));
-            if secret && !key.starts_with(';') && bare.contains('=') {
+            if let Some(key) = secret_key(bare) {
                 let digest = parse::digest_of(bare).unwrap_or_default();
-                let same = behind_marks || same_digest.is_none_or(|same| same(&name, &digest));
-                return Line { shown: format!("{key} = {SENSITIVE}"), tag: u8::from(!same) };
+                let same = behind_marks || same_digest.is_none_or(|same| same(name, &digest));
+                return Line { shown: format!("{key} = {SENSITIVE}").into(), tag: u8::from(!same) };
             }
             let shown = if bare.starts_with("; directory ") {
-                format!("; directory {MASKED_DIRECTORY}")
+                format!("; directory {MASKED_DIRECTORY}").into()
             } else if behind_marks && !mark.is_empty() {
-                mask_mark(bare, &mark)
+                mask_mark(bare, mark)
             } else {
-                bare.to_owned()
+                bare.into()
             };
             Line { shown: printable(shown), tag: u8::from(!line.ends_with('\n')) }
         })
         .collect()
 }
 
+/// Tells whether a line gives a secret, and under which key.
+fn secret_key(line: &str) -> Option<String> {
+    let (key, _) = line.split_once('=')?;
+    let key = key.trim().to_ascii_lowercase();
+    let telling = ["password", "secret", "md5_cred", "digest"].iter().any(|word| key.contains(word));
+    (telling && !key.starts_with(';')).then_some(key)
+}
+
 /// Escapes what a terminal would act on: the file in place may have been edited by anybody.
-fn printable(line: String) -> String {
-    if !line.chars().any(|c| is_unprintable(c) && c != '\t') {
+fn printable(line: Cow<'_, str>) -> Cow<'_, str> {
+    let harmless = |c: char| !is_unprintable(c) || c == '\t';
+    if line.chars().all(harmless) {
         return line;
     }
     line.chars()
-        .flat_map(|c| if is_unprintable(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect()
+        .flat_map(|c| if harmless(c) { vec![c] } else { c.escape_default().collect() })
+        .collect::<String>()
+        .into()
 }
 
 /// Replaces the mark, with the tenant before it, by its placeholder.
-fn mask_mark(line: &str, mark: &str) -> String {
-    let Some(at) = line.find(mark) else { return line.to_owned() };
+fn mask_mark<'a>(line: &'a str, mark: &str) -> Cow<'a, str> {
+    let Some(at) = line.find(mark) else { return line.into() };
     let start = line[..at].rfind(['[', ' ']).map_or(0, |at| at + 1);
-    format!("{}{MASKED_MARK}{}", &line[..start], &line[at + mark.len()..])
+    format!("{}{MASKED_MARK}{}", &line[..start], &line[at + mark.len()..]).into()
 }
 
 struct Block<'a> {
     key: &'a str,
-    lines: &'a [Line],
+    lines: &'a [Line<'a>],
 }
 
 /// Cuts lines at blank ones; the blank line belongs to the block before it.
-fn blocks(lines: &[Line]) -> Vec<Block<'_>> {
+fn blocks<'a>(lines: &'a [Line<'a>]) -> Vec<Block<'a>> {
     lines
         .split_inclusive(|line| line.shown.is_empty())
         .map(|lines| {
             let section = lines.iter().find(|line| line.shown.starts_with('['));
-            let key = section.or(lines.first()).map_or("", |line| line.shown.as_str());
+            let key = section.or(lines.first()).map_or("", |line| line.shown.as_ref());
             Block { key: key.split(']').next().unwrap_or(key), lines }
         })
         .collect()
 }
 
-type Changes<'a> = Vec<(ChangeTag, &'a Line)>;
+type Changes<'a> = Vec<(ChangeTag, &'a Line<'a>)>;
 
 /// Walks both files side by side; a block without a partner is removed or added as a whole.
 fn compare<'a>(old: &[Block<'a>], new: &[Block<'a>], changes: &mut Changes<'a>) {
@@ -168,12 +178,13 @@ fn compare<'a>(old: &[Block<'a>], new: &[Block<'a>], changes: &mut Changes<'a>) 
     }
 }
 
-fn lines<'a>(old: &'a [Line], new: &'a [Line], changes: &mut Changes<'a>) {
+fn lines<'a>(old: &'a [Line<'a>], new: &'a [Line<'a>], changes: &mut Changes<'a>) {
     if old == new {
         changes.extend(new.iter().map(|line| (ChangeTag::Equal, line)));
         return;
     }
-    let text = |lines: &'a [Line]| lines.iter().map(|line| format!("{}{}", line.tag, line.shown)).collect::<Vec<_>>();
+    let text =
+        |lines: &'a [Line<'a>]| lines.iter().map(|line| format!("{}{}", line.tag, line.shown)).collect::<Vec<_>>();
     let (old_text, new_text) = (text(old), text(new));
     let old_text: Vec<&str> = old_text.iter().map(String::as_str).collect();
     let new_text: Vec<&str> = new_text.iter().map(String::as_str).collect();
