@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Asterisk, AsteriskError, Host, contacts,
     files::{self, FileError, InPlace},
+    log::LogMark,
     readback::{self, Expected, Mismatch},
     rows::{PrepareError, Prepared, prepare},
     step::{StagedFiles, Step},
@@ -146,6 +147,8 @@ pub enum ApplyError {
 pub struct NotLive {
     /// What went wrong.
     pub reasons: Vec<String>,
+    /// What Asterisk's log says about it, scrubbed.
+    pub complaints: Vec<String>,
     /// Whether the last good files are back in place.
     pub restored: bool,
     /// Whether they also run.
@@ -159,6 +162,9 @@ pub struct NotLive {
 impl std::fmt::Display for NotLive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Asterisk did not take it: {}", self.reasons.join("; "))?;
+        for complaint in &self.complaints {
+            write!(f, "\n  its log: {complaint}")?;
+        }
         f.write_str("\n  recorded: the rows are as declared")?;
         f.write_str(match (self.restored, self.rolled_back) {
             (true, true) => "\n  rendered: the last good files were put back\n  running: Asterisk runs them, read back",
@@ -340,10 +346,12 @@ fn carry_out(
         }
     }
     let Some(asterisk) = &step.host.asterisk else { return Ok(live) };
-    match make_live(step, asterisk, book, decided, &mut live, clock, observer) {
-        Ok(()) => Ok(live),
-        Err(reasons) => Err(put_back(step, reasons, clock, observer)),
-    }
+    let log = LogMark::now(asterisk);
+    make_live(step, asterisk, book, decided, &mut live, clock, observer).map_err(|reasons| {
+        let complaints = log.complaints();
+        NotLive { complaints, ..put_back(step, reasons, clock, observer) }
+    })?;
+    Ok(live)
 }
 
 fn make_live(
@@ -453,7 +461,7 @@ fn put_back(step: &Step<'_>, mut reasons: Vec<String>, clock: &mut Clock, observ
         not_included = missing_includes(step.host);
     }
     reasons.dedup();
-    NotLive { reasons, restored, rolled_back, run: 0, not_included }
+    NotLive { reasons, complaints: Vec::new(), restored, rolled_back, run: 0, not_included }
 }
 
 /// Finds out whether the operator's files lead to ours at all.

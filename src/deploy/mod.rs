@@ -9,6 +9,7 @@ mod compare;
 mod contacts;
 mod files;
 mod host;
+mod log;
 mod readback;
 mod rows;
 mod step;

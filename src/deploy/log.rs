@@ -1,0 +1,83 @@
+//! Asterisk's own log, where it tells what was wrong with a configuration it silently refused.
+
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::PathBuf,
+};
+
+use super::asterisk::{Asterisk, scrub};
+use crate::model::is_unprintable;
+
+/// The sources in Asterisk that complain about configuration.
+const SOURCES: &[&str] =
+    &["config.c", "config_options.c", "res_sorcery_config.c", "config_auth.c", "pbx_config.c", "pbx.c"];
+
+/// How many lines are told.
+const TOLD: usize = 3;
+
+/// How much of a log is read, in bytes.
+const READ: u64 = 1024 * 1024;
+
+/// Where the log files ended before a reload. Asterisk writes them with a delay of some 0.2 s.
+#[derive(Debug)]
+pub(super) struct LogMark(Vec<(PathBuf, u64)>);
+
+impl LogMark {
+    /// Notes where the log files end now; files that cannot be read by us are left out.
+    pub(super) fn now(asterisk: &Asterisk) -> Self {
+        let Ok(answer) = asterisk.ask("logger show channels") else { return Self(Vec::new()) };
+        let files = answer.raw().lines().filter_map(|line| {
+            let mut columns = line.split_whitespace();
+            let (path, kind) = (PathBuf::from(columns.next()?), columns.next()?);
+            let end = File::open(&path).and_then(|mut file| file.seek(SeekFrom::End(0))).ok()?;
+            (kind == "File").then_some((path, end))
+        });
+        Self(files.collect())
+    }
+
+    /// Tells what was said about configuration since then, each complaint once, scrubbed.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        let mut told: Vec<String> = Vec::new();
+        for (path, end) in &self.0 {
+            let mut bytes = Vec::new();
+            let read = File::open(path)
+                .and_then(|mut file| file.seek(SeekFrom::Start(*end)).map(|_| file))
+                .and_then(|file| file.take(READ).read_to_end(&mut bytes));
+            if read.is_err() {
+                continue;
+            }
+            for line in String::from_utf8_lossy(&bytes).lines().filter_map(complaint) {
+                if told.len() < TOLD && !told.contains(&line) {
+                    told.push(line);
+                }
+            }
+        }
+        told
+    }
+}
+
+/// Takes `source: message` out of an error or warning about configuration.
+fn complaint(line: &str) -> Option<String> {
+    let (_, said) = line.split_once(" ERROR[").or_else(|| line.split_once(" WARNING["))?;
+    let (_, said) = said.split_once("] ")?;
+    let source = said.split(':').next()?.rsplit('/').next()?;
+    let plain: String = said.chars().filter(|c| !is_unprintable(*c)).take(300).collect();
+    SOURCES.contains(&source).then(|| scrub(&plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_about_configuration_are_told_and_scrubbed() {
+        let line =
+            "[Nov 21 04:10:44] ERROR[10803] config_options.c: Error parsing password_digest=MD5:canary at line 41 of x";
+        assert_eq!(complaint(line).as_deref(), Some("config_options.c: Error parsing password_digest= (sensitive)"));
+        let line = "[Nov 21 04:10:44] WARNING[1][C-0001] config.c: parse error: no closing ']', line 27 of a.conf";
+        assert_eq!(complaint(line).as_deref(), Some("config.c: parse error: no closing ']', line 27 of a.conf"));
+        assert_eq!(complaint("[Nov 21] WARNING[1] db.c: AstDB key does not exist"), None);
+        assert_eq!(complaint("[Nov 21] NOTICE[1] config.c: fine"), None);
+    }
+}
