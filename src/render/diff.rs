@@ -100,7 +100,12 @@ fn masked<'a>(text: &'a str, mark: &str, same_digest: Option<&SameDigest<'_>>) -
 /// Tells whether a line gives a secret, and under which key.
 fn secret_key(line: &str) -> Option<String> {
     let (key, _) = line.split_once('=')?;
-    let key = key.trim().to_ascii_lowercase();
+    let key = key.trim();
+    // What nearly every line is; the rest may have been written by anybody, in any case.
+    if ["username", "auth", "aors", "callerid"].contains(&key) {
+        return None;
+    }
+    let key = key.to_ascii_lowercase();
     let telling = ["password", "secret", "md5_cred", "digest"].iter().any(|word| key.contains(word));
     (telling && !key.starts_with(';')).then_some(key)
 }
@@ -108,7 +113,7 @@ fn secret_key(line: &str) -> Option<String> {
 /// Escapes what a terminal would act on: the file in place may have been edited by anybody.
 fn printable(line: Cow<'_, str>) -> Cow<'_, str> {
     let harmless = |c: char| !is_unprintable(c) || c == '\t';
-    if line.chars().all(harmless) {
+    if line.bytes().all(|b| (b' '..=b'~').contains(&b)) || line.chars().all(harmless) {
         return line;
     }
     line.chars()

@@ -97,8 +97,11 @@ pub(super) fn section(line: &str) -> Option<(&str, &str)> {
 /// Reads the digest of a `password_digest` line.
 pub(super) fn digest_of(line: &str) -> Option<String> {
     let (key, value) = line.split_once('=')?;
+    if key.trim() != "password_digest" {
+        return None;
+    }
     let value = read_value(value);
-    (key.trim() == "password_digest").then(|| value.strip_prefix("MD5:").unwrap_or(&value).to_owned())
+    Some(value.strip_prefix("MD5:").unwrap_or(&value).to_owned())
 }
 
 /// Lists the objects of any pjsip configuration text: section names that are no templates.
