@@ -12,22 +12,24 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Asterisk, AsteriskError, Host, contacts,
+    ApplyError, Asterisk, AsteriskError, Host, NotLive, Observer,
+    clock::Clock,
+    contacts, fail_point,
     files::{self, FileError, InPlace},
     log::LogMark,
     readback::{self, Expected, Mismatch},
-    rows::{PrepareError, Prepared, prepare},
+    rows::{Prepared, prepare},
     step::{StagedFiles, Step},
 };
 use crate::{
     directory::{
-        Directory, DirectoryError, Recorded, Writer,
+        Directory, Recorded, Writer,
         audit::{End, Outcome, Run},
         seal::{Keyring, hex},
     },
     model::{EmailKey, Extension, Secret, Tenant},
     plan::Plan,
-    render::{BadValue, Digests, File, Module, Phonebook, endpoint_name, parse},
+    render::{Digests, File, Module, Phonebook, endpoint_name, parse},
 };
 
 /// What is to be applied, and in whose name.
@@ -51,34 +53,6 @@ pub struct Request<'a> {
 /// Makes the plan and its id from what is recorded and the files in place.
 pub type Decide<'a> = dyn Fn(&Recorded, &[InPlace; 2]) -> anyhow::Result<(Plan, Option<String>)> + 'a;
 
-/// Is told what happens, while it happens.
-pub trait Observer {
-    /// A phase begins.
-    fn phase(&mut self, name: &'static str);
-}
-
-/// Measures phases; the protocol itself never looks at a clock for a decision.
-#[derive(Debug, Default)]
-pub struct Clock {
-    phases: BTreeMap<&'static str, u64>,
-    running: Option<(&'static str, Instant)>,
-}
-
-impl Clock {
-    fn start(&mut self, name: &'static str, observer: &mut dyn Observer) {
-        self.stop();
-        observer.phase(name);
-        self.running = Some((name, Instant::now()));
-    }
-
-    fn stop(&mut self) {
-        if let Some((name, start)) = self.running.take() {
-            let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-            *self.phases.entry(name).or_default() += millis;
-        }
-    }
-}
-
 /// How an apply ended well.
 #[derive(Debug)]
 pub struct Applied {
@@ -98,89 +72,6 @@ pub struct Applied {
     pub phases: BTreeMap<&'static str, u64>,
     /// What did not work out, and takes nothing from the outcome: the next apply tries again.
     pub warnings: Vec<String>,
-}
-
-/// An apply that did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// Another apply holds the host.
-    #[error("another apply holds the host `{host}`{}", holder.as_ref().map(|who| format!(": {who}")).unwrap_or_default())]
-    Locked {
-        /// The host.
-        host: String,
-        /// Who holds it and since when, where the audit log tells.
-        holder: Option<String>,
-    },
-    /// The plan must not be applied.
-    #[error(transparent)]
-    Stopped(#[from] anyhow::Error),
-    /// The directory failed; nothing moved.
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-    /// Secrets could not be sealed or opened; nothing moved.
-    #[error(transparent)]
-    Prepare(#[from] PrepareError),
-    /// A value cannot be rendered; nothing moved.
-    #[error(transparent)]
-    Render(#[from] BadValue),
-    /// A file could not be read or staged; nothing moved.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// Asterisk cannot be asked; nothing moved.
-    #[error("{0}; nothing was changed")]
-    Asterisk(#[from] AsteriskError),
-    /// Names are taken by somebody else on this host; nothing moved.
-    #[error("{message}; nothing was changed\nhint: {hint}")]
-    NameTaken {
-        /// Which name, and by whom.
-        message: String,
-        /// The way out.
-        hint: &'static str,
-    },
-    /// Rows are recorded, but Asterisk does not run them.
-    #[error("{0}")]
-    NotLive(Box<NotLive>),
-}
-
-/// What stands where after an apply that Asterisk did not take.
-#[derive(Debug)]
-pub struct NotLive {
-    /// What went wrong.
-    pub reasons: Vec<String>,
-    /// What Asterisk's log says about it, scrubbed.
-    pub complaints: Vec<String>,
-    /// Whether the last good files are back in place.
-    pub restored: bool,
-    /// Whether they also run.
-    pub rolled_back: bool,
-    /// The audit row.
-    pub run: i64,
-    /// Whether our include lines are missing in the operator's files.
-    pub not_included: Vec<&'static str>,
-}
-
-impl std::fmt::Display for NotLive {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Asterisk did not take it: {}", self.reasons.join("; "))?;
-        for complaint in &self.complaints {
-            write!(f, "\n  its log: {complaint}")?;
-        }
-        f.write_str("\n  recorded: the rows are as declared")?;
-        f.write_str(match (self.restored, self.rolled_back) {
-            (true, true) => "\n  rendered: the last good files were put back\n  running: Asterisk runs them, read back",
-            (true, false) => {
-                "\n  rendered: the last good files were put back\n  running: unknown, the read-back failed for them too"
-            }
-            (false, _) => "\n  rendered: the last good files could not be put back\n  running: unknown",
-        })?;
-        for line in &self.not_included {
-            write!(f, "\nhint: Asterisk does not read our file; add this line once: {line}")?;
-        }
-        if self.not_included.is_empty() {
-            f.write_str("\nhint: see Asterisk's log for the line at fault, then run `reconcile apply` again")?;
-        }
-        Ok(())
-    }
 }
 
 /// Records the plan: rows only.
@@ -270,23 +161,28 @@ pub fn apply(
         let holder = directory.open_run(&host.name).unwrap_or(None);
         return Err(ApplyError::Locked { host: host.name.clone(), holder });
     };
+    fail_point::pass("locked")?;
     clock.start("check", observer);
     if let Some(asterisk) = &host.asterisk {
         asterisk.wait_until_booted()?;
     }
+    fail_point::pass("checked")?;
     clock.start("record", observer);
     let in_place = host.in_place(request.tenant)?;
     let mut writer = directory.write(request.tenant)?;
     let decided = decide(request, &mut writer, &in_place)?;
     writer.change(&decided.prepared.rows)?;
     let run = writer.open_audit(&run_of(request, host, "apply", &decided))?;
+    fail_point::pass("recording")?;
 
     clock.start("render", observer);
     let book = Phonebook::of(&decided.plan, decided.recorded.directory);
     let rendered = book.files(Digests::Real(&decided.prepared.digests))?;
     let step = Step::new(host, &book, &rendered, &in_place)?;
     step.check_names()?;
+    fail_point::pass("rendered")?;
     let staged = step.stage()?;
+    fail_point::pass("staged")?;
     writer.commit()?;
 
     // From here on the rows stand; what goes wrong is put back.
@@ -300,8 +196,10 @@ pub fn apply(
             (outcome, Some(not_live.reasons.join("; ")), Err(not_live))
         }
     };
+    let passed = fail_point::pass("closing").map_err(|error| error.to_string());
     let files = host.in_place(request.tenant).map(|texts| hashes(&rendered, &texts)).unwrap_or_default();
-    let closed = directory.close_audit(run, &End { outcome, files, phases: phases.clone(), message });
+    let end = End { outcome, files, phases: phases.clone(), message };
+    let closed = passed.and_then(|()| directory.close_audit(run, &end).map_err(|error| error.to_string()));
     match result {
         Ok(live) => {
             let mut warnings = live.warnings;
@@ -338,12 +236,8 @@ fn carry_out(
         warnings: Vec::new(),
     };
     clock.start("write", observer);
-    for (file, staged) in step.rendered.iter().zip(staged) {
-        let Some(staged) = staged else { continue };
-        live.written.push(file.path.clone());
-        if let Err(error) = staged.commit() {
-            return Err(put_back(step, vec![error.to_string()], clock, observer));
-        }
+    if let Err(error) = write(step, staged, &mut live) {
+        return Err(put_back(step, vec![error.to_string()], clock, observer));
     }
     let Some(asterisk) = &step.host.asterisk else { return Ok(live) };
     let log = LogMark::now(asterisk);
@@ -352,6 +246,17 @@ fn carry_out(
         NotLive { complaints, ..put_back(step, reasons, clock, observer) }
     })?;
     Ok(live)
+}
+
+fn write(step: &Step<'_>, staged: StagedFiles, live: &mut Applied) -> Result<(), FileError> {
+    fail_point::pass("committed")?;
+    for (file, staged) in step.rendered.iter().zip(staged) {
+        let Some(staged) = staged else { continue };
+        live.written.push(file.path.clone());
+        staged.commit()?;
+        fail_point::pass("renamed")?;
+    }
+    fail_point::pass("written")
 }
 
 fn make_live(
@@ -364,6 +269,7 @@ fn make_live(
     observer: &mut dyn Observer,
 ) -> Result<(), Vec<String>> {
     let told = |error: AsteriskError| vec![error.to_string()];
+    let failed = |error: FileError| vec![error.to_string()];
     clock.start("reload", observer);
     let marks = step.rendered.each_ref().map(|file| parse(&file.text).mark);
     let running = [
@@ -374,14 +280,16 @@ fn make_live(
         if step.changed(index) || !running[index] {
             asterisk.reload(file.module).map_err(told)?;
             live.reloaded.push(file.module);
+            fail_point::pass("reloaded").map_err(failed)?;
         }
     }
     // Listed once more: a phone may have refreshed its registration with the old secret until now.
-    let mut contacts = step.left_contacts().map_err(|error| vec![error.to_string()])?;
+    let mut contacts = step.left_contacts().map_err(failed)?;
     if live.reloaded.contains(&Module::Pjsip) {
         contacts.extend(step.stale_contacts().map_err(told)?);
     }
     clock.start("read back", observer);
+    fail_point::pass("read-back").map_err(failed)?;
     let reloaded = live.reloaded.contains(&Module::Pjsip);
     let changed = if reloaded { changed_phones(step, decided) } else { Vec::new() };
     let expected = Expected { book, digests: &decided.prepared.digests, marks, changed };
@@ -390,9 +298,11 @@ fn make_live(
     // It is live: whatever goes wrong from here on is told, and left to the next apply.
     clock.start("contacts", observer);
     let noted = step.proven().map_err(|error| error.to_string());
-    let ended = contacts::let_go(asterisk, &contacts).map_err(|error| error.to_string());
+    let ended = fail_point::pass("proven")
+        .map_err(|error| error.to_string())
+        .and_then(|()| contacts::let_go(asterisk, &contacts).map_err(|error| error.to_string()));
     let forgotten = match &ended {
-        Ok(_) => step.forget_contacts().map_err(|error| error.to_string()),
+        Ok(_) => fail_point::pass("let-go").and_then(|()| step.forget_contacts()).map_err(|error| error.to_string()),
         Err(_) => Ok(()),
     };
     live.warnings.extend([noted.err(), ended.as_ref().err().cloned(), forgotten.err()].into_iter().flatten());
@@ -434,6 +344,9 @@ fn verify(asterisk: &Asterisk, expected: &Expected<'_>) -> Result<usize, Vec<Str
 fn put_back(step: &Step<'_>, mut reasons: Vec<String>, clock: &mut Clock, observer: &mut dyn Observer) -> NotLive {
     clock.start("put back", observer);
     let mut restored = true;
+    if let Err(error) = fail_point::pass("put-back") {
+        reasons.push(error.to_string());
+    }
     for (index, file) in step.rendered.iter().enumerate() {
         let good = &step.last_good[index];
         let back = files::stage(&step.host.path(&file.path), good).and_then(files::Staged::commit);

@@ -5,8 +5,11 @@
 
 mod apply;
 mod asterisk;
+mod clock;
 mod compare;
 mod contacts;
+mod error;
+mod fail_point;
 mod files;
 mod host;
 mod log;
@@ -14,9 +17,11 @@ mod readback;
 mod rows;
 mod step;
 
-pub use apply::{Applied, ApplyError, Clock, Decide, NotLive, Observer, Request, apply, sync};
+pub use apply::{Applied, Decide, Request, apply, sync};
 pub use asterisk::{Asterisk, AsteriskError};
+pub use clock::Observer;
 pub use compare::{Comparison, compare};
+pub use error::{ApplyError, NotLive};
 pub use files::{FileError, InPlace};
 pub use host::{Host, Running};
 pub use readback::Mismatch;

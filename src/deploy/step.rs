@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Host,
-    apply::ApplyError,
+    ApplyError, Host,
     asterisk::AsteriskError,
     contacts::{self, Contact},
     files::{self, FileError, InPlace},

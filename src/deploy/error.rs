@@ -1,0 +1,87 @@
+//! How an apply fails, and what stands where afterwards, in words.
+
+use super::{AsteriskError, files::FileError, rows::PrepareError};
+use crate::{directory::DirectoryError, render::BadValue};
+
+/// An apply that did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Another apply holds the host.
+    #[error("another apply holds the host `{host}`{}", holder.as_ref().map(|who| format!(": {who}")).unwrap_or_default())]
+    Locked {
+        /// The host.
+        host: String,
+        /// Who holds it and since when, where the audit log tells.
+        holder: Option<String>,
+    },
+    /// The plan must not be applied.
+    #[error(transparent)]
+    Stopped(#[from] anyhow::Error),
+    /// The directory failed; nothing moved.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// Secrets could not be sealed or opened; nothing moved.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// A value cannot be rendered; nothing moved.
+    #[error(transparent)]
+    Render(#[from] BadValue),
+    /// A file could not be read or staged; nothing moved.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Asterisk cannot be asked; nothing moved.
+    #[error("{0}; nothing was changed")]
+    Asterisk(#[from] AsteriskError),
+    /// Names are taken by somebody else on this host; nothing moved.
+    #[error("{message}; nothing was changed\nhint: {hint}")]
+    NameTaken {
+        /// Which name, and by whom.
+        message: String,
+        /// The way out.
+        hint: &'static str,
+    },
+    /// Rows are recorded, but Asterisk does not run them.
+    #[error("{0}")]
+    NotLive(Box<NotLive>),
+}
+
+/// What stands where after an apply that Asterisk did not take.
+#[derive(Debug)]
+pub struct NotLive {
+    /// What went wrong.
+    pub reasons: Vec<String>,
+    /// What Asterisk's log says about it, scrubbed.
+    pub complaints: Vec<String>,
+    /// Whether the last good files are back in place.
+    pub restored: bool,
+    /// Whether they also run.
+    pub rolled_back: bool,
+    /// The audit row.
+    pub run: i64,
+    /// Whether our include lines are missing in the operator's files.
+    pub not_included: Vec<&'static str>,
+}
+
+impl std::fmt::Display for NotLive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Asterisk did not take it: {}", self.reasons.join("; "))?;
+        for complaint in &self.complaints {
+            write!(f, "\n  its log: {complaint}")?;
+        }
+        f.write_str("\n  recorded: the rows are as declared")?;
+        f.write_str(match (self.restored, self.rolled_back) {
+            (true, true) => "\n  rendered: the last good files were put back\n  running: Asterisk runs them, read back",
+            (true, false) => {
+                "\n  rendered: the last good files were put back\n  running: unknown, the read-back failed for them too"
+            }
+            (false, _) => "\n  rendered: the last good files could not be put back\n  running: unknown",
+        })?;
+        for line in &self.not_included {
+            write!(f, "\nhint: Asterisk does not read our file; add this line once: {line}")?;
+        }
+        if self.not_included.is_empty() {
+            f.write_str("\nhint: see Asterisk's log for the line at fault, then run `reconcile apply` again")?;
+        }
+        Ok(())
+    }
+}

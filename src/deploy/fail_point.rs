@@ -1,0 +1,36 @@
+//! Fail points: places in the apply protocol where a test has a debug build killed, failed or
+//! delayed. A release build holds none of it.
+//!
+//! `RECONCILE_FAIL_POINT=NAME=kill|error|delay`, several separated by commas.
+
+use super::files::FileError;
+
+/// Passes the point, unless the environment of a debug build says what happens here.
+///
+/// # Errors
+/// Where the environment asks for one.
+#[cfg(debug_assertions)]
+pub(super) fn pass(name: &'static str) -> Result<(), FileError> {
+    let wanted = std::env::var("RECONCILE_FAIL_POINT").unwrap_or_default();
+    let here = wanted.split(',').filter_map(|point| point.split_once('=')).find(|(point, _)| *point == name);
+    match here.map(|(_, what)| what) {
+        Some("kill") => {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+            std::thread::park();
+            Ok(())
+        }
+        Some("error") => Err(super::files::failed("pass", name.as_ref())(std::io::Error::other("asked to fail here"))),
+        Some("delay") => {
+            std::thread::sleep(std::time::Duration::from_millis(1500));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Passes.
+#[cfg(not(debug_assertions))]
+#[expect(clippy::unnecessary_wraps, reason = "a debug build may fail here")]
+pub(super) fn pass(_: &'static str) -> Result<(), FileError> {
+    Ok(())
+}
