@@ -109,13 +109,12 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let database = directory.show();
     let now = Timestamp::now();
     let printer = RefCell::new(printer);
-    let decide = |recorded: &_, in_place: &_| {
+    let decide = |recorded: &_, in_place: &_, running: Option<&_>| {
         let mut printer = printer.borrow_mut();
-        let running = host.running(&desired.declared.tenant, in_place)?;
         let unchecked =
             if running.is_none() { vec!["the running Asterisk, which is left alone".to_owned()] } else { Vec::new() };
         let inputs = Inputs { declared: &desired.declared, recorded, secrets: &secrets, allowance: &allowance, now };
-        let comparison = deploy::compare(&inputs, in_place, running.as_ref(), unchecked)?;
+        let comparison = deploy::compare(&inputs, in_place, running, unchecked)?;
         refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
         let report = Report { desired: &desired, comparison: &comparison, database: &database };
         let document = report.write(args.format, &printer);

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{
-    ApplyError, Asterisk, AsteriskError, Host, NotLive, Observer,
+    ApplyError, Asterisk, AsteriskError, Host, NotLive, Observer, Running,
     clock::Clock,
     contacts, fail_point,
     files::{self, FileError, InPlace},
@@ -50,8 +50,8 @@ pub struct Request<'a> {
     pub now: Timestamp,
 }
 
-/// Makes the plan and its id from what is recorded and the files in place.
-pub type Decide<'a> = dyn Fn(&Recorded, &[InPlace; 2]) -> anyhow::Result<(Plan, Option<String>)> + 'a;
+/// Makes the plan and its id from what is recorded, the files in place and what Asterisk runs.
+pub type Decide<'a> = dyn Fn(&Recorded, &[InPlace; 2], Option<&Running>) -> anyhow::Result<(Plan, Option<String>)> + 'a;
 
 /// How an apply ended well.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ pub fn sync(
     clock.start("record", observer);
     let in_place = host.in_place(request.tenant)?;
     let mut writer = directory.write(request.tenant)?;
-    let decided = decide(request, &mut writer, &in_place)?;
+    let decided = decide(request, &mut writer, &in_place, None)?;
     writer.change(&decided.prepared.rows)?;
     let run = writer.open_audit(&run_of(request, host, "sync", &decided))?;
     writer.commit()?;
@@ -115,9 +115,14 @@ struct Decided {
     prepared: Prepared,
 }
 
-fn decide(request: &Request<'_>, writer: &mut Writer<'_>, in_place: &[InPlace; 2]) -> Result<Decided, ApplyError> {
+fn decide(
+    request: &Request<'_>,
+    writer: &mut Writer<'_>,
+    in_place: &[InPlace; 2],
+    running: Option<&Running>,
+) -> Result<Decided, ApplyError> {
     let recorded = writer.read(request.tenant)?;
-    let (plan, id) = (request.decide)(&recorded, in_place)?;
+    let (plan, id) = (request.decide)(&recorded, in_place, running)?;
     let sealed = match &recorded.tenant {
         Some(tenant) => writer.sealed(tenant.id)?,
         None => BTreeMap::new(),
@@ -163,14 +168,12 @@ pub fn apply(
     };
     fail_point::pass("locked")?;
     clock.start("check", observer);
-    if let Some(asterisk) = &host.asterisk {
-        asterisk.wait_until_booted()?;
-    }
+    let in_place = host.in_place(request.tenant)?;
+    let running = host.running(request.tenant, &in_place)?;
     fail_point::pass("checked")?;
     clock.start("record", observer);
-    let in_place = host.in_place(request.tenant)?;
     let mut writer = directory.write(request.tenant)?;
-    let decided = decide(request, &mut writer, &in_place)?;
+    let decided = decide(request, &mut writer, &in_place, running.as_ref())?;
     writer.change(&decided.prepared.rows)?;
     let run = writer.open_audit(&run_of(request, host, "apply", &decided))?;
     fail_point::pass("recording")?;
@@ -178,7 +181,7 @@ pub fn apply(
     clock.start("render", observer);
     let book = Phonebook::of(&decided.plan, decided.recorded.directory);
     let rendered = book.files(Digests::Real(&decided.prepared.digests))?;
-    let step = Step::new(host, &book, &rendered, &in_place)?;
+    let step = Step::new(host, &book, &rendered, &in_place, running.unwrap_or_default())?;
     step.check_names()?;
     fail_point::pass("rendered")?;
     let staged = step.stage()?;
@@ -213,7 +216,7 @@ pub fn apply(
 fn hashes(files: &[File; 2], texts: &[InPlace; 2]) -> BTreeMap<String, String> {
     let pairs = files.iter().zip(texts);
     pairs
-        .filter_map(|(file, text)| Some((file.path.clone(), hex(&Sha256::digest(text.as_ref()?.as_bytes())))))
+        .filter_map(|(file, old)| Some((file.path.clone(), hex(&Sha256::digest(old.as_ref()?.text.as_bytes())))))
         .collect()
 }
 
@@ -271,13 +274,8 @@ fn make_live(
     let told = |error: AsteriskError| vec![error.to_string()];
     let failed = |error: FileError| vec![error.to_string()];
     clock.start("reload", observer);
-    let marks = step.rendered.each_ref().map(|file| parse(&file.text).mark);
-    let running = [
-        readback::endpoints_mark(asterisk, step.tenant, &marks[0]).map_err(told)?,
-        readback::routing_mark(asterisk, step.tenant, &marks[1]).map_err(told)?,
-    ];
     for (index, file) in step.rendered.iter().enumerate() {
-        if step.changed(index) || !running[index] {
+        if step.must_reload(index) {
             asterisk.reload(file.module).map_err(told)?;
             live.reloaded.push(file.module);
             fail_point::pass("reloaded").map_err(failed)?;
@@ -292,6 +290,7 @@ fn make_live(
     fail_point::pass("read-back").map_err(failed)?;
     let reloaded = live.reloaded.contains(&Module::Pjsip);
     let changed = if reloaded { changed_phones(step, decided) } else { Vec::new() };
+    let marks = [step.new.mark.clone(), parse(&step.rendered[1].text).mark];
     let expected = Expected { book, digests: &decided.prepared.digests, marks, changed };
     live.looked_at = (verify(asterisk, &expected)?, expected.changed.len() * 3);
     live.outcome = Outcome::Live;
@@ -368,9 +367,8 @@ fn put_back(step: &Step<'_>, mut reasons: Vec<String>, clock: &mut Clock, observ
             }
         }
         let marks = step.last_good.each_ref().map(|text| parse(text).mark);
-        let pjsip = readback::endpoints_mark(asterisk, step.tenant, &marks[0]).unwrap_or(false);
-        let dialplan = readback::routing_mark(asterisk, step.tenant, &marks[1]).unwrap_or(false);
-        rolled_back &= pjsip && dialplan;
+        let live = readback::live(asterisk, step.tenant, marks.each_ref().map(String::as_str)).unwrap_or_default();
+        rolled_back &= live == [true, true];
         not_included = missing_includes(step.host);
     }
     reasons.dedup();

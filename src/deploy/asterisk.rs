@@ -6,6 +6,7 @@
 use std::{
     fmt,
     io::Read,
+    panic::resume_unwind,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -21,8 +22,11 @@ const DEADLINE: Duration = Duration::from_secs(15);
 /// How long a reload may take. Asterisk's client itself gives up after 60 s, with an empty answer.
 const RELOAD_DEADLINE: Duration = Duration::from_secs(70);
 
-/// How long a reload is asked for again while another one runs.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a running reload is waited for: 11,000 phones take Asterisk most of a minute.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// How many clients ask at the same time.
+const AT_ONCE: usize = 4;
 
 /// Asterisk could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -134,12 +138,31 @@ impl Asterisk {
         self.ask_within(command, DEADLINE)
     }
 
-    /// Asks for a narrow reload, again and again while another one runs.
-    ///
-    /// An empty answer is none: the reload goes on behind it, and the read-back waits for it.
+    /// Asks for several things, a few at a time; the answers come in the order of the commands.
     ///
     /// # Errors
-    /// When Asterisk does not run, refuses, or is busy for a minute.
+    /// When Asterisk does not run, or stays silent, for any of them.
+    pub(super) fn ask_all(&self, commands: &[String]) -> Result<Vec<Answer>, AsteriskError> {
+        let mut answers = Vec::with_capacity(commands.len());
+        for some in commands.chunks(AT_ONCE) {
+            let asked: Vec<_> = thread::scope(|scope| {
+                let clients: Vec<_> = some.iter().map(|command| scope.spawn(|| self.ask(command))).collect();
+                clients.into_iter().map(|client| client.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+            });
+            for answer in asked {
+                answers.push(answer?);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Asks for a narrow reload, again and again while another one runs.
+    ///
+    /// An empty answer is none: the client gave up, and the reload goes on behind it until
+    /// Asterisk would take another one.
+    ///
+    /// # Errors
+    /// When Asterisk does not run, refuses, or is busy for five minutes.
     pub fn reload(&self, module: crate::render::Module) -> Result<(), AsteriskError> {
         let (command, success) = match module {
             crate::render::Module::Pjsip => ("module reload res_pjsip.so", "reloaded successfully"),
@@ -154,12 +177,26 @@ impl Asterisk {
                     return Err(AsteriskError::Busy(PATIENCE.as_secs()));
                 }
                 thread::sleep(Duration::from_millis(200));
-            } else if text.trim().is_empty() || text.contains(success) {
+            } else if text.trim().is_empty() {
+                return self.wait_for_reload(start);
+            } else if text.contains(success) {
                 return Ok(());
             } else {
                 return Err(AsteriskError::Refused { command: command.to_owned(), answer: answer.to_string() });
             }
         }
+    }
+
+    /// Waits for the end of a reload: while one runs, Asterisk refuses even that of a module that
+    /// it does not know.
+    fn wait_for_reload(&self, start: Instant) -> Result<(), AsteriskError> {
+        while self.ask("module reload none.so")?.raw().contains("already in progress") {
+            if start.elapsed() > PATIENCE {
+                return Err(AsteriskError::Busy(PATIENCE.as_secs()));
+            }
+            thread::sleep(Duration::from_millis(500));
+        }
+        Ok(())
     }
 
     fn ask_within(&self, command: &str, deadline: Duration) -> Result<Answer, AsteriskError> {

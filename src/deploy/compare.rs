@@ -60,7 +60,7 @@ pub fn compare(
     let files: Vec<(String, Module, FileDiff)> = masked
         .iter()
         .zip(in_place)
-        .map(|(file, old)| (file.path.clone(), file.module, render::diff(old.as_deref(), &file.text, &same)))
+        .map(|(file, old)| (file.path.clone(), file.module, render::diff(old.as_ref(), &file.text, &same)))
         .collect();
     let live = running.map(|running| [running.endpoints_live, running.routing_live]);
     let reload = files
@@ -78,7 +78,7 @@ pub fn compare(
 
 /// The rail that keeps an empty, wrong or restored database from wiping a running system.
 fn foreign_files(plan: &mut Plan, recorded: &Recorded, in_place: &[InPlace; 2]) {
-    let Some(endpoints) = in_place[0].as_deref().map(render::parse) else { return };
+    let Some(endpoints) = in_place[0].as_ref().map(|file| &file.parsed) else { return };
     if endpoints.phones.is_empty() {
         return;
     }

@@ -10,6 +10,8 @@ use std::{
 
 use tempfile::NamedTempFile;
 
+use crate::render::Present;
+
 /// A file or folder could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} `{}`: {source}", path.display())]
@@ -27,10 +29,10 @@ pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error
 }
 
 /// A generated file as it stands; none where there is none.
-pub type InPlace = Option<String>;
+pub type InPlace = Option<Present>;
 
 /// Reads a file; a missing one is none.
-pub(super) fn read(path: &Path) -> Result<InPlace, FileError> {
+pub(super) fn read(path: &Path) -> Result<Option<String>, FileError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     directory::seal::hex,
     model::Tenant,
-    render::{endpoints_path, parse, routing_path, section_names},
+    render::{Present, endpoints_path, routing_path, section_names},
 };
 
 /// Where rendered becomes running.
@@ -35,7 +35,7 @@ pub struct Host {
 }
 
 /// What was read from the running Asterisk, for a plan.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Running {
     /// Whether it runs the generation of the endpoint file in place.
     pub endpoints_live: bool,
@@ -56,8 +56,8 @@ impl Host {
     /// When one is there but cannot be read.
     pub fn in_place(&self, tenant: &Tenant) -> Result<[InPlace; 2], FileError> {
         Ok([
-            files::read(&self.config_dir.join(endpoints_path(tenant)))?,
-            files::read(&self.config_dir.join(routing_path(tenant)))?,
+            files::read(&self.config_dir.join(endpoints_path(tenant)))?.map(Present::new),
+            files::read(&self.config_dir.join(routing_path(tenant)))?.map(Present::new),
         ])
     }
 
@@ -68,18 +68,9 @@ impl Host {
     pub fn running(&self, tenant: &Tenant, in_place: &[InPlace; 2]) -> Result<Option<Running>, AsteriskError> {
         let Some(asterisk) = &self.asterisk else { return Ok(None) };
         asterisk.wait_until_booted()?;
-        let marks = in_place.each_ref().map(|text| text.as_deref().map(|text| parse(text).mark));
-        let [endpoints, routing] = &marks;
-        Ok(Some(Running {
-            endpoints_live: match endpoints {
-                Some(mark) => readback::endpoints_mark(asterisk, tenant, mark)?,
-                None => false,
-            },
-            routing_live: match routing {
-                Some(mark) => readback::routing_mark(asterisk, tenant, mark)?,
-                None => false,
-            },
-        }))
+        let marks = in_place.each_ref().map(|file| file.as_ref().map_or("", |file| file.parsed.mark.as_str()));
+        let [endpoints_live, routing_live] = readback::live(asterisk, tenant, marks)?;
+        Ok(Some(Running { endpoints_live, routing_live }))
     }
 
     /// Names the objects in other tenants' generated files on this host.

@@ -12,6 +12,7 @@ mod error;
 mod fail_point;
 mod files;
 mod host;
+mod listing;
 mod log;
 mod readback;
 mod rows;

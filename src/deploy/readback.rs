@@ -4,16 +4,16 @@
 //! independently. Names prove that every phone is there; the changed objects are looked at one by
 //! one, a spread sample where they are many.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write,
-};
+use std::{collections::BTreeMap, fmt::Write};
 
-use super::asterisk::{Answer, Asterisk, AsteriskError};
+use super::{
+    asterisk::{Answer, Asterisk, AsteriskError},
+    listing::{Kind, Listing},
+};
 use crate::{
     directory::seal::Ha1,
     model::{Codec, Extension, Tenant},
-    render::{Phonebook, endpoint_name, mark_context, mark_name},
+    render::{Phone, Phonebook, endpoint_name, endpoints_path, mark_context, mark_name, routing_path},
 };
 
 /// Asterisk runs something else than the files say.
@@ -77,51 +77,58 @@ pub(super) struct Expected<'a> {
 /// Compares; answers with what is wrong and how many objects were looked at one by one.
 pub(super) fn read_back(asterisk: &Asterisk, expected: &Expected<'_>) -> Result<(Vec<Mismatch>, usize), AsteriskError> {
     let book = expected.book;
-    let [endpoints, routing] = &expected.marks;
-    let mut wrong = Vec::new();
-    let mark = mark_name(book.tenant, endpoints);
-    for kind in ["auth", "aor", "endpoint"] {
-        if !exists(asterisk, kind, &mark)? {
-            wrong.push(Mismatch::Mark { kind, file: crate::render::endpoints_path(book.tenant) });
-        }
-    }
-    if !routing_mark(asterisk, book.tenant, routing)? {
-        wrong.push(Mismatch::Mark { kind: "dialplan", file: crate::render::routing_path(book.tenant) });
-    }
+    let wrong = marks_as_expected(asterisk, expected)?;
     if !wrong.is_empty() {
         return Ok((wrong, 0));
     }
-    let names: BTreeMap<String, Extension> = book
-        .phones
-        .iter()
-        .map(|phone| (endpoint_name(book.tenant, book.settings.endpoint_names, phone.extension), phone.extension))
-        .collect();
-    for kind in ["endpoint", "aor", "auth"] {
-        let running = Names::of(&asterisk.ask(&format!("pjsip list {kind}s"))?);
-        let missing: Vec<String> = names.keys().filter(|name| !running.has(name)).cloned().collect();
-        if !missing.is_empty() {
-            wrong.push(Mismatch::Missing { kind, names: missing });
-        }
-    }
-    let by_number: BTreeMap<Extension, &crate::render::Phone<'_>> =
-        book.phones.iter().map(|phone| (phone.extension, phone)).collect();
+    let name_of = |extension| endpoint_name(book.tenant, book.settings.endpoint_names, extension);
+    let names: Vec<String> = book.phones.iter().map(|phone| name_of(phone.extension)).collect();
+    let mut wrong = missing(asterisk, &names)?;
+    let by_number: BTreeMap<Extension, &Phone<'_>> = book.phones.iter().map(|phone| (phone.extension, phone)).collect();
     let step = expected.changed.len().div_ceil(LOOKED_AT / 3).max(1);
-    let mut looked_at = 0;
-    for extension in expected.changed.iter().step_by(step) {
-        let Some(phone) = by_number.get(extension) else { continue };
-        let name = endpoint_name(book.tenant, book.settings.endpoint_names, *extension);
-        wrong.extend(phone_as_expected(asterisk, expected, phone, &name)?);
-        looked_at += 3;
+    let sample: Vec<(&Phone<'_>, String)> = expected
+        .changed
+        .iter()
+        .step_by(step)
+        .filter_map(|extension| Some((*by_number.get(extension)?, name_of(*extension))))
+        .collect();
+    let commands =
+        sample.iter().flat_map(|(_, name)| Kind::ALL.map(|kind| format!("pjsip show {} {name}", kind.word())));
+    let answers = asterisk.ask_all(&commands.collect::<Vec<_>>())?;
+    for ((phone, name), answers) in sample.iter().zip(answers.chunks(Kind::ALL.len())) {
+        wrong.extend(phone_as_expected(expected, phone, name, answers));
     }
-    Ok((wrong, looked_at))
+    Ok((wrong, answers.len()))
 }
 
-fn phone_as_expected(
-    asterisk: &Asterisk,
-    expected: &Expected<'_>,
-    phone: &crate::render::Phone<'_>,
-    name: &str,
-) -> Result<Vec<Mismatch>, AsteriskError> {
+/// Names the phones that do not run, by kind of object.
+pub(super) fn missing(asterisk: &Asterisk, names: &[String]) -> Result<Vec<Mismatch>, AsteriskError> {
+    let running = Listing::of_phones(asterisk, names.iter().map(String::as_str))?;
+    let missing_of = |kind: Kind| Mismatch::Missing {
+        kind: kind.word(),
+        names: names.iter().filter(|name| !running.has(kind, name)).cloned().collect(),
+    };
+    let some = |mismatch: &Mismatch| !matches!(mismatch, Mismatch::Missing { names, .. } if names.is_empty());
+    Ok(Kind::ALL.map(missing_of).into_iter().filter(some).collect())
+}
+
+fn marks_as_expected(asterisk: &Asterisk, expected: &Expected<'_>) -> Result<Vec<Mismatch>, AsteriskError> {
+    let tenant = expected.book.tenant;
+    let marks = expected.marks.each_ref().map(String::as_str);
+    let (kinds, routing) = marks_running(asterisk, tenant, marks)?;
+    let mut wrong: Vec<Mismatch> = Kind::ALL
+        .into_iter()
+        .zip(kinds)
+        .filter(|(_, there)| !there)
+        .map(|(kind, _)| Mismatch::Mark { kind: kind.word(), file: endpoints_path(tenant) })
+        .collect();
+    if !routing {
+        wrong.push(Mismatch::Mark { kind: "dialplan", file: routing_path(tenant) });
+    }
+    Ok(wrong)
+}
+
+fn phone_as_expected(expected: &Expected<'_>, phone: &Phone<'_>, name: &str, answers: &[Answer]) -> Vec<Mismatch> {
     let settings = expected.book.settings;
     let realm = phone.phone.realm.as_ref().unwrap_or(&settings.phones.realm).as_str();
     let devices = phone.phone.devices.unwrap_or(settings.phones.devices).to_string();
@@ -129,76 +136,46 @@ fn phone_as_expected(
     let codecs = format!("({})", codecs.iter().map(Codec::as_str).collect::<Vec<_>>().join("|"));
     let digest = expected.digests.get(&phone.extension).map(|digest| format!("MD5:{}", digest.reveal()));
     let context = format!("{}-internal", expected.book.tenant);
-    let wanted: [(&str, Vec<(&'static str, &str)>); 3] = [
-        ("auth", vec![("username", name), ("realm", realm), ("password_digest", digest.as_deref().unwrap_or(""))]),
-        ("aor", vec![("max_contacts", &devices)]),
-        ("endpoint", vec![("auth", name), ("aors", name), ("context", &context), ("allow", &codecs)]),
+    // In the order of the kinds.
+    let wanted: [&[(&'static str, &str)]; 3] = [
+        &[("auth", name), ("aors", name), ("context", &context), ("allow", &codecs)],
+        &[("max_contacts", &devices)],
+        &[("username", name), ("realm", realm), ("password_digest", digest.as_deref().unwrap_or(""))],
     ];
     let mut wrong = Vec::new();
-    for (kind, values) in wanted {
-        let answer = asterisk.ask(&format!("pjsip show {kind} {name}"))?;
-        let running = values_of(&answer);
+    for (answer, values) in answers.iter().zip(wanted) {
+        let running = values_of(answer);
         for (key, value) in values {
-            if running.get(key).map(String::as_str) != Some(value) {
+            if running.get(*key).map(String::as_str) != Some(*value) {
                 wrong.push(Mismatch::Value { name: name.to_owned(), key });
             }
         }
     }
-    Ok(wrong)
+    wrong
 }
 
-/// Tells whether the running pjsip objects are those of the file with this mark.
-pub(super) fn endpoints_mark(asterisk: &Asterisk, tenant: &Tenant, mark: &str) -> Result<bool, AsteriskError> {
-    let name = mark_name(tenant, mark);
-    for kind in ["auth", "aor", "endpoint"] {
-        if !exists(asterisk, kind, &name)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+/// Tells of both files whether Asterisk runs the generation with this mark.
+pub(super) fn live(asterisk: &Asterisk, tenant: &Tenant, marks: [&str; 2]) -> Result<[bool; 2], AsteriskError> {
+    let (kinds, routing) = marks_running(asterisk, tenant, marks)?;
+    Ok([kinds.into_iter().all(|there| there), routing])
 }
 
-/// Tells whether the running dialplan is that of the file with this mark.
-pub(super) fn routing_mark(asterisk: &Asterisk, tenant: &Tenant, mark: &str) -> Result<bool, AsteriskError> {
-    let answer = asterisk.ask(&format!("dialplan show {mark}@{}", mark_context(tenant)))?;
-    Ok(answer.raw().lines().any(|line| line.trim_start().starts_with(&format!("'{mark}' =>"))))
-}
-
-fn exists(asterisk: &Asterisk, kind: &str, name: &str) -> Result<bool, AsteriskError> {
-    let answer = asterisk.ask(&format!("pjsip show {kind} {name}"))?;
+/// Asks for the marks: those of the endpoint file by kind of object, and that of the routing file.
+fn marks_running(
+    asterisk: &Asterisk,
+    tenant: &Tenant,
+    [endpoints, routing]: [&str; 2],
+) -> Result<([bool; 3], bool), AsteriskError> {
+    let name = mark_name(tenant, endpoints);
+    let mut commands: Vec<String> = Kind::ALL.iter().map(|kind| format!("pjsip show {} {name}", kind.word())).collect();
+    commands.push(format!("dialplan show {routing}@{}", mark_context(tenant)));
+    let answers = asterisk.ask_all(&commands)?;
     // The table above the parameters cuts long names; that there are parameters is the proof.
-    Ok(answer.raw().contains("ParameterName"))
-}
-
-/// Lists the endpoints that run.
-pub(super) fn endpoints(asterisk: &Asterisk) -> Result<Names, AsteriskError> {
-    Ok(Names::of(&asterisk.ask("pjsip list endpoints")?))
-}
-
-/// The names in a `pjsip list`. Long ones are cut there, from 38 bytes on; ours are shorter.
-#[derive(Debug)]
-pub(super) struct Names(BTreeSet<String>);
-
-impl Names {
-    fn of(answer: &Answer) -> Self {
-        let listed = answer.raw().lines().filter_map(|line| {
-            let (kind, rest) = line.trim_start().split_once(':')?;
-            let known = ["Endpoint", "Aor", "Auth", "I/OAuth"].contains(&kind);
-            let name = rest.split_whitespace().next()?.split('/').next()?;
-            (known && !name.starts_with('<')).then(|| name.to_owned())
-        });
-        Self(listed.collect())
-    }
-
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.0.contains(name)
-    }
-
-    /// The generation marks of a tenant, as far as a listing shows them.
-    pub(super) fn marks<'a>(&'a self, tenant: &Tenant) -> impl Iterator<Item = &'a str> {
-        let prefix = mark_name(tenant, "");
-        self.0.iter().filter_map(move |name| name.strip_prefix(&prefix))
-    }
+    let there = |index: usize| answers.get(index).is_some_and(|answer| answer.raw().contains("ParameterName"));
+    let extension = format!("'{routing}' =>");
+    let shown =
+        answers.last().is_some_and(|answer| answer.raw().lines().any(|line| line.trim_start().starts_with(&extension)));
+    Ok(([there(0), there(1), there(2)], shown))
 }
 
 /// Reads the `key : value` lines of a `pjsip show`.

@@ -1,18 +1,22 @@
 //! The step from the files in place to the rendered ones, on one host: whose names they hold, what
 //! is staged, and the notes that let a later run undo or finish it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use super::{
     ApplyError, Host,
     asterisk::AsteriskError,
     contacts::{self, Contact},
     files::{self, FileError, InPlace},
-    readback,
+    host::Running,
+    listing::{Kind, Listing},
 };
 use crate::{
     model::Tenant,
-    render::{Digests, File, Module, Parsed, Phonebook, parse},
+    render::{Digests, File, Module, Parsed, Phonebook, mark_name, parse},
 };
 
 /// The note with the registrations to end.
@@ -34,11 +38,11 @@ pub(super) struct Step<'a> {
     /// The last files that Asterisk was proven to run; stubs where there are none.
     pub(super) last_good: [String; 2],
     /// The endpoint file in place, read.
-    pub(super) old: Parsed,
+    pub(super) old: Cow<'a, Parsed>,
     /// The endpoint file that shall be, read.
     pub(super) new: Parsed,
-    /// Whether Asterisk runs the endpoint file in place.
-    runs_old: bool,
+    /// What Asterisk runs of the files in place.
+    running: Running,
 }
 
 /// Files that wait for their rename, in the order of the rendered ones.
@@ -50,27 +54,31 @@ impl<'a> Step<'a> {
         book: &Phonebook<'a>,
         rendered: &'a [File; 2],
         in_place: &'a [InPlace; 2],
+        running: Running,
     ) -> Result<Self, ApplyError> {
         let tenant = book.tenant;
         let empty = Phonebook { tenant, settings: book.settings, directory: book.directory, phones: Vec::new() };
         let stubs = empty.files(Digests::Real(&BTreeMap::new()))?;
         let mut last_good = stubs.map(|stub| stub.text);
-        for ((good, file), text) in last_good.iter_mut().zip(rendered).zip(in_place) {
-            if let Some(kept) = files::read(&host.note(tenant, &last_good_name(file)))?.or_else(|| text.clone()) {
+        for ((good, file), old) in last_good.iter_mut().zip(rendered).zip(in_place) {
+            let kept = files::read(&host.note(tenant, &last_good_name(file)))?;
+            if let Some(kept) = kept.or_else(|| old.as_ref().map(|old| old.text.clone())) {
                 *good = kept;
             }
         }
-        let old = parse(in_place[0].as_deref().unwrap_or_default());
-        let runs_old = match &host.asterisk {
-            Some(asterisk) => in_place[0].is_some() && readback::endpoints_mark(asterisk, tenant, &old.mark)?,
-            None => false,
-        };
-        Ok(Self { tenant, host, rendered, in_place, last_good, old, new: parse(&rendered[0].text), runs_old })
+        let old = in_place[0].as_ref().map_or_else(|| Cow::Owned(parse("")), |file| Cow::Borrowed(&file.parsed));
+        Ok(Self { tenant, host, rendered, in_place, running, last_good, old, new: parse(&rendered[0].text) })
     }
 
     /// Tells whether a file must be written.
     pub(super) fn changed(&self, index: usize) -> bool {
-        self.in_place[index].as_deref() != Some(self.rendered[index].text.as_str())
+        self.in_place[index].as_ref().map(|file| file.text.as_str()) != Some(self.rendered[index].text.as_str())
+    }
+
+    /// Tells whether a file's module must be reloaded.
+    pub(super) fn must_reload(&self, index: usize) -> bool {
+        let live = [self.running.endpoints_live, self.running.routing_live];
+        self.changed(index) || !live[index]
     }
 
     /// Makes sure that no name belongs to another tenant or to the operator's own files.
@@ -91,17 +99,20 @@ impl<'a> Step<'a> {
         if fresh.is_empty() {
             return Ok(());
         }
-        let running = readback::endpoints(asterisk)?;
+        let running = Listing::of_names(asterisk, fresh.iter().map(|name| name.as_str()))?;
+        let taken = |name: &str| Kind::ALL.into_iter().find(|kind| running.has(*kind, name));
+        let Some((name, kind)) = fresh.into_iter().find_map(|name| Some((name, taken(name)?))) else { return Ok(()) };
         // A generation of ours that no note knows any more: whose a name is cannot be told.
+        let prefix = mark_name(self.tenant, "");
         let known = [&self.old.mark, &good.mark, &self.new.mark];
-        let unknown_generation = running.marks(self.tenant).any(|mark| !known.iter().any(|known| *known == mark));
-        match fresh.into_iter().find(|name| running.has(name)) {
-            Some(name) if !(unknown_generation && ours.is_empty()) => Err(ApplyError::NameTaken {
-                message: format!("the endpoint `{name}` already runs in Asterisk, from a file that is not ours"),
-                hint: "remove it there, or reserve the number with `extensions.reserved`",
-            }),
-            _ => Ok(()),
+        let is_known = |name: &str| known.iter().any(|mark| name.strip_prefix(&prefix) == Some(mark.as_str()));
+        if ours.is_empty() && Listing::of_prefix(asterisk, &prefix)?.endpoints().any(|mark| !is_known(mark)) {
+            return Ok(());
         }
+        Err(ApplyError::NameTaken {
+            message: format!("the {} `{name}` already runs in Asterisk, from a file that is not ours", kind.word()),
+            hint: "remove it there, or reserve the number with `extensions.reserved`",
+        })
     }
 
     fn names_since_last_good(&self) -> Result<BTreeSet<String>, FileError> {
@@ -140,8 +151,8 @@ impl<'a> Step<'a> {
     pub(super) fn stale_contacts(&self) -> Result<Vec<Contact>, AsteriskError> {
         let Some(asterisk) = &self.host.asterisk else { return Ok(Vec::new()) };
         let good;
-        let runs = if self.runs_old {
-            &self.old
+        let runs = if self.running.endpoints_live {
+            self.old.as_ref()
         } else {
             good = parse(&self.last_good[0]);
             &good
@@ -151,7 +162,11 @@ impl<'a> Step<'a> {
 
     /// Reads the registrations that a run which was killed left to end.
     pub(super) fn left_contacts(&self) -> Result<Vec<Contact>, FileError> {
-        if self.runs_old { contacts::pending(&self.pending_note(), &self.old.mark) } else { Ok(Vec::new()) }
+        if self.running.endpoints_live {
+            contacts::pending(&self.pending_note(), &self.old.mark)
+        } else {
+            Ok(Vec::new())
+        }
     }
 
     /// Notes that Asterisk was proven to run the rendered files.

@@ -12,7 +12,7 @@ use std::{
 use similar::{Algorithm, ChangeTag, TextDiff};
 use uuid::Uuid;
 
-use super::{GENERATION, MASKED_DIRECTORY, MASKED_MARK, parse};
+use super::{GENERATION, MASKED_DIRECTORY, MASKED_MARK, Present, parse};
 use crate::model::{SENSITIVE, is_unprintable};
 
 /// How a file in place differs from the one that shall be.
@@ -45,16 +45,15 @@ pub type SameDigest<'a> = dyn Fn(&str, &str) -> bool + 'a;
 /// Compares the file in place with the masked text of the file that shall be.
 ///
 /// `same_digest` tells of an endpoint in place whether its digest is the one that shall be.
-pub fn diff(old: Option<&str>, new: &str, same_digest: &SameDigest<'_>) -> FileDiff {
-    let parsed = old.map(parse::parse).unwrap_or_default();
-    let old_lines = old.map_or_else(Vec::new, |old| masked(old, &parsed.mark, Some(same_digest)));
+pub fn diff(old: Option<&Present>, new: &str, same_digest: &SameDigest<'_>) -> FileDiff {
+    let old_lines = old.map_or_else(Vec::new, |old| masked(&old.text, &old.parsed.mark, Some(same_digest)));
     let new_lines = masked(new, "", None);
     let mut changes = Vec::with_capacity(old_lines.len().max(new_lines.len()));
     compare(&blocks(&old_lines), &blocks(&new_lines), &mut changes);
     let count = |tag| changes.iter().filter(|(found, _)| *found == tag).count();
     let (added, removed) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
     // Whoever edits a mark, or cuts the file behind it, changes nothing that can be shown.
-    let whole = parsed.intact && old.is_some_and(|old| ends_well(old, parsed.directory));
+    let whole = old.is_some_and(|old| old.parsed.intact && ends_well(&old.text, old.parsed.directory));
     FileDiff { changed: added + removed > 0 || !whole, text: hunks(&changes), added, removed }
 }
 
@@ -297,7 +296,7 @@ mod tests {
 
         #[test]
         fn a_diff_leads_from_the_old_file_to_the_new(old in text(), new in text()) {
-            let diff = diff(Some(&old), &new, &|_, _| true);
+            let diff = diff(Some(&Present::new(old.clone())), &new, &|_, _| true);
             let lines: Vec<&str> = old.lines().collect();
             let patched = patch(&lines, &diff.text);
             prop_assert_eq!(patched, new.lines().collect::<Vec<_>>());
@@ -309,9 +308,11 @@ mod tests {
     fn a_secret_that_changes_shows_as_a_change_and_is_not_shown() {
         let file = |digest: &str| format!("[1](t)\npassword_digest = MD5:{digest}\n");
         let old = file("canary");
-        let same = diff(Some(&old), &file("(sensitive)"), &|name, digest| name == "1" && digest == "canary");
+        let same = diff(Some(&Present::new(old.clone())), &file("(sensitive)"), &|name, digest| {
+            name == "1" && digest == "canary"
+        });
         assert_eq!(same.text, "");
-        let other = diff(Some(&old), &file("(sensitive)"), &|_, _| false);
+        let other = diff(Some(&Present::new(old.clone())), &file("(sensitive)"), &|_, _| false);
         assert_eq!(
             other.text,
             "@@ -1,2 +1,2 @@\n [1](t)\n-password_digest = (sensitive)\n+password_digest = (sensitive)\n"

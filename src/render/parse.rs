@@ -38,6 +38,22 @@ impl std::fmt::Debug for ParsedPhone {
     }
 }
 
+/// A generated file as it stands: its text, and what it says.
+#[derive(Debug, Clone)]
+pub struct Present {
+    /// The text.
+    pub text: String,
+    /// What it says.
+    pub parsed: Parsed,
+}
+
+impl Present {
+    /// Reads a generated file.
+    pub fn new(text: String) -> Self {
+        Self { parsed: parse(&text), text }
+    }
+}
+
 /// Reads a generated file.
 pub fn parse(text: &str) -> Parsed {
     let (body, tail) = split(text);
