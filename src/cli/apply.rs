@@ -16,7 +16,7 @@ use super::{
     printer::Printer,
     report::{Report, text::count},
     session::{self, Desired},
-    settings::{self, FileArgs, Format, HostArgs, SecretArgs, StateArgs},
+    settings::{ActorArgs, FileArgs, Format, HostArgs, SecretArgs, StateArgs},
 };
 use crate::{
     deploy::{self, Applied, Observer, Request},
@@ -67,9 +67,8 @@ struct Common {
     /// Let a rail pass, such as `deletes=57`
     #[arg(long, value_name = "NAME=N")]
     allow: Vec<String>,
-    /// Who applies, for the audit log [default: the CI's actor, else the user]
-    #[arg(long, env = "RECONCILE_ACTOR", value_name = "NAME", hide_env_values = true)]
-    actor: Option<String>,
+    #[command(flatten)]
+    actor: ActorArgs,
     /// How the plan is written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -120,14 +119,14 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         let document = report.write(args.format, &printer);
         printer.document(&document);
         hold_back(&comparison, expected.as_deref(), mode)?;
-        Ok((comparison.plan, comparison.id))
+        Ok(comparison)
     };
     let request = Request {
         tenant: &desired.declared.tenant,
         secrets: &secrets,
         keys: &keys,
         decide: &decide,
-        actor: args.actor.clone().unwrap_or_else(actor),
+        actor: args.actor.resolve(),
         git_commit: git_commit(&desired, &args.file.file),
         now,
     };
@@ -232,17 +231,6 @@ fn done(applied: &Applied, mode: Mode) -> String {
         _ => "Recorded",
     };
     format!("{word}: {} (run {}).\n", parts.join("; "), applied.run)
-}
-
-/// Names who runs this: the CI's actor, else the user.
-fn actor() -> String {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "SUDO_USER", "USER", "LOGNAME"]
-        .iter()
-        .find_map(|name| variable(name))
-        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
-        + "@"
-        + &settings::host_name()
 }
 
 /// Finds the commit of the desired state; one with uncommitted changes is marked.

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::Exit;
 use crate::{
-    deploy::{ApplyError, FileError},
+    deploy::{ApplyError, FileError, RotateError},
     directory::{DirectoryError, seal::SealError},
     model::Invalid,
 };
@@ -87,6 +87,13 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(invalid) = cause.downcast_ref::<Invalid>() {
         return invalid.hint.clone();
     }
+    match cause.downcast_ref::<RotateError>() {
+        Some(RotateError::Unknown(_)) => return Some("`reconcile users` lists who is recorded".to_owned()),
+        Some(RotateError::Declared(_)) => {
+            return Some("change it where the file says that it comes from, then `reconcile apply`".to_owned());
+        }
+        _ => {}
+    }
     if let Some(SealError::UnknownKey(_)) = cause.downcast_ref::<SealError>() {
         return Some("add the former key to RECONCILE_SECRET_KEY, behind the current one and a comma".to_owned());
     }
@@ -96,8 +103,10 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             .then(|| "run as root, or as a user who may write there and is in that folder's group".to_owned());
     }
     match cause.downcast_ref::<DirectoryError>() {
+        Some(DirectoryError::Empty) => Some("`reconcile apply` records the first users".to_owned()),
         Some(DirectoryError::OlderSchema { .. }) => Some("run `reconcile migrate`".to_owned()),
         Some(DirectoryError::NewerSchema { .. }) => Some("use the later version of reconcile that wrote it".to_owned()),
+        Some(DirectoryError::Commit(_)) => Some("run the same command again: it finds out, and goes on".to_owned()),
         Some(DirectoryError::Connect { .. }) => Some("check DATABASE_URL, and that the server runs".to_owned()),
         _ => None,
     }

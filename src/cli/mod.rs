@@ -7,6 +7,7 @@ mod check;
 pub mod env;
 mod error;
 pub mod exit;
+mod history;
 mod migrate;
 mod plan;
 mod printer;
@@ -15,6 +16,7 @@ mod schema;
 mod secret;
 mod session;
 mod settings;
+mod status;
 mod users;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -45,6 +47,8 @@ enum Command {
     Plan(plan::Args),
     Sync(apply::SyncArgs),
     Apply(apply::Args),
+    Status(status::Args),
+    History(history::Args),
     Users(users::Args),
     Secret(secret::Args),
     Migrate(migrate::Args),
@@ -69,6 +73,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Plan(args) => plan::run(args, &mut printer),
         Command::Sync(args) => apply::run_sync(args, &mut printer),
         Command::Apply(args) => apply::run(args, &mut printer),
+        Command::Status(args) => status::run(args, &mut printer),
+        Command::History(args) => history::run(args, &mut printer),
         Command::Users(args) => users::run(args, &mut printer),
         Command::Secret(args) => secret::run(args, &mut printer),
         Command::Migrate(args) => migrate::run(args, &mut printer),

@@ -51,9 +51,9 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let tenant = &desired.declared.tenant;
 
     let mut directory = args.state.open_to_read(&mut |line| tracing::info!("{line}"))?;
-    let (recorded, database) = match &mut directory {
-        Some(directory) => (directory.read(tenant)?, directory.show()),
-        None => (Recorded::default(), "embedded".to_owned()),
+    let (recorded, database, schema_note) = match &mut directory {
+        Some(directory) => (directory.read(tenant)?, directory.show(), directory.schema_note()?),
+        None => (Recorded::default(), "embedded".to_owned(), None),
     };
     drop(directory);
     let in_place = host.in_place(tenant)?;
@@ -78,6 +78,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         now: Timestamp::now(),
     };
     let mut comparison = deploy::compare(&inputs, &in_place, running.as_ref(), unchecked)?;
+    comparison.plan.notes.extend(schema_note);
     if recorded.directory.is_none() {
         comparison.plan.notes.push("nothing is recorded yet: the first sync or apply creates the tables".to_owned());
     }

@@ -2,10 +2,14 @@
 
 use clap::ValueEnum;
 
-use super::{Exit, printer::Printer, report::json};
+use super::{
+    Exit,
+    printer::Printer,
+    report::{json, status},
+};
 use crate::desired;
 
-/// Print the JSON schema of the desired-state file, or of a JSON plan
+/// Print the JSON schema of the desired-state file, of a JSON plan or a JSON status
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  reconcile schema > desired-state.schema.json")]
 pub(crate) struct Args {
@@ -20,12 +24,15 @@ enum Which {
     DesiredState,
     /// The document of `plan --format json`
     Plan,
+    /// The document of `status --format json`
+    Status,
 }
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Exit {
     printer.document(&match args.which {
         Which::DesiredState => desired::schema(),
         Which::Plan => json::schema(),
+        Which::Status => status::schema(),
     });
     Exit::Done
 }

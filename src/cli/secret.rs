@@ -1,11 +1,24 @@
-//! `reconcile secret show`: one phone's credentials, for the person who sets it up.
+//! `reconcile secret`: one phone's credentials, shown to the person who sets it up, or renewed.
 
 use anyhow::{Result, anyhow};
+use jiff::Timestamp;
 
-use super::{Exit, error::Hinted, printer::Printer, report::json, settings::Format, users::Which};
-use crate::{directory::seal::Owner, model::Email, render::endpoint_name};
+use super::{
+    Exit,
+    error::Hinted,
+    printer::Printer,
+    report::json,
+    settings::{ActorArgs, Format, HostName},
+    users::Which,
+};
+use crate::{
+    deploy::{self, Rotation},
+    directory::seal::Owner,
+    model::Email,
+    render::endpoint_name,
+};
 
-/// Show the SIP credentials of one phone
+/// Show or renew the SIP credentials of one phone
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -27,11 +40,49 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Give one phone a new secret; pending until the next apply
+    ///
+    /// Only for secrets that were generated: a declared one is changed where the file says.
+    #[command(after_help = "Example:\n  reconcile secret rotate ana.silva@example.com && reconcile apply")]
+    Rotate {
+        /// The user's e-mail
+        email: String,
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        host: HostName,
+        #[command(flatten)]
+        actor: ActorArgs,
+    },
 }
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
-    let Command::Show { email, which, format } = &args.command;
-    let email: Email = email.parse()?;
+    match &args.command {
+        Command::Show { email, which, format } => show(&email.parse()?, which, *format, printer),
+        Command::Rotate { email, which, host, actor } => rotate(&email.parse()?, which, host, actor, printer),
+    }
+}
+
+fn rotate(email: &Email, which: &Which, host: &HostName, actor: &ActorArgs, printer: &mut Printer) -> Result<Exit> {
+    let tenant = which.tenant(printer)?;
+    let (mut directory, keys) = which.state.open_to_write(&mut |line| printer.talk(line))?;
+    directory.migrate()?;
+    let rotation = Rotation {
+        tenant: &tenant,
+        email,
+        keys: &keys,
+        host: &host.resolve(),
+        actor: actor.resolve(),
+        now: Timestamp::now(),
+    };
+    let (extension, run) = deploy::rotate(&rotation, &mut directory)?;
+    printer.document(&format!(
+        "Rotated: the phone of {email}, extension {extension}, has a new secret, pending until `reconcile apply` (run {run}).\n"
+    ));
+    Ok(Exit::Done)
+}
+
+fn show(email: &Email, which: &Which, format: Format, printer: &mut Printer) -> Result<Exit> {
     let tenant = which.tenant(printer)?;
     let unknown = || Hinted::new(format!("`{email}` is not recorded"), "`reconcile users` lists who is");
     let mut directory = which.state.open_to_read(&mut |line| tracing::info!("{line}"))?.ok_or_else(unknown)?;

@@ -204,10 +204,42 @@ fn own_key(path: &Path, make: bool) -> Result<Keyring> {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct HostArgs {
+pub(crate) struct ActorArgs {
+    /// Who applies, for the audit log [default: the CI's actor, else the user]
+    #[arg(long, env = "RECONCILE_ACTOR", value_name = "NAME", hide_env_values = true)]
+    actor: Option<String>,
+}
+
+impl ActorArgs {
+    /// Names who runs this: as told, else the CI's actor, else the user.
+    pub(crate) fn resolve(&self) -> String {
+        let variable = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let known = ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "SUDO_USER", "USER", "LOGNAME"];
+        self.actor.clone().unwrap_or_else(|| {
+            let uid = || format!("uid {}", rustix::process::getuid().as_raw());
+            known.iter().find_map(variable).unwrap_or_else(uid) + "@" + &host_name()
+        })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HostName {
     /// The name of this Asterisk host in the audit log [default: the host's name]
     #[arg(long, env = "RECONCILE_HOST", value_name = "NAME", hide_env_values = true)]
     host: Option<String>,
+}
+
+impl HostName {
+    /// Names the host.
+    pub(crate) fn resolve(&self) -> String {
+        self.host.clone().unwrap_or_else(host_name)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HostArgs {
+    #[command(flatten)]
+    host: HostName,
     /// Asterisk's configuration folder
     #[arg(
         long,
@@ -225,7 +257,7 @@ pub(crate) struct HostArgs {
 impl HostArgs {
     /// Resolves the host; `ask` says whether its Asterisk may be asked.
     pub(crate) fn resolve(&self, state: &StateArgs, ask: bool) -> Result<Host> {
-        let name = self.host.clone().unwrap_or_else(host_name);
+        let name = self.host.resolve();
         let asterisk =
             Asterisk::new(&self.asterisk_command).ok_or_else(|| anyhow!("`--asterisk-command` holds no command"))?;
         let config_dir = std::path::absolute(&self.asterisk_config_dir)
@@ -234,7 +266,7 @@ impl HostArgs {
     }
 }
 
-pub(crate) fn host_name() -> String {
+fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 

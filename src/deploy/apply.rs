@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write,
     thread,
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{
-    ApplyError, Asterisk, AsteriskError, Host, NotLive, Observer, Running,
+    ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Running,
     clock::Clock,
     contacts, fail_point,
     files::{self, FileError, InPlace},
@@ -50,8 +51,8 @@ pub struct Request<'a> {
     pub now: Timestamp,
 }
 
-/// Makes the plan and its id from what is recorded, the files in place and what Asterisk runs.
-pub type Decide<'a> = dyn Fn(&Recorded, &[InPlace; 2], Option<&Running>) -> anyhow::Result<(Plan, Option<String>)> + 'a;
+/// Compares all stages, given what is recorded, the files in place and what Asterisk runs.
+pub type Decide<'a> = dyn Fn(&Recorded, &[InPlace; 2], Option<&Running>) -> anyhow::Result<Comparison> + 'a;
 
 /// How an apply ended well.
 #[derive(Debug)]
@@ -90,7 +91,7 @@ pub fn sync(
     let mut writer = directory.write(request.tenant)?;
     let decided = decide(request, &mut writer, &in_place, None)?;
     writer.change(&decided.prepared.rows)?;
-    let run = writer.open_audit(&run_of(request, host, "sync", &decided))?;
+    let run = writer.open_audit(&run_of(request, host, "sync", &decided, ""))?;
     writer.commit()?;
     clock.stop();
     let end = End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: clock.phases.clone(), message: None };
@@ -111,6 +112,7 @@ pub fn sync(
 struct Decided {
     plan: Plan,
     id: Option<String>,
+    diff: String,
     recorded: Recorded,
     prepared: Prepared,
 }
@@ -122,16 +124,30 @@ fn decide(
     running: Option<&Running>,
 ) -> Result<Decided, ApplyError> {
     let recorded = writer.read(request.tenant)?;
-    let (plan, id) = (request.decide)(&recorded, in_place, running)?;
+    let comparison = (request.decide)(&recorded, in_place, running)?;
+    let diff = bounded(comparison.diff());
+    let Comparison { plan, id, .. } = comparison;
     let sealed = match &recorded.tenant {
         Some(tenant) => writer.sealed(tenant.id)?,
         None => BTreeMap::new(),
     };
     let prepared = prepare(&plan, &recorded, request.secrets, &sealed, request.keys, request.now)?;
-    Ok(Decided { plan, id, recorded, prepared })
+    Ok(Decided { plan, id, diff, recorded, prepared })
 }
 
-fn run_of(request: &Request<'_>, host: &Host, command: &'static str, decided: &Decided) -> Run {
+/// Cuts a diff to what the audit log keeps of it.
+fn bounded(mut diff: String) -> String {
+    const KEPT: usize = 256 * 1024;
+    if diff.len() > KEPT {
+        let end = diff.as_bytes()[..KEPT].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let left = diff[end..].lines().count();
+        diff.truncate(end);
+        let _ = writeln!(diff, "(and {left} more lines)");
+    }
+    diff
+}
+
+fn run_of(request: &Request<'_>, host: &Host, command: &'static str, decided: &Decided, diff: &str) -> Run {
     let counts = &decided.plan.counts;
     Run {
         tenant: request.tenant.clone(),
@@ -147,6 +163,7 @@ fn run_of(request: &Request<'_>, host: &Host, command: &'static str, decided: &D
             ("adopt", counts.adopt),
             ("delete", counts.delete),
         ]),
+        diff: diff.to_owned(),
     }
 }
 
@@ -162,8 +179,9 @@ pub fn apply(
     observer: &mut dyn Observer,
 ) -> Result<Applied, ApplyError> {
     let mut clock = Clock::default();
-    let Some(_lock) = host.lock()? else {
-        let holder = directory.open_run(&host.name).unwrap_or(None);
+    let since = request.now.strftime("%Y-%m-%dT%H:%M:%SZ");
+    let Some(_lock) = host.lock(&format!("{} runs `apply` on {} since {since}", request.actor, host.name))? else {
+        let holder = host.holder().or_else(|| directory.open_run(&host.name).unwrap_or(None));
         return Err(ApplyError::Locked { host: host.name.clone(), holder });
     };
     fail_point::pass("locked")?;
@@ -175,7 +193,7 @@ pub fn apply(
     let mut writer = directory.write(request.tenant)?;
     let decided = decide(request, &mut writer, &in_place, running.as_ref())?;
     writer.change(&decided.prepared.rows)?;
-    let run = writer.open_audit(&run_of(request, host, "apply", &decided))?;
+    let run = writer.open_audit(&run_of(request, host, "apply", &decided, &decided.diff))?;
     fail_point::pass("recording")?;
 
     clock.start("render", observer);
@@ -200,7 +218,7 @@ pub fn apply(
         }
     };
     let passed = fail_point::pass("closing").map_err(|error| error.to_string());
-    let files = host.in_place(request.tenant).map(|texts| hashes(&rendered, &texts)).unwrap_or_default();
+    let files = hashes(host, &rendered);
     let end = End { outcome, files, phases: phases.clone(), message };
     let closed = passed.and_then(|()| directory.close_audit(run, &end).map_err(|error| error.to_string()));
     match result {
@@ -213,11 +231,10 @@ pub fn apply(
     }
 }
 
-fn hashes(files: &[File; 2], texts: &[InPlace; 2]) -> BTreeMap<String, String> {
-    let pairs = files.iter().zip(texts);
-    pairs
-        .filter_map(|(file, old)| Some((file.path.clone(), hex(&Sha256::digest(old.as_ref()?.text.as_bytes())))))
-        .collect()
+/// Hashes the files as they now stand.
+fn hashes(host: &Host, files: &[File; 2]) -> BTreeMap<String, String> {
+    let text = |file: &File| files::read(&host.path(&file.path)).ok().flatten();
+    files.iter().filter_map(|file| Some((file.path.clone(), hex(&Sha256::digest(text(file)?.as_bytes()))))).collect()
 }
 
 fn carry_out(
@@ -369,23 +386,8 @@ fn put_back(step: &Step<'_>, mut reasons: Vec<String>, clock: &mut Clock, observ
         let marks = step.last_good.each_ref().map(|text| parse(text).mark);
         let live = readback::live(asterisk, step.tenant, marks.each_ref().map(String::as_str)).unwrap_or_default();
         rolled_back &= live == [true, true];
-        not_included = missing_includes(step.host);
+        not_included = step.host.missing_includes();
     }
     reasons.dedup();
     NotLive { reasons, complaints: Vec::new(), restored, rolled_back, run: 0, not_included }
-}
-
-/// Finds out whether the operator's files lead to ours at all.
-fn missing_includes(host: &Host) -> Vec<&'static str> {
-    let lines = [
-        ("pjsip.conf", "pjsip.d/", "`#include pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`"),
-        ("extensions.conf", "extensions.d/", "`#include extensions.d/*/generated_routing.conf` in `extensions.conf`"),
-    ];
-    let included = |file: &str, folder: &str| {
-        let text = files::read(&host.path(file)).ok().flatten().unwrap_or_default();
-        text.lines()
-            .map(str::trim_start)
-            .any(|line| line.starts_with('#') && line.contains("include") && line.contains(folder))
-    };
-    lines.into_iter().filter(|(file, folder, _)| !included(file, folder)).map(|(_, _, line)| line).collect()
 }

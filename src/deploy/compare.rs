@@ -1,7 +1,7 @@
 //! All four stages side by side: the plan, what it does to the files in place, and what Asterisk
 //! would have to reload. Pure: what is in place and what runs come in as arguments.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write};
 
 use super::{files::InPlace, host::Running};
 use crate::{
@@ -27,6 +27,15 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// Writes the unified diff of all files.
+    pub fn diff(&self) -> String {
+        let mut text = String::new();
+        for (path, _, diff) in self.files.iter().filter(|(.., diff)| diff.changed) {
+            let _ = write!(text, "--- {path}\n+++ {path}\n{}", diff.text);
+        }
+        text
+    }
+
     /// Tells whether an apply would move anything.
     pub fn is_empty(&self) -> bool {
         self.plan.is_empty() && self.reload.is_empty() && self.files.iter().all(|(.., diff)| !diff.changed)
@@ -43,8 +52,20 @@ pub fn compare(
     running: Option<&Running>,
     unchecked: Vec<String>,
 ) -> Result<Comparison, BadValue> {
-    let recorded = inputs.recorded;
-    let mut plan = plan::plan(inputs);
+    compare_plan(plan::plan(inputs), inputs.recorded, in_place, running, unchecked)
+}
+
+/// Compares the stages behind a plan with what it leads to.
+///
+/// # Errors
+/// When a value cannot stand in Asterisk's configuration.
+pub fn compare_plan(
+    mut plan: Plan,
+    recorded: &Recorded,
+    in_place: &[InPlace; 2],
+    running: Option<&Running>,
+    unchecked: Vec<String>,
+) -> Result<Comparison, BadValue> {
     foreign_files(&mut plan, recorded, in_place);
     let book = Phonebook::of(&plan, recorded.directory);
     let masked = book.files(Digests::Masked)?;
@@ -56,12 +77,19 @@ pub fn compare(
             Some((name, user.digest.as_ref()?))
         })
         .collect();
+    // Borrowed by the comparison of files below.
     let same = |name: &str, digest: &str| names.get(name).is_some_and(|prints| prints.is_digest(digest));
     let files: Vec<(String, Module, FileDiff)> = masked
         .iter()
         .zip(in_place)
         .map(|(file, old)| (file.path.clone(), file.module, render::diff(old.as_ref(), &file.text, &same)))
         .collect();
+    let pending = in_place[0].iter().flat_map(|file| &file.parsed.phones);
+    let pending = pending.filter(|(name, phone)| names.get(*name).is_some_and(|p| !p.is_digest(&phone.digest))).count();
+    if pending > 0 {
+        let phones = if pending == 1 { "1 phone".to_owned() } else { format!("{pending} phones") };
+        plan.notes.push(format!("{phones} must log in again: the recorded secret is newer than the file in place"));
+    }
     let live = running.map(|running| [running.endpoints_live, running.routing_live]);
     let reload = files
         .iter()

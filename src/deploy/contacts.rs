@@ -3,7 +3,10 @@
 //! Asterisk keeps a contact until it expires, whatever happens to its AOR and auth. The list is
 //! kept on disk before the files change, so that a run that is killed is finished by the next.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,10 +23,26 @@ pub(super) struct Contact {
     value: String,
 }
 
+impl Contact {
+    /// Names the AOR it belongs to.
+    fn aor(&self) -> &str {
+        self.key.split(";@").next().unwrap_or_default()
+    }
+}
+
 /// Names the AORs whose registrations must not survive the step from one file to another.
 pub(super) fn stale(old: &Parsed, new: &Parsed) -> Vec<String> {
     let differs = |name: &str, digest: &str| new.phones.get(name).is_none_or(|phone| phone.digest != digest);
     old.phones.iter().filter(|(name, phone)| differs(name, &phone.digest)).map(|(name, _)| name.clone()).collect()
+}
+
+/// Counts the registrations of some AORs.
+pub(super) fn count(asterisk: &Asterisk, aors: &[String]) -> Result<BTreeMap<String, usize>, AsteriskError> {
+    let mut counts = BTreeMap::new();
+    for contact in list(asterisk, aors)? {
+        *counts.entry(contact.aor().to_owned()).or_default() += 1;
+    }
+    Ok(counts)
 }
 
 /// Lists the registrations of some AORs.
@@ -31,15 +50,15 @@ pub(super) fn list(asterisk: &Asterisk, aors: &[String]) -> Result<Vec<Contact>,
     if aors.is_empty() {
         return Ok(Vec::new());
     }
-    let wanted: std::collections::BTreeSet<&str> = aors.iter().map(String::as_str).collect();
+    let wanted: BTreeSet<&str> = aors.iter().map(String::as_str).collect();
     let answer = asterisk.ask("database show registrar/contact")?;
     Ok(answer
         .raw()
         .lines()
         .filter_map(|line| {
             let (key, value) = line.strip_prefix("/registrar/contact/")?.split_once(": ")?;
-            let aor = key.split(";@").next()?;
-            wanted.contains(aor).then(|| Contact { key: key.trim().to_owned(), value: value.trim().to_owned() })
+            let contact = Contact { key: key.trim().to_owned(), value: value.trim().to_owned() };
+            wanted.contains(contact.aor()).then_some(contact)
         })
         .collect())
 }
@@ -52,14 +71,14 @@ pub(super) fn list(asterisk: &Asterisk, aors: &[String]) -> Result<Vec<Contact>,
 pub(super) fn let_go(asterisk: &Asterisk, contacts: &[Contact]) -> Result<usize, AsteriskError> {
     const EXPIRED: &str = r#"{\"uri\":\"sip:gone@invalid\",\"expiration_time\":\"1\"}"#;
     let mut gone = 0;
-    for Contact { key, value } in contacts {
+    for contact in contacts {
+        let Contact { key, value } = contact;
         let present = asterisk.ask(&format!("database get registrar/contact \"{key}\""))?;
         if present.raw().trim().strip_prefix("Value: ") != Some(value.as_str()) {
             continue;
         }
         asterisk.ask(&format!("database put registrar/contact \"{key}\" \"{EXPIRED}\""))?;
-        let aor = key.split(";@").next().unwrap_or_default();
-        asterisk.ask(&format!("pjsip show aor {aor}"))?;
+        asterisk.ask(&format!("pjsip show aor {}", contact.aor()))?;
         if asterisk.ask(&format!("database get registrar/contact \"{key}\""))?.raw().contains("Value: ") {
             asterisk.ask(&format!("database del registrar/contact \"{key}\""))?;
         }

@@ -21,6 +21,9 @@ use crate::{
     render::{Present, endpoints_path, routing_path, section_names},
 };
 
+/// The note that names who has the lock.
+const HOLDER: &str = "lock_holder";
+
 /// Where rendered becomes running.
 #[derive(Debug, Clone)]
 pub struct Host {
@@ -47,6 +50,13 @@ pub struct Running {
 #[derive(Debug)]
 pub(super) struct HostLock {
     _folder: File,
+    note: PathBuf,
+}
+
+impl Drop for HostLock {
+    fn drop(&mut self) {
+        let _ = files::forget(&self.note);
+    }
 }
 
 impl Host {
@@ -92,11 +102,11 @@ impl Host {
         Ok(names)
     }
 
-    /// Takes the host's lock, or says that somebody else has it.
+    /// Takes the host's lock and notes who has it now, or says that somebody else has it.
     ///
     /// # Errors
-    /// When the configuration folder is not there.
-    pub(super) fn lock(&self) -> Result<Option<HostLock>, FileError> {
+    /// When the configuration folder is not there, or the state folder cannot be written.
+    pub(super) fn lock(&self, holder: &str) -> Result<Option<HostLock>, FileError> {
         let path = &self.config_dir;
         let folder = File::options()
             .read(true)
@@ -104,18 +114,50 @@ impl Host {
             .open(path)
             .map_err(failed("open", path))?;
         match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(HostLock { _folder: folder })),
+            Ok(()) => {
+                let note = self.notes().join(HOLDER);
+                files::keep(&note, holder)?;
+                Ok(Some(HostLock { _folder: folder, note }))
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(failed("lock", path)(error.into())),
         }
     }
 
+    /// Reads who noted that they have the lock.
+    pub(super) fn holder(&self) -> Option<String> {
+        files::read(&self.notes().join(HOLDER)).ok().flatten()
+    }
+
     /// Names a note we keep about a tenant on this host.
     pub(super) fn note(&self, tenant: &Tenant, name: &str) -> PathBuf {
+        self.notes().join(tenant.as_str()).join(name)
+    }
+
+    /// Names the folder of our notes about this host.
+    fn notes(&self) -> PathBuf {
         use sha2::{Digest, Sha256};
         let path = fs::canonicalize(&self.config_dir).unwrap_or_else(|_| self.config_dir.clone());
-        let folder = hex(&Sha256::digest(path.as_os_str().as_encoded_bytes())[..6]);
-        self.state_dir.join("hosts").join(folder).join(tenant.as_str()).join(name)
+        self.state_dir.join("hosts").join(hex(&Sha256::digest(path.as_os_str().as_encoded_bytes())[..6]))
+    }
+
+    /// Finds out which lines that lead to our files the operator's own files lack.
+    pub(super) fn missing_includes(&self) -> Vec<&'static str> {
+        let lines = [
+            ("pjsip.conf", "pjsip.d/", "`#include pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`"),
+            (
+                "extensions.conf",
+                "extensions.d/",
+                "`#include extensions.d/*/generated_routing.conf` in `extensions.conf`",
+            ),
+        ];
+        let included = |file: &str, folder: &str| {
+            let text = files::read(&self.path(file)).ok().flatten().unwrap_or_default();
+            text.lines()
+                .map(str::trim_start)
+                .any(|line| line.starts_with('#') && line.contains("include") && line.contains(folder))
+        };
+        lines.into_iter().filter(|(file, folder, _)| !included(file, folder)).map(|(_, _, line)| line).collect()
     }
 
     /// Names the path of a generated file.

@@ -10,8 +10,8 @@ use crate::{
         Recorded, Row, RowChanges,
         seal::{Ha1, Keyring, Nonce, Owner, Prints, Salt, SealError, generate},
     },
-    model::{EmailKey, Extension, Secret},
-    plan::{Plan, PlannedUser, SecretPlan},
+    model::{EmailKey, Extension, PhoneOverride, Secret, Settings},
+    plan::{Plan, SecretPlan},
     render::endpoint_name,
 };
 
@@ -79,7 +79,8 @@ pub fn prepare(
                 _ => return Err(PrepareError::NoSecret(user.email.to_string())),
             },
         };
-        let digest = digest(plan, user, &secret);
+        let name = endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
+        let digest = digest(&plan.settings, &user.phone, &name, &secret);
         if user.write {
             let nonce: Nonce = random()?;
             let sealed = match user.secret {
@@ -118,13 +119,14 @@ pub fn prepare(
     Ok(Prepared { rows, digests })
 }
 
-fn digest(plan: &Plan, user: &PlannedUser, secret: &Secret) -> Ha1 {
-    let realm = user.phone.realm.as_ref().unwrap_or(&plan.settings.phones.realm);
-    let name = endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
-    Ha1::new(&name, realm.as_str(), secret)
+/// Computes what a phone's auth holds.
+pub(super) fn digest(settings: &Settings, phone: &PhoneOverride, name: &str, secret: &Secret) -> Ha1 {
+    let realm = phone.realm.as_ref().unwrap_or(&settings.phones.realm);
+    Ha1::new(name, realm.as_str(), secret)
 }
 
-fn random<const N: usize>() -> Result<[u8; N], PrepareError> {
+/// Takes random bytes from the machine.
+pub(super) fn random<const N: usize>() -> Result<[u8; N], PrepareError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)?;
     Ok(bytes)

@@ -4,7 +4,7 @@
 //! them in one run. The parser's budgets bound depth, nodes and aliases; nothing here knows what
 //! the keys mean.
 
-use std::{cell::Cell, fmt, ops::Range};
+use std::{cell::Cell, collections::HashMap, fmt, ops::Range};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::{Location, Spanned, options::DuplicateKeyPolicy};
@@ -120,22 +120,29 @@ fn place_of(location: Location) -> Place {
 
 /// Finds the bytes under keys that name a secret, so that no snippet shows them.
 pub(super) fn secrets(node: &Node, hidden: &mut Vec<Range<u32>>) {
+    secrets_below(node, hidden, &mut HashMap::new());
+}
+
+/// Does so; `known` remembers which keys name a secret, for there are few different ones.
+fn secrets_below<'a>(node: &'a Node, hidden: &mut Vec<Range<u32>>, known: &mut HashMap<&'a str, bool>) {
     match &node.kind {
-        Kind::List(items) => items.iter().for_each(|item| secrets(item, hidden)),
+        Kind::List(items) => items.iter().for_each(|item| secrets_below(item, hidden, known)),
         Kind::Map(pairs) => {
             for (key, value) in pairs {
-                let name = key.name.to_ascii_lowercase();
-                let names_one = SECRET_KEYS.iter().any(|word| name.contains(word))
-                    || nearest(&name, SECRET_KEYS.iter().copied()).is_some();
-                if names_one {
+                if *known.entry(&key.name).or_insert_with(|| names_secret(&key.name)) {
                     hidden.push(key.place.end..last_byte(value).max(key.place.end));
                 } else {
-                    secrets(value, hidden);
+                    secrets_below(value, hidden, known);
                 }
             }
         }
         Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text { .. } => {}
     }
+}
+
+fn names_secret(key: &str) -> bool {
+    let name = key.to_ascii_lowercase();
+    SECRET_KEYS.iter().any(|word| name.contains(word)) || nearest(&name, SECRET_KEYS.iter().copied()).is_some()
 }
 
 /// The end of the last text below a node.

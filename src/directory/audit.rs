@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use postgres::{GenericClient, types::Type};
+use jiff::Timestamp;
+use postgres::{
+    GenericClient, Row,
+    types::{ToSql, Type},
+};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Directory, DirectoryError, failed};
 use crate::model::Tenant;
@@ -24,6 +29,41 @@ pub struct Run {
     pub plan_id: Option<String>,
     /// Rows by kind of change.
     pub counts: BTreeMap<&'static str, usize>,
+    /// What changes in the files, secrets masked.
+    pub diff: String,
+}
+
+/// A run as the log has it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Entry {
+    /// Its number.
+    pub run: i64,
+    /// The Asterisk host.
+    pub host: String,
+    /// `sync`, `apply` or `secret rotate`.
+    pub command: String,
+    /// Who started it.
+    pub actor: String,
+    /// The commit of the desired state; null where it lay in no git work tree.
+    pub git_commit: Option<String>,
+    /// The plan that was applied; null where there was none.
+    pub plan_id: Option<String>,
+    /// Rows by kind of change.
+    pub counts: BTreeMap<String, u64>,
+    /// SHA-256 of each file as it stood in the end.
+    pub files: BTreeMap<String, String>,
+    /// Milliseconds of each phase.
+    pub phases: BTreeMap<String, u64>,
+    /// `recorded`, `rendered`, `live`, `rolled_back`, `not_live`, `interrupted`, or `open`: it runs, or was killed.
+    pub outcome: String,
+    /// What went wrong.
+    pub message: Option<String>,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it ended; null where it did not.
+    pub finished_at: Option<Timestamp>,
+    /// What it changed in the files, secrets masked; null in lists.
+    pub diff: Option<String>,
 }
 
 /// How a run ended.
@@ -79,8 +119,8 @@ pub(super) fn open(db: &mut impl GenericClient, run: &Run) -> Result<i64, Direct
     let counts = serde_json::to_string(&run.counts).unwrap_or_else(|_| "{}".to_owned());
     let row = db
         .query_typed_one(
-            "insert into apply_audit_log (tenant, host, command, actor, git_commit, plan_id, counts, outcome)
-             values ($1, $2, $3, $4, $5, $6, $7::jsonb, 'open') returning id",
+            "insert into apply_audit_log (tenant, host, command, actor, git_commit, plan_id, counts, diff, outcome)
+             values ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, 'open') returning id",
             &[
                 (&run.tenant.as_str(), Type::TEXT),
                 (&run.host, Type::TEXT),
@@ -89,10 +129,40 @@ pub(super) fn open(db: &mut impl GenericClient, run: &Run) -> Result<i64, Direct
                 (&run.git_commit, Type::TEXT),
                 (&run.plan_id, Type::TEXT),
                 (&counts, Type::TEXT),
+                (&run.diff, Type::TEXT),
             ],
         )
         .map_err(failed(action))?;
     Ok(row.get(0))
+}
+
+const READ: &str = "read the audit log";
+
+/// The columns of an entry but the diff.
+const COLUMNS: &str = "id, host, command, actor, git_commit, plan_id, counts::text, files::text, phases::text,
+    outcome, message, started_at, finished_at";
+
+fn entry(row: &Row) -> Result<Entry, DirectoryError> {
+    Ok(Entry {
+        run: row.get(0),
+        host: row.get(1),
+        command: row.get(2),
+        actor: row.get(3),
+        git_commit: row.get(4),
+        plan_id: row.get(5),
+        counts: json("counts", row.get(6))?,
+        files: json("files", row.get(7))?,
+        phases: json("phases", row.get(8))?,
+        outcome: row.get(9),
+        message: row.get(10),
+        started_at: row.get(11),
+        finished_at: row.get(12),
+        diff: None,
+    })
+}
+
+fn json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, DirectoryError> {
+    serde_json::from_str(text).map_err(|error| DirectoryError::BadRow { what, reason: error.to_string() })
 }
 
 impl Directory {
@@ -120,6 +190,52 @@ impl Directory {
         Ok(())
     }
 
+    /// Lists a tenant's latest runs, the last one first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn history(&mut self, tenant: &Tenant, limit: u32) -> Result<Vec<Entry>, DirectoryError> {
+        let statement = format!("select {COLUMNS} from apply_audit_log where tenant = $1 order by id desc limit $2");
+        let parameters: &[(&(dyn ToSql + Sync), Type)] =
+            &[(&tenant.as_str(), Type::TEXT), (&i64::from(limit), Type::INT8)];
+        let rows = self.client().query_typed(&statement, parameters).map_err(failed(READ))?;
+        rows.iter().map(entry).collect()
+    }
+
+    /// Reads one run of a tenant, with its diff.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn run(&mut self, tenant: &Tenant, run: i64) -> Result<Option<Entry>, DirectoryError> {
+        let statement = format!("select {COLUMNS}, diff from apply_audit_log where tenant = $1 and id = $2");
+        let parameters: &[(&(dyn ToSql + Sync), Type)] = &[(&tenant.as_str(), Type::TEXT), (&run, Type::INT8)];
+        let row = self.client().query_typed_opt(&statement, parameters).map_err(failed(READ))?;
+        row.map(|row| Ok(Entry { diff: Some(row.get(13)), ..entry(&row)? })).transpose()
+    }
+
+    /// Reads the last apply on each host of a tenant, and when its rows last changed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last_applies(&mut self, tenant: &Tenant) -> Result<(Vec<Entry>, Option<Timestamp>), DirectoryError> {
+        let statement = format!(
+            "select distinct on (host) {COLUMNS} from apply_audit_log
+             where tenant = $1 and command = 'apply' order by host, id desc"
+        );
+        let parameters: &[(&(dyn ToSql + Sync), Type)] = &[(&tenant.as_str(), Type::TEXT)];
+        let rows = self.client().query_typed(&statement, parameters).map_err(failed(READ))?;
+        let changed = self
+            .client()
+            .query_typed_one(
+                "select greatest(t.updated_at, (select max(u.updated_at) from users u where u.tenant_id = t.id),
+                                 (select max(f.left_at) from former_users f where f.tenant_id = t.id))
+                 from (select $1::text as slug) as asked left join tenants t using (slug)",
+                parameters,
+            )
+            .map_err(failed(READ))?;
+        Ok((rows.iter().map(entry).collect::<Result<_, _>>()?, changed.get(0)))
+    }
+
     /// Names the run that is open for a host: who holds its lock, and since when.
     ///
     /// # Errors
@@ -132,7 +248,7 @@ impl Directory {
                  from apply_audit_log where host = $1 and outcome = 'open' order by id desc limit 1",
                 &[(&host, Type::TEXT)],
             )
-            .map_err(failed("read the audit log"))?;
+            .map_err(failed(READ))?;
         Ok(row.map(|row| {
             let (actor, command, since): (String, String, String) = (row.get(0), row.get(1), row.get(2));
             format!("{actor} runs `{command}` on {host} since {since}")

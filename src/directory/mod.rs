@@ -50,6 +50,9 @@ pub enum DirectoryError {
     /// The embedded cluster does not run.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
+    /// The answer to COMMIT never came, or was a refusal.
+    #[error("the database did not confirm the commit: the rows may be recorded or not, nothing else was changed")]
+    Commit(#[source] postgres::Error),
     /// A statement failed.
     #[error("the database refused to {action}")]
     Query {
@@ -69,6 +72,9 @@ pub enum DirectoryError {
         /// The latest version of this program.
         known: i32,
     },
+    /// Nothing was ever recorded in the database.
+    #[error("nothing is recorded in this database yet")]
+    Empty,
     /// The database was written by an earlier version of this program.
     #[error("the database has schema version {found}, this program needs {known}")]
     OlderSchema {
@@ -101,6 +107,8 @@ pub struct Directory {
     client: Client,
     url: Url,
     cluster: Option<Embedded>,
+    /// Told once: only a migration changes it.
+    schema: Option<Schema>,
 }
 
 /// What a database holds of our schema.
@@ -120,7 +128,7 @@ impl Directory {
     /// # Errors
     /// When nobody answers or lets us in.
     pub fn connect(url: Url) -> Result<Self, DirectoryError> {
-        Ok(Self { client: url.connect()?, url, cluster: None })
+        Ok(Self { client: url.connect()?, url, cluster: None, schema: None })
     }
 
     /// Connects to the embedded cluster, which stops when its last user leaves.
@@ -129,7 +137,7 @@ impl Directory {
     /// When it does not answer.
     pub fn embedded(cluster: Embedded) -> Result<Self, DirectoryError> {
         let url = Url::socket(cluster.socket_dir(), cluster.user());
-        Ok(Self { client: url.connect()?, url, cluster: Some(cluster) })
+        Ok(Self { client: url.connect()?, url, cluster: Some(cluster), schema: None })
     }
 
     /// Names the database without any password.
@@ -142,6 +150,15 @@ impl Directory {
     /// # Errors
     /// When it was written by a later version of this program, or cannot be asked.
     pub fn schema(&mut self) -> Result<Schema, DirectoryError> {
+        if let Some(schema) = self.schema {
+            return Ok(schema);
+        }
+        let schema = self.look_at_schema()?;
+        self.schema = Some(schema);
+        Ok(schema)
+    }
+
+    fn look_at_schema(&mut self) -> Result<Schema, DirectoryError> {
         let known = latest();
         let action = "tell its schema version";
         let table = self
@@ -171,6 +188,7 @@ impl Directory {
         if self.schema()? == Schema::Current {
             return Ok(Vec::new());
         }
+        self.schema = None;
         // The lock lives in a transaction on a connection of its own: no session state.
         let mut guard = self.url.connect()?;
         let mut guard = guard.transaction().map_err(failed("start a transaction"))?;
@@ -185,12 +203,12 @@ impl Directory {
     /// Reads all that is recorded about a tenant, in one read-only snapshot.
     ///
     /// # Errors
-    /// When the database fails, or has an earlier schema.
+    /// When the database fails, or has a later schema.
     pub fn read(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
         match self.schema()? {
             Schema::Absent => return Ok(Recorded::default()),
-            Schema::Older(found) => return Err(DirectoryError::OlderSchema { found, known: latest() }),
-            Schema::Current => {}
+            // No migration yet changed what is read here.
+            Schema::Older(_) | Schema::Current => {}
         }
         let mut snapshot = self
             .client
@@ -202,6 +220,35 @@ impl Directory {
         let recorded = read::tenant(&mut snapshot, tenant)?;
         snapshot.commit().map_err(failed("end a transaction"))?;
         Ok(recorded)
+    }
+
+    /// Says what the next command that writes makes of the schema; none where it is current.
+    ///
+    /// # Errors
+    /// When it was written by a later version of this program, or cannot be asked.
+    pub fn schema_note(&mut self) -> Result<Option<String>, DirectoryError> {
+        let known = latest();
+        Ok(match self.schema()? {
+            Schema::Absent => {
+                Some(format!("the database has no tables yet; an apply makes them (schema version {known})"))
+            }
+            Schema::Older(found) => {
+                Some(format!("the database has schema version {found}; an apply brings it to {known}"))
+            }
+            Schema::Current => None,
+        })
+    }
+
+    /// Makes sure that the schema is this program's.
+    ///
+    /// # Errors
+    /// When it is another one, or the database fails.
+    pub fn require_current(&mut self) -> Result<(), DirectoryError> {
+        match self.schema()? {
+            Schema::Current => Ok(()),
+            Schema::Absent => Err(DirectoryError::Empty),
+            Schema::Older(found) => Err(DirectoryError::OlderSchema { found, known: latest() }),
+        }
     }
 
     /// Tells whether any secret is sealed here.
@@ -303,8 +350,8 @@ impl Writer<'_> {
     /// Makes it all so.
     ///
     /// # Errors
-    /// When the database fails; then nothing was changed.
+    /// When the database fails; whether the rows are recorded then shows in the next plan.
     pub fn commit(self) -> Result<(), DirectoryError> {
-        self.transaction.commit().map_err(failed("commit"))
+        self.transaction.commit().map_err(DirectoryError::Commit)
     }
 }

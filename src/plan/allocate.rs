@@ -5,9 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use jiff::SignedDuration;
-
-use super::{Choice, Inputs};
+use super::{Choice, Inputs, numbers::is_held};
 use crate::{
     desired::{Diagnostic, Place},
     directory::RecordedUser,
@@ -108,9 +106,8 @@ impl<'a> Allocation<'a, '_> {
         if days == 0 {
             return BTreeMap::new();
         }
-        let kept = SignedDuration::from_hours(24 * i64::from(days));
         let holds = self.inputs.recorded.holds.iter();
-        let fresh = holds.filter(|(_, hold)| self.inputs.now.duration_since(hold.freed_at) < kept);
+        let fresh = holds.filter(|(_, hold)| is_held(hold, days, self.inputs.now));
         let mut held: BTreeMap<_, _> = fresh.map(|(number, hold)| (*number, hold.email.clone())).collect();
         held.extend(self.leaving.iter().map(|user| (user.extension, user.email.key())));
         // Whoever a pin moves leaves a number behind, too.

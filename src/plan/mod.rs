@@ -6,6 +6,7 @@
 mod allocate;
 mod diff;
 mod id;
+mod numbers;
 mod rails;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use id::plan_id;
+pub use numbers::{Numbers, numbers};
 pub use rails::{Allowance, RailStop};
 
 use crate::{
@@ -72,6 +74,25 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The plan for a tenant without users.
+    fn new(tenant: Tenant, settings: Settings) -> Self {
+        Self {
+            tenant,
+            settings,
+            settings_changes: Vec::new(),
+            changes: Vec::new(),
+            users: BTreeMap::new(),
+            deletes: Vec::new(),
+            holds: Vec::new(),
+            api_users: 0,
+            counts: Counts::default(),
+            problems: Vec::new(),
+            stops: Vec::new(),
+            notes: Vec::new(),
+            unresolved: Vec::new(),
+        }
+    }
+
     /// Tells whether the directory already is as declared.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.settings_changes.is_empty()
@@ -193,6 +214,16 @@ pub enum SecretPlan {
     Take,
 }
 
+/// Makes the plan that changes nothing: all users as they are recorded; none before the first sync.
+pub fn as_recorded(tenant: &Tenant, recorded: &Recorded) -> Option<Plan> {
+    let settings = &recorded.tenant.as_ref()?.settings;
+    let mut plan = Plan::new(tenant.clone(), settings.clone());
+    for user in recorded.users.values() {
+        diff::add(&mut plan, settings, Some(user), diff::unchanged(user), None, None);
+    }
+    Some(plan)
+}
+
 /// Makes the plan. Problems and rails are part of it, so that all of it can be shown.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let Inputs { declared, recorded, .. } = inputs;
@@ -217,19 +248,12 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     .numbers();
     let mut plan = Plan {
-        tenant: declared.tenant.clone(),
-        settings: declared.settings.clone(),
         settings_changes: diff::settings(recorded.tenant.as_ref().map(|t| &t.settings), &declared.settings),
-        changes: Vec::new(),
-        users: BTreeMap::new(),
         deletes: leaving.iter().map(|user| user.id).collect(),
-        holds: Vec::new(),
         api_users: staying.len(),
-        counts: Counts::default(),
         problems,
-        stops: Vec::new(),
         notes,
-        unresolved: Vec::new(),
+        ..Plan::new(declared.tenant.clone(), declared.settings.clone())
     };
     let before = recorded.tenant.as_ref().map_or(&declared.settings, |tenant| &tenant.settings);
     for (key, user) in &declared.users {

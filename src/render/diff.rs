@@ -26,6 +26,8 @@ pub struct FileDiff {
     pub added: usize,
     /// Lines removed.
     pub removed: usize,
+    /// Whether the file in place is as it was once written: whole, and edited by nobody.
+    pub genuine: bool,
 }
 
 /// Lines of context around a change.
@@ -46,7 +48,7 @@ pub type SameDigest<'a> = dyn Fn(&str, &str) -> bool + 'a;
 ///
 /// `same_digest` tells of an endpoint in place whether its digest is the one that shall be.
 pub fn diff(old: Option<&Present>, new: &str, same_digest: &SameDigest<'_>) -> FileDiff {
-    let old_lines = old.map_or_else(Vec::new, |old| masked(&old.text, &old.parsed.mark, Some(same_digest)));
+    let old_lines = old.map_or_else(Vec::new, |old| masked(&old.text, mark_in(&old.text), Some(same_digest)));
     let new_lines = masked(new, "", None);
     let mut changes = Vec::with_capacity(old_lines.len().max(new_lines.len()));
     compare(&blocks(&old_lines), &blocks(&new_lines), &mut changes);
@@ -54,7 +56,7 @@ pub fn diff(old: Option<&Present>, new: &str, same_digest: &SameDigest<'_>) -> F
     let (added, removed) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
     // Whoever edits a mark, or cuts the file behind it, changes nothing that can be shown.
     let whole = old.is_some_and(|old| old.parsed.intact && ends_well(&old.text, old.parsed.directory));
-    FileDiff { changed: added + removed > 0 || !whole, text: hunks(&changes), added, removed }
+    FileDiff { changed: added + removed > 0 || !whole, text: hunks(&changes), added, removed, genuine: whole }
 }
 
 /// Tells whether what stands behind the marked bytes is the mark and nothing else.
@@ -66,6 +68,12 @@ fn ends_well(old: &str, directory: Option<Uuid>) -> bool {
         && tail.ends_with('\n')
         && tail.lines().count() <= 10
         && (digest.is_none() || digest == right)
+}
+
+/// Finds the mark that a file carries, be it the right one or not.
+fn mark_in(text: &str) -> &str {
+    let (_, tail) = parse::split(text);
+    tail.split(|c: char| !c.is_ascii_hexdigit()).find(|word| word.len() == 32).unwrap_or_default()
 }
 
 /// Masks secrets, marks and the directory.

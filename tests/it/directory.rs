@@ -180,7 +180,8 @@ fn a_newer_schema_is_refused() {
     assert_eq!(env.run("migrate").expect(0).stdout, "The schema is up to date.\n");
     env.sql()
         .execute(
-            "insert into refinery_schema_history select 99, 'later', applied_on, checksum from refinery_schema_history",
+            "insert into refinery_schema_history select 99, 'later', applied_on, checksum from refinery_schema_history
+             where version = 1",
             &[],
         )
         .unwrap();
@@ -188,7 +189,7 @@ fn a_newer_schema_is_refused() {
         let refused = env.run(args).expect(1);
         assert_eq!(
             refused.stderr,
-            "error: the database has schema version 99, this program knows up to 1\n\
+            "error: the database has schema version 99, this program knows up to 2\n\
              hint: use the later version of reconcile that wrote it\n"
         );
     }

@@ -1,6 +1,7 @@
 //! Reports: a comparison as text or JSON, each made from the comparison, none from another.
 
 pub(crate) mod json;
+pub(crate) mod status;
 pub(crate) mod text;
 
 use super::{printer::Printer, session::Desired, settings::Format};

@@ -1,0 +1,132 @@
+//! `reconcile history`: who applied what, when, and how it ended.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+
+use super::{
+    Exit,
+    error::Hinted,
+    printer::Printer,
+    report::{json, status::seconds},
+    settings::Format,
+    users::Which,
+};
+use crate::directory::{DirectoryError, audit::Entry};
+
+/// Show who applied what, when, and how it ended; moves nothing
+///
+/// Lists the latest runs, or shows one with what it changed in the files, secrets masked.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  reconcile history -f pbx.yaml\n  reconcile history 12")]
+pub(crate) struct Args {
+    /// The run to show whole
+    run: Option<i64>,
+    #[command(flatten)]
+    which: Which,
+    /// How many runs are listed
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    limit: u32,
+    /// How the runs are written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+    let tenant = args.which.tenant(printer)?;
+    let directory = args.which.state.open_to_read(&mut |line| tracing::info!("{line}"))?;
+    let mut directory = directory.ok_or(DirectoryError::Empty)?;
+    directory.require_current()?;
+    let document = match args.run {
+        None => {
+            let entries = directory.history(&tenant, args.limit)?;
+            match args.format {
+                Format::Text => list(&entries),
+                Format::Json => json::pretty(
+                    &serde_json::json!({ "format_version": 1, "tenant": tenant.as_str(), "runs": entries }),
+                ),
+            }
+        }
+        Some(run) => {
+            let entry = directory.run(&tenant, run)?.ok_or_else(|| {
+                Hinted::new(format!("tenant `{tenant}` has no run {run}"), "`reconcile history` lists its runs")
+            })?;
+            match args.format {
+                Format::Text => whole(&entry),
+                Format::Json => {
+                    json::pretty(&serde_json::json!({ "format_version": 1, "tenant": tenant.as_str(), "run": entry }))
+                }
+            }
+        }
+    };
+    printer.document(&document);
+    Ok(Exit::Done)
+}
+
+fn list(entries: &[Entry]) -> String {
+    let lines: Vec<[String; 7]> = entries
+        .iter()
+        .map(|entry| {
+            [
+                entry.run.to_string(),
+                seconds(entry.started_at),
+                entry.host.clone(),
+                entry.command.clone(),
+                entry.outcome.clone(),
+                changes(entry),
+                entry.actor.clone(),
+            ]
+        })
+        .collect();
+    let heads = ["RUN", "STARTED", "HOST", "COMMAND", "OUTCOME", "CHANGES", "ACTOR"].map(str::to_owned);
+    let width =
+        |column: usize| lines.iter().chain([&heads]).map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    let mut text = String::new();
+    for line in [&heads].into_iter().chain(&lines) {
+        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+    text
+}
+
+/// Says how many rows changed: `+2 ~1 -1`.
+fn changes(entry: &Entry) -> String {
+    let signs = [("create", "+"), ("update", "~"), ("rename", ">"), ("adopt", "&"), ("delete", "-")];
+    let count = |kind: &str| entry.counts.get(kind).copied().unwrap_or(0);
+    let parts: Vec<String> =
+        signs.iter().filter(|(kind, _)| count(kind) > 0).map(|(kind, sign)| format!("{sign}{}", count(kind))).collect();
+    if parts.is_empty() { "none".to_owned() } else { parts.join(" ") }
+}
+
+fn whole(entry: &Entry) -> String {
+    let mut text = format!("run      {}: {} on {}\n", entry.run, entry.command, entry.host);
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<8} {value}");
+    };
+    line("started", &seconds(entry.started_at));
+    if let Some(finished) = entry.finished_at {
+        line("ended", &seconds(finished));
+    }
+    line("actor", &entry.actor);
+    if let Some(commit) = &entry.git_commit {
+        line("commit", commit);
+    }
+    if let Some(plan) = &entry.plan_id {
+        line("plan", plan);
+    }
+    line("users", &changes(entry));
+    line("outcome", &entry.outcome);
+    if let Some(message) = &entry.message {
+        line("message", message);
+    }
+    if !entry.phases.is_empty() {
+        let phases: Vec<String> = entry.phases.iter().map(|(name, millis)| format!("{name} {millis} ms")).collect();
+        line("phases", &phases.join(", "));
+    }
+    for (path, hash) in &entry.files {
+        line("file", &format!("{path} sha256 {hash}"));
+    }
+    text.push_str(entry.diff.as_deref().unwrap_or_default());
+    text
+}

@@ -1,0 +1,306 @@
+//! Where each stage stands, for people and for programs.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use anstyle::AnsiColor;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{json::pretty, text::count};
+use crate::{
+    cli::{printer::paint, session::Desired},
+    deploy::{Comparison, FileState, HostStatus},
+    directory::{Recorded, RecordedUser, audit::Entry},
+    model::Tenant,
+    plan::{Numbers, Plan},
+    render::endpoint_name,
+};
+
+/// What the report is about.
+#[derive(Debug)]
+pub(crate) struct Status<'a> {
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) host: &'a str,
+    /// The database, without its password.
+    pub(crate) database: &'a str,
+    /// The file; none where it is not compared.
+    pub(crate) file: Option<&'a Desired>,
+    /// What the directory lacks of the file.
+    pub(crate) behind: Option<&'a Plan>,
+    pub(crate) recorded: &'a Recorded,
+    pub(crate) numbers: Option<Numbers>,
+    /// What the files lack of the directory; none before the first sync.
+    pub(crate) comparison: Option<&'a Comparison>,
+    pub(crate) here: Option<&'a HostStatus>,
+    /// Why Asterisk was not asked.
+    pub(crate) unasked: Option<&'a str>,
+    /// Whether it was asked and did not answer.
+    pub(crate) silent: bool,
+    /// Whether to list the contacts of every user.
+    pub(crate) registrations: bool,
+    /// The last apply on each host.
+    pub(crate) applies: &'a [Entry],
+    /// When the rows last changed.
+    pub(crate) changed_at: Option<Timestamp>,
+}
+
+/// One stage in words: whether it is in step with the one before it, and what is not.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Stage {
+    /// Whether it is in step; null where it was not compared.
+    in_step: Option<bool>,
+    /// What was found, a line each.
+    findings: Vec<String>,
+}
+
+impl Stage {
+    fn of(findings: Vec<String>) -> Self {
+        Self { in_step: Some(findings.is_empty()), findings }
+    }
+
+    fn unknown(why: &str) -> Self {
+        Self { in_step: None, findings: vec![why.to_owned()] }
+    }
+}
+
+/// The last apply on a host.
+#[derive(Debug, Serialize, JsonSchema)]
+struct LastApply<'a> {
+    /// The host.
+    host: &'a str,
+    /// The run, for `reconcile history N`.
+    run: i64,
+    /// How it ended.
+    outcome: &'a str,
+    /// When it started, in UTC.
+    started_at: String,
+    /// Who ran it.
+    actor: &'a str,
+    /// The commit of the desired state.
+    git_commit: Option<&'a str>,
+    /// Whether that host runs less than what is recorded.
+    behind: bool,
+}
+
+/// The status of a tenant on one host.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct StatusDocument<'a> {
+    /// The version of this document: 1.
+    format_version: u32,
+    /// The tenant's slug.
+    tenant: &'a str,
+    /// The Asterisk host that was looked at.
+    host: &'a str,
+    /// Whether every stage that was compared is in step with the one before it.
+    in_step: bool,
+    /// The directory beside the file.
+    recorded: Stage,
+    /// The generated files beside the directory.
+    rendered: Stage,
+    /// The running Asterisk beside the generated files.
+    running: Stage,
+    /// What somebody else changed in the files: unified diff towards what is recorded, secrets masked.
+    edits: BTreeMap<&'a str, &'a str>,
+    /// Users with a registered phone; null where Asterisk was not asked.
+    registered: Option<usize>,
+    /// Registered contacts by e-mail; null unless asked for.
+    registrations: Option<BTreeMap<&'a str, usize>>,
+    /// The numbers of the range; null before the first sync.
+    numbers: Option<Numbers>,
+    /// The last apply on each host, by host.
+    last_applies: Vec<LastApply<'a>>,
+}
+
+impl Status<'_> {
+    /// Tells whether every stage that was compared is in step with the one before it.
+    pub(crate) fn in_step(&self) -> bool {
+        [self.recorded(), self.rendered(), self.running()].iter().all(|stage| stage.in_step != Some(false))
+    }
+
+    fn recorded(&self) -> Stage {
+        let Some(plan) = self.behind else { return Stage::unknown("not compared with a file (--tenant)") };
+        let mut findings: Vec<String> = plan.problems.iter().map(|problem| problem.message.clone()).collect();
+        if !plan.is_empty() {
+            let counts = &plan.counts;
+            let kinds = [
+                (counts.create, "to create"),
+                (counts.update, "to update"),
+                (counts.rename, "to rename"),
+                (counts.adopt, "to adopt"),
+                (counts.delete, "to delete"),
+                (plan.settings_changes.len(), "of the settings to change"),
+            ];
+            let words = kinds.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
+            findings.push(format!("behind the file: {}; see `reconcile plan`", words.collect::<Vec<_>>().join(", ")));
+        }
+        Stage::of(findings)
+    }
+
+    fn rendered(&self) -> Stage {
+        let (Some(here), Some(comparison)) = (self.here, self.comparison) else {
+            return Stage::unknown("nothing is recorded yet");
+        };
+        let mut findings: Vec<String> = comparison.plan.stops.iter().map(|stop| stop.message.clone()).collect();
+        for (state, (path, ..)) in here.files.iter().zip(&comparison.files) {
+            findings.extend(match state {
+                FileState::InStep => None,
+                FileState::Missing => Some(format!("{path} was never written; `reconcile apply` writes it")),
+                FileState::Behind => {
+                    Some(format!("{path} is older than what is recorded; `reconcile apply` renews it"))
+                }
+                FileState::Edited => {
+                    Some(format!("{path} was edited by hand or cut short; `reconcile apply` heals it"))
+                }
+            });
+        }
+        Stage::of(findings)
+    }
+
+    fn running(&self) -> Stage {
+        let mut findings = Vec::new();
+        if let Some(why) = self.unasked.filter(|_| self.silent) {
+            findings.push(why.to_owned());
+        }
+        let Some(here) = self.here else {
+            return if findings.is_empty() { Stage::unknown("nothing is recorded yet") } else { Stage::of(findings) };
+        };
+        findings
+            .extend(here.missing_includes.iter().map(|line| format!("Asterisk is not led to our file: add {line}")));
+        let Some(running) = &here.running else {
+            return match self.unasked {
+                Some(why) if findings.is_empty() => Stage::unknown(why),
+                _ => Stage::of(findings),
+            };
+        };
+        if !running.live[0] {
+            findings.push(match running.other_generations.first() {
+                Some(mark) => format!("res_pjsip runs another generation of the endpoint file ({mark})"),
+                None => "res_pjsip runs no generation of the endpoint file".to_owned(),
+            });
+        }
+        if !running.live[1] {
+            findings.push("the dialplan runs another generation of the routing file, or none".to_owned());
+        }
+        findings.extend(running.missing.iter().map(ToString::to_string));
+        Stage::of(findings)
+    }
+
+    fn edits(&self) -> BTreeMap<&str, &str> {
+        let (Some(here), Some(comparison)) = (self.here, self.comparison) else { return BTreeMap::new() };
+        let pairs = here.files.iter().zip(&comparison.files);
+        let edited = pairs.filter(|(state, _)| **state == FileState::Edited);
+        edited.map(|(_, (path, _, diff))| (path.as_str(), diff.text.as_str())).collect()
+    }
+
+    /// Counts the contacts of every user, by number.
+    fn contacts(&self) -> Option<Vec<(&RecordedUser, usize)>> {
+        let running = self.here?.running.as_ref()?;
+        let names = self.recorded.tenant.as_ref()?.settings.endpoint_names;
+        let count = |user: &RecordedUser| {
+            running.registrations.get(&endpoint_name(self.tenant, names, user.extension)).copied().unwrap_or(0)
+        };
+        let mut users: Vec<_> = self.recorded.users.values().map(|user| (user, count(user))).collect();
+        users.sort_by_key(|(user, _)| user.extension);
+        Some(users)
+    }
+
+    fn last_applies(&self) -> Vec<LastApply<'_>> {
+        let stale = |entry: &Entry| self.changed_at.is_some_and(|changed| changed > entry.started_at);
+        let applies = self.applies.iter().map(|entry| LastApply {
+            host: &entry.host,
+            run: entry.run,
+            outcome: &entry.outcome,
+            started_at: seconds(entry.started_at),
+            actor: &entry.actor,
+            git_commit: entry.git_commit.as_deref(),
+            behind: entry.outcome != "live" || stale(entry),
+        });
+        applies.collect()
+    }
+}
+
+/// Writes a time to the second.
+pub(crate) fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Writes the status for programs.
+pub(crate) fn json(status: &Status<'_>) -> String {
+    let contacts = status.contacts();
+    let by_email = |contacts: &Vec<(&RecordedUser, usize)>| {
+        contacts.iter().map(|(user, count)| (user.email.as_str().to_owned(), *count)).collect::<BTreeMap<_, _>>()
+    };
+    let registrations = contacts.as_ref().filter(|_| status.registrations).map(by_email);
+    pretty(&StatusDocument {
+        format_version: 1,
+        tenant: status.tenant.as_str(),
+        host: status.host,
+        in_step: status.in_step(),
+        recorded: status.recorded(),
+        rendered: status.rendered(),
+        running: status.running(),
+        edits: status.edits(),
+        registered: contacts.as_ref().map(|users| users.iter().filter(|(_, count)| *count > 0).count()),
+        registrations: registrations
+            .as_ref()
+            .map(|counts| counts.iter().map(|(email, count)| (email.as_str(), *count)).collect()),
+        numbers: status.numbers,
+        last_applies: status.last_applies(),
+    })
+}
+
+/// Writes the JSON schema of the status.
+pub(crate) fn schema() -> String {
+    pretty(&schemars::schema_for!(StatusDocument<'static>))
+}
+
+/// Writes the status for people.
+pub(crate) fn text(status: &Status<'_>, color: bool) -> String {
+    let mut text = format!("{} on {}  database {}\n", status.tenant, status.host, status.database);
+    if let Some(file) = status.file {
+        let _ = writeln!(text, "declared    {}: {}", file.name, count(file.declared.users.len(), "user"));
+    }
+    let stages = [
+        ("recorded", status.recorded(), "in step with the file"),
+        ("rendered", status.rendered(), "in step with what is recorded"),
+        ("running", status.running(), "in step with the files"),
+    ];
+    for (name, stage, good) in stages {
+        let tone = match stage.in_step {
+            Some(true) => AnsiColor::Green,
+            Some(false) => AnsiColor::Red,
+            None => AnsiColor::Yellow,
+        };
+        let mut findings = stage.findings.iter().map(String::as_str);
+        let _ = writeln!(text, "{name:<10}  {}", paint(color, tone, findings.next().unwrap_or(good)));
+        for finding in findings {
+            let _ = writeln!(text, "            {}", paint(color, tone, finding));
+        }
+    }
+    if let Some(contacts) = status.contacts() {
+        let registered = contacts.iter().filter(|(_, count)| *count > 0).count();
+        let _ = writeln!(text, "registered  {registered} of {}", count(contacts.len(), "phone"));
+        for (user, contacts) in contacts.iter().filter(|_| status.registrations) {
+            let _ = writeln!(text, "            {}  {}  {}", user.extension, user.email, count(*contacts, "contact"));
+        }
+    }
+    if let (Some(numbers), Some(tenant)) = (status.numbers, &status.recorded.tenant) {
+        let Numbers { size, in_use, held, reserved, free } = numbers;
+        let range = tenant.settings.range;
+        let _ = writeln!(
+            text,
+            "numbers     {in_use} in use, {held} on hold, {reserved} reserved, {free} of {size} free ({range})"
+        );
+    }
+    for apply in status.last_applies() {
+        let commit = apply.git_commit.map(|commit| format!(", commit {commit}")).unwrap_or_default();
+        let behind = if apply.behind { "; behind what is recorded" } else { "" };
+        let LastApply { host, run, outcome, started_at, actor, .. } = apply;
+        let _ = writeln!(text, "last apply  {host}: run {run}, {outcome}, {started_at}, by {actor}{commit}{behind}");
+    }
+    for (path, diff) in status.edits() {
+        let _ = write!(text, "--- {path}\n+++ {path}\n{diff}");
+    }
+    text
+}

@@ -1,0 +1,142 @@
+//! `reconcile status`: is each stage in step with the one before it? Moves nothing.
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use super::{
+    Exit,
+    printer::Printer,
+    report::status::{self, Status},
+    session,
+    settings::{FileArgs, Format, HostArgs, SecretArgs, StateArgs},
+};
+use crate::{
+    deploy,
+    directory::{Directory, Recorded, Schema},
+    model::Tenant,
+    plan::{self, Inputs},
+};
+
+/// Show whether each stage is in step with the one before it; moves nothing
+///
+/// Compares the file with what is recorded, that with the files in place on this host, and those
+/// with the running Asterisk; tells of drift, the last apply of each host, and numbers in use.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  reconcile status -f pbx.yaml\n  \
+    reconcile status --detailed-exitcode   # each night: exit 2 means that some stage is out of step")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    file: FileArgs,
+    /// The tenant; its file is then not compared [default: the one in the file]
+    #[arg(long, value_name = "SLUG")]
+    tenant: Option<Tenant>,
+    #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
+    host: HostArgs,
+    #[command(flatten)]
+    secrets: SecretArgs,
+    /// Do not ask the running Asterisk
+    #[arg(long)]
+    no_asterisk: bool,
+    /// List the registered contacts of every user
+    #[arg(long)]
+    registrations: bool,
+    /// Exit 2 where a stage is out of step
+    #[arg(long)]
+    detailed_exitcode: bool,
+    /// How the status is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+    let desired = match args.tenant {
+        Some(_) => None,
+        None => Some(session::desired(&args.file, printer)?),
+    };
+    let tenant = match (&args.tenant, &desired) {
+        (Some(tenant), _) => tenant.clone(),
+        (None, Some(desired)) => desired.declared.tenant.clone(),
+        (None, None) => unreachable!("either is given"),
+    };
+    let host = args.host.resolve(&args.state, !args.no_asterisk)?;
+    let now = Timestamp::now();
+
+    let directory = args.state.open_to_read(&mut |line| tracing::info!("{line}"))?;
+    let known = read(directory, &tenant)?;
+    let behind = match &desired {
+        None => None,
+        Some(desired) => {
+            let secrets = session::secrets(&desired.declared, &args.secrets);
+            let allowance = plan::Allowance::new();
+            let inputs = Inputs {
+                declared: &desired.declared,
+                recorded: &known.recorded,
+                secrets: &secrets,
+                allowance: &allowance,
+                now,
+            };
+            Some(plan::plan(&inputs))
+        }
+    };
+    let in_place = host.in_place(&tenant)?;
+    let mut comparison = None;
+    let mut here = None;
+    let mut unasked = args.no_asterisk.then(|| "not asked (--no-asterisk)".to_owned());
+    if let Some(plan) = plan::as_recorded(&tenant, &known.recorded) {
+        let compared = deploy::compare_plan(plan, &known.recorded, &in_place, None, Vec::new())?;
+        let status = match deploy::status(&host, &tenant, &in_place, &compared) {
+            Err(deploy::StatusError::Asterisk(error)) => {
+                unasked = Some(error.to_string());
+                let alone = deploy::Host { asterisk: None, ..host.clone() };
+                deploy::status(&alone, &tenant, &in_place, &compared)
+            }
+            told => told,
+        };
+        here = Some(status?);
+        comparison = Some(compared);
+    }
+    let status = Status {
+        tenant: &tenant,
+        host: &host.name,
+        database: &known.database,
+        file: desired.as_ref(),
+        behind: behind.as_ref(),
+        recorded: &known.recorded,
+        numbers: plan::numbers(&known.recorded, now),
+        comparison: comparison.as_ref(),
+        here: here.as_ref(),
+        unasked: unasked.as_deref(),
+        silent: unasked.is_some() && !args.no_asterisk,
+        registrations: args.registrations,
+        applies: &known.applies,
+        changed_at: known.changed_at,
+    };
+    let document = match args.format {
+        Format::Text => status::text(&status, printer.color()),
+        Format::Json => status::json(&status),
+    };
+    printer.document(&document);
+    Ok(if args.detailed_exitcode && !status.in_step() { Exit::Changes } else { Exit::Done })
+}
+
+/// What the directory knows.
+struct Known {
+    database: String,
+    recorded: Recorded,
+    applies: Vec<crate::directory::audit::Entry>,
+    changed_at: Option<Timestamp>,
+}
+
+fn read(directory: Option<Directory>, tenant: &Tenant) -> Result<Known> {
+    let mut known =
+        Known { database: "embedded".to_owned(), recorded: Recorded::default(), applies: Vec::new(), changed_at: None };
+    let Some(mut directory) = directory else { return Ok(known) };
+    known.database = directory.show();
+    known.recorded = directory.read(tenant)?;
+    if directory.schema()? != Schema::Absent {
+        (known.applies, known.changed_at) = directory.last_applies(tenant)?;
+    }
+    Ok(known)
+}

@@ -1,0 +1,222 @@
+//! `reconcile status`, `history` and `secret rotate`: where each stage stands, who moved it, and a
+//! new secret on its way.
+
+use std::fs;
+
+use super::support::{Outcome, TestEnv, desired};
+
+const ANA: &str = "email: ana@example.com, name: Ana";
+const BO: &str = "email: bo@example.com, name: Bo";
+
+/// What differs from run to run.
+const FILTERS: [(&str, &str); 4] = [
+    (r"postgres://\S+", "[url]"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[time]"),
+    (r"\b[0-9a-f]{32,64}\b", "[hash]"),
+    (r"\d+ ms", "[ms]"),
+];
+
+fn told(outcome: &Outcome) -> String {
+    outcome.text()
+}
+
+macro_rules! snapshot {
+    ($outcome:expr) => {
+        insta::with_settings!({ filters => FILTERS.to_vec() }, { insta::assert_snapshot!(told(&$outcome)) });
+    };
+}
+
+#[test]
+fn each_stage_is_told_beside_the_one_before_it() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    snapshot!(env.run("status --detailed-exitcode").expect(2));
+    env.run("apply").expect(0);
+    snapshot!(env.run("status --detailed-exitcode").expect(0));
+
+    // The file is ahead of the rows.
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    let behind = env.run("status --detailed-exitcode").expect(2).stdout;
+    assert!(behind.contains("recorded    behind the file: 1 to create; see `reconcile plan`\n"), "{behind}");
+    assert!(behind.contains("rendered    in step with what is recorded\n"), "{behind}");
+
+    // The rows are ahead of the files.
+    env.run("sync").expect(0);
+    snapshot!(env.run("status --detailed-exitcode").expect(2));
+
+    // The files are ahead of Asterisk.
+    env.run("apply --no-reload").expect(0);
+    let behind = env.run("status --detailed-exitcode").expect(2).stdout;
+    assert!(behind.contains("running     res_pjsip runs another generation of the endpoint file ("), "{behind}");
+    env.run("apply").expect(0);
+    env.run("status --detailed-exitcode").expect(0);
+}
+
+#[test]
+fn drift_is_found_whoever_made_it() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    env.run("apply").expect(0);
+    let path = env.etc("pjsip.d/acme/generated_endpoints.conf");
+    let good = env.endpoints("acme");
+
+    // A hand edited the file.
+    fs::write(&path, good.replace("\"Ana\"", "\"Mallory\"")).unwrap();
+    snapshot!(env.run("status --detailed-exitcode").expect(2));
+    fs::write(&path, &good).unwrap();
+
+    // The operator's include line is gone; Asterisk has not noticed yet.
+    let conf = env.etc("pjsip.conf");
+    let operators = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, operators.replace("#include pjsip.d", ";include pjsip.d")).unwrap();
+    let gone = env.run("status --detailed-exitcode").expect(2).stdout;
+    let words = "running     Asterisk is not led to our file: add `#include pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`\n";
+    assert!(gone.contains(words), "{gone}");
+
+    // Now it has.
+    env.ask("module reload res_pjsip.so");
+    let gone = env.run("status --detailed-exitcode").expect(2).stdout;
+    assert!(gone.contains("            res_pjsip runs no generation of the endpoint file\n"), "{gone}");
+    assert!(gone.contains("            endpoints are missing in the running Asterisk: `1000`, `1001`\n"), "{gone}");
+    fs::write(&conf, operators).unwrap();
+    env.ask("module reload res_pjsip.so");
+    env.run("status --detailed-exitcode").expect(0);
+}
+
+#[test]
+fn an_asterisk_that_does_not_run_is_drift_unless_it_was_not_to_be_asked() {
+    let mut env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+    env.set("ASTERISK_COMMAND", "/nowhere/asterisk");
+    let silent = env.run("status --detailed-exitcode").expect(2).stdout;
+    assert!(silent.contains("running     cannot run `/nowhere/asterisk`: No such file or directory"), "{silent}");
+    let left = env.run("status --no-asterisk --detailed-exitcode").expect(0).stdout;
+    assert!(left.contains("running     not asked (--no-asterisk)\n"), "{left}");
+}
+
+#[test]
+fn registered_phones_are_counted_and_listed_when_asked() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    env.run("apply").expect(0);
+    let contact = r#"{\"uri\":\"sip:1001@127.0.0.1:9\",\"expiration_time\":\"4000000000\",\"endpoint\":\"1001\"}"#;
+    env.ask(&format!("database put registrar/contact \"1001;@0123456789abcdef0123456789abcdef\" \"{contact}\""));
+    let status = env.run("status --registrations").expect(0).stdout;
+    assert!(
+        status.contains(
+            "registered  1 of 2 phones\n            1000  ana@example.com  0 contacts\n            1001  bo@example.com  1 contact\n"
+        ),
+        "{status}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&env.run("status --registrations --format json").stdout).unwrap();
+    assert_eq!(json["registrations"], serde_json::json!({ "ana@example.com": 0, "bo@example.com": 1 }));
+    assert_eq!((&json["in_step"], &json["registered"]), (&true.into(), &1.into()));
+}
+
+#[test]
+fn numbers_in_use_on_hold_reserved_and_free_are_counted() {
+    let env = TestEnv::new();
+    let file = |users: &[&str]| {
+        desired(users).replace("users:", "extensions: { range: 1000-1009, reserved: [1005, 1000], hold: 30d }\nusers:")
+    };
+    env.write("pbx.yaml", &file(&[ANA, BO, "email: pia@example.com, name: Pia, extension: 1005"]));
+    env.run("sync").expect(0);
+    env.write("pbx.yaml", &file(&[ANA, "email: pia@example.com, name: Pia, extension: 1005"]));
+    env.run("sync").expect(0);
+    let status = env.run("status --no-asterisk").expect(0).stdout;
+    assert!(status.contains("numbers     2 in use, 1 on hold, 1 reserved, 6 of 10 free (1000-1009)\n"), "{status}");
+}
+
+#[test]
+fn status_moves_nothing_and_needs_no_file_where_the_tenant_is_named() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+    fs::remove_file(env.path("work/pbx.yaml")).unwrap();
+    let (dump, files) = (env.dump(), env.files());
+    let status = env.run("status --tenant acme --detailed-exitcode").expect(0).stdout;
+    assert!(status.contains("recorded    not compared with a file (--tenant)\n"), "{status}");
+    assert_eq!((env.dump(), env.files()), (dump, files));
+}
+
+#[test]
+fn history_tells_who_did_what_and_what_changed() {
+    let mut env = TestEnv::with_asterisk();
+    snapshot!(env.run("history --tenant acme").expect(1));
+    env.set("BO_SIP_SECRET", "canary-of-bo");
+    let bo = format!("{BO}, secret: {{ env: BO_SIP_SECRET }}");
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("sync").expect(0);
+    env.write("pbx.yaml", &desired(&[ANA, &bo]));
+    env.run("apply").expect(0);
+    env.run("secret rotate ana@example.com").expect(0);
+    snapshot!(env.run("history").expect(0));
+    env.run("apply").expect(0);
+    let run = env.run("history 4").expect(0);
+    assert!(run.stdout.contains("-password_digest = (sensitive)\n+password_digest = (sensitive)\n"), "{}", run.text());
+    let json: serde_json::Value = serde_json::from_str(&env.run("history 2 --format json").expect(0).stdout).unwrap();
+    assert_eq!(json["run"]["outcome"], "live");
+    assert!(json["run"]["diff"].as_str().unwrap().contains("+[1001](acme-phone)"), "{json}");
+    assert_eq!(
+        env.run("history 99").expect(1).stderr,
+        "error: tenant `acme` has no run 99\nhint: `reconcile history` lists its runs\n"
+    );
+}
+
+#[test]
+fn a_rotated_secret_is_pending_until_the_next_apply() {
+    let mut env = TestEnv::with_asterisk();
+    env.set("BO_SIP_SECRET", "canary-of-bo");
+    env.write("pbx.yaml", &desired(&[ANA, &format!("{BO}, secret: {{ env: BO_SIP_SECRET }}")]));
+    env.run("apply").expect(0);
+    let (before, shown) = (env.endpoints("acme"), env.run("secret show ana@example.com").stdout);
+
+    snapshot!(env.run("secret rotate ana@example.com").expect(0));
+    assert_eq!(env.endpoints("acme"), before);
+    assert_ne!(env.run("secret show ana@example.com").stdout, shown);
+    let status = env.run("status --detailed-exitcode").expect(2).stdout;
+    assert!(status.contains("is older than what is recorded"), "{status}");
+    let plan = env.run("plan --detailed-exitcode").expect(2).stdout;
+    let words = "note: 1 phone must log in again: the recorded secret is newer than the file in place\n";
+    assert!(plan.contains(words), "{plan}");
+
+    env.run("apply").expect(0);
+    let after = env.endpoints("acme");
+    let digests = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| line.starts_with("password_digest")).take(2).map(str::to_owned).collect()
+    };
+    assert_ne!(digests(&after)[0], digests(&before)[0]);
+    assert_eq!(digests(&after)[1], digests(&before)[1]);
+    let password = env.ask("pjsip show auth 1000");
+    assert!(password.contains(digests(&after)[0].split("MD5:").nth(1).unwrap()), "{password}");
+
+    snapshot!(env.run("secret rotate bo@example.com").expect(1));
+    assert_eq!(
+        env.run("secret rotate zoe@example.com").expect(1).stderr,
+        "error: `zoe@example.com` is not recorded\nhint: `reconcile users` lists who is recorded\n"
+    );
+}
+
+/// A database that an earlier version wrote is planned against; the next apply brings it up to date.
+#[test]
+fn an_earlier_schema_is_read_and_then_migrated() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+    env.sql()
+        .batch_execute(
+            "alter table apply_audit_log drop column diff; drop index apply_audit_log_tenant;
+             delete from refinery_schema_history where version = 2",
+        )
+        .unwrap();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    let plan = env.run("plan").expect(0).stdout;
+    assert!(plan.contains("note: the database has schema version 1; an apply brings it to 2\n"), "{plan}");
+    env.run("status").expect(0);
+    let older = env.run("history").expect(1).stderr;
+    assert!(older.ends_with("hint: run `reconcile migrate`\n"), "{older}");
+    env.run("apply").expect(0);
+    env.run("history 2").expect(0);
+}
