@@ -12,12 +12,14 @@ mod migrate;
 mod plan;
 mod printer;
 mod report;
+mod saves;
 mod schema;
 mod secret;
 mod session;
 mod settings;
 mod status;
 mod users;
+mod watch;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -47,6 +49,7 @@ enum Command {
     Plan(plan::Args),
     Sync(apply::SyncArgs),
     Apply(apply::Args),
+    Watch(watch::Args),
     Status(status::Args),
     History(history::Args),
     Users(users::Args),
@@ -73,6 +76,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Plan(args) => plan::run(args, &mut printer),
         Command::Sync(args) => apply::run_sync(args, &mut printer),
         Command::Apply(args) => apply::run(args, &mut printer),
+        Command::Watch(args) => watch::run(args, &mut printer),
         Command::Status(args) => status::run(args, &mut printer),
         Command::History(args) => history::run(args, &mut printer),
         Command::Users(args) => users::run(args, &mut printer),

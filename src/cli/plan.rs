@@ -11,7 +11,12 @@ use super::{
     session,
     settings::{FileArgs, Format, HostArgs, SecretArgs, StateArgs},
 };
-use crate::{deploy, desired::Diagnostic, directory::Recorded, plan::Inputs};
+use crate::{
+    deploy::{self, Comparison, Host},
+    desired::Diagnostic,
+    directory::Recorded,
+    plan::{Allowance, Inputs},
+};
 
 /// Show what an apply would change; moves nothing
 ///
@@ -22,7 +27,17 @@ use crate::{deploy, desired::Diagnostic, directory::Recorded, plan::Inputs};
     reconcile plan --no-asterisk --detailed-exitcode   # on a CI runner: exit 2 means changes")]
 pub(crate) struct Args {
     #[command(flatten)]
-    file: FileArgs,
+    common: Common,
+    /// Exit 2 where there are changes
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+/// What a plan is made of and how it is written: for `plan` and `watch`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Common {
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
     #[command(flatten)]
     state: StateArgs,
     #[command(flatten)]
@@ -32,9 +47,6 @@ pub(crate) struct Args {
     /// Do not ask the running Asterisk
     #[arg(long)]
     no_asterisk: bool,
-    /// Exit 2 where there are changes
-    #[arg(long)]
-    detailed_exitcode: bool,
     /// Let a rail pass, such as `deletes=57`
     #[arg(long, value_name = "NAME=N")]
     allow: Vec<String>,
@@ -43,53 +55,85 @@ pub(crate) struct Args {
     format: Format,
 }
 
-pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
-    let allowance = session::allowance(&args.allow)?;
-    let desired = session::desired(&args.file, printer)?;
-    let secrets = session::secrets(&desired.declared, &args.secrets);
-    let host = args.host.resolve(&args.state, !args.no_asterisk)?;
-    let tenant = &desired.declared.tenant;
+/// Resolved arguments, ready to make and show any number of plans.
+#[derive(Debug)]
+pub(crate) struct Planner<'a> {
+    args: &'a Common,
+    allowance: Allowance,
+    host: Host,
+}
 
-    let mut directory = args.state.open_to_read(&mut |line| tracing::info!("{line}"))?;
-    let (recorded, database, schema_note) = match &mut directory {
-        Some(directory) => (directory.read(tenant)?, directory.show(), directory.schema_note()?),
-        None => (Recorded::default(), "embedded".to_owned(), None),
-    };
-    drop(directory);
-    let in_place = host.in_place(tenant)?;
-    let mut unchecked = Vec::new();
-    let running = match host.running(tenant, &in_place) {
-        Ok(running) => {
-            if running.is_none() {
-                unchecked.push("the running Asterisk (--no-asterisk)".to_owned());
-            }
-            running
-        }
-        Err(error) => {
-            unchecked.push(format!("the running Asterisk: {error}"));
-            None
-        }
-    };
-    let inputs = Inputs {
-        declared: &desired.declared,
-        recorded: &recorded,
-        secrets: &secrets,
-        allowance: &allowance,
-        now: Timestamp::now(),
-    };
-    let mut comparison = deploy::compare(&inputs, &in_place, running.as_ref(), unchecked)?;
-    comparison.plan.notes.extend(schema_note);
-    if recorded.directory.is_none() {
-        comparison.plan.notes.push("nothing is recorded yet: the first sync or apply creates the tables".to_owned());
-    }
-    refuse_problems(&comparison.plan.problems, &desired, printer)?;
-    let report = Report { desired: &desired, comparison: &comparison, database: &database };
-    let document = report.write(args.format, printer);
-    printer.document(&document);
-    for stop in &comparison.plan.stops {
-        printer.error(&format!("[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint));
-    }
+pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+    let planner = args.common.resolve()?;
+    let desired = session::desired(&args.common.file, printer)?;
+    let comparison = planner.show(&desired, printer)?;
     Ok(if args.detailed_exitcode && !comparison.is_empty() { Exit::Changes } else { Exit::Done })
+}
+
+impl Common {
+    pub(crate) fn resolve(&self) -> Result<Planner<'_>> {
+        let allowance = session::allowance(&self.allow)?;
+        let host = self.host.resolve(&self.state, !self.no_asterisk)?;
+        Ok(Planner { args: self, allowance, host })
+    }
+}
+
+impl Planner<'_> {
+    /// Makes the plan of a checked desired state and prints it, with the rails it runs into.
+    pub(crate) fn show(&self, desired: &session::Desired, printer: &mut Printer) -> Result<Comparison> {
+        let Self { args, allowance, host } = self;
+        let secrets = session::secrets(&desired.declared, &args.secrets);
+        let tenant = &desired.declared.tenant;
+
+        let mut directory = args.state.open_to_read(&mut |line| tracing::info!("{line}"))?;
+        let (recorded, database, schema_note) = match &mut directory {
+            Some(directory) => (directory.read(tenant)?, directory.show(), directory.schema_note()?),
+            None => (Recorded::default(), "embedded".to_owned(), None),
+        };
+        drop(directory);
+        let in_place = host.in_place(tenant)?;
+        let mut unchecked = Vec::new();
+        let running = match host.running(tenant, &in_place) {
+            Ok(running) => {
+                if running.is_none() {
+                    unchecked.push("the running Asterisk (--no-asterisk)".to_owned());
+                }
+                running
+            }
+            Err(error) => {
+                unchecked.push(format!("the running Asterisk: {error}"));
+                None
+            }
+        };
+        let inputs = Inputs {
+            declared: &desired.declared,
+            recorded: &recorded,
+            secrets: &secrets,
+            allowance,
+            now: Timestamp::now(),
+        };
+        let mut comparison = deploy::compare(&inputs, &in_place, running.as_ref(), unchecked)?;
+        comparison.plan.notes.extend(schema_note);
+        if recorded.directory.is_none() {
+            comparison
+                .plan
+                .notes
+                .push("nothing is recorded yet: the first sync or apply creates the tables".to_owned());
+        }
+        refuse_problems(&comparison.plan.problems, desired, printer)?;
+        let report = Report { desired, comparison: &comparison, database: &database };
+        let document = report.write(args.format, printer);
+        printer.document(&document);
+        for stop in &comparison.plan.stops {
+            printer.error(&format!("[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint));
+        }
+        Ok(comparison)
+    }
+
+    /// Tells whether all was compared that was to be compared.
+    pub(crate) fn is_whole(&self, comparison: &Comparison) -> bool {
+        comparison.plan.unresolved.is_empty() && (self.args.no_asterisk || comparison.unchecked.is_empty())
+    }
 }
 
 /// Says why a plan cannot be made, and ends.

@@ -6,12 +6,15 @@ use super::settings::{Color, OutputArgs};
 use crate::desired::{Diagnostic, Sources};
 
 /// Writes documents and talk.
+#[expect(clippy::struct_excessive_bools, reason = "two streams, two ways to lose the reader")]
 #[derive(Debug)]
 pub(crate) struct Printer {
     color_out: bool,
     color_err: bool,
     /// Whether the document could not be written whole.
     pub(crate) failed: bool,
+    /// Whether the reader of the document went away.
+    pub(crate) unread: bool,
 }
 
 impl Printer {
@@ -22,15 +25,17 @@ impl Printer {
             Color::Never => false,
             Color::Auto => terminal && !no_color,
         };
-        Self { color_out: on(io::stdout().is_terminal()), color_err: on(io::stderr().is_terminal()), failed: false }
+        let (color_out, color_err) = (on(io::stdout().is_terminal()), on(io::stderr().is_terminal()));
+        Self { color_out, color_err, failed: false, unread: false }
     }
 
     /// Writes to the document. A reader who went away is no error: an apply goes on.
     pub(crate) fn document(&mut self, text: &str) {
         let written = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
-        if let Err(error) = written
-            && error.kind() != io::ErrorKind::BrokenPipe
-        {
+        let Err(error) = written else { return };
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            self.unread = true;
+        } else {
             self.talk(&format!("error: cannot write the output: {error}"));
             self.failed = true;
         }

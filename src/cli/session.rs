@@ -11,7 +11,7 @@ use super::{
     settings::{FileArgs, SecretArgs},
 };
 use crate::{
-    desired::{self, Declared, DeclaredUser, SecretSource, Source},
+    desired::{self, Declared, DeclaredUser, Loaded, SecretSource, Source},
     model::{EmailKey, Secret},
     plan::Allowance,
 };
@@ -26,9 +26,12 @@ pub(crate) struct Desired {
 
 /// Reads and checks the desired state; says every problem.
 pub(crate) fn desired(args: &FileArgs, printer: &mut Printer) -> Result<Desired> {
-    let loaded = desired::load(&args.file);
+    checked(args.file.display().to_string(), desired::load(&args.file), printer)
+}
+
+/// Takes what was read, or says every problem of it.
+pub(crate) fn checked(name: String, loaded: Loaded, printer: &mut Printer) -> Result<Desired> {
     printer.diagnostics(&loaded.problems, &loaded.sources);
-    let name = args.file.display().to_string();
     let Some(declared) = loaded.declared else {
         let errors = loaded.problems.iter().filter(|p| p.severity == desired::Severity::Error).count();
         let noun = if errors == 1 { "error" } else { "errors" };

@@ -34,10 +34,17 @@ pub(crate) enum Format {
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
     /// When to colour the output
-    #[arg(long, value_enum, default_value_t = Color::Auto, global = true, value_name = "WHEN")]
+    #[arg(long, value_enum, default_value_t = Color::Auto, global = true, display_order = 900, value_name = "WHEN")]
     pub(crate) color: Color,
     /// What is logged to stderr: error, warn, info, debug, trace
-    #[arg(long, env = "RECONCILE_LOG", global = true, value_name = "LEVEL", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "RECONCILE_LOG",
+        global = true,
+        display_order = 901,
+        value_name = "LEVEL",
+        hide_env_values = true
+    )]
     pub(crate) log: Option<String>,
 }
 

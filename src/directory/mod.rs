@@ -222,7 +222,7 @@ impl Directory {
         Ok(recorded)
     }
 
-    /// Says what the next command that writes makes of the schema; none where it is current.
+    /// Says what the next command that writes makes of an earlier schema.
     ///
     /// # Errors
     /// When it was written by a later version of this program, or cannot be asked.

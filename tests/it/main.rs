@@ -14,3 +14,4 @@ mod hostile;
 mod phones;
 mod plan;
 mod secrets;
+mod watch;

@@ -1,0 +1,120 @@
+//! `reconcile watch`: the plan again at each save of the desired state. Moves nothing, ever.
+
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, time::SystemTime};
+
+use anyhow::Result;
+use jiff::Zoned;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Exit, error,
+    plan::{Common, Planner},
+    printer::Printer,
+    saves::Saves,
+    session,
+};
+use crate::desired::{self, Loaded};
+
+/// Show the plan again at each save of the file; never applies
+///
+/// Follows a file or a folder, replaced, swapped or not there yet. What is wrong, with the file, the
+/// database or Asterisk, is said, and the next save tries again. The private database runs only
+/// while a plan is made. Ends with Ctrl-C.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  reconcile watch -f pbx.yaml --no-asterisk")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+    let planner = args.common.resolve()?;
+    let path = &args.common.file.file;
+    let mut last: Option<Seen> = None;
+    loop {
+        // Watched first, read second: what is saved while a plan is made ends the next wait.
+        let saves = Saves::of(path)?;
+        let loaded = desired::load(path);
+        let mut seen = Seen::of(&loaded);
+        tracing::debug!("looked at {} files", seen.files.len());
+        let why = match &last {
+            None => Some(format!("watching {}; nothing is applied, Ctrl-C ends it", path.display())),
+            Some(last) => seen.since(last),
+        };
+        if let Some(why) = why {
+            printer.talk(&format!("{}  {why}", Zoned::now().strftime("%H:%M:%S")));
+            seen.whole = show(&planner, path.display().to_string(), loaded, printer);
+            last = Some(seen);
+        }
+        if printer.failed || printer.unread {
+            return Ok(Exit::Done);
+        }
+        saves.wait()?;
+    }
+}
+
+/// Shows the plan, or why there is none; tells whether the same file would only give the same again.
+fn show(planner: &Planner<'_>, name: String, loaded: Loaded, printer: &mut Printer) -> bool {
+    let shown = session::checked(name, loaded, printer).and_then(|desired| planner.show(&desired, printer));
+    match shown {
+        Ok(comparison) => planner.is_whole(&comparison),
+        Err(error) => {
+            printer.error(&error::words(&error));
+            error::exit_of(&error) == Exit::Invalid
+        }
+    }
+}
+
+/// One save of a file: which inode, and when.
+type Save = (u64, SystemTime);
+
+/// What was read at a time.
+#[derive(Debug)]
+struct Seen {
+    /// Each file: the hash of what is in it, and the save it is from.
+    files: BTreeMap<String, (Vec<u8>, Option<Save>)>,
+    /// What was wrong with it.
+    problems: Vec<String>,
+    /// Whether it was planned with all stages at hand.
+    whole: bool,
+}
+
+impl Seen {
+    fn of(loaded: &Loaded) -> Self {
+        let save = |name: &str| {
+            let about = fs::metadata(name).ok()?;
+            Some((about.ino(), about.modified().ok()?))
+        };
+        let files = loaded.sources.iter().map(|source| {
+            let content = Sha256::digest(source.text.as_bytes()).to_vec();
+            (source.name.clone(), (content, save(&source.name)))
+        });
+        let problems = loaded.problems.iter().map(|problem| problem.message.clone());
+        Self { files: files.collect(), problems: problems.collect(), whole: false }
+    }
+
+    /// Says what was saved since, where that is a reason to plan again.
+    fn since(&self, last: &Self) -> Option<String> {
+        const NAMED: usize = 3;
+        let mut changed: Vec<String> = Vec::new();
+        for (name, (content, save)) in &self.files {
+            match last.files.get(name) {
+                None => changed.push(format!("{name} is new")),
+                Some((before, _)) if before != content => changed.push(format!("{name} saved")),
+                // The same again, but last time a stage was missing.
+                Some((_, before)) if before != save && !last.whole => changed.push(format!("{name} saved")),
+                Some(_) => {}
+            }
+        }
+        let gone = last.files.keys().filter(|name| !self.files.contains_key(*name));
+        changed.extend(gone.map(|name| format!("{name} is gone")));
+        if changed.is_empty() {
+            return (self.problems != last.problems).then(|| "what can be read changed".to_owned());
+        }
+        if changed.len() > NAMED {
+            let more = changed.split_off(NAMED).len();
+            changed.push(format!("and {more} more"));
+        }
+        Some(changed.join(", "))
+    }
+}
