@@ -33,6 +33,8 @@ pub fn plan_id(plan: &Plan, files: &[(String, String)]) -> String {
             "kind": kind,
             "email": change.email,
             "extension": change.extension,
+            // The files show no more of it than phones do.
+            "name": user.map(|user| &user.name),
             "choice": change.choice,
             "fields": change.fields,
             "protected": user.map(|user| user.protected),

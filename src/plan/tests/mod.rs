@@ -1,0 +1,321 @@
+//! What must hold for any sequence of files, each applied to what the one before left.
+
+mod same;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{Timestamp, ToSpan};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::{Choice, Inputs, Kind, Plan, PlannedUser, SecretPlan, plan, plan_id};
+use crate::{
+    desired::{self, Declared},
+    directory::{
+        Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser,
+        seal::{Ha1, Prints},
+    },
+    model::{Email, EmailKey, Extension, NAME_BYTES, Secret},
+    render::{Digests, Phonebook, endpoint_name},
+};
+
+/// One user of a random file.
+#[derive(Debug, Clone)]
+struct User {
+    who: usize,
+    name: usize,
+    pin: Option<u32>,
+    protected: bool,
+    formerly: Option<usize>,
+    devices: Option<u32>,
+    /// The version of the declared secret.
+    secret: Option<u32>,
+}
+
+/// A random file.
+#[derive(Debug, Clone)]
+struct File {
+    users: Vec<User>,
+    reserved: Vec<u32>,
+    hold: u32,
+    realm: &'static str,
+    include: &'static str,
+}
+
+const PEOPLE: usize = 9;
+const FIRST: u32 = 1000;
+const LAST: u32 = 1011;
+
+/// The second and third differ only where no phone shows it.
+fn name(which: usize) -> String {
+    let long = "x".repeat(NAME_BYTES);
+    ["Ana".to_owned(), format!("{long}y"), format!("{long}z")][which].clone()
+}
+
+fn user(who: usize) -> impl Strategy<Value = User> {
+    let pin = prop::option::weighted(0.3, FIRST..=LAST);
+    let former = prop::option::weighted(0.2, 0..PEOPLE);
+    let (devices, secret) = (prop::option::weighted(0.1, 1..3_u32), prop::option::weighted(0.2, 0..2_u32));
+    (0..3_usize, pin, prop::bool::weighted(0.1), former, devices, secret).prop_map(
+        move |(name, pin, protected, formerly, devices, secret)| User {
+            who,
+            name,
+            pin,
+            protected,
+            formerly,
+            devices,
+            secret,
+        },
+    )
+}
+
+fn file() -> impl Strategy<Value = File> {
+    let users = prop::collection::vec(prop::bool::ANY, PEOPLE).prop_flat_map(|there| {
+        there.iter().enumerate().filter(|(_, there)| **there).map(|(who, _)| user(who)).collect::<Vec<_>>()
+    });
+    let reserved = prop::collection::vec(FIRST..=LAST, 0..3);
+    let words = (prop::sample::select(vec!["asterisk", "pbx"]), prop::sample::select(vec!["", "outbound"]));
+    (users, reserved, prop::sample::select(vec![0_u32, 0, 2]), words)
+        .prop_map(|(users, reserved, hold, (realm, include))| tidy(File { users, reserved, hold, realm, include }))
+}
+
+/// Takes away what a check would refuse: files that are not valid are no test of a plan.
+fn tidy(mut file: File) -> File {
+    let there: BTreeSet<usize> = file.users.iter().map(|user| user.who).collect();
+    let (mut pins, mut former) = (BTreeSet::new(), BTreeSet::new());
+    for user in &mut file.users {
+        user.pin = user.pin.filter(|pin| pins.insert(*pin));
+        user.formerly = user.formerly.filter(|who| !there.contains(who) && former.insert(*who));
+    }
+    file
+}
+
+fn files() -> impl Strategy<Value = Vec<File>> {
+    prop::collection::vec(file(), 1..8)
+}
+
+fn head(file: &File) -> String {
+    let File { reserved, hold, realm, include, .. } = file;
+    format!(
+        "version: 1\ntenant: acme\nphones: {{ realm: {realm} }}\ndialplan: {{ include: [{include}] }}\n\
+         extensions: {{ range: {FIRST}-{LAST}, reserved: {reserved:?}, hold: {hold}d }}\n"
+    )
+}
+
+/// Writes the users, in an order of their own for each seed.
+fn list(users: &[User], seed: u64) -> String {
+    let mut users: Vec<&User> = users.iter().collect();
+    users.sort_by_key(|user| (user.who as u64 + 1).wrapping_mul(seed.wrapping_mul(2) + 1).rotate_left(17));
+    if users.is_empty() {
+        return "users: []\n".to_owned();
+    }
+    let line = |user: &&User| {
+        let key = |key: &str, value: Option<String>| value.map(|v| format!(", {key}: {v}")).unwrap_or_default();
+        format!(
+            "  - {{ email: u{0}@example.com, name: {1}, protected: {2}{3}{4}{5}{6} }}\n",
+            user.who,
+            name(user.name),
+            user.protected,
+            key("extension", user.pin.map(|pin| pin.to_string())),
+            key("previously", user.formerly.map(|who| format!("u{who}@example.com"))),
+            key("phone", user.devices.map(|devices| format!("{{ devices: {devices} }}"))),
+            key("secret", user.secret.map(|_| format!("{{ env: U{}_SECRET }}", user.who))),
+        )
+    };
+    "users:\n".to_owned() + &users.iter().map(line).collect::<String>()
+}
+
+fn declared(file: &File, seed: u64) -> Option<Declared> {
+    desired::load_text("pbx.yaml", &(head(file) + &list(&file.users, seed))).declared
+}
+
+fn key(who: usize) -> EmailKey {
+    format!("u{who}@example.com").parse::<Email>().unwrap().key()
+}
+
+type Secrets = BTreeMap<EmailKey, Result<Secret, String>>;
+
+fn secrets(file: &File) -> Secrets {
+    let value = |user: &User| Some(Secret::new(&format!("secret-{}-{}", user.who, user.secret?)));
+    let of = |user: &User| Some((key(user.who), Ok(value(user)?.unwrap())));
+    file.users.iter().filter_map(of).collect()
+}
+
+/// Plans with every rail let pass.
+fn planned(declared: &Declared, secrets: &Secrets, recorded: &Recorded, now: Timestamp) -> Plan {
+    let allowance = ["deletes", "relogins"].map(|rail| (rail.to_owned(), usize::MAX)).into();
+    plan(&Inputs { declared, recorded, secrets, allowance: &allowance, now })
+}
+
+fn prints(plan: &Plan, user: &PlannedUser, secret: &Secret) -> Prints {
+    let realm = user.phone.realm.as_ref().unwrap_or(&plan.settings.phones.realm);
+    let name = endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
+    Prints::new(&[7; 16], secret, &Ha1::new(&name, realm.as_str(), secret))
+}
+
+/// Does to what is recorded what the directory does.
+fn recorded_after(plan: &Plan, secrets: &Secrets, before: &Recorded, ids: &mut u128, now: Timestamp) -> Recorded {
+    let mut after = Recorded {
+        directory: Some(Uuid::from_u128(1)),
+        tenant: Some(RecordedTenant { id: Uuid::from_u128(2), settings: plan.settings.clone() }),
+        users: BTreeMap::new(),
+        holds: before.holds.clone(),
+        former: BTreeSet::new(),
+    };
+    for user in plan.users.values() {
+        let id = user.id.unwrap_or_else(|| {
+            *ids += 1;
+            Uuid::from_u128(*ids)
+        });
+        let old = before.users.values().find(|old| old.id == id);
+        let prints = match (user.secret, old) {
+            (SecretPlan::Keep, Some(old)) => old.prints.clone(),
+            (SecretPlan::Take, _) => prints(plan, user, secrets[&user.email.key()].as_ref().unwrap()),
+            _ => prints(plan, user, &Secret::new(&format!("generated-{id}")).unwrap()),
+        };
+        after.holds.remove(&user.extension);
+        after.users.insert(
+            user.email.key(),
+            RecordedUser {
+                id,
+                email: user.email.clone(),
+                name: user.name.clone(),
+                managed_by: user.managed_by,
+                protected: user.protected,
+                phone: user.phone.clone(),
+                extension: user.extension,
+                secret_declared: user.secret_declared,
+                prints,
+            },
+        );
+    }
+    for (number, email) in &plan.holds {
+        if !plan.users.contains_key(number) {
+            after.holds.entry(*number).or_insert(Hold { email: email.clone(), freed_at: now });
+        }
+    }
+    after
+}
+
+/// A state that a sequence of files led to.
+struct State {
+    recorded: Recorded,
+    ids: u128,
+    now: Timestamp,
+}
+
+impl State {
+    fn empty() -> Self {
+        Self { recorded: Recorded::default(), ids: 10, now: "2026-01-01T00:00:00Z".parse().unwrap() }
+    }
+
+    /// Applies a file, a day after the last one; tells whether it could be.
+    fn apply(&mut self, file: &File) -> bool {
+        self.now = self.now.checked_add(24.hours()).unwrap();
+        let Some(declared) = declared(file, 0) else { return false };
+        let secrets = secrets(file);
+        let plan = planned(&declared, &secrets, &self.recorded, self.now);
+        if !plan.problems.is_empty() || !plan.stops.is_empty() {
+            return false;
+        }
+        self.recorded = recorded_after(&plan, &secrets, &self.recorded, &mut self.ids, self.now);
+        true
+    }
+
+    fn after(files: &[File]) -> Self {
+        let mut state = Self::empty();
+        for file in files {
+            state.apply(file);
+        }
+        state
+    }
+}
+
+fn masked(plan: &Plan) -> Vec<(String, String)> {
+    let files = Phonebook::of(plan, None).files(Digests::Masked).unwrap();
+    files.into_iter().map(|file| (file.path, file.text)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn any_sequence_of_files(files in files(), api in prop::collection::btree_set(0..PEOPLE, 0..3)) {
+        let mut state = State::empty();
+        for file in &files {
+            let before = state.recorded.clone();
+            let applied = state.apply(file);
+            let (declared, secrets) = (declared(file, 0).unwrap(), secrets(file));
+            let plan = planned(&declared, &secrets, &before, state.now);
+            if !plan.problems.is_empty() {
+                prop_assert!(plan.problems.iter().all(|problem| problem.hint.is_some()));
+                continue;
+            }
+            check_plan(&plan, &declared, &before);
+            if !applied {
+                continue;
+            }
+            let again = planned(&declared, &secrets, &state.recorded, state.now);
+            prop_assert!(again.is_empty(), "{:?}", again.changes);
+            prop_assert!(again.problems.is_empty());
+            for who in &api {
+                if let Some(user) = state.recorded.users.get_mut(&key(*who)) {
+                    user.managed_by = ManagedBy::Api;
+                }
+            }
+        }
+    }
+}
+
+/// What must hold for a plan that can be made.
+fn check_plan(plan: &Plan, declared: &Declared, recorded: &Recorded) {
+    // Everybody has a number, nobody shares one.
+    let emails: BTreeSet<EmailKey> = plan.users.values().map(|user| user.email.key()).collect();
+    assert_eq!(emails.len(), plan.users.len());
+    assert!(declared.users.keys().all(|key| emails.contains(key)));
+    let rows: BTreeSet<Uuid> = plan.users.values().filter_map(|user| user.id).collect();
+    assert_eq!(rows.len(), plan.users.values().filter(|user| user.id.is_some()).count());
+
+    let before: BTreeMap<Uuid, &RecordedUser> = recorded.users.values().map(|user| (user.id, user)).collect();
+    let mut free: Vec<Extension> = Vec::new();
+    for user in plan.users.values() {
+        let pin = declared.users.get(&user.email.key()).and_then(|user| user.extension);
+        if let Some(pin) = pin {
+            assert_eq!(user.extension, pin, "a pin is honoured");
+        } else if let Some(old) = user.id.and_then(|id| before.get(&id)) {
+            assert_eq!(user.extension, old.extension, "nobody is moved");
+        } else {
+            free.push(user.extension);
+        }
+    }
+    // A number given to a new user was nobody's, reserved for none and held for nobody else.
+    for change in plan.changes.iter().filter(|change| change.kind == Kind::Create) {
+        match change.choice {
+            Some(Choice::LowestFree) => assert!(!plan.settings.reserved.contains(&change.extension)),
+            Some(Choice::Held) => assert_eq!(recorded.holds[&change.extension].email, change.email.key()),
+            Some(Choice::Pinned) => {}
+            None => panic!("a new user has a reason for its number"),
+        }
+    }
+    // The lowest free: no smaller number was left over.
+    if let Some(highest) =
+        plan.changes.iter().filter(|c| c.choice == Some(Choice::LowestFree)).map(|c| c.extension).max()
+    {
+        let freed_now = |number: &Extension| plan.holds.iter().any(|(held, _)| held == number);
+        for number in plan.settings.range.numbers().take_while(|number| *number < highest.number()) {
+            let number = Extension::try_from(number).unwrap();
+            let explained = plan.users.contains_key(&number)
+                || plan.settings.reserved.contains(&number)
+                || recorded.holds.contains_key(&number)
+                || freed_now(&number);
+            assert!(explained, "{number} was left over");
+        }
+    }
+    // Who is deleted was managed by the file and is declared no more.
+    for id in &plan.deletes {
+        assert_eq!(before[id].managed_by, ManagedBy::File);
+        assert!(!rows.contains(id));
+    }
+    let api = before.values().filter(|user| user.managed_by == ManagedBy::Api);
+    assert!(api.clone().all(|user| rows.contains(&user.id)), "a user of the API is never deleted");
+}
