@@ -13,5 +13,6 @@ mod docs;
 mod hostile;
 mod phones;
 mod plan;
+mod properties;
 mod secrets;
 mod watch;

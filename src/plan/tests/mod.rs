@@ -103,9 +103,9 @@ fn head(file: &File) -> String {
 }
 
 /// Writes the users, in an order of their own for each seed.
-fn list(users: &[User], seed: u64) -> String {
+fn list(users: &[User], seed: usize) -> String {
     let mut users: Vec<&User> = users.iter().collect();
-    users.sort_by_key(|user| (user.who as u64 + 1).wrapping_mul(seed.wrapping_mul(2) + 1).rotate_left(17));
+    users.sort_by_key(|user| (user.who + 1).wrapping_mul(seed | 1).rotate_left(17));
     if users.is_empty() {
         return "users: []\n".to_owned();
     }
@@ -125,7 +125,7 @@ fn list(users: &[User], seed: u64) -> String {
     "users:\n".to_owned() + &users.iter().map(line).collect::<String>()
 }
 
-fn declared(file: &File, seed: u64) -> Option<Declared> {
+fn declared(file: &File, seed: usize) -> Option<Declared> {
     desired::load_text("pbx.yaml", &(head(file) + &list(&file.users, seed))).declared
 }
 
