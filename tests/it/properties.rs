@@ -328,7 +328,7 @@ fn any_sequence_ends_as_the_last_file_says() {
 
 #[test]
 fn any_sequence_ends_as_the_last_file_says_on_a_running_asterisk() {
-    any_sequence(2, true);
+    any_sequence(3, true);
 }
 
 /// Nobody but a later sync used to close what a killed one left open.

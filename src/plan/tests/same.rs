@@ -6,7 +6,10 @@ use jiff::ToSpan;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
 
 use super::*;
-use crate::deploy::{InPlace, Running, compare};
+use crate::{
+    deploy::{InPlace, Running, compare},
+    render::Present,
+};
 
 /// The plan's id on a machine that has these files in place and runs them, or does not.
 fn id_where(inputs: &Inputs<'_>, in_place: &[InPlace; 2], running: Option<&Running>) -> Option<String> {
@@ -103,9 +106,9 @@ proptest! {
         let in_place = match old.as_ref().map(|old| State::after(std::slice::from_ref(old))) {
             Some(old) => {
                 let plan = planned(&here, &secrets, &old.recorded, old.now);
-                masked(&plan).into_iter().map(|(_, text)| Some(text)).collect::<Vec<_>>().try_into().unwrap()
+                masked(&plan).into_iter().map(|(_, text)| Some(Present::new(text))).collect::<Vec<_>>().try_into().unwrap()
             }
-            None => [Some("[general]\nby = hand\n".to_owned()), None],
+            None => [Some(Present::new("[general]\nby = hand\n".to_owned())), None],
         };
         let running = Running { endpoints_live: live.0, routing_live: live.1 };
         let ours = id_where(&runner, &[None, None], None);
