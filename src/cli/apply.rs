@@ -16,7 +16,7 @@ use super::{
     printer::Printer,
     report::{Report, text::count},
     session::{self, Desired},
-    settings::{ActorArgs, FileArgs, Format, HostArgs, SecretArgs, StateArgs},
+    settings::{ActorArgs, FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs},
 };
 use crate::{
     deploy::{self, Applied, Observer, Request},
@@ -70,8 +70,8 @@ struct Common {
     #[command(flatten)]
     actor: ActorArgs,
     /// How the plan is written
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    format: PlanFormat,
 }
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
@@ -140,7 +140,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         printer.talk(&format!("warning: {warning}"));
     }
     let words = done(&applied, mode);
-    if args.format == Format::Text {
+    if args.format == PlanFormat::Text {
         printer.document(&words);
     } else {
         printer.talk(words.trim_end());

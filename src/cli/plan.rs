@@ -9,7 +9,7 @@ use super::{
     printer::Printer,
     report::Report,
     session,
-    settings::{FileArgs, Format, HostArgs, SecretArgs, StateArgs},
+    settings::{FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs},
 };
 use crate::{
     deploy::{self, Comparison, Host},
@@ -51,8 +51,8 @@ pub(crate) struct Common {
     #[arg(long, value_name = "NAME=N")]
     allow: Vec<String>,
     /// How the plan is written
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    format: PlanFormat,
 }
 
 /// Resolved arguments, ready to make and show any number of plans.

@@ -31,6 +31,17 @@ pub(crate) enum Format {
     Json,
 }
 
+/// How plans look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanFormat {
+    /// For people.
+    Text,
+    /// For programs: one versioned document.
+    Json,
+    /// For comments on a pull request: at most 60,000 bytes.
+    Markdown,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
     /// When to colour the output

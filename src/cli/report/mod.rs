@@ -1,10 +1,12 @@
-//! Reports: a comparison as text or JSON, each made from the comparison, none from another.
+//! Reports: a comparison as text, JSON or Markdown, each made from the comparison, none from another.
 
 pub(crate) mod json;
+mod markdown;
 pub(crate) mod status;
 pub(crate) mod text;
+mod words;
 
-use super::{printer::Printer, session::Desired, settings::Format};
+use super::{printer::Printer, session::Desired, settings::PlanFormat};
 use crate::deploy::Comparison;
 
 /// What a report is about.
@@ -18,10 +20,11 @@ pub(crate) struct Report<'a> {
 
 impl Report<'_> {
     /// Writes the plan in a format.
-    pub(crate) fn write(&self, format: Format, printer: &Printer) -> String {
+    pub(crate) fn write(&self, format: PlanFormat, printer: &Printer) -> String {
         match format {
-            Format::Text => text::plan(self, printer.color()),
-            Format::Json => json::plan(self),
+            PlanFormat::Text => text::plan(self, printer.color()),
+            PlanFormat::Json => json::plan(self),
+            PlanFormat::Markdown => markdown::plan(self, markdown::LIMIT),
         }
     }
 }

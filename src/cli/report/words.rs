@@ -1,0 +1,113 @@
+//! The words that reports share: what happens to a user, to the settings, to Asterisk, in all.
+
+use super::text::count;
+use crate::{
+    deploy::Comparison,
+    desired::Source,
+    plan::{Change, Choice, FieldChange, Kind},
+};
+
+fn shown(value: Option<&String>) -> &str {
+    value.map_or("(none)", String::as_str)
+}
+
+fn in_quotes(name: &str) -> String {
+    format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Says what happens to a user.
+pub(super) fn change(change: &Change) -> String {
+    let number = change.extension;
+    let mut parts: Vec<String> = Vec::new();
+    let mut fields: Vec<&FieldChange> = change.fields.iter().collect();
+    let renumbered = fields.iter().any(|field| field.field == "extension");
+    match change.kind {
+        Kind::Create => {
+            let why = match change.choice {
+                Some(Choice::Pinned) => "pinned",
+                Some(Choice::Held) => "held since it was freed",
+                Some(Choice::LowestFree) | None => "lowest free",
+            };
+            return format!("extension {number} ({why})");
+        }
+        Kind::Delete => return format!("frees extension {number}"),
+        Kind::Rename => {
+            let former = fields.iter().find(|field| field.field == "email").and_then(|field| field.before.as_deref());
+            parts.push(format!("was {}", former.unwrap_or("another address")));
+            fields.retain(|field| field.field != "email");
+            if !renumbered {
+                parts.push(format!("keeps extension {number}"));
+            }
+        }
+        Kind::Adopt => parts.push(format!(
+            "adopted from the API{}; removing the line later deletes the user",
+            if renumbered { String::new() } else { format!(", keeps extension {number}") }
+        )),
+        Kind::Update => {}
+    }
+    parts.extend(fields.iter().map(|field| match (field.field, field.before.as_ref(), field.after.as_ref()) {
+        ("name", Some(before), Some(after)) => format!("name {} -> {}", in_quotes(before), in_quotes(after)),
+        (key, before, after) => format!("{key} {} -> {}", shown(before), shown(after)),
+    }));
+    if change.secret_changed {
+        parts.push("secret changed".to_owned());
+    }
+    if parts.is_empty() {
+        parts.push(if change.relogin { "digest changed" } else { "the secret's source changed" }.to_owned());
+    }
+    let relogin = if change.relogin { " (phone must log in again)" } else { "" };
+    format!("{}{relogin}", parts.join("; "))
+}
+
+/// Says what happens to a setting.
+pub(super) fn setting(change: &FieldChange) -> String {
+    format!("{} {} -> {}", change.field, shown(change.before.as_ref()), shown(change.after.as_ref()))
+}
+
+/// Says where a user is declared.
+pub(super) fn place(change: &Change, sources: &[Source]) -> String {
+    match change.place {
+        Some(place) => place.show(sources),
+        None if change.kind == Kind::Delete => "no longer declared".to_owned(),
+        None => String::new(),
+    }
+}
+
+/// Says what Asterisk has to reload, and why.
+pub(super) fn reload(comparison: &Comparison) -> Option<String> {
+    if comparison.reload.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = comparison.reload.iter().map(|module| module.name()).collect();
+    let changed = comparison.files.iter().filter(|(.., diff)| diff.changed).count();
+    let why = if changed == 0 {
+        "Asterisk does not run the files in place".to_owned()
+    } else {
+        format!("{changed} of {} files changed", comparison.files.len())
+    };
+    Some(format!("Reload: {} ({why}); calls and registrations are kept", names.join(", ")))
+}
+
+/// Sums the plan up.
+pub(super) fn summary(comparison: &Comparison) -> String {
+    let counts = &comparison.plan.counts;
+    let files = comparison.files.iter().filter(|(.., diff)| diff.changed).count();
+    if comparison.is_empty() {
+        let all = comparison.unchecked.is_empty() && comparison.plan.unresolved.is_empty();
+        return format!("No changes{}.", if all { "" } else { " in what was checked" });
+    }
+    let mut parts = vec![
+        format!("{} to create", counts.create),
+        format!("{} to update", counts.update),
+        format!("{} to rename", counts.rename),
+        format!("{} to delete", counts.delete),
+    ];
+    if counts.adopt > 0 {
+        parts.insert(3, format!("{} to adopt", counts.adopt));
+    }
+    let settings = comparison.plan.settings_changes.len();
+    if settings > 0 {
+        parts.push(format!("{} to change", count(settings, "setting")));
+    }
+    format!("Plan: {}; {} to write.", parts.join(", "), count(files, "file"))
+}
