@@ -6,15 +6,16 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use jiff::Timestamp;
 
 use super::{
     Exit,
     error::{Hinted, Stop},
+    expect::Expected,
     plan::refuse_problems,
     printer::Printer,
-    report::{Report, text::count},
+    report::{Report, json, text::count},
     session::{self, Desired},
     settings::{ActorArgs, FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs},
 };
@@ -90,7 +91,7 @@ enum Mode {
 
 fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) -> Result<Exit> {
     let allowance = session::allowance(&args.allow)?;
-    let expected = args.expect.as_deref().map(expected_id).transpose()?;
+    let expected = args.expect.as_deref().map(Expected::read).transpose()?;
     let desired = session::desired(&args.file, printer)?;
     let secrets = session::secrets(&desired.declared, &args.secrets);
     let host = host.resolve(&args.state, mode == Mode::Apply { reload: true })?;
@@ -118,7 +119,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         let report = Report { desired: &desired, comparison: &comparison, database: &database };
         let document = report.write(args.format, &printer);
         printer.document(&document);
-        hold_back(&comparison, expected.as_deref(), mode)?;
+        hold_back(&report, expected.as_ref(), mode)?;
         Ok(comparison)
     };
     let request = Request {
@@ -149,7 +150,8 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
 }
 
 /// Rails, `--expect` and missing secrets: reasons not to go on, after the plan was shown.
-fn hold_back(comparison: &deploy::Comparison, expected: Option<&str>, mode: Mode) -> Result<()> {
+fn hold_back(report: &Report<'_>, expected: Option<&Expected>, mode: Mode) -> Result<()> {
+    let comparison = report.comparison;
     let plan = &comparison.plan;
     let stop = |exit, message| Err(Stop { exit, message }.into());
     if !plan.unresolved.is_empty() {
@@ -157,34 +159,17 @@ fn hold_back(comparison: &deploy::Comparison, expected: Option<&str>, mode: Mode
         return stop(Exit::Error, format!("declared secrets cannot be read; nothing was changed\n  {reasons}"));
     }
     if let Some(expected) = expected
-        && comparison.id.as_deref() != Some(expected)
+        && comparison.id.as_deref() != Some(expected.id())
     {
-        let found = comparison.id.as_deref().unwrap_or("none");
-        return stop(
-            Exit::Stale,
-            format!(
-                "the plan is {found}, not the expected {expected}; nothing was changed\n\
-                 hint: the file or the directory changed since; review the plan above and apply it with its own id"
-            ),
-        );
+        let (found, wanted) = (comparison.id.as_deref().unwrap_or("none"), expected.id());
+        let difference = expected.difference(&json::plan(report));
+        let message = format!("the plan is {found}, not the expected {wanted}; nothing was changed{difference}");
+        return stop(Exit::Stale, message);
     }
     let stops = plan.stops.iter().filter(|stop| mode != Mode::Sync || stop.rail != "foreign-files");
     let words: Vec<String> =
         stops.map(|stop| format!("error[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint)).collect();
     if words.is_empty() { Ok(()) } else { stop(Exit::Rail, words.join("\n")) }
-}
-
-/// Reads an id, or the id in a JSON plan.
-fn expected_id(text: &str) -> Result<String> {
-    if text.starts_with("p1-") {
-        return Ok(text.to_owned());
-    }
-    let read = std::fs::read_to_string(text).with_context(|| format!("cannot read the plan `{text}`"))?;
-    let document: serde_json::Value =
-        serde_json::from_str(&read).with_context(|| format!("`{text}` is not a JSON plan"))?;
-    document["id"].as_str().map(str::to_owned).ok_or_else(|| {
-        Hinted::new(format!("the plan `{text}` has no id"), "it could not be applied where it was made").into()
-    })
 }
 
 /// Logs what happens while it happens.

@@ -7,6 +7,7 @@ mod check;
 pub mod env;
 mod error;
 pub mod exit;
+mod expect;
 mod history;
 mod migrate;
 mod plan;

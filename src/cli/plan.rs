@@ -91,20 +91,6 @@ impl Planner<'_> {
             None => (Recorded::default(), "embedded".to_owned(), None),
         };
         drop(directory);
-        let in_place = host.in_place(tenant)?;
-        let mut unchecked = Vec::new();
-        let running = match host.running(tenant, &in_place) {
-            Ok(running) => {
-                if running.is_none() {
-                    unchecked.push("the running Asterisk (--no-asterisk)".to_owned());
-                }
-                running
-            }
-            Err(error) => {
-                unchecked.push(format!("the running Asterisk: {error}"));
-                None
-            }
-        };
         let inputs = Inputs {
             declared: &desired.declared,
             recorded: &recorded,
@@ -112,7 +98,19 @@ impl Planner<'_> {
             allowance,
             now: Timestamp::now(),
         };
-        let mut comparison = deploy::compare(&inputs, &in_place, running.as_ref(), unchecked)?;
+        let mut comparison = if host.config_dir.is_dir() {
+            let in_place = host.in_place(tenant)?;
+            let (running, unchecked) = match host.running(tenant, &in_place) {
+                Ok(Some(running)) => (Some(running), None),
+                Ok(None) => (None, Some("the running Asterisk (--no-asterisk)".to_owned())),
+                Err(error) => (None, Some(format!("the running Asterisk: {error}"))),
+            };
+            deploy::compare(&inputs, &in_place, running.as_ref(), unchecked.into_iter().collect())?
+        } else {
+            let folder = host.config_dir.display();
+            let unchecked = format!("the files in place and the running Asterisk: there is no folder `{folder}` here");
+            deploy::compare_recorded(&inputs, vec![unchecked])?
+        };
         comparison.plan.notes.extend(schema_note);
         if recorded.directory.is_none() {
             comparison

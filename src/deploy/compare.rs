@@ -3,12 +3,17 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
+use sha2::{Digest, Sha256};
+
 use super::{files::InPlace, host::Running};
 use crate::{
-    directory::Recorded,
+    directory::{
+        Recorded,
+        seal::{Prints, hex},
+    },
     model::EmailKey,
-    plan::{self, Inputs, Plan, plan_id},
-    render::{self, BadValue, Digests, FileDiff, Module, Phonebook},
+    plan::{self, Inputs, Plan, PlannedUser, plan_id},
+    render::{self, BadValue, Digests, File, FileDiff, Module, Phonebook, Present},
 };
 
 /// A plan together with what it does to files and Asterisk.
@@ -20,6 +25,8 @@ pub struct Comparison {
     pub id: Option<String>,
     /// Both files: path, module, difference.
     pub files: Vec<(String, Module, FileDiff)>,
+    /// The SHA-256 of what each file shall be, with secrets and marks masked.
+    pub fingerprints: [String; 2],
     /// Modules to reload, as far as it is known.
     pub reload: Vec<Module>,
     /// What was not looked at, with the reason.
@@ -67,41 +74,75 @@ pub fn compare_plan(
     unchecked: Vec<String>,
 ) -> Result<Comparison, BadValue> {
     foreign_files(&mut plan, recorded, in_place);
-    let book = Phonebook::of(&plan, recorded.directory);
-    let masked = book.files(Digests::Masked)?;
-    let names: BTreeMap<String, _> = plan
-        .users
-        .values()
-        .filter_map(|user| {
-            let name = render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
-            Some((name, user.digest.as_ref()?))
-        })
-        .collect();
-    // Borrowed by the comparison of files below.
+    let target = target(&plan, recorded)?;
+    let names = kept_digests(&plan);
+    let phones = in_place[0].iter().flat_map(|file| &file.parsed.phones);
+    let newer = |name: &str, digest: &str| names.get(name).is_some_and(|prints| !prints.is_digest(digest));
+    let pending = phones.filter(|(name, phone)| newer(name, &phone.digest)).count();
     let same = |name: &str, digest: &str| names.get(name).is_some_and(|prints| prints.is_digest(digest));
-    let files: Vec<(String, Module, FileDiff)> = masked
-        .iter()
-        .zip(in_place)
-        .map(|(file, old)| (file.path.clone(), file.module, render::diff(old.as_ref(), &file.text, &same)))
-        .collect();
-    let pending = in_place[0].iter().flat_map(|file| &file.parsed.phones);
-    let pending = pending.filter(|(name, phone)| names.get(*name).is_some_and(|p| !p.is_digest(&phone.digest))).count();
-    if pending > 0 {
-        let phones = if pending == 1 { "1 phone".to_owned() } else { format!("{pending} phones") };
+    let differences = [0, 1].map(|n| render::diff(in_place[n].as_ref(), &target[n].text, &same));
+    note_pending(&mut plan, pending);
+    let live = running.map_or([true; 2], |running| [running.endpoints_live, running.routing_live]);
+    Ok(side_by_side(plan, &target, differences, live, unchecked))
+}
+
+/// Makes the plan where there are no files to look at: what is recorded stands for them.
+///
+/// # Errors
+/// When a value cannot stand in Asterisk's configuration.
+pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<Comparison, BadValue> {
+    let recorded = inputs.recorded;
+    let plan = plan::plan(inputs);
+    let target = target(&plan, recorded)?;
+    let before = match plan::as_recorded(&plan.tenant, recorded) {
+        Some(before) => self::target(&before, recorded)?.map(|file| Some(Present::new(file.text))),
+        None => [None, None],
+    };
+    let names = kept_digests(&plan);
+    let differences = [0, 1].map(|n| {
+        let diff = render::diff(before[n].as_ref(), &target[n].text, &|name, _| names.contains_key(name));
+        // Masked marks vouch for nothing.
+        FileDiff { changed: diff.added + diff.removed > 0, ..diff }
+    });
+    Ok(side_by_side(plan, &target, differences, [true; 2], unchecked))
+}
+
+/// Renders what the plan leads to, secrets and marks masked.
+fn target(plan: &Plan, recorded: &Recorded) -> Result<[File; 2], BadValue> {
+    Phonebook::of(plan, recorded.directory).files(Digests::Masked)
+}
+
+/// Notes the phones whose secret was renewed after the file in place was written.
+fn note_pending(plan: &mut Plan, phones: usize) {
+    if phones > 0 {
+        let phones = if phones == 1 { "1 phone".to_owned() } else { format!("{phones} phones") };
         plan.notes.push(format!("{phones} must log in again: the recorded secret is newer than the file in place"));
     }
-    let live = running.map(|running| [running.endpoints_live, running.routing_live]);
-    let reload = files
-        .iter()
-        .enumerate()
-        .filter(|(index, (.., diff))| diff.changed || live.is_some_and(|live| !live[*index]))
-        .map(|(_, (_, module, _))| *module)
-        .collect();
+}
+
+/// Finds the digests that stay, by the endpoint's name.
+fn kept_digests(plan: &Plan) -> BTreeMap<String, &Prints> {
+    let name = |user: &PlannedUser| render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
+    plan.users.values().filter_map(|user| Some((name(user), user.digest.as_ref()?))).collect()
+}
+
+fn side_by_side(
+    plan: Plan,
+    target: &[File; 2],
+    differences: [FileDiff; 2],
+    live: [bool; 2],
+    unchecked: Vec<String>,
+) -> Comparison {
+    let pairs = target.iter().zip(differences);
+    let files: Vec<_> = pairs.map(|(file, diff)| (file.path.clone(), file.module, diff)).collect();
+    let reload = files.iter().zip(live).filter(|((.., diff), live)| diff.changed || !live);
+    let reload = reload.map(|((_, module, _), _)| *module).collect();
     let id = (plan.problems.is_empty() && plan.unresolved.is_empty()).then(|| {
-        let masked: Vec<(String, String)> = masked.iter().map(|file| (file.path.clone(), file.text.clone())).collect();
-        plan_id(&plan, &masked)
+        let texts: Vec<(String, String)> = target.iter().map(|file| (file.path.clone(), file.text.clone())).collect();
+        plan_id(&plan, &texts)
     });
-    Ok(Comparison { plan, id, files, reload, unchecked })
+    let fingerprints = target.each_ref().map(|file| hex(&Sha256::digest(file.text.as_bytes())));
+    Comparison { plan, id, files, fingerprints, reload, unchecked }
 }
 
 /// The rail that keeps an empty, wrong or restored database from wiping a running system.

@@ -23,7 +23,7 @@ mod step;
 pub use apply::{Applied, Decide, Request, apply, sync};
 pub use asterisk::{Asterisk, AsteriskError};
 pub use clock::Observer;
-pub use compare::{Comparison, compare, compare_plan};
+pub use compare::{Comparison, compare, compare_plan, compare_recorded};
 pub use error::{ApplyError, NotLive};
 pub use files::{FileError, InPlace};
 pub use host::{Host, Running};

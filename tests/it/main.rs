@@ -10,6 +10,7 @@ mod apply;
 mod check;
 mod directory;
 mod docs;
+mod expect;
 mod hostile;
 mod phones;
 mod plan;

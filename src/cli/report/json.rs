@@ -82,6 +82,8 @@ struct File<'a> {
     path: &'a str,
     /// Whether it must be written.
     changed: bool,
+    /// The SHA-256 of what it shall be, with secrets and marks masked.
+    sha256: &'a str,
     /// Lines added.
     added: usize,
     /// Lines removed.
@@ -138,9 +140,11 @@ pub(crate) fn plan(report: &Report<'_>) -> String {
         files: comparison
             .files
             .iter()
-            .map(|(path, _, diff)| File {
+            .zip(&comparison.fingerprints)
+            .map(|((path, _, diff), sha256)| File {
                 path,
                 changed: diff.changed,
+                sha256,
                 added: diff.added,
                 removed: diff.removed,
                 diff: &diff.text,

@@ -1,0 +1,266 @@
+//! What `--expect` was given, and how the present plan differs from it.
+//!
+//! Works on JSON plans, the one that was saved and the one of now; decides nothing.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::error::Hinted;
+use crate::model::is_unprintable;
+
+/// The version of JSON plans that can be read.
+const FORMAT_VERSION: u32 = 1;
+
+/// The most lines of a difference.
+const SHOWN: usize = 20;
+
+/// The plan that an apply is held to.
+#[derive(Debug)]
+pub(crate) enum Expected {
+    /// Its id, and nothing else.
+    Id(String),
+    /// A saved JSON plan.
+    Plan {
+        /// Its id.
+        id: String,
+        /// What it would have done.
+        saved: Box<Saved>,
+    },
+}
+
+/// A JSON plan, as far as two of them are compared.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Saved {
+    id: Option<String>,
+    tenant: String,
+    settings: Vec<Field>,
+    users: Vec<User>,
+    files: Vec<File>,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+struct Field {
+    field: String,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+struct User {
+    action: String,
+    email: String,
+    extension: u32,
+    choice: Option<String>,
+    fields: Vec<Field>,
+    secret_changed: bool,
+    relogin: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct File {
+    path: String,
+    sha256: String,
+}
+
+impl Expected {
+    /// Takes an id, which begins with `p1-`, or reads a file with a JSON plan.
+    pub(crate) fn read(text: &str) -> Result<Self> {
+        if text.starts_with("p1-") {
+            return Ok(Self::Id(text.to_owned()));
+        }
+        let read = std::fs::read_to_string(text).with_context(|| format!("cannot read the plan `{text}`"))?;
+        let saved = Saved::parse(&read).with_context(|| format!("`{text}` is no plan to be held to"))?;
+        let id = saved.id.clone().ok_or_else(|| {
+            Hinted::new(format!("the plan `{text}` has no id"), "it could not be applied where it was made")
+        })?;
+        Ok(Self::Plan { id, saved: Box::new(saved) })
+    }
+
+    /// The id.
+    pub(crate) fn id(&self) -> &str {
+        match self {
+            Self::Id(id) | Self::Plan { id, .. } => id,
+        }
+    }
+
+    /// Says how the present plan, a JSON document, differs: indented lines, then hints.
+    pub(crate) fn difference(&self, now: &str) -> String {
+        let Self::Plan { saved, .. } = self else {
+            return "\nhint: only the expected id is known; `--expect plan.json`, a plan saved by \
+                    `reconcile plan --format json`, shows the difference\nhint: the present plan stands above; \
+                    review it and apply it with its own id"
+                .to_owned();
+        };
+        let mut lines = Saved::parse(now).map_or_else(|_| Vec::new(), |now| differences(saved, &now));
+        let more = lines.len().saturating_sub(SHOWN);
+        lines.truncate(SHOWN);
+        let mut text: String = lines.iter().map(|line| format!("\n  {}", printable(line))).collect();
+        if more > 0 {
+            text = format!("{text}\n  and {more} more");
+        }
+        text + "\nhint: the file or the directory changed since; review the plan above and apply it with its own id"
+    }
+}
+
+impl Saved {
+    fn parse(text: &str) -> Result<Self> {
+        const HINT: &str = "make one with `reconcile plan --format json > plan.json`";
+        let document: serde_json::Value =
+            serde_json::from_str(text).map_err(|error| Hinted::new(format!("not whole JSON: {error}"), HINT))?;
+        let version = document.get("format_version").and_then(serde_json::Value::as_u64);
+        match version {
+            Some(version) if version == u64::from(FORMAT_VERSION) => {}
+            Some(version) => {
+                let message = format!("its format_version is {version}, and this reconcile reads {FORMAT_VERSION}");
+                return Err(Hinted::new(message, "make the plan anew, with the reconcile that applies it").into());
+            }
+            None => return Err(Hinted::new("it has no format_version", HINT).into()),
+        }
+        serde_json::from_value(document).map_err(|error| Hinted::new(error, HINT).into())
+    }
+}
+
+/// Finds what only one of two plans would do, and what each would do differently.
+fn differences(expected: &Saved, now: &Saved) -> Vec<String> {
+    let mut lines = Vec::new();
+    if expected.tenant != now.tenant {
+        lines.push(format!("expected: tenant {}; now: tenant {}", expected.tenant, now.tenant));
+    }
+    let settings = |plan: &Saved| plan.settings.iter().map(|field| (field.field.clone(), words(field))).collect();
+    paired(&settings(expected), &settings(now), &mut lines);
+    paired(&users(expected), &users(now), &mut lines);
+    let changes = !lines.is_empty();
+    let shas = |plan: &Saved| plan.files.iter().map(|file| (file.path.clone(), file.sha256.clone())).collect();
+    let (before, after): (BTreeMap<String, String>, BTreeMap<String, String>) = (shas(expected), shas(now));
+    for path in before.keys().chain(after.keys().filter(|path| !before.contains_key(*path))) {
+        if before.get(path) != after.get(path) {
+            let why = if changes { "" } else { ", though the changes are the same" };
+            lines.push(format!("{path} would become another file{why}"));
+        }
+    }
+    if lines.is_empty() {
+        lines.push(
+            "changes and files are the same; a new tenant's settings, `protected` or a secret's source differ"
+                .to_owned(),
+        );
+    }
+    lines
+}
+
+/// What happens to each user, by address.
+fn users(plan: &Saved) -> BTreeMap<String, String> {
+    let describe = |user: &User| {
+        let sign = match user.action.as_str() {
+            "create" => "+",
+            "delete" => "-",
+            "rename" => ">",
+            "adopt" => "&",
+            _ => "~",
+        };
+        let mut parts = vec![format!("{sign} {} extension {}", user.email, user.extension)];
+        parts.extend(user.choice.iter().filter(|choice| *choice != "lowest-free").cloned());
+        parts.extend(user.fields.iter().map(words));
+        parts.extend(user.secret_changed.then(|| "secret changed".to_owned()));
+        parts.extend(user.relogin.then(|| "phone must log in again".to_owned()));
+        parts.join(", ")
+    };
+    // One address can leave as one user and come as another.
+    let mut users: BTreeMap<String, String> = BTreeMap::new();
+    for user in &plan.users {
+        let words = describe(user);
+        users
+            .entry(user.email.to_lowercase())
+            .and_modify(|known| *known = format!("{known}; {words}"))
+            .or_insert(words);
+    }
+    users
+}
+
+fn words(field: &Field) -> String {
+    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
+    format!("{} {} -> {}", field.field, shown(&field.before), shown(&field.after))
+}
+
+fn paired(expected: &BTreeMap<String, String>, now: &BTreeMap<String, String>, lines: &mut Vec<String>) {
+    for (key, words) in expected {
+        match now.get(key) {
+            None => lines.push(format!("only expected: {words}")),
+            Some(other) if other != words => lines.push(format!("expected: {words}; now: {other}")),
+            Some(_) => {}
+        }
+    }
+    lines.extend(
+        now.iter().filter(|(key, _)| !expected.contains_key(*key)).map(|(_, words)| format!("only now: {words}")),
+    );
+}
+
+/// Escapes what a terminal would act on: a saved plan may have been written by anybody.
+fn printable(line: &str) -> String {
+    line.chars().flat_map(|c| if is_unprintable(c) { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn user(email: &str, extension: u32) -> Value {
+        json!({ "action": "create", "email": email, "extension": extension, "choice": "lowest-free", "fields": [],
+                "secret_changed": false, "relogin": false })
+    }
+
+    fn plan(users: &[Value], sha: &str) -> Value {
+        json!({ "format_version": 1, "id": "p1-0", "tenant": "acme", "settings": [], "users": users,
+                "files": [{ "path": "pjsip.d/acme/generated_endpoints.conf", "sha256": sha }] })
+    }
+
+    fn compared(expected: &Value, now: &Value) -> Vec<String> {
+        differences(&Saved::parse(&expected.to_string()).unwrap(), &Saved::parse(&now.to_string()).unwrap())
+    }
+
+    #[test]
+    fn every_kind_of_difference_is_named() {
+        let mut gone = user("temp@example.com", 1033);
+        gone["action"] = "delete".into();
+        let mut renamed = user("ana@example.com", 1042);
+        renamed["fields"] = json!([{ "field": "name", "before": "Ana", "after": "Ana Silva" }]);
+        renamed["action"] = "update".into();
+        let expected = plan(&[user("bo@example.com", 1042), gone, renamed.clone()], "a");
+        renamed["relogin"] = true.into();
+        let mut now = plan(&[user("Bo@example.com", 1043), user("cleo@example.com", 1044), renamed], "b");
+        now["settings"] = json!([{ "field": "phones.devices", "before": "1", "after": "2" }]);
+        assert_eq!(
+            compared(&expected, &now),
+            [
+                "only now: phones.devices 1 -> 2",
+                "expected: ~ ana@example.com extension 1042, name Ana -> Ana Silva; \
+                 now: ~ ana@example.com extension 1042, name Ana -> Ana Silva, phone must log in again",
+                "expected: + bo@example.com extension 1042; now: + Bo@example.com extension 1043",
+                "only expected: - temp@example.com extension 1033",
+                "only now: + cleo@example.com extension 1044",
+                "pjsip.d/acme/generated_endpoints.conf would become another file",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_same_changes_may_lead_to_another_file() {
+        let users = [user("bo@example.com", 1042)];
+        let same = "pjsip.d/acme/generated_endpoints.conf would become another file, though the changes are the same";
+        assert_eq!(compared(&plan(&users, "a"), &plan(&users, "b")), [same]);
+        let rest = "changes and files are the same; a new tenant's settings, `protected` or a secret's source differ";
+        assert_eq!(compared(&plan(&users, "a"), &plan(&users, "a")), [rest]);
+    }
+
+    #[test]
+    fn a_long_difference_is_cut_and_escaped() {
+        let users: Vec<Value> = (0..60).map(|n| user(&format!("u{n}\u{1b}[31m@example.com"), 1000 + n)).collect();
+        let saved = Box::new(Saved::parse(&plan(&users, "a").to_string()).unwrap());
+        let text = Expected::Plan { id: "p1-0".to_owned(), saved }.difference(&plan(&[], "a").to_string());
+        assert_eq!(text.lines().count(), 1 + SHOWN + 2, "{text}");
+        assert!(text.contains("\n  and 40 more\nhint: ") && !text.contains('\u{1b}'), "{text}");
+    }
+}
