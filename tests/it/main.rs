@@ -2,12 +2,14 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
 
+mod github;
 mod sipp;
 mod status;
 mod support;
 
 mod apply;
 mod check;
+mod ci;
 mod directory;
 mod docs;
 mod expect;

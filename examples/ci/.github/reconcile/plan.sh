@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# plan.sh DIR - leaves the plan in DIR: plan.json for the apply, plan.md for the reviewer.
+#
+# Needs the database, and neither its key nor Asterisk. Changes are no failure.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+dir=$1
+mkdir -p "$dir"
+plan() {
+  local code=0
+  reconcile plan --no-asterisk --detailed-exitcode --format "$1" >"$dir/$2" || code=$?
+  # 2: there are changes.
+  [[ $code == 0 || $code == 2 ]] || return "$code"
+}
+quietly plan json plan.json
+quietly plan markdown plan.md
+# Both were made one after the other: the reviewer must see what will be held to.
+if id=$(jq -er .id "$dir/plan.json"); then
+  grep -qF "\`$id\`" "$dir/plan.md" || die "the directory changed while it was planned: run this job again"
+fi
+cat "$dir/plan.md" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"

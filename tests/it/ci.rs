@@ -1,0 +1,258 @@
+//! The example for GitHub Actions does what it says: its workflow files and scripts are run as they
+//! stand, with real git, PostgreSQL and Asterisk; GitHub itself is a stand-in.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use super::{
+    github::{GitHub, Jobs, REPOSITORY, workflow},
+    support::{TestEnv, desired},
+};
+
+const ANA: &str = "email: ana@example.com, name: Ana";
+const BO: &str = "email: bo@example.com, name: Bo";
+const CLEO: &str = "email: cleo@example.com, name: 'Cleo ##[add-path]/tmp ::error::x'";
+
+/// A host that runs one phone, and a role that may only read its database.
+fn host() -> TestEnv {
+    let env = TestEnv::with_asterisk();
+    env.sql()
+        .batch_execute(
+            "do $$ begin create role reader login; exception when duplicate_object or unique_violation then null; end $$;
+             alter default privileges grant select on tables to reader;",
+        )
+        .unwrap();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+    env
+}
+
+#[track_caller]
+fn code(jobs: &Jobs, job: &str) -> Option<i32> {
+    jobs[job].as_ref().map(|outcome| outcome.code)
+}
+
+#[track_caller]
+fn log<'a>(jobs: &'a Jobs, job: &str, code: i32) -> &'a str {
+    let outcome = jobs[job].as_ref().expect("the job ran");
+    assert_eq!(outcome.code, code, "{}", outcome.text());
+    &outcome.stdout
+}
+
+#[test]
+fn what_was_reviewed_is_what_is_applied() {
+    let env = host();
+    let mut github = GitHub::new(&env);
+    github.commit("main", &desired(&[ANA]));
+    // Somebody writes our mark, with a plan of their own.
+    let forged = "<!-- reconcile plan: acme -->\nPlan id `p1-0000000000000000`";
+    for (id, login, kind) in [(1, "mallory", "User"), (2, "github-actions[bot]", "User"), (3, "evil[bot]", "Bot")] {
+        github.keep(
+            "comments.json",
+            json!({ "id": id, "issue": 7, "user": { "login": login, "type": kind }, "body": forged }),
+        );
+    }
+    let own = json!({ "id": 4, "issue": 8, "user": { "login": "github-actions[bot]", "type": "Bot" }, "body": forged });
+    github.keep("comments.json", own);
+
+    let before = env.dump();
+    let head = github.commit("phones", &desired(&[ANA, BO]));
+    let jobs = github.pull_request(7, "phones", REPOSITORY);
+    for job in ["check", "plan", "comment"] {
+        log(&jobs, job, 0);
+    }
+    let comments = github.kept("comments.json");
+    assert_eq!(comments.len(), 5);
+    let body = comments[4]["body"].as_str().unwrap();
+    assert!(body.starts_with("<!-- reconcile plan: acme -->\n### Plan for acme\n"), "{body}");
+    assert!(body.contains("\n+ bo@example.com  extension 1001 (lowest free)  pbx.yaml:5\n"), "{body}");
+    assert!(body.ends_with(&format!("\nPlanned for {head}.\n")), "{body}");
+    assert_eq!(env.dump(), before, "a plan moves nothing");
+
+    // A second push updates the comment; nobody else's is touched.
+    let head = github.commit("phones", &desired(&[ANA, BO, CLEO]));
+    log(&github.pull_request(7, "phones", REPOSITORY), "comment", 0);
+    let again = github.kept("comments.json");
+    assert_eq!((again.len(), &again[..4]), (5, &comments[..4]));
+    let body = again[4]["body"].as_str().unwrap();
+    assert!(body.contains("extension 1002") && body.contains(&head), "{body}");
+    assert_eq!(env.dump(), before);
+
+    let jobs = github.merge(7, "phones", REPOSITORY);
+    log(&jobs, "reviewed-plan", 0);
+    let said = log(&jobs, "apply", 0);
+    assert!(said.contains("\nLive: 1 file written; res_pjsip reloaded; read back"), "{said}");
+    let endpoints = env.ask("pjsip list endpoints");
+    assert!(endpoints.contains("1001/1001") && endpoints.contains("1002/1002"), "{endpoints}");
+    let commit: String =
+        env.sql().query_one("select git_commit from apply_audit_log order by id desc limit 1", &[]).unwrap().get(0);
+    assert_eq!(commit, github.git(&["rev-parse", "main"]));
+
+    // The night finds all as it was applied, and then a hand in the files.
+    if env.run("status --help").code != 0 {
+        return;
+    }
+    log(&github.night(), "status", 0);
+    let path = env.etc("pjsip.d/acme/generated_endpoints.conf");
+    fs::write(&path, env.endpoints("acme").replace("Ana", "Eve")).unwrap();
+    log(&github.night(), "status", 2);
+}
+
+/// Two pull requests planned the same number.
+#[test]
+fn a_plan_that_went_stale_changes_nothing() {
+    let env = host();
+    let mut github = GitHub::new(&env);
+    github.commit("main", &desired(&[ANA]));
+    github.commit("first", &desired(&[ANA, BO]));
+    github.commit("second", &desired(&[CLEO, ANA]));
+    log(&github.pull_request(1, "first", REPOSITORY), "plan", 0);
+    log(&github.pull_request(2, "second", REPOSITORY), "plan", 0);
+    log(&github.merge(1, "first", REPOSITORY), "apply", 0);
+    let (dump, files) = (env.dump(), env.files());
+    let jobs = github.merge(2, "second", REPOSITORY);
+    let said = log(&jobs, "apply", 4);
+    assert!(
+        said.contains("expected: + cleo@example.com extension 1001; now: + cleo@example.com extension 1002"),
+        "{said}"
+    );
+    assert!(said.contains("\n::error::nothing was applied, because the reviewed plan is no longer"), "{said}");
+    assert_eq!((env.dump(), env.files()), (dump.clone(), files.clone()));
+
+    // Planned again from what is merged now, it is reviewed again, and passes.
+    github.commit("third", &(desired(&[CLEO, ANA, BO]) + "# again\n"));
+    log(&github.pull_request(3, "third", REPOSITORY), "comment", 0);
+    log(&github.merge(3, "third", REPOSITORY), "apply", 0);
+    assert!(env.ask("pjsip list endpoints").contains("1002/1002"));
+}
+
+#[test]
+fn without_a_reviewed_plan_nothing_is_applied() {
+    let env = host();
+    let mut github = GitHub::new(&env);
+    github.commit("main", &desired(&[ANA]));
+    let (dump, files) = (env.dump(), env.files());
+    // A push to main,
+    github.commit("main", &desired(&[ANA, BO]));
+    let jobs = github.push();
+    let said = log(&jobs, "apply", 1);
+    assert!(said.contains("+ bo@example.com  extension 1001 (lowest free)"), "the plan is shown: {said}");
+    assert!(said.contains("this commit is not the merge of one pull request of this repository"), "{said}");
+    assert!(said.contains("\n::error::nothing was applied, because no reviewed plan was found"), "{said}");
+    // a merge that no run has planned, or whose run has failed,
+    github.commit("unplanned", &desired(&[ANA, BO, CLEO]));
+    assert!(log(&github.merge(1, "unplanned", REPOSITORY), "apply", 1).contains("no plan was made for "));
+    // and an artefact that is gone.
+    github.commit("late", &desired(&[ANA, BO]));
+    log(&github.pull_request(2, "late", REPOSITORY), "plan", 0);
+    fs::remove_dir_all(github.artefact("reconcile-plan")).unwrap();
+    assert!(log(&github.merge(2, "late", REPOSITORY), "apply", 1).contains("has left no plan, or it is too old"));
+    assert_eq!((env.dump(), env.files()), (dump, files));
+}
+
+#[test]
+fn a_fork_is_checked_and_nothing_else() {
+    let env = host();
+    let mut github = GitHub::new(&env);
+    github.commit("main", &desired(&[ANA]));
+    github.commit("theirs", &desired(&[ANA, BO]));
+    let jobs = github.pull_request(9, "theirs", "mallory/phones");
+    assert_eq!((code(&jobs, "check"), code(&jobs, "plan"), code(&jobs, "comment")), (Some(0), None, None));
+    assert!(log(&jobs, "check", 0).contains("pbx.yaml: valid, 2 users"));
+    assert!(github.kept("comments.json").is_empty());
+    // Its run may have left what it likes: even the right plan is not taken from it.
+    let plan = env.path("repository/pbx.yaml");
+    fs::copy(plan, env.path("work/pbx.yaml")).unwrap();
+    fs::create_dir_all(github.artefact("reconcile-plan")).unwrap();
+    let planned = env.run("plan --format json").expect(0).stdout;
+    fs::write(github.artefact("reconcile-plan").join("plan.json"), planned).unwrap();
+    let (dump, files) = (env.dump(), env.files());
+    log(&github.merge(9, "theirs", "mallory/phones"), "apply", 1);
+    assert_eq!((env.dump(), env.files()), (dump, files));
+    // An invalid file fails the check, and what is wrong is said.
+    github.commit("broken", &desired(&["email: nobody, name: ''"]));
+    let jobs = github.pull_request(10, "broken", "mallory/phones");
+    assert!(log(&jobs, "check", 65).contains("error[invalid-email]"));
+}
+
+/// The program is the one that the repository names, or none.
+#[test]
+fn a_program_that_was_exchanged_is_not_run() {
+    let env = TestEnv::new();
+    let mut github = GitHub::new(&env);
+    github.commit("main", &desired(&[ANA]));
+    github.commit("phones", &desired(&[ANA, BO]));
+    fs::write(github.files.join("releases/reconcile-test/reconcile"), "#!/bin/sh\necho evil\n").unwrap();
+    let jobs = github.pull_request(1, "phones", "mallory/phones");
+    let said = &jobs["check"].as_ref().unwrap();
+    assert!(said.code == 1 && !said.stdout.contains("evil"), "{}", said.text());
+}
+
+fn workflows() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ci/.github/workflows");
+    let read =
+        |entry: fs::DirEntry| (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap());
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| read(entry.unwrap())).collect();
+    files.sort();
+    assert_eq!(files.len(), 3);
+    files
+}
+
+/// The schema is that of SchemaStore (Apache-2.0), unchanged, as `check-jsonschema` 0.39.0 ships it.
+#[test]
+fn the_workflows_fit_their_schema() {
+    let schema: Value = serde_json::from_str(include_str!("github/workflow.schema.json")).unwrap();
+    let mut compiler = boon::Compiler::new();
+    compiler.add_resource("workflow.json", schema).unwrap();
+    let mut schemas = boon::Schemas::new();
+    let schema = compiler.compile("workflow.json", &mut schemas).unwrap();
+    for (name, text) in workflows() {
+        schemas.validate(&workflow(&text), schema).unwrap_or_else(|error| panic!("{name}: {error}"));
+        // The check can fail.
+        let bad = text.replace("\n    steps:", "\n    stepz:");
+        assert!(schemas.validate(&workflow(&bad), schema).is_err(), "{name}");
+    }
+}
+
+/// Rules that no schema knows.
+#[test]
+fn the_workflows_give_nobody_more_than_needed() {
+    for (name, text) in workflows() {
+        let file = workflow(&text);
+        assert_eq!(file["permissions"], json!({}), "{name}: a job gets what it names");
+        assert!(file["concurrency"]["group"].is_string(), "{name}");
+        let stops = &file["concurrency"]["cancel-in-progress"];
+        assert_eq!(*stops == json!(true), name == "pull-request.yml", "{name}: an apply is never stopped half-way");
+        assert!(file["on"].get("pull_request_target").is_none() && file["on"].get("workflow_run").is_none(), "{name}");
+        for (id, job) in file["jobs"].as_object().unwrap() {
+            let at = format!("{name}: {id}");
+            assert!(job["permissions"].is_object() && job["timeout-minutes"].is_number(), "{at}");
+            let written = job["permissions"].as_object().unwrap().iter().filter(|(_, level)| *level != "read");
+            let written: Vec<&str> = written.map(|(name, _)| name.as_str()).collect();
+            assert_eq!(written, if id == "comment" { vec!["pull-requests"] } else { vec![] }, "{at}");
+            let of_a_pull_request = file["on"].get("pull_request").is_some();
+            let hosted = job["runs-on"] == "ubuntu-24.04";
+            assert_eq!(hosted, of_a_pull_request || id == "reviewed-plan", "{at}: reviewed code only on the PBX host");
+            let secrets = job.to_string().contains("secrets.");
+            assert_eq!(secrets, job["environment"].is_string(), "{at}: secrets belong to an environment");
+            if secrets && of_a_pull_request {
+                assert_eq!(job["if"], "github.event.pull_request.head.repo.full_name == github.repository", "{at}");
+            }
+            for step in job["steps"].as_array().unwrap() {
+                if let Some(action) = step["uses"].as_str() {
+                    let (_, pin) = action.split_once('@').unwrap();
+                    assert!(
+                        pin.len() == 40 && pin.bytes().all(|b| b.is_ascii_hexdigit()),
+                        "{at}: {action} is not pinned"
+                    );
+                    let checkout = action.starts_with("actions/checkout@");
+                    assert!(!checkout || step["with"]["persist-credentials"] == false, "{at}");
+                } else {
+                    let run = step["run"].as_str().unwrap();
+                    assert!(run.starts_with(".github/reconcile/") && !run.contains("${{"), "{at}: {run}");
+                }
+            }
+        }
+    }
+}

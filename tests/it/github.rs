@@ -1,0 +1,299 @@
+//! A stand-in for GitHub: runs workflow files as they stand, on a real git repository, with a file
+//! for each thing GitHub would keep. It knows what the workflows of `examples/ci` use, and fails on
+//! anything else.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::support::{Outcome, TestEnv, tool};
+
+pub(crate) const REPOSITORY: &str = "acme/phones";
+
+/// How a job ended; none where it was skipped.
+pub(crate) type Jobs = BTreeMap<String, Option<Outcome>>;
+
+/// What a workflow's expressions can ask for.
+type Context = BTreeMap<String, String>;
+
+/// A repository on GitHub with its runners.
+pub(crate) struct GitHub<'a> {
+    /// The PBX host, whose runner is self-hosted; hosted runners share its database.
+    env: &'a TestEnv,
+    /// What is kept: comments, pull requests, runs, artefacts, releases.
+    pub(crate) files: PathBuf,
+    repository: PathBuf,
+    bin: PathBuf,
+    runs: u64,
+}
+
+impl<'a> GitHub<'a> {
+    /// Makes a repository with the example's workflows and a release that holds the program.
+    pub(crate) fn new(env: &'a TestEnv) -> Self {
+        let (files, repository, bin) = (env.path("github"), env.path("repository"), env.path("runner-bin"));
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ci/.github");
+        let program = Path::new(env!("CARGO_BIN_EXE_reconcile"));
+        for folder in [&files.join("releases/reconcile-test"), &files.join("artefacts"), &repository, &bin] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/github/gh"), bin.join("gh")).unwrap();
+        symlink(tool("LAB_JQ"), bin.join("jq")).unwrap();
+        // Stands for the program, which is too large in a debug build to be hashed by every job.
+        let released = format!("#!/bin/sh\nexec {} \"$@\"\n", program.display());
+        fs::write(files.join("releases/reconcile-test/reconcile"), &released).unwrap();
+        for name in ["comments.json", "pulls.json", "runs.json"] {
+            fs::write(files.join(name), "[]").unwrap();
+        }
+        assert!(Command::new("cp").arg("-r").arg(example).arg(&repository).status().unwrap().success());
+        let sha256: String = Sha256::digest(released).iter().map(|b| format!("{b:02x}")).collect();
+        fs::write(repository.join(".github/reconcile/release"), format!("reconcile-test {sha256}\n")).unwrap();
+        let github = Self { env, files, repository, bin, runs: 0 };
+        github.git(&["init", "-q", "-b", "main"]);
+        github
+    }
+
+    pub(crate) fn git(&self, args: &[&str]) -> String {
+        git(&self.repository, args)
+    }
+
+    /// Commits a desired state to a branch, made from `main` where it is new; answers with the commit.
+    pub(crate) fn commit(&self, branch: &str, yaml: &str) -> String {
+        if branch != self.git(&["branch", "--show-current"]) {
+            let exists = !self.git(&["branch", "--list", branch]).is_empty();
+            let args: &[&str] = if exists { &["checkout", "-q", branch] } else { &["checkout", "-qb", branch, "main"] };
+            self.git(args);
+        }
+        fs::write(self.repository.join("pbx.yaml"), yaml).unwrap();
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-qm", "phones"]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// Runs the workflow of a pull request for a branch of `from`, this repository or a fork.
+    pub(crate) fn pull_request(&mut self, number: u64, branch: &str, from: &str) -> Jobs {
+        let head = self.git(&["rev-parse", branch]);
+        // What is checked out is what a merge would give.
+        self.git(&["checkout", "-q", "--detach", "main"]);
+        self.git(&["merge", "-q", "--no-ff", "-m", "test merge", branch]);
+        let merge = self.git(&["rev-parse", "HEAD"]);
+        let context = Context::from([
+            ("github.event.pull_request.number".to_owned(), number.to_string()),
+            ("github.event.pull_request.head.sha".to_owned(), head.clone()),
+            ("github.event.pull_request.head.repo.full_name".to_owned(), from.to_owned()),
+        ]);
+        let jobs = self.run("pull-request.yml", &merge, &context, from == REPOSITORY);
+        let success = jobs.values().flatten().all(|outcome| outcome.code == 0);
+        let run = json!({
+            "id": self.runs, "run_number": self.runs, "head_sha": head, "event": "pull_request",
+            "conclusion": if success { "success" } else { "failure" },
+            "path": ".github/workflows/pull-request.yml", "head_repository": { "full_name": from },
+        });
+        self.keep("runs.json", run);
+        jobs
+    }
+
+    /// Merges a branch, as its pull request, and runs what a push to `main` starts.
+    pub(crate) fn merge(&mut self, number: u64, branch: &str, from: &str) -> Jobs {
+        let head = self.git(&["rev-parse", branch]);
+        self.git(&["checkout", "-q", "main"]);
+        self.git(&["merge", "-q", "--no-ff", "-m", "merge", branch]);
+        let merge = self.git(&["rev-parse", "HEAD"]);
+        let pull = json!({
+            "number": number, "merged_at": "2026-01-01T00:00:00Z", "merge_commit_sha": merge,
+            "base": { "repo": { "full_name": REPOSITORY } },
+            "head": { "sha": head, "repo": { "full_name": from } },
+        });
+        self.keep("pulls.json", pull);
+        self.push()
+    }
+
+    /// Runs what a push of the present `main` starts.
+    pub(crate) fn push(&mut self) -> Jobs {
+        let sha = self.git(&["rev-parse", "main"]);
+        self.run("apply.yml", &sha, &Context::new(), true)
+    }
+
+    /// Runs the nightly workflow.
+    pub(crate) fn night(&mut self) -> Jobs {
+        let sha = self.git(&["rev-parse", "main"]);
+        self.run("nightly.yml", &sha, &Context::new(), true)
+    }
+
+    /// Reads what is kept.
+    pub(crate) fn kept(&self, name: &str) -> Vec<Value> {
+        serde_json::from_str(&fs::read_to_string(self.files.join(name)).unwrap()).unwrap()
+    }
+
+    /// Keeps one thing more.
+    pub(crate) fn keep(&self, name: &str, thing: Value) {
+        let mut all = self.kept(name);
+        all.push(thing);
+        fs::write(self.files.join(name), Value::from(all).to_string()).unwrap();
+    }
+
+    /// The folder of the last run's artefact.
+    pub(crate) fn artefact(&self, name: &str) -> PathBuf {
+        self.files.join(format!("artefacts/{}/{name}", self.runs))
+    }
+
+    fn run(&mut self, file: &str, sha: &str, context: &Context, ours: bool) -> Jobs {
+        self.runs += 1;
+        let workflow = workflow(&self.git(&["show", &format!("{sha}:.github/workflows/{file}")]));
+        let mut jobs = Jobs::new();
+        let mut waiting: Vec<_> = workflow["jobs"].as_object().unwrap().iter().collect();
+        while !waiting.is_empty() {
+            let ready = |(_, job): &(&String, &Value)| job["needs"].as_str().is_none_or(|name| jobs.contains_key(name));
+            let (name, job) = waiting.remove(waiting.iter().position(ready).unwrap());
+            let succeeded = |name: &str| jobs[name].as_ref().is_some_and(|outcome: &Outcome| outcome.code == 0);
+            let needed = job["needs"].as_str().is_none_or(succeeded);
+            let mut context = context.clone();
+            context.insert("github.repository".to_owned(), REPOSITORY.to_owned());
+            context.insert("github.token".to_owned(), permissions(job));
+            if job["environment"].is_string() && ours {
+                let url = self.env.database.clone().unwrap();
+                // Plans are made by a role that may only read.
+                let role = if job["environment"] == "reconcile-read" { "user=reader" } else { "user=postgres" };
+                context.insert("secrets.DATABASE_URL".to_owned(), url.replace("user=postgres", role));
+            }
+            let wanted = job["if"].as_str().is_none_or(|condition| {
+                let (left, right) = condition.split_once(" == ").unwrap();
+                context[left] == context[right]
+            });
+            let outcome = (needed && wanted).then(|| self.job(&workflow, job, sha, &context));
+            jobs.insert(name.clone(), outcome);
+        }
+        jobs
+    }
+
+    fn job(&self, workflow: &Value, job: &Value, sha: &str, context: &Context) -> Outcome {
+        let temp = tempfile::Builder::new().prefix("rc-runner-").tempdir_in("/tmp").unwrap();
+        let workspace = temp.path().join("workspace");
+        let hosted = job["runs-on"] == "ubuntu-24.04";
+        assert!(hosted || job["runs-on"] == json!(["self-hosted", "pbx"]), "{}", job["runs-on"]);
+        let mut outcome = Outcome { code: 0, stdout: String::new(), stderr: String::new() };
+        for step in job["steps"].as_array().unwrap() {
+            if let Some(action) = step["uses"].as_str() {
+                let artefact = || {
+                    let (name, path) = (step["with"]["name"].as_str().unwrap(), step["with"]["path"].as_str().unwrap());
+                    (self.artefact(name), workspace.join(path))
+                };
+                let copy = |(from, to): (PathBuf, PathBuf)| {
+                    fs::create_dir_all(to.parent().unwrap()).unwrap();
+                    assert!(Command::new("cp").arg("-rT").args([from, to]).status().unwrap().success());
+                };
+                match action.split('@').next().unwrap() {
+                    "actions/checkout" => {
+                        git(temp.path(), &["clone", "-q", self.repository.to_str().unwrap(), "workspace"]);
+                        git(&workspace, &["checkout", "-q", sha]);
+                    }
+                    "actions/upload-artifact" => copy((artefact().1, artefact().0)),
+                    "actions/download-artifact" => copy(artefact()),
+                    other => panic!("the stand-in does not know the action {other}"),
+                }
+                continue;
+            }
+            let mut command = Command::new("bash");
+            command.args(["-eo", "pipefail", "-c", step["run"].as_str().unwrap()]).current_dir(&workspace).env_clear();
+            let mut path = vec![self.bin.clone()];
+            if hosted {
+                let added = fs::read_to_string(temp.path().join("path")).unwrap_or_default();
+                path.extend(added.lines().map(PathBuf::from));
+                command
+                    .env("HOME", temp.path())
+                    .env("ASTERISK_CONFIG_DIR", "/nowhere")
+                    .env("ASTERISK_COMMAND", "/nowhere");
+            } else {
+                // What the administrator gave the runner on the PBX host.
+                path.push(Path::new(env!("CARGO_BIN_EXE_reconcile")).parent().unwrap().to_owned());
+                let host = self.env.command(&[]);
+                for (name, value) in host.get_envs().filter(|(name, _)| *name != "DATABASE_URL") {
+                    command.env(name, value.unwrap_or_default());
+                }
+            }
+            path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+            command
+                .env("PATH", std::env::join_paths(path).unwrap())
+                .env("GITHUB_FILES", &self.files)
+                .env("GITHUB_PATH", temp.path().join("path"))
+                .env("GITHUB_STEP_SUMMARY", temp.path().join("summary"))
+                .env("RUNNER_TEMP", temp.path())
+                .envs([("CI", "true"), ("GITHUB_REPOSITORY", REPOSITORY), ("GITHUB_SHA", sha)]);
+            for (name, value) in [workflow, job, step].iter().filter_map(|level| level["env"].as_object()).flatten() {
+                command.env(name, resolved(value.as_str().unwrap(), context));
+            }
+            let output = command.output().unwrap();
+            outcome.code = output.status.code().unwrap();
+            outcome.stdout += &String::from_utf8(output.stdout).unwrap();
+            outcome.stderr += &String::from_utf8(output.stderr).unwrap();
+            if outcome.code != 0 {
+                break;
+            }
+        }
+        assert_eq!(foreign_commands(&outcome), Vec::<&str>::new());
+        outcome
+    }
+}
+
+/// Reads a workflow file.
+pub(crate) fn workflow(text: &str) -> Value {
+    serde_yaml::from_str(text).unwrap()
+}
+
+/// What a job's token may do, in the words of the stand-in for `gh`.
+fn permissions(job: &Value) -> String {
+    let pairs = job["permissions"].as_object().unwrap().iter();
+    pairs.map(|(name, level)| format!("{name}={}", level.as_str().unwrap())).collect::<Vec<_>>().join(",")
+}
+
+fn resolved(text: &str, context: &Context) -> String {
+    let mut resolved = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${{ ") {
+        let (name, after) = after.split_once(" }}").unwrap();
+        resolved = resolved + before + context.get(name).unwrap_or_else(|| panic!("no `{name}` in this job"));
+        rest = after;
+    }
+    resolved + rest
+}
+
+/// Finds what the runner would obey in a log and the scripts did not write.
+fn foreign_commands(outcome: &Outcome) -> Vec<&str> {
+    const OURS: [&str; 3] =
+        ["::error::nothing was applied, ", "::error::the program of the release ", "::error::what runs is not what "];
+    let mut stopped: Option<&str> = None;
+    let mut found = Vec::new();
+    for line in outcome.stdout.lines() {
+        let command = line.trim_start();
+        if let Some(word) = stopped {
+            if command == format!("::{word}::") {
+                stopped = None;
+            }
+        } else if let Some(word) = command.strip_prefix("::stop-commands::") {
+            stopped = Some(word);
+        } else if line.contains("##[")
+            || command.starts_with("::") && !OURS.iter().any(|ours| command.starts_with(ours))
+        {
+            found.push(line);
+        }
+    }
+    found.extend(outcome.stderr.lines().filter(|line| line.trim_start().starts_with("::") || line.contains("##[")));
+    found
+}
+
+fn git(folder: &Path, args: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "advice.detachedHead=false"])
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
