@@ -12,10 +12,11 @@ test:
 	@tests/lab/setup
 	cargo test --locked
 
-# Formatting and lints.
+# Formatting and lints; shellcheck where it is installed. A test checks the workflows of examples/ci.
 lint:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	! command -v shellcheck >/dev/null || shellcheck -x examples/ci/.github/reconcile/*.sh tests/it/github/gh
 
 # Our times beside floors measured in the same run.
 bench:

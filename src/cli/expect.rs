@@ -2,7 +2,7 @@
 //!
 //! Works on JSON plans, the one that was saved and the one of now; decides nothing.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -40,6 +40,7 @@ pub(crate) struct Saved {
     files: Vec<File>,
 }
 
+#[expect(clippy::struct_field_names, reason = "the words of the document")]
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 struct Field {
     field: String,
@@ -93,12 +94,13 @@ impl Expected {
                     review it and apply it with its own id"
                 .to_owned();
         };
-        let mut lines = Saved::parse(now).map_or_else(|_| Vec::new(), |now| differences(saved, &now));
-        let more = lines.len().saturating_sub(SHOWN);
-        lines.truncate(SHOWN);
-        let mut text: String = lines.iter().map(|line| format!("\n  {}", printable(line))).collect();
-        if more > 0 {
-            text = format!("{text}\n  and {more} more");
+        let lines = Saved::parse(now).map_or_else(|_| Vec::new(), |now| differences(saved, &now));
+        let mut text = String::new();
+        for line in lines.iter().take(SHOWN) {
+            let _ = write!(text, "\n  {}", printable(line));
+        }
+        if lines.len() > SHOWN {
+            let _ = write!(text, "\n  and {} more", lines.len() - SHOWN);
         }
         text + "\nhint: the file or the directory changed since; review the plan above and apply it with its own id"
     }

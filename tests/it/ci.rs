@@ -199,7 +199,7 @@ fn workflows() -> Vec<(String, String)> {
     files
 }
 
-/// The schema is that of SchemaStore (Apache-2.0), unchanged, as `check-jsonschema` 0.39.0 ships it.
+/// The schema is that of `SchemaStore` (Apache-2.0), unchanged, as `check-jsonschema` 0.39.0 ships it.
 #[test]
 fn the_workflows_fit_their_schema() {
     let schema: Value = serde_json::from_str(include_str!("github/workflow.schema.json")).unwrap();

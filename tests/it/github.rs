@@ -5,13 +5,12 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::support::{Outcome, TestEnv, tool};
 
@@ -43,17 +42,23 @@ impl<'a> GitHub<'a> {
         for folder in [&files.join("releases/reconcile-test"), &files.join("artefacts"), &repository, &bin] {
             fs::create_dir_all(folder).unwrap();
         }
-        symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/github/gh"), bin.join("gh")).unwrap();
-        symlink(tool("LAB_JQ"), bin.join("jq")).unwrap();
-        // Stands for the program, which is too large in a debug build to be hashed by every job.
-        let released = format!("#!/bin/sh\nexec {} \"$@\"\n", program.display());
-        fs::write(files.join("releases/reconcile-test/reconcile"), &released).unwrap();
+        // A debug build is too large to be hashed by every job, and jq may be a wrapper of its own.
+        let runs = |path: &Path, program: &Path| {
+            fs::write(path, format!("#!/bin/sh\nexec '{}' \"$@\"\n", program.display())).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        let released = files.join("releases/reconcile-test/reconcile");
+        runs(&released, program);
+        runs(&bin.join("gh"), &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/github/gh"));
+        runs(&bin.join("jq"), &tool("LAB_JQ"));
         for name in ["comments.json", "pulls.json", "runs.json"] {
             fs::write(files.join(name), "[]").unwrap();
         }
         assert!(Command::new("cp").arg("-r").arg(example).arg(&repository).status().unwrap().success());
-        let sha256: String = Sha256::digest(released).iter().map(|b| format!("{b:02x}")).collect();
-        fs::write(repository.join(".github/reconcile/release"), format!("reconcile-test {sha256}\n")).unwrap();
+        let sum = Command::new("sha256sum").arg(released).output().unwrap().stdout;
+        let sum = String::from_utf8(sum).unwrap();
+        let pinned = format!("reconcile-test {}\n", sum.split(' ').next().unwrap());
+        fs::write(repository.join(".github/reconcile/release"), pinned).unwrap();
         let github = Self { env, files, repository, bin, runs: 0 };
         github.git(&["init", "-q", "-b", "main"]);
         github
@@ -93,7 +98,7 @@ impl<'a> GitHub<'a> {
         let run = json!({
             "id": self.runs, "run_number": self.runs, "head_sha": head, "event": "pull_request",
             "conclusion": if success { "success" } else { "failure" },
-            "path": ".github/workflows/pull-request.yml", "head_repository": { "full_name": from },
+            "head_repository": { "full_name": from },
         });
         self.keep("runs.json", run);
         jobs

@@ -26,7 +26,17 @@ fn a_canary_is_found_nowhere() {
     let mut seen = String::new();
     let mut run = |env: &TestEnv, args: &str| seen.push_str(&env.run(args).text());
     env.write("pbx.yaml", &desired(&["email: ana@example.com, name: Ana", bo]));
-    for args in ["check", "plan", "plan --format json", "apply", "apply", "users", "users --format json", "plan"] {
+    for args in [
+        "check",
+        "plan",
+        "plan --format json",
+        "plan --format markdown",
+        "apply",
+        "apply",
+        "users",
+        "users --format json",
+        "plan",
+    ] {
         run(&env, args);
     }
     // Its digest is as good as the secret, and Asterisk's own words quote it.
@@ -35,6 +45,7 @@ fn a_canary_is_found_nowhere() {
     // The secret changes, an operator's mistake lets the read-back fail, a hand edits the file.
     env.set("BO_SIP_SECRET", "another9canary9of9bo");
     run(&env, "plan");
+    run(&env, "plan --format markdown");
     let conf = env.etc("pjsip.conf");
     let operators = fs::read_to_string(&conf).unwrap();
     fs::write(&conf, format!("{operators}\n[twice]\ntype = auth\n[twice]\ntype = auth\npassword = {CANARY}\n"))

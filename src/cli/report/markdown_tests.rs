@@ -49,10 +49,9 @@ fn structure(markdown: &str) -> Vec<String> {
     for event in Parser::new_ext(markdown, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_GFM)
     {
         match event {
-            Event::Text(_) | Event::SoftBreak | Event::End(TagEnd::Paragraph) | Event::Start(Tag::Paragraph) => {}
             Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => found.push(format!("block {info}")),
             Event::Html(html) => found.push(html.trim().to_owned()),
-            Event::End(_) | Event::Start(Tag::HtmlBlock) => {}
+            Event::Text(_) | Event::SoftBreak | Event::End(_) | Event::Start(Tag::Paragraph | Tag::HtmlBlock) => {}
             Event::Code(code) => found.push(format!("code {code}")),
             Event::Start(Tag::Heading { .. }) => found.push("heading".to_owned()),
             Event::Start(Tag::Strong) => found.push("strong".to_owned()),

@@ -24,7 +24,7 @@ runs="repos/$GITHUB_REPOSITORY/actions/workflows/pull-request.yml/runs"
 run=$(gh api "$runs?event=pull_request&status=success&per_page=100&head_sha=$head" |
   jq -r --arg sha "$head" --arg repo "$GITHUB_REPOSITORY" '.workflow_runs | map(select(
       .head_sha == $sha and .event == "pull_request" and .conclusion == "success" and
-      .head_repository.full_name == $repo and .path == ".github/workflows/pull-request.yml"
+      .head_repository.full_name == $repo
     )) | max_by(.run_number) | .id // empty')
 [[ $run ]] || none "no plan was made for $head, the last commit of the pull request"
 
