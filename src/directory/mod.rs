@@ -229,13 +229,10 @@ impl Directory {
     pub fn schema_note(&mut self) -> Result<Option<String>, DirectoryError> {
         let known = latest();
         Ok(match self.schema()? {
-            Schema::Absent => {
-                Some(format!("the database has no tables yet; an apply makes them (schema version {known})"))
-            }
             Schema::Older(found) => {
                 Some(format!("the database has schema version {found}; an apply brings it to {known}"))
             }
-            Schema::Current => None,
+            Schema::Absent | Schema::Current => None,
         })
     }
 

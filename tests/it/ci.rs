@@ -90,9 +90,6 @@ fn what_was_reviewed_is_what_is_applied() {
     assert_eq!(commit, github.git(&["rev-parse", "main"]));
 
     // The night finds all as it was applied, and then a hand in the files.
-    if env.run("status --help").code != 0 {
-        return;
-    }
     log(&github.night(), "status", 0);
     let path = env.etc("pjsip.d/acme/generated_endpoints.conf");
     fs::write(&path, env.endpoints("acme").replace("Ana", "Eve")).unwrap();
