@@ -14,6 +14,7 @@ mod directory;
 mod docs;
 mod expect;
 mod hostile;
+mod let_go;
 mod phones;
 mod plan;
 mod properties;

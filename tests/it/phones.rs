@@ -213,18 +213,18 @@ fn endpoints_may_bear_the_name_of_the_tenant() {
 }
 
 /// Starts Asterisk and applies these users.
-fn pbx(users: &[&str]) -> TestEnv {
+pub(super) fn pbx(users: &[&str]) -> TestEnv {
     let env = TestEnv::with_asterisk();
     apply(&env, users, "");
     env
 }
 
-fn write(env: &TestEnv, users: &[&str]) {
+pub(super) fn write(env: &TestEnv, users: &[&str]) {
     env.write("pbx.yaml", &format!("{}dialplan: {{ include: [outbound] }}\n", desired(users)));
 }
 
 #[track_caller]
-fn apply(env: &TestEnv, users: &[&str], flags: &str) {
+pub(super) fn apply(env: &TestEnv, users: &[&str], flags: &str) {
     write(env, users);
     env.run(&format!("apply {flags}")).expect(0);
 }
@@ -246,7 +246,7 @@ fn slow_reload(env: &TestEnv) -> String {
 
 /// Lists the AORs that have a contact, by both of Asterisk's accounts.
 #[track_caller]
-fn registered(env: &TestEnv) -> Vec<String> {
+pub(super) fn registered(env: &TestEnv) -> Vec<String> {
     let names = |answer: &str, before: &str, after: &str| -> BTreeSet<String> {
         let name = |line: &str| Some(line.trim().strip_prefix(before)?.split_once(after)?.0.trim().to_owned());
         answer.lines().filter_map(name).filter(|name| !name.starts_with('<')).collect()
@@ -273,7 +273,7 @@ fn calls_up(env: &TestEnv) -> usize {
 }
 
 #[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
         assert!(start.elapsed() < Duration::from_secs(10), "waited for this in vain: {what}");
@@ -300,7 +300,7 @@ fn display_name(line: &str, header: &str) -> String {
 
 /// Asterisk had nothing to complain about, neither the files nor anything else.
 #[track_caller]
-fn nothing_in_the_log(env: &TestEnv) {
+pub(super) fn nothing_in_the_log(env: &TestEnv) {
     thread::sleep(Duration::from_millis(200)); // its logger is a thread of its own
     let log = fs::read_to_string(env.path("asterisk/log/full")).expect("a log");
     let complaints: Vec<&str> =

@@ -1,0 +1,114 @@
+//! Old phones let go, whatever way their login ended; who logged in anew stays. With SIPp as the
+//! phones, on a running Asterisk 22. What an apply lets go at once is in `phones.rs`.
+
+use std::process::Stdio;
+
+use super::{
+    phones::{apply, nothing_in_the_log, pbx, registered, until, write},
+    sipp::Phone,
+    support::TestEnv,
+};
+
+const ANA: &str = "email: ana@example.com, name: Ana";
+const BO: &str = "email: bo@example.com, name: Bo";
+const CLEO: &str = "email: cleo@example.com, name: Cleo";
+const BO_DECLARED: &str = "email: bo@example.com, name: Bo, secret: { env: BO_SIP_SECRET }";
+
+/// Two users whose phones are registered.
+fn two_phones() -> (TestEnv, Phone) {
+    let env = pbx(&[ANA, BO]);
+    let (ana, bo) = (Phone::of(&env, "ana@example.com"), Phone::of(&env, "bo@example.com"));
+    ana.registers();
+    bo.registers();
+    (env, bo)
+}
+
+#[test]
+fn a_number_reused_in_the_same_apply_is_the_new_users_alone() {
+    let (env, bo) = two_phones();
+    apply(&env, &[ANA, CLEO], "");
+    assert_eq!(registered(&env), ["1000"]);
+    bo.is_refused();
+    let cleo = Phone::of(&env, "cleo@example.com");
+    assert_eq!((cleo.username.as_str(), cleo.secret == bo.secret), ("1001", false));
+    cleo.registers();
+    assert_eq!(registered(&env), ["1000", "1001"]);
+    nothing_in_the_log(&env);
+}
+
+#[test]
+fn a_renamed_user_keeps_the_registration() {
+    let (env, bo) = two_phones();
+    apply(&env, &[ANA, "email: robert@example.com, name: Robert, previously: bo@example.com"], "");
+    assert_eq!(registered(&env), ["1000", "1001"]);
+    bo.registers();
+    nothing_in_the_log(&env);
+}
+
+#[test]
+fn a_rotated_secret_ends_the_old_registration_with_the_next_apply() {
+    let (env, old) = two_phones();
+    env.run("secret rotate bo@example.com").expect(0);
+    old.registers();
+    let new = Phone::of(&env, "bo@example.com");
+    new.is_refused();
+    apply(&env, &[ANA, BO], "");
+    assert_eq!(registered(&env), ["1000"]);
+    old.is_refused();
+    new.registers();
+    assert_eq!(registered(&env), ["1000", "1001"]);
+    nothing_in_the_log(&env);
+}
+
+#[test]
+fn what_a_sync_deleted_is_let_go_by_the_next_apply() {
+    let (env, bo) = two_phones();
+    write(&env, &[ANA]);
+    env.run("sync").expect(0);
+    assert_eq!(registered(&env), ["1000", "1001"]);
+    bo.registers();
+    env.run("apply").expect(0);
+    assert_eq!(registered(&env), ["1000"]);
+    bo.is_refused();
+    nothing_in_the_log(&env);
+}
+
+#[test]
+fn an_apply_killed_between_reload_and_purge_is_finished_by_the_next() {
+    for point in ["reloaded", "read-back", "proven", "let-go"] {
+        let (mut env, bo) = two_phones();
+        write(&env, &[ANA]);
+        env.set("RECONCILE_FAIL_POINT", &format!("{point}=kill"));
+        let killed = env.command(&["apply"]).stdout(Stdio::null()).status().expect("reconcile runs");
+        assert_eq!(killed.code(), None, "{point}");
+        bo.is_refused();
+        env.set("RECONCILE_FAIL_POINT", "");
+        env.run("apply").expect(0);
+        assert_eq!(registered(&env), ["1000"], "{point}");
+        nothing_in_the_log(&env);
+    }
+}
+
+#[test]
+fn who_registers_anew_before_the_purge_stays() {
+    let mut env = TestEnv::with_asterisk();
+    env.set("BO_SIP_SECRET", "the-first-one-of-bo-7");
+    apply(&env, &[ANA, BO_DECLARED], "");
+    let mut phone = Phone::of(&env, "bo@example.com");
+    phone.registers();
+
+    let before = env.ask("pjsip show auth 1001");
+    env.set("BO_SIP_SECRET", "the-second-one-of-bo-8");
+    "the-second-one-of-bo-8".clone_into(&mut phone.secret);
+    env.set("RECONCILE_FAIL_POINT", "proven=delay");
+    let mut apply = env.command(&["apply"]).stdout(Stdio::null()).spawn().expect("reconcile runs");
+    until("the new secret holds", || env.ask("pjsip show auth 1001") != before);
+    phone.registers();
+    assert_eq!(apply.try_wait().expect("a child"), None, "the purge is still to come");
+    assert!(apply.wait().expect("a child").success());
+    assert_eq!(registered(&env), ["1001"]);
+    env.set("RECONCILE_FAIL_POINT", "");
+    env.run("apply").expect(0);
+    assert_eq!(registered(&env), ["1001"], "nor does the next apply take it for an old one");
+    nothing_in_the_log(&env);
+}
