@@ -298,6 +298,7 @@ fn make_live(
             fail_point::pass("reloaded").map_err(failed)?;
         }
     }
+    clock.start("contacts", observer);
     // Listed once more: a phone may have refreshed its registration with the old secret until now.
     let mut contacts = step.left_contacts().map_err(failed)?;
     if live.reloaded.contains(&Module::Pjsip) {
