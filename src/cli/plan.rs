@@ -100,7 +100,7 @@ impl Planner<'_> {
         };
         let mut comparison = if host.config_dir.is_dir() {
             let in_place = host.in_place(tenant)?;
-            let (running, unchecked) = match host.running(tenant, &in_place) {
+            let (running, unchecked) = match host.wait().and_then(|()| host.running(tenant, &in_place)) {
                 Ok(Some(running)) => (Some(running), None),
                 Ok(None) => (None, Some("the running Asterisk (--no-asterisk)".to_owned())),
                 Err(error) => (None, Some(format!("the running Asterisk: {error}"))),

@@ -5,12 +5,14 @@
 use std::{
     collections::BTreeMap,
     fmt::Write,
+    panic::resume_unwind,
     thread,
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::{
     ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Running,
@@ -24,7 +26,7 @@ use super::{
 };
 use crate::{
     directory::{
-        Directory, Recorded, Writer,
+        Directory, DirectoryError, Recorded, Writer,
         audit::{End, Outcome, Run},
         seal::{Keyring, hex},
     },
@@ -89,7 +91,8 @@ pub fn sync(
     clock.start("record", observer);
     let in_place = host.in_place(request.tenant)?;
     let mut writer = directory.write(request.tenant)?;
-    let decided = decide(request, &mut writer, &in_place, None)?;
+    let read = read(request, &mut writer)?;
+    let decided = decide(request, read, &in_place, None)?;
     writer.change(&decided.prepared.rows)?;
     let run = writer.open_audit(&run_of(request, host, "sync", &decided, ""))?;
     writer.commit()?;
@@ -117,20 +120,27 @@ struct Decided {
     prepared: Prepared,
 }
 
-fn decide(
-    request: &Request<'_>,
-    writer: &mut Writer<'_>,
-    in_place: &[InPlace; 2],
-    running: Option<&Running>,
-) -> Result<Decided, ApplyError> {
+/// What is recorded, with the sealed secrets.
+type Read = (Recorded, BTreeMap<Uuid, Vec<u8>>);
+
+fn read(request: &Request<'_>, writer: &mut Writer<'_>) -> Result<Read, DirectoryError> {
     let recorded = writer.read(request.tenant)?;
-    let comparison = (request.decide)(&recorded, in_place, running)?;
-    let diff = bounded(comparison.diff());
-    let Comparison { plan, id, .. } = comparison;
     let sealed = match &recorded.tenant {
         Some(tenant) => writer.sealed(tenant.id)?,
         None => BTreeMap::new(),
     };
+    Ok((recorded, sealed))
+}
+
+fn decide(
+    request: &Request<'_>,
+    (recorded, sealed): Read,
+    in_place: &[InPlace; 2],
+    running: Option<&Running>,
+) -> Result<Decided, ApplyError> {
+    let comparison = (request.decide)(&recorded, in_place, running)?;
+    let diff = bounded(comparison.diff());
+    let Comparison { plan, id, .. } = comparison;
     let prepared = prepare(&plan, &recorded, request.secrets, &sealed, request.keys, request.now)?;
     Ok(Decided { plan, id, diff, recorded, prepared })
 }
@@ -186,12 +196,18 @@ pub fn apply(
     };
     fail_point::pass("locked")?;
     clock.start("check", observer);
-    let in_place = host.in_place(request.tenant)?;
-    let running = host.running(request.tenant, &in_place)?;
+    host.wait()?;
+    // The host and the directory are looked at at the same time.
+    let mut writer = directory.write(request.tenant)?;
+    let (seen, read) = thread::scope(|scope| {
+        let seen = scope.spawn(|| host.look(request.tenant));
+        let read = read(request, &mut writer);
+        (seen.join().unwrap_or_else(|panic| resume_unwind(panic)), read)
+    });
+    let (in_place, running) = seen?;
     fail_point::pass("checked")?;
     clock.start("record", observer);
-    let mut writer = directory.write(request.tenant)?;
-    let decided = decide(request, &mut writer, &in_place, running.as_ref())?;
+    let decided = decide(request, read?, &in_place, running.as_ref())?;
     writer.change(&decided.prepared.rows)?;
     let run = writer.open_audit(&run_of(request, host, "apply", &decided, &decided.diff))?;
     fail_point::pass("recording")?;

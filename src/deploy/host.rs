@@ -11,6 +11,7 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 
 use super::{
+    ApplyError,
     asterisk::{Asterisk, AsteriskError},
     files::{self, FileError, InPlace, failed},
     readback,
@@ -71,13 +72,30 @@ impl Host {
         ])
     }
 
-    /// Asks the running Asterisk whether it runs the files in place.
+    /// Waits until Asterisk has finished starting, where it may be asked.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn wait(&self) -> Result<(), AsteriskError> {
+        self.asterisk.as_ref().map_or(Ok(()), Asterisk::wait_until_booted)
+    }
+
+    /// Reads the tenant's files in place, and asks whether Asterisk runs them.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or Asterisk cannot be asked.
+    pub(super) fn look(&self, tenant: &Tenant) -> Result<([InPlace; 2], Option<Running>), ApplyError> {
+        let in_place = self.in_place(tenant)?;
+        let running = self.running(tenant, &in_place)?;
+        Ok((in_place, running))
+    }
+
+    /// Asks an Asterisk that has finished starting whether it runs the files in place.
     ///
     /// # Errors
     /// When it cannot be asked.
     pub fn running(&self, tenant: &Tenant, in_place: &[InPlace; 2]) -> Result<Option<Running>, AsteriskError> {
         let Some(asterisk) = &self.asterisk else { return Ok(None) };
-        asterisk.wait_until_booted()?;
         let marks = in_place.each_ref().map(|file| file.as_ref().map_or("", |file| file.parsed.mark.as_str()));
         let [endpoints_live, routing_live] = readback::live(asterisk, tenant, marks)?;
         Ok(Some(Running { endpoints_live, routing_live }))

@@ -84,6 +84,7 @@ pub fn status(
     let running = match &host.asterisk {
         None => None,
         Some(asterisk) => {
+            host.wait()?;
             let live = host.running(tenant, in_place)?.unwrap_or_default();
             let mut running =
                 RunningState { live: [live.endpoints_live, live.routing_live], ..RunningState::default() };

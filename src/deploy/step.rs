@@ -91,14 +91,14 @@ impl<'a> Step<'a> {
             });
         }
         let Some(asterisk) = &self.host.asterisk else { return Ok(()) };
-        let good = parse(&self.last_good[0]);
-        let ours = self.names_since_last_good()?;
-        let is_ours =
-            |name: &String| self.old.phones.contains_key(name) || good.phones.contains_key(name) || ours.contains(name);
-        let fresh: Vec<&String> = self.new.phones.keys().filter(|name| !is_ours(name)).collect();
+        let mut fresh: Vec<&String> =
+            self.new.phones.keys().filter(|name| !self.old.phones.contains_key(*name)).collect();
         if fresh.is_empty() {
             return Ok(());
         }
+        let good = parse(&self.last_good[0]);
+        let ours = self.names_since_last_good()?;
+        fresh.retain(|name| !good.phones.contains_key(*name) && !ours.contains(*name));
         let running = Listing::of_names(asterisk, fresh.iter().map(|name| name.as_str()))?;
         let taken = |name: &str| Kind::ALL.into_iter().find(|kind| running.has(*kind, name));
         let Some((name, kind)) = fresh.into_iter().find_map(|name| Some((name, taken(name)?))) else { return Ok(()) };
