@@ -1,7 +1,7 @@
 //! All four stages side by side: the plan, what it does to the files in place, and what Asterisk
 //! would have to reload. Pure: what is in place and what runs come in as arguments.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{cell::Cell, collections::BTreeMap, fmt::Write};
 
 use sha2::{Digest, Sha256};
 
@@ -76,12 +76,16 @@ pub fn compare_plan(
     foreign_files(&mut plan, recorded, in_place);
     let target = target(&plan, recorded)?;
     let names = kept_digests(&plan);
-    let phones = in_place[0].iter().flat_map(|file| &file.parsed.phones);
-    let newer = |name: &str, digest: &str| names.get(name).is_some_and(|prints| !prints.is_digest(digest));
-    let pending = phones.filter(|(name, phone)| newer(name, &phone.digest)).count();
-    let same = |name: &str, digest: &str| names.get(name).is_some_and(|prints| prints.is_digest(digest));
+    // Phones whose recorded secret is newer than the file: each digest in place is looked at once.
+    let pending = Cell::new(0);
+    let same = |name: &str, digest: &str| {
+        let Some(prints) = names.get(name) else { return false };
+        let same = prints.is_digest(digest);
+        pending.set(pending.get() + usize::from(!same));
+        same
+    };
     let differences = [0, 1].map(|n| render::diff(in_place[n].as_ref(), &target[n].text, &same));
-    note_pending(&mut plan, pending);
+    note_pending(&mut plan, pending.get());
     let live = running.map_or([true; 2], |running| [running.endpoints_live, running.routing_live]);
     Ok(side_by_side(plan, &target, differences, live, unchecked))
 }

@@ -9,11 +9,9 @@ use std::{
     fmt::Write,
 };
 
-use similar::{Algorithm, ChangeTag, TextDiff};
-use uuid::Uuid;
-
 use super::{GENERATION, MASKED_DIRECTORY, MASKED_MARK, Present, parse};
 use crate::model::{SENSITIVE, is_unprintable};
+use similar::{Algorithm, ChangeTag, TextDiff};
 
 /// How a file in place differs from the one that shall be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,15 +53,15 @@ pub fn diff(old: Option<&Present>, new: &str, same_digest: &SameDigest<'_>) -> F
     let count = |tag| changes.iter().filter(|(found, _)| *found == tag).count();
     let (added, removed) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
     // Whoever edits a mark, or cuts the file behind it, changes nothing that can be shown.
-    let whole = old.is_some_and(|old| old.parsed.intact && ends_well(&old.text, old.parsed.directory));
+    let whole = old.is_some_and(|old| old.parsed.intact && ends_well(old));
     FileDiff { changed: added + removed > 0 || !whole, text: hunks(&changes), added, removed, genuine: whole }
 }
 
 /// Tells whether what stands behind the marked bytes is the mark and nothing else.
-fn ends_well(old: &str, directory: Option<Uuid>) -> bool {
-    let (body, tail) = parse::split(old);
+fn ends_well(old: &Present) -> bool {
+    let (_, tail) = parse::split(&old.text);
     let digest = tail.lines().find_map(parse::digest_of);
-    let right = directory.map(|directory| super::mark_digest(body, directory));
+    let right = old.parsed.directory.map(|directory| super::mark_digest(&old.parsed.mark, directory));
     tail.starts_with(GENERATION)
         && tail.ends_with('\n')
         && tail.lines().count() <= 10

@@ -152,12 +152,12 @@ pub(crate) fn mark(body: &str) -> String {
     hex(&Sha256::digest(body.as_bytes())[..16])
 }
 
-/// Computes the digest of a mark's auth: nobody can know it who has not read the whole file.
-fn mark_digest(body: &str, directory: Uuid) -> String {
+/// Computes the digest of a mark's auth: nobody can know it who has not read the file.
+fn mark_digest(mark: &str, directory: Uuid) -> String {
     let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(directory.as_bytes()) else {
         unreachable!("HMAC takes keys of any length")
     };
-    mac.update(body.as_bytes());
+    mac.update(mark.as_bytes());
     hex(&mac.finalize().into_bytes()[..16])
 }
 

@@ -39,13 +39,13 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
         user(&mut text, book, phone, &templates, digests)?;
     }
     text.push('\n');
-    let secret = match (digests, book.directory) {
-        (Digests::Real(_), Some(directory)) => format!("MD5:{}", mark_digest(&text, directory)),
-        _ => SENSITIVE.to_owned(),
-    };
     let mark = match digests {
         Digests::Masked => MASKED_MARK.to_owned(),
         Digests::Real(_) => mark(&text),
+    };
+    let secret = match (digests, book.directory) {
+        (Digests::Real(_), Some(directory)) => format!("MD5:{}", mark_digest(&mark, directory)),
+        _ => SENSITIVE.to_owned(),
     };
     text.push_str(GENERATION);
     let name = match digests {
