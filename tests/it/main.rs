@@ -8,6 +8,7 @@ mod status;
 mod support;
 
 mod apply;
+mod bad_days;
 mod check;
 mod ci;
 mod directory;

@@ -7,7 +7,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::{
         LazyLock,
         atomic::{AtomicU32, Ordering},
@@ -29,10 +29,20 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `tests/lab/<script> <folder> <args>`; the folder is removed in the end.
     pub(crate) fn start(script: &str, folder: &Path, args: &[&str]) -> Self {
-        let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab");
         // The shell outlives this process just long enough to clean up.
+        let remove = r#"trap "" INT; folder=$2; "$@"; status=$?; rm -rf "$folder"; exit $status"#;
+        Self::run(remove, script, folder, args)
+    }
+
+    /// Starts it in a folder that outlives it, so that it can be started there again.
+    pub(crate) fn start_again(script: &str, folder: &Path, args: &[&str]) -> Self {
+        Self::run(r#"trap "" INT; "$@""#, script, folder, args)
+    }
+
+    fn run(shell: &str, script: &str, folder: &Path, args: &[&str]) -> Self {
+        let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab");
         let mut child = Command::new("sh")
-            .args(["-c", r#"trap "" INT; folder=$2; "$@"; status=$?; rm -rf "$folder"; exit $status"#, "sh"])
+            .args(["-c", shell, "sh"])
             .arg(lab.join(script))
             .arg(folder)
             .args(args)
@@ -145,6 +155,12 @@ impl TestEnv {
         self.asterisk = Some(Server::start("asterisk", &self.path("asterisk"), &[]));
     }
 
+    /// Starts an Asterisk that may be killed and started again in the same folder.
+    pub(crate) fn start_asterisk_again(&mut self) {
+        self.asterisk = None;
+        self.asterisk = Some(Server::start_again("asterisk", &self.path("asterisk"), &[]));
+    }
+
     /// The SIP port of the running Asterisk.
     pub(crate) fn sip_port(&self) -> u16 {
         let ready = &self.asterisk.as_ref().expect("Asterisk runs").ready;
@@ -164,6 +180,11 @@ impl TestEnv {
     /// Sets an environment variable for the commands to come.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Takes an environment variable back.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.variables.retain(|(known, _)| known != name);
     }
 
     /// Writes a file into the folder that commands run in.
@@ -199,13 +220,19 @@ impl TestEnv {
     /// Runs `reconcile` with arguments separated by blanks.
     pub(crate) fn run(&self, args: &str) -> Outcome {
         let args: Vec<&str> = args.split_whitespace().collect();
-        let output = self.command(&args).output().expect("reconcile runs");
+        self.outcome(self.command(&args).output().expect("reconcile runs"))
+    }
+
+    /// Takes what a command did, without the test's folder.
+    pub(crate) fn outcome(&self, output: Output) -> Outcome {
         let text = |bytes: Vec<u8>| {
             let text = String::from_utf8(bytes).expect("UTF-8");
             text.replace(self.folder.path().to_str().expect("UTF-8"), "[test]")
         };
+        let signal = || std::os::unix::process::ExitStatusExt::signal(&output.status).map(|signal| 128 + signal);
         Outcome {
-            code: output.status.code().expect("an exit code"),
+            // A signal counts as a shell counts it.
+            code: output.status.code().or_else(signal).expect("an exit code"),
             stdout: text(output.stdout),
             stderr: text(output.stderr),
         }
