@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
 };
 
@@ -56,21 +56,39 @@ pub(super) struct Staged {
 pub(super) fn stage(target: &Path, text: &str) -> Result<Staged, FileError> {
     let folder = target.parent().unwrap_or(Path::new("/"));
     make_folder(folder)?;
-    let owner = fs::metadata(folder).map_err(failed("look at", folder))?;
     let mut temp = tempfile::Builder::new()
         .prefix(TEMP)
         .permissions(fs::Permissions::from_mode(0o640))
         .tempfile_in(folder)
         .map_err(failed("write into", folder))?;
     temp.write_all(text.as_bytes()).map_err(failed("write", temp.path()))?;
-    let own = temp.as_file().metadata().map_err(failed("look at", temp.path()))?;
-    if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
-        give(temp.path(), &own, &owner)?;
-    }
-    let exact = fs::Permissions::from_mode(0o640);
-    temp.as_file().set_permissions(exact).map_err(failed("set the mode of", temp.path()))?;
+    admit(temp.as_file(), temp.path(), folder)?;
     temp.as_file().sync_all().map_err(failed("sync", temp.path()))?;
     Ok(Staged { temp, target: target.to_owned() })
+}
+
+/// Gives a file that stays as it is back to whom it would be written for: Asterisk silently forgets
+/// what it may not read. A link in its place is left to whoever made it.
+pub(super) fn admit_in_place(target: &Path) -> Result<(), FileError> {
+    if target.is_symlink() {
+        return Ok(());
+    }
+    let nofollow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
+    let file = File::options().read(true).custom_flags(nofollow).open(target).map_err(failed("open", target))?;
+    admit(&file, target, target.parent().unwrap_or(Path::new("/")))
+}
+
+/// Gives an open file the owner and group of its folder, and the mode of a generated file.
+fn admit(file: &File, path: &Path, folder: &Path) -> Result<(), FileError> {
+    let owner = fs::metadata(folder).map_err(failed("look at", folder))?;
+    let own = file.metadata().map_err(failed("look at", path))?;
+    if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
+        give(file, path, &own, &owner)?;
+    }
+    if own.mode() & 0o7777 != 0o640 {
+        file.set_permissions(fs::Permissions::from_mode(0o640)).map_err(failed("set the mode of", path))?;
+    }
+    Ok(())
 }
 
 /// How our temporary files begin.
@@ -88,11 +106,11 @@ fn sweep(folder: &Path) -> Result<(), FileError> {
     left.map(|entry| entry.path()).try_for_each(|path| forget(&path))
 }
 
-fn give(path: &Path, own: &fs::Metadata, owner: &fs::Metadata) -> Result<(), FileError> {
+fn give(file: &File, path: &Path, own: &fs::Metadata, owner: &fs::Metadata) -> Result<(), FileError> {
     // Only root can give a file away; its group is what Asterisk needs.
     let uid = rustix::process::geteuid().is_root().then_some(owner.uid());
     if own.gid() != owner.gid() || uid.is_some() {
-        chown(path, uid, Some(owner.gid())).map_err(failed("give the folder's group to a file in", path))?;
+        fchown(file, uid, Some(owner.gid())).map_err(failed("give the folder's group to a file in", path))?;
     }
     Ok(())
 }
@@ -111,7 +129,8 @@ fn make_folder(folder: &Path) -> Result<(), FileError> {
     let owner = fs::metadata(above).map_err(failed("look at", above))?;
     let own = fs::metadata(folder).map_err(failed("look at", folder))?;
     if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
-        give(folder, &own, &owner)?;
+        let opened = File::open(folder).map_err(failed("open", folder))?;
+        give(&opened, folder, &own, &owner)?;
     }
     fs::set_permissions(folder, fs::Permissions::from_mode(0o750)).map_err(failed("set the mode of", folder))?;
     sync_folder(above)

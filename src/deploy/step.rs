@@ -129,6 +129,8 @@ impl<'a> Step<'a> {
             if self.changed(index) {
                 staged[index] = Some(files::stage(&target, &file.text)?);
                 files::keep(&self.host.note(self.tenant, &last_good_name(file)), &self.last_good[index])?;
+            } else {
+                files::admit_in_place(&target)?;
             }
         }
         if self.changed(0) {

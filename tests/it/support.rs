@@ -29,23 +29,29 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `tests/lab/<script> <folder> <args>`; the folder is removed in the end.
     pub(crate) fn start(script: &str, folder: &Path, args: &[&str]) -> Self {
-        // The shell outlives this process just long enough to clean up.
-        let remove = r#"trap "" INT; folder=$2; "$@"; status=$?; rm -rf "$folder"; exit $status"#;
-        Self::run(remove, script, folder, args)
+        Self::run(&[], script, folder, args, true)
     }
 
-    /// Starts it in a folder that outlives it, so that it can be started there again.
+    /// Starts it in a folder that stays, so that it can be started there again.
     pub(crate) fn start_again(script: &str, folder: &Path, args: &[&str]) -> Self {
-        Self::run(r#"trap "" INT; "$@""#, script, folder, args)
+        Self::run(&[], script, folder, args, false)
     }
 
-    fn run(shell: &str, script: &str, folder: &Path, args: &[&str]) -> Self {
+    /// The same by way of another command, such as one that changes the user.
+    pub(crate) fn start_by(by: &[&str], script: &str, folder: &Path, args: &[&str]) -> Self {
+        Self::run(by, script, folder, args, false)
+    }
+
+    fn run(by: &[&str], script: &str, folder: &Path, args: &[&str], remove: bool) -> Self {
         let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab");
+        // The shell outlives this process just long enough to clean up.
         let mut child = Command::new("sh")
-            .args(["-c", shell, "sh"])
+            .args(["-c", r#"trap "" INT; "$@"; status=$?; rm -rf "$LAB_REMOVE"; exit $status"#, "sh"])
+            .args(by)
             .arg(lab.join(script))
             .arg(folder)
             .args(args)
+            .env("LAB_REMOVE", if remove { folder } else { Path::new("") })
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -159,6 +165,15 @@ impl TestEnv {
     pub(crate) fn start_asterisk_again(&mut self) {
         self.asterisk = None;
         self.asterisk = Some(Server::start_again("asterisk", &self.path("asterisk"), &[]));
+    }
+
+    /// Starts an Asterisk that is not root's, as in life; its files belong to its user.
+    pub(crate) fn start_asterisk_as(&mut self, user: &str) {
+        let folder = self.path("asterisk");
+        assert!(Command::new("chown").args(["-R", user]).arg(&folder).status().expect("chown runs").success());
+        let (reuid, regid) = (format!("--reuid={user}"), "--regid=65534");
+        let by = ["setpriv", &reuid, regid, "--clear-groups"];
+        self.asterisk = Some(Server::start_by(&by, "asterisk", &folder, &[]));
     }
 
     /// The SIP port of the running Asterisk.
