@@ -388,23 +388,28 @@ fn put_back(step: &Step<'_>, mut reasons: Vec<String>, clock: &mut Clock, observ
             restored = false;
         }
     }
-    let mut rolled_back = restored;
     // What was to be let go stays: its phones are the valid ones again.
     if let Err(error) = step.forget_contacts() {
         reasons.push(error.to_string());
     }
-    let mut not_included = Vec::new();
+    let (mut rolled_back, mut answers, mut not_included) = (restored, true, Vec::new());
     if let Some(asterisk) = &step.host.asterisk {
-        for file in step.rendered {
-            if let Err(error) = asterisk.reload(file.module) {
-                reasons.push(error.to_string());
-            }
-        }
-        let marks = step.last_good.each_ref().map(|text| parse(text).mark);
-        let live = readback::live(asterisk, step.tenant, marks.each_ref().map(String::as_str)).unwrap_or_default();
-        rolled_back &= live == [true, true];
+        let runs = run_last_good(step, asterisk);
+        answers = !matches!(runs, Err(AsteriskError::NotRunning(_) | AsteriskError::Silent { .. }));
+        rolled_back &= *runs.as_ref().unwrap_or(&false);
+        reasons.extend(runs.err().map(|error| error.to_string()));
         not_included = step.host.missing_includes();
     }
     reasons.dedup();
-    NotLive { reasons, complaints: Vec::new(), restored, rolled_back, run: 0, not_included }
+    NotLive { reasons, complaints: Vec::new(), restored, rolled_back, answers, run: 0, not_included }
+}
+
+/// Makes Asterisk run the last good files; one that died or hangs is not asked again and again.
+fn run_last_good(step: &Step<'_>, asterisk: &Asterisk) -> Result<bool, AsteriskError> {
+    asterisk.wait_until_booted()?;
+    for file in step.rendered {
+        asterisk.reload(file.module)?;
+    }
+    let marks = step.last_good.each_ref().map(|text| parse(text).mark);
+    Ok(readback::live(asterisk, step.tenant, marks.each_ref().map(String::as_str))? == [true, true])
 }

@@ -16,6 +16,9 @@ use std::os::unix::process::CommandExt;
 
 use wait_timeout::ChildExt;
 
+/// How long the first word may take, which costs Asterisk nothing.
+const GREETING_DEADLINE: Duration = Duration::from_secs(10);
+
 /// How long an ordinary command may take.
 const DEADLINE: Duration = Duration::from_secs(15);
 
@@ -127,6 +130,8 @@ impl Asterisk {
     /// # Errors
     /// When it does not run, or stays silent.
     pub fn wait_until_booted(&self) -> Result<(), AsteriskError> {
+        // Answered even while it boots: one that hangs is told from one that takes its time.
+        self.ask_within("core show version", GREETING_DEADLINE)?;
         self.ask_within("core waitfullybooted", RELOAD_DEADLINE).map(drop)
     }
 
@@ -225,6 +230,10 @@ impl Asterisk {
         if !status.success() {
             let words = if stderr.trim().is_empty() { stdout.trim() } else { stderr.trim() };
             return Err(AsteriskError::NotRunning(scrub(words)));
+        }
+        // What the client says where the daemon goes away under it, all the same with exit 0.
+        if let Some(line) = stdout.lines().find(|line| line.starts_with("read() failed: ")) {
+            return Err(AsteriskError::NotRunning(line.to_owned()));
         }
         Ok(Answer(without_colours(&stdout)))
     }

@@ -56,6 +56,8 @@ pub struct NotLive {
     pub restored: bool,
     /// Whether they also run.
     pub rolled_back: bool,
+    /// Whether Asterisk could be asked on the way back.
+    pub answers: bool,
     /// The audit row.
     pub run: i64,
     /// Whether our include lines are missing in the operator's files.
@@ -69,13 +71,20 @@ impl std::fmt::Display for NotLive {
             write!(f, "\n  its log: {complaint}")?;
         }
         f.write_str("\n  recorded: the rows are as declared")?;
-        f.write_str(match (self.restored, self.rolled_back) {
-            (true, true) => "\n  rendered: the last good files were put back\n  running: Asterisk runs them, read back",
-            (true, false) => {
-                "\n  rendered: the last good files were put back\n  running: unknown, the read-back failed for them too"
-            }
-            (false, _) => "\n  rendered: the last good files could not be put back\n  running: unknown",
+        f.write_str(if self.restored {
+            "\n  rendered: the last good files were put back"
+        } else {
+            "\n  rendered: the last good files could not be put back"
         })?;
+        f.write_str(match (self.answers, self.restored, self.rolled_back) {
+            (false, ..) => "\n  running: unknown, Asterisk cannot be asked",
+            (true, _, true) => "\n  running: Asterisk runs them, read back",
+            (true, true, false) => "\n  running: unknown, the read-back failed for them too",
+            (true, false, false) => "\n  running: unknown",
+        })?;
+        if !self.answers {
+            return f.write_str("\nhint: see that Asterisk runs, then run `reconcile apply` again");
+        }
         for line in &self.not_included {
             write!(f, "\nhint: Asterisk does not read our file; add this line once: {line}")?;
         }
