@@ -167,6 +167,16 @@ impl TestEnv {
         self.asterisk = Some(Server::start_again("asterisk", &self.path("asterisk"), &[]));
     }
 
+    /// Stops Asterisk as its administrator would.
+    pub(crate) fn stop_asterisk(&mut self) {
+        self.asterisk = None;
+    }
+
+    /// Takes over an Asterisk that was started in this test's folder.
+    pub(crate) fn keep_asterisk(&mut self, server: Server) {
+        self.asterisk = Some(server);
+    }
+
     /// Starts an Asterisk that is not root's, as in life; its files belong to its user.
     pub(crate) fn start_asterisk_as(&mut self, user: &str) {
         let folder = self.path("asterisk");

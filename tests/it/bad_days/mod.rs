@@ -5,6 +5,7 @@
 //! words that count, and the state of each stage. Here live the rows' type, the one runner for all
 //! of them and the count; each family of cases has a file of its own.
 
+mod daemon;
 mod day;
 mod fail_points;
 mod operator;
@@ -26,6 +27,7 @@ const FAMILIES: &[(&str, usize)] = &[
     ("fail points: rename", 42),
     ("operator", 26),
     ("unreadable", 3),
+    ("daemon", 13),
 ];
 
 /// What stands at a stage.
