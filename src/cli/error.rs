@@ -97,10 +97,23 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(SealError::UnknownKey(_)) = cause.downcast_ref::<SealError>() {
         return Some("add the former key to RECONCILE_SECRET_KEY, behind the current one and a comma".to_owned());
     }
+    // These stand for what is in them, and hide it from the chain.
+    match cause.downcast_ref::<ApplyError>() {
+        Some(ApplyError::Directory(error)) => return hint_of(error),
+        Some(ApplyError::File(error)) => return hint_of(error),
+        _ => {}
+    }
     if let Some(error) = cause.downcast_ref::<FileError>() {
-        let denied = error.source.kind() == std::io::ErrorKind::PermissionDenied;
-        return denied
-            .then(|| "run as root, or as a user who may write there and is in that folder's group".to_owned());
+        use std::io::ErrorKind;
+
+        let hint = match error.source.kind() {
+            ErrorKind::PermissionDenied => {
+                "run as root, or as a user who may write there and is in that folder's group"
+            }
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room there, then run the same command again",
+            _ => return None,
+        };
+        return Some(hint.to_owned());
     }
     match cause.downcast_ref::<DirectoryError>() {
         Some(DirectoryError::Empty) => Some("`reconcile apply` records the first users".to_owned()),

@@ -382,7 +382,11 @@ fn put_back(step: &Step<'_>, mut reasons: Vec<String>, clock: &mut Clock, observ
     }
     for (index, file) in step.rendered.iter().enumerate() {
         let good = &step.last_good[index];
-        let back = files::stage(&step.host.path(&file.path), good).and_then(files::Staged::commit);
+        let path = step.host.path(&file.path);
+        if files::read(&path).ok().flatten().as_ref() == Some(good) {
+            continue;
+        }
+        let back = files::stage(&path, good).and_then(files::Staged::commit);
         if let Err(error) = back {
             reasons.push(error.to_string());
             restored = false;
