@@ -137,7 +137,7 @@ pub(super) fn holds(day: &Day, process: &Child) -> bool {
 }
 
 /// Tells whether a process waits for time to pass.
-fn sleeps(process: &Child) -> bool {
+pub(super) fn sleeps(process: &Child) -> bool {
     // The numbers of `clock_nanosleep` and `nanosleep`.
     let call = fs::read_to_string(format!("/proc/{}/syscall", process.id())).unwrap_or_default();
     ["230 ", "35 "].iter().any(|number| call.starts_with(number))

@@ -6,7 +6,9 @@
 //! of them and the count; each family of cases has a file of its own.
 
 mod daemon;
+mod database;
 mod day;
+mod disk;
 mod fail_points;
 mod operator;
 
@@ -28,6 +30,10 @@ const FAMILIES: &[(&str, usize)] = &[
     ("operator", 26),
     ("unreadable", 3),
     ("daemon", 13),
+    ("disk", 6),
+    ("ordinary user", 5),
+    ("folders", 3),
+    ("database", 11),
 ];
 
 /// What stands at a stage.
