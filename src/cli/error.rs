@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use postgres::error::SqlState;
+
 use super::Exit;
 use crate::{
     deploy::{ApplyError, FileError, RotateError},
@@ -120,7 +122,21 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         Some(DirectoryError::OlderSchema { .. }) => Some("run `reconcile migrate`".to_owned()),
         Some(DirectoryError::NewerSchema { .. }) => Some("use the later version of reconcile that wrote it".to_owned()),
         Some(DirectoryError::Commit(_)) => Some("run the same command again: it finds out, and goes on".to_owned()),
+        Some(DirectoryError::Query { source, .. }) => hint_of_state(source.code()?).map(str::to_owned),
         Some(DirectoryError::Connect { .. }) => Some("check DATABASE_URL, and that the server runs".to_owned()),
+        _ => None,
+    }
+}
+
+/// The way out of what a server refuses for a reason of its own.
+fn hint_of_state(state: &SqlState) -> Option<&'static str> {
+    match *state {
+        SqlState::LOCK_NOT_AVAILABLE => {
+            Some("another `reconcile` writes this tenant, or a transaction was left open; nothing was changed")
+        }
+        SqlState::READ_ONLY_SQL_TRANSACTION => {
+            Some("this server only reads: name all servers in DATABASE_URL, with `target_session_attrs=read-write`")
+        }
         _ => None,
     }
 }
