@@ -13,10 +13,9 @@ use sha2::{Digest, Sha256};
 use super::{
     Case, LIVE, PUT_BACK, Stage, Stands, UNTOUCHED, case,
     day::{ANA, BO, CY, Day, until},
-    fail_points::{signal, sleeps, spawn},
     live_through,
 };
-use crate::support::{Outcome, Server, TestEnv};
+use crate::support::{Server, TestEnv};
 
 const USERS: &[&str] = &[ANA, BO];
 const MORE: &[&str] = &[ANA, BO, CY];
@@ -73,20 +72,6 @@ pub(super) fn url(addresses: &str, options: &str) -> String {
 /// Nobody asks for it, and nobody may show it.
 pub(super) const DATABASE_PASSWORD: &str = "canary9of9the9database";
 
-/// Runs an apply that is held up at a point, and does something meanwhile.
-pub(super) fn meanwhile(day: &mut Day, points: &str, happens: impl FnOnce(&mut Day)) -> Outcome {
-    day.env.set("RECONCILE_FAIL_POINT", points);
-    let apply = spawn(day, &["apply"]);
-    until("the apply is held up", || sleeps(&apply));
-    signal(&apply, "-STOP");
-    happens(day);
-    signal(&apply, "-CONT");
-    day.env.unset("RECONCILE_FAIL_POINT");
-    let outcome = day.env.outcome(apply.wait_with_output().expect("it ends"));
-    day.hear(&outcome);
-    outcome
-}
-
 /// Stands between the program and the server, and breaks off at COMMIT: before the server hears of
 /// it, or before the program hears of its answer.
 fn break_off_at_commit(server: String, heard: bool) -> String {
@@ -140,11 +125,11 @@ fn crashes(name: &str, points: &'static str) -> Case {
                 day.env.database = Some(url);
             }
         })
-        .runs(move |day| meanwhile(day, points, |day| day.cluster().crash()))
+        .runs(move |day| day.meanwhile(points, |day| day.cluster().crash()))
 }
 
 /// A few connections are enough for everybody but a crowd.
-const OPTIONS: &[&str] = &["max_connections=12", "superuser_reserved_connections=0"];
+const OPTIONS: &[&str] = &["max_connections=12", "superuser_reserved_connections=0", "synchronous_commit=on"];
 
 /// Another writer of the tenant, who does not come to an end.
 fn hold_the_lock(day: &Day) -> postgres::Client {
@@ -219,7 +204,7 @@ fn cases() -> Vec<Case> {
             .stands(UNTOUCHED),
         case("an administrator ends the connection", USERS, MORE)
             .runs(|day| {
-                meanwhile(day, "recording=delay", |day| {
+                day.meanwhile("recording=delay", |day| {
                     let end = "select pg_terminate_backend(pid) from pg_stat_activity
                          where application_name = 'reconcile'";
                     day.env.sql().batch_execute(end).expect("an end");

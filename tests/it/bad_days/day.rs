@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -46,6 +46,8 @@ pub(super) struct Day {
     pub(super) env: TestEnv,
     /// Its own database server, where it has one.
     pub(super) cluster: Option<Cluster>,
+    /// The standby of that, where it has one.
+    pub(super) standby: Option<Cluster>,
     said: String,
     digests: BTreeSet<String>,
 }
@@ -66,26 +68,59 @@ impl Day {
     pub(super) fn on(mut env: TestEnv) -> Self {
         env.set("ANA_SIP_SECRET", CANARY);
         env.set("ANA_NEW_SECRET", CANARY_CHANGED);
-        Self { env, cluster: None, said: String::new(), digests: BTreeSet::new() }
+        Self { env, cluster: None, standby: None, said: String::new(), digests: BTreeSet::new() }
     }
 
     pub(super) fn cluster(&mut self) -> &mut Cluster {
         self.cluster.as_mut().expect("a database server of its own")
     }
 
+    pub(super) fn standby(&mut self) -> &mut Cluster {
+        self.standby.as_mut().expect("a standby")
+    }
+
     /// Makes it a system on which nothing was ever applied.
     pub(super) fn forget_everything(&mut self) {
+        self.forget_files();
+        self.env.database = Some(database());
+    }
+
+    /// Takes everything away but the database.
+    pub(super) fn forget_files(&mut self) {
         for folder in ["asterisk/etc/pjsip.d/acme", "asterisk/etc/extensions.d/acme", "state"] {
             let _ = fs::remove_dir_all(self.env.path(folder));
         }
         self.env.ask("module reload res_pjsip.so");
         self.env.ask("dialplan reload");
-        self.env.database = Some(database());
     }
 
     /// Runs `reconcile` and remembers what it said.
     pub(super) fn run(&mut self, args: &str) -> Outcome {
         let outcome = self.env.run(args);
+        self.hear(&outcome);
+        outcome
+    }
+
+    /// Runs an apply that is held up at a point, and does something meanwhile.
+    pub(super) fn meanwhile(&mut self, points: &str, happens: impl FnOnce(&mut Self)) -> Outcome {
+        self.env.set("RECONCILE_FAIL_POINT", points);
+        self.held_up(|day| {
+            day.env.unset("RECONCILE_FAIL_POINT");
+            happens(day);
+        })
+    }
+
+    /// Runs an apply that the environment says will be held up, for as long as something happens.
+    pub(super) fn held_up(&mut self, happens: impl FnOnce(&mut Self)) -> Outcome {
+        let mut command = self.env.command(&["apply"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("reconcile starts");
+        let mut apply = Apply(Some(child));
+        until("the apply is held up", || apply.sleeps());
+        apply.signal("-STOP");
+        happens(self);
+        apply.signal("-CONT");
+        let output = apply.0.take().expect("a process").wait_with_output().expect("it ends");
+        let outcome = self.env.outcome(output);
         self.hear(&outcome);
         outcome
     }
@@ -206,6 +241,35 @@ impl Day {
     }
 }
 
+/// An apply that runs; killed where a test fails.
+struct Apply(Option<Child>);
+
+impl Apply {
+    fn id(&self) -> String {
+        self.0.as_ref().expect("a process").id().to_string()
+    }
+
+    /// Tells whether it waits for time to pass.
+    fn sleeps(&self) -> bool {
+        // The numbers of `clock_nanosleep` and `nanosleep`.
+        let call = fs::read_to_string(format!("/proc/{}/syscall", self.id())).unwrap_or_default();
+        ["230 ", "35 "].iter().any(|number| call.starts_with(number))
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.id()]).status().expect("kill runs").success());
+    }
+}
+
+impl Drop for Apply {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -294,7 +358,7 @@ impl Snapshot {
                 (Stage::Nothing, is_nothing),
             ];
             let found = all.iter().find(|(stage, is)| *is && *stage == expected);
-            found.or_else(|| all.iter().find(|(_, is)| *is)).map_or(Stage::Gone, |(stage, _)| *stage)
+            found.or_else(|| all.iter().find(|(_, is)| *is)).map_or(Stage::Else, |(stage, _)| *stage)
         };
         let stub = |index: usize| {
             self.files[index].as_deref().is_some_and(|text| parse(text).intact && !text.contains("@example.com"))
@@ -306,8 +370,11 @@ impl Snapshot {
         let marks = Self::marks_of(&self.files);
         let running = |index: usize| {
             let found = &self.running[index];
+            if found.is_empty() {
+                return Stage::Gone;
+            }
             let (was, is) = (*found == before.running[index], *found == after.running[index]);
-            let nothing = !found.is_empty() && found.values().all(Vec::is_empty);
+            let nothing = found.values().all(Vec::is_empty);
             stage(expected.running[index], was, is, stub(index) && *found == marks[index], nothing)
         };
         let new = self.audit.iter().skip(before.audit.len()).next_back();
@@ -321,7 +388,7 @@ impl Snapshot {
 }
 
 fn word(outcome: &str) -> &'static str {
-    ["open", "live", "rolled_back", "not_live", "interrupted"]
+    ["open", "recorded", "live", "rolled_back", "not_live", "interrupted"]
         .into_iter()
         .find(|word| *word == outcome)
         .unwrap_or("something else")

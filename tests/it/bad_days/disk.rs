@@ -12,8 +12,7 @@ use std::{
 
 use super::{
     Case, LIVE, PUT_BACK, Stands, UNTOUCHED, case,
-    day::{ANA, BO, CY, Day, until},
-    fail_points::{signal, sleeps, spawn},
+    day::{ANA, BO, CY, Day},
     live_through, skipped,
 };
 use crate::support::{Server, TestEnv};
@@ -228,16 +227,9 @@ fn folders() -> Vec<Case> {
             .stands(UNTOUCHED),
         case("the folder vanishes between COMMIT and the rename", USERS, MORE)
             .runs(|day| {
-                day.env.set("RECONCILE_FAIL_POINT", "committed=delay");
-                let apply = spawn(day, &["apply"]);
-                until("the apply is held up", || sleeps(&apply));
-                signal(&apply, "-STOP");
-                fs::remove_dir_all(day.env.path(ENDPOINTS)).expect("a folder");
-                signal(&apply, "-CONT");
-                day.env.unset("RECONCILE_FAIL_POINT");
-                let outcome = day.env.outcome(apply.wait_with_output().expect("it ends"));
-                day.hear(&outcome);
-                outcome
+                day.meanwhile("committed=delay", |day| {
+                    fs::remove_dir_all(day.env.path(ENDPOINTS)).expect("a folder");
+                })
             })
             .sees(6, &["cannot replace `[test]/asterisk/etc/pjsip.d/acme/generated_endpoints.conf`", "read back"])
             .stands(PUT_BACK),

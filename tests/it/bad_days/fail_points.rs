@@ -1,13 +1,8 @@
 //! Killed, failed or held up between any two phases of an apply, in each kind of change.
 
-use std::{
-    fs,
-    process::{Child, Command, Stdio},
-};
-
 use super::{
     Case, LIVE, PUT_BACK, Stage, Stands, UNTOUCHED, case,
-    day::{ANA, ANA_CHANGED, BO, BO_RENAMED, CY, Day, until},
+    day::{ANA, ANA_CHANGED, BO, BO_RENAMED, CY, Day},
     live_through_each,
 };
 use crate::support::Outcome;
@@ -105,47 +100,12 @@ fn cases(
 
 /// Runs an apply that is held up, and another one beside it, which is told who holds the host.
 fn another_apply_meanwhile(day: &mut Day) -> Outcome {
-    let first = spawn(day, &["apply"]);
-    until("the first apply is held up", || holds(day, &first) && sleeps(&first));
-    signal(&first, "-STOP"); // so that it waits as long as it takes
-    day.env.unset("RECONCILE_FAIL_POINT");
-    let refused = day.run("apply");
-    signal(&first, "-CONT");
-    let refused = refused.expect(5);
-    let words = "error: another apply holds the host `pbx-test`: tester runs `apply` on pbx-test since 20";
-    assert!(refused.stderr.starts_with(words), "{}", refused.text());
-    let outcome = day.env.outcome(first.wait_with_output().expect("it ends"));
-    day.hear(&outcome);
-    outcome
-}
-
-/// Starts a command whose output is read later.
-pub(super) fn spawn(day: &Day, args: &[&str]) -> Child {
-    day.env.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("reconcile starts")
-}
-
-/// Tells whether a process holds the configuration folder.
-pub(super) fn holds(day: &Day, process: &Child) -> bool {
-    let folder = std::os::unix::fs::MetadataExt::ino(&fs::metadata(day.env.path("asterisk/etc")).expect("a folder"));
-    let (pid, inode) = (process.id().to_string(), format!(":{folder}"));
-    let locks = fs::read_to_string("/proc/locks").expect("locks");
-    locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).any(|words| {
-        words.get(1) == Some(&"FLOCK")
-            && words.get(4) == Some(&pid.as_str())
-            && words.iter().any(|w| w.ends_with(&inode))
+    day.held_up(|day| {
+        day.env.unset("RECONCILE_FAIL_POINT");
+        let refused = day.run("apply").expect(5);
+        let words = "error: another apply holds the host `pbx-test`: tester runs `apply` on pbx-test since 20";
+        assert!(refused.stderr.starts_with(words), "{}", refused.text());
     })
-}
-
-/// Tells whether a process waits for time to pass.
-pub(super) fn sleeps(process: &Child) -> bool {
-    // The numbers of `clock_nanosleep` and `nanosleep`.
-    let call = fs::read_to_string(format!("/proc/{}/syscall", process.id())).unwrap_or_default();
-    ["230 ", "35 "].iter().any(|number| call.starts_with(number))
-}
-
-pub(super) fn signal(process: &Child, signal: &str) {
-    let sent = Command::new("kill").args([signal, &process.id().to_string()]).status().expect("kill runs");
-    assert!(sent.success());
 }
 
 #[test]

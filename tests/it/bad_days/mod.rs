@@ -5,12 +5,15 @@
 //! words that count, and the state of each stage. Here live the rows' type, the one runner for all
 //! of them and the count; each family of cases has a file of its own.
 
+mod at_once;
 mod daemon;
 mod database;
 mod day;
 mod disk;
 mod fail_points;
+mod failover;
 mod operator;
+mod pooler;
 
 use std::{
     collections::BTreeMap,
@@ -34,6 +37,9 @@ const FAMILIES: &[(&str, usize)] = &[
     ("ordinary user", 5),
     ("folders", 3),
     ("database", 11),
+    ("failover", 6),
+    ("pooler", 5),
+    ("at once", 6),
 ];
 
 /// What stands at a stage.
@@ -47,6 +53,8 @@ enum Stage {
     Stub,
     /// Nothing of ours.
     Nothing,
+    /// Something of ours that is neither.
+    Else,
     /// Nobody there to ask.
     Gone,
 }
