@@ -362,12 +362,14 @@ const SETTLE: Duration = Duration::from_secs(3);
 fn verify(asterisk: &Asterisk, expected: &Expected<'_>) -> Result<usize, Vec<String>> {
     let start = Instant::now();
     loop {
-        let (wrong, looked_at) = readback::read_back(asterisk, expected).map_err(|error| vec![error.to_string()])?;
-        if wrong.is_empty() {
-            return Ok(looked_at);
-        }
+        // One that restarts just now is asked again, too.
+        let wrong = match readback::read_back(asterisk, expected) {
+            Ok((wrong, looked_at)) if wrong.is_empty() => return Ok(looked_at),
+            Ok((wrong, _)) => wrong.iter().map(Mismatch::to_string).collect(),
+            Err(error) => vec![error.to_string()],
+        };
         if start.elapsed() > SETTLE {
-            return Err(wrong.iter().map(Mismatch::to_string).collect());
+            return Err(wrong);
         }
         thread::sleep(Duration::from_millis(100));
     }
