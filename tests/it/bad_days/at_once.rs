@@ -61,14 +61,14 @@ fn cases() -> Vec<Case> {
             day.run("apply")
         }),
         case("a plan and a status while an apply works", USERS, MORE).runs(|day| {
-            day.meanwhile("staged=delay", |day| {
+            day.meanwhile("staged=stop", |day| {
                 day.run("plan --detailed-exitcode").expect(2);
                 day.run("status").expect(0);
             })
         }),
         case("a sync while an apply reloads", USERS, MORE)
             .runs(|day| {
-                day.meanwhile("written=delay", |day| {
+                day.meanwhile("written=stop", |day| {
                     let synced = day.run("sync").expect(0);
                     assert!(synced.stdout.contains("Recorded: "), "{}", synced.text());
                 })
@@ -76,7 +76,7 @@ fn cases() -> Vec<Case> {
             .stands(Stands { audit: Some("recorded"), ..LIVE }),
         case("an apply that hangs is killed", USERS, MORE)
             .runs(|day| {
-                day.meanwhile("staged=delay", |day| {
+                day.meanwhile("staged=stop", |day| {
                     let refused = day.run("apply").expect(5);
                     assert!(
                         refused.stderr.contains(": tester runs `apply` on pbx-test since 20"),
@@ -98,7 +98,7 @@ fn cases() -> Vec<Case> {
             .sees(137, &[])
             .stands(UNTOUCHED),
         case("somebody with another state folder", USERS, MORE).runs(|day| {
-            day.meanwhile("committed=delay", |day| {
+            day.meanwhile("committed=stop", |day| {
                 day.env.set("RECONCILE_STATE_DIR", "/nowhere/state");
                 let refused = day.run("apply").expect(5);
                 day.env.unset("RECONCILE_STATE_DIR");

@@ -204,7 +204,7 @@ fn cases() -> Vec<Case> {
             .stands(UNTOUCHED),
         case("an administrator ends the connection", USERS, MORE)
             .runs(|day| {
-                day.meanwhile("recording=delay", |day| {
+                day.meanwhile("recording=stop", |day| {
                     let end = "select pg_terminate_backend(pid) from pg_stat_activity
                          where application_name = 'reconcile'";
                     day.env.sql().batch_execute(end).expect("an end");
@@ -212,11 +212,11 @@ fn cases() -> Vec<Case> {
             })
             .sees(1, &["error: "])
             .stands(UNTOUCHED),
-        crashes("the server crashes before COMMIT", "staged=delay").sees(1, &["error: "]).stands(UNTOUCHED),
-        crashes("the server crashes after COMMIT", "committed=delay")
+        crashes("the server crashes before COMMIT", "staged=stop").sees(1, &["error: "]).stands(UNTOUCHED),
+        crashes("the server crashes after COMMIT", "committed=stop")
             .sees(0, &["warning: the audit row ", " stays open: ", "Live: 1 file written"])
             .stands(open(LIVE)),
-        crashes("the server crashes after COMMIT, and the way back needs none", "committed=delay,read-back=error")
+        crashes("the server crashes after COMMIT, and the way back needs none", "committed=stop,read-back=error")
             .sees(6, &["rendered: the last good files were put back", "running: Asterisk runs them, read back"])
             .stands(open(PUT_BACK)),
         broken_off("the connection breaks before COMMIT is heard", false)

@@ -115,8 +115,7 @@ impl Day {
         let mut command = self.env.command(&["apply"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("reconcile starts");
         let mut apply = Apply(Some(child));
-        until("the apply is held up", || apply.sleeps());
-        apply.signal("-STOP");
+        until("the apply is held up", || apply.is_stopped());
         happens(self);
         apply.signal("-CONT");
         let output = apply.0.take().expect("a process").wait_with_output().expect("it ends");
@@ -249,11 +248,9 @@ impl Apply {
         self.0.as_ref().expect("a process").id().to_string()
     }
 
-    /// Tells whether it waits for time to pass.
-    fn sleeps(&self) -> bool {
-        // The numbers of `clock_nanosleep` and `nanosleep`.
-        let call = fs::read_to_string(format!("/proc/{}/syscall", self.id())).unwrap_or_default();
-        ["230 ", "35 "].iter().any(|number| call.starts_with(number))
+    fn is_stopped(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"))
     }
 
     fn signal(&self, signal: &str) {

@@ -227,7 +227,7 @@ fn folders() -> Vec<Case> {
             .stands(UNTOUCHED),
         case("the folder vanishes between COMMIT and the rename", USERS, MORE)
             .runs(|day| {
-                day.meanwhile("committed=delay", |day| {
+                day.meanwhile("committed=stop", |day| {
                     fs::remove_dir_all(day.env.path(ENDPOINTS)).expect("a folder");
                 })
             })

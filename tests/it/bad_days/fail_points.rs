@@ -89,7 +89,7 @@ fn cases(
         };
         cases.push(row("kill").sees(137, &[]).stands(killed_at(point)));
         cases.push(row("error").sees(code, says).stands(stands));
-        let held_up = row("delay").runs(another_apply_meanwhile);
+        let held_up = row("stop").runs(another_apply_meanwhile);
         cases.push(match *point {
             "put-back" => held_up.sees(code, says).stands(stands),
             _ => held_up.sees(0, &["Live: "]).stands(LIVE),

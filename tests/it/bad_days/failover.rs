@@ -91,10 +91,10 @@ fn cases() -> Vec<Case> {
             .goes_wrong(only(true, "&target_session_attrs=read-write"))
             .sees(1, &["error: cannot connect to the database", "database does not allow writes"])
             .stands(UNTOUCHED),
-        fails_over("the standby takes over in the middle of the rows", "recording=delay")
+        fails_over("the standby takes over in the middle of the rows", "recording=stop")
             .sees(1, &["error: "])
             .stands(UNTOUCHED),
-        fails_over("the standby takes over after COMMIT", "committed=delay")
+        fails_over("the standby takes over after COMMIT", "committed=stop")
             .sees(0, &["warning: the audit row ", "Live: 1 file written"])
             .stands(Stands { audit: Some("open"), ..LIVE }),
         // What the files hold is all that is left of the last rows: nothing is thrown away unasked.

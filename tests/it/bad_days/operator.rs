@@ -170,6 +170,11 @@ fn cases() -> Vec<Case> {
             .sees(6, &["add this line once: `#include extensions.d/*/generated_routing.conf` in `extensions.conf`"])
             .stands(LOST_ROUTING),
         mistake("a mistake in a dialplan that is not reloaded", "extensions.conf", |text| before_ours(text, "[x")),
+    ]
+}
+
+fn damages() -> Vec<Case> {
+    vec![
         damage("our file was cut short", |day| rewrite(day, ENDPOINTS, |text| text[..text.len() / 2].to_owned())),
         damage("our file lost its template", |day| {
             rewrite(day, ENDPOINTS, |text| text.replace("[acme-phone](!)", "[acme-lost](!)"));
@@ -258,6 +263,11 @@ fn files_that_asterisk_may_not_read() {
 }
 
 #[test]
-fn what_asterisk_refuses_without_a_word() {
+fn mistakes_of_the_operator() {
     live_through("operator", &mut Day::new(), &cases());
+}
+
+#[test]
+fn damage_to_our_files() {
+    live_through("damage", &mut Day::new(), &damages());
 }
