@@ -14,6 +14,7 @@ mod files;
 mod host;
 mod listing;
 mod log;
+mod put_back;
 mod readback;
 mod rotate;
 mod rows;

@@ -1,0 +1,55 @@
+//! The way back, after the rows were committed: the last good files in place, running again and
+//! read back. It needs no database.
+
+use super::{Asterisk, AsteriskError, NotLive, Observer, clock::Clock, fail_point, files, readback, step::Step};
+use crate::render::parse;
+
+/// Puts the last good files back and makes Asterisk run them again.
+pub(super) fn put_back(
+    step: &Step<'_>,
+    mut reasons: Vec<String>,
+    clock: &mut Clock,
+    observer: &mut dyn Observer,
+) -> NotLive {
+    clock.start("put back", observer);
+    let mut restored = true;
+    if let Err(error) = fail_point::pass("put-back") {
+        reasons.push(error.to_string());
+    }
+    for (index, file) in step.rendered.iter().enumerate() {
+        let good = &step.last_good[index];
+        let path = step.host.path(&file.path);
+        if files::read(&path).ok().flatten().as_ref() == Some(good) {
+            continue;
+        }
+        let back = files::stage(&path, good).and_then(files::Staged::commit);
+        if let Err(error) = back {
+            reasons.push(error.to_string());
+            restored = false;
+        }
+    }
+    // What was to be let go stays: its phones are the valid ones again.
+    if let Err(error) = step.forget_contacts() {
+        reasons.push(error.to_string());
+    }
+    let (mut rolled_back, mut answers, mut not_included) = (restored, true, Vec::new());
+    if let Some(asterisk) = &step.host.asterisk {
+        let runs = run_last_good(step, asterisk);
+        answers = !matches!(runs, Err(AsteriskError::NotRunning(_) | AsteriskError::Silent { .. }));
+        rolled_back &= *runs.as_ref().unwrap_or(&false);
+        reasons.extend(runs.err().map(|error| error.to_string()));
+        not_included = step.host.missing_includes();
+    }
+    reasons.dedup();
+    NotLive { reasons, complaints: Vec::new(), restored, rolled_back, answers, run: 0, not_included }
+}
+
+/// Makes Asterisk run the last good files; one that died or hangs is not asked again and again.
+fn run_last_good(step: &Step<'_>, asterisk: &Asterisk) -> Result<bool, AsteriskError> {
+    asterisk.wait_until_booted()?;
+    for file in step.rendered {
+        asterisk.reload(file.module)?;
+    }
+    let marks = step.last_good.each_ref().map(|text| parse(text).mark);
+    Ok(readback::live(asterisk, step.tenant, marks.each_ref().map(String::as_str))? == [true, true])
+}
