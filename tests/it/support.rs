@@ -181,8 +181,7 @@ impl TestEnv {
     pub(crate) fn start_asterisk_as(&mut self, user: &str) {
         let folder = self.path("asterisk");
         assert!(Command::new("chown").args(["-R", user]).arg(&folder).status().expect("chown runs").success());
-        let (reuid, regid) = (format!("--reuid={user}"), "--regid=65534");
-        let by = ["setpriv", &reuid, regid, "--clear-groups"];
+        let by = ["setpriv", &format!("--reuid={user}"), "--regid=65534", "--clear-groups"];
         self.asterisk = Some(Server::start_by(&by, "asterisk", &folder, &[]));
     }
 

@@ -20,7 +20,9 @@ fn at_once(day: &mut Day, times: usize, args: impl Fn(usize) -> String + Sync) -
         let runs: Vec<_> = (0..times).map(|n| scope.spawn(move || env.run(&args(n)))).collect();
         runs.into_iter().map(|run| run.join().expect("it ends")).collect()
     });
-    outcomes.iter().for_each(|outcome| day.hear(outcome));
+    for outcome in &outcomes {
+        day.hear(outcome);
+    }
     outcomes
 }
 

@@ -89,7 +89,7 @@ fn break_off_at_commit(server: String, heard: bool) -> String {
 fn pass_on(mut client: TcpStream, mut server: TcpStream, heard: bool) {
     let (mut answers, mut back) = (server.try_clone().expect("a socket"), client.try_clone().expect("a socket"));
     let answering = thread::spawn(move || std::io::copy(&mut answers, &mut back));
-    let mut bytes = [0; 64 * 1024];
+    let mut bytes = [0; 8 * 1024];
     while let Ok(read @ 1..) = client.read(&mut bytes) {
         let commit = bytes[..read].windows(7).any(|words| words == b"COMMIT\0");
         if commit {

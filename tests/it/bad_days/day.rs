@@ -117,7 +117,13 @@ impl Day {
         let mut apply = Apply(Some(child));
         until("the apply is held up", || apply.is_stopped());
         happens(self);
-        apply.signal("-CONT");
+        // A point that is passed twice stops twice.
+        until("the apply ends", || {
+            if apply.is_stopped() {
+                apply.signal("-CONT");
+            }
+            apply.has_ended()
+        });
         let output = apply.0.take().expect("a process").wait_with_output().expect("it ends");
         let outcome = self.env.outcome(output);
         self.hear(&outcome);
@@ -253,6 +259,10 @@ impl Apply {
         stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"))
     }
 
+    fn has_ended(&mut self) -> bool {
+        self.0.as_mut().is_none_or(|child| child.try_wait().expect("a process").is_some())
+    }
+
     fn signal(&self, signal: &str) {
         assert!(Command::new("kill").args([signal, &self.id()]).status().expect("kill runs").success());
     }
@@ -278,12 +288,12 @@ fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {
     }
 }
 
-/// Waits until something holds, ten seconds at most.
+/// Waits until something holds, for a minute at most.
 #[track_caller]
 pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(20), "waited for this in vain: {what}");
+        assert!(start.elapsed() < Duration::from_mins(1), "waited for this in vain: {what}");
         thread::sleep(Duration::from_millis(10));
     }
 }

@@ -223,6 +223,6 @@ fn passed(family: &'static str, cases: usize, skipped: usize) {
     let each: Vec<String> = all.iter().map(|(name, number)| format!("{name} {number}")).collect();
     let total: usize = all.values().sum();
     let of = FAMILIES.len() - all.len();
-    let rest = if of == 0 { String::new() } else { format!("; {of} families to go") };
+    let rest = if of == 0 { String::new() } else { format!("; families to go: {of}") };
     say(&format!("bad days: {total} cases passed ({}){rest}", each.join(", ")));
 }
