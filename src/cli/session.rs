@@ -92,11 +92,11 @@ pub(crate) fn allowance(args: &[String]) -> Result<Allowance> {
             let bad = || {
                 Hinted::new(
                     format!("`--allow {arg}` is not a rail and a number"),
-                    "write for example `--allow deletes=57`; the rails are deletes and relogins",
+                    "write for example `--allow deletes=57`; the rails are deletes, relogins and foreign-files",
                 )
             };
             let (rail, count) = arg.split_once('=').ok_or_else(bad)?;
-            let known = ["deletes", "relogins"].contains(&rail);
+            let known = ["deletes", "relogins", "foreign-files"].contains(&rail);
             let count = count.parse().ok().filter(|_| known).ok_or_else(bad)?;
             Ok((rail.to_owned(), count))
         })

@@ -85,7 +85,8 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let mut here = None;
     let mut unasked = args.no_asterisk.then(|| "not asked (--no-asterisk)".to_owned());
     if let Some(plan) = plan::as_recorded(&tenant, &known.recorded) {
-        let compared = deploy::compare_plan(plan, &known.recorded, &in_place, None, Vec::new())?;
+        let compared =
+            deploy::compare_plan(plan, &known.recorded, &in_place, None, &plan::Allowance::new(), Vec::new())?;
         let status = match deploy::status(&host, &tenant, &in_place, &compared) {
             Err(deploy::StatusError::Asterisk(error)) => {
                 unasked = Some(error.to_string());

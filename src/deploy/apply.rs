@@ -17,7 +17,8 @@ use uuid::Uuid;
 use super::{
     ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Running,
     clock::Clock,
-    contacts, fail_point,
+    contacts::{self, Contact},
+    fail_point,
     files::{self, FileError, InPlace},
     log::LogMark,
     put_back::put_back,
@@ -244,7 +245,7 @@ pub fn apply(
             warnings.extend(closed.err().map(|error| format!("the audit row {run} stays open: {error}")));
             Ok(Applied { run, phases, warnings, ..live })
         }
-        Err(not_live) => Err(ApplyError::NotLive(Box::new(NotLive { run, ..not_live }))),
+        Err(not_live) => Err(ApplyError::NotLive(Box::new(NotLive { run, unaudited: closed.err(), ..not_live }))),
     }
 }
 
@@ -256,7 +257,7 @@ fn hashes(host: &Host, files: &[File; 2]) -> BTreeMap<String, String> {
 
 fn carry_out(
     step: &Step<'_>,
-    staged: StagedFiles,
+    StagedFiles { new, back }: StagedFiles,
     book: &Phonebook<'_>,
     decided: &Decided,
     clock: &mut Clock,
@@ -273,19 +274,19 @@ fn carry_out(
         warnings: Vec::new(),
     };
     clock.start("write", observer);
-    if let Err(error) = write(step, staged, &mut live) {
-        return Err(put_back(step, vec![error.to_string()], clock, observer));
+    if let Err(error) = write(step, new, &mut live) {
+        return Err(put_back(step, back, vec![error.to_string()], clock, observer));
     }
     let Some(asterisk) = &step.host.asterisk else { return Ok(live) };
     let log = LogMark::now(asterisk);
     make_live(step, asterisk, book, decided, &mut live, clock, observer).map_err(|reasons| {
         let complaints = log.complaints();
-        NotLive { complaints, ..put_back(step, reasons, clock, observer) }
+        NotLive { complaints, ..put_back(step, back, reasons, clock, observer) }
     })?;
     Ok(live)
 }
 
-fn write(step: &Step<'_>, staged: StagedFiles, live: &mut Applied) -> Result<(), FileError> {
+fn write(step: &Step<'_>, staged: [Option<files::Staged>; 2], live: &mut Applied) -> Result<(), FileError> {
     fail_point::pass("committed")?;
     for (file, staged) in step.rendered.iter().zip(staged) {
         let Some(staged) = staged else { continue };
@@ -307,19 +308,14 @@ fn make_live(
 ) -> Result<(), Vec<String>> {
     let told = |error: AsteriskError| vec![error.to_string()];
     let failed = |error: FileError| vec![error.to_string()];
+    let mut contacts = step.left_contacts().map_err(failed)?;
     clock.start("reload", observer);
     for (index, file) in step.rendered.iter().enumerate() {
         if step.must_reload(index) {
-            asterisk.reload(file.module).map_err(told)?;
+            contacts.extend(reload(step, asterisk, file.module).map_err(told)?);
             live.reloaded.push(file.module);
             fail_point::pass("reloaded").map_err(failed)?;
         }
-    }
-    clock.start("contacts", observer);
-    // Listed once more: a phone may have refreshed its registration with the old secret until now.
-    let mut contacts = step.left_contacts().map_err(failed)?;
-    if live.reloaded.contains(&Module::Pjsip) {
-        contacts.extend(step.stale_contacts().map_err(told)?);
     }
     clock.start("read back", observer);
     fail_point::pass("read-back").map_err(failed)?;
@@ -342,6 +338,29 @@ fn make_live(
     live.warnings.extend([noted.err(), ended.as_ref().err().cloned(), forgotten.err()].into_iter().flatten());
     live.let_go = ended.unwrap_or(0);
     Ok(())
+}
+
+/// Reloads a module; answers with the registrations that are to be let go then.
+///
+/// A phone may refresh its registration with the old secret until the reload reaches the auths, and
+/// another may register with the new one from then on: so they are listed at that very moment.
+fn reload(step: &Step<'_>, asterisk: &Asterisk, module: Module) -> Result<Vec<Contact>, AsteriskError> {
+    const GLANCE: Duration = Duration::from_millis(20);
+    let stale = if module == Module::Pjsip { step.stale_aors() } else { Vec::new() };
+    let reached = || readback::auth_mark(asterisk, step.tenant, &step.new.mark);
+    if stale.is_empty() || reached()? {
+        asterisk.reload(module)?;
+        return contacts::list(asterisk, &stale);
+    }
+    thread::scope(|scope| {
+        let reload = scope.spawn(|| asterisk.reload(module));
+        while !reload.is_finished() && !reached()? {
+            thread::sleep(GLANCE);
+        }
+        let listed = contacts::list(asterisk, &stale);
+        reload.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        listed
+    })
 }
 
 /// Phones whose sections differ from those in the former file.

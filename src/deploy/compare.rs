@@ -12,7 +12,7 @@ use crate::{
         seal::{Prints, hex},
     },
     model::EmailKey,
-    plan::{self, Inputs, Plan, PlannedUser, plan_id},
+    plan::{self, Allowance, Inputs, Plan, PlannedUser, plan_id},
     render::{self, BadValue, Digests, File, FileDiff, Module, Phonebook, Present},
 };
 
@@ -59,7 +59,7 @@ pub fn compare(
     running: Option<&Running>,
     unchecked: Vec<String>,
 ) -> Result<Comparison, BadValue> {
-    compare_plan(plan::plan(inputs), inputs.recorded, in_place, running, unchecked)
+    compare_plan(plan::plan(inputs), inputs.recorded, in_place, running, inputs.allowance, unchecked)
 }
 
 /// Compares the stages behind a plan with what it leads to.
@@ -71,9 +71,10 @@ pub fn compare_plan(
     recorded: &Recorded,
     in_place: &[InPlace; 2],
     running: Option<&Running>,
+    allowance: &Allowance,
     unchecked: Vec<String>,
 ) -> Result<Comparison, BadValue> {
-    foreign_files(&mut plan, recorded, in_place);
+    foreign_files(&mut plan, recorded, in_place, allowance.get("foreign-files").copied().unwrap_or(0));
     let target = target(&plan, recorded)?;
     let names = kept_digests(&plan);
     // Phones whose recorded secret is newer than the file: each digest in place is looked at once.
@@ -150,7 +151,7 @@ fn side_by_side(
 }
 
 /// The rail that keeps an empty, wrong or restored database from wiping a running system.
-fn foreign_files(plan: &mut Plan, recorded: &Recorded, in_place: &[InPlace; 2]) {
+fn foreign_files(plan: &mut Plan, recorded: &Recorded, in_place: &[InPlace; 2], allowed: usize) {
     let Some(endpoints) = in_place[0].as_ref().map(|file| &file.parsed) else { return };
     if endpoints.phones.is_empty() {
         return;
@@ -160,19 +161,23 @@ fn foreign_files(plan: &mut Plan, recorded: &Recorded, in_place: &[InPlace; 2]) 
         recorded.users.contains_key(&key) || recorded.former.contains(&key)
     };
     let unknown = endpoints.phones.values().filter(|phone| !known(&phone.email)).count();
-    let message = if endpoints.directory.is_none() {
-        "the endpoint file in place was not written by reconcile".to_owned()
+    let elsewhere = "check DATABASE_URL and --state-dir; if this directory is to take over, move the files away first";
+    let (message, hint) = if endpoints.directory.is_none() {
+        ("the endpoint file in place was not written by reconcile".to_owned(), elsewhere.to_owned())
     } else if endpoints.directory != recorded.directory {
-        format!("the files in place, with {} users, were written from another directory", endpoints.phones.len())
-    } else if unknown > 0 {
-        format!("the files in place hold {unknown} users that this directory never knew")
+        let users = endpoints.phones.len();
+        (format!("the files in place, with {users} users, were written from another directory"), elsewhere.to_owned())
+    } else if unknown > allowed {
+        let users = if unknown == 1 { "1 user" } else { &format!("{unknown} users") };
+        (
+            format!("the files in place hold {users} that this directory never knew"),
+            format!(
+                "restore the rows that the database lost; or let those phones go, declared ones get new secrets: \
+                 --allow foreign-files={unknown}"
+            ),
+        )
     } else {
         return;
     };
-    plan.stops.push(plan::RailStop {
-        rail: "foreign-files",
-        message,
-        hint: "check DATABASE_URL and --state-dir; if this directory is to take over, move the files away first"
-            .to_owned(),
-    });
+    plan.stops.push(plan::RailStop { rail: "foreign-files", message, hint });
 }

@@ -60,6 +60,8 @@ pub struct NotLive {
     pub answers: bool,
     /// The audit row.
     pub run: i64,
+    /// Why the audit row could not be closed, where it could not.
+    pub unaudited: Option<String>,
     /// Whether our include lines are missing in the operator's files.
     pub not_included: Vec<&'static str>,
 }
@@ -82,6 +84,9 @@ impl std::fmt::Display for NotLive {
             (true, true, false) => "\n  running: unknown, the read-back failed for them too",
             (true, false, false) => "\n  running: unknown",
         })?;
+        if let Some(error) = &self.unaudited {
+            write!(f, "\n  audit: the row of run {} stays open until the next apply: {error}", self.run)?;
+        }
         if !self.answers {
             return f.write_str("\nhint: see that Asterisk runs, then run `reconcile apply` again");
         }

@@ -136,6 +136,19 @@ fn make_folder(folder: &Path) -> Result<(), FileError> {
     sync_folder(above)
 }
 
+/// Keeps what stands at a target within reach: a second name for it costs no room on the disk.
+///
+/// # Errors
+/// When there is nothing, or the file system knows no second names.
+pub(super) fn link(target: &Path) -> Result<Staged, FileError> {
+    let folder = target.parent().unwrap_or(Path::new("/"));
+    let temp = tempfile::Builder::new()
+        .prefix(TEMP)
+        .make_in(folder, |path| fs::hard_link(target, path).and_then(|()| File::open(path)))
+        .map_err(failed("link", target))?;
+    Ok(Staged { temp, target: target.to_owned() })
+}
+
 impl Staged {
     /// Puts the file into its place, in one step.
     pub(super) fn commit(self) -> Result<(), FileError> {

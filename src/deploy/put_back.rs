@@ -7,6 +7,7 @@ use crate::render::parse;
 /// Puts the last good files back and makes Asterisk run them again.
 pub(super) fn put_back(
     step: &Step<'_>,
+    staged: [Option<files::Staged>; 2],
     mut reasons: Vec<String>,
     clock: &mut Clock,
     observer: &mut dyn Observer,
@@ -16,14 +17,16 @@ pub(super) fn put_back(
     if let Err(error) = fail_point::pass("put-back") {
         reasons.push(error.to_string());
     }
-    for (index, file) in step.rendered.iter().enumerate() {
-        let good = &step.last_good[index];
+    for ((file, good), staged) in step.rendered.iter().zip(&step.last_good).zip(staged) {
         let path = step.host.path(&file.path);
         if files::read(&path).ok().flatten().as_ref() == Some(good) {
             continue;
         }
-        let back = files::stage(&path, good).and_then(files::Staged::commit);
-        if let Err(error) = back {
+        // What was staged may have gone with its folder.
+        if staged.is_some_and(|staged| staged.commit().is_ok()) {
+            continue;
+        }
+        if let Err(error) = files::stage(&path, good).and_then(files::Staged::commit) {
             reasons.push(error.to_string());
             restored = false;
         }
@@ -41,7 +44,7 @@ pub(super) fn put_back(
         not_included = step.host.missing_includes();
     }
     reasons.dedup();
-    NotLive { reasons, complaints: Vec::new(), restored, rolled_back, answers, run: 0, not_included }
+    NotLive { reasons, complaints: Vec::new(), restored, rolled_back, answers, run: 0, not_included, unaudited: None }
 }
 
 /// Makes Asterisk run the last good files; one that died or hangs is not asked again and again.

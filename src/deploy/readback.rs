@@ -160,6 +160,16 @@ pub(super) fn live(asterisk: &Asterisk, tenant: &Tenant, marks: [&str; 2]) -> Re
     Ok([kinds.into_iter().all(|there| there), routing])
 }
 
+/// Tells whether the auths of the file with this mark run.
+pub(super) fn auth_mark(asterisk: &Asterisk, tenant: &Tenant, mark: &str) -> Result<bool, AsteriskError> {
+    Ok(has_parameters(&asterisk.ask(&format!("pjsip show auth {}", mark_name(tenant, mark)))?))
+}
+
+/// The table above the parameters cuts long names; that there are parameters is the proof.
+fn has_parameters(answer: &Answer) -> bool {
+    answer.raw().contains("ParameterName")
+}
+
 /// Asks for the marks: those of the endpoint file by kind of object, and that of the routing file.
 fn marks_running(
     asterisk: &Asterisk,
@@ -170,8 +180,7 @@ fn marks_running(
     let mut commands: Vec<String> = Kind::ALL.iter().map(|kind| format!("pjsip show {} {name}", kind.word())).collect();
     commands.push(format!("dialplan show {routing}@{}", mark_context(tenant)));
     let answers = asterisk.ask_all(&commands)?;
-    // The table above the parameters cuts long names; that there are parameters is the proof.
-    let there = |index: usize| answers.get(index).is_some_and(|answer| answer.raw().contains("ParameterName"));
+    let there = |index: usize| answers.get(index).is_some_and(has_parameters);
     let extension = format!("'{routing}' =>");
     let shown =
         answers.last().is_some_and(|answer| answer.raw().lines().any(|line| line.trim_start().starts_with(&extension)));

@@ -4,6 +4,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    path::Path,
 };
 
 use super::{
@@ -46,7 +47,13 @@ pub(super) struct Step<'a> {
 }
 
 /// Files that wait for their rename, in the order of the rendered ones.
-pub(super) type StagedFiles = [Option<files::Staged>; 2];
+#[derive(Debug, Default)]
+pub(super) struct StagedFiles {
+    /// What shall be; none where nothing changed.
+    pub(super) new: [Option<files::Staged>; 2],
+    /// The last good files, for the way back: it must not need room on a full disk.
+    pub(super) back: [Option<files::Staged>; 2],
+}
 
 impl<'a> Step<'a> {
     pub(super) fn new(
@@ -122,12 +129,13 @@ impl<'a> Step<'a> {
 
     /// Writes what changed beside its target, and keeps what must be undone or finished later.
     pub(super) fn stage(&self) -> Result<StagedFiles, ApplyError> {
-        let mut staged = [None, None];
+        let mut staged = StagedFiles::default();
         for (index, file) in self.rendered.iter().enumerate() {
             let target = self.host.path(&file.path);
             files::sweep_beside(&target)?;
             if self.changed(index) {
-                staged[index] = Some(files::stage(&target, &file.text)?);
+                staged.new[index] = Some(files::stage(&target, &file.text)?);
+                staged.back[index] = Some(self.stage_back(index, &target)?);
                 files::keep(&self.host.note(self.tenant, &last_good_name(file)), &self.last_good[index])?;
             } else {
                 files::admit_in_place(&target)?;
@@ -145,13 +153,27 @@ impl<'a> Step<'a> {
         Ok(staged)
     }
 
+    fn stage_back(&self, index: usize, target: &Path) -> Result<files::Staged, FileError> {
+        let good = &self.last_good[index];
+        let stands = self.in_place[index].as_ref().is_some_and(|file| file.text == *good);
+        let linked = if stands { files::link(target).ok() } else { None };
+        linked.map_or_else(|| files::stage(target, good), Ok)
+    }
+
     fn pending_note(&self) -> std::path::PathBuf {
         self.host.note(self.tenant, PENDING)
     }
 
     /// Lists the registrations that the step from what runs to what shall run makes invalid.
-    pub(super) fn stale_contacts(&self) -> Result<Vec<Contact>, AsteriskError> {
-        let Some(asterisk) = &self.host.asterisk else { return Ok(Vec::new()) };
+    fn stale_contacts(&self) -> Result<Vec<Contact>, AsteriskError> {
+        match &self.host.asterisk {
+            Some(asterisk) => contacts::list(asterisk, &self.stale_aors()),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Names the AORs whose registrations that step makes invalid.
+    pub(super) fn stale_aors(&self) -> Vec<String> {
         let good;
         let runs = if self.running.endpoints_live {
             self.old.as_ref()
@@ -159,7 +181,7 @@ impl<'a> Step<'a> {
             good = parse(&self.last_good[0]);
             &good
         };
-        contacts::list(asterisk, &contacts::stale(runs, &self.new))
+        contacts::stale(runs, &self.new)
     }
 
     /// Reads the registrations that a run which was killed left to end.

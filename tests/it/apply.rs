@@ -419,11 +419,15 @@ fn another_directory_is_stopped_whatever_it_knows() {
     env.write("pbx.yaml", &desired(&["email: zoe@example.com, name: Zoe"]));
     let stopped = env.run("apply").expect(3);
     assert!(
-        stopped.stderr.contains("the files in place hold 1 users that this directory never knew"),
+        stopped.stderr.contains("the files in place hold 1 user that this directory never knew"),
         "{}",
         stopped.text()
     );
     assert_ne!(env.endpoints("acme"), good);
+    // Told twice, with the number of users whose phones go.
+    env.run("apply --allow foreign-files=0").expect(3);
+    env.run("apply --allow foreign-files=1").expect(0);
+    assert!(env.endpoints("acme").contains("zoe@example.com") && !env.endpoints("acme").contains("ana@example.com"));
 }
 
 /// A change of the profile is looked at on the phones, not taken for granted.

@@ -1,7 +1,7 @@
 //! Old phones let go, whatever way their login ended; who logged in anew stays. With SIPp as the
 //! phones, on a running Asterisk 22. What an apply lets go at once is in `phones.rs`.
 
-use std::process::Stdio;
+use std::{process::Stdio, thread, time::Duration};
 
 use super::{
     phones::{apply, nothing_in_the_log, pbx, registered, until, write},
@@ -96,6 +96,8 @@ fn who_registers_anew_before_the_purge_stays() {
     apply(&env, &[ANA, BO_DECLARED], "");
     let mut phone = Phone::of(&env, "bo@example.com");
     phone.registers();
+
+    thread::sleep(Duration::from_millis(1100)); // Asterisk counts a registration's life in seconds
 
     let before = env.ask("pjsip show auth 1001");
     env.set("BO_SIP_SECRET", "the-second-one-of-bo-8");

@@ -114,8 +114,9 @@ fn cases() -> Vec<Case> {
                 day.run("apply")
             })
             .sees(3, &[
-                "error[rail-foreign-files]: the files in place hold 1 users that this directory never knew",
-                "move the files away first",
+                "error[rail-foreign-files]: the files in place hold 1 user that this directory never knew",
+                "hint: restore the rows that the database lost; or let those phones go",
+                "--allow foreign-files=1",
             ])
             .stands(Stands { files: [Stage::Else, Stage::Before], running: [Stage::Else, Stage::Before], ..UNTOUCHED }),
     ]
