@@ -15,6 +15,7 @@ mod directory;
 mod docs;
 mod expect;
 mod hostile;
+mod hosts;
 mod let_go;
 mod phones;
 mod plan;

@@ -185,6 +185,15 @@ impl TestEnv {
         self.asterisk = Some(Server::start_by(&by, "asterisk", &folder, &[]));
     }
 
+    /// Another Asterisk host on the same database, with folders of its own.
+    pub(crate) fn another_host(&self, name: &str) -> Self {
+        let mut env = Self::bare();
+        env.database.clone_from(&self.database);
+        env.set("RECONCILE_HOST", name);
+        env.start_asterisk();
+        env
+    }
+
     /// The SIP port of the running Asterisk.
     pub(crate) fn sip_port(&self) -> u16 {
         let ready = &self.asterisk.as_ref().expect("Asterisk runs").ready;

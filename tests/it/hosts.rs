@@ -1,0 +1,174 @@
+//! Two Asterisk hosts on one database: they share the rows; each renders, verifies and audits its
+//! own, and nothing that happens to one of them harms the other.
+
+use std::{fs, thread};
+
+use super::{
+    phones::{registered, until},
+    sipp::Phone,
+    support::{TestEnv, desired},
+};
+
+const ANA: &str = "email: ana@example.com, name: Ana";
+const BO: &str = "email: bo@example.com, name: Bo";
+const CY: &str = "email: cy@example.com, name: Cy";
+
+#[test]
+fn each_host_is_behind_until_it_applied() {
+    let (a, b) = hosts();
+    declare([&a, &b], &[ANA, BO]);
+    a.run("apply").expect(0);
+    let status = b.run("status --detailed-exitcode").expect(2).stdout;
+    insta::with_settings!({ filters => FILTERS.to_vec() }, { insta::assert_snapshot!(status) });
+    assert!(!b.etc("pjsip.d/acme").exists());
+
+    let applied = b.run("apply").expect(0).stdout;
+    assert!(
+        applied.contains("Plan: 0 to create, 0 to update, 0 to rename, 0 to delete; 2 files to write."),
+        "{applied}"
+    );
+    assert!(applied.contains("Live: 2 files written; res_pjsip and dialplan reloaded; read back"), "{applied}");
+    for host in [&a, &b] {
+        host.run("status --detailed-exitcode").expect(0);
+    }
+    assert_eq!(audit(&a), ["a apply live", "b apply live"]);
+    // The same rows give the same bytes, digests included; and that is what runs.
+    assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
+    assert_eq!(a.ask("pjsip show auth 1001"), b.ask("pjsip show auth 1001"));
+
+    // One more user: each host tells of itself and of the other.
+    declare([&a, &b], &[ANA, BO, CY]);
+    a.run("apply").expect(0);
+    insta::with_settings!({ filters => FILTERS.to_vec() }, {
+        insta::assert_snapshot!(a.run("status --detailed-exitcode").expect(0).stdout);
+        insta::assert_snapshot!(b.run("status --detailed-exitcode").expect(2).stdout);
+    });
+    b.run("apply").expect(0);
+    let status = a.run("status").expect(0).stdout;
+    assert!(!status.contains("behind"), "{status}");
+    assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
+}
+
+/// An operator's mistake on one host is that host's alone, until it is mended.
+#[test]
+fn a_broken_host_harms_no_other() {
+    let (a, b) = hosts();
+    declare([&a, &b], &[ANA]);
+    for host in [&a, &b] {
+        host.run("apply").expect(0);
+    }
+    let good = b.endpoints("acme");
+    let conf = b.etc("pjsip.conf");
+    let operators = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, format!("{operators}\n[twice]\ntype = endpoint\n[twice]\ntype = endpoint\n")).unwrap();
+
+    declare([&a, &b], &[ANA, BO]);
+    b.run("apply").expect(6);
+    assert_eq!(b.endpoints("acme"), good, "put back");
+    assert!(b.ask("pjsip list endpoints").contains("1000/1000"), "and it runs");
+    // The rows stand; the other host takes them all the same.
+    a.run("apply").expect(0);
+    assert!(a.ask("pjsip list endpoints").contains("1001/1001"));
+    let status = a.run("status --detailed-exitcode").expect(0).stdout;
+    assert!(status.contains("last apply  b: run 3, rolled_back, "), "{status}");
+    assert!(status.lines().last().unwrap().ends_with("; behind what is recorded"), "{status}");
+    b.run("status --detailed-exitcode").expect(2);
+
+    fs::write(&conf, operators).unwrap();
+    b.run("apply").expect(0);
+    assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
+    assert_eq!(audit(&a), ["a apply live", "b apply live", "b apply rolled_back", "a apply live", "b apply live"]);
+}
+
+/// Both take the tenant's lock in turn, and neither takes the other for a run that was killed.
+#[test]
+fn both_hosts_may_apply_at_once() {
+    let (a, b) = hosts();
+    let mut users = vec![ANA.to_owned()];
+    for round in 0..5 {
+        users.push(format!("email: u{round}@example.com, name: User {round}"));
+        declare([&a, &b], &users.iter().map(String::as_str).collect::<Vec<_>>());
+        let created: Vec<bool> = thread::scope(|scope| {
+            let runs: Vec<_> = [&a, &b].into_iter().map(|host| scope.spawn(|| host.run("apply"))).collect();
+            let plans = runs.into_iter().map(|run| run.join().unwrap().expect(0).stdout);
+            plans.map(|plan| !plan.contains("Plan: 0 to create,")).collect()
+        });
+        assert_eq!(created.iter().filter(|created| **created).count(), 1, "one of them records the user");
+        assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
+    }
+    for host in [&a, &b] {
+        host.run("status --detailed-exitcode").expect(0);
+    }
+    let mut runs = audit(&a);
+    runs.sort();
+    assert_eq!(runs, [["a apply live"; 5], ["b apply live"; 5]].concat());
+}
+
+/// An apply that was overtaken on its way is behind, and says so.
+#[test]
+fn a_host_that_was_overtaken_is_behind() {
+    let (mut a, b) = hosts();
+    a.write("pbx.yaml", &desired(&[ANA]));
+    b.write("pbx.yaml", &desired(&[ANA, BO]));
+    a.set("RECONCILE_FAIL_POINT", "committed=delay");
+    thread::scope(|scope| {
+        let slow = scope.spawn(|| a.run("apply"));
+        until("the rows are recorded", || !audit(&b).is_empty());
+        b.run("apply").expect(0);
+        slow.join().unwrap().expect(0);
+    });
+    a.set("RECONCILE_FAIL_POINT", "");
+    let status = a.run("status --tenant acme --detailed-exitcode").expect(2).stdout;
+    assert!(status.contains("pjsip.d/acme/generated_endpoints.conf is older than what is recorded"), "{status}");
+    assert!(status.contains("last apply  a: run 1, live, "), "{status}");
+    let of_a = status.lines().find(|line| line.starts_with("last apply  a:")).unwrap();
+    assert!(of_a.ends_with("; behind what is recorded"), "{status}");
+    declare([&a, &b], &[ANA, BO]);
+    a.run("apply").expect(0);
+    assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
+}
+
+#[test]
+fn each_host_lets_its_own_old_phones_go() {
+    let (a, b) = hosts();
+    declare([&a, &b], &[ANA, BO]);
+    for host in [&a, &b] {
+        host.run("apply").expect(0);
+        Phone::of(host, "bo@example.com").registers();
+        assert_eq!(registered(host), ["1001"]);
+    }
+    declare([&a, &b], &[ANA]);
+    a.run("apply").expect(0);
+    assert_eq!((registered(&a).len(), registered(&b).len()), (0, 1), "the other host still serves that phone");
+    let applied = b.run("apply").expect(0).stdout;
+    assert!(applied.contains("1 registration of old phones deleted"), "{applied}");
+    assert_eq!(registered(&b), [""; 0]);
+}
+
+/// What differs from run to run.
+const FILTERS: [(&str, &str); 2] = [(r"postgres://\S+", "[url]"), (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[time]")];
+
+/// Two hosts, `a` and `b`, of one database.
+fn hosts() -> (TestEnv, TestEnv) {
+    let mut a = TestEnv::with_asterisk();
+    a.set("RECONCILE_HOST", "a");
+    let b = a.another_host("b");
+    (a, b)
+}
+
+/// Checks the same desired state out on both.
+fn declare(hosts: [&TestEnv; 2], users: &[&str]) {
+    for host in hosts {
+        host.write("pbx.yaml", &desired(users));
+    }
+}
+
+/// The audit log, in order: host, command and outcome.
+fn audit(env: &TestEnv) -> Vec<String> {
+    let table = "select to_regclass('apply_audit_log') is not null";
+    if !env.sql().query_one(table, &[]).unwrap().get::<_, bool>(0) {
+        return Vec::new();
+    }
+    let rows = env.sql().query("select concat_ws(' ', host, command, outcome) from apply_audit_log order by id", &[]);
+    rows.unwrap().iter().map(|row| row.get(0)).collect()
+}
