@@ -281,7 +281,8 @@ fn carry_out(
     let log = LogMark::now(asterisk);
     make_live(step, asterisk, book, decided, &mut live, clock, observer).map_err(|reasons| {
         let complaints = log.complaints();
-        NotLive { complaints, ..put_back(step, back, reasons, clock, observer) }
+        let others_at_fault = step.host.others_at_fault(step.tenant, &complaints);
+        NotLive { complaints, others_at_fault, ..put_back(step, back, reasons, clock, observer) }
     })?;
     Ok(live)
 }

@@ -52,6 +52,8 @@ pub struct NotLive {
     pub reasons: Vec<String>,
     /// What Asterisk's log says about it, scrubbed.
     pub complaints: Vec<String>,
+    /// Other tenants on this host whose files it complains about.
+    pub others_at_fault: Vec<String>,
     /// Whether the last good files are back in place.
     pub restored: bool,
     /// Whether they also run.
@@ -93,7 +95,14 @@ impl std::fmt::Display for NotLive {
         for line in &self.not_included {
             write!(f, "\nhint: Asterisk does not read our file; add this line once: {line}")?;
         }
-        if self.not_included.is_empty() {
+        for other in &self.others_at_fault {
+            write!(
+                f,
+                "\nhint: the file at fault is tenant `{other}`'s, and Asterisk reads all tenants' files as one: \
+                 run `reconcile apply` for `{other}`, which heals it, then this one again"
+            )?;
+        }
+        if self.not_included.is_empty() && self.others_at_fault.is_empty() {
             f.write_str("\nhint: see Asterisk's log for the line at fault, then run `reconcile apply` again")?;
         }
         Ok(())

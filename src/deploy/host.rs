@@ -106,18 +106,37 @@ impl Host {
     /// # Errors
     /// When one of them cannot be read.
     pub(super) fn names_of_others(&self, tenant: &Tenant) -> Result<BTreeSet<String>, FileError> {
+        let files = self.files_of_others(tenant)?;
+        Ok(files.iter().flat_map(|(_, text)| section_names(text).map(str::to_owned)).collect())
+    }
+
+    /// Reads other tenants' endpoint files on this host, by the name of their folder.
+    fn files_of_others(&self, tenant: &Tenant) -> Result<Vec<(String, String)>, FileError> {
         let folder = self.config_dir.join("pjsip.d");
-        let mut names = BTreeSet::new();
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(failed("read", &folder)(error)),
         };
-        for entry in entries.flatten().filter(|entry| entry.file_name() != tenant.as_str()) {
+        let others = entries.flatten().filter(|entry| entry.file_name() != tenant.as_str());
+        let read = |entry: fs::DirEntry| {
             let text = files::read(&entry.path().join("generated_endpoints.conf"))?.unwrap_or_default();
-            names.extend(section_names(&text).map(str::to_owned));
-        }
-        Ok(names)
+            Ok((entry.file_name().to_string_lossy().into_owned(), text))
+        };
+        others.map(read).collect()
+    }
+
+    /// Names the other tenants whose files Asterisk complains about, by path or by object: all files
+    /// are one text to it.
+    pub(super) fn others_at_fault(&self, tenant: &Tenant, complaints: &[String]) -> Vec<String> {
+        let mut others = self.files_of_others(tenant).unwrap_or_default();
+        others.retain(|(other, text)| {
+            let path = format!(".d/{other}/generated_");
+            let mut names = section_names(text).map(|name| format!("duplicate object: '{name}'"));
+            let twice = names.find(|twice| complaints.iter().any(|complaint| complaint.contains(twice)));
+            twice.is_some() || complaints.iter().any(|complaint| complaint.contains(&path))
+        });
+        others.into_iter().map(|(other, _)| other).collect()
     }
 
     /// Takes the host's lock and notes who has it now, or says that somebody else has it.

@@ -44,7 +44,17 @@ pub(super) fn put_back(
         not_included = step.host.missing_includes();
     }
     reasons.dedup();
-    NotLive { reasons, complaints: Vec::new(), restored, rolled_back, answers, run: 0, not_included, unaudited: None }
+    NotLive {
+        reasons,
+        complaints: Vec::new(),
+        others_at_fault: Vec::new(),
+        restored,
+        rolled_back,
+        answers,
+        run: 0,
+        unaudited: None,
+        not_included,
+    }
 }
 
 /// Makes Asterisk run the last good files; one that died or hangs is not asked again and again.
