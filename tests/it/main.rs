@@ -21,4 +21,5 @@ mod phones;
 mod plan;
 mod properties;
 mod secrets;
+mod tenants;
 mod watch;

@@ -1,0 +1,289 @@
+//! Two tenants on one Asterisk: the same numbers, contexts of their own, no name in common, one
+//! apply at a time, and no error of one of them in the other's way.
+
+use std::{fs, os::unix::fs::PermissionsExt, thread};
+
+use super::{
+    phones::{nothing_in_the_log, until},
+    sipp::Phone,
+    support::{TestEnv, desired},
+};
+
+const ANA: &str = "email: ana@example.com, name: Ana";
+const BO: &str = "email: bo@example.com, name: Bo";
+const CY: &str = "email: cy@example.com, name: Cy";
+
+#[test]
+fn the_same_numbers_ring_within_each_tenant() {
+    let mut env = two_tenants(&[ANA, BO], &[ANA, BO, CY]);
+    let endpoints = env.ask("pjsip list endpoints");
+    for name in ["acme-1000", "acme-1001", "bolt-1000", "bolt-1001", "bolt-1002"] {
+        assert!(endpoints.contains(&format!("{name}/")), "{endpoints}");
+    }
+    for (tenant, other) in [("acme", "bolt"), ("bolt", "acme")] {
+        for context in ["internal", "ring", "generation"] {
+            let dialplan = env.ask(&format!("dialplan show {tenant}-{context}"));
+            assert!(
+                dialplan.contains(&format!("[ Context '{tenant}-{context}' created by 'pbx_config' ]")),
+                "{dialplan}"
+            );
+            assert!(!dialplan.contains(other), "{dialplan}");
+        }
+    }
+
+    let ana = phone(&mut env, "acme", "ana@example.com");
+    let (bo, other_bo) = (phone(&mut env, "acme", "bo@example.com"), phone(&mut env, "bolt", "bo@example.com"));
+    let other_cy = phone(&mut env, "bolt", "cy@example.com");
+    let (_answering, _too) = (other_bo.answers(), other_cy.answers());
+    ana.is_told("480", "1001"); // Bo of the other tenant is there; ours is not
+    ana.is_told("404", "1002"); // nobody's in this tenant
+    let answering = bo.answers();
+    ana.reaches("1001");
+    answering.unplug();
+    // One tenant's secret opens nothing at the other's number.
+    let mut thief = phone(&mut env, "acme", "bo@example.com");
+    thief.username = other_bo.username;
+    thief.is_refused();
+    nothing_in_the_log(&env);
+}
+
+#[test]
+fn the_same_names_are_refused_before_anything_moves() {
+    let env = TestEnv::with_asterisk();
+    env.write("acme.yaml", &desired(&[ANA]));
+    env.write("bolt.yaml", &desired(&[BO]).replace("acme", "bolt"));
+    env.run("apply -f acme.yaml").expect(0);
+    let before = (env.dump(), env.files());
+    assert_eq!(
+        env.run("apply -f bolt.yaml").expect(1).stderr,
+        "error: the endpoint `1000` stands in another tenant's file on this host; nothing was changed\n\
+         hint: give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`\n"
+    );
+    assert!((env.dump(), env.files()) == before, "something moved");
+    env.run("apply -f acme.yaml").expect(0);
+    env.write("bolt.yaml", &tenant("bolt", &[BO]));
+    env.run("apply -f bolt.yaml").expect(0);
+}
+
+/// An edited slug is a new tenant: the old one keeps its phones, and its names.
+#[test]
+fn an_edited_slug_is_refused_while_the_old_tenant_has_the_names() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    env.run("apply").expect(0);
+    let before = (env.dump(), env.files());
+    env.write("pbx.yaml", &desired(&[ANA, BO]).replace("acme", "acme-ltd"));
+    let refused = env.run("apply").expect(1);
+    assert!(
+        refused.stderr.starts_with(
+            "error: the endpoint `1000` stands in another tenant's file on this host; nothing was changed\n"
+        ),
+        "{}",
+        refused.text()
+    );
+    assert!((env.dump(), env.files()) == before, "something moved");
+    assert!(env.ask("pjsip list endpoints").contains("1001/1001"));
+}
+
+#[test]
+fn an_invalid_file_of_one_tenant_is_its_own_affair() {
+    let env = two_tenants(&[ANA], &[BO]);
+    let before = env.endpoints("acme");
+    env.write("acme.yaml", "version: 1\ntenant: acme\nusers: 7\n");
+    env.write("bolt.yaml", &tenant("bolt", &[BO, CY]));
+    env.run("apply -f acme.yaml").expect(65);
+    env.run("apply -f bolt.yaml").expect(0);
+    assert_eq!(env.endpoints("acme"), before);
+    // Nor does a rail, or a secret that is not there.
+    env.write("acme.yaml", &tenant("acme", &[&format!("{ANA}, secret: {{ env: NOT_SET_SECRET }}")]));
+    env.run("apply -f acme.yaml").expect(1);
+    env.write("bolt.yaml", &tenant("bolt", &[BO, CY, ANA]));
+    env.run("apply -f bolt.yaml").expect(0);
+}
+
+/// Each tenant may be recorded in a database of its own; the rail against foreign files looks at
+/// the tenant's own files.
+#[test]
+fn tenants_of_different_databases_share_an_asterisk() {
+    let env = TestEnv::with_asterisk();
+    let mut other = TestEnv::new();
+    other.set("ASTERISK_CONFIG_DIR", env.path("asterisk/etc").to_str().unwrap());
+    other.set("ASTERISK_COMMAND", env.path("asterisk/bin/asterisk").to_str().unwrap());
+    for round in [&[ANA][..], &[ANA, BO], &[BO]] {
+        env.write("pbx.yaml", &tenant("acme", round));
+        other.write("pbx.yaml", &tenant("bolt", round));
+        for env in [&env, &other] {
+            env.run("apply").expect(0);
+            env.run("status --detailed-exitcode").expect(0);
+        }
+    }
+    // Where the other database is named by mistake, the rail stops it.
+    other.write("pbx.yaml", &tenant("acme", &[BO]));
+    let stopped = other.run("apply").expect(3);
+    assert!(stopped.stderr.starts_with("error[rail-foreign-files]: "), "{}", stopped.text());
+}
+
+#[test]
+fn the_second_of_two_applies_at_once_is_told_who_holds_the_host() {
+    let mut env = two_tenants(&[ANA], &[ANA]);
+    env.write("acme.yaml", &tenant("acme", &[ANA, BO]));
+    env.write("bolt.yaml", &tenant("bolt", &[ANA, BO]));
+    env.set("RECONCILE_FAIL_POINT", "reloaded=delay");
+    thread::scope(|scope| {
+        let first = scope.spawn(|| env.run("apply -f acme.yaml"));
+        until("the first one runs", || env.endpoints("acme").contains("bo@example.com"));
+        let second = env.run("apply -f bolt.yaml").expect(5);
+        assert!(
+            second.stderr.starts_with(
+                "error: another apply holds the host `pbx-test`: tester runs `apply` on pbx-test since 20"
+            ),
+            "{}",
+            second.text()
+        );
+        first.join().unwrap().expect(0);
+    });
+    env.run("apply -f bolt.yaml").expect(0);
+}
+
+/// Whoever comes first goes through to its end before the other one asks Asterisk anything.
+#[test]
+fn applies_never_interleave() {
+    let mut env = two_tenants(&[ANA], &[ANA]);
+    env.set("ASTERISK_COMMAND", &witness(&env));
+    let (mut live, mut refused) = (0, 0);
+    for round in 0..6 {
+        let name = format!("email: ana@example.com, name: Ana {round}");
+        for slug in ["acme", "bolt"] {
+            env.write(&format!("{slug}.yaml"), &tenant(slug, &[&name]));
+        }
+        let codes = thread::scope(|scope| {
+            let runs = ["acme", "bolt"].map(|slug| {
+                scope.spawn({
+                    let env = &env;
+                    move || env.run(&format!("apply -f {slug}.yaml"))
+                })
+            });
+            runs.map(|run| run.join().unwrap().code)
+        });
+        assert!(codes.iter().all(|code| [0, 5].contains(code)) && codes.contains(&0), "{codes:?}");
+        live += codes.iter().filter(|code| **code == 0).count();
+        refused += codes.iter().filter(|code| **code == 5).count();
+    }
+    let seen = fs::read_to_string(env.path("home/seen")).unwrap();
+    // Commands of one apply stand together: there are as many groups as applies that were let in.
+    let mut groups: Vec<&str> = seen.lines().collect();
+    groups.dedup();
+    assert_eq!(groups.len(), live, "{seen}");
+    assert!(refused > 0, "none of {live} applies met another");
+}
+
+/// A client of Asterisk that notes which process asked.
+fn witness(env: &TestEnv) -> String {
+    let client = env.path("witness");
+    let (seen, asterisk) = (env.path("home/seen"), env.path("asterisk/bin/asterisk"));
+    fs::write(&client, format!("#!/bin/sh\necho $PPID >>{}\nexec {} \"$@\"\n", seen.display(), asterisk.display()))
+        .unwrap();
+    fs::set_permissions(&client, PermissionsExt::from_mode(0o755)).unwrap();
+    client.display().to_string()
+}
+
+/// All files are one text to Asterisk: a file that somebody broke by hand takes what stands behind
+/// it along, or all objects of a type, whoever's reload comes next.
+#[test]
+fn a_file_somebody_broke_is_told_to_the_other_tenant_and_healed_by_its_own() {
+    let env = two_tenants(&[ANA], &[ANA]);
+    let generated = ["pjsip.d/acme/generated_endpoints.conf", "extensions.d/acme/generated_routing.conf"];
+    let good = generated.map(|path| fs::read_to_string(env.etc(path)).unwrap());
+    // The file, what is added, the change of the other tenant that reloads it, Asterisk's own words,
+    // and whether the other tenant's last good files run in spite of it.
+    let cases = [
+        (0, "[garbage\n", 1001, "config.c: parse error: no closing ']', line ", false),
+        (
+            0,
+            "[x](nosuch)\n",
+            1002,
+            "config.c: Inheritance requested, but category 'nosuch' does not exist, line ",
+            false,
+        ),
+        (
+            0,
+            "[acme-1000](acme-phone)\nauth = acme-1000\n",
+            1003,
+            "contains a duplicate object: 'acme-1000' of type 'endpoint'",
+            true,
+        ),
+        (1, "[garbage\n", 1004, "config.c: parse error: no closing ']', line ", false),
+    ];
+    for (file, garbage, number, complaint, runs) in cases {
+        let before = env.endpoints("bolt");
+        fs::write(env.etc(generated[file]), good[file].clone() + garbage).unwrap();
+        env.run("apply -f bolt.yaml").expect(0);
+        let text = tenant("bolt", &[&format!("{ANA}, extension: {number}")]);
+        let text = if file == 1 { text.replace("users:", "extensions: { range: 1000-1998 }\nusers:") } else { text };
+        env.write("bolt.yaml", &text);
+        let failed = env.run("apply -f bolt.yaml").expect(6).stderr;
+        for words in [
+            complaint,
+            "rendered: the last good files were put back\n",
+            if runs {
+                "running: Asterisk runs them, read back\n"
+            } else {
+                "running: unknown, the read-back failed for them too\n"
+            },
+            "hint: the file at fault is tenant `acme`'s, and Asterisk reads all tenants' files as one: \
+             run `reconcile apply` for `acme`, which heals it, then this one again\n",
+        ] {
+            assert!(failed.contains(words), "{garbage}: {words} in {failed}");
+        }
+        assert_eq!(env.endpoints("bolt"), before, "put back");
+        env.run("apply -f acme.yaml").expect(0);
+        assert_eq!(fs::read_to_string(env.etc(generated[file])).unwrap(), good[file]);
+        env.run("apply -f bolt.yaml").expect(0);
+        for slug in ["acme", "bolt"] {
+            env.run(&format!("status -f {slug}.yaml --detailed-exitcode")).expect(0);
+        }
+    }
+}
+
+/// What somebody broke in the file behind ours does not reach us.
+#[test]
+fn a_file_somebody_broke_behind_ours_is_told_to_its_own_tenant_alone() {
+    let env = two_tenants(&[ANA], &[ANA]);
+    let path = env.etc("pjsip.d/bolt/generated_endpoints.conf");
+    let good = env.endpoints("bolt");
+    fs::write(&path, format!("[garbage\n{good}")).unwrap();
+    env.write("acme.yaml", &tenant("acme", &[ANA, BO]));
+    env.run("apply -f acme.yaml").expect(0);
+    let status = env.run("status -f bolt.yaml --detailed-exitcode").expect(2).stdout;
+    assert!(status.contains("pjsip.d/bolt/generated_endpoints.conf was edited by hand or cut short"), "{status}");
+    assert!(status.contains("endpoints are missing in the running Asterisk: `bolt-1000`"), "{status}");
+    env.run("apply -f bolt.yaml").expect(0);
+    // A name of ours in the other's file is refused before anything moves.
+    fs::write(&path, good.clone() + "[acme-1002](bolt-phone)\nauth = bolt-1000\n").unwrap();
+    env.write("acme.yaml", &tenant("acme", &[ANA, BO, CY]));
+    let refused = env.run("apply -f acme.yaml").expect(1).stderr;
+    assert!(refused.contains("the endpoint `acme-1002` stands in another tenant's file on this host"), "{refused}");
+    env.run("apply -f bolt.yaml").expect(0);
+    env.run("apply -f acme.yaml").expect(0);
+}
+
+/// Declares a tenant whose names bear its slug.
+fn tenant(slug: &str, users: &[&str]) -> String {
+    desired(users).replace("tenant: acme", &format!("tenant: {slug}\nendpoint_names: tenant-extension"))
+}
+
+/// Asterisk with two tenants, `acme` and `bolt`.
+fn two_tenants(acme: &[&str], bolt: &[&str]) -> TestEnv {
+    let env = TestEnv::with_asterisk();
+    for (slug, users) in [("acme", acme), ("bolt", bolt)] {
+        env.write(&format!("{slug}.yaml"), &tenant(slug, users));
+        env.run(&format!("apply -f {slug}.yaml")).expect(0);
+    }
+    env
+}
+
+/// A phone of a tenant.
+fn phone(env: &mut TestEnv, slug: &str, email: &str) -> Phone {
+    env.set("RECONCILE_FILE", &format!("{slug}.yaml"));
+    Phone::of(env, email)
+}
