@@ -64,9 +64,10 @@ impl Listing {
         Self::ask(asterisk, &Kind::ALL.into_iter().flat_map(commands).collect::<Vec<_>>())
     }
 
-    /// Lists the endpoints that begin like this.
-    pub(super) fn of_prefix(asterisk: &Asterisk, prefix: &str) -> Result<Self, AsteriskError> {
-        Self::ask(asterisk, &[format!("pjsip list endpoints like ^{prefix}")])
+    /// Lists the generation marks that begin like this: endpoints whose name ends with a hash, unlike
+    /// the phones of a tenant that is called so.
+    pub(super) fn of_marks(asterisk: &Asterisk, prefix: &str) -> Result<Self, AsteriskError> {
+        Self::ask(asterisk, &[format!("pjsip list endpoints like ^{prefix}[0-9a-f]{{32}}$")])
     }
 
     fn ask(asterisk: &Asterisk, commands: &[String]) -> Result<Self, AsteriskError> {

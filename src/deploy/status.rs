@@ -95,7 +95,7 @@ pub fn status(
                 running.registrations = contacts::count(asterisk, &names)?;
             }
             if !live.endpoints_live {
-                let found = Listing::of_prefix(asterisk, &prefix)?;
+                let found = Listing::of_marks(asterisk, &prefix)?;
                 let marks = found.endpoints().filter_map(|name| name.strip_prefix(&prefix));
                 running.other_generations = marks.map(str::to_owned).collect();
             }

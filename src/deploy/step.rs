@@ -113,7 +113,7 @@ impl<'a> Step<'a> {
         let prefix = mark_name(self.tenant, "");
         let known = [&self.old.mark, &good.mark, &self.new.mark];
         let is_known = |name: &str| known.iter().any(|mark| name.strip_prefix(&prefix) == Some(mark.as_str()));
-        if ours.is_empty() && Listing::of_prefix(asterisk, &prefix)?.endpoints().any(|mark| !is_known(mark)) {
+        if ours.is_empty() && Listing::of_marks(asterisk, &prefix)?.endpoints().any(|mark| !is_known(mark)) {
             return Ok(());
         }
         Err(ApplyError::NameTaken {

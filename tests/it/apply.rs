@@ -397,6 +397,23 @@ fn names_of_others_are_taken_also_when_the_rows_came_first() {
     assert_eq!(env.files(), files);
 }
 
+/// A generation of ours that runs is no excuse for a name that somebody else took meanwhile.
+#[test]
+fn names_of_others_are_taken_also_while_our_files_run() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+    let conf = env.etc("pjsip.conf");
+    let operators = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, format!("{operators}\n[1001]\ntype = endpoint\ncontext = none\nallow = ulaw\n")).unwrap();
+    env.ask("module reload res_pjsip.so");
+    let files = env.files();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    let refused = env.run("apply").expect(1);
+    assert!(refused.stderr.contains("the endpoint `1001` already runs in Asterisk"), "{}", refused.text());
+    assert!(env.files() == files, "something moved");
+}
+
 /// Neither a database that was synced first, nor one restored from an old backup, gets past the rail.
 #[test]
 fn another_directory_is_stopped_whatever_it_knows() {

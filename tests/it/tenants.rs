@@ -85,6 +85,25 @@ fn an_edited_slug_is_refused_while_the_old_tenant_has_the_names() {
     assert!(env.ask("pjsip list endpoints").contains("1001/1001"));
 }
 
+/// The phones of a tenant `acme-gen` are called as the marks of `acme` begin.
+#[test]
+fn no_slug_makes_the_phones_of_one_tenant_look_like_marks_of_another() {
+    let env = TestEnv::with_asterisk();
+    for slug in ["acme", "acme-gen"] {
+        env.write(&format!("{slug}.yaml"), &tenant(slug, &[ANA]));
+    }
+    env.run("apply -f acme.yaml --no-reload").expect(0);
+    fs::rename(env.etc("pjsip.d/acme"), env.etc("acme")).unwrap();
+    env.run("apply -f acme-gen.yaml").expect(0);
+    fs::rename(env.etc("acme"), env.etc("pjsip.d/acme")).unwrap();
+    let status = env.run("status -f acme.yaml").expect(0).stdout;
+    assert!(status.contains("running     res_pjsip runs no generation of the endpoint file\n"), "{status}");
+    env.run("apply -f acme.yaml").expect(0);
+    env.write("acme.yaml", &tenant("acme", &[ANA, BO]));
+    env.run("apply -f acme.yaml").expect(0);
+    env.run("status -f acme.yaml --detailed-exitcode").expect(0);
+}
+
 #[test]
 fn an_invalid_file_of_one_tenant_is_its_own_affair() {
     let env = two_tenants(&[ANA], &[BO]);
