@@ -14,6 +14,7 @@ mod ci;
 mod directory;
 mod docs;
 mod expect;
+mod growth;
 mod hostile;
 mod hosts;
 mod let_go;
