@@ -167,7 +167,7 @@ fn a_plan_needs_no_right_to_write() {
             "create role reader_{name} login; grant select on all tables in schema public to reader_{name}"
         ))
         .unwrap();
-    env.database = env.database.map(|url| url.replace("user=postgres", &format!("user=reader_{name}")));
+    env.database = env.database.clone().map(|url| url.replace("user=postgres", &format!("user=reader_{name}")));
     env.run("plan --no-asterisk").expect(0);
     let refused = env.run("sync").expect(1);
     assert!(refused.stderr.contains("permission denied"), "{}", refused.text());

@@ -16,6 +16,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use super::canary::Canaries;
+
 /// A key for tests.
 pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
@@ -122,6 +124,7 @@ pub(crate) struct TestEnv {
     pub(crate) database: Option<String>,
     asterisk: Option<Server>,
     variables: Vec<(String, String)>,
+    canaries: Canaries,
     // Dropped last: Asterisk is asked to stop by the client in it.
     folder: TempDir,
 }
@@ -153,7 +156,7 @@ impl TestEnv {
         for name in ["work", "home", "asterisk/etc"] {
             fs::create_dir_all(folder.path().join(name)).expect("a folder");
         }
-        Self { folder, database: None, asterisk: None, variables: Vec::new() }
+        Self { folder, database: None, asterisk: None, variables: Vec::new(), canaries: Canaries::default() }
     }
 
     pub(crate) fn start_asterisk(&mut self) {
@@ -210,8 +213,19 @@ impl TestEnv {
         self.path("asterisk/etc").join(name)
     }
 
-    /// Sets an environment variable for the commands to come.
+    /// Plants a secret: should it ever show, the test fails.
+    pub(crate) fn plant(&self, value: &str) {
+        self.canaries.plant(value);
+    }
+
+    /// Sets an environment variable for the commands to come; a secret in it is planted.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
+        match name {
+            "DATABASE_URL" => self.canaries.plant_url(value),
+            "RECONCILE_SECRET_KEY" => self.canaries.plant(value),
+            name if name.ends_with("_SECRET") => self.canaries.plant(value),
+            _ => {}
+        }
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
@@ -250,10 +264,28 @@ impl TestEnv {
         command
     }
 
-    /// Runs `reconcile` with arguments separated by blanks.
+    /// Runs `reconcile` with arguments separated by blanks; fails where it shows a secret.
+    #[track_caller]
     pub(crate) fn run(&self, args: &str) -> Outcome {
-        let args: Vec<&str> = args.split_whitespace().collect();
-        self.outcome(self.command(&args).output().expect("reconcile runs"))
+        let words: Vec<&str> = args.split_whitespace().collect();
+        let outcome = self.outcome(self.command(&words).output().expect("reconcile runs"));
+        if words.starts_with(&["secret", "show"]) {
+            self.canaries.plant_shown(&outcome.stdout);
+        } else {
+            self.hear(args, &outcome.text());
+        }
+        outcome
+    }
+
+    /// Fails where a command said a secret.
+    #[track_caller]
+    pub(crate) fn hear(&self, command: &str, said: &str) {
+        if let Some(url) = &self.database {
+            self.canaries.plant(KEY);
+            self.canaries.plant_url(url);
+        }
+        self.canaries.hear(command, said);
+        self.canaries.note_digests(&self.path("asterisk/etc"));
     }
 
     /// Takes what a command did, without the test's folder.
@@ -269,6 +301,14 @@ impl TestEnv {
             stdout: text(output.stdout),
             stderr: text(output.stderr),
         }
+    }
+
+    /// Reads the audit log, if there is one and its server still runs.
+    fn audit_log(&self) -> String {
+        let client = |url: &String| postgres::Client::connect(url, postgres::NoTls).ok();
+        let Some(mut sql) = self.database.as_ref().and_then(client) else { return String::new() };
+        let rows = sql.query("select entry::text from apply_audit_log as entry", &[]).unwrap_or_default();
+        rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect()
     }
 
     /// Asks the running Asterisk.
@@ -323,6 +363,14 @@ impl TestEnv {
     /// Reads a generated file.
     pub(crate) fn endpoints(&self, tenant: &str) -> String {
         fs::read_to_string(self.etc(&format!("pjsip.d/{tenant}/generated_endpoints.conf"))).expect("the endpoint file")
+    }
+}
+
+impl Drop for TestEnv {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.canaries.look_around(&self.path("state"), &self.path("asterisk/etc"), &self.audit_log());
+        }
     }
 }
 
