@@ -469,6 +469,9 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>)
 /// What stands wherever a secret would.
 pub const SENSITIVE: &str = "(sensitive)";
 
+/// Words in Asterisk's configuration, in lower case, behind which a secret stands.
+pub const TELLING: [&str; 5] = ["password", "secret", "md5_cred", "digest", "token"];
+
 /// A SIP secret: `Debug`, `Display` and `Serialize` print `(sensitive)`; memory is wiped on drop.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);

@@ -16,6 +16,8 @@ use std::os::unix::process::CommandExt;
 
 use wait_timeout::ChildExt;
 
+use crate::model::{SENSITIVE, TELLING};
+
 /// How long the first word may take, which costs Asterisk nothing.
 const GREETING_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -94,16 +96,18 @@ pub(super) fn scrub(text: &str) -> String {
     let mut lines = Vec::new();
     for line in text.lines() {
         let lower = line.to_ascii_lowercase();
-        let at = ["password", "secret", "md5_cred", "digest"].iter().filter_map(|word| lower.find(word)).min();
+        let at = TELLING.iter().filter_map(|word| lower.find(word)).min();
         let cut = at.and_then(|at| line[at..].find(['=', ':']).map(|sign| at + sign + 1));
-        let shown = cut.map_or_else(|| line.to_owned(), |cut| format!("{} {}", &line[..cut], crate::model::SENSITIVE));
-        let words = shown.split(' ').map(|word| {
-            let hex = word.bytes().filter(u8::is_ascii_hexdigit).count();
-            if hex >= 32 && hex + 4 >= word.len() && !word.contains("-gen-") { crate::model::SENSITIVE } else { word }
-        });
-        lines.push(words.collect::<Vec<_>>().join(" "));
+        let shown = cut.map_or_else(|| line.to_owned(), |cut| format!("{} {}", &line[..cut], SENSITIVE));
+        lines.push(shown.split(' ').map(without_hashes).collect::<Vec<_>>().join(" "));
     }
     lines.join("\n")
+}
+
+/// Replaces what may be a digest in a word; our marks, which name a generation, are none.
+fn without_hashes(word: &str) -> String {
+    let hashes = word.split(|c: char| !c.is_ascii_hexdigit()).filter(|run| run.len() >= 32 && !word.contains("-gen-"));
+    hashes.fold(word.to_owned(), |shown, hash| shown.replace(hash, SENSITIVE))
 }
 
 /// The program to ask.
@@ -278,7 +282,11 @@ mod tests {
         let line = "Error parsing password_digest=MD5:0123456789abcdef0123456789abcdef at line 41 of";
         assert_eq!(scrub(line), "Error parsing password_digest= (sensitive)");
         assert_eq!(scrub(" md5_cred   : 6d430e6d8d3f1e9feda7ae4d5dc778f1"), " md5_cred   : (sensitive)");
-        assert_eq!(scrub("saw MD5:6d430e6d8d3f1e9feda7ae4d5dc778f1 here"), "saw (sensitive) here");
+        assert_eq!(scrub("saw MD5:6d430e6d8d3f1e9feda7ae4d5dc778f1 here"), "saw MD5:(sensitive) here");
+        let line = "Error parsing auth_type=6d430e6d8d3f1e9feda7ae4d5dc778f1 at line 4";
+        assert_eq!(scrub(line), "Error parsing auth_type=(sensitive) at line 4");
+        let mark = "acme-gen-6d430e6d8d3f1e9feda7ae4d5dc778f1";
+        assert_eq!(scrub(mark), mark);
         assert_eq!(scrub("Objects found: 2"), "Objects found: 2");
     }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{GENERATION, MASKED_DIRECTORY, MASKED_MARK, Present, parse};
-use crate::model::{SENSITIVE, is_unprintable};
+use crate::model::{SENSITIVE, TELLING, is_unprintable};
 use similar::{Algorithm, ChangeTag, TextDiff};
 
 /// How a file in place differs from the one that shall be.
@@ -88,7 +88,7 @@ fn masked<'a>(text: &'a str, mark: &str, same_digest: Option<&SameDigest<'_>>) -
             if let Some(key) = secret_key(bare) {
                 let digest = parse::digest_of(bare).unwrap_or_default();
                 let same = behind_marks || same_digest.is_none_or(|same| same(name, &digest));
-                return Line { shown: format!("{key} = {SENSITIVE}").into(), tag: u8::from(!same) };
+                return Line { shown: printable(format!("{key} = {SENSITIVE}").into()), tag: u8::from(!same) };
             }
             let shown = if bare.starts_with("; directory ") {
                 format!("; directory {MASKED_DIRECTORY}").into()
@@ -102,17 +102,18 @@ fn masked<'a>(text: &'a str, mark: &str, same_digest: Option<&SameDigest<'_>>) -
         .collect()
 }
 
-/// Tells whether a line gives a secret, and under which key.
+/// Tells whether a line gives a secret, and what stands before it: a key, a comment, or a value that
+/// gives another one.
 fn secret_key(line: &str) -> Option<String> {
-    let (key, _) = line.split_once('=')?;
-    let key = key.trim();
+    let sign = line.find(['=', ':'])?;
     // What nearly every line is; the rest may have been written by anybody, in any case.
-    if ["username", "auth", "aors", "callerid"].contains(&key) {
+    if ["username", "auth", "aors", "callerid"].contains(&line[..sign].trim()) {
         return None;
     }
-    let key = key.to_ascii_lowercase();
-    let telling = ["password", "secret", "md5_cred", "digest"].iter().any(|word| key.contains(word));
-    (telling && !key.starts_with(';')).then_some(key)
+    let mut key = line.to_ascii_lowercase();
+    let word = TELLING.iter().filter_map(|word| key.find(word)).min()?;
+    key.truncate(word + key[word..].find(['=', ':'])?);
+    Some(key.trim().to_owned())
 }
 
 /// Escapes what a terminal would act on: the file in place may have been edited by anybody.
@@ -323,5 +324,23 @@ mod tests {
             other.text,
             "@@ -1,2 +1,2 @@\n [1](t)\n-password_digest = (sensitive)\n+password_digest = (sensitive)\n"
         );
+    }
+
+    #[test]
+    fn no_line_that_gives_a_secret_is_shown_however_it_is_written() {
+        for line in [
+            ";password = canary",
+            "; Password: canary",
+            "  PASSWORD=>canary",
+            "set_var = SIP_SECRET=canary",
+            "outbound\u{1b}[31m_secret = canary",
+            "refresh_token=canary",
+        ] {
+            let shown = diff(Some(&Present::new(format!("{line}\n"))), "", &|_, _| true).text;
+            assert!(shown.ends_with(" = (sensitive)\n") && !shown.contains(['\u{1b}', 'y']), "{shown}");
+        }
+        let plain = "; secret@example.com\ncallerid = \"Password=1\" <1000>\ncontext = token\n";
+        let shown = diff(Some(&Present::new(plain.to_owned())), "", &|_, _| true).text;
+        assert_eq!(shown.matches("(sensitive)").count(), 0, "{shown}");
     }
 }
