@@ -55,7 +55,8 @@ pub(crate) fn secrets(declared: &Declared, args: &SecretArgs) -> Secrets {
 
 fn from_env(name: &str, allowed: &[String]) -> Result<Secret, String> {
     if !allowed.iter().any(|pattern| matches(pattern, name)) {
-        return Err(format!("the variable {name} is not allowed (--allow-env {})", allowed.join(" --allow-env ")));
+        // The name is not quoted: somebody may have put the secret itself there.
+        return Err(format!("the variable it names is not allowed (--allow-env {})", allowed.join(" --allow-env ")));
     }
     let value = std::env::var(name).map_err(|_| format!("the variable {name} is not set"))?;
     Secret::new(value.trim_end_matches(['\r', '\n'])).map_err(|error| format!("the variable {name}: {error}"))

@@ -284,9 +284,13 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Problem> {
+        let close = |(key, _): &(Key, Node)| {
+            let name = key.name.as_str();
+            variants.contains(&name) || model::nearest(name, variants.iter().copied()).is_some()
+        };
         match &self.node.kind {
-            // Never quoted: this is where somebody puts the secret itself.
-            Kind::Text { .. } | Kind::Number(_) if name == "SecretSource" => {
+            // Never quoted, not even as a key: this is where somebody puts the secret itself.
+            kind if name == "SecretSource" && !matches!(kind, Kind::Map(pairs) if pairs.iter().all(close)) => {
                 Err(Problem::new(super::file::SourceName::refusal()).or_at(self.node.place))
             }
             Kind::Text { text, .. } => visitor
