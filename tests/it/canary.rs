@@ -102,7 +102,7 @@ pub(crate) fn holding(words: &BTreeSet<String>, folder: &Path, options: &[&str])
         .stderr(Stdio::null())
         .spawn()
         .expect("grep runs");
-    let list: String = words.iter().map(|word| format!("{word}\n")).collect();
+    let list = words.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
     grep.stdin.take().expect("a pipe").write_all(list.as_bytes()).expect("grep reads");
     let output = grep.wait_with_output().expect("grep ends");
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()

@@ -1,7 +1,7 @@
 //! What must not grow: two hundred applies in a row leave no file, session or memory behind, and
 //! the number of statements does not depend on the number of users.
 
-use std::{collections::BTreeMap, fs, io::Read, path::Path, process::Stdio, thread, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, fs, io::Read, path::Path, process::Stdio, thread, time::Duration};
 
 use super::support::{Server, TestEnv, say};
 
@@ -153,14 +153,13 @@ fn the_number_of_statements_does_not_depend_on_the_number_of_users() {
         let declare = |change: &str| {
             let mut text = "version: 1\ntenant: acme\nextensions: { range: 1000-9999 }\nusers:\n".to_owned();
             for user in 0..users {
-                text += &match (user % 2, change) {
+                let (email, rest) = match (user % 2, change) {
                     (1, "delete") => continue,
-                    (1, "update") => format!("  - {{ email: u{user}@example.com, name: Changed }}\n"),
-                    (1, "rename") => {
-                        format!("  - {{ email: r{user}@example.com, name: User, previously: u{user}@example.com }}\n")
-                    }
-                    _ => format!("  - {{ email: u{user}@example.com, name: User }}\n"),
+                    (1, "update") => (format!("u{user}"), "name: Changed".to_owned()),
+                    (1, "rename") => (format!("r{user}"), format!("name: User, previously: u{user}@example.com")),
+                    _ => (format!("u{user}"), "name: User".to_owned()),
                 };
+                let _ = writeln!(text, "  - {{ email: {email}@example.com, {rest} }}");
             }
             env.write("pbx.yaml", &text);
         };
