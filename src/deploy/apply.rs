@@ -245,7 +245,7 @@ pub fn apply(
             warnings.extend(closed.err().map(|error| format!("the audit row {run} stays open: {error}")));
             Ok(Applied { run, phases, warnings, ..live })
         }
-        Err(not_live) => Err(ApplyError::NotLive(Box::new(NotLive { run, unaudited: closed.err(), ..not_live }))),
+        Err(not_live) => Err(ApplyError::NotLive(Box::new(NotLive { run, unaudited: closed.err(), ..*not_live }))),
     }
 }
 
@@ -262,7 +262,7 @@ fn carry_out(
     decided: &Decided,
     clock: &mut Clock,
     observer: &mut dyn Observer,
-) -> Result<Applied, NotLive> {
+) -> Result<Applied, Box<NotLive>> {
     let mut live = Applied {
         outcome: Outcome::Rendered,
         run: 0,
@@ -275,14 +275,14 @@ fn carry_out(
     };
     clock.start("write", observer);
     if let Err(error) = write(step, new, &mut live) {
-        return Err(put_back(step, back, vec![error.to_string()], clock, observer));
+        return Err(Box::new(put_back(step, back, vec![error.to_string()], clock, observer)));
     }
     let Some(asterisk) = &step.host.asterisk else { return Ok(live) };
     let log = LogMark::now(asterisk);
     make_live(step, asterisk, book, decided, &mut live, clock, observer).map_err(|reasons| {
         let complaints = log.complaints();
         let others_at_fault = step.host.others_at_fault(step.tenant, &complaints);
-        NotLive { complaints, others_at_fault, ..put_back(step, back, reasons, clock, observer) }
+        Box::new(NotLive { complaints, others_at_fault, ..put_back(step, back, reasons, clock, observer) })
     })?;
     Ok(live)
 }
