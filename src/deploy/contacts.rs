@@ -14,7 +14,6 @@ use super::{
     asterisk::{Asterisk, AsteriskError},
     files::{self, FileError},
 };
-use crate::render::Parsed;
 
 /// A registration as it was before the reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,12 +27,6 @@ impl Contact {
     fn aor(&self) -> &str {
         self.key.split(";@").next().unwrap_or_default()
     }
-}
-
-/// Names the AORs whose registrations must not survive the step from one file to another.
-pub(super) fn stale(old: &Parsed, new: &Parsed) -> Vec<String> {
-    let differs = |name: &str, digest: &str| new.phones.get(name).is_none_or(|phone| phone.digest != digest);
-    old.phones.iter().filter(|(name, phone)| differs(name, &phone.digest)).map(|(name, _)| name.clone()).collect()
 }
 
 /// Counts the registrations of some AORs.
@@ -116,6 +109,16 @@ pub(super) fn keep(path: &Path, in_place: &str, next: &str, contacts: &[Contact]
     if all.is_empty() {
         return files::forget(path);
     }
+    files::keep(path, &serde_json::to_string(&all).unwrap_or_default())
+}
+
+/// Forgets what other generations than this one left to do.
+pub(super) fn keep_only(path: &Path, mark: &str) -> Result<(), FileError> {
+    let left = pending(path, mark)?;
+    if left.is_empty() {
+        return files::forget(path);
+    }
+    let all = [Pending { mark: mark.to_owned(), contacts: left }];
     files::keep(path, &serde_json::to_string(&all).unwrap_or_default())
 }
 

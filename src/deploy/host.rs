@@ -118,9 +118,11 @@ impl Host {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(failed("read", &folder)(error)),
         };
-        let others = entries.flatten().filter(|entry| entry.file_name() != tenant.as_str());
+        let others = entries.flatten().filter(|entry| entry.file_name() != tenant.as_str() && entry.path().is_dir());
         let read = |entry: fs::DirEntry| {
-            let text = files::read(&entry.path().join("generated_endpoints.conf"))?.unwrap_or_default();
+            // What is no file holds no names, and is its tenant's trouble.
+            let path = entry.path().join("generated_endpoints.conf");
+            let text = if path.is_dir() { None } else { files::read(&path)? }.unwrap_or_default();
             Ok((entry.file_name().to_string_lossy().into_owned(), text))
         };
         others.map(read).collect()

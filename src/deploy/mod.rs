@@ -11,6 +11,7 @@ mod contacts;
 mod error;
 mod fail_point;
 mod files;
+mod generations;
 mod host;
 mod listing;
 mod log;

@@ -32,7 +32,7 @@ pub(super) fn put_back(
         }
     }
     // What was to be let go stays: its phones are the valid ones again.
-    if let Err(error) = step.forget_contacts() {
+    if let Err(error) = step.undo_contacts() {
         reasons.push(error.to_string());
     }
     let (mut rolled_back, mut answers, mut not_included) = (restored, true, Vec::new());
@@ -63,6 +63,8 @@ fn run_last_good(step: &Step<'_>, asterisk: &Asterisk) -> Result<bool, AsteriskE
     for file in step.rendered {
         asterisk.reload(file.module)?;
     }
-    let marks = step.last_good.each_ref().map(|text| parse(text).mark);
-    Ok(readback::live(asterisk, step.tenant, marks.each_ref().map(String::as_str))? == [true, true])
+    let good = step.last_good.each_ref().map(|text| parse(text));
+    let live = readback::live(asterisk, step.tenant, good.each_ref().map(|file| file.mark.as_str()))?;
+    let names: Vec<String> = good[0].phones.keys().cloned().collect();
+    Ok(live == [true, true] && readback::missing(asterisk, &names)?.is_empty())
 }

@@ -101,8 +101,8 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
         counts: BTreeMap::from([("update", 1)]),
         diff: String::new(),
     })?;
-    writer.commit()?;
     let end = End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: BTreeMap::new(), message: None };
-    directory.close_audit(run, &end)?;
+    writer.close_audit(run, &end)?;
+    writer.commit()?;
     Ok((user.extension, run))
 }

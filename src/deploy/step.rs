@@ -1,17 +1,14 @@
 //! The step from the files in place to the rendered ones, on one host: whose names they hold, what
 //! is staged, and the notes that let a later run undo or finish it.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::{borrow::Cow, collections::BTreeMap, path::Path};
 
 use super::{
     ApplyError, Host,
     asterisk::AsteriskError,
     contacts::{self, Contact},
     files::{self, FileError, InPlace},
+    generations::{self, Generations, Phones},
     host::Running,
     listing::{Kind, Listing},
 };
@@ -23,8 +20,8 @@ use crate::{
 /// The note with the registrations to end.
 const PENDING: &str = "pending_contacts.json";
 
-/// The note with the names we rendered since Asterisk was last proven to run our files.
-const NAMES: &str = "names_since_last_good.json";
+/// The note with the generations rendered since Asterisk was last proven to run one.
+const GENERATIONS: &str = "generations.json";
 
 fn last_good_name(file: &File) -> String {
     format!("last_good_{}.conf", if file.module == Module::Pjsip { "endpoints" } else { "routing" })
@@ -44,6 +41,10 @@ pub(super) struct Step<'a> {
     pub(super) new: Parsed,
     /// What Asterisk runs of the files in place.
     running: Running,
+    /// What was rendered since the last proof.
+    generations: Generations,
+    /// The AORs whose registrations the step makes invalid.
+    stale: Vec<String>,
 }
 
 /// Files that wait for their rename, in the order of the rendered ones.
@@ -67,14 +68,36 @@ impl<'a> Step<'a> {
         let empty = Phonebook { tenant, settings: book.settings, directory: book.directory, phones: Vec::new() };
         let stubs = empty.files(Digests::Real(&BTreeMap::new()))?;
         let mut last_good = stubs.map(|stub| stub.text);
-        for ((good, file), old) in last_good.iter_mut().zip(rendered).zip(in_place) {
-            let kept = files::read(&host.note(tenant, &last_good_name(file)))?;
-            if let Some(kept) = kept.or_else(|| old.as_ref().map(|old| old.text.clone())) {
+        let live = [running.endpoints_live, running.routing_live];
+        for (((good, file), old), live) in last_good.iter_mut().zip(rendered).zip(in_place).zip(live) {
+            let old = old.as_ref().map(|old| old.text.clone());
+            // What runs now was proven just now, whoever put it there.
+            let kept = if live { None } else { files::read(&host.note(tenant, &last_good_name(file)))? };
+            if let Some(kept) = kept.or(old) {
                 *good = kept;
             }
         }
         let old = in_place[0].as_ref().map_or_else(|| Cow::Owned(parse("")), |file| Cow::Borrowed(&file.parsed));
-        Ok(Self { tenant, host, rendered, in_place, running, last_good, old, new: parse(&rendered[0].text) })
+        let new = parse(&rendered[0].text);
+        let generations = Generations::read(&host.note(tenant, GENERATIONS))?;
+        let mut step =
+            Self { tenant, host, rendered, in_place, last_good, old, new, running, generations, stale: Vec::new() };
+        step.stale = step.stale_aors()?;
+        Ok(step)
+    }
+
+    /// Finds out which phones run: those of the file in place, of another generation that we know,
+    /// or, for want of anything better, of the last good one.
+    fn running_phones(&self) -> Result<Phones, ApplyError> {
+        let (false, Some(asterisk)) = (self.running.endpoints_live, &self.host.asterisk) else {
+            return Ok(generations::phones(&self.old));
+        };
+        let good = parse(&self.last_good[0]);
+        let prefix = mark_name(self.tenant, "");
+        let marks = Listing::of_marks(asterisk, &prefix)?;
+        let mut marks =
+            marks.endpoints().filter_map(|name| name.strip_prefix(&prefix)).filter(|mark| *mark != good.mark);
+        Ok(marks.find_map(|mark| self.generations.find(mark)).cloned().unwrap_or_else(|| generations::phones(&good)))
     }
 
     /// Tells whether a file must be written.
@@ -104,8 +127,8 @@ impl<'a> Step<'a> {
             return Ok(());
         }
         let good = parse(&self.last_good[0]);
-        let ours = self.names_since_last_good()?;
-        fresh.retain(|name| !good.phones.contains_key(*name) && !ours.contains(*name));
+        let ours = self.generations.names();
+        fresh.retain(|name| !good.phones.contains_key(*name) && !ours.contains(name.as_str()));
         let running = Listing::of_names(asterisk, fresh.iter().map(|name| name.as_str()))?;
         let taken = |name: &str| Kind::ALL.into_iter().find(|kind| running.has(*kind, name));
         let Some((name, kind)) = fresh.into_iter().find_map(|name| Some((name, taken(name)?))) else { return Ok(()) };
@@ -113,18 +136,14 @@ impl<'a> Step<'a> {
         let prefix = mark_name(self.tenant, "");
         let known = [&self.old.mark, &good.mark, &self.new.mark];
         let is_known = |name: &str| known.iter().any(|mark| name.strip_prefix(&prefix) == Some(mark.as_str()));
-        if ours.is_empty() && Listing::of_marks(asterisk, &prefix)?.endpoints().any(|mark| !is_known(mark)) {
+        if self.generations.is_empty() && Listing::of_marks(asterisk, &prefix)?.endpoints().any(|mark| !is_known(mark))
+        {
             return Ok(());
         }
         Err(ApplyError::NameTaken {
             message: format!("the {} `{name}` already runs in Asterisk, from a file that is not ours", kind.word()),
             hint: "remove it there, or reserve the number with `extensions.reserved`",
         })
-    }
-
-    fn names_since_last_good(&self) -> Result<BTreeSet<String>, FileError> {
-        let note = files::read(&self.host.note(self.tenant, NAMES))?;
-        Ok(note.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
     }
 
     /// Writes what changed beside its target, and keeps what must be undone or finished later.
@@ -142,10 +161,8 @@ impl<'a> Step<'a> {
             }
         }
         if self.changed(0) {
-            let mut names = self.names_since_last_good()?;
-            names.extend(self.new.phones.keys().cloned());
-            let names = serde_json::to_string(&names).unwrap_or_default();
-            files::keep(&self.host.note(self.tenant, NAMES), &names)?;
+            let note = self.host.note(self.tenant, GENERATIONS);
+            Generations::read(&note)?.keep(&note, &self.new)?;
             if self.host.asterisk.is_some() {
                 contacts::keep(&self.pending_note(), &self.old.mark, &self.new.mark, &self.stale_contacts()?)?;
             }
@@ -167,21 +184,33 @@ impl<'a> Step<'a> {
     /// Lists the registrations that the step from what runs to what shall run makes invalid.
     fn stale_contacts(&self) -> Result<Vec<Contact>, AsteriskError> {
         match &self.host.asterisk {
-            Some(asterisk) => contacts::list(asterisk, &self.stale_aors()),
+            Some(asterisk) => contacts::list(asterisk, &self.stale),
             None => Ok(Vec::new()),
         }
     }
 
-    /// Names the AORs whose registrations that step makes invalid.
-    pub(super) fn stale_aors(&self) -> Vec<String> {
-        let good;
-        let runs = if self.running.endpoints_live {
-            self.old.as_ref()
-        } else {
-            good = parse(&self.last_good[0]);
-            &good
-        };
-        contacts::stale(runs, &self.new)
+    /// Names the AORs whose registrations that step makes invalid: those that vanish or change their
+    /// digest, and those that vanished behind our back and may come back as somebody else's.
+    fn stale_aors(&self) -> Result<Vec<String>, ApplyError> {
+        let (runs, new) = (self.running_phones()?, generations::phones(&self.new));
+        let good = if self.running.endpoints_live { self.last_proven() } else { Phones::new() };
+        let gone = good.iter().filter(|(name, _)| !runs.contains_key(*name));
+        let invalid = runs.iter().chain(gone).filter(|(name, tag)| new.get(*name) != Some(*tag));
+        Ok(invalid.map(|(name, _)| name.clone()).collect())
+    }
+
+    /// Names those AORs.
+    pub(super) fn stale(&self) -> &[String] {
+        &self.stale
+    }
+
+    /// Reads what we last proved to run, which may be older than what runs now.
+    fn last_proven(&self) -> Phones {
+        let note = self.host.note(self.tenant, &last_good_name(&self.rendered[0]));
+        let kept = files::read(&note).ok().flatten();
+        kept.filter(|kept| self.in_place[0].as_ref().is_none_or(|file| file.text != *kept))
+            .map(|kept| generations::phones(&parse(&kept)))
+            .unwrap_or_default()
     }
 
     /// Reads the registrations that a run which was killed left to end.
@@ -201,11 +230,17 @@ impl<'a> Step<'a> {
                 files::keep(&note, &file.text)?;
             }
         }
-        files::forget(&self.host.note(self.tenant, NAMES))
+        files::forget(&self.host.note(self.tenant, GENERATIONS))
     }
 
-    /// Forgets the registrations to end: they ended, or the step was undone.
+    /// Forgets the registrations to end: they ended.
     pub(super) fn forget_contacts(&self) -> Result<(), FileError> {
         files::forget(&self.pending_note())
+    }
+
+    /// Forgets the registrations that this step was to end: it was undone. What the last good
+    /// generation itself left to end stays.
+    pub(super) fn undo_contacts(&self) -> Result<(), FileError> {
+        contacts::keep_only(&self.pending_note(), &parse(&self.last_good[0]).mark)
     }
 }

@@ -138,6 +138,26 @@ pub(super) fn open(db: &mut impl GenericClient, run: &Run) -> Result<i64, Direct
     Ok(row.get(0))
 }
 
+/// Closes an audit row.
+pub(super) fn close(db: &mut impl GenericClient, id: i64, end: &End) -> Result<(), DirectoryError> {
+    let files = serde_json::to_string(&end.files).unwrap_or_else(|_| "{}".to_owned());
+    let phases = serde_json::to_string(&end.phases).unwrap_or_else(|_| "{}".to_owned());
+    db.query_typed(
+        "update apply_audit_log
+         set outcome = $2, files = $3::jsonb, phases = $4::jsonb, message = $5, finished_at = clock_timestamp()
+         where id = $1",
+        &[
+            (&id, Type::INT8),
+            (&end.outcome.word(), Type::TEXT),
+            (&files, Type::TEXT),
+            (&phases, Type::TEXT),
+            (&end.message, Type::TEXT),
+        ],
+    )
+    .map_err(failed("close the audit row"))?;
+    Ok(())
+}
+
 const READ: &str = "read the audit log";
 
 /// The columns of an entry but the diff.
@@ -173,23 +193,7 @@ impl Directory {
     /// # Errors
     /// When the database fails.
     pub fn close_audit(&mut self, id: i64, end: &End) -> Result<(), DirectoryError> {
-        let files = serde_json::to_string(&end.files).unwrap_or_else(|_| "{}".to_owned());
-        let phases = serde_json::to_string(&end.phases).unwrap_or_else(|_| "{}".to_owned());
-        self.client()
-            .query_typed(
-                "update apply_audit_log
-                 set outcome = $2, files = $3::jsonb, phases = $4::jsonb, message = $5, finished_at = now()
-                 where id = $1",
-                &[
-                    (&id, Type::INT8),
-                    (&end.outcome.word(), Type::TEXT),
-                    (&files, Type::TEXT),
-                    (&phases, Type::TEXT),
-                    (&end.message, Type::TEXT),
-                ],
-            )
-            .map_err(failed("close the audit row"))?;
-        Ok(())
+        close(self.client(), id, end)
     }
 
     /// Lists a tenant's latest runs, the last one first.

@@ -344,6 +344,14 @@ impl Writer<'_> {
         audit::open(&mut self.transaction, run)
     }
 
+    /// Closes an audit row that the same transaction opened: a run that only records is never open.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn close_audit(&mut self, run: i64, end: &audit::End) -> Result<(), DirectoryError> {
+        audit::close(&mut self.transaction, run, end)
+    }
+
     /// Makes it all so.
     ///
     /// # Errors

@@ -331,6 +331,55 @@ fn what_was_proven_is_what_is_put_back() {
     assert!(env.ask("pjsip list endpoints").contains("1001/1001"));
 }
 
+/// What runs is the last good, whoever let Asterisk read it: nobody deleted comes back.
+#[test]
+fn a_generation_that_somebody_else_reloaded_is_the_one_put_back() {
+    let mut env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    env.run("apply").expect(0);
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply --no-reload").expect(0);
+    env.ask("module reload res_pjsip.so");
+    let good = env.endpoints("acme");
+    env.write("pbx.yaml", &desired(&["email: ana@example.com, name: Ana Silva"]));
+    env.set("RECONCILE_FAIL_POINT", "read-back=error");
+    env.run("apply").expect(6);
+    assert_eq!(env.endpoints("acme"), good);
+    assert!(!env.ask("pjsip list endpoints").contains("1001/1001"));
+}
+
+/// What lies beside the tenants' folders is the operator's business, or that of its tenant.
+#[test]
+fn what_is_no_tenants_file_stands_in_nobodys_way() {
+    let env = TestEnv::with_asterisk();
+    fs::write(env.etc("pjsip.d/trunk.conf"), "; mine\n").unwrap();
+    fs::create_dir_all(env.etc("pjsip.d/other/generated_endpoints.conf")).unwrap();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+}
+
+/// An operator's mistake that keeps one of our objects out is told as long as it is there; once it
+/// was mended, the next apply brings the object back, though nothing of ours changed.
+#[test]
+fn objects_kept_out_by_a_mistake_come_back_with_the_next_apply() {
+    let mut env = TestEnv::new();
+    env.start_asterisk_again();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    env.run("apply").expect(0);
+    let conf = env.etc("pjsip.conf");
+    let operators = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, format!("{operators}\n[1000](+type=endpoint)\nallow = nonsense\nbogus = 1\n")).unwrap();
+    env.start_asterisk_again();
+    assert!(!env.ask("pjsip list endpoints").contains("1000/1000"));
+    let failed = env.run("apply").expect(6);
+    assert!(failed.stderr.contains("endpoints are missing in the running Asterisk: `1000`"), "{}", failed.text());
+    assert!(failed.stderr.contains("running: unknown, the read-back failed for them too"), "{}", failed.text());
+    fs::write(&conf, operators).unwrap();
+    let healed = env.run("apply").expect(0);
+    assert!(healed.stdout.contains("res_pjsip reloaded"), "{}", healed.text());
+    assert!(env.ask("pjsip list endpoints").contains("1000/1000"));
+}
+
 /// What counts is what Asterisk runs, not which file lay there in between.
 #[test]
 fn phones_removed_without_a_reload_are_let_go_by_the_next_one() {

@@ -89,6 +89,59 @@ fn an_apply_killed_between_reload_and_purge_is_finished_by_the_next() {
     }
 }
 
+/// The way back ends what the step was to end, not what the generation gone back to had left.
+#[test]
+fn what_a_killed_apply_left_is_let_go_even_when_the_next_one_was_put_back() {
+    let (mut env, bo) = two_phones();
+    write(&env, &[ANA]);
+    env.set("RECONCILE_FAIL_POINT", "proven=kill");
+    env.command(&["apply"]).stdout(Stdio::null()).status().expect("reconcile runs");
+    write(&env, &["email: ana@example.com, name: Ana Silva"]);
+    env.set("RECONCILE_FAIL_POINT", "read-back=error");
+    env.run("apply").expect(6);
+    env.set("RECONCILE_FAIL_POINT", "");
+    env.run("apply").expect(0);
+    assert_eq!(registered(&env), ["1000"]);
+    bo.is_refused();
+    nothing_in_the_log(&env);
+}
+
+/// Whoever reloads after `--no-reload`, the phones that went with it are let go by the next apply.
+#[test]
+fn a_reload_by_somebody_else_lets_nobody_stay() {
+    let (env, _bo) = two_phones();
+    apply(&env, &[ANA], "--no-reload");
+    env.ask("module reload res_pjsip.so");
+    assert_eq!(registered(&env), ["1000", "1001"]);
+    // At once, ...
+    env.run("apply").expect(0);
+    assert_eq!(registered(&env), ["1000"]);
+
+    // ... and also where somebody else gets the number meanwhile.
+    let (env, _bo) = two_phones();
+    apply(&env, &[ANA], "--no-reload");
+    env.ask("module reload res_pjsip.so");
+    apply(&env, &[ANA, CLEO], "");
+    assert_eq!(registered(&env), ["1000"]);
+    nothing_in_the_log(&env);
+}
+
+/// What runs is told from the generations rendered since the last proof, not from the last proof.
+#[test]
+fn who_registered_after_a_reload_by_somebody_else_stays() {
+    let (env, _old) = two_phones();
+    env.run("secret rotate bo@example.com").expect(0);
+    apply(&env, &[ANA, BO], "--no-reload");
+    env.ask("module reload res_pjsip.so");
+    let new = Phone::of(&env, "bo@example.com");
+    new.registers();
+    let renamed = [&format!("{ANA} Silva"), BO];
+    apply(&env, &renamed, "--no-reload");
+    apply(&env, &renamed, "");
+    assert_eq!(registered(&env), ["1000", "1001"]);
+    nothing_in_the_log(&env);
+}
+
 #[test]
 fn who_registers_anew_before_the_purge_stays() {
     let mut env = TestEnv::with_asterisk();
