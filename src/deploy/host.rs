@@ -14,7 +14,7 @@ use super::{
     ApplyError,
     asterisk::{Asterisk, AsteriskError},
     files::{self, FileError, InPlace, failed},
-    readback,
+    includes, readback,
 };
 use crate::{
     directory::seal::hex,
@@ -181,22 +181,18 @@ impl Host {
     }
 
     /// Finds out which lines that lead to our files the operator's own files lack.
-    pub(super) fn missing_includes(&self) -> Vec<&'static str> {
+    pub(super) fn missing_includes(&self, tenant: &Tenant) -> Vec<&'static str> {
         let lines = [
-            ("pjsip.conf", "pjsip.d/", "`#include pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`"),
+            ("pjsip.conf", endpoints_path(tenant), "`#include pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`"),
             (
                 "extensions.conf",
-                "extensions.d/",
+                routing_path(tenant),
                 "`#include extensions.d/*/generated_routing.conf` in `extensions.conf`",
             ),
         ];
-        let included = |file: &str, folder: &str| {
-            let text = files::read(&self.path(file)).ok().flatten().unwrap_or_default();
-            text.lines()
-                .map(str::trim_start)
-                .any(|line| line.starts_with('#') && line.contains("include") && line.contains(folder))
-        };
-        lines.into_iter().filter(|(file, folder, _)| !included(file, folder)).map(|(_, _, line)| line).collect()
+        let included =
+            |file: &str, ours: &str| includes::leads_to(&self.config_dir, &self.path(file), &self.path(ours));
+        lines.into_iter().filter(|(file, ours, _)| !included(file, ours)).map(|(_, _, line)| line).collect()
     }
 
     /// Names the path of a generated file.

@@ -13,6 +13,7 @@ mod fail_point;
 mod files;
 mod generations;
 mod host;
+mod includes;
 mod listing;
 mod log;
 mod put_back;

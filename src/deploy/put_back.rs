@@ -41,7 +41,7 @@ pub(super) fn put_back(
         answers = !matches!(runs, Err(AsteriskError::NotRunning(_) | AsteriskError::Silent { .. }));
         rolled_back &= *runs.as_ref().unwrap_or(&false);
         reasons.extend(runs.err().map(|error| error.to_string()));
-        not_included = step.host.missing_includes();
+        not_included = step.host.missing_includes(step.tenant);
     }
     reasons.dedup();
     NotLive {

@@ -102,7 +102,7 @@ pub fn status(
             Some(running)
         }
     };
-    let missing_includes = if host.config_dir.is_dir() { host.missing_includes() } else { Vec::new() };
+    let missing_includes = if host.config_dir.is_dir() { host.missing_includes(tenant) } else { Vec::new() };
     Ok(HostStatus { files, running, missing_includes })
 }
 
