@@ -77,7 +77,7 @@ pub fn compare_plan(
     foreign_files(&mut plan, recorded, in_place, allowance.get("foreign-files").copied().unwrap_or(0));
     let target = target(&plan, recorded)?;
     let names = kept_digests(&plan);
-    // Phones whose recorded secret is newer than the file: each digest in place is looked at once.
+    // Phones whose digest in place is not that of the recorded secret: each is looked at once.
     let pending = Cell::new(0);
     let same = |name: &str, digest: &str| {
         let Some(prints) = names.get(name) else { return false };
@@ -117,11 +117,18 @@ fn target(plan: &Plan, recorded: &Recorded) -> Result<[File; 2], BadValue> {
     Phonebook::of(plan, recorded.directory).files(Digests::Masked)
 }
 
-/// Notes the phones whose secret was renewed after the file in place was written.
+/// Notes the phones whose digest in place is another one: the secret was renewed since, the number
+/// was somebody else's, or a hand was in the file.
 fn note_pending(plan: &mut Plan, phones: usize) {
     if phones > 0 {
-        let phones = if phones == 1 { "1 phone".to_owned() } else { format!("{phones} phones") };
-        plan.notes.push(format!("{phones} must log in again: the recorded secret is newer than the file in place"));
+        plan.notes.push(if phones == 1 {
+            "1 phone must log in again: its digest in the file in place is not that of the recorded secret".to_owned()
+        } else {
+            format!(
+                "{phones} phones must log in again: \
+                 their digests in the file in place are not those of the recorded secrets"
+            )
+        });
     }
 }
 
