@@ -3,7 +3,7 @@
 //! Each type is parsed once, at the edge, and carries its proof from then on. Nothing here reads
 //! a file, a clock or the environment.
 
-use std::{collections::BTreeSet, fmt, ops::RangeInclusive, str::FromStr};
+use std::{collections::BTreeSet, fmt, ops::RangeInclusive, path::Path, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -70,14 +70,26 @@ impl fmt::Display for Invalid {
 
 /// Quotes a value for a message: control characters escaped, never longer than 60 characters.
 pub(crate) fn quoted(value: &str) -> String {
-    let mut shown = String::new();
-    for c in value.chars().take(60) {
-        if is_unprintable(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    if value.chars().nth(60).is_some() {
+    let end = value.char_indices().nth(60).map_or(value.len(), |(at, _)| at);
+    let mut shown = printable(&value[..end]);
+    if end < value.len() {
         shown.push('…');
     }
     format!("`{shown}`")
+}
+
+/// Escapes what a terminal or a log would act on, in text that others may have written.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unprintable(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
+/// Writes a path for a message or report: a file's name may hold newlines and escapes.
+pub(crate) fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
 }
 
 /// An internal number: 1 to 8 digits, no leading zero.

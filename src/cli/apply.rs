@@ -220,7 +220,7 @@ fn done(applied: &Applied, mode: Mode) -> String {
 
 /// Finds the commit of the desired state; one with uncommitted changes is marked.
 fn git_commit(desired: &Desired, file: &Path) -> Option<String> {
-    let path: PathBuf = desired.sources.first().map_or_else(|| file.to_owned(), |source| source.name.clone().into());
+    let path: PathBuf = desired.sources.first().map_or_else(|| file.to_owned(), |source| source.path.clone());
     let folder = std::path::absolute(&path).ok()?.parent()?.to_owned();
     let git = |args: &[&str]| {
         let output = Command::new("git")
@@ -236,7 +236,7 @@ fn git_commit(desired: &Desired, file: &Path) -> Option<String> {
     };
     let commit = git(&["rev-parse", "HEAD"])?;
     let names: Vec<String> =
-        desired.sources.iter().filter_map(|s| std::path::absolute(&s.name).ok()?.to_str().map(str::to_owned)).collect();
+        desired.sources.iter().filter_map(|s| std::path::absolute(&s.path).ok()?.to_str().map(str::to_owned)).collect();
     let mut status = vec!["status", "--porcelain", "--"];
     status.extend(names.iter().map(String::as_str));
     let dirty = git(&status).is_none_or(|changes| !changes.is_empty());

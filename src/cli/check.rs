@@ -6,7 +6,7 @@ use super::{
     report::{json, text::count},
     settings::{FileArgs, Format},
 };
-use crate::desired;
+use crate::{desired, model::shown};
 
 /// Check the desired-state file: every problem in one run
 ///
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Exit {
     }
     let of = |severity| loaded.problems.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings) = (of(desired::Severity::Error), of(desired::Severity::Warning));
-    let name = args.file.file.display();
+    let name = shown(&args.file.file);
     let verdict = match &loaded.declared {
         Some(declared) => format!("{name}: valid, {}", count(declared.users.len(), "user")),
         None => format!("{name}: {}", count(errors, "error")),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::error::Hinted;
-use crate::model::is_unprintable;
+use crate::model::printable;
 
 /// The version of JSON plans that can be read.
 const FORMAT_VERSION: u32 = 1;
@@ -196,11 +196,6 @@ fn paired(expected: &BTreeMap<String, String>, now: &BTreeMap<String, String>, l
     lines.extend(
         now.iter().filter(|(key, _)| !expected.contains_key(*key)).map(|(_, words)| format!("only now: {words}")),
     );
-}
-
-/// Escapes what a terminal would act on: a saved plan may have been written by anybody.
-fn printable(line: &str) -> String {
-    line.chars().flat_map(|c| if is_unprintable(c) { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 #[cfg(test)]

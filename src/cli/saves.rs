@@ -19,6 +19,7 @@ use notify::{
 };
 
 use super::error::Hinted;
+use crate::model::shown;
 
 /// A save is over when nothing moved for so long.
 const QUIET: Duration = Duration::from_millis(200);
@@ -46,12 +47,12 @@ pub(super) struct Saves {
 impl Saves {
     /// Begins to watch a file or folder, which need not be there yet.
     pub(super) fn of(path: &Path) -> Result<Self> {
-        let shown = path.display();
+        let name = shown(path);
         let (sender, events) = mpsc::channel();
         let system = notify::recommended_watcher(sender).map_err(too_many)?;
         let (steps, folders, watched) = Default::default();
         let mut saves = Self { system, events, steps, folders, watched };
-        let path = std::path::absolute(path).with_context(|| format!("the path `{shown}`"))?;
+        let path = std::path::absolute(path).with_context(|| format!("the path `{name}`"))?;
         if let Some(found) = saves.follow(&path)?
             && found.is_dir()
         {
@@ -122,10 +123,10 @@ impl Saves {
             ErrorKind::Io(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             // A folder that may be passed through but not read: a change of that step is not seen.
             ErrorKind::Io(denied) if denied.kind() == io::ErrorKind::PermissionDenied => {
-                tracing::warn!("saves in `{}` are not seen: {denied}", folder.display());
+                tracing::warn!("saves in `{}` are not seen: {denied}", shown(folder));
                 Ok(())
             }
-            _ => Err(too_many(error).context(format!("cannot watch `{}`", folder.display()))),
+            _ => Err(too_many(error).context(format!("cannot watch `{}`", shown(folder)))),
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     desired::{self, Declared, DeclaredUser, Loaded, SecretSource, Source},
-    model::{EmailKey, Secret},
+    model::{EmailKey, Secret, shown},
     plan::Allowance,
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct Desired {
 
 /// Reads and checks the desired state; says every problem.
 pub(crate) fn desired(args: &FileArgs, printer: &mut Printer) -> Result<Desired> {
-    checked(args.file.display().to_string(), desired::load(&args.file), printer)
+    checked(shown(&args.file), desired::load(&args.file), printer)
 }
 
 /// Takes what was read, or says every problem of it.

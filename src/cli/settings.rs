@@ -9,6 +9,7 @@ use super::error::Hinted;
 use crate::{
     deploy::{Asterisk, Host},
     directory::{self, Directory, Url, embedded::Embedded, seal::Keyring},
+    model::printable,
 };
 
 /// When to colour.
@@ -233,10 +234,12 @@ impl ActorArgs {
     pub(crate) fn resolve(&self) -> String {
         let variable = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let known = ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "SUDO_USER", "USER", "LOGNAME"];
-        self.actor.clone().unwrap_or_else(|| {
+        let actor = self.actor.clone().unwrap_or_else(|| {
             let uid = || format!("uid {}", rustix::process::getuid().as_raw());
             known.iter().find_map(variable).unwrap_or_else(uid) + "@" + &host_name()
-        })
+        });
+        // The audit log is shown on terminals and in CI logs, and anybody may name themselves.
+        printable(&actor)
     }
 }
 
@@ -250,7 +253,7 @@ pub(crate) struct HostName {
 impl HostName {
     /// Names the host.
     pub(crate) fn resolve(&self) -> String {
-        self.host.clone().unwrap_or_else(host_name)
+        printable(&self.host.clone().unwrap_or_else(host_name))
     }
 }
 

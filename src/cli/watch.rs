@@ -1,6 +1,12 @@
 //! `reconcile watch`: the plan again at each save of the desired state. Moves nothing, ever.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use anyhow::Result;
 use jiff::Zoned;
@@ -13,7 +19,10 @@ use super::{
     saves::Saves,
     session,
 };
-use crate::desired::{self, Loaded};
+use crate::{
+    desired::{self, Loaded},
+    model::shown,
+};
 
 /// Show the plan again at each save of the file; never applies
 ///
@@ -38,12 +47,12 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         let mut seen = Seen::of(&loaded);
         tracing::debug!("looked at {} files", seen.files.len());
         let why = match &last {
-            None => Some(format!("watching {}; nothing is applied, Ctrl-C ends it", path.display())),
+            None => Some(format!("watching {}; nothing is applied, Ctrl-C ends it", shown(path))),
             Some(last) => seen.since(last),
         };
         if let Some(why) = why {
             printer.talk(&format!("{}  {why}", Zoned::now().strftime("%H:%M:%S")));
-            seen.whole = show(&planner, path.display().to_string(), loaded, printer);
+            seen.whole = show(&planner, shown(path), loaded, printer);
             last = Some(seen);
         }
         if printer.failed || printer.unread {
@@ -72,7 +81,7 @@ type Save = (u64, SystemTime);
 #[derive(Debug)]
 struct Seen {
     /// Each file: the hash of what is in it, and the save it is from.
-    files: BTreeMap<String, (Vec<u8>, Option<Save>)>,
+    files: BTreeMap<PathBuf, (Vec<u8>, Option<Save>)>,
     /// What was wrong with it.
     problems: Vec<String>,
     /// Whether it was planned with all stages at hand.
@@ -81,13 +90,13 @@ struct Seen {
 
 impl Seen {
     fn of(loaded: &Loaded) -> Self {
-        let save = |name: &str| {
-            let about = fs::metadata(name).ok()?;
+        let save = |path: &Path| {
+            let about = fs::metadata(path).ok()?;
             Some((about.ino(), about.modified().ok()?))
         };
         let files = loaded.sources.iter().map(|source| {
             let content = Sha256::digest(source.text.as_bytes()).to_vec();
-            (source.name.clone(), (content, save(&source.name)))
+            (source.path.clone(), (content, save(&source.path)))
         });
         let problems = loaded.problems.iter().map(|problem| problem.message.clone());
         Self { files: files.collect(), problems: problems.collect(), whole: false }
@@ -97,8 +106,9 @@ impl Seen {
     fn since(&self, last: &Self) -> Option<String> {
         const NAMED: usize = 3;
         let mut changed: Vec<String> = Vec::new();
-        for (name, (content, save)) in &self.files {
-            match last.files.get(name) {
+        for (path, (content, save)) in &self.files {
+            let name = shown(path);
+            match last.files.get(path) {
                 None => changed.push(format!("{name} is new")),
                 Some((before, _)) if before != content => changed.push(format!("{name} saved")),
                 // The same again, but last time a stage was missing.
@@ -106,8 +116,8 @@ impl Seen {
                 Some(_) => {}
             }
         }
-        let gone = last.files.keys().filter(|name| !self.files.contains_key(*name));
-        changed.extend(gone.map(|name| format!("{name} is gone")));
+        let gone = last.files.keys().filter(|path| !self.files.contains_key(*path));
+        changed.extend(gone.map(|path| format!("{} is gone", shown(path))));
         if changed.is_empty() {
             return (self.problems != last.problems).then(|| "what can be read changed".to_owned());
         }

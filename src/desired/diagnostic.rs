@@ -3,7 +3,7 @@
 //! This file owns the form of a diagnostic; which problems there are is decided where the rules
 //! live (`read.rs`, `check.rs`).
 
-use std::ops::Range;
+use std::{ops::Range, path::PathBuf};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
@@ -13,7 +13,9 @@ use crate::model::{Invalid, SENSITIVE};
 /// One file as it was read.
 #[derive(Debug)]
 pub struct Source {
-    /// The path as the user gave it.
+    /// The path, for reading.
+    pub path: PathBuf,
+    /// The path as the user gave it, for people: control characters escaped.
     pub name: String,
     /// The whole text.
     pub text: String,

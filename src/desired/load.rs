@@ -9,6 +9,7 @@ use super::{
     read::duplicate_key,
     yaml::{self, Kind, Node},
 };
+use crate::model::shown;
 
 /// The largest file that is read, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -22,7 +23,7 @@ pub(super) fn sources(path: &Path) -> (Vec<Source>, Vec<Diagnostic>) {
         collect(path, 0, &mut paths, &mut problems);
         paths.sort();
         if paths.is_empty() && problems.is_empty() {
-            let message = format!("the folder `{}` holds no YAML file", path.display());
+            let message = format!("the folder `{}` holds no YAML file", shown(path));
             problems.push(
                 Diagnostic::error("missing-file", message, None)
                     .hint("desired state is read from `*.yaml` and `*.yml`"),
@@ -33,7 +34,7 @@ pub(super) fn sources(path: &Path) -> (Vec<Source>, Vec<Diagnostic>) {
     }
     for path in paths {
         match read(&path) {
-            Ok(text) => sources.push(Source { name: path.display().to_string(), text, hidden: Vec::new() }),
+            Ok(text) => sources.push(Source { name: shown(&path), path, text, hidden: Vec::new() }),
             Err(Refused::Text(refused)) => {
                 let (source, problem) = *refused;
                 let file = u32::try_from(sources.len()).unwrap_or(u32::MAX);
@@ -51,7 +52,7 @@ fn collect(folder: &Path, depth: usize, paths: &mut Vec<std::path::PathBuf>, pro
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
-            let message = format!("cannot read the folder `{}`: {error}", folder.display());
+            let message = format!("cannot read the folder `{}`: {error}", shown(folder));
             problems.push(Diagnostic::error("unreadable-file", message, None));
             return;
         }
@@ -81,18 +82,18 @@ fn read(path: &Path) -> Result<String, Refused> {
     let whole = |code, message: String, hint: &str| {
         Refused::Whole(Box::new(Diagnostic::error(code, message, None).hint(hint.to_owned())))
     };
-    let shown = path.display();
+    let name = shown(path);
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => whole(
             "missing-file",
-            format!("there is no file `{shown}`"),
+            format!("there is no file `{name}`"),
             "name the desired-state file or folder with `--file`; a missing file never means \"delete all\"",
         ),
-        _ => whole("unreadable-file", format!("cannot read `{shown}`: {error}"), "check the path and its permissions"),
+        _ => whole("unreadable-file", format!("cannot read `{name}`: {error}"), "check the path and its permissions"),
     };
     if fs::metadata(path).map_err(failed)?.file_type().is_fifo() {
         let hint = "write it into a file; a pipe may never end";
-        return Err(whole("unreadable-file", format!("`{shown}` is not a file"), hint));
+        return Err(whole("unreadable-file", format!("`{name}` is not a file"), hint));
     }
     let file = fs::File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
@@ -100,7 +101,7 @@ fn read(path: &Path) -> Result<String, Refused> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(whole(
             "file-too-large",
-            format!("`{shown}` is larger than {} MiB", MAX_BYTES / 1024 / 1024),
+            format!("`{name}` is larger than {} MiB", MAX_BYTES / 1024 / 1024),
             "split it and pass the folder to `--file`",
         ));
     }
@@ -118,7 +119,7 @@ fn read(path: &Path) -> Result<String, Refused> {
         };
         let problem = Diagnostic::error("not-utf8", "the file is not UTF-8 text", place)
             .hint("save the file as UTF-8, without a legacy code page");
-        Refused::Text(Box::new((Source { name: shown.to_string(), text, hidden: Vec::new() }, problem)))
+        Refused::Text(Box::new((Source { path: path.to_owned(), name, text, hidden: Vec::new() }, problem)))
     })
 }
 

@@ -81,7 +81,8 @@ pub fn load(path: &Path) -> Loaded {
 
 /// Checks a desired state that is already in memory, under the name its diagnostics shall show.
 pub fn load_text(name: &str, text: &str) -> Loaded {
-    let mut sources = vec![Source { name: name.to_owned(), text: text.to_owned(), hidden: Vec::new() }];
+    let mut sources =
+        vec![Source { path: name.into(), name: name.to_owned(), text: text.to_owned(), hidden: Vec::new() }];
     let mut problems = Vec::new();
     let declared = parse(&mut sources, &mut problems);
     finish(sources, problems, declared)

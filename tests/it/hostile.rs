@@ -79,3 +79,42 @@ fn a_long_name_is_cut_where_a_character_ends() {
     assert!(outcome.stderr.contains("warning[long-name]: the name is longer than 79 bytes"), "{}", outcome.text());
     assert!(env.endpoints("acme").contains(&format!("callerid = \"{}\" <1000>\n", "é".repeat(39))));
 }
+
+/// A pull request may add a file of any name, and anybody may name themselves in the audit log.
+#[test]
+fn names_of_files_and_people_cannot_speak_to_a_terminal_or_a_runner() {
+    let mut env = TestEnv::with_asterisk();
+    let evil = "a\n::error::x\u{1b}[2J\u{202e}.yaml";
+    let user = |email: &str| format!("users:\n  - {{ email: {email}, name: Ana }}\n");
+    env.write("phones/0.yaml", "version: 1\ntenant: acme\nusers: []\n");
+    env.write(&format!("phones/{evil}"), &user("nobody"));
+    env.set("RECONCILE_ACTOR", "ana\n::error::x\u{1b}[2J\u{202e}");
+    env.set("RECONCILE_HOST", "pbx\n::error::x\u{1b}[2J\u{202e}");
+    let said = |args: &str, code: i32, shown: &str| {
+        let outcome = env.run(args).expect(code);
+        let text = outcome.text();
+        assert!(!text.contains("\n::error::") && !text.contains(['\u{1b}', '\u{202e}']), "{args}: {text}");
+        assert!(text.contains(shown), "{args}: {text}");
+    };
+    let file = r"phones/a\n::error::x\u{1b}[2J\u{202e}.yaml";
+    said("check -f phones", 65, file);
+    said("plan -f phones", 65, file);
+    // What is escaped for people is still read by its real name.
+    env.write(&format!("phones/{evil}"), &user("ana@example.com"));
+    said("plan -f phones", 0, file);
+    said("plan -f phones --format markdown", 0, "a");
+    said("apply -f phones", 0, "Live: ");
+    let actor = r"ana\n::error::x\u{1b}[2J\u{202e}";
+    said("status -f phones", 0, actor);
+    said("history -f phones", 0, actor);
+    said("history 1 -f phones", 0, actor);
+    // As the whole path, too, and where it cannot be read.
+    let check = |path: &str, code: i32| {
+        let outcome = env.command(&["check", "-f", path]).output().unwrap();
+        assert_eq!(outcome.status.code(), Some(code));
+        let text = String::from_utf8(outcome.stdout).unwrap() + &String::from_utf8(outcome.stderr).unwrap();
+        assert!(!text.contains("\n::error::") && text.contains(r"a\n::error::x\u{1b}[2J"), "{text}");
+    };
+    check(&format!("phones/{evil}"), 65);
+    check(&format!("nowhere/{evil}"), 65);
+}
