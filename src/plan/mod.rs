@@ -285,5 +285,6 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         plan.counts.relogin += usize::from(change.relogin);
     }
     plan.stops = rails::stops(&plan, inputs);
+    plan.notes.extend(rails::notes(&declared.rails));
     plan
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Inputs, Kind, Plan};
-use crate::{directory::ManagedBy, model::RailLimit};
+use crate::{desired::Rails, directory::ManagedBy, model::RailLimit};
 
 /// What `--allow NAME=N` lets pass this once.
 pub type Allowance = BTreeMap<String, usize>;
@@ -60,6 +60,17 @@ pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
     stops
 }
 
+/// Says which rails of the file are looser than they are by themselves: a file can bring its own.
+pub(super) fn notes(rails: &Rails) -> impl Iterator<Item = String> {
+    let default = RailLimit::default();
+    let looser = move |limit: &RailLimit| limit.max > default.max || limit.percent > default.percent;
+    let rails = [("deletes", rails.deletes), ("relogins", rails.relogins)];
+    rails.into_iter().filter(move |(_, limit)| looser(limit)).map(move |(rail, RailLimit { max, percent })| {
+        let RailLimit { max: usual, percent: share } = default;
+        format!("rails.{rail} is max {max}, {percent} %: looser than the default of {usual}, {share} %")
+    })
+}
+
 fn was_protected(change: &super::Change, inputs: &Inputs<'_>) -> bool {
     let key = change.email.key();
     let former =
@@ -77,6 +88,20 @@ fn allowed(limit: RailLimit, users: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rail_that_is_looser_than_the_default_is_told() {
+        let limit = |max, percent| RailLimit { max, percent };
+        let told = |deletes, relogins| notes(&Rails { deletes, relogins }).collect::<Vec<_>>();
+        assert_eq!(told(limit(5, 20), limit(0, 20)), Vec::<String>::new());
+        assert_eq!(
+            told(limit(10_000, 100), limit(5, 21)),
+            [
+                "rails.deletes is max 10000, 100 %: looser than the default of 5, 20 %",
+                "rails.relogins is max 5, 21 %: looser than the default of 5, 20 %"
+            ]
+        );
+    }
 
     #[test]
     fn the_allowed_number_is_the_smaller_limit_and_never_below_one() {

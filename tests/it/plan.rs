@@ -358,3 +358,21 @@ fn users_of_the_api_are_left_alone_until_the_file_adopts_them() {
         "& ana@example.com  adopted from the API, keeps extension 1000; removing the line later deletes the user";
     assert!(outcome.stdout.contains(words), "{}", outcome.text());
 }
+
+/// A pull request can loosen the rails that shall stop it: whoever reviews the plan must see that.
+#[test]
+fn rails_that_the_file_loosens_are_noted_in_every_form() {
+    let env = TestEnv::new();
+    let rails = "rails: { deletes: { max: 10000, percent: 100 }, relogins: { max: 3 } }\nusers:";
+    env.write("pbx.yaml", &desired(&[ANA]).replace("users:", rails));
+    let note = "rails.deletes is max 10000, 100 %: looser than the default of 5, 20 %";
+    let plan = |format: &str| env.run(&format!("plan --no-asterisk --format {format}")).expect(0).stdout;
+    assert!(plan("text").contains(&format!("\nnote: {note}\n")), "{}", plan("text"));
+    let json: serde_json::Value = serde_json::from_str(&plan("json")).unwrap();
+    assert_eq!(json["notes"][0], note);
+    assert!(!json.to_string().contains("rails.relogins"), "{json}");
+    assert!(plan("markdown").contains(note), "{}", plan("markdown"));
+    // As long as they stand there, with nothing else to do, too.
+    env.run("sync").expect(0);
+    assert!(plan("text").contains(note), "{}", plan("text"));
+}
