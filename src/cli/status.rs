@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::{
     Exit,
+    error::Hinted,
     printer::Printer,
     report::status::{self, Status},
     session,
@@ -65,6 +66,11 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
 
     let directory = args.state.open_to_read(&mut |line| tracing::info!("{line}"))?;
     let known = read(directory, &tenant)?;
+    if args.tenant.is_some() && known.recorded.tenant.is_none() {
+        let message = format!("tenant `{tenant}` is not recorded");
+        let hint = "check the spelling and DATABASE_URL; without --tenant, the file is compared, recorded or not";
+        return Err(Hinted::new(message, hint).into());
+    }
     let behind = match &desired {
         None => None,
         Some(desired) => {

@@ -141,6 +141,48 @@ fn status_moves_nothing_and_needs_no_file_where_the_tenant_is_named() {
     assert_eq!((env.dump(), env.files()), (dump, files));
 }
 
+/// A runner at night may not hold the secrets: what was not compared is neither in step nor drift.
+#[test]
+fn a_declared_secret_that_cannot_be_read_here_is_not_taken_for_in_step() {
+    let mut env = TestEnv::with_asterisk();
+    let bo = format!("{BO}, secret: {{ env: BO_SIP_SECRET }}");
+    env.write("pbx.yaml", &desired(&[ANA, &bo]));
+    env.set("BO_SIP_SECRET", "canary-of-bo");
+    env.run("apply").expect(0);
+    let recorded = |env: &TestEnv, code: i32| -> serde_json::Value {
+        let status = env.run("status --detailed-exitcode --format json").expect(code).stdout;
+        serde_json::from_str::<serde_json::Value>(&status).unwrap()["recorded"].take()
+    };
+    assert_eq!(recorded(&env, 0), serde_json::json!({ "in_step": true, "findings": [] }));
+    env.unset("BO_SIP_SECRET");
+    let unread = "1 declared secret cannot be read here, not compared";
+    assert_eq!(recorded(&env, 0), serde_json::json!({ "in_step": null, "findings": [unread] }));
+    let status = env.run("status").expect(0).stdout;
+    assert!(status.contains(&format!("recorded    {unread}\n")), "{status}");
+    // Drift stays drift.
+    env.write("pbx.yaml", &desired(&[&bo]));
+    let behind = "behind the file: 1 to delete; see `reconcile plan`";
+    assert_eq!(recorded(&env, 2), serde_json::json!({ "in_step": false, "findings": [behind, unread] }));
+}
+
+#[test]
+fn a_tenant_that_is_named_and_not_recorded_is_an_error() {
+    let env = TestEnv::new();
+    let nosuch = |env: &TestEnv| {
+        assert_eq!(
+            env.run("status --tenant nosuch --no-asterisk").expect(1).stderr,
+            "error: tenant `nosuch` is not recorded\nhint: check the spelling and DATABASE_URL; without --tenant, \
+             the file is compared, recorded or not\n"
+        );
+    };
+    nosuch(&env);
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("status --no-asterisk").expect(0);
+    env.run("sync").expect(0);
+    nosuch(&env);
+    env.run("status --tenant acme --no-asterisk").expect(0);
+}
+
 #[test]
 fn history_tells_who_did_what_and_what_changed() {
     let mut env = TestEnv::with_asterisk();
@@ -179,8 +221,7 @@ fn a_rotated_secret_is_pending_until_the_next_apply() {
     let status = env.run("status --detailed-exitcode").expect(2).stdout;
     assert!(status.contains("is older than what is recorded"), "{status}");
     let plan = env.run("plan --detailed-exitcode").expect(2).stdout;
-    let words =
-        "note: 1 phone must log in again: its digest in the file in place is not that of the recorded secret\n";
+    let words = "note: 1 phone must log in again: its digest in the file in place is not that of the recorded secret\n";
     assert!(plan.contains(words), "{plan}");
 
     env.run("apply").expect(0);

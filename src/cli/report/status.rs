@@ -134,7 +134,13 @@ impl Status<'_> {
             let words = kinds.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
             findings.push(format!("behind the file: {}; see `reconcile plan`", words.collect::<Vec<_>>().join(", ")));
         }
-        Stage::of(findings)
+        let in_step = findings.is_empty();
+        if plan.unresolved.is_empty() {
+            return Stage::of(findings);
+        }
+        let secrets = count(plan.unresolved.len(), "declared secret");
+        findings.push(format!("{secrets} cannot be read here, not compared"));
+        Stage { in_step: if in_step { None } else { Some(false) }, findings }
     }
 
     fn rendered(&self) -> Stage {
