@@ -148,6 +148,78 @@ fn without_a_reviewed_plan_nothing_is_applied() {
     assert_eq!((env.dump(), env.files()), (dump, files));
 }
 
+/// A pull request to a base with a workflow of its own can have the same last commit: its run has
+/// left what that workflow likes.
+#[test]
+fn the_plan_of_another_pull_request_with_the_same_commit_is_not_taken() {
+    let env = host();
+    let mut github = GitHub::new(&env);
+    github.commit("main", &desired(&[ANA]));
+    let head = github.commit("fix/a#1", &desired(&[ANA, BO]));
+    log(&github.pull_request(7, "fix/a#1", REPOSITORY), "plan", 0);
+    let own = github.kept("runs.json").remove(0);
+    let forged = github.files.join("artefacts/666/reconcile-plan");
+    fs::create_dir_all(&forged).unwrap();
+    fs::write(forged.join("plan.json"), "forged").unwrap();
+    let forged = |changes: Value| {
+        let mut run = own.clone();
+        run["id"] = json!(666);
+        run["run_number"] = json!(666);
+        run.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        run
+    };
+    github.merge(7, "fix/a#1", REPOSITORY);
+    // What is taken where GitHub has kept these runs, pull requests and events.
+    let pull = github.kept("pulls.json").remove(0);
+    let taken = |runs: Value, other: Option<Value>, event: Option<Value>| {
+        let pulls: Vec<Value> = std::iter::once(pull.clone()).chain(other).collect();
+        for (name, things) in [
+            ("runs.json", runs),
+            ("pulls.json", pulls.into()),
+            ("events.json", event.into_iter().collect::<Vec<_>>().into()),
+        ] {
+            fs::write(github.files.join(name), things.to_string()).unwrap();
+        }
+        github.reviewed()
+    };
+    let to_evil = |branch: &str, opened: &str, closed: Option<&str>| {
+        json!({
+            "number": 8, "created_at": opened, "closed_at": closed, "merged_at": null, "merge_commit_sha": null,
+            "base": { "ref": "evil", "repo": { "full_name": REPOSITORY } },
+            "head": { "sha": head, "ref": branch, "repo": { "full_name": REPOSITORY } },
+        })
+    };
+    let own_plan = format!("the plan is that of run {}, for pull request 7 at {head}", own["id"]);
+    let none = format!("no plan was made for {head}, the last commit of pull request 7, and for no other one");
+
+    // Another branch, another workflow, another time.
+    let late = "2026-01-01T12:00:00Z";
+    let pull_8 = |branch: &str| Some(to_evil(branch, "2026-01-01T11:00:00Z", None));
+    for (what, run, other) in [
+        ("branch", json!({ "head_branch": "other" }), pull_8("other")),
+        ("file", json!({ "path": ".github/workflows/evil.yml@evil" }), None),
+        ("before this one was opened", json!({ "created_at": "2026-01-01T09:59:59Z" }), None),
+        ("while the other one was open", json!({ "created_at": late }), pull_8("fix/a#1")),
+        (
+            "just after it was closed",
+            json!({ "created_at": late }),
+            Some(to_evil("fix/a#1", "2026-01-01T11:00:00Z", Some("2026-01-01T11:59:00Z"))),
+        ),
+    ] {
+        assert_eq!(taken(json!([own, forged(run)]), other, None), own_plan, "{what}");
+    }
+    // A branch that was used before is no obstacle.
+    let before = to_evil("fix/a#1", "2025-12-01T00:00:00Z", Some("2025-12-02T00:00:00Z"));
+    assert_eq!(taken(json!([own]), Some(before), None), own_plan);
+    // Made for another base of this pull request, or nobody can tell for which one.
+    let event = json!({ "issue": 7, "event": "base_ref_changed", "created_at": late });
+    assert_eq!(taken(json!([own]), None, Some(event.clone())), none);
+    let again = forged(json!({ "id": own["id"], "created_at": "2026-01-01T13:00:00Z" }));
+    assert_eq!(taken(json!([own, again]), None, Some(event)), own_plan);
+    let same_time = to_evil("fix/a#1", "2026-01-01T09:00:00Z", None);
+    assert_eq!(taken(json!([own]), Some(same_time), None), none);
+}
+
 #[test]
 fn a_fork_is_checked_and_nothing_else() {
     let env = host();

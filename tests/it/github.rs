@@ -16,6 +16,11 @@ use super::support::{Outcome, TestEnv, tool};
 
 pub(crate) const REPOSITORY: &str = "acme/phones";
 
+/// When a pull request was opened, and its runs were made.
+const OPENED: &str = "2026-01-01T10:00:00Z";
+/// When it was merged.
+const MERGED: &str = "2026-01-01T18:00:00Z";
+
 /// How a job ended; none where it was skipped.
 pub(crate) type Jobs = BTreeMap<String, Option<Outcome>>;
 
@@ -51,7 +56,7 @@ impl<'a> GitHub<'a> {
         runs(&released, program);
         runs(&bin.join("gh"), &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/github/gh"));
         runs(&bin.join("jq"), &tool("LAB_JQ"));
-        for name in ["comments.json", "pulls.json", "runs.json"] {
+        for name in ["comments.json", "events.json", "pulls.json", "runs.json"] {
             fs::write(files.join(name), "[]").unwrap();
         }
         assert!(Command::new("cp").arg("-r").arg(example).arg(&repository).status().unwrap().success());
@@ -98,7 +103,10 @@ impl<'a> GitHub<'a> {
         let run = json!({
             "id": self.runs, "run_number": self.runs, "head_sha": head, "event": "pull_request",
             "conclusion": if success { "success" } else { "failure" },
-            "head_repository": { "full_name": from },
+            "head_repository": { "full_name": from }, "head_branch": branch,
+            "path": ".github/workflows/pull-request.yml", "created_at": OPENED,
+            // As GitHub has it once the pull request is merged: nothing to go by.
+            "pull_requests": [],
         });
         self.keep("runs.json", run);
         jobs
@@ -111,9 +119,9 @@ impl<'a> GitHub<'a> {
         self.git(&["merge", "-q", "--no-ff", "-m", "merge", branch]);
         let merge = self.git(&["rev-parse", "HEAD"]);
         let pull = json!({
-            "number": number, "merged_at": "2026-01-01T00:00:00Z", "merge_commit_sha": merge,
-            "base": { "repo": { "full_name": REPOSITORY } },
-            "head": { "sha": head, "repo": { "full_name": from } },
+            "number": number, "created_at": OPENED, "closed_at": MERGED, "merged_at": MERGED, "merge_commit_sha": merge,
+            "base": { "ref": "main", "repo": { "full_name": REPOSITORY } },
+            "head": { "sha": head, "ref": branch, "repo": { "full_name": from } },
         });
         self.keep("pulls.json", pull);
         self.push()
@@ -123,6 +131,21 @@ impl<'a> GitHub<'a> {
     pub(crate) fn push(&mut self) -> Jobs {
         let sha = self.git(&["rev-parse", "main"]);
         self.run("apply.yml", &sha, &Context::new(), true)
+    }
+
+    /// Looks for the reviewed plan of the present `main` once more; answers with the last word on it.
+    pub(crate) fn reviewed(&self) -> String {
+        let sha = self.git(&["rev-parse", "main"]);
+        let workflow = workflow(&self.git(&["show", "main:.github/workflows/apply.yml"]));
+        let mut job = workflow["jobs"]["reviewed-plan"].clone();
+        job["steps"].as_array_mut().unwrap().retain(|step| {
+            let action = step["uses"].as_str().unwrap_or_default();
+            !action.starts_with("actions/upload-artifact@")
+        });
+        let context = Context::from([("github.token".to_owned(), permissions(&job))]);
+        let outcome = self.job(&workflow, &job, &sha, &context);
+        assert_eq!(outcome.code, 0, "{}", outcome.text());
+        outcome.stdout.lines().last().unwrap_or_default().to_owned()
     }
 
     /// Runs the nightly workflow.
@@ -229,7 +252,12 @@ impl<'a> GitHub<'a> {
                 .env("GITHUB_PATH", temp.path().join("path"))
                 .env("GITHUB_STEP_SUMMARY", temp.path().join("summary"))
                 .env("RUNNER_TEMP", temp.path())
-                .envs([("CI", "true"), ("GITHUB_REPOSITORY", REPOSITORY), ("GITHUB_SHA", sha)]);
+                .envs([
+                    ("CI", "true"),
+                    ("GITHUB_REPOSITORY", REPOSITORY),
+                    ("GITHUB_SHA", sha),
+                    ("GITHUB_REF_NAME", "main"),
+                ]);
             for (name, value) in [workflow, job, step].iter().filter_map(|level| level["env"].as_object()).flatten() {
                 command.env(name, resolved(value.as_str().unwrap(), context));
             }
