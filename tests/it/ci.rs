@@ -305,6 +305,8 @@ fn the_workflows_give_nobody_more_than_needed() {
             assert_eq!(hosted, of_a_pull_request || id == "reviewed-plan", "{at}: reviewed code only on the PBX host");
             let secrets = job.to_string().contains("secrets.");
             assert_eq!(secrets, job["environment"].is_string(), "{at}: secrets belong to an environment");
+            let unreviewed = job["environment"] == "reconcile-plan";
+            assert_eq!(secrets && of_a_pull_request, unreviewed, "{at}: the other environments are for `main` only");
             if secrets && of_a_pull_request {
                 assert_eq!(job["if"], "github.event.pull_request.head.repo.full_name == github.repository", "{at}");
             }

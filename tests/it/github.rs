@@ -186,8 +186,8 @@ impl<'a> GitHub<'a> {
             context.insert("github.token".to_owned(), permissions(job));
             if job["environment"].is_string() && ours {
                 let url = self.env.database.clone().unwrap();
-                // Plans are made by a role that may only read.
-                let role = if job["environment"] == "reconcile-read" { "user=reader" } else { "user=postgres" };
+                // All but an apply is done by a role that may only read.
+                let role = if job["environment"] == "reconcile-apply" { "user=postgres" } else { "user=reader" };
                 context.insert("secrets.DATABASE_URL".to_owned(), url.replace("user=postgres", role));
             }
             let wanted = job["if"].as_str().is_none_or(|condition| {
