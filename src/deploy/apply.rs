@@ -389,18 +389,27 @@ fn changed_phones(step: &Step<'_>, decided: &Decided) -> Vec<Extension> {
 /// How long the read-back is repeated while a slow reload may still be running.
 const SETTLE: Duration = Duration::from_secs(3);
 
+/// How long an Asterisk that is gone is waited for: it may restart just now.
+const RESTART: Duration = Duration::from_secs(10);
+
 fn verify(asterisk: &Asterisk, expected: &Expected<'_>) -> Result<usize, Vec<String>> {
-    let start = Instant::now();
+    let mut until = Instant::now() + SETTLE;
+    let gone = Instant::now() + RESTART;
     loop {
-        // One that restarts just now is asked again, too.
-        let wrong = match readback::read_back(asterisk, expected) {
+        let (wrong, until_then) = match readback::read_back(asterisk, expected) {
             Ok((wrong, looked_at)) if wrong.is_empty() => return Ok(looked_at),
-            Ok((wrong, _)) => wrong.iter().map(Mismatch::to_string).collect(),
-            Err(error) => vec![error.to_string()],
+            Ok((wrong, _)) => (wrong.iter().map(Mismatch::to_string).collect(), until),
+            Err(error @ AsteriskError::NotRunning(_)) => (vec![error.to_string()], gone),
+            Err(error) => (vec![error.to_string()], until),
         };
-        if start.elapsed() > SETTLE {
+        if Instant::now() > until_then {
             return Err(wrong);
         }
         thread::sleep(Duration::from_millis(100));
+        // The time that it takes to start does not count.
+        let asked = Instant::now();
+        if asterisk.wait_until_booted().is_ok() {
+            until += asked.elapsed();
+        }
     }
 }

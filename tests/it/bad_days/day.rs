@@ -209,14 +209,15 @@ impl Day {
         if there { sql.query_one(query, &[]).unwrap().get(0) } else { String::new() }
     }
 
-    /// The audit log: run and outcome.
+    /// The audit log of this host: run and outcome.
     pub(super) fn audit(&self) -> Vec<(i64, String)> {
         let mut sql = self.env.sql();
         let there: bool = sql.query_one("select to_regclass('apply_audit_log') is not null", &[]).unwrap().get(0);
         if !there {
             return Vec::new();
         }
-        let rows = sql.query("select id, outcome from apply_audit_log order by id", &[]).unwrap();
+        let rows =
+            sql.query("select id, outcome from apply_audit_log where host = 'pbx-test' order by id", &[]).unwrap();
         rows.iter().map(|row| (row.get(0), row.get(1))).collect()
     }
 
