@@ -107,14 +107,13 @@ pub struct End {
     pub message: Option<String>,
 }
 
-/// Opens an audit row; rows that a killed run left open become `interrupted`. An apply holds the
-/// host, so it speaks for all of them (a sync at work closes its own row all the same); a sync
-/// may run beside an apply.
+/// Opens an audit row; rows that a killed apply left open become `interrupted`, by the next apply,
+/// which holds the host. Other runs open and close theirs in one transaction.
 pub(super) fn open(db: &mut impl GenericClient, run: &Run) -> Result<i64, DirectoryError> {
     let action = "open the audit row";
     db.query_typed(
         "update apply_audit_log set outcome = 'interrupted', finished_at = now()
-         where tenant = $1 and host = $2 and (command = $3 or $3 = 'apply') and outcome = 'open'",
+         where tenant = $1 and host = $2 and $3 = 'apply' and outcome = 'open'",
         &[(&run.tenant.as_str(), Type::TEXT), (&run.host, Type::TEXT), (&run.command, Type::TEXT)],
     )
     .map_err(failed(action))?;
