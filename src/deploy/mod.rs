@@ -22,6 +22,7 @@ mod rotate;
 mod rows;
 mod status;
 mod step;
+mod users;
 
 pub use apply::{Applied, Decide, Request, apply, sync};
 pub use asterisk::{Asterisk, AsteriskError};
@@ -34,3 +35,4 @@ pub use readback::Mismatch;
 pub use rotate::{RotateError, Rotation, rotate};
 pub use rows::{PrepareError, Prepared, prepare};
 pub use status::{FileState, HostStatus, RunningState, StatusError, status};
+pub use users::{CreateError, Created, DeleteError, NewUser, Portal, Refused, create, delete};

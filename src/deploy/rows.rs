@@ -132,6 +132,6 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], PrepareError> {
     Ok(bytes)
 }
 
-fn new_id() -> Result<Uuid, PrepareError> {
+pub(super) fn new_id() -> Result<Uuid, PrepareError> {
     Ok(uuid::Builder::from_random_bytes(random()?).into_uuid())
 }

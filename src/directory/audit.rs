@@ -40,7 +40,7 @@ pub struct Entry {
     pub run: i64,
     /// The Asterisk host.
     pub host: String,
-    /// `sync`, `apply` or `secret rotate`.
+    /// `sync`, `apply`, `secret rotate`; through the API also `create user` and `delete user`.
     pub command: String,
     /// Who started it.
     pub actor: String,
@@ -62,7 +62,7 @@ pub struct Entry {
     pub started_at: Timestamp,
     /// When it ended; null where it did not.
     pub finished_at: Option<Timestamp>,
-    /// What it changed in the files, secrets masked; null in lists.
+    /// What it changed in the files, secrets masked, or which row it changed; null in lists.
     pub diff: Option<String>,
 }
 
@@ -154,6 +154,43 @@ pub(super) fn close(db: &mut impl GenericClient, id: i64, end: &End) -> Result<(
         ],
     )
     .map_err(failed("close the audit row"))?;
+    Ok(())
+}
+
+/// What somebody did to one user's row through the API.
+#[derive(Debug)]
+pub struct Deed<'a> {
+    /// Who did it.
+    pub actor: &'a str,
+    /// The row, as a line of a diff.
+    pub change: String,
+}
+
+/// Adds a closed audit row for each deed: rows changed, files and Asterisk were left alone.
+pub(super) fn deeds(
+    db: &mut impl GenericClient,
+    tenant: &Tenant,
+    host: &str,
+    (command, kind): (&'static str, &'static str),
+    deeds: &[Deed<'_>],
+) -> Result<(), DirectoryError> {
+    let actors: Vec<&str> = deeds.iter().map(|deed| deed.actor).collect();
+    let changes: Vec<&str> = deeds.iter().map(|deed| deed.change.as_str()).collect();
+    db.query_typed(
+        "insert into apply_audit_log (tenant, host, command, actor, counts, diff, outcome, finished_at)
+         select $1, $2, $3, n.actor, jsonb_build_object($4, 1), n.change, $7, now()
+         from unnest($5, $6) as n (actor, change)",
+        &[
+            (&tenant.as_str(), Type::TEXT),
+            (&host, Type::TEXT),
+            (&command, Type::TEXT),
+            (&kind, Type::TEXT),
+            (&actors, Type::TEXT_ARRAY),
+            (&changes, Type::TEXT_ARRAY),
+            (&Outcome::Recorded.word(), Type::TEXT),
+        ],
+    )
+    .map_err(failed("write the audit log"))?;
     Ok(())
 }
 

@@ -8,9 +8,11 @@
 pub mod audit;
 mod connect;
 pub mod embedded;
+mod idempotency;
 mod read;
 pub mod seal;
 mod types;
+mod users;
 mod write;
 
 use std::collections::BTreeMap;
@@ -21,7 +23,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 pub use connect::Url;
+pub use idempotency::{Answered, Once};
 pub use types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser};
+pub use users::{Meeting, User};
 pub use write::{NewSecret, Row, RowChanges};
 
 use crate::model::Tenant;
@@ -300,10 +304,10 @@ fn latest() -> i32 {
 fn lock(transaction: &mut Transaction<'_>, name: &str) -> Result<(), DirectoryError> {
     let hash = Sha256::digest(format!("reconcile {name}"));
     let key = i64::from_be_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]]);
-    let action = "take the lock of the only writer";
-    transaction.batch_execute("set local lock_timeout = '30s'").map_err(failed(action))?;
-    transaction.query_typed("select pg_advisory_xact_lock($1)", &[(&key, Type::INT8)]).map_err(failed(action))?;
-    Ok(())
+    // One round trip: it is paid for each user that is made.
+    transaction
+        .batch_execute(&format!("set local lock_timeout = '30s'; select pg_advisory_xact_lock({key})"))
+        .map_err(failed("take the lock of the only writer"))
 }
 
 /// The transaction in which a tenant's rows change.
@@ -350,6 +354,20 @@ impl Writer<'_> {
     /// When the database fails.
     pub fn close_audit(&mut self, run: i64, end: &audit::End) -> Result<(), DirectoryError> {
         audit::close(&mut self.transaction, run, end)
+    }
+
+    /// Adds a closed audit row for each deed, by the command that did it and the kind of change.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn audit_deeds(
+        &mut self,
+        tenant: &Tenant,
+        host: &str,
+        command: (&'static str, &'static str),
+        deeds: &[audit::Deed<'_>],
+    ) -> Result<(), DirectoryError> {
+        audit::deeds(&mut self.transaction, tenant, host, command, deeds)
     }
 
     /// Makes it all so.

@@ -61,13 +61,12 @@ pub(super) fn sealed(db: &mut impl GenericClient, tenant: Uuid) -> Result<BTreeM
 }
 
 fn user(row: &Row) -> Result<RecordedUser, DirectoryError> {
-    let bad = |what: &'static str| move |error: Invalid| DirectoryError::BadRow { what, reason: error.to_string() };
     let phone =
         row.get::<_, Option<String>>(5).map_or_else(|| Ok(PhoneOverride::default()), |text| json("phone", &text))?;
     Ok(RecordedUser {
         id: row.get(0),
-        email: row.get::<_, &str>(1).parse().map_err(bad("e-mail"))?,
-        name: row.get::<_, &str>(2).parse().map_err(bad("name"))?,
+        email: row.get::<_, &str>(1).parse().map_err(bad_row("e-mail"))?,
+        name: row.get::<_, &str>(2).parse().map_err(bad_row("name"))?,
         managed_by: if row.get(3) { ManagedBy::Api } else { ManagedBy::File },
         protected: row.get(4),
         phone,
@@ -77,13 +76,18 @@ fn user(row: &Row) -> Result<RecordedUser, DirectoryError> {
     })
 }
 
-fn number(number: i32) -> Result<Extension, DirectoryError> {
+/// A text in a row that no version of this program writes.
+pub(super) fn bad_row(what: &'static str) -> impl FnOnce(Invalid) -> DirectoryError {
+    move |error| DirectoryError::BadRow { what, reason: error.to_string() }
+}
+
+pub(super) fn number(number: i32) -> Result<Extension, DirectoryError> {
     u32::try_from(number)
         .ok()
         .and_then(|number| Extension::try_from(number).ok())
         .ok_or_else(|| DirectoryError::BadRow { what: "extension", reason: number.to_string() })
 }
 
-fn json<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> Result<T, DirectoryError> {
+pub(super) fn json<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> Result<T, DirectoryError> {
     serde_json::from_str(text).map_err(|error| DirectoryError::BadRow { what, reason: error.to_string() })
 }

@@ -79,8 +79,16 @@ impl Keyring {
     /// # Errors
     /// Never in practice: the cipher refuses only messages of many gigabytes.
     pub fn seal(&self, secret: &Secret, owner: Owner, nonce: &Nonce) -> Result<Vec<u8>, SealError> {
+        self.seal_bytes(secret.reveal().as_bytes(), &owner.bytes(), nonce)
+    }
+
+    /// Seals bytes for one place: they open only where the same is said about it.
+    ///
+    /// # Errors
+    /// Never in practice: the cipher refuses only messages of many gigabytes.
+    pub fn seal_bytes(&self, bytes: &[u8], place: &[u8], nonce: &Nonce) -> Result<Vec<u8>, SealError> {
         let (id, key) = self.0.first().ok_or(SealError::NoKey)?;
-        let message = Payload { msg: secret.reveal().as_bytes(), aad: &owner.bytes() };
+        let message = Payload { msg: bytes, aad: place };
         let sealed = cipher(key).encrypt(&XNonce::from(*nonce), message).map_err(|_| SealError::Broken)?;
         Ok([&[LAYOUT], id.as_slice(), nonce.as_slice(), &sealed].concat())
     }
@@ -90,6 +98,15 @@ impl Keyring {
     /// # Errors
     /// When the key is missing, or the bytes are not what was sealed for this owner.
     pub fn open(&self, sealed: &[u8], owner: Owner) -> Result<Secret, SealError> {
+        let opened = self.open_bytes(sealed, &owner.bytes())?;
+        std::str::from_utf8(&opened).ok().and_then(|text| Secret::new(text).ok()).ok_or(SealError::Broken)
+    }
+
+    /// Opens sealed bytes.
+    ///
+    /// # Errors
+    /// When the key is missing, or the bytes are not what was sealed for this place.
+    pub fn open_bytes(&self, sealed: &[u8], place: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let (head, message) = sealed.split_at_checked(33).ok_or(SealError::Broken)?;
         let (layout, id, nonce) = (head[0], &head[1..9], &head[9..33]);
         if layout != LAYOUT {
@@ -97,10 +114,8 @@ impl Keyring {
         }
         let (_, key) = self.0.iter().find(|(known, _)| known == id).ok_or_else(|| SealError::UnknownKey(hex(id)))?;
         let nonce: Nonce = nonce.try_into().map_err(|_| SealError::Broken)?;
-        let message = Payload { msg: message, aad: &owner.bytes() };
-        let opened = cipher(key).decrypt(&XNonce::from(nonce), message).map_err(|_| SealError::Broken)?;
-        let opened = Zeroizing::new(opened);
-        std::str::from_utf8(&opened).ok().and_then(|text| Secret::new(text).ok()).ok_or(SealError::Broken)
+        let message = Payload { msg: message, aad: place };
+        cipher(key).decrypt(&XNonce::from(nonce), message).map(Zeroizing::new).map_err(|_| SealError::Broken)
     }
 }
 

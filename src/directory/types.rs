@@ -6,14 +6,14 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::seal::Prints;
 use crate::model::{DisplayName, Email, EmailKey, Extension, PhoneOverride, Settings};
 
 /// Who creates, changes and deletes a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ManagedBy {
     /// The desired-state file.

@@ -105,9 +105,7 @@ fn leave(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), Direct
 
 fn write_rows(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
     let rows = &changes.rows;
-    let column = |pick: fn(&Row) -> String| rows.iter().map(pick).collect::<Vec<String>>();
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let numbers: Vec<i32> = rows.iter().map(|row| i32::try_from(row.extension.number()).unwrap_or(i32::MAX)).collect();
     // Renamed users first leave their old address, so that one address can pass to another row.
     run(
         db,
@@ -115,6 +113,33 @@ fn write_rows(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), D
         "update users set email_key = id::text where tenant_id = $1 and id = any ($2)",
         &[(&changes.tenant, Type::UUID), (&ids, Type::UUID_ARRAY)],
     )?;
+    add(db, changes.tenant, rows)
+}
+
+/// Writes rows whose addresses are nobody else's, each with its number.
+pub(super) fn add(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
+    record(db, tenant, rows)?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let numbers: Vec<i32> = rows.iter().map(|row| i32::try_from(row.extension.number()).unwrap_or(i32::MAX)).collect();
+    // Two statements, so that users can swap numbers: all leave before any arrives.
+    run(
+        db,
+        "free extensions",
+        "delete from extensions where tenant_id = $1 and (user_id = any ($2) or (user_id is null and number = any ($3)))",
+        &[(&tenant, Type::UUID), (&ids, Type::UUID_ARRAY), (&numbers, Type::INT4_ARRAY)],
+    )?;
+    run(
+        db,
+        "record extensions",
+        "insert into extensions (tenant_id, number, user_id) select $1, n.number, n.id from unnest($2, $3) as n (number, id)",
+        &[(&tenant, Type::UUID), (&numbers, Type::INT4_ARRAY), (&ids, Type::UUID_ARRAY)],
+    )
+}
+
+/// Writes the rows of new and of changed users.
+fn record(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
+    let column = |pick: fn(&Row) -> String| rows.iter().map(pick).collect::<Vec<String>>();
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let emails = column(|row| row.email.to_string());
     let keys = column(|row| row.email.key().to_string());
     let names = column(|row| row.name.to_string());
@@ -143,7 +168,7 @@ fn write_rows(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), D
             secret_salt = excluded.secret_salt, secret_fingerprint = excluded.secret_fingerprint,
             digest_fingerprint = excluded.digest_fingerprint, updated_at = now()",
         &[
-            (&changes.tenant, Type::UUID),
+            (&tenant, Type::UUID),
             (&ids, Type::UUID_ARRAY),
             (&emails, Type::TEXT_ARRAY),
             (&keys, Type::TEXT_ARRAY),
@@ -157,19 +182,6 @@ fn write_rows(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), D
             (&secrets, Type::BYTEA_ARRAY),
             (&digests, Type::BYTEA_ARRAY),
         ],
-    )?;
-    // Two statements, so that users can swap numbers: all leave before any arrives.
-    run(
-        db,
-        "free extensions",
-        "delete from extensions where tenant_id = $1 and (user_id = any ($2) or (user_id is null and number = any ($3)))",
-        &[(&changes.tenant, Type::UUID), (&ids, Type::UUID_ARRAY), (&numbers, Type::INT4_ARRAY)],
-    )?;
-    run(
-        db,
-        "record extensions",
-        "insert into extensions (tenant_id, number, user_id) select $1, n.number, n.id from unnest($2, $3) as n (number, id)",
-        &[(&changes.tenant, Type::UUID), (&numbers, Type::INT4_ARRAY), (&ids, Type::UUID_ARRAY)],
     )
 }
 

@@ -1,11 +1,8 @@
 //! Numbers: pins are honoured, nobody is moved, whoever has none gets the lowest free one.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::BTreeMap;
 
-use super::{Choice, Inputs, numbers::is_held};
+use super::{Choice, Inputs, supply::Supply};
 use crate::{
     desired::{Diagnostic, Place},
     directory::RecordedUser,
@@ -38,14 +35,14 @@ impl<'a> Allocation<'a, '_> {
         let mut taken = self.taken_by_api();
         self.keep(&mut given, &mut taken);
         self.pin(&mut given, &mut taken);
-        let held = self.held();
+        let supply = self.supply();
         for (key, (number, _)) in &given {
-            if let Some(former) = held.get(number).filter(|former| *former != *key) {
+            if let Some(former) = supply.held_for(*number).filter(|former| *former != *key) {
                 self.notes.push(format!("{key}: {number} was on hold for `{former}`; the pin ends that"));
             }
         }
-        self.give_back(&held, &mut given, &mut taken);
-        self.give_lowest(held, &mut given, &taken);
+        self.give_back(&supply, &mut given, &mut taken);
+        self.give_lowest(&supply, &mut given, &taken);
         given
     }
 
@@ -100,22 +97,22 @@ impl<'a> Allocation<'a, '_> {
         }
     }
 
-    /// Numbers that are on hold, or will be once this plan was carried out, and for whom.
-    fn held(&self) -> BTreeMap<Extension, EmailKey> {
-        let days = self.inputs.declared.settings.hold_days;
-        if days == 0 {
-            return BTreeMap::new();
+    /// What is on hold, or will be once this plan was carried out.
+    fn supply(&self) -> Supply<'a> {
+        let Inputs { declared, recorded, now, .. } = self.inputs;
+        let mut supply = Supply::new(&declared.settings, &recorded.holds, *now);
+        for user in self.leaving {
+            supply.hold(user.extension, user.email.key());
         }
-        let holds = self.inputs.recorded.holds.iter();
-        let fresh = holds.filter(|(_, hold)| is_held(hold, days, self.inputs.now));
-        let mut held: BTreeMap<_, _> = fresh.map(|(number, hold)| (*number, hold.email.clone())).collect();
-        held.extend(self.leaving.iter().map(|user| (user.extension, user.email.key())));
         // Whoever a pin moves leaves a number behind, too.
-        held.extend(self.inputs.declared.users.iter().filter_map(|(key, user)| {
-            let row = self.old(key)?;
-            (user.extension? != row.extension).then(|| (row.extension, key.clone()))
-        }));
-        held
+        for (key, user) in &declared.users {
+            if let (Some(pin), Some(row)) = (user.extension, self.old(key))
+                && pin != row.extension
+            {
+                supply.hold(row.extension, key.clone());
+            }
+        }
+        supply
     }
 
     fn without(&self, given: &Numbers<'a>) -> Vec<&'a EmailKey> {
@@ -127,38 +124,19 @@ impl<'a> Allocation<'a, '_> {
             .collect()
     }
 
-    /// Whoever comes back gets the number that was held; of several the one freed last.
-    fn give_back(
-        &self,
-        held: &BTreeMap<Extension, EmailKey>,
-        given: &mut Numbers<'a>,
-        taken: &mut BTreeMap<Extension, EmailKey>,
-    ) {
-        let mut holds: Vec<_> =
-            self.inputs.recorded.holds.iter().filter(|(number, _)| held.contains_key(number)).collect();
-        holds.sort_by_key(|(number, hold)| (hold.freed_at, Reverse(**number)));
-        let own: BTreeMap<&EmailKey, Extension> =
-            holds.into_iter().map(|(number, hold)| (&hold.email, *number)).collect();
-        let range = self.inputs.declared.settings.range;
+    /// Whoever comes back gets the number that was held.
+    fn give_back(&self, supply: &Supply<'_>, given: &mut Numbers<'a>, taken: &mut BTreeMap<Extension, EmailKey>) {
         for key in self.without(given) {
-            let number = own.get(key).filter(|number| range.contains(**number) && !taken.contains_key(number));
-            if let Some(number) = number {
-                taken.insert(*number, key.clone());
-                given.insert(key, (*number, Some(Choice::Held)));
+            if let Some(number) = supply.own(key).filter(|number| !taken.contains_key(number)) {
+                taken.insert(number, key.clone());
+                given.insert(key, (number, Some(Choice::Held)));
             }
         }
     }
 
-    fn give_lowest(
-        &mut self,
-        held: BTreeMap<Extension, EmailKey>,
-        given: &mut Numbers<'a>,
-        taken: &BTreeMap<Extension, EmailKey>,
-    ) {
+    fn give_lowest(&mut self, supply: &Supply<'_>, given: &mut Numbers<'a>, taken: &BTreeMap<Extension, EmailKey>) {
         let settings = &self.inputs.declared.settings;
-        let blocked: BTreeSet<Extension> = settings.reserved.iter().copied().chain(held.into_keys()).collect();
-        let numbers = settings.range.numbers().filter_map(|number| Extension::try_from(number).ok());
-        let mut free = numbers.filter(|number| !blocked.contains(number) && !taken.contains_key(number));
+        let mut free = supply.free(settings.range.numbers()).filter(|number| !taken.contains_key(number));
         let mut missing = 0_usize;
         for key in self.without(given) {
             match free.next() {

@@ -8,6 +8,7 @@ mod diff;
 mod id;
 mod numbers;
 mod rails;
+mod supply;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use uuid::Uuid;
 pub use id::plan_id;
 pub use numbers::{Numbers, numbers};
 pub use rails::{Allowance, RailStop};
+pub use supply::{Newcomers, NoNumber};
 
 use crate::{
     desired::{Declared, Diagnostic, Place},

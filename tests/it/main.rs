@@ -21,6 +21,7 @@ mod hosts;
 mod let_go;
 mod phones;
 mod plan;
+mod portal;
 mod properties;
 mod secrets;
 mod tenants;

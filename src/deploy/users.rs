@@ -1,0 +1,308 @@
+//! Users made and deleted through the portal API: rows only, live with the next apply.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::rows::{self, PrepareError};
+use crate::{
+    directory::{
+        Answered, Directory, DirectoryError, ManagedBy, Once, Row, RowChanges, User,
+        audit::Deed,
+        seal::{Keyring, Owner, Prints, Salt, generate},
+    },
+    model::{
+        DisplayName, Email, EmailKey, Extension, ExtensionRange, ObjectName, PhoneOverride, Secret, Settings, Tenant,
+    },
+    plan::{Newcomers, NoNumber},
+    render::endpoint_name,
+};
+
+/// Whose users are changed, and when.
+#[derive(Debug)]
+pub struct Portal<'a> {
+    /// The tenant.
+    pub tenant: &'a Tenant,
+    /// The keys of the directory.
+    pub keys: &'a Keyring,
+    /// The host it is run on, for the audit log.
+    pub host: &'a str,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// A user to make.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// The address; nobody else's.
+    pub email: Email,
+    /// The display name.
+    pub name: DisplayName,
+    /// The number, where it must be this one: in the range, reserved or not.
+    pub extension: Option<Extension>,
+    /// Who makes it, for the audit log.
+    pub actor: String,
+    /// What makes this request the same as an earlier one.
+    pub once: Option<Once>,
+}
+
+/// A new user, with what the phone logs in with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// The user.
+    pub user: User,
+    /// The SIP user name.
+    pub username: String,
+    /// The digest realm.
+    pub realm: ObjectName,
+    /// The SIP secret.
+    pub secret: Secret,
+}
+
+/// A user was not made, because of what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The address is a user's.
+    #[error("`{0}` is a user already")]
+    EmailTaken(Email),
+    /// The pinned number is somebody's.
+    #[error("the extension {0} is taken")]
+    NumberTaken(Extension),
+    /// The pinned number is none of the tenant's.
+    #[error("the extension {number} is outside the range {range}")]
+    OutsideRange {
+        /// The number.
+        number: Extension,
+        /// The tenant's range.
+        range: ExtensionRange,
+    },
+    /// No number is left.
+    #[error("the range {0} ({size} numbers) has none left", size = .0.size())]
+    RangeExhausted(ExtensionRange),
+    /// Nothing is recorded about the tenant, not even its range.
+    #[error("the tenant `{0}` is not recorded yet\nhint: run `reconcile sync` or `reconcile apply` with its file once")]
+    NoTenant(Tenant),
+    /// The key was used for something else.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+}
+
+/// Users could not be made; nobody was, unless the commit was not confirmed.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The directory failed.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// A secret could not be made, sealed or opened.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+}
+
+/// A user was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// The tenant has no such user.
+    #[error("there is no user {0}")]
+    Unknown(Uuid),
+    /// The user is protected from deletion.
+    #[error("`{0}` is protected\nhint: set `protected: false` in the desired state and apply it first")]
+    Protected(Email),
+    /// The user stands in the desired state.
+    #[error("`{0}` is declared in the desired state\nhint: remove the user from `users:` in its file")]
+    Declared(Email),
+    /// The directory failed.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+/// Makes users, all in one transaction, each on its own merits and in their order: a refused one
+/// does not stop the others.
+///
+/// # Errors
+/// When the directory fails or a secret cannot be sealed.
+pub fn create(
+    portal: &Portal<'_>,
+    users: &[NewUser],
+    directory: &mut Directory,
+) -> Result<Vec<Result<Created, Refused>>, CreateError> {
+    let keys: Vec<EmailKey> = users.iter().map(|user| user.email.key()).collect();
+    let mut writer = directory.write(portal.tenant)?;
+    let Some(mut meeting) = writer.meet(portal.tenant, keys.iter())? else {
+        return Ok(users.iter().map(|_| Err(Refused::NoTenant(portal.tenant.clone()))).collect());
+    };
+    let (tenant, settings) = (meeting.tenant.id, &meeting.tenant.settings);
+    let requests: Vec<&Once> = users.iter().filter_map(|user| user.once.as_ref()).collect();
+    let mut answered = writer.recall(tenant, &requests, portal.now)?;
+
+    let pins: Vec<Extension> = users.iter().filter_map(|user| user.extension).collect();
+    let (holds, taken) = writer.kept_numbers(tenant, &pins)?;
+    let gaps = if pins.len() == users.len() {
+        Vec::new()
+    } else {
+        writer.gaps(tenant, settings.range, Newcomers::gaps_needed(settings, holds.len(), users.len()))?
+    };
+    let mut newcomers = Newcomers::new(settings, &holds, taken, gaps, users.len(), portal.now);
+
+    let (mut results, mut rows, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+    for (user, key) in users.iter().zip(keys) {
+        let earlier = user.once.as_ref().and_then(|once| answered.get(&(once.token, once.key.clone())));
+        if let (Some(once), Some(earlier)) = (&user.once, earlier) {
+            let same = earlier.request == once.request;
+            results.push(if same { Ok(open(portal, once, &earlier.answer)?) } else { Err(Refused::KeyReused) });
+            continue;
+        }
+        if meeting.present.contains(&key) {
+            results.push(Err(Refused::EmailTaken(user.email.clone())));
+            continue;
+        }
+        let number = match newcomers.give(&key, user.extension) {
+            Ok(number) => number,
+            Err(why) => {
+                results.push(Err(refused(why, user, settings.range)));
+                continue;
+            }
+        };
+        let (created, row) = make(portal, tenant, settings, user, number, meeting.now)?;
+        if let Some(once) = &user.once {
+            let answer = seal(portal, once, &created)?;
+            answers.push((once, answer.clone()));
+            let earlier = Answered { request: once.request.to_vec(), answer };
+            answered.insert((once.token, once.key.clone()), earlier);
+        }
+        meeting.present.insert(key);
+        rows.push((row, user.actor.as_str()));
+        results.push(Ok(created));
+    }
+    if !rows.is_empty() {
+        let deeds: Vec<Deed<'_>> = rows
+            .iter()
+            .map(|(row, actor)| Deed { actor, change: format!("+ {}  extension {}\n", row.email, row.extension) })
+            .collect();
+        writer.audit_deeds(portal.tenant, portal.host, ("create user", "create"), &deeds)?;
+        let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
+        writer.add(tenant, &rows)?;
+        writer.remember(tenant, &answers, portal.now)?;
+        writer.commit()?;
+    }
+    Ok(results)
+}
+
+fn refused(why: NoNumber, user: &NewUser, range: ExtensionRange) -> Refused {
+    match (why, user.extension) {
+        (NoNumber::Taken, Some(number)) => Refused::NumberTaken(number),
+        (NoNumber::OutsideRange, Some(number)) => Refused::OutsideRange { number, range },
+        _ => Refused::RangeExhausted(range),
+    }
+}
+
+fn make(
+    portal: &Portal<'_>,
+    tenant: Uuid,
+    settings: &Settings,
+    user: &NewUser,
+    extension: Extension,
+    created_at: Timestamp,
+) -> Result<(Created, Row), PrepareError> {
+    let NewUser { email, name, .. } = user;
+    let (id, phone) = (rows::new_id()?, PhoneOverride::default());
+    let secret = generate(&rows::random()?);
+    let sealed = portal
+        .keys
+        .seal(&secret, Owner { tenant, user: id }, &rows::random()?)
+        .map_err(|source| PrepareError::Seal { email: email.to_string(), source })?;
+    let username = endpoint_name(portal.tenant, settings.endpoint_names, extension);
+    let digest = rows::digest(settings, &phone, &username, &secret);
+    let row = Row {
+        id,
+        email: email.clone(),
+        name: name.clone(),
+        managed_by: ManagedBy::Api,
+        protected: false,
+        phone,
+        extension,
+        secret_declared: false,
+        sealed: Some(sealed),
+        prints: Prints::new(&rows::random::<{ size_of::<Salt>() }>()?, &secret, &digest),
+    };
+    let user = User {
+        id,
+        email: email.clone(),
+        name: name.clone(),
+        extension,
+        managed_by: ManagedBy::Api,
+        protected: false,
+        created_at,
+    };
+    Ok((Created { user, username, realm: settings.phones.realm.clone(), secret }, row))
+}
+
+/// An answer as it is sealed.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    user: User,
+    username: String,
+    realm: ObjectName,
+    secret: Zeroizing<String>,
+}
+
+/// Says what a sealed answer belongs to, so that it opens nowhere else.
+fn place(once: &Once) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update(b"idempotency");
+    hash.update(once.token.to_be_bytes());
+    hash.update(once.key.as_bytes());
+    hash.finalize().to_vec()
+}
+
+fn seal(portal: &Portal<'_>, once: &Once, created: &Created) -> Result<Vec<u8>, PrepareError> {
+    let Created { user, username, realm, secret } = created.clone();
+    let email = user.email.to_string();
+    let answer = Answer { user, username, realm, secret: Zeroizing::new(secret.reveal().to_owned()) };
+    let bytes = Zeroizing::new(serde_json::to_vec(&answer).unwrap_or_default());
+    portal
+        .keys
+        .seal_bytes(&bytes, &place(once), &rows::random()?)
+        .map_err(|source| PrepareError::Seal { email, source })
+}
+
+fn open(portal: &Portal<'_>, once: &Once, sealed: &[u8]) -> Result<Created, DirectoryError> {
+    let broken = |reason: String| DirectoryError::BadRow { what: "answer", reason };
+    let bytes = portal.keys.open_bytes(sealed, &place(once))?;
+    let Answer { user, username, realm, secret } =
+        serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
+    let secret = Secret::new(&secret).map_err(|error| broken(error.to_string()))?;
+    Ok(Created { user, username, realm, secret })
+}
+
+/// Deletes a user that was made through the API, and frees the number, which is held as the
+/// tenant's settings say; answers with the user as it was.
+///
+/// # Errors
+/// When there is none, it is protected or declared in the file, or the directory fails.
+pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Directory) -> Result<User, DeleteError> {
+    let mut writer = directory.write(portal.tenant)?;
+    let meeting = writer.meet(portal.tenant, std::iter::empty())?.ok_or(DeleteError::Unknown(id))?;
+    let user = writer.user(portal.tenant, id)?.ok_or(DeleteError::Unknown(id))?;
+    if user.protected {
+        return Err(DeleteError::Protected(user.email));
+    }
+    if user.managed_by == ManagedBy::File {
+        return Err(DeleteError::Declared(user.email));
+    }
+    let held = meeting.tenant.settings.hold_days > 0;
+    writer.change(&RowChanges {
+        tenant: meeting.tenant.id,
+        slug: portal.tenant.clone(),
+        settings: None,
+        deletes: vec![id],
+        holds: if held { vec![(user.extension, user.email.key())] } else { Vec::new() },
+        rows: Vec::new(),
+        now: portal.now,
+    })?;
+    let change = format!("- {}  extension {}\n", user.email, user.extension);
+    writer.audit_deeds(portal.tenant, portal.host, ("delete user", "delete"), &[Deed { actor, change }])?;
+    writer.commit()?;
+    Ok(user)
+}

@@ -1,0 +1,106 @@
+//! Answers that are given again: a request that made a user, sent once more under the same key,
+//! within a day makes nobody and hears the same.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use postgres::types::Type;
+use uuid::Uuid;
+
+use super::{DirectoryError, Writer, failed};
+
+/// For how long an answer is given again.
+const KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// What makes a request the same one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// The token it came with.
+    pub token: i64,
+    /// Its `Idempotency-Key`.
+    pub key: String,
+    /// The hash of what it asks for.
+    pub request: [u8; 32],
+}
+
+/// What was answered under a key.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// The hash of what was asked for.
+    pub request: Vec<u8>,
+    /// The sealed answer.
+    pub answer: Vec<u8>,
+}
+
+impl Writer<'_> {
+    /// Finds what was answered under these keys, by token and key; forgets what is too old.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn recall(
+        &mut self,
+        tenant: Uuid,
+        requests: &[&Once],
+        now: Timestamp,
+    ) -> Result<BTreeMap<(i64, String), Answered>, DirectoryError> {
+        if requests.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let (tokens, keys) = columns(requests.iter().copied());
+        let rows = self
+            .transaction
+            .query_typed(
+                "with forgotten as (delete from idempotency_keys where tenant_id = $1 and created_at <= $4)
+                 select distinct k.token, k.key, k.request, k.answer
+                 from idempotency_keys k join unnest($2, $3) as n (token, key) using (token, key)
+                 where k.tenant_id = $1 and k.created_at > $4",
+                &[
+                    (&tenant, Type::UUID),
+                    (&tokens, Type::INT8_ARRAY),
+                    (&keys, Type::TEXT_ARRAY),
+                    (&now.saturating_sub(KEPT).unwrap_or(Timestamp::MIN), Type::TIMESTAMPTZ),
+                ],
+            )
+            .map_err(failed("look for an earlier answer"))?;
+        let answered = |row: &postgres::Row| Answered { request: row.get(2), answer: row.get(3) };
+        Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), answered(row))).collect())
+    }
+
+    /// Remembers answers, each sealed, under keys that are free.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn remember(
+        &mut self,
+        tenant: Uuid,
+        answers: &[(&Once, Vec<u8>)],
+        now: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        if answers.is_empty() {
+            return Ok(());
+        }
+        let (tokens, keys) = columns(answers.iter().map(|(once, _)| *once));
+        let requests: Vec<&[u8]> = answers.iter().map(|(once, _)| once.request.as_slice()).collect();
+        let sealed: Vec<&[u8]> = answers.iter().map(|(_, answer)| answer.as_slice()).collect();
+        self.transaction
+            .query_typed(
+                "insert into idempotency_keys (tenant_id, token, key, request, answer, created_at)
+                 select $1, n.token, n.key, n.request, n.answer, $6
+                 from unnest($2, $3, $4, $5) as n (token, key, request, answer)",
+                &[
+                    (&tenant, Type::UUID),
+                    (&tokens, Type::INT8_ARRAY),
+                    (&keys, Type::TEXT_ARRAY),
+                    (&requests, Type::BYTEA_ARRAY),
+                    (&sealed, Type::BYTEA_ARRAY),
+                    (&now, Type::TIMESTAMPTZ),
+                ],
+            )
+            .map_err(failed("remember an answer"))?;
+        Ok(())
+    }
+}
+
+fn columns<'a>(requests: impl Iterator<Item = &'a Once>) -> (Vec<i64>, Vec<&'a str>) {
+    requests.map(|once| (once.token, once.key.as_str())).unzip()
+}

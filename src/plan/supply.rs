@@ -1,0 +1,121 @@
+//! The rule by which somebody new gets a number: the one that was held for them, else the lowest
+//! free one. Plans give by it, and so does whoever makes users one by one.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
+
+use jiff::Timestamp;
+
+use super::numbers::is_held;
+use crate::{
+    directory::Hold,
+    model::{EmailKey, Extension, Settings},
+};
+
+/// What a tenant keeps back, and for whom.
+pub(super) struct Supply<'a> {
+    settings: &'a Settings,
+    held: BTreeMap<Extension, EmailKey>,
+    /// What each former user gets back: of several numbers the one freed last.
+    own: BTreeMap<EmailKey, Extension>,
+}
+
+impl<'a> Supply<'a> {
+    pub(super) fn new(settings: &'a Settings, holds: &BTreeMap<Extension, Hold>, now: Timestamp) -> Self {
+        let mut held: Vec<_> = holds.iter().filter(|(_, hold)| is_held(hold, settings.hold_days, now)).collect();
+        held.sort_by_key(|(number, hold)| (hold.freed_at, Reverse(**number)));
+        Self {
+            settings,
+            own: held.iter().map(|(number, hold)| (hold.email.clone(), **number)).collect(),
+            held: held.into_iter().map(|(number, hold)| (*number, hold.email.clone())).collect(),
+        }
+    }
+
+    /// Holds a number that is freed only now; nobody gets it back at once.
+    pub(super) fn hold(&mut self, number: Extension, email: EmailKey) {
+        if self.settings.hold_days > 0 {
+            self.held.insert(number, email);
+        }
+    }
+
+    /// Whose number it was, where it is on hold.
+    pub(super) fn held_for(&self, number: Extension) -> Option<&EmailKey> {
+        self.held.get(&number)
+    }
+
+    /// The number that was held for this address.
+    pub(super) fn own(&self, email: &EmailKey) -> Option<Extension> {
+        self.own.get(email).copied().filter(|number| self.settings.range.contains(*number))
+    }
+
+    /// Those of the unused numbers that anybody may get, in the same order.
+    pub(super) fn free(&self, unused: impl Iterator<Item = u32>) -> impl Iterator<Item = Extension> {
+        unused
+            .filter_map(|number| Extension::try_from(number).ok())
+            .filter(|number| !self.settings.reserved.contains(number) && !self.held.contains_key(number))
+    }
+}
+
+/// Why somebody gets no number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoNumber {
+    /// The pinned one lies outside the range.
+    OutsideRange,
+    /// The pinned one is somebody's.
+    Taken,
+    /// None is left.
+    Exhausted,
+}
+
+/// Gives numbers to newcomers one by one, in the order they come.
+pub struct Newcomers<'a> {
+    supply: Supply<'a>,
+    taken: BTreeSet<Extension>,
+    free: std::vec::IntoIter<Extension>,
+}
+
+impl<'a> Newcomers<'a> {
+    /// Counts how many gaps must be known for this many newcomers: each gap has a number without
+    /// a user, which may be reserved, on hold, or pinned by one of them.
+    pub fn gaps_needed(settings: &Settings, holds: usize, newcomers: usize) -> usize {
+        settings.reserved.len() + holds + newcomers
+    }
+
+    /// Begins with what is known: held numbers, those of the wanted ones that are taken, and the
+    /// lowest gaps between the users' numbers, at least [`Newcomers::gaps_needed`] or all there are.
+    pub fn new(
+        settings: &'a Settings,
+        holds: &BTreeMap<Extension, Hold>,
+        taken: BTreeSet<Extension>,
+        gaps: Vec<RangeInclusive<u32>>,
+        newcomers: usize,
+        now: Timestamp,
+    ) -> Self {
+        let supply = Supply::new(settings, holds, now);
+        // Each takes one number at most, so that the last of them finds one among these.
+        let free: Vec<Extension> = supply.free(gaps.into_iter().flatten()).take(newcomers).collect();
+        Self { supply, taken, free: free.into_iter() }
+    }
+
+    /// Gives the next one a number. A pin may name a reserved one, and ends a hold, as in the file.
+    ///
+    /// # Errors
+    /// When the pin cannot be had, or no number is left; the next one may still get one.
+    pub fn give(&mut self, email: &EmailKey, pin: Option<Extension>) -> Result<Extension, NoNumber> {
+        let taken = &self.taken;
+        let number = match pin {
+            Some(pin) if !self.supply.settings.range.contains(pin) => return Err(NoNumber::OutsideRange),
+            Some(pin) if taken.contains(&pin) => return Err(NoNumber::Taken),
+            Some(pin) => pin,
+            None => match self.supply.own(email).filter(|own| !taken.contains(own)) {
+                Some(own) => own,
+                None => self.free.find(|number| !taken.contains(number)).ok_or(NoNumber::Exhausted)?,
+            },
+        };
+        self.taken.insert(number);
+        Ok(number)
+    }
+}

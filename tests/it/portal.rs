@@ -1,0 +1,455 @@
+//! Users made one by one on the store, as the portal API makes them: numbers, refusals, answers
+//! given again, pages, and peace with the file.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+};
+
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use proptest::{prelude::*, test_runner::TestRunner};
+use reconcile::{
+    deploy::{self, Created, DeleteError, NewUser, Portal, Refused},
+    directory::{Directory, ManagedBy, Once, RowChanges, Url, User, seal::Keyring},
+    model::{Extension, Settings, Tenant},
+};
+use uuid::Uuid;
+
+use super::support::{KEY, TestEnv, desired};
+
+/// A tenant with its own connection.
+struct Desk {
+    tenant: Tenant,
+    keys: Keyring,
+    directory: Directory,
+    now: Timestamp,
+}
+
+impl Desk {
+    fn new(env: &TestEnv, tenant: &str) -> Self {
+        let url = Url::parse(env.database.as_ref().unwrap()).unwrap();
+        let directory = Directory::connect(url).unwrap();
+        let now = Timestamp::now();
+        Self { tenant: tenant.parse().unwrap(), keys: Keyring::parse(KEY).unwrap(), directory, now }
+    }
+
+    /// Records the tenant, as the first sync of its file does.
+    fn record(&mut self, range: &str, reserved: &[u32], hold_days: u32) {
+        let reserved: BTreeSet<u32> = reserved.iter().copied().collect();
+        let settings: Settings = serde_json::from_value(serde_json::json!({
+            "range": range, "reserved": reserved, "hold_days": hold_days, "endpoint_names": "extension", "include": [],
+            "phones": { "codecs": ["alaw"], "devices": 1, "transport": null, "realm": "asterisk" },
+        }))
+        .unwrap();
+        let mut writer = self.directory.write(&self.tenant).unwrap();
+        let tenant = writer.read(&self.tenant).unwrap().tenant.map_or_else(|| Uuid::from_u128(random()), |row| row.id);
+        let changes = RowChanges {
+            tenant,
+            slug: self.tenant.clone(),
+            settings: Some(settings),
+            deletes: Vec::new(),
+            holds: Vec::new(),
+            rows: Vec::new(),
+            now: self.now,
+        };
+        writer.change(&changes).unwrap();
+        writer.commit().unwrap();
+    }
+
+    fn create(&mut self, users: &[NewUser]) -> Vec<Result<Created, Refused>> {
+        let Self { tenant, keys, directory, now } = self;
+        deploy::create(&Portal { tenant, keys, host: "pbx-test", now: *now }, users, directory).unwrap()
+    }
+
+    fn number(&mut self, user: NewUser) -> Result<u32, Refused> {
+        self.create(&[user]).remove(0).map(|created| created.user.extension.number())
+    }
+
+    fn delete(&mut self, id: Uuid) -> Result<User, DeleteError> {
+        let Self { tenant, keys, directory, now } = self;
+        deploy::delete(&Portal { tenant, keys, host: "pbx-test", now: *now }, id, "token desk", directory)
+    }
+
+    fn users(&mut self) -> Vec<User> {
+        self.directory.users(&self.tenant, None, None).unwrap()
+    }
+}
+
+fn random() -> u128 {
+    let mut bytes = [0; 16];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").unwrap(), &mut bytes).unwrap();
+    u128::from_le_bytes(bytes)
+}
+
+fn new(email: &str) -> NewUser {
+    NewUser {
+        email: email.parse().unwrap(),
+        name: "Somebody".parse().unwrap(),
+        extension: None,
+        actor: "token desk".to_owned(),
+        once: None,
+    }
+}
+
+fn pinned(email: &str, number: u32) -> NewUser {
+    NewUser { extension: Some(number.try_into().unwrap()), ..new(email) }
+}
+
+fn extension(number: u32) -> Extension {
+    number.try_into().unwrap()
+}
+
+/// A migrated database.
+fn env() -> TestEnv {
+    let env = TestEnv::new();
+    env.run("migrate").expect(0);
+    env
+}
+
+#[test]
+fn a_batch_is_judged_one_by_one() {
+    let env = env();
+    let mut desk = Desk::new(&env, "acme");
+    let nobody = desk.create(&[new("ana@example.com")]);
+    assert_eq!(nobody, [Err(Refused::NoTenant("acme".parse().unwrap()))]);
+    desk.record("1000-1005", &[1001, 1005], 0);
+    let results = desk.create(&[
+        new("ana@example.com"),
+        new("ANA@example.com"),
+        pinned("bo@example.com", 1005),
+        pinned("cleo@example.com", 1000),
+        pinned("cleo@example.com", 2000),
+        pinned("cleo@example.com", 1002),
+        new("dora@example.com"),
+        new("eve@example.com"),
+        new("fay@example.com"),
+        pinned("fay@example.com", 1001),
+    ]);
+    let range = "1000-1005".parse().unwrap();
+    let numbers: Vec<_> =
+        results.iter().map(|result| result.as_ref().map(|created| created.user.extension.number())).collect();
+    assert_eq!(
+        numbers,
+        [
+            Ok(1000),
+            Err(&Refused::EmailTaken("ANA@example.com".parse().unwrap())),
+            Ok(1005),
+            Err(&Refused::NumberTaken(extension(1000))),
+            Err(&Refused::OutsideRange { number: extension(2000), range }),
+            Ok(1002),
+            Ok(1003),
+            Ok(1004),
+            Err(&Refused::RangeExhausted(range)),
+            Ok(1001),
+        ]
+    );
+    assert_eq!(Refused::RangeExhausted(range).to_string(), "the range 1000-1005 (6 numbers) has none left");
+    // What was answered is what is recorded.
+    let created: BTreeMap<_, _> = results.iter().flatten().map(|made| (made.user.extension, &made.user)).collect();
+    let listed = desk.users();
+    assert_eq!(listed.iter().collect::<Vec<_>>(), created.values().copied().collect::<Vec<_>>());
+    assert_eq!(desk.number(new("ana@Example.com")), Err(Refused::EmailTaken("ana@Example.com".parse().unwrap())));
+}
+
+#[test]
+fn what_is_answered_is_what_the_phone_logs_in_with() {
+    let env = env();
+    env.write("pbx.yaml", &(desired(&["email: ana@example.com, name: Ana"]) + "endpoint_names: tenant-extension\n"));
+    env.run("sync").expect(0);
+    let mut desk = Desk::new(&env, "acme");
+    let made = desk.create(&[new("bo@example.com")]).remove(0).unwrap();
+    assert_eq!((made.username.as_str(), made.realm.as_str()), ("acme-1001", "asterisk"));
+    assert_eq!(made.user.managed_by, ManagedBy::Api);
+    let shown = env.run("secret show bo@example.com --format json").expect(0);
+    let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    assert_eq!(shown["secret"], made.secret.reveal());
+    assert_eq!(shown["username"], "acme-1001");
+    assert!(!format!("{made:?}").contains(made.secret.reveal()));
+    // The next apply of the file renders the user, and leaves the row alone.
+    env.run("apply --no-reload").expect(0);
+    assert!(env.endpoints("acme").contains("\n; bo@example.com\n[acme-1001]"), "{}", env.endpoints("acme"));
+    let status = env.run("plan --no-asterisk --detailed-exitcode").expect(0);
+    assert!(status.stdout.contains("No changes"), "{}", status.text());
+    let history = env.run("history --format json").expect(0);
+    let runs: serde_json::Value = serde_json::from_str(&history.stdout).unwrap();
+    let run = &runs["runs"][1];
+    assert_eq!((&run["command"], &run["actor"]), (&"create user".into(), &"token desk".into()));
+    assert_eq!((&run["outcome"], &run["counts"]), (&"recorded".into(), &serde_json::json!({ "create": 1 })));
+    let told = env.run(&format!("history {}", run["run"])).expect(0);
+    assert!(told.stdout.ends_with("\n+ bo@example.com  extension 1001\n"), "{}", told.text());
+}
+
+#[test]
+fn users_are_listed_by_extension_a_page_at_a_time() {
+    let env = env();
+    let mut desk = Desk::new(&env, "acme");
+    assert_eq!(desk.users(), []);
+    desk.record("1000-1999", &[], 0);
+    Desk::new(&env, "other").record("1000-1999", &[], 0);
+    let made: Vec<User> = desk
+        .create(&[pinned("z@example.com", 1500), new("y@example.com"), new("x@example.com")])
+        .into_iter()
+        .map(|result| result.unwrap().user)
+        .collect();
+    let mut page = |after: Option<u32>, limit| {
+        let users = desk.directory.users(&desk.tenant, after.map(extension), limit).unwrap();
+        users.iter().map(|user| user.extension.number()).collect::<Vec<_>>()
+    };
+    assert_eq!(page(None, None), [1000, 1001, 1500]);
+    assert_eq!(page(None, Some(2)), [1000, 1001]);
+    assert_eq!(page(Some(1001), Some(2)), [1500]);
+    assert!(page(Some(1500), Some(2)).is_empty());
+    assert_eq!(desk.directory.user(&desk.tenant, made[1].id).unwrap().as_ref(), Some(&made[1]));
+    let other = "other".parse().unwrap();
+    assert_eq!(desk.directory.user(&other, made[1].id).unwrap(), None, "each tenant sees its own");
+    assert_eq!(desk.directory.users(&other, None, None).unwrap(), []);
+}
+
+#[test]
+fn a_deleted_user_frees_the_number_for_the_time_it_is_held() {
+    let env = env();
+    let mut desk = Desk::new(&env, "acme");
+    desk.record("1000-1009", &[], 2);
+    let ana = desk.create(&[new("ana@example.com")]).remove(0).unwrap().user;
+    assert_eq!(desk.delete(ana.id).unwrap(), ana);
+    assert!(matches!(desk.delete(ana.id), Err(DeleteError::Unknown(id)) if id == ana.id));
+    assert_eq!(desk.number(new("bo@example.com")), Ok(1001), "1000 is held");
+    assert_eq!(desk.number(new("Ana@example.com")), Ok(1000), "for her");
+    let ana = desk.users()[0].id;
+    desk.delete(ana).unwrap();
+    desk.now = desk.now.saturating_add(SignedDuration::from_hours(48)).unwrap();
+    assert_eq!(desk.number(new("cleo@example.com")), Ok(1000), "until it is not");
+    let former = "select email_key from former_users";
+    assert_eq!(env.sql().query_one(former, &[]).unwrap().get::<_, String>(0), "ana@example.com");
+}
+
+#[test]
+fn whom_the_file_declares_the_portal_does_not_delete() {
+    let env = env();
+    let protected = "email: bo@example.com, name: Bo, protected: true";
+    env.write("pbx.yaml", &desired(&["email: ana@example.com, name: Ana", protected]));
+    env.run("sync").expect(0);
+    let mut desk = Desk::new(&env, "acme");
+    let [ana, bo] = [0, 1].map(|at| desk.users()[at].id);
+    let refused = desk.delete(ana).unwrap_err();
+    assert!(matches!(refused, DeleteError::Declared(_)));
+    assert_eq!(
+        refused.to_string(),
+        "`ana@example.com` is declared in the desired state\nhint: remove the user from `users:` in its file"
+    );
+    assert!(matches!(desk.delete(bo), Err(DeleteError::Protected(_))));
+    let mut other = Desk::new(&env, "other");
+    other.record("1000-1999", &[], 0);
+    assert!(matches!(other.delete(ana), Err(DeleteError::Unknown(_))), "another tenant's user is unknown");
+    assert_eq!(desk.users().len(), 2);
+}
+
+fn once(user: NewUser, token: i64, key: &str, request: u8) -> NewUser {
+    NewUser { once: Some(Once { token, key: key.to_owned(), request: [request; 32] }), ..user }
+}
+
+#[test]
+fn a_request_sent_again_makes_nobody_and_hears_the_same() {
+    let env = env();
+    let mut desk = Desk::new(&env, "acme");
+    desk.record("1000-1999", &[], 0);
+    env.sql()
+        .batch_execute(
+            "insert into api_tokens (id, tenant, name, hash, scopes)
+             values (7, 'acme', 'a', 'x', '{write}'), (8, 'acme', 'b', 'y', '{write}')",
+        )
+        .unwrap();
+    let ana = || once(new("ana@example.com"), 7, "k1", 1);
+    // Together, and again: one user.
+    let results = desk.create(&[ana(), ana(), once(new("bo@example.com"), 7, "k1", 2)]);
+    let made = results[0].clone().unwrap();
+    assert_eq!(results[1], Ok(made.clone()));
+    assert_eq!(results[2], Err(Refused::KeyReused));
+    assert_eq!(desk.create(&[ana()]), [Ok(made.clone())]);
+    assert_eq!(desk.number(once(new("bo@example.com"), 7, "k1", 2)), Err(Refused::KeyReused));
+    // Another token's key is another key, and what was refused may be tried again.
+    assert!(matches!(desk.number(once(new("ana@example.com"), 8, "k1", 1)), Err(Refused::EmailTaken(_))));
+    desk.delete(made.user.id).unwrap();
+    assert_eq!(desk.create(&[ana()]), [Ok(made.clone())], "the answer stands, whatever came after");
+    assert_eq!(desk.number(once(new("ana@example.com"), 8, "k1", 1)), Ok(1000));
+    assert!(!env.dump().contains(made.secret.reveal()), "answers are sealed");
+    // A day later the key is free.
+    desk.now = desk.now.checked_add(24.hours()).unwrap();
+    assert_eq!(desk.number(once(new("bo@example.com"), 7, "k1", 2)), Ok(1001));
+    let kept: i64 = env.sql().query_one("select count(*) from idempotency_keys", &[]).unwrap().get(0);
+    assert_eq!(kept, 1);
+}
+
+#[test]
+fn sixty_four_at_once_get_the_lowest_numbers() {
+    let env = env();
+    let mut desk = Desk::new(&env, "acme");
+    desk.record("1000-1999", &[1003, 1040], 0);
+    desk.create(&[pinned("ana@example.com", 1010)]).remove(0).unwrap();
+    let numbers: Vec<u32> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..64)
+            .map(|n| {
+                let env = &env;
+                scope.spawn(move || Desk::new(env, "acme").number(new(&format!("u{n}@example.com"))))
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap().unwrap()).collect()
+    });
+    let got: BTreeSet<u32> = numbers.iter().copied().collect();
+    let lowest: BTreeSet<u32> = (1000..).filter(|number| ![1003, 1010, 1040].contains(number)).take(64).collect();
+    assert_eq!(got, lowest);
+    assert_eq!(numbers.len(), 64);
+}
+
+/// The file and the portal write at the same time, and nobody's number is given twice.
+#[test]
+fn a_file_that_is_applied_meanwhile_is_no_trouble() {
+    let env = env();
+    let base = "email: ana@example.com, name: Ana";
+    env.write("pbx.yaml", &desired(&[base]));
+    env.run("apply --no-reload").expect(0);
+    thread::scope(|scope| {
+        for n in 0..4 {
+            let env = &env;
+            scope.spawn(move || {
+                let mut desk = Desk::new(env, "acme");
+                for m in 0..25 {
+                    let created = desk.create(&[new(&format!("u{n}-{m}@example.com"))]).remove(0).unwrap();
+                    if m % 3 == 0 {
+                        desk.delete(created.user.id).unwrap();
+                    }
+                }
+            });
+        }
+        let users: Vec<String> = (0..9).map(|n| format!("email: f{n}@example.com, name: F{n}")).collect();
+        for round in 0..6 {
+            let mut list = vec![base];
+            list.extend(users.iter().skip(round % 3).step_by(round % 2 + 1).map(String::as_str));
+            env.write("pbx.yaml", &desired(&list));
+            env.run("apply --no-reload --allow deletes=9").expect(0);
+        }
+    });
+    let mut desk = Desk::new(&env, "acme");
+    let users = desk.users();
+    assert_eq!(users.iter().filter(|user| user.managed_by == ManagedBy::Api).count(), 4 * 16);
+    let numbers: BTreeSet<Extension> = users.iter().map(|user| user.extension).collect();
+    assert_eq!(numbers.len(), users.len());
+    env.run("apply --no-reload").expect(0);
+    assert!(env.run("plan --no-asterisk").expect(0).stdout.contains("No changes"));
+}
+
+const PEOPLE: u32 = 8;
+const FIRST: u32 = 1000;
+const LAST: u32 = 1009;
+
+/// What is done in a sequence.
+#[derive(Debug, Clone)]
+enum Deed {
+    /// Users are made in one batch, some with a number of their own.
+    Create(Vec<(u32, Option<u32>)>),
+    Delete(u32),
+    /// So many hours go by.
+    Wait(i64),
+}
+
+fn deeds() -> impl Strategy<Value = (Vec<u32>, u32, Vec<Deed>)> {
+    let user = (0..PEOPLE, prop::option::weighted(0.25, FIRST - 1..=LAST + 1));
+    let deed = prop_oneof![
+        3 => prop::collection::vec(user, 1..6).prop_map(Deed::Create),
+        3 => (0..PEOPLE).prop_map(Deed::Delete),
+        1 => (1..60_i64).prop_map(Deed::Wait),
+    ];
+    let reserved = prop::collection::vec(FIRST..=LAST, 0..3);
+    (reserved, prop::sample::select(vec![0, 2]), prop::collection::vec(deed, 1..14))
+}
+
+/// What the store ought to hold: number by number, and step by step.
+struct Model {
+    reserved: Vec<u32>,
+    hold: SignedDuration,
+    users: BTreeMap<u32, u32>,
+    /// Whose a free number was last, and until when.
+    left: BTreeMap<u32, (u32, Timestamp)>,
+}
+
+impl Model {
+    fn create(&mut self, who: u32, pin: Option<u32>, now: Timestamp) -> Option<u32> {
+        let held = |number: u32| {
+            let (former, left) = self.left.get(&number)?;
+            (now.duration_since(*left) < self.hold).then_some((*left, *former))
+        };
+        let free = |number: &u32| !self.users.values().any(|taken| taken == number);
+        let own = || {
+            let mine = (FIRST..=LAST).filter(|number| held(*number).is_some_and(|(_, former)| former == who));
+            mine.filter(free).rev().max_by_key(|number| held(*number))
+        };
+        let lowest =
+            || (FIRST..=LAST).filter(free).find(|number| !self.reserved.contains(number) && held(*number).is_none());
+        let number = match pin {
+            _ if self.users.contains_key(&who) => None,
+            Some(pin) => Some(pin).filter(|pin| (FIRST..=LAST).contains(pin) && free(pin)),
+            None => own().or_else(lowest),
+        }?;
+        self.users.insert(who, number);
+        self.left.remove(&number);
+        Some(number)
+    }
+
+    fn delete(&mut self, who: u32, now: Timestamp) -> bool {
+        let number = self.users.remove(&who);
+        if let Some(number) = number {
+            self.left.insert(number, (who, now));
+        }
+        number.is_some()
+    }
+}
+
+#[test]
+fn any_sequence_gives_the_lowest_free_numbers() {
+    let env = env();
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(150);
+    let mut number = 0;
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) };
+    let desk = std::cell::RefCell::new(Desk::new(&env, "t0"));
+    let number = std::cell::RefCell::new(&mut number);
+    let result = TestRunner::new(config).run(&deeds(), |(reserved, hold, deeds)| {
+        let mut desk = desk.borrow_mut();
+        let mut number = number.borrow_mut();
+        **number += 1;
+        desk.tenant = format!("t{number}").parse().unwrap();
+        desk.record(&format!("{FIRST}-{LAST}"), &reserved, hold);
+        let hold = SignedDuration::from_hours(24 * i64::from(hold));
+        let mut model = Model { reserved, hold, users: BTreeMap::new(), left: BTreeMap::new() };
+        for deed in &deeds {
+            match deed {
+                Deed::Create(batch) => {
+                    let users: Vec<NewUser> = batch
+                        .iter()
+                        .map(|(who, pin)| NewUser {
+                            extension: pin.map(extension),
+                            ..new(&format!("u{who}@example.com"))
+                        })
+                        .collect();
+                    let given = desk.create(&users);
+                    for ((who, pin), given) in batch.iter().zip(given) {
+                        let given = given.ok().map(|created| created.user.extension.number());
+                        prop_assert_eq!(given, model.create(*who, *pin, desk.now), "u{} {:?}", who, pin);
+                    }
+                }
+                Deed::Delete(who) => {
+                    let email = format!("u{who}@example.com");
+                    let id = desk.users().into_iter().find(|user| user.email.as_str() == email).map(|user| user.id);
+                    let done = id.is_some_and(|id| desk.delete(id).is_ok());
+                    prop_assert_eq!(done, model.delete(*who, desk.now));
+                }
+                Deed::Wait(hours) => desk.now = desk.now.saturating_add(SignedDuration::from_hours(*hours)).unwrap(),
+            }
+            let listed: Vec<u32> = desk.users().iter().map(|user| user.extension.number()).collect();
+            let mut right: Vec<u32> = model.users.values().copied().collect();
+            right.sort_unstable();
+            prop_assert_eq!(listed, right);
+        }
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("{error}"));
+}
