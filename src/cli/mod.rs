@@ -8,6 +8,7 @@ pub mod env;
 mod error;
 pub mod exit;
 mod expect;
+mod export;
 mod history;
 mod migrate;
 mod plan;
@@ -19,6 +20,7 @@ mod secret;
 mod session;
 mod settings;
 mod status;
+mod token;
 mod users;
 mod watch;
 
@@ -54,7 +56,9 @@ enum Command {
     Status(status::Args),
     History(history::Args),
     Users(users::Args),
+    Export(export::Args),
     Secret(secret::Args),
+    Token(token::Args),
     Migrate(migrate::Args),
     Schema(schema::Args),
 }
@@ -81,7 +85,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Status(args) => status::run(args, &mut printer),
         Command::History(args) => history::run(args, &mut printer),
         Command::Users(args) => users::run(args, &mut printer),
+        Command::Export(args) => export::run(args, &mut printer),
         Command::Secret(args) => secret::run(args, &mut printer),
+        Command::Token(args) => token::run(args, &mut printer),
         Command::Migrate(args) => migrate::run(args, &mut printer),
         Command::Schema(args) => Ok(schema::run(args, &mut printer)),
     };

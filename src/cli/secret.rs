@@ -29,7 +29,7 @@ pub(crate) struct Args {
 enum Command {
     /// Print the user name, realm and secret that one phone logs in with
     ///
-    /// The only command that prints a secret. Needs the key of the directory.
+    /// The only command that prints a SIP secret. Needs the key of the directory.
     #[command(after_help = "Example:\n  reconcile secret show ana.silva@example.com")]
     Show {
         /// The user's e-mail

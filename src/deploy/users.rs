@@ -182,7 +182,8 @@ pub fn create(
             .collect();
         writer.audit_deeds(portal.tenant, portal.host, ("create user", "create"), &deeds)?;
         let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
-        writer.add(tenant, &rows)?;
+        let held = rows.iter().any(|row| holds.contains_key(&row.extension));
+        writer.add(tenant, &rows, held)?;
         writer.remember(tenant, &answers, portal.now)?;
         writer.commit()?;
     }

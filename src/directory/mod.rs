@@ -11,6 +11,7 @@ pub mod embedded;
 mod idempotency;
 mod read;
 pub mod seal;
+mod tokens;
 mod types;
 mod users;
 mod write;
@@ -24,6 +25,7 @@ use uuid::Uuid;
 
 pub use connect::Url;
 pub use idempotency::{Answered, Once};
+pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText};
 pub use types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser};
 pub use users::{Meeting, User};
 pub use write::{NewSecret, Row, RowChanges};

@@ -10,7 +10,7 @@ use super::{
     seal::Prints,
     types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser},
 };
-use crate::model::{EmailKey, Extension, Invalid, PhoneOverride, Tenant};
+use crate::model::{EmailKey, Extension, PhoneOverride, Tenant};
 
 /// Reads everything about one tenant: four statements, whatever its size.
 pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant) -> Result<Recorded, DirectoryError> {
@@ -77,7 +77,7 @@ fn user(row: &Row) -> Result<RecordedUser, DirectoryError> {
 }
 
 /// A text in a row that no version of this program writes.
-pub(super) fn bad_row(what: &'static str) -> impl FnOnce(Invalid) -> DirectoryError {
+pub(super) fn bad_row<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> DirectoryError {
     move |error| DirectoryError::BadRow { what, reason: error.to_string() }
 }
 

@@ -217,12 +217,15 @@ impl Writer<'_> {
         Ok(gaps)
     }
 
-    /// Adds new users, whose addresses and numbers are nobody's.
+    /// Adds new users, whose addresses and numbers are nobody's; `held` if any number is on hold.
     ///
     /// # Errors
     /// When the database fails or refuses a row; then nobody is added.
-    pub fn add(&mut self, tenant: Uuid, rows: &[NewRow]) -> Result<(), DirectoryError> {
-        write::add(&mut self.transaction, tenant, rows)
+    pub fn add(&mut self, tenant: Uuid, rows: &[NewRow], held: bool) -> Result<(), DirectoryError> {
+        if held {
+            write::release(&mut self.transaction, tenant, rows)?;
+        }
+        write::record(&mut self.transaction, tenant, rows)
     }
 }
 

@@ -113,31 +113,32 @@ fn write_rows(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), D
         "update users set email_key = id::text where tenant_id = $1 and id = any ($2)",
         &[(&changes.tenant, Type::UUID), (&ids, Type::UUID_ARRAY)],
     )?;
-    add(db, changes.tenant, rows)
-}
-
-/// Writes rows whose addresses are nobody else's, each with its number.
-pub(super) fn add(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
-    record(db, tenant, rows)?;
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let numbers: Vec<i32> = rows.iter().map(|row| i32::try_from(row.extension.number()).unwrap_or(i32::MAX)).collect();
-    // Two statements, so that users can swap numbers: all leave before any arrives.
+    // Before any number is given, so that users can swap them: all leave before any arrives.
     run(
         db,
         "free extensions",
         "delete from extensions where tenant_id = $1 and (user_id = any ($2) or (user_id is null and number = any ($3)))",
-        &[(&tenant, Type::UUID), (&ids, Type::UUID_ARRAY), (&numbers, Type::INT4_ARRAY)],
+        &[(&changes.tenant, Type::UUID), (&ids, Type::UUID_ARRAY), (&numbers(rows), Type::INT4_ARRAY)],
     )?;
+    record(db, changes.tenant, rows)
+}
+
+/// Ends what holds these users' numbers for others.
+pub(super) fn release(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
     run(
         db,
-        "record extensions",
-        "insert into extensions (tenant_id, number, user_id) select $1, n.number, n.id from unnest($2, $3) as n (number, id)",
-        &[(&tenant, Type::UUID), (&numbers, Type::INT4_ARRAY), (&ids, Type::UUID_ARRAY)],
+        "free extensions",
+        "delete from extensions where tenant_id = $1 and user_id is null and number = any ($2)",
+        &[(&tenant, Type::UUID), (&numbers(rows), Type::INT4_ARRAY)],
     )
 }
 
-/// Writes the rows of new and of changed users.
-fn record(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
+fn numbers(rows: &[Row]) -> Vec<i32> {
+    rows.iter().map(|row| i32::try_from(row.extension.number()).unwrap_or(i32::MAX)).collect()
+}
+
+/// Writes the rows of users, whose addresses and numbers are nobody else's any more.
+pub(super) fn record(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
     let column = |pick: fn(&Row) -> String| rows.iter().map(pick).collect::<Vec<String>>();
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let emails = column(|row| row.email.to_string());
@@ -154,7 +155,8 @@ fn record(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(),
     run(
         db,
         "record users",
-        "insert into users as u (id, tenant_id, email, email_key, name, managed_by, protected, phone,
+        "with recorded as (
+         insert into users as u (id, tenant_id, email, email_key, name, managed_by, protected, phone,
                 secret_sealed, secret_declared, secret_salt, secret_fingerprint, digest_fingerprint)
          select n.id, $1, n.email, n.email_key, n.name, n.managed_by, n.protected, n.phone::jsonb,
                 coalesce(n.sealed, old.secret_sealed), n.declared, n.salt, n.secret, n.digest
@@ -166,7 +168,9 @@ fn record(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(),
             managed_by = excluded.managed_by, protected = excluded.protected, phone = excluded.phone,
             secret_sealed = excluded.secret_sealed, secret_declared = excluded.secret_declared,
             secret_salt = excluded.secret_salt, secret_fingerprint = excluded.secret_fingerprint,
-            digest_fingerprint = excluded.digest_fingerprint, updated_at = now()",
+            digest_fingerprint = excluded.digest_fingerprint, updated_at = now())
+         insert into extensions (tenant_id, number, user_id)
+         select $1, n.number, n.id from unnest($2, $14) as n (id, number)",
         &[
             (&tenant, Type::UUID),
             (&ids, Type::UUID_ARRAY),
@@ -181,6 +185,7 @@ fn record(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(),
             (&salts, Type::BYTEA_ARRAY),
             (&secrets, Type::BYTEA_ARRAY),
             (&digests, Type::BYTEA_ARRAY),
+            (&numbers(rows), Type::INT4_ARRAY),
         ],
     )
 }

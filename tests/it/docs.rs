@@ -71,7 +71,21 @@ fn with_table(text: &str, head: &str, rows: &[String]) -> String {
 fn every_help_text() {
     let env = TestEnv::embedded();
     let mut text = env.run("--help").expect(0).stdout;
-    for command in ["check", "plan", "sync", "apply", "watch", "users", "secret show", "migrate", "schema"] {
+    for command in [
+        "check",
+        "plan",
+        "sync",
+        "apply",
+        "watch",
+        "users",
+        "export",
+        "secret show",
+        "token new",
+        "token list",
+        "token revoke",
+        "migrate",
+        "schema",
+    ] {
         let _ = write!(text, "\n==== {command}\n{}", env.run(&format!("{command} --help")).expect(0).stdout);
     }
     insta::assert_snapshot!(text);

@@ -25,4 +25,5 @@ mod portal;
 mod properties;
 mod secrets;
 mod tenants;
+mod tokens;
 mod watch;

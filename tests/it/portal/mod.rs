@@ -1,13 +1,14 @@
 //! Users made one by one on the store, as the portal API makes them: numbers, refusals, answers
 //! given again, pages, and peace with the file.
 
+mod numbers;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     thread,
 };
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use proptest::{prelude::*, test_runner::TestRunner};
 use reconcile::{
     deploy::{self, Created, DeleteError, NewUser, Portal, Refused},
     directory::{Directory, ManagedBy, Once, RowChanges, Url, User, seal::Keyring},
@@ -280,6 +281,22 @@ fn a_request_sent_again_makes_nobody_and_hears_the_same() {
     assert_eq!(kept, 1);
 }
 
+/// A client that did not wait for its answer, on several replicas.
+#[test]
+fn a_request_sent_several_times_at_once_makes_one_user() {
+    let env = env();
+    Desk::new(&env, "acme").record("1000-1999", &[], 0);
+    let token = "insert into api_tokens (id, tenant, name, hash, scopes) values (7, 'acme', 'a', 'x', '{write}')";
+    env.sql().execute(token, &[]).unwrap();
+    let made: Vec<Created> = thread::scope(|scope| {
+        let request = || Desk::new(&env, "acme").create(&[once(new("ana@example.com"), 7, "k1", 1)]).remove(0).unwrap();
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(request)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(made.iter().all(|one| *one == made[0]));
+    assert_eq!(Desk::new(&env, "acme").users(), [made[0].user.clone()]);
+}
+
 #[test]
 fn sixty_four_at_once_get_the_lowest_numbers() {
     let env = env();
@@ -338,118 +355,60 @@ fn a_file_that_is_applied_meanwhile_is_no_trouble() {
     assert!(env.run("plan --no-asterisk").expect(0).stdout.contains("No changes"));
 }
 
-const PEOPLE: u32 = 8;
-const FIRST: u32 = 1000;
-const LAST: u32 = 1009;
-
-/// What is done in a sequence.
-#[derive(Debug, Clone)]
-enum Deed {
-    /// Users are made in one batch, some with a number of their own.
-    Create(Vec<(u32, Option<u32>)>),
-    Delete(u32),
-    /// So many hours go by.
-    Wait(i64),
-}
-
-fn deeds() -> impl Strategy<Value = (Vec<u32>, u32, Vec<Deed>)> {
-    let user = (0..PEOPLE, prop::option::weighted(0.25, FIRST - 1..=LAST + 1));
-    let deed = prop_oneof![
-        3 => prop::collection::vec(user, 1..6).prop_map(Deed::Create),
-        3 => (0..PEOPLE).prop_map(Deed::Delete),
-        1 => (1..60_i64).prop_map(Deed::Wait),
-    ];
-    let reserved = prop::collection::vec(FIRST..=LAST, 0..3);
-    (reserved, prop::sample::select(vec![0, 2]), prop::collection::vec(deed, 1..14))
-}
-
-/// What the store ought to hold: number by number, and step by step.
-struct Model {
-    reserved: Vec<u32>,
-    hold: SignedDuration,
-    users: BTreeMap<u32, u32>,
-    /// Whose a free number was last, and until when.
-    left: BTreeMap<u32, (u32, Timestamp)>,
-}
-
-impl Model {
-    fn create(&mut self, who: u32, pin: Option<u32>, now: Timestamp) -> Option<u32> {
-        let held = |number: u32| {
-            let (former, left) = self.left.get(&number)?;
-            (now.duration_since(*left) < self.hold).then_some((*left, *former))
-        };
-        let free = |number: &u32| !self.users.values().any(|taken| taken == number);
-        let own = || {
-            let mine = (FIRST..=LAST).filter(|number| held(*number).is_some_and(|(_, former)| former == who));
-            mine.filter(free).rev().max_by_key(|number| held(*number))
-        };
-        let lowest =
-            || (FIRST..=LAST).filter(free).find(|number| !self.reserved.contains(number) && held(*number).is_none());
-        let number = match pin {
-            _ if self.users.contains_key(&who) => None,
-            Some(pin) => Some(pin).filter(|pin| (FIRST..=LAST).contains(pin) && free(pin)),
-            None => own().or_else(lowest),
-        }?;
-        self.users.insert(who, number);
-        self.left.remove(&number);
-        Some(number)
-    }
-
-    fn delete(&mut self, who: u32, now: Timestamp) -> bool {
-        let number = self.users.remove(&who);
-        if let Some(number) = number {
-            self.left.insert(number, (who, now));
-        }
-        number.is_some()
-    }
-}
-
+/// What the portal made passes to the file, and nobody is moved.
 #[test]
-fn any_sequence_gives_the_lowest_free_numbers() {
+fn exported_users_are_adopted_as_they_are() {
     let env = env();
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(150);
-    let mut number = 0;
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) };
-    let desk = std::cell::RefCell::new(Desk::new(&env, "t0"));
-    let number = std::cell::RefCell::new(&mut number);
-    let result = TestRunner::new(config).run(&deeds(), |(reserved, hold, deeds)| {
-        let mut desk = desk.borrow_mut();
-        let mut number = number.borrow_mut();
-        **number += 1;
-        desk.tenant = format!("t{number}").parse().unwrap();
-        desk.record(&format!("{FIRST}-{LAST}"), &reserved, hold);
-        let hold = SignedDuration::from_hours(24 * i64::from(hold));
-        let mut model = Model { reserved, hold, users: BTreeMap::new(), left: BTreeMap::new() };
-        for deed in &deeds {
-            match deed {
-                Deed::Create(batch) => {
-                    let users: Vec<NewUser> = batch
-                        .iter()
-                        .map(|(who, pin)| NewUser {
-                            extension: pin.map(extension),
-                            ..new(&format!("u{who}@example.com"))
-                        })
-                        .collect();
-                    let given = desk.create(&users);
-                    for ((who, pin), given) in batch.iter().zip(given) {
-                        let given = given.ok().map(|created| created.user.extension.number());
-                        prop_assert_eq!(given, model.create(*who, *pin, desk.now), "u{} {:?}", who, pin);
-                    }
-                }
-                Deed::Delete(who) => {
-                    let email = format!("u{who}@example.com");
-                    let id = desk.users().into_iter().find(|user| user.email.as_str() == email).map(|user| user.id);
-                    let done = id.is_some_and(|id| desk.delete(id).is_ok());
-                    prop_assert_eq!(done, model.delete(*who, desk.now));
-                }
-                Deed::Wait(hours) => desk.now = desk.now.saturating_add(SignedDuration::from_hours(*hours)).unwrap(),
-            }
-            let listed: Vec<u32> = desk.users().iter().map(|user| user.extension.number()).collect();
-            let mut right: Vec<u32> = model.users.values().copied().collect();
-            right.sort_unstable();
-            prop_assert_eq!(listed, right);
-        }
-        Ok(())
-    });
-    result.unwrap_or_else(|error| panic!("{error}"));
+    env.write("pbx.yaml", "version: 1\ntenant: acme\nextensions: { reserved: [1000] }\nusers: []\n");
+    env.run("apply --no-reload").expect(0);
+    let none = env.run("export --users").expect(0);
+    assert_eq!(none.stdout, "  # 0 users of acme, made through the API; with these lines the file takes over\n");
+    let mut desk = Desk::new(&env, "acme");
+    let named = |email: &str, name: &str| NewUser { name: name.parse().unwrap(), ..new(email) };
+    let hostile = r#"Zoë "Zo" O'Neil: #1 \ {x} 日本 🎧"#;
+    let gone = desk.create(&[named("gone@example.com", "Gone")]).remove(0).unwrap().user.id;
+    let made = desk.create(&[
+        named("ana.silva@example.com", "Ana Silva"),
+        named("#o'brien{}@example.com", hostile),
+        NewUser { extension: Some(extension(1000)), ..named("null@example.com", "null") },
+    ]);
+    desk.delete(gone).unwrap();
+    let export = env.run("export --users").expect(0);
+    insta::assert_snapshot!(export.stdout, @r##"
+      # 3 users of acme, made through the API; with these lines the file takes over
+      - email: null@example.com
+        name: "null"
+        extension: 1000
+      - email: ana.silva@example.com
+        name: Ana Silva
+        extension: 1002
+      - email: "#o'brien{}@example.com"
+        name: "Zoë \"Zo\" O'Neil: #1 \\ {x} 日本 🎧"
+        extension: 1003
+    "##);
+    env.run("apply --no-reload").expect(0);
+    let before = env.endpoints("acme");
+    env.write(
+        "pbx.yaml",
+        &format!("version: 1\ntenant: acme\nextensions: {{ reserved: [1000] }}\nusers:\n{}", export.stdout),
+    );
+    let plan = env.run("plan --no-asterisk --format json").expect(0);
+    let plan: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();
+    let changes = plan["users"].as_array().unwrap();
+    assert_eq!(changes.len(), 3);
+    for change in changes {
+        assert_eq!((&change["action"], &change["relogin"]), (&"adopt".into(), &false.into()), "{change}");
+        assert_eq!(change["fields"], serde_json::json!([]), "{change}");
+    }
+    assert_eq!(plan["has_changes"], true);
+    env.run("apply --no-reload").expect(0);
+    assert_eq!(env.endpoints("acme"), before, "the same numbers and digests");
+    for made in made.into_iter().flatten() {
+        let Created { user, secret, .. } = made;
+        let now = desk.directory.user(&desk.tenant, user.id).unwrap().unwrap();
+        assert_eq!(now, User { managed_by: ManagedBy::File, ..user });
+        let shown = env.command(&["secret", "show", now.email.as_str()]).output().unwrap();
+        assert!(String::from_utf8(shown.stdout).unwrap().contains(&format!("secret    {}\n", secret.reveal())));
+    }
+    assert!(env.run("export --users").expect(0).stdout.starts_with("  # 0 users"));
 }

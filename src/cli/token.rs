@@ -1,0 +1,146 @@
+//! `reconcile token`: who may use the portal API, for one tenant at a time.
+
+use std::{collections::BTreeSet, fmt::Write};
+
+use anyhow::{Context, Result};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use zeroize::Zeroizing;
+
+use super::{
+    Exit,
+    error::Hinted,
+    printer::Printer,
+    report::{json, status::seconds},
+    settings::Format,
+    users::Which,
+};
+use crate::directory::{Scope, TokenBytes, TokenEntry, TokenName, TokenText};
+
+/// Make, list or revoke tokens for the portal API
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make a token and print it, this once: only its hash is recorded
+    #[command(after_help = "Example:\n  reconcile token new portal --scope read --scope write")]
+    New {
+        /// The token's name: stands in the audit log, and is what it is revoked by
+        name: TokenName,
+        /// What the token lets do: see users, make and delete them, apply; give it again for more
+        #[arg(long = "scope", required = true, value_name = "SCOPE", value_parser = scope())]
+        scopes: Vec<Scope>,
+        #[command(flatten)]
+        which: Which,
+        /// How the token is written
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// List the tokens of a tenant, the revoked ones too; never a token itself
+    #[command(after_help = "Example:\n  reconcile token list")]
+    List {
+        #[command(flatten)]
+        which: Which,
+        /// How the list is written
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Revoke a token: from now on it is refused
+    #[command(after_help = "Example:\n  reconcile token revoke portal")]
+    Revoke {
+        /// The token's name
+        name: TokenName,
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+fn scope() -> impl TypedValueParser<Value = Scope> {
+    PossibleValuesParser::new(Scope::ALL.map(Scope::word)).try_map(|word| word.parse::<Scope>())
+}
+
+pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+    match &args.command {
+        Command::New { name, scopes, which, format } => {
+            new(name, &scopes.iter().copied().collect(), which, *format, printer)
+        }
+        Command::List { which, format } => list(which, *format, printer),
+        Command::Revoke { name, which } => revoke(name, which, printer),
+    }
+}
+
+fn new(
+    name: &TokenName,
+    scopes: &BTreeSet<Scope>,
+    which: &Which,
+    format: Format,
+    printer: &mut Printer,
+) -> Result<Exit> {
+    let tenant = which.tenant(printer)?;
+    let (mut directory, _) = which.state.open_to_write(&mut |line| printer.talk(line))?;
+    directory.migrate()?;
+    let mut random: Zeroizing<TokenBytes> = Zeroizing::default();
+    getrandom::fill(&mut *random).context("the machine gives no random bytes")?;
+    let token = TokenText::new(&random);
+    if !directory.add_token(&tenant, name, scopes, &token)? {
+        let message = format!("tenant `{tenant}` has a token `{name}`");
+        return Err(Hinted::new(message, format!("choose another name, or `reconcile token revoke {name}`")).into());
+    }
+    printer.document(&match format {
+        Format::Text => format!("{}\n", token.reveal()),
+        Format::Json => json::pretty(&serde_json::json!({
+            "format_version": 1,
+            "tenant": tenant.as_str(),
+            "name": name,
+            "scopes": scopes,
+            "token": token.reveal(),
+        })),
+    });
+    printer.talk("keep it safe: it is shown this once");
+    Ok(Exit::Done)
+}
+
+fn list(which: &Which, format: Format, printer: &mut Printer) -> Result<Exit> {
+    let tenant = which.tenant(printer)?;
+    let tokens = match which.state.open_to_read(&mut |line| tracing::info!("{line}"))? {
+        Some(mut directory) => {
+            directory.require_current()?;
+            directory.tokens(&tenant)?
+        }
+        None => Vec::new(),
+    };
+    printer.document(&match format {
+        Format::Text => table(&tokens),
+        Format::Json => {
+            json::pretty(&serde_json::json!({ "format_version": 1, "tenant": tenant.as_str(), "tokens": tokens }))
+        }
+    });
+    Ok(Exit::Done)
+}
+
+fn table(tokens: &[TokenEntry]) -> String {
+    let width = tokens.iter().map(|token| token.name.as_str().len()).max().unwrap_or(0).max("NAME".len());
+    let mut text = format!("{:<width$}  {:<16}  {:<20}  REVOKED\n", "NAME", "SCOPES", "CREATED");
+    for TokenEntry { name, scopes, created_at, revoked_at } in tokens {
+        let scopes: Vec<&str> = scopes.iter().map(|scope| scope.word()).collect();
+        let revoked = revoked_at.map_or_else(|| "no".to_owned(), seconds);
+        let name = name.as_str();
+        let _ = writeln!(text, "{name:<width$}  {:<16}  {}  {revoked}", scopes.join(","), seconds(*created_at));
+    }
+    text
+}
+
+fn revoke(name: &TokenName, which: &Which, printer: &mut Printer) -> Result<Exit> {
+    let tenant = which.tenant(printer)?;
+    let (mut directory, _) = which.state.open_to_write(&mut |line| printer.talk(line))?;
+    directory.migrate()?;
+    if !directory.revoke_token(&tenant, name)? {
+        let message = format!("tenant `{tenant}` has no token `{name}` in use");
+        return Err(Hinted::new(message, "`reconcile token list` lists its tokens").into());
+    }
+    printer.document(&format!("Revoked: the token `{name}` of {tenant} is refused from now on.\n"));
+    Ok(Exit::Done)
+}
