@@ -34,7 +34,7 @@ use crate::{
     },
     model::{EmailKey, Extension, Secret, Tenant},
     plan::Plan,
-    render::{Digests, File, Module, Phonebook, endpoint_name, parse},
+    render::{Digests, File, Module, Phonebook, endpoint_name, endpoints_path, parse, routing_path},
 };
 
 /// What is to be applied, and in whose name.
@@ -225,7 +225,7 @@ pub fn apply(
     writer.commit()?;
 
     // From here on the rows stand; what goes wrong is put back.
-    let attempt = carry_out(&step, staged, &book, &decided, &mut clock, observer);
+    let attempt = carry_out(&step, staged, &decided, &mut clock, observer);
     clock.stop();
     let phases = clock.phases;
     let (outcome, message, result) = match attempt {
@@ -258,7 +258,6 @@ fn hashes(host: &Host, files: &[File; 2]) -> BTreeMap<String, String> {
 fn carry_out(
     step: &Step<'_>,
     StagedFiles { new, back }: StagedFiles,
-    book: &Phonebook<'_>,
     decided: &Decided,
     clock: &mut Clock,
     observer: &mut dyn Observer,
@@ -279,7 +278,7 @@ fn carry_out(
     }
     let Some(asterisk) = &step.host.asterisk else { return Ok(live) };
     let log = LogMark::now(asterisk);
-    make_live(step, asterisk, book, decided, &mut live, clock, observer).map_err(|reasons| {
+    make_live(step, asterisk, &log, decided, &mut live, clock, observer).map_err(|reasons| {
         let complaints = log.complaints();
         let others_at_fault = step.host.others_at_fault(step.tenant, &complaints);
         Box::new(NotLive { complaints, others_at_fault, ..put_back(step, back, reasons, clock, observer) })
@@ -301,7 +300,7 @@ fn write(step: &Step<'_>, staged: [Option<files::Staged>; 2], live: &mut Applied
 fn make_live(
     step: &Step<'_>,
     asterisk: &Asterisk,
-    book: &Phonebook<'_>,
+    log: &LogMark,
     decided: &Decided,
     live: &mut Applied,
     clock: &mut Clock,
@@ -326,14 +325,25 @@ fn make_live(
     fail_point::pass("read-back").map_err(failed)?;
     let changed = if reloaded { changed_phones(step, decided) } else { Vec::new() };
     let marks = [step.new.mark.clone(), parse(&step.rendered[1].text).mark];
-    let expected = Expected { book, digests: &decided.prepared.digests, marks, changed };
+    let expected = Expected { book: step.book, digests: &decided.prepared.digests, marks, changed };
     // Objects that are missing without any change of ours were kept out by somebody else's mistake:
     // a reload brings them back where it was mended.
     if !reloaded && !readback::read_back(asterisk, &expected).map_err(told)?.0.is_empty() {
         asterisk.reload(Module::Pjsip).map_err(told)?;
         live.reloaded.push(Module::Pjsip);
     }
-    live.looked_at = (verify(asterisk, &expected)?, expected.changed.len() * 3);
+    let mut verified = verify(asterisk, &expected);
+    if verified.is_err() {
+        let mended = step.mend_others(&log.complaints()).map_err(failed)?;
+        for (other, module) in &mended {
+            contacts.extend(reload(step, asterisk, *module).map_err(told)?);
+            live.warnings.push(mended_words(other, *module));
+        }
+        if !mended.is_empty() {
+            verified = verify(asterisk, &expected);
+        }
+    }
+    live.looked_at = (verified?, expected.changed.len() * 3);
     live.outcome = Outcome::Live;
     // It is live: whatever goes wrong from here on is told, and left to the next apply.
     clock.start("contacts", observer);
@@ -348,6 +358,14 @@ fn make_live(
     live.warnings.extend([noted.err(), ended.as_ref().err().cloned(), forgotten.err()].into_iter().flatten());
     live.let_go = ended.unwrap_or(0);
     Ok(())
+}
+
+fn mended_words(other: &Tenant, module: Module) -> String {
+    let file = if module == Module::Pjsip { endpoints_path(other) } else { routing_path(other) };
+    format!(
+        "{file} was edited by hand or cut short, and kept Asterisk from taking what stands behind it: \
+         tenant `{other}`'s last good file was put back"
+    )
 }
 
 /// Reloads a module; answers with the registrations that are to be let go then.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::Tenant,
-    render::{Digests, File, Module, Parsed, Phonebook, mark_name, parse},
+    render::{Digests, File, Module, Parsed, Phonebook, endpoints_path, is_as_written, mark_name, parse, routing_path},
 };
 
 /// The note with the registrations to end.
@@ -23,14 +23,19 @@ const PENDING: &str = "pending_contacts.json";
 /// The note with the generations rendered since Asterisk was last proven to run one.
 const GENERATIONS: &str = "generations.json";
 
-fn last_good_name(file: &File) -> String {
-    format!("last_good_{}.conf", if file.module == Module::Pjsip { "endpoints" } else { "routing" })
+fn last_good_name(module: Module) -> &'static str {
+    match module {
+        Module::Pjsip => "last_good_endpoints.conf",
+        Module::Dialplan => "last_good_routing.conf",
+    }
 }
 
 /// The step.
 pub(super) struct Step<'a> {
     pub(super) tenant: &'a Tenant,
     pub(super) host: &'a Host,
+    /// What the files are rendered from.
+    pub(super) book: &'a Phonebook<'a>,
     pub(super) rendered: &'a [File; 2],
     in_place: &'a [InPlace; 2],
     /// The last files that Asterisk was proven to run; stubs where there are none.
@@ -59,7 +64,7 @@ pub(super) struct StagedFiles {
 impl<'a> Step<'a> {
     pub(super) fn new(
         host: &'a Host,
-        book: &Phonebook<'a>,
+        book: &'a Phonebook<'a>,
         rendered: &'a [File; 2],
         in_place: &'a [InPlace; 2],
         running: Running,
@@ -72,7 +77,7 @@ impl<'a> Step<'a> {
         for (((good, file), old), live) in last_good.iter_mut().zip(rendered).zip(in_place).zip(live) {
             let old = old.as_ref().map(|old| old.text.clone());
             // What runs now was proven just now, whoever put it there.
-            let kept = if live { None } else { files::read(&host.note(tenant, &last_good_name(file)))? };
+            let kept = if live { None } else { files::read(&host.note(tenant, last_good_name(file.module)))? };
             if let Some(kept) = kept.or(old) {
                 *good = kept;
             }
@@ -80,8 +85,19 @@ impl<'a> Step<'a> {
         let old = in_place[0].as_ref().map_or_else(|| Cow::Owned(parse("")), |file| Cow::Borrowed(&file.parsed));
         let new = parse(&rendered[0].text);
         let generations = Generations::read(&host.note(tenant, GENERATIONS))?;
-        let mut step =
-            Self { tenant, host, rendered, in_place, last_good, old, new, running, generations, stale: Vec::new() };
+        let mut step = Self {
+            tenant,
+            host,
+            book,
+            rendered,
+            in_place,
+            last_good,
+            old,
+            new,
+            running,
+            generations,
+            stale: Vec::new(),
+        };
         step.stale = step.stale_aors()?;
         Ok(step)
     }
@@ -155,7 +171,7 @@ impl<'a> Step<'a> {
             if self.changed(index) {
                 staged.new[index] = Some(files::stage(&target, &file.text)?);
                 staged.back[index] = Some(self.stage_back(index, &target)?);
-                files::keep(&self.host.note(self.tenant, &last_good_name(file)), &self.last_good[index])?;
+                files::keep(&self.host.note(self.tenant, last_good_name(file.module)), &self.last_good[index])?;
             } else {
                 files::admit_in_place(&target)?;
             }
@@ -206,7 +222,7 @@ impl<'a> Step<'a> {
 
     /// Reads what we last proved to run, which may be older than what runs now.
     fn last_proven(&self) -> Phones {
-        let note = self.host.note(self.tenant, &last_good_name(&self.rendered[0]));
+        let note = self.host.note(self.tenant, last_good_name(Module::Pjsip));
         let kept = files::read(&note).ok().flatten();
         kept.filter(|kept| self.in_place[0].as_ref().is_none_or(|file| file.text != *kept))
             .map(|kept| generations::phones(&parse(&kept)))
@@ -225,12 +241,31 @@ impl<'a> Step<'a> {
     /// Notes that Asterisk was proven to run the rendered files.
     pub(super) fn proven(&self) -> Result<(), FileError> {
         for file in self.rendered {
-            let note = self.host.note(self.tenant, &last_good_name(file));
+            let note = self.host.note(self.tenant, last_good_name(file.module));
             if files::read(&note)?.as_deref() != Some(file.text.as_str()) {
                 files::keep(&note, &file.text)?;
             }
         }
         files::forget(&self.host.note(self.tenant, GENERATIONS))
+    }
+
+    /// Puts the last good files of other tenants back, where Asterisk complains about theirs and they
+    /// are not as they were written: all files are one text to it. Says whose and which.
+    pub(super) fn mend_others(&self, complaints: &[String]) -> Result<Vec<(Tenant, Module)>, FileError> {
+        let mut mended = Vec::new();
+        let others = self.host.others_at_fault(self.tenant, complaints);
+        for other in others.iter().filter_map(|other| other.parse::<Tenant>().ok()) {
+            for (module, path) in [(Module::Pjsip, endpoints_path(&other)), (Module::Dialplan, routing_path(&other))] {
+                let Some(good) = files::read(&self.host.note(&other, last_good_name(module)))? else { continue };
+                let path = self.host.path(&path);
+                let stands = files::read(&path)?.is_none_or(|text| is_as_written(&text, &good));
+                if !stands {
+                    files::stage(&path, &good)?.commit()?;
+                    mended.push((other.clone(), module));
+                }
+            }
+        }
+        Ok(mended)
     }
 
     /// Forgets the registrations to end: they ended.

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 pub use cover::prefix_cover;
 pub use diff::{FileDiff, SameDigest, diff};
-pub use parse::{Parsed, ParsedPhone, Present, parse, section_names};
+pub use parse::{Parsed, ParsedPhone, Present, is_as_written, parse, section_names};
 pub use value::{BadValue, Name, Value, read_value};
 
 use crate::{

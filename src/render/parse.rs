@@ -85,6 +85,13 @@ pub fn parse(text: &str) -> Parsed {
     parsed
 }
 
+/// Tells whether a file stands as it was written: whole, unedited, and with nothing behind its
+/// marks, which are as long as those of any other file of its tenant and kind.
+pub fn is_as_written(text: &str, other: &str) -> bool {
+    let (body, tail) = split(text);
+    tail.len() == split(other).1.len() && tail.contains(&mark(body))
+}
+
 /// Tells whether a section is a generation mark.
 pub(super) fn is_mark(section: &str) -> bool {
     let mark = section.rsplit_once("-gen-").map_or("", |(_, mark)| mark);

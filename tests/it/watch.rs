@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     os::unix::{fs::symlink, process::ExitStatusExt},
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver, Sender},
     thread,
     time::{Duration, Instant},
@@ -32,7 +32,10 @@ struct Watch {
 impl Watch {
     fn start(env: &TestEnv, args: &str) -> Self {
         let args: Vec<&str> = ["watch"].into_iter().chain(args.split_whitespace()).collect();
-        let mut command = env.command(&args);
+        // Who runs the tests in the background has Ctrl-C ignored, for all that is started by them.
+        let mut starter = Command::new("env");
+        starter.arg("--default-signal=INT");
+        let mut command = through(starter, &env.command(&args));
         command.env("RECONCILE_LOG", "reconcile=debug").stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (sender, lines) = mpsc::channel();
@@ -76,6 +79,14 @@ impl Drop for Watch {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Lets another program start a command, in the environment made for it.
+fn through(mut starter: Command, command: &Command) -> Command {
+    starter.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    starter.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+    command.get_current_dir().map(|folder| starter.current_dir(folder));
+    starter
 }
 
 fn pass_on(from: impl Read + Send + 'static, to: Sender<String>) {
