@@ -9,8 +9,10 @@
 //!
 //! A difference between two neighbours is all this program ever talks about. Each stage has a
 //! module of that name; [`model`] holds the words they share, [`plan`] decides, [`cli`] talks.
-//! Arrows point one way: `cli` knows everything; `deploy` knows `render` and `directory`; `plan`
-//! knows `desired` and the directory's types; nothing below `cli` knows the terminal.
+//! `serve` does over HTTP what `cli` does on the command line.
+//! Arrows point one way: `cli` and `serve` know everything; `deploy` knows `render` and `directory`; `plan`
+//! knows `desired` and the directory's types; nothing below them knows the terminal
+//! or HTTP.
 
 pub mod cli;
 pub mod deploy;
@@ -19,3 +21,4 @@ pub mod directory;
 pub mod model;
 pub mod plan;
 pub mod render;
+mod serve;

@@ -56,6 +56,18 @@ pub const VARIABLES: &[Variable] = &[
         example: "sudo asterisk",
     },
     Variable { name: "RECONCILE_LOG", about: "what is logged to stderr, such as `debug`", example: "info" },
+    Variable { name: "RECONCILE_LOG_FORMAT", about: "how the log is written: `text` or `json`", example: "json" },
+    Variable { name: "RECONCILE_LISTEN", about: "where `reconcile serve` listens", example: "127.0.0.1:8000" },
+    Variable {
+        name: "RECONCILE_TLS_CERT",
+        about: "the certificate of `reconcile serve`, with the chain behind it, as PEM",
+        example: "/etc/reconcile/portal.pem",
+    },
+    Variable {
+        name: "RECONCILE_TLS_KEY",
+        about: "the private key of that certificate, as PEM",
+        example: "/etc/reconcile/portal.key",
+    },
     Variable { name: "NO_COLOR", about: "no colours, whatever the terminal", example: "1" },
     Variable {
         name: "CI",

@@ -65,9 +65,14 @@ pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
 
 /// Writes an error with its causes, hints last.
 pub(crate) fn words(error: &anyhow::Error) -> String {
+    words_of(error.as_ref())
+}
+
+/// Writes an error with its causes, hints last.
+pub(crate) fn words_of(error: &(dyn std::error::Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut hints: Vec<String> = Vec::new();
-    for cause in error.chain() {
+    for cause in std::iter::successors(Some(error), |error| error.source()) {
         let text = cause.to_string();
         let (message, found) = text.split_once("\nhint: ").map_or((text.as_str(), None), |(m, h)| (m, Some(h)));
         // A transparent error says what its source says.

@@ -5,7 +5,7 @@
 mod apply;
 mod check;
 pub mod env;
-mod error;
+pub(crate) mod error;
 pub mod exit;
 mod expect;
 mod export;
@@ -13,10 +13,12 @@ mod history;
 mod migrate;
 mod plan;
 mod printer;
-mod report;
+mod redact;
+pub(crate) mod report;
 mod saves;
 mod schema;
 mod secret;
+mod serve;
 mod session;
 mod settings;
 mod status;
@@ -59,6 +61,7 @@ enum Command {
     Export(export::Args),
     Secret(secret::Args),
     Token(token::Args),
+    Serve(serve::Args),
     Migrate(migrate::Args),
     Schema(schema::Args),
 }
@@ -75,7 +78,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let mut printer = Printer::new(&cli.output);
-    settings::log(&cli.output);
+    // A server tells of each request; other commands speak through the printer.
+    settings::log(&cli.output, if matches!(cli.command, Command::Serve(_)) { "info" } else { "warn" });
     let result = match &cli.command {
         Command::Check(args) => Ok(check::run(args, &mut printer)),
         Command::Plan(args) => plan::run(args, &mut printer),
@@ -88,6 +92,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Export(args) => export::run(args, &mut printer),
         Command::Secret(args) => secret::run(args, &mut printer),
         Command::Token(args) => token::run(args, &mut printer),
+        Command::Serve(args) => serve::run(args, &mut printer),
         Command::Migrate(args) => migrate::run(args, &mut printer),
         Command::Schema(args) => Ok(schema::run(args, &mut printer)),
     };

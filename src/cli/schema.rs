@@ -7,9 +7,9 @@ use super::{
     printer::Printer,
     report::{json, status},
 };
-use crate::desired;
+use crate::{desired, serve::openapi};
 
-/// Print the JSON schema of the desired-state file, of a JSON plan or a JSON status
+/// Print the JSON schema of the desired-state file, a JSON plan or status; or the `OpenAPI` document
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  reconcile schema > desired-state.schema.json")]
 pub(crate) struct Args {
@@ -26,6 +26,8 @@ enum Which {
     Plan,
     /// The document of `status --format json`
     Status,
+    /// The portal API, as `OpenAPI`
+    Openapi,
 }
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Exit {
@@ -33,6 +35,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Exit {
         Which::DesiredState => desired::schema(),
         Which::Plan => json::schema(),
         Which::Status => status::schema(),
+        Which::Openapi => openapi::document(),
     });
     Exit::Done
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use super::error::Hinted;
+use super::{error::Hinted, redact::RedactedStderr};
 use crate::{
     deploy::{Asterisk, Host},
     directory::{self, Directory, Url, embedded::Embedded, seal::Keyring},
@@ -58,13 +58,38 @@ pub(crate) struct OutputArgs {
         hide_env_values = true
     )]
     pub(crate) log: Option<String>,
+    /// How the log is written
+    #[arg(
+        long,
+        env = "RECONCILE_LOG_FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Text,
+        global = true,
+        display_order = 902,
+        value_name = "FORMAT",
+        hide_env_values = true
+    )]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: a JSON object a line.
+    Json,
 }
 
 /// Starts logging to stderr; a second call in the same process changes nothing.
-pub(crate) fn log(args: &OutputArgs) {
-    let level = args.log.as_deref().unwrap_or("warn");
+pub(crate) fn log(args: &OutputArgs, level: &str) {
+    let level = args.log.as_deref().unwrap_or(level);
     let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_default();
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(RedactedStderr::default).with_ansi(false);
+    let _ = match args.log_format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).try_init(),
+    };
 }
 
 #[derive(Debug, Args)]
@@ -132,6 +157,16 @@ impl StateArgs {
         Ok((directory, keys))
     }
 
+    /// Prepares to open the directory again and again, its schema brought up to date; in the
+    /// private cluster, the key is made too. Wrong settings are told at once.
+    pub(crate) fn opener(&self) -> Result<Opener> {
+        if let Some(url) = url()? {
+            given_keys()?.ok_or_else(no_key)?;
+            return Ok(Opener::Url(Box::new(url)));
+        }
+        Ok(Opener::Embedded(self.embedded()?))
+    }
+
     /// Finds the keys without making any.
     pub(crate) fn keys(&self) -> Result<Keyring> {
         if let Some(keys) = given_keys()? {
@@ -156,6 +191,36 @@ impl StateArgs {
             bin_dir: std::env::var_os("RECONCILE_PG_BIN").filter(|dir| !dir.is_empty()).map(PathBuf::from),
             path: std::env::var_os("PATH"),
         })
+    }
+}
+
+/// Where connections to the directory come from.
+#[derive(Debug)]
+pub(crate) enum Opener {
+    /// A server.
+    Url(Box<Url>),
+    /// The private cluster, which is started where it does not run.
+    Embedded(directory::embedded::Settings),
+}
+
+impl Opener {
+    /// Opens a connection.
+    pub(crate) fn open(&self) -> Result<Directory> {
+        let mut directory = match self {
+            Self::Url(url) => Directory::connect(Url::clone(url))?,
+            Self::Embedded(settings) => {
+                let mut talk = |line: &str| tracing::info!("{line}");
+                let mut directory = Directory::embedded(Embedded::start(settings, &mut talk)?)?;
+                if given_keys()?.is_none() {
+                    own_key(&settings.state_dir.join("secret.key"), !directory.holds_secrets()?)?;
+                }
+                directory
+            }
+        };
+        for migration in directory.migrate()? {
+            tracing::info!("migrated: {migration}");
+        }
+        Ok(directory)
     }
 }
 

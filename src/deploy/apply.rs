@@ -65,7 +65,9 @@ pub struct Applied {
     pub outcome: Outcome,
     /// The audit row.
     pub run: i64,
-    /// The files written, by path.
+    /// The files as they now stand: SHA-256 by path.
+    pub files: BTreeMap<String, String>,
+    /// Those of them that were written.
     pub written: Vec<String>,
     /// The modules reloaded.
     pub reloaded: Vec<Module>,
@@ -104,6 +106,7 @@ pub fn sync(
     Ok(Applied {
         outcome: Outcome::Recorded,
         run,
+        files: BTreeMap::new(),
         written: Vec::new(),
         reloaded: Vec::new(),
         looked_at: (0, 0),
@@ -237,13 +240,13 @@ pub fn apply(
     };
     let passed = fail_point::pass("closing").map_err(|error| error.to_string());
     let files = hashes(host, &rendered);
-    let end = End { outcome, files, phases: phases.clone(), message };
+    let end = End { outcome, files: files.clone(), phases: phases.clone(), message };
     let closed = passed.and_then(|()| directory.close_audit(run, &end).map_err(|error| error.to_string()));
     match result {
         Ok(live) => {
             let mut warnings = live.warnings;
             warnings.extend(closed.err().map(|error| format!("the audit row {run} stays open: {error}")));
-            Ok(Applied { run, phases, warnings, ..live })
+            Ok(Applied { run, files, phases, warnings, ..live })
         }
         Err(not_live) => Err(ApplyError::NotLive(Box::new(NotLive { run, unaudited: closed.err(), ..*not_live }))),
     }
@@ -265,6 +268,7 @@ fn carry_out(
     let mut live = Applied {
         outcome: Outcome::Rendered,
         run: 0,
+        files: BTreeMap::new(),
         written: Vec::new(),
         reloaded: Vec::new(),
         looked_at: (0, 0),

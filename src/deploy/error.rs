@@ -68,24 +68,33 @@ pub struct NotLive {
     pub not_included: Vec<&'static str>,
 }
 
+impl NotLive {
+    /// Says where each stage stands.
+    pub fn stages(&self) -> [(&'static str, &'static str); 3] {
+        let rendered = if self.restored {
+            "the last good files were put back"
+        } else {
+            "the last good files could not be put back"
+        };
+        let running = match (self.answers, self.restored, self.rolled_back) {
+            (false, ..) => "unknown, Asterisk cannot be asked",
+            (true, _, true) => "Asterisk runs them, read back",
+            (true, true, false) => "unknown, the read-back failed for them too",
+            (true, false, false) => "unknown",
+        };
+        [("recorded", "the rows are as declared"), ("rendered", rendered), ("running", running)]
+    }
+}
+
 impl std::fmt::Display for NotLive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Asterisk did not take it: {}", self.reasons.join("; "))?;
         for complaint in &self.complaints {
             write!(f, "\n  its log: {complaint}")?;
         }
-        f.write_str("\n  recorded: the rows are as declared")?;
-        f.write_str(if self.restored {
-            "\n  rendered: the last good files were put back"
-        } else {
-            "\n  rendered: the last good files could not be put back"
-        })?;
-        f.write_str(match (self.answers, self.restored, self.rolled_back) {
-            (false, ..) => "\n  running: unknown, Asterisk cannot be asked",
-            (true, _, true) => "\n  running: Asterisk runs them, read back",
-            (true, true, false) => "\n  running: unknown, the read-back failed for them too",
-            (true, false, false) => "\n  running: unknown",
-        })?;
+        for (stage, words) in self.stages() {
+            write!(f, "\n  {stage}: {words}")?;
+        }
         if let Some(error) = &self.unaudited {
             write!(f, "\n  audit: the row of run {} stays open until the next apply: {error}", self.run)?;
         }

@@ -35,4 +35,4 @@ pub use readback::Mismatch;
 pub use rotate::{RotateError, Rotation, rotate};
 pub use rows::{PrepareError, Prepared, prepare};
 pub use status::{FileState, HostStatus, RunningState, StatusError, status};
-pub use users::{CreateError, Created, DeleteError, NewUser, Portal, Refused, create, delete};
+pub use users::{CreateError, Created, DeleteError, NewUser, Portal, Refused, create, delete, is_made};

@@ -98,6 +98,14 @@ pub enum CreateError {
     /// A secret could not be made, sealed or opened.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+    /// The commit was not confirmed: all were made, or none; see [`is_made`].
+    #[error("{source}")]
+    Unconfirmed {
+        /// What was to be.
+        results: Vec<Result<Created, Refused>>,
+        /// Why.
+        source: DirectoryError,
+    },
 }
 
 /// A user was not deleted.
@@ -185,9 +193,20 @@ pub fn create(
         let held = rows.iter().any(|row| holds.contains_key(&row.extension));
         writer.add(tenant, &rows, held)?;
         writer.remember(tenant, &answers, portal.now)?;
-        writer.commit()?;
+        if let Err(source) = writer.commit() {
+            return Err(CreateError::Unconfirmed { results, source });
+        }
     }
     Ok(results)
+}
+
+/// Finds out whether a user was made by a transaction whose end was never heard; waits for that end.
+///
+/// # Errors
+/// When the directory fails.
+pub fn is_made(tenant: &Tenant, id: Uuid, directory: &mut Directory) -> Result<bool, DirectoryError> {
+    // The lock of the only writer is free as soon as the other transaction has ended.
+    Ok(directory.write(tenant)?.user(tenant, id)?.is_some())
 }
 
 fn refused(why: NoNumber, user: &NewUser, range: ExtensionRange) -> Refused {

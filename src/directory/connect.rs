@@ -56,6 +56,10 @@ impl Url {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(Duration::from_secs(10));
         }
+        // A server that vanished without a word is given up, however much there is left to say to it.
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(Duration::from_secs(30));
+        }
         config.application_name("reconcile");
         Ok(Self { config, verify })
     }

@@ -19,7 +19,7 @@ mod write;
 use std::collections::BTreeMap;
 
 use embedded::{Embedded, EmbeddedError};
-use postgres::{Client, Transaction, types::Type};
+use postgres::{Client, Transaction, error::SqlState, types::Type};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -27,7 +27,7 @@ pub use connect::Url;
 pub use idempotency::{Answered, Once};
 pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText};
 pub use types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser};
-pub use users::{Meeting, User};
+pub use users::{Meeting, Standing, User};
 pub use write::{NewSecret, Row, RowChanges};
 
 use crate::model::Tenant;
@@ -102,6 +102,24 @@ pub enum DirectoryError {
     Seal(#[from] seal::SealError),
 }
 
+impl DirectoryError {
+    /// Tells whether it may be gone in a moment: the server is away, starts, ends or is too busy.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Embedded(_) | Self::Commit(_) => true,
+            Self::Query { source, .. } => {
+                // Classes of SQLSTATE: connection, resources, operator's intervention.
+                let passing = |code: &str| ["08", "53", "57"].iter().any(|class| code.starts_with(class));
+                source.code().is_none_or(|state| {
+                    passing(state.code())
+                        || [SqlState::LOCK_NOT_AVAILABLE, SqlState::READ_ONLY_SQL_TRANSACTION].contains(state)
+                })
+            }
+            _ => false,
+        }
+    }
+}
+
 /// A failed statement, with what it was for.
 pub(crate) fn failed(action: &'static str) -> impl FnOnce(postgres::Error) -> DirectoryError {
     move |source| DirectoryError::Query { action, source }
@@ -149,6 +167,20 @@ impl Directory {
     /// Names the database without any password.
     pub fn show(&self) -> String {
         if self.cluster.is_some() { "embedded".to_owned() } else { self.url.show() }
+    }
+
+    /// Tells whether the connection broke.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Makes sure that the database answers, and that nobody has migrated it since.
+    ///
+    /// # Errors
+    /// When it does not answer, or its schema is not this program's.
+    pub fn ping(&mut self) -> Result<(), DirectoryError> {
+        self.schema = None;
+        self.require_current()
     }
 
     /// Tells what the database holds of our schema.

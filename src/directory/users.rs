@@ -22,7 +22,7 @@ use super::{
     types::{Hold, ManagedBy, RecordedTenant},
     write::{self, Row as NewRow},
 };
-use crate::model::{DisplayName, Email, EmailKey, Extension, ExtensionRange, Tenant};
+use crate::model::{DisplayName, Email, EmailKey, Extension, ExtensionRange, Settings, Tenant};
 
 /// A user as the portal shows one: no secret, and nothing that tells about one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,23 @@ pub struct Meeting {
     pub present: BTreeSet<EmailKey>,
     /// The time at which all rows of this transaction are made.
     pub now: Timestamp,
+}
+
+/// How many users a tenant has, and what is left for others.
+#[derive(Debug)]
+pub struct Standing {
+    /// What its users share.
+    pub settings: Settings,
+    /// Users of the file.
+    pub file_users: u32,
+    /// Users of the API.
+    pub api_users: u32,
+    /// Users whose number is in the range.
+    pub in_range: u32,
+    /// Reserved numbers of the range that somebody has all the same.
+    pub reserved_in_use: u32,
+    /// Numbers on hold.
+    pub holds: BTreeMap<Extension, Hold>,
 }
 
 const COLUMNS: &str = "u.id, u.email, u.name, e.number, u.managed_by = 'api', u.protected, u.created_at";
@@ -109,6 +126,61 @@ impl Directory {
     /// When the database fails.
     pub fn user(&mut self, tenant: &Tenant, id: Uuid) -> Result<Option<User>, DirectoryError> {
         one(self.client(), tenant, id)
+    }
+
+    /// Counts a tenant's users and the numbers they have, without reading them all; none before the
+    /// first sync.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn standing(&mut self, tenant: &Tenant) -> Result<Option<Standing>, DirectoryError> {
+        let action = "count the users";
+        let row = self
+            .client()
+            .query_typed_opt(
+                "select id, settings::text from tenants where slug = $1",
+                &[(&tenant.as_str(), Type::TEXT)],
+            )
+            .map_err(failed(action))?;
+        let Some(row) = row else { return Ok(None) };
+        let (id, settings): (Uuid, Settings) = (row.get(0), json("settings", row.get(1))?);
+        let reserved: Vec<i32> =
+            settings.reserved.iter().filter(|number| settings.range.contains(**number)).copied().map(int).collect();
+        let counts = self
+            .client()
+            .query_typed_one(
+                "select count(*) filter (where u.managed_by = 'file'), count(*) filter (where u.managed_by = 'api'),
+                        count(*) filter (where e.number between $2 and $3),
+                        count(*) filter (where e.number = any ($4))
+                 from extensions e join users u on u.id = e.user_id where e.tenant_id = $1",
+                &[
+                    (&id, Type::UUID),
+                    (&int(settings.range.first()), Type::INT4),
+                    (&int(settings.range.last()), Type::INT4),
+                    (&reserved, Type::INT4_ARRAY),
+                ],
+            )
+            .map_err(failed(action))?;
+        let rows = self
+            .client()
+            .query_typed(
+                "select number, held_for, freed_at from extensions where tenant_id = $1 and user_id is null",
+                &[(&id, Type::UUID)],
+            )
+            .map_err(failed(action))?;
+        let hold = |row: &Row| {
+            let hold = Hold { email: EmailKey::of(row.get(1)), freed_at: row.get(2) };
+            Ok((number(row.get(0))?, hold))
+        };
+        let count = |column: usize| u32::try_from(counts.get::<_, i64>(column)).unwrap_or(u32::MAX);
+        Ok(Some(Standing {
+            settings,
+            file_users: count(0),
+            api_users: count(1),
+            in_range: count(2),
+            reserved_in_use: count(3),
+            holds: rows.iter().map(hold).collect::<Result<_, DirectoryError>>()?,
+        }))
     }
 }
 

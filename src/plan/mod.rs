@@ -19,7 +19,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use id::plan_id;
-pub use numbers::{Numbers, numbers};
+pub use numbers::{Numbers, count, numbers};
 pub use rails::{Allowance, RailStop};
 pub use supply::{Newcomers, NoNumber};
 

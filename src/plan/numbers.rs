@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    directory::{Hold, Recorded},
+    directory::{Hold, Recorded, Standing},
     model::Extension,
 };
 
@@ -39,6 +39,19 @@ pub fn numbers(recorded: &Recorded, now: Timestamp) -> Option<Numbers> {
     let (in_use, held, reserved) = (count(in_use.len()), count(held.len()), count(reserved));
     let size = settings.range.size();
     Some(Numbers { size, in_use, held, reserved, free: size.saturating_sub(in_use + held + reserved) })
+}
+
+/// Counts the same from counts.
+pub fn count(standing: &Standing, now: Timestamp) -> Numbers {
+    let Standing { settings, in_range: in_use, reserved_in_use, holds, .. } = standing;
+    let within = |number: &Extension| settings.range.contains(*number);
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let on_hold = |(number, hold): &(&Extension, &Hold)| within(number) && is_held(hold, settings.hold_days, now);
+    let held: BTreeSet<Extension> = holds.iter().filter(on_hold).map(|(number, _)| *number).collect();
+    let reserved = settings.reserved.iter().filter(|number| within(number) && !held.contains(number)).count();
+    let (in_use, held, reserved) = (*in_use, count(held.len()), count(reserved).saturating_sub(*reserved_in_use));
+    let size = settings.range.size();
+    Numbers { size, in_use, held, reserved, free: size.saturating_sub(in_use + held + reserved) }
 }
 
 /// Tells whether a freed number is still kept for its former user.

@@ -38,8 +38,9 @@ impl Canaries {
     /// Plants what `secret show` prints.
     pub(crate) fn plant_shown(&self, stdout: &str) {
         let json = serde_json::from_str::<serde_json::Value>(stdout).ok();
-        let shown = json.as_ref().and_then(|json| json["secret"].as_str());
-        let text = || stdout.lines().find_map(|line| line.strip_prefix("secret "));
+        let shown = json.as_ref().and_then(|json| json["secret"].as_str().or(json["token"].as_str()));
+        let token = |line: &'_ str| line.starts_with("rct_");
+        let text = || stdout.lines().find_map(|line| line.strip_prefix("secret ").or(token(line).then_some(line)));
         if let Some(secret) = shown.or_else(text) {
             self.plant(secret.trim());
         }

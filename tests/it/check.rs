@@ -207,4 +207,6 @@ fn the_schemas_in_the_repository_are_the_printed_ones() {
     assert!(plan == include_str!("../../schema/plan.schema.json"), "run: reconcile schema plan");
     let status = env.run("schema status").expect(0).stdout;
     assert!(status == include_str!("../../schema/status.schema.json"), "run: reconcile schema status");
+    let openapi = env.run("schema openapi").expect(0).stdout;
+    assert!(openapi == include_str!("../../schema/openapi.json"), "run: reconcile schema openapi");
 }

@@ -24,6 +24,7 @@ mod plan;
 mod portal;
 mod properties;
 mod secrets;
+mod serve;
 mod tenants;
 mod tokens;
 mod watch;

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{
-        LazyLock,
+        Arc, LazyLock,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -124,7 +124,7 @@ pub(crate) struct TestEnv {
     pub(crate) database: Option<String>,
     asterisk: Option<Server>,
     variables: Vec<(String, String)>,
-    canaries: Canaries,
+    canaries: Arc<Canaries>,
     // Dropped last: Asterisk is asked to stop by the client in it.
     folder: TempDir,
 }
@@ -156,7 +156,7 @@ impl TestEnv {
         for name in ["work", "home", "asterisk/etc"] {
             fs::create_dir_all(folder.path().join(name)).expect("a folder");
         }
-        Self { folder, database: None, asterisk: None, variables: Vec::new(), canaries: Canaries::default() }
+        Self { folder, database: None, asterisk: None, variables: Vec::new(), canaries: Arc::default() }
     }
 
     pub(crate) fn start_asterisk(&mut self) {
@@ -218,6 +218,11 @@ impl TestEnv {
         self.canaries.plant(value);
     }
 
+    /// What watches over the secrets of this test.
+    pub(crate) fn canaries(&self) -> Arc<Canaries> {
+        Arc::clone(&self.canaries)
+    }
+
     /// Sets an environment variable for the commands to come; a secret in it is planted.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         match name {
@@ -269,7 +274,8 @@ impl TestEnv {
     pub(crate) fn run(&self, args: &str) -> Outcome {
         let words: Vec<&str> = args.split_whitespace().collect();
         let outcome = self.outcome(self.command(&words).output().expect("reconcile runs"));
-        if words.starts_with(&["secret", "show"]) {
+        let shown = [["secret", "show"], ["token", "new"]].iter().any(|command| words.starts_with(command));
+        if shown && outcome.code == 0 {
             self.canaries.plant_shown(&outcome.stdout);
         } else {
             self.hear(args, &outcome.text());

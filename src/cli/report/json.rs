@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Report;
-use crate::plan::FieldChange;
+use crate::{deploy::Comparison, desired::Sources, plan::FieldChange};
 
 /// The version of this document: raised when a reader of the old one would misunderstand it.
 const FORMAT_VERSION: u32 = 1;
@@ -106,10 +106,14 @@ struct Rail<'a> {
 
 /// Writes the plan.
 pub(crate) fn plan(report: &Report<'_>) -> String {
-    let Report { desired, comparison, .. } = report;
+    pretty(&document(report.comparison, &report.desired.sources))
+}
+
+/// Makes the document of a plan, with places in these sources.
+pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> PlanDocument<'a> {
     let plan = &comparison.plan;
     let counts = &plan.counts;
-    let document = PlanDocument {
+    PlanDocument {
         format_version: FORMAT_VERSION,
         id: comparison.id.as_deref(),
         tenant: plan.tenant.as_str(),
@@ -134,7 +138,7 @@ pub(crate) fn plan(report: &Report<'_>) -> String {
                 fields: fields(&change.fields),
                 secret_changed: change.secret_changed,
                 relogin: change.relogin,
-                place: change.place.map(|place| place.show(&desired.sources)),
+                place: change.place.map(|place| place.show(sources)),
             })
             .collect(),
         files: comparison
@@ -159,8 +163,7 @@ pub(crate) fn plan(report: &Report<'_>) -> String {
             .collect(),
         notes: &plan.notes,
         unchecked: plan.unresolved.iter().chain(&comparison.unchecked).map(String::as_str).collect(),
-    };
-    pretty(&document)
+    }
 }
 
 /// Writes any document.

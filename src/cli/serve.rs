@@ -1,0 +1,81 @@
+//! `reconcile serve`: the portal API over HTTP.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::Result;
+
+use super::{
+    Exit,
+    error::{Hinted, words},
+    printer::Printer,
+    settings::{HostArgs, StateArgs},
+};
+use crate::{
+    directory::DirectoryError,
+    serve::{self, tls::TlsVersion},
+};
+
+/// Serve the portal API: users, apply, health and metrics over HTTP
+///
+/// Users are made, listed and deleted in the database; `POST /apply` makes what is recorded live on
+/// this host, like `reconcile apply`. There is no file here. Tokens are made by `reconcile token`.
+/// Ends with SIGTERM: what runs is finished first.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  reconcile serve\n  \
+    reconcile serve --listen 0.0.0.0:8443 --tls-cert portal.pem --tls-key portal.key")]
+pub(crate) struct Args {
+    /// Where to listen; without TLS, on this machine only
+    #[arg(
+        long,
+        env = "RECONCILE_LISTEN",
+        default_value = "127.0.0.1:8000",
+        value_name = "ADDRESS:PORT",
+        hide_env_values = true
+    )]
+    listen: SocketAddr,
+    /// The certificate of the server, with the chain behind it, as PEM
+    #[arg(long, env = "RECONCILE_TLS_CERT", requires = "tls_key", value_name = "FILE", hide_env_values = true)]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, as PEM
+    #[arg(long, env = "RECONCILE_TLS_KEY", requires = "tls_cert", value_name = "FILE", hide_env_values = true)]
+    tls_key: Option<PathBuf>,
+    /// The lowest version of TLS
+    #[arg(long, value_enum, default_value_t = TlsVersion::V13, value_name = "VERSION")]
+    tls_min: TlsVersion,
+    /// Listen elsewhere than on this machine without TLS: a proxy in front speaks it
+    #[arg(long)]
+    behind_proxy: bool,
+    #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(certificate), Some(key)) => Some(serve::tls::config(certificate, key, args.tls_min)?),
+        _ => None,
+    };
+    if tls.is_none() && !args.listen.ip().is_loopback() && !args.behind_proxy {
+        let message = format!("without TLS, tokens and secrets would be sent in the clear to `{}`", args.listen);
+        let hint = "give `--tls-cert` and `--tls-key`; or `--behind-proxy` where a proxy in front speaks TLS";
+        return Err(Hinted::new(message, hint).into());
+    }
+    let host = args.host.resolve(&args.state, true)?;
+    let opener = args.state.opener()?;
+    // Rather told now than at the first request; but a database that is away may come back.
+    let first = match opener.open() {
+        Err(error) if error.downcast_ref::<DirectoryError>().is_some_and(DirectoryError::is_passing) => {
+            printer.talk(&format!("warning: {}", words(&error)));
+            None
+        }
+        first => Some(first?),
+    };
+    let keys = args.state.keys()?;
+    let settings =
+        serve::Settings { listen: args.listen, tls, open: Box::new(move || opener.open()), first, keys, host };
+    serve::run(settings, |address| {
+        printer.talk(&format!("listening on {address}; the API is described at {address}/docs"));
+    })?;
+    Ok(Exit::Done)
+}

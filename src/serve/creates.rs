@@ -1,0 +1,128 @@
+//! New users of concurrent requests share a transaction: while one is being written, those who
+//! come wait together for the next. So a burst takes no longer than one after the other, each gets
+//! the lowest number that is free, and nobody is refused because of the others.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard, oneshot};
+
+use super::{error::Failure, pool::Pool};
+use crate::{
+    deploy::{self, CreateError, Created, NewUser, Portal, Refused},
+    directory::seal::Keyring,
+    model::Tenant,
+};
+
+/// How many users one transaction makes at most.
+const BATCH: usize = 256;
+
+/// How long a commit that was not confirmed is asked about.
+const DOUBT: Duration = Duration::from_secs(10);
+
+/// What becomes of a request.
+type Answer = Result<Created, Failure>;
+
+/// The new users that wait, by tenant.
+pub(super) struct Creates {
+    pool: Arc<Pool>,
+    keys: Arc<Keyring>,
+    host: String,
+    lanes: Mutex<HashMap<Tenant, Arc<Lane>>>,
+}
+
+/// One tenant's.
+#[derive(Default)]
+struct Lane {
+    waiting: Mutex<Vec<(NewUser, oneshot::Sender<Answer>)>>,
+    turn: Arc<Turn<()>>,
+}
+
+impl Creates {
+    pub(super) fn new(pool: Arc<Pool>, keys: Arc<Keyring>, host: String) -> Self {
+        Self { pool, keys, host, lanes: Mutex::default() }
+    }
+
+    /// Makes a user, together with those who wait at the same time.
+    pub(super) async fn create(self: &Arc<Self>, tenant: &Tenant, user: NewUser) -> Answer {
+        let lane = {
+            let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(lanes.entry(tenant.clone()).or_default())
+        };
+        let (sender, answer) = oneshot::channel();
+        lane.waiting.lock().unwrap_or_else(PoisonError::into_inner).push((user, sender));
+        // Whoever gets the turn takes along all who wait then; the others find nothing left to do.
+        tokio::spawn(Arc::clone(self).take_turn(tenant.clone(), lane));
+        answer.await.unwrap_or_else(|_| Err(Failure::internal("a batch of new users ended without an answer")))
+    }
+
+    async fn take_turn(self: Arc<Self>, tenant: Tenant, lane: Arc<Lane>) {
+        let turn = Arc::clone(&lane.turn).lock_owned().await;
+        let batch: Vec<_> = {
+            let mut waiting = lane.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = waiting.len().min(BATCH);
+            waiting.drain(..last).collect()
+        };
+        if batch.is_empty() {
+            return;
+        }
+        let (users, senders): (Vec<NewUser>, Vec<_>) = batch.into_iter().unzip();
+        let answers = self.write(tenant, users, turn).await;
+        for (sender, answer) in senders.into_iter().zip(answers) {
+            // Who went away meanwhile has been made all the same.
+            let _ = sender.send(answer);
+        }
+    }
+
+    async fn write(self: &Arc<Self>, tenant: Tenant, users: Vec<NewUser>, turn: OwnedMutexGuard<()>) -> Vec<Answer> {
+        let count = users.len();
+        let creates = Arc::clone(self);
+        let work = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            creates.write_now(&tenant, &users)
+        });
+        work.await.unwrap_or_else(|error| vec![Err(super::pool::panicked(&error)); count])
+    }
+
+    fn write_now(&self, tenant: &Tenant, users: &[NewUser]) -> Vec<Answer> {
+        match self.attempt(tenant, users) {
+            Ok(results) => results.into_iter().map(|result| result.map_err(Failure::from)).collect(),
+            // What is wrong with one must not befall the others.
+            Err(failure) if users.len() > 1 && !failure.is_passing() => {
+                users.iter().flat_map(|user| self.write_now(tenant, std::slice::from_ref(user))).collect()
+            }
+            Err(failure) => vec![Err(failure); users.len()],
+        }
+    }
+
+    fn attempt(&self, tenant: &Tenant, users: &[NewUser]) -> Result<Vec<Result<Created, Refused>>, Failure> {
+        let portal = Portal { tenant, keys: &self.keys, host: &self.host, now: Timestamp::now() };
+        let began = Instant::now();
+        loop {
+            let result = self.pool.work(|directory| match deploy::create(&portal, users, directory) {
+                Err(CreateError::Unconfirmed { results, source }) => Ok((results, Some(source))),
+                result => result.map(|results| (results, None)),
+            })?;
+            let (results, Some(source)) = result else { return Ok(result.0) };
+            // Either all of them were made, or none.
+            let Some(made) = results.iter().flatten().next() else { return Ok(results) };
+            let confirmed = loop {
+                match self.pool.work(|directory| deploy::is_made(tenant, made.user.id, directory)) {
+                    Ok(confirmed) => break Some(confirmed),
+                    Err(_) if began.elapsed() < DOUBT => thread::sleep(Duration::from_millis(250)),
+                    Err(_) => break None,
+                }
+            };
+            match confirmed {
+                Some(true) => return Ok(results),
+                Some(false) if began.elapsed() < DOUBT => {}
+                _ => return Err(source.into()),
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `/healthz` and `/readyz`, for whoever keeps the server running.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State as Shared};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{State, error::Failure};
+use crate::directory::Directory;
+
+/// That all is well.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
+    /// `ok`.
+    status: &'static str,
+}
+
+/// Tells whether the server is alive
+#[utoipa::path(get, path = "/healthz", tag = "operation",
+    responses((status = 200, description = "the server is alive", body = Health)), security(()))]
+pub(super) async fn alive() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+/// Tells whether the server can do its work
+///
+/// The database answers, and has the schema of this server.
+#[utoipa::path(get, path = "/readyz", tag = "operation",
+    responses((status = 200, description = "the server can do its work", body = Health)), security(()))]
+pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Result<Json<Health>, Failure> {
+    state.pool.run(Directory::ping).await?;
+    Ok(Json(Health { status: "ok" }))
+}

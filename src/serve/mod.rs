@@ -1,0 +1,177 @@
+//! The portal API over HTTP: users, apply, health, metrics.
+//!
+//! Owns requests and answers, who may ask, and the life of the server. What a request does is done
+//! by the same functions of `directory` and `deploy` as a command's, off the threads that serve.
+
+mod apply;
+mod auth;
+mod creates;
+mod error;
+mod extract;
+mod health;
+mod metrics;
+mod observe;
+pub(crate) mod openapi;
+mod pool;
+pub(crate) mod tls;
+mod users;
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state};
+use axum_server::{
+    Handle,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
+use hyper_util::rt::TokioTimer;
+use rustls::ServerConfig;
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+    time::{Instant, sleep},
+};
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub(crate) use pool::Open;
+
+use self::{creates::Creates, metrics::Metrics, pool::Pool};
+use crate::{
+    deploy::Host,
+    directory::{Directory, seal::Keyring},
+};
+
+/// How large a body may be, in bytes.
+const LARGEST_BODY: usize = 64 * 1024;
+
+/// How long a client may take to send the head of a request, the first or the next one.
+const HEAD_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long clients have to take their answers when the server ends.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How a server is run.
+pub(crate) struct Settings {
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+    /// How it speaks TLS; none for plain HTTP.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// Opens the directory.
+    pub(crate) open: Box<Open>,
+    /// A connection that is open already.
+    pub(crate) first: Option<Directory>,
+    /// The keys of the directory.
+    pub(crate) keys: Keyring,
+    /// The Asterisk host that is applied to.
+    pub(crate) host: Host,
+}
+
+/// What requests share.
+struct State {
+    pool: Arc<Pool>,
+    creates: Arc<Creates>,
+    keys: Arc<Keyring>,
+    host: Host,
+    metrics: Metrics,
+    /// The applies that run, whoever still waits for them.
+    applies: TaskTracker,
+}
+
+/// Serves until SIGTERM or SIGINT; then stops accepting, and ends what runs. `ready` hears where it
+/// listens.
+///
+/// # Errors
+/// When it cannot listen.
+pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
+    log_panics();
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the server")?;
+    let Settings { listen, tls, open, first, keys, host } = settings;
+    let (pool, keys) = (Arc::new(Pool::new(open, first)), Arc::new(keys));
+    let creates = Arc::new(Creates::new(Arc::clone(&pool), Arc::clone(&keys), host.name.clone()));
+    let state = Arc::new(State {
+        pool: Arc::clone(&pool),
+        creates,
+        keys,
+        host,
+        metrics: Metrics::new(),
+        applies: TaskTracker::new(),
+    });
+    let served = runtime.block_on(serve(listen, tls, state, ready));
+    // Connections to the database are closed here, outside of the runtime, and the last one of the
+    // private database stops it.
+    runtime.shutdown_timeout(GRACE);
+    drop(pool);
+    served
+}
+
+async fn serve(
+    listen: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+    state: Arc<State>,
+    ready: impl FnOnce(&str),
+) -> Result<()> {
+    let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    listener.set_nonblocking(true).context("cannot listen")?;
+    let address = listener.local_addr().context("cannot listen")?;
+    let (handle, applies) = (Handle::new(), state.applies.clone());
+    let app = router(state).into_make_service();
+    tokio::spawn(end(handle.clone(), applies, [SignalKind::terminate(), SignalKind::interrupt()].map(signal)));
+    ready(&format!("{}://{address}", if tls.is_some() { "https" } else { "http" }));
+    let mut server = axum_server::from_tcp(listener).context("cannot listen")?.handle(handle).http1_only();
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
+    match tls {
+        None => server.serve(app).await,
+        Some(config) => server.acceptor(RustlsAcceptor::new(RustlsConfig::from_config(config))).serve(app).await,
+    }
+    .context("the server failed")
+}
+
+/// Waits for the end, then for what runs: an apply is never cut, and what it needs is bounded by its
+/// own deadlines.
+async fn end(
+    handle: Handle<SocketAddr>,
+    applies: TaskTracker,
+    signals: [std::io::Result<tokio::signal::unix::Signal>; 2],
+) {
+    let [Ok(mut terminate), Ok(mut interrupt)] = signals else {
+        tracing::error!("signals cannot be heard");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("ending: no new connections, what runs is finished");
+    handle.graceful_shutdown(None);
+    applies.close();
+    applies.wait().await;
+    let until = Instant::now() + GRACE;
+    while handle.connection_count() > 0 && Instant::now() < until {
+        sleep(Duration::from_millis(20)).await;
+    }
+    handle.shutdown();
+}
+
+fn router(state: Arc<State>) -> Router {
+    let (routes, api) = openapi::routes();
+    routes
+        .merge(openapi::pages(&api))
+        .layer(CatchPanicLayer::custom(observe::panicked))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn_with_state(Arc::clone(&state), observe::observe))
+        .with_state(state)
+}
+
+/// Sends panics to the log, in its format: where, and with which words.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let words = panic.payload_as_str().unwrap_or_default();
+        tracing::error!(place, "panic: {words}");
+    }));
+}

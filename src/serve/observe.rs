@@ -1,0 +1,152 @@
+//! What every request goes through: its id, its deadline, its line in the log, its metrics, and the
+//! one form of errors, whichever layer they come from.
+
+use std::{
+    any::Any,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    extract::{MatchedPath, Request, State as Shared},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use super::{
+    State,
+    error::{ErrorType, Failure},
+};
+
+/// How long a request may take, its body included; an apply takes what it takes.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The header that names a request, on its way in and out.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Where the name of whoever sent a request is left for the log.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Actor(Arc<OnceLock<String>>);
+
+impl Actor {
+    pub(super) fn set(&self, name: String) {
+        let _ = self.0.set(name);
+    }
+}
+
+/// Lets a request through, and its answer back.
+pub(super) async fn observe(Shared(state): Shared<Arc<State>>, mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = request_id(request.headers()).unwrap_or_else(new_id);
+    // Only what is known is taken over: labels are few, and lines of the log cannot be forged.
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let method = known(request.method());
+    let actor = Actor::default();
+    request.extensions_mut().insert(actor.clone());
+
+    let span = tracing::info_span!("request", request_id = %id);
+    let answer = next.run(request).instrument(span);
+    let response = if route == "/apply" {
+        answer.await
+    } else {
+        let late = |_| Failure::new(ErrorType::RequestTimeout, "the request took too long").into_response();
+        timeout(DEADLINE, answer).await.unwrap_or_else(late)
+    };
+    let response = finish(response, &id);
+
+    let (status, took) = (response.status(), began.elapsed());
+    state.metrics.request(method, &route, status.as_u16(), took);
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let (status, actor) = (status.as_u16(), actor.0.get().map_or("", String::as_str));
+    if route == "/healthz" || route == "/readyz" {
+        tracing::debug!(request_id = %id, method, route, status, duration_ms, actor, "answered");
+    } else {
+        tracing::info!(request_id = %id, method, route, status, duration_ms, actor, "answered");
+    }
+    response
+}
+
+/// Gives every answer its headers, and every error its form.
+fn finish(response: Response, id: &str) -> Response {
+    let status = response.status();
+    let failed = status.is_client_error() || status.is_server_error();
+    let mut response = match response.extensions().get::<Failure>() {
+        Some(failure) => with_headers(failure.answer(id), &response),
+        None if failed => with_headers(Failure::of_status(status).answer(id), &response),
+        None => response,
+    };
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::try_from(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Answers hold secrets and states.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Keeps the headers that a layer gave to its bare answer, such as `Allow`.
+fn with_headers(mut response: Response, from: &Response) -> Response {
+    if let Some(allow) = from.headers().get(header::ALLOW) {
+        response.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    response
+}
+
+/// Takes the client's id where it is well formed: 1 to 128 letters, digits and `. _ - :`.
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(REQUEST_ID).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let text = value.to_str().ok()?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-:".contains(&b);
+    ((1..=128).contains(&text.len()) && text.bytes().all(plain)).then(|| text.to_owned())
+}
+
+/// Makes an id: 128 random bits.
+fn new_id() -> String {
+    let mut bytes = [0; 16];
+    // Without randomness, requests are told apart by their other fields.
+    let _ = getrandom::fill(&mut bytes);
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+}
+
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// Makes an answer of a panic, which the panic hook has logged.
+pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response {
+    Failure::internal("a request ended in a panic").into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_well_formed_request_id_is_taken() {
+        let id = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(REQUEST_ID, HeaderValue::from_bytes(value).unwrap());
+            }
+            request_id(&headers)
+        };
+        assert_eq!(id(&[b"7f.A_b-c:1"]).as_deref(), Some("7f.A_b-c:1"));
+        for bad in [&[b"".as_slice()][..], &[b"a b"], &[b"a\"b"], &[&[b'a'; 129]], &[b"\xff"], &[b"a", b"b"], &[]] {
+            assert_eq!(id(bad), None);
+        }
+    }
+}

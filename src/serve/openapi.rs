@@ -1,0 +1,128 @@
+//! The `OpenAPI` document, made from the code: `/openapi.json`, and `/docs` to browse it, which loads
+//! nothing from elsewhere.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    http::{HeaderValue, StatusCode, header::CONTENT_SECURITY_POLICY},
+    routing::get,
+};
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::{
+    OpenApi,
+    openapi::{
+        Content, HeaderBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder, Type,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::{
+    State, apply,
+    error::{ErrorBody, ErrorType},
+    health, metrics, users,
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "reconcile", description = "The portal API: users of a phone system, and the apply that makes them live.",
+         license(name = "proprietary")),
+    components(schemas(ErrorBody)),
+    tags(
+        (name = "users", description = "Users: rows only, live with the next apply"),
+        (name = "apply", description = "Rendering what is recorded, and making Asterisk run it"),
+        (name = "operation", description = "For whoever keeps the server running")
+    )
+)]
+struct Base;
+
+/// The routes, and the document that describes them.
+pub(super) fn routes() -> (Router<Arc<State>>, utoipa::openapi::OpenApi) {
+    let (router, mut api) = OpenApiRouter::with_openapi(Base::openapi())
+        .routes(routes!(users::create, users::list))
+        .routes(routes!(users::show, users::delete))
+        .routes(routes!(apply::apply))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(metrics::metrics))
+        .split_for_parts();
+    complete(&mut api);
+    (router, api)
+}
+
+/// Serves the document and the page.
+pub(super) fn pages(api: &utoipa::openapi::OpenApi) -> Router<Arc<State>> {
+    let document = api.clone();
+    let config = Config::from("/openapi.json").validator_url("none").persist_authorization(false);
+    let policy = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
+                  img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'";
+    Router::from(SwaggerUi::new("/docs").config(config))
+        .layer(SetResponseHeaderLayer::overriding(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)))
+        .route("/openapi.json", get(|| async move { Json(document) }))
+}
+
+/// Writes the document, as it stands in `schema/openapi.json`.
+pub(crate) fn document() -> String {
+    let mut text = routes().1.to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Adds what is the same everywhere: the token, the request id, and the errors.
+fn complete(api: &mut utoipa::openapi::OpenApi) {
+    let token = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("made by `reconcile token new NAME --scope ...`, for one tenant"))
+        .build();
+    let components = api.components.get_or_insert_default();
+    components.security_schemes.insert("token".to_owned(), SecurityScheme::Http(token).into());
+    for (path, item) in &mut api.paths.paths {
+        let operations = [("get", &mut item.get), ("post", &mut item.post), ("delete", &mut item.delete)];
+        for (method, operation) in operations {
+            let Some(operation) = operation else { continue };
+            for status in statuses(method, path) {
+                operation.responses.responses.entry(status.as_str().to_owned()).or_insert_with(|| error(status));
+            }
+            for response in operation.responses.responses.values_mut() {
+                if let RefOr::T(response) = response {
+                    let id = HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String)));
+                    let id = id.description(Some("the request, as in the logs")).build();
+                    response.headers.insert("X-Request-Id".to_owned(), id.into());
+                }
+            }
+        }
+    }
+}
+
+/// The errors that an operation can end in.
+fn statuses(method: &str, path: &str) -> Vec<StatusCode> {
+    use StatusCode as S;
+
+    let mut statuses = vec![S::BAD_REQUEST, S::REQUEST_TIMEOUT, S::INTERNAL_SERVER_ERROR, S::SERVICE_UNAVAILABLE];
+    if !["/healthz", "/readyz"].contains(&path) {
+        statuses.extend([S::UNAUTHORIZED, S::FORBIDDEN]);
+    }
+    match (method, path) {
+        ("post", "/users") => {
+            statuses.extend([S::CONFLICT, S::PAYLOAD_TOO_LARGE, S::UNSUPPORTED_MEDIA_TYPE, S::UNPROCESSABLE_ENTITY]);
+        }
+        ("get", "/users") => statuses.push(S::UNPROCESSABLE_ENTITY),
+        ("get", "/users/{id}") => statuses.extend([S::NOT_FOUND, S::UNPROCESSABLE_ENTITY]),
+        ("delete", _) => statuses.extend([S::NOT_FOUND, S::CONFLICT, S::UNPROCESSABLE_ENTITY]),
+        ("post", _) => {
+            statuses.extend([S::CONFLICT, S::PRECONDITION_FAILED, S::UNPROCESSABLE_ENTITY, S::BAD_GATEWAY]);
+        }
+        _ => {}
+    }
+    statuses
+}
+
+/// Describes an error of some status.
+fn error(status: StatusCode) -> RefOr<utoipa::openapi::Response> {
+    let kinds = ErrorType::TABLE.iter().filter(|(_, known, _)| *known == status);
+    let words: Vec<String> = kinds.map(|(kind, _, words)| format!("`{kind:?}`: {words}")).collect();
+    let content = Content::new(Some(Ref::from_schema_name("ErrorBody")));
+    RefOr::T(ResponseBuilder::new().description(words.join("; ")).content("application/json", content).build())
+}

@@ -1,0 +1,128 @@
+//! Connections to the directory, for work that waits: a few, each used by one blocking thread at a
+//! time, never by the threads that serve.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::{
+    sync::Semaphore,
+    task::{JoinError, spawn_blocking},
+    time::{Duration, timeout},
+};
+use tracing::Span;
+
+use super::error::{ErrorType, Failure};
+use crate::directory::{Directory, DirectoryError};
+
+/// How many connections there are at most.
+const CONNECTIONS: usize = 8;
+
+/// How long a request waits for one of them.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Opens the directory, its schema brought up to date.
+pub(crate) type Open = dyn Fn() -> anyhow::Result<Directory> + Send + Sync;
+
+/// The connections.
+pub(super) struct Pool {
+    open: Box<Open>,
+    idle: Mutex<Vec<Directory>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Pool {
+    pub(super) fn new(open: Box<Open>, first: Option<Directory>) -> Self {
+        Self { open, idle: Mutex::new(first.into_iter().collect()), permits: Arc::new(Semaphore::new(CONNECTIONS)) }
+    }
+
+    /// Does work with a connection. It is done to its end, whoever still waits for it.
+    ///
+    /// # Errors
+    /// What the work fails with; that there is no connection.
+    pub(super) async fn run<T, E>(
+        self: &Arc<Self>,
+        work: impl FnMut(&mut Directory) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        E: Into<Failure> + Broken + 'static,
+    {
+        let Ok(Ok(permit)) = timeout(WAIT, Arc::clone(&self.permits).acquire_owned()).await else {
+            return Err(Failure::new(ErrorType::DatabaseUnavailable, "too many requests wait for the database"));
+        };
+        let (pool, span) = (Arc::clone(self), Span::current());
+        let done = spawn_blocking(move || {
+            let _permit = permit;
+            span.in_scope(|| pool.work(work))
+        });
+        done.await.unwrap_or_else(|error| Err(panicked(&error)))
+    }
+
+    /// Does work with a connection, on this thread. A connection that turns out to be broken, as
+    /// after the server was started anew, is replaced once.
+    pub(super) fn work<T, E>(&self, mut work: impl FnMut(&mut Directory) -> Result<T, E>) -> Result<T, Failure>
+    where
+        E: Into<Failure> + Broken,
+    {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(mut directory) = idle {
+            match work(&mut directory) {
+                Err(error) if error.can_be_tried_again() && directory.is_closed() => {
+                    // The others are as old.
+                    let old = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+                    drop(old);
+                }
+                result => {
+                    self.keep(directory);
+                    return result.map_err(Into::into);
+                }
+            }
+        }
+        let mut directory = self.open()?;
+        let result = work(&mut directory);
+        self.keep(directory);
+        result.map_err(Into::into)
+    }
+
+    /// Opens a connection of its own, for work that takes long.
+    pub(super) fn open(&self) -> Result<Directory, Failure> {
+        (self.open)().map_err(|error| match error.downcast::<DirectoryError>() {
+            Ok(error) => error.into(),
+            Err(error) => Failure::internal(&format!("{error:#}")),
+        })
+    }
+
+    fn keep(&self, directory: Directory) {
+        if !directory.is_closed() {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(directory);
+        }
+    }
+}
+
+/// Tells whether a failure means that nothing was done.
+pub(super) trait Broken {
+    /// Whether the same may be done again on another connection: nothing was changed for certain.
+    fn can_be_tried_again(&self) -> bool;
+}
+
+impl Broken for DirectoryError {
+    fn can_be_tried_again(&self) -> bool {
+        !matches!(self, Self::Commit(_))
+    }
+}
+
+impl Broken for crate::deploy::CreateError {
+    fn can_be_tried_again(&self) -> bool {
+        !matches!(self, Self::Unconfirmed { .. })
+    }
+}
+
+impl Broken for crate::deploy::DeleteError {
+    fn can_be_tried_again(&self) -> bool {
+        !matches!(self, Self::Directory(DirectoryError::Commit(_)))
+    }
+}
+
+/// Says that work ended in a panic, which was logged.
+pub(super) fn panicked(error: &JoinError) -> Failure {
+    Failure::internal(&format!("work for a request did not end: {error}"))
+}
