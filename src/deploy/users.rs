@@ -103,6 +103,8 @@ pub enum CreateError {
     Unconfirmed {
         /// What was to be.
         results: Vec<Result<Created, Refused>>,
+        /// One of those who were to be made: an answer that is given again is about somebody else.
+        made: Uuid,
         /// Why.
         source: DirectoryError,
     },
@@ -190,11 +192,12 @@ pub fn create(
             .collect();
         writer.audit_deeds(portal.tenant, portal.host, ("create user", "create"), &deeds)?;
         let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
+        let made = rows[0].id;
         let held = rows.iter().any(|row| holds.contains_key(&row.extension));
         writer.add(tenant, &rows, held)?;
         writer.remember(tenant, &answers, portal.now)?;
         if let Err(source) = writer.commit() {
-            return Err(CreateError::Unconfirmed { results, source });
+            return Err(CreateError::Unconfirmed { results, made, source });
         }
     }
     Ok(results)

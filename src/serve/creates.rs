@@ -12,8 +12,12 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard, oneshot};
 
-use super::{error::Failure, pool::Pool};
+use super::{
+    error::{ErrorType, Failure},
+    pool::Pool,
+};
 use crate::{
+    cli::error::words_of,
     deploy::{self, CreateError, Created, NewUser, Portal, Refused},
     directory::seal::Keyring,
     model::Tenant,
@@ -23,7 +27,10 @@ use crate::{
 const BATCH: usize = 256;
 
 /// How long a commit that was not confirmed is asked about.
-const DOUBT: Duration = Duration::from_secs(10);
+const DOUBT: Duration = Duration::from_secs(20);
+
+/// How long to wait before it is asked again.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// What becomes of a request.
 type Answer = Result<Created, Failure>;
@@ -65,6 +72,8 @@ impl Creates {
         let turn = Arc::clone(&lane.turn).lock_owned().await;
         let batch: Vec<_> = {
             let mut waiting = lane.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            // Who went away, or was told that it took too long, is not made any more.
+            waiting.retain(|(_, sender)| !sender.is_closed());
             let last = waiting.len().min(BATCH);
             waiting.drain(..last).collect()
         };
@@ -105,23 +114,27 @@ impl Creates {
         let began = Instant::now();
         loop {
             let result = self.pool.work(|directory| match deploy::create(&portal, users, directory) {
-                Err(CreateError::Unconfirmed { results, source }) => Ok((results, Some(source))),
+                Err(CreateError::Unconfirmed { results, made, source }) => Ok((results, Some((made, source)))),
                 result => result.map(|results| (results, None)),
             })?;
-            let (results, Some(source)) = result else { return Ok(result.0) };
+            let (results, Some((made, source))) = result else { return Ok(result.0) };
             // Either all of them were made, or none.
-            let Some(made) = results.iter().flatten().next() else { return Ok(results) };
             let confirmed = loop {
-                match self.pool.work(|directory| deploy::is_made(tenant, made.user.id, directory)) {
+                match self.pool.work(|directory| deploy::is_made(tenant, made, directory)) {
                     Ok(confirmed) => break Some(confirmed),
-                    Err(_) if began.elapsed() < DOUBT => thread::sleep(Duration::from_millis(250)),
+                    Err(_) if began.elapsed() < DOUBT => thread::sleep(PAUSE),
                     Err(_) => break None,
                 }
             };
             match confirmed {
                 Some(true) => return Ok(results),
-                Some(false) if began.elapsed() < DOUBT => {}
-                _ => return Err(source.into()),
+                Some(false) if began.elapsed() < DOUBT => thread::sleep(PAUSE),
+                Some(false) => {
+                    tracing::warn!("{}", words_of(&source));
+                    let message = "the database does not take it; nothing was changed";
+                    return Err(Failure::new(ErrorType::DatabaseUnavailable, message));
+                }
+                None => return Err(source.into()),
             }
         }
     }

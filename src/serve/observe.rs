@@ -52,7 +52,10 @@ pub(super) async fn observe(Shared(state): Shared<Arc<State>>, mut request: Requ
     let response = if route == "/apply" {
         answer.await
     } else {
-        let late = |_| Failure::new(ErrorType::RequestTimeout, "the request took too long").into_response();
+        let late = |_| {
+            Failure::new(ErrorType::RequestTimeout, "the request took too long: it may have been carried out or not")
+                .into_response()
+        };
         timeout(DEADLINE, answer).await.unwrap_or_else(late)
     };
     let response = finish(response, &id);
