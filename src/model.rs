@@ -385,29 +385,42 @@ text_type! {
     DisplayName,
     |text| {
         let text = text.trim();
-        if text.is_empty() {
-            return Err(Invalid::new("invalid-name", "the name is empty", "write the name the callee shall see"));
-        }
-        if let Some(bad) = text.chars().find(|c| is_unprintable(*c)) {
-            return Err(Invalid::new(
-                "invalid-name",
-                format!("the name holds the control character U+{:04X}", u32::from(bad)),
-                "keep the name on one line, without control or text-direction characters",
-            ));
-        }
-        if text.chars().count() > NAME_CHARS {
-            return Err(Invalid::new(
-                "invalid-name",
-                format!("the name is {} characters long", text.chars().count()),
-                "phones show about 20 characters; at most 255 are accepted",
-            ));
-        }
+        check_name(text)?;
         Ok(text.to_owned())
     },
     { "type": "string", "minLength": 1, "maxLength": 255 }
 }
 
+/// Refuses what no name may be; blanks around it are none of its business.
+fn check_name(text: &str) -> Result<(), Invalid> {
+    if text.trim().is_empty() {
+        return Err(Invalid::new("invalid-name", "the name is empty", "write the name the callee shall see"));
+    }
+    if let Some(bad) = text.chars().find(|c| is_unprintable(*c)) {
+        return Err(Invalid::new(
+            "invalid-name",
+            format!("the name holds the control character U+{:04X}", u32::from(bad)),
+            "keep the name on one line, without control or text-direction characters",
+        ));
+    }
+    if text.chars().count() > NAME_CHARS {
+        return Err(Invalid::new(
+            "invalid-name",
+            format!("the name is {} characters long", text.chars().count()),
+            "phones show about 20 characters; at most 255 are accepted",
+        ));
+    }
+    Ok(())
+}
+
 impl DisplayName {
+    /// Takes a name as a program sent it: what stands around it counts, too, other than in a file,
+    /// where a line break may end it.
+    pub(crate) fn as_sent(text: &str) -> Result<Self, Invalid> {
+        check_name(text)?;
+        text.parse()
+    }
+
     /// Returns the part of the name that reaches phones: at most 79 bytes, cut between characters.
     pub fn shown(&self) -> &str {
         &self.0[..self.0.floor_char_boundary(NAME_BYTES)]

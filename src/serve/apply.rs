@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::Span;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
 
 use super::{
     State,
@@ -36,7 +39,6 @@ pub(super) struct How {
     #[param(required = false)]
     dry_run: bool,
     /// Go on only if the plan has this id, as a dry run told it.
-    #[param(min_length = 1, max_length = 64)]
     expect: Option<String>,
 }
 
@@ -51,10 +53,23 @@ pub(super) enum Report {
 }
 
 /// The plan, as `schema/plan.schema.json` describes it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(transparent)]
-#[schema(value_type = Object)]
 pub(super) struct Planned(Value);
+
+impl ToSchema for Planned {}
+
+impl PartialSchema for Planned {
+    /// Names what tells a plan from an [`Run`]; the rest is in the plan's own schema.
+    fn schema() -> RefOr<Schema> {
+        let version = ObjectBuilder::new().schema_type(Type::Integer).description(Some("the version of the document"));
+        ObjectBuilder::new()
+            .description(Some("The plan, as `schema/plan.schema.json` describes it."))
+            .property("format_version", version)
+            .required("format_version")
+            .into()
+    }
+}
 
 #[expect(clippy::struct_field_names, reason = "the words of the document")]
 /// An apply that Asterisk took.

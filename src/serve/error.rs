@@ -204,6 +204,9 @@ impl Failure {
         let content = ErrorContent { r#type: *kind, message, details, request_id };
         let mut response = (kind.status(), Json(ErrorBody { error: content })).into_response();
         response.headers_mut().extend(headers.iter().cloned());
+        if kind.status() == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
         response
     }
 }
@@ -222,7 +225,6 @@ impl From<&DirectoryError> for Failure {
         let unavailable = |message: &str| {
             tracing::warn!("{}", words_of(error));
             Self::new(ErrorType::DatabaseUnavailable, message)
-                .header(header::RETRY_AFTER, HeaderValue::from_static("5"))
         };
         match error {
             DirectoryError::Commit(_) => unavailable(

@@ -124,5 +124,17 @@ fn error(status: StatusCode) -> RefOr<utoipa::openapi::Response> {
     let kinds = ErrorType::TABLE.iter().filter(|(_, known, _)| *known == status);
     let words: Vec<String> = kinds.map(|(kind, _, words)| format!("`{kind:?}`: {words}")).collect();
     let content = Content::new(Some(Ref::from_schema_name("ErrorBody")));
-    RefOr::T(ResponseBuilder::new().description(words.join("; ")).content("application/json", content).build())
+    let mut response = ResponseBuilder::new().description(words.join("; ")).content("application/json", content);
+    let header = |kind, words| {
+        let schema = ObjectBuilder::new().schema_type(kind);
+        HeaderBuilder::new().schema(Some(schema)).description(Some(words)).build()
+    };
+    if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
+        response =
+            response.header("WWW-Authenticate", header(Type::String, "the scheme, and the scope that is needed"));
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response = response.header("Retry-After", header(Type::Integer, "after how many seconds to try again"));
+    }
+    RefOr::T(response.build())
 }

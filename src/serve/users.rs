@@ -1,6 +1,6 @@
 //! `/users`: make, list, see and delete users. Rows only: Asterisk follows with the next apply.
 
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
 use axum::{
     Json,
@@ -35,11 +35,24 @@ const LARGEST_PAGE: u32 = 1_000_000;
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "the body is read field by field, so that every mistake is told at once")]
 pub(super) struct UserToMake {
-    /// The display name, as the callee sees it; no control characters.
-    #[schema(min_length = 1, max_length = 255, example = "Ana Silva")]
+    /// The display name, as the callee sees it: one line that is not blank, without control and
+    /// text-direction characters. Blanks around it are taken away.
+    // [`DisplayName::as_sent`] as a pattern: nothing unprintable, and something that is not blank.
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        example = "Ana Silva",
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]*\
+        [^\\u0000-\\u0020\\u007f-\\u00a0\\u061c\\u1680\\u2000-\\u200a\\u200e\\u200f\\u2028-\\u202f\\u205f\\u2066-\\u2069\\u3000\\ufeff\
+        ]\
+        [^\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]*$"
+    )]
     name: String,
     /// The e-mail address: the user's identity, unique in the tenant, compared case-insensitively.
-    #[schema(format = Email, max_length = 254, example = "ana.silva@example.com")]
+    // [`Email`] as a pattern: the HTML standard's "valid e-mail address".
+    #[schema(format = Email, max_length = 254, example = "ana.silva@example.com", pattern =
+        "^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\
+        (\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$")]
     email: String,
     /// The number, where it must be this one; otherwise the lowest free one of the range is given.
     #[schema(minimum = 1, maximum = 99_999_999, example = 1042)]
@@ -168,8 +181,8 @@ pub(super) async fn create(
     Body(body): Body<Map<String, Value>>,
 ) -> Result<Response, Failure> {
     let mut details = Vec::new();
-    let name = text::<DisplayName>("name", &body, &mut details);
-    let email = text::<Email>("email", &body, &mut details);
+    let name = text("name", DisplayName::as_sent, &body, &mut details);
+    let email = text("email", Email::from_str, &body, &mut details);
     let extension = extension(&body, &mut details);
     let key = idempotency_key(&headers, &mut details);
     let known = ["name", "email", "extension"];
@@ -191,14 +204,15 @@ pub(super) async fn create(
 }
 
 /// Reads a field that is a text of some form.
-fn text<T: std::str::FromStr<Err = Invalid>>(
+fn text<T>(
     field: &'static str,
+    parse: impl Fn(&str) -> Result<T, Invalid>,
     body: &Map<String, Value>,
     details: &mut Vec<Detail>,
 ) -> Option<T> {
     let detail = match body.get(field) {
         None => Detail::of(field, "this field is missing"),
-        Some(Value::String(text)) => match text.parse() {
+        Some(Value::String(text)) => match parse(text) {
             Ok(value) => return Some(value),
             Err(invalid) => Detail::invalid(field, &invalid),
         },

@@ -1,4 +1,5 @@
 //! `reconcile serve`: the portal API, on a real PostgreSQL and a real Asterisk.
 
+mod schemathesis;
 mod server;
 mod users;

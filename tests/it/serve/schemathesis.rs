@@ -1,0 +1,52 @@
+//! Whatever the `OpenAPI` document allows is taken, whatever it forbids is refused, and every answer is
+//! what it says: Schemathesis makes requests from the document, with all its checks.
+
+use std::{path::Path, process::Command};
+
+use super::server::{Serve, token};
+use crate::support::{TestEnv, tool};
+
+/// All numbers there are, and no rails: what is refused for the file's sake is tested elsewhere.
+const FILE: &str = "version: 1
+tenant: acme
+extensions: { range: 1-99999999 }
+rails: { deletes: { max: 100000, percent: 100 }, relogins: { max: 100000, percent: 100 } }
+users: []
+";
+
+#[test]
+fn schemathesis_finds_nothing() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", FILE);
+    env.run("apply").expect(0);
+    let token = token(&env, "schemathesis", "read write apply");
+    let serve = Serve::start(&env, "");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/serve/schemathesis");
+    let output = Command::new(tool("LAB_SCHEMATHESIS"))
+        .current_dir(env.path("work"))
+        .env("SCHEMATHESIS_HOOKS", folder.join("hooks.py"))
+        .arg("--config-file")
+        .arg(folder.join("schemathesis.toml"))
+        .args(["run", &format!("{}/openapi.json", serve.url), "--header", &format!("Authorization: Bearer {token}")])
+        .args(["--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--mode", "all"])
+        .args(["--seed", "20261121", "--max-examples", "200", "--continue-on-failure"])
+        .args(["--generation-database", "none", "--no-color"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    // It got far enough to find something: all of the API was asked, users were made, and applied.
+    assert!(said.contains("Selected: 8/8") && said.contains("Tested: 8") && said.contains("No issues found"), "{said}");
+    let log = serve.log();
+    let answered = |method, route, status| {
+        let wanted = format!("\"method\":\"{method}\",\"route\":\"{route}\",\"status\":{status},");
+        log.lines().filter(|line| line.contains(&wanted)).count()
+    };
+    for (method, route, status) in
+        [("POST", "/users", 201), ("GET", "/users", 200), ("DELETE", "/users/{id}", 204), ("POST", "/apply", 200)]
+    {
+        let count = answered(method, route, status);
+        assert!(count >= 10, "{method} {route} was answered with {status} {count} times: {said}");
+    }
+    assert!(!log.contains("\"ERROR\""), "{log}");
+}
