@@ -29,6 +29,7 @@ use axum_server::{
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
 use hyper_util::rt::TokioTimer;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::ServerConfig;
 use tokio::{
     runtime,
@@ -54,6 +55,9 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(15);
 
 /// How long clients have to take their answers when the server ends.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How many files may be open at most, connections included.
+const OPEN_FILES: u64 = 65_536;
 
 /// How a server is run.
 pub(crate) struct Settings {
@@ -89,6 +93,7 @@ struct State {
 /// When it cannot listen.
 pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     log_panics();
+    allow_open_files();
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the server")?;
     let Settings { listen, tls, open, first, keys, host } = settings;
     let (pool, keys) = (Arc::new(Pool::new(open, first)), Arc::new(keys));
@@ -165,6 +170,19 @@ fn router(state: Arc<State>) -> Router {
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(from_fn_with_state(Arc::clone(&state), observe::observe))
         .with_state(state)
+}
+
+/// Takes as many open files as the system allows: each connection is one, and many systems give few
+/// at first.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(OPEN_FILES, |maximum| maximum.min(OPEN_FILES));
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit }) {
+        tracing::warn!("the number of open files stays limited to {:?}: {error}", limit.current);
+    }
 }
 
 /// Sends panics to the log, in its format: where, and with which words.
