@@ -106,7 +106,7 @@ fn ends_during_creates(signal: Signal) {
     let mut cluster = Cluster::with_tenant(&mut env);
     let token = token(&env, "portal", "read write");
     let serve = Serve::start(&env, "");
-    let (made, back) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (count, back) = (AtomicUsize::new(0), AtomicBool::new(false));
     let make = |client: usize| {
         let (portal, mut mine, mut after) = (serve.client(&token), BTreeSet::new(), 0);
         for number in 0.. {
@@ -117,7 +117,7 @@ fn ends_during_creates(signal: Signal) {
             let answer = portal.post("/users", &newcomer(&email));
             if answer.status == 201 {
                 mine.insert(email);
-                made.fetch_add(1, Ordering::SeqCst);
+                count.fetch_add(1, Ordering::SeqCst);
                 after += usize::from(is_back);
             } else {
                 assert!(answer.text.contains("nothing was changed"), "{}", answer.text);
@@ -129,7 +129,7 @@ fn ends_during_creates(signal: Signal) {
     };
     let told: BTreeSet<String> = thread::scope(|scope| {
         let clients: Vec<_> = (0..8).map(|client| scope.spawn(move || make(client))).collect();
-        until("some were made", || made.load(Ordering::SeqCst) >= 40);
+        until("some were made", || count.load(Ordering::SeqCst) >= 40);
         cluster.end(signal);
         cluster.start();
         back.store(true, Ordering::SeqCst);
@@ -214,8 +214,8 @@ fn crowd(clients: &[Client], count: usize) -> BTreeSet<u64> {
             let user = newcomer(&format!("u{number}@example.com"));
             move || portal.post("/users", &user).expect(201).json()["extension"].as_u64().unwrap()
         };
-        let made: Vec<_> = (0..count).map(|number| scope.spawn(make(number))).collect();
-        made.into_iter().map(|made| made.join().unwrap()).collect()
+        let clients: Vec<_> = (0..count).map(|number| scope.spawn(make(number))).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).collect()
     })
 }
 
@@ -282,7 +282,7 @@ impl Breaker {
 fn pass_on(mut client: TcpStream, mut server: TcpStream, after: &AtomicUsize) {
     let (mut answers, mut back) = (server.try_clone().unwrap(), client.try_clone().unwrap());
     thread::spawn(move || std::io::copy(&mut answers, &mut back));
-    let mut bytes = [0; 64 * 1024];
+    let mut bytes = [0; 8 * 1024];
     while let Ok(read @ 1..) = client.read(&mut bytes) {
         let commit = bytes[..read].windows(7).any(|words| words == b"COMMIT\0");
         let mine = || after.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) == Ok(1);

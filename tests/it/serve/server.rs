@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
@@ -37,10 +37,23 @@ pub(crate) struct Answer {
 impl Serve {
     /// Starts a server on a free port, and waits until it listens.
     pub(crate) fn start(env: &TestEnv, args: &str) -> Self {
+        Self::start_by(&[], env, args)
+    }
+
+    /// Starts it by way of another command, such as one that sets limits.
+    pub(crate) fn start_by(by: &[&str], env: &TestEnv, args: &str) -> Self {
         let listen = if args.contains("--listen") { "" } else { " --listen 127.0.0.1:0" };
         let args = format!("serve{listen} --log-format json {args}");
         let args: Vec<&str> = args.split_whitespace().collect();
-        let mut child = env.command(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command = env.command(&args);
+        if let [program, options @ ..] = by {
+            let mut other = Command::new(program);
+            other.args(options).arg(command.get_program()).args(command.get_args()).env_clear();
+            other.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            other.current_dir(command.get_current_dir().unwrap()).stdin(Stdio::null());
+            command = other;
+        }
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         thread::spawn({
