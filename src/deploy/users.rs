@@ -117,11 +117,19 @@ pub enum DeleteError {
     #[error("there is no user {0}")]
     Unknown(Uuid),
     /// The user is protected from deletion.
-    #[error("`{0}` is protected\nhint: set `protected: false` in the desired state and apply it first")]
+    #[error("`{0}` is protected from deletion\nhint: set `protected: false` in the desired state and apply it first")]
     Protected(Email),
     /// The user stands in the desired state.
-    #[error("`{0}` is declared in the desired state\nhint: remove the user from `users:` in its file")]
-    Declared(Email),
+    #[error(
+        "`{email}` is declared in the desired state\nhint: remove the lines of `{email}` from `users:` in the file of \
+         the tenant `{tenant}`, and run `reconcile apply` with it"
+    )]
+    Declared {
+        /// Who.
+        email: Email,
+        /// Whose file it is.
+        tenant: Tenant,
+    },
     /// The directory failed.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -312,7 +320,7 @@ pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Direct
         return Err(DeleteError::Protected(user.email));
     }
     if user.managed_by == ManagedBy::File {
-        return Err(DeleteError::Declared(user.email));
+        return Err(DeleteError::Declared { email: user.email, tenant: portal.tenant.clone() });
     }
     let held = meeting.tenant.settings.hold_days > 0;
     writer.change(&RowChanges {

@@ -280,7 +280,7 @@ impl From<DeleteError> for Failure {
         let kind = match &error {
             DeleteError::Unknown(_) => ErrorType::NotFound,
             DeleteError::Protected(_) => ErrorType::UserProtected,
-            DeleteError::Declared(_) => ErrorType::UserDeclared,
+            DeleteError::Declared { .. } => ErrorType::UserDeclared,
             DeleteError::Directory(error) => return error.into(),
         };
         Self::hinted(kind, &error)

@@ -233,10 +233,11 @@ fn whom_the_file_declares_the_portal_does_not_delete() {
     let mut desk = Desk::new(&env, "acme");
     let [ana, bo] = [0, 1].map(|at| desk.users()[at].id);
     let refused = desk.delete(ana).unwrap_err();
-    assert!(matches!(refused, DeleteError::Declared(_)));
+    assert!(matches!(refused, DeleteError::Declared { .. }));
     assert_eq!(
         refused.to_string(),
-        "`ana@example.com` is declared in the desired state\nhint: remove the user from `users:` in its file"
+        "`ana@example.com` is declared in the desired state\nhint: remove the lines of `ana@example.com` from `users:` \
+         in the file of the tenant `acme`, and run `reconcile apply` with it"
     );
     assert!(matches!(desk.delete(bo), Err(DeleteError::Protected(_))));
     let mut other = Desk::new(&env, "other");
