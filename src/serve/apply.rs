@@ -143,11 +143,13 @@ pub(super) async fn apply(
         span.in_scope(|| {
             // A connection of its own: it may be needed for minutes.
             let mut directory = state.pool.open()?;
-            if how.dry_run {
+            let report = if how.dry_run {
                 plan(&state, &tenant, &how, &mut directory)
             } else {
                 carry_out(&state, &tenant, &how, actor, &mut directory)
-            }
+            };
+            // Whoever asked may be gone.
+            report.map_err(Failure::logged)
         })
     });
     work.await.unwrap_or_else(|error| Err(panicked(&error))).map(Json)

@@ -91,7 +91,7 @@ pub(super) struct Detail {
     /// The field, parameter or header.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    pub(super) field: Option<&'static str>,
+    pub(super) field: Option<String>,
     /// The rule, as in the diagnostics of the desired-state file.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -116,14 +116,14 @@ pub(super) struct Detail {
 
 impl Detail {
     /// Says what is wrong with a field.
-    pub(super) fn of(field: &'static str, message: impl Into<String>) -> Self {
-        Self { field: Some(field), message: message.into(), ..Self::default() }
+    pub(super) fn of(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), message: message.into(), ..Self::default() }
     }
 
     /// Takes over why a value was refused.
     pub(super) fn invalid(field: &'static str, invalid: &Invalid) -> Self {
         let Invalid { code, message, hint } = invalid.clone();
-        Self { field: Some(field), code: Some(code), message, hint, ..Self::default() }
+        Self { code: Some(code), hint, ..Self::of(field, message) }
     }
 }
 
@@ -131,6 +131,8 @@ impl Detail {
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     kind: ErrorType,
+    /// What the client is not told.
+    why: Option<String>,
     message: String,
     details: Vec<Detail>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -157,7 +159,7 @@ struct ErrorContent<'a> {
 
 impl Failure {
     pub(super) fn new(kind: ErrorType, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), details: Vec::new(), headers: Vec::new() }
+        Self { kind, why: None, message: message.into(), details: Vec::new(), headers: Vec::new() }
     }
 
     pub(super) fn with(mut self, details: Vec<Detail>) -> Self {
@@ -172,7 +174,8 @@ impl Failure {
 
     /// Refuses values.
     pub(super) fn invalid(details: Vec<Detail>) -> Self {
-        let fields: Vec<&str> = details.iter().filter_map(|detail| detail.field).collect();
+        let mut fields: Vec<&str> = details.iter().filter_map(|detail| detail.field.as_deref()).collect();
+        fields.dedup();
         Self::new(ErrorType::ValidationError, format!("refused: {}", fields.join(", "))).with(details)
     }
 
@@ -182,9 +185,19 @@ impl Failure {
     }
 
     /// Tells the log what went wrong, and the client that something did.
-    pub(super) fn internal(why: &str) -> Self {
-        tracing::error!("{why}");
-        Self::new(ErrorType::InternalServerError, "something went wrong; the server's log says what, by the request id")
+    pub(super) fn internal(why: impl Into<String>) -> Self {
+        let words = "something went wrong; the server's log says what, by the request id";
+        Self { why: Some(why.into()), ..Self::new(ErrorType::InternalServerError, words) }
+    }
+
+    /// Tells the log, once, what the client is not told; in the span of a request, with its id.
+    pub(super) fn logged(mut self) -> Self {
+        match self.why.take() {
+            Some(why) if self.is_passing() => tracing::warn!("{why}"),
+            Some(why) => tracing::error!("{why}"),
+            None => {}
+        }
+        self
     }
 
     /// Finds the words for an answer that some layer gave with a status alone.
@@ -200,11 +213,11 @@ impl Failure {
 
     /// Writes the answer, under a status that some layer gave already or that of the error.
     pub(super) fn answer(&self, request_id: &str) -> Response {
-        let Self { kind, message, details, headers } = self;
+        let Self { kind, message, details, headers, why: _ } = self;
         let content = ErrorContent { r#type: *kind, message, details, request_id };
         let mut response = (kind.status(), Json(ErrorBody { error: content })).into_response();
         response.headers_mut().extend(headers.iter().cloned());
-        if kind.status() == StatusCode::SERVICE_UNAVAILABLE {
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         response
@@ -215,7 +228,7 @@ impl IntoResponse for Failure {
     /// Leaves the body to [`super::observe`], which knows the request id.
     fn into_response(self) -> Response {
         let mut response = self.kind.status().into_response();
-        response.extensions_mut().insert(self);
+        response.extensions_mut().insert(self.logged());
         response
     }
 }
@@ -223,8 +236,8 @@ impl IntoResponse for Failure {
 impl From<&DirectoryError> for Failure {
     fn from(error: &DirectoryError) -> Self {
         let unavailable = |message: &str| {
-            tracing::warn!("{}", words_of(error));
-            Self::new(ErrorType::DatabaseUnavailable, message)
+            let failure = Self::new(ErrorType::DatabaseUnavailable, message);
+            Self { why: Some(words_of(error)), ..failure }
         };
         match error {
             DirectoryError::Commit(_) => unavailable(
@@ -238,7 +251,7 @@ impl From<&DirectoryError> for Failure {
             DirectoryError::Empty | DirectoryError::OlderSchema { .. } | DirectoryError::NewerSchema { .. } => {
                 unavailable("the database has another schema than this server; nothing was changed")
             }
-            _ => Self::internal(&words_of(error)),
+            _ => Self::internal(words_of(error)),
         }
     }
 }
@@ -253,7 +266,7 @@ impl From<CreateError> for Failure {
     fn from(error: CreateError) -> Self {
         match error {
             CreateError::Directory(error) | CreateError::Unconfirmed { source: error, .. } => error.into(),
-            CreateError::Prepare(error) => Self::internal(&words_of(&error)),
+            CreateError::Prepare(error) => Self::internal(words_of(&error)),
         }
     }
 }
@@ -269,7 +282,7 @@ impl From<Refused> for Failure {
             Refused::KeyReused => (ErrorType::IdempotencyKeyReused, "Idempotency-Key"),
         };
         let (message, hint) = hinted(&refused.to_string());
-        let field = (!field.is_empty()).then_some(field);
+        let field = (!field.is_empty()).then(|| field.to_owned());
         let detail = Detail { field, message: message.clone(), hint, ..Detail::default() };
         Self::new(kind, message).with(vec![detail])
     }
@@ -292,13 +305,13 @@ impl From<ApplyError> for Failure {
         match error {
             ApplyError::Stopped(stopped) => match stopped.downcast::<Self>() {
                 Ok(failure) => failure,
-                Err(error) => Self::internal(&format!("{error:#}")),
+                Err(error) => Self::internal(format!("{error:#}")),
             },
             ApplyError::Directory(error) => error.into(),
             ApplyError::Locked { .. } => Self::hinted(ErrorType::ApplyInProgress, &error),
             ApplyError::NameTaken { .. } => Self::hinted(ErrorType::NameTaken, &error),
             ApplyError::File(_) | ApplyError::Asterisk(_) => Self::hinted(ErrorType::HostUnavailable, &error),
-            ApplyError::Prepare(_) | ApplyError::Render(_) => Self::internal(&error.to_string()),
+            ApplyError::Prepare(_) | ApplyError::Render(_) => Self::internal(error.to_string()),
             ApplyError::NotLive(not_live) => Self::not_live(&not_live),
         }
     }

@@ -145,7 +145,7 @@ pub(super) async fn metrics(
         text.truncate(text.len() - "# EOF\n".len());
         encode(&mut text, &state.metrics.registry)
     });
-    written.map_err(|error| Failure::internal(&format!("the metrics cannot be written: {error}")))?;
+    written.map_err(|error| Failure::internal(format!("the metrics cannot be written: {error}")))?;
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(([(CONTENT_TYPE, kind)], text).into_response())
 }

@@ -21,8 +21,9 @@ use super::{
     error::{ErrorType, Failure},
 };
 
-/// How long a request may take, its body included; an apply takes what it takes.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// How long a request may take, its body included; an apply takes what it takes. Longer than a
+/// writer waits for its turn (30 s), which then says better what happened, and what did not.
+const DEADLINE: Duration = Duration::from_secs(40);
 
 /// The header that names a request, on its way in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -52,10 +53,8 @@ pub(super) async fn observe(Shared(state): Shared<Arc<State>>, mut request: Requ
     let response = if route == "/apply" {
         answer.await
     } else {
-        let late = |_| {
-            Failure::new(ErrorType::RequestTimeout, "the request took too long: it may have been carried out or not")
-                .into_response()
-        };
+        let words = "the request took too long; what it asks for may have been done all the same";
+        let late = |_| Failure::new(ErrorType::RequestTimeout, words).into_response();
         timeout(DEADLINE, answer).await.unwrap_or_else(late)
     };
     let response = finish(response, &id);

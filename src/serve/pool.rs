@@ -87,7 +87,7 @@ impl Pool {
     pub(super) fn open(&self) -> Result<Directory, Failure> {
         (self.open)().map_err(|error| match error.downcast::<DirectoryError>() {
             Ok(error) => error.into(),
-            Err(error) => Failure::internal(&format!("{error:#}")),
+            Err(error) => Failure::internal(format!("{error:#}")),
         })
     }
 
@@ -124,5 +124,5 @@ impl Broken for crate::deploy::DeleteError {
 
 /// Says that work ended in a panic, which was logged.
 pub(super) fn panicked(error: &JoinError) -> Failure {
-    Failure::internal(&format!("work for a request did not end: {error}"))
+    Failure::internal(format!("work for a request did not end: {error}"))
 }
