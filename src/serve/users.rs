@@ -19,13 +19,19 @@ use super::{
     State,
     auth::{Caller, Read, Write},
     error::{Detail, ErrorType, Failure},
-    extract::{Body, Id, Parameters},
+    extract::{Id, NoParameters, Object, Parameters},
 };
 use crate::{
     deploy::{self, Created, NewUser, Portal},
     directory::{self, ManagedBy, Once},
-    model::{DisplayName, Email, Extension, Invalid},
+    model::{DisplayName, Email, Extension, Invalid, nearest, quoted},
 };
+
+/// The fields of a user to make.
+const FIELDS: [&str; 3] = ["name", "email", "extension"];
+
+/// How many unknown fields are told.
+const UNKNOWN_TOLD: usize = 10;
 
 /// How many users a page has at most.
 const LARGEST_PAGE: u32 = 1_000_000;
@@ -178,19 +184,15 @@ pub(super) async fn create(
     Shared(state): Shared<Arc<State>>,
     caller: Caller<Write>,
     headers: HeaderMap,
-    Body(body): Body<Map<String, Value>>,
+    _: Parameters<NoParameters>,
+    body: Object,
 ) -> Result<Response, Failure> {
     let mut details = Vec::new();
-    let name = text("name", DisplayName::as_sent, &body, &mut details);
-    let email = text("email", Email::from_str, &body, &mut details);
-    let extension = extension(&body, &mut details);
+    let name = text("name", DisplayName::as_sent, &body.fields, &mut details);
+    let email = text("email", Email::from_str, &body.fields, &mut details);
+    let extension = extension(&body.fields, &mut details);
     let key = idempotency_key(&headers, &mut details);
-    let known = ["name", "email", "extension"];
-    if let Some(unknown) = body.keys().find(|field| !known.contains(&field.as_str())) {
-        // Its name is the client's: it is quoted, escaped, not taken over.
-        let message = format!("there is no field {}; there are {}", crate::model::quoted(unknown), known.join(", "));
-        details.push(Detail::of("body", message));
-    }
+    strangers(&body, &mut details);
     let (Some(name), Some(email), true) = (name, email, details.is_empty()) else {
         return Err(Failure::invalid(details));
     };
@@ -199,7 +201,7 @@ pub(super) async fn create(
     let user = NewUser { email, name, extension, actor: caller.actor(), once };
     let made = MadeUser::from(state.creates.create(&caller.0.tenant, user).await?);
     let location = HeaderValue::try_from(format!("/users/{}", made.user.id))
-        .map_err(|error| Failure::internal(&format!("a location cannot be written: {error}")))?;
+        .map_err(|error| Failure::internal(format!("a location cannot be written: {error}")))?;
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(made)).into_response())
 }
 
@@ -228,13 +230,24 @@ fn extension(body: &Map<String, Value>, details: &mut Vec<Detail>) -> Option<Ext
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates, and is checked")]
     let whole = |number: f64| (number.fract() == 0.0 && number >= 0.0).then_some(number as u64);
     let number = value.as_u64().or_else(|| value.as_f64().and_then(whole));
-    let detail = match number.map(|number| u32::try_from(number).unwrap_or(u32::MAX).try_into()) {
-        Some(Ok(extension)) => return Some(extension),
-        Some(Err(invalid)) => Detail::invalid("extension", &invalid),
-        None => Detail::of("extension", "this is no whole number from 1 to 99999999"),
-    };
-    details.push(detail);
-    None
+    let extension = number.and_then(|number| u32::try_from(number).ok()?.try_into().ok());
+    if extension.is_none() {
+        let message = format!("this is no whole number from 1 to {}", Extension::MAX);
+        details.push(Detail { code: Some("invalid-extension"), ..Detail::of("extension", message) });
+    }
+    extension
+}
+
+/// Refuses fields that are unknown or stand there twice. Their names are the client's: they are
+/// quoted, escaped, not taken over.
+fn strangers(body: &Object, details: &mut Vec<Detail>) {
+    let twice = body.twice.iter().map(|field| format!("the field {} stands there twice", quoted(field)));
+    let unknown = body.fields.keys().filter(|field| !FIELDS.contains(&field.as_str())).map(|field| {
+        let near = nearest(field, FIELDS.into_iter()).map(|near| format!("; did you mean `{near}`?"));
+        let rest = near.unwrap_or_else(|| format!("; there are {}", FIELDS.join(", ")));
+        format!("there is no field {}{rest}", quoted(field))
+    });
+    details.extend(twice.chain(unknown).take(UNKNOWN_TOLD).map(|message| Detail::of("body", message)));
 }
 
 fn idempotency_key(headers: &HeaderMap, details: &mut Vec<Detail>) -> Option<String> {
@@ -302,6 +315,7 @@ pub(super) async fn show(
     Shared(state): Shared<Arc<State>>,
     caller: Caller<Read>,
     Id(id): Id,
+    _: Parameters<NoParameters>,
 ) -> Result<Json<User>, Failure> {
     let tenant = caller.0.tenant;
     let user = state.pool.run(move |directory| directory.user(&tenant, id)).await?;
@@ -323,6 +337,7 @@ pub(super) async fn delete(
     Shared(state): Shared<Arc<State>>,
     caller: Caller<Write>,
     Id(id): Id,
+    _: Parameters<NoParameters>,
 ) -> Result<StatusCode, Failure> {
     let (actor, tenant) = (caller.actor(), caller.0.tenant);
     let (keys, host) = (Arc::clone(&state.keys), state.host.name.clone());
