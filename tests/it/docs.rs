@@ -3,6 +3,8 @@
 use std::{collections::BTreeSet, fmt::Write, fs, path::Path, process::Command};
 
 use reconcile::cli::{env::VARIABLES, exit::Exit};
+use serde_json::Value;
+use ureq::http::StatusCode;
 
 use super::support::TestEnv;
 
@@ -127,4 +129,39 @@ fn every_diagnostic_is_documented() {
     let listed: BTreeSet<String> =
         page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(str::to_owned)).collect();
     assert_eq!(listed, codes);
+}
+
+/// What stands in the code for all errors of the API: the type, the status, the meaning.
+fn api_errors() -> Vec<(String, u16, String)> {
+    let source = include_str!("../../src/serve/error.rs");
+    let table = source.split_once("const TABLE").unwrap().1.split_once("];").unwrap().0;
+    let status = |word: &str| {
+        let named = |number: &u16| {
+            let reason = StatusCode::from_u16(*number).unwrap().canonical_reason();
+            reason.is_some_and(|reason| reason.to_uppercase().replace(' ', "_") == word)
+        };
+        (400..600).find(named).unwrap_or_else(|| panic!("no status {word}"))
+    };
+    let rows = table.split("Self::").skip(1).map(|row| {
+        let (kind, rest) = row.split_once(", StatusCode::").unwrap();
+        let (word, rest) = rest.split_once(", \"").unwrap();
+        (kind.to_owned(), status(word), rest.split_once('"').unwrap().0.to_owned())
+    });
+    rows.collect()
+}
+
+/// Every type of error that the API can answer with is explained, and nothing else is.
+#[test]
+fn every_error_of_the_api_is_documented() {
+    let errors = api_errors();
+    let document: Value = serde_json::from_str(include_str!("../../schema/openapi.json")).unwrap();
+    let kinds = document["components"]["schemas"]["ErrorType"]["enum"].as_array().unwrap();
+    assert_eq!(kinds.iter().map(|kind| kind.as_str().unwrap()).collect::<Vec<_>>(), {
+        let kinds: Vec<&str> = errors.iter().map(|(kind, ..)| kind.as_str()).collect();
+        kinds
+    });
+    let rows: Vec<String> =
+        errors.iter().map(|(kind, status, meaning)| format!("| `{kind}` | {status} | {meaning} |\n")).collect();
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/api-errors.md")).unwrap();
+    compare("docs/api-errors.md", &with_table(&page, "| type | status | meaning |\n|---|---|---|\n", &rows));
 }

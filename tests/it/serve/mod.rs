@@ -1,6 +1,8 @@
 //! `reconcile serve`: the portal API, on a real PostgreSQL and a real Asterisk.
 
+mod auth;
 mod database;
+mod errors;
 mod hostile;
 mod schemathesis;
 mod server;
