@@ -8,8 +8,9 @@ use std::{
 };
 
 use axum::{
+    body::HttpBody,
     extract::{MatchedPath, Request, State as Shared},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -24,6 +25,18 @@ use super::{
 /// How long a request may take, its body included; an apply takes what it takes. Longer than a
 /// writer waits for its turn (30 s), which then says better what happened, and what did not.
 const DEADLINE: Duration = Duration::from_secs(40);
+
+/// With these, a body was not read to its end. The connection, on which the rest of it may come, is
+/// not used again, and the client told so: it would send its next request into the void.
+const UNREAD: [StatusCode; 7] = [
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+];
 
 /// The header that names a request, on its way in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -47,6 +60,7 @@ pub(super) async fn observe(Shared(state): Shared<Arc<State>>, mut request: Requ
     let method = known(request.method());
     let actor = Actor::default();
     request.extensions_mut().insert(actor.clone());
+    let has_body = !request.body().is_end_stream();
 
     let span = tracing::info_span!("request", request_id = %id);
     let answer = next.run(request).instrument(span);
@@ -57,7 +71,10 @@ pub(super) async fn observe(Shared(state): Shared<Arc<State>>, mut request: Requ
         let late = |_| Failure::new(ErrorType::RequestTimeout, words).into_response();
         timeout(DEADLINE, answer).await.unwrap_or_else(late)
     };
-    let response = finish(response, &id);
+    let mut response = finish(response, &id);
+    if has_body && UNREAD.contains(&response.status()) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
 
     let (status, took) = (response.status(), began.elapsed());
     state.metrics.request(method, &route, status.as_u16(), took);

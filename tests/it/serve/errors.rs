@@ -308,3 +308,25 @@ fn a_tenant_that_somebody_keeps_is_told_as_that() {
     drop(writer);
     portal.post("/users", &ana).expect(201);
 }
+
+/// The connection was closed without a word, and the client's next request on it had no answer.
+#[test]
+fn a_refusal_before_the_body_came_ends_the_connection_in_good_order() {
+    let (_env, serve, portal) = portal();
+    for (method, path, status) in [("POST", "/users", 401), ("POST", "/none", 404), ("PUT", "/users", 405)] {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n");
+        // Nothing of the body comes: the answer does, and the end.
+        let answer = raw(&serve, format!("{head}Content-Length: 2\r\n\r\n").as_bytes());
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+    // Whoever is refused and asks again on the same connection has an answer each time.
+    let nobody = serve.client("");
+    for _ in 0..50 {
+        nobody.send("POST", "/users", Some(b"{}")).expect(401);
+        nobody.get("/users").expect(401);
+    }
+    // A body that was read leaves the connection as it is.
+    let kept = portal.post("/users", &json!({})).expect(422);
+    assert_eq!(kept.header("connection"), None);
+}
