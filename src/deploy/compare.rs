@@ -157,6 +157,10 @@ fn side_by_side(
     Comparison { plan, id, files, fingerprints, reload, unchecked }
 }
 
+fn users(count: usize) -> String {
+    if count == 1 { "1 user".to_owned() } else { format!("{count} users") }
+}
+
 /// The rail that keeps an empty, wrong or restored database from wiping a running system.
 fn foreign_files(plan: &mut Plan, recorded: &Recorded, in_place: &[InPlace; 2], allowed: usize) {
     let Some(endpoints) = in_place[0].as_ref().map(|file| &file.parsed) else { return };
@@ -172,10 +176,10 @@ fn foreign_files(plan: &mut Plan, recorded: &Recorded, in_place: &[InPlace; 2], 
     let (message, hint) = if endpoints.directory.is_none() {
         ("the endpoint file in place was not written by reconcile".to_owned(), elsewhere.to_owned())
     } else if endpoints.directory != recorded.directory {
-        let users = endpoints.phones.len();
-        (format!("the files in place, with {users} users, were written from another directory"), elsewhere.to_owned())
+        let users = users(endpoints.phones.len());
+        (format!("the files in place, with {users}, were written from another directory"), elsewhere.to_owned())
     } else if unknown > allowed {
-        let users = if unknown == 1 { "1 user" } else { &format!("{unknown} users") };
+        let users = users(unknown);
         (
             format!("the files in place hold {users} that this directory never knew"),
             format!(

@@ -35,9 +35,14 @@ impl Phone {
         let shown = env.run(&format!("secret show {email} --format json")).expect(0).stdout;
         let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
         let text = |key: &str| shown[key].as_str().expect("a text").to_owned();
+        Self::with(env, text("username"), text("secret"))
+    }
+
+    /// Takes a phone out of its box and types these in.
+    pub(crate) fn with(env: &TestEnv, username: String, secret: String) -> Self {
         Self {
-            username: text("username"),
-            secret: text("secret"),
+            username,
+            secret,
             server: format!("127.0.0.1:{}", env.sip_port()),
             port: free_port(),
             folder: env.path("home"),

@@ -1,10 +1,12 @@
 //! `reconcile serve`: the portal API, on a real PostgreSQL and a real Asterisk.
 
+mod apply;
 mod auth;
 mod database;
 mod errors;
 mod hostile;
 mod schemathesis;
 mod server;
+mod session;
 mod tls;
 mod users;
