@@ -125,15 +125,18 @@ async fn serve(
     let address = listener.local_addr().context("cannot listen")?;
     let (handle, applies) = (Handle::new(), state.applies.clone());
     let app = router(state).into_make_service();
-    tokio::spawn(end(handle.clone(), applies, [SignalKind::terminate(), SignalKind::interrupt()].map(signal)));
+    tokio::spawn(end(handle.clone(), applies.clone(), [SignalKind::terminate(), SignalKind::interrupt()].map(signal)));
     ready(&format!("{}://{address}", if tls.is_some() { "https" } else { "http" }));
     let mut server = axum_server::from_tcp(listener).context("cannot listen")?.handle(handle).http1_only();
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
-    match tls {
+    let result = match tls {
         None => server.serve(app).await,
         Some(config) => server.acceptor(RustlsAcceptor::new(RustlsConfig::from_config(config))).serve(app).await,
-    }
-    .context("the server failed")
+    };
+    // Whatever became of the connections.
+    applies.close();
+    applies.wait().await;
+    result.context("the server failed")
 }
 
 /// Waits for the end, then for what runs: an apply is never cut, and what it needs is bounded by its
@@ -155,9 +158,14 @@ async fn end(
     handle.graceful_shutdown(None);
     applies.close();
     applies.wait().await;
-    let until = Instant::now() + GRACE;
+    let mut until = Instant::now() + GRACE;
     while handle.connection_count() > 0 && Instant::now() < until {
         sleep(Duration::from_millis(20)).await;
+        // A request that came just before the end may begin to apply only now.
+        if !applies.is_empty() {
+            applies.wait().await;
+            until = Instant::now() + GRACE;
+        }
     }
     handle.shutdown();
 }

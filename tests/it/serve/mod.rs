@@ -6,7 +6,7 @@ mod database;
 mod errors;
 mod hostile;
 mod schemathesis;
-mod server;
+pub(crate) mod server;
 mod session;
 mod tls;
 mod users;

@@ -109,6 +109,10 @@ impl Serve {
         self.child.wait_timeout(LONG).unwrap().expect("it ends")
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Whoever asks it with this token; an empty one is none.
     pub(crate) fn client(&self, token: &str) -> Client {
         let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(LONG)).build();
