@@ -1,12 +1,21 @@
 //! The documentation is true: transcripts are run, tables come from the code, help is reviewed.
 
-use std::{collections::BTreeSet, fmt::Write, fs, path::Path, process::Command};
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use reconcile::cli::{env::VARIABLES, exit::Exit};
 use serde_json::Value;
 use ureq::http::StatusCode;
 
-use super::support::TestEnv;
+use super::{
+    serve::server::Serve,
+    support::{TestEnv, tool},
+};
 
 /// Compares a document with what it ought to be; `UPDATE_DOCS=1` writes it.
 fn compare(name: &str, right: &str) {
@@ -18,22 +27,29 @@ fn compare(name: &str, right: &str) {
     assert!(found == right, "{name} is not in step: run the tests with UPDATE_DOCS=1 and review its change");
 }
 
-/// Runs the commands of a `console` block and writes what they print.
-fn transcript(env: &TestEnv, block: &str) -> String {
+/// Where the server listens in the documentation.
+const DOCUMENTED: &str = "http://127.0.0.1:8000";
+
+/// Runs the commands of a `console` block in one shell, and writes what they print.
+fn transcript(env: &TestEnv, block: &str, url: &str) -> String {
+    let mut shell = Command::new("bash");
+    let commands: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    let script: String = commands.iter().fold("exec 2>&1\n".to_owned(), |script, command| {
+        script + &command.replace(DOCUMENTED, url) + "\nprintf '\\0'\n"
+    });
+    let programs = [PathBuf::from(env!("CARGO_BIN_EXE_reconcile")), tool("LAB_JQ")];
+    let folders = programs.map(|program| program.parent().unwrap().display().to_string() + ":");
+    let path = folders.concat() + &std::env::var("PATH").unwrap();
+    shell.args(["-c", &script]).current_dir(env.path("work")).env_clear();
+    for (name, value) in env.command(&[]).get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    let output = shell.env("PATH", path).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap().replace(url, DOCUMENTED);
     let mut text = String::new();
-    for line in block.lines() {
-        let Some(command) = line.strip_prefix("$ ") else { continue };
+    for (command, printed) in commands.iter().zip(printed.split('\0')) {
         let _ = writeln!(text, "$ {command}");
-        let prepared = env.command(&[]);
-        let folder = Path::new(env!("CARGO_BIN_EXE_reconcile")).parent().unwrap();
-        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
-        let mut shell = Command::new("bash");
-        shell.args(["-c", &format!("exec 2>&1; {command}")]).current_dir(env.path("work")).env_clear();
-        for (name, value) in prepared.get_envs() {
-            shell.env(name, value.unwrap_or_default());
-        }
-        let output = shell.env("PATH", path).output().unwrap();
-        text.push_str(&String::from_utf8(output.stdout).unwrap());
+        text.push_str(printed);
     }
     text
 }
@@ -48,7 +64,9 @@ fn the_readme_is_true() {
     let mut rest = readme;
     while let Some((before, after)) = rest.split_once("```console\n") {
         let (block, after) = after.split_once("```\n").unwrap();
-        let _ = write!(right, "{before}```console\n{}```\n", transcript(&env, block));
+        let serve = block.contains(DOCUMENTED).then(|| Serve::start(&env, ""));
+        let url = serve.as_ref().map_or(DOCUMENTED, |serve| &serve.url);
+        let _ = write!(right, "{before}```console\n{}```\n", transcript(&env, block, url));
         rest = after;
     }
     right.push_str(rest);
@@ -81,6 +99,7 @@ fn every_help_text() {
         "watch",
         "users",
         "export",
+        "serve",
         "secret show",
         "token new",
         "token list",
