@@ -124,7 +124,7 @@ fn is_a_plan(plan: &Value) {
 #[test]
 fn what_is_recorded_is_made_live_and_the_next_apply_touches_nothing() {
     let env = system();
-    let (_serve, client) = serving(&env);
+    let (serve, client) = serving(&env);
     make(&client, "Ana");
     assert!(!env.endpoints("acme").contains("[1001]"), "rows only");
 
@@ -144,7 +144,10 @@ fn what_is_recorded_is_made_live_and_the_next_apply_touches_nothing() {
     is_in_step(&env);
 
     let files = env.files();
-    let again = client.apply("").expect(200).json();
+    let again = client.with("X-Request-Id", "the-second-apply").apply("").expect(200).json();
+    let log = serve.log();
+    let phase = log.lines().find(|line| line.contains("\"read back\"") && line.contains("the-second-apply"));
+    assert!(phase.is_some(), "each line names the request: {log}");
     assert_eq!(env.files(), files, "times of change included");
     assert_eq!((&again["outcome"], &again["reloaded"], &again["diff"]), (&json!("live"), &json!([]), &json!("")));
     assert_eq!((&again["counts"]["files_written"], &again["counts"]["users"]), (&json!(0), &json!(2)));
