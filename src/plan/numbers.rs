@@ -1,6 +1,6 @@
 //! How many numbers of a tenant's range are in use, kept back and free.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     directory::{Hold, Recorded, Standing},
-    model::Extension,
+    model::{Extension, Settings},
 };
 
 /// The numbers of a range.
@@ -29,29 +29,35 @@ pub struct Numbers {
 /// Counts the numbers of what is recorded; none before the first sync.
 pub fn numbers(recorded: &Recorded, now: Timestamp) -> Option<Numbers> {
     let settings = &recorded.tenant.as_ref()?.settings;
-    let within = |number: &Extension| settings.range.contains(*number);
-    let in_use: BTreeSet<Extension> = recorded.users.values().map(|user| user.extension).filter(within).collect();
-    let idle = |number: &Extension| within(number) && !in_use.contains(number);
-    let on_hold = |(number, hold): (&Extension, &Hold)| is_held(hold, settings.hold_days, now).then_some(*number);
-    let held: BTreeSet<Extension> = recorded.holds.iter().filter_map(on_hold).filter(idle).collect();
-    let reserved = settings.reserved.iter().filter(|number| idle(number) && !held.contains(number)).count();
-    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let (in_use, held, reserved) = (count(in_use.len()), count(held.len()), count(reserved));
-    let size = settings.range.size();
-    Some(Numbers { size, in_use, held, reserved, free: size.saturating_sub(in_use + held + reserved) })
+    let in_use =
+        || recorded.users.values().map(|user| user.extension).filter(|number| settings.range.contains(*number));
+    let reserved_in_use = in_use().filter(|number| settings.reserved.contains(number)).count();
+    Some(tally(settings, (whole(in_use().count()), whole(reserved_in_use)), &recorded.holds, now))
 }
 
 /// Counts the same from counts.
 pub fn count(standing: &Standing, now: Timestamp) -> Numbers {
-    let Standing { settings, in_range: in_use, reserved_in_use, holds, .. } = standing;
+    tally(&standing.settings, (standing.in_range, standing.reserved_in_use), &standing.holds, now)
+}
+
+/// Counts from how many numbers of the range are in use, and how many of those are reserved. A
+/// number is a user's or on hold, never both.
+fn tally(
+    settings: &Settings,
+    (in_use, reserved_in_use): (u32, u32),
+    holds: &BTreeMap<Extension, Hold>,
+    now: Timestamp,
+) -> Numbers {
     let within = |number: &Extension| settings.range.contains(*number);
-    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let on_hold = |(number, hold): &(&Extension, &Hold)| within(number) && is_held(hold, settings.hold_days, now);
-    let held: BTreeSet<Extension> = holds.iter().filter(on_hold).map(|(number, _)| *number).collect();
-    let reserved = settings.reserved.iter().filter(|number| within(number) && !held.contains(number)).count();
-    let (in_use, held, reserved) = (*in_use, count(held.len()), count(reserved).saturating_sub(*reserved_in_use));
-    let size = settings.range.size();
+    let is_on_hold = |number: &Extension| holds.get(number).is_some_and(|hold| is_held(hold, settings.hold_days, now));
+    let held = whole(holds.keys().filter(|number| within(number) && is_on_hold(number)).count());
+    let kept = settings.reserved.iter().filter(|number| within(number) && !is_on_hold(number)).count();
+    let (size, reserved) = (settings.range.size(), whole(kept).saturating_sub(reserved_in_use));
     Numbers { size, in_use, held, reserved, free: size.saturating_sub(in_use + held + reserved) }
+}
+
+fn whole(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Tells whether a freed number is still kept for its former user.
