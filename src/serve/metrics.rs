@@ -2,7 +2,7 @@
 //! stands.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -13,17 +13,19 @@ use axum::{
 };
 use jiff::Timestamp;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    encoding::{
+        EncodeLabelSet,
+        text::{encode_eof, encode_registry},
+    },
     metrics::{
         counter::Counter,
         family::Family,
-        gauge::Gauge,
+        gauge::{ConstGauge, Gauge},
         histogram::{Histogram, exponential_buckets},
     },
     registry::Registry,
 };
 use sha2::{Digest, Sha256};
-use std::sync::atomic::AtomicU64;
 use subtle::ConstantTimeEq;
 
 use super::{
@@ -32,7 +34,7 @@ use super::{
     error::Failure,
 };
 use crate::{
-    directory::{Bearer, Directory, DirectoryError, Standing},
+    directory::{Bearer, Directory, DirectoryError, Standing, audit::Entry},
     plan,
 };
 
@@ -80,6 +82,12 @@ impl Metrics {
         self.requests.get_or_create(&Answered { method, route, status }).inc();
     }
 
+    /// Forgets a token that was revoked.
+    fn forget(&self, text: &str) {
+        let hash: [u8; 32] = Sha256::digest(text).into();
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).retain(|(known, _)| *known != hash);
+    }
+
     fn remember(&self, text: &str, bearer: &Bearer) {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         readers.retain(|(_, known)| known.token != bearer.token);
@@ -118,53 +126,72 @@ pub(super) async fn metrics(
         None
     };
     let mut registry = Registry::with_prefix("reconcile");
-    gauge(&mut registry, "database_up", "Whether the database answers", u32::from(standing.is_some()).into());
+    let up = ConstGauge::new(i64::from(standing.is_some()));
+    registry.register("database_up", "Whether the database answers", up);
     if let Some((standing, applies, changed_at)) = standing {
-        let labels = [("tenant".into(), tenant.as_str().to_owned().into())];
-        let tenants = registry.sub_registry_with_labels(labels.into_iter());
+        let tenant = ("tenant", tenant.as_str().to_owned());
         if let Some(standing) = &standing {
-            users(tenants, standing);
+            users(&mut registry, &tenant, standing);
         }
-        for apply in applies {
-            let host = tenants.sub_registry_with_label(("host".into(), apply.host.clone().into()));
-            let ended = apply.finished_at.unwrap_or(apply.started_at);
-            let live = apply.outcome == "live";
-            let age = |since: Timestamp| Timestamp::now().duration_since(since).as_secs_f64().max(0.0);
-            gauge(host, "last_apply_age_seconds", "How long ago the last apply ended", age(ended));
-            gauge(host, "last_apply_success", "Whether Asterisk took it", u32::from(live).into());
-            // What was recorded after the apply began waits for the next one.
-            let waiting = changed_at.filter(|changed| !live || *changed > apply.started_at).map_or(0.0, age);
-            gauge(host, "stage_lag_seconds", "How long recorded rows have waited to be live", waiting);
-            let outcome = host.sub_registry_with_label(("outcome".into(), apply.outcome.into()));
-            gauge(outcome, "last_apply_outcome", "How it ended", 1.0);
-        }
+        stages(&mut registry, &tenant, &state.host.name, &applies, changed_at);
     }
     let mut text = String::new();
-    let written = encode(&mut text, &registry).and_then(|()| {
-        // Both are one document: the end of the first is not its end.
-        text.truncate(text.len() - "# EOF\n".len());
-        encode(&mut text, &state.metrics.registry)
-    });
-    written.map_err(|error| Failure::internal(format!("the metrics cannot be written: {error}")))?;
+    encode_registry(&mut text, &registry)
+        .and_then(|()| encode_registry(&mut text, &state.metrics.registry))
+        .and_then(|()| encode_eof(&mut text))
+        .map_err(|error| Failure::internal(format!("the metrics cannot be written: {error}")))?;
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(([(CONTENT_TYPE, kind)], text).into_response())
 }
 
-fn users(registry: &mut Registry, standing: &Standing) {
+type Label = (&'static str, String);
+
+fn users(registry: &mut Registry, tenant: &Label, standing: &Standing) {
     let numbers = plan::count(standing, Timestamp::now());
-    let help = "Users by who changes them";
-    for (manager, users) in [("file", standing.file_users), ("api", standing.api_users)] {
-        let of = registry.sub_registry_with_label(("managed_by".into(), manager.into()));
-        gauge(of, "users", help, users.into());
-    }
-    gauge(registry, "extensions_free", "Extensions that the next users can get", numbers.free.into());
-    gauge(registry, "extensions", "Extensions in the range", numbers.size.into());
+    let managed = |manager: &str, users: u32| (vec![tenant.clone(), ("managed_by", manager.to_owned())], users.into());
+    let managers = [managed("file", standing.file_users), managed("api", standing.api_users)];
+    gauge(registry, "users", "Users by who changes them", managers);
+    let count = |number: u32| [(vec![tenant.clone()], number.into())];
+    gauge(registry, "extensions_free", "Extensions that the next users can get", count(numbers.free));
+    gauge(registry, "extensions", "Extensions in the range", count(numbers.size));
 }
 
-fn gauge(registry: &mut Registry, name: &str, help: &str, value: f64) {
-    let gauge = Gauge::<f64, AtomicU64>::default();
-    gauge.set(value);
-    registry.register(name, help, gauge);
+/// How each host stands to what is recorded; this one also where nobody ever applied to it.
+fn stages(registry: &mut Registry, tenant: &Label, host: &str, applies: &[Entry], changed_at: Option<Timestamp>) {
+    let now = Timestamp::now();
+    let age = |since: Timestamp| now.duration_since(since).as_secs_f64().max(0.0);
+    let at = |host: &str| vec![tenant.clone(), ("host", host.to_owned())];
+    let each = |value: &dyn Fn(&Entry) -> f64| applies.iter().map(|apply| (at(&apply.host), value(apply))).collect();
+    let live = |apply: &Entry| apply.outcome == "live";
+
+    let ages: Vec<_> = each(&|apply| age(apply.finished_at.unwrap_or(apply.started_at)));
+    gauge(registry, "last_apply_age_seconds", "How long ago the last apply ended", ages);
+    let successes: Vec<_> = each(&|apply| u32::from(live(apply)).into());
+    gauge(registry, "last_apply_success", "Whether Asterisk took it", successes);
+    let outcome = |apply: &Entry| {
+        let mut labels = at(&apply.host);
+        labels.push(("outcome", apply.outcome.clone()));
+        (labels, 1.0)
+    };
+    gauge(registry, "last_apply_outcome", "How it ended", applies.iter().map(outcome));
+
+    // What was recorded after the apply began waits for the next one.
+    let waiting = |changed: &Timestamp, apply: &Entry| !live(apply) || *changed > apply.started_at;
+    let lag = |apply: &Entry| changed_at.filter(|changed| waiting(changed, apply)).map_or(0.0, age);
+    let mut lags: Vec<_> = each(&lag);
+    if applies.iter().all(|apply| apply.host != host) {
+        lags.push((at(host), changed_at.map_or(0.0, age)));
+    }
+    gauge(registry, "stage_lag_seconds", "How long recorded rows have waited to be live", lags);
+}
+
+/// Declares a gauge, once, with all its samples.
+fn gauge(registry: &mut Registry, name: &str, help: &str, samples: impl IntoIterator<Item = (Vec<Label>, f64)>) {
+    let family = Family::<Vec<Label>, Gauge<f64, AtomicU64>>::default();
+    for (labels, value) in samples {
+        family.get_or_create(&labels).set(value);
+    }
+    registry.register(name, help, family);
 }
 
 /// Whoever reads the metrics.
@@ -181,7 +208,10 @@ impl FromRequestParts<Arc<State>> for Reader {
         let asked = text.clone();
         match state.pool.run(move |directory| directory.verify_token(&asked)).await {
             Ok(bearer) => {
-                let bearer = bearer.ok_or_else(unauthorized)?;
+                let Some(bearer) = bearer else {
+                    state.metrics.forget(&text);
+                    return Err(unauthorized());
+                };
                 state.metrics.remember(&text, &bearer);
                 Ok(Self { caller: Caller::admit(bearer, parts)?, database_up: true })
             }
