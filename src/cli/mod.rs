@@ -9,6 +9,7 @@ pub(crate) mod error;
 pub mod exit;
 mod expect;
 mod export;
+mod flat_json;
 mod history;
 mod migrate;
 mod plan;

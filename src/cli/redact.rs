@@ -2,26 +2,28 @@
 //! wherever in it they come from.
 
 use std::{
+    borrow::Cow,
     io::{self, Write},
     sync::LazyLock,
 };
 
 use regex::{Captures, Regex};
 
-/// An e-mail address; what stands behind `//` is the user of a URL. Or a phone number in E.164 form.
+/// The user of a URL, which stays; or an e-mail address; or a phone number in E.164 form.
 #[expect(clippy::expect_used, reason = "the pattern is a constant, which a test compiles")]
 static PERSONAL: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"(//)?[^\s"'`<>(),;:/@\\=]+@[^\s"'`<>(),;:/@\\]+\.[^\s"'`<>(),;:/@\\.]+|\+\d{3,11}(\d{4})\b"#)
+    let around = r#"\s"<>(),;:@\\"#;
+    let (first, local, domain) = (format!("[^{around}`]"), format!("[^{around}]"), format!("[^{around}/'`"));
+    Regex::new(&format!(r"(//[^{around}/]+@)|{first}{local}*@{domain}]+\.{domain}.]+|\+\d{{3,11}}(\d{{4}})"))
         .expect("a pattern")
 });
 
-fn redacted(line: &str) -> String {
-    let hide = |found: &Captures<'_>| match (found.get(1), found.get(2)) {
-        (Some(_), _) => found[0].to_owned(),
+fn redacted(line: &str) -> Cow<'_, str> {
+    PERSONAL.replace_all(line, |found: &Captures<'_>| match (found.get(1), found.get(2)) {
+        (Some(user), _) => user.as_str().to_owned(),
         (None, Some(last)) => format!("***{}", last.as_str()),
         (None, None) => "(e-mail)".to_owned(),
-    };
-    PERSONAL.replace_all(line, hide).into_owned()
+    })
 }
 
 /// Writes to stderr a line at a time, redacted.
@@ -48,7 +50,7 @@ mod tests {
     fn people_are_taken_out_of_a_line() {
         for (line, expected) in [
             (r#"{"message":"`ana.silva@example.com` is a user"}"#, r#"{"message":"`(e-mail)` is a user"}"#),
-            ("email=Bo+x@example.co.uk, to=+4930123456", "email=(e-mail), to=***3456"),
+            ("email=Bo+x@example.co.uk, to=+4930123456", "(e-mail), to=***3456"),
             (
                 "cannot connect to postgres://pbx@db.example.com/pbx",
                 "cannot connect to postgres://pbx@db.example.com/pbx",
@@ -58,8 +60,41 @@ mod tests {
                 "runs for ana@host since 2026-11-21T10:00:00.123456Z",
             ),
             ("extension 1042, run 123456789", "extension 1042, run 123456789"),
+            (r#"{"m":"\"o'b`r=ien/x@example.com\" and <a.b@x.y.z>"}"#, r#"{"m":"\"(e-mail)\" and <(e-mail)>"}"#),
+            ("josé@müller.example, 李@例え.jp; {x}@example.com", "(e-mail), (e-mail); (e-mail)"),
+            ("https://host/users/ana@example.com", "https:(e-mail)"),
+            ("a@example.com@b@example.org", "(e-mail)@(e-mail)"),
+            ("tel:+493012345678x and \"+15551234567\"", "tel:***5678x and \"***4567\""),
         ] {
             assert_eq!(redacted(line), expected);
         }
+    }
+
+    #[test]
+    fn a_long_line_takes_no_long_time() {
+        for part in ["a", "a.", "a@", "//a", "+1", "@."] {
+            let line = part.repeat(100_000 / part.len());
+            let began = std::time::Instant::now();
+            redacted(&line);
+            assert!(began.elapsed() < std::time::Duration::from_secs(20), "{part}: {:?}", began.elapsed());
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_address_is_left_in_a_line(
+            local in "[a-zA-Z0-9!#$%&'*+/=?^_{|}~.-]{1,20}",
+            domain in "[a-z0-9-]{1,10}\\.[a-z]{2,8}",
+            before in "([a-z{\\[]* ?[\"`< (:,=])?",
+            after in "([\"`> ),:;]{1,2}[ a-z]*)?",
+        ) {
+            let line = redacted_debug(&format!("{before}{local}@{domain}{after}"));
+            proptest::prop_assert!(!line.contains(&domain) && !line.contains('@'), "{}", line);
+        }
+    }
+
+    /// The line as it is, and as JSON holds it.
+    fn redacted_debug(line: &str) -> String {
+        format!("{}{}", redacted(line), redacted(&serde_json::to_string(line).unwrap()))
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use super::{error::Hinted, redact::RedactedStderr};
+use super::{error::Hinted, flat_json::FlatJson, redact::RedactedStderr};
 use crate::{
     deploy::{Asterisk, Host},
     directory::{self, Directory, Url, embedded::Embedded, seal::Keyring},
@@ -88,7 +88,7 @@ pub(crate) fn log(args: &OutputArgs, level: &str) {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(RedactedStderr::default).with_ansi(false);
     let _ = match args.log_format {
         LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).try_init(),
+        LogFormat::Json => log.json().event_format(FlatJson).try_init(),
     };
 }
 
