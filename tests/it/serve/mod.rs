@@ -5,6 +5,7 @@ mod auth;
 mod database;
 mod errors;
 mod hostile;
+mod operate;
 mod schemathesis;
 pub(crate) mod server;
 mod session;

@@ -1,0 +1,350 @@
+//! Health, metrics, the log, and how a server ends.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{Read, Write},
+    net::TcpStream,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::server::{Answer, Client, Serve, token};
+use crate::support::{Server, TestEnv, desired};
+
+/// How long anything may take.
+const LONG: Duration = Duration::from_mins(1);
+
+/// What makes the lab's PostgreSQL keep what was committed when it is stopped at once.
+const KEEPS: &[&str] = &["-c", "synchronous_commit=on"];
+
+/// With the tenant recorded, one user in it.
+fn recorded() -> TestEnv {
+    with_file(TestEnv::new())
+}
+
+fn with_file(env: TestEnv) -> TestEnv {
+    env.write("pbx.yaml", &desired(&["email: bo@example.com, name: Bo"]));
+    env.run("sync").expect(0);
+    env
+}
+
+fn ana() -> Value {
+    json!({ "name": "Ana", "email": "ana@example.com" })
+}
+
+/// Waits until something is so.
+#[track_caller]
+fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let end = Instant::now() + LONG;
+    while !so() {
+        assert!(Instant::now() < end, "never: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Reads metrics as strictly as `OpenMetrics` is written: samples by name and labels.
+#[track_caller]
+fn samples(answer: &Answer) -> BTreeMap<String, f64> {
+    assert_eq!(answer.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    let body = answer.text.strip_suffix("# EOF\n").expect("it ends with its end");
+    let sample =
+        regex::Regex::new(r#"^([a-z_]+)(\{([a-z_]+="([^"\\\n]|\\["\\n])*",?)+\})? ([0-9.e+-]+|\+Inf)$"#).unwrap();
+    let (mut found, mut families) = (BTreeMap::new(), BTreeMap::new());
+    let (mut family, mut kind) = (String::new(), String::new());
+    for line in body.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            help.split_once(' ').expect("a help text").0.clone_into(&mut family);
+        } else if let Some(declared) = line.strip_prefix("# TYPE ") {
+            assert_eq!(declared.split(' ').next(), Some(family.as_str()), "its help comes first");
+            declared.split_once(' ').unwrap().1.clone_into(&mut kind);
+            assert_eq!(families.insert(family.clone(), kind.clone()), None, "{family} is declared twice");
+        } else {
+            let parts = sample.captures(line).unwrap_or_else(|| panic!("no sample: {line}"));
+            let suffix = parts[1].strip_prefix(family.as_str()).unwrap_or_else(|| panic!("{line} outside its family"));
+            let suffixes: &[&str] = match kind.as_str() {
+                "gauge" => &[""],
+                "counter" => &["_total"],
+                "histogram" => &["_bucket", "_sum", "_count"],
+                other => panic!("{other}"),
+            };
+            assert!(suffixes.contains(&suffix), "{line} in a {kind}");
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            assert_eq!(found.insert(name.to_owned(), value.parse().unwrap()), None, "{name} twice");
+        }
+    }
+    assert!(families.keys().all(|name| name.starts_with("reconcile_")));
+    found
+}
+
+fn sample(client: &Client, name: &str) -> f64 {
+    let found = samples(&client.get("/metrics").expect(200));
+    *found.get(name).unwrap_or_else(|| panic!("no {name} in {found:?}"))
+}
+
+/// Sends a request as it stands, and looks at the status.
+#[track_caller]
+fn raw(serve: &Serve, request: &str, status: &str) {
+    let mut stream = TcpStream::connect(serve.url.strip_prefix("http://").unwrap()).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+}
+
+#[test]
+fn health_needs_no_token_and_ready_means_database_and_schema() {
+    let env = recorded();
+    let serve = Serve::start(&env, "");
+    let anybody = serve.client("");
+    assert_eq!(anybody.get("/healthz").expect(200).json(), json!({ "status": "ok" }));
+    assert_eq!(anybody.get("/readyz").expect(200).json(), json!({ "status": "ok" }));
+    let newer = "insert into refinery_schema_history (version, name, applied_on, checksum)
+                 values (999, 'later', '2026-01-01T00:00:00Z', '1')";
+    env.sql().batch_execute(newer).unwrap();
+    let answer = anybody.get("/readyz");
+    assert!(answer.status >= 500, "{}", answer.text);
+    answer.error();
+    assert_eq!(anybody.get("/healthz").status, 200);
+}
+
+#[test]
+fn metrics_tell_users_numbers_applies_and_lag() {
+    let env = with_file(TestEnv::with_asterisk());
+    let serve = Serve::start(&env, "");
+    let all = serve.client(&token(&env, "all", "read write apply"));
+    assert_eq!(serve.client("").get("/metrics").expect(401).error(), "Unauthorized");
+    assert_eq!(serve.client(&token(&env, "w", "write")).get("/metrics").expect(403).error(), "Forbidden");
+
+    let lag = r#"reconcile_stage_lag_seconds{tenant="acme",host="pbx-test"}"#;
+    assert!(sample(&all, lag) > 0.0, "nobody applied yet");
+    assert_eq!(all.apply("").expect(200).json()["outcome"], "live");
+    assert_eq!(sample(&all, lag).to_bits(), 0.0_f64.to_bits());
+    all.post("/users", &ana()).expect(201);
+    let found = samples(&all.get("/metrics").expect(200));
+    for (name, value) in [
+        (r#"reconcile_users{tenant="acme",managed_by="file"}"#, 1.0_f64),
+        (r#"reconcile_users{tenant="acme",managed_by="api"}"#, 1.0),
+        (r#"reconcile_extensions{tenant="acme"}"#, 1000.0),
+        (r#"reconcile_extensions_free{tenant="acme"}"#, 998.0),
+        (r#"reconcile_last_apply_success{tenant="acme",host="pbx-test"}"#, 1.0),
+        (r#"reconcile_last_apply_outcome{tenant="acme",host="pbx-test",outcome="live"}"#, 1.0),
+        ("reconcile_database_up", 1.0),
+        (r#"reconcile_http_requests_total{method="POST",route="/users",status="201"}"#, 1.0),
+        (r#"reconcile_http_request_duration_seconds_count{method="POST",route="/users"}"#, 1.0),
+        (r#"reconcile_http_request_duration_seconds_bucket{le="+Inf",method="POST",route="/users"}"#, 1.0),
+    ] {
+        assert_eq!(found.get(name).map(|value| value.to_bits()), Some(value.to_bits()), "{name} in {found:#?}");
+    }
+    let before = found[lag];
+    assert!(before > 0.0);
+    until("the lag grows", || sample(&all, lag) > before + 0.1);
+    all.apply("").expect(200);
+    assert_eq!(sample(&all, lag).to_bits(), 0.0_f64.to_bits());
+}
+
+#[test]
+fn unknown_paths_and_methods_make_no_labels() {
+    let env = recorded();
+    let serve = Serve::start(&env, "");
+    let reader = serve.client(&token(&env, "r", "read"));
+    for number in 0..300 {
+        reader.get(&format!("/no/{number}\"%0a")).expect(404);
+        reader.get(&format!("/users/{number}"));
+        raw(&serve, &format!("M{number} /users HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), "405");
+    }
+    let found = samples(&reader.get("/metrics").expect(200));
+    let part = |name: &String, label: &str| {
+        let (_, rest) = name.split_once(&format!("{label}=\""))?;
+        Some(rest.split_once('"')?.0.to_owned())
+    };
+    let routes: BTreeSet<String> = found.keys().filter_map(|name| part(name, "route")).collect();
+    assert_eq!(routes, ["/users", "/users/{id}", "none"].map(str::to_owned).into());
+    let methods: BTreeSet<String> = found.keys().filter_map(|name| part(name, "method")).collect();
+    assert_eq!(methods, ["GET", "other"].map(str::to_owned).into());
+    let none = r#"reconcile_http_requests_total{method="GET",route="none",status="404"}"#;
+    assert_eq!(found[none].to_bits(), 300.0_f64.to_bits());
+}
+
+#[test]
+fn while_the_database_is_away_its_readers_read_that_and_it_comes_back() {
+    let mut env = TestEnv::new();
+    let folder = env.path("postgres");
+    let server = Server::start_again("postgres", &folder, KEEPS);
+    env.database = Some(server.ready.clone());
+    let env = with_file(env);
+    let (known, unknown, other) = (token(&env, "r", "read"), token(&env, "new", "read"), token(&env, "old", "read"));
+    let serve = Serve::start(&env, "");
+    let reader = serve.client(&known);
+    assert_eq!(sample(&reader, "reconcile_database_up").to_bits(), 1.0_f64.to_bits());
+    // One that was revoked is no reader any more.
+    samples(&serve.client(&other).get("/metrics").expect(200));
+    env.run("token revoke old").expect(0);
+    serve.client(&other).get("/metrics").expect(401);
+
+    drop(server);
+    let found = samples(&reader.get("/metrics").expect(200));
+    assert_eq!(found["reconcile_database_up"].to_bits(), 0.0_f64.to_bits());
+    assert!(!found.keys().any(|name| name.contains("tenant=")), "nothing is told that is not known");
+    for stranger in [&unknown, &other] {
+        assert_eq!(serve.client(stranger).get("/metrics").expect(503).error(), "DatabaseUnavailable");
+    }
+    serve.client("").get("/metrics").expect(401);
+    assert_eq!(serve.client("").get("/readyz").expect(503).error(), "DatabaseUnavailable");
+    serve.client("").get("/healthz").expect(200);
+
+    let _server = Server::start_again("postgres", &folder, KEEPS);
+    until("it is back", || serve.client("").get("/readyz").status == 200);
+    assert_eq!(sample(&reader, "reconcile_database_up").to_bits(), 1.0_f64.to_bits());
+}
+
+/// The log lines, each a JSON object; what the printer says before is none.
+fn lines(serve: &Serve) -> Vec<Value> {
+    let log = serve.log();
+    let lines = log.lines().filter(|line| !line.starts_with("listening on "));
+    lines.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+#[test]
+fn every_request_is_one_json_line_that_names_nobody() {
+    let env = recorded();
+    let mut serve = Serve::start(&env, "");
+    let portal = serve.client(&token(&env, "portal", "read write"));
+    portal.with("x-request-id", "my-1").post("/users", &ana()).expect(201);
+    portal.with("x-request-id", "my-2").post("/users", &ana()).expect(409);
+    let forged = "x\",\"level\":\"ERROR\",\"y\":\"";
+    let made = portal.with("x-request-id", forged).get("/ana@example.com/%0a{\"level\":\"ERROR\"}");
+    let made = made.header("x-request-id").unwrap().to_owned();
+    assert_ne!(made, forged);
+    serve.says(&made);
+    let lines = lines(&serve);
+    let line = |id: &str| {
+        let mut found = lines.iter().filter(|line| line["request_id"] == id && line["message"] == "answered");
+        let line = found.next().unwrap_or_else(|| panic!("{id} in {lines:#?}")).clone();
+        assert_eq!(found.next(), None);
+        line
+    };
+    for (id, method, route, status, actor) in [
+        ("my-1", "POST", "/users", 201, "token portal"),
+        ("my-2", "POST", "/users", 409, "token portal"),
+        (&made, "GET", "none", 404, ""),
+    ] {
+        let line = line(id);
+        assert_eq!((&line["method"], &line["route"]), (&json!(method), &json!(route)));
+        assert_eq!((&line["status"], &line["actor"]), (&json!(status), &json!(actor)));
+        assert!(line["duration_ms"].is_u64() && line["timestamp"].is_string(), "{line}");
+        assert_eq!(line["level"], "INFO");
+        assert!(line.as_object().unwrap().values().all(|value| !value.is_object()), "{line}");
+    }
+    assert!(!serve.log().contains("example.com"), "{}", serve.log());
+}
+
+#[test]
+fn other_lines_of_a_request_carry_its_id_too() {
+    let env = recorded();
+    let mut serve = Serve::start(&env, "");
+    let portal = serve.client(&token(&env, "portal", "read write"));
+    env.sql().batch_execute("alter table users rename to lost").unwrap();
+    portal.with("x-request-id", "lost-1").get("/users").expect(500).error();
+    serve.says("\"message\":\"answered\"");
+    let lines = lines(&serve);
+    let why = lines.iter().find(|line| line["level"] == "ERROR").unwrap_or_else(|| panic!("{lines:#?}"));
+    assert_eq!(why["request_id"], "lost-1");
+    assert!(why.as_object().unwrap().values().all(|value| !value.is_object()), "{why}");
+}
+
+#[test]
+fn it_ends_at_once_whoever_idles_and_by_either_signal() {
+    let env = recorded();
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut serve = Serve::start(&env, "");
+        let address = serve.url.strip_prefix("http://").unwrap().to_owned();
+        let mut idle: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(&address).unwrap()).collect();
+        for stream in &mut idle[..10] {
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        }
+        let began = Instant::now();
+        serve.signal(signal);
+        assert_eq!(serve.ends().code(), Some(0), "{}", serve.log());
+        // The grace for slow clients is 10 s: nobody waited for that.
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn a_slow_client_does_not_keep_it_for_ever() {
+    let env = recorded();
+    let mut serve = Serve::start(&env, "");
+    let bearer = token(&env, "w", "write");
+    let mut slow = TcpStream::connect(serve.url.strip_prefix("http://").unwrap()).unwrap();
+    let head = format!(
+        "POST /users HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {bearer}\r\n\
+         Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+    );
+    slow.write_all(head.as_bytes()).unwrap();
+    serve.client("").get("/healthz").expect(200);
+    serve.signal(Signal::TERM);
+    assert_eq!(serve.ends().code(), Some(0), "{}", serve.log());
+}
+
+#[test]
+fn what_runs_is_finished_and_newcomers_are_refused() {
+    let env = recorded();
+    let mut serve = Serve::start(&env, "");
+    let portal = serve.client(&token(&env, "w", "write"));
+    let mut sql = env.sql();
+    let mut held = sql.transaction().unwrap();
+    held.batch_execute("lock table users in exclusive mode").unwrap();
+    let running = thread::spawn({
+        let portal = portal.clone();
+        move || portal.post("/users", &ana())
+    });
+    let mut other = env.sql();
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    until("the request waits", || other.query_one(waits, &[]).unwrap().get::<_, i64>(0) > 0);
+    serve.signal(Signal::TERM);
+    let address = serve.url.strip_prefix("http://").unwrap().to_owned();
+    until("nobody is let in", || TcpStream::connect(&address).is_err());
+    held.commit().unwrap();
+    let made = running.join().unwrap().expect(201).json();
+    assert_eq!(serve.ends().code(), Some(0), "{}", serve.log());
+    let email: String = env.sql().query_one("select email from users where managed_by = 'api'", &[]).unwrap().get(0);
+    assert_eq!(made["email"], email);
+}
+
+/// The process id of the private PostgreSQL, where it runs.
+fn private_postgres(env: &TestEnv) -> Option<Pid> {
+    let folders = glob::glob(&format!("{}/**/postmaster.pid", env.path("state").display())).unwrap();
+    let text = std::fs::read_to_string(folders.flatten().next()?).ok()?;
+    Pid::from_raw(text.lines().next()?.parse().ok()?)
+}
+
+#[test]
+fn the_private_database_is_shared_comes_back_and_is_stopped() {
+    let env = with_file(TestEnv::embedded());
+    let bearer = token(&env, "rw", "read write");
+    let mut serve = Serve::start(&env, "");
+    let portal = serve.client(&bearer);
+    portal.post("/users", &ana()).expect(201);
+    // A command meanwhile sees the same, and does not stop it.
+    assert!(env.run("users").expect(0).stdout.contains("ana@example.com"));
+    portal.get("/users").expect(200);
+
+    kill_process(private_postgres(&env).expect("it runs"), Signal::KILL).unwrap();
+    until("it is back", || match portal.get("/users") {
+        answer if answer.status == 200 => true,
+        answer => {
+            assert_eq!(answer.expect(503).error(), "DatabaseUnavailable");
+            false
+        }
+    });
+    assert_eq!(portal.get("/users").expect(200).json()["users"].as_array().unwrap().len(), 2);
+    portal.post("/users", &json!({ "name": "Kim", "email": "kim@example.com" })).expect(201);
+
+    serve.signal(Signal::TERM);
+    assert_eq!(serve.ends().code(), Some(0), "{}", serve.log());
+    until("it is stopped", || private_postgres(&env).is_none());
+}
