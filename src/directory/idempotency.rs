@@ -48,7 +48,7 @@ impl Writer<'_> {
         }
         let (tokens, keys) = columns(requests.iter().copied());
         let rows = self
-            .transaction
+            .client
             .query_typed(
                 "with forgotten as (delete from idempotency_keys where tenant_id = $1 and created_at <= $4)
                  select distinct k.token, k.key, k.request, k.answer
@@ -82,7 +82,7 @@ impl Writer<'_> {
         let (tokens, keys) = columns(answers.iter().map(|(once, _)| *once));
         let requests: Vec<&[u8]> = answers.iter().map(|(once, _)| once.request.as_slice()).collect();
         let sealed: Vec<&[u8]> = answers.iter().map(|(_, answer)| answer.as_slice()).collect();
-        self.transaction
+        self.client
             .query_typed(
                 "insert into idempotency_keys (tenant_id, token, key, request, answer, created_at)
                  select $1, n.token, n.key, n.request, n.answer, $6

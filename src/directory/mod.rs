@@ -19,7 +19,7 @@ mod write;
 use std::collections::BTreeMap;
 
 use embedded::{Embedded, EmbeddedError};
-use postgres::{Client, Transaction, error::SqlState, types::Type};
+use postgres::{Client, error::SqlState, types::Type};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -230,7 +230,7 @@ impl Directory {
         // The lock lives in a transaction on a connection of its own: no session state.
         let mut guard = self.url.connect()?;
         let mut guard = guard.transaction().map_err(failed("start a transaction"))?;
-        lock(&mut guard, "migrate")?;
+        guard.batch_execute(&lock("migrate")).map_err(failed(LOCK))?;
         let report = migrations::migrations::runner()
             .set_grouped(true)
             .run(&mut self.client)
@@ -318,9 +318,11 @@ impl Directory {
     /// # Errors
     /// When the database fails, or another writer keeps the lock for 30 seconds.
     pub fn write(&mut self, tenant: &Tenant) -> Result<Writer<'_>, DirectoryError> {
-        let mut transaction = self.client.transaction().map_err(failed("start a transaction"))?;
-        lock(&mut transaction, &format!("tenant {tenant}"))?;
-        Ok(Writer { transaction })
+        let writer = Writer { client: &mut self.client, ended: false };
+        // One round trip: it is paid for each user that is made.
+        let begin = format!("begin; {}", lock(&format!("tenant {tenant}")));
+        writer.client.batch_execute(&begin).map_err(failed(LOCK))?;
+        Ok(writer)
     }
 
     /// Gives the audit log access to the connection.
@@ -334,19 +336,28 @@ fn latest() -> i32 {
     migrations::migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0)
 }
 
-/// Takes a lock that ends with the transaction.
-fn lock(transaction: &mut Transaction<'_>, name: &str) -> Result<(), DirectoryError> {
+const LOCK: &str = "take the lock of the only writer";
+
+/// Writes the statements that take a lock, which ends with the transaction.
+fn lock(name: &str) -> String {
     let hash = Sha256::digest(format!("reconcile {name}"));
     let key = i64::from_be_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]]);
-    // One round trip: it is paid for each user that is made.
-    transaction
-        .batch_execute(&format!("set local lock_timeout = '30s'; select pg_advisory_xact_lock({key})"))
-        .map_err(failed("take the lock of the only writer"))
+    format!("set local lock_timeout = '30s'; select pg_advisory_xact_lock({key})")
 }
 
-/// The transaction in which a tenant's rows change.
+/// The transaction in which a tenant's rows change; undone unless it is committed.
 pub struct Writer<'a> {
-    transaction: Transaction<'a>,
+    client: &'a mut Client,
+    ended: bool,
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            // Where this fails, the connection is lost, and the transaction with it.
+            let _ = self.client.batch_execute("rollback");
+        }
+    }
 }
 
 impl Writer<'_> {
@@ -355,7 +366,7 @@ impl Writer<'_> {
     /// # Errors
     /// When the database fails.
     pub fn read(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
-        read::tenant(&mut self.transaction, tenant)
+        read::tenant(self.client, tenant)
     }
 
     /// Reads the sealed secrets of all users of a tenant.
@@ -363,7 +374,7 @@ impl Writer<'_> {
     /// # Errors
     /// When the database fails.
     pub fn sealed(&mut self, tenant: Uuid) -> Result<BTreeMap<Uuid, Vec<u8>>, DirectoryError> {
-        read::sealed(&mut self.transaction, tenant)
+        read::sealed(self.client, tenant)
     }
 
     /// Writes the changes: deletes, renames and updates, then creates; a handful of statements.
@@ -371,7 +382,7 @@ impl Writer<'_> {
     /// # Errors
     /// When the database fails or refuses a row.
     pub fn change(&mut self, changes: &RowChanges) -> Result<(), DirectoryError> {
-        write::change(&mut self.transaction, changes)
+        write::change(self.client, changes)
     }
 
     /// Opens an audit row.
@@ -379,7 +390,7 @@ impl Writer<'_> {
     /// # Errors
     /// When the database fails.
     pub fn open_audit(&mut self, run: &audit::Run) -> Result<i64, DirectoryError> {
-        audit::open(&mut self.transaction, run)
+        audit::open(self.client, run)
     }
 
     /// Closes an audit row that the same transaction opened: a run that only records is never open.
@@ -387,7 +398,7 @@ impl Writer<'_> {
     /// # Errors
     /// When the database fails.
     pub fn close_audit(&mut self, run: i64, end: &audit::End) -> Result<(), DirectoryError> {
-        audit::close(&mut self.transaction, run, end)
+        audit::close(self.client, run, end)
     }
 
     /// Adds a closed audit row for each deed, by the command that did it and the kind of change.
@@ -401,14 +412,15 @@ impl Writer<'_> {
         command: (&'static str, &'static str),
         deeds: &[audit::Deed<'_>],
     ) -> Result<(), DirectoryError> {
-        audit::deeds(&mut self.transaction, tenant, host, command, deeds)
+        audit::deeds(self.client, tenant, host, command, deeds)
     }
 
     /// Makes it all so.
     ///
     /// # Errors
     /// When the database fails; whether the rows are recorded then shows in the next plan.
-    pub fn commit(self) -> Result<(), DirectoryError> {
-        self.transaction.commit().map_err(DirectoryError::Commit)
+    pub fn commit(mut self) -> Result<(), DirectoryError> {
+        self.ended = true;
+        self.client.batch_execute("commit").map_err(DirectoryError::Commit)
     }
 }

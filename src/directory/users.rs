@@ -190,7 +190,7 @@ impl Writer<'_> {
     /// # Errors
     /// When the database fails.
     pub fn user(&mut self, tenant: &Tenant, id: Uuid) -> Result<Option<User>, DirectoryError> {
-        one(&mut self.transaction, tenant, id)
+        one(self.client, tenant, id)
     }
 
     /// Finds the tenant and those of the addresses that are users; none before the first sync.
@@ -204,7 +204,7 @@ impl Writer<'_> {
     ) -> Result<Option<Meeting>, DirectoryError> {
         let emails: Vec<&str> = emails.map(EmailKey::as_str).collect();
         let row = self
-            .transaction
+            .client
             .query_typed_opt(
                 "select t.id, t.settings::text, now(),
                         array(select u.email_key from users u where u.tenant_id = t.id and u.email_key = any ($2))
@@ -231,7 +231,7 @@ impl Writer<'_> {
     ) -> Result<(BTreeMap<Extension, Hold>, BTreeSet<Extension>), DirectoryError> {
         let wanted: Vec<i32> = wanted.iter().copied().map(int).collect();
         let rows = self
-            .transaction
+            .client
             .query_typed(
                 "select number, held_for, freed_at from extensions where tenant_id = $1 and user_id is null
                  union all
@@ -264,7 +264,7 @@ impl Writer<'_> {
     ) -> Result<Vec<RangeInclusive<u32>>, DirectoryError> {
         // The numbers are walked in order of their index, no further than the last gap asked for.
         let rows = self
-            .transaction
+            .client
             .query_typed(
                 "with taken as not materialized (
                     select number from extensions
@@ -295,9 +295,9 @@ impl Writer<'_> {
     /// When the database fails or refuses a row; then nobody is added.
     pub fn add(&mut self, tenant: Uuid, rows: &[NewRow], held: bool) -> Result<(), DirectoryError> {
         if held {
-            write::release(&mut self.transaction, tenant, rows)?;
+            write::release(self.client, tenant, rows)?;
         }
-        write::record(&mut self.transaction, tenant, rows)
+        write::record(self.client, tenant, rows)
     }
 }
 
