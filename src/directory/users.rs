@@ -262,19 +262,22 @@ impl Writer<'_> {
         range: ExtensionRange,
         limit: usize,
     ) -> Result<Vec<RangeInclusive<u32>>, DirectoryError> {
-        // The numbers are walked in order of their index, no further than the last gap asked for.
+        // The numbers are walked in order of their index, no further than the last gap asked for;
+        // not at all where counting them, which is cheaper, tells that there is none.
         let rows = self
             .client
             .query_typed(
                 "with taken as not materialized (
                     select number from extensions
                     where tenant_id = $1 and user_id is not null and number between $2 and $3
+                 ), whole as materialized (
+                    select count(*) as count, coalesce(max(number), $2 - 1) as last from taken
                  )
                  (select before + 1, number - 1
                   from (select number, lag(number, 1, $2 - 1) over (order by number) as before from taken) as steps
-                  where number > before + 1 order by number limit $4)
+                  where number > before + 1 and (select count <= last - $2 from whole) order by number limit $4)
                  union all
-                 select coalesce(max(number), $2 - 1) + 1, $3 from taken",
+                 select last + 1, $3 from whole",
                 &[
                     (&tenant, Type::UUID),
                     (&int(range.first()), Type::INT4),
