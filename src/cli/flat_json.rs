@@ -11,7 +11,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, format::Writer},
-    registry::LookupSpan,
+    registry::{LookupSpan, Scope},
 };
 
 /// Writes events as flat JSON; the fields of spans must be formatted as JSON.
@@ -24,7 +24,7 @@ where
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut line = Fields(Map::new());
-        for span in context.event_scope().into_iter().flat_map(|spans| spans.from_root()) {
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             let known = span.extensions();
             let fields = known.get::<FormattedFields<N>>().and_then(|fields| serde_json::from_str(&fields.fields).ok());
             if let Some(Value::Object(fields)) = fields {
