@@ -4,6 +4,8 @@
 //!
 //! Needs nothing but the standard library, so that `benches/run` builds it with `rustc` alone.
 
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "this is a program of its own")]
+
 use std::{
     env,
     error::Error,
