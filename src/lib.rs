@@ -14,6 +14,7 @@
 //! knows `desired` and the directory's types; nothing below them knows the terminal
 //! or HTTP.
 
+pub mod calls;
 pub mod cli;
 pub mod deploy;
 pub mod desired;

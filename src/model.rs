@@ -53,6 +53,16 @@ const CODES: &[&str] = &[
     "unknown-codec",
     "invalid-hold",
     "invalid-source",
+    "invalid-number",
+    "invalid-prefix",
+    "invalid-hours",
+    "invalid-date",
+    "invalid-ring",
+    "invalid-sip",
+    "invalid-target",
+    "invalid-time",
+    "invalid-host",
+    "unknown-timezone",
 ];
 
 impl std::error::Error for Invalid {}
@@ -286,6 +296,8 @@ macro_rules! text_type {
         }
     };
 }
+
+pub(crate) use text_type;
 
 text_type! {
     /// A tenant's slug: lower-case letters, digits and single hyphens, 1 to 28 characters.

@@ -24,6 +24,7 @@ mod session;
 mod settings;
 mod status;
 mod token;
+mod trace;
 mod users;
 mod watch;
 
@@ -52,6 +53,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Args),
+    Trace(trace::Args),
     Plan(plan::Args),
     Sync(apply::SyncArgs),
     Apply(apply::Args),
@@ -83,6 +85,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     settings::log(&cli.output, if matches!(cli.command, Command::Serve(_)) { "info" } else { "warn" });
     let result = match &cli.command {
         Command::Check(args) => Ok(check::run(args, &mut printer)),
+        Command::Trace(args) => trace::run(args, &mut printer),
         Command::Plan(args) => plan::run(args, &mut printer),
         Command::Sync(args) => apply::run_sync(args, &mut printer),
         Command::Apply(args) => apply::run(args, &mut printer),

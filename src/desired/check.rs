@@ -1,6 +1,8 @@
 //! The rules that values keep together: unique identities and numbers, pins inside the range,
 //! sensible limits. Adds every breach to the problems and builds the [`Declared`] state.
 
+mod inbound;
+
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use super::{
@@ -37,9 +39,19 @@ pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Decla
     let rails = file.rails.and_then(|at| at.value).unwrap_or_default();
     let rails = Rails { deletes: limit(rails.deletes, problems), relogins: limit(rails.relogins, problems) };
     let users = users(file.users.value.unwrap_or_default(), settings.range, problems);
+    let keys = inbound::Keys {
+        trunks: file.trunks,
+        dialers: file.dialers,
+        hours: file.hours,
+        inbound: file.inbound,
+        default_route: file.default_route,
+        public_sip_host: file.public_sip_host,
+        expect: file.expect,
+    };
+    let (trunks, routes, route_places) = inbound::check(keys, &users.keys().cloned().collect(), problems);
     // An unreadable slug was reported; the stand-in never leaves this module's caller.
     let tenant = file.tenant.value.unwrap_or_else(stand_in::<Tenant>);
-    Declared { tenant, settings, rails, users }
+    Declared { tenant, settings, rails, users, trunks, routes, route_places }
 }
 
 fn stand_in<T: std::str::FromStr<Err = crate::model::Invalid>>() -> T {

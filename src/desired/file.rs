@@ -3,14 +3,19 @@
 //! The JSON schema, the reader's known keys and the diagnostics all come from these types. What
 //! the values mean together is checked in `check.rs`.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::read::{At, Token};
+mod inbound;
+
+use inbound::TargetText;
+pub(super) use inbound::{Dialer, Expectation, InboundRule, OpeningHours, TargetName, Trunk};
+
+use super::read::{At, Named, Token};
 use crate::model::{
-    Codec, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Invalid, ObjectName, Tenant, quoted,
+    Codec, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Invalid, ObjectName, Tenant, quoted, text_type,
 };
 
 /// A company's phones, as they shall be.
@@ -40,6 +45,28 @@ pub(super) struct DesiredState {
     pub(super) rails: Option<At<Rails>>,
     /// The people who have a phone. The order carries no meaning.
     pub(super) users: At<Vec<At<User>>>,
+    /// SIP carriers.
+    #[serde(default)]
+    pub(super) trunks: Option<At<Named<Trunk>>>,
+    /// Where inbound calls can be sent to.
+    #[serde(default)]
+    pub(super) dialers: Option<At<Named<Dialer>>>,
+    /// Opening hours.
+    #[serde(default)]
+    pub(super) hours: Option<At<Named<OpeningHours>>>,
+    /// Who gets which inbound call. The order carries no meaning: the most specific rule decides.
+    #[serde(default)]
+    pub(super) inbound: Option<At<Vec<At<InboundRule>>>>,
+    /// Who gets an inbound call that no rule is for, tried in turn.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<TargetText>>")]
+    pub(super) default_route: Option<At<Vec<At<TargetName>>>>,
+    /// The name under which the users' phones are reached from outside over SIP.
+    #[serde(default)]
+    pub(super) public_sip_host: Option<At<Host>>,
+    /// Tests of the routes, run by `check` and `plan`.
+    #[serde(default)]
+    pub(super) expect: Option<At<Vec<At<Expectation>>>>,
 }
 
 /// Which numbers there are.
@@ -218,6 +245,34 @@ impl TryFrom<String> for Hold {
                 )
             })
     }
+}
+
+text_type! {
+    /// The name or address of a host, with a port where it is another one than usual.
+    Host,
+    |text| {
+        let (name, port) = match text.rsplit_once(':') {
+            Some((name, port)) if !name.contains(':') => (name, Some(port)),
+            _ => (text, None),
+        };
+        let label = |label: &str| {
+            !label.is_empty() && label.len() <= 63 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        let good = name.len() <= 253
+            && (name.split('.').all(label) || bare.parse::<std::net::IpAddr>().is_ok())
+            && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+        if good {
+            Ok(text.to_owned())
+        } else {
+            Err(Invalid::new(
+                "invalid-host",
+                format!("{} is not a host", quoted(text)),
+                "write a name or an address, such as `sip.example.com` or `198.51.100.7:5080`",
+            ))
+        }
+    },
+    { "type": "string", "minLength": 1, "maxLength": 259 }
 }
 
 /// Makes a type that exists only to describe a value in the JSON schema.

@@ -15,7 +15,10 @@ use std::{collections::BTreeMap, path::Path};
 pub use diagnostic::{Diagnostic, Place, Severity, Source, Sources};
 pub use file::{SecretSource, SourceName, schema};
 
-use crate::model::{DisplayName, Email, EmailKey, Extension, PhoneOverride, RailLimit, Settings, Tenant};
+use crate::{
+    calls::Routes,
+    model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, RailLimit, Settings, Tenant},
+};
 
 /// A checked desired state: every value is good, alone and together with the others.
 #[derive(Debug, Clone)]
@@ -28,6 +31,12 @@ pub struct Declared {
     pub rails: Rails,
     /// The users by identity.
     pub users: BTreeMap<EmailKey, DeclaredUser>,
+    /// The SIP carriers by name.
+    pub trunks: BTreeMap<ObjectName, DeclaredTrunk>,
+    /// Who gets inbound calls.
+    pub routes: Routes,
+    /// Where each of their rules is declared.
+    pub route_places: Vec<Place>,
 }
 
 /// The declared rails.
@@ -58,6 +67,23 @@ pub struct DeclaredUser {
     pub phone: PhoneOverride,
     /// Where the user is declared.
     pub place: Place,
+}
+
+/// One declared SIP carrier.
+#[derive(Debug, Clone)]
+pub struct DeclaredTrunk {
+    /// Where the carrier is reached: a name or an address, perhaps with a port.
+    pub host: String,
+    /// The addresses and networks its calls come from; none for those of the host.
+    pub identify: Vec<String>,
+    /// The user name at the carrier.
+    pub username: Option<ObjectName>,
+    /// Where the secret at the carrier comes from.
+    pub secret: Option<SecretSource>,
+    /// The carrier's digest realm.
+    pub realm: Option<ObjectName>,
+    /// Whether to register at the carrier.
+    pub register: bool,
 }
 
 /// What came out of reading a desired state.

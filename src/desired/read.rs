@@ -4,7 +4,13 @@
 //! skipped (serde tells which keys the type has, so types and diagnostics cannot drift apart), and
 //! an [`At`] catches the failure of the value inside it, so that its neighbours are still read.
 
-use std::{borrow::Cow, cell::RefCell, fmt, marker::PhantomData};
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    marker::PhantomData,
+};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{
@@ -28,9 +34,20 @@ pub(super) struct At<T> {
     pub(super) value: Option<T>,
 }
 
-/// Names under which [`At`] and [`Token`] ask this deserializer for what serde cannot carry.
+/// The pairs of a mapping whose keys are names of the user's choice, in their order.
+#[derive(Debug)]
+pub(super) struct Named<T>(pub(super) Vec<(Place, String, At<T>)>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+/// Names under which [`At`], [`Token`] and [`Named`] ask this deserializer for what serde cannot carry.
 const AT: &str = "$reconcile::At";
 const TOKEN: &str = "$reconcile::Token";
+const NAMED: &str = "$reconcile::Named";
 
 /// A scalar exactly as written in the file, quotes included.
 #[derive(Debug, Clone)]
@@ -63,6 +80,27 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
     }
 }
 
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NamedVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for NamedVisitor<T> {
+            type Value = Named<T>;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a mapping of names")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Named<T>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some((file, line, column, start, end)) = items.next_element()? {
+                    let (Some(name), Some(value)) = (items.next_element()?, items.next_element()?) else { break };
+                    pairs.push((Place { file, line, column, start, end }, name, value));
+                }
+                Ok(Named(pairs))
+            }
+        }
+        deserializer.deserialize_newtype_struct(NAMED, NamedVisitor(PhantomData))
+    }
+}
+
 impl<'de> Deserialize<'de> for Token {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct TokenVisitor;
@@ -76,6 +114,20 @@ impl<'de> Deserialize<'de> for Token {
             }
         }
         deserializer.deserialize_newtype_struct(TOKEN, TokenVisitor)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Named<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("Named_{}", T::schema_name()).into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let value = generator.subschema_for::<T>();
+        let name = generator.subschema_for::<model::ObjectName>();
+        schemars::json_schema!({ "type": "object", "propertyNames": name, "additionalProperties": value })
     }
 }
 
@@ -154,6 +206,23 @@ impl<'a> NodeReader<'a> {
         };
         Problem::new(Invalid::new("wrong-type", format!("{expected} is expected here, found {found}"), hint))
             .or_at(self.node.place)
+    }
+
+    /// Keeps the pairs of a mapping of names, each name once.
+    fn named(self, pairs: &'a [(Key, Node)]) -> Vec<&'a (Key, Node)> {
+        let mut seen: HashMap<&str, Place> = HashMap::new();
+        let mut kept = Vec::with_capacity(pairs.len());
+        for pair in pairs {
+            let key = &pair.0;
+            match seen.entry(&key.name) {
+                Entry::Occupied(first) => self.sink.borrow_mut().push(duplicate_key(key, *first.get())),
+                Entry::Vacant(entry) => {
+                    entry.insert(key.place);
+                    kept.push(pair);
+                }
+            }
+        }
+        kept
     }
 
     /// Keeps the pairs whose keys the type has, each once, and reports the others.
@@ -270,6 +339,11 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Problem> {
         match (name, &self.node.kind) {
             (AT, _) => visitor.visit_map(AtReader { reader: self, placed: false }),
+            (NAMED, Kind::Map(pairs)) => {
+                let pairs = self.named(pairs).into_iter();
+                visitor.visit_seq(NamedReader { reader: self, pairs, pair: None, step: 0 })
+            }
+            (NAMED, _) => Err(self.wrong_type("a mapping of names", "write each as `name: { .. }`")),
             (TOKEN, Kind::Number(token)) => visitor.visit_str(token),
             (TOKEN, Kind::Text { text, quoted: false }) => visitor.visit_str(text),
             (TOKEN, Kind::Text { text, quoted: true }) => visitor.visit_str(&format!("\"{text}\"")),
@@ -357,6 +431,38 @@ impl<'de> SeqAccess<'de> for ListReader<'de> {
     }
 }
 
+/// The pairs of a mapping of names: of each the place, the name and the value, one after the other.
+struct NamedReader<'a> {
+    reader: NodeReader<'a>,
+    pairs: std::vec::IntoIter<&'a (Key, Node)>,
+    pair: Option<&'a (Key, Node)>,
+    step: u8,
+}
+
+impl<'de> SeqAccess<'de> for NamedReader<'de> {
+    type Error = Problem;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Problem> {
+        if self.step == 0 {
+            self.pair = self.pairs.next();
+        }
+        let Some((key, node)) = self.pair else { return Ok(None) };
+        let step = self.step;
+        self.step = (step + 1) % 3;
+        match step {
+            0 => seed.deserialize(value::SeqDeserializer::new(numbers(key.place).into_iter())),
+            1 => seed.deserialize(value::BorrowedStrDeserializer::new(&key.name)),
+            _ => seed.deserialize(self.reader.child(node)),
+        }
+        .map(Some)
+    }
+}
+
+/// A place as it goes through serde.
+fn numbers(Place { file, line, column, start, end }: Place) -> [u32; 5] {
+    [file, line, column, start, end]
+}
+
 /// First the place of a node, then its value, whose failure goes to the sink.
 struct AtReader<'a> {
     reader: NodeReader<'a>,
@@ -371,10 +477,8 @@ impl<'de> MapAccess<'de> for AtReader<'de> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
-        let Place { file, line, column, start, end } = self.reader.node.place;
         if !std::mem::replace(&mut self.placed, true) {
-            let place = [file, line, column, start, end];
-            return seed.deserialize(value::SeqDeserializer::new(place.into_iter()));
+            return seed.deserialize(value::SeqDeserializer::new(numbers(self.reader.node.place).into_iter()));
         }
         seed.deserialize(self.reader).map_err(|problem| {
             let text = problem.to_string();

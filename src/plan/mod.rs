@@ -231,6 +231,12 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let Inputs { declared, recorded, .. } = inputs;
     let mut problems = Vec::new();
     let mut notes = Vec::new();
+    if !declared.routes.rules.is_empty() || !declared.routes.default_route.is_empty() || !declared.trunks.is_empty() {
+        notes.push(
+            "inbound calls are declared: they are checked and traced, but this version does not apply them yet"
+                .to_owned(),
+        );
+    }
     let matched = diff::matched(declared, recorded, &mut problems, &mut notes);
     let survivors: BTreeSet<&EmailKey> = matched.values().copied().collect();
     let (leaving, staying): (Vec<_>, Vec<_>) = recorded

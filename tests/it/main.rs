@@ -27,4 +27,5 @@ mod secrets;
 mod serve;
 mod tenants;
 mod tokens;
+mod trace;
 mod watch;

@@ -1,0 +1,118 @@
+//! The one decision: who gets a call, and why.
+
+use jiff::Timestamp;
+
+use super::{Called, Caller, CallerClass, CallerMatch, E164, Entry, Routes, Rule, Target};
+
+/// A call that comes in.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The number that was called; none where it is none of any form.
+    pub to: Option<E164>,
+    /// Whoever calls; none where that is left open: rules for certain callers are then not for it.
+    pub from: Option<Caller>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How a rule stands to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// The caller is another one.
+    OtherCaller,
+    /// It is outside of its hours, and it says nothing about that.
+    Closed,
+    /// It decides.
+    Decides(Branch),
+}
+
+/// Which part of a rule decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Branch {
+    /// `route`, at any time.
+    Route,
+    /// `route`, as its hours hold.
+    Open,
+    /// `otherwise`, as its hours do not hold.
+    Otherwise,
+}
+
+/// A rule that was looked at.
+#[derive(Debug, Clone)]
+pub struct Considered<'a> {
+    /// The rule, for the callers in question.
+    pub entry: Entry<'a>,
+    /// What came of it.
+    pub fit: Fit,
+}
+
+/// Who gets a call, and why.
+#[derive(Debug, Clone)]
+pub struct Decision<'a> {
+    /// The rules for the called number, in order, up to the one that decides.
+    pub considered: Vec<Considered<'a>>,
+    /// Who gets the call, tried in turn; empty where nobody does.
+    pub targets: &'a [Target],
+}
+
+impl<'a> Decision<'a> {
+    /// The rule that decided; none where the default route did.
+    pub fn rule(&self) -> Option<&'a Rule> {
+        self.considered.last().filter(|last| matches!(last.fit, Fit::Decides(_))).map(|last| last.entry.rule())
+    }
+}
+
+/// Decides who gets a call. Rules are looked at from the most specific one on; the first that is for
+/// the call decides, otherwise the default route.
+pub fn decide<'a>(routes: &'a Routes, call: &Call) -> Decision<'a> {
+    let mut considered = Vec::new();
+    for entry in routes.entries() {
+        let rule = entry.rule();
+        if !is_called(&rule.to, call) {
+            continue;
+        }
+        let fit = fit(routes, &entry, call);
+        considered.push(Considered { entry, fit });
+        match fit {
+            Fit::Decides(Branch::Otherwise) => {
+                return Decision { considered, targets: rule.otherwise.as_deref().unwrap_or_default() };
+            }
+            Fit::Decides(_) => return Decision { considered, targets: &rule.route },
+            Fit::OtherCaller | Fit::Closed => {}
+        }
+    }
+    Decision { considered, targets: &routes.default_route }
+}
+
+fn is_called(to: &Called, call: &Call) -> bool {
+    match to {
+        Called::Did(number) => call.to.as_ref() == Some(number),
+        Called::Default => true,
+    }
+}
+
+fn fit(routes: &Routes, entry: &Entry<'_>, call: &Call) -> Fit {
+    if !entry.from.is_none_or(|from| is_from(from, call.from.as_ref())) {
+        return Fit::OtherCaller;
+    }
+    let Some(hours) = entry.rule().when.as_ref().and_then(|name| routes.hours.get(name)) else {
+        return Fit::Decides(Branch::Route);
+    };
+    if hours.is_open(call.at) {
+        Fit::Decides(Branch::Open)
+    } else if entry.rule().otherwise.is_some() {
+        Fit::Decides(Branch::Otherwise)
+    } else {
+        Fit::Closed
+    }
+}
+
+fn is_from(from: &CallerMatch, caller: Option<&Caller>) -> bool {
+    let Some(caller) = caller else { return false };
+    match from {
+        CallerMatch::Withheld => caller.class() == CallerClass::Withheld,
+        CallerMatch::Prefix(prefix) => {
+            caller.class() == CallerClass::E164 && caller.as_str().starts_with(prefix.start())
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Inbound calls: which dialer or user gets a call, and why.
+//!
+//! Pure: routes, call and instant come in as arguments, and one function decides for Twilio, for
+//! `trace`, for the expectations in the file and for the rendered dialplan alike. Does not know
+//! YAML (`desired`), Asterisk's syntax (`render`) or HTTP (`serve`).
+
+mod decide;
+mod hours;
+mod number;
+mod routes;
+
+pub use decide::{Branch, Call, Considered, Decision, Fit, decide};
+pub use hours::{Hours, OpenRange, Timezone};
+pub use number::{Caller, CallerClass, E164, Prefix};
+pub use routes::{Called, CallerId, CallerMatch, Dialer, DialerTarget, Entry, NumberSource, Routes, Rule, Target};
+
+#[cfg(test)]
+mod tests;

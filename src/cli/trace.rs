@@ -1,0 +1,134 @@
+//! `reconcile trace`: who would get a call, and why? Reads the file alone.
+
+use std::fmt::Write;
+
+use anyhow::{Result, anyhow};
+use jiff::{Timestamp, Zoned};
+
+use super::{
+    Exit,
+    error::Hinted,
+    printer::Printer,
+    report::json,
+    session::{self, Desired},
+    settings::{FileArgs, Format},
+};
+use crate::{
+    calls::{Branch, Call, Caller, Considered, Decision, E164, Fit, Target, decide},
+    model::ObjectName,
+};
+
+/// Show who would get a call by the file, and why
+///
+/// Looks at the rules for the called number, the most specific one first, up to the one that decides.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  reconcile trace --to +15559876543 --from +4930123456 --at 2026-12-24T22:00+01:00")]
+pub(crate) struct Args {
+    /// The number that is called
+    #[arg(long, value_name = "NUMBER")]
+    to: E164,
+    /// Whoever calls: a number, or `withheld`; without it, somebody no rule is for in particular
+    #[arg(long, value_name = "NUMBER")]
+    from: Option<String>,
+    /// When, with the offset from UTC [default: now]
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    #[command(flatten)]
+    file: FileArgs,
+    /// How the chain is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+    let at = match &args.at {
+        None => Timestamp::now(),
+        Some(text) => text.parse().map_err(|_| {
+            let hint = "write date, time and offset, such as `2026-12-24T22:00+01:00`";
+            Hinted::new(anyhow!("`{}` is not a moment", text.escape_debug()), hint)
+        })?,
+    };
+    let desired = session::desired(&args.file, printer)?;
+    let from = args.from.as_deref().map(Caller::new);
+    let call = Call { to: Some(args.to.clone()), from, at };
+    let decision = decide(&desired.declared.routes, &call);
+    printer.document(&match args.format {
+        Format::Text => text(&args.at.clone().unwrap_or_else(|| local(at)), &call, &decision, &desired),
+        Format::Json => json(&call, &decision, &desired),
+    });
+    Ok(Exit::Done)
+}
+
+fn text(at: &str, call: &Call, decision: &Decision<'_>, desired: &Desired) -> String {
+    let from = call.from.as_ref().map(|from| format!(" from {}", from.as_str())).unwrap_or_default();
+    let to = call.to.as_ref().map(E164::as_str).unwrap_or_default();
+    let mut text = format!("A call to {to}{from} at {at}\n");
+    for considered in &decision.considered {
+        let rule = considered.entry.rule();
+        let from = considered.entry.from.map(|from| format!(" from {from}")).unwrap_or_default();
+        let when = rule.when.as_ref().map(|when| format!(" when {when}")).unwrap_or_default();
+        let place = place(considered, desired);
+        let _ = writeln!(text, "  {place}  to {}{from}{when}: {}", rule.to, because(considered));
+    }
+    if decision.rule().is_none() {
+        text.push_str("  no rule decides: the default route does\n");
+    }
+    let targets: Vec<String> = decision.targets.iter().map(ToString::to_string).collect();
+    let _ = match targets.as_slice() {
+        [] => writeln!(text, "Nobody gets it: the call ends."),
+        [only] => writeln!(text, "Reaches {only}."),
+        targets => writeln!(text, "Reaches {}, in turn until one answers.", targets.join(", then ")),
+    };
+    text
+}
+
+fn place(considered: &Considered<'_>, desired: &Desired) -> String {
+    let place = desired.declared.route_places.get(considered.entry.index);
+    place.map(|place| place.show(&desired.sources)).unwrap_or_default()
+}
+
+fn because(considered: &Considered<'_>) -> String {
+    let hours = considered.entry.rule().when.as_ref().map(ObjectName::as_str).unwrap_or_default();
+    match considered.fit {
+        Fit::OtherCaller => "is for other callers".to_owned(),
+        Fit::Closed => format!("is not for now, as `{hours}` is closed"),
+        Fit::Decides(Branch::Route) => "decides".to_owned(),
+        Fit::Decides(Branch::Open) => format!("decides, as `{hours}` is open"),
+        Fit::Decides(Branch::Otherwise) => format!("decides by `otherwise`, as `{hours}` is closed"),
+    }
+}
+
+fn json(call: &Call, decision: &Decision<'_>, desired: &Desired) -> String {
+    let considered: Vec<_> = decision
+        .considered
+        .iter()
+        .map(|considered| {
+            let rule = considered.entry.rule();
+            serde_json::json!({
+                "place": place(considered, desired),
+                "to": rule.to.to_string(),
+                "from": considered.entry.from.map(ToString::to_string),
+                "when": rule.when,
+                "decides": matches!(considered.fit, Fit::Decides(_)),
+                "because": because(considered),
+            })
+        })
+        .collect();
+    json::pretty(&serde_json::json!({
+        "format_version": 1,
+        "call": {
+            "to": call.to,
+            "from": call.from.as_ref().map(Caller::as_str),
+            "from_class": call.from.as_ref().map(|from| from.class().word()),
+            "at": call.at.to_string(),
+        },
+        "considered": considered,
+        "default_route": decision.rule().is_none(),
+        "targets": decision.targets.iter().map(Target::to_string).collect::<Vec<_>>(),
+    }))
+}
+
+/// Writes a moment by this machine's clock, with its offset.
+fn local(at: Timestamp) -> String {
+    Zoned::new(at, jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M %:z").to_string()
+}

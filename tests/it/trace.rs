@@ -1,0 +1,199 @@
+//! Inbound calls in the file: what `check` says about them, and how `trace` explains a decision.
+
+use super::support::{Outcome, TestEnv};
+
+/// A file with inbound calls.
+const FILE: &str = r#"version: 1
+tenant: acme
+public_sip_host: sip.example.com
+users:
+  - { email: bo.li@example.com, name: Bo Li }
+trunks:
+  carrier: { host: 198.51.100.7, identify: [203.0.113.0/28], username: acme, secret: { env: CARRIER_SECRET } }
+dialers:
+  dialfire: { number: { env: DIALFIRE_PHONE_NUMBER }, caller_id: called, ring: 30s, trunk: carrier }
+  zendesk_talk: { sip: "sip:acme@talk.example", ring: 20s, trunk: carrier }
+hours:
+  office: { timezone: Europe/Berlin, open: ["mon-fri 09:00-18:00"], closed: ["2026-12-25", "2026-12-26"] }
+inbound:
+  - to: "+15559876543"
+    from: ["+49*", withheld]
+    when: office
+    route: [dialfire, zendesk_talk]
+    otherwise: [bo.li@example.com]
+    protected: true
+  - to: "+15559876543"
+    when: office
+    route: [zendesk_talk]
+  - to: default
+    route: [dialfire, busy]
+default_route: [dialfire]
+expect:
+  - { call: { to: "+15559876543", from: "+4930123456", at: "2026-12-24T22:00+01:00" }, reaches: bo.li@example.com }
+"#;
+
+/// Checks the file with one text in place of another.
+fn check(old: &str, new: &str) -> Outcome {
+    assert!(FILE.contains(old), "{old}");
+    let env = TestEnv::embedded();
+    env.write("pbx.yaml", &FILE.replacen(old, new, 1));
+    env.run("check --color never")
+}
+
+#[test]
+fn a_file_with_inbound_calls_is_valid_wherever_its_numbers_come_from() {
+    assert_eq!(check("x", "x").expect(0).stdout, "pbx.yaml: valid, 1 user\n");
+}
+
+/// What is changed, and the place and the words of the only error or warning.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    (
+        "to: \"+15559876543\"\n    from",
+        "to: \"5559876543\"\n    from",
+        "error[invalid-number]: `5559876543` is not a public number\n  --> pbx.yaml:14:9",
+    ),
+    (
+        "+49*\"",
+        "0049*\"",
+        "error[invalid-prefix]: `0049*` is not the beginning of callers' numbers\n  --> pbx.yaml:15:12",
+    ),
+    ("when: office", "when: offices", "error[unknown-reference]: no such hours: `offices`\n  --> pbx.yaml:16:11"),
+    (
+        "route: [dialfire, zendesk",
+        "route: [dailfire, zendesk",
+        "error[unknown-reference]: no such dialer: `dailfire`\n  --> pbx.yaml:17:13",
+    ),
+    (
+        "trunk: carrier }\n  zen",
+        "trunk: carriers }\n  zen",
+        "error[unknown-reference]: no such trunk: `carriers`\n  --> pbx.yaml:9:92",
+    ),
+    (
+        "otherwise: [bo.li@example.com]",
+        "otherwise: [bo@example.com]",
+        "error[unknown-reference]: no such user: `bo@example.com`\n  --> pbx.yaml:18:17",
+    ),
+    (
+        "[dialfire, busy]",
+        "[busy, dialfire]",
+        "error[unreachable-route]: nothing behind `busy` is ever tried\n  --> pbx.yaml:24:13",
+    ),
+    (
+        "[dialfire, busy]",
+        "[dialfire, dialfire]",
+        "error[duplicate-target]: `dialfire` is tried twice\n  --> pbx.yaml:24:23",
+    ),
+    ("[dialfire, busy]", "[]", "error[empty-route]: nobody gets these calls\n  --> pbx.yaml:24:12"),
+    (
+        "to: default",
+        "to: \"+15559876543\"\n    from: [withheld]",
+        "error[unreachable-route]: another rule decides about calls to +15559876543 from withheld at all times, by its `otherwise`\n  --> pbx.yaml:23:5",
+    ),
+    (
+        "to: default\n",
+        "to: \"+15559876543\"\n    when: office\n",
+        "error[overlapping-routes]: another rule decides about calls to +15559876543 in some of the same hours\n  --> pbx.yaml:23:5",
+    ),
+    (
+        "{ env: DIALFIRE_PHONE_NUMBER }",
+        "\"+15559876543\"",
+        "error[route-loop]: the dialer `dialfire` dials +15559876543, which comes back to this rule\n",
+    ),
+    (
+        "{ env: DIALFIRE_PHONE_NUMBER }",
+        "{ file: x }",
+        "error[invalid-number]: this does not say where the number comes from\n  --> pbx.yaml:9:23",
+    ),
+    (
+        "sip: \"sip:acme@talk.example\"",
+        "sip: talk.example",
+        "error[invalid-sip]: `talk.example` is not a SIP address\n  --> pbx.yaml:10:24",
+    ),
+    (
+        "sip: \"sip:acme@talk.example\", ",
+        "",
+        "error[incomplete-dialer]: the dialer `zendesk_talk` needs either a number or a SIP address\n  --> pbx.yaml:10:3",
+    ),
+    ("zendesk_talk: {", "dialfire: {", "error[duplicate-key]: the key `dialfire` is given twice\n  --> pbx.yaml:10:3"),
+    ("ring: 30s", "ring: 30", "error[wrong-type]: text is expected here, found a number\n  --> pbx.yaml:9:80"),
+    ("ring: 30s", "ring: 3s", "error[invalid-ring]: `3s` is not a time to ring\n  --> pbx.yaml:9:80"),
+    (
+        "Europe/Berlin",
+        "Europe/Berlim",
+        "error[unknown-timezone]: `Europe/Berlim` is not a time zone\n  --> pbx.yaml:12:23",
+    ),
+    (
+        "mon-fri 09:00-18:00",
+        "mon-fri 9-18",
+        "error[invalid-hours]: `mon-fri 9-18` is not a weekly range\n  --> pbx.yaml:12:45",
+    ),
+    ("\"2026-12-25\"", "\"25.12.2026\"", "error[invalid-date]: `25.12.2026` is not a date\n  --> pbx.yaml:12:78"),
+    (
+        "host: 198.51.100.7",
+        "host: \"not a host\"",
+        "error[invalid-host]: `not a host` is not a host\n  --> pbx.yaml:7:20",
+    ),
+    (
+        "username: acme, ",
+        "register: true, ",
+        "error[incomplete-trunk]: the trunk `carrier` registers, but has no user name and secret\n  --> pbx.yaml:7:3",
+    ),
+    (
+        "reaches: bo.li@example.com",
+        "reaches: dialfire",
+        "error[failed-expectation]: this call reaches `bo.li@example.com`, not `dialfire`\n  --> pbx.yaml:27:5",
+    ),
+    ("22:00+01:00", "22:00", "error[invalid-time]: `2026-12-24T22:00` is not a moment\n  --> pbx.yaml:27:60"),
+    (
+        "public_sip_host: sip.example.com\n",
+        "",
+        "warning[unreachable-user]: a call that comes through Twilio cannot reach `bo.li@example.com`, and takes the next target\n  --> pbx.yaml:17:17",
+    ),
+];
+
+#[test]
+fn every_mistake_has_its_place() {
+    for (old, new, words) in MISTAKES {
+        let outcome = check(old, new);
+        let valid = words.starts_with("warning");
+        assert_eq!(outcome.code == 0, valid, "{}", outcome.text());
+        // The place stands below the words, in a column of its own.
+        let said: Vec<&str> = outcome.stderr.lines().map(str::trim_start).collect();
+        let words: Vec<&str> = words.lines().map(str::trim_start).collect();
+        assert!(said.windows(words.len()).any(|said| said == words), "{words:?}\n{}", outcome.stderr);
+    }
+}
+
+fn trace(args: &str) -> String {
+    let env = TestEnv::embedded();
+    env.write("pbx.yaml", FILE);
+    env.run(&format!("trace {args}")).expect(0).stdout
+}
+
+#[test]
+fn a_trace_tells_the_rules_it_passed_and_the_one_that_decides() {
+    let traced = [
+        "--to +15559876543 --from +4930123456 --at 2026-12-24T22:00+01:00",
+        "--to +15559876543 --from anonymous --at 2026-12-23T12:00+01:00",
+        "--to +15559876543 --from +15551234567 --at 2026-12-25T12:00+01:00",
+        "--to +15550000000 --at 2026-12-25T12:00+01:00",
+    ];
+    insta::assert_snapshot!(traced.map(trace).join("\n"));
+}
+
+#[test]
+fn a_trace_for_programs() {
+    insta::assert_snapshot!(trace("--to +15559876543 --from +4930123456 --at 2026-12-24T22:00+01:00 --format json"));
+}
+
+#[test]
+fn what_is_no_number_or_moment_is_refused() {
+    let env = TestEnv::embedded();
+    env.write("pbx.yaml", FILE);
+    env.run("trace --to 15559876543").expect(64);
+    let said = env.run("trace --to +15559876543 --at tomorrow").expect(1).stderr;
+    assert_eq!(
+        said,
+        "error: `tomorrow` is not a moment\nhint: write date, time and offset, such as `2026-12-24T22:00+01:00`\n"
+    );
+}
