@@ -123,8 +123,11 @@ fn read(path: &Path) -> Result<String, Refused> {
     })
 }
 
-/// Parses every source and merges their mappings: users are added up, any other key given twice is
-/// a problem that names both places.
+/// The lists whose order means nothing: those of several files are added up.
+const ADDED_UP: &[&str] = &["users", "inbound", "expect"];
+
+/// Parses every source and merges their mappings: users, rules and expectations are added up, any
+/// other key given twice is a problem that names both places.
 pub(super) fn tree(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> Option<Node> {
     let mut whole: Option<Node> = None;
     let alone = sources.len() == 1;
@@ -170,7 +173,7 @@ fn merge(first: Node, second: Node, problems: &mut Vec<Diagnostic>) -> Node {
             continue;
         };
         match (&mut present.kind, value.kind) {
-            (Kind::List(items), Kind::List(more)) if key.name == "users" => items.extend(more),
+            (Kind::List(items), Kind::List(more)) if ADDED_UP.contains(&key.name.as_str()) => items.extend(more),
             (Kind::Map(_), kind @ Kind::Map(_)) => {
                 let value = Node { kind, ..value };
                 let before = std::mem::replace(present, Node { kind: Kind::Null, ..value });
