@@ -93,6 +93,7 @@ fn every_help_text() {
     let mut text = env.run("--help").expect(0).stdout;
     for command in [
         "check",
+        "trace",
         "plan",
         "sync",
         "apply",
