@@ -96,7 +96,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Export(args) => export::run(args, &mut printer),
         Command::Secret(args) => secret::run(args, &mut printer),
         Command::Token(args) => token::run(args, &mut printer),
-        Command::Serve(args) => serve::run(args, &mut printer),
+        Command::Serve(args) => serve::run(args),
         Command::Migrate(args) => migrate::run(args, &mut printer),
         Command::Schema(args) => Ok(schema::run(args, &mut printer)),
     };

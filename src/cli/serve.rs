@@ -7,7 +7,6 @@ use anyhow::Result;
 use super::{
     Exit,
     error::{Hinted, words},
-    printer::Printer,
     settings::{HostArgs, StateArgs},
 };
 use crate::{
@@ -51,7 +50,7 @@ pub(crate) struct Args {
     host: HostArgs,
 }
 
-pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+pub(crate) fn run(args: &Args) -> Result<Exit> {
     let tls = match (&args.tls_cert, &args.tls_key) {
         (Some(certificate), Some(key)) => Some(serve::tls::config(certificate, key, args.tls_min)?),
         _ => None,
@@ -66,7 +65,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     // Rather told now than at the first request; but a database that is away may come back.
     let first = match opener.open() {
         Err(error) if error.downcast_ref::<DirectoryError>().is_some_and(DirectoryError::is_passing) => {
-            printer.talk(&format!("warning: {}", words(&error)));
+            tracing::warn!("{}", words(&error));
             None
         }
         first => Some(first?),
@@ -75,7 +74,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let settings =
         serve::Settings { listen: args.listen, tls, open: Box::new(move || opener.open()), first, keys, host };
     serve::run(settings, |address| {
-        printer.talk(&format!("listening on {address}; the API is described at {address}/docs"));
+        tracing::info!("listening on {address}; the API is described at {address}/docs");
     })?;
     Ok(Exit::Done)
 }

@@ -68,7 +68,8 @@ impl Serve {
         });
         let mut serve = Self { child, url: String::new(), log, canaries: env.canaries() };
         let line = serve.says("listening on ");
-        line.split(' ').nth(2).unwrap().trim_end_matches(';').clone_into(&mut serve.url);
+        let (_, address) = line.split_once("listening on ").unwrap();
+        address.split(';').next().unwrap().clone_into(&mut serve.url);
         serve
     }
 
