@@ -81,6 +81,23 @@ pub struct Applied {
     pub warnings: Vec<String>,
 }
 
+impl Applied {
+    /// A run that moved nothing yet.
+    fn new(outcome: Outcome, run: i64) -> Self {
+        Self {
+            outcome,
+            run,
+            files: BTreeMap::new(),
+            written: Vec::new(),
+            reloaded: Vec::new(),
+            looked_at: (0, 0),
+            let_go: 0,
+            phases: BTreeMap::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// Records the plan: rows only.
 ///
 /// # Errors
@@ -103,17 +120,7 @@ pub fn sync(
     let end = End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: clock.phases.clone(), message: None };
     writer.close_audit(run, &end)?;
     writer.commit()?;
-    Ok(Applied {
-        outcome: Outcome::Recorded,
-        run,
-        files: BTreeMap::new(),
-        written: Vec::new(),
-        reloaded: Vec::new(),
-        looked_at: (0, 0),
-        let_go: 0,
-        phases: clock.phases,
-        warnings: Vec::new(),
-    })
+    Ok(Applied { phases: clock.phases, ..Applied::new(Outcome::Recorded, run) })
 }
 
 /// A plan with everything that carrying it out needs.
@@ -163,7 +170,6 @@ fn bounded(mut diff: String) -> String {
 }
 
 fn run_of(request: &Request<'_>, host: &Host, command: &'static str, decided: &Decided, diff: &str) -> Run {
-    let counts = &decided.plan.counts;
     Run {
         tenant: request.tenant.clone(),
         host: host.name.clone(),
@@ -171,13 +177,7 @@ fn run_of(request: &Request<'_>, host: &Host, command: &'static str, decided: &D
         actor: request.actor.clone(),
         git_commit: request.git_commit.clone(),
         plan_id: decided.id.clone(),
-        counts: BTreeMap::from([
-            ("create", counts.create),
-            ("update", counts.update),
-            ("rename", counts.rename),
-            ("adopt", counts.adopt),
-            ("delete", counts.delete),
-        ]),
+        counts: decided.plan.counts.by_kind(),
         diff: diff.to_owned(),
     }
 }
@@ -265,17 +265,7 @@ fn carry_out(
     clock: &mut Clock,
     observer: &mut dyn Observer,
 ) -> Result<Applied, Box<NotLive>> {
-    let mut live = Applied {
-        outcome: Outcome::Rendered,
-        run: 0,
-        files: BTreeMap::new(),
-        written: Vec::new(),
-        reloaded: Vec::new(),
-        looked_at: (0, 0),
-        let_go: 0,
-        phases: BTreeMap::new(),
-        warnings: Vec::new(),
-    };
+    let mut live = Applied::new(Outcome::Rendered, 0);
     clock.start("write", observer);
     if let Err(error) = write(step, new, &mut live) {
         return Err(Box::new(put_back(step, back, vec![error.to_string()], clock, observer)));

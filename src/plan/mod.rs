@@ -118,6 +118,20 @@ pub struct Counts {
     pub relogin: usize,
 }
 
+impl Counts {
+    /// Counts the changes by the word for their kind.
+    pub fn by_kind(&self) -> BTreeMap<&'static str, usize> {
+        let Self { create, update, rename, adopt, delete, relogin: _ } = *self;
+        BTreeMap::from([
+            ("create", create),
+            ("update", update),
+            ("rename", rename),
+            ("adopt", adopt),
+            ("delete", delete),
+        ])
+    }
+}
+
 /// What happens to a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]

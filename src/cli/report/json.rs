@@ -112,20 +112,12 @@ pub(crate) fn plan(report: &Report<'_>) -> String {
 /// Makes the document of a plan, with places in these sources.
 pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> PlanDocument<'a> {
     let plan = &comparison.plan;
-    let counts = &plan.counts;
     PlanDocument {
         format_version: FORMAT_VERSION,
         id: comparison.id.as_deref(),
         tenant: plan.tenant.as_str(),
         has_changes: !comparison.is_empty(),
-        counts: BTreeMap::from([
-            ("create", counts.create),
-            ("update", counts.update),
-            ("rename", counts.rename),
-            ("adopt", counts.adopt),
-            ("delete", counts.delete),
-            ("relogin", counts.relogin),
-        ]),
+        counts: plan.counts.by_kind().into_iter().chain([("relogin", plan.counts.relogin)]).collect(),
         settings: fields(&plan.settings_changes),
         users: plan
             .changes
