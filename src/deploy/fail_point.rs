@@ -1,7 +1,7 @@
 //! Fail points: places in the apply protocol where a test has a debug build killed, failed,
-//! delayed, or stopped until it is continued. A release build holds none of it.
+//! delayed, panicking, or stopped until it is continued. A release build holds none of it.
 //!
-//! `RECONCILE_FAIL_POINT=NAME=kill|error|delay|stop`, several separated by commas.
+//! `RECONCILE_FAIL_POINT=NAME=kill|error|delay|panic|stop`, several separated by commas.
 
 use super::files::FileError;
 
@@ -20,6 +20,7 @@ pub(super) fn pass(name: &'static str) -> Result<(), FileError> {
             Ok(())
         }
         Some("error") => Err(super::files::failed("pass", name.as_ref())(std::io::Error::other("asked to fail here"))),
+        Some("panic") => panic!("asked to panic here"),
         Some("stop") => {
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
             Ok(())

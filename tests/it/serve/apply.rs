@@ -537,3 +537,22 @@ fn sigterm_lets_an_apply_end_that_begins_late_and_takes_long() {
     env.unset("ASTERISK_COMMAND");
     is_in_step(&env);
 }
+
+/// A mistake of ours ends one request, not the server; what it left behind is healed like a kill.
+#[test]
+fn a_panic_ends_the_request_alone_and_the_next_apply_heals() {
+    let mut env = system();
+    let (serve, client) = serving_with(&mut env, "renamed=panic");
+    let client = client.with("x-request-id", "panicking-1");
+    client.post("/users", &json!({ "name": "Ana", "email": "ana@example.com" })).expect(201);
+    let answer = client.apply("").expect(500);
+    assert_eq!(answer.error(), "InternalServerError");
+    assert!(!answer.text.contains("asked to panic"), "{}", answer.text);
+    client.get("/users").expect(200);
+    let log = serve.log();
+    let line = log.lines().find(|line| line.contains("asked to panic here")).expect("a line in the log");
+    let line: Value = serde_json::from_str(line).expect("JSON");
+    assert_eq!((&line["level"], &line["request_id"]), (&json!("ERROR"), &json!("panicking-1")));
+    env.run("apply").expect(0);
+    env.run("status --detailed-exitcode").expect(0);
+}
