@@ -37,7 +37,7 @@ fn transcript(env: &TestEnv, block: &str, url: &str) -> String {
     let script: String = commands.iter().fold("exec 2>&1\n".to_owned(), |script, command| {
         script + &command.replace(DOCUMENTED, url) + "\nprintf '\\0'\n"
     });
-    let programs = [PathBuf::from(env!("CARGO_BIN_EXE_reconcile")), tool("LAB_JQ")];
+    let programs = [PathBuf::from(env!("CARGO_BIN_EXE_reconcile")), tool("LAB_JQ"), tool("LAB_CURL")];
     let folders = programs.map(|program| program.parent().unwrap().display().to_string() + ":");
     let path = folders.concat() + &std::env::var("PATH").unwrap();
     shell.args(["-c", &script]).current_dir(env.path("work")).env_clear();

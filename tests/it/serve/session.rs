@@ -8,7 +8,7 @@ use super::server::{Serve, token};
 use crate::{
     phones::{nothing_in_the_log, pbx, registered},
     sipp::Phone,
-    support::TestEnv,
+    support::{TestEnv, tool},
 };
 
 const BO: &str = "email: bo@example.com, name: Bo";
@@ -24,7 +24,7 @@ impl Shell<'_> {
     /// Sends a request; answers with the status and the body.
     #[track_caller]
     fn curl(&self, method: &str, path: &str, body: Option<&str>) -> (u16, Value) {
-        let mut curl = Command::new("curl");
+        let mut curl = Command::new(tool("LAB_CURL"));
         curl.args(["-sS", "-X", method, "-w", "\n%{http_code}", "--oauth2-bearer", self.token]);
         curl.args(body.into_iter().flat_map(|body| ["--json", body])).arg(format!("{}{path}", self.url));
         let output = curl.stderr(Stdio::inherit()).output().expect("curl runs");
