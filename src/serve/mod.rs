@@ -29,7 +29,10 @@ use axum_server::{
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
 use hyper_util::rt::TokioTimer;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::{
+    net::sockopt::set_tcp_user_timeout,
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
 use rustls::ServerConfig;
 use tokio::{
     runtime,
@@ -55,6 +58,10 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(15);
 
 /// How long clients have to take their answers when the server ends.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long a client may leave what is sent to it unread or unconfirmed. Whoever reads slowly is
+/// waited for; whoever reads nothing, or is gone without a word, is given up.
+const UNREAD: Duration = Duration::from_secs(30);
 
 /// How many files may be open at most, connections included.
 const OPEN_FILES: u64 = 65_536;
@@ -122,6 +129,7 @@ async fn serve(
 ) -> Result<()> {
     let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     listener.set_nonblocking(true).context("cannot listen")?;
+    give_up_unread(&listener);
     let address = listener.local_addr().context("cannot listen")?;
     let (handle, applies) = (Handle::new(), state.applies.clone());
     let app = router(state).into_make_service();
@@ -178,6 +186,15 @@ fn router(state: Arc<State>) -> Router {
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(from_fn_with_state(Arc::clone(&state), observe::observe))
         .with_state(state)
+}
+
+/// Lets the kernel end connections on which nothing gets through: each one that is accepted takes
+/// this over.
+fn give_up_unread(listener: &TcpListener) {
+    let millis = u32::try_from(UNREAD.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = set_tcp_user_timeout(listener, millis) {
+        tracing::warn!("clients that never read are not given up: {error}");
+    }
 }
 
 /// Takes as many open files as the system allows: each connection is one, and many systems give few

@@ -12,7 +12,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
 use super::server::{Serve, token};
-use crate::support::{TestEnv, desired};
+use crate::{
+    phones::until,
+    support::{TestEnv, desired},
+};
 
 fn connect(serve: &Serve) -> TcpStream {
     let stream = TcpStream::connect(serve.url.trim_start_matches("http://")).unwrap();
@@ -89,6 +92,21 @@ fn slow_and_silent_clients_are_not_waited_for() {
         serve.client(&token).get("/users").expect(200);
     });
     serve.client(&token).get("/users").expect(200);
+}
+
+/// What was to be sent to it was kept for as long as it liked, and so was its connection.
+#[test]
+fn a_client_that_never_reads_is_given_up() {
+    let env = TestEnv::new();
+    let serve = Serve::start(&env, "");
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", serve.pid())).unwrap().count();
+    let before = open();
+    let mut stream = connect(&serve);
+    // More than the buffers of both sides take.
+    let request = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n";
+    stream.write_all(request.repeat(20).as_bytes()).unwrap();
+    until("it is served", || open() > before);
+    until("it is given up", || open() <= before);
 }
 
 #[test]
