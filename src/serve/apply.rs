@@ -8,7 +8,7 @@ use axum::{Json, extract::State as Shared};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tracing::Span;
+use tracing::Instrument;
 use utoipa::{
     IntoParams, PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, Type},
@@ -136,22 +136,20 @@ pub(super) async fn apply(
     caller: Caller<Apply>,
     Parameters(how): Parameters<How>,
 ) -> Result<Json<Report>, Failure> {
-    let (actor, span) = (caller.actor(), Span::current());
+    let actor = caller.actor();
     let tenant = caller.0.tenant;
-    let applies = state.applies.clone();
-    let work = applies.spawn_blocking(move || {
-        span.in_scope(|| {
-            // A connection of its own: it may be needed for minutes.
-            let mut directory = state.pool.open()?;
-            let report = if how.dry_run {
-                plan(&state, &tenant, &how, &mut directory)
-            } else {
-                carry_out(&state, &tenant, &how, actor, &mut directory)
-            };
-            // Whoever asked may be gone.
-            report.map_err(Failure::logged)
-        })
+    let (pool, applies) = (Arc::clone(&state.pool), state.applies.clone());
+    let work = pool.run_long(move |directory| {
+        let report = if how.dry_run {
+            plan(&state, &tenant, &how, directory)
+        } else {
+            carry_out(&state, &tenant, &how, actor, directory)
+        };
+        // Whoever asked may be gone.
+        report.map_err(Failure::logged)
     });
+    // From here on it waits and runs by itself.
+    let work = applies.spawn(work.in_current_span());
     work.await.unwrap_or_else(|error| Err(panicked(&error))).map(Json)
 }
 

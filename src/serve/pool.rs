@@ -16,6 +16,9 @@ use crate::directory::{Directory, DirectoryError};
 /// How many connections there are at most.
 const CONNECTIONS: usize = 8;
 
+/// How many there are besides, for work that takes long.
+const LONG: usize = 8;
+
 /// How long a request waits for one of them.
 const WAIT: Duration = Duration::from_secs(10);
 
@@ -27,11 +30,13 @@ pub(super) struct Pool {
     open: Box<Open>,
     idle: Mutex<Vec<Directory>>,
     permits: Arc<Semaphore>,
+    long: Arc<Semaphore>,
 }
 
 impl Pool {
     pub(super) fn new(open: Box<Open>, first: Option<Directory>) -> Self {
-        Self { open, idle: Mutex::new(first.into_iter().collect()), permits: Arc::new(Semaphore::new(CONNECTIONS)) }
+        let [permits, long] = [CONNECTIONS, LONG].map(|count| Arc::new(Semaphore::new(count)));
+        Self { open, idle: Mutex::new(first.into_iter().collect()), permits, long }
     }
 
     /// Does work with a connection. It is done to its end, whoever still waits for it.
@@ -83,8 +88,27 @@ impl Pool {
         result.map_err(Into::into)
     }
 
-    /// Opens a connection of its own, for work that takes long.
-    pub(super) fn open(&self) -> Result<Directory, Failure> {
+    /// Does work that takes long, maybe minutes, with a connection of its own. So much of it runs at
+    /// a time that neither the database nor the threads run out.
+    ///
+    /// # Errors
+    /// What the work fails with; that there is no connection, or too much of such work.
+    pub(super) async fn run_long<T: Send + 'static>(
+        self: Arc<Self>,
+        work: impl FnOnce(&mut Directory) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let Ok(Ok(permit)) = timeout(WAIT, Arc::clone(&self.long).acquire_owned()).await else {
+            return Err(Failure::new(ErrorType::HostUnavailable, "too many applies and dry runs are under way"));
+        };
+        let span = Span::current();
+        let done = spawn_blocking(move || {
+            let _permit = permit;
+            span.in_scope(|| work(&mut self.open()?))
+        });
+        done.await.unwrap_or_else(|error| Err(panicked(&error)))
+    }
+
+    fn open(&self) -> Result<Directory, Failure> {
         (self.open)().map_err(|error| match error.downcast::<DirectoryError>() {
             Ok(error) => error.into(),
             Err(error) => Failure::internal(format!("{error:#}")),

@@ -253,6 +253,34 @@ fn one_server_applies_once_at_a_time() {
     is_in_step(&env);
 }
 
+/// Each opened a connection to the database of its own, until that had none left for anybody.
+#[test]
+fn a_crowd_of_dry_runs_leaves_the_database_to_others() {
+    let mut env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&[BO]));
+    env.run("sync").expect(0);
+    fs::write(env.path("slow"), "#!/bin/sh\nsleep 1\n").unwrap();
+    fs::set_permissions(env.path("slow"), PermissionsExt::from_mode(0o755)).unwrap();
+    env.set("ASTERISK_COMMAND", env.path("slow").to_str().unwrap());
+    let (_serve, client) = serving(&env);
+    let connections = "select count(*) from pg_stat_activity where application_name = 'reconcile'
+                       and datname = current_database()";
+    thread::scope(|scope| {
+        let crowd: Vec<_> = (0..40).map(|_| scope.spawn(|| client.apply("?dry_run=true"))).collect();
+        let (mut most, mut sql) = (0, env.sql());
+        while !crowd.iter().all(thread::ScopedJoinHandle::is_finished) {
+            most = most.max(sql.query_one(connections, &[]).unwrap().get::<_, i64>(0));
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert!((1..=16).contains(&most), "{most} connections");
+        for answer in crowd {
+            let answer = answer.join().unwrap();
+            assert!(answer.status == 200 || answer.error() == "HostUnavailable", "{answer:?}");
+        }
+    });
+    client.apply("?dry_run=true").expect(200);
+}
+
 #[test]
 fn a_rail_stops_it_and_the_plan_is_told() {
     let mut env = system();
