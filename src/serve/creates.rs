@@ -10,16 +10,21 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::sync::{Mutex as Turn, OwnedMutexGuard, oneshot};
+use tokio::{
+    sync::{Mutex as Turn, OwnedMutexGuard, oneshot},
+    task::spawn_blocking,
+    time::timeout,
+};
+use tracing::Span;
 
 use super::{
     error::{ErrorType, Failure},
-    pool::Pool,
+    pool::{Broken, Pool, panicked},
 };
 use crate::{
     cli::error::words_of,
     deploy::{self, CreateError, Created, NewUser, Portal, Refused},
-    directory::seal::Keyring,
+    directory::{Directory, seal::Keyring},
     model::Tenant,
 };
 
@@ -31,6 +36,9 @@ const DOUBT: Duration = Duration::from_secs(20);
 
 /// How long to wait before it is asked again.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// How long a request waits for its turn: with the 30 s of the tenant's lock, less than its deadline.
+const TURN: Duration = Duration::from_secs(8);
 
 /// What becomes of a request.
 type Answer = Result<Created, Failure>;
@@ -48,6 +56,8 @@ pub(super) struct Creates {
 struct Lane {
     waiting: Mutex<Vec<(NewUser, oneshot::Sender<Answer>)>>,
     turn: Arc<Turn<()>>,
+    /// The turn of other writers.
+    others: Arc<Turn<()>>,
 }
 
 impl Creates {
@@ -55,12 +65,41 @@ impl Creates {
         Self { pool, keys, host, lanes: Mutex::default() }
     }
 
+    fn lane(&self, tenant: &Tenant) -> Arc<Lane> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(lanes.entry(tenant.clone()).or_default())
+    }
+
+    /// Does other work that only one writer of a tenant can do at a time, when its turn comes: all who
+    /// wait for a tenant that somebody keeps hold one connection, and none of those that others need.
+    ///
+    /// # Errors
+    /// What the work fails with; that the turn does not come.
+    pub(super) async fn in_turn<T, E>(
+        &self,
+        tenant: &Tenant,
+        work: impl FnMut(&mut Directory) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        E: Into<Failure> + Broken + 'static,
+    {
+        let lane = self.lane(tenant);
+        let Ok(turn) = timeout(TURN, Arc::clone(&lane.others).lock_owned()).await else {
+            let message = "another writer keeps the tenant; nothing was changed";
+            return Err(Failure::new(ErrorType::DatabaseUnavailable, message));
+        };
+        let (pool, span) = (Arc::clone(&self.pool), Span::current());
+        let done = spawn_blocking(move || {
+            let _turn = turn;
+            span.in_scope(|| pool.work(work))
+        });
+        done.await.unwrap_or_else(|error| Err(panicked(&error)))
+    }
+
     /// Makes a user, together with those who wait at the same time.
     pub(super) async fn create(self: &Arc<Self>, tenant: &Tenant, user: NewUser) -> Answer {
-        let lane = {
-            let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(lanes.entry(tenant.clone()).or_default())
-        };
+        let lane = self.lane(tenant);
         let (sender, answer) = oneshot::channel();
         lane.waiting.lock().unwrap_or_else(PoisonError::into_inner).push((user, sender));
         // Whoever gets the turn takes along all who wait then; the others find nothing left to do.
@@ -91,11 +130,11 @@ impl Creates {
     async fn write(self: &Arc<Self>, tenant: Tenant, users: Vec<NewUser>, turn: OwnedMutexGuard<()>) -> Vec<Answer> {
         let count = users.len();
         let creates = Arc::clone(self);
-        let work = tokio::task::spawn_blocking(move || {
+        let work = spawn_blocking(move || {
             let _turn = turn;
             creates.write_now(&tenant, &users)
         });
-        work.await.unwrap_or_else(|error| vec![Err(super::pool::panicked(&error)); count])
+        work.await.unwrap_or_else(|error| vec![Err(panicked(&error)); count])
     }
 
     fn write_now(&self, tenant: &Tenant, users: &[NewUser]) -> Vec<Answer> {

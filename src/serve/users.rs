@@ -341,10 +341,11 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Failure> {
     let (actor, tenant) = (caller.actor(), caller.0.tenant);
     let (keys, host) = (Arc::clone(&state.keys), state.host.name.clone());
+    let whose = tenant.clone();
     let work = move |directory: &mut directory::Directory| {
-        let portal = Portal { tenant: &tenant, keys: &keys, host: &host, now: Timestamp::now() };
+        let portal = Portal { tenant: &whose, keys: &keys, host: &host, now: Timestamp::now() };
         deploy::delete(&portal, id, &actor, directory)
     };
-    state.pool.run(work).await?;
+    state.creates.in_turn(&tenant, work).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,13 +5,17 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     thread,
+    time::{Duration, Instant},
 };
 
 use reconcile::directory::{Directory, Url};
 use serde_json::{Value, json};
 
-use super::server::{Client, Serve, token};
-use crate::support::{TestEnv, desired};
+use super::server::{Answer, Client, Serve, token};
+use crate::{
+    phones::until,
+    support::{TestEnv, desired},
+};
 
 fn portal() -> (TestEnv, Serve, Client) {
     let env = TestEnv::new();
@@ -49,6 +53,13 @@ fn lines(serve: &mut Serve, id: &str) -> Vec<Value> {
         assert!(std::time::Instant::now() < until, "never answered {id}: {log}");
         thread::sleep(std::time::Duration::from_millis(5));
     }
+}
+
+/// How many writers wait for a tenant.
+fn waiting(env: &TestEnv) -> i64 {
+    let statement = "select count(*) from pg_locks join pg_database d on d.oid = database
+                     where locktype = 'advisory' and not granted and datname = current_database()";
+    env.sql().query_one(statement, &[]).unwrap().get(0)
 }
 
 #[test]
@@ -307,6 +318,42 @@ fn a_tenant_that_somebody_keeps_is_told_as_that() {
     });
     drop(writer);
     portal.post("/users", &ana).expect(201);
+}
+
+/// Eight deletes on a tenant that somebody kept held all connections: whoever asked for another
+/// tenant, or whether the server is ready, heard that the database cannot be used.
+#[test]
+fn a_tenant_that_somebody_keeps_holds_up_no_other() {
+    let (env, serve, portal) = portal();
+    let other = env.run("token new other --tenant other --scope read").expect(0).stdout;
+    let other = serve.client(other.trim_end());
+    let mut directory = Directory::connect(Url::parse(env.database.as_ref().unwrap()).unwrap()).unwrap();
+    let writer = directory.write(&"acme".parse().unwrap()).unwrap();
+    let waiting = || waiting(&env);
+    thread::scope(|scope| {
+        let deletes: Vec<_> = (0..20)
+            .map(|number| format!("/users/00000000-0000-4000-8000-0000000000{number:02}"))
+            .map(|path| {
+                let portal = &portal;
+                scope.spawn(move || portal.delete(&path))
+            })
+            .collect();
+        until("a delete waits", || waiting() > 0);
+        thread::sleep(Duration::from_secs(1));
+        let began = Instant::now();
+        other.get("/users").expect(200);
+        serve.client("").get("/readyz").expect(200);
+        portal.get("/users").expect(200);
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        assert_eq!(waiting(), 1);
+        // Whose turn did not come hears so, and the one whose turn it was does its work.
+        let heard = |delete: thread::ScopedJoinHandle<'_, Answer>| delete.join().unwrap();
+        thread::sleep(Duration::from_secs(9));
+        drop(writer);
+        let mut statuses: Vec<u16> = deletes.into_iter().map(|delete| heard(delete).status).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [vec![404], vec![503; 19]].concat());
+    });
 }
 
 /// The connection was closed without a word, and the client's next request on it had no answer.
