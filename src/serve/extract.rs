@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::{
     State,
     error::{Detail, ErrorType, Failure},
+    observe::BodyRead,
 };
 use crate::model::printable;
 
@@ -73,7 +74,9 @@ impl FromRequest<Arc<State>> for Object {
                 "send JSON, as `Content-Type: application/json`",
             ));
         }
+        let read = request.extensions().get::<BodyRead>().cloned();
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| too_large(&rejection))?;
+        read.as_ref().map(BodyRead::set);
         object(&bytes)
     }
 }

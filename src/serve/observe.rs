@@ -3,14 +3,17 @@
 
 use std::{
     any::Any,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use axum::{
     body::HttpBody,
     extract::{MatchedPath, Request, State as Shared},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -26,18 +29,6 @@ use super::{
 /// writer waits for its turn (30 s), which then says better what happened, and what did not.
 const DEADLINE: Duration = Duration::from_secs(40);
 
-/// With these, a body was not read to its end. The connection, on which the rest of it may come, is
-/// not used again, and the client told so: it would send its next request into the void.
-const UNREAD: [StatusCode; 7] = [
-    StatusCode::UNAUTHORIZED,
-    StatusCode::FORBIDDEN,
-    StatusCode::NOT_FOUND,
-    StatusCode::METHOD_NOT_ALLOWED,
-    StatusCode::REQUEST_TIMEOUT,
-    StatusCode::PAYLOAD_TOO_LARGE,
-    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-];
-
 /// The header that names a request, on its way in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -51,16 +42,37 @@ impl Actor {
     }
 }
 
+/// Whether the body of a request was read to its end.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BodyRead(Arc<AtomicBool>);
+
+impl BodyRead {
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Lets a request through, and its answer back.
 pub(super) async fn observe(Shared(state): Shared<Arc<State>>, mut request: Request, next: Next) -> Response {
-    let began = Instant::now();
     let id = request_id(request.headers()).unwrap_or_else(new_id);
     // Only what is known is taken over: labels are few, and lines of the log cannot be forged.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let method = known(request.method());
     let actor = Actor::default();
     request.extensions_mut().insert(actor.clone());
-    let has_body = !request.body().is_end_stream();
+    let mut asked = Asked {
+        state,
+        began: Instant::now(),
+        id: id.clone(),
+        method: known(request.method()),
+        route: route.clone(),
+        actor,
+        ended: false,
+    };
+    let body_read = BodyRead::default();
+    if request.body().is_end_stream() {
+        body_read.set();
+    }
+    request.extensions_mut().insert(body_read.clone());
 
     let span = tracing::info_span!("request", request_id = %id);
     let answer = next.run(request).instrument(span);
@@ -72,20 +84,53 @@ pub(super) async fn observe(Shared(state): Shared<Arc<State>>, mut request: Requ
         timeout(DEADLINE, answer).await.unwrap_or_else(late)
     };
     let mut response = finish(response, &id);
-    if has_body && UNREAD.contains(&response.status()) {
+    // The connection, on which the rest of the body may come, is not used again, and the client told
+    // so: it would send its next request into the void.
+    if !body_read.0.load(Ordering::Relaxed) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 
-    let (status, took) = (response.status(), began.elapsed());
-    state.metrics.request(method, &route, status.as_u16(), took);
-    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    let (status, actor) = (status.as_u16(), actor.0.get().map_or("", String::as_str));
-    if route == "/healthz" || route == "/readyz" {
-        tracing::debug!(request_id = %id, method, route, status, duration_ms, actor, "answered");
-    } else {
-        tracing::info!(request_id = %id, method, route, status, duration_ms, actor, "answered");
-    }
+    asked.ended(response.status().as_u16(), "answered");
     response
+}
+
+/// A request that was begun; whose client may go away before the answer, which drops it.
+struct Asked {
+    state: Arc<State>,
+    began: Instant,
+    id: String,
+    method: &'static str,
+    route: String,
+    actor: Actor,
+    ended: bool,
+}
+
+/// The status of a request whose client went away before the answer, as in nginx's logs.
+const GONE: u16 = 499;
+
+impl Asked {
+    /// Counts it, and writes its line in the log.
+    fn ended(&mut self, status: u16, how: &'static str) {
+        self.ended = true;
+        let Self { id, method, route, .. } = &*self;
+        let took = self.began.elapsed();
+        self.state.metrics.request(method, route, status, took);
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let actor = self.actor.0.get().map_or("", String::as_str);
+        if route == "/healthz" || route == "/readyz" {
+            tracing::debug!(request_id = %id, method, route, status, duration_ms, actor, "{how}");
+        } else {
+            tracing::info!(request_id = %id, method, route, status, duration_ms, actor, "{how}");
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.ended(GONE, "the client went away; what it asked for may have been done all the same");
+        }
+    }
 }
 
 /// Gives every answer its headers, and every error its form.

@@ -356,13 +356,50 @@ fn a_tenant_that_somebody_keeps_holds_up_no_other() {
     });
 }
 
+/// Of a request whose client had gone, the log and the metrics knew nothing, whatever it did.
+#[test]
+fn a_request_whose_client_goes_away_leaves_its_line() {
+    let (env, mut serve, portal) = portal();
+    let token = token(&env, "leaver", "write");
+    let mut directory = Directory::connect(Url::parse(env.database.as_ref().unwrap()).unwrap()).unwrap();
+    let writer = directory.write(&"acme".parse().unwrap()).unwrap();
+    let body = r#"{"name":"Ana","email":"ana@example.com"}"#;
+    let mut stream = TcpStream::connect(serve.url.trim_start_matches("http://")).unwrap();
+    let head = format!(
+        "POST /users HTTP/1.1\r\nHost: x\r\nX-Request-Id: left-1\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    until("the create waits", || waiting(&env) > 0);
+    drop(stream);
+    let line: Value = serde_json::from_str(&serve.says("the client went away")).unwrap();
+    assert_eq!((&line["request_id"], &line["actor"]), (&json!("left-1"), &json!("token leaver")), "{line}");
+    assert_eq!((&line["status"], &line["route"], &line["method"]), (&json!(499), &json!("/users"), &json!("POST")));
+    drop(writer);
+    let metrics = portal.get("/metrics").expect(200).text;
+    let counted = r#"reconcile_http_requests_total{method="POST",route="/users",status="499"} 1"#;
+    assert!(metrics.contains(counted), "{metrics}");
+}
+
 /// The connection was closed without a word, and the client's next request on it had no answer.
 #[test]
 fn a_refusal_before_the_body_came_ends_the_connection_in_good_order() {
-    let (_env, serve, portal) = portal();
+    let (env, serve, portal) = portal();
     for (method, path, status) in [("POST", "/users", 401), ("POST", "/none", 404), ("PUT", "/users", 405)] {
         let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n");
         // Nothing of the body comes: the answer does, and the end.
+        let answer = raw(&serve, format!("{head}Content-Length: 2\r\n\r\n").as_bytes());
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+    // The same wherever a body is not looked at, whatever the answer is.
+    let token = token(&env, "other", "read write");
+    let nobody = "/users/00000000-0000-4000-8000-000000000000";
+    for (method, path, status) in
+        [("POST", "/users?x=1", 422), ("DELETE", nobody, 404), ("DELETE", "/users/1", 422), ("GET", "/users", 200)]
+    {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n");
         let answer = raw(&serve, format!("{head}Content-Length: 2\r\n\r\n").as_bytes());
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
         assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
