@@ -89,9 +89,10 @@ impl Creates {
             let message = "another writer keeps the tenant; nothing was changed";
             return Err(Failure::new(ErrorType::DatabaseUnavailable, message));
         };
+        let permit = self.pool.writer().await?;
         let (pool, span) = (Arc::clone(&self.pool), Span::current());
         let done = spawn_blocking(move || {
-            let _turn = turn;
+            let (_turn, _permit) = (turn, permit);
             span.in_scope(|| pool.work(work))
         });
         done.await.unwrap_or_else(|error| Err(panicked(&error)))
@@ -129,9 +130,13 @@ impl Creates {
 
     async fn write(self: &Arc<Self>, tenant: Tenant, users: Vec<NewUser>, turn: OwnedMutexGuard<()>) -> Vec<Answer> {
         let count = users.len();
+        let permit = match self.pool.writer().await {
+            Ok(permit) => permit,
+            Err(failure) => return vec![Err(failure); count],
+        };
         let creates = Arc::clone(self);
         let work = spawn_blocking(move || {
-            let _turn = turn;
+            let (_turn, _permit) = (turn, permit);
             creates.write_now(&tenant, &users)
         });
         work.await.unwrap_or_else(|error| vec![Err(panicked(&error)); count])

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::{
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinError, spawn_blocking},
     time::{Duration, timeout},
 };
@@ -19,6 +19,9 @@ const CONNECTIONS: usize = 8;
 /// How many there are besides, for work that takes long.
 const LONG: usize = 8;
 
+/// How many there are besides, for those who change a tenant: each may have to wait for it.
+const WRITERS: usize = 16;
+
 /// How long a request waits for one of them.
 const WAIT: Duration = Duration::from_secs(10);
 
@@ -31,12 +34,13 @@ pub(super) struct Pool {
     idle: Mutex<Vec<Directory>>,
     permits: Arc<Semaphore>,
     long: Arc<Semaphore>,
+    writers: Arc<Semaphore>,
 }
 
 impl Pool {
     pub(super) fn new(open: Box<Open>, first: Option<Directory>) -> Self {
-        let [permits, long] = [CONNECTIONS, LONG].map(|count| Arc::new(Semaphore::new(count)));
-        Self { open, idle: Mutex::new(first.into_iter().collect()), permits, long }
+        let [permits, long, writers] = [CONNECTIONS, LONG, WRITERS].map(|count| Arc::new(Semaphore::new(count)));
+        Self { open, idle: Mutex::new(first.into_iter().collect()), permits, long, writers }
     }
 
     /// Does work with a connection. It is done to its end, whoever still waits for it.
@@ -51,9 +55,7 @@ impl Pool {
         T: Send + 'static,
         E: Into<Failure> + Broken + 'static,
     {
-        let Ok(Ok(permit)) = timeout(WAIT, Arc::clone(&self.permits).acquire_owned()).await else {
-            return Err(Failure::new(ErrorType::DatabaseUnavailable, "too many requests wait for the database"));
-        };
+        let permit = permit(&self.permits).await?;
         let (pool, span) = (Arc::clone(self), Span::current());
         let done = spawn_blocking(move || {
             let _permit = permit;
@@ -88,6 +90,14 @@ impl Pool {
         result.map_err(Into::into)
     }
 
+    /// Waits until one more may change a tenant.
+    ///
+    /// # Errors
+    /// When too many wait for theirs.
+    pub(super) async fn writer(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        permit(&self.writers).await
+    }
+
     /// Does work that takes long, maybe minutes, with a connection of its own. So much of it runs at
     /// a time that neither the database nor the threads run out.
     ///
@@ -115,10 +125,22 @@ impl Pool {
         })
     }
 
+    /// Keeps a connection for the next work; those of a crowd are closed after it.
     fn keep(&self, directory: Directory) {
-        if !directory.is_closed() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(directory);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if !directory.is_closed() && idle.len() < CONNECTIONS {
+            idle.push(directory);
+            return;
         }
+        drop(idle);
+        drop(directory);
+    }
+}
+
+async fn permit(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+    match timeout(WAIT, Arc::clone(permits).acquire_owned()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(Failure::new(ErrorType::DatabaseUnavailable, "too many requests wait for the database")),
     }
 }
 

@@ -356,6 +356,53 @@ fn a_tenant_that_somebody_keeps_holds_up_no_other() {
     });
 }
 
+/// Each tenant's writer opened a connection of its own, until the database had none left for anybody;
+/// and all of them stayed open.
+#[test]
+fn writers_of_many_tenants_leave_the_database_to_others() {
+    const TENANTS: usize = 40;
+    let (env, serve, portal) = portal();
+    let mut sql = env.sql();
+    let mut writers = Vec::new();
+    for number in 0..TENANTS {
+        let made = env.run(&format!("token new portal --tenant t{number} --scope write")).expect(0).stdout;
+        writers.push(serve.client(made.trim_end()));
+    }
+    let connections = "select count(*) from pg_stat_activity where application_name = 'reconcile'
+                       and datname = current_database()";
+    let mut count = || sql.query_one(connections, &[]).unwrap().get::<_, i64>(0);
+    // All of them wait: somebody keeps their tenants.
+    let open = || Directory::connect(Url::parse(env.database.as_ref().unwrap()).unwrap()).unwrap();
+    let mut keepers: Vec<Directory> = (0..TENANTS).map(|_| open()).collect();
+    let kept: Vec<_> = keepers
+        .iter_mut()
+        .enumerate()
+        .map(|(number, keeper)| keeper.write(&format!("t{number}").parse().unwrap()).unwrap())
+        .collect();
+    let ours = i64::try_from(TENANTS).unwrap();
+    let ana = json!({ "name": "Ana", "email": "ana@example.com" });
+    thread::scope(|scope| {
+        let creates: Vec<_> = writers
+            .iter()
+            .map(|writer| {
+                let ana = &ana;
+                scope.spawn(move || writer.post("/users", ana))
+            })
+            .collect();
+        until("writers wait", || waiting(&env) >= 16);
+        thread::sleep(Duration::from_secs(1));
+        assert_eq!(waiting(&env), 16);
+        portal.get("/users").expect(200);
+        assert!(count() - ours <= 24, "{}", count());
+        drop(kept);
+        for create in creates {
+            assert_eq!(create.join().unwrap().expect(409).error(), "TenantNotRecorded");
+        }
+    });
+    drop(keepers);
+    until("the crowd's connections are closed", || count() <= 8);
+}
+
 /// Of a request whose client had gone, the log and the metrics knew nothing, whatever it did.
 #[test]
 fn a_request_whose_client_goes_away_leaves_its_line() {
