@@ -276,7 +276,7 @@ fn values_that_mean_something_elsewhere_are_only_values_here() {
         assert!(answer.text.len() < 1000, "{}", answer.text);
     }
     let latin = portal.send("POST", "/users", Some(b"{\"name\": \"Z\xfcrich\", \"email\": \"z@example.com\"}"));
-    assert_eq!(latin.expect(400).error(), "BadRequest");
+    assert_eq!(latin.expect(422).error(), "ValidationError");
     let listed = portal.get("/users").expect(200).json();
     assert_eq!(listed["users"].as_array().unwrap().len(), names.len());
 }
