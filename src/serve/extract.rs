@@ -76,7 +76,9 @@ impl FromRequest<Arc<State>> for Object {
         }
         let read = request.extensions().get::<BodyRead>().cloned();
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| too_large(&rejection))?;
-        read.as_ref().map(BodyRead::set);
+        if let Some(read) = read {
+            read.set();
+        }
         object(&bytes)
     }
 }
