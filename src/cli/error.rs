@@ -6,7 +6,7 @@ use postgres::error::SqlState;
 
 use super::Exit;
 use crate::{
-    deploy::{ApplyError, FileError, RotateError},
+    deploy::{ApplyError, AsteriskError, FileError, RotateError},
     directory::{DirectoryError, seal::SealError},
     model::Invalid,
 };
@@ -37,6 +37,13 @@ impl std::error::Error for Hinted {}
 pub(crate) struct Stop {
     pub(crate) exit: Exit,
     pub(crate) message: String,
+}
+
+impl Stop {
+    /// Refuses an argument, with the next step.
+    pub(crate) fn usage(message: impl fmt::Display, hint: &str) -> Self {
+        Self { exit: Exit::Usage, message: format!("{message}\nhint: {hint}") }
+    }
 }
 
 impl fmt::Display for Stop {
@@ -108,6 +115,7 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     match cause.downcast_ref::<ApplyError>() {
         Some(ApplyError::Directory(error)) => return hint_of(error),
         Some(ApplyError::File(error)) => return hint_of(error),
+        Some(ApplyError::Asterisk(error)) => return hint_of(error),
         _ => {}
     }
     if let Some(error) = cause.downcast_ref::<FileError>() {
@@ -121,6 +129,9 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             _ => return None,
         };
         return Some(hint.to_owned());
+    }
+    if let Some(AsteriskError::Missing { .. }) = cause.downcast_ref::<AsteriskError>() {
+        return Some("say how Asterisk is asked on this machine with `--asterisk-command`".to_owned());
     }
     match cause.downcast_ref::<DirectoryError>() {
         Some(DirectoryError::Empty) => Some("`reconcile apply` records the first users".to_owned()),

@@ -14,7 +14,7 @@ use regex::{Captures, Regex};
 static PERSONAL: LazyLock<Regex> = LazyLock::new(|| {
     let around = r#"\s"<>(),;:@\\"#;
     let (first, local, domain) = (format!("[^{around}`]"), format!("[^{around}]"), format!("[^{around}/'`"));
-    Regex::new(&format!(r"(//[^{around}/]+@)|{first}{local}*@{domain}]+\.{domain}.]+|\+\d{{3,11}}(\d{{4}})"))
+    Regex::new(&format!(r"(://[^{around}/]+@)|{first}{local}*@{domain}]+\.{domain}.]+|\+\d{{3,11}}(\d{{4}})"))
         .expect("a pattern")
 });
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{
     Exit,
-    error::{Hinted, words},
+    error::{Stop, words},
     settings::{HostArgs, StateArgs},
 };
 use crate::{
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if tls.is_none() && !args.listen.ip().is_loopback() && !args.behind_proxy {
         let message = format!("without TLS, tokens and secrets would be sent in the clear to `{}`", args.listen);
         let hint = "give `--tls-cert` and `--tls-key`; or `--behind-proxy` where a proxy in front speaks TLS";
-        return Err(Hinted::new(message, hint).into());
+        return Err(Stop::usage(message, hint).into());
     }
     let host = args.host.resolve(&args.state, true)?;
     let opener = args.state.opener()?;

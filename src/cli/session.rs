@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{
     Exit,
-    error::{Hinted, Stop},
+    error::Stop,
     printer::Printer,
     settings::{FileArgs, SecretArgs},
 };
@@ -91,7 +91,7 @@ pub(crate) fn allowance(args: &[String]) -> Result<Allowance> {
     args.iter()
         .map(|arg| {
             let bad = || {
-                Hinted::new(
+                Stop::usage(
                     format!("`--allow {arg}` is not a rail and a number"),
                     "write for example `--allow deletes=57`; the rails are deletes, relogins and foreign-files",
                 )

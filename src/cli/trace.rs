@@ -2,19 +2,19 @@
 
 use std::fmt::Write;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use jiff::{Timestamp, Zoned};
 
 use super::{
     Exit,
-    error::Hinted,
+    error::Stop,
     printer::Printer,
     report::json,
     session::{self, Desired},
     settings::{FileArgs, Format},
 };
 use crate::{
-    calls::{Branch, Call, Caller, Considered, Decision, E164, Fit, Target, decide},
+    calls::{Branch, Call, Caller, CallerClass, Considered, Decision, E164, Fit, Target, decide},
     model::ObjectName,
 };
 
@@ -45,10 +45,14 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         None => Timestamp::now(),
         Some(text) => text.parse().map_err(|_| {
             let hint = "write date, time and offset, such as `2026-12-24T22:00+01:00`";
-            Hinted::new(anyhow!("`{}` is not a moment", text.escape_debug()), hint)
+            Stop::usage(format!("`{}` is not a moment", text.escape_debug()), hint)
         })?,
     };
     let desired = session::desired(&args.file, printer)?;
+    if from_digits(args.from.as_deref()) {
+        printer
+            .talk("note: the caller's number is not in E.164 form, `+` and country code: no `from` prefix is for it");
+    }
     let from = args.from.as_deref().map(Caller::new);
     let call = Call { to: Some(args.to.clone()), from, at };
     let decision = decide(&desired.declared.routes, &call);
@@ -57,6 +61,14 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         Format::Json => json(&call, &decision, &desired),
     });
     Ok(Exit::Done)
+}
+
+/// Tells whether a caller was probably meant to be a number, but is none that prefixes are for.
+fn from_digits(from: Option<&str>) -> bool {
+    from.is_some_and(|from| {
+        let digits = from.chars().all(|c| c.is_ascii_digit() || "+ -()/".contains(c));
+        digits && Caller::new(from).class() == CallerClass::Irregular
+    })
 }
 
 fn text(at: &str, call: &Call, decision: &Decision<'_>, desired: &Desired) -> String {
@@ -71,7 +83,8 @@ fn text(at: &str, call: &Call, decision: &Decision<'_>, desired: &Desired) -> St
         let _ = writeln!(text, "  {place}  to {}{from}{when}: {}", rule.to, because(considered));
     }
     if decision.rule().is_none() {
-        text.push_str("  no rule decides: the default route does\n");
+        let default = if decision.targets.is_empty() { "there is no default route" } else { "the default route does" };
+        let _ = writeln!(text, "  no rule decides: {default}");
     }
     let targets: Vec<String> = decision.targets.iter().map(ToString::to_string).collect();
     let _ = match targets.as_slice() {

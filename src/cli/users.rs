@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::{
     Exit,
+    error::Hinted,
     printer::Printer,
     report::json,
     session,
@@ -55,6 +56,10 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         Some(mut directory) => directory.read(&tenant)?,
         None => Recorded::default(),
     };
+    if recorded.tenant.is_none() && args.which.tenant.is_some() {
+        let message = format!("tenant `{tenant}` is not recorded");
+        return Err(Hinted::new(message, "check the spelling, DATABASE_URL and --state-dir").into());
+    }
     let mut users: Vec<&RecordedUser> = recorded.users.values().collect();
     users.sort_by_key(|user| user.extension);
     printer.document(&match args.format {

@@ -53,18 +53,18 @@ pub fn diff(old: Option<&Present>, new: &str, same_digest: &SameDigest<'_>) -> F
     let count = |tag| changes.iter().filter(|(found, _)| *found == tag).count();
     let (added, removed) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
     // Whoever edits a mark, or cuts the file behind it, changes nothing that can be shown.
-    let whole = old.is_some_and(|old| old.parsed.intact && ends_well(old));
+    let whole = old.is_some_and(|old| old.parsed.intact && ends_well(old, new));
     FileDiff { changed: added + removed > 0 || !whole, text: hunks(&changes), added, removed, genuine: whole }
 }
 
 /// Tells whether what stands behind the marked bytes is the mark and nothing else.
-fn ends_well(old: &Present) -> bool {
+fn ends_well(old: &Present, new: &str) -> bool {
     let (_, tail) = parse::split(&old.text);
     let digest = tail.lines().find_map(parse::digest_of);
     let right = old.parsed.directory.map(|directory| super::mark_digest(&old.parsed.mark, directory));
     tail.starts_with(GENERATION)
         && tail.ends_with('\n')
-        && tail.lines().count() <= 10
+        && tail.lines().count() == parse::split(new).1.lines().count()
         && (digest.is_none() || digest == right)
 }
 

@@ -271,3 +271,24 @@ fn an_earlier_schema_is_read_and_then_migrated() {
     env.run("apply").expect(0);
     env.run("history 2").expect(0);
 }
+
+/// One comment line behind the marks was taken for a file that is merely old.
+#[test]
+fn a_line_behind_the_marks_is_an_edit() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&["email: ana@example.com, name: Ana"]));
+    env.run("apply --no-reload").expect(0);
+    let status = env.run("status --no-asterisk").expect(0).stdout;
+    assert!(!status.contains("behind what is recorded"), "{status}");
+    for file in ["pjsip.d/acme/generated_endpoints.conf", "extensions.d/acme/generated_routing.conf"] {
+        let path = env.etc(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{text}; hi\n")).unwrap();
+        let status = env.run("status --no-asterisk --detailed-exitcode").expect(2).stdout;
+        assert!(status.contains(&format!("{file} was edited by hand or cut short")), "{status}");
+        std::fs::write(&path, text).unwrap();
+    }
+    let unknown = env.run("users --tenant nosuch").expect(1).stderr;
+    assert!(unknown.starts_with("error: tenant `nosuch` is not recorded\nhint: "), "{unknown}");
+    env.run("plan --allow deletes").expect(64);
+}

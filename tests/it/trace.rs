@@ -191,7 +191,7 @@ fn what_is_no_number_or_moment_is_refused() {
     let env = TestEnv::embedded();
     env.write("pbx.yaml", FILE);
     env.run("trace --to 15559876543").expect(64);
-    let said = env.run("trace --to +15559876543 --at tomorrow").expect(1).stderr;
+    let said = env.run("trace --to +15559876543 --at tomorrow").expect(64).stderr;
     assert_eq!(
         said,
         "error: `tomorrow` is not a moment\nhint: write date, time and offset, such as `2026-12-24T22:00+01:00`\n"

@@ -220,7 +220,7 @@ impl Status<'_> {
             started_at: seconds(entry.started_at),
             actor: &entry.actor,
             git_commit: entry.git_commit.as_deref(),
-            behind: entry.outcome != "live" || stale(entry),
+            behind: !["live", "rendered"].contains(&entry.outcome.as_str()) || stale(entry),
         });
         applies.collect()
     }

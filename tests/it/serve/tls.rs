@@ -110,13 +110,13 @@ fn a_handshake_that_does_not_come_is_not_waited_for() {
 #[test]
 fn without_tls_other_machines_are_served_behind_a_proxy_only() {
     let env = TestEnv::new();
-    let refused = env.run("serve --listen 0.0.0.0:0").expect(1).stderr;
+    let refused = env.run("serve --listen 0.0.0.0:0").expect(64).stderr;
     assert!(
         refused.contains("error: without TLS, tokens and secrets would be sent in the clear to `0.0.0.0:0`"),
         "{refused}"
     );
     assert!(refused.contains("hint: give `--tls-cert` and `--tls-key`; or `--behind-proxy`"), "{refused}");
-    env.run("serve --listen [::]:0").expect(1);
+    env.run("serve --listen [::]:0").expect(64);
 
     let serve = Serve::start(&env, "--listen 0.0.0.0:0 --behind-proxy");
     assert!(serve.url.starts_with("http://0.0.0.0:"), "{}", serve.url);
