@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::rows::{self, PrepareError};
 use crate::{
     directory::{
-        Answered, Directory, DirectoryError, ManagedBy, Once, Row, RowChanges, User,
+        Additions, Answered, Directory, DirectoryError, ManagedBy, Once, Row, RowChanges, User,
         audit::Deed,
         seal::{Keyring, Owner, Prints, Salt, generate},
     },
@@ -146,22 +146,17 @@ pub fn create(
     directory: &mut Directory,
 ) -> Result<Vec<Result<Created, Refused>>, CreateError> {
     let keys: Vec<EmailKey> = users.iter().map(|user| user.email.key()).collect();
+    let pins: Vec<Extension> = users.iter().filter_map(|user| user.extension).collect();
     let mut writer = directory.write(portal.tenant)?;
-    let Some(mut meeting) = writer.meet(portal.tenant, keys.iter())? else {
+    let Some(mut meeting) = writer.meet(portal.tenant, keys.iter(), &pins)? else {
         return Ok(users.iter().map(|_| Err(Refused::NoTenant(portal.tenant.clone()))).collect());
     };
+    writer.look_for(users.len(), &mut meeting)?;
     let (tenant, settings) = (meeting.tenant.id, &meeting.tenant.settings);
     let requests: Vec<&Once> = users.iter().filter_map(|user| user.once.as_ref()).collect();
     let mut answered = writer.recall(tenant, &requests, portal.now)?;
-
-    let pins: Vec<Extension> = users.iter().filter_map(|user| user.extension).collect();
-    let (holds, taken) = writer.kept_numbers(tenant, &pins)?;
-    let gaps = if pins.len() == users.len() {
-        Vec::new()
-    } else {
-        writer.gaps(tenant, settings.range, Newcomers::gaps_needed(settings, holds.len(), users.len()))?
-    };
-    let mut newcomers = Newcomers::new(settings, &holds, taken, gaps, users.len(), portal.now);
+    let (taken, gaps) = (std::mem::take(&mut meeting.taken), meeting.numbers.gaps());
+    let mut newcomers = Newcomers::new(settings, &meeting.holds, taken, gaps, users.len(), portal.now);
 
     let (mut results, mut rows, mut answers) = (Vec::new(), Vec::new(), Vec::new());
     for (user, key) in users.iter().zip(keys) {
@@ -196,14 +191,17 @@ pub fn create(
     if !rows.is_empty() {
         let deeds: Vec<Deed<'_>> = rows
             .iter()
-            .map(|(row, actor)| Deed { actor, change: format!("+ {}  extension {}\n", row.email, row.extension) })
+            .map(|(row, actor): &(Row, &str)| Deed {
+                actor,
+                change: format!("+ {}  extension {}\n", row.email, row.extension),
+            })
             .collect();
-        writer.audit_deeds(portal.tenant, portal.host, ("create user", "create"), &deeds)?;
         let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
         let made = rows[0].id;
-        let held = rows.iter().any(|row| holds.contains_key(&row.extension));
-        writer.add(tenant, &rows, held)?;
-        writer.remember(tenant, &answers, portal.now)?;
+        let given = rows.iter().map(|row| row.extension.number()).collect();
+        let taken_below = meeting.numbers.taken_below(settings, &given);
+        let (slug, host, now) = (portal.tenant, portal.host, portal.now);
+        writer.add(&meeting, &Additions { slug, host, rows, deeds, answers, now, taken_below })?;
         if let Err(source) = writer.commit() {
             return Err(CreateError::Unconfirmed { results, made, source });
         }
@@ -314,7 +312,7 @@ fn open(portal: &Portal<'_>, once: &Once, sealed: &[u8]) -> Result<Created, Dire
 /// When there is none, it is protected or declared in the file, or the directory fails.
 pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Directory) -> Result<User, DeleteError> {
     let mut writer = directory.write(portal.tenant)?;
-    let meeting = writer.meet(portal.tenant, std::iter::empty())?.ok_or(DeleteError::Unknown(id))?;
+    let meeting = writer.meet(portal.tenant, std::iter::empty(), &[])?.ok_or(DeleteError::Unknown(id))?;
     let user = writer.user(portal.tenant, id)?.ok_or(DeleteError::Unknown(id))?;
     if user.protected {
         return Err(DeleteError::Protected(user.email));

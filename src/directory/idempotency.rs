@@ -65,40 +65,6 @@ impl Writer<'_> {
         let answered = |row: &postgres::Row| Answered { request: row.get(2), answer: row.get(3) };
         Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), answered(row))).collect())
     }
-
-    /// Remembers answers, each sealed, under keys that are free.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn remember(
-        &mut self,
-        tenant: Uuid,
-        answers: &[(&Once, Vec<u8>)],
-        now: Timestamp,
-    ) -> Result<(), DirectoryError> {
-        if answers.is_empty() {
-            return Ok(());
-        }
-        let (tokens, keys) = columns(answers.iter().map(|(once, _)| *once));
-        let requests: Vec<&[u8]> = answers.iter().map(|(once, _)| once.request.as_slice()).collect();
-        let sealed: Vec<&[u8]> = answers.iter().map(|(_, answer)| answer.as_slice()).collect();
-        self.client
-            .query_typed(
-                "insert into idempotency_keys (tenant_id, token, key, request, answer, created_at)
-                 select $1, n.token, n.key, n.request, n.answer, $6
-                 from unnest($2, $3, $4, $5) as n (token, key, request, answer)",
-                &[
-                    (&tenant, Type::UUID),
-                    (&tokens, Type::INT8_ARRAY),
-                    (&keys, Type::TEXT_ARRAY),
-                    (&requests, Type::BYTEA_ARRAY),
-                    (&sealed, Type::BYTEA_ARRAY),
-                    (&now, Type::TIMESTAMPTZ),
-                ],
-            )
-            .map_err(failed("remember an answer"))?;
-        Ok(())
-    }
 }
 
 fn columns<'a>(requests: impl Iterator<Item = &'a Once>) -> (Vec<i64>, Vec<&'a str>) {

@@ -27,8 +27,8 @@ pub use connect::Url;
 pub use idempotency::{Answered, Once};
 pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText};
 pub use types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser};
-pub use users::{Meeting, Standing, User};
-pub use write::{NewSecret, Row, RowChanges};
+pub use users::{Meeting, Numbers, Standing, User};
+pub use write::{Additions, NewSecret, Row, RowChanges};
 
 use crate::model::Tenant;
 

@@ -20,9 +20,8 @@ use super::{
     Directory, DirectoryError, Writer, failed,
     read::{bad_row, json, number},
     types::{Hold, ManagedBy, RecordedTenant},
-    write::{self, Row as NewRow},
 };
-use crate::model::{DisplayName, Email, EmailKey, Extension, ExtensionRange, Settings, Tenant};
+use crate::model::{DisplayName, Email, EmailKey, Extension, Settings, Tenant};
 
 /// A user as the portal shows one: no secret, and nothing that tells about one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,16 +42,74 @@ pub struct User {
     pub created_at: Timestamp,
 }
 
-/// What newcomers meet: the tenant, and who of them is there already.
+/// What newcomers meet: the tenant, who of them is there already, and which numbers are kept.
 #[derive(Debug)]
 pub struct Meeting {
     /// The tenant's row.
     pub tenant: RecordedTenant,
     /// Those of the addresses that are users.
     pub present: BTreeSet<EmailKey>,
+    /// Those of the wanted numbers that are users'.
+    pub taken: BTreeSet<Extension>,
+    /// Numbers on hold.
+    pub holds: BTreeMap<Extension, Hold>,
     /// The time at which all rows of this transaction are made.
     pub now: Timestamp,
+    /// The lowest numbers, as far as they are known.
+    pub numbers: Numbers,
+    /// Changes with the tenant's row.
+    pub(super) version: String,
 }
+
+/// The lowest numbers of a tenant's range, in use, on hold or neither, as far as they are known.
+#[derive(Debug)]
+pub struct Numbers {
+    /// Below it all are in use, on hold or reserved.
+    first: u32,
+    /// What is known ends before it.
+    end: u32,
+    /// In use or on hold.
+    recorded: BTreeSet<u32>,
+}
+
+impl Numbers {
+    /// Lists those that are neither in use nor on hold, as gaps between the others, in order; some
+    /// may be reserved.
+    pub fn gaps(&self) -> Vec<RangeInclusive<u32>> {
+        let starts = std::iter::once(self.first).chain(self.recorded.iter().map(|number| number + 1));
+        let ends = self.recorded.iter().copied().chain([self.end]);
+        starts.zip(ends).filter(|(start, end)| start < end).map(|(start, end)| start..=end - 1).collect()
+    }
+
+    /// Finds below which number none can be given any more, once these are.
+    pub fn taken_below(&self, settings: &Settings, given: &BTreeSet<u32>) -> u32 {
+        let gaps = self.gaps().into_iter().flatten();
+        let mut left = gaps.filter(|number| !given.contains(number) && !is_reserved(settings, *number));
+        left.next().unwrap_or(self.end)
+    }
+
+    /// Tells whether so many can be given to anybody, or all of the range are known.
+    fn suffice(&self, settings: &Settings, count: usize) -> bool {
+        let free = self.gaps().into_iter().flatten().filter(|number| !is_reserved(settings, *number));
+        self.end > settings.range.last().number() || free.take(count).count() == count
+    }
+
+    /// Learns the next ones in use or on hold, so many at most were asked for.
+    fn learn(&mut self, settings: &Settings, next: &[i32], asked: usize) {
+        let next: Vec<u32> = next.iter().filter_map(|number| u32::try_from(*number).ok()).collect();
+        let behind = settings.range.last().number() + 1;
+        let end = if next.len() < asked { behind } else { next.last().map_or(behind, |last| last + 1) };
+        self.recorded.extend(next.into_iter().filter(|number| (self.first..behind).contains(number)));
+        self.end = end.clamp(self.first, behind);
+    }
+}
+
+fn is_reserved(settings: &Settings, number: u32) -> bool {
+    Extension::try_from(number).is_ok_and(|number| settings.reserved.contains(&number))
+}
+
+/// How many numbers are read at first; each further time eight times as many.
+const PAGE: usize = 256;
 
 /// How many users a tenant has, and what is left for others.
 #[derive(Debug)]
@@ -193,7 +250,8 @@ impl Writer<'_> {
         one(self.client, tenant, id)
     }
 
-    /// Finds the tenant and those of the addresses that are users; none before the first sync.
+    /// Finds the tenant, those of the addresses that are users, the numbers on hold, and those of
+    /// the wanted ones that are taken; none before the first sync.
     ///
     /// # Errors
     /// When the database fails.
@@ -201,107 +259,87 @@ impl Writer<'_> {
         &mut self,
         tenant: &Tenant,
         emails: impl Iterator<Item = &'a EmailKey>,
+        wanted: &[Extension],
     ) -> Result<Option<Meeting>, DirectoryError> {
         let emails: Vec<&str> = emails.map(EmailKey::as_str).collect();
+        let wanted: Vec<i32> = wanted.iter().copied().map(int).collect();
         let row = self
             .client
             .query_typed_opt(
-                "select t.id, t.settings::text, now(),
-                        array(select u.email_key from users u where u.tenant_id = t.id and u.email_key = any ($2))
-                 from tenants t where t.slug = $1",
-                &[(&tenant.as_str(), Type::TEXT), (&emails, Type::TEXT_ARRAY)],
-            )
-            .map_err(failed("read the tenant"))?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(Meeting {
-            tenant: RecordedTenant { id: row.get(0), settings: json("settings", row.get(1))? },
-            now: row.get(2),
-            present: row.get::<_, Vec<&str>>(3).into_iter().map(EmailKey::of).collect(),
-        }))
-    }
-
-    /// Reads the numbers on hold, and those of the wanted ones that are taken.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn kept_numbers(
-        &mut self,
-        tenant: Uuid,
-        wanted: &[Extension],
-    ) -> Result<(BTreeMap<Extension, Hold>, BTreeSet<Extension>), DirectoryError> {
-        let wanted: Vec<i32> = wanted.iter().copied().map(int).collect();
-        let rows = self
-            .client
-            .query_typed(
-                "select number, held_for, freed_at from extensions where tenant_id = $1 and user_id is null
-                 union all
-                 select number, null, null from extensions
-                 where tenant_id = $1 and user_id is not null and number = any ($2)",
-                &[(&tenant, Type::UUID), (&wanted, Type::INT4_ARRAY)],
-            )
-            .map_err(failed("read the extensions"))?;
-        let (mut holds, mut taken) = (BTreeMap::new(), BTreeSet::new());
-        for row in rows {
-            let number = number(row.get(0))?;
-            match row.get::<_, Option<&str>>(1) {
-                Some(email) => drop(holds.insert(number, Hold { email: EmailKey::of(email), freed_at: row.get(2) })),
-                None => drop(taken.insert(number)),
-            }
-        }
-        Ok((holds, taken))
-    }
-
-    /// Finds the lowest gaps between the users' numbers, so many at most, in order: the numbers of
-    /// a range that are nobody's, some of which may be on hold or reserved.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn gaps(
-        &mut self,
-        tenant: Uuid,
-        range: ExtensionRange,
-        limit: usize,
-    ) -> Result<Vec<RangeInclusive<u32>>, DirectoryError> {
-        // The numbers are walked in order of their index, no further than the last gap asked for;
-        // not at all where counting them, which is cheaper, tells that there is none.
-        let rows = self
-            .client
-            .query_typed(
-                "with taken as not materialized (
-                    select number from extensions
-                    where tenant_id = $1 and user_id is not null and number between $2 and $3
-                 ), whole as materialized (
-                    select count(*) as count, coalesce(max(number), $2 - 1) as last from taken
-                 )
-                 (select before + 1, number - 1
-                  from (select number, lag(number, 1, $2 - 1) over (order by number) as before from taken) as steps
-                  where number > before + 1 and (select count <= last - $2 from whole) order by number limit $4)
-                 union all
-                 select last + 1, $3 from whole",
+                "select t.id, t.settings::text, now(), t.taken_below, t.xmin::text,
+                        array(select u.email_key from users u where u.tenant_id = t.id and u.email_key = any ($2)),
+                        array(select e.number from extensions e
+                              where e.tenant_id = t.id and e.number = any ($3) and e.user_id is not null),
+                        h.numbers, h.emails, h.times,
+                        array(select e.number from extensions e
+                              where e.tenant_id = t.id and e.number >= t.taken_below order by e.number limit $4)
+                 from tenants t, lateral (
+                    select coalesce(array_agg(number), '{}') as numbers, coalesce(array_agg(held_for), '{}') as emails,
+                           coalesce(array_agg(freed_at), '{}') as times
+                    from extensions where tenant_id = t.id and user_id is null
+                 ) as h
+                 where t.slug = $1",
                 &[
-                    (&tenant, Type::UUID),
-                    (&int(range.first()), Type::INT4),
-                    (&int(range.last()), Type::INT4),
-                    (&i64::try_from(limit).unwrap_or(i64::MAX), Type::INT8),
+                    (&tenant.as_str(), Type::TEXT),
+                    (&emails, Type::TEXT_ARRAY),
+                    (&wanted, Type::INT4_ARRAY),
+                    (&limit(PAGE), Type::INT8),
                 ],
             )
-            .map_err(failed("look for free extensions"))?;
-        let plain = |number: i32| u32::try_from(number).unwrap_or_default();
-        let mut gaps: Vec<_> = rows.iter().map(|row| plain(row.get(0))..=plain(row.get(1))).collect();
-        gaps.sort_by_key(|gap| *gap.start());
-        Ok(gaps)
+            .map_err(failed("read the tenant"))?;
+        row.as_ref().map(meeting).transpose()
     }
 
-    /// Adds new users, whose addresses and numbers are nobody's; `held` if any number is on hold.
+    /// Learns as many of the lowest numbers as it takes to give one to each of so many newcomers.
     ///
     /// # Errors
-    /// When the database fails or refuses a row; then nobody is added.
-    pub fn add(&mut self, tenant: Uuid, rows: &[NewRow], held: bool) -> Result<(), DirectoryError> {
-        if held {
-            write::release(self.client, tenant, rows)?;
+    /// When the database fails.
+    pub fn look_for(&mut self, newcomers: usize, meeting: &mut Meeting) -> Result<(), DirectoryError> {
+        let Meeting { tenant, numbers, .. } = meeting;
+        let mut asked = PAGE;
+        while !numbers.suffice(&tenant.settings, newcomers) {
+            asked *= 8;
+            let rows = self
+                .client
+                .query_typed(
+                    "select number from extensions where tenant_id = $1 and number >= $2 order by number limit $3",
+                    &[
+                        (&tenant.id, Type::UUID),
+                        (&i32::try_from(numbers.end).unwrap_or(i32::MAX), Type::INT4),
+                        (&limit(asked), Type::INT8),
+                    ],
+                )
+                .map_err(failed("look for free extensions"))?;
+            let next: Vec<i32> = rows.iter().map(|row| row.get(0)).collect();
+            numbers.learn(&tenant.settings, &next, asked);
         }
-        write::record(self.client, tenant, rows)
+        Ok(())
     }
+}
+
+fn meeting(row: &Row) -> Result<Meeting, DirectoryError> {
+    let settings: Settings = json("settings", row.get(1))?;
+    let (lowest, highest) = (settings.range.first().number(), settings.range.last().number());
+    let first = u32::try_from(row.get::<_, i32>(3)).unwrap_or_default().clamp(lowest, highest + 1);
+    let mut numbers = Numbers { first, end: first, recorded: BTreeSet::new() };
+    numbers.learn(&settings, &row.get::<_, Vec<i32>>(10), PAGE);
+    let (held, emails, times): (Vec<i32>, Vec<&str>, Vec<Timestamp>) = (row.get(7), row.get(8), row.get(9));
+    let holds = held.into_iter().zip(emails).zip(times);
+    Ok(Meeting {
+        tenant: RecordedTenant { id: row.get(0), settings },
+        now: row.get(2),
+        version: row.get(4),
+        present: row.get::<_, Vec<&str>>(5).into_iter().map(EmailKey::of).collect(),
+        taken: row.get::<_, Vec<i32>>(6).into_iter().map(number).collect::<Result<_, _>>()?,
+        holds: holds
+            .map(|((held, email), freed_at)| Ok((number(held)?, Hold { email: EmailKey::of(email), freed_at })))
+            .collect::<Result<_, DirectoryError>>()?,
+        numbers,
+    })
+}
+
+fn limit(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn int(extension: Extension) -> i32 {

@@ -7,7 +7,7 @@ use postgres::{
 };
 use uuid::Uuid;
 
-use super::{DirectoryError, failed, seal::Prints, types::ManagedBy};
+use super::{DirectoryError, Meeting, Once, Writer, audit::Deed, failed, seal::Prints, types::ManagedBy};
 use crate::model::{DisplayName, Email, EmailKey, Extension, PhoneOverride, Settings, Tenant};
 
 /// All that a sync or apply writes about one tenant.
@@ -71,6 +71,7 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
         )?;
     }
     leave(db, changes)?;
+    hold(db, changes)?;
     if !changes.deletes.is_empty() {
         run(
             db,
@@ -82,7 +83,7 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
     if !changes.rows.is_empty() {
         write_rows(db, changes)?;
     }
-    hold(db, changes)
+    Ok(())
 }
 
 /// Remembers the addresses that are left by deleted and renamed users.
@@ -123,35 +124,74 @@ fn write_rows(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), D
     record(db, changes.tenant, rows)
 }
 
-/// Ends what holds these users' numbers for others.
-pub(super) fn release(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
-    run(
-        db,
-        "free extensions",
-        "delete from extensions where tenant_id = $1 and user_id is null and number = any ($2)",
-        &[(&tenant, Type::UUID), (&numbers(rows), Type::INT4_ARRAY)],
-    )
-}
-
 fn numbers(rows: &[Row]) -> Vec<i32> {
     rows.iter().map(|row| i32::try_from(row.extension.number()).unwrap_or(i32::MAX)).collect()
 }
 
-/// Writes the rows of users, whose addresses and numbers are nobody else's any more.
-pub(super) fn record(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
-    let column = |pick: fn(&Row) -> String| rows.iter().map(pick).collect::<Vec<String>>();
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let emails = column(|row| row.email.to_string());
-    let keys = column(|row| row.email.key().to_string());
-    let names = column(|row| row.name.to_string());
-    let managers = column(|row| row.managed_by.to_string());
-    let phones = column(|row| serde_json::to_string(&row.phone).unwrap_or_else(|_| "{}".to_owned()));
-    let protected: Vec<bool> = rows.iter().map(|row| row.protected).collect();
-    let declared: Vec<bool> = rows.iter().map(|row| row.secret_declared).collect();
-    let sealed: Vec<Option<&[u8]>> = rows.iter().map(|row| row.sealed.as_deref()).collect();
-    let salts: Vec<&[u8]> = rows.iter().map(|row| row.prints.salt.as_slice()).collect();
-    let secrets: Vec<&[u8]> = rows.iter().map(|row| row.prints.secret.as_slice()).collect();
-    let digests: Vec<&[u8]> = rows.iter().map(|row| row.prints.digest.as_slice()).collect();
+/// Rows of users column by column, as they are sent.
+struct Columns<'a> {
+    ids: Vec<Uuid>,
+    emails: Vec<&'a str>,
+    keys: Vec<String>,
+    names: Vec<&'a str>,
+    managers: Vec<String>,
+    protected: Vec<bool>,
+    phones: Vec<String>,
+    sealed: Vec<Option<&'a [u8]>>,
+    declared: Vec<bool>,
+    salts: Vec<&'a [u8]>,
+    secrets: Vec<&'a [u8]>,
+    digests: Vec<&'a [u8]>,
+    numbers: Vec<i32>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(rows: &'a [Row]) -> Self {
+        Self {
+            ids: rows.iter().map(|row| row.id).collect(),
+            emails: rows.iter().map(|row| row.email.as_str()).collect(),
+            keys: rows.iter().map(|row| row.email.key().to_string()).collect(),
+            names: rows.iter().map(|row| row.name.as_str()).collect(),
+            managers: rows.iter().map(|row| row.managed_by.to_string()).collect(),
+            protected: rows.iter().map(|row| row.protected).collect(),
+            phones: rows
+                .iter()
+                .map(|row| serde_json::to_string(&row.phone).unwrap_or_else(|_| "{}".to_owned()))
+                .collect(),
+            sealed: rows.iter().map(|row| row.sealed.as_deref()).collect(),
+            declared: rows.iter().map(|row| row.secret_declared).collect(),
+            salts: rows.iter().map(|row| row.prints.salt.as_slice()).collect(),
+            secrets: rows.iter().map(|row| row.prints.secret.as_slice()).collect(),
+            digests: rows.iter().map(|row| row.prints.digest.as_slice()).collect(),
+            numbers: numbers(rows),
+        }
+    }
+
+    /// Lists the parameters from `$2` to `$14`; the tenant is `$1`.
+    fn parameters(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
+        vec![
+            (&self.ids, Type::UUID_ARRAY),
+            (&self.emails, Type::TEXT_ARRAY),
+            (&self.keys, Type::TEXT_ARRAY),
+            (&self.names, Type::TEXT_ARRAY),
+            (&self.managers, Type::TEXT_ARRAY),
+            (&self.protected, Type::BOOL_ARRAY),
+            (&self.phones, Type::TEXT_ARRAY),
+            (&self.sealed, Type::BYTEA_ARRAY),
+            (&self.declared, Type::BOOL_ARRAY),
+            (&self.salts, Type::BYTEA_ARRAY),
+            (&self.secrets, Type::BYTEA_ARRAY),
+            (&self.digests, Type::BYTEA_ARRAY),
+            (&self.numbers, Type::INT4_ARRAY),
+        ]
+    }
+}
+
+/// Writes the rows of users, whose addresses and numbers are nobody's any more.
+fn record(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
+    let columns = Columns::of(rows);
+    let mut parameters = columns.parameters();
+    parameters.insert(0, (&tenant, Type::UUID));
     run(
         db,
         "record users",
@@ -171,25 +211,99 @@ pub(super) fn record(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) ->
             digest_fingerprint = excluded.digest_fingerprint, updated_at = now())
          insert into extensions (tenant_id, number, user_id)
          select $1, n.number, n.id from unnest($2, $14) as n (id, number)",
-        &[
-            (&tenant, Type::UUID),
-            (&ids, Type::UUID_ARRAY),
-            (&emails, Type::TEXT_ARRAY),
-            (&keys, Type::TEXT_ARRAY),
-            (&names, Type::TEXT_ARRAY),
-            (&managers, Type::TEXT_ARRAY),
-            (&protected, Type::BOOL_ARRAY),
-            (&phones, Type::TEXT_ARRAY),
-            (&sealed, Type::BYTEA_ARRAY),
-            (&declared, Type::BOOL_ARRAY),
-            (&salts, Type::BYTEA_ARRAY),
-            (&secrets, Type::BYTEA_ARRAY),
-            (&digests, Type::BYTEA_ARRAY),
-            (&numbers(rows), Type::INT4_ARRAY),
-        ],
+        &parameters,
     )
 }
 
+/// New users, with all that is recorded about how they came to be.
+#[derive(Debug)]
+pub struct Additions<'a> {
+    /// The tenant's slug.
+    pub slug: &'a Tenant,
+    /// The host they are made on, for the audit log.
+    pub host: &'a str,
+    /// Whose addresses and numbers are nobody's; the numbers may be on hold.
+    pub rows: Vec<Row>,
+    /// One for each.
+    pub deeds: Vec<Deed<'a>>,
+    /// Sealed answers, each under a key that is free.
+    pub answers: Vec<(&'a Once, Vec<u8>)>,
+    /// The time of the answers.
+    pub now: Timestamp,
+    /// Below which number none can be given then.
+    pub taken_below: u32,
+}
+
+impl Writer<'_> {
+    /// Adds users to a tenant as it was met: their rows, an audit row for each, and their answers.
+    ///
+    /// # Errors
+    /// When the database fails or refuses a row; then nobody is added.
+    pub fn add(&mut self, meeting: &Meeting, new: &Additions<'_>) -> Result<(), DirectoryError> {
+        let columns = Columns::of(&new.rows);
+        let actors: Vec<&str> = new.deeds.iter().map(|deed| deed.actor).collect();
+        let changes: Vec<&str> = new.deeds.iter().map(|deed| deed.change.as_str()).collect();
+        let tokens: Vec<i64> = new.answers.iter().map(|(once, _)| once.token).collect();
+        let keys: Vec<&str> = new.answers.iter().map(|(once, _)| once.key.as_str()).collect();
+        let requests: Vec<&[u8]> = new.answers.iter().map(|(once, _)| once.request.as_slice()).collect();
+        let answers: Vec<&[u8]> = new.answers.iter().map(|(_, answer)| answer.as_slice()).collect();
+        let taken_below = i32::try_from(new.taken_below).unwrap_or(i32::MAX);
+        let (slug, tenant) = (new.slug.as_str(), meeting.tenant.id);
+        let mut parameters = columns.parameters();
+        parameters.insert(0, (&tenant, Type::UUID));
+        let others: [(&(dyn ToSql + Sync), Type); 11] = [
+            (&slug, Type::TEXT),
+            (&new.host, Type::TEXT),
+            (&actors, Type::TEXT_ARRAY),
+            (&changes, Type::TEXT_ARRAY),
+            (&tokens, Type::INT8_ARRAY),
+            (&keys, Type::TEXT_ARRAY),
+            (&requests, Type::BYTEA_ARRAY),
+            (&answers, Type::BYTEA_ARRAY),
+            (&new.now, Type::TIMESTAMPTZ),
+            (&taken_below, Type::INT4),
+            (&meeting.version, Type::TEXT),
+        ];
+        parameters.extend(others);
+        run(self.client, "record users", ADD, &parameters)
+    }
+}
+
+/// One statement, for it is paid for each user that is made. A number on hold stays recorded while
+/// it passes on. `taken_below` is raised unless somebody, of whatever program, took numbers away
+/// since it was read, or is about to.
+const ADD: &str = "
+    with recorded as (
+        insert into users (id, tenant_id, email, email_key, name, managed_by, protected, phone,
+               secret_sealed, secret_declared, secret_salt, secret_fingerprint, digest_fingerprint)
+        select n.id, $1, n.email, n.email_key, n.name, n.managed_by, n.protected, n.phone::jsonb,
+               n.sealed, n.declared, n.salt, n.secret, n.digest
+        from unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+             as n (id, email, email_key, name, managed_by, protected, phone, sealed, declared, salt, secret, digest)
+    ), passed_on as (
+        update extensions e set user_id = n.id, held_for = null, freed_at = null
+        from unnest($2, $14) as n (id, number)
+        where e.tenant_id = $1 and e.user_id is null and e.number = n.number
+        returning e.number
+    ), audited as (
+        insert into apply_audit_log (tenant, host, command, actor, counts, diff, outcome, finished_at)
+        select $15, $16, 'create user', n.actor, '{\"create\": 1}', n.change, 'recorded', now()
+        from unnest($17, $18) as n (actor, change)
+    ), remembered as (
+        insert into idempotency_keys (tenant_id, token, key, request, answer, created_at)
+        select $1, n.token, n.key, n.request, n.answer, $23
+        from unnest($19, $20, $21, $22) as n (token, key, request, answer)
+    ), unchanged as (
+        select id from tenants where id = $1 and taken_below < $24 and xmin::text = $25
+        for no key update skip locked
+    ), raised as (
+        update tenants t set taken_below = $24 from unchanged where t.id = unchanged.id
+    )
+    insert into extensions (tenant_id, number, user_id)
+    select $1, n.number, n.id from unnest($2, $14) as n (id, number)
+    where n.number not in (select number from passed_on)";
+
+/// Keeps numbers while their users still have them, before somebody else may be given one of them.
 fn hold(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
     if changes.holds.is_empty() {
         return Ok(());
@@ -200,9 +314,9 @@ fn hold(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), Directo
     run(
         db,
         "hold freed extensions",
-        "insert into extensions (tenant_id, number, held_for, freed_at)
-         select $1, n.number, n.email, $4 from unnest($2, $3) as n (number, email)
-         on conflict (tenant_id, number) do nothing",
+        "update extensions e set user_id = null, held_for = n.email, freed_at = $4
+         from unnest($2, $3) as n (number, email)
+         where e.tenant_id = $1 and e.number = n.number and e.user_id is not null",
         &[
             (&changes.tenant, Type::UUID),
             (&numbers, Type::INT4_ARRAY),

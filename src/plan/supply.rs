@@ -78,14 +78,9 @@ pub struct Newcomers<'a> {
 }
 
 impl<'a> Newcomers<'a> {
-    /// Counts how many gaps must be known for this many newcomers: each gap has a number without
-    /// a user, which may be reserved, on hold, or pinned by one of them.
-    pub fn gaps_needed(settings: &Settings, holds: usize, newcomers: usize) -> usize {
-        settings.reserved.len() + holds + newcomers
-    }
-
     /// Begins with what is known: held numbers, those of the wanted ones that are taken, and the
-    /// lowest gaps between the users' numbers, at least [`Newcomers::gaps_needed`] or all there are.
+    /// lowest gaps between the numbers that are in use or on hold, with one that is not reserved for
+    /// each newcomer, or all there are.
     pub fn new(
         settings: &'a Settings,
         holds: &BTreeMap<Extension, Hold>,
@@ -95,8 +90,12 @@ impl<'a> Newcomers<'a> {
         now: Timestamp,
     ) -> Self {
         let supply = Supply::new(settings, holds, now);
+        // Holds that ended lie between the gaps.
+        let held = holds.keys().filter(|number| settings.range.contains(**number)).map(|held| held.number());
+        let mut unused: Vec<_> = gaps.into_iter().chain(held.map(|number| number..=number)).collect();
+        unused.sort_unstable_by_key(|gap| *gap.start());
         // Each takes one number at most, so that the last of them finds one among these.
-        let free: Vec<Extension> = supply.free(gaps.into_iter().flatten()).take(newcomers).collect();
+        let free: Vec<Extension> = supply.free(unused.into_iter().flatten()).take(newcomers).collect();
         Self { supply, taken, free: free.into_iter() }
     }
 

@@ -190,7 +190,7 @@ fn a_newer_schema_is_refused() {
         let refused = env.run(args).expect(1);
         assert_eq!(
             refused.stderr,
-            "error: the database has schema version 99, this program knows up to 3\n\
+            "error: the database has schema version 99, this program knows up to 4\n\
              hint: use the later version of reconcile that wrote it\n"
         );
     }

@@ -1,6 +1,7 @@
 //! Users made one by one on the store, as the portal API makes them: numbers, refusals, answers
 //! given again, pages, and peace with the file.
 
+mod lowest;
 mod numbers;
 
 use std::{

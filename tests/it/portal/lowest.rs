@@ -1,0 +1,232 @@
+//! The search for the lowest free number begins where the tenant is full up to, whoever changes
+//! what: the API, the file, or an operator with SQL.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::{prelude::*, test_runner::TestRunner};
+use reconcile::{deploy::NewUser, directory::ManagedBy};
+
+use super::{super::support::TestEnv, Desk, env, extension, new, pinned};
+
+const PEOPLE: u32 = 6;
+
+/// What the file says.
+#[derive(Debug, Clone)]
+struct File {
+    first: u32,
+    last: u32,
+    reserved: BTreeSet<u32>,
+    hold_days: u32,
+    /// Of each of the people: whether declared, and with which number.
+    users: Vec<(bool, Option<u32>)>,
+}
+
+/// What is done in a sequence.
+#[derive(Debug, Clone)]
+enum Deed {
+    /// Strangers are made in one batch, some with a number of their own.
+    Create(Vec<Option<u32>>),
+    /// One of the users of the API, whichever, is deleted.
+    Delete(usize),
+    Sync(File),
+    /// An operator's statement; it may be refused.
+    Sql(&'static str),
+    /// So many hours go by.
+    Wait(i64),
+}
+
+/// Of the tenant `t`, with its users and their numbers as `u`.
+const STATEMENTS: [&str; 7] = [
+    "delete from users where id = (select id from u order by number limit 1)",
+    "delete from users where id in (select id from u where number % 3 = 0)",
+    "delete from extensions where tenant_id = (select id from t) and user_id is null",
+    "update extensions set number = number - 1 where user_id in (select id from u order by number limit 1)",
+    "update extensions set number = number + 7 where user_id in (select id from u where number % 4 = 0)",
+    "update extensions set user_id = null, held_for = 'gone', freed_at = now()
+     where user_id = (select id from u order by number limit 1)",
+    "update tenants set settings = jsonb_set(settings, '{reserved}', '[]') where id = (select id from t)",
+];
+
+fn file() -> impl Strategy<Value = File> {
+    let user = (any::<bool>(), prop::option::weighted(0.5, 1000..=1012_u32));
+    let range = (prop::sample::select(vec![1000, 1000, 1003, 1005]), prop::sample::select(vec![1020, 1020, 1012]));
+    let reserved = prop::collection::btree_set(998..=1012_u32, 0..4);
+    let users = prop::collection::vec(user, PEOPLE as usize);
+    (range, reserved, prop::sample::select(vec![0, 2]), users)
+        .prop_map(|((first, last), reserved, hold_days, users)| File { first, last, reserved, hold_days, users })
+}
+
+fn deeds() -> impl Strategy<Value = (File, Vec<Deed>)> {
+    let deed = prop_oneof![
+        5 => prop::collection::vec(prop::option::weighted(0.3, 1000..=1020_u32), 1..4).prop_map(Deed::Create),
+        3 => any::<usize>().prop_map(Deed::Delete),
+        2 => file().prop_map(Deed::Sync),
+        3 => prop::sample::select(STATEMENTS.to_vec()).prop_map(Deed::Sql),
+        1 => (1..60_i64).prop_map(Deed::Wait),
+    ];
+    (file(), prop::collection::vec(deed, 4..16))
+}
+
+impl File {
+    fn text(&self, tenant: &str) -> String {
+        let Self { first, last, reserved, hold_days, users } = self;
+        let reserved: Vec<&u32> = reserved.iter().collect();
+        let declared = users.iter().enumerate().filter(|(_, (declared, _))| *declared);
+        let lines: Vec<String> = declared
+            .map(|(n, (_, pin))| {
+                let pin = pin.filter(|pin| (first..=last).contains(&pin)).map(|pin| format!(", extension: {pin}"));
+                format!("  - {{ email: f{n}@example.com, name: Somebody{} }}", pin.unwrap_or_default())
+            })
+            .collect();
+        let users = if lines.is_empty() { "  []".to_owned() } else { lines.join("\n") };
+        format!(
+            "version: 1\ntenant: {tenant}\n\
+             extensions: {{ range: {first}-{last}, reserved: {reserved:?}, hold: {hold_days}d }}\nusers:\n{users}\n"
+        )
+    }
+}
+
+fn operate(env: &TestEnv, tenant: &str, statement: &str) {
+    let scope = format!(
+        "with t as (select id from tenants where slug = '{tenant}'),
+              u as (select u.id, e.number from users u join extensions e on e.user_id = u.id where u.tenant_id in (table t))
+         {statement}"
+    );
+    // Two numbers may collide.
+    let _ = env.sql().execute(&scope, &[]);
+}
+
+/// Reads everything, and finds the lowest number that anybody may get; checks what is recorded as
+/// full on the way.
+fn lowest(env: &TestEnv, tenant: &str, now: Timestamp) -> Option<u32> {
+    let mut sql = env.sql();
+    let row = sql.query_one("select id, taken_below, settings::text from tenants where slug = $1", &[&tenant]).unwrap();
+    let (id, taken_below): (uuid::Uuid, i32) = (row.get(0), row.get(1));
+    let settings: reconcile::model::Settings = serde_json::from_str(row.get(2)).unwrap();
+    let hold = SignedDuration::from_hours(24 * i64::from(settings.hold_days));
+    let rows = sql.query("select number, freed_at from extensions where tenant_id = $1", &[&id]).unwrap();
+    let recorded = |number: u32| rows.iter().find(|row| row.get::<_, i32>(0) == i32::try_from(number).unwrap());
+    let reserved = |number: u32| settings.reserved.contains(&extension(number));
+    let (first, last) = (settings.range.first().number(), settings.range.last().number());
+    for number in first..u32::try_from(taken_below).unwrap().min(last + 1) {
+        assert!(recorded(number).is_some() || reserved(number), "{number} is free below {taken_below}");
+    }
+    (first..=last).filter(|number| !reserved(*number)).find(|number| {
+        recorded(*number).is_none_or(|row| {
+            row.get::<_, Option<Timestamp>>(1).is_some_and(|freed_at| now.duration_since(freed_at) >= hold)
+        })
+    })
+}
+
+#[test]
+fn whoever_changes_what_the_next_one_gets_the_lowest_free_number() {
+    let env = env();
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) };
+    let desk = RefCell::new(Desk::new(&env, "t0"));
+    let (number, synced, given, raised) = (Cell::new(0), Cell::new(0), Cell::new(0), Cell::new(0));
+    let result = TestRunner::new(config).run(&deeds(), |(file, deeds)| {
+        let mut desk = desk.borrow_mut();
+        number.set(number.get() + 1);
+        let tenant = format!("t{}", number.get());
+        desk.tenant = tenant.parse().unwrap();
+        desk.now = Timestamp::now();
+        desk.record(&format!("{}-{}", file.first, file.last), &[], file.hold_days);
+        let mut strangers = 0;
+        let mut stranger = |pin: Option<u32>| {
+            strangers += 1;
+            NewUser { extension: pin.map(extension), ..new(&format!("s{strangers}@example.com")) }
+        };
+        for deed in [Deed::Sync(file)].into_iter().chain(deeds) {
+            match &deed {
+                Deed::Create(pins) => {
+                    desk.create(&pins.iter().map(|pin| stranger(*pin)).collect::<Vec<_>>());
+                }
+                Deed::Delete(which) => {
+                    let users = desk.users();
+                    let api: Vec<_> = users.iter().filter(|user| user.managed_by == ManagedBy::Api).collect();
+                    if !api.is_empty() {
+                        desk.delete(api[which % api.len()].id).unwrap();
+                    }
+                }
+                Deed::Sync(file) => {
+                    env.write("pbx.yaml", &file.text(&tenant));
+                    let run = env.run("sync --allow deletes=99 --allow relogins=99");
+                    synced.set(synced.get() + i32::from(run.code == 0));
+                }
+                Deed::Sql(statement) => operate(&env, &tenant, statement),
+                Deed::Wait(hours) => desk.now = desk.now.saturating_add(SignedDuration::from_hours(*hours)).unwrap(),
+            }
+            // Looked at each time, but added only now and then, or the range would always be full.
+            let expected = lowest(&env, &tenant, desk.now);
+            if matches!(deed, Deed::Sql(_) | Deed::Delete(_) | Deed::Sync(_)) {
+                let got = desk.number(stranger(None)).ok();
+                prop_assert_eq!(got, expected, "after {:?}", deed);
+                given.set(given.get() + i32::from(got.is_some()));
+                lowest(&env, &tenant, desk.now);
+                let mark = "select count(*) from tenants where slug = $1 and taken_below > 1000";
+                raised.set(raised.get() + env.sql().query_one(mark, &[&tenant]).unwrap().get::<_, i64>(0));
+            }
+        }
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("{error}"));
+    // It was all tried.
+    for (what, times) in
+        [("synced", i64::from(synced.get())), ("given", i64::from(given.get())), ("raised", raised.get())]
+    {
+        assert!(times >= i64::from(number.get()), "{what} {times} times in {} cases", number.get());
+    }
+}
+
+/// Of many numbers no more than needed are read, and all where it must be.
+#[test]
+fn a_gap_is_found_behind_many_users() {
+    let env = env();
+    let mut desk = Desk::new(&env, "acme");
+    desk.record("1000-9999", &[1500, 5000], 2);
+    let strangers: Vec<NewUser> = (0..4000).map(|n| new(&format!("u{n}@example.com"))).collect();
+    desk.create(&strangers).into_iter().for_each(|made| drop(made.unwrap()));
+    let mut sql = env.sql();
+    let mut full = || sql.query_one("select taken_below from tenants", &[]).unwrap().get::<_, i32>(0);
+    assert_eq!(full(), 5002, "5000 is reserved");
+    for email in ["again@example.com", "anew@example.com"] {
+        // Forgotten, it is found again.
+        env.sql().execute("update tenants set taken_below = 0", &[]).unwrap();
+        let at = desk.number(new(email)).unwrap();
+        assert_eq!((at + 1).cast_signed(), full());
+    }
+    let held = desk.users()[40].clone();
+    desk.delete(held.id).unwrap();
+    assert_eq!(full(), 5004, "what is on hold is nobody's, and stays recorded");
+    assert_eq!(desk.number(pinned("pin@example.com", 5006)), Ok(5006));
+    assert_eq!(desk.number(new("next@example.com")), Ok(5004));
+    assert_eq!(full(), 5005);
+    desk.now = desk.now.saturating_add(SignedDuration::from_hours(48)).unwrap();
+    assert_eq!(desk.number(new("late@example.com")), Ok(held.extension.number()), "the hold ended");
+    assert_eq!(full(), 5005, "it passed on");
+    env.sql().execute("delete from users where email_key = 'u7@example.com'", &[]).unwrap();
+    assert_eq!(full(), 1007);
+    env.sql().batch_execute("truncate extensions").unwrap();
+    assert_eq!(full(), 0);
+}
+
+/// Numbers that go while somebody is being made are not passed over ever after.
+#[test]
+fn an_operator_who_has_not_committed_yet_is_heeded() {
+    let env = env();
+    let mut desk = Desk::new(&env, "acme");
+    desk.record("1000-1999", &[], 0);
+    desk.create(&[new("ana@example.com"), new("bo@example.com"), new("cleo@example.com")]);
+    env.sql().execute("update tenants set taken_below = 0", &[]).unwrap();
+    let mut sql = env.sql();
+    let mut operator = sql.transaction().unwrap();
+    operator.execute("delete from users where email_key = 'ana@example.com'", &[]).unwrap();
+    assert_eq!(desk.number(new("dora@example.com")), Ok(1003), "nobody waits for the operator");
+    operator.commit().unwrap();
+    assert_eq!(desk.number(new("eve@example.com")), Ok(1000));
+}
