@@ -60,6 +60,11 @@ impl Url {
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(Duration::from_secs(30));
         }
+        // The same where there is nothing to say, and an answer is waited for.
+        config
+            .keepalives_idle(Duration::from_secs(30))
+            .keepalives_interval(Duration::from_secs(10))
+            .keepalives_retries(3);
         config.application_name("reconcile");
         Ok(Self { config, verify })
     }

@@ -248,8 +248,9 @@ fn document(comparison: &Comparison) -> Value {
 
 fn stale(comparison: &Comparison, how: &How) -> Option<Failure> {
     let expected = how.expect.as_deref()?;
-    let found = comparison.id.as_deref().unwrap_or("none");
-    (expected != found).then(|| {
+    let found = comparison.id.as_deref();
+    (found != Some(expected)).then(|| {
+        let found = found.unwrap_or("none");
         let message = format!("the plan is {found}, not the expected one; nothing was changed");
         let detail = Detail { plan: Some(document(comparison)), ..Detail::of("expect", "this is another plan") };
         Failure::new(ErrorType::PlanStale, message).with(vec![detail])

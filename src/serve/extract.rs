@@ -136,6 +136,8 @@ fn reason(error: &dyn std::error::Error) -> Detail {
     }
     let plain = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     match text.split_once(": ").filter(|(name, _)| plain(name)) {
+        // The words of the standard library.
+        Some((parameter, "invalid digit found in string")) => Detail::of(parameter, "this is no whole number"),
         Some((parameter, message)) => Detail::of(parameter, message),
         // A name may be anything.
         None => Detail::of("query", printable(&text)),

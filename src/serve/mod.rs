@@ -37,7 +37,7 @@ use rustls::ServerConfig;
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -65,6 +65,10 @@ const UNREAD: Duration = Duration::from_secs(30);
 
 /// How many files may be open at most, connections included.
 const OPEN_FILES: u64 = 65_536;
+
+/// How long an apply is waited for when the server ends: longer than its own deadlines, unless the
+/// database hangs.
+const LONGEST_APPLY: Duration = Duration::from_mins(10);
 
 /// How a server is run.
 pub(crate) struct Settings {
@@ -143,7 +147,7 @@ async fn serve(
     };
     // Whatever became of the connections.
     applies.close();
-    applies.wait().await;
+    finished(&applies).await;
     result.context("the server failed")
 }
 
@@ -165,17 +169,24 @@ async fn end(
     tracing::info!("ending: no new connections, what runs is finished");
     handle.graceful_shutdown(None);
     applies.close();
-    applies.wait().await;
+    finished(&applies).await;
     let mut until = Instant::now() + GRACE;
     while handle.connection_count() > 0 && Instant::now() < until {
         sleep(Duration::from_millis(20)).await;
         // A request that came just before the end may begin to apply only now.
         if !applies.is_empty() {
-            applies.wait().await;
+            finished(&applies).await;
             until = Instant::now() + GRACE;
         }
     }
     handle.shutdown();
+}
+
+/// Waits for the applies that run.
+async fn finished(applies: &TaskTracker) {
+    if timeout(LONGEST_APPLY, applies.wait()).await.is_err() {
+        tracing::error!("an apply does not end: it is cut, and the next one heals what it leaves");
+    }
 }
 
 fn router(state: Arc<State>) -> Router {
