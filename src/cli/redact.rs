@@ -88,6 +88,8 @@ mod tests {
             before in "([a-z{\\[]* ?[\"`< (:,=])?",
             after in "([\"`> ),:;]{1,2}[ a-z]*)?",
         ) {
+            // Behind a colon, that is the user of a URL.
+            proptest::prop_assume!(!local.starts_with("//"));
             let line = redacted_debug(&format!("{before}{local}@{domain}{after}"));
             proptest::prop_assert!(!line.contains(&domain) && !line.contains('@'), "{}", line);
         }
