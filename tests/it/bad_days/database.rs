@@ -91,7 +91,7 @@ fn pass_on(mut client: TcpStream, mut server: TcpStream, heard: bool) {
     let answering = thread::spawn(move || std::io::copy(&mut answers, &mut back));
     let mut bytes = [0; 8 * 1024];
     while let Ok(read @ 1..) = client.read(&mut bytes) {
-        let commit = bytes[..read].windows(7).any(|words| words == b"COMMIT\0");
+        let commit = bytes[..read].windows(7).any(|words| words.eq_ignore_ascii_case(b"COMMIT\0"));
         if commit {
             // No answer gets through any more.
             let _ = client.shutdown(Shutdown::Both);
