@@ -266,19 +266,7 @@ impl Writer<'_> {
         let row = self
             .client
             .query_typed_opt(
-                "select t.id, t.settings::text, now(), t.taken_below, t.xmin::text,
-                        array(select u.email_key from users u where u.tenant_id = t.id and u.email_key = any ($2)),
-                        array(select e.number from extensions e
-                              where e.tenant_id = t.id and e.number = any ($3) and e.user_id is not null),
-                        h.numbers, h.emails, h.times,
-                        array(select e.number from extensions e
-                              where e.tenant_id = t.id and e.number >= t.taken_below order by e.number limit $4)
-                 from tenants t, lateral (
-                    select coalesce(array_agg(number), '{}') as numbers, coalesce(array_agg(held_for), '{}') as emails,
-                           coalesce(array_agg(freed_at), '{}') as times
-                    from extensions where tenant_id = t.id and user_id is null
-                 ) as h
-                 where t.slug = $1",
+                "select * from meet_users($1, $2, $3, $4)",
                 &[
                     (&tenant.as_str(), Type::TEXT),
                     (&emails, Type::TEXT_ARRAY),

@@ -269,39 +269,9 @@ impl Writer<'_> {
     }
 }
 
-/// One statement, for it is paid for each user that is made. A number on hold stays recorded while
-/// it passes on. `taken_below` is raised unless somebody, of whatever program, took numbers away
-/// since it was read, or is about to.
-const ADD: &str = "
-    with recorded as (
-        insert into users (id, tenant_id, email, email_key, name, managed_by, protected, phone,
-               secret_sealed, secret_declared, secret_salt, secret_fingerprint, digest_fingerprint)
-        select n.id, $1, n.email, n.email_key, n.name, n.managed_by, n.protected, n.phone::jsonb,
-               n.sealed, n.declared, n.salt, n.secret, n.digest
-        from unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-             as n (id, email, email_key, name, managed_by, protected, phone, sealed, declared, salt, secret, digest)
-    ), passed_on as (
-        update extensions e set user_id = n.id, held_for = null, freed_at = null
-        from unnest($2, $14) as n (id, number)
-        where e.tenant_id = $1 and e.user_id is null and e.number = n.number
-        returning e.number
-    ), audited as (
-        insert into apply_audit_log (tenant, host, command, actor, counts, diff, outcome, finished_at)
-        select $15, $16, 'create user', n.actor, '{\"create\": 1}', n.change, 'recorded', now()
-        from unnest($17, $18) as n (actor, change)
-    ), remembered as (
-        insert into idempotency_keys (tenant_id, token, key, request, answer, created_at)
-        select $1, n.token, n.key, n.request, n.answer, $23
-        from unnest($19, $20, $21, $22) as n (token, key, request, answer)
-    ), unchanged as (
-        select id from tenants where id = $1 and taken_below < $24 and xmin::text = $25
-        for no key update skip locked
-    ), raised as (
-        update tenants t set taken_below = $24 from unchanged where t.id = unchanged.id
-    )
-    insert into extensions (tenant_id, number, user_id)
-    select $1, n.number, n.id from unnest($2, $14) as n (id, number)
-    where n.number not in (select number from passed_on)";
+/// One statement, whose plan the database keeps: it is paid for each user that is made.
+const ADD: &str = "select add_users($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
+                   $19, $20, $21, $22, $23, $24, $25)";
 
 /// Keeps numbers while their users still have them, before somebody else may be given one of them.
 fn hold(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
