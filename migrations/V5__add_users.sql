@@ -1,12 +1,13 @@
 -- What is done for each user that is made through the API. Functions, for their statements are parsed
 -- and planned once for each connection, also behind a pooler, where prepared statements are nobody's.
+-- A plan that is kept must not be one for the few rows that there were at first: always by index.
 
 -- What newcomers to a tenant meet; none before it is recorded.
 create function meet_users(of_slug text, keys text[], wanted integer[], page bigint)
 returns table (
     tenant uuid, settings text, at timestamptz, taken_below integer, version text, present text[], taken integer[],
     held integer[], held_for text[], freed_at timestamptz[], numbers integer[]
-) language plpgsql stable set search_path from current set plan_cache_mode = force_generic_plan as $$
+) language plpgsql stable set search_path from current set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_column
 begin
     return query
@@ -31,7 +32,7 @@ create function add_users(
     phones text[], sealed bytea[], declared boolean[], salts bytea[], secrets bytea[], digests bytea[],
     numbers integer[], slug text, of_host text, actors text[], changes text[], tokens bigint[], once_keys text[],
     requests bytea[], answers bytea[], answered_at timestamptz, none_below integer, of_version text
-) returns void language plpgsql set search_path from current set plan_cache_mode = force_generic_plan as $$
+) returns void language plpgsql set search_path from current set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 #variable_conflict use_column
 begin
     insert into users (id, tenant_id, email, email_key, name, managed_by, protected, phone,
