@@ -4,15 +4,21 @@
 //! `trace`, for the expectations in the file and for the rendered dialplan alike. Does not know
 //! YAML (`desired`), Asterisk's syntax (`render`) or HTTP (`serve`).
 
+mod applied;
 mod decide;
 mod hours;
 mod number;
+mod record;
 mod routes;
 
+pub use applied::Applied;
 pub use decide::{Branch, Call, Considered, Decision, Fit, decide};
 pub use hours::{Hours, OpenRange, Timezone};
 pub use number::{Caller, CallerClass, E164, Prefix};
-pub use routes::{Called, CallerId, CallerMatch, Dialer, DialerTarget, Entry, NumberSource, Routes, Rule, Target};
+pub use record::{Answer, Event, Outcome, Started, Status, What};
+pub use routes::{
+    Called, CallerId, CallerMatch, Dialer, DialerTarget, Entry, NumberSource, Routes, Rule, Target, Trunk,
+};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,9 @@
 //! What is declared about inbound calls, checked: dialers, hours and rules.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +13,11 @@ use super::{
 };
 use crate::model::{EmailKey, ObjectName};
 
-/// All routes of a tenant.
+/// All that is declared about a tenant's inbound calls, without secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Routes {
+    /// The SIP carriers, by name.
+    pub trunks: BTreeMap<ObjectName, Trunk>,
     /// Where calls can be sent to, by name.
     pub dialers: BTreeMap<ObjectName, Dialer>,
     /// Opening hours, by name.
@@ -21,6 +26,25 @@ pub struct Routes {
     pub rules: Vec<Rule>,
     /// Who gets a call that no rule is for, tried in turn.
     pub default_route: Vec<Target>,
+    /// The host at which users' phones are reached from outside, for Twilio calls.
+    pub public_sip_host: Option<String>,
+    /// The caller ID of Twilio calls where it is not the caller's own; none for the called number.
+    pub caller_id: Option<E164>,
+}
+
+/// A SIP carrier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trunk {
+    /// Where the carrier is reached: a name or an address, perhaps with a port.
+    pub host: String,
+    /// The addresses and networks its calls come from; none for those of the host.
+    pub identify: Vec<String>,
+    /// The user name at the carrier.
+    pub username: Option<ObjectName>,
+    /// The carrier's digest realm; with it, Asterisk's file holds no plain secret.
+    pub realm: Option<ObjectName>,
+    /// Whether to register at the carrier.
+    pub register: bool,
 }
 
 /// A number that stands in the file, or in a variable of the environment.
@@ -137,6 +161,45 @@ impl<'a> Entry<'a> {
 }
 
 impl Routes {
+    /// Tells whether nothing is declared about inbound calls.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Takes the numbers that come from variables from there, and the default caller ID: what is
+    /// recorded holds numbers only, so that every host and server uses the same. Where a number cannot
+    /// be had, its name and reason are listed.
+    ///
+    /// # Errors
+    /// The dialers whose number cannot be had, each with the reason.
+    pub fn resolved(
+        &self,
+        caller_id: Option<E164>,
+        variable: impl Fn(&str) -> Result<E164, String>,
+    ) -> Result<Self, Vec<String>> {
+        let mut routes = Self { caller_id, ..self.clone() };
+        let mut missing = Vec::new();
+        for (name, dialer) in &mut routes.dialers {
+            if let DialerTarget::Number(NumberSource::Env(from)) = &dialer.target {
+                match variable(from) {
+                    Ok(number) => dialer.target = DialerTarget::Number(NumberSource::Given(number)),
+                    Err(reason) => missing.push(format!("the number of the dialer `{name}`: {reason}")),
+                }
+            }
+        }
+        if missing.is_empty() { Ok(routes) } else { Err(missing) }
+    }
+
+    /// Lists the users who may get a call.
+    pub fn users(&self) -> BTreeSet<&EmailKey> {
+        let rules = self.rules.iter().flat_map(|rule| rule.route.iter().chain(rule.otherwise.iter().flatten()));
+        let users = rules.chain(&self.default_route).filter_map(|target| match target {
+            Target::User(email) => Some(email),
+            _ => None,
+        });
+        users.collect()
+    }
+
     /// Lists the rules for each kind of caller, the most specific first: one of our numbers before the
     /// default, a longer beginning of the caller's number before a shorter, hours before none.
     pub fn entries(&self) -> Vec<Entry<'_>> {
@@ -164,6 +227,20 @@ fn key<'a>(entry: &Entry<'a>) -> (&'a Called, u8, usize, Option<&'a CallerMatch>
     };
     let when = entry.rule().when.as_ref();
     (&entry.rule().to, rank, length, entry.from, when.is_none(), when)
+}
+
+/// Names a rule by what it is for, as the file says it.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.to {
+            Called::Did(number) => write!(f, "to {number}")?,
+            Called::Default => f.write_str("to default")?,
+        }
+        for (index, from) in self.from.iter().enumerate() {
+            write!(f, "{}{from}", if index == 0 { " from " } else { ", " })?;
+        }
+        self.when.as_ref().map_or(Ok(()), |when| write!(f, " when {when}"))
+    }
 }
 
 impl fmt::Display for Called {

@@ -31,10 +31,10 @@ pub struct Declared {
     pub rails: Rails,
     /// The users by identity.
     pub users: BTreeMap<EmailKey, DeclaredUser>,
-    /// The SIP carriers by name.
-    pub trunks: BTreeMap<ObjectName, DeclaredTrunk>,
     /// Who gets inbound calls.
     pub routes: Routes,
+    /// Where the secrets of their trunks come from.
+    pub trunk_secrets: BTreeMap<ObjectName, SecretSource>,
     /// Where each of their rules is declared.
     pub route_places: Vec<Place>,
 }
@@ -67,23 +67,6 @@ pub struct DeclaredUser {
     pub phone: PhoneOverride,
     /// Where the user is declared.
     pub place: Place,
-}
-
-/// One declared SIP carrier.
-#[derive(Debug, Clone)]
-pub struct DeclaredTrunk {
-    /// Where the carrier is reached: a name or an address, perhaps with a port.
-    pub host: String,
-    /// The addresses and networks its calls come from; none for those of the host.
-    pub identify: Vec<String>,
-    /// The user name at the carrier.
-    pub username: Option<ObjectName>,
-    /// Where the secret at the carrier comes from.
-    pub secret: Option<SecretSource>,
-    /// The carrier's digest realm.
-    pub realm: Option<ObjectName>,
-    /// Whether to register at the carrier.
-    pub register: bool,
 }
 
 /// What came out of reading a desired state.

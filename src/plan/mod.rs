@@ -245,7 +245,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let Inputs { declared, recorded, .. } = inputs;
     let mut problems = Vec::new();
     let mut notes = Vec::new();
-    if !declared.routes.rules.is_empty() || !declared.routes.default_route.is_empty() || !declared.trunks.is_empty() {
+    if !declared.routes.is_empty() {
         notes.push(
             "inbound calls are declared: they are checked and traced, but this version does not apply them yet"
                 .to_owned(),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{
-    DeclaredTrunk,
+    SecretSource,
     diagnostic::{Diagnostic, Place},
     file,
     read::{At, Named},
@@ -12,7 +12,7 @@ use super::super::{
 use crate::{
     calls::{
         Call, Called, Caller, CallerId, CallerMatch, Dialer, DialerTarget, Entry, Hours, NumberSource, Routes, Rule,
-        Target, decide,
+        Target, Trunk, decide,
     },
     model::{Email, EmailKey, ObjectName, nearest},
 };
@@ -41,22 +41,25 @@ pub(super) fn check(
     keys: Keys,
     users: &BTreeSet<EmailKey>,
     problems: &mut Vec<Diagnostic>,
-) -> (BTreeMap<ObjectName, DeclaredTrunk>, Routes, Vec<Place>) {
-    let trunks = trunks(keys.trunks, problems);
+) -> (Routes, BTreeMap<ObjectName, SecretSource>, Vec<Place>) {
+    let (trunks, secrets) = trunks(keys.trunks, problems);
     let dialers = dialers(keys.dialers, &trunks.keys().cloned().collect(), problems);
     let hours = hours(keys.hours, problems);
     let names =
         Names { users, dialers: dialers.keys().cloned().collect(), public_sip_host: keys.public_sip_host.is_some() };
     let (rules, places) = rules(keys.inbound, &names, &hours, problems);
     let routes = Routes {
+        trunks,
         dialers: dialers.into_iter().map(|(name, (_, dialer))| (name, dialer)).collect(),
         hours,
         rules,
         default_route: targets(keys.default_route, &names, problems),
+        public_sip_host: keys.public_sip_host.and_then(|at| at.value).map(String::from),
+        caller_id: None,
     };
     contradictions(&routes, &places, problems);
     expectations(keys.expect, &routes, &names, problems);
-    (trunks, routes, places)
+    (routes, secrets, places)
 }
 
 /// Reads the names of a mapping, each in the form of an object's name.
@@ -72,8 +75,11 @@ fn named<T>(keys: Option<At<Named<T>>>, problems: &mut Vec<Diagnostic>) -> Vec<(
     kept
 }
 
-fn trunks(keys: Option<At<Named<file::Trunk>>>, problems: &mut Vec<Diagnostic>) -> BTreeMap<ObjectName, DeclaredTrunk> {
-    let mut trunks = BTreeMap::new();
+fn trunks(
+    keys: Option<At<Named<file::Trunk>>>,
+    problems: &mut Vec<Diagnostic>,
+) -> (BTreeMap<ObjectName, Trunk>, BTreeMap<ObjectName, SecretSource>) {
+    let (mut trunks, mut secrets) = (BTreeMap::new(), BTreeMap::new());
     for (place, name, trunk) in named(keys, problems) {
         let register = trunk.register.and_then(|at| at.value).unwrap_or(false);
         if register && (trunk.username.is_none() || trunk.secret.is_none()) {
@@ -81,17 +87,17 @@ fn trunks(keys: Option<At<Named<file::Trunk>>>, problems: &mut Vec<Diagnostic>) 
             problems.push(Diagnostic::error("incomplete-trunk", message, place).hint("add `username:` and `secret:`"));
         }
         let Some(host) = trunk.host.value else { continue };
-        let declared = DeclaredTrunk {
+        secrets.extend(trunk.secret.and_then(|at| at.value).map(|secret| (name.clone(), secret)));
+        let trunk = Trunk {
             host: host.into(),
             identify: super::values(trunk.identify).into_iter().map(String::from).collect(),
             username: trunk.username.and_then(|at| at.value),
-            secret: trunk.secret.and_then(|at| at.value),
             realm: trunk.realm.and_then(|at| at.value),
             register,
         };
-        trunks.insert(name, declared);
+        trunks.insert(name, trunk);
     }
-    trunks
+    (trunks, secrets)
 }
 
 fn dialers(

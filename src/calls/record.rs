@@ -1,0 +1,128 @@
+//! What becomes known about a call, as it is written down: a line of the spool at a time.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::CallerClass;
+use crate::model::Tenant;
+
+/// Something that became known about a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// The call, by the provider's id.
+    pub call_sid: String,
+    /// Whose call it is; none where no tenant takes it.
+    pub tenant: Option<Tenant>,
+    /// When it became known.
+    pub at: Timestamp,
+    /// What.
+    pub what: What,
+}
+
+/// What became known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// It came in, and was answered.
+    Answered(Box<Answer>),
+    /// A step of its chain ended, and perhaps the next one began.
+    Step {
+        /// Which step, from 0.
+        step: u32,
+        /// How it ended.
+        outcome: Outcome,
+        /// How long the two talked, in seconds.
+        duration: Option<u32>,
+        /// The SIP answer, where one is told.
+        sip_code: Option<u16>,
+        /// The step that follows.
+        next: Option<Started>,
+    },
+    /// The provider told how the call stands.
+    Status {
+        /// How.
+        status: Status,
+        /// How long it took, in seconds.
+        duration: Option<u32>,
+    },
+}
+
+/// A call that was answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Whoever called, as sent.
+    pub from: String,
+    /// The number that was called, as sent.
+    pub to: String,
+    /// The direction, as sent.
+    pub direction: String,
+    /// What kind of caller it was.
+    pub caller_class: CallerClass,
+    /// When the request was there.
+    pub received_at: Timestamp,
+    /// When it was decided.
+    pub routed_at: Timestamp,
+    /// From the request's arrival to the answer, in milliseconds.
+    pub response_ms: f64,
+    /// The rule that decided; none for the default route.
+    pub rule: Option<String>,
+    /// Why, in words.
+    pub reason: String,
+    /// Who gets the call, tried in turn.
+    pub targets: Vec<String>,
+    /// The first step; none where nobody is dialled.
+    pub first: Option<Started>,
+    /// Whether it is a request that came again.
+    pub retry: bool,
+    /// What was not as it should be, where the call was answered all the same.
+    pub degraded: Option<String>,
+}
+
+/// A step that began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// Which step, from 0.
+    pub step: u32,
+    /// Who is dialled: a dialer or a user's e-mail.
+    pub target: String,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Somebody answered.
+    Answered,
+    /// The line was busy.
+    Busy,
+    /// Nobody answered in time.
+    NoAnswer,
+    /// It could not be reached.
+    Failed,
+    /// The caller gave up.
+    Canceled,
+}
+
+/// How a call stands; a later one never goes back to an earlier one, in whatever order they are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// It came in.
+    Received,
+    /// It was sent to somebody.
+    Routed,
+    /// It rings.
+    Ringing,
+    /// The two talk.
+    InProgress,
+    /// It ended without anybody having answered.
+    Canceled,
+    /// Nobody answered.
+    NoAnswer,
+    /// All were busy.
+    Busy,
+    /// It could not be carried.
+    Failed,
+    /// It ended.
+    Completed,
+}
