@@ -6,11 +6,14 @@ use anyhow::Result;
 
 use super::{
     Exit,
-    error::{Stop, words},
+    error::{Hinted, Stop, words},
     settings::{HostArgs, StateArgs},
 };
 use crate::{
-    directory::DirectoryError,
+    directory::{
+        Directory, DirectoryError,
+        seal::{Keyring, hex},
+    },
     serve::{self, tls::TlsVersion},
 };
 
@@ -52,9 +55,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let tls = match (&args.tls_cert, &args.tls_key) {
-        (Some(certificate), Some(key)) => Some(serve::tls::config(certificate, key, args.tls_min)?),
+        (Some(certificate), Some(key)) => {
+            let (certificate, key) = (certificate.clone(), key.clone());
+            Some(serve::tls::Files { certificate, key, lowest: args.tls_min })
+        }
         _ => None,
     };
+    // Rather told now than when all else is ready.
+    tls.as_ref().map(serve::tls::Files::config).transpose()?;
     if tls.is_none() && !args.listen.ip().is_loopback() && !args.behind_proxy {
         let message = format!("without TLS, tokens and secrets would be sent in the clear to `{}`", args.listen);
         let hint = "give `--tls-cert` and `--tls-key`; or `--behind-proxy` where a proxy in front speaks TLS";
@@ -63,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let host = args.host.resolve(&args.state, true)?;
     let opener = args.state.opener()?;
     // Rather told now than at the first request; but a database that is away may come back.
-    let first = match opener.open() {
+    let mut first = match opener.open() {
         Err(error) if error.downcast_ref::<DirectoryError>().is_some_and(DirectoryError::is_passing) => {
             tracing::warn!("{}", words(&error));
             None
@@ -71,10 +79,32 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         first => Some(first?),
     };
     let keys = args.state.keys()?;
+    if let Some(directory) = &mut first {
+        look_at_keys(directory, &keys)?;
+    }
     let settings =
         serve::Settings { listen: args.listen, tls, open: Box::new(move || opener.open()), first, keys, host };
     serve::run(settings, |address| {
         tracing::info!("listening on {address}; the API is described at {address}/docs");
     })?;
     Ok(Exit::Done)
+}
+
+/// A key that opens nothing would only show when a phone is to be made live, behind users that were
+/// sealed with it meanwhile.
+fn look_at_keys(directory: &mut Directory, keys: &Keyring) -> Result<()> {
+    let ids = directory.key_ids()?;
+    let missing: Vec<String> = ids.iter().filter(|id| !keys.knows(id)).map(|id| hex(id)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing = missing.join(", ");
+    if ids.iter().any(|id| keys.knows(id)) {
+        tracing::warn!("some secrets were sealed with the key {missing}, which is not among those given");
+        return Ok(());
+    }
+    let message = format!("the directory's secrets were sealed with the key {missing}, which is not among those given");
+    let hint = "give the directory's own key in RECONCILE_SECRET_KEY or RECONCILE_SECRET_KEY_FILE; a new one may stand \
+                before it, separated by a comma";
+    Err(Hinted::new(message, hint).into())
 }

@@ -74,6 +74,11 @@ impl Keyring {
         if keys.is_empty() { Err(SealError::NoKey) } else { Ok(Self(keys)) }
     }
 
+    /// Tells whether the key with an id is on the ring.
+    pub fn knows(&self, id: &[u8]) -> bool {
+        self.0.iter().any(|(known, _)| known == id)
+    }
+
     /// Seals a secret for one user of one tenant.
     ///
     /// # Errors

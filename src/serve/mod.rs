@@ -33,7 +33,6 @@ use rustix::{
     net::sockopt::set_tcp_user_timeout,
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
-use rustls::ServerConfig;
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
@@ -75,7 +74,7 @@ pub(crate) struct Settings {
     /// Where it listens.
     pub(crate) listen: SocketAddr,
     /// How it speaks TLS; none for plain HTTP.
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) tls: Option<tls::Files>,
     /// Opens the directory.
     pub(crate) open: Box<Open>,
     /// A connection that is open already.
@@ -125,12 +124,7 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     served
 }
 
-async fn serve(
-    listen: SocketAddr,
-    tls: Option<Arc<ServerConfig>>,
-    state: Arc<State>,
-    ready: impl FnOnce(&str),
-) -> Result<()> {
+async fn serve(listen: SocketAddr, tls: Option<tls::Files>, state: Arc<State>, ready: impl FnOnce(&str)) -> Result<()> {
     let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     listener.set_nonblocking(true).context("cannot listen")?;
     give_up_unread(&listener);
@@ -143,7 +137,11 @@ async fn serve(
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
     let result = match tls {
         None => server.serve(app).await,
-        Some(config) => server.acceptor(RustlsAcceptor::new(RustlsConfig::from_config(config))).serve(app).await,
+        Some(files) => {
+            let config = RustlsConfig::from_config(files.config()?);
+            tokio::spawn(files.keep_up(config.clone()));
+            server.acceptor(RustlsAcceptor::new(config)).serve(app).await
+        }
     };
     // Whatever became of the connections.
     applies.close();

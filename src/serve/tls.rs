@@ -1,8 +1,14 @@
-//! TLS for the listener: certificate and key from PEM files, TLS 1.3 unless told otherwise.
+//! TLS for the listener: certificate and key from PEM files, TLS 1.3 unless told otherwise. Files that
+//! were renewed are taken over by the server that runs.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context, Result};
+use axum_server::tls_rustls::RustlsConfig;
 use rustls::{
     ServerConfig,
     crypto::ring,
@@ -21,11 +27,66 @@ pub(crate) enum TlsVersion {
     V13,
 }
 
-/// Reads certificate and key.
-///
-/// # Errors
-/// When a file cannot be read, holds neither, or they do not belong together.
-pub(crate) fn config(certificate: &Path, key: &Path, lowest: TlsVersion) -> Result<Arc<ServerConfig>> {
+/// How often the files are looked at.
+const GLANCE: Duration = Duration::from_secs(5);
+
+/// Where certificate and key are found, and what is spoken.
+#[derive(Debug)]
+pub(crate) struct Files {
+    /// The certificate, with the chain behind it.
+    pub(crate) certificate: PathBuf,
+    /// Its private key.
+    pub(crate) key: PathBuf,
+    /// The lowest version of TLS.
+    pub(crate) lowest: TlsVersion,
+}
+
+/// What tells that a file was written anew.
+type Stamp = [Option<(SystemTime, u64)>; 2];
+
+impl Files {
+    /// Reads certificate and key.
+    ///
+    /// # Errors
+    /// When a file cannot be read, holds neither, or they do not belong together.
+    pub(crate) fn config(&self) -> Result<Arc<ServerConfig>> {
+        config(&self.certificate, &self.key, self.lowest)
+    }
+
+    fn stamp(&self) -> Stamp {
+        [&self.certificate, &self.key].map(|path| {
+            let file = std::fs::metadata(path).ok()?;
+            Some((file.modified().ok()?, file.len()))
+        })
+    }
+
+    /// Takes renewed files over, for as long as the server runs. While the two do not go together, as
+    /// between the writing of one and the other, the former ones stay.
+    pub(super) async fn keep_up(self, present: RustlsConfig) {
+        let (mut taken, mut refused) = (self.stamp(), None);
+        loop {
+            tokio::time::sleep(GLANCE).await;
+            let stamp = self.stamp();
+            if stamp == taken {
+                continue;
+            }
+            match self.config() {
+                Ok(config) => {
+                    present.reload_from_config(config);
+                    (taken, refused) = (stamp, None);
+                    tracing::info!("the renewed certificate is used from now on");
+                }
+                Err(error) if refused != Some(stamp) => {
+                    refused = Some(stamp);
+                    tracing::warn!("the former certificate stays in use: {error:#}");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+fn config(certificate: &Path, key: &Path, lowest: TlsVersion) -> Result<Arc<ServerConfig>> {
     let shown = |path: &Path| format!("cannot read `{}`", path.display());
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::server::{Answer, Client, Serve, token};
-use crate::support::{Server, TestEnv, desired};
+use crate::support::{KEY, Server, TestEnv, desired};
 
 /// How long anything may take.
 const LONG: Duration = Duration::from_mins(1);
@@ -92,6 +92,21 @@ fn raw(serve: &Serve, request: &str, status: &str) {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+}
+
+#[test]
+fn a_key_that_opens_nothing_is_told_at_the_start() {
+    let mut env = recorded();
+    let (right, other) = (KEY, "//////////////////////////////////////////8=");
+    env.set("RECONCILE_SECRET_KEY", other);
+    let told = env.run("serve --listen 127.0.0.1:0").expect(1).stderr;
+    assert!(told.contains("error: the directory's secrets were sealed with the key "), "{told}");
+    assert!(told.contains("\nhint: give the directory's own key in RECONCILE_SECRET_KEY"), "{told}");
+    // While keys are changed, both are given.
+    env.set("RECONCILE_SECRET_KEY", &format!("{other},{right}"));
+    drop(Serve::start(&env, ""));
+    env.set("RECONCILE_SECRET_KEY", right);
+    drop(Serve::start(&env, ""));
 }
 
 #[test]

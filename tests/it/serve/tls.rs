@@ -79,6 +79,22 @@ fn tls_1_3_is_spoken_and_1_2_by_choice() {
 }
 
 #[test]
+fn a_renewed_certificate_is_taken_over_once_both_files_are_there() {
+    let (env, before) = certified();
+    let mut serve = Serve::start(&env, TLS);
+    let (renewed, after) = certified();
+    std::fs::copy(renewed.path("work/key.pem"), env.path("work/key.pem")).unwrap();
+    let stays = "the former certificate stays in use: `cert.pem` and `key.pem` do not go together";
+    serve.says(stays);
+    ask(&serve, &before, &TLS13).unwrap();
+    std::fs::copy(renewed.path("work/cert.pem"), env.path("work/cert.pem")).unwrap();
+    serve.says("the renewed certificate is used from now on");
+    ask(&serve, &after, &TLS13).unwrap();
+    let refused = ask(&serve, &before, &TLS13).unwrap_err().to_string();
+    assert!(refused.contains("certificate"), "{refused}");
+}
+
+#[test]
 fn what_is_no_tls_does_no_harm() {
     let (env, roots) = certified();
     let serve = Serve::start(&env, TLS);
