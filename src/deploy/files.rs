@@ -163,7 +163,7 @@ fn sync_folder(folder: &Path) -> Result<(), FileError> {
 }
 
 /// Keeps a file for ourselves: 0600, in a folder that is made where it is missing.
-pub(super) fn keep(path: &Path, text: &str) -> Result<(), FileError> {
+pub(crate) fn keep(path: &Path, text: &str) -> Result<(), FileError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder).map_err(failed("create", folder))?;
     sweep(folder)?;

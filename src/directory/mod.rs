@@ -5,6 +5,7 @@
 //! state is kept, so that a transaction pooler may stand between; the number of statements does
 //! not grow with the number of users.
 
+mod applied;
 pub mod audit;
 mod connect;
 pub mod embedded;

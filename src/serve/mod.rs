@@ -13,6 +13,7 @@ mod metrics;
 mod observe;
 pub(crate) mod openapi;
 mod pool;
+mod routing;
 pub(crate) mod tls;
 mod users;
 
@@ -43,7 +44,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub(crate) use pool::Open;
 
-use self::{creates::Creates, metrics::Metrics, pool::Pool};
+use self::{creates::Creates, metrics::Metrics, pool::Pool, routing::Routing};
 use crate::{
     deploy::Host,
     directory::{Directory, seal::Keyring},
@@ -105,7 +106,11 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     log_panics();
     allow_open_files();
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the server")?;
-    let Settings { listen, tls, open, first, keys, host } = settings;
+    let Settings { listen, tls, open, mut first, keys, host } = settings;
+    let routing = Arc::new(Routing::load(host.state_dir.join("serve/applied-routes.json"))?);
+    if let Some(directory) = &mut first {
+        routing.refresh(directory)?;
+    }
     let (pool, keys) = (Arc::new(Pool::new(open, first)), Arc::new(keys));
     let creates = Arc::new(Creates::new(Arc::clone(&pool), Arc::clone(&keys), host.name.clone()));
     let state = Arc::new(State {
@@ -116,10 +121,13 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
         metrics: Metrics::new(),
         applies: TaskTracker::new(),
     });
+    let following = routing.follow(Arc::clone(&pool));
     let served = runtime.block_on(serve(listen, tls, state, ready));
     // Connections to the database are closed here, outside of the runtime, and the last one of the
     // private database stops it.
     runtime.shutdown_timeout(GRACE);
+    routing.end();
+    let _ = following.join();
     drop(pool);
     served
 }

@@ -118,6 +118,14 @@ impl Pool {
         done.await.unwrap_or_else(|error| Err(panicked(&error)))
     }
 
+    /// Opens a connection for somebody who keeps it.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub(super) fn connect(&self) -> anyhow::Result<Directory> {
+        (self.open)()
+    }
+
     fn open(&self) -> Result<Directory, Failure> {
         (self.open)().map_err(|error| match error.downcast::<DirectoryError>() {
             Ok(error) => error.into(),

@@ -6,6 +6,7 @@ mod database;
 mod errors;
 mod hostile;
 mod operate;
+mod routing;
 mod schemathesis;
 pub(crate) mod server;
 mod session;

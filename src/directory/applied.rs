@@ -1,0 +1,43 @@
+//! What was applied about inbound calls, as servers read it: all tenants at once, and at once when it
+//! changes.
+
+use std::time::Duration;
+
+use postgres::fallible_iterator::FallibleIterator;
+
+use super::{Directory, DirectoryError, failed, read::json};
+use crate::calls::Applied;
+
+impl Directory {
+    /// Reads what was applied last of each tenant.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn applied_routes(&mut self) -> Result<Vec<Applied>, DirectoryError> {
+        let rows = self
+            .client()
+            .query_typed("select applied::text from applied_routes order by tenant", &[])
+            .map_err(failed("read the applied routes"))?;
+        rows.iter().map(|row| json("applied route", row.get(0))).collect()
+    }
+
+    /// Asks to be told when an apply ends. Behind a transaction pooler nobody is told anything.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn listen(&mut self) -> Result<(), DirectoryError> {
+        self.client().batch_execute("listen reconcile_applied").map_err(failed("listen"))
+    }
+
+    /// Waits until an apply ends, so long at most; says whether one did.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub fn wait_for_apply(&mut self, at_most: Duration) -> Result<bool, DirectoryError> {
+        let mut notifications = self.client().notifications();
+        let told = notifications.timeout_iter(at_most).next().map_err(failed("listen"))?.is_some();
+        // Several at once are one.
+        while notifications.iter().next().map_err(failed("listen"))?.is_some() {}
+        Ok(told)
+    }
+}

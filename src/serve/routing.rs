@@ -1,0 +1,132 @@
+//! What callers reach: the routes that were applied last, kept beside the database so that they
+//! survive its loss, and replaced as a whole when an apply ends on any host.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::PathBuf,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+
+use super::pool::Pool;
+use crate::{
+    calls::Applied,
+    deploy::keep_file,
+    directory::{Directory, DirectoryError},
+    model::Tenant,
+};
+
+/// How often the database is asked where nobody tells, as behind a pooler.
+const POLL: Duration = Duration::from_secs(5);
+
+/// How often the end is looked for.
+const GLANCE: Duration = Duration::from_millis(500);
+
+/// How long is waited for a database that is away, at first and at most.
+const AWAY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+
+/// The tenants' routes.
+type Tenants = Arc<BTreeMap<Tenant, Applied>>;
+
+/// The routes that were applied last.
+#[derive(Debug)]
+pub(super) struct Routing {
+    path: PathBuf,
+    current: RwLock<Tenants>,
+    ending: AtomicBool,
+}
+
+impl Routing {
+    /// Takes up what was kept in a file; nothing where there is none.
+    ///
+    /// # Errors
+    /// When there is one that cannot be read.
+    pub(super) fn load(path: PathBuf) -> Result<Self> {
+        let shown = || format!("cannot read `{}`, the routes that were applied last", path.display());
+        let current = match fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).with_context(shown)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Tenants::default(),
+            Err(error) => return Err(error).with_context(shown),
+        };
+        Ok(Self { path, current: RwLock::new(current), ending: AtomicBool::new(false) })
+    }
+
+    /// What every decision is made by, from its beginning to its end.
+    pub(super) fn current(&self) -> Tenants {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes over what is applied now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(super) fn refresh(&self, directory: &mut Directory) -> Result<(), DirectoryError> {
+        let before = self.current();
+        // A tenant that a directory does not know any more, as after it was put back to an earlier day,
+        // keeps its routes: nobody's phones fall silent by that.
+        let mut tenants = BTreeMap::clone(&before);
+        tenants.extend(directory.applied_routes()?.into_iter().map(|applied| (applied.tenant.clone(), applied)));
+        if tenants == *before {
+            return Ok(());
+        }
+        let text = serde_json::to_string(&tenants).unwrap_or_default();
+        let next = Arc::new(tenants);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
+        // Callers are served all the same.
+        if let Err(error) = keep_file(&self.path, &text) {
+            tracing::error!("the applied routes would not survive the loss of the database: {error}");
+        }
+        for (tenant, Applied { run, routes, .. }) in next.iter().filter(|(name, new)| before.get(*name) != Some(*new)) {
+            tracing::info!(%tenant, run, rules = routes.rules.len(), "calls are routed by this apply from now on");
+        }
+        Ok(())
+    }
+
+    /// Follows what is applied, on a thread of its own, until the end.
+    pub(super) fn follow(self: &Arc<Self>, pool: Arc<Pool>) -> JoinHandle<()> {
+        let routing = Arc::clone(self);
+        thread::spawn(move || {
+            let mut away = AWAY[0];
+            while !routing.ending.load(Ordering::Relaxed) {
+                let Err(error) = routing.listen(&pool, &mut away) else { return };
+                tracing::warn!("the applied routes are those of before: {error:#}");
+                routing.pause(away);
+                away = (away * 2).min(AWAY[1]);
+            }
+        })
+    }
+
+    /// Ends what follows; within a second.
+    pub(super) fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
+    fn pause(&self, duration: Duration) {
+        let until = Instant::now() + duration;
+        while Instant::now() < until && !self.ending.load(Ordering::Relaxed) {
+            thread::sleep(GLANCE.min(duration));
+        }
+    }
+
+    fn listen(&self, pool: &Pool, away: &mut Duration) -> Result<()> {
+        let mut directory = pool.connect()?;
+        directory.listen()?;
+        self.refresh(&mut directory)?;
+        *away = AWAY[0];
+        let mut asked = Instant::now();
+        while !self.ending.load(Ordering::Relaxed) {
+            if directory.wait_for_apply(GLANCE)? || asked.elapsed() >= POLL {
+                asked = Instant::now();
+                self.refresh(&mut directory)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! Servers take over what was applied, and keep it.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::server::Serve;
+use crate::support::TestEnv;
+
+fn applied(tenant: &str, run: i64, number: &str) -> Value {
+    let dialer =
+        json!({ "target": { "number": { "given": number } }, "caller_id": "called", "ring": 30, "trunk": null });
+    json!({
+        "tenant": tenant, "run": run, "users": {},
+        "routes": {
+            "trunks": {}, "dialers": { "desk": dialer }, "hours": {}, "rules": [],
+            "default_route": [{ "dialer": "desk" }], "public_sip_host": null, "caller_id": null,
+        },
+    })
+}
+
+fn apply(env: &TestEnv, applied: &Value) {
+    let (tenant, run) = (applied["tenant"].as_str().unwrap(), applied["run"].as_i64().unwrap());
+    env.sql()
+        .execute(
+            "insert into applied_routes (tenant, run, applied) values ($1, $2, $3::text::jsonb)
+             on conflict (tenant) do update set run = excluded.run, applied = excluded.applied",
+            &[&tenant, &run, &applied.to_string()],
+        )
+        .unwrap();
+}
+
+fn kept(env: &TestEnv) -> Value {
+    let text = std::fs::read_to_string(env.path("state/serve/applied-routes.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn what_is_applied_is_taken_over_at_once_and_kept() {
+    let env = TestEnv::new();
+    env.run("migrate").expect(0);
+    let mut serve = Serve::start(&env, "");
+    let began = Instant::now();
+    apply(&env, &applied("acme", 1, "+15559876543"));
+    serve.says(r#""run":1,"#);
+    assert!(began.elapsed().as_secs() < 4, "it was told, and did not have to ask");
+    assert_eq!(kept(&env), json!({ "acme": applied("acme", 1, "+15559876543") }));
+    apply(&env, &applied("other", 2, "+15550000000"));
+    serve.says(r#""run":2,"#);
+    // A directory that was put back to an earlier day.
+    env.sql().execute("delete from applied_routes where tenant = 'acme'", &[]).unwrap();
+    apply(&env, &applied("other", 3, "+15550000001"));
+    serve.says(r#""run":3,"#);
+    let both = json!({ "acme": applied("acme", 1, "+15559876543"), "other": applied("other", 3, "+15550000001") });
+    assert_eq!(kept(&env), both);
+    serve.signal(rustix::process::Signal::TERM);
+    assert!(serve.ends().success());
+}
+
+/// A database in which nobody can be told, as behind a pooler, is asked now and then.
+#[test]
+fn who_is_not_told_asks() {
+    let env = TestEnv::new();
+    env.run("migrate").expect(0);
+    env.sql().execute("drop trigger applied_routes_written on applied_routes", &[]).unwrap();
+    let mut serve = Serve::start(&env, "");
+    apply(&env, &applied("acme", 7, "+15559876543"));
+    serve.says(r#""run":7,"#);
+}
