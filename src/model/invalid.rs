@@ -1,0 +1,112 @@
+//! How a value is refused, and how text of others is shown in messages.
+
+use std::{fmt, path::Path};
+
+/// A value that was refused, with the reason and the way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// Stable code of the rule that was broken, such as `invalid-email`.
+    pub code: &'static str,
+    /// What is wrong, with the offending value quoted.
+    pub message: String,
+    /// What to write instead.
+    pub hint: Option<String>,
+}
+
+impl Invalid {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>, hint: &str) -> Self {
+        let hint = (!hint.is_empty()).then(|| hint.to_owned());
+        Self { code, message: message.into(), hint }
+    }
+
+    /// Takes back what the alternate form of `Display` wrote; other text becomes `invalid-value`.
+    pub(crate) fn decode(text: &str) -> Self {
+        let parts: Vec<&str> = text.split(SEPARATOR).collect();
+        if let [code, message, hint] = parts[..]
+            && let Some(code) = CODES.iter().find(|known| **known == code)
+        {
+            return Self::new(code, message, hint);
+        }
+        Self::new("invalid-value", text, "")
+    }
+}
+
+/// Stands between the parts of an [`Invalid`] on its way through serde, whose errors are text.
+const SEPARATOR: char = '\u{1f}';
+
+/// The codes of all refusals, so that they survive the way through serde.
+const CODES: &[&str] = &[
+    "invalid-extension",
+    "invalid-range",
+    "backwards-range",
+    "invalid-tenant",
+    "invalid-email",
+    "invalid-name",
+    "invalid-object-name",
+    "unknown-codec",
+    "invalid-hold",
+    "invalid-source",
+    "invalid-number",
+    "invalid-prefix",
+    "invalid-hours",
+    "invalid-date",
+    "invalid-ring",
+    "invalid-sip",
+    "invalid-target",
+    "invalid-time",
+    "invalid-host",
+    "unknown-timezone",
+];
+
+impl std::error::Error for Invalid {}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            let hint = self.hint.as_deref().unwrap_or_default();
+            write!(f, "{}{SEPARATOR}{}{SEPARATOR}{hint}", self.code, self.message)
+        } else {
+            f.write_str(&self.message)
+        }
+    }
+}
+
+/// Quotes a value for a message: control characters escaped, never longer than 60 characters.
+pub(crate) fn quoted(value: &str) -> String {
+    let end = value.char_indices().nth(60).map_or(value.len(), |(at, _)| at);
+    let mut shown = printable(&value[..end]);
+    if end < value.len() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
+/// Escapes what a terminal or a log would act on, in text that others may have written.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unprintable(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
+/// Writes a path for a message or report: a file's name may hold newlines and escapes.
+pub(crate) fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}
+
+/// Tells whether a character must not stand in a name or value: C0, DEL, C1, line and paragraph
+/// separators, and the bidirectional controls that make a line read as something else.
+pub(crate) fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Finds the candidate a misspelt word was probably meant to be.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
+        .min()
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,59 @@
+//! Secrets as a type: nothing prints them.
+
+use std::fmt;
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::Invalid;
+
+/// What stands wherever a secret would.
+pub const SENSITIVE: &str = "(sensitive)";
+
+/// Words in Asterisk's configuration, in lower case, behind which a secret stands.
+pub const TELLING: [&str; 5] = ["password", "secret", "md5_cred", "digest", "token"];
+
+/// A SIP secret: `Debug`, `Display` and `Serialize` print `(sensitive)`; memory is wiped on drop.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes a secret as a phone would have to type it: 1 to 128 printable ASCII characters.
+    ///
+    /// # Errors
+    /// When it is empty, too long or holds anything else; the value is never quoted.
+    pub fn new(text: &str) -> Result<Self, Invalid> {
+        if (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(Self(Zeroizing::new(text.to_owned())))
+        } else {
+            Err(Invalid::new(
+                "invalid-secret",
+                "the value is not usable as a SIP secret",
+                "a secret has 1 to 128 printable ASCII characters without blanks; 20 random ones are good",
+            ))
+        }
+    }
+
+    /// Returns the plain text, for the one place that seals, digests or hands it out.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(SENSITIVE)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(SENSITIVE)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(SENSITIVE)
+    }
+}

@@ -1,0 +1,91 @@
+//! What users have in common, and what one phone has differently.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Codec, Extension, ExtensionRange, ObjectName, Tenant};
+
+/// How endpoint, AOR and auth are named after the extension.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndpointNames {
+    /// The extension alone: `1001`.
+    #[default]
+    Extension,
+    /// The tenant's slug before it, where tenants share one Asterisk: `acme-1001`.
+    TenantExtension,
+}
+
+impl EndpointNames {
+    /// Returns what stands before the extension.
+    pub fn prefix(self, tenant: &Tenant) -> String {
+        match self {
+            Self::Extension => String::new(),
+            Self::TenantExtension => format!("{tenant}-"),
+        }
+    }
+}
+
+/// The profile every phone starts from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhoneProfile {
+    /// Codecs in order of preference.
+    pub codecs: Vec<Codec>,
+    /// How many devices may register at once (`max_contacts`), 1 to 100.
+    pub devices: u8,
+    /// The operator's transport; Asterisk chooses where there is none.
+    pub transport: Option<ObjectName>,
+    /// The digest realm; must equal Asterisk's `default_realm`.
+    pub realm: ObjectName,
+}
+
+/// The keys of the profile that one user overrides; recorded beside the user.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhoneOverride {
+    /// See [`PhoneProfile::codecs`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codecs: Option<Vec<Codec>>,
+    /// See [`PhoneProfile::devices`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices: Option<u8>,
+    /// See [`PhoneProfile::transport`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<ObjectName>,
+    /// See [`PhoneProfile::realm`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realm: Option<ObjectName>,
+}
+
+/// How many changes of one kind an apply may make without being told twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RailLimit {
+    /// The absolute limit.
+    pub max: u32,
+    /// The limit as a share of the file-managed users, 0 to 100.
+    pub percent: u8,
+}
+
+impl Default for RailLimit {
+    fn default() -> Self {
+        Self { max: 5, percent: 20 }
+    }
+}
+
+/// What a tenant's users have in common, as recorded: everything rendering and allocation need.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Where numbers are allocated from.
+    pub range: ExtensionRange,
+    /// Numbers that are never allocated by themselves.
+    pub reserved: BTreeSet<Extension>,
+    /// Days a freed number is kept from somebody else.
+    pub hold_days: u32,
+    /// How endpoints are named.
+    pub endpoint_names: EndpointNames,
+    /// The profile of every phone.
+    pub phones: PhoneProfile,
+    /// The operator's own contexts, tried after ours.
+    pub include: Vec<ObjectName>,
+}
