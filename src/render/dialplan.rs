@@ -29,11 +29,13 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
     for include in &book.settings.include {
         let _ = writeln!(text, "include => {}", Value::dialplan("include", include.as_str())?);
     }
-    // Hang-up causes (Q.850): 1 unallocated, answered as 404; 20 not registered, answered as 480.
+    // Hang-up causes (Q.850): 1 unallocated, answered as 404; 20 not registered, answered as 480. Whether
+    // a number is allocated PJSIP itself is asked (40 us, and no warning for what is not there): device
+    // states are cached, so that a phone that was registered once would stay there for minutes.
     let _ = write!(
         text,
         "\n[{ring}]\n\
-         exten => _X!,1,GotoIf($[\"${{DEVICE_STATE(PJSIP/{endpoint})}}\" = \"INVALID\"]?unallocated)\n \
+         exten => _X!,1,GotoIf($[\"${{AST_SORCERY(res_pjsip,endpoint,{endpoint},context)}}\" != \"{internal}\"]?unallocated)\n \
          same => n,GotoIf(${{ISNULL(${{PJSIP_DIAL_CONTACTS({endpoint})}})}}?unavailable)\n \
          same => n,Dial(${{PJSIP_DIAL_CONTACTS({endpoint})}},{RING})\n \
          same => n,GotoIf($[\"${{DIALSTATUS}}\" = \"NOANSWER\"]?unavailable)\n \

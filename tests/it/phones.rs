@@ -103,6 +103,23 @@ fn a_removed_phone_is_let_go_and_refused() {
     nothing_in_the_log(&env);
 }
 
+/// Asterisk keeps the last state of a device that it heard of, and callers of a number that was nobody's
+/// any more heard 480 for as long as it did.
+#[test]
+fn a_freed_number_is_unallocated_at_once_whatever_state_its_phone_had() {
+    let env = pbx(&[ANA, BO]);
+    let (ana, bo) = (Phone::of(&env, "ana@example.com"), Phone::of(&env, "bo@example.com"));
+    ana.registers();
+    bo.registers();
+    bo.unregisters();
+    until("its state is kept", || env.ask("dialplan eval function DEVICE_STATE(PJSIP/1001)").contains("UNAVAILABLE"));
+    ana.is_told("480", "1001");
+
+    apply(&env, &[ANA], "");
+    ana.is_told("404", "1001");
+    nothing_in_the_log(&env);
+}
+
 #[test]
 fn a_changed_secret_ends_the_old_registration() {
     let mut env = TestEnv::with_asterisk();

@@ -55,6 +55,12 @@ impl Phone {
         self.plays("register", &["-m", "1", "-key", "expires", "600"]).ends_well();
     }
 
+    /// Is switched off.
+    #[track_caller]
+    pub(crate) fn unregisters(&self) {
+        self.plays("register", &["-m", "1", "-key", "expires", "0"]).ends_well();
+    }
+
     /// Tries to register and is turned away.
     #[track_caller]
     pub(crate) fn is_refused(&self) {

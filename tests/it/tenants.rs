@@ -47,6 +47,23 @@ fn the_same_numbers_ring_within_each_tenant() {
     nothing_in_the_log(&env);
 }
 
+/// Ranges may overlap as long as no number is used twice; callers heard 480 for a number of the other
+/// tenant's, and would have rung its phone.
+#[test]
+fn a_number_of_the_other_tenants_is_nobodys_here() {
+    let env = TestEnv::with_asterisk();
+    env.write("acme.yaml", &desired(&[ANA]));
+    env.write("bolt.yaml", &desired(&[&format!("{BO}, extension: 1001")]).replace("acme", "bolt"));
+    for file in ["acme.yaml", "bolt.yaml"] {
+        env.run(&format!("apply -f {file}")).expect(0);
+    }
+    let shown = env.run("secret show ana@example.com -f acme.yaml --format json").expect(0).stdout;
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    let text = |key: &str| shown[key].as_str().expect("a text").to_owned();
+    Phone::with(&env, text("username"), text("secret")).is_told("404", "1001");
+    nothing_in_the_log(&env);
+}
+
 #[test]
 fn the_same_names_are_refused_before_anything_moves() {
     let env = TestEnv::with_asterisk();

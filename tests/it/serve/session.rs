@@ -74,5 +74,6 @@ fn a_user_made_and_applied_by_curl_registers_is_called_and_is_let_go() {
     assert_eq!((status, &applied["counts"]["registrations_deleted"]), (200, &1.into()));
     assert_eq!(registered(&env), ["1000"]);
     phone.is_refused();
+    bo.is_told("404", "1001");
     nothing_in_the_log(&env);
 }
