@@ -6,10 +6,12 @@
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "this is a program of its own")]
 
+mod answer;
+
 use std::{
     env,
     error::Error,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufReader, Write},
     net::TcpStream,
     process::ExitCode,
     sync::atomic::{AtomicUsize, Ordering},
@@ -75,7 +77,7 @@ impl Load {
                 return Ok(());
             }
             stream.write_all(self.request(number).as_bytes())?;
-            hear(&mut answers)?;
+            answer::hear(&mut answers, "2")?;
         }
     }
 
@@ -88,30 +90,4 @@ impl Load {
             body.len()
         )
     }
-}
-
-/// Reads one answer to its end.
-fn hear(answers: &mut BufReader<TcpStream>) -> Result<(), Box<dyn Error>> {
-    let (mut head, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        if answers.read_line(&mut line)? == 0 {
-            return Err("the connection ended".into());
-        }
-        if line == "\r\n" {
-            break;
-        }
-        if let Some((name, value)) = line.split_once(": ")
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim_end().parse()?;
-        }
-        head.push_str(&line);
-    }
-    let mut body = vec![0; length];
-    answers.read_exact(&mut body)?;
-    if head.starts_with("HTTP/1.1 2") {
-        return Ok(());
-    }
-    Err(format!("{head}{}", String::from_utf8_lossy(&body)).into())
 }
