@@ -272,7 +272,7 @@ fn a_crowd_of_dry_runs_leaves_the_database_to_others() {
             most = most.max(sql.query_one(connections, &[]).unwrap().get::<_, i64>(0));
             thread::sleep(Duration::from_millis(20));
         }
-        assert!((1..=16).contains(&most), "{most} connections");
+        assert!((1..=16 + 2).contains(&most), "{most} connections");
         for answer in crowd {
             let answer = answer.join().unwrap();
             assert!(answer.status == 200 || answer.error() == "HostUnavailable", "{answer:?}");

@@ -401,7 +401,7 @@ fn writers_of_many_tenants_leave_the_database_to_others() {
         }
     });
     drop(keepers);
-    until("the crowd's connections are closed", || count() <= 8);
+    until("the crowd's connections are closed", || count() <= 8 + 2);
 }
 
 /// Of a request whose client had gone, the log and the metrics knew nothing, whatever it did.
