@@ -6,19 +6,25 @@
 
 mod applied;
 mod decide;
+mod form;
 mod hours;
 mod number;
 mod record;
 mod routes;
+mod signature;
+mod twiml;
 
 pub use applied::Applied;
 pub use decide::{Branch, Call, Considered, Decision, Fit, decide};
+pub use form::Form;
 pub use hours::{Hours, OpenRange, Timezone};
 pub use number::{Caller, CallerClass, E164, Prefix};
 pub use record::{Answer, Event, Outcome, Started, Status, What};
 pub use routes::{
     Called, CallerId, CallerMatch, Dialer, DialerTarget, Entry, NumberSource, Routes, Rule, Target, Trunk,
 };
+pub use signature::{Body, Signed, Tokens, is_signed};
+pub use twiml::{Dial, Noun, Reason, Response, Verb};
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,75 @@
+//! The parameters of a request: every one of them, as it was sent.
+//!
+//! A signature covers what was received, so nothing is dropped, joined or trimmed here: names may come
+//! twice, differ by case alone, or have no value.
+
+use serde_json::Value;
+
+/// The parameters of a form or a query, in their order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Form(Vec<(String, String)>);
+
+impl Form {
+    /// Reads a form or a raw query. Percent signs are decoded once: a value may hold more of them.
+    pub fn parse(bytes: &[u8]) -> Self {
+        Self(form_urlencoded::parse(bytes).into_owned().collect())
+    }
+
+    /// Reads the texts of a JSON object; nothing from anything else.
+    pub fn from_json(bytes: &[u8]) -> Self {
+        let Ok(Value::Object(fields)) = serde_json::from_slice(bytes) else { return Self::default() };
+        let texts = fields.into_iter().filter_map(|(name, value)| match value {
+            Value::String(text) => Some((name, text)),
+            _ => None,
+        });
+        Self(texts.collect())
+    }
+
+    /// Finds the value of a parameter by its exact name: of several, the first that is not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).find(|value| !value.is_empty())
+    }
+
+    /// Lists the values of a parameter by its exact name.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Lists the parameters.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_parameter_is_kept_as_it_was_sent() {
+        let form = Form::parse(b"To=&to=ana&Digits=1&Digits=2&Empty&x=%20a+&CallToken=%257B%2522a%2522%253A1%257D");
+        let kept: Vec<_> = form.iter().collect();
+        assert_eq!(
+            kept,
+            [
+                ("To", ""),
+                ("to", "ana"),
+                ("Digits", "1"),
+                ("Digits", "2"),
+                ("Empty", ""),
+                ("x", " a "),
+                // Decoded once: what is left is the value.
+                ("CallToken", "%7B%22a%22%3A1%7D"),
+            ]
+        );
+        assert_eq!((form.get("To"), form.get("to"), form.get("Digits")), (None, Some("ana"), Some("1")));
+    }
+
+    #[test]
+    fn of_json_only_the_texts_of_an_object_are_taken() {
+        let form = Form::from_json(br#"{"CallSid":"CA1","n":1,"o":{"From":"x"}}"#);
+        assert_eq!(form.iter().collect::<Vec<_>>(), [("CallSid", "CA1")]);
+        assert_eq!(Form::from_json(b"[1]"), Form::default());
+        assert_eq!(Form::from_json(b"{"), Form::default());
+    }
+}
