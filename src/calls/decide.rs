@@ -1,8 +1,11 @@
 //! The one decision: who gets a call, and why.
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 use super::{Called, Caller, CallerClass, CallerMatch, E164, Entry, Routes, Rule, Target};
+use crate::model::ObjectName;
 
 /// A call that comes in.
 #[derive(Debug, Clone)]
@@ -44,6 +47,30 @@ pub struct Considered<'a> {
     pub entry: Entry<'a>,
     /// What came of it.
     pub fit: Fit,
+}
+
+impl Considered<'_> {
+    /// Says in words what came of it, behind the name of the rule.
+    pub fn because(&self) -> String {
+        let hours = self.entry.rule().when.as_ref().map(ObjectName::as_str).unwrap_or_default();
+        match self.fit {
+            Fit::OtherCaller => "is for other callers".to_owned(),
+            Fit::Closed => format!("is not for now, as `{hours}` is closed"),
+            Fit::Decides(Branch::Route) => "decides".to_owned(),
+            Fit::Decides(Branch::Open) => format!("decides, as `{hours}` is open"),
+            Fit::Decides(Branch::Otherwise) => format!("decides by `otherwise`, as `{hours}` is closed"),
+        }
+    }
+}
+
+/// Names the rule, for the callers in question.
+impl fmt::Display for Considered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rule = self.entry.rule();
+        write!(f, "to {}", rule.to)?;
+        self.entry.from.map_or(Ok(()), |from| write!(f, " from {from}"))?;
+        rule.when.as_ref().map_or(Ok(()), |when| write!(f, " when {when}"))
+    }
 }
 
 /// Who gets a call, and why.

@@ -4,6 +4,7 @@
 //! `trace`, for the expectations in the file and for the rendered dialplan alike. Does not know
 //! YAML (`desired`), Asterisk's syntax (`render`) or HTTP (`serve`).
 
+mod answer;
 mod applied;
 mod decide;
 mod form;
@@ -12,8 +13,10 @@ mod number;
 mod record;
 mod routes;
 mod signature;
+mod steps;
 mod twiml;
 
+pub use answer::{DIAL_RESULT, Incoming, Reply, Tenants, answer, answer_by_default, dial_result, refuse, status};
 pub use applied::Applied;
 pub use decide::{Branch, Call, Considered, Decision, Fit, decide};
 pub use form::Form;
@@ -26,5 +29,7 @@ pub use routes::{
 pub use signature::{Body, Signed, Tokens, is_signed};
 pub use twiml::{Dial, Noun, Reason, Response, Verb};
 
+#[cfg(test)]
+mod answer_tests;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //! `X-Twilio-Signature` is the base64 of an HMAC-SHA1 over the URL, then each name with each of its
 //! values, both in the order of their code points. A JSON body is covered by its hash in the query.
 //! It holds no time and no number used once: whoever sees a signed request may send it again.
-//! Source: `RequestValidator` of the PyPI package `twilio` 9.13. Its second scheme, by a shared key of
+//! Source: `RequestValidator` of the `PyPI` package `twilio` 9.13. Its second scheme, by a shared key of
 //! the webhooks' configuration (`X-Twilio-Webhooks-Signature-Settings`), is not spoken.
 
 use std::{collections::BTreeSet, fmt};

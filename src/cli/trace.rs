@@ -13,10 +13,7 @@ use super::{
     session::{self, Desired},
     settings::{FileArgs, Format},
 };
-use crate::{
-    calls::{Branch, Call, Caller, CallerClass, Considered, Decision, E164, Fit, Target, decide},
-    model::ObjectName,
-};
+use crate::calls::{Call, Caller, CallerClass, Considered, Decision, E164, Fit, Target, decide};
 
 /// Show who would get a call by the file, and why
 ///
@@ -76,11 +73,8 @@ fn text(at: &str, call: &Call, decision: &Decision<'_>, desired: &Desired) -> St
     let to = call.to.as_ref().map(E164::as_str).unwrap_or_default();
     let mut text = format!("A call to {to}{from} at {at}\n");
     for considered in &decision.considered {
-        let rule = considered.entry.rule();
-        let from = considered.entry.from.map(|from| format!(" from {from}")).unwrap_or_default();
-        let when = rule.when.as_ref().map(|when| format!(" when {when}")).unwrap_or_default();
         let place = place(considered, desired);
-        let _ = writeln!(text, "  {place}  to {}{from}{when}: {}", rule.to, because(considered));
+        let _ = writeln!(text, "  {place}  {considered}: {}", considered.because());
     }
     if decision.rule().is_none() {
         let default = if decision.targets.is_empty() { "there is no default route" } else { "the default route does" };
@@ -100,17 +94,6 @@ fn place(considered: &Considered<'_>, desired: &Desired) -> String {
     place.map(|place| place.show(&desired.sources)).unwrap_or_default()
 }
 
-fn because(considered: &Considered<'_>) -> String {
-    let hours = considered.entry.rule().when.as_ref().map(ObjectName::as_str).unwrap_or_default();
-    match considered.fit {
-        Fit::OtherCaller => "is for other callers".to_owned(),
-        Fit::Closed => format!("is not for now, as `{hours}` is closed"),
-        Fit::Decides(Branch::Route) => "decides".to_owned(),
-        Fit::Decides(Branch::Open) => format!("decides, as `{hours}` is open"),
-        Fit::Decides(Branch::Otherwise) => format!("decides by `otherwise`, as `{hours}` is closed"),
-    }
-}
-
 fn json(call: &Call, decision: &Decision<'_>, desired: &Desired) -> String {
     let considered: Vec<_> = decision
         .considered
@@ -123,7 +106,7 @@ fn json(call: &Call, decision: &Decision<'_>, desired: &Desired) -> String {
                 "from": considered.entry.from.map(ToString::to_string),
                 "when": rule.when,
                 "decides": matches!(considered.fit, Fit::Decides(_)),
-                "because": because(considered),
+                "because": considered.because(),
             })
         })
         .collect();

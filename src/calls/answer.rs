@@ -1,0 +1,280 @@
+//! What a provider's request about a call is answered with, and what is written down about it.
+//!
+//! Pure: what was applied, the request's parameters and the instant come in. Where something is
+//! missing, the answer is the best there is, and `degraded` says why.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::{
+    Answer, Applied, Call, Called, Caller, Decision, Dial, E164, Event, Form, Outcome, Reason, Response, Started,
+    Status, Target, Verb, What, decide,
+    steps::{Numbers, Step},
+};
+use crate::model::Tenant;
+
+/// The path to which the end of a step is told.
+pub const DIAL_RESULT: &str = "/webhooks/twilio/dial-result";
+
+/// How many of the rules that were looked at stand in a reason.
+const RULES: usize = 8;
+
+/// A request about a call, whose signature was verified.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a> {
+    /// The call, by the provider's id.
+    pub call_sid: &'a str,
+    /// The parameters.
+    pub form: &'a Form,
+    /// The parameters of the URL.
+    pub query: &'a Form,
+    /// The URL under which this server is reached.
+    pub base: &'a str,
+    /// When it was there.
+    pub at: Timestamp,
+}
+
+/// An answer, and what is written down.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    /// The answer.
+    pub twiml: Response,
+    /// What became known.
+    pub event: Event,
+    /// Who is dialled now: a dialer, or a user's e-mail.
+    pub target: Option<String>,
+}
+
+/// What was applied, by tenant.
+pub type Tenants = BTreeMap<Tenant, Applied>;
+
+impl Incoming<'_> {
+    fn from(&self) -> &str {
+        self.form.get("From").or_else(|| self.form.get("Caller")).unwrap_or_default()
+    }
+
+    fn to(&self) -> &str {
+        self.form.get("To").or_else(|| self.form.get("Called")).unwrap_or_default()
+    }
+
+    /// Reads the called number; a call to a SIP domain has it before the `@`.
+    fn called(&self) -> Option<E164> {
+        let to = self.to();
+        let user = to.strip_prefix("sip:").or_else(|| to.strip_prefix("sips:")).and_then(|rest| rest.split('@').next());
+        user.unwrap_or(to).parse().ok()
+    }
+
+    fn event(&self, tenant: Option<Tenant>, what: What) -> Event {
+        Event { call_sid: self.call_sid.to_owned(), tenant, at: self.at, what }
+    }
+}
+
+/// Answers a call: by the rules of the tenant whose call it is.
+pub fn answer(tenants: &Tenants, incoming: &Incoming<'_>) -> Reply {
+    let called = incoming.called();
+    let (applied, mut degraded) = tenant_of(tenants, called.as_ref(), incoming.query.get("tenant"));
+    let Some(applied) = applied else { return refuse(incoming, "no routes are applied") };
+    let from = Caller::new(incoming.from());
+    let numbers = Numbers { called: called.as_ref(), caller: &from };
+    let call = Call { to: called.clone(), from: Some(from.clone()), at: incoming.at };
+    let decision = decide(&applied.routes, &call);
+    let (mut steps, left_out) = Step::of(applied, decision.targets, &numbers);
+    degraded.extend(left_out);
+    if steps.is_empty() && !decision.targets.is_empty() {
+        degraded.push("nobody is left: the default route is taken".to_owned());
+        steps = Step::of(applied, &applied.routes.default_route, &numbers).0;
+    }
+    let (rule, reason) = (decision.rule().map(ToString::to_string), reason(&decision));
+    reply(incoming, Some(&applied.tenant), &steps, Chosen { rule, reason, targets: decision.targets, degraded })
+}
+
+/// Answers a call by the default route alone, where its rules cannot be used.
+pub fn answer_by_default(tenants: &Tenants, incoming: &Incoming<'_>, why: &str) -> Reply {
+    let called = incoming.called();
+    let (applied, mut degraded) = tenant_of(tenants, called.as_ref(), incoming.query.get("tenant"));
+    let Some(applied) = applied else { return refuse(incoming, why) };
+    let from = Caller::new(incoming.from());
+    let targets = &applied.routes.default_route;
+    let (steps, left_out) = Step::of(applied, targets, &Numbers { called: called.as_ref(), caller: &from });
+    degraded.extend(left_out);
+    degraded.insert(0, why.to_owned());
+    let reason = "the default route is taken".to_owned();
+    reply(incoming, Some(&applied.tenant), &steps, Chosen { rule: None, reason, targets, degraded })
+}
+
+/// Refuses a call, where nothing is known at all.
+pub fn refuse(incoming: &Incoming<'_>, why: &str) -> Reply {
+    let reason = "nobody can get it".to_owned();
+    reply(incoming, None, &[], Chosen { rule: None, reason, targets: &[], degraded: vec![why.to_owned()] })
+}
+
+/// Goes on with a call one of whose steps ended, by the URL alone.
+pub fn dial_result(incoming: &Incoming<'_>) -> Reply {
+    let Incoming { form, query, .. } = incoming;
+    let outcome = outcome(form);
+    let tenant = query.get("tenant").and_then(|slug| slug.parse().ok());
+    let step = query.get("step").and_then(|step| step.parse().ok()).unwrap_or(0_u32);
+    let remaining: Vec<Step> = query.all("next").filter_map(Step::from_text).collect();
+    let (verbs, next) = match outcome {
+        Outcome::Answered => (vec![Verb::Hangup], None),
+        Outcome::Canceled => (Vec::new(), None),
+        Outcome::Busy | Outcome::NoAnswer | Outcome::Failed => {
+            let (verb, next) = begin(incoming, tenant.as_ref(), step.saturating_add(1), &remaining);
+            (vec![verb.unwrap_or(Verb::Hangup)], next)
+        }
+    };
+    let what = What::Step {
+        step,
+        outcome,
+        duration: form.get("DialCallDuration").and_then(|seconds| seconds.parse().ok()),
+        sip_code: form.get("DialSipResponseCode").and_then(|code| code.parse().ok()),
+        next: next.clone(),
+    };
+    let target = next.map(|next| next.target);
+    Reply { twiml: Response(verbs), event: incoming.event(tenant, what), target }
+}
+
+/// Reads how a call stands; none where it is told in words that are unknown.
+pub fn status(incoming: &Incoming<'_>) -> Option<Event> {
+    let status = match incoming.form.get("CallStatus")? {
+        "queued" | "initiated" => Status::Received,
+        "ringing" => Status::Ringing,
+        "in-progress" => Status::InProgress,
+        "completed" => Status::Completed,
+        "busy" => Status::Busy,
+        "failed" => Status::Failed,
+        "no-answer" => Status::NoAnswer,
+        "canceled" => Status::Canceled,
+        _ => return None,
+    };
+    let seconds = incoming.form.get("CallDuration").or_else(|| incoming.form.get("Duration"));
+    let duration = seconds.and_then(|seconds| seconds.parse().ok());
+    let tenant = incoming.query.get("tenant").and_then(|slug| slug.parse().ok());
+    Some(incoming.event(tenant, What::Status { status, duration }))
+}
+
+/// Finds whose call it is: who names the called number; whom the URL names; the only one; the first.
+fn tenant_of<'a>(
+    tenants: &'a Tenants,
+    called: Option<&E164>,
+    slug: Option<&str>,
+) -> (Option<&'a Applied>, Vec<String>) {
+    let routed = || tenants.values().filter(|applied| !applied.routes.is_empty());
+    let is_named = |applied: &&Applied| Some(applied.tenant.as_str()) == slug;
+    let mut owners = routed().filter(|applied| called.is_some_and(|called| owns(applied, called)));
+    let first = owners.clone().find(is_named).or_else(|| owners.next());
+    if first.is_some() {
+        return (first, Vec::new());
+    }
+    if let Some(named) = routed().find(is_named) {
+        return (Some(named), Vec::new());
+    }
+    let mut degraded = Vec::new();
+    if slug.is_some() {
+        degraded.push("the URL names a tenant that has no routes".to_owned());
+    }
+    let first = routed().next();
+    if let Some(first) = first.filter(|_| routed().count() > 1) {
+        let tenant = &first.tenant;
+        degraded.push(format!("no tenant has the called number, and the URL names none: `{tenant}` is the first"));
+    }
+    (first, degraded)
+}
+
+fn owns(applied: &Applied, called: &E164) -> bool {
+    applied.routes.rules.iter().any(|rule| matches!(&rule.to, Called::Did(number) if number == called))
+}
+
+/// What was chosen for a call, and why.
+struct Chosen<'a> {
+    rule: Option<String>,
+    reason: String,
+    targets: &'a [Target],
+    degraded: Vec<String>,
+}
+
+fn reply(incoming: &Incoming<'_>, tenant: Option<&Tenant>, steps: &[Step], chosen: Chosen<'_>) -> Reply {
+    let caller = Caller::new(incoming.from());
+    let (verb, first) = begin(incoming, tenant, 0, steps);
+    // Nobody was dialled: the call is refused without being answered.
+    let verb = verb.unwrap_or(Verb::Reject(match steps.first() {
+        Some(Step::Busy) => Reason::Busy,
+        _ => Reason::Rejected,
+    }));
+    let answer = Answer {
+        from: incoming.from().to_owned(),
+        to: incoming.to().to_owned(),
+        direction: incoming.form.get("Direction").unwrap_or_default().to_owned(),
+        caller_class: caller.class(),
+        received_at: incoming.at,
+        routed_at: incoming.at,
+        response_ms: 0.0,
+        rule: chosen.rule,
+        reason: chosen.reason,
+        targets: chosen.targets.iter().map(ToString::to_string).collect(),
+        first: first.clone(),
+        retry: false,
+        degraded: (!chosen.degraded.is_empty()).then(|| chosen.degraded.join("; ")),
+    };
+    Reply {
+        twiml: Response(vec![verb]),
+        event: incoming.event(tenant.cloned(), What::Answered(Box::new(answer))),
+        target: first.map(|first| first.target),
+    }
+}
+
+/// Begins the first of the steps that remain; nothing where it dials nobody.
+fn begin(
+    incoming: &Incoming<'_>,
+    tenant: Option<&Tenant>,
+    step: u32,
+    remaining: &[Step],
+) -> (Option<Verb>, Option<Started>) {
+    let [Step::Dial { target, ring, caller_id, noun }, rest @ ..] = remaining else { return (None, None) };
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if let Some(tenant) = tenant {
+        query.append_pair("tenant", tenant.as_str());
+    }
+    query.append_pair("step", &step.to_string()).append_pair("target", target);
+    query.extend_pairs(rest.iter().map(|step| ("next", step.to_text())));
+    // A blank in the one form that every reader of URLs takes for a blank.
+    let query = query.finish().replace('+', "%20");
+    let dial = Dial {
+        action: format!("{}{DIAL_RESULT}?{query}", incoming.base),
+        timeout: *ring,
+        caller_id: caller_id.clone(),
+        noun: noun.clone(),
+    };
+    (Some(Verb::Dial(dial)), Some(Started { step, target: target.clone() }))
+}
+
+fn outcome(form: &Form) -> Outcome {
+    if form.get("DialBridged") == Some("true") {
+        return Outcome::Answered;
+    }
+    match form.get("DialCallStatus") {
+        Some("completed" | "answered") => Outcome::Answered,
+        Some("busy") => Outcome::Busy,
+        Some("no-answer") => Outcome::NoAnswer,
+        Some("canceled") => Outcome::Canceled,
+        _ => Outcome::Failed,
+    }
+}
+
+/// Says in words why it is so: what came of each rule.
+fn reason(decision: &Decision<'_>) -> String {
+    let rules = &decision.considered;
+    let passed = rules.len().saturating_sub(RULES);
+    let mut parts = Vec::new();
+    if passed > 0 {
+        parts.push(format!("{passed} more specific rules do not fit"));
+    }
+    parts.extend(rules[passed..].iter().map(|rule| format!("{rule}: {}", rule.because())));
+    if decision.rule().is_none() {
+        let none = decision.targets.is_empty();
+        let default = if none { "there is no default route" } else { "the default route does" };
+        parts.push(format!("no rule decides: {default}"));
+    }
+    parts.join("; ")
+}

@@ -1,0 +1,277 @@
+//! What calls are answered with, step by step.
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::{
+    Applied, Called, CallerId, Dial, Dialer, DialerTarget, Form, Incoming, Noun, NumberSource, Outcome, Reason, Reply,
+    Response, Routes, Rule, Status, Target, Tenants, Verb, What, answer, answer_by_default, dial_result, refuse,
+    status, steps::Step,
+};
+
+const DID: &str = "+15559876543";
+
+fn target(name: &str) -> Target {
+    match name {
+        "hangup" => Target::Hangup,
+        "busy" => Target::Busy,
+        email if email.contains('@') => Target::User(email.parse::<crate::model::Email>().unwrap().key()),
+        dialer => Target::Dialer(dialer.parse().unwrap()),
+    }
+}
+
+fn dialer(to: &str, caller_id: CallerId, ring: u32) -> Dialer {
+    let target = match to.parse() {
+        Ok(number) => DialerTarget::Number(NumberSource::Given(number)),
+        Err(_) => DialerTarget::Sip(to.to_owned()),
+    };
+    Dialer { target, caller_id, ring, trunk: None }
+}
+
+/// A tenant whose number goes to `route`, everything else to `dialfire`.
+fn tenant(slug: &str, did: &str, route: &[&str]) -> Applied {
+    let dialers = [
+        ("dialfire", dialer("+15550001111", CallerId::Called, 30)),
+        ("zendesk", dialer("sip:acme@talk.example", CallerId::Caller, 20)),
+        ("fixed", dialer("+15550002222", CallerId::Number("+15550003333".parse().unwrap()), 5)),
+    ];
+    let rule = Rule {
+        to: Called::Did(did.parse().unwrap()),
+        from: Vec::new(),
+        when: None,
+        route: route.iter().map(|name| target(name)).collect(),
+        otherwise: None,
+        protected: false,
+    };
+    let routes = Routes {
+        dialers: dialers.into_iter().map(|(name, dialer)| (name.parse().unwrap(), dialer)).collect(),
+        rules: vec![rule],
+        default_route: vec![target("dialfire")],
+        public_sip_host: Some("pbx.example".to_owned()),
+        ..Routes::default()
+    };
+    let users = [("bo@example.com", "1010"), ("ana@example.com", "1011")];
+    let users = users.map(|(email, name)| (email.parse::<crate::model::Email>().unwrap().key(), name.to_owned()));
+    Applied { tenant: slug.parse().unwrap(), run: 1, routes, users: users.into() }
+}
+
+fn tenants(list: Vec<Applied>) -> Tenants {
+    list.into_iter().map(|applied| (applied.tenant.clone(), applied)).collect()
+}
+
+fn form(pairs: &[(&str, &str)]) -> Form {
+    Form::parse(form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish().as_bytes())
+}
+
+fn asked<T>(query: &str, pairs: &[(&str, &str)], with: impl Fn(&Incoming<'_>) -> T) -> T {
+    let (form, query) = (form(pairs), Form::parse(query.as_bytes()));
+    let at: Timestamp = "2026-11-20T10:00Z".parse().unwrap();
+    with(&Incoming { call_sid: "CA1", form: &form, query: &query, base: "https://pbx.example", at })
+}
+
+fn call(tenants: &Tenants, from: &str, to: &str) -> Reply {
+    asked("", &[("From", from), ("To", to)], |incoming| answer(tenants, incoming))
+}
+
+fn route(route: &[&str]) -> Tenants {
+    tenants(vec![tenant("acme", DID, route)])
+}
+
+fn dialled(reply: &Reply) -> &Dial {
+    let Response(verbs) = &reply.twiml;
+    let [Verb::Dial(dial)] = &verbs[..] else { panic!("{verbs:?}") };
+    dial
+}
+
+fn degraded(reply: &Reply) -> String {
+    let What::Answered(answer) = &reply.event.what else { panic!("{:?}", reply.event) };
+    answer.degraded.clone().unwrap_or_default()
+}
+
+/// Tells the end of a step to the URL that its dial names, as the provider does.
+fn ended(reply: &Reply, status: &str, more: &[(&str, &str)]) -> Reply {
+    let (path, query) = dialled(reply).action.split_once('?').unwrap();
+    assert_eq!(path, "https://pbx.example/webhooks/twilio/dial-result");
+    let mut pairs = vec![("DialCallStatus", status), ("From", "+4930123456"), ("To", DID)];
+    pairs.extend(more);
+    asked(query, &pairs, dial_result)
+}
+
+#[test]
+fn targets_are_tried_in_turn_until_one_answers() {
+    let tenants = route(&["dialfire", "zendesk", "bo@example.com", "fixed"]);
+    let first = call(&tenants, "+4930123456", DID);
+    assert_eq!(first.target.as_deref(), Some("dialfire"));
+    assert_eq!((dialled(&first).timeout, &dialled(&first).noun), (30, &Noun::Number("+15550001111".into())));
+    let What::Answered(written) = &first.event.what else { panic!() };
+    assert_eq!(written.rule.as_deref(), Some("to +15559876543"));
+    assert_eq!(written.reason, "to +15559876543: decides");
+    assert_eq!(written.targets, ["dialfire", "zendesk", "bo@example.com", "fixed"]);
+
+    let second = ended(&first, "busy", &[("DialSipResponseCode", "486")]);
+    assert_eq!((dialled(&second).timeout, &dialled(&second).noun), (20, &Noun::Sip("sip:acme@talk.example".into())));
+    let What::Step { step: 0, outcome: Outcome::Busy, sip_code: Some(486), next: Some(next), .. } = &second.event.what
+    else {
+        panic!("{:?}", second.event)
+    };
+    assert_eq!((next.step, next.target.as_str()), (1, "zendesk"));
+    assert_eq!(second.event.tenant.as_ref().map(ToString::to_string).as_deref(), Some("acme"));
+
+    let third = ended(&second, "no-answer", &[]);
+    assert_eq!(dialled(&third).noun, Noun::Sip("sip:1010@pbx.example".into()));
+    let fourth = ended(&third, "failed", &[]);
+    assert_eq!((dialled(&fourth).timeout, fourth.target.as_deref()), (5, Some("fixed")));
+    let fifth = ended(&fourth, "something new", &[]);
+    assert_eq!(fifth.twiml, Response(vec![Verb::Hangup]), "past the end");
+    assert!(matches!(fifth.event.what, What::Step { step: 3, outcome: Outcome::Failed, next: None, .. }));
+}
+
+#[test]
+fn an_answered_or_abandoned_call_goes_nowhere_else() {
+    let first = call(&route(&["dialfire", "zendesk"]), "+4930123456", DID);
+    for status in ["completed", "answered"] {
+        let reply = ended(&first, status, &[("DialCallDuration", "42")]);
+        assert_eq!(reply.twiml, Response(vec![Verb::Hangup]));
+        let What::Step { outcome: Outcome::Answered, duration: Some(42), next: None, .. } = reply.event.what else {
+            panic!("{:?}", reply.event)
+        };
+    }
+    assert_eq!(ended(&first, "failed", &[("DialBridged", "true")]).twiml, Response(vec![Verb::Hangup]));
+    assert_eq!(ended(&first, "canceled", &[]).twiml, Response(vec![]));
+}
+
+#[test]
+fn calls_are_refused_or_ended_where_the_route_says_so() {
+    let verbs = |names: &[&str]| call(&route(names), "+4930123456", DID).twiml.0;
+    assert_eq!(verbs(&["hangup"]), [Verb::Reject(Reason::Rejected)]);
+    assert_eq!(verbs(&["busy", "dialfire"]), [Verb::Reject(Reason::Busy)]);
+    assert_eq!(verbs(&[]), [Verb::Reject(Reason::Rejected)], "nobody gets it");
+    for end in ["hangup", "busy"] {
+        let first = call(&route(&["dialfire", end, "zendesk"]), "+4930123456", DID);
+        assert_eq!(ended(&first, "busy", &[]).twiml.0, [Verb::Hangup], "{end}");
+    }
+}
+
+#[test]
+fn the_caller_id_is_one_that_the_provider_takes() {
+    let shown = |tenants: &Tenants, from: &str, to: &str| dialled(&call(tenants, from, to)).caller_id.clone();
+    let (by_called, by_caller, fixed) = (route(&["dialfire"]), route(&["zendesk"]), route(&["fixed"]));
+    let some = |number: &str| Some(number.to_owned());
+    assert_eq!(shown(&by_caller, "+4930123456", DID), some("+4930123456"));
+    for from in ["", "anonymous", "+266696687", "client:ana", "sip:+4930123456@a.example", "030123", "+0800918468"] {
+        assert_eq!(shown(&by_caller, from, DID), some(DID), "{from}");
+        assert_eq!(shown(&by_called, from, DID), some(DID), "{from}");
+        assert_eq!(shown(&fixed, from, DID), some("+15550003333"), "{from}");
+    }
+    // The called number is none.
+    assert_eq!(shown(&by_called, "+4930123456", "client:support"), None);
+    // A call to a SIP domain.
+    assert_eq!(shown(&by_caller, "sip:a@b", "sip:+15559876543@acme.sip.example;transport=tls"), some(DID));
+    // A default for the whole tenant.
+    let mut applied = tenant("acme", DID, &["dialfire"]);
+    applied.routes.caller_id = Some("+15554445555".parse().unwrap());
+    let default = tenants(vec![applied]);
+    assert_eq!(shown(&default, "+4930123456", DID), some("+15554445555"));
+    assert_eq!(shown(&default, "anonymous", "client:support"), some("+15554445555"));
+}
+
+#[test]
+fn whoever_cannot_be_dialled_is_left_out_and_that_is_told() {
+    let mut applied = tenant("acme", DID, &["bo@example.com", "gone@example.com", "zendesk"]);
+    let reply = call(&tenants(vec![applied.clone()]), "+4930123456", DID);
+    assert_eq!(dialled(&reply).noun, Noun::Sip("sip:1010@pbx.example".into()));
+    assert_eq!(degraded(&reply), "gone@example.com is left out: there is no such user");
+    applied.routes.public_sip_host = None;
+    let reply = call(&tenants(vec![applied.clone()]), "+4930123456", DID);
+    assert_eq!(reply.target.as_deref(), Some("zendesk"));
+    assert!(degraded(&reply).contains("bo@example.com is left out: there is no `public_sip_host`"));
+    applied.routes.rules[0].route.pop();
+    let reply = call(&tenants(vec![applied]), "+4930123456", DID);
+    assert_eq!(reply.target.as_deref(), Some("dialfire"), "the default route");
+    assert!(degraded(&reply).ends_with("nobody is left: the default route is taken"));
+}
+
+#[test]
+fn the_tenant_is_the_one_with_the_number_else_the_one_in_the_url_else_the_first() {
+    let other = "+15550009999";
+    let all = tenants(vec![tenant("acme", DID, &["zendesk"]), tenant("zeta", other, &["fixed"])]);
+    let whose = |tenants: &Tenants, to: &str, query: &str| {
+        let reply = asked(query, &[("To", to)], |incoming| answer(tenants, incoming));
+        (reply.event.tenant.as_ref().map(ToString::to_string).unwrap_or_default(), degraded(&reply))
+    };
+    let fine = |slug: &str| (slug.to_owned(), String::new());
+    assert_eq!(whose(&all, DID, "tenant=zeta"), fine("acme"));
+    assert_eq!(whose(&all, other, ""), fine("zeta"));
+    assert_eq!(whose(&all, "+15551112222", "tenant=zeta"), fine("zeta"));
+    let (slug, why) = whose(&all, "+15551112222", "tenant=gone");
+    assert!(slug == "acme" && why.contains("no routes; no tenant has the called number"), "{slug}: {why}");
+    let only = tenants(vec![tenant("zeta", other, &["fixed"])]);
+    assert_eq!(whose(&only, "+15551112222", ""), fine("zeta"));
+    // The same number of two tenants.
+    let both = tenants(vec![tenant("acme", DID, &["zendesk"]), tenant("zeta", DID, &["fixed"])]);
+    assert_eq!(whose(&both, DID, "tenant=zeta"), fine("zeta"));
+    assert_eq!(whose(&both, DID, ""), fine("acme"));
+}
+
+#[test]
+fn without_any_routes_a_call_is_refused_and_that_is_told() {
+    let nothing = Tenants::new();
+    let reply = call(&nothing, "+4930123456", DID);
+    assert_eq!(
+        (reply.twiml.0.as_slice(), degraded(&reply).as_str()),
+        (&[Verb::Reject(Reason::Rejected)][..], "no routes are applied")
+    );
+    let reply = asked("", &[("To", DID)], |incoming| answer_by_default(&nothing, incoming, "broken"));
+    assert_eq!(
+        (reply.twiml.0.as_slice(), degraded(&reply).as_str()),
+        (&[Verb::Reject(Reason::Rejected)][..], "broken")
+    );
+    let reply = asked("", &[("To", DID)], |incoming| answer_by_default(&route(&["zendesk"]), incoming, "broken"));
+    assert_eq!((reply.target.as_deref(), degraded(&reply).as_str()), (Some("dialfire"), "broken"));
+    assert_eq!(asked("", &[], |incoming| refuse(incoming, "x")).twiml.0, [Verb::Reject(Reason::Rejected)]);
+}
+
+#[test]
+fn a_status_is_taken_in_the_providers_words() {
+    let told = |pairs: &[(&str, &str)]| asked("tenant=acme", pairs, status).map(|event| event.what);
+    let what = |status, duration| Some(What::Status { status, duration });
+    assert_eq!(told(&[("CallStatus", "completed"), ("CallDuration", "12")]), what(Status::Completed, Some(12)));
+    assert_eq!(told(&[("CallStatus", "no-answer"), ("Duration", "")]), what(Status::NoAnswer, None));
+    assert_eq!(told(&[("CallStatus", "dreaming")]), None);
+    assert_eq!(told(&[]), None);
+}
+
+proptest! {
+    /// Whatever a request holds, there is an answer, which ends after so many steps as there are.
+    #[test]
+    fn every_call_is_answered(
+        pairs in proptest::collection::vec(("From|To|Called|Caller|Direction|CallStatus|\\PC{1,5}", ".{0,12}|\\+[0-9]{1,16}"), 0..8),
+        query in "(tenant=[a-z]{0,5}|step=[0-9x]{0,12}|next=.{0,20}|&){0,5}",
+        names in proptest::collection::vec(prop::sample::select(vec!["dialfire", "zendesk", "fixed", "bo@example.com", "hangup", "busy"]), 0..6),
+    ) {
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let tenants = route(&names);
+        let mut reply = asked(&query, &pairs, |incoming| answer(&tenants, incoming));
+        let mut steps = 0;
+        while matches!(reply.twiml.0[..], [Verb::Dial(_)]) {
+            steps += 1;
+            reply = ended(&reply, "busy", &pairs.iter().copied().filter(|(name, _)| !name.starts_with("Dial")).collect::<Vec<_>>());
+        }
+        prop_assert!(steps <= names.len().max(1), "{} steps", steps);
+        asked(&query, &pairs, dial_result);
+        asked(&query, &pairs, status);
+    }
+
+    #[test]
+    fn a_step_survives_its_way_through_the_url(
+        target in "[a-z0-9_.-]{1,20}|[!-~]{1,20}@[a-z]{1,9}\\.example",
+        ring in 1_u32..600,
+        caller_id in proptest::option::of("\\+[1-9][0-9]{1,14}"),
+        to in "\\+[1-9][0-9]{6,14}|sips?:[a-z0-9_.+-]{1,9}@[a-z0-9.:-]{1,20}",
+    ) {
+        let noun = if to.starts_with('+') { Noun::Number(to) } else { Noun::Sip(to) };
+        for step in [Step::Dial { target, ring, caller_id, noun }, Step::Hangup, Step::Busy] {
+            prop_assert_eq!(Step::from_text(&step.to_text()), Some(step));
+        }
+    }
+}
