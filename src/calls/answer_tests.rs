@@ -155,18 +155,18 @@ fn calls_are_refused_or_ended_where_the_route_says_so() {
 #[test]
 fn the_caller_id_is_one_that_the_provider_takes() {
     let shown = |tenants: &Tenants, from: &str, to: &str| dialled(&call(tenants, from, to)).caller_id.clone();
-    let (by_called, by_caller, fixed) = (route(&["dialfire"]), route(&["zendesk"]), route(&["fixed"]));
+    let (by_called, as_caller, fixed) = (route(&["dialfire"]), route(&["zendesk"]), route(&["fixed"]));
     let some = |number: &str| Some(number.to_owned());
-    assert_eq!(shown(&by_caller, "+4930123456", DID), some("+4930123456"));
+    assert_eq!(shown(&as_caller, "+4930123456", DID), some("+4930123456"));
     for from in ["", "anonymous", "+266696687", "client:ana", "sip:+4930123456@a.example", "030123", "+0800918468"] {
-        assert_eq!(shown(&by_caller, from, DID), some(DID), "{from}");
+        assert_eq!(shown(&as_caller, from, DID), some(DID), "{from}");
         assert_eq!(shown(&by_called, from, DID), some(DID), "{from}");
         assert_eq!(shown(&fixed, from, DID), some("+15550003333"), "{from}");
     }
     // The called number is none.
     assert_eq!(shown(&by_called, "+4930123456", "client:support"), None);
     // A call to a SIP domain.
-    assert_eq!(shown(&by_caller, "sip:a@b", "sip:+15559876543@acme.sip.example;transport=tls"), some(DID));
+    assert_eq!(shown(&as_caller, "sip:a@b", "sip:+15559876543@acme.sip.example;transport=tls"), some(DID));
     // A default for the whole tenant.
     let mut applied = tenant("acme", DID, &["dialfire"]);
     applied.routes.caller_id = Some("+15554445555".parse().unwrap());

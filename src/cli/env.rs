@@ -68,6 +68,21 @@ pub const VARIABLES: &[Variable] = &[
         about: "the private key of that certificate, as PEM",
         example: "/etc/reconcile/portal.key",
     },
+    Variable {
+        name: "RECONCILE_PUBLIC_URL",
+        about: "the URL under which Twilio reaches `reconcile serve`",
+        example: "https://pbx.example",
+    },
+    Variable {
+        name: "TWILIO_AUTH_TOKEN",
+        about: "the auth token that signs requests about inbound calls; several, by commas, while it is replaced",
+        example: "",
+    },
+    Variable {
+        name: "TWILIO_AUTH_TOKEN_FILE",
+        about: "a file with that token, instead of the variable",
+        example: "/run/secrets/twilio",
+    },
     Variable { name: "NO_COLOR", about: "no colours, whatever the terminal", example: "1" },
     Variable {
         name: "CI",

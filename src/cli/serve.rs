@@ -1,8 +1,12 @@
-//! `reconcile serve`: the portal API over HTTP.
+//! `reconcile serve`: the portal API over HTTP, and the webhook for inbound calls.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use ipnet::IpNet;
 
 use super::{
     Exit,
@@ -10,17 +14,24 @@ use super::{
     settings::{HostArgs, StateArgs},
 };
 use crate::{
+    calls::Tokens,
     directory::{
         Directory, DirectoryError,
         seal::{Keyring, hex},
     },
-    serve::{self, tls::TlsVersion},
+    serve::{
+        self,
+        tls::TlsVersion,
+        webhook::{self, Address},
+    },
 };
 
-/// Serve the portal API: users, apply, health and metrics over HTTP
+/// Serve the portal API: users, apply, inbound calls, health and metrics over HTTP
 ///
 /// Users are made, listed and deleted in the database; `POST /apply` makes what is recorded live on
 /// this host, like `reconcile apply`. There is no file here. Tokens are made by `reconcile token`.
+/// Inbound calls are answered at `/webhooks/twilio` by the routes that were applied; requests are signed
+/// with the account's auth token, `TWILIO_AUTH_TOKEN`; several, by commas, while it is replaced.
 /// Ends with SIGTERM: what runs is finished first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  reconcile serve\n  \
@@ -48,9 +59,60 @@ pub(crate) struct Args {
     #[arg(long)]
     behind_proxy: bool,
     #[command(flatten)]
+    webhook: WebhookArgs,
+    #[command(flatten)]
     state: StateArgs,
     #[command(flatten)]
     host: HostArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct WebhookArgs {
+    /// The URL under which Twilio reaches this server, such as `https://pbx.example`
+    #[arg(long, env = "RECONCILE_PUBLIC_URL", value_name = "URL", hide_env_values = true)]
+    public_url: Option<Address>,
+    /// A proxy whose `Forwarded` and `X-Forwarded-*` headers are believed; may be given several times
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    trusted_proxy: Vec<IpNet>,
+    /// Answer no inbound calls
+    #[arg(long)]
+    no_webhook: bool,
+    /// Answer inbound calls whoever asks: for tests, never where others reach this server
+    #[arg(long, conflicts_with = "no_webhook")]
+    insecure_skip_signature: bool,
+}
+
+impl WebhookArgs {
+    fn resolve(&self) -> Result<Option<webhook::Settings>> {
+        if self.no_webhook {
+            return Ok(None);
+        }
+        Ok(Some(webhook::Settings {
+            tokens: auth_tokens()?,
+            skip_signature: self.insecure_skip_signature,
+            public_url: self.public_url.clone(),
+            trusted_proxies: self.trusted_proxy.clone(),
+        }))
+    }
+}
+
+/// Finds the tokens with which inbound calls are signed.
+fn auth_tokens() -> Result<Tokens> {
+    if let Some(text) = std::env::var("TWILIO_AUTH_TOKEN").ok().filter(|text| !text.is_empty()) {
+        return Ok(Tokens::parse(&text));
+    }
+    let Some(path) = std::env::var_os("TWILIO_AUTH_TOKEN_FILE").filter(|path| !path.is_empty()) else {
+        return Ok(Tokens::default());
+    };
+    let path = Path::new(&path);
+    let read = || format!("cannot read the auth token in `{}`", path.display());
+    Ok(Tokens::parse(&zeroize::Zeroizing::new(std::fs::read_to_string(path).with_context(read)?)))
+}
+
+/// Reads a network, or a single address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| address()).map_err(|_| "write it as `10.0.0.0/8`, or a single address".to_owned())
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit> {
@@ -68,6 +130,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         let hint = "give `--tls-cert` and `--tls-key`; or `--behind-proxy` where a proxy in front speaks TLS";
         return Err(Stop::usage(message, hint).into());
     }
+    let webhook = args.webhook.resolve()?;
     let host = args.host.resolve(&args.state, true)?;
     let opener = args.state.opener()?;
     // Rather told now than at the first request; but a database that is away may come back.
@@ -83,7 +146,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         look_at_keys(directory, &keys)?;
     }
     let settings =
-        serve::Settings { listen: args.listen, tls, open: Box::new(move || opener.open()), first, keys, host };
+        serve::Settings { listen: args.listen, tls, open: Box::new(move || opener.open()), first, keys, host, webhook };
     serve::run(settings, |address| {
         tracing::info!("listening on {address}; the API is described at {address}/docs");
     })?;

@@ -10,7 +10,7 @@ use super::files::FileError;
 /// # Errors
 /// Where the environment asks for one.
 #[cfg(debug_assertions)]
-pub(super) fn pass(name: &'static str) -> Result<(), FileError> {
+pub(crate) fn pass(name: &'static str) -> Result<(), FileError> {
     let wanted = std::env::var("RECONCILE_FAIL_POINT").unwrap_or_default();
     let here = wanted.split(',').filter_map(|point| point.split_once('=')).find(|(point, _)| *point == name);
     match here.map(|(_, what)| what) {
@@ -36,6 +36,6 @@ pub(super) fn pass(name: &'static str) -> Result<(), FileError> {
 /// Passes.
 #[cfg(not(debug_assertions))]
 #[expect(clippy::unnecessary_wraps, reason = "a debug build may fail here")]
-pub(super) fn pass(_: &'static str) -> Result<(), FileError> {
+pub(crate) fn pass(_: &'static str) -> Result<(), FileError> {
     Ok(())
 }

@@ -101,7 +101,7 @@ fn object(bytes: &[u8]) -> Result<Object, Failure> {
     })
 }
 
-fn too_large(rejection: &BytesRejection) -> Failure {
+pub(super) fn too_large(rejection: &BytesRejection) -> Failure {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let size = super::LARGEST_BODY / 1024;
         Failure::new(ErrorType::PayloadTooLarge, format!("the body is larger than {size} KiB"))

@@ -32,6 +32,7 @@ use super::{
     State,
     auth::{Caller, Read, token, unauthorized},
     error::Failure,
+    webhook::Counters,
 };
 use crate::{
     directory::{Bearer, Directory, DirectoryError, Standing, audit::Entry},
@@ -56,6 +57,7 @@ pub(super) struct Metrics {
     registry: Registry,
     requests: Family<Answered, Counter>,
     durations: Family<Route, Histogram, fn() -> Histogram>,
+    pub(super) webhook: Arc<Counters>,
     /// Who read the metrics before: while the database is away, they may go on reading that it is.
     readers: Mutex<Vec<([u8; 32], Bearer)>>,
 }
@@ -72,7 +74,8 @@ impl Metrics {
         let durations = Family::new_with_constructor(new);
         registry.register("http_requests", "Requests that were answered", requests.clone());
         registry.register("http_request_duration_seconds", "How long they took", durations.clone());
-        Self { registry, requests, durations, readers: Mutex::default() }
+        let webhook = Arc::new(Counters::new(&mut registry));
+        Self { registry, requests, durations, webhook, readers: Mutex::default() }
     }
 
     /// Counts an answer.

@@ -1,4 +1,4 @@
-//! The portal API over HTTP: users, apply, health, metrics.
+//! The portal API over HTTP: users, apply, health, metrics; and the webhook for inbound calls.
 //!
 //! Owns requests and answers, who may ask, and the life of the server. What a request does is done
 //! by the same functions of `directory` and `deploy` as a command's, off the threads that serve.
@@ -13,9 +13,11 @@ mod metrics;
 mod observe;
 pub(crate) mod openapi;
 mod pool;
+mod recorder;
 mod routing;
 pub(crate) mod tls;
 mod users;
+pub(crate) mod webhook;
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -44,7 +46,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub(crate) use pool::Open;
 
-use self::{creates::Creates, metrics::Metrics, pool::Pool, routing::Routing};
+use self::{creates::Creates, metrics::Metrics, pool::Pool, recorder::Recorder, routing::Routing, webhook::Webhook};
 use crate::{
     deploy::Host,
     directory::{Directory, seal::Keyring},
@@ -84,6 +86,8 @@ pub(crate) struct Settings {
     pub(crate) keys: Keyring,
     /// The Asterisk host that is applied to.
     pub(crate) host: Host,
+    /// How inbound calls are answered; none where they are not.
+    pub(crate) webhook: Option<webhook::Settings>,
 }
 
 /// What requests share.
@@ -93,6 +97,7 @@ struct State {
     keys: Arc<Keyring>,
     host: Host,
     metrics: Metrics,
+    webhook: Option<Webhook>,
     /// The applies that run, whoever still waits for them.
     applies: TaskTracker,
 }
@@ -101,26 +106,27 @@ struct State {
 /// listens.
 ///
 /// # Errors
-/// When it cannot listen.
+/// When it cannot listen; when calls would be answered, and nobody could tell whose requests are genuine.
 pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     log_panics();
     allow_open_files();
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the server")?;
-    let Settings { listen, tls, open, mut first, keys, host } = settings;
+    let Settings { listen, tls, open, mut first, keys, host, webhook } = settings;
     let routing = Arc::new(Routing::load(host.state_dir.join("serve/applied-routes.json"))?);
     if let Some(directory) = &mut first {
         routing.refresh(directory)?;
     }
+    let metrics = Metrics::new();
+    let webhook = webhook.map(|settings| {
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let recorder = Recorder::new(&host.state_dir);
+        Webhook::new(settings, scheme, Arc::clone(&routing), recorder, Arc::clone(&metrics.webhook))
+    });
+    let webhook = webhook.transpose()?;
     let (pool, keys) = (Arc::new(Pool::new(open, first)), Arc::new(keys));
     let creates = Arc::new(Creates::new(Arc::clone(&pool), Arc::clone(&keys), host.name.clone()));
-    let state = Arc::new(State {
-        pool: Arc::clone(&pool),
-        creates,
-        keys,
-        host,
-        metrics: Metrics::new(),
-        applies: TaskTracker::new(),
-    });
+    let state =
+        Arc::new(State { pool: Arc::clone(&pool), creates, keys, host, metrics, webhook, applies: TaskTracker::new() });
     let following = routing.follow(Arc::clone(&pool));
     let served = runtime.block_on(serve(listen, tls, state, ready));
     // Connections to the database are closed here, outside of the runtime, and the last one of the
@@ -138,7 +144,12 @@ async fn serve(listen: SocketAddr, tls: Option<tls::Files>, state: Arc<State>, r
     give_up_unread(&listener);
     let address = listener.local_addr().context("cannot listen")?;
     let (handle, applies) = (Handle::new(), state.applies.clone());
-    let app = router(state).into_make_service();
+    let app = router(Arc::clone(&state)).into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move {
+        if let Some(webhook) = &state.webhook {
+            webhook.warn().await;
+        }
+    });
     tokio::spawn(end(handle.clone(), applies.clone(), [SignalKind::terminate(), SignalKind::interrupt()].map(signal)));
     ready(&format!("{}://{address}", if tls.is_some() { "https" } else { "http" }));
     let mut server = axum_server::from_tcp(listener).context("cannot listen")?.handle(handle).http1_only();

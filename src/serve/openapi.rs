@@ -22,7 +22,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use super::{
     State, apply,
     error::{ErrorBody, ErrorType},
-    health, metrics, users,
+    health, metrics, users, webhook,
 };
 
 #[derive(OpenApi)]
@@ -33,6 +33,7 @@ use super::{
     tags(
         (name = "users", description = "Users: rows only, live with the next apply"),
         (name = "apply", description = "Rendering what is recorded, and making Asterisk run it"),
+        (name = "calls", description = "The webhook for inbound calls, for the provider"),
         (name = "operation", description = "For whoever keeps the server running")
     )
 )]
@@ -47,10 +48,17 @@ pub(super) fn routes() -> (Router<Arc<State>>, utoipa::openapi::OpenApi) {
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))
+        .routes(routes!(webhook::call, webhook::call_by_get))
+        .routes(routes!(webhook::dial_result, webhook::dial_result_by_get))
+        .routes(routes!(webhook::status, webhook::status_by_get))
+        .routes(routes!(webhook::fallback, webhook::fallback_by_get))
         .split_for_parts();
     complete(&mut api);
     (router, api)
 }
+
+/// Where paths begin whose token is the provider's signature.
+const WEBHOOK: &str = "/webhooks/";
 
 /// Serves the document and the page.
 pub(super) fn pages(api: &utoipa::openapi::OpenApi) -> Router<Arc<State>> {
@@ -83,7 +91,7 @@ fn complete(api: &mut utoipa::openapi::OpenApi) {
         for (method, operation) in operations {
             let Some(operation) = operation else { continue };
             for status in statuses(method, path) {
-                operation.responses.responses.entry(status.as_str().to_owned()).or_insert_with(|| error(status));
+                operation.responses.responses.entry(status.as_str().to_owned()).or_insert_with(|| error(status, path));
             }
             for response in operation.responses.responses.values_mut() {
                 if let RefOr::T(response) = response {
@@ -100,6 +108,11 @@ fn complete(api: &mut utoipa::openapi::OpenApi) {
 fn statuses(method: &str, path: &str) -> Vec<StatusCode> {
     use StatusCode as S;
 
+    if path.starts_with(WEBHOOK) {
+        let large = (method == "post").then_some(S::PAYLOAD_TOO_LARGE);
+        let statuses = [S::BAD_REQUEST, S::FORBIDDEN, S::NOT_FOUND, S::REQUEST_TIMEOUT, S::INTERNAL_SERVER_ERROR];
+        return statuses.into_iter().chain(large).collect();
+    }
     let mut statuses = vec![S::BAD_REQUEST, S::REQUEST_TIMEOUT, S::INTERNAL_SERVER_ERROR, S::SERVICE_UNAVAILABLE];
     if !["/healthz", "/readyz"].contains(&path) {
         statuses.extend([S::UNAUTHORIZED, S::FORBIDDEN]);
@@ -120,8 +133,11 @@ fn statuses(method: &str, path: &str) -> Vec<StatusCode> {
 }
 
 /// Describes an error of some status.
-fn error(status: StatusCode) -> RefOr<utoipa::openapi::Response> {
-    let kinds = ErrorType::TABLE.iter().filter(|(_, known, _)| *known == status);
+fn error(status: StatusCode, path: &str) -> RefOr<utoipa::openapi::Response> {
+    let signed = path.starts_with(WEBHOOK);
+    let of_signature = |kind: ErrorType| [ErrorType::SignatureMissing, ErrorType::SignatureInvalid].contains(&kind);
+    let here = |kind| status != StatusCode::FORBIDDEN || signed == of_signature(kind);
+    let kinds = ErrorType::TABLE.iter().filter(|(kind, known, _)| *known == status && here(*kind));
     let words: Vec<String> = kinds.map(|(kind, _, words)| format!("`{kind:?}`: {words}")).collect();
     let content = Content::new(Some(Ref::from_schema_name("ErrorBody")));
     let mut response = ResponseBuilder::new().description(words.join("; ")).content("application/json", content);
@@ -129,7 +145,7 @@ fn error(status: StatusCode) -> RefOr<utoipa::openapi::Response> {
         let schema = ObjectBuilder::new().schema_type(kind);
         HeaderBuilder::new().schema(Some(schema)).description(Some(words)).build()
     };
-    if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
+    if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) && !signed {
         response =
             response.header("WWW-Authenticate", header(Type::String, "the scheme, and the scope that is needed"));
     }

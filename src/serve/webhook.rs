@@ -1,0 +1,327 @@
+//! The webhook for inbound calls: the provider asks, and hears what to do with a call.
+//!
+//! Its signature is its token. Once that holds, a call is always answered with `TwiML`, whatever is
+//! broken behind it: what is applied is at hand, a panic leads to the default route, and what cannot
+//! be written down is counted.
+
+mod address;
+mod counters;
+mod recent;
+mod verified;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Result;
+use axum::{
+    extract::State as Shared,
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use ipnet::IpNet;
+use jiff::Timestamp;
+use tokio::time::interval;
+use utoipa::ToSchema;
+
+pub(crate) use self::address::Address;
+use self::recent::Recent;
+pub(super) use self::{counters::Counters, verified::Verified};
+use super::{State, recorder::Recorder, routing::Routing};
+use crate::{
+    calls::{self, Caller, Incoming, Reply, Tenants, Tokens, Verb, What},
+    cli::error::Stop,
+    deploy::fail_point,
+};
+
+/// How the webhook is run.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// What requests are signed with.
+    pub(crate) tokens: Tokens,
+    /// Answers whoever asks.
+    pub(crate) skip_signature: bool,
+    /// Under which URL the provider reaches this server.
+    pub(crate) public_url: Option<Address>,
+    /// Whose forwarding headers are believed.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+}
+
+/// The webhook.
+pub(super) struct Webhook {
+    settings: Settings,
+    /// What the listener speaks.
+    scheme: &'static str,
+    routing: Arc<Routing>,
+    recorder: Recorder,
+    counters: Arc<Counters>,
+    recent: Recent<Asked, Answered>,
+}
+
+/// What makes two requests the same: the path, the query, the call.
+type Asked = (&'static str, String, String);
+
+/// An answer, and its bytes.
+struct Answered {
+    reply: Reply,
+    xml: String,
+}
+
+impl Webhook {
+    /// Prepares the webhook.
+    ///
+    /// # Errors
+    /// When calls would be answered, and nobody could tell whose requests are the provider's.
+    pub(super) fn new(
+        settings: Settings,
+        scheme: &'static str,
+        routing: Arc<Routing>,
+        recorder: Recorder,
+        counters: Arc<Counters>,
+    ) -> Result<Self> {
+        let routed = routing.current().values().any(|applied| !applied.routes.is_empty());
+        if settings.tokens.is_empty() && !settings.skip_signature && routed {
+            let hint = "set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE; or say `--no-webhook` where calls come by \
+                        Asterisk alone";
+            let message = "inbound routes are applied, and without the auth token no call could be told from a forgery";
+            return Err(Stop::usage(message, hint).into());
+        }
+        if settings.skip_signature {
+            counters.skipped();
+        }
+        Ok(Self { settings, scheme, routing, recorder, counters, recent: Recent::new() })
+    }
+
+    fn is_configured(&self) -> bool {
+        self.settings.skip_signature || !self.settings.tokens.is_empty()
+    }
+
+    /// Says again and again that signatures are not looked at, if so.
+    pub(super) async fn warn(&self) {
+        if !self.settings.skip_signature {
+            return;
+        }
+        let mut minutes = interval(Duration::from_mins(1));
+        loop {
+            minutes.tick().await;
+            tracing::warn!("signatures are not looked at: whoever reaches this server can pass for the provider");
+        }
+    }
+
+    /// Answers a request; one that came before gets the same bytes. It is written down first.
+    fn answer(&self, path: &'static str, request: &Verified, decide: impl Fn(&Incoming<'_>) -> Reply) -> Response {
+        let asked = (path, request.raw_query.clone(), request.call_sid.clone());
+        let incoming = request.incoming();
+        let before = self.recent.find(&asked, request.began);
+        let retry = before.is_some();
+        let answered = before.unwrap_or_else(|| {
+            let reply = decide(&incoming);
+            let xml = reply.twiml.to_xml();
+            self.recent.keep(asked, Answered { reply, xml }, request.began)
+        });
+        let Answered { reply, xml } = &*answered;
+        self.write_down(reply, request, retry);
+        let took = request.began.elapsed();
+        let ended = incoming.query.get("target");
+        self.counters.answered(reply, ended, retry, took);
+        log(reply, request, retry, took);
+        let kind = HeaderValue::from_static("text/xml; charset=utf-8");
+        ([(CONTENT_TYPE, kind)], xml.clone()).into_response()
+    }
+
+    fn write_down(&self, reply: &Reply, request: &Verified, retry: bool) {
+        let mut event = reply.event.clone();
+        if let What::Answered(answer) = &mut event.what {
+            answer.retry = retry;
+            answer.received_at = request.incoming().at;
+            answer.routed_at = Timestamp::now();
+            answer.response_ms = millis(request.began.elapsed());
+        }
+        self.append(&event);
+    }
+
+    /// Writes down what became known; a call is answered also where that fails.
+    fn append(&self, event: &calls::Event) {
+        let written = catch_unwind(AssertUnwindSafe(|| self.recorder.append(event)));
+        if let Ok(Err(error)) = &written {
+            tracing::error!(call_sid = event.call_sid, "a call is not written down: {error}");
+        }
+        if !matches!(written, Ok(Ok(()))) {
+            self.counters.unrecorded();
+        }
+    }
+}
+
+/// Answers a call by its rules; by the default route where they end in a panic, which was logged.
+fn by_rules(tenants: &Tenants, incoming: &Incoming<'_>) -> Reply {
+    let by_rules = catch_unwind(AssertUnwindSafe(|| {
+        let _ = fail_point("webhook-rules");
+        calls::answer(tenants, incoming)
+    }));
+    by_rules.unwrap_or_else(|_| by_default(tenants, incoming, "the decision ended in a panic"))
+}
+
+/// Answers a call by the default route; refuses it where that ends in a panic.
+fn by_default(tenants: &Tenants, incoming: &Incoming<'_>, why: &str) -> Reply {
+    let by_default = catch_unwind(AssertUnwindSafe(|| {
+        let _ = fail_point("webhook-default");
+        calls::answer_by_default(tenants, incoming, why)
+    }));
+    by_default.unwrap_or_else(|_| calls::refuse(incoming, why))
+}
+
+/// Goes on with a call; ends it where that ends in a panic.
+fn by_url(incoming: &Incoming<'_>) -> Reply {
+    let by_url = catch_unwind(AssertUnwindSafe(|| {
+        let _ = fail_point("webhook-step");
+        calls::dial_result(incoming)
+    }));
+    by_url.unwrap_or_else(|_| {
+        let reply = calls::refuse(incoming, "the next step ended in a panic");
+        Reply { twiml: calls::Response(vec![Verb::Hangup]), ..reply }
+    })
+}
+
+/// Writes the line of a call, whose numbers show their last digits.
+fn log(reply: &Reply, request: &Verified, retry: bool, took: Duration) {
+    let (call_sid, response_time_ms) = (&request.call_sid, millis(took));
+    let dialer = reply.target.as_deref().unwrap_or_default();
+    match &reply.event.what {
+        What::Answered(answer) => {
+            let [from, to] = [&answer.from, &answer.to].map(|number| Caller::new(number).to_string());
+            let rule = answer.rule.as_deref().unwrap_or_default();
+            let degraded = answer.degraded.as_deref().unwrap_or_default();
+            tracing::info!(call_sid, from, to, dialer, rule, response_time_ms, retry, degraded, "a call is routed");
+        }
+        What::Step { step, outcome, .. } => {
+            let outcome = format!("{outcome:?}");
+            tracing::info!(call_sid, step, outcome, dialer, response_time_ms, retry, "a step ended");
+        }
+        What::Status { .. } => {}
+    }
+}
+
+/// Milliseconds, to the microsecond.
+fn millis(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// What the provider tells about a call; more than is described here.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "this describes the form, which is read parameter by parameter")]
+#[schema(rename_all = "PascalCase")]
+pub(super) struct CallForm {
+    /// The call.
+    call_sid: String,
+    /// Whoever calls: a number, a client, a SIP address, or nothing that could be called back.
+    from: Option<String>,
+    /// The number that was called.
+    to: Option<String>,
+    /// How the call stands.
+    call_status: Option<String>,
+    /// How a dialled step ended.
+    dial_call_status: Option<String>,
+}
+
+/// Answers a call
+///
+/// For the provider, which signs its requests in `X-Twilio-Signature`. `?tenant=NAME` says whose call
+/// it is where the called number does not.
+#[utoipa::path(post, path = "/webhooks/twilio", tag = "calls",
+    request_body(content = CallForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
+    security(()))]
+pub(super) async fn call(Shared(state): Shared<Arc<State>>, request: Verified) -> Response {
+    let answer = |webhook: &Webhook| {
+        let tenants = webhook.routing.current();
+        webhook.answer("", &request, |incoming| by_rules(&tenants, incoming))
+    };
+    with(&state, answer)
+}
+
+/// Answers a call, asked by GET
+#[utoipa::path(get, path = "/webhooks/twilio", tag = "calls",
+    params(("CallSid" = String, Query, description = "the call; more parameters as in the form")),
+    responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
+    security(()))]
+pub(super) async fn call_by_get(state: Shared<Arc<State>>, request: Verified) -> Response {
+    call(state, request).await
+}
+
+/// Goes on with a call whose step ended
+///
+/// The URL, which is signed, carries the steps that remain: routes that were applied since change
+/// nothing for the call.
+#[utoipa::path(post, path = "/webhooks/twilio/dial-result", tag = "calls",
+    request_body(content = CallForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
+    security(()))]
+pub(super) async fn dial_result(Shared(state): Shared<Arc<State>>, request: Verified) -> Response {
+    with(&state, |webhook| webhook.answer("dial-result", &request, by_url))
+}
+
+/// Goes on with a call whose step ended, asked by GET
+#[utoipa::path(get, path = "/webhooks/twilio/dial-result", tag = "calls",
+    params(("CallSid" = String, Query, description = "the call; more parameters as in the form")),
+    responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
+    security(()))]
+pub(super) async fn dial_result_by_get(state: Shared<Arc<State>>, request: Verified) -> Response {
+    dial_result(state, request).await
+}
+
+/// Takes note of how a call stands
+#[utoipa::path(post, path = "/webhooks/twilio/status", tag = "calls",
+    request_body(content = CallForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 204, description = "it is written down")), security(()))]
+pub(super) async fn status(Shared(state): Shared<Arc<State>>, request: Verified) -> StatusCode {
+    let event = calls::status(&request.incoming());
+    if let Some((webhook, event)) = state.webhook.as_ref().zip(event) {
+        webhook.append(&event);
+    }
+    StatusCode::NO_CONTENT
+}
+
+/// Takes note of how a call stands, told by GET
+#[utoipa::path(get, path = "/webhooks/twilio/status", tag = "calls",
+    params(("CallSid" = String, Query, description = "the call; more parameters as in the form")),
+    responses((status = 204, description = "it is written down")), security(()))]
+pub(super) async fn status_by_get(state: Shared<Arc<State>>, request: Verified) -> StatusCode {
+    status(state, request).await
+}
+
+/// Answers a call by the default route
+///
+/// For the provider, where the first answer did not reach it or could not be used.
+#[utoipa::path(post, path = "/webhooks/twilio/fallback", tag = "calls",
+    request_body(content = CallForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
+    security(()))]
+pub(super) async fn fallback(Shared(state): Shared<Arc<State>>, request: Verified) -> Response {
+    let answer = |webhook: &Webhook| {
+        let tenants = webhook.routing.current();
+        let decide = |incoming: &Incoming<'_>| {
+            let code: String = incoming.form.get("ErrorCode").unwrap_or_default().chars().take(8).collect();
+            let code = Some(code).filter(|code| !code.is_empty() && code.bytes().all(|b| b.is_ascii_digit()));
+            let code = code.map(|code| format!(" after error {code}")).unwrap_or_default();
+            by_default(&tenants, incoming, &format!("the provider asked the fallback{code}"))
+        };
+        webhook.answer("fallback", &request, decide)
+    };
+    with(&state, answer)
+}
+
+/// Answers a call by the default route, asked by GET
+#[utoipa::path(get, path = "/webhooks/twilio/fallback", tag = "calls",
+    params(("CallSid" = String, Query, description = "the call; more parameters as in the form")),
+    responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
+    security(()))]
+pub(super) async fn fallback_by_get(state: Shared<Arc<State>>, request: Verified) -> Response {
+    fallback(state, request).await
+}
+
+/// Does something with the webhook, which is there where a request was verified.
+fn with(state: &State, answer: impl FnOnce(&Webhook) -> Response) -> Response {
+    state.webhook.as_ref().map_or_else(|| StatusCode::NOT_FOUND.into_response(), answer)
+}

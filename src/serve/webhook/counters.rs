@@ -1,0 +1,133 @@
+//! What the webhook did, for `/metrics`. No number and no e-mail stands in a label.
+
+use std::time::Duration;
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+use crate::calls::{Outcome, Reply, Verb, What};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    dialer: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    dialer: String,
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Class {
+    class: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Failed {
+    reason: &'static str,
+}
+
+/// Counters since the server was started.
+pub(in crate::serve) struct Counters {
+    answers: Family<Answered, Counter>,
+    steps: Family<Ended, Counter>,
+    callers: Family<Class, Counter>,
+    signatures: Family<Failed, Counter>,
+    retries: Counter,
+    degraded: Counter,
+    unrecorded: Counter,
+    seconds: Histogram,
+    skipped: Gauge,
+}
+
+impl Counters {
+    pub(in crate::serve) fn new(registry: &mut Registry) -> Self {
+        let buckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0];
+        let counters = Self {
+            answers: Family::default(),
+            steps: Family::default(),
+            callers: Family::default(),
+            signatures: Family::default(),
+            retries: Counter::default(),
+            degraded: Counter::default(),
+            unrecorded: Counter::default(),
+            seconds: Histogram::new(buckets),
+            skipped: Gauge::default(),
+        };
+        registry.register("webhook_answers", "Requests about calls that were answered", counters.answers.clone());
+        registry.register("webhook_seconds", "How long the answers took", counters.seconds.clone());
+        registry.register("webhook_dial_results", "How dialled steps ended", counters.steps.clone());
+        registry.register("webhook_callers", "Calls by the kind of caller", counters.callers.clone());
+        let help = "Requests that were refused for their signature";
+        registry.register("webhook_signature_failures", help, counters.signatures.clone());
+        let help = "Whether requests are answered whoever sends them";
+        registry.register("webhook_signature_skipped", help, counters.skipped.clone());
+        registry.register("webhook_retries", "Requests that came again", counters.retries.clone());
+        let help = "Calls that were answered though something was not as it should be";
+        registry.register("webhook_degraded", help, counters.degraded.clone());
+        let help = "Calls that were answered without being written down";
+        registry.register("webhook_unrecorded", help, counters.unrecorded.clone());
+        counters
+    }
+
+    /// Says that signatures are not looked at.
+    pub(super) fn skipped(&self) {
+        self.skipped.set(1);
+    }
+
+    pub(super) fn refused(&self, reason: &'static str) {
+        self.signatures.get_or_create(&Failed { reason }).inc();
+    }
+
+    pub(super) fn unrecorded(&self) {
+        self.unrecorded.inc();
+    }
+
+    /// Counts an answer; `ended` is whose step had ended.
+    pub(super) fn answered(&self, reply: &Reply, ended: Option<&str>, retry: bool, took: Duration) {
+        let outcome = match reply.twiml.0.first() {
+            Some(Verb::Dial(_)) => "dialled",
+            Some(Verb::Reject(_)) => "refused",
+            Some(Verb::Hangup) | None => "ended",
+        };
+        let dialer = dialer(reply.target.as_deref());
+        self.answers.get_or_create(&Answered { dialer, outcome }).inc();
+        self.seconds.observe(took.as_secs_f64());
+        if retry {
+            self.retries.inc();
+            return;
+        }
+        match &reply.event.what {
+            What::Answered(answer) => {
+                self.callers.get_or_create(&Class { class: answer.caller_class.word() }).inc();
+                if answer.degraded.is_some() {
+                    self.degraded.inc();
+                }
+            }
+            What::Step { outcome, .. } => {
+                let status = match outcome {
+                    Outcome::Answered => "answered",
+                    Outcome::Busy => "busy",
+                    Outcome::NoAnswer => "no-answer",
+                    Outcome::Failed => "failed",
+                    Outcome::Canceled => "canceled",
+                };
+                self.steps.get_or_create(&Ended { dialer: self::dialer(ended), status }).inc();
+            }
+            What::Status { .. } => {}
+        }
+    }
+}
+
+/// Names a dialer; people are all called `user`.
+fn dialer(target: Option<&str>) -> String {
+    match target {
+        Some(email) if email.contains('@') => "user".to_owned(),
+        target => target.unwrap_or("none").to_owned(),
+    }
+}

@@ -1,0 +1,154 @@
+//! A request of the provider: taken only with its signature, and with all of its parameters.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use axum::{
+    body::Bytes,
+    extract::{ConnectInfo, FromRequest, Request},
+    http::{HeaderMap, Method, header::CONTENT_TYPE, request::Parts},
+};
+use jiff::Timestamp;
+
+use super::{
+    super::{
+        State,
+        error::{Detail, ErrorType, Failure},
+        extract::too_large,
+        observe::BodyRead,
+    },
+    Settings, Webhook,
+    address::Address,
+};
+use crate::{
+    calls::{Body, Form, Incoming, Signed, is_signed},
+    model::printable,
+};
+
+/// The header with the signature.
+const SIGNATURE: &str = "x-twilio-signature";
+
+/// The header of the signature scheme that is not spoken.
+const SHARED_KEY: &str = "x-twilio-webhooks-signature-settings";
+
+/// A request that was signed.
+pub(in crate::serve) struct Verified {
+    pub(super) call_sid: String,
+    /// The query as it was sent.
+    pub(super) raw_query: String,
+    pub(super) began: Instant,
+    form: Form,
+    query: Form,
+    base: String,
+    at: Timestamp,
+}
+
+impl Verified {
+    pub(super) fn incoming(&self) -> Incoming<'_> {
+        let Self { call_sid, form, query, base, at, .. } = self;
+        Incoming { call_sid, form, query, base, at: *at }
+    }
+}
+
+impl FromRequest<Arc<State>> for Verified {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, Failure> {
+        let (began, at) = (Instant::now(), Timestamp::now());
+        let Some(webhook) = state.webhook.as_ref().filter(|webhook| webhook.is_configured()) else {
+            tracing::warn!("the webhook was asked, and is not configured: it needs TWILIO_AUTH_TOKEN");
+            return Err(Failure::new(ErrorType::NotFound, "the webhook is not configured"));
+        };
+        let signature = signature(webhook, request.headers())?;
+        let (parts, body) = request.into_parts();
+        let read = parts.extensions.get::<BodyRead>().cloned();
+        let head = Request::from_parts(parts.clone(), body);
+        let bytes = Bytes::from_request(head, state).await.map_err(|rejection| too_large(&rejection))?;
+        if let Some(read) = read {
+            read.set();
+        }
+
+        let raw_query = parts.uri.query().unwrap_or_default().to_owned();
+        let query = Form::parse(raw_query.as_bytes());
+        // A GET says all in its query, which is signed with the URL.
+        let asks = [Method::GET, Method::HEAD].contains(&parts.method);
+        let hashed = !asks && !is_form(&parts.headers) && query.get("bodySHA256").is_some();
+        let form = if asks { Form::default() } else { Form::parse(&bytes) };
+        let address = webhook.address(&parts);
+        if let Some(signature) = signature {
+            let urls = address.as_ref().map(|address| address.urls(path_and_query(&parts)));
+            let urls = urls.as_ref().map_or(&[][..], |urls| &urls[..]);
+            let body = if hashed { Body::Hashed(&bytes) } else { Body::Form(&form) };
+            if !is_signed(&webhook.settings.tokens, &signature, &Signed { urls, query: &query, body }) {
+                webhook.counters.refused("invalid");
+                tell(&webhook.settings, address.as_ref(), &parts, &form, &query);
+                return Err(Failure::new(ErrorType::SignatureInvalid, "the signature is not that of this request"));
+            }
+        }
+        let form = match (asks, hashed) {
+            (true, _) => query.clone(),
+            (_, true) => Form::from_json(&bytes),
+            _ => form,
+        };
+        let call_sid = form.get("CallSid").filter(|sid| is_sid(sid)).ok_or_else(malformed)?.to_owned();
+        let base = address.map(|address| address.base()).unwrap_or_default();
+        Ok(Self { call_sid, raw_query, began, form, query, base, at })
+    }
+}
+
+/// Finds the signature; none where it is not looked at.
+fn signature(webhook: &Webhook, headers: &HeaderMap) -> Result<Option<String>, Failure> {
+    if webhook.settings.skip_signature {
+        return Ok(None);
+    }
+    let mut values = headers.get_all(SIGNATURE).iter();
+    let Some(value) = values.next() else {
+        webhook.counters.refused("missing");
+        return Err(Failure::new(ErrorType::SignatureMissing, "this needs the header `X-Twilio-Signature`"));
+    };
+    // Two of them are no signature; neither is what holds other characters.
+    let text = value.to_str().ok().filter(|_| values.next().is_none());
+    Ok(Some(text.unwrap_or_default().to_owned()))
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// Any provider's id of a call.
+fn is_sid(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+fn malformed() -> Failure {
+    let detail = Detail::of("CallSid", "this needs the id of the call: 1 to 128 characters without blanks");
+    Failure::new(ErrorType::BadRequest, "the request is about no call").with(vec![detail])
+}
+
+fn path_and_query(parts: &Parts) -> &str {
+    parts.uri.path_and_query().map_or("/", |path| path.as_str())
+}
+
+impl Webhook {
+    /// Finds under which URL this server was reached.
+    fn address(&self, parts: &Parts) -> Option<Address> {
+        let Settings { public_url, trusted_proxies, .. } = &self.settings;
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+        public_url.clone().or_else(|| Address::of(&parts.headers, peer, trusted_proxies, self.scheme))
+    }
+}
+
+/// Tells the log what was signed, as far as it may stand there: no value, no token.
+fn tell(settings: &Settings, address: Option<&Address>, parts: &Parts, form: &Form, query: &Form) {
+    let names = |form: &Form| form.iter().map(|(name, _)| printable(name)).collect::<Vec<_>>().join(" ");
+    let urls = address.map(|address| address.without_user().urls(parts.uri.path()).join(" or ")).unwrap_or_default();
+    let hint = if parts.headers.contains_key(SHARED_KEY) {
+        "signatures by a shared key are not spoken: have the number's webhooks signed with the auth token"
+    } else if settings.public_url.is_none() {
+        "is this the URL that the provider calls? otherwise say it with `--public-url`; then compare the auth token"
+    } else {
+        "compare scheme, host, port and path with the URL at the provider; then the auth token"
+    };
+    tracing::warn!(urls, query = names(query), parameters = names(form), hint, "a signature does not fit");
+}
