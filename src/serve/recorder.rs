@@ -22,6 +22,8 @@ pub(super) struct Recorder(PathBuf);
 impl Recorder {
     /// Takes a file in the state folder.
     pub(super) fn new(state_dir: &Path) -> Self {
+        // Where that fails, each event tells.
+        let _ = std::fs::create_dir_all(state_dir);
         Self(state_dir.join("calls.jsonl"))
     }
 

@@ -12,3 +12,4 @@ pub(crate) mod server;
 mod session;
 mod tls;
 mod users;
+mod webhook;

@@ -1,0 +1,7 @@
+//! The webhook for inbound calls, asked as the provider asks: signed by its own package, and answers
+//! read by an XML parser.
+
+mod calls;
+mod provider;
+mod signature;
+mod start;

@@ -1,0 +1,257 @@
+//! What calls are answered with, step by step and on bad days.
+
+use serde_json::{Value, json};
+
+use super::provider::{DID, PUBLIC, Provider, applied, environment, form, routed, routes};
+use crate::{serve::server::Serve, support::TestEnv};
+
+fn dialer(name: &str) -> Value {
+    json!({ "dialer": name })
+}
+
+fn three() -> Value {
+    json!([dialer("dialfire"), { "user": "bo.li@example.com" }, dialer("zendesk_talk")])
+}
+
+#[test]
+fn a_call_goes_from_one_to_the_next_until_somebody_answers() {
+    let (_env, mut serve, mut twilio) = routed(&three());
+    let first = twilio.call("CA1", &[("From", "+4930123456"), ("To", DID)]);
+    assert_eq!(first.dials(), ("Number", "+15550001111"));
+    for (name, value) in [("method", "POST"), ("answerOnBridge", "true"), ("timeout", "30"), ("callerId", DID)] {
+        assert_eq!(first.attribute(name), value, "{name}");
+    }
+    let second = twilio.ended(&first, "CA1", "busy");
+    assert_eq!(second.dials(), ("Sip", "sip:1010@phones.example"));
+    let third = twilio.ended(&second, "CA1", "no-answer");
+    assert_eq!((third.dials(), third.attribute("timeout")), (("Sip", "sip:acme@talk.example"), "20"));
+    assert_eq!(twilio.ended(&third, "CA1", "failed").dials(), ("Hangup", ""), "past the end");
+
+    // Others are answered on the way.
+    let dial = twilio.call("CA2", &[("From", "+4930123456"), ("To", DID)]);
+    let dial = twilio.ended(&dial, "CA2", "failed");
+    assert_eq!(twilio.ended(&dial, "CA2", "completed").dials(), ("Hangup", ""));
+    // The caller gives up.
+    let dial = twilio.call("CA3", &[("From", "+4930123456"), ("To", DID)]);
+    let path = dial.attribute("action").strip_prefix(PUBLIC).unwrap().to_owned();
+    let answer = twilio.send(&path, &[("CallSid", "CA3"), ("DialCallStatus", "canceled")]);
+    assert_eq!(twilio.read(answer), []);
+
+    let line: Value = serde_json::from_str(&serve.says("a call is routed")).unwrap();
+    assert_eq!((&line["call_sid"], &line["dialer"]), (&json!("CA1"), &json!("dialfire")));
+    assert!(line["response_time_ms"].as_f64().unwrap() > 0.0 && line["request_id"].is_string(), "{line}");
+    assert_eq!((&line["from"], &line["to"]), (&json!("***3456"), &json!("***6543")));
+    for hidden in ["+4930123456", "30123456", "5559876543", "bo.li@"] {
+        assert!(!serve.log().contains(hidden), "{hidden} is in the log: {}", serve.log());
+    }
+}
+
+#[test]
+fn callers_of_every_kind_are_answered_and_shown_under_a_number_that_is_taken() {
+    let (_env, _serve, mut twilio) = routed(&json!([dialer("zendesk_talk")]));
+    let token = "%7B%22parentCallInfoToken%22%3A%22a+b%2Fc%3D%22%7D";
+    for (index, (from, shown)) in [
+        ("+4930123456", "+4930123456"),
+        ("+17378742833", "+17378742833"),
+        ("", DID),
+        ("anonymous", DID),
+        ("Restricted", DID),
+        ("+266696687", DID),
+        ("client:ana", DID),
+        ("sip:+4930123456@voip.example;user=phone", DID),
+        ("whatsapp:+4930123456", DID),
+        ("+0800918468", DID),
+        ("030 123456", DID),
+        ("911", DID),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let dial = twilio.call(
+            &format!("CA{index}"),
+            &[
+                ("From", from),
+                ("To", DID),
+                // A client's own parameter beside the provider's.
+                ("to", "support"),
+                ("FromCity", ""),
+                ("Digits", "2"),
+                ("Digits", "1"),
+                ("Digits", "2"),
+                ("CallToken", token),
+                ("CallerName", "Zoë 📞 <b>&\"\u{1}\u{b}\u{0}\r\n ]]>"),
+                ("SipHeader_X-Ünï", " kept "),
+            ],
+        );
+        assert_eq!(dial.dials(), ("Sip", "sip:acme@talk.example"), "{from}");
+        assert_eq!(dial.attribute("callerId"), shown, "{from}");
+    }
+    // A client's call, whose `To` is empty, has no number that could be shown.
+    let dial = twilio.call("CAx", &[("From", "client:ana"), ("To", ""), ("to", DID)]);
+    assert_eq!((dial.dials(), dial.1.get("callerId")), (("Number", "+15550001111"), None));
+    // No `From` at all.
+    assert_eq!(twilio.call("CAy", &[("To", DID)]).attribute("callerId"), DID);
+}
+
+#[test]
+fn calls_to_nobody_in_particular_are_answered_too() {
+    let (env, serve, mut twilio) = routed(&json!(["hangup"]));
+    let reject = twilio.call("CA1", &[("To", DID)]);
+    assert_eq!((reject.dials(), reject.1.get("reason")), (("Reject", ""), None));
+    assert_eq!(twilio.call("CA2", &[("To", "+15550009999")]).dials(), ("Number", "+15550001111"), "the default route");
+    drop((twilio, serve));
+    applied(&env, "acme", 2, &routes(DID, &json!([{ "user": "gone@example.com" }, "busy"])));
+    let serve = Serve::start(&env, "");
+    let mut twilio = Provider::of(&serve);
+    let reject = twilio.call("CA3", &[("To", DID)]);
+    assert_eq!((reject.dials(), reject.attribute("reason")), (("Reject", ""), "busy"));
+    assert!(serve.log().contains("there is no such user"), "{}", serve.log());
+    drop((twilio, serve));
+
+    env.sql().execute("delete from applied_routes", &[]).unwrap();
+    let mut serve = Serve::start(&env, "");
+    let mut twilio = Provider::of(&serve);
+    for path in ["", "/fallback"] {
+        let answer = twilio.send(&format!("/webhooks/twilio{path}"), &[("CallSid", "CA4"), ("To", DID)]);
+        assert_eq!(twilio.read(answer)[0].dials(), ("Reject", ""), "{path}");
+    }
+    assert!(serve.says("CA4").contains("no routes are applied"));
+}
+
+#[test]
+fn a_call_belongs_to_the_tenant_with_the_number_else_to_the_one_in_the_url() {
+    let env = environment();
+    applied(&env, "acme", 1, &routes(DID, &json!([dialer("zendesk_talk")])));
+    let mut other = routes("+15550007777", &json!([dialer("fixed")]));
+    other["default_route"] = json!(["busy"]);
+    applied(&env, "zeta", 2, &other);
+    let serve = Serve::start(&env, "");
+    let mut twilio = Provider::of(&serve);
+    let mut dialled = |sid: &str, query: &str, to: &str| {
+        let answer = twilio.send(&format!("/webhooks/twilio{query}"), &[("CallSid", sid), ("To", to)]);
+        twilio.read(answer)[0].dials().1.to_owned()
+    };
+    assert_eq!(dialled("CA1", "", DID), "sip:acme@talk.example");
+    assert_eq!(dialled("CA2", "", "+15550007777"), "+15550002222");
+    assert_eq!(dialled("CA3", "?tenant=zeta", "+15551112222"), "", "the line is busy");
+    assert_eq!(dialled("CA4", "?tenant=acme", "+15551112222"), "+15550001111");
+    assert_eq!(dialled("CA5", "", "+15551112222"), "+15550001111", "the first");
+    assert!(serve.log().contains("is the first"), "{}", serve.log());
+}
+
+#[test]
+fn a_request_that_comes_again_is_answered_with_the_same_bytes() {
+    let (env, serve, mut twilio) = routed(&three());
+    let parameters = [("CallSid", "CA1"), ("From", "+4930123456"), ("To", DID)];
+    let first = twilio.send("/webhooks/twilio", &parameters).expect(200).text;
+    // The retry may know more.
+    let again = twilio.send("/webhooks/twilio", &[&parameters[..], &[("Retried", "1")]].concat()).expect(200).text;
+    assert_eq!(first, again);
+    assert_eq!(serve.log().matches("\"retry\":true").count(), 1, "{}", serve.log());
+
+    // Routes that are applied while it rings are for the next call.
+    let dial = twilio.call("CA1", &parameters[1..]);
+    drop((twilio, serve));
+    applied(&env, "acme", 2, &routes(DID, &json!([dialer("fixed"), dialer("fixed")])));
+    let serve = Serve::start(&env, "");
+    let mut twilio = Provider::of(&serve);
+    let second = twilio.ended(&dial, "CA1", "busy");
+    assert_eq!(second.dials(), ("Sip", "sip:1010@phones.example"));
+    env.sql().execute("delete from applied_routes", &[]).unwrap();
+    assert_eq!(twilio.ended(&second, "CA1", "busy").dials(), ("Sip", "sip:acme@talk.example"));
+    assert_eq!(twilio.call("CA2", &parameters[1..]).dials(), ("Number", "+15550002222"));
+}
+
+#[test]
+fn a_number_may_be_set_to_get_and_a_body_may_be_json() {
+    let (_env, serve, mut twilio) = routed(&three());
+    for (name, status) in [("", 200), ("/fallback", 200), ("/dial-result", 200), ("/status", 204)] {
+        let query = form(&[("CallSid", "CA1"), ("To", DID), ("From", "+4930 1"), ("Empty", "")]);
+        let path = format!("/webhooks/twilio{name}?{query}");
+        let signature = twilio.sign(&path, &[]);
+        twilio.client.with("X-Twilio-Signature", &signature).get(&path).expect(status);
+    }
+    let body = r#"{"CallSid":"CA2","To":"+15559876543"}"#;
+    let hash = {
+        use sha2::{Digest, Sha256};
+        Sha256::digest(body).iter().fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"))
+    };
+    let path = format!("/webhooks/twilio?bodySHA256={hash}");
+    let signature = twilio.sign(&path, &[]);
+    let sent = |serve: &Serve, body: &str| {
+        let client = serve.client("").with("Content-Type", "application/json").with("X-Twilio-Signature", &signature);
+        client.send("POST", &path, Some(body.as_bytes()))
+    };
+    let answer = sent(&serve, body);
+    assert_eq!(twilio.read(answer)[0].dials(), ("Number", "+15550001111"));
+    assert_eq!(sent(&serve, &body.replace("CA2", "CA3")).expect(403).error(), "SignatureInvalid");
+}
+
+#[test]
+fn a_status_is_noted_and_the_fallback_dials_the_default_route() {
+    let (_env, mut serve, mut twilio) = routed(&three());
+    for status in ["ringing", "completed", "something new"] {
+        let answer = twilio.send("/webhooks/twilio/status", &[("CallSid", "CA1"), ("CallStatus", status)]);
+        assert_eq!(answer.expect(204).text, "");
+    }
+    let parameters = [("CallSid", "CA2"), ("To", DID), ("ErrorCode", "11205"), ("ErrorUrl", "https://pbx.example/x")];
+    let answer = twilio.send("/webhooks/twilio/fallback", &parameters);
+    assert_eq!(twilio.read(answer)[0].dials(), ("Number", "+15550001111"));
+    assert!(serve.says("CA2").contains("the provider asked the fallback after error 11205"));
+}
+
+#[test]
+fn bodies_may_be_as_large_as_64_kib() {
+    let (_env, serve, mut twilio) = routed(&three());
+    let known = [("CallSid", "CA1"), ("To", DID), ("Padding", "")];
+    let room = 64 * 1024 - form(&known).len();
+    for (more, status) in [(0, 200), (1, 413)] {
+        let padding = "x".repeat(room + more);
+        let parameters = [known[0], known[1], ("Padding", padding.as_str())];
+        twilio.send("/webhooks/twilio", &parameters).expect(status);
+    }
+    // Whatever the type says: it is read as what it is signed as.
+    for kind in ["text/plain", "multipart/form-data; boundary=x", "application/json", ""] {
+        let signature = twilio.sign("/webhooks/twilio", &known);
+        let client = serve.client("").with("Content-Type", kind).with("X-Twilio-Signature", &signature);
+        let answer = client.send("POST", "/webhooks/twilio", Some(form(&known).as_bytes()));
+        assert_eq!(twilio.read(answer)[0].dials().0, "Number", "{kind}");
+    }
+    // Signed, but about no call.
+    for sid in ["", " ", "a b", &"x".repeat(129)] {
+        let answer = twilio.send("/webhooks/twilio", &[("CallSid", sid), ("To", DID)]).expect(400);
+        assert_eq!(answer.error(), "BadRequest");
+    }
+}
+
+/// Calls a server in which a panic waits at these points.
+fn panicking(points: &str) -> (TestEnv, Serve, Provider) {
+    let mut env = environment();
+    applied(&env, "acme", 1, &routes(DID, &json!([dialer("zendesk_talk"), dialer("fixed")])));
+    env.set("RECONCILE_FAIL_POINT", points);
+    let serve = Serve::start(&env, "");
+    let provider = Provider::of(&serve);
+    (env, serve, provider)
+}
+
+#[test]
+fn a_call_is_answered_whatever_panics() {
+    let (_env, mut serve, mut twilio) = panicking("webhook-rules=panic");
+    assert_eq!(twilio.call("CA1", &[("To", DID)]).dials(), ("Number", "+15550001111"), "the default route");
+    assert!(serve.says("\"call_sid\":\"CA1\"").contains("the decision ended in a panic"));
+    let (_env, _serve, mut twilio) = panicking("webhook-rules=panic,webhook-default=panic");
+    assert_eq!(twilio.call("CA1", &[("To", DID)]).dials(), ("Reject", ""));
+    let (_env, _serve, mut twilio) = panicking("webhook-step=panic");
+    let dial = twilio.call("CA1", &[("To", DID)]);
+    assert_eq!(twilio.ended(&dial, "CA1", "busy").dials(), ("Hangup", ""));
+}
+
+#[test]
+fn a_call_is_answered_where_nothing_can_be_written_down() {
+    let mut env = environment();
+    applied(&env, "acme", 1, &routes(DID, &three()));
+    env.set("RECONCILE_STATE_DIR", "/dev/null/state");
+    let serve = Serve::start(&env, "");
+    let mut twilio = Provider::of(&serve);
+    assert_eq!(twilio.call("CA1", &[("To", DID)]).dials(), ("Number", "+15550001111"));
+}

@@ -1,0 +1,71 @@
+//! When the server starts with a webhook, and when it refuses to.
+
+use serde_json::json;
+
+use super::provider::{DID, Provider, applied, environment, form, routes};
+use crate::serve::server::{Serve, token};
+
+const CALL: &[(&str, &str)] = &[("CallSid", "CA1"), ("To", DID)];
+
+#[test]
+fn without_a_token_calls_are_answered_by_nobody_unless_that_is_asked_for() {
+    let mut env = environment();
+    env.unset("TWILIO_AUTH_TOKEN");
+    let reader = token(&env, "reader", "read");
+
+    // Nothing is routed yet: the portal needs no token.
+    let serve = Serve::start(&env, "");
+    for path in ["", "/dial-result", "/status", "/fallback"] {
+        let answer = Provider::of(&serve).send(&format!("/webhooks/twilio{path}"), CALL).expect(404);
+        assert_eq!(answer.error(), "NotFound");
+    }
+    drop(serve);
+
+    applied(&env, "acme", 1, &routes(DID, &json!([{ "dialer": "dialfire" }])));
+    let refused = env.run("serve --listen 127.0.0.1:0").expect(64).stderr;
+    assert!(
+        refused.contains("inbound routes are applied") && refused.contains("hint: set TWILIO_AUTH_TOKEN"),
+        "{refused}"
+    );
+    env.set("TWILIO_AUTH_TOKEN", " , ");
+    env.run("serve --listen 127.0.0.1:0").expect(64);
+    env.unset("TWILIO_AUTH_TOKEN");
+
+    let serve = Serve::start(&env, "--no-webhook");
+    Provider::of(&serve).send("/webhooks/twilio", CALL).expect(404);
+    let metrics = serve.client(&reader).get("/metrics").expect(200).text;
+    assert!(metrics.contains("reconcile_webhook_signature_skipped 0\n"), "{metrics}");
+    drop(serve);
+
+    let mut serve = Serve::start(&env, "--insecure-skip-signature");
+    serve.says("signatures are not looked at");
+    let client = serve.client("").with("Content-Type", "application/x-www-form-urlencoded");
+    client.send("POST", "/webhooks/twilio", Some(form(CALL).as_bytes())).expect(200);
+    let metrics = serve.client(&reader).get("/metrics").expect(200).text;
+    for line in [
+        "reconcile_webhook_signature_skipped 1",
+        "reconcile_webhook_answers_total{dialer=\"dialfire\",outcome=\"dialled\"} 1",
+        "reconcile_webhook_callers_total{class=\"withheld\"} 1",
+        "reconcile_webhook_unrecorded_total 0",
+    ] {
+        assert!(metrics.contains(&format!("{line}\n")), "{line} is not in {metrics}");
+    }
+}
+
+#[test]
+fn wrong_settings_are_told_at_the_start() {
+    let env = environment();
+    for args in [
+        "--public-url pbx.example",
+        "--public-url https://pbx.example/?x",
+        "--trusted-proxy example.com",
+        "--no-webhook --insecure-skip-signature",
+    ] {
+        env.run(&format!("serve --listen 127.0.0.1:0 {args}")).expect(64);
+    }
+    let mut env = env;
+    env.unset("TWILIO_AUTH_TOKEN");
+    env.set("TWILIO_AUTH_TOKEN_FILE", "nowhere");
+    let refused = env.run("serve --listen 127.0.0.1:0").expect(1).stderr;
+    assert!(refused.contains("cannot read the auth token in `nowhere`"), "{refused}");
+}
