@@ -60,7 +60,7 @@ pub(super) struct Webhook {
     recent: Recent<Asked, Answered>,
 }
 
-/// What makes two requests the same: the path, the query, the call.
+/// What makes two requests the same: the route, the query, the call.
 type Asked = (&'static str, String, String);
 
 /// An answer, and its bytes.
@@ -111,8 +111,8 @@ impl Webhook {
     }
 
     /// Answers a request; one that came before gets the same bytes. It is written down first.
-    fn answer(&self, path: &'static str, request: &Verified, decide: impl Fn(&Incoming<'_>) -> Reply) -> Response {
-        let asked = (path, request.raw_query.clone(), request.call_sid.clone());
+    fn answer(&self, route: &'static str, request: &Verified, decide: impl Fn(&Incoming<'_>) -> Reply) -> Response {
+        let asked = (route, request.raw_query.clone(), request.call_sid.clone());
         let incoming = request.incoming();
         let before = self.recent.find(&asked, request.began);
         let retry = before.is_some();
@@ -125,7 +125,7 @@ impl Webhook {
         self.write_down(reply, request, retry);
         let took = request.began.elapsed();
         let ended = incoming.query.get("target");
-        self.counters.answered(reply, ended, retry, took);
+        self.counters.answered(route, reply, ended, retry, took);
         log(reply, request, retry, took);
         let kind = HeaderValue::from_static("text/xml; charset=utf-8");
         ([(CONTENT_TYPE, kind)], xml.clone()).into_response()
@@ -214,6 +214,7 @@ fn millis(took: Duration) -> f64 {
 #[schema(rename_all = "PascalCase")]
 pub(super) struct CallForm {
     /// The call.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]{1,128}$")]
     call_sid: String,
     /// Whoever calls: a number, a client, a SIP address, or nothing that could be called back.
     from: Option<String>,
@@ -236,14 +237,15 @@ pub(super) struct CallForm {
 pub(super) async fn call(Shared(state): Shared<Arc<State>>, request: Verified) -> Response {
     let answer = |webhook: &Webhook| {
         let tenants = webhook.routing.current();
-        webhook.answer("", &request, |incoming| by_rules(&tenants, incoming))
+        webhook.answer("call", &request, |incoming| by_rules(&tenants, incoming))
     };
     with(&state, answer)
 }
 
 /// Answers a call, asked by GET
 #[utoipa::path(get, path = "/webhooks/twilio", tag = "calls",
-    params(("CallSid" = String, Query, description = "the call; more parameters as in the form")),
+    params(("CallSid" = String, Query, description = "the call; more parameters as in the form",
+            min_length = 1, max_length = 128, pattern = "^[!-~]{1,128}$")),
     responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
     security(()))]
 pub(super) async fn call_by_get(state: Shared<Arc<State>>, request: Verified) -> Response {
@@ -264,7 +266,8 @@ pub(super) async fn dial_result(Shared(state): Shared<Arc<State>>, request: Veri
 
 /// Goes on with a call whose step ended, asked by GET
 #[utoipa::path(get, path = "/webhooks/twilio/dial-result", tag = "calls",
-    params(("CallSid" = String, Query, description = "the call; more parameters as in the form")),
+    params(("CallSid" = String, Query, description = "the call; more parameters as in the form",
+            min_length = 1, max_length = 128, pattern = "^[!-~]{1,128}$")),
     responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
     security(()))]
 pub(super) async fn dial_result_by_get(state: Shared<Arc<State>>, request: Verified) -> Response {
@@ -285,7 +288,8 @@ pub(super) async fn status(Shared(state): Shared<Arc<State>>, request: Verified)
 
 /// Takes note of how a call stands, told by GET
 #[utoipa::path(get, path = "/webhooks/twilio/status", tag = "calls",
-    params(("CallSid" = String, Query, description = "the call; more parameters as in the form")),
+    params(("CallSid" = String, Query, description = "the call; more parameters as in the form",
+            min_length = 1, max_length = 128, pattern = "^[!-~]{1,128}$")),
     responses((status = 204, description = "it is written down")), security(()))]
 pub(super) async fn status_by_get(state: Shared<Arc<State>>, request: Verified) -> StatusCode {
     status(state, request).await
@@ -314,7 +318,8 @@ pub(super) async fn fallback(Shared(state): Shared<Arc<State>>, request: Verifie
 
 /// Answers a call by the default route, asked by GET
 #[utoipa::path(get, path = "/webhooks/twilio/fallback", tag = "calls",
-    params(("CallSid" = String, Query, description = "the call; more parameters as in the form")),
+    params(("CallSid" = String, Query, description = "the call; more parameters as in the form",
+            min_length = 1, max_length = 128, pattern = "^[!-~]{1,128}$")),
     responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
     security(()))]
 pub(super) async fn fallback_by_get(state: Shared<Arc<State>>, request: Verified) -> Response {

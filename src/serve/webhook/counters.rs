@@ -12,6 +12,7 @@ use crate::calls::{Outcome, Reply, Verb, What};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
+    route: &'static str,
     dialer: String,
     outcome: &'static str,
 }
@@ -34,9 +35,9 @@ struct Failed {
 
 /// Counters since the server was started.
 pub(in crate::serve) struct Counters {
-    answers: Family<Answered, Counter>,
-    steps: Family<Ended, Counter>,
-    callers: Family<Class, Counter>,
+    requests: Family<Answered, Counter>,
+    dial_results: Family<Ended, Counter>,
+    caller_class: Family<Class, Counter>,
     signatures: Family<Failed, Counter>,
     retries: Counter,
     degraded: Counter,
@@ -49,9 +50,9 @@ impl Counters {
     pub(in crate::serve) fn new(registry: &mut Registry) -> Self {
         let buckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0];
         let counters = Self {
-            answers: Family::default(),
-            steps: Family::default(),
-            callers: Family::default(),
+            requests: Family::default(),
+            dial_results: Family::default(),
+            caller_class: Family::default(),
             signatures: Family::default(),
             retries: Counter::default(),
             degraded: Counter::default(),
@@ -59,15 +60,15 @@ impl Counters {
             seconds: Histogram::new(buckets),
             skipped: Gauge::default(),
         };
-        registry.register("webhook_answers", "Requests about calls that were answered", counters.answers.clone());
+        registry.register("webhook_requests", "Requests about calls that were answered", counters.requests.clone());
         registry.register("webhook_seconds", "How long the answers took", counters.seconds.clone());
-        registry.register("webhook_dial_results", "How dialled steps ended", counters.steps.clone());
-        registry.register("webhook_callers", "Calls by the kind of caller", counters.callers.clone());
+        registry.register("webhook_dial_result", "How dialled steps ended", counters.dial_results.clone());
+        registry.register("webhook_caller_class", "Calls by the kind of caller", counters.caller_class.clone());
         let help = "Requests that were refused for their signature";
         registry.register("webhook_signature_failures", help, counters.signatures.clone());
         let help = "Whether requests are answered whoever sends them";
         registry.register("webhook_signature_skipped", help, counters.skipped.clone());
-        registry.register("webhook_retries", "Requests that came again", counters.retries.clone());
+        registry.register("webhook_retry_requests", "Requests that came again", counters.retries.clone());
         let help = "Calls that were answered though something was not as it should be";
         registry.register("webhook_degraded", help, counters.degraded.clone());
         let help = "Calls that were answered without being written down";
@@ -89,14 +90,21 @@ impl Counters {
     }
 
     /// Counts an answer; `ended` is whose step had ended.
-    pub(super) fn answered(&self, reply: &Reply, ended: Option<&str>, retry: bool, took: Duration) {
+    pub(super) fn answered(
+        &self,
+        route: &'static str,
+        reply: &Reply,
+        ended: Option<&str>,
+        retry: bool,
+        took: Duration,
+    ) {
         let outcome = match reply.twiml.0.first() {
             Some(Verb::Dial(_)) => "dialled",
             Some(Verb::Reject(_)) => "refused",
             Some(Verb::Hangup) | None => "ended",
         };
         let dialer = dialer(reply.target.as_deref());
-        self.answers.get_or_create(&Answered { dialer, outcome }).inc();
+        self.requests.get_or_create(&Answered { route, dialer, outcome }).inc();
         self.seconds.observe(took.as_secs_f64());
         if retry {
             self.retries.inc();
@@ -104,7 +112,7 @@ impl Counters {
         }
         match &reply.event.what {
             What::Answered(answer) => {
-                self.callers.get_or_create(&Class { class: answer.caller_class.word() }).inc();
+                self.caller_class.get_or_create(&Class { class: answer.caller_class.word() }).inc();
                 if answer.degraded.is_some() {
                     self.degraded.inc();
                 }
@@ -117,7 +125,7 @@ impl Counters {
                     Outcome::Failed => "failed",
                     Outcome::Canceled => "canceled",
                 };
-                self.steps.get_or_create(&Ended { dialer: self::dialer(ended), status }).inc();
+                self.dial_results.get_or_create(&Ended { dialer: self::dialer(ended), status }).inc();
             }
             What::Status { .. } => {}
         }

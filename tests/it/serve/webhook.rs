@@ -2,6 +2,6 @@
 //! read by an XML parser.
 
 mod calls;
-mod provider;
+pub(super) mod provider;
 mod signature;
 mod start;

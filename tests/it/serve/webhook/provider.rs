@@ -148,7 +148,7 @@ pub(super) fn form(parameters: &[(&str, &str)]) -> String {
 }
 
 /// The routes of a tenant: its number goes to `route`, every other one to `dialfire`.
-pub(super) fn routes(did: &str, route: &Value) -> Value {
+pub(in crate::serve) fn routes(did: &str, route: &Value) -> Value {
     let number = |number: &str| json!({ "number": { "given": number } });
     json!({
         "trunks": {},
@@ -170,7 +170,7 @@ pub(super) fn routes(did: &str, route: &Value) -> Value {
 }
 
 /// Puts routes where an apply leaves them.
-pub(super) fn applied(env: &TestEnv, tenant: &str, run: i64, routes: &Value) {
+pub(in crate::serve) fn applied(env: &TestEnv, tenant: &str, run: i64, routes: &Value) {
     let applied = json!({ "tenant": tenant, "run": run, "routes": routes, "users": { "bo.li@example.com": "1010" } });
     let statement = "insert into applied_routes (tenant, run, applied) values ($1, $2, $3::text::jsonb)
                      on conflict (tenant) do update set run = excluded.run, applied = excluded.applied";

@@ -44,8 +44,8 @@ fn without_a_token_calls_are_answered_by_nobody_unless_that_is_asked_for() {
     let metrics = serve.client(&reader).get("/metrics").expect(200).text;
     for line in [
         "reconcile_webhook_signature_skipped 1",
-        "reconcile_webhook_answers_total{dialer=\"dialfire\",outcome=\"dialled\"} 1",
-        "reconcile_webhook_callers_total{class=\"withheld\"} 1",
+        "reconcile_webhook_requests_total{route=\"call\",dialer=\"dialfire\",outcome=\"dialled\"} 1",
+        "reconcile_webhook_caller_class_total{class=\"withheld\"} 1",
         "reconcile_webhook_unrecorded_total 0",
     ] {
         assert!(metrics.contains(&format!("{line}\n")), "{line} is not in {metrics}");
