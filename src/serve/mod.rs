@@ -98,6 +98,7 @@ struct State {
     host: Host,
     metrics: Metrics,
     webhook: Option<Webhook>,
+    recorder: Recorder,
     /// The applies that run, whoever still waits for them.
     applies: TaskTracker,
 }
@@ -119,14 +120,22 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     let metrics = Metrics::new();
     let webhook = webhook.map(|settings| {
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let recorder = Recorder::new(&host.state_dir);
-        Webhook::new(settings, scheme, Arc::clone(&routing), recorder, Arc::clone(&metrics.webhook))
+        Webhook::new(settings, scheme, Arc::clone(&routing), Arc::clone(&metrics.webhook))
     });
     let webhook = webhook.transpose()?;
+    let recorder = Recorder::new(&host.state_dir);
     let (pool, keys) = (Arc::new(Pool::new(open, first)), Arc::new(keys));
     let creates = Arc::new(Creates::new(Arc::clone(&pool), Arc::clone(&keys), host.name.clone()));
-    let state =
-        Arc::new(State { pool: Arc::clone(&pool), creates, keys, host, metrics, webhook, applies: TaskTracker::new() });
+    let state = Arc::new(State {
+        pool: Arc::clone(&pool),
+        creates,
+        keys,
+        host,
+        metrics,
+        webhook,
+        recorder,
+        applies: TaskTracker::new(),
+    });
     let following = routing.follow(Arc::clone(&pool));
     let served = runtime.block_on(serve(listen, tls, state, ready));
     // Connections to the database are closed here, outside of the runtime, and the last one of the

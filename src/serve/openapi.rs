@@ -33,7 +33,7 @@ use super::{
     tags(
         (name = "users", description = "Users: rows only, live with the next apply"),
         (name = "apply", description = "Rendering what is recorded, and making Asterisk run it"),
-        (name = "calls", description = "The webhook for inbound calls, for the provider"),
+        (name = "webhook", description = "Inbound calls, for the provider that asks what to do with them"),
         (name = "operation", description = "For whoever keeps the server running")
     )
 )]

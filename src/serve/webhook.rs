@@ -55,7 +55,6 @@ pub(super) struct Webhook {
     /// What the listener speaks.
     scheme: &'static str,
     routing: Arc<Routing>,
-    recorder: Recorder,
     counters: Arc<Counters>,
     recent: Recent<Asked, Answered>,
 }
@@ -78,7 +77,6 @@ impl Webhook {
         settings: Settings,
         scheme: &'static str,
         routing: Arc<Routing>,
-        recorder: Recorder,
         counters: Arc<Counters>,
     ) -> Result<Self> {
         let routed = routing.current().values().any(|applied| !applied.routes.is_empty());
@@ -91,7 +89,7 @@ impl Webhook {
         if settings.skip_signature {
             counters.skipped();
         }
-        Ok(Self { settings, scheme, routing, recorder, counters, recent: Recent::new() })
+        Ok(Self { settings, scheme, routing, counters, recent: Recent::new() })
     }
 
     fn is_configured(&self) -> bool {
@@ -111,7 +109,13 @@ impl Webhook {
     }
 
     /// Answers a request; one that came before gets the same bytes. It is written down first.
-    fn answer(&self, route: &'static str, request: &Verified, decide: impl Fn(&Incoming<'_>) -> Reply) -> Response {
+    fn answer(
+        &self,
+        recorder: &Recorder,
+        route: &'static str,
+        request: &Verified,
+        decide: impl Fn(&Incoming<'_>) -> Reply,
+    ) -> Response {
         let asked = (route, request.raw_query.clone(), request.call_sid.clone());
         let incoming = request.incoming();
         let before = self.recent.find(&asked, request.began);
@@ -122,7 +126,7 @@ impl Webhook {
             self.recent.keep(asked, Answered { reply, xml }, request.began)
         });
         let Answered { reply, xml } = &*answered;
-        self.write_down(reply, request, retry);
+        self.write_down(recorder, reply, request, retry);
         let took = request.began.elapsed();
         let ended = incoming.query.get("target");
         self.counters.answered(route, reply, ended, retry, took);
@@ -131,7 +135,7 @@ impl Webhook {
         ([(CONTENT_TYPE, kind)], xml.clone()).into_response()
     }
 
-    fn write_down(&self, reply: &Reply, request: &Verified, retry: bool) {
+    fn write_down(&self, recorder: &Recorder, reply: &Reply, request: &Verified, retry: bool) {
         let mut event = reply.event.clone();
         if let What::Answered(answer) = &mut event.what {
             answer.retry = retry;
@@ -139,12 +143,12 @@ impl Webhook {
             answer.routed_at = Timestamp::now();
             answer.response_ms = millis(request.began.elapsed());
         }
-        self.append(&event);
+        self.append(recorder, &event);
     }
 
     /// Writes down what became known; a call is answered also where that fails.
-    fn append(&self, event: &calls::Event) {
-        let written = catch_unwind(AssertUnwindSafe(|| self.recorder.append(event)));
+    fn append(&self, recorder: &Recorder, event: &calls::Event) {
+        let written = catch_unwind(AssertUnwindSafe(|| recorder.append(event)));
         if let Ok(Err(error)) = &written {
             tracing::error!(call_sid = event.call_sid, "a call is not written down: {error}");
         }
@@ -230,20 +234,20 @@ pub(super) struct CallForm {
 ///
 /// For the provider, which signs its requests in `X-Twilio-Signature`. `?tenant=NAME` says whose call
 /// it is where the called number does not.
-#[utoipa::path(post, path = "/webhooks/twilio", tag = "calls",
+#[utoipa::path(post, path = "/webhooks/twilio", tag = "webhook",
     request_body(content = CallForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
     security(()))]
 pub(super) async fn call(Shared(state): Shared<Arc<State>>, request: Verified) -> Response {
     let answer = |webhook: &Webhook| {
         let tenants = webhook.routing.current();
-        webhook.answer("call", &request, |incoming| by_rules(&tenants, incoming))
+        webhook.answer(&state.recorder, "call", &request, |incoming| by_rules(&tenants, incoming))
     };
     with(&state, answer)
 }
 
 /// Answers a call, asked by GET
-#[utoipa::path(get, path = "/webhooks/twilio", tag = "calls",
+#[utoipa::path(get, path = "/webhooks/twilio", tag = "webhook",
     params(("CallSid" = String, Query, description = "the call; more parameters as in the form",
             min_length = 1, max_length = 128, pattern = "^[!-~]{1,128}$")),
     responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
@@ -256,16 +260,16 @@ pub(super) async fn call_by_get(state: Shared<Arc<State>>, request: Verified) ->
 ///
 /// The URL, which is signed, carries the steps that remain: routes that were applied since change
 /// nothing for the call.
-#[utoipa::path(post, path = "/webhooks/twilio/dial-result", tag = "calls",
+#[utoipa::path(post, path = "/webhooks/twilio/dial-result", tag = "webhook",
     request_body(content = CallForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
     security(()))]
 pub(super) async fn dial_result(Shared(state): Shared<Arc<State>>, request: Verified) -> Response {
-    with(&state, |webhook| webhook.answer("dial-result", &request, by_url))
+    with(&state, |webhook| webhook.answer(&state.recorder, "dial-result", &request, by_url))
 }
 
 /// Goes on with a call whose step ended, asked by GET
-#[utoipa::path(get, path = "/webhooks/twilio/dial-result", tag = "calls",
+#[utoipa::path(get, path = "/webhooks/twilio/dial-result", tag = "webhook",
     params(("CallSid" = String, Query, description = "the call; more parameters as in the form",
             min_length = 1, max_length = 128, pattern = "^[!-~]{1,128}$")),
     responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
@@ -275,19 +279,19 @@ pub(super) async fn dial_result_by_get(state: Shared<Arc<State>>, request: Verif
 }
 
 /// Takes note of how a call stands
-#[utoipa::path(post, path = "/webhooks/twilio/status", tag = "calls",
+#[utoipa::path(post, path = "/webhooks/twilio/status", tag = "webhook",
     request_body(content = CallForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 204, description = "it is written down")), security(()))]
 pub(super) async fn status(Shared(state): Shared<Arc<State>>, request: Verified) -> StatusCode {
     let event = calls::status(&request.incoming());
     if let Some((webhook, event)) = state.webhook.as_ref().zip(event) {
-        webhook.append(&event);
+        webhook.append(&state.recorder, &event);
     }
     StatusCode::NO_CONTENT
 }
 
 /// Takes note of how a call stands, told by GET
-#[utoipa::path(get, path = "/webhooks/twilio/status", tag = "calls",
+#[utoipa::path(get, path = "/webhooks/twilio/status", tag = "webhook",
     params(("CallSid" = String, Query, description = "the call; more parameters as in the form",
             min_length = 1, max_length = 128, pattern = "^[!-~]{1,128}$")),
     responses((status = 204, description = "it is written down")), security(()))]
@@ -298,7 +302,7 @@ pub(super) async fn status_by_get(state: Shared<Arc<State>>, request: Verified) 
 /// Answers a call by the default route
 ///
 /// For the provider, where the first answer did not reach it or could not be used.
-#[utoipa::path(post, path = "/webhooks/twilio/fallback", tag = "calls",
+#[utoipa::path(post, path = "/webhooks/twilio/fallback", tag = "webhook",
     request_body(content = CallForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
     security(()))]
@@ -311,13 +315,13 @@ pub(super) async fn fallback(Shared(state): Shared<Arc<State>>, request: Verifie
             let code = code.map(|code| format!(" after error {code}")).unwrap_or_default();
             by_default(&tenants, incoming, &format!("the provider asked the fallback{code}"))
         };
-        webhook.answer("fallback", &request, decide)
+        webhook.answer(&state.recorder, "fallback", &request, decide)
     };
     with(&state, answer)
 }
 
 /// Answers a call by the default route, asked by GET
-#[utoipa::path(get, path = "/webhooks/twilio/fallback", tag = "calls",
+#[utoipa::path(get, path = "/webhooks/twilio/fallback", tag = "webhook",
     params(("CallSid" = String, Query, description = "the call; more parameters as in the form",
             min_length = 1, max_length = 128, pattern = "^[!-~]{1,128}$")),
     responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
