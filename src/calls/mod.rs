@@ -2,7 +2,8 @@
 //!
 //! Pure: routes, call and instant come in as arguments, and one function decides for Twilio, for
 //! `trace`, for the expectations in the file and for the rendered dialplan alike. Does not know
-//! YAML (`desired`), Asterisk's syntax (`render`) or HTTP (`serve`).
+//! YAML (`desired`), Asterisk's syntax (`render`) or HTTP (`serve`). Beside it, what is written down
+//! about each call, and the [`spool`] on the local disk in which it waits for the database.
 
 mod applied;
 mod decide;
@@ -10,6 +11,7 @@ mod hours;
 mod number;
 mod record;
 mod routes;
+pub mod spool;
 
 pub use applied::Applied;
 pub use decide::{Branch, Call, Considered, Decision, Fit, decide};

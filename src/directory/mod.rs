@@ -7,6 +7,7 @@
 
 mod applied;
 pub mod audit;
+pub mod calls;
 mod connect;
 pub mod embedded;
 mod idempotency;
