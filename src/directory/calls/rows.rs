@@ -3,10 +3,7 @@
 //! Each field has a rule that knows no order: the earliest, the latest, the highest, or what belongs to
 //! the earliest. The statement that writes the rows merges with those that are there by the same rules.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Bound,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp, Unit};
 
@@ -118,15 +115,6 @@ impl Rows {
     fn step(&mut self, sid: &str, step: u32) -> &mut StepRow {
         self.steps.entry((sid.to_owned(), small(step))).or_default()
     }
-
-    /// The highest step of a call whose dialer is known here.
-    pub(super) fn last_dialled(&self, sid: &str) -> Option<(i32, &str)> {
-        let steps = (Bound::Included((sid.to_owned(), 0)), Bound::Included((sid.to_owned(), i32::MAX)));
-        let dialled = |((_, number), step): (&(String, i32), &'_ StepRow)| step.began.is_some().then_some(*number);
-        let last = self.steps.range(steps).rev().find_map(dialled)?;
-        let (_, dialer) = self.steps.get(&(sid.to_owned(), last))?.began.as_ref()?;
-        Some((last, dialer))
-    }
 }
 
 impl CallRow {
@@ -141,6 +129,7 @@ impl CallRow {
 
     fn asked(&mut self, answer: &Answer) {
         let received_at = moment(answer.received_at);
+        self.first_event_at = self.first_event_at.min(received_at);
         self.asked_at.insert(received_at);
         let key = (received_at, answer.response_ms);
         if self.answer.as_ref().is_some_and(|known| (known.received_at, known.response_ms) <= key) {
