@@ -54,7 +54,7 @@ impl ErrorType {
         (Self::BadRequest, StatusCode::BAD_REQUEST, "the request cannot be understood"),
         (Self::Unauthorized, StatusCode::UNAUTHORIZED, "a bearer token is needed that is in use"),
         (Self::Forbidden, StatusCode::FORBIDDEN, "the token lacks the scope"),
-        (Self::NotFound, StatusCode::NOT_FOUND, "there is no such path, or no such user"),
+        (Self::NotFound, StatusCode::NOT_FOUND, "there is no such path, user or call"),
         (Self::MethodNotAllowed, StatusCode::METHOD_NOT_ALLOWED, "the path has other methods: see `Allow`"),
         (Self::RequestTimeout, StatusCode::REQUEST_TIMEOUT, "the request took too long"),
         (Self::EmailTaken, StatusCode::CONFLICT, "the e-mail is a user's"),

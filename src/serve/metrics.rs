@@ -32,6 +32,7 @@ use super::{
     State,
     auth::{Caller, Read, token, unauthorized},
     error::Failure,
+    recorder::RecorderMetrics,
 };
 use crate::{
     directory::{Bearer, Directory, DirectoryError, Standing, audit::Entry},
@@ -56,6 +57,8 @@ pub(super) struct Metrics {
     registry: Registry,
     requests: Family<Answered, Counter>,
     durations: Family<Route, Histogram, fn() -> Histogram>,
+    /// About the record of calls.
+    pub(super) recorder: RecorderMetrics,
     /// Who read the metrics before: while the database is away, they may go on reading that it is.
     readers: Mutex<Vec<([u8; 32], Bearer)>>,
 }
@@ -72,7 +75,8 @@ impl Metrics {
         let durations = Family::new_with_constructor(new);
         registry.register("http_requests", "Requests that were answered", requests.clone());
         registry.register("http_request_duration_seconds", "How long they took", durations.clone());
-        Self { registry, requests, durations, readers: Mutex::default() }
+        let recorder = RecorderMetrics::register(&mut registry);
+        Self { registry, requests, durations, recorder, readers: Mutex::default() }
     }
 
     /// Counts an answer.

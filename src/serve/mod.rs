@@ -5,6 +5,7 @@
 
 mod apply;
 mod auth;
+mod calls;
 mod creates;
 mod error;
 mod extract;
@@ -13,6 +14,7 @@ mod metrics;
 mod observe;
 pub(crate) mod openapi;
 mod pool;
+mod recorder;
 mod routing;
 pub(crate) mod tls;
 mod users;
@@ -44,7 +46,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub(crate) use pool::Open;
 
-use self::{creates::Creates, metrics::Metrics, pool::Pool, routing::Routing};
+use self::{creates::Creates, metrics::Metrics, pool::Pool, recorder::Recorder, routing::Routing};
 use crate::{
     deploy::Host,
     directory::{Directory, seal::Keyring},
@@ -93,6 +95,7 @@ struct State {
     keys: Arc<Keyring>,
     host: Host,
     metrics: Metrics,
+    recorder: Recorder,
     /// The applies that run, whoever still waits for them.
     applies: TaskTracker,
 }
@@ -111,18 +114,24 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     if let Some(directory) = &mut first {
         routing.refresh(directory)?;
     }
-    let (pool, keys) = (Arc::new(Pool::new(open, first)), Arc::new(keys));
+    let open: Arc<Open> = Arc::from(open);
+    let (pool, keys) = (Arc::new(Pool::new(Arc::clone(&open), first)), Arc::new(keys));
+    let metrics = Metrics::new();
+    let recorder =
+        Recorder::start(&host.state_dir, open, metrics.recorder.clone()).context("cannot start the record of calls")?;
     let creates = Arc::new(Creates::new(Arc::clone(&pool), Arc::clone(&keys), host.name.clone()));
     let state = Arc::new(State {
         pool: Arc::clone(&pool),
         creates,
         keys,
         host,
-        metrics: Metrics::new(),
+        metrics,
+        recorder,
         applies: TaskTracker::new(),
     });
     let following = routing.follow(Arc::clone(&pool));
-    let served = runtime.block_on(serve(listen, tls, state, ready));
+    let served = runtime.block_on(serve(listen, tls, Arc::clone(&state), ready));
+    state.recorder.finish();
     // Connections to the database are closed here, outside of the runtime, and the last one of the
     // private database stops it.
     runtime.shutdown_timeout(GRACE);

@@ -123,12 +123,11 @@ impl Spool {
 
     fn write(&self, written: &mut Written, line: &[u8]) -> Result<(), SpoolError> {
         let path = self.folder.path();
-        let (file, length) = match written.segment.take() {
-            Some(segment) => segment,
-            None => {
-                written.unnamed = true;
-                (Arc::new(create_segment(path, written.number)?), 0)
-            }
+        let (file, length) = if let Some(segment) = written.segment.take() {
+            segment
+        } else {
+            written.unnamed = true;
+            (Arc::new(create_segment(path, written.number)?), 0)
         };
         if let Err(error) = (&*file).write_all(line) {
             // A part of a line must not stand before the next one.

@@ -3,6 +3,7 @@
 //! behind it is read on.
 
 use std::{
+    cmp::Ordering,
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::{FileExt, OpenOptionsExt},
@@ -46,6 +47,8 @@ pub struct Batch {
     pub events: Vec<Event>,
     /// How many lines were damaged.
     pub bad: usize,
+    /// Whether it is as large as a batch gets, so that there may be more behind it.
+    pub full: bool,
     /// Where it ends.
     end: Place,
 }
@@ -114,6 +117,7 @@ impl Reader {
                 break;
             }
         }
+        batch.full = batch.events.len() >= at_most || bytes >= LARGEST_BATCH;
         Ok(batch)
     }
 
@@ -151,8 +155,11 @@ impl Reader {
     pub fn waiting(&self) -> Result<u64, SpoolError> {
         let sizes = segments(&self.folder)?.into_iter().map(|number| {
             let size = fs::metadata(segment(&self.folder, number)).map_or(0, |file| file.len());
-            let read = if number < self.place.0 { size } else if number == self.place.0 { self.place.1 } else { 0 };
-            size.saturating_sub(read)
+            match number.cmp(&self.place.0) {
+                Ordering::Less => 0,
+                Ordering::Equal => size.saturating_sub(self.place.1),
+                Ordering::Greater => size,
+            }
         });
         Ok(sizes.sum())
     }

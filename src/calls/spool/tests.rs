@@ -212,8 +212,14 @@ fn lines_from_many_threads_are_not_mixed() {
     let mut reader = spool.reader().unwrap();
     let mut read = Vec::new();
     std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..4).map(|part| scope.spawn({ let spool = &spool; move || append(spool, part * 500..part * 500 + 500) })).collect();
+        let threads: Vec<_> = (0..4)
+            .map(|part| {
+                scope.spawn({
+                    let spool = &spool;
+                    move || append(spool, part * 500..part * 500 + 500)
+                })
+            })
+            .collect();
         while threads.iter().any(|thread| !thread.is_finished()) {
             spool.sync().unwrap();
             read.extend(drain(&mut reader, spool.open_from()).0);

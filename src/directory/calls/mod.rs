@@ -113,20 +113,15 @@ impl Directory {
         match self.write_calls(&Rows::of(events)) {
             Ok(()) => Ok(Written { written: events.len(), refused: 0 }),
             Err(error) if !refuses(&error) => Err(failed("write down calls")(error)),
-            Err(error) => match events {
-                [event] => {
+            Err(error) => {
+                if let [event] = events {
                     self.put_aside(event, &error)?;
-                    Ok(Written { written: 0, refused: 1 })
+                    return Ok(Written { written: 0, refused: 1 });
                 }
-                _ => {
-                    let (first, second) = events.split_at(events.len() / 2);
-                    let (first, second) = (self.record_calls(first)?, self.record_calls(second)?);
-                    Ok(Written {
-                        written: first.written + second.written,
-                        refused: first.refused + second.refused,
-                    })
-                }
-            },
+                let (first, second) = events.split_at(events.len() / 2);
+                let (first, second) = (self.record_calls(first)?, self.record_calls(second)?);
+                Ok(Written { written: first.written + second.written, refused: first.refused + second.refused })
+            }
         }
     }
 

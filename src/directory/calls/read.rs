@@ -133,12 +133,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn calls(
-        &mut self,
-        whose: &Whose,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<CallEntry>, DirectoryError> {
+    pub fn calls(&mut self, whose: &Whose, after: Option<&str>, limit: u32) -> Result<Vec<CallEntry>, DirectoryError> {
         let rows = self
             .client()
             .query_typed(
