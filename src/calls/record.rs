@@ -103,6 +103,19 @@ pub enum Outcome {
     Canceled,
 }
 
+impl Outcome {
+    /// Returns the word in the table and in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Busy => "busy",
+            Self::NoAnswer => "no-answer",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
 /// How a call stands; a later one never goes back to an earlier one, in whatever order they are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -125,4 +138,21 @@ pub enum Status {
     Failed,
     /// It ended.
     Completed,
+}
+
+impl Status {
+    /// Returns the word in the table and in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Routed => "routed",
+            Self::Ringing => "ringing",
+            Self::InProgress => "in-progress",
+            Self::Canceled => "canceled",
+            Self::NoAnswer => "no-answer",
+            Self::Busy => "busy",
+            Self::Failed => "failed",
+            Self::Completed => "completed",
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! Knows everything below it and is known by nothing. All output goes through [`printer`].
 
 mod apply;
+mod calls;
 mod check;
 pub mod env;
 pub(crate) mod error;
@@ -61,6 +62,7 @@ enum Command {
     Status(status::Args),
     History(history::Args),
     Users(users::Args),
+    Calls(calls::Args),
     Export(export::Args),
     Secret(secret::Args),
     Token(token::Args),
@@ -93,6 +95,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Status(args) => status::run(args, &mut printer),
         Command::History(args) => history::run(args, &mut printer),
         Command::Users(args) => users::run(args, &mut printer),
+        Command::Calls(args) => calls::run(args, &mut printer),
         Command::Export(args) => export::run(args, &mut printer),
         Command::Secret(args) => secret::run(args, &mut printer),
         Command::Token(args) => token::run(args, &mut printer),

@@ -30,7 +30,7 @@ enum Command {
     New {
         /// The token's name: stands in the audit log, and is what it is revoked by
         name: TokenName,
-        /// What the token lets do: see users, make and delete them, apply; give it again for more
+        /// What the token lets do: see users, make and delete them, apply, see calls; give it again for more
         #[arg(long = "scope", required = true, value_name = "SCOPE", value_parser = scope())]
         scopes: Vec<Scope>,
         #[command(flatten)]
@@ -123,12 +123,13 @@ fn list(which: &Which, format: Format, printer: &mut Printer) -> Result<Exit> {
 
 fn table(tokens: &[TokenEntry]) -> String {
     let width = tokens.iter().map(|token| token.name.as_str().len()).max().unwrap_or(0).max("NAME".len());
-    let mut text = format!("{:<width$}  {:<16}  {:<20}  REVOKED\n", "NAME", "SCOPES", "CREATED");
+    let words = |scopes: &BTreeSet<Scope>| scopes.iter().map(|scope| scope.word()).collect::<Vec<_>>().join(",");
+    let wide = tokens.iter().map(|token| words(&token.scopes).len()).max().unwrap_or(0).max(16);
+    let mut text = format!("{:<width$}  {:<wide$}  {:<20}  REVOKED\n", "NAME", "SCOPES", "CREATED");
     for TokenEntry { name, scopes, created_at, revoked_at } in tokens {
-        let scopes: Vec<&str> = scopes.iter().map(|scope| scope.word()).collect();
         let revoked = revoked_at.map_or_else(|| "no".to_owned(), seconds);
         let name = name.as_str();
-        let _ = writeln!(text, "{name:<width$}  {:<16}  {}  {revoked}", scopes.join(","), seconds(*created_at));
+        let _ = writeln!(text, "{name:<width$}  {:<wide$}  {}  {revoked}", words(scopes), seconds(*created_at));
     }
     text
 }

@@ -7,6 +7,7 @@
 
 mod applied;
 pub mod audit;
+mod calls;
 mod connect;
 pub mod embedded;
 mod idempotency;
@@ -24,6 +25,7 @@ use postgres::{Client, error::SqlState, types::Type};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+pub use calls::{CallEntry, CallStep, Whose, Written};
 pub use connect::Url;
 pub use idempotency::{Answered, Once};
 pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText};

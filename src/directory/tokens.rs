@@ -44,11 +44,13 @@ pub enum Scope {
     Write,
     /// Plan and apply.
     Apply,
+    /// See calls, with callers' numbers.
+    Calls,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Apply];
+    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Apply, Self::Calls];
 
     /// Returns the word on the command line and in the table.
     pub fn word(self) -> &'static str {
@@ -56,6 +58,7 @@ impl Scope {
             Self::Read => "read",
             Self::Write => "write",
             Self::Apply => "apply",
+            Self::Calls => "calls",
         }
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Read;
 pub(super) struct Write;
 /// Plan and apply.
 pub(super) struct Apply;
+/// See calls.
+pub(super) struct Calls;
 
 impl Needs for Read {
     const SCOPE: Scope = Scope::Read;
@@ -44,6 +46,10 @@ impl Needs for Write {
 
 impl Needs for Apply {
     const SCOPE: Scope = Scope::Apply;
+}
+
+impl Needs for Calls {
+    const SCOPE: Scope = Scope::Calls;
 }
 
 impl<S> Caller<S> {

@@ -58,7 +58,7 @@ impl ErrorType {
         (Self::Forbidden, StatusCode::FORBIDDEN, "the token lacks the scope"),
         (Self::SignatureMissing, StatusCode::FORBIDDEN, "the webhook needs the provider's signature"),
         (Self::SignatureInvalid, StatusCode::FORBIDDEN, "the signature is not that of the request"),
-        (Self::NotFound, StatusCode::NOT_FOUND, "there is no such path, or no such user"),
+        (Self::NotFound, StatusCode::NOT_FOUND, "there is no such path, user or call"),
         (Self::MethodNotAllowed, StatusCode::METHOD_NOT_ALLOWED, "the path has other methods: see `Allow`"),
         (Self::RequestTimeout, StatusCode::REQUEST_TIMEOUT, "the request took too long"),
         (Self::EmailTaken, StatusCode::CONFLICT, "the e-mail is a user's"),

@@ -32,6 +32,7 @@ use super::{
     State,
     auth::{Caller, Read, token, unauthorized},
     error::Failure,
+    recorder::RecorderMetrics,
     webhook::Counters,
 };
 use crate::{
@@ -58,6 +59,8 @@ pub(super) struct Metrics {
     requests: Family<Answered, Counter>,
     durations: Family<Route, Histogram, fn() -> Histogram>,
     pub(super) webhook: Arc<Counters>,
+    /// About the record of calls.
+    pub(super) recorder: RecorderMetrics,
     /// Who read the metrics before: while the database is away, they may go on reading that it is.
     readers: Mutex<Vec<([u8; 32], Bearer)>>,
 }
@@ -75,7 +78,8 @@ impl Metrics {
         registry.register("http_requests", "Requests that were answered", requests.clone());
         registry.register("http_request_duration_seconds", "How long they took", durations.clone());
         let webhook = Arc::new(Counters::new(&mut registry));
-        Self { registry, requests, durations, webhook, readers: Mutex::default() }
+        let recorder = RecorderMetrics::register(&mut registry);
+        Self { registry, requests, durations, webhook, recorder, readers: Mutex::default() }
     }
 
     /// Counts an answer.

@@ -5,6 +5,7 @@
 
 mod apply;
 mod auth;
+mod calls;
 mod creates;
 mod error;
 mod extract;
@@ -113,7 +114,7 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     allow_open_files();
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the server")?;
     let Settings { listen, tls, open, mut first, keys, host, webhook } = settings;
-    let routing = Arc::new(Routing::load(host.state_dir.join("serve/applied-routes.json"))?);
+    let routing = Arc::new(Routing::load(host.state_dir.join("serve/applied-routes.json")));
     if let Some(directory) = &mut first {
         routing.refresh(directory)?;
     }
@@ -123,8 +124,10 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
         Webhook::new(settings, scheme, Arc::clone(&routing), Arc::clone(&metrics.webhook))
     });
     let webhook = webhook.transpose()?;
-    let recorder = Recorder::new(&host.state_dir);
-    let (pool, keys) = (Arc::new(Pool::new(open, first)), Arc::new(keys));
+    let open: Arc<Open> = Arc::from(open);
+    let (pool, keys) = (Arc::new(Pool::new(Arc::clone(&open), first)), Arc::new(keys));
+    let recorder =
+        Recorder::start(&host.state_dir, open, metrics.recorder.clone()).context("cannot start the record of calls")?;
     let creates = Arc::new(Creates::new(Arc::clone(&pool), Arc::clone(&keys), host.name.clone()));
     let state = Arc::new(State {
         pool: Arc::clone(&pool),
@@ -137,13 +140,14 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
         applies: TaskTracker::new(),
     });
     let following = routing.follow(Arc::clone(&pool));
-    let served = runtime.block_on(serve(listen, tls, state, ready));
+    let served = runtime.block_on(serve(listen, tls, Arc::clone(&state), ready));
+    state.recorder.finish();
     // Connections to the database are closed here, outside of the runtime, and the last one of the
     // private database stops it.
     runtime.shutdown_timeout(GRACE);
     routing.end();
     let _ = following.join();
-    drop(pool);
+    drop((state, pool));
     served
 }
 

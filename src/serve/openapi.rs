@@ -20,7 +20,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
-    State, apply,
+    State, apply, calls,
     error::{ErrorBody, ErrorType},
     health, metrics, users, webhook,
 };
@@ -34,6 +34,7 @@ use super::{
         (name = "users", description = "Users: rows only, live with the next apply"),
         (name = "apply", description = "Rendering what is recorded, and making Asterisk run it"),
         (name = "webhook", description = "Inbound calls, for the provider that asks what to do with them"),
+        (name = "calls", description = "Inbound calls: what was decided, and what became of them"),
         (name = "operation", description = "For whoever keeps the server running")
     )
 )]
@@ -45,6 +46,8 @@ pub(super) fn routes() -> (Router<Arc<State>>, utoipa::openapi::OpenApi) {
         .routes(routes!(users::create, users::list))
         .routes(routes!(users::show, users::delete))
         .routes(routes!(apply::apply))
+        .routes(routes!(calls::list))
+        .routes(routes!(calls::show))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))
@@ -122,7 +125,7 @@ fn statuses(method: &str, path: &str) -> Vec<StatusCode> {
             statuses.extend([S::CONFLICT, S::PAYLOAD_TOO_LARGE, S::UNSUPPORTED_MEDIA_TYPE, S::UNPROCESSABLE_ENTITY]);
         }
         ("get", "/users") => statuses.push(S::UNPROCESSABLE_ENTITY),
-        ("get", "/users/{id}") => statuses.extend([S::NOT_FOUND, S::UNPROCESSABLE_ENTITY]),
+        ("get", "/users/{id}" | "/calls" | "/calls/{sid}") => statuses.extend([S::NOT_FOUND, S::UNPROCESSABLE_ENTITY]),
         ("delete", _) => statuses.extend([S::NOT_FOUND, S::CONFLICT, S::UNPROCESSABLE_ENTITY]),
         ("post", _) => {
             statuses.extend([S::CONFLICT, S::PRECONDITION_FAILED, S::UNPROCESSABLE_ENTITY, S::BAD_GATEWAY]);

@@ -30,7 +30,7 @@ pub(crate) type Open = dyn Fn() -> anyhow::Result<Directory> + Send + Sync;
 
 /// The connections.
 pub(super) struct Pool {
-    open: Box<Open>,
+    open: Arc<Open>,
     idle: Mutex<Vec<Directory>>,
     permits: Arc<Semaphore>,
     long: Arc<Semaphore>,
@@ -38,7 +38,7 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(open: Box<Open>, first: Option<Directory>) -> Self {
+    pub(super) fn new(open: Arc<Open>, first: Option<Directory>) -> Self {
         let [permits, long, writers] = [CONNECTIONS, LONG, WRITERS].map(|count| Arc::new(Semaphore::new(count)));
         Self { open, idle: Mutex::new(first.into_iter().collect()), permits, long, writers }
     }

@@ -44,18 +44,19 @@ pub(super) struct Routing {
 }
 
 impl Routing {
-    /// Takes up what was kept in a file; nothing where there is none.
-    ///
-    /// # Errors
-    /// When there is one that cannot be read.
-    pub(super) fn load(path: PathBuf) -> Result<Self> {
-        let shown = || format!("cannot read `{}`, the routes that were applied last", path.display());
-        let current = match fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text).with_context(shown)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Tenants::default(),
-            Err(error) => return Err(error).with_context(shown),
+    /// Takes up what was kept in a file; nothing where there is none. One that cannot be read is told,
+    /// and replaced by what the database has.
+    pub(super) fn load(path: PathBuf) -> Self {
+        let kept = match fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).context("it is not what was written"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Tenants::default()),
+            Err(error) => Err(error.into()),
         };
-        Ok(Self { path, current: RwLock::new(current), ending: AtomicBool::new(false) })
+        let current = kept.unwrap_or_else(|error: anyhow::Error| {
+            tracing::error!("cannot read `{}`, the routes that were applied last: {error:#}", path.display());
+            Tenants::default()
+        });
+        Self { path, current: RwLock::new(current), ending: AtomicBool::new(false) }
     }
 
     /// What every decision is made by, from its beginning to its end.

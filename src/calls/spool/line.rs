@@ -1,0 +1,27 @@
+//! A line of the spool: a checksum, a blank, and an event as JSON, which has no line breaks.
+
+use crate::calls::Event;
+
+/// How long a line is at most, in bytes: a request is far smaller.
+pub const LARGEST: usize = 1024 * 1024;
+
+/// Writes an event as a line.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn encode(event: &Event) -> Result<Vec<u8>, serde_json::Error> {
+    let mut line = b"00000000 ".to_vec();
+    serde_json::to_writer(&mut line, event)?;
+    let sum = format!("{:08x}", crc32fast::hash(&line[9..]));
+    line[..8].copy_from_slice(sum.as_bytes());
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Reads a line, without its line break; none where it is damaged, or no event that is known.
+pub fn decode(line: &[u8]) -> Option<Event> {
+    let (sum, rest) = line.split_at_checked(8)?;
+    let json = rest.strip_prefix(b" ")?;
+    let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
+    (sum == crc32fast::hash(json)).then(|| serde_json::from_slice(json).ok())?
+}

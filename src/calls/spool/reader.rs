@@ -1,0 +1,228 @@
+//! Reads a folder of the spool, batch by batch, and forgets what was delivered: the checkpoint is
+//! synced first, then a segment goes. Whatever is damaged is set aside in `*.bad`, and what stands
+//! behind it is read on.
+
+use std::{
+    cmp::Ordering,
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use super::{
+    LARGEST, SpoolError, decode, failed,
+    folder::{segment, segments, sync_names},
+};
+use crate::calls::Event;
+
+/// How much is read at a time, in bytes: more than the longest line.
+const CHUNK: usize = LARGEST + 64 * 1024;
+
+/// How much a batch holds about, in bytes, however few events that are.
+const LARGEST_BATCH: usize = 4 * LARGEST;
+
+/// How often the checkpoint is written while nothing else asks for it.
+const OFTEN: Duration = Duration::from_secs(1);
+
+/// A place: the number of a segment, and a byte in it.
+type Place = (u64, u64);
+
+/// Reads one folder.
+pub struct Reader {
+    folder: PathBuf,
+    /// Where what was delivered ends.
+    place: Place,
+    /// The last checkpoint, and when it was written.
+    checked: (Place, Instant),
+    open: Option<(u64, File)>,
+    buffer: Vec<u8>,
+}
+
+/// What was read, and is to be delivered.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The events.
+    pub events: Vec<Event>,
+    /// How many lines were damaged.
+    pub bad: usize,
+    /// Whether it is as large as a batch gets, so that there may be more behind it.
+    pub full: bool,
+    /// Where it ends.
+    end: Place,
+}
+
+impl Batch {
+    /// Tells whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.bad == 0
+    }
+}
+
+impl Reader {
+    /// Begins behind what is known to be delivered.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn open(folder: &Path) -> Result<Self, SpoolError> {
+        // Without a checkpoint that can be read, all is delivered again: that changes nothing.
+        let place = checkpoint(folder).unwrap_or_default();
+        let first = segments(folder)?.first().copied();
+        let place = if first.is_some_and(|first| first > place.0) { (first.unwrap_or(0), 0) } else { place };
+        let checked = (place, Instant::now());
+        Ok(Self { folder: folder.to_owned(), place, checked, open: None, buffer: Vec::new() })
+    }
+
+    /// Reads some events; none where there are no more. Segments from `open_from` on may still grow,
+    /// and those before are complete.
+    ///
+    /// # Errors
+    /// When a segment cannot be read.
+    pub fn next(&mut self, open_from: u64, at_most: usize) -> Result<Batch, SpoolError> {
+        let mut batch = Batch { end: self.place, ..Batch::default() };
+        let mut bytes = 0;
+        while batch.events.len() < at_most && bytes < LARGEST_BATCH {
+            let (number, offset) = batch.end;
+            let read = self.fill(number, offset)?;
+            let mut taken = 0;
+            while let Some(length) = self.buffer[taken..read].iter().position(|byte| *byte == b'\n')
+                && batch.events.len() < at_most
+            {
+                let line = taken..taken + length;
+                match decode(&self.buffer[line.clone()]) {
+                    Some(event) => batch.events.push(event),
+                    None => self.set_aside(number, line, &mut batch),
+                }
+                taken += length + 1;
+            }
+            batch.end.1 += taken as u64;
+            bytes += taken;
+            if taken > 0 {
+                continue;
+            }
+            if read > LARGEST {
+                // Nothing that was ever written is as long.
+                self.set_aside(number, 0..read, &mut batch);
+                batch.end.1 += read as u64;
+                continue;
+            }
+            if number >= open_from {
+                break;
+            }
+            // A line that ends without its break was never acknowledged.
+            let next = segments(&self.folder)?.into_iter().find(|later| *later > number);
+            batch.end = (next.unwrap_or(number + 1).min(open_from), 0);
+            if next.is_none() {
+                break;
+            }
+        }
+        batch.full = batch.events.len() >= at_most || bytes >= LARGEST_BATCH;
+        Ok(batch)
+    }
+
+    /// Notes that a batch was delivered; segments that it ended are removed.
+    ///
+    /// # Errors
+    /// When the checkpoint cannot be written; the segments then stay.
+    pub fn delivered(&mut self, batch: &Batch) -> Result<(), SpoolError> {
+        let ended = batch.end.0 > self.checked.0.0;
+        self.place = batch.end;
+        if ended || self.checked.1.elapsed() >= OFTEN { self.check() } else { Ok(()) }
+    }
+
+    /// Writes the checkpoint, and removes the segments before it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn check(&mut self) -> Result<(), SpoolError> {
+        if self.checked.0 == self.place {
+            return Ok(());
+        }
+        write_checkpoint(&self.folder, self.place)?;
+        self.checked = (self.place, Instant::now());
+        for number in segments(&self.folder)?.into_iter().take_while(|number| *number < self.place.0) {
+            let path = segment(&self.folder, number);
+            fs::remove_file(&path).map_err(failed("remove", &path))?;
+        }
+        Ok(())
+    }
+
+    /// How many bytes wait here.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn waiting(&self) -> Result<u64, SpoolError> {
+        let sizes = segments(&self.folder)?.into_iter().map(|number| {
+            let size = fs::metadata(segment(&self.folder, number)).map_or(0, |file| file.len());
+            match number.cmp(&self.place.0) {
+                Ordering::Less => 0,
+                Ordering::Equal => size.saturating_sub(self.place.1),
+                Ordering::Greater => size,
+            }
+        });
+        Ok(sizes.sum())
+    }
+
+    /// Reads from a place as much as fits; nothing where there is no such segment (any more).
+    fn fill(&mut self, number: u64, offset: u64) -> Result<usize, SpoolError> {
+        let path = segment(&self.folder, number);
+        if self.open.as_ref().is_none_or(|(open, _)| *open != number) {
+            match File::open(&path) {
+                Ok(file) => self.open = Some((number, file)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+                Err(error) => return Err(failed("open", &path)(error)),
+            }
+        }
+        let Some((_, file)) = &self.open else { return Ok(0) };
+        self.buffer.resize(CHUNK, 0);
+        let mut read = 0;
+        while read < CHUNK {
+            match file.read_at(&mut self.buffer[read..], offset + read as u64) {
+                Ok(0) => break,
+                Ok(more) => read += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed("read", &path)(error)),
+            }
+        }
+        Ok(read)
+    }
+
+    /// Keeps a damaged line for whoever looks into it. Where that fails, it is only counted.
+    fn set_aside(&self, number: u64, line: std::ops::Range<usize>, batch: &mut Batch) {
+        batch.bad += 1;
+        let path = self.folder.join(format!("{number:020}.bad"));
+        let file = File::options().append(true).create(true).mode(0o600).open(path);
+        let _ = file.and_then(|mut file| {
+            file.write_all(&self.buffer[line])?;
+            file.write_all(b"\n")?;
+            file.sync_all()
+        });
+    }
+}
+
+const CHECKPOINT: &str = "checkpoint";
+
+/// Reads the checkpoint; none where there is none that can be read.
+pub(super) fn checkpoint(folder: &Path) -> Option<Place> {
+    let text = fs::read_to_string(folder.join(CHECKPOINT)).ok()?;
+    let (sum, place) = text.trim_end().split_once(' ')?;
+    let (number, offset) = place.split_once(' ')?;
+    let good = u32::from_str_radix(sum, 16).ok()? == crc32fast::hash(place.as_bytes());
+    good.then(|| Some((number.parse().ok()?, offset.parse().ok()?)))?
+}
+
+/// Writes the checkpoint over the one before, in place: a full disk has no room for a second file.
+fn write_checkpoint(folder: &Path, (number, offset): Place) -> Result<(), SpoolError> {
+    let path = folder.join(CHECKPOINT);
+    let is_new = !path.exists();
+    let place = format!("{number:020} {offset:020}");
+    let text = format!("{:08x} {place}\n", crc32fast::hash(place.as_bytes()));
+    let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    file.and_then(|file| {
+        file.write_all_at(text.as_bytes(), 0)?;
+        file.sync_data()
+    })
+    .map_err(failed("write", &path))?;
+    if is_new { sync_names(folder) } else { Ok(()) }
+}

@@ -1,0 +1,161 @@
+//! `reconcile calls`: which calls came, what was decided about them, and what became of them.
+
+use std::{fmt::Write, time::Duration};
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use super::{
+    Exit,
+    error::Hinted,
+    printer::Printer,
+    report::{json, table},
+    settings::Format,
+    users::Which,
+};
+use crate::{
+    directory::{CallEntry, CallStep, DirectoryError, Whose},
+    model::printable,
+};
+
+/// Show inbound calls: who called, what was decided and why, and what became of it; moves nothing
+///
+/// Lists the newest calls, or shows one with its decision chain, whosever it is. Numbers are shown in
+/// full. Calls that no tenant took are listed, too.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  reconcile calls -f pbx.yaml --limit 50\n  \
+    reconcile calls CA1a2b3c4d5e6f708192a3b4c5d6e7f809")]
+pub(crate) struct Args {
+    /// The call to show whole, by the provider's id
+    call_sid: Option<String>,
+    #[command(flatten)]
+    which: Which,
+    /// How many calls are listed
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// How the calls are written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+    // A call's id says whose it is: no file is needed.
+    let tenant = if args.call_sid.is_none() { Some(args.which.tenant(printer)?) } else { None };
+    let directory = args.which.state.open_to_read(&mut |line| tracing::info!("{line}"))?;
+    let mut directory = directory.ok_or(DirectoryError::Empty)?;
+    directory.require_current()?;
+    let document = match (&args.call_sid, tenant) {
+        (Some(sid), _) => {
+            let found = directory.call(&Whose::Anybodys, sid)?.ok_or_else(|| {
+                let message = format!("no call `{}` is recorded", printable(sid));
+                Hinted::new(message, "`reconcile calls` lists the newest; a call shows once a server wrote it down")
+            })?;
+            match args.format {
+                Format::Text => whole(&found.0, &found.1),
+                Format::Json => {
+                    json::pretty(&serde_json::json!({ "format_version": 1, "call": found.0, "steps": found.1 }))
+                }
+            }
+        }
+        (None, Some(tenant)) => {
+            let calls = directory.calls(&Whose::OrNobodys(tenant.clone()), None, args.limit)?;
+            match args.format {
+                Format::Text => list(&calls),
+                Format::Json => {
+                    json::pretty(&serde_json::json!({ "format_version": 1, "tenant": tenant.as_str(), "calls": calls }))
+                }
+            }
+        }
+        (None, None) => String::new(),
+    };
+    printer.document(&document);
+    Ok(Exit::Done)
+}
+
+/// A text that a caller may have made up, or a dash where there is none.
+fn shown(text: Option<&str>) -> String {
+    text.filter(|text| !text.is_empty()).map_or_else(|| "-".to_owned(), printable)
+}
+
+fn moment(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "-".to_owned(), |at| at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+}
+
+fn milliseconds(ms: Option<f64>) -> String {
+    ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms"))
+}
+
+fn list(calls: &[CallEntry]) -> String {
+    let lines: Vec<[String; 7]> = calls
+        .iter()
+        .map(|call| {
+            [
+                moment(call.received_at),
+                printable(&call.call_sid),
+                shown(call.from.as_deref()),
+                shown(call.to.as_deref()),
+                shown(call.routed_dialer.as_deref()),
+                call.status.clone(),
+                milliseconds(call.response_ms),
+            ]
+        })
+        .collect();
+    table(["RECEIVED", "CALL SID", "FROM", "TO", "DIALER", "STATUS", "RESPONSE"], &lines)
+}
+
+fn whole(call: &CallEntry, steps: &[CallStep]) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<9} {value}");
+    };
+    line("call", &printable(&call.call_sid));
+    line("tenant", &shown(call.tenant.as_deref()));
+    line("status", &call.status);
+    let class = call.caller_class.as_deref().map(|class| format!(" ({class})")).unwrap_or_default();
+    line("from", &format!("{}{class}", shown(call.from.as_deref())));
+    let direction = call.direction.as_deref().map(|direction| format!(" ({})", printable(direction)));
+    line("to", &format!("{}{}", shown(call.to.as_deref()), direction.unwrap_or_default()));
+    line("received", &moment(call.received_at));
+    if let Some(degraded) = &call.degraded {
+        line("degraded", &printable(degraded));
+    }
+    let rule = call.rule.as_deref().or(call.routed_at.and(Some("default route")));
+    line("routed", &format!("{}  {}", moment(call.routed_at), shown(rule)));
+    line("because", &shown(call.reason.as_deref()));
+    let targets: Vec<String> = call.targets.iter().map(|target| printable(target)).collect();
+    line("targets", &shown(Some(&targets.join(", then "))));
+    let response = call
+        .received_at
+        .zip(call.response_ms)
+        .and_then(|(at, ms)| at.checked_add(Duration::try_from_secs_f64(ms / 1000.0).ok()?).ok());
+    line("response", &format!("{}  in {}", moment(response), milliseconds(call.response_ms)));
+    for step in steps {
+        let dialer = shown(step.dialer.as_deref());
+        line(&format!("step {}", step.step + 1), &format!("{}  {dialer} dialled", moment(step.started_at)));
+        if step.ended_at.is_some() {
+            line("", &format!("{}  {}", moment(step.ended_at), end(step)));
+        }
+    }
+    if call.answered_at.is_some() {
+        line("answered", &moment(call.answered_at));
+    }
+    if let Some(duration) = call.duration {
+        line("duration", &format!("{duration} s"));
+    }
+    if call.retries > 0 {
+        line("retries", &call.retries.to_string());
+    }
+    text
+}
+
+/// Says how a step ended.
+fn end(step: &CallStep) -> String {
+    let mut text = shown(step.outcome.as_deref());
+    if let Some(seconds) = step.duration {
+        let _ = write!(text, ", {seconds} s");
+    }
+    if let Some(code) = step.sip_code {
+        let _ = write!(text, ", SIP {code}");
+    }
+    text
+}

@@ -1,0 +1,233 @@
+//! Writes down what becomes known about calls: into the spool before the call is answered, from there
+//! into the database, however long that is away.
+//!
+//! One thread syncs the spool, another one writes to the database on a connection of its own. Where
+//! the disk takes nothing, events are kept in memory, written to the log, and counted: calls are
+//! answered all the same.
+
+mod metrics;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        mpsc::{self, Receiver},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+pub(super) use metrics::RecorderMetrics;
+
+use super::pool::Open;
+use crate::calls::{
+    Caller, Event, What,
+    spool::{Spool, SpoolError, encode},
+};
+use writer::Writer;
+
+/// How many events are kept in memory while the disk takes none.
+const KEPT: usize = 10_000;
+
+/// How long what waits is written to the database when the server ends; the rest is for the next one.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// How often what is kept in memory is tried on the disk again.
+const RESCUE: Duration = Duration::from_secs(1);
+
+/// An event is not on the disk.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RecorderError {
+    /// It cannot be written as JSON.
+    #[error("an event cannot be written down: {0}")]
+    Encode(#[from] serde_json::Error),
+    /// The disk does not take it; it is kept in memory until the disk or the database does.
+    #[error("an event is kept in memory only: {0}")]
+    Spool(#[from] SpoolError),
+    /// There is no spool yet.
+    #[error("an event is kept in memory only: there is no spool in the state folder")]
+    NoSpool,
+}
+
+/// Writes down what becomes known about calls.
+pub(super) struct Recorder {
+    shared: Arc<Shared>,
+    /// Hears when the writer has ended.
+    ended: Mutex<Receiver<()>>,
+}
+
+/// What the threads share.
+struct Shared {
+    /// The folder of all spools below the state folder.
+    root: PathBuf,
+    /// The spool, once it could be made.
+    spool: OnceLock<Spool>,
+    /// What the disk did not take.
+    kept: Mutex<VecDeque<Event>>,
+    wake: Mutex<Wake>,
+    woken: Condvar,
+    metrics: RecorderMetrics,
+}
+
+#[derive(Default)]
+struct Wake {
+    /// Something was appended.
+    appended: bool,
+    /// Until when what waits may be written: the server ends.
+    ending: Option<Instant>,
+}
+
+impl Recorder {
+    /// Starts the threads. `open` gives the writer its connection.
+    pub(super) fn start(state_dir: &Path, open: Arc<Open>, metrics: RecorderMetrics) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            root: state_dir.join("calls"),
+            spool: OnceLock::new(),
+            kept: Mutex::default(),
+            wake: Mutex::default(),
+            woken: Condvar::new(),
+            metrics,
+        });
+        shared.claim();
+        let (says, ended) = mpsc::channel();
+        let syncing = Arc::clone(&shared);
+        thread::Builder::new().name("calls-sync".to_owned()).spawn(move || syncing.sync())?;
+        let writing = Arc::clone(&shared);
+        thread::Builder::new().name("calls-write".to_owned()).spawn(move || {
+            Writer::new(writing, open).run();
+            let _ = says.send(());
+        })?;
+        Ok(Self { shared, ended: Mutex::new(ended) })
+    }
+
+    /// Writes an event down, in some microseconds. When this returns, the event survives the process.
+    ///
+    /// # Errors
+    /// When it is not on the disk. It is then kept in memory and written to the log; the call is to be
+    /// answered all the same.
+    pub(super) fn append(&self, event: &Event) -> Result<(), RecorderError> {
+        let appended = self.shared.append(event);
+        self.shared.metrics.durable.set(appended.is_ok().into());
+        if appended.is_err() {
+            self.shared.keep(event);
+        }
+        self.shared.wake(|wake| wake.appended = true);
+        appended
+    }
+
+    /// Writes what waits, for some seconds at most; the rest waits for the next server.
+    pub(super) fn finish(&self) {
+        self.shared.wake(|wake| wake.ending = Some(Instant::now() + FLUSH));
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        // The database may hang: what is under way is not waited for.
+        if ended.recv_timeout(FLUSH + Duration::from_millis(500)).is_err() {
+            tracing::warn!("calls wait in `{}`: the next server writes them", self.shared.root.display());
+        }
+        if let Some(spool) = self.shared.spool.get()
+            && let Err(error) = spool.sync()
+        {
+            tracing::error!("{error}");
+        }
+        let left = self.shared.kept().len();
+        if left > 0 {
+            tracing::error!(events = left, "events of calls were nowhere but in memory, and are in the log only");
+        }
+    }
+}
+
+impl Shared {
+    fn append(&self, event: &Event) -> Result<(), RecorderError> {
+        let line = encode(event)?;
+        Ok(self.spool.get().ok_or(RecorderError::NoSpool)?.append(&line)?)
+    }
+
+    /// Makes the spool, where there is none yet.
+    fn claim(&self) {
+        if self.spool.get().is_some() {
+            return;
+        }
+        match Spool::claim(&self.root) {
+            Ok(spool) => {
+                let _ = self.spool.set(spool);
+                self.metrics.durable.set(1);
+            }
+            Err(error) => {
+                self.metrics.durable.set(0);
+                tracing::error!("{error}; calls are answered, and kept in memory only");
+            }
+        }
+    }
+
+    /// Keeps an event that the disk does not take, and writes it to the log.
+    fn keep(&self, event: &Event) {
+        let record = serde_json::to_string(&redacted(event)).unwrap_or_default();
+        tracing::error!(call_sid = event.call_sid, record, "the disk does not take what is known about a call");
+        self.metrics.not_durable.inc();
+        let mut kept = self.kept();
+        if kept.len() >= KEPT {
+            kept.pop_front();
+            self.metrics.lost.inc();
+        }
+        kept.push_back(event.clone());
+    }
+
+    fn kept(&self) -> MutexGuard<'_, VecDeque<Event>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self, change: impl FnOnce(&mut Wake)) {
+        change(&mut self.wake.lock().unwrap_or_else(PoisonError::into_inner));
+        self.woken.notify_one();
+    }
+
+    /// Syncs what is appended, group by group; brings what is kept in memory to the disk once it takes it.
+    fn sync(&self) {
+        loop {
+            let ending = self.wake.lock().unwrap_or_else(PoisonError::into_inner).ending.is_some();
+            let Some(spool) = self.spool.get() else {
+                if ending {
+                    return;
+                }
+                thread::sleep(RESCUE);
+                self.claim();
+                continue;
+            };
+            spool.wait(RESCUE);
+            if let Err(error) = spool.sync() {
+                tracing::error!("{error}");
+                self.metrics.durable.set(0);
+                thread::sleep(RESCUE);
+            }
+            self.rescue();
+            if ending {
+                return;
+            }
+        }
+    }
+
+    fn rescue(&self) {
+        let mut kept = self.kept();
+        while let Some(event) = kept.front() {
+            if self.append(event).is_err() {
+                return;
+            }
+            kept.pop_front();
+            self.metrics.durable.set(1);
+        }
+    }
+}
+
+/// An event for the log: of numbers, the last four digits.
+fn redacted(event: &Event) -> Event {
+    let mut event = event.clone();
+    if let What::Answered(answer) = &mut event.what {
+        for number in [&mut answer.from, &mut answer.to] {
+            *number = Caller::new(number).to_string();
+        }
+    }
+    event
+}

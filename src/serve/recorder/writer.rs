@@ -1,0 +1,268 @@
+//! The thread that writes what waits in the spools to the database, in batches, for ever.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+
+use super::Shared;
+use crate::{
+    calls::{
+        Event,
+        spool::{Batch, Folder, Reader, SpoolError},
+    },
+    cli::error::words,
+    directory::{Directory, Written},
+    serve::pool::Open,
+};
+
+/// How many events a batch has at most.
+const BATCH: usize = 500;
+
+/// How long more events are waited for, once there is one.
+const LINGER: Duration = Duration::from_millis(50);
+
+/// How often the writer looks around without being woken.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often it looks for what dead owners left.
+const ORPHANS: Duration = Duration::from_secs(10);
+
+/// The longest time between two attempts, in seconds.
+const LONGEST: u64 = 30;
+
+/// Writes to the database.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    open: Arc<Open>,
+    directory: Option<Directory>,
+    /// Our own spool's.
+    own: Option<Source>,
+    /// Those of dead owners.
+    orphans: Vec<(Folder, Source)>,
+    looked: Option<Instant>,
+    /// How many attempts failed in a row.
+    failures: u32,
+}
+
+/// A folder that is read, and what was read of it and not delivered yet.
+struct Source {
+    reader: Reader,
+    pending: Option<Batch>,
+}
+
+impl Source {
+    fn new(reader: Reader) -> Self {
+        Self { reader, pending: None }
+    }
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, open: Arc<Open>) -> Self {
+        Self { shared, open, directory: None, own: None, orphans: Vec::new(), looked: None, failures: 0 }
+    }
+
+    pub(super) fn run(&mut self) {
+        loop {
+            let ending = self.ending();
+            if ending.is_some()
+                && let Some(spool) = self.shared.spool.get()
+            {
+                // All of it can go once it is delivered.
+                spool.close();
+            }
+            let passed = self.pass();
+            self.measure();
+            match passed {
+                Ok(true) => self.failures = 0,
+                Ok(false) if ending.is_some() => break,
+                Ok(false) => {
+                    self.failures = 0;
+                    self.wait();
+                }
+                Err(error) => {
+                    self.failures = self.failures.saturating_add(1);
+                    tracing::warn!(attempt = self.failures, "calls wait to be recorded: {}", words(&error));
+                    if ending.is_some() {
+                        break;
+                    }
+                    self.back_off();
+                }
+            }
+            if ending.is_some_and(|until| Instant::now() >= until) {
+                break;
+            }
+        }
+        for source in self.own.iter_mut().chain(self.orphans.iter_mut().map(|(_, source)| source)) {
+            if let Err(error) = source.reader.check() {
+                tracing::warn!("{error}");
+            }
+        }
+        self.measure();
+    }
+
+    /// Writes a batch of each that has one; tells whether there may be more.
+    fn pass(&mut self) -> anyhow::Result<bool> {
+        let kept = self.write_kept()?;
+        let own = self.write_own()?;
+        let orphans = self.write_orphans()?;
+        Ok(kept || own || orphans)
+    }
+
+    /// Writes what is kept in memory only.
+    fn write_kept(&mut self) -> anyhow::Result<bool> {
+        let events: Vec<Event> = {
+            let mut kept = self.shared.kept();
+            let count = kept.len().min(BATCH);
+            kept.drain(..count).collect()
+        };
+        if events.is_empty() {
+            return Ok(false);
+        }
+        let recorded = self.record(&events);
+        if recorded.is_err() {
+            let mut kept = self.shared.kept();
+            events.into_iter().rev().for_each(|event| kept.push_front(event));
+        }
+        recorded.map(|()| !self.shared.kept().is_empty())
+    }
+
+    fn write_own(&mut self) -> anyhow::Result<bool> {
+        let shared = Arc::clone(&self.shared);
+        let Some(spool) = shared.spool.get() else { return Ok(false) };
+        let mut source = match self.own.take() {
+            Some(source) => source,
+            None => Source::new(spool.reader()?),
+        };
+        let written = self.write(&mut source, spool.open_from());
+        self.own = Some(source);
+        written
+    }
+
+    fn write_orphans(&mut self) -> anyhow::Result<bool> {
+        if self.looked.is_none_or(|looked| looked.elapsed() >= ORPHANS) && self.shared.spool.get().is_some() {
+            self.looked = Some(Instant::now());
+            for folder in Folder::orphans(&self.shared.root)? {
+                tracing::info!("calls that another server left in `{}` are recorded", folder.path().display());
+                let source = Source::new(Reader::open(folder.path())?);
+                self.orphans.push((folder, source));
+            }
+        }
+        let Some((folder, mut source)) = self.orphans.pop() else { return Ok(false) };
+        let written = self.write(&mut source, u64::MAX);
+        // Once all of it is written, the folder is anybody's.
+        if !matches!(written, Ok(false)) {
+            self.orphans.push((folder, source));
+        }
+        written
+    }
+
+    /// Writes the next batch; tells whether there may be more behind it.
+    fn write(&mut self, source: &mut Source, open_from: u64) -> anyhow::Result<bool> {
+        let batch = match source.pending.take() {
+            Some(batch) => batch,
+            None => source.reader.next(open_from, BATCH)?,
+        };
+        if let Err(error) = self.record(&batch.events) {
+            source.pending = Some(batch);
+            return Err(error);
+        }
+        if batch.bad > 0 {
+            self.shared.metrics.damaged.inc_by(batch.bad as u64);
+            tracing::error!(lines = batch.bad, "damaged lines of the spool were set aside in `*.bad`");
+        }
+        let noted = source.reader.delivered(&batch);
+        // What is recorded is recorded, whatever becomes of the checkpoint: it would be written again.
+        let noted = noted.and_then(|()| if batch.is_empty() { source.reader.check() } else { Ok(()) });
+        noted.unwrap_or_else(|error| not_noted(&error));
+        Ok(batch.full)
+    }
+
+    fn record(&mut self, events: &[Event]) -> anyhow::Result<()> {
+        let Some(first) = events.first() else { return Ok(()) };
+        let metrics = &self.shared.metrics;
+        metrics.oldest.set(age(first));
+        let mut directory = match self.directory.take() {
+            Some(directory) => directory,
+            None => (self.open)().inspect_err(|_| {
+                metrics.failed.inc();
+            })?,
+        };
+        let began = Instant::now();
+        match directory.record_calls(events) {
+            Ok(Written { written, refused }) => {
+                metrics.batch.observe(began.elapsed().as_secs_f64());
+                metrics.written.inc_by(written as u64);
+                metrics.refused.inc_by(refused as u64);
+                if refused > 0 {
+                    tracing::error!(events = refused, "the tables refused events of calls: see `call_dead_letters`");
+                }
+                self.directory = Some(directory);
+                Ok(())
+            }
+            // The connection goes with the error: the next attempt is made on a new one.
+            Err(error) => {
+                metrics.failed.inc();
+                Err(error.into())
+            }
+        }
+    }
+
+    fn measure(&self) {
+        let metrics = &self.shared.metrics;
+        let sources = || self.own.iter().chain(self.orphans.iter().map(|(_, source)| source));
+        let bytes: u64 = sources().filter_map(|source| source.reader.waiting().ok()).sum();
+        metrics.spool_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let kept = self.shared.kept();
+        let waiting = sources().filter_map(|source| source.pending.as_ref()?.events.first()).chain(kept.front());
+        metrics.oldest.set(waiting.map(age).fold(0.0, f64::max));
+    }
+
+    fn ending(&self) -> Option<Instant> {
+        self.shared.wake.lock().unwrap_or_else(PoisonError::into_inner).ending
+    }
+
+    /// Waits until there is something to do, and a little for more of it.
+    fn wait(&self) {
+        let wake = self.shared.wake.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = |wake: &mut super::Wake| !wake.appended && wake.ending.is_none();
+        let woken = self.shared.woken.wait_timeout_while(wake, LOOK, idle);
+        let (mut wake, waited) = woken.unwrap_or_else(PoisonError::into_inner);
+        wake.appended = false;
+        let linger = !waited.timed_out() && wake.ending.is_none();
+        drop(wake);
+        if linger {
+            std::thread::sleep(LINGER);
+        }
+    }
+
+    /// Waits longer and longer, unless the server ends.
+    fn back_off(&self) {
+        let seconds = 1_u64 << self.failures.min(6).saturating_sub(1);
+        let mut random = [128];
+        let _ = getrandom::fill(&mut random);
+        // From half of it to all of it, so that servers do not come back all at once.
+        let wait = Duration::from_secs(seconds.min(LONGEST)).mul_f64(0.5 + f64::from(random[0]) / 512.0);
+        let until = Instant::now() + wait;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            let wake = self.shared.wake.lock().unwrap_or_else(PoisonError::into_inner);
+            let serving = |wake: &mut super::Wake| wake.ending.is_none();
+            let waited = self.shared.woken.wait_timeout_while(wake, left.min(LOOK), serving);
+            let ending = waited.unwrap_or_else(PoisonError::into_inner).0.ending.is_some();
+            self.measure();
+            if ending {
+                return;
+            }
+        }
+    }
+}
+
+fn age(event: &Event) -> f64 {
+    Timestamp::now().duration_since(event.at).as_secs_f64().max(0.0)
+}
+
+fn not_noted(error: &SpoolError) {
+    tracing::warn!("{error}; what was recorded may be recorded again, which changes nothing");
+}
