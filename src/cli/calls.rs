@@ -5,7 +5,14 @@ use std::fmt::Write;
 use anyhow::Result;
 use jiff::Timestamp;
 
-use super::{Exit, error::Hinted, printer::Printer, report::json, settings::Format, users::Which};
+use super::{
+    Exit,
+    error::Hinted,
+    printer::Printer,
+    report::{json, table},
+    settings::Format,
+    users::Which,
+};
 use crate::{
     directory::{CallEntry, CallStep, DirectoryError, Whose},
     model::printable,
@@ -79,7 +86,6 @@ fn milliseconds(ms: Option<f64>) -> String {
 }
 
 fn list(calls: &[CallEntry]) -> String {
-    let heads = ["RECEIVED", "CALL SID", "FROM", "TO", "DIALER", "STATUS", "ANSWERED IN"].map(str::to_owned);
     let lines: Vec<[String; 7]> = calls
         .iter()
         .map(|call| {
@@ -94,15 +100,7 @@ fn list(calls: &[CallEntry]) -> String {
             ]
         })
         .collect();
-    let width =
-        |column: usize| lines.iter().chain([&heads]).map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
-    let mut text = String::new();
-    for line in [&heads].into_iter().chain(&lines) {
-        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
-    }
-    text
+    table(["RECEIVED", "CALL SID", "FROM", "TO", "DIALER", "STATUS", "ANSWERED IN"], &lines)
 }
 
 fn whole(call: &CallEntry, steps: &[CallStep]) -> String {

@@ -8,7 +8,7 @@ use super::{
     Exit,
     error::Hinted,
     printer::Printer,
-    report::{json, status::seconds},
+    report::{json, status::seconds, table},
     settings::Format,
     users::Which,
 };
@@ -78,16 +78,7 @@ fn list(entries: &[Entry]) -> String {
             ]
         })
         .collect();
-    let heads = ["RUN", "STARTED", "HOST", "COMMAND", "OUTCOME", "CHANGES", "ACTOR"].map(str::to_owned);
-    let width =
-        |column: usize| lines.iter().chain([&heads]).map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
-    let mut text = String::new();
-    for line in [&heads].into_iter().chain(&lines) {
-        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
-    }
-    text
+    table(["RUN", "STARTED", "HOST", "COMMAND", "OUTCOME", "CHANGES", "ACTOR"], &lines)
 }
 
 /// Says how many rows changed: `+2 ~1 -1`.

@@ -10,6 +10,7 @@ mod support;
 
 mod apply;
 mod bad_days;
+mod calls;
 mod check;
 mod ci;
 mod directory;

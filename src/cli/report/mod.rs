@@ -6,6 +6,8 @@ pub(crate) mod status;
 pub(crate) mod text;
 mod words;
 
+use std::fmt::Write;
+
 use super::{printer::Printer, session::Desired, settings::PlanFormat};
 use crate::deploy::Comparison;
 
@@ -27,4 +29,18 @@ impl Report<'_> {
             PlanFormat::Markdown => markdown::plan(self, markdown::LIMIT),
         }
     }
+}
+
+/// Writes lines below their heads, each column as wide as its widest cell.
+pub(crate) fn table<const N: usize>(heads: [&str; N], lines: &[[String; N]]) -> String {
+    let heads = heads.map(str::to_owned);
+    let width =
+        |column: usize| lines.iter().chain([&heads]).map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for line in [&heads].into_iter().chain(lines) {
+        let padded = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let _ = writeln!(text, "{}", padded.collect::<Vec<_>>().join("  ").trim_end());
+    }
+    text
 }

@@ -1,0 +1,84 @@
+//! Calls as `reconcile calls` and `GET /calls` show them.
+
+use reconcile::calls::{CallerClass, What};
+
+use super::{
+    super::{
+        serve::server::{Serve, token},
+        support::desired,
+    },
+    *,
+};
+
+/// A call that ended, one that nobody takes, and one of another tenant.
+fn three_calls(env: &TestEnv) {
+    env.write("pbx.yaml", &desired(&[]));
+    env.run("sync").expect(0);
+    let mut events = whole_call("CA11111111111111111111111111111111");
+    let mut nobodys = answered("CA22222222222222222222222222222222", 60);
+    nobodys.tenant = None;
+    if let What::Answered(answer) = &mut nobodys.what {
+        answer.from = "\u{1b}[31manonymous".to_owned();
+        answer.caller_class = CallerClass::Irregular;
+        (answer.rule, answer.first, answer.targets) = (None, None, Vec::new());
+        answer.reason = "no route is applied".to_owned();
+        answer.degraded = Some("there is no snapshot of what was applied".to_owned());
+    }
+    let mut other = answered("CA33333333333333333333333333333333", 120);
+    other.tenant = Some("other".parse().unwrap());
+    events.extend([nobodys, other, answered("CA11111111111111111111111111111111", 1)]);
+    directory(env).record_calls(&events).unwrap();
+}
+
+#[test]
+fn the_command_lists_calls_and_shows_a_chain() {
+    let env = TestEnv::new();
+    three_calls(&env);
+    insta::assert_snapshot!(env.run("calls").expect(0).stdout, @"");
+    insta::assert_snapshot!(env.run("calls CA11111111111111111111111111111111").expect(0).stdout, @"");
+    insta::assert_snapshot!(env.run("calls CA22222222222222222222222222222222").expect(0).stdout, @"");
+    let list: serde_json::Value =
+        serde_json::from_str(&env.run("calls --limit 1 --format json --tenant other").expect(0).stdout).unwrap();
+    assert_eq!(list["calls"].as_array().unwrap().len(), 1);
+    assert_eq!(list["calls"][0]["call_sid"], "CA33333333333333333333333333333333");
+    let whole = env.run("calls CA11111111111111111111111111111111 --format json").expect(0).stdout;
+    let whole: serde_json::Value = serde_json::from_str(&whole).unwrap();
+    assert_eq!((&whole["call"]["response_ms"], &whole["steps"][1]["dialer"]), (&2.75.into(), &"zendesk_talk".into()));
+    insta::assert_snapshot!(env.run("calls CA9").expect(1).stderr, @"");
+}
+
+#[test]
+fn the_api_lists_calls_and_shows_a_chain_to_tokens_with_the_scope() {
+    let env = TestEnv::new();
+    three_calls(&env);
+    let serve = Serve::start(&env, "");
+    let client = serve.client(&token(&env, "monitor", "calls"));
+    let call = client.get("/calls/CA11111111111111111111111111111111").expect(200).json();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&call).unwrap(), @"");
+    assert_eq!(client.get("/calls/CA33333333333333333333333333333333").expect(404).error(), "NotFound");
+    assert_eq!(client.get("/calls/CA%0a").expect(422).error(), "ValidationError");
+
+    let more: Vec<_> = (0..5).map(|number| answered(&sid(number), 200 + i64::try_from(number).unwrap())).collect();
+    directory(&env).record_calls(&more).unwrap();
+    let (mut seen, mut path) = (Vec::new(), "/calls?limit=2".to_owned());
+    loop {
+        let page = client.get(&path).expect(200).json();
+        let calls = page["calls"].as_array().unwrap();
+        assert!(calls.len() <= 2);
+        seen.extend(calls.iter().map(|call| call["call_sid"].as_str().unwrap().to_owned()));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/calls?limit=2&after={next}");
+    }
+    let newest: Vec<String> = (0..5).rev().map(sid).chain(["CA11111111111111111111111111111111".to_owned()]).collect();
+    assert_eq!(seen, newest, "the newest first, each once, of the tenant only");
+    assert_eq!(client.get("/calls?after=CA33333333333333333333333333333333").expect(404).error(), "NotFound");
+    for wrong in ["limit=0", "limit=1001", "after=", "before=x"] {
+        assert_eq!(client.get(&format!("/calls?{wrong}")).expect(422).error(), "ValidationError", "{wrong}");
+    }
+    let others = serve.client(&token(&env, "portal", "read write apply"));
+    for path in ["/calls", "/calls/CA11111111111111111111111111111111"] {
+        assert_eq!(others.get(path).expect(403).error(), "Forbidden");
+        assert_eq!(serve.client("").get(path).expect(401).error(), "Unauthorized");
+    }
+    client.get("/users").expect(403);
+}
