@@ -1,6 +1,6 @@
 //! `reconcile calls`: which calls came, what was decided about them, and what became of them.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use anyhow::Result;
 use jiff::Timestamp;
@@ -100,7 +100,7 @@ fn list(calls: &[CallEntry]) -> String {
             ]
         })
         .collect();
-    table(["RECEIVED", "CALL SID", "FROM", "TO", "DIALER", "STATUS", "ANSWERED IN"], &lines)
+    table(["RECEIVED", "CALL SID", "FROM", "TO", "DIALER", "STATUS", "RESPONSE"], &lines)
 }
 
 fn whole(call: &CallEntry, steps: &[CallStep]) -> String {
@@ -124,7 +124,9 @@ fn whole(call: &CallEntry, steps: &[CallStep]) -> String {
     line("because", &shown(call.reason.as_deref()));
     let targets: Vec<String> = call.targets.iter().map(|target| printable(target)).collect();
     line("targets", &shown(Some(&targets.join(", then "))));
-    line("response", &format!("in {}", milliseconds(call.response_ms)));
+    let response =
+        call.received_at.zip(call.response_ms).map(|(at, ms)| (at + Duration::from_secs_f64(ms.max(0.0) / 1e3)));
+    line("response", &format!("{}  in {}", moment(response), milliseconds(call.response_ms)));
     for step in steps {
         let dialer = shown(step.dialer.as_deref());
         line(&format!("step {}", step.step + 1), &format!("{}  {dialer} dialled", moment(step.started_at)));

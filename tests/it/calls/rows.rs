@@ -30,7 +30,11 @@ fn a_call_becomes_a_row_with_its_steps() {
     assert_eq!(written, Written { written: 4, refused: 0 });
     let mut sql = env.sql();
     sql.batch_execute("set timezone = 'UTC'").unwrap();
-    insta::assert_snapshot!(rows(&mut sql), @"");
+    insta::assert_snapshot!(rows(&mut sql), @r#"
+    (CA00000000000000000000000000000001,acme,"2026-11-21 10:00:00.247+00",completed,+4930123456,+15559876543,inbound,e164,"2026-11-21 10:00:00.247+00","2026-11-21 10:00:00.249+00",2.75,"to +15559876543 when office","`office` is open","[""dialfire"", ""zendesk_talk""]",,"{""2026-11-21 10:00:00.247+00""}",0,"2026-11-21 10:00:15.25+00",51,1,zendesk_talk)
+    (CA00000000000000000000000000000001,0,dialfire,"2026-11-21 10:00:00.25+00","2026-11-21 10:00:04.25+00",busy,,486)
+    (CA00000000000000000000000000000001,1,zendesk_talk,"2026-11-21 10:00:04.25+00","2026-11-21 10:00:50.25+00",answered,35,)
+    "#);
 }
 
 /// What may become known about a few calls, each piece at a time of its own.
@@ -168,7 +172,15 @@ fn what_the_tables_refuse_is_put_aside_and_the_rest_is_written() {
     events[8] = with_from(8, "a zero byte \0 is nothing");
     events[9] = with_from(9, &"\u{1f4de}".repeat(20_000));
     // Longer than an index takes, and not to be compressed.
-    events[400].call_sid = (0..5000_u32).map(|n| char::from(b'!' + u8::try_from(n * n * 7919 % 93).unwrap())).collect();
+    let mut random = 1_u32;
+    events[400].call_sid = (0..5000)
+        .map(|_| {
+            random ^= random << 13;
+            random ^= random >> 17;
+            random ^= random << 5;
+            char::from(b'!' + u8::try_from(random % 93).unwrap())
+        })
+        .collect();
     for _ in 0..2 {
         assert_eq!(directory.record_calls(&events).unwrap(), Written { written: 498, refused: 2 });
     }

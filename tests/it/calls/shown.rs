@@ -34,9 +34,43 @@ fn three_calls(env: &TestEnv) {
 fn the_command_lists_calls_and_shows_a_chain() {
     let env = TestEnv::new();
     three_calls(&env);
-    insta::assert_snapshot!(env.run("calls").expect(0).stdout, @"");
-    insta::assert_snapshot!(env.run("calls CA11111111111111111111111111111111").expect(0).stdout, @"");
-    insta::assert_snapshot!(env.run("calls CA22222222222222222222222222222222").expect(0).stdout, @"");
+    insta::assert_snapshot!(env.run("calls").expect(0).stdout, @r"
+    RECEIVED                  CALL SID                            FROM                 TO            DIALER        STATUS     RESPONSE
+    2026-11-21T10:01:00.247Z  CA22222222222222222222222222222222  \u{1b}[31manonymous  +15559876543  -             received   2.8 ms
+    2026-11-21T10:00:00.247Z  CA11111111111111111111111111111111  +4930123456          +15559876543  zendesk_talk  completed  2.8 ms
+    ");
+    insta::assert_snapshot!(env.run("calls CA11111111111111111111111111111111").expect(0).stdout, @r"
+    call      CA11111111111111111111111111111111
+    tenant    acme
+    status    completed
+    from      +4930123456 (e164)
+    to        +15559876543 (inbound)
+    received  2026-11-21T10:00:00.247Z
+    routed    2026-11-21T10:00:00.249Z  to +15559876543 when office
+    because   `office` is open
+    targets   dialfire, then zendesk_talk
+    response  2026-11-21T10:00:00.249Z  in 2.8 ms
+    step 1    2026-11-21T10:00:00.250Z  dialfire dialled
+              2026-11-21T10:00:04.250Z  busy, SIP 486
+    step 2    2026-11-21T10:00:04.250Z  zendesk_talk dialled
+              2026-11-21T10:00:50.250Z  answered, 35 s
+    answered  2026-11-21T10:00:15.250Z
+    duration  51 s
+    retries   1
+    ");
+    insta::assert_snapshot!(env.run("calls CA22222222222222222222222222222222").expect(0).stdout, @r"
+    call      CA22222222222222222222222222222222
+    tenant    -
+    status    received
+    from      \u{1b}[31manonymous (irregular)
+    to        +15559876543 (inbound)
+    received  2026-11-21T10:01:00.247Z
+    degraded  there is no snapshot of what was applied
+    routed    2026-11-21T10:01:00.249Z  default route
+    because   no route is applied
+    targets   -
+    response  2026-11-21T10:01:00.249Z  in 2.8 ms
+    ");
     let list: serde_json::Value =
         serde_json::from_str(&env.run("calls --limit 1 --format json --tenant other").expect(0).stdout).unwrap();
     assert_eq!(list["calls"].as_array().unwrap().len(), 1);
@@ -44,7 +78,10 @@ fn the_command_lists_calls_and_shows_a_chain() {
     let whole = env.run("calls CA11111111111111111111111111111111 --format json").expect(0).stdout;
     let whole: serde_json::Value = serde_json::from_str(&whole).unwrap();
     assert_eq!((&whole["call"]["response_ms"], &whole["steps"][1]["dialer"]), (&2.75.into(), &"zendesk_talk".into()));
-    insta::assert_snapshot!(env.run("calls CA9").expect(1).stderr, @"");
+    insta::assert_snapshot!(env.run("calls CA9").expect(1).stderr, @r"
+    error: no call `CA9` is recorded
+    hint: `reconcile calls` lists the newest; a call shows once a server wrote it down
+    ");
 }
 
 #[test]
@@ -54,7 +91,51 @@ fn the_api_lists_calls_and_shows_a_chain_to_tokens_with_the_scope() {
     let serve = Serve::start(&env, "");
     let client = serve.client(&token(&env, "monitor", "calls"));
     let call = client.get("/calls/CA11111111111111111111111111111111").expect(200).json();
-    insta::assert_snapshot!(serde_json::to_string_pretty(&call).unwrap(), @"");
+    insta::assert_snapshot!(serde_json::to_string_pretty(&call).unwrap(), @r#"
+    {
+      "answered_at": "2026-11-21T10:00:15.25Z",
+      "call_sid": "CA11111111111111111111111111111111",
+      "caller_class": "e164",
+      "degraded": null,
+      "direction": "inbound",
+      "duration": 51,
+      "from": "+4930123456",
+      "reason": "`office` is open",
+      "received_at": "2026-11-21T10:00:00.247Z",
+      "response_ms": 2.75,
+      "retries": 1,
+      "routed_at": "2026-11-21T10:00:00.249Z",
+      "routed_dialer": "zendesk_talk",
+      "rule": "to +15559876543 when office",
+      "status": "completed",
+      "steps": [
+        {
+          "dialer": "dialfire",
+          "duration": null,
+          "ended_at": "2026-11-21T10:00:04.25Z",
+          "outcome": "busy",
+          "sip_code": 486,
+          "started_at": "2026-11-21T10:00:00.25Z",
+          "step": 0
+        },
+        {
+          "dialer": "zendesk_talk",
+          "duration": 35,
+          "ended_at": "2026-11-21T10:00:50.25Z",
+          "outcome": "answered",
+          "sip_code": null,
+          "started_at": "2026-11-21T10:00:04.25Z",
+          "step": 1
+        }
+      ],
+      "targets": [
+        "dialfire",
+        "zendesk_talk"
+      ],
+      "tenant": "acme",
+      "to": "+15559876543"
+    }
+    "#);
     assert_eq!(client.get("/calls/CA33333333333333333333333333333333").expect(404).error(), "NotFound");
     assert_eq!(client.get("/calls/CA%0a").expect(422).error(), "ValidationError");
 
