@@ -1,1 +1,149 @@
+//! Calls are written down whatever the disk and the database do.
 
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
+
+use super::*;
+use crate::{
+    calls::{Answer, CallerClass, spool::Reader},
+    directory::{
+        Directory, Whose,
+        embedded::{Embedded, Settings},
+    },
+};
+
+fn event(number: usize) -> Event {
+    let at = "2026-11-21T10:00:00Z".parse().unwrap();
+    let answer = Answer {
+        from: "+4930123456".to_owned(),
+        to: "+15559876543".to_owned(),
+        direction: "inbound".to_owned(),
+        caller_class: CallerClass::E164,
+        received_at: at,
+        routed_at: at,
+        response_ms: 1.5,
+        rule: None,
+        reason: "no rule fits".to_owned(),
+        targets: vec!["dialfire".to_owned()],
+        first: None,
+        retry: false,
+        degraded: None,
+    };
+    let what = What::Answered(Box::new(answer));
+    Event { call_sid: format!("CA{number:032}"), tenant: Some("acme".parse().unwrap()), at, what }
+}
+
+fn start(state: &Path, open: impl Fn() -> anyhow::Result<Directory> + Send + Sync + 'static) -> Recorder {
+    let metrics = RecorderMetrics::register(&mut prometheus_client::registry::Registry::default());
+    Recorder::start(state, Arc::new(open), metrics).unwrap()
+}
+
+fn no_database() -> anyhow::Result<Directory> {
+    anyhow::bail!("the database is away")
+}
+
+#[track_caller]
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < Duration::from_mins(1), "never: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The events on the disk.
+fn on_disk(state: &Path) -> Vec<String> {
+    let mut reader = Reader::open(&state.join("calls/0")).unwrap();
+    reader.next(0, usize::MAX).unwrap().events.into_iter().map(|event| event.call_sid).collect()
+}
+
+#[test]
+fn an_event_is_on_the_disk_at_once_and_waits_there_for_the_database() {
+    let state = tempfile::tempdir().unwrap();
+    let recorder = start(state.path(), no_database);
+    let began = Instant::now();
+    for number in 0..1000 {
+        recorder.append(&event(number)).unwrap();
+    }
+    // Some 10 microseconds each where nothing else runs; in no case does it wait for a sync.
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(on_disk(state.path()).len(), 1000);
+    until("it is seen that they wait", || recorder.shared.metrics.oldest.get() > 0.0);
+    recorder.finish();
+    drop(recorder);
+    assert_eq!(on_disk(state.path()).len(), 1000, "for the next server");
+}
+
+#[test]
+fn with_a_full_disk_events_are_kept_until_there_is_room() {
+    let state = tempfile::tempdir().unwrap();
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=64k", "reconcile-test"]).arg(state.path()).stderr(Stdio::null());
+    if !mount.status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: a disk cannot be mounted here");
+        return;
+    }
+    let recorder = start(state.path(), no_database);
+    recorder.append(&event(0)).unwrap();
+    let _ = fs::write(state.path().join("junk"), vec![0; 64 * 1024]);
+    let mut number = 1;
+    while recorder.append(&event(number)).is_ok() {
+        number += 1;
+    }
+    let error = recorder.append(&event(number + 1)).unwrap_err().to_string();
+    assert!(error.starts_with("an event is kept in memory only: cannot write into"), "{error}");
+    let metrics = &recorder.shared.metrics;
+    assert_eq!((metrics.durable.get(), metrics.not_durable.get(), metrics.lost.get()), (0, 2, 0));
+    assert_eq!(on_disk(state.path()).len(), number, "no half line is left");
+    fs::remove_file(state.path().join("junk")).unwrap();
+    until("all is on the disk", || on_disk(state.path()).len() == number + 2);
+    assert_eq!((metrics.durable.get(), recorder.shared.kept().len()), (1, 0));
+    recorder.finish();
+    drop(recorder);
+    assert!(Command::new("umount").arg("-l").arg(state.path()).status().unwrap().success());
+}
+
+#[test]
+fn without_any_spool_events_reach_the_database_all_the_same() {
+    let state = tempfile::Builder::new().prefix("rc-").tempdir_in("/tmp").unwrap();
+    fs::set_permissions(state.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let settings = || Settings { state_dir: state.path().join("db"), bin_dir: None, path: std::env::var_os("PATH") };
+    let open = |settings: &Settings| {
+        let mut directory = Directory::embedded(Embedded::start(settings, &mut |_| {})?)?;
+        directory.migrate()?;
+        anyhow::Ok(directory)
+    };
+    let mine = settings();
+    let mut directory = open(&mine).unwrap();
+    // A file where the folder should be.
+    fs::write(state.path().join("calls"), "").unwrap();
+    let recorder = start(state.path(), move || open(&mine));
+    for number in 0..600 {
+        assert!(matches!(recorder.append(&event(number)), Err(RecorderError::NoSpool)));
+    }
+    recorder.finish();
+    assert_eq!(directory.calls(&Whose::Anybodys, None, 1000).unwrap().len(), 600);
+    assert_eq!(recorder.shared.metrics.not_durable.get(), 600);
+}
+
+#[test]
+fn a_database_that_hangs_does_not_keep_the_server_from_ending() {
+    let state = tempfile::tempdir().unwrap();
+    let recorder = start(state.path(), || {
+        thread::sleep(Duration::from_mins(5));
+        no_database()
+    });
+    recorder.append(&event(0)).unwrap();
+    let began = Instant::now();
+    recorder.finish();
+    assert!(began.elapsed() < FLUSH + Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(on_disk(state.path()).len(), 1);
+}
+
+#[test]
+fn the_log_has_the_last_four_digits() {
+    let text = serde_json::to_string(&redacted(&event(1))).unwrap();
+    assert!(text.contains("***3456") && text.contains("***6543") && !text.contains("30123456"), "{text}");
+}
