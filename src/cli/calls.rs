@@ -124,8 +124,10 @@ fn whole(call: &CallEntry, steps: &[CallStep]) -> String {
     line("because", &shown(call.reason.as_deref()));
     let targets: Vec<String> = call.targets.iter().map(|target| printable(target)).collect();
     line("targets", &shown(Some(&targets.join(", then "))));
-    let response =
-        call.received_at.zip(call.response_ms).map(|(at, ms)| (at + Duration::from_secs_f64(ms.max(0.0) / 1e3)));
+    let response = call
+        .received_at
+        .zip(call.response_ms)
+        .and_then(|(at, ms)| at.checked_add(Duration::try_from_secs_f64(ms / 1000.0).ok()?).ok());
     line("response", &format!("{}  in {}", moment(response), milliseconds(call.response_ms)));
     for step in steps {
         let dialer = shown(step.dialer.as_deref());

@@ -103,7 +103,7 @@ fn a_token_needs_a_name_and_a_scope() {
     env.write("pbx.yaml", &desired(&[]));
     env.run("token new portal").expect(64);
     let scope = env.run("token new portal --scope admin").expect(64);
-    assert!(scope.stderr.contains("[possible values: read, write, apply]"), "{}", scope.text());
+    assert!(scope.stderr.contains("[possible values: read, write, apply, calls]"), "{}", scope.text());
     let name = env.run("token new po/rtal --scope read").expect(64);
     assert!(name.stderr.contains("`po/rtal` cannot name a token"), "{}", name.text());
 }

@@ -18,10 +18,10 @@ fn three_calls(env: &TestEnv) {
     let mut nobodys = answered("CA22222222222222222222222222222222", 60);
     nobodys.tenant = None;
     if let What::Answered(answer) = &mut nobodys.what {
-        answer.from = "\u{1b}[31manonymous".to_owned();
+        "\u{1b}[31manonymous".clone_into(&mut answer.from);
         answer.caller_class = CallerClass::Irregular;
         (answer.rule, answer.first, answer.targets) = (None, None, Vec::new());
-        answer.reason = "no route is applied".to_owned();
+        "no route is applied".clone_into(&mut answer.reason);
         answer.degraded = Some("there is no snapshot of what was applied".to_owned());
     }
     let mut other = answered("CA33333333333333333333333333333333", 120);
