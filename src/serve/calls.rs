@@ -118,7 +118,7 @@ pub(super) async fn list(
 #[utoipa::path(
     get, path = "/calls/{sid}", tag = "calls",
     params(("sid" = String, Path, description = "the call's id, as the provider gave it",
-            min_length = 1, max_length = 128, pattern = "^[!-~]+$")),
+            min_length = 1, max_length = 128, pattern = "^[!-~]+$", example = "CA1a2b3c4d5e6f708192a3b4c5d6e7f809")),
     responses((status = 200, description = "the call", body = CallChain)),
     security(("token" = ["calls"]))
 )]
