@@ -137,7 +137,7 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     runtime.shutdown_timeout(GRACE);
     routing.end();
     let _ = following.join();
-    drop(pool);
+    drop((state, pool));
     served
 }
 
