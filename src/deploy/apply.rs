@@ -219,7 +219,7 @@ pub fn apply(
 
     clock.start("render", observer);
     let book = Phonebook::of(&decided.plan, decided.recorded.directory);
-    let rendered = book.files(Digests::Real(&decided.prepared.digests))?;
+    let rendered = book.files(Digests::Real { digests: &decided.prepared.digests, trunk_secrets: &BTreeMap::new() })?;
     let step = Step::new(host, &book, &rendered, &in_place, running.unwrap_or_default())?;
     step.check_names()?;
     fail_point::pass("rendered")?;

@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     model::Tenant,
-    render::{Digests, File, Module, Parsed, Phonebook, endpoints_path, is_as_written, mark_name, parse, routing_path},
+    render::{
+        Digests, File, Module, NO_ROUTES, Parsed, Phonebook, endpoints_path, is_as_written, mark_name, parse,
+        routing_path,
+    },
 };
 
 /// The note with the registrations to end.
@@ -70,8 +73,14 @@ impl<'a> Step<'a> {
         running: Running,
     ) -> Result<Self, ApplyError> {
         let tenant = book.tenant;
-        let empty = Phonebook { tenant, settings: book.settings, directory: book.directory, phones: Vec::new() };
-        let stubs = empty.files(Digests::Real(&BTreeMap::new()))?;
+        let empty = Phonebook {
+            tenant,
+            settings: book.settings,
+            directory: book.directory,
+            phones: Vec::new(),
+            routes: &NO_ROUTES,
+        };
+        let stubs = empty.files(Digests::Real { digests: &BTreeMap::new(), trunk_secrets: &BTreeMap::new() })?;
         let mut last_good = stubs.map(|stub| stub.text);
         let live = [running.endpoints_live, running.routing_live];
         for (((good, file), old), live) in last_good.iter_mut().zip(rendered).zip(in_place).zip(live) {
