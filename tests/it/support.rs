@@ -149,6 +149,13 @@ impl TestEnv {
         Self::bare()
     }
 
+    /// With a running Asterisk, and nothing else.
+    pub(crate) fn bare_with_asterisk() -> Self {
+        let mut env = Self::bare();
+        env.start_asterisk();
+        env
+    }
+
     fn bare() -> Self {
         let folder = tempfile::Builder::new().prefix("rc-").tempdir_in("/tmp").expect("a folder");
         // The private cluster may run as another user.
