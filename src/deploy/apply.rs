@@ -25,6 +25,7 @@ use super::{
     readback::{self, Expected, Mismatch},
     rows::{Prepared, prepare},
     step::{StagedFiles, Step},
+    trunks,
 };
 use crate::{
     directory::{
@@ -319,7 +320,14 @@ fn make_live(
     fail_point::pass("read-back").map_err(failed)?;
     let changed = if reloaded { changed_phones(step, decided) } else { Vec::new() };
     let marks = [step.new.mark.clone(), parse(&step.rendered[1].text).mark];
-    let expected = Expected { book: step.book, digests: &decided.prepared.digests, marks, changed };
+    let expected = Expected {
+        book: step.book,
+        digests: &decided.prepared.digests,
+        trunk_secrets: &BTreeMap::new(),
+        marks,
+        changed,
+        gone: trunks::gone(&step.old, &step.new),
+    };
     // Objects that are missing without any change of ours were kept out by somebody else's mistake:
     // a reload brings them back where it was mended.
     if !reloaded && !readback::read_back(asterisk, &expected).map_err(told)?.0.is_empty() {

@@ -22,6 +22,7 @@ mod rotate;
 mod rows;
 mod status;
 mod step;
+mod trunks;
 mod users;
 
 pub use apply::{Applied, Decide, Request, apply, sync};

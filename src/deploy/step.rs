@@ -139,6 +139,12 @@ impl<'a> Step<'a> {
     /// Makes sure that no name belongs to another tenant or to the operator's own files.
     pub(super) fn check_names(&self) -> Result<(), ApplyError> {
         let others = self.host.names_of_others(self.tenant)?;
+        if let Some(name) = self.new.trunks.keys().find(|name| others.contains(*name)) {
+            return Err(ApplyError::NameTaken {
+                message: format!("the trunk `{name}` bears a name that stands in another tenant's file on this host"),
+                hint: "give the trunk another name",
+            });
+        }
         if let Some(name) = self.new.phones.keys().find(|name| others.contains(*name)) {
             return Err(ApplyError::NameTaken {
                 message: format!("the endpoint `{name}` stands in another tenant's file on this host"),
