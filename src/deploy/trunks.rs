@@ -189,9 +189,10 @@ mod tests {
 
     #[test]
     fn what_no_mark_vouches_for_must_be_gone() {
+        let section = |kind| format!("[acme-trunk-c]\ntype = {kind}\n");
         let file = |kinds: &str| {
-            let sections: String = kinds.split(' ').map(|kind| format!("[acme-trunk-c]\ntype = {kind}\n")).collect();
-            crate::render::parse(&format!("; trunk c\n{sections}"))
+            let sections: Vec<String> = kinds.split(' ').map(section).collect();
+            crate::render::parse(&format!("; trunk c\n{}", sections.concat()))
         };
         let (all, some) = (file("aor endpoint identify registration"), file("aor endpoint identify"));
         assert_eq!(gone(&all, &some), [("registration", "acme-trunk-c".to_owned())]);

@@ -2,6 +2,7 @@
 //! folders, so that these tests need neither database nor apply.
 
 mod decide;
+mod sip;
 
 use std::{collections::BTreeMap, fs};
 
@@ -57,4 +58,11 @@ fn put(env: &TestEnv, files: &[File]) {
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         fs::write(path, &file.text).expect("a file");
     }
+}
+
+/// Puts the files of a tenant in place and has Asterisk take them.
+fn run(env: &TestEnv, declared: &Declared) {
+    put(env, &files(declared, &declared.routes));
+    assert!(env.ask("module reload res_pjsip.so").contains("reloaded successfully"));
+    assert!(env.ask("dialplan reload").contains("reloaded"));
 }
