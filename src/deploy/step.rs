@@ -11,6 +11,7 @@ use super::{
     generations::{self, Generations, Phones},
     host::Running,
     listing::{Kind, Listing},
+    trunks,
 };
 use crate::{
     model::Tenant,
@@ -139,6 +140,7 @@ impl<'a> Step<'a> {
     /// Makes sure that no name belongs to another tenant or to the operator's own files.
     pub(super) fn check_names(&self) -> Result<(), ApplyError> {
         let others = self.host.names_of_others(self.tenant)?;
+        self.check_trunks()?;
         if let Some(name) = self.new.trunks.keys().find(|name| others.contains(*name)) {
             return Err(ApplyError::NameTaken {
                 message: format!("the trunk `{name}` bears a name that stands in another tenant's file on this host"),
@@ -175,6 +177,24 @@ impl<'a> Step<'a> {
             message: format!("the {} `{name}` already runs in Asterisk, from a file that is not ours", kind.word()),
             hint: "remove it there, or reserve the number with `extensions.reserved`",
         })
+    }
+
+    /// Makes sure that no address leads to two tenants: Asterisk gives its calls to either of them.
+    fn check_trunks(&self) -> Result<(), ApplyError> {
+        if self.new.trunks.values().all(|trunk| trunk.addresses.is_empty()) {
+            return Ok(());
+        }
+        for (other, theirs) in self.host.trunks_of_others(self.tenant)? {
+            for (name, trunk) in &self.new.trunks {
+                if let Some(ours) = trunk.addresses.iter().find(|ours| trunks::overlap(ours, &theirs)) {
+                    return Err(ApplyError::NameTaken {
+                        message: format!("calls from `{ours}`, of `{name}`, go to the tenant `{other}` on this host"),
+                        hint: "an address leads to one tenant: narrow `identify`, or give both to one tenant",
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Writes what changed beside its target, and keeps what must be undone or finished later.

@@ -159,6 +159,17 @@ fn network(text: &str) -> Option<(IpAddr, IpAddr)> {
     }
 }
 
+/// Tells whether two addresses or networks have an address in common.
+pub(super) fn overlap(one: &str, other: &str) -> bool {
+    let within = |one: Option<(IpAddr, IpAddr)>, other: Option<(IpAddr, IpAddr)>| match (one, other) {
+        (Some((IpAddr::V4(one), IpAddr::V4(mask))), Some((IpAddr::V4(other), _))) => one == other & mask,
+        (Some((IpAddr::V6(one), IpAddr::V6(mask))), Some((IpAddr::V6(other), _))) => one == other & mask,
+        _ => false,
+    };
+    let (one, other) = (network(one), network(other));
+    within(one, other) || within(other, one)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_no_mark_vouches_for_must_be_gone() {
-        let section = |kind| format!("[acme-trunk-c]\ntype = {kind}\n");
+        let section = |kind: &str| format!("[acme-trunk-c]\ntype = {kind}\n");
         let file = |kinds: &str| {
             let sections: Vec<String> = kinds.split(' ').map(section).collect();
             crate::render::parse(&format!("; trunk c\n{}", sections.concat()))
@@ -210,6 +221,15 @@ mod tests {
             ("2001:db8::7", "2001:db8::7/ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
         ] {
             assert!(network(declared).is_some() && network(declared) == network(shown), "{declared}");
+        }
+        for (one, other, common) in [
+            ("203.0.113.0/28", "203.0.113.15", true),
+            ("203.0.113.0/28", "203.0.113.16", false),
+            ("203.0.113.4/30", "203.0.112.0/22", true),
+            ("2001:db8::/32", "2001:db8:1::7", true),
+            ("2001:db8::7", "203.0.113.7", false),
+        ] {
+            assert_eq!((overlap(one, other), overlap(other, one)), (common, common), "{one} {other}");
         }
         assert_ne!(network("127.0.0.0/8"), network("127.0.0.0/16"));
         assert_eq!(network("sip.example.com"), None);

@@ -45,6 +45,8 @@ impl std::fmt::Debug for ParsedPhone {
 pub struct ParsedTrunk {
     /// The types of its objects.
     pub kinds: BTreeSet<String>,
+    /// The addresses and networks its calls come from.
+    pub addresses: BTreeSet<String>,
     /// Its secret, or the digest of it; never shown.
     pub secret: String,
 }
@@ -114,8 +116,10 @@ fn trunk_line(line: &str, name: &mut String, trunks: &mut BTreeMap<String, Parse
         section.clone_into(name);
     } else if let Some((key, value)) = line.split_once('=') {
         let trunk = trunks.entry(name.clone()).or_default();
-        if key.trim() == "type" {
-            trunk.kinds.insert(read_value(value));
+        match key.trim() {
+            "type" => drop(trunk.kinds.insert(read_value(value))),
+            "match" => drop(trunk.addresses.insert(read_value(value))),
+            _ => {}
         }
         if let Some(secret) = secret_of(line) {
             trunk.secret = secret;

@@ -26,6 +26,8 @@ pub(crate) struct Phone {
     server: String,
     /// The address it has.
     host: &'static str,
+    /// What it bears as the token of a registration.
+    line: String,
     port: u16,
     folder: PathBuf,
 }
@@ -47,6 +49,7 @@ impl Phone {
             secret,
             server: format!("127.0.0.1:{}", env.sip_port()),
             host: "127.0.0.1",
+            line: "none".to_owned(),
             port: free_port(),
             folder: env.path("home"),
         }
@@ -55,6 +58,13 @@ impl Phone {
     /// Something that speaks SIP at this address, without credentials: a carrier, a dialer, a stranger.
     pub(crate) fn at(env: &TestEnv, host: &'static str) -> Self {
         Self { host, ..Self::with(env, "nobody".to_owned(), "-".to_owned()) }
+    }
+
+    /// Gives its calls the token of a registration.
+    pub(crate) fn with_line(&self, line: &str) -> Self {
+        let Self { username, secret, server, folder, host, port, .. } = self;
+        let (username, secret, server) = (username.clone(), secret.clone(), server.clone());
+        Self { username, secret, server, host, line: line.to_owned(), port: *port, folder: folder.clone() }
     }
 
     /// Names where it is reached.
@@ -72,17 +82,35 @@ impl Phone {
         self.plays("uas-busy", &[])
     }
 
+    /// Forwards every call to somewhere else until it is unplugged.
+    pub(crate) fn forwards_to(&self, number: &str) -> Running {
+        let moved = format!("302 Moved Temporarily\nContact: <sip:{number}@{}>", self.server);
+        let text = fs::read_to_string(scenario("uas-busy")).expect("a scenario").replace("486 Busy Here", &moved);
+        let path = self.folder.join("uas-moved.xml");
+        fs::write(&path, text).expect("a file");
+        self.sipp(&path, &[])
+    }
+
+    /// Lets one client register with these credentials; its log tells whether they were right.
+    pub(crate) fn registers_one(&self, user: &str, realm: &str, secret: &str) -> Running {
+        self.plays(
+            "uas-registrar",
+            &["-m", "1", "-key", "user", user, "-key", "realm", realm, "-key", "secret", secret],
+        )
+    }
+
     /// Delivers a call that is answered.
     #[track_caller]
     pub(crate) fn delivers(&self, from: &str, to: &str) {
-        self.plays("uac-trunk", &["-m", "1", "-s", to, "-key", "cid", from, "-d", "100"]).ends_well();
+        self.plays("uac-trunk", &["-m", "1", "-s", to, "-key", "cid", from, "-key", "line", &self.line, "-d", "100"])
+            .ends_well();
     }
 
     /// Delivers a call that is refused with this status, and no other.
     #[track_caller]
     pub(crate) fn delivers_in_vain(&self, status: &str, from: &str, to: &str) {
         let path = self.expecting("uac-trunk-404", status);
-        self.sipp(&path, &["-m", "1", "-s", to, "-key", "cid", from]).ends_well();
+        self.sipp(&path, &["-m", "1", "-s", to, "-key", "cid", from, "-key", "line", &self.line]).ends_well();
     }
 
     /// Registers; the contact stands even when nobody listens there later.

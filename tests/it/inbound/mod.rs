@@ -63,6 +63,11 @@ fn put(env: &TestEnv, files: &[File]) {
 /// Puts the files of a tenant in place and has Asterisk take them.
 fn run(env: &TestEnv, declared: &Declared) {
     put(env, &files(declared, &declared.routes));
+    reload(env);
+}
+
+/// Has Asterisk take the files in place.
+fn reload(env: &TestEnv) {
     assert!(env.ask("module reload res_pjsip.so").contains("reloaded successfully"));
     assert!(env.ask("dialplan reload").contains("reloaded"));
 }

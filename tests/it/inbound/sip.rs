@@ -1,9 +1,15 @@
 //! Calls from a carrier's address over SIP: SIPp plays the carrier, the dialers and a user's phone.
 
+use std::{fmt::Write, fs};
+
 use jiff::Timestamp;
 
-use super::{SECRET, declared, run};
-use crate::{phones::nothing_in_the_log, sipp::Phone, support::TestEnv};
+use super::{SECRET, declared, files, put, reload, run};
+use crate::{
+    phones::{nothing_in_the_log, until},
+    sipp::Phone,
+    support::TestEnv,
+};
 
 const DID: &str = "+15559876543";
 
@@ -77,9 +83,70 @@ fn the_first_dialer_is_busy_and_the_second_answers() {
     assert_eq!(shown, [true, false], "{log}");
     assert!(log.lines().last().is_some_and(|line| line.contains(&format!("From: <sip:{DID}@"))), "{log}");
     assert_eq!(busy.unplug().lines().count(), 2);
+    // What a dialer forwards a call to is not followed: it would be dialled at the company's expense.
+    let forwarding = dialfire.forwards_to("112");
+    let answering = agents.picks_up();
+    carrier.delivers("+4917099999", DID);
+    assert_eq!((forwarding.unplug().lines().count(), answering.unplug().lines().count()), (1, 1));
+    let log = fs::read_to_string(env.path("asterisk/log/full")).expect("a log");
+    assert!(log.contains("to 'Local/112@acme-inbound' prevented") && !log.contains("Called Local/112@"), "{log}");
     // Nobody is left who could answer: the caller hears why the last one did not.
     let _busy = (dialfire.is_busy(), agents.is_busy());
     carrier.delivers_in_vain("486", "+4917099999", DID);
+    nothing_in_the_log(&env);
+}
+
+/// The registration logs in with the digest where the realm is known, and with the plain secret where it
+/// is not; the registrars verify what they get.
+#[test]
+fn a_trunk_registers_at_its_carrier_with_a_digest_or_a_plain_secret() {
+    let env = TestEnv::bare_with_asterisk();
+    let carriers = ["realm: carrier.example", ""].map(|realm| (Phone::at(&env, "127.0.0.1"), realm));
+    let registrars = carriers.each_ref().map(|(carrier, _)| carrier.registers_one("acme", "carrier.example", SECRET));
+    let mut file = "version: 1\ntenant: acme\nextensions: { range: 1000-1999 }\nusers: []\ntrunks:\n".to_owned();
+    for (name, (carrier, realm)) in ["known", "unknown"].into_iter().zip(&carriers) {
+        let host = carrier.address();
+        let _ = writeln!(
+            file,
+            "  {name}: {{ host: \"{host}\", username: acme, secret: {{ env: X_SECRET }}, register: true, {realm} }}"
+        );
+    }
+    run(&env, &declared(&file));
+    for registrar in registrars {
+        let log = registrar.ends_well();
+        assert!(log.starts_with("verified true "), "{log}");
+        assert!(log.contains("<sip:acme@"), "{log}");
+    }
+    until("both are registered", || env.ask("pjsip show registrations").matches("Registered  ").count() == 2);
+    nothing_in_the_log(&env);
+}
+
+/// A carrier with a name and no addresses is known by what Asterisk registered with: a token of its own
+/// choice in the contact, which the carrier's calls bear.
+#[test]
+fn a_carrier_without_addresses_is_known_by_the_registration() {
+    let env = TestEnv::bare_with_asterisk();
+    let carrier = Phone::at(&env, "127.0.0.1");
+    let (busy, idle) = (Phone::at(&env, "127.0.0.1"), Phone::at(&env, "127.0.0.1"));
+    let registrar = carrier.registers_one("acme", "carrier.example", SECRET);
+    let host = carrier.address().replace("127.0.0.1", "localhost");
+    let trunk = format!(
+        "trunks:\n  named: {{ host: \"{host}\", username: acme, secret: {{ env: X_SECRET }}, register: true }}\n"
+    );
+    let file = company(&busy, &idle, "route: [busy]").replace("trunks:\n", &trunk);
+    let declared = declared(&file);
+    let mut files = files(&declared, &declared.routes);
+    // Asterisk asks name servers only, and here is none: the test is one.
+    files[0].text = files[0].text.replace("localhost:", "127.0.0.1:");
+    put(&env, &files);
+    reload(&env);
+    let log = registrar.ends_well();
+    let token = log.split(";line=").nth(1).and_then(|rest| rest.split(['>', ';']).next()).expect(&log);
+
+    let stranger = Phone::at(&env, "127.0.0.3");
+    stranger.delivers_in_vain("401", "+4917099999", DID);
+    stranger.with_line("wrong").delivers_in_vain("401", "+4917099999", DID);
+    carrier.with_line(token).delivers_in_vain("486", "+4917099999", DID);
     nothing_in_the_log(&env);
 }
 
