@@ -36,7 +36,7 @@ pub(super) fn unmoved(plan: &Plan, recorded: &Recorded) -> &'static str {
     if concerns(plan, recorded) { ", and callers reach what they did until the next apply" } else { "" }
 }
 
-/// Tells whether the tenant has inbound calls, or had any.
+/// Tells whether the tenant has inbound calls, or had any: others have nothing that callers reach.
 fn concerns(plan: &Plan, recorded: &Recorded) -> bool {
     !plan.routes.is_empty() || recorded.applied.is_some()
 }

@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use postgres::{
-    GenericClient,
-    types::{ToSql, Type},
-};
+use postgres::{GenericClient, types::Type};
 use uuid::Uuid;
 
 use super::{
     Directory, DirectoryError, RecordedSecret, audit, failed,
-    read::{bad_row, json},
+    read::bad_row,
     seal::SecretPrint,
     write::{NewSecret, run},
 };
@@ -121,7 +118,7 @@ fn text(value: &impl serde::Serialize) -> String {
 
 impl Directory {
     /// Closes the audit row of an apply that made it so; from then on callers reach these routes,
-    /// unless a later apply was faster. Tenants that never declared any have none.
+    /// unless a later apply was faster.
     ///
     /// # Errors
     /// When the database fails; then the row stays open, and callers reach what they did.
@@ -129,34 +126,14 @@ impl Directory {
         let action = "make callers reach what was applied";
         let mut transaction = self.client().transaction().map_err(failed("start a transaction"))?;
         audit::close(&mut transaction, id, end)?;
-        let (declares, row) = (!applied.routes.is_empty(), text(applied));
-        let parameters: &[(&(dyn ToSql + Sync), Type)] = &[
-            (&applied.tenant.as_str(), Type::TEXT),
-            (&applied.run, Type::INT8),
-            (&row, Type::TEXT),
-            (&declares, Type::BOOL),
-        ];
         run(
             &mut transaction,
             action,
-            "insert into applied_routes as a (tenant, run, applied)
-             select $1, $2, $3::jsonb where $4 or exists (select from applied_routes where tenant = $1)
+            "insert into applied_routes as a (tenant, run, applied) values ($1, $2, $3::jsonb)
              on conflict (tenant) do update set run = excluded.run, applied = excluded.applied, applied_at = now()
              where a.run < excluded.run",
-            parameters,
+            &[(&applied.tenant.as_str(), Type::TEXT), (&applied.run, Type::INT8), (&text(applied), Type::TEXT)],
         )?;
         transaction.commit().map_err(failed(action))
-    }
-
-    /// Reads what the callers of all tenants reach.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn applied(&mut self) -> Result<Vec<Applied>, DirectoryError> {
-        let rows = self
-            .client()
-            .query_typed("select applied::text from applied_routes order by tenant", &[])
-            .map_err(failed("read the applied routes"))?;
-        rows.iter().map(|row| json("applied route", row.get(0))).collect()
     }
 }

@@ -304,14 +304,18 @@ impl Directory {
         Ok(row.get(0))
     }
 
-    /// Lists the ids of the keys that users' secrets were sealed with.
+    /// Lists the ids of the keys that secrets were sealed with.
     ///
     /// # Errors
     /// When the database fails.
     pub fn key_ids(&mut self) -> Result<Vec<Vec<u8>>, DirectoryError> {
         let rows = self
             .client
-            .query_typed("select distinct substring(secret_sealed from 2 for 8) from users", &[])
+            .query_typed(
+                "select substring(secret_sealed from 2 for 8) from users
+                 union select substring(secret_sealed from 2 for 8) from trunk_secrets",
+                &[],
+            )
             .map_err(failed("look for the keys of secrets"))?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
