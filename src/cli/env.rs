@@ -68,6 +68,11 @@ pub const VARIABLES: &[Variable] = &[
         about: "the private key of that certificate, as PEM",
         example: "/etc/reconcile/portal.key",
     },
+    Variable {
+        name: "TWILIO_PHONE_NUMBER",
+        about: "the caller ID of calls that are passed on through Twilio; without it, the called number",
+        example: "+15551234567",
+    },
     Variable { name: "NO_COLOR", about: "no colours, whatever the terminal", example: "1" },
     Variable {
         name: "CI",

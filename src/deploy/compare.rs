@@ -5,7 +5,7 @@ use std::{cell::Cell, collections::BTreeMap, fmt::Write};
 
 use sha2::{Digest, Sha256};
 
-use super::{files::InPlace, host::Running};
+use super::{callers, files::InPlace, host::Running};
 use crate::{
     directory::{
         Recorded,
@@ -29,6 +29,8 @@ pub struct Comparison {
     pub fingerprints: [String; 2],
     /// Modules to reload, as far as it is known.
     pub reload: Vec<Module>,
+    /// Whether callers still reach something else than what is recorded.
+    pub callers_behind: bool,
     /// What was not looked at, with the reason.
     pub unchecked: Vec<String>,
 }
@@ -45,7 +47,8 @@ impl Comparison {
 
     /// Tells whether an apply would move anything.
     pub fn is_empty(&self) -> bool {
-        self.plan.is_empty() && self.reload.is_empty() && self.files.iter().all(|(.., diff)| !diff.changed)
+        let files = self.files.iter().all(|(.., diff)| !diff.changed);
+        self.plan.is_empty() && self.reload.is_empty() && files && !self.callers_behind
     }
 }
 
@@ -88,7 +91,7 @@ pub fn compare_plan(
     let differences = [0, 1].map(|n| render::diff(in_place[n].as_ref(), &target[n].text, &same));
     note_pending(&mut plan, pending.get());
     let live = running.map_or([true; 2], |running| [running.endpoints_live, running.routing_live]);
-    Ok(side_by_side(plan, &target, differences, live, unchecked))
+    Ok(side_by_side(plan, recorded, &target, differences, live, unchecked))
 }
 
 /// Makes the plan where there are no files to look at: what is recorded stands for them.
@@ -109,7 +112,7 @@ pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<C
         // Masked marks vouch for nothing.
         FileDiff { changed: diff.added + diff.removed > 0, ..diff }
     });
-    Ok(side_by_side(plan, &target, differences, [true; 2], unchecked))
+    Ok(side_by_side(plan, recorded, &target, differences, [true; 2], unchecked))
 }
 
 /// Renders what the plan leads to, secrets and marks masked.
@@ -139,7 +142,8 @@ fn kept_digests(plan: &Plan) -> BTreeMap<String, &Prints> {
 }
 
 fn side_by_side(
-    plan: Plan,
+    mut plan: Plan,
+    recorded: &Recorded,
     target: &[File; 2],
     differences: [FileDiff; 2],
     live: [bool; 2],
@@ -154,7 +158,10 @@ fn side_by_side(
         plan_id(&plan, &texts)
     });
     let fingerprints = target.each_ref().map(|file| hex(&Sha256::digest(file.text.as_bytes())));
-    Comparison { plan, id, files, fingerprints, reload, unchecked }
+    let behind = callers::behind(&plan.tenant, recorded);
+    let callers_behind = behind.is_some();
+    plan.notes.extend(behind);
+    Comparison { plan, id, files, fingerprints, reload, callers_behind, unchecked }
 }
 
 fn users(count: usize) -> String {

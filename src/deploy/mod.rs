@@ -5,6 +5,7 @@
 
 mod apply;
 mod asterisk;
+mod callers;
 mod clock;
 mod compare;
 mod contacts;

@@ -79,7 +79,7 @@ impl Keyring {
         self.0.iter().any(|(known, _)| known == id)
     }
 
-    /// Seals a secret for one user of one tenant.
+    /// Seals a secret for one user or trunk of one tenant.
     ///
     /// # Errors
     /// Never in practice: the cipher refuses only messages of many gigabytes.
@@ -133,7 +133,7 @@ fn cipher(key: &[u8; 32]) -> XChaCha20Poly1305 {
 pub struct Owner {
     /// The tenant's row.
     pub tenant: Uuid,
-    /// The user's row.
+    /// The row of the user, or of the trunk.
     pub user: Uuid,
 }
 
@@ -202,6 +202,27 @@ impl Prints {
     /// Tells whether a digest found in a file is the recorded one.
     pub fn is_digest(&self, hex: &str) -> bool {
         print(&self.salt, "digest", hex) == self.digest
+    }
+}
+
+/// A salted fingerprint of a secret alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretPrint {
+    /// The salt.
+    pub salt: Vec<u8>,
+    /// Of the secret.
+    pub secret: Vec<u8>,
+}
+
+impl SecretPrint {
+    /// Takes the fingerprint of a secret.
+    pub fn new(salt: &[u8], secret: &Secret) -> Self {
+        Self { salt: salt.to_vec(), secret: print(salt, "secret", secret.reveal()) }
+    }
+
+    /// Tells whether a secret is the recorded one.
+    pub fn is_secret(&self, secret: &Secret) -> bool {
+        print(&self.salt, "secret", secret.reveal()) == self.secret
     }
 }
 

@@ -18,6 +18,7 @@ mod expect;
 mod growth;
 mod hostile;
 mod hosts;
+mod inbound;
 mod let_go;
 mod phones;
 mod plan;
