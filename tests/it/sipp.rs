@@ -91,12 +91,10 @@ impl Phone {
         self.sipp(&path, &[])
     }
 
-    /// Lets one client register with these credentials; its log tells whether they were right.
-    pub(crate) fn registers_one(&self, user: &str, realm: &str, secret: &str) -> Running {
-        self.plays(
-            "uas-registrar",
-            &["-m", "1", "-key", "user", user, "-key", "realm", realm, "-key", "secret", secret],
-        )
+    /// Lets a client register with these credentials until it is unplugged; its log tells whether they
+    /// were right.
+    pub(crate) fn lets_register(&self, user: &str, realm: &str, secret: &str) -> Running {
+        self.plays("uas-registrar", &["-key", "user", user, "-key", "realm", realm, "-key", "secret", secret])
     }
 
     /// Delivers a call that is answered.
