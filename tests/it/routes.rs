@@ -146,6 +146,14 @@ fn the_secret_of_a_trunk_is_sealed_renewed_and_forgotten() {
     let second = recorded_rows(&env).2;
     assert!(second.len() == 1 && second != first);
 
+    // The same secret logs in at another realm.
+    env.write("pbx.yaml", &FILE.replace("realm: carrier.example", "realm: other.example"));
+    let realm = "  ~ trunk carrier  realm carrier.example -> other.example\n";
+    assert_eq!(rows(&env.run("sync").expect(0)), realm);
+    assert_eq!(rows(&env.run("plan --no-asterisk").expect(0)), "");
+    env.write("pbx.yaml", FILE);
+    env.run("sync").expect(0);
+
     env.write("pbx.yaml", &FILE.replace(", secret: { env: CARRIER_SECRET }", ""));
     assert_eq!(rows(&env.run("sync").expect(0)), "  ~ trunk carrier  secret (sensitive) -> (none)\n");
     assert_eq!(recorded_rows(&env).2, Vec::<Vec<u8>>::new());
