@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     directory::{
         InboundRows, Recorded, Row, RowChanges, TrunkRow,
-        seal::{Ha1, Keyring, Nonce, Owner, Prints, Salt, SealError, SecretPrint, generate},
+        seal::{Ha1, Keyring, Nonce, Owner, Prints, Salt, SealError, TrunkPrint, generate},
     },
     model::{EmailKey, Extension, ObjectName, PhoneOverride, Secret, Settings},
     plan::{Plan, SecretPlan},
@@ -149,25 +149,28 @@ impl Trunks<'_> {
             secrets: Vec::new(),
         };
         let mut secrets = BTreeMap::new();
-        for (name, step) in &plan.trunk_secrets {
+        for (name, planned) in &plan.trunk_secrets {
             let failed = |source| PrepareError::Seal { whose: name.to_string(), source };
             let missing = || PrepareError::NoSecret(name.to_string());
             let row = recorded.trunk_secrets.get(name);
-            let secret = if *step == SecretPlan::Keep {
+            let secret = if planned.secret == SecretPlan::Keep {
                 let row = row.ok_or_else(missing)?;
                 let bytes = sealed.get(&row.id).ok_or_else(missing)?;
                 keys.open(bytes, Owner { tenant, user: row.id }).map_err(failed)?
             } else {
                 let Some(Ok(secret)) = declared.get(name) else { return Err(missing()) };
+                secret.clone()
+            };
+            if planned.print.is_none() {
+                let trunk = plan.routes.trunks.get(name).ok_or_else(missing)?;
                 let id = row.map_or_else(new_id, |row| Ok(row.id))?;
                 rows.secrets.push(TrunkRow {
                     trunk: name.clone(),
                     id,
-                    sealed: keys.seal(secret, Owner { tenant, user: id }, &random()?).map_err(failed)?,
-                    print: SecretPrint::new(&random::<{ size_of::<Salt>() }>()?, secret),
+                    sealed: keys.seal(&secret, Owner { tenant, user: id }, &random()?).map_err(failed)?,
+                    print: TrunkPrint::new(&random::<{ size_of::<Salt>() }>()?, trunk, &secret),
                 });
-                secret.clone()
-            };
+            }
             secrets.insert(name.clone(), secret);
         }
         Ok((rows, secrets))

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     Directory, DirectoryError, RecordedSecret, audit, failed,
     read::bad_row,
-    seal::SecretPrint,
+    seal::TrunkPrint,
     write::{NewSecret, run},
 };
 use crate::{
@@ -26,7 +26,7 @@ pub struct InboundRows {
     pub routes: Option<Routes>,
     /// Trunks whose secret is not needed any more.
     pub forgotten: Vec<ObjectName>,
-    /// Trunks with a new secret: whole rows.
+    /// Trunks with a new secret or login: whole rows.
     pub secrets: Vec<TrunkRow>,
 }
 
@@ -40,7 +40,7 @@ pub struct TrunkRow {
     /// The secret.
     pub sealed: NewSecret,
     /// Its fingerprint.
-    pub print: SecretPrint,
+    pub print: TrunkPrint,
 }
 
 /// Reads what is known of the secrets of a tenant's trunks.
@@ -56,7 +56,7 @@ pub(super) fn secrets(
         .map_err(failed("read the trunks"))?;
     let secret = |row: &postgres::Row| {
         let name = row.get::<_, &str>(0).parse().map_err(bad_row("trunk"))?;
-        let print = SecretPrint { salt: row.get(2), secret: row.get(3) };
+        let print = TrunkPrint { salt: row.get(2), shown: row.get(3) };
         Ok((name, RecordedSecret { id: row.get(1), print }))
     };
     rows.iter().map(secret).collect()
@@ -79,7 +79,7 @@ pub(super) fn change(db: &mut impl GenericClient, tenant: Uuid, changes: &Inboun
         let ids: Vec<Uuid> = secrets.iter().map(|row| row.id).collect();
         let sealed: Vec<&[u8]> = secrets.iter().map(|row| row.sealed.as_slice()).collect();
         let salts: Vec<&[u8]> = secrets.iter().map(|row| row.print.salt.as_slice()).collect();
-        let prints: Vec<&[u8]> = secrets.iter().map(|row| row.print.secret.as_slice()).collect();
+        let prints: Vec<&[u8]> = secrets.iter().map(|row| row.print.shown.as_slice()).collect();
         run(
             db,
             "record the secrets of trunks",

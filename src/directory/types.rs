@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::seal::{Prints, SecretPrint};
+use super::seal::{Prints, TrunkPrint};
 use crate::{
     calls::{Applied, Routes},
     model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Settings},
@@ -61,7 +61,7 @@ pub struct RecordedSecret {
     /// The row's identity.
     pub id: Uuid,
     /// What tells another secret apart.
-    pub print: SecretPrint,
+    pub print: TrunkPrint,
 }
 
 /// The tenant's row.

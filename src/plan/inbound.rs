@@ -8,11 +8,11 @@ use std::{
 
 use serde::Serialize;
 
-use super::{FieldChange, Inputs, Kind, Plan, SecretPlan};
+use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan};
 use crate::{
     calls::{CallerId, Dialer, DialerTarget, E164, Hours, NumberSource, Routes, Rule, Target, Trunk},
     desired::Place,
-    directory::Recorded,
+    directory::{Recorded, RecordedSecret},
     model::{ObjectName, SENSITIVE, Secret},
 };
 
@@ -81,16 +81,17 @@ pub struct InboundChange {
 /// Takes what is recorded as it is.
 pub(super) fn keep(plan: &mut Plan, recorded: &Recorded) {
     plan.routes = recorded.routes.clone();
-    plan.trunk_secrets = recorded.trunk_secrets.keys().map(|name| (name.clone(), SecretPlan::Keep)).collect();
+    let kept = |row: &RecordedSecret| PlannedTrunkSecret { secret: SecretPlan::Keep, print: Some(row.print.clone()) };
+    plan.trunk_secrets = recorded.trunk_secrets.iter().map(|(name, row)| (name.clone(), kept(row))).collect();
 }
 
 /// Adds what changes about inbound calls to the plan.
 pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
     let Inputs { declared, recorded, inbound, .. } = inputs;
     for name in declared.trunk_secrets.keys() {
-        let old = recorded.trunk_secrets.get(name);
+        let old = recorded.trunk_secrets.get(name).zip(recorded.routes.trunks.get(name));
         let secret = match inbound.trunk_secrets.get(name) {
-            Some(Ok(secret)) if old.is_some_and(|old| old.print.is_secret(secret)) => SecretPlan::Keep,
+            Some(Ok(secret)) if old.is_some_and(|(row, trunk)| row.print.is_secret(trunk, secret)) => SecretPlan::Keep,
             Some(Ok(_)) => SecretPlan::Take,
             Some(Err(reason)) => {
                 plan.unresolved.push(format!("the secret of the trunk `{name}`: {reason}"));
@@ -98,7 +99,11 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
             }
             None => SecretPlan::Keep,
         };
-        plan.trunk_secrets.insert(name.clone(), secret);
+        let login = |trunk: &Trunk| (trunk.username.clone(), trunk.realm.clone());
+        let same = |trunk: &Trunk| declared.routes.trunks.get(name).map(login) == Some(login(trunk));
+        let kept = old.filter(|(_, trunk)| secret == SecretPlan::Keep && same(trunk));
+        let print = kept.map(|(row, _)| row.print.clone());
+        plan.trunk_secrets.insert(name.clone(), PlannedTrunkSecret { secret, print });
     }
     let (routes, places) = wanted(inputs, &mut plan.unresolved);
     let before = Side { routes: &recorded.routes, secrets: recorded.trunk_secrets.keys().collect() };
@@ -106,7 +111,7 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
     let taken = plan
         .trunk_secrets
         .iter()
-        .filter(|(name, secret)| **secret == SecretPlan::Take && recorded.trunk_secrets.contains_key(name));
+        .filter(|(name, planned)| planned.secret == SecretPlan::Take && recorded.trunk_secrets.contains_key(*name));
     let renewed = taken.map(|(name, _)| name.as_str()).collect();
     plan.inbound = changes(&before, &after, &places, &renewed);
     // Where a number is missing, there is nothing that could be rendered.

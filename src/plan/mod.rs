@@ -28,7 +28,10 @@ pub use supply::{Newcomers, NoNumber};
 use crate::{
     calls::Routes,
     desired::{Declared, Diagnostic, Place},
-    directory::{ManagedBy, Recorded, seal::Prints},
+    directory::{
+        ManagedBy, Recorded,
+        seal::{Prints, TrunkPrint},
+    },
     model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Secret, Settings, Tenant},
 };
 
@@ -71,7 +74,7 @@ pub struct Plan {
     /// The inbound calls afterwards, with every number resolved.
     pub routes: Routes,
     /// What happens to the secrets of their trunks.
-    pub trunk_secrets: BTreeMap<ObjectName, SecretPlan>,
+    pub trunk_secrets: BTreeMap<ObjectName, PlannedTrunkSecret>,
     /// What changes about inbound calls.
     pub inbound: Vec<InboundChange>,
     /// How many changes of each kind.
@@ -242,6 +245,15 @@ pub enum SecretPlan {
     Generate,
     /// The declared one is taken.
     Take,
+}
+
+/// A trunk's secret as recorded after the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedTrunkSecret {
+    /// What happens to it.
+    pub secret: SecretPlan,
+    /// The recorded fingerprint, where the file goes on showing what it is of.
+    pub print: Option<TrunkPrint>,
 }
 
 /// Makes the plan that changes nothing: all users as they are recorded; none before the first sync.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::super::{InboundValues, Inputs, Kind, Plan, plan};
+use super::super::{InboundValues, Inputs, Kind, Plan, SecretPlan, plan};
 use crate::{
     desired::{self, Declared},
-    directory::{Recorded, RecordedTenant},
+    directory::{Recorded, RecordedTenant, seal::Ha1},
     model::{ObjectName, Secret},
 };
 
@@ -147,6 +147,23 @@ fn each_change_is_told_before_and_after() {
             "Create caller_id  [caller_id: none -> +15550001111]",
         ]
     );
+}
+
+/// What stands in the endpoint file tells nobody the secret, and a plan without a key still knows it.
+#[test]
+fn a_new_realm_keeps_the_secret_and_shows_another_digest() {
+    let recorded = applied(FILE, &values());
+    let name: ObjectName = "carrier".parse().unwrap();
+    let text = FILE.replace("{ env: CARRIER_SECRET }", "{ env: CARRIER_SECRET }, realm: carrier.example");
+    let plan = planned(&text, &values(), &recorded);
+    assert_eq!(changes(&plan), ["Update trunk carrier [realm: none -> carrier.example]"]);
+    assert_eq!((plan.trunk_secrets[&name].secret, &plan.trunk_secrets[&name].print), (SecretPlan::Keep, &None));
+    let print = &recorded.trunk_secrets[&name].print;
+    assert!(print.is_shown("canary-of-the-carrier") && !print.is_shown("another"));
+    let recorded = applied(&text, &values());
+    let digest = Ha1::new("acme", "carrier.example", &Secret::new("canary-of-the-carrier").unwrap());
+    assert!(recorded.trunk_secrets[&name].print.is_shown(digest.reveal()));
+    assert!(planned(&text, &values(), &recorded).is_empty());
 }
 
 /// Removing all of it from the file removes all of it: nothing is left to surprise a caller.

@@ -14,7 +14,7 @@ use crate::{
     desired::{self, Declared},
     directory::{
         Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser,
-        seal::{Ha1, Prints, SecretPrint},
+        seal::{Ha1, Prints, TrunkPrint},
     },
     model::{Email, EmailKey, Extension, NAME_BYTES, Secret},
     render::{Digests, Phonebook, endpoint_name},
@@ -228,10 +228,11 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
         trunk_secrets: BTreeMap::new(),
         applied: None,
     };
-    for (name, secret) in &plan.trunk_secrets {
-        let row = match (secret, outside.inbound.trunk_secrets.get(name)) {
-            (SecretPlan::Take, Some(Ok(secret))) => {
-                RecordedSecret { id: Uuid::from_u128(3), print: SecretPrint::new(&[7; 16], secret) }
+    for (name, planned) in &plan.trunk_secrets {
+        let row = match (&planned.print, outside.inbound.trunk_secrets.get(name)) {
+            (None, Some(Ok(secret))) => {
+                let print = TrunkPrint::new(&[7; 16], &plan.routes.trunks[name], secret);
+                RecordedSecret { id: Uuid::from_u128(3), print }
             }
             _ => before.trunk_secrets[name].clone(),
         };

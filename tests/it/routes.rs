@@ -146,8 +146,20 @@ fn the_secret_of_a_trunk_is_sealed_renewed_and_forgotten() {
     let second = recorded_rows(&env).2;
     assert!(second.len() == 1 && second != first);
 
-    env.write("pbx.yaml", &FILE.replace(", secret: { env: CARRIER_SECRET }", ""));
-    assert_eq!(rows(&env.run("sync").expect(0)), "  ~ trunk carrier  secret (sensitive) -> (none)\n");
+    // The same secret logs in at another realm.
+    env.write("pbx.yaml", &FILE.replace("realm: carrier.example", "realm: other.example"));
+    let realm = "  ~ trunk carrier  realm carrier.example -> other.example\n";
+    assert_eq!(rows(&env.run("sync").expect(0)), realm);
+    assert_eq!(rows(&env.run("plan --no-asterisk").expect(0)), "");
+    env.write("pbx.yaml", FILE);
+    env.run("sync").expect(0);
+
+    env.write(
+        "pbx.yaml",
+        &FILE.replace(", username: acme, secret: { env: CARRIER_SECRET }, realm: carrier.example", ""),
+    );
+    let login = "username acme -> (none); secret (sensitive) -> (none); realm carrier.example -> (none)";
+    assert_eq!(rows(&env.run("sync").expect(0)), format!("  ~ trunk carrier  {login}\n"));
     assert_eq!(recorded_rows(&env).2, Vec::<Vec<u8>>::new());
 
     // One that cannot be had stops, like a user's.
