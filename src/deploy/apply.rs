@@ -229,7 +229,8 @@ pub fn apply(
 
     clock.start("render", observer);
     let book = Phonebook::of(&decided.plan, decided.recorded.directory);
-    let rendered = book.files(Digests::Real { digests: &decided.prepared.digests, trunk_secrets: &BTreeMap::new() })?;
+    let rendered = book
+        .files(Digests::Real { digests: &decided.prepared.digests, trunk_secrets: &decided.prepared.trunk_secrets })?;
     let step = Step::new(host, &book, &rendered, &in_place, running.unwrap_or_default())?;
     step.check_names()?;
     fail_point::pass("rendered")?;
@@ -337,7 +338,7 @@ fn make_live(
     let expected = Expected {
         book: step.book,
         digests: &decided.prepared.digests,
-        trunk_secrets: &BTreeMap::new(),
+        trunk_secrets: &decided.prepared.trunk_secrets,
         marks,
         changed,
         gone: trunks::gone(&step.old, &step.new),

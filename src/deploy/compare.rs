@@ -9,7 +9,7 @@ use super::{callers, files::InPlace, host::Running};
 use crate::{
     directory::{
         Recorded,
-        seal::{Prints, hex},
+        seal::{Prints, TrunkPrint, hex},
     },
     model::EmailKey,
     plan::{self, Allowance, Inputs, Plan, PlannedUser, plan_id},
@@ -79,10 +79,13 @@ pub fn compare_plan(
 ) -> Result<Comparison, BadValue> {
     foreign_files(&mut plan, recorded, in_place, allowance.get("foreign-files").copied().unwrap_or(0));
     let target = target(&plan, recorded)?;
-    let names = kept_digests(&plan);
+    let (names, trunks) = (kept_digests(&plan), kept_trunks(&plan));
     // Phones whose digest in place is not that of the recorded secret: each is looked at once.
     let pending = Cell::new(0);
     let same = |name: &str, digest: &str| {
+        if let Some(print) = trunks.get(name) {
+            return print.is_shown(digest);
+        }
         let Some(prints) = names.get(name) else { return false };
         let same = prints.is_digest(digest);
         pending.set(pending.get() + usize::from(!same));
@@ -106,9 +109,10 @@ pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<C
         Some(before) => self::target(&before, recorded)?.map(|file| Some(Present::new(file.text))),
         None => [None, None],
     };
-    let names = kept_digests(&plan);
+    let (names, trunks) = (kept_digests(&plan), kept_trunks(&plan));
+    let kept = |name: &str, _: &str| names.contains_key(name) || trunks.contains_key(name);
     let differences = [0, 1].map(|n| {
-        let diff = render::diff(before[n].as_ref(), &target[n].text, &|name, _| names.contains_key(name));
+        let diff = render::diff(before[n].as_ref(), &target[n].text, &kept);
         // Masked marks vouch for nothing.
         FileDiff { changed: diff.added + diff.removed > 0, ..diff }
     });
@@ -139,6 +143,14 @@ fn note_pending(plan: &mut Plan, phones: usize) {
 fn kept_digests(plan: &Plan) -> BTreeMap<String, &Prints> {
     let name = |user: &PlannedUser| render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
     plan.users.values().filter_map(|user| Some((name(user), user.digest.as_ref()?))).collect()
+}
+
+/// Finds the secrets of trunks that the file goes on showing, by the name of their objects.
+fn kept_trunks(plan: &Plan) -> BTreeMap<String, &TrunkPrint> {
+    let secrets = plan.trunk_secrets.iter();
+    secrets
+        .filter_map(|(name, planned)| Some((render::trunk_name(&plan.tenant, name), planned.print.as_ref()?)))
+        .collect()
 }
 
 fn side_by_side(

@@ -124,7 +124,13 @@ impl<'a> Phonebook<'a> {
             extension: user.extension,
             phone: &user.phone,
         });
-        Self { tenant: &plan.tenant, settings: &plan.settings, directory, phones: phones.collect(), routes: &NO_ROUTES }
+        Self {
+            tenant: &plan.tenant,
+            settings: &plan.settings,
+            directory,
+            phones: phones.collect(),
+            routes: &plan.routes,
+        }
     }
 
     /// Renders both files.

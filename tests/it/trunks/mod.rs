@@ -1,6 +1,7 @@
 //! Inbound calls on the real Asterisk: the files come from the renderer and go straight into its
 //! folders, so that these tests need neither database nor apply.
 
+mod apply;
 mod decide;
 mod sip;
 
