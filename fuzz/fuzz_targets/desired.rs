@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use reconcile::{
     desired,
     directory::Recorded,
-    plan::{self, Allowance, Inputs},
+    plan::{self, Allowance, InboundValues, Inputs},
     render::{self, Digests, Phonebook},
 };
 
@@ -26,6 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
         declared,
         recorded: &recorded,
         secrets: &BTreeMap::new(),
+        inbound: &InboundValues::default(),
         allowance: &Allowance::default(),
         now: Default::default(),
     };

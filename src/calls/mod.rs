@@ -23,6 +23,7 @@ pub use applied::Applied;
 pub use decide::{Branch, Call, Considered, Decision, Fit, decide};
 pub use form::Form;
 pub use hours::{Hours, OpenRange, Timezone};
+pub(crate) use number::WITHHELD;
 pub use number::{Caller, CallerClass, E164, Prefix};
 pub use record::{Answer, Event, Outcome, Started, Status, What};
 pub use routes::{

@@ -83,7 +83,7 @@ impl CallerClass {
 
 /// Words that carriers send for a withheld number, and the digits that such words become on a
 /// telephone's keys (<https://www.twilio.com/en-us/changelog>, 2022-11-16; none is a valid number).
-const WITHHELD: &[&str] = &[
+pub(crate) const WITHHELD: &[&str] = &[
     "anonymous",
     "restricted",
     "unknown",

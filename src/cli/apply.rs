@@ -94,6 +94,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let expected = args.expect.as_deref().map(Expected::read).transpose()?;
     let desired = session::desired(&args.file, printer)?;
     let secrets = session::secrets(&desired.declared, &args.secrets);
+    let inbound = session::inbound(&desired.declared, &args.secrets);
     let host = host.resolve(&args.state, mode == Mode::Apply { reload: true })?;
     if mode != Mode::Sync && !host.config_dir.is_dir() {
         return Err(Hinted::new(
@@ -113,7 +114,14 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         let mut printer = printer.borrow_mut();
         let unchecked =
             if running.is_none() { vec!["the running Asterisk, which is left alone".to_owned()] } else { Vec::new() };
-        let inputs = Inputs { declared: &desired.declared, recorded, secrets: &secrets, allowance: &allowance, now };
+        let inputs = Inputs {
+            declared: &desired.declared,
+            recorded,
+            secrets: &secrets,
+            inbound: &inbound,
+            allowance: &allowance,
+            now,
+        };
         let comparison = deploy::compare(&inputs, in_place, running, unchecked)?;
         refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
         let report = Report { desired: &desired, comparison: &comparison, database: &database };
@@ -125,6 +133,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let request = Request {
         tenant: &desired.declared.tenant,
         secrets: &secrets,
+        trunk_secrets: &inbound.trunk_secrets,
         keys: &keys,
         decide: &decide,
         actor: args.actor.resolve(),
@@ -156,7 +165,10 @@ fn hold_back(report: &Report<'_>, expected: Option<&Expected>, mode: Mode) -> Re
     let stop = |exit, message| Err(Stop { exit, message }.into());
     if !plan.unresolved.is_empty() {
         let reasons = plan.unresolved.join("\n  ");
-        return stop(Exit::Error, format!("declared secrets cannot be read; nothing was changed\n  {reasons}"));
+        return stop(
+            Exit::Error,
+            format!("declared secrets or numbers cannot be read; nothing was changed\n  {reasons}"),
+        );
     }
     if let Some(expected) = expected
         && comparison.id.as_deref() != Some(expected.id())

@@ -83,6 +83,11 @@ pub const VARIABLES: &[Variable] = &[
         about: "a file with that token, instead of the variable",
         example: "/run/secrets/twilio",
     },
+    Variable {
+        name: "TWILIO_PHONE_NUMBER",
+        about: "the caller ID of calls that are passed on through Twilio; without it, the called number",
+        example: "+15551234567",
+    },
     Variable { name: "NO_COLOR", about: "no colours, whatever the terminal", example: "1" },
     Variable {
         name: "CI",

@@ -37,6 +37,9 @@ pub(crate) struct Saved {
     tenant: String,
     settings: Vec<Field>,
     users: Vec<User>,
+    /// Plans of earlier versions have none.
+    #[serde(default)]
+    inbound: Vec<Inbound>,
     files: Vec<File>,
 }
 
@@ -57,6 +60,15 @@ struct User {
     fields: Vec<Field>,
     secret_changed: bool,
     relogin: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Inbound {
+    action: String,
+    object: String,
+    name: Option<String>,
+    fields: Vec<Field>,
+    secret_changed: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,6 +145,7 @@ fn differences(expected: &Saved, now: &Saved) -> Vec<String> {
     let settings = |plan: &Saved| plan.settings.iter().map(|field| (field.field.clone(), words(field))).collect();
     paired(&settings(expected), &settings(now), &mut lines);
     paired(&users(expected), &users(now), &mut lines);
+    paired(&inbound(expected), &inbound(now), &mut lines);
     let changes = !lines.is_empty();
     let shas = |plan: &Saved| plan.files.iter().map(|file| (file.path.clone(), file.sha256.clone())).collect();
     let (before, after): (BTreeMap<String, String>, BTreeMap<String, String>) = (shas(expected), shas(now));
@@ -154,13 +167,7 @@ fn differences(expected: &Saved, now: &Saved) -> Vec<String> {
 /// What happens to each user, by address.
 fn users(plan: &Saved) -> BTreeMap<String, String> {
     let describe = |user: &User| {
-        let sign = match user.action.as_str() {
-            "create" => "+",
-            "delete" => "-",
-            "rename" => ">",
-            "adopt" => "&",
-            _ => "~",
-        };
+        let sign = sign(&user.action);
         let mut parts = vec![format!("{sign} {} extension {}", user.email, user.extension)];
         parts.extend(user.choice.iter().filter(|choice| *choice != "lowest-free").cloned());
         parts.extend(user.fields.iter().map(words));
@@ -178,6 +185,28 @@ fn users(plan: &Saved) -> BTreeMap<String, String> {
             .or_insert(words);
     }
     users
+}
+
+/// What happens to each object of inbound calls, by what it is.
+fn inbound(plan: &Saved) -> BTreeMap<String, String> {
+    let describe = |change: &Inbound| {
+        let name = format!("{} {}", change.object, change.name.as_deref().unwrap_or_default()).trim_end().to_owned();
+        let mut parts = vec![format!("{} {name}", sign(&change.action))];
+        parts.extend(change.fields.iter().map(words));
+        parts.extend(change.secret_changed.then(|| "secret changed".to_owned()));
+        (name, parts.join(", "))
+    };
+    plan.inbound.iter().map(describe).collect()
+}
+
+fn sign(action: &str) -> &'static str {
+    match action {
+        "create" => "+",
+        "delete" => "-",
+        "rename" => ">",
+        "adopt" => "&",
+        _ => "~",
+    }
 }
 
 fn words(field: &Field) -> String {

@@ -73,7 +73,7 @@ fn list(entries: &[Entry]) -> String {
                 entry.host.clone(),
                 entry.command.clone(),
                 entry.outcome.clone(),
-                changes(entry),
+                [Some(changes(entry)), inbound(entry)].into_iter().flatten().collect::<Vec<_>>().join(", "),
                 entry.actor.clone(),
             ]
         })
@@ -88,6 +88,11 @@ fn changes(entry: &Entry) -> String {
     let parts: Vec<String> =
         signs.iter().filter(|(kind, _)| count(kind) > 0).map(|(kind, sign)| format!("{sign}{}", count(kind))).collect();
     if parts.is_empty() { "none".to_owned() } else { parts.join(" ") }
+}
+
+/// Says how much changed about inbound calls.
+fn inbound(entry: &Entry) -> Option<String> {
+    entry.counts.get("inbound").filter(|count| **count > 0).map(|count| format!("{count} inbound"))
 }
 
 fn whole(entry: &Entry) -> String {
@@ -107,6 +112,9 @@ fn whole(entry: &Entry) -> String {
         line("plan", plan);
     }
     line("users", &changes(entry));
+    if let Some(inbound) = inbound(entry) {
+        line("calls", &inbound);
+    }
     line("outcome", &entry.outcome);
     if let Some(message) = &entry.message {
         line("message", message);

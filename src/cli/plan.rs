@@ -83,6 +83,7 @@ impl Planner<'_> {
     pub(crate) fn show(&self, desired: &session::Desired, printer: &mut Printer) -> Result<Comparison> {
         let Self { args, allowance, host } = self;
         let secrets = session::secrets(&desired.declared, &args.secrets);
+        let inbound = session::inbound(&desired.declared, &args.secrets);
         let tenant = &desired.declared.tenant;
 
         let mut directory = args.state.open_to_read(&mut |line| tracing::info!("{line}"))?;
@@ -95,6 +96,7 @@ impl Planner<'_> {
             declared: &desired.declared,
             recorded: &recorded,
             secrets: &secrets,
+            inbound: &inbound,
             allowance,
             now: Timestamp::now(),
         };

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, io::Read, path::Path};
 
 use anyhow::Result;
+use zeroize::Zeroizing;
 
 use super::{
     Exit,
@@ -11,9 +12,10 @@ use super::{
     settings::{FileArgs, SecretArgs},
 };
 use crate::{
+    calls::{Dialer, DialerTarget, E164, NumberSource},
     desired::{self, Declared, DeclaredUser, Loaded, SecretSource, Source},
     model::{EmailKey, Secret, shown},
-    plan::Allowance,
+    plan::{Allowance, InboundValues},
 };
 
 /// A checked desired state with its sources.
@@ -46,20 +48,57 @@ pub(crate) type Secrets = BTreeMap<EmailKey, Result<Secret, String>>;
 
 /// Reads the declared secrets from the environment and the secrets folder.
 pub(crate) fn secrets(declared: &Declared, args: &SecretArgs) -> Secrets {
-    let read = |user: &DeclaredUser| match user.secret.as_ref()? {
-        SecretSource::Env(name) => Some(from_env(name.as_str(), &args.allow_env)),
-        SecretSource::File(name) => Some(from_file(name.as_str(), args.secrets_dir.as_deref())),
-    };
+    let read = |user: &DeclaredUser| Some(secret(user.secret.as_ref()?, args));
     declared.users.iter().filter_map(|(key, user)| Some((key.clone(), read(user)?))).collect()
 }
 
-fn from_env(name: &str, allowed: &[String]) -> Result<Secret, String> {
+/// Reads what the declared inbound calls need from the environment and the secrets folder.
+pub(crate) fn inbound(declared: &Declared, args: &SecretArgs) -> InboundValues {
+    let variable = |dialer: &Dialer| match &dialer.target {
+        DialerTarget::Number(NumberSource::Env(variable)) => Some(variable.clone()),
+        _ => None,
+    };
+    let number = |variable: String| {
+        let number = allowed(&variable, &args.allow_env).and_then(|value| number(&variable, &value));
+        (variable, number)
+    };
+    let caller_id = std::env::var(CALLER_ID).map_or_else(|_| String::new(), |value| value.trim().to_owned());
+    let secrets = declared.trunk_secrets.iter();
+    InboundValues {
+        numbers: declared.routes.dialers.values().filter_map(variable).map(number).collect(),
+        caller_id: (!caller_id.is_empty()).then(|| self::number(CALLER_ID, &caller_id)),
+        trunk_secrets: secrets.map(|(name, source)| (name.clone(), secret(source, args))).collect(),
+    }
+}
+
+/// The variable of the default caller ID.
+pub(crate) const CALLER_ID: &str = "TWILIO_PHONE_NUMBER";
+
+/// Reads a number of ours; another value is not quoted.
+fn number(variable: &str, value: &str) -> Result<E164, String> {
+    let form = "a public number in E.164 form, such as +15559876543";
+    value.trim().parse().map_err(|_| format!("the variable {variable} does not hold {form}"))
+}
+
+fn secret(source: &SecretSource, args: &SecretArgs) -> Result<Secret, String> {
+    match source {
+        SecretSource::Env(name) => from_env(name.as_str(), &args.allow_env),
+        SecretSource::File(name) => from_file(name.as_str(), args.secrets_dir.as_deref()),
+    }
+}
+
+fn from_env(name: &str, patterns: &[String]) -> Result<Secret, String> {
+    let value = allowed(name, patterns)?;
+    Secret::new(value.trim_end_matches(['\r', '\n'])).map_err(|error| format!("the variable {name}: {error}"))
+}
+
+/// Reads a variable that the file names, if that is allowed.
+fn allowed(name: &str, allowed: &[String]) -> Result<Zeroizing<String>, String> {
     if !allowed.iter().any(|pattern| matches(pattern, name)) {
         // The name is not quoted: somebody may have put the secret itself there.
         return Err(format!("the variable it names is not allowed (--allow-env {})", allowed.join(" --allow-env ")));
     }
-    let value = std::env::var(name).map_err(|_| format!("the variable {name} is not set"))?;
-    Secret::new(value.trim_end_matches(['\r', '\n'])).map_err(|error| format!("the variable {name}: {error}"))
+    std::env::var(name).map(Zeroizing::new).map_err(|_| format!("the variable {name} is not set"))
 }
 
 fn from_file(name: &str, folder: Option<&Path>) -> Result<Secret, String> {
@@ -69,7 +108,7 @@ fn from_file(name: &str, folder: Option<&Path>) -> Result<Secret, String> {
     if !path.starts_with(&folder) || !path.is_file() {
         return Err(format!("the secret file {name} is no file in --secrets-dir"));
     }
-    let mut text = zeroize::Zeroizing::new(String::new());
+    let mut text = Zeroizing::new(String::new());
     std::fs::File::open(&path)
         .and_then(|file| file.take(4096).read_to_string(&mut text))
         .map_err(|error| format!("the secret file {name}: {error}"))?;

@@ -75,11 +75,13 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         None => None,
         Some(desired) => {
             let secrets = session::secrets(&desired.declared, &args.secrets);
+            let inbound = session::inbound(&desired.declared, &args.secrets);
             let allowance = plan::Allowance::new();
             let inputs = Inputs {
                 declared: &desired.declared,
                 recorded: &known.recorded,
                 secrets: &secrets,
+                inbound: &inbound,
                 allowance: &allowance,
                 now,
             };

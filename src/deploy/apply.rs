@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Running,
+    ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Running, callers,
     clock::Clock,
     contacts::{self, Contact},
     fail_point,
@@ -25,6 +25,7 @@ use super::{
     readback::{self, Expected, Mismatch},
     rows::{Prepared, prepare},
     step::{StagedFiles, Step},
+    trunks,
 };
 use crate::{
     directory::{
@@ -32,7 +33,7 @@ use crate::{
         audit::{End, Outcome, Run},
         seal::{Keyring, hex},
     },
-    model::{EmailKey, Extension, Secret, Tenant},
+    model::{EmailKey, Extension, ObjectName, Secret, Tenant},
     plan::Plan,
     render::{Digests, File, Module, Phonebook, endpoint_name, endpoints_path, parse, routing_path},
 };
@@ -43,6 +44,8 @@ pub struct Request<'a> {
     pub tenant: &'a Tenant,
     /// The declared secrets.
     pub secrets: &'a BTreeMap<EmailKey, Result<Secret, String>>,
+    /// Those of trunks.
+    pub trunk_secrets: &'a BTreeMap<ObjectName, Result<Secret, String>>,
     /// The keys of the directory.
     pub keys: &'a Keyring,
     /// Makes the plan from what is recorded, or refuses to go on (rails, `--expect`).
@@ -153,7 +156,8 @@ fn decide(
     let comparison = (request.decide)(&recorded, in_place, running)?;
     let diff = bounded(comparison.diff());
     let Comparison { plan, id, .. } = comparison;
-    let prepared = prepare(&plan, &recorded, request.secrets, &sealed, request.keys, request.now)?;
+    let Request { secrets, trunk_secrets, keys, now, .. } = *request;
+    let prepared = prepare(&plan, &recorded, secrets, trunk_secrets, &sealed, keys, now)?;
     Ok(Decided { plan, id, diff, recorded, prepared })
 }
 
@@ -177,9 +181,15 @@ fn run_of(request: &Request<'_>, host: &Host, command: &'static str, decided: &D
         actor: request.actor.clone(),
         git_commit: request.git_commit.clone(),
         plan_id: decided.id.clone(),
-        counts: decided.plan.counts.by_kind(),
+        counts: counts(&decided.plan),
         diff: diff.to_owned(),
     }
+}
+
+/// Counts the changes of users by kind, and those about inbound calls.
+fn counts(plan: &Plan) -> BTreeMap<&'static str, usize> {
+    let inbound = (!plan.inbound.is_empty()).then_some(("inbound", plan.inbound.len()));
+    plan.counts.by_kind().into_iter().chain(inbound).collect()
 }
 
 /// Applies: records the rows, renders the files, makes Asterisk run them, and proves it.
@@ -219,7 +229,8 @@ pub fn apply(
 
     clock.start("render", observer);
     let book = Phonebook::of(&decided.plan, decided.recorded.directory);
-    let rendered = book.files(Digests::Real(&decided.prepared.digests))?;
+    let rendered = book
+        .files(Digests::Real { digests: &decided.prepared.digests, trunk_secrets: &decided.prepared.trunk_secrets })?;
     let step = Step::new(host, &book, &rendered, &in_place, running.unwrap_or_default())?;
     step.check_names()?;
     fail_point::pass("rendered")?;
@@ -241,11 +252,16 @@ pub fn apply(
     let passed = fail_point::pass("closing").map_err(|error| error.to_string());
     let files = hashes(host, &rendered);
     let end = End { outcome, files: files.clone(), phases: phases.clone(), message };
-    let closed = passed.and_then(|()| directory.close_audit(run, &end).map_err(|error| error.to_string()));
+    let Decided { plan, recorded, .. } = &decided;
+    let closed =
+        passed.and_then(|()| callers::close(directory, run, &end, plan, recorded).map_err(|error| error.to_string()));
     match result {
         Ok(live) => {
             let mut warnings = live.warnings;
-            warnings.extend(closed.err().map(|error| format!("the audit row {run} stays open: {error}")));
+            warnings.extend(closed.err().map(|error| {
+                let callers = callers::unmoved(plan, recorded);
+                format!("the audit row {run} stays open{callers}: {error}")
+            }));
             Ok(Applied { run, files, phases, warnings, ..live })
         }
         Err(not_live) => Err(ApplyError::NotLive(Box::new(NotLive { run, unaudited: closed.err(), ..*not_live }))),
@@ -319,7 +335,14 @@ fn make_live(
     fail_point::pass("read-back").map_err(failed)?;
     let changed = if reloaded { changed_phones(step, decided) } else { Vec::new() };
     let marks = [step.new.mark.clone(), parse(&step.rendered[1].text).mark];
-    let expected = Expected { book: step.book, digests: &decided.prepared.digests, marks, changed };
+    let expected = Expected {
+        book: step.book,
+        digests: &decided.prepared.digests,
+        trunk_secrets: &decided.prepared.trunk_secrets,
+        marks,
+        changed,
+        gone: trunks::gone(&step.old, &step.new),
+    };
     // Objects that are missing without any change of ours were kept out by somebody else's mistake:
     // a reload brings them back where it was mended.
     if !reloaded && !readback::read_back(asterisk, &expected).map_err(told)?.0.is_empty() {

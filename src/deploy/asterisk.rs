@@ -73,6 +73,12 @@ pub enum AsteriskError {
 pub struct Answer(String);
 
 impl Answer {
+    /// Takes what Asterisk once printed.
+    #[cfg(test)]
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// Returns the text for reading, not for showing.
     pub(super) fn raw(&self) -> &str {
         &self.0

@@ -5,11 +5,11 @@ use std::{cell::Cell, collections::BTreeMap, fmt::Write};
 
 use sha2::{Digest, Sha256};
 
-use super::{files::InPlace, host::Running};
+use super::{callers, files::InPlace, host::Running};
 use crate::{
     directory::{
         Recorded,
-        seal::{Prints, hex},
+        seal::{Prints, TrunkPrint, hex},
     },
     model::EmailKey,
     plan::{self, Allowance, Inputs, Plan, PlannedUser, plan_id},
@@ -29,6 +29,8 @@ pub struct Comparison {
     pub fingerprints: [String; 2],
     /// Modules to reload, as far as it is known.
     pub reload: Vec<Module>,
+    /// Whether callers still reach something else than what is recorded.
+    pub callers_behind: bool,
     /// What was not looked at, with the reason.
     pub unchecked: Vec<String>,
 }
@@ -45,7 +47,8 @@ impl Comparison {
 
     /// Tells whether an apply would move anything.
     pub fn is_empty(&self) -> bool {
-        self.plan.is_empty() && self.reload.is_empty() && self.files.iter().all(|(.., diff)| !diff.changed)
+        let files = self.files.iter().all(|(.., diff)| !diff.changed);
+        self.plan.is_empty() && self.reload.is_empty() && files && !self.callers_behind
     }
 }
 
@@ -76,10 +79,13 @@ pub fn compare_plan(
 ) -> Result<Comparison, BadValue> {
     foreign_files(&mut plan, recorded, in_place, allowance.get("foreign-files").copied().unwrap_or(0));
     let target = target(&plan, recorded)?;
-    let names = kept_digests(&plan);
+    let (names, trunks) = (kept_digests(&plan), kept_trunks(&plan));
     // Phones whose digest in place is not that of the recorded secret: each is looked at once.
     let pending = Cell::new(0);
     let same = |name: &str, digest: &str| {
+        if let Some(print) = trunks.get(name) {
+            return print.is_shown(digest);
+        }
         let Some(prints) = names.get(name) else { return false };
         let same = prints.is_digest(digest);
         pending.set(pending.get() + usize::from(!same));
@@ -88,7 +94,7 @@ pub fn compare_plan(
     let differences = [0, 1].map(|n| render::diff(in_place[n].as_ref(), &target[n].text, &same));
     note_pending(&mut plan, pending.get());
     let live = running.map_or([true; 2], |running| [running.endpoints_live, running.routing_live]);
-    Ok(side_by_side(plan, &target, differences, live, unchecked))
+    Ok(side_by_side(plan, recorded, &target, differences, live, unchecked))
 }
 
 /// Makes the plan where there are no files to look at: what is recorded stands for them.
@@ -103,13 +109,14 @@ pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<C
         Some(before) => self::target(&before, recorded)?.map(|file| Some(Present::new(file.text))),
         None => [None, None],
     };
-    let names = kept_digests(&plan);
+    let (names, trunks) = (kept_digests(&plan), kept_trunks(&plan));
+    let kept = |name: &str, _: &str| names.contains_key(name) || trunks.contains_key(name);
     let differences = [0, 1].map(|n| {
-        let diff = render::diff(before[n].as_ref(), &target[n].text, &|name, _| names.contains_key(name));
+        let diff = render::diff(before[n].as_ref(), &target[n].text, &kept);
         // Masked marks vouch for nothing.
         FileDiff { changed: diff.added + diff.removed > 0, ..diff }
     });
-    Ok(side_by_side(plan, &target, differences, [true; 2], unchecked))
+    Ok(side_by_side(plan, recorded, &target, differences, [true; 2], unchecked))
 }
 
 /// Renders what the plan leads to, secrets and marks masked.
@@ -138,8 +145,17 @@ fn kept_digests(plan: &Plan) -> BTreeMap<String, &Prints> {
     plan.users.values().filter_map(|user| Some((name(user), user.digest.as_ref()?))).collect()
 }
 
+/// Finds the secrets of trunks that the file goes on showing, by the name of their objects.
+fn kept_trunks(plan: &Plan) -> BTreeMap<String, &TrunkPrint> {
+    let secrets = plan.trunk_secrets.iter();
+    secrets
+        .filter_map(|(name, planned)| Some((render::trunk_name(&plan.tenant, name), planned.print.as_ref()?)))
+        .collect()
+}
+
 fn side_by_side(
-    plan: Plan,
+    mut plan: Plan,
+    recorded: &Recorded,
     target: &[File; 2],
     differences: [FileDiff; 2],
     live: [bool; 2],
@@ -154,7 +170,10 @@ fn side_by_side(
         plan_id(&plan, &texts)
     });
     let fingerprints = target.each_ref().map(|file| hex(&Sha256::digest(file.text.as_bytes())));
-    Comparison { plan, id, files, fingerprints, reload, unchecked }
+    let behind = callers::behind(&plan.tenant, recorded);
+    let callers_behind = behind.is_some();
+    plan.notes.extend(behind);
+    Comparison { plan, id, files, fingerprints, reload, callers_behind, unchecked }
 }
 
 fn users(count: usize) -> String {

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     directory::seal::hex,
     model::Tenant,
-    render::{Present, endpoints_path, routing_path, section_names},
+    render::{Present, endpoints_path, parse, routing_path, section_names},
 };
 
 /// The note that names who has the lock.
@@ -108,6 +108,16 @@ impl Host {
     pub(super) fn names_of_others(&self, tenant: &Tenant) -> Result<BTreeSet<String>, FileError> {
         let files = self.files_of_others(tenant)?;
         Ok(files.iter().flat_map(|(_, text)| section_names(text).map(str::to_owned)).collect())
+    }
+
+    /// Lists the addresses that other tenants' trunks on this host are known by, each with its tenant.
+    ///
+    /// # Errors
+    /// When one of the files cannot be read.
+    pub(super) fn trunks_of_others(&self, tenant: &Tenant) -> Result<Vec<(String, String)>, FileError> {
+        let addresses = |text: &str| parse(text).trunks.into_values().flat_map(|trunk| trunk.addresses);
+        let of = |(other, text): (String, String)| addresses(&text).map(move |address| (other.clone(), address));
+        Ok(self.files_of_others(tenant)?.into_iter().flat_map(of).collect())
     }
 
     /// Reads other tenants' endpoint files on this host, by the name of their folder.

@@ -77,6 +77,15 @@ mod tests {
         assert_eq!(complaint(line).as_deref(), Some("config_options.c: Error parsing password_digest= (sensitive)"));
         let line = "[Nov 21 04:10:44] WARNING[1][C-0001] config.c: parse error: no closing ']', line 27 of a.conf";
         assert_eq!(complaint(line).as_deref(), Some("config.c: parse error: no closing ']', line 27 of a.conf"));
+        // What Asterisk 22 says of a trunk that it does not take.
+        for said in [
+            "config_options.c: Error parsing password_digest=MD5:6d430e6d8d3f1e9feda7ae4d5dc778f1,MD5:canary at line 32",
+            "config_options.c: Error parsing password_digest=canary at line 21 of /etc/asterisk/pjsip.conf",
+            "config_options.c: Could not find option suitable for category 't2' named 'password=canary' at line 11",
+        ] {
+            let told = complaint(&format!("[Nov 21 04:10:44] ERROR[17300] {said}")).expect("a complaint");
+            assert!(!told.contains("canary") && !told.contains("6d430e6d"), "{told}");
+        }
         assert_eq!(complaint("[Nov 21] WARNING[1] db.c: AstDB key does not exist"), None);
         assert_eq!(complaint("[Nov 21] NOTICE[1] config.c: fine"), None);
     }

@@ -5,6 +5,7 @@
 
 mod apply;
 mod asterisk;
+mod callers;
 mod clock;
 mod compare;
 mod contacts;
@@ -22,6 +23,7 @@ mod rotate;
 mod rows;
 mod status;
 mod step;
+mod trunks;
 mod users;
 
 pub use apply::{Applied, Decide, Request, apply, sync};

@@ -1,7 +1,9 @@
 //! The way back, after the rows were committed: the last good files in place, running again and
 //! read back. It needs no database.
 
-use super::{Asterisk, AsteriskError, NotLive, Observer, clock::Clock, fail_point, files, readback, step::Step};
+use super::{
+    Asterisk, AsteriskError, NotLive, Observer, clock::Clock, fail_point, files, readback, step::Step, trunks,
+};
 use crate::render::parse;
 
 /// Puts the last good files back and makes Asterisk run them again.
@@ -66,5 +68,7 @@ fn run_last_good(step: &Step<'_>, asterisk: &Asterisk) -> Result<bool, AsteriskE
     let good = step.last_good.each_ref().map(|text| parse(text));
     let live = readback::live(asterisk, step.tenant, good.each_ref().map(|file| file.mark.as_str()))?;
     let names: Vec<String> = good[0].phones.keys().cloned().collect();
-    Ok(live == [true, true] && readback::missing(asterisk, &names)?.is_empty())
+    let there =
+        readback::missing(asterisk, &names)?.is_empty() && trunks::missing(asterisk, &good[0].trunks)?.is_empty();
+    Ok(live == [true, true] && there)
 }

@@ -9,10 +9,11 @@ use std::{collections::BTreeMap, fmt::Write};
 use super::{
     asterisk::{Answer, Asterisk, AsteriskError},
     listing::{Kind, Listing},
+    trunks,
 };
 use crate::{
     directory::seal::Ha1,
-    model::{Codec, Extension, Tenant},
+    model::{Codec, Extension, ObjectName, Secret, Tenant},
     render::{Phone, Phonebook, endpoint_name, endpoints_path, mark_context, mark_name, routing_path},
 };
 
@@ -41,6 +42,13 @@ pub enum Mismatch {
         /// The key.
         key: &'static str,
     },
+    /// An object is there that was removed.
+    Left {
+        /// The kind of object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
 }
 
 impl Mismatch {
@@ -54,7 +62,11 @@ impl Mismatch {
         };
         match self {
             Self::Mark { kind, file } => format!("the {kind} mark of `{file}` is not in the running Asterisk"),
-            Self::Missing { kind, names } => format!("{kind}s are missing in the running Asterisk: {}", list(names)),
+            Self::Missing { kind, names } => {
+                let kinds = if *kind == "identify" { "identifies".to_owned() } else { format!("{kind}s") };
+                format!("{kinds} are missing in the running Asterisk: {}", list(names))
+            }
+            Self::Left { kind, name } => format!("the {kind} `{name}` is still in the running Asterisk"),
             Self::Value { name, key } => format!("`{key}` of `{name}` has another value in the running Asterisk"),
         }
     }
@@ -68,10 +80,13 @@ const LOOKED_AT: usize = 100;
 pub(super) struct Expected<'a> {
     pub(super) book: &'a Phonebook<'a>,
     pub(super) digests: &'a BTreeMap<Extension, Ha1>,
+    pub(super) trunk_secrets: &'a BTreeMap<ObjectName, Secret>,
     /// The marks of both files.
     pub(super) marks: [String; 2],
     /// Numbers whose objects changed.
     pub(super) changed: Vec<Extension>,
+    /// Objects of trunks that were removed, by type and name.
+    pub(super) gone: Vec<(&'static str, String)>,
 }
 
 /// Compares; answers with what is wrong and how many objects were looked at one by one.
@@ -84,6 +99,7 @@ pub(super) fn read_back(asterisk: &Asterisk, expected: &Expected<'_>) -> Result<
     let name_of = |extension| endpoint_name(book.tenant, book.settings.endpoint_names, extension);
     let names: Vec<String> = book.phones.iter().map(|phone| name_of(phone.extension)).collect();
     let mut wrong = missing(asterisk, &names)?;
+    wrong.extend(trunks::read_back(asterisk, book, expected.trunk_secrets, &expected.gone)?);
     let by_number: BTreeMap<Extension, &Phone<'_>> = book.phones.iter().map(|phone| (phone.extension, phone)).collect();
     let step = expected.changed.len().div_ceil(LOOKED_AT / 3).max(1);
     let sample: Vec<(&Phone<'_>, String)> = expected
@@ -166,7 +182,7 @@ pub(super) fn auth_mark(asterisk: &Asterisk, tenant: &Tenant, mark: &str) -> Res
 }
 
 /// The table above the parameters cuts long names; that there are parameters is the proof.
-fn has_parameters(answer: &Answer) -> bool {
+pub(super) fn has_parameters(answer: &Answer) -> bool {
     answer.raw().contains("ParameterName")
 }
 
@@ -188,7 +204,7 @@ fn marks_running(
 }
 
 /// Reads the `key : value` lines of a `pjsip show`.
-fn values_of(answer: &Answer) -> BTreeMap<String, String> {
+pub(super) fn values_of(answer: &Answer) -> BTreeMap<String, String> {
     answer
         .raw()
         .lines()

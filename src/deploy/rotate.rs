@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::rows::{self, PrepareError};
 use crate::{
     directory::{
-        Directory, DirectoryError, Row, RowChanges,
+        Directory, DirectoryError, InboundRows, Row, RowChanges,
         audit::{End, Outcome, Run},
         seal::{Keyring, Owner, Prints, Salt, generate},
     },
@@ -68,7 +68,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
     let sealed = request
         .keys
         .seal(&secret, owner, &rows::random()?)
-        .map_err(|source| PrepareError::Seal { email: email.to_string(), source })?;
+        .map_err(|source| PrepareError::Seal { whose: email.to_string(), source })?;
     let name = endpoint_name(tenant, row.settings.endpoint_names, user.extension);
     let digest = rows::digest(&row.settings, &user.phone, &name, &secret);
     writer.change(&RowChanges {
@@ -89,6 +89,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
             sealed: Some(sealed),
             prints: Prints::new(&rows::random::<{ size_of::<Salt>() }>()?, &secret, &digest),
         }],
+        inbound: InboundRows::default(),
         now: request.now,
     })?;
     let run = writer.open_audit(&Run {

@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use crate::{
     directory::{
-        Recorded, Row, RowChanges,
-        seal::{Ha1, Keyring, Nonce, Owner, Prints, Salt, SealError, generate},
+        InboundRows, Recorded, Row, RowChanges, TrunkRow,
+        seal::{Ha1, Keyring, Nonce, Owner, Prints, Salt, SealError, TrunkPrint, generate},
     },
-    model::{EmailKey, Extension, PhoneOverride, Secret, Settings},
+    model::{EmailKey, Extension, ObjectName, PhoneOverride, Secret, Settings},
     plan::{Plan, SecretPlan},
     render::endpoint_name,
 };
@@ -19,10 +19,10 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// A seal cannot be made or opened.
-    #[error("the secret of `{email}`: {source}")]
+    #[error("the secret of `{whose}`: {source}")]
     Seal {
-        /// Whose.
-        email: String,
+        /// A user's or a trunk's.
+        whose: String,
         /// Why.
         source: SealError,
     },
@@ -41,9 +41,11 @@ pub struct Prepared {
     pub rows: RowChanges,
     /// The digest of every phone, by number.
     pub digests: BTreeMap<Extension, Ha1>,
+    /// The secrets of the trunks that have one.
+    pub trunk_secrets: BTreeMap<ObjectName, Secret>,
 }
 
-/// Prepares the rows of a plan and the digests of all its phones.
+/// Prepares the rows of a plan, the digests of all its phones and the secrets of its trunks.
 ///
 /// # Errors
 /// When a recorded secret does not open, or randomness is missing.
@@ -51,6 +53,7 @@ pub fn prepare(
     plan: &Plan,
     recorded: &Recorded,
     secrets: &BTreeMap<EmailKey, Result<Secret, String>>,
+    trunk_secrets: &BTreeMap<ObjectName, Result<Secret, String>>,
     sealed: &BTreeMap<Uuid, Vec<u8>>,
     keys: &Keyring,
     now: Timestamp,
@@ -62,7 +65,7 @@ pub fn prepare(
     let mut rows = Vec::new();
     let mut digests = BTreeMap::new();
     for user in plan.users.values() {
-        let failed = |source| PrepareError::Seal { email: user.email.to_string(), source };
+        let failed = |source| PrepareError::Seal { whose: user.email.to_string(), source };
         let id = match user.id {
             Some(id) => id,
             None => new_id()?,
@@ -106,6 +109,8 @@ pub fn prepare(
         }
         digests.insert(user.extension, digest);
     }
+    let trunks = Trunks { plan, recorded, declared: trunk_secrets, sealed, keys };
+    let (inbound, trunk_secrets) = trunks.rows(tenant)?;
     let settings = (recorded.tenant.is_none() || !plan.settings_changes.is_empty()).then(|| plan.settings.clone());
     let rows = RowChanges {
         tenant,
@@ -114,9 +119,62 @@ pub fn prepare(
         deletes: plan.deletes.clone(),
         holds: plan.holds.clone(),
         rows,
+        inbound,
         now,
     };
-    Ok(Prepared { rows, digests })
+    Ok(Prepared { rows, digests, trunk_secrets })
+}
+
+/// What the rows about inbound calls are made from.
+struct Trunks<'a> {
+    plan: &'a Plan,
+    recorded: &'a Recorded,
+    declared: &'a BTreeMap<ObjectName, Result<Secret, String>>,
+    sealed: &'a BTreeMap<Uuid, Vec<u8>>,
+    keys: &'a Keyring,
+}
+
+impl Trunks<'_> {
+    /// Prepares the rows about inbound calls; opens or takes the secrets of all trunks.
+    fn rows(&self, tenant: Uuid) -> Result<(InboundRows, BTreeMap<ObjectName, Secret>), PrepareError> {
+        let Self { plan, recorded, declared, sealed, keys } = self;
+        let mut rows = InboundRows {
+            routes: (plan.routes != recorded.routes).then(|| plan.routes.clone()),
+            forgotten: recorded
+                .trunk_secrets
+                .keys()
+                .filter(|name| !plan.trunk_secrets.contains_key(name))
+                .cloned()
+                .collect(),
+            secrets: Vec::new(),
+        };
+        let mut secrets = BTreeMap::new();
+        for (name, planned) in &plan.trunk_secrets {
+            let failed = |source| PrepareError::Seal { whose: name.to_string(), source };
+            let missing = || PrepareError::NoSecret(name.to_string());
+            let row = recorded.trunk_secrets.get(name);
+            let secret = if planned.secret == SecretPlan::Keep {
+                let row = row.ok_or_else(missing)?;
+                let bytes = sealed.get(&row.id).ok_or_else(missing)?;
+                keys.open(bytes, Owner { tenant, user: row.id }).map_err(failed)?
+            } else {
+                let Some(Ok(secret)) = declared.get(name) else { return Err(missing()) };
+                secret.clone()
+            };
+            if planned.print.is_none() {
+                let trunk = plan.routes.trunks.get(name).ok_or_else(missing)?;
+                let id = row.map_or_else(new_id, |row| Ok(row.id))?;
+                rows.secrets.push(TrunkRow {
+                    trunk: name.clone(),
+                    id,
+                    sealed: keys.seal(&secret, Owner { tenant, user: id }, &random()?).map_err(failed)?,
+                    print: TrunkPrint::new(&random::<{ size_of::<Salt>() }>()?, trunk, &secret),
+                });
+            }
+            secrets.insert(name.clone(), secret);
+        }
+        Ok((rows, secrets))
+    }
 }
 
 /// Computes what a phone's auth holds.

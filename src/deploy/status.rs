@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{AsteriskError, Comparison, FileError, Host, InPlace, Mismatch, contacts, listing::Listing, readback};
+use super::{
+    AsteriskError, Comparison, FileError, Host, InPlace, Mismatch, contacts, listing::Listing, readback, trunks,
+};
 use crate::{
     model::Tenant,
     render::{FileDiff, mark_name},
@@ -92,6 +94,7 @@ pub fn status(
             if let Some(endpoints) = &in_place[0] {
                 let names: Vec<String> = endpoints.parsed.phones.keys().cloned().collect();
                 running.missing = readback::missing(asterisk, &names)?;
+                running.missing.extend(trunks::missing(asterisk, &endpoints.parsed.trunks)?);
                 running.registrations = contacts::count(asterisk, &names)?;
             }
             if !live.endpoints_live {

@@ -11,10 +11,14 @@ use super::{
     generations::{self, Generations, Phones},
     host::Running,
     listing::{Kind, Listing},
+    trunks,
 };
 use crate::{
     model::Tenant,
-    render::{Digests, File, Module, Parsed, Phonebook, endpoints_path, is_as_written, mark_name, parse, routing_path},
+    render::{
+        Digests, File, Module, NO_ROUTES, Parsed, Phonebook, endpoints_path, is_as_written, mark_name, parse,
+        routing_path,
+    },
 };
 
 /// The note with the registrations to end.
@@ -70,8 +74,14 @@ impl<'a> Step<'a> {
         running: Running,
     ) -> Result<Self, ApplyError> {
         let tenant = book.tenant;
-        let empty = Phonebook { tenant, settings: book.settings, directory: book.directory, phones: Vec::new() };
-        let stubs = empty.files(Digests::Real(&BTreeMap::new()))?;
+        let empty = Phonebook {
+            tenant,
+            settings: book.settings,
+            directory: book.directory,
+            phones: Vec::new(),
+            routes: &NO_ROUTES,
+        };
+        let stubs = empty.files(Digests::Real { digests: &BTreeMap::new(), trunk_secrets: &BTreeMap::new() })?;
         let mut last_good = stubs.map(|stub| stub.text);
         let live = [running.endpoints_live, running.routing_live];
         for (((good, file), old), live) in last_good.iter_mut().zip(rendered).zip(in_place).zip(live) {
@@ -130,6 +140,13 @@ impl<'a> Step<'a> {
     /// Makes sure that no name belongs to another tenant or to the operator's own files.
     pub(super) fn check_names(&self) -> Result<(), ApplyError> {
         let others = self.host.names_of_others(self.tenant)?;
+        self.check_trunks()?;
+        if let Some(name) = self.new.trunks.keys().find(|name| others.contains(*name)) {
+            return Err(ApplyError::NameTaken {
+                message: format!("the trunk `{name}` bears a name that stands in another tenant's file on this host"),
+                hint: "give the trunk another name",
+            });
+        }
         if let Some(name) = self.new.phones.keys().find(|name| others.contains(*name)) {
             return Err(ApplyError::NameTaken {
                 message: format!("the endpoint `{name}` stands in another tenant's file on this host"),
@@ -160,6 +177,24 @@ impl<'a> Step<'a> {
             message: format!("the {} `{name}` already runs in Asterisk, from a file that is not ours", kind.word()),
             hint: "remove it there, or reserve the number with `extensions.reserved`",
         })
+    }
+
+    /// Makes sure that no address leads to two tenants: Asterisk gives its calls to either of them.
+    fn check_trunks(&self) -> Result<(), ApplyError> {
+        if self.new.trunks.values().all(|trunk| trunk.addresses.is_empty()) {
+            return Ok(());
+        }
+        for (other, theirs) in self.host.trunks_of_others(self.tenant)? {
+            for (name, trunk) in &self.new.trunks {
+                if let Some(ours) = trunk.addresses.iter().find(|ours| trunks::overlap(ours, &theirs)) {
+                    return Err(ApplyError::NameTaken {
+                        message: format!("calls from `{ours}`, of `{name}`, go to the tenant `{other}` on this host"),
+                        hint: "an address leads to one tenant: narrow `identify`, or give both to one tenant",
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Writes what changed beside its target, and keeps what must be undone or finished later.

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::rows::{self, PrepareError};
 use crate::{
     directory::{
-        Additions, Answered, Directory, DirectoryError, ManagedBy, Once, Row, RowChanges, User,
+        Additions, Answered, Directory, DirectoryError, InboundRows, ManagedBy, Once, Row, RowChanges, User,
         audit::Deed,
         seal::{Keyring, Owner, Prints, Salt, generate},
     },
@@ -240,7 +240,7 @@ fn make(
     let sealed = portal
         .keys
         .seal(&secret, Owner { tenant, user: id }, &rows::random()?)
-        .map_err(|source| PrepareError::Seal { email: email.to_string(), source })?;
+        .map_err(|source| PrepareError::Seal { whose: email.to_string(), source })?;
     let username = endpoint_name(portal.tenant, settings.endpoint_names, extension);
     let digest = rows::digest(settings, &phone, &username, &secret);
     let row = Row {
@@ -293,7 +293,7 @@ fn seal(portal: &Portal<'_>, once: &Once, created: &Created) -> Result<Vec<u8>, 
     portal
         .keys
         .seal_bytes(&bytes, &place(once), &rows::random()?)
-        .map_err(|source| PrepareError::Seal { email, source })
+        .map_err(|source| PrepareError::Seal { whose: email, source })
 }
 
 fn open(portal: &Portal<'_>, once: &Once, sealed: &[u8]) -> Result<Created, DirectoryError> {
@@ -328,6 +328,7 @@ pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Direct
         deletes: vec![id],
         holds: if held { vec![(user.extension, user.email.key())] } else { Vec::new() },
         rows: Vec::new(),
+        inbound: InboundRows::default(),
         now: portal.now,
     })?;
     let change = format!("- {}  extension {}\n", user.email, user.extension);

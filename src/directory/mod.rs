@@ -11,6 +11,7 @@ mod calls;
 mod connect;
 pub mod embedded;
 mod idempotency;
+mod inbound;
 mod read;
 pub mod seal;
 mod tokens;
@@ -28,8 +29,9 @@ use uuid::Uuid;
 pub use calls::{CallEntry, CallStep, Whose, Written};
 pub use connect::Url;
 pub use idempotency::{Answered, Once};
+pub use inbound::{InboundRows, TrunkRow};
 pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText};
-pub use types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser};
+pub use types::{Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser};
 pub use users::{Meeting, Numbers, Standing, User};
 pub use write::{Additions, NewSecret, Row, RowChanges};
 
@@ -246,11 +248,12 @@ impl Directory {
     /// # Errors
     /// When the database fails, or has a later schema.
     pub fn read(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
-        match self.schema()? {
+        let inbound = match self.schema()? {
             Schema::Absent => return Ok(Recorded::default()),
-            // No migration yet changed what is read here.
-            Schema::Older(_) | Schema::Current => {}
-        }
+            // No other migration yet changed what is read here.
+            Schema::Older(version) => version >= inbound::SINCE,
+            Schema::Current => true,
+        };
         let mut snapshot = self
             .client
             .build_transaction()
@@ -258,7 +261,7 @@ impl Directory {
             .isolation_level(postgres::IsolationLevel::RepeatableRead)
             .start()
             .map_err(failed("start a transaction"))?;
-        let recorded = read::tenant(&mut snapshot, tenant)?;
+        let recorded = read::tenant(&mut snapshot, tenant, inbound)?;
         snapshot.commit().map_err(failed("end a transaction"))?;
         Ok(recorded)
     }
@@ -294,24 +297,27 @@ impl Directory {
     /// # Errors
     /// When the database fails.
     pub fn holds_secrets(&mut self) -> Result<bool, DirectoryError> {
-        if self.schema()? == Schema::Absent {
-            return Ok(false);
-        }
-        let row = self
-            .client
-            .query_typed_one("select exists (select from users)", &[])
-            .map_err(failed("look for secrets"))?;
+        let statement = match self.schema()? {
+            Schema::Absent => return Ok(false),
+            Schema::Older(version) if version < inbound::SINCE => "select exists (select from users)",
+            _ => "select exists (select from users) or exists (select from trunk_secrets)",
+        };
+        let row = self.client.query_typed_one(statement, &[]).map_err(failed("look for secrets"))?;
         Ok(row.get(0))
     }
 
-    /// Lists the ids of the keys that users' secrets were sealed with.
+    /// Lists the ids of the keys that secrets were sealed with.
     ///
     /// # Errors
     /// When the database fails.
     pub fn key_ids(&mut self) -> Result<Vec<Vec<u8>>, DirectoryError> {
         let rows = self
             .client
-            .query_typed("select distinct substring(secret_sealed from 2 for 8) from users", &[])
+            .query_typed(
+                "select substring(secret_sealed from 2 for 8) from users
+                 union select substring(secret_sealed from 2 for 8) from trunk_secrets",
+                &[],
+            )
             .map_err(failed("look for the keys of secrets"))?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
@@ -381,10 +387,10 @@ impl Writer<'_> {
     /// # Errors
     /// When the database fails.
     pub fn read(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
-        read::tenant(self.client, tenant)
+        read::tenant(self.client, tenant, true)
     }
 
-    /// Reads the sealed secrets of all users of a tenant.
+    /// Reads the sealed secrets of all users and trunks of a tenant, by their rows.
     ///
     /// # Errors
     /// When the database fails.

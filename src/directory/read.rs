@@ -12,17 +12,24 @@ use super::{
 };
 use crate::model::{EmailKey, Extension, PhoneOverride, Tenant};
 
-/// Reads everything about one tenant: four statements, whatever its size.
-pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant) -> Result<Recorded, DirectoryError> {
+/// Reads everything about one tenant: five statements at most, whatever its size. An earlier schema
+/// holds nothing about inbound calls.
+pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, inbound: bool) -> Result<Recorded, DirectoryError> {
+    const EARLIER: &str = "select d.id, t.id, t.settings::text, null, null
+         from directory d left join tenants t on t.slug = $1";
+    const TENANT: &str = "select d.id, t.id, t.settings::text, t.routes::text, a.applied::text
+         from directory d left join tenants t on t.slug = $1 left join applied_routes a on a.tenant = $1";
     let row = db
-        .query_typed_one(
-            "select d.id, t.id, t.settings::text from directory d left join tenants t on t.slug = $1",
-            &[(&slug.as_str(), Type::TEXT)],
-        )
+        .query_typed_one(if inbound { TENANT } else { EARLIER }, &[(&slug.as_str(), Type::TEXT)])
         .map_err(failed("read the tenant"))?;
     let mut recorded = Recorded { directory: Some(row.get(0)), ..Recorded::default() };
     let Some(id) = row.get::<_, Option<Uuid>>(1) else { return Ok(recorded) };
     recorded.tenant = Some(RecordedTenant { id, settings: json("settings", row.get(2))? });
+    recorded.applied = row.get::<_, Option<&str>>(4).map(|text| json("applied route", text)).transpose()?;
+    if let Some(routes) = row.get::<_, Option<&str>>(3) {
+        recorded.routes = json("route", routes)?;
+        recorded.trunk_secrets = super::inbound::secrets(db, id)?;
+    }
     let rows = db
         .query_typed(
             "select u.id, u.email, u.name, u.managed_by = 'api', u.protected, nullif(u.phone, '{}')::text, e.number,
@@ -52,10 +59,14 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant) -> Result<Recor
     Ok(recorded)
 }
 
-/// Reads the sealed secrets of a tenant's users.
+/// Reads the sealed secrets of a tenant's users and trunks, by their rows.
 pub(super) fn sealed(db: &mut impl GenericClient, tenant: Uuid) -> Result<BTreeMap<Uuid, Vec<u8>>, DirectoryError> {
     let rows = db
-        .query_typed("select id, secret_sealed from users where tenant_id = $1", &[(&tenant, Type::UUID)])
+        .query_typed(
+            "select id, secret_sealed from users where tenant_id = $1
+             union all select id, secret_sealed from trunk_secrets where tenant_id = $1",
+            &[(&tenant, Type::UUID)],
+        )
         .map_err(failed("read the secrets"))?;
     Ok(rows.into_iter().map(|row| (row.get(0), row.get(1))).collect())
 }

@@ -16,7 +16,10 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::model::{SENSITIVE, Secret};
+use crate::{
+    calls::Trunk,
+    model::{SENSITIVE, Secret},
+};
 
 /// Random bytes for sealing one secret: its nonce.
 pub type Nonce = [u8; 24];
@@ -79,7 +82,7 @@ impl Keyring {
         self.0.iter().any(|(known, _)| known == id)
     }
 
-    /// Seals a secret for one user of one tenant.
+    /// Seals a secret for one user or trunk of one tenant.
     ///
     /// # Errors
     /// Never in practice: the cipher refuses only messages of many gigabytes.
@@ -133,7 +136,7 @@ fn cipher(key: &[u8; 32]) -> XChaCha20Poly1305 {
 pub struct Owner {
     /// The tenant's row.
     pub tenant: Uuid,
-    /// The user's row.
+    /// The row of the user, or of the trunk.
     pub user: Uuid,
 }
 
@@ -202,6 +205,40 @@ impl Prints {
     /// Tells whether a digest found in a file is the recorded one.
     pub fn is_digest(&self, hex: &str) -> bool {
         print(&self.salt, "digest", hex) == self.digest
+    }
+}
+
+/// A salted fingerprint of a trunk's secret as the endpoint file shows it, kept beside the row: the
+/// digest where the trunk has a user name and a realm, else the secret itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrunkPrint {
+    /// The salt.
+    pub salt: Vec<u8>,
+    /// Of what the file shows.
+    pub shown: Vec<u8>,
+}
+
+impl TrunkPrint {
+    /// Takes the fingerprint of a trunk's secret.
+    pub fn new(salt: &[u8], trunk: &Trunk, secret: &Secret) -> Self {
+        Self { salt: salt.to_vec(), shown: print(salt, "trunk", &shown(trunk, secret)) }
+    }
+
+    /// Tells whether a secret is the recorded one of the trunk as it is recorded.
+    pub fn is_secret(&self, trunk: &Trunk, secret: &Secret) -> bool {
+        self.is_shown(&shown(trunk, secret))
+    }
+
+    /// Tells whether a digest or secret found in a file is the recorded one.
+    pub fn is_shown(&self, text: &str) -> bool {
+        print(&self.salt, "trunk", text) == self.shown
+    }
+}
+
+fn shown(trunk: &Trunk, secret: &Secret) -> Zeroizing<String> {
+    match (&trunk.username, &trunk.realm) {
+        (Some(username), Some(realm)) => Ha1::new(username.as_str(), realm.as_str(), secret).0,
+        _ => Zeroizing::new(secret.reveal().to_owned()),
     }
 }
 

@@ -9,8 +9,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::seal::Prints;
-use crate::model::{DisplayName, Email, EmailKey, Extension, PhoneOverride, Settings};
+use super::seal::{Prints, TrunkPrint};
+use crate::{
+    calls::{Applied, Routes},
+    model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Settings},
+};
 
 /// Who creates, changes and deletes a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +47,21 @@ pub struct Recorded {
     pub holds: BTreeMap<Extension, Hold>,
     /// Addresses that were a user's once.
     pub former: BTreeSet<EmailKey>,
+    /// The inbound calls, with every number resolved.
+    pub routes: Routes,
+    /// The secrets of their trunks.
+    pub trunk_secrets: BTreeMap<ObjectName, RecordedSecret>,
+    /// What callers reach; none before the first apply.
+    pub applied: Option<Applied>,
+}
+
+/// The row of a trunk's secret.
+#[derive(Debug, Clone)]
+pub struct RecordedSecret {
+    /// The row's identity.
+    pub id: Uuid,
+    /// What tells another secret apart.
+    pub print: TrunkPrint,
 }
 
 /// The tenant's row.

@@ -7,7 +7,9 @@ use postgres::{
 };
 use uuid::Uuid;
 
-use super::{DirectoryError, Meeting, Once, Writer, audit::Deed, failed, seal::Prints, types::ManagedBy};
+use super::{
+    DirectoryError, InboundRows, Meeting, Once, Writer, audit::Deed, failed, inbound, seal::Prints, types::ManagedBy,
+};
 use crate::model::{DisplayName, Email, EmailKey, Extension, PhoneOverride, Settings, Tenant};
 
 /// All that a sync or apply writes about one tenant.
@@ -25,6 +27,8 @@ pub struct RowChanges {
     pub holds: Vec<(Extension, EmailKey)>,
     /// Users to create or change: whole rows.
     pub rows: Vec<Row>,
+    /// What changes about inbound calls.
+    pub inbound: InboundRows,
     /// The time of the run: freed numbers are held from then on.
     pub now: Timestamp,
 }
@@ -83,7 +87,7 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
     if !changes.rows.is_empty() {
         write_rows(db, changes)?;
     }
-    Ok(())
+    inbound::change(db, *tenant, &changes.inbound)
 }
 
 /// Remembers the addresses that are left by deleted and renamed users.
@@ -296,7 +300,7 @@ fn hold(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), Directo
     )
 }
 
-fn run(
+pub(super) fn run(
     db: &mut impl GenericClient,
     action: &'static str,
     statement: &str,

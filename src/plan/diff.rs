@@ -219,7 +219,10 @@ pub(super) fn settings(old: Option<&Settings>, new: &Settings) -> Vec<FieldChang
     differing(keys.into_iter().zip(pairs).map(|(key, (old, new))| (key, old, new)))
 }
 
-fn differing(fields: impl IntoIterator<Item = (&'static str, Option<String>, Option<String>)>) -> Vec<FieldChange> {
+/// Keeps the properties that differ.
+pub(super) fn differing(
+    fields: impl IntoIterator<Item = (&'static str, Option<String>, Option<String>)>,
+) -> Vec<FieldChange> {
     fields
         .into_iter()
         .filter(|(_, before, after)| before != after)

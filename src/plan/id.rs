@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Kind, Plan};
+use super::{InboundChange, Kind, Plan};
 use crate::directory::seal::hex;
 
 /// Computes the id of a plan and the files it leads to, whose secrets and marks are placeholders.
@@ -42,6 +42,15 @@ pub fn plan_id(plan: &Plan, files: &[(String, String)]) -> String {
             "secret_changed": change.secret_changed,
         });
         add(&[&unit.to_string()]);
+    }
+    if !plan.inbound.is_empty() || !plan.routes.is_empty() {
+        // Not all of it shows in the files.
+        add(&["inbound", &serde_json::to_string(&plan.routes).unwrap_or_default()]);
+        for change in &plan.inbound {
+            let InboundChange { kind, object, name, fields, secret_changed, place: _ } = change;
+            let unit = serde_json::json!([kind, object, name, fields, secret_changed]);
+            add(&[&unit.to_string()]);
+        }
     }
     for (name, text) in files {
         add(&[name, text]);

@@ -6,6 +6,7 @@
 mod allocate;
 mod diff;
 mod id;
+mod inbound;
 mod numbers;
 mod rails;
 mod supply;
@@ -19,14 +20,19 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use id::plan_id;
+pub use inbound::{InboundChange, InboundObject, InboundValues};
 pub use numbers::{Numbers, count, numbers};
 pub use rails::{Allowance, RailStop};
 pub use supply::{Newcomers, NoNumber};
 
 use crate::{
+    calls::Routes,
     desired::{Declared, Diagnostic, Place},
-    directory::{ManagedBy, Recorded, seal::Prints},
-    model::{DisplayName, Email, EmailKey, Extension, PhoneOverride, Secret, Settings, Tenant},
+    directory::{
+        ManagedBy, Recorded,
+        seal::{Prints, TrunkPrint},
+    },
+    model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Secret, Settings, Tenant},
 };
 
 /// Everything a plan is made of.
@@ -38,6 +44,8 @@ pub struct Inputs<'a> {
     pub recorded: &'a Recorded,
     /// The declared secrets by user: the value, or why it cannot be had.
     pub secrets: &'a BTreeMap<EmailKey, Result<Secret, String>>,
+    /// What inbound calls need besides.
+    pub inbound: &'a InboundValues,
     /// What rails let pass this once.
     pub allowance: &'a Allowance,
     /// The present, for numbers on hold.
@@ -63,6 +71,12 @@ pub struct Plan {
     pub holds: Vec<(Extension, EmailKey)>,
     /// Users of the API that are left alone.
     pub api_users: usize,
+    /// The inbound calls afterwards, with every number resolved.
+    pub routes: Routes,
+    /// What happens to the secrets of their trunks.
+    pub trunk_secrets: BTreeMap<ObjectName, PlannedTrunkSecret>,
+    /// What changes about inbound calls.
+    pub inbound: Vec<InboundChange>,
     /// How many changes of each kind.
     pub counts: Counts,
     /// Why the plan cannot be made, if anything stands here.
@@ -71,7 +85,7 @@ pub struct Plan {
     pub stops: Vec<RailStop>,
     /// What an administrator should know.
     pub notes: Vec<String>,
-    /// Declared secrets that cannot be had, each with the reason: no id, nothing to apply.
+    /// Declared secrets and numbers that cannot be had, each with the reason: no id, nothing to apply.
     pub unresolved: Vec<String>,
 }
 
@@ -87,6 +101,9 @@ impl Plan {
             deletes: Vec::new(),
             holds: Vec::new(),
             api_users: 0,
+            routes: Routes::default(),
+            trunk_secrets: BTreeMap::new(),
+            inbound: Vec::new(),
             counts: Counts::default(),
             problems: Vec::new(),
             stops: Vec::new(),
@@ -97,7 +114,7 @@ impl Plan {
 
     /// Tells whether the directory already is as declared.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.settings_changes.is_empty()
+        self.changes.is_empty() && self.settings_changes.is_empty() && self.inbound.is_empty()
     }
 }
 
@@ -132,7 +149,7 @@ impl Counts {
     }
 }
 
-/// What happens to a user.
+/// What happens to a user, or to something about inbound calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -219,7 +236,7 @@ pub struct PlannedUser {
     pub write: bool,
 }
 
-/// What happens to a user's secret.
+/// What happens to the secret of a user or a trunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretPlan {
     /// The recorded one stays.
@@ -230,6 +247,15 @@ pub enum SecretPlan {
     Take,
 }
 
+/// A trunk's secret as recorded after the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedTrunkSecret {
+    /// What happens to it.
+    pub secret: SecretPlan,
+    /// The recorded fingerprint, where the file goes on showing what it is of.
+    pub print: Option<TrunkPrint>,
+}
+
 /// Makes the plan that changes nothing: all users as they are recorded; none before the first sync.
 pub fn as_recorded(tenant: &Tenant, recorded: &Recorded) -> Option<Plan> {
     let settings = &recorded.tenant.as_ref()?.settings;
@@ -237,6 +263,7 @@ pub fn as_recorded(tenant: &Tenant, recorded: &Recorded) -> Option<Plan> {
     for user in recorded.users.values() {
         diff::add(&mut plan, settings, Some(user), diff::unchanged(user), None, None);
     }
+    inbound::keep(&mut plan, recorded);
     Some(plan)
 }
 
@@ -245,12 +272,6 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let Inputs { declared, recorded, .. } = inputs;
     let mut problems = Vec::new();
     let mut notes = Vec::new();
-    if !declared.routes.is_empty() {
-        notes.push(
-            "inbound calls are declared: they are checked and traced, but this version does not apply them yet"
-                .to_owned(),
-        );
-    }
     let matched = diff::matched(declared, recorded, &mut problems, &mut notes);
     let survivors: BTreeSet<&EmailKey> = matched.values().copied().collect();
     let (leaving, staying): (Vec<_>, Vec<_>) = recorded
@@ -291,6 +312,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     for old in &leaving {
         diff::remove(&mut plan, old);
     }
+    inbound::add(&mut plan, inputs);
     plan.changes.sort_by_cached_key(|change| (change.email.key(), change.kind));
     if declared.settings.hold_days == 0 {
         plan.holds.clear();

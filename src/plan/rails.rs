@@ -1,10 +1,10 @@
 //! Rails: what an apply refuses to do unless it is told twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Inputs, Kind, Plan};
+use super::{InboundChange, InboundObject, Inputs, Kind, Plan, inbound};
 use crate::{desired::Rails, directory::ManagedBy, model::RailLimit};
 
 /// What `--allow NAME=N` lets pass this once.
@@ -57,7 +57,26 @@ pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
             hint: "set `protected: false`, apply that, and only then make this change".to_owned(),
         });
     }
+    let protected = inbound::protected(inputs.recorded);
+    let routes: Vec<String> = plan.inbound.iter().filter(|change| is_undone(change, &protected)).map(named).collect();
+    if !routes.is_empty() {
+        stops.push(RailStop {
+            rail: "protected",
+            message: format!("protected routes would be changed or deleted: {}", routes.join(", ")),
+            hint: "set `protected: false`, apply that, and only then make this change".to_owned(),
+        });
+    }
     stops
+}
+
+/// Tells whether a change takes something from a protected route.
+fn is_undone(change: &InboundChange, protected: &BTreeSet<String>) -> bool {
+    let gone = change.kind == Kind::Delete || change.fields.iter().any(|field| field.field != "protected");
+    change.object == InboundObject::Route && gone && protected.contains(&change.name)
+}
+
+fn named(change: &InboundChange) -> String {
+    format!("`{}`", change.name)
 }
 
 /// Says which rails of the file are looser than they are by themselves: a file can bring its own.

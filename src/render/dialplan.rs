@@ -6,11 +6,8 @@
 use std::fmt::Write;
 
 use super::{
-    BadValue, Digests, GENERATION, MASKED_MARK, Name, Phonebook, Value, head, mark, mark_context, prefix_cover,
+    BadValue, Digests, GENERATION, MASKED_MARK, Name, Phonebook, RING, Value, head, mark, mark_context, prefix_cover,
 };
-
-/// How long a phone rings, in seconds.
-const RING: u32 = 30;
 
 /// Renders the file.
 pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<String, BadValue> {
@@ -43,9 +40,10 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
          same => n(unavailable),Hangup(20)\n \
          same => n(unallocated),Hangup(1)\n\n"
     );
+    super::inbound::render(&mut text, book, digests)?;
     let mark = match digests {
         Digests::Masked => MASKED_MARK.to_owned(),
-        Digests::Real(_) => mark(&text),
+        Digests::Real { .. } => mark(&text),
     };
     let _ = write!(text, "{GENERATION}[{}]\nexten => {mark},1,NoOp()\n", Name::new(mark_context(book.tenant))?);
     Ok(text)

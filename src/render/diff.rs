@@ -39,12 +39,12 @@ struct Line<'a> {
     tag: u8,
 }
 
-/// Tells of an endpoint and its digest in place whether that is the one that shall be.
+/// Tells of an endpoint or a trunk and its digest, or plain secret, in place whether that is the one that
+/// shall be.
 pub type SameDigest<'a> = dyn Fn(&str, &str) -> bool + 'a;
 
 /// Compares the file in place with the masked text of the file that shall be.
 ///
-/// `same_digest` tells of an endpoint in place whether its digest is the one that shall be.
 pub fn diff(old: Option<&Present>, new: &str, same_digest: &SameDigest<'_>) -> FileDiff {
     let old_lines = old.map_or_else(Vec::new, |old| masked(&old.text, mark_in(&old.text), Some(same_digest)));
     let new_lines = masked(new, "", None);
@@ -86,8 +86,8 @@ fn masked<'a>(text: &'a str, mark: &str, same_digest: Option<&SameDigest<'_>>) -
                 name = section;
             }
             if let Some(key) = secret_key(bare) {
-                let digest = parse::digest_of(bare).unwrap_or_default();
-                let same = behind_marks || same_digest.is_none_or(|same| same(name, &digest));
+                let secret = parse::secret_of(bare).filter(|_| !behind_marks);
+                let same = secret.is_none_or(|secret| same_digest.is_none_or(|same| same(name, &secret)));
                 return Line { shown: printable(format!("{key} = {SENSITIVE}").into()), tag: u8::from(!same) };
             }
             let shown = if bare.starts_with("; directory ") {

@@ -7,8 +7,11 @@
 mod cover;
 mod dialplan;
 mod diff;
+mod inbound;
 mod parse;
 mod pjsip;
+mod targets;
+mod trunks;
 mod value;
 
 use std::collections::BTreeMap;
@@ -19,12 +22,14 @@ use uuid::Uuid;
 
 pub use cover::prefix_cover;
 pub use diff::{FileDiff, SameDigest, diff};
-pub use parse::{Parsed, ParsedPhone, Present, is_as_written, parse, section_names};
+pub use parse::{Parsed, ParsedPhone, ParsedTrunk, Present, is_as_written, parse, section_names};
+pub use trunks::{Section, inbound_context, sections as trunk_sections, trunk_name};
 pub use value::{BadValue, Name, Value, read_value};
 
 use crate::{
+    calls::Routes,
     directory::seal::{Ha1, hex},
-    model::{DisplayName, Email, EndpointNames, Extension, PhoneOverride, Settings, Tenant},
+    model::{DisplayName, Email, EndpointNames, Extension, ObjectName, PhoneOverride, Secret, Settings, Tenant},
     plan::Plan,
 };
 
@@ -39,6 +44,8 @@ pub struct Phonebook<'a> {
     pub directory: Option<Uuid>,
     /// The users, by number.
     pub phones: Vec<Phone<'a>>,
+    /// What is declared about inbound calls.
+    pub routes: &'a Routes,
 }
 
 /// One user's phone.
@@ -59,8 +66,13 @@ pub struct Phone<'a> {
 pub enum Digests<'a> {
     /// Placeholders for digests, marks and the directory: for plans and their ids.
     Masked,
-    /// The real ones, by number.
-    Real(&'a BTreeMap<Extension, Ha1>),
+    /// The real ones.
+    Real {
+        /// The digests of phones, by number.
+        digests: &'a BTreeMap<Extension, Ha1>,
+        /// The secrets of trunks.
+        trunk_secrets: &'a BTreeMap<ObjectName, Secret>,
+    },
 }
 
 /// The path of the endpoint file below Asterisk's configuration folder.
@@ -112,7 +124,13 @@ impl<'a> Phonebook<'a> {
             extension: user.extension,
             phone: &user.phone,
         });
-        Self { tenant: &plan.tenant, settings: &plan.settings, directory, phones: phones.collect() }
+        Self {
+            tenant: &plan.tenant,
+            settings: &plan.settings,
+            directory,
+            phones: phones.collect(),
+            routes: &plan.routes,
+        }
     }
 
     /// Renders both files.
@@ -137,8 +155,22 @@ pub fn endpoint_name(tenant: &Tenant, names: EndpointNames, extension: Extension
     format!("{}{extension}", names.prefix(tenant))
 }
 
+/// Nothing declared about inbound calls.
+pub static NO_ROUTES: Routes = Routes {
+    trunks: BTreeMap::new(),
+    dialers: BTreeMap::new(),
+    hours: BTreeMap::new(),
+    rules: Vec::new(),
+    default_route: Vec::new(),
+    public_sip_host: None,
+    caller_id: None,
+};
+
 /// The line that ends what a generation mark vouches for.
 const GENERATION: &str = "; generation\n";
+
+/// How long a phone rings, in seconds.
+const RING: u32 = 30;
 
 /// What stands for a mark where files are compared.
 const MASKED_MARK: &str = "(generation)";
@@ -174,7 +206,7 @@ pub fn mark_context(tenant: &Tenant) -> String {
 /// Opens a file: whose it is, so that nobody edits it or puts it under another directory.
 fn head(book: &Phonebook<'_>, digests: Digests<'_>) -> String {
     let directory = match (digests, book.directory) {
-        (Digests::Real(_), Some(id)) => id.to_string(),
+        (Digests::Real { .. }, Some(id)) => id.to_string(),
         _ => MASKED_DIRECTORY.to_owned(),
     };
     format!(
@@ -183,3 +215,6 @@ fn head(book: &Phonebook<'_>, digests: Digests<'_>) -> String {
         book.tenant
     )
 }
+
+#[cfg(test)]
+mod tests;

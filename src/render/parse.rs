@@ -2,11 +2,11 @@
 //!
 //! Used on files that may have been edited by hand, so everything is optional.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::{GENERATION, mark, read_value};
+use super::{GENERATION, mark, read_value, trunks};
 
 /// What a generated file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Parsed {
     pub directory: Option<Uuid>,
     /// The phones by the name of their endpoint.
     pub phones: BTreeMap<String, ParsedPhone>,
+    /// The trunks by the name of their objects.
+    pub trunks: BTreeMap<String, ParsedTrunk>,
     /// The mark the bytes ought to carry.
     pub mark: String,
     /// Whether they do carry it: the file is whole and unedited.
@@ -35,6 +37,23 @@ pub struct ParsedPhone {
 impl std::fmt::Debug for ParsedPhone {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.email, crate::model::SENSITIVE)
+    }
+}
+
+/// One trunk as the file has it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ParsedTrunk {
+    /// The types of its objects.
+    pub kinds: BTreeSet<String>,
+    /// The addresses and networks its calls come from.
+    pub addresses: BTreeSet<String>,
+    /// Its secret, or the digest of it; never shown.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for ParsedTrunk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} {}", self.kinds, crate::model::SENSITIVE)
     }
 }
 
@@ -67,6 +86,8 @@ pub fn parse(text: &str) -> Parsed {
                 parsed.directory = id.parse().ok();
             }
             email = comment;
+        } else if is_trunk(email) {
+            trunk_line(line, &mut name, &mut parsed.trunks);
         } else if let Some((section, template)) = section(line) {
             section.clone_into(&mut name);
             // A mark may stand here where somebody tore its comment off.
@@ -83,6 +104,27 @@ pub fn parse(text: &str) -> Parsed {
     }
     parsed.phones.retain(|_, phone| phone.sections > 1);
     parsed
+}
+
+fn is_trunk(comment: &str) -> bool {
+    comment.starts_with(trunks::COMMENT)
+}
+
+/// Takes a line behind a trunk's comment.
+fn trunk_line(line: &str, name: &mut String, trunks: &mut BTreeMap<String, ParsedTrunk>) {
+    if let Some((section, _)) = section(line) {
+        section.clone_into(name);
+    } else if let Some((key, value)) = line.split_once('=') {
+        let trunk = trunks.entry(name.clone()).or_default();
+        match key.trim() {
+            "type" => drop(trunk.kinds.insert(read_value(value))),
+            "match" => drop(trunk.addresses.insert(read_value(value))),
+            _ => {}
+        }
+        if let Some(secret) = secret_of(line) {
+            trunk.secret = secret;
+        }
+    }
 }
 
 /// Tells whether a file stands as it was written: whole, unedited, and with nothing behind its
@@ -125,6 +167,12 @@ pub(super) fn digest_of(line: &str) -> Option<String> {
     }
     let value = read_value(value);
     Some(value.strip_prefix("MD5:").unwrap_or(&value).to_owned())
+}
+
+/// Reads what a line gives away: a phone's or a trunk's digest, or a trunk's plain secret.
+pub(super) fn secret_of(line: &str) -> Option<String> {
+    let (key, value) = line.split_once('=')?;
+    digest_of(line).or_else(|| (key.trim() == "password").then(|| read_value(value)))
 }
 
 /// Lists the objects of any pjsip configuration text: section names that are no templates.

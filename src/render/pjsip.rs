@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::{
     BadValue, Digests, GENERATION, MASKED_MARK, Name, Phone, Phonebook, Value, head, mark, mark_digest, mark_name,
+    trunks,
 };
 use crate::model::{Codec, PhoneProfile, SENSITIVE};
 
@@ -38,19 +39,20 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
     for phone in &book.phones {
         user(&mut text, book, phone, &templates, digests)?;
     }
+    trunks::render(&mut text, book, digests)?;
     text.push('\n');
     let mark = match digests {
         Digests::Masked => MASKED_MARK.to_owned(),
-        Digests::Real(_) => mark(&text),
+        Digests::Real { .. } => mark(&text),
     };
     let secret = match (digests, book.directory) {
-        (Digests::Real(_), Some(directory)) => format!("MD5:{}", mark_digest(&mark, directory)),
+        (Digests::Real { .. }, Some(directory)) => format!("MD5:{}", mark_digest(&mark, directory)),
         _ => SENSITIVE.to_owned(),
     };
     text.push_str(GENERATION);
     let name = match digests {
         Digests::Masked => MASKED_MARK.to_owned(),
-        Digests::Real(_) => Name::new(mark_name(book.tenant, &mark))?.to_string(),
+        Digests::Real { .. } => Name::new(mark_name(book.tenant, &mark))?.to_string(),
     };
     let context = Name::new(format!("{}-nowhere", book.tenant))?;
     let Templates { auth, aor, phone } = &templates;
@@ -110,7 +112,7 @@ fn user(
     let name = book.endpoint(phone.extension)?;
     let digest = match digests {
         Digests::Masked => SENSITIVE.to_owned(),
-        Digests::Real(digests) => digests
+        Digests::Real { digests, .. } => digests
             .get(&phone.extension)
             .map(|digest| format!("MD5:{}", digest.reveal()))
             .ok_or(BadValue { what: "password_digest", reason: "it is missing" })?,

@@ -184,10 +184,11 @@ fn carry_out(
         *decided.borrow_mut() = Some((comparison.id.clone(), comparison.plan.users.len(), comparison.diff()));
         Ok(comparison)
     };
-    let secrets = BTreeMap::new();
+    let (secrets, trunk_secrets) = (BTreeMap::new(), BTreeMap::new());
     let request = Request {
         tenant,
         secrets: &secrets,
+        trunk_secrets: &trunk_secrets,
         keys: &state.keys,
         decide: &decide,
         actor,

@@ -304,7 +304,7 @@ fn a_secret_that_cannot_be_read_gives_no_id_and_no_apply() {
         "{}",
         outcome.text()
     );
-    assert!(outcome.stdout.ends_with("This plan has no id: a declared secret cannot be read here.\n"));
+    assert!(outcome.stdout.ends_with("This plan has no id: a declared secret or number cannot be read here.\n"));
     insta::assert_snapshot!(env.run("sync").expect(1).stderr);
     env.set("BO_SIP_SECRET", "canary-of-bo");
     let outcome = env.run("sync").expect(0);

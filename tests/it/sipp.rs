@@ -24,6 +24,10 @@ pub(crate) struct Phone {
     pub(crate) username: String,
     pub(crate) secret: String,
     server: String,
+    /// The address it has.
+    host: &'static str,
+    /// What it bears as the token of a registration.
+    line: String,
     port: u16,
     folder: PathBuf,
 }
@@ -44,9 +48,67 @@ impl Phone {
             username,
             secret,
             server: format!("127.0.0.1:{}", env.sip_port()),
+            host: "127.0.0.1",
+            line: "none".to_owned(),
             port: free_port(),
             folder: env.path("home"),
         }
+    }
+
+    /// Something that speaks SIP at this address, without credentials: a carrier, a dialer, a stranger.
+    pub(crate) fn at(env: &TestEnv, host: &'static str) -> Self {
+        Self { host, ..Self::with(env, "nobody".to_owned(), "-".to_owned()) }
+    }
+
+    /// Gives its calls the token of a registration.
+    pub(crate) fn with_line(&self, line: &str) -> Self {
+        let Self { username, secret, server, folder, host, port, .. } = self;
+        let (username, secret, server) = (username.clone(), secret.clone(), server.clone());
+        Self { username, secret, server, host, line: line.to_owned(), port: *port, folder: folder.clone() }
+    }
+
+    /// Names where it is reached.
+    pub(crate) fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// Answers every call until it is unplugged.
+    pub(crate) fn picks_up(&self) -> Running {
+        self.plays("uas", &[])
+    }
+
+    /// Is busy until it is unplugged.
+    pub(crate) fn is_busy(&self) -> Running {
+        self.plays("uas-busy", &[])
+    }
+
+    /// Forwards every call to somewhere else until it is unplugged.
+    pub(crate) fn forwards_to(&self, number: &str) -> Running {
+        let moved = format!("302 Moved Temporarily\nContact: <sip:{number}@{}>", self.server);
+        let text = fs::read_to_string(scenario("uas-busy")).expect("a scenario").replace("486 Busy Here", &moved);
+        let path = self.folder.join("uas-moved.xml");
+        fs::write(&path, text).expect("a file");
+        self.sipp(&path, &[])
+    }
+
+    /// Lets a client register with these credentials until it is unplugged; its log tells whether they
+    /// were right.
+    pub(crate) fn lets_register(&self, user: &str, realm: &str, secret: &str) -> Running {
+        self.plays("uas-registrar", &["-key", "user", user, "-key", "realm", realm, "-key", "secret", secret])
+    }
+
+    /// Delivers a call that is answered.
+    #[track_caller]
+    pub(crate) fn delivers(&self, from: &str, to: &str) {
+        self.plays("uac-trunk", &["-m", "1", "-s", to, "-key", "cid", from, "-key", "line", &self.line, "-d", "100"])
+            .ends_well();
+    }
+
+    /// Delivers a call that is refused with this status, and no other.
+    #[track_caller]
+    pub(crate) fn delivers_in_vain(&self, status: &str, from: &str, to: &str) {
+        let path = self.expecting("uac-trunk-404", status);
+        self.sipp(&path, &["-m", "1", "-s", to, "-key", "cid", from, "-key", "line", &self.line]).ends_well();
     }
 
     /// Registers; the contact stands even when nobody listens there later.
@@ -89,10 +151,16 @@ impl Phone {
     /// Calls and is refused with this status, and no other.
     #[track_caller]
     pub(crate) fn is_told(&self, status: &str, number: &str) {
-        let refused = fs::read_to_string(scenario("uac-auth-404")).expect("a scenario").replace("404", status);
-        let path = self.folder.join(format!("uac-auth-{status}.xml"));
-        fs::write(&path, refused).expect("a file");
+        let path = self.expecting("uac-auth-404", status);
         self.sipp(&path, &["-m", "1", "-s", number]).ends_well();
+    }
+
+    /// Makes a scenario expect another status than 404.
+    fn expecting(&self, name: &str, status: &str) -> PathBuf {
+        let refused = fs::read_to_string(scenario(name)).expect("a scenario").replace("404", status);
+        let path = self.folder.join(format!("{}.xml", name.replace("404", status)));
+        fs::write(&path, refused).expect("a file");
+        path
     }
 
     fn plays(&self, name: &str, args: &[&str]) -> Running {
@@ -107,7 +175,7 @@ impl Phone {
         let line = format!("SEQUENTIAL\n{username};[authentication username={username} password={secret}]\n");
         fs::write(&csv, line).expect("a file");
         let child = Command::new(&*SIPP)
-            .args([&self.server, "-i", "127.0.0.1", "-p", &self.port.to_string(), "-mp", &free_port().to_string()])
+            .args([&self.server, "-i", self.host, "-p", &self.port.to_string(), "-mp", &free_port().to_string()])
             .args(["-aa", "-nostdin", "-timeout", "20s", "-timeout_error"])
             .args(["-trace_msg", "-trace_err", "-trace_logs"])
             .arg("-message_file")

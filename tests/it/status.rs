@@ -155,7 +155,7 @@ fn a_declared_secret_that_cannot_be_read_here_is_not_taken_for_in_step() {
     };
     assert_eq!(recorded(&env, 0), serde_json::json!({ "in_step": true, "findings": [] }));
     env.unset("BO_SIP_SECRET");
-    let unread = "1 declared secret cannot be read here, not compared";
+    let unread = "1 declared value cannot be read here, not compared";
     assert_eq!(recorded(&env, 0), serde_json::json!({ "in_step": null, "findings": [unread] }));
     let status = env.run("status").expect(0).stdout;
     assert!(status.contains(&format!("recorded    {unread}\n")), "{status}");

@@ -149,6 +149,13 @@ impl TestEnv {
         Self::bare()
     }
 
+    /// With a running Asterisk, and nothing else.
+    pub(crate) fn bare_with_asterisk() -> Self {
+        let mut env = Self::bare();
+        env.start_asterisk();
+        env
+    }
+
     fn bare() -> Self {
         let folder = tempfile::Builder::new().prefix("rc-").tempdir_in("/tmp").expect("a folder");
         // The private cluster may run as another user.
@@ -309,12 +316,16 @@ impl TestEnv {
         }
     }
 
-    /// Reads the audit log, if there is one and its server still runs.
+    /// Reads the audit log and what is recorded in plain about inbound calls, if there is any and its
+    /// server still runs.
     fn audit_log(&self) -> String {
         let client = |url: &String| postgres::Client::connect(url, postgres::NoTls).ok();
         let Some(mut sql) = self.database.as_ref().and_then(client) else { return String::new() };
-        let rows = sql.query("select entry::text from apply_audit_log as entry", &[]).unwrap_or_default();
-        rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect()
+        let tables = ["apply_audit_log", "tenants", "applied_routes"];
+        let rows = tables
+            .iter()
+            .flat_map(|table| sql.query(&format!("select entry::text from {table} as entry"), &[]).unwrap_or_default());
+        rows.map(|row| row.get::<_, String>(0) + "\n").collect()
     }
 
     /// Asks the running Asterisk.

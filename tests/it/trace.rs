@@ -139,6 +139,16 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "error[incomplete-trunk]: the trunk `carrier` registers, but has no user name and secret\n  --> pbx.yaml:7:3",
     ),
     (
+        "username: acme, ",
+        "",
+        "error[incomplete-trunk]: the trunk `carrier` has a user name or a secret, but not both\n  --> pbx.yaml:7:3",
+    ),
+    (
+        "  carrier: {",
+        "  carrier-whose-name-is-longer-than-forty-ch: {",
+        "error[invalid-object-name]: the name of the trunk `carrier-whose-name-is-longer-than-forty-ch` is 42 characters long\n  --> pbx.yaml:7:3",
+    ),
+    (
         "reaches: bo.li@example.com",
         "reaches: dialfire",
         "error[failed-expectation]: this call reaches `bo.li@example.com`, not `dialfire`\n  --> pbx.yaml:27:5",

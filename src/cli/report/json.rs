@@ -28,6 +28,8 @@ pub(crate) struct PlanDocument<'a> {
     settings: Vec<Field<'a>>,
     /// Changes of users, by e-mail.
     users: Vec<User<'a>>,
+    /// Changes about inbound calls.
+    inbound: Vec<Inbound<'a>>,
     /// The generated files.
     files: Vec<File<'a>>,
     /// The Asterisk modules to reload.
@@ -72,6 +74,23 @@ struct User<'a> {
     /// Whether the phone must log in again.
     relogin: bool,
     /// Where the user is declared, as `file:line`.
+    place: Option<String>,
+}
+
+/// One change about inbound calls.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Inbound<'a> {
+    /// `create`, `update` or `delete`.
+    action: String,
+    /// `trunk`, `dialer`, `hours`, `route`, `default_route`, `public_sip_host` or `caller_id`.
+    object: String,
+    /// Its name, or what a route is for; null where there is only one.
+    name: Option<&'a str>,
+    /// What changes.
+    fields: Vec<Field<'a>>,
+    /// Whether a trunk's secret becomes another one.
+    secret_changed: bool,
+    /// Where a route is declared, as `file:line`.
     place: Option<String>,
 }
 
@@ -130,6 +149,18 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
                 fields: fields(&change.fields),
                 secret_changed: change.secret_changed,
                 relogin: change.relogin,
+                place: change.place.map(|place| place.show(sources)),
+            })
+            .collect(),
+        inbound: plan
+            .inbound
+            .iter()
+            .map(|change| Inbound {
+                action: word(&change.kind),
+                object: change.object.to_string(),
+                name: Some(change.name.as_str()).filter(|name| !name.is_empty()),
+                fields: fields(&change.fields),
+                secret_changed: change.secret_changed,
                 place: change.place.map(|place| place.show(sources)),
             })
             .collect(),

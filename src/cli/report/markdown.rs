@@ -41,7 +41,7 @@ pub(super) fn plan(report: &Report<'_>, limit: usize) -> String {
         Some(id) => {
             let _ = writeln!(head, "Plan id `{id}`: `reconcile apply --expect {id}` applies exactly this.");
         }
-        None => head.push_str("This plan has no id: a declared secret cannot be read here.\n"),
+        None => head.push_str("This plan has no id: a declared secret or number cannot be read here.\n"),
     }
     let rails: Vec<String> = plan
         .stops
@@ -86,16 +86,24 @@ pub(super) fn plan(report: &Report<'_>, limit: usize) -> String {
 fn rows(report: &Report<'_>) -> Vec<String> {
     let plan = &report.comparison.plan;
     let settings = plan.settings_changes.iter().map(|change| format!("! {}", words::setting(change)));
-    let users = plan.changes.iter().map(|change| {
-        let sign = match change.kind {
+    let sources = &report.desired.sources;
+    let row = |kind: Kind, name: &str, words: &str, place: &str| {
+        let sign = match kind {
             Kind::Create => '+',
             Kind::Delete => '-',
             Kind::Update | Kind::Rename | Kind::Adopt => '!',
         };
-        let place = words::place(change, &report.desired.sources);
-        format!("{sign} {}  {}  {place}", change.email, words::change(change)).trim_end().to_owned()
+        format!("{sign} {name}  {words}  {place}").trim_end().to_owned()
+    };
+    let users = plan
+        .changes
+        .iter()
+        .map(|change| row(change.kind, change.email.as_str(), &words::change(change), &words::place(change, sources)));
+    let inbound = plan.inbound.iter().map(|change| {
+        let (name, place) = (words::inbound_name(change), words::inbound_place(change, sources));
+        row(change.kind, &name, &words::inbound(change), &place)
     });
-    settings.chain(users).collect()
+    settings.chain(users).chain(inbound).collect()
 }
 
 /// Writes lines in a fence under a title, as many as there is room for; says how many are left out.

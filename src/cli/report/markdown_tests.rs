@@ -12,7 +12,7 @@ use crate::{
     deploy::{self, Comparison},
     desired,
     directory::Recorded,
-    plan::{FieldChange, Inputs, RailStop},
+    plan::{FieldChange, InboundValues, Inputs, RailStop},
 };
 
 /// Compares a file with an empty directory, or with one that is in step with it.
@@ -28,6 +28,7 @@ fn compared(users: &[(String, String)]) -> (Desired, Comparison) {
         declared: &declared,
         recorded: &Recorded::default(),
         secrets: &BTreeMap::new(),
+        inbound: &InboundValues::default(),
         allowance: &BTreeMap::new(),
         now: Timestamp::UNIX_EPOCH,
     };

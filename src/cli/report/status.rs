@@ -83,6 +83,21 @@ struct LastApply<'a> {
     behind: bool,
 }
 
+/// What is recorded about inbound calls, and whether callers reach it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Inbound {
+    /// Whether callers reach what is recorded.
+    in_step: bool,
+    /// The apply whose routes callers reach; null before the first one.
+    applied_run: Option<i64>,
+    /// Rules.
+    routes: usize,
+    /// Dialers.
+    dialers: usize,
+    /// Trunks.
+    trunks: usize,
+}
+
 /// The status of a tenant on one host.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct StatusDocument<'a> {
@@ -108,6 +123,8 @@ pub(crate) struct StatusDocument<'a> {
     registrations: Option<BTreeMap<&'a str, usize>>,
     /// The numbers of the range; null before the first sync.
     numbers: Option<Numbers>,
+    /// Inbound calls; null where there never were any.
+    inbound: Option<Inbound>,
     /// The last apply on each host, by host.
     last_applies: Vec<LastApply<'a>>,
 }
@@ -115,7 +132,19 @@ pub(crate) struct StatusDocument<'a> {
 impl Status<'_> {
     /// Tells whether every stage that was compared is in step with the one before it.
     pub(crate) fn in_step(&self) -> bool {
-        [self.recorded(), self.rendered(), self.running()].iter().all(|stage| stage.in_step != Some(false))
+        let stages = [self.recorded(), self.rendered(), self.running()];
+        stages.iter().all(|stage| stage.in_step != Some(false)) && self.inbound().is_none_or(|inbound| inbound.in_step)
+    }
+
+    fn inbound(&self) -> Option<Inbound> {
+        let Recorded { routes, applied, .. } = self.recorded;
+        (!routes.is_empty() || applied.is_some()).then(|| Inbound {
+            in_step: self.comparison.is_none_or(|comparison| !comparison.callers_behind),
+            applied_run: applied.as_ref().map(|applied| applied.run),
+            routes: routes.rules.len(),
+            dialers: routes.dialers.len(),
+            trunks: routes.trunks.len(),
+        })
     }
 
     fn recorded(&self) -> Stage {
@@ -130,6 +159,7 @@ impl Status<'_> {
                 (counts.adopt, "to adopt"),
                 (counts.delete, "to delete"),
                 (plan.settings_changes.len(), "of the settings to change"),
+                (plan.inbound.len(), "of inbound calls to change"),
             ];
             let words = kinds.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
             findings.push(format!("behind the file: {}; see `reconcile plan`", words.collect::<Vec<_>>().join(", ")));
@@ -138,8 +168,8 @@ impl Status<'_> {
         if plan.unresolved.is_empty() {
             return Stage::of(findings);
         }
-        let secrets = count(plan.unresolved.len(), "declared secret");
-        findings.push(format!("{secrets} cannot be read here, not compared"));
+        let values = count(plan.unresolved.len(), "declared value");
+        findings.push(format!("{values} cannot be read here, not compared"));
         Stage { in_step: if in_step { None } else { Some(false) }, findings }
     }
 
@@ -252,6 +282,7 @@ pub(crate) fn json(status: &Status<'_>) -> String {
             .as_ref()
             .map(|counts| counts.iter().map(|(email, count)| (email.as_str(), *count)).collect()),
         numbers: status.numbers,
+        inbound: status.inbound(),
         last_applies: status.last_applies(),
     })
 }
@@ -298,6 +329,18 @@ pub(crate) fn text(status: &Status<'_>, color: bool) -> String {
             text,
             "numbers     {in_use} in use, {held} on hold, {reserved} reserved, {free} of {size} free ({range})"
         );
+    }
+    if let Some(inbound) = status.inbound() {
+        let Inbound { in_step, applied_run, routes, dialers, trunks } = inbound;
+        let counts = [count(routes, "route"), count(dialers, "dialer"), count(trunks, "trunk")].join(", ");
+        let (tone, words) = match (in_step, applied_run) {
+            (true, _) => (AnsiColor::Green, "callers reach what is recorded".to_owned()),
+            (false, Some(run)) => {
+                (AnsiColor::Red, format!("callers still reach what run {run} applied; `reconcile apply` heals it"))
+            }
+            (false, None) => (AnsiColor::Red, "callers reach nothing of it yet; `reconcile apply` heals it".to_owned()),
+        };
+        let _ = writeln!(text, "inbound     {counts}: {}", paint(color, tone, &words));
     }
     for apply in status.last_applies() {
         let commit = apply.git_commit.map(|commit| format!(", commit {commit}")).unwrap_or_default();

@@ -55,19 +55,27 @@ fn rows(text: &mut String, report: &Report<'_>, color: bool) {
     for change in &plan.settings_changes {
         let _ = writeln!(text, "  {} {}", paint(color, AnsiColor::Yellow, "~"), words::setting(change));
     }
-    let lines: Vec<(Kind, &str, String, String)> = plan
-        .changes
-        .iter()
-        .map(|change| {
-            let place = words::place(change, &report.desired.sources);
-            (change.kind, change.email.as_str(), words::change(change), place)
-        })
-        .collect();
-    let width =
-        |of: fn(&(Kind, &str, String, String)) -> usize, most: usize| lines.iter().map(of).max().unwrap_or(0).min(most);
-    let email = width(|line| line.1.chars().count(), 40);
+    let sources = &report.desired.sources;
+    let users = plan.changes.iter().map(|change| {
+        let place = words::place(change, sources);
+        (change.kind, change.email.to_string(), words::change(change), place)
+    });
+    lines(text, &users.collect::<Vec<_>>(), color);
+    let inbound = plan.inbound.iter().map(|change| {
+        let place = words::inbound_place(change, sources);
+        (change.kind, words::inbound_name(change), words::inbound(change), place)
+    });
+    lines(text, &inbound.collect::<Vec<_>>(), color);
+}
+
+/// Writes changes in columns: sign, name, words, place.
+fn lines(text: &mut String, lines: &[(Kind, String, String, String)], color: bool) {
+    let width = |of: fn(&(Kind, String, String, String)) -> usize, most: usize| {
+        lines.iter().map(of).max().unwrap_or(0).min(most)
+    };
+    let name = width(|line| line.1.chars().count(), 40);
     let wide = width(|line| line.2.chars().count(), 60);
-    for (kind, address, words, place) in &lines {
+    for (kind, named, words, place) in lines {
         let (sign, tone) = match kind {
             Kind::Create => ("+", AnsiColor::Green),
             Kind::Update => ("~", AnsiColor::Yellow),
@@ -76,7 +84,7 @@ fn rows(text: &mut String, report: &Report<'_>, color: bool) {
             Kind::Delete => ("-", AnsiColor::Red),
         };
         let sign = paint(color, tone, sign);
-        let _ = writeln!(text, "{}", format!("  {sign} {address:<email$}  {words:<wide$}  {place}").trim_end());
+        let _ = writeln!(text, "{}", format!("  {sign} {named:<name$}  {words:<wide$}  {place}").trim_end());
     }
 }
 
@@ -98,7 +106,7 @@ fn summary(text: &mut String, report: &Report<'_>) {
             let _ = writeln!(text, "Apply exactly this: reconcile apply --expect {id}");
         }
         None if comparison.plan.problems.is_empty() => {
-            text.push_str("This plan has no id: a declared secret cannot be read here.\n");
+            text.push_str("This plan has no id: a declared secret or number cannot be read here.\n");
         }
         _ => {}
     }

@@ -2,9 +2,10 @@
 
 use super::text::count;
 use crate::{
+    cli::session::CALLER_ID,
     deploy::Comparison,
     desired::Source,
-    plan::{Change, Choice, FieldChange, Kind},
+    plan::{Change, Choice, FieldChange, InboundChange, InboundObject, Kind},
 };
 
 fn shown(value: Option<&String>) -> &str {
@@ -64,6 +65,39 @@ pub(super) fn setting(change: &FieldChange) -> String {
     format!("{} {} -> {}", change.field, shown(change.before.as_ref()), shown(change.after.as_ref()))
 }
 
+/// Names what a change about inbound calls is about.
+pub(super) fn inbound_name(change: &InboundChange) -> String {
+    format!("{} {}", change.object, change.name).trim_end().to_owned()
+}
+
+/// Says what changes about inbound calls.
+pub(super) fn inbound(change: &InboundChange) -> String {
+    let single = change.name.is_empty();
+    let parts = change.fields.iter().map(|FieldChange { field, before, after }| match (change.kind, before, after) {
+        // What is so unless it is said.
+        (Kind::Create, _, Some(value)) if value == "false" => None,
+        (Kind::Create, _, Some(value)) if single || *field == "route" => Some(format!("-> {value}")),
+        (Kind::Create, _, Some(value)) if value == "true" => Some((*field).to_owned()),
+        (Kind::Create, _, value) => Some(format!("{field} {}", shown(value.as_ref()))),
+        (Kind::Delete, value, _) if single || *field == "route" => Some(format!("was {}", shown(value.as_ref()))),
+        (Kind::Delete, ..) => None,
+        (_, before, after) if single => Some(format!("{} -> {}", shown(before.as_ref()), shown(after.as_ref()))),
+        _ => Some(setting(&FieldChange { field, before: before.clone(), after: after.clone() })),
+    });
+    let secret = change.secret_changed.then(|| "secret changed".to_owned());
+    parts.flatten().chain(secret).collect::<Vec<_>>().join("; ")
+}
+
+/// Says where something about inbound calls is declared.
+pub(super) fn inbound_place(change: &InboundChange, sources: &[Source]) -> String {
+    match change.place {
+        Some(place) => place.show(sources),
+        None if change.object == InboundObject::CallerId => CALLER_ID.to_owned(),
+        None if change.kind == Kind::Delete => "no longer declared".to_owned(),
+        None => String::new(),
+    }
+}
+
 /// Says where a user is declared.
 pub(super) fn place(change: &Change, sources: &[Source]) -> String {
     match change.place {
@@ -108,6 +142,12 @@ pub(super) fn summary(comparison: &Comparison) -> String {
     let settings = comparison.plan.settings_changes.len();
     if settings > 0 {
         parts.push(format!("{} to change", count(settings, "setting")));
+    }
+    match comparison.plan.inbound.len() {
+        0 if comparison.callers_behind => parts.push("inbound calls to bring in step".to_owned()),
+        0 => {}
+        1 => parts.push("1 change of inbound calls".to_owned()),
+        changes => parts.push(format!("{changes} changes of inbound calls")),
     }
     format!("Plan: {}; {} to write.", parts.join(", "), count(files, "file"))
 }

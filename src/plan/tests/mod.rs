@@ -1,5 +1,6 @@
 //! What must hold for any sequence of files, each applied to what the one before left.
 
+mod inbound;
 mod same;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,12 +9,12 @@ use jiff::{Timestamp, ToSpan};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{Choice, Inputs, Kind, Plan, PlannedUser, SecretPlan, plan, plan_id};
+use super::{Choice, InboundValues, Inputs, Kind, Plan, PlannedUser, SecretPlan, plan, plan_id};
 use crate::{
     desired::{self, Declared},
     directory::{
-        Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser,
-        seal::{Ha1, Prints},
+        Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser,
+        seal::{Ha1, Prints, TrunkPrint},
     },
     model::{Email, EmailKey, Extension, NAME_BYTES, Secret},
     render::{Digests, Phonebook, endpoint_name},
@@ -40,6 +41,30 @@ struct File {
     hold: u32,
     realm: &'static str,
     include: &'static str,
+    calls: Option<Calls>,
+}
+
+/// What a random file says about inbound calls.
+#[derive(Debug, Clone)]
+struct Calls {
+    /// Rules by the last digit of the number, each with whether it is protected.
+    rules: BTreeMap<u32, bool>,
+    /// The version of the trunk's secret.
+    secret: Option<u32>,
+    /// The last digit of the dialer's number, which comes from the environment.
+    number: u32,
+    /// Whether there is a default caller ID.
+    caller_id: bool,
+}
+
+fn calls() -> impl Strategy<Value = Calls> {
+    let rules = prop::collection::btree_map(0..4_u32, prop::bool::weighted(0.1), 0..4);
+    (rules, prop::option::of(0..2_u32), 0..2_u32, any::<bool>()).prop_map(|(rules, secret, number, caller_id)| Calls {
+        rules,
+        secret,
+        number,
+        caller_id,
+    })
 }
 
 const PEOPLE: usize = 9;
@@ -75,8 +100,9 @@ fn file() -> impl Strategy<Value = File> {
     });
     let reserved = prop::collection::vec(FIRST..=LAST, 0..3);
     let words = (prop::sample::select(vec!["asterisk", "pbx"]), prop::sample::select(vec!["", "outbound"]));
-    (users, reserved, prop::sample::select(vec![0_u32, 0, 2]), words)
-        .prop_map(|(users, reserved, hold, (realm, include))| tidy(File { users, reserved, hold, realm, include }))
+    (users, reserved, prop::sample::select(vec![0_u32, 0, 2]), words, prop::option::of(calls())).prop_map(
+        |(users, reserved, hold, (realm, include), calls)| tidy(File { users, reserved, hold, realm, include, calls }),
+    )
 }
 
 /// Takes away what a check would refuse: files that are not valid are no test of a plan.
@@ -125,26 +151,63 @@ fn list(users: &[User], seed: usize) -> String {
     "users:\n".to_owned() + &users.iter().map(line).collect::<String>()
 }
 
+/// Writes what the file says about inbound calls, in an order of its own for each seed.
+fn calls_of(file: &File, seed: usize) -> String {
+    let Some(Calls { rules, secret, .. }) = &file.calls else { return String::new() };
+    let secret = if secret.is_some() { ", secret: { env: CARRIER_SECRET }" } else { "" };
+    let turned = |mut items: Vec<String>| {
+        if seed % 2 == 1 {
+            items.reverse();
+        }
+        items.join(", ")
+    };
+    let networks = turned(vec!["203.0.113.0/28".to_owned(), "192.0.2.1".to_owned()]);
+    let callers = turned(vec!["\"+49*\"".to_owned(), "withheld".to_owned()]);
+    let rule = |(digit, protected): (&u32, &bool)| {
+        format!("{{ to: \"+1555987654{digit}\", from: [{callers}], route: [desk, busy], protected: {protected} }}")
+    };
+    let rules = turned(rules.iter().map(rule).collect());
+    format!(
+        "trunks: {{ carrier: {{ host: 198.51.100.7, identify: [{networks}]{secret} }} }}\n\
+         dialers: {{ desk: {{ number: {{ env: DESK_PHONE_NUMBER }}, trunk: carrier }} }}\n\
+         inbound: [{rules}]\ndefault_route: [desk]\n"
+    )
+}
+
 fn declared(file: &File, seed: usize) -> Option<Declared> {
-    desired::load_text("pbx.yaml", &(head(file) + &list(&file.users, seed))).declared
+    desired::load_text("pbx.yaml", &(head(file) + &calls_of(file, seed) + &list(&file.users, seed))).declared
 }
 
 fn key(who: usize) -> EmailKey {
     format!("u{who}@example.com").parse::<Email>().unwrap().key()
 }
 
-type Secrets = BTreeMap<EmailKey, Result<Secret, String>>;
+/// What comes from outside of a file.
+#[derive(Default)]
+struct Outside {
+    secrets: BTreeMap<EmailKey, Result<Secret, String>>,
+    inbound: InboundValues,
+}
 
-fn secrets(file: &File) -> Secrets {
+fn outside(file: &File) -> Outside {
     let value = |user: &User| Some(Secret::new(&format!("secret-{}-{}", user.who, user.secret?)));
     let of = |user: &User| Some((key(user.who), Ok(value(user)?.unwrap())));
-    file.users.iter().filter_map(of).collect()
+    let mut inbound = InboundValues::default();
+    if let Some(calls) = &file.calls {
+        let number = format!("+4930123456{}", calls.number).parse().unwrap();
+        inbound.numbers.insert("DESK_PHONE_NUMBER".to_owned(), Ok(number));
+        inbound.caller_id = calls.caller_id.then(|| Ok("+15550001111".parse().unwrap()));
+        let secret = calls.secret.map(|version| Secret::new(&format!("carrier-{version}")).unwrap());
+        inbound.trunk_secrets = secret.map(|secret| ("carrier".parse().unwrap(), Ok(secret))).into_iter().collect();
+    }
+    Outside { secrets: file.users.iter().filter_map(of).collect(), inbound }
 }
 
 /// Plans with every rail let pass.
-fn planned(declared: &Declared, secrets: &Secrets, recorded: &Recorded, now: Timestamp) -> Plan {
+fn planned(declared: &Declared, outside: &Outside, recorded: &Recorded, now: Timestamp) -> Plan {
     let allowance = ["deletes", "relogins"].map(|rail| (rail.to_owned(), usize::MAX)).into();
-    plan(&Inputs { declared, recorded, secrets, allowance: &allowance, now })
+    let Outside { secrets, inbound } = outside;
+    plan(&Inputs { declared, recorded, secrets, inbound, allowance: &allowance, now })
 }
 
 fn prints(plan: &Plan, user: &PlannedUser, secret: &Secret) -> Prints {
@@ -154,14 +217,27 @@ fn prints(plan: &Plan, user: &PlannedUser, secret: &Secret) -> Prints {
 }
 
 /// Does to what is recorded what the directory does.
-fn recorded_after(plan: &Plan, secrets: &Secrets, before: &Recorded, ids: &mut u128, now: Timestamp) -> Recorded {
+fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u128, now: Timestamp) -> Recorded {
     let mut after = Recorded {
         directory: Some(Uuid::from_u128(1)),
         tenant: Some(RecordedTenant { id: Uuid::from_u128(2), settings: plan.settings.clone() }),
         users: BTreeMap::new(),
         holds: before.holds.clone(),
         former: BTreeSet::new(),
+        routes: plan.routes.clone(),
+        trunk_secrets: BTreeMap::new(),
+        applied: None,
     };
+    for (name, planned) in &plan.trunk_secrets {
+        let row = match (&planned.print, outside.inbound.trunk_secrets.get(name)) {
+            (None, Some(Ok(secret))) => {
+                let print = TrunkPrint::new(&[7; 16], &plan.routes.trunks[name], secret);
+                RecordedSecret { id: Uuid::from_u128(3), print }
+            }
+            _ => before.trunk_secrets[name].clone(),
+        };
+        after.trunk_secrets.insert(name.clone(), row);
+    }
     for user in plan.users.values() {
         let id = user.id.unwrap_or_else(|| {
             *ids += 1;
@@ -170,7 +246,7 @@ fn recorded_after(plan: &Plan, secrets: &Secrets, before: &Recorded, ids: &mut u
         let old = before.users.values().find(|old| old.id == id);
         let prints = match (user.secret, old) {
             (SecretPlan::Keep, Some(old)) => old.prints.clone(),
-            (SecretPlan::Take, _) => prints(plan, user, secrets[&user.email.key()].as_ref().unwrap()),
+            (SecretPlan::Take, _) => prints(plan, user, outside.secrets[&user.email.key()].as_ref().unwrap()),
             _ => prints(plan, user, &Secret::new(&format!("generated-{id}")).unwrap()),
         };
         after.holds.remove(&user.extension);
@@ -213,12 +289,12 @@ impl State {
     fn apply(&mut self, file: &File) -> bool {
         self.now = self.now.checked_add(24.hours()).unwrap();
         let Some(declared) = declared(file, 0) else { return false };
-        let secrets = secrets(file);
-        let plan = planned(&declared, &secrets, &self.recorded, self.now);
+        let outside = outside(file);
+        let plan = planned(&declared, &outside, &self.recorded, self.now);
         if !plan.problems.is_empty() || !plan.stops.is_empty() {
             return false;
         }
-        self.recorded = recorded_after(&plan, &secrets, &self.recorded, &mut self.ids, self.now);
+        self.recorded = recorded_after(&plan, &outside, &self.recorded, &mut self.ids, self.now);
         true
     }
 
@@ -245,8 +321,8 @@ proptest! {
         for file in &files {
             let before = state.recorded.clone();
             let applied = state.apply(file);
-            let (declared, secrets) = (declared(file, 0).unwrap(), secrets(file));
-            let plan = planned(&declared, &secrets, &before, state.now);
+            let (declared, outside) = (declared(file, 0).unwrap(), outside(file));
+            let plan = planned(&declared, &outside, &before, state.now);
             if !plan.problems.is_empty() {
                 prop_assert!(plan.problems.iter().all(|problem| problem.hint.is_some()));
                 continue;
@@ -255,8 +331,8 @@ proptest! {
             if !applied {
                 continue;
             }
-            let again = planned(&declared, &secrets, &state.recorded, state.now);
-            prop_assert!(again.is_empty(), "{:?}", again.changes);
+            let again = planned(&declared, &outside, &state.recorded, state.now);
+            prop_assert!(again.is_empty(), "{:?} {:?}", again.changes, again.inbound);
             prop_assert!(again.problems.is_empty());
             for who in &api {
                 if let Some(user) = state.recorded.users.get_mut(&key(*who)) {

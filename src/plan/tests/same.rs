@@ -28,7 +28,7 @@ fn split(file: &File, parts: usize, seed: usize) -> tempfile::TempDir {
         let path = folder.path().join(format!("{}/{name}.{}", name % 3, ["yaml", "yml"][seed % 2]));
         let mine = |user: &&User| user.who.wrapping_mul(seed) % parts == part;
         let mine: Vec<User> = file.users.iter().filter(mine).cloned().collect();
-        let head = if part == seed % parts { head(file) } else { String::new() };
+        let head = if part == seed % parts { head(file) + &calls_of(file, seed) } else { String::new() };
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, head + &list(&mine, seed)).unwrap();
     }
@@ -42,13 +42,13 @@ proptest! {
     #[test]
     fn shuffled_and_split_it_is_the_same_plan(files in files(), last in file(), parts in 1..5_usize, seed in any::<usize>()) {
         let state = State::after(&files);
-        let secrets = secrets(&last);
-        let one = planned(&declared(&last, 0).unwrap(), &secrets, &state.recorded, state.now);
+        let outside = outside(&last);
+        let one = planned(&declared(&last, 0).unwrap(), &outside, &state.recorded, state.now);
         let folder = split(&last, parts, seed);
         let loaded = desired::load(folder.path());
         let loaded = loaded.declared.unwrap_or_else(|| panic!("{:?}", loaded.problems));
         for other in [declared(&last, seed).unwrap(), loaded] {
-            let other = planned(&other, &secrets, &state.recorded, state.now);
+            let other = planned(&other, &outside, &state.recorded, state.now);
             prop_assert_eq!(numbers(&one), numbers(&other));
             prop_assert_eq!(id(&one), id(&other));
         }
@@ -76,7 +76,7 @@ proptest! {
             user.formerly = None;
         }
         let next = File { users, ..last.clone() };
-        let plan = planned(&declared(&next, 1).unwrap(), &secrets(&next), &state.recorded, state.now);
+        let plan = planned(&declared(&next, 1).unwrap(), &outside(&next), &state.recorded, state.now);
         let after = numbers(&plan);
         for user in &stayed {
             prop_assert_eq!(after[&key(user.who)], state.recorded.users[&key(user.who)].extension);
@@ -93,19 +93,20 @@ proptest! {
         live in any::<(bool, bool)>(),
     ) {
         let state = State::after(&files);
-        let (secrets, allowance) = (secrets(&last), BTreeMap::new());
+        let (outside, allowance) = (outside(&last), BTreeMap::new());
         let here = declared(&last, 0).unwrap();
-        let text = format!("# a comment\n\n{}\n# another\n{}", list(&last.users, seed), head(&last));
+        let text = format!("# a comment\n\n{}\n# another\n{}{}", list(&last.users, seed), head(&last), calls_of(&last, seed));
         let there = desired::load_text("elsewhere/phones.yml", &text).declared.unwrap();
         let recorded = &state.recorded;
-        let runner = Inputs { declared: &here, recorded, secrets: &secrets, allowance: &allowance, now: state.now };
+        let Outside { secrets, inbound } = &outside;
+        let runner = Inputs { declared: &here, recorded, secrets, inbound, allowance: &allowance, now: state.now };
         let later = state.now.checked_add(1.second()).unwrap();
         let allowed = BTreeMap::from([("deletes".to_owned(), 99)]);
-        let host = Inputs { declared: &there, recorded, secrets: &secrets, allowance: &allowed, now: later };
+        let host = Inputs { declared: &there, recorded, secrets, inbound, allowance: &allowed, now: later };
         // What is in place may be of any other time, or written by hand.
         let in_place = match old.as_ref().map(|old| State::after(std::slice::from_ref(old))) {
             Some(old) => {
-                let plan = planned(&here, &secrets, &old.recorded, old.now);
+                let plan = planned(&here, &outside, &old.recorded, old.now);
                 masked(&plan).into_iter().map(|(_, text)| Some(Present::new(text))).collect::<Vec<_>>().try_into().unwrap()
             }
             None => [Some(Present::new("[general]\nby = hand\n".to_owned())), None],
@@ -113,7 +114,7 @@ proptest! {
         let running = Running { endpoints_live: live.0, routing_live: live.1 };
         let ours = id_where(&runner, &[None, None], None);
         prop_assert_eq!(&ours, &id_where(&host, &in_place, Some(&running)));
-        let plan = planned(&here, &secrets, recorded, state.now);
+        let plan = planned(&here, &outside, recorded, state.now);
         prop_assert_eq!(ours.is_some(), plan.problems.is_empty());
     }
 }
@@ -134,14 +135,26 @@ fn effect(plan: &Plan, recorded: &Recorded) -> impl PartialEq + std::fmt::Debug 
     });
     let deleted = plan.deletes.iter().filter_map(|id| row(*id)).map(|old| (old.email.clone(), old.extension));
     let settings = (recorded.tenant.as_ref().map(|tenant| tenant.settings.clone()), plan.settings.clone());
-    (settings, written.collect::<Vec<_>>(), deleted.collect::<BTreeSet<_>>(), plan.holds.clone(), masked(plan))
+    let trunks: BTreeSet<_> = recorded.trunk_secrets.keys().cloned().collect();
+    let inbound = (recorded.routes.clone(), plan.routes.clone(), trunks, plan.trunk_secrets.clone());
+    let users = (written.collect::<Vec<_>>(), deleted.collect::<BTreeSet<_>>(), plan.holds.clone());
+    (settings, users, inbound, masked(plan))
 }
 
 /// Changes one thing in what is declared or recorded.
 fn change(file: &mut File, recorded: &mut Recorded, what: usize, who: usize) {
     let other = |number: u32| FIRST + (number - FIRST + 1) % (LAST - FIRST + 1);
     let declared = file.users.len();
-    if what < 8 && declared > 0 {
+    if what >= 19 {
+        let Some(calls) = &mut file.calls else { return };
+        match what {
+            19 => calls.number += 1,
+            20 => calls.caller_id = !calls.caller_id,
+            21 => calls.secret = calls.secret.map_or(Some(0), |version| version.checked_sub(1)),
+            22 => calls.rules.values_mut().for_each(|protected| *protected = !*protected),
+            _ => drop(calls.rules.pop_first()),
+        }
+    } else if what < 8 && declared > 0 {
         let user = &mut file.users[who % declared];
         match what {
             0 => user.name = (user.name + 1) % 3,
@@ -188,14 +201,14 @@ fn another_outcome_is_another_id() {
         ProptestConfig { failure_persistence: Some(Box::new(persistence)), ..ProptestConfig::with_cases(cases) };
     let differing = Cell::new(0);
     let config = ProptestConfig { source_file: Some(file!()), ..config };
-    let inputs = (files(), file(), 0..19_usize, 0..PEOPLE);
+    let inputs = (files(), file(), 0..24_usize, 0..PEOPLE);
     let result = TestRunner::new(config).run(&inputs, |(files, last, what, who)| {
         let state = State::after(&files);
         let (mut other_file, mut other_recorded) = (last.clone(), state.recorded.clone());
         change(&mut other_file, &mut other_recorded, what, who);
         let make = |file: &File, recorded: &Recorded| {
             let declared = declared(&tidy(file.clone()), 0).unwrap();
-            planned(&declared, &secrets(file), recorded, state.now)
+            planned(&declared, &outside(file), recorded, state.now)
         };
         let (one, other) = (make(&last, &state.recorded), make(&other_file, &other_recorded));
         if one.problems.is_empty() && other.problems.is_empty() {
@@ -215,9 +228,10 @@ fn another_outcome_is_another_id() {
 fn a_name_that_differs_where_no_phone_shows_it_is_another_plan() {
     let of = |name| {
         let user = User { who: 1, name, pin: None, protected: false, formerly: None, devices: None, secret: None };
-        let file = File { users: vec![user], reserved: Vec::new(), hold: 0, realm: "asterisk", include: "" };
+        let file =
+            File { users: vec![user], reserved: Vec::new(), hold: 0, realm: "asterisk", include: "", calls: None };
         let State { recorded, now, .. } = State::empty();
-        planned(&declared(&file, 0).unwrap(), &Secrets::new(), &recorded, now)
+        planned(&declared(&file, 0).unwrap(), &Outside::default(), &recorded, now)
     };
     assert_eq!(masked(&of(1)), masked(&of(2)));
     assert_ne!(id(&of(1)), id(&of(2)));

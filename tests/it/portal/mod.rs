@@ -12,7 +12,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use reconcile::{
     deploy::{self, Created, DeleteError, NewUser, Portal, Refused},
-    directory::{Directory, ManagedBy, Once, RowChanges, Url, User, seal::Keyring},
+    directory::{Directory, InboundRows, ManagedBy, Once, RowChanges, Url, User, seal::Keyring},
     model::{Extension, Settings, Tenant},
 };
 use uuid::Uuid;
@@ -52,6 +52,7 @@ impl Desk {
             deletes: Vec::new(),
             holds: Vec::new(),
             rows: Vec::new(),
+            inbound: InboundRows::default(),
             now: self.now,
         };
         writer.change(&changes).unwrap();

@@ -1,0 +1,88 @@
+//! What callers reach: the routes as they were applied, with the phones among their targets. It
+//! moves with the end of an apply, and never before.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    calls::{self, Routes},
+    directory::{
+        Directory, DirectoryError, Recorded,
+        audit::{End, Outcome},
+    },
+    model::{EmailKey, EndpointNames, Extension, Tenant},
+    plan::Plan,
+    render::endpoint_name,
+};
+
+/// Closes the audit row of an apply. What was made so reaches callers from then on; what was put
+/// back does not.
+pub(super) fn close(
+    directory: &mut Directory,
+    run: i64,
+    end: &End,
+    plan: &Plan,
+    recorded: &Recorded,
+) -> Result<(), DirectoryError> {
+    let made_so = matches!(end.outcome, Outcome::Live | Outcome::Rendered);
+    if made_so && concerns(plan, recorded) {
+        directory.close_applied(run, end, &reached(plan, run))
+    } else {
+        directory.close_audit(run, end)
+    }
+}
+
+/// Says what it means for callers that the audit row could not be closed.
+pub(super) fn unmoved(plan: &Plan, recorded: &Recorded) -> &'static str {
+    if concerns(plan, recorded) { ", and callers reach what they did until the next apply" } else { "" }
+}
+
+/// Tells whether the tenant has inbound calls, or had any: others have nothing that callers reach.
+fn concerns(plan: &Plan, recorded: &Recorded) -> bool {
+    !plan.routes.is_empty() || recorded.applied.is_some()
+}
+
+/// Says that callers still reach something else than what is recorded, where they do.
+pub(super) fn behind(tenant: &Tenant, recorded: &Recorded) -> Option<String> {
+    let row = recorded.tenant.as_ref()?;
+    let number = |email: &EmailKey| recorded.users.get(email).map(|user| user.extension);
+    match &recorded.applied {
+        None if recorded.routes.is_empty() => None,
+        None => Some("callers reach nothing of the recorded routes yet: the next apply heals it".to_owned()),
+        Some(applied) => {
+            let users = users(&recorded.routes, tenant, row.settings.endpoint_names, number);
+            let run = applied.run;
+            (applied.routes != recorded.routes || applied.users != users).then(|| {
+                format!("callers still reach what run {run} applied, not what is recorded: the next apply heals it")
+            })
+        }
+    }
+}
+
+/// What callers reach once a plan was carried out.
+fn reached(plan: &Plan, run: i64) -> calls::Applied {
+    let wanted = plan.routes.users();
+    let numbers: BTreeMap<EmailKey, Extension> = if wanted.is_empty() {
+        BTreeMap::new()
+    } else {
+        let users = plan.users.values().map(|user| (user.email.key(), user.extension));
+        users.filter(|(email, _)| wanted.contains(email)).collect()
+    };
+    let number = |email: &EmailKey| numbers.get(email).copied();
+    calls::Applied {
+        tenant: plan.tenant.clone(),
+        run,
+        routes: plan.routes.clone(),
+        users: users(&plan.routes, &plan.tenant, plan.settings.endpoint_names, number),
+    }
+}
+
+/// Names the phones of the users who may get a call.
+fn users(
+    routes: &Routes,
+    tenant: &Tenant,
+    names: EndpointNames,
+    number: impl Fn(&EmailKey) -> Option<Extension>,
+) -> BTreeMap<EmailKey, String> {
+    let name = |email: &EmailKey| Some((email.clone(), endpoint_name(tenant, names, number(email)?)));
+    routes.users().into_iter().filter_map(name).collect()
+}

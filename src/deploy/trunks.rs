@@ -1,0 +1,237 @@
+//! Reading trunks back: each of their objects runs with the values in the file, and what was removed
+//! is gone.
+//!
+//! Identifies and registrations bear no generation mark, because one would take calls or register
+//! somewhere; a tenant has few trunks, so all their objects are looked at each time.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use super::{
+    asterisk::{Answer, Asterisk, AsteriskError},
+    readback::{Mismatch, has_parameters, values_of},
+};
+use crate::{
+    model::{ObjectName, Secret},
+    render::{BadValue, Parsed, ParsedTrunk, Phonebook, trunk_name, trunk_sections},
+};
+
+/// The types of a trunk's objects.
+const KINDS: [&str; 5] = ["auth", "aor", "endpoint", "identify", "registration"];
+
+/// The types that no generation mark vouches for.
+const UNMARKED: [&str; 2] = ["identify", "registration"];
+
+/// The keys that are compared; others hold no name, address or secret.
+const COMPARED: [&str; 13] = [
+    "username",
+    "realm",
+    "password",
+    "password_digest",
+    "contact",
+    "context",
+    "aors",
+    "outbound_auth",
+    "identify_by",
+    "allow_transfer",
+    "endpoint",
+    "server_uri",
+    "client_uri",
+];
+
+/// Compares all trunks with what runs.
+pub(super) fn read_back(
+    asterisk: &Asterisk,
+    book: &Phonebook<'_>,
+    secrets: &BTreeMap<ObjectName, Secret>,
+    gone: &[(&'static str, String)],
+) -> Result<Vec<Mismatch>, AsteriskError> {
+    let mut objects = Vec::new();
+    for (name, trunk) in &book.routes.trunks {
+        // What cannot be rendered was never written.
+        let sections = trunk_sections(book, name, trunk, secrets.get(name)).unwrap_or_else(|_: BadValue| Vec::new());
+        let object = trunk_name(book.tenant, name);
+        objects.extend(sections.into_iter().map(|section| (object.clone(), section)));
+    }
+    let wanted = objects.iter().map(|(name, section)| show(section.kind, name));
+    let commands: Vec<String> = wanted.chain(gone.iter().map(|(kind, name)| show(kind, name))).collect();
+    let answers = asterisk.ask_all(&commands)?;
+    let mut wrong = Vec::new();
+    for ((name, section), answer) in objects.iter().zip(&answers) {
+        if has_parameters(answer) {
+            let differs = |key| Mismatch::Value { name: name.clone(), key };
+            wrong.extend(differing(&section.lines, answer).into_iter().map(differs));
+        } else {
+            wrong.push(Mismatch::Missing { kind: section.kind, names: vec![name.clone()] });
+        }
+    }
+    for ((kind, name), answer) in gone.iter().zip(answers.iter().skip(objects.len())) {
+        if has_parameters(answer) {
+            wrong.push(Mismatch::Left { kind, name: name.clone() });
+        }
+    }
+    Ok(wrong)
+}
+
+fn show(kind: &str, name: &str) -> String {
+    format!("pjsip show {kind} {name}")
+}
+
+/// Lists the objects that no mark vouches for and that the new file no longer holds.
+pub(super) fn gone(old: &Parsed, new: &Parsed) -> Vec<(&'static str, String)> {
+    let has = |file: &Parsed, name: &str, kind: &str| file.trunks.get(name).is_some_and(|t| t.kinds.contains(kind));
+    let left = |name: &String| {
+        let name = name.clone();
+        UNMARKED.into_iter().filter(move |kind| has(old, &name, kind) && !has(new, &name, kind)).collect::<Vec<_>>()
+    };
+    old.trunks.keys().flat_map(|name| left(name).into_iter().map(|kind| (kind, name.clone()))).collect()
+}
+
+/// Names the trunks of a file whose objects do not run, by type.
+pub(super) fn missing(
+    asterisk: &Asterisk,
+    trunks: &BTreeMap<String, ParsedTrunk>,
+) -> Result<Vec<Mismatch>, AsteriskError> {
+    let mut objects: BTreeMap<&'static str, Vec<&String>> = BTreeMap::new();
+    for (name, trunk) in trunks {
+        for kind in KINDS.into_iter().filter(|kind| trunk.kinds.contains(*kind)) {
+            objects.entry(kind).or_default().push(name);
+        }
+    }
+    let mut wrong = Vec::new();
+    for (kind, names) in objects {
+        let answers = asterisk.ask_all(&names.iter().map(|name| show(kind, name)).collect::<Vec<_>>())?;
+        let absent = names.into_iter().zip(&answers).filter(|(_, answer)| !has_parameters(answer));
+        let names: Vec<String> = absent.map(|(name, _)| name.clone()).collect();
+        if !names.is_empty() {
+            wrong.push(Mismatch::Missing { kind, names });
+        }
+    }
+    Ok(wrong)
+}
+
+/// Names the keys whose value is another one.
+fn differing(lines: &[(&'static str, String)], answer: &Answer) -> Vec<&'static str> {
+    let running = values_of(answer);
+    let as_shown = |value: &str| if value == "no" { "false".to_owned() } else { value.to_owned() };
+    let differs = |(key, value): &&(&'static str, String)| {
+        COMPARED.contains(key) && running.get(*key).map(String::as_str) != Some(as_shown(value).as_str())
+    };
+    let mut wrong: Vec<&'static str> = lines.iter().filter(differs).map(|(key, _)| *key).collect();
+    let networks = |values: &mut dyn Iterator<Item = &str>| -> Vec<Option<(IpAddr, IpAddr)>> {
+        let mut networks: Vec<_> = values.map(network).collect();
+        networks.sort_unstable();
+        networks.dedup();
+        networks
+    };
+    let wanted = networks(&mut lines.iter().filter(|(key, _)| *key == "match").map(|(_, value)| value.as_str()));
+    let shown = answer.raw().lines().filter_map(|line| line.split_once(" : "));
+    let shown = networks(&mut shown.filter(|(key, _)| key.trim() == "match").map(|(_, value)| value.trim()));
+    if !wanted.is_empty() && wanted != shown {
+        wrong.push("match");
+    }
+    wrong
+}
+
+/// Reads a network, its size given in bits or, as Asterisk shows it, as a mask: its first address and
+/// its mask.
+fn network(text: &str) -> Option<(IpAddr, IpAddr)> {
+    let (address, size) = text.split_once('/').unwrap_or((text, ""));
+    match address.parse().ok()? {
+        IpAddr::V4(address) => {
+            let mask = match (size.parse::<Ipv4Addr>(), size.parse::<u32>()) {
+                (Ok(mask), _) => mask.to_bits(),
+                (_, Ok(bits)) => u32::MAX.checked_shl(32_u32.checked_sub(bits)?).unwrap_or(0),
+                _ => u32::MAX,
+            };
+            Some((Ipv4Addr::from_bits(address.to_bits() & mask).into(), Ipv4Addr::from_bits(mask).into()))
+        }
+        IpAddr::V6(address) => {
+            let mask = match (size.parse::<Ipv6Addr>(), size.parse::<u32>()) {
+                (Ok(mask), _) => mask.to_bits(),
+                (_, Ok(bits)) => u128::MAX.checked_shl(128_u32.checked_sub(bits)?).unwrap_or(0),
+                _ => u128::MAX,
+            };
+            Some((Ipv6Addr::from_bits(address.to_bits() & mask).into(), Ipv6Addr::from_bits(mask).into()))
+        }
+    }
+}
+
+/// Tells whether two addresses or networks have an address in common.
+pub(super) fn overlap(one: &str, other: &str) -> bool {
+    let within = |one: Option<(IpAddr, IpAddr)>, other: Option<(IpAddr, IpAddr)>| match (one, other) {
+        (Some((IpAddr::V4(one), IpAddr::V4(mask))), Some((IpAddr::V4(other), _))) => one == other & mask,
+        (Some((IpAddr::V6(one), IpAddr::V6(mask))), Some((IpAddr::V6(other), _))) => one == other & mask,
+        _ => false,
+    };
+    let (one, other) = (network(one), network(other));
+    within(one, other) || within(other, one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_differs_is_named() {
+        let answer = Answer::of(
+            " ParameterName     : ParameterValue\n endpoint          : acme-trunk-carrier\n \
+             match             : 203.0.113.0/255.255.255.240\n match             : 127.0.0.2/255.255.255.255\n \
+             allow_transfer    : false\n password          : canary;1\n",
+        );
+        let line = |key, value: &str| (key, value.to_owned());
+        let mut lines = vec![
+            line("endpoint", "acme-trunk-carrier"),
+            line("match", "127.0.0.2"),
+            line("match", "203.0.113.7/28"),
+            line("allow_transfer", "no"),
+            line("password", "canary;1"),
+            line("qualify_frequency", "60"),
+        ];
+        assert_eq!(differing(&lines, &answer), [""; 0]);
+        lines[4] = line("password", "canary;2");
+        lines[2] = line("match", "203.0.113.7/29");
+        assert_eq!(differing(&lines, &answer), ["password", "match"]);
+        lines.push(line("context", "acme-inbound"));
+        assert_eq!(differing(&lines, &answer), ["password", "context", "match"]);
+    }
+
+    #[test]
+    fn what_no_mark_vouches_for_must_be_gone() {
+        let section = |kind: &str| format!("[acme-trunk-c]\ntype = {kind}\n");
+        let file = |kinds: &str| {
+            let sections: Vec<String> = kinds.split(' ').map(section).collect();
+            crate::render::parse(&format!("; trunk c\n{}", sections.concat()))
+        };
+        let (all, some) = (file("aor endpoint identify registration"), file("aor endpoint identify"));
+        assert_eq!(gone(&all, &some), [("registration", "acme-trunk-c".to_owned())]);
+        assert_eq!(gone(&all, &crate::render::parse("")).len(), 2);
+        assert_eq!(gone(&some, &all), []);
+    }
+
+    #[test]
+    fn a_network_is_the_same_however_it_is_written() {
+        for (declared, shown) in [
+            ("127.0.0.2", "127.0.0.2/255.255.255.255"),
+            ("203.0.113.5/28", "203.0.113.0/255.255.255.240"),
+            ("0.0.0.0/0", "0.0.0.0/0.0.0.0"),
+            ("2001:db8::/32", "2001:db8::/ffff:ffff::"),
+            ("2001:db8::7", "2001:db8::7/ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+        ] {
+            assert!(network(declared).is_some() && network(declared) == network(shown), "{declared}");
+        }
+        for (one, other, common) in [
+            ("203.0.113.0/28", "203.0.113.15", true),
+            ("203.0.113.0/28", "203.0.113.16", false),
+            ("203.0.113.4/30", "203.0.112.0/22", true),
+            ("2001:db8::/32", "2001:db8:1::7", true),
+            ("2001:db8::7", "203.0.113.7", false),
+        ] {
+            assert_eq!((overlap(one, other), overlap(other, one)), (common, common), "{one} {other}");
+        }
+        assert_ne!(network("127.0.0.0/8"), network("127.0.0.0/16"));
+        assert_eq!(network("sip.example.com"), None);
+    }
+}

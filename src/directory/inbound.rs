@@ -1,0 +1,139 @@
+//! The statements about inbound calls: what is recorded about them, and what callers reach.
+
+use std::collections::BTreeMap;
+
+use postgres::{GenericClient, types::Type};
+use uuid::Uuid;
+
+use super::{
+    Directory, DirectoryError, RecordedSecret, audit, failed,
+    read::bad_row,
+    seal::TrunkPrint,
+    write::{NewSecret, run},
+};
+use crate::{
+    calls::{Applied, Routes},
+    model::ObjectName,
+};
+
+/// The first schema version that holds anything about them.
+pub(super) const SINCE: i32 = 6;
+
+/// What a sync or apply writes about a tenant's inbound calls.
+#[derive(Debug, Default)]
+pub struct InboundRows {
+    /// The routes, where they changed.
+    pub routes: Option<Routes>,
+    /// Trunks whose secret is not needed any more.
+    pub forgotten: Vec<ObjectName>,
+    /// Trunks with a new secret or login: whole rows.
+    pub secrets: Vec<TrunkRow>,
+}
+
+/// The row of a trunk's secret as it shall be.
+#[derive(Debug)]
+pub struct TrunkRow {
+    /// The trunk.
+    pub trunk: ObjectName,
+    /// The row's identity.
+    pub id: Uuid,
+    /// The secret.
+    pub sealed: NewSecret,
+    /// Its fingerprint.
+    pub print: TrunkPrint,
+}
+
+/// Reads what is known of the secrets of a tenant's trunks.
+pub(super) fn secrets(
+    db: &mut impl GenericClient,
+    tenant: Uuid,
+) -> Result<BTreeMap<ObjectName, RecordedSecret>, DirectoryError> {
+    let rows = db
+        .query_typed(
+            "select trunk, id, secret_salt, secret_fingerprint from trunk_secrets where tenant_id = $1",
+            &[(&tenant, Type::UUID)],
+        )
+        .map_err(failed("read the trunks"))?;
+    let secret = |row: &postgres::Row| {
+        let name = row.get::<_, &str>(0).parse().map_err(bad_row("trunk"))?;
+        let print = TrunkPrint { salt: row.get(2), shown: row.get(3) };
+        Ok((name, RecordedSecret { id: row.get(1), print }))
+    };
+    rows.iter().map(secret).collect()
+}
+
+/// Writes the changes: three statements at most.
+pub(super) fn change(db: &mut impl GenericClient, tenant: Uuid, changes: &InboundRows) -> Result<(), DirectoryError> {
+    let InboundRows { routes, forgotten, secrets } = changes;
+    if !forgotten.is_empty() {
+        let trunks: Vec<&str> = forgotten.iter().map(ObjectName::as_str).collect();
+        run(
+            db,
+            "forget the secrets of trunks",
+            "delete from trunk_secrets where tenant_id = $1 and trunk = any ($2)",
+            &[(&tenant, Type::UUID), (&trunks, Type::TEXT_ARRAY)],
+        )?;
+    }
+    if !secrets.is_empty() {
+        let trunks: Vec<&str> = secrets.iter().map(|row| row.trunk.as_str()).collect();
+        let ids: Vec<Uuid> = secrets.iter().map(|row| row.id).collect();
+        let sealed: Vec<&[u8]> = secrets.iter().map(|row| row.sealed.as_slice()).collect();
+        let salts: Vec<&[u8]> = secrets.iter().map(|row| row.print.salt.as_slice()).collect();
+        let prints: Vec<&[u8]> = secrets.iter().map(|row| row.print.shown.as_slice()).collect();
+        run(
+            db,
+            "record the secrets of trunks",
+            "insert into trunk_secrets (tenant_id, trunk, id, secret_sealed, secret_salt, secret_fingerprint)
+             select $1, n.trunk, n.id, n.sealed, n.salt, n.print
+             from unnest($2, $3, $4, $5, $6) as n (trunk, id, sealed, salt, print)
+             on conflict (tenant_id, trunk) do update set
+                id = excluded.id, secret_sealed = excluded.secret_sealed, secret_salt = excluded.secret_salt,
+                secret_fingerprint = excluded.secret_fingerprint",
+            &[
+                (&tenant, Type::UUID),
+                (&trunks, Type::TEXT_ARRAY),
+                (&ids, Type::UUID_ARRAY),
+                (&sealed, Type::BYTEA_ARRAY),
+                (&salts, Type::BYTEA_ARRAY),
+                (&prints, Type::BYTEA_ARRAY),
+            ],
+        )?;
+    }
+    if routes.is_none() && forgotten.is_empty() && secrets.is_empty() {
+        return Ok(());
+    }
+    // A new secret, too, puts the hosts behind what is recorded.
+    let written = routes.as_ref().filter(|routes| !routes.is_empty()).map(text);
+    run(
+        db,
+        "record the inbound calls",
+        "update tenants set routes = case when $2 then $3::jsonb else routes end, updated_at = now() where id = $1",
+        &[(&tenant, Type::UUID), (&routes.is_some(), Type::BOOL), (&written, Type::TEXT)],
+    )
+}
+
+fn text(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+}
+
+impl Directory {
+    /// Closes the audit row of an apply that made it so; from then on callers reach these routes,
+    /// unless a later apply was faster.
+    ///
+    /// # Errors
+    /// When the database fails; then the row stays open, and callers reach what they did.
+    pub fn close_applied(&mut self, id: i64, end: &audit::End, applied: &Applied) -> Result<(), DirectoryError> {
+        let action = "make callers reach what was applied";
+        let mut transaction = self.client().transaction().map_err(failed("start a transaction"))?;
+        audit::close(&mut transaction, id, end)?;
+        run(
+            &mut transaction,
+            action,
+            "insert into applied_routes as a (tenant, run, applied) values ($1, $2, $3::jsonb)
+             on conflict (tenant) do update set run = excluded.run, applied = excluded.applied, applied_at = now()
+             where a.run < excluded.run",
+            &[(&applied.tenant.as_str(), Type::TEXT), (&applied.run, Type::INT8), (&text(applied), Type::TEXT)],
+        )?;
+        transaction.commit().map_err(failed(action))
+    }
+}

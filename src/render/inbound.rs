@@ -1,0 +1,244 @@
+//! Inbound calls in the routing file: the same decision as [`crate::calls::decide`], as a dialplan.
+//!
+//! A call arrives in a context of its own that knows our numbers and nothing else, so a trunk never
+//! gets to dial out. Who calls is classified once, rules are tried in the order of
+//! [`Routes::entries`], the first that is for the call jumps to its targets, and those are tried in
+//! turn. Text that callers control stays in variables: it is matched as data, and never stands in
+//! an expression or an argument list.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Write},
+};
+
+use super::{BadValue, Digests, Name, Phonebook, Value, inbound_context};
+use crate::calls::{Called, CallerMatch, E164, Entry, Hours, OpenRange, Routes, WITHHELD};
+
+/// Names the days as Asterisk does, from Monday on.
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// What the rules for calls to other numbers than ours are called.
+pub(super) const DEFAULT: &str = "default";
+
+/// The contexts, each with the tenant before it.
+pub(super) struct Contexts {
+    arrival: Name,
+    caller: Name,
+    rules: Name,
+    hours: Name,
+    pub(super) targets: Name,
+    pub(super) dialers: Name,
+    pub(super) phones: Name,
+    pub(super) next: Name,
+}
+
+/// What the contexts are made of.
+pub(super) struct Inbound<'a> {
+    pub(super) book: &'a Phonebook<'a>,
+    pub(super) routes: &'a Routes,
+    pub(super) contexts: Contexts,
+    entries: Vec<Entry<'a>>,
+    /// Numbers for the rules, in the order they are tried: names in the file must not depend on its order.
+    pub(super) ranks: BTreeMap<usize, usize>,
+    /// Whether numbers that are not known yet may be shown as such.
+    pub(super) masked: bool,
+}
+
+/// Renders the contexts for inbound calls; nothing where none are declared.
+pub(super) fn render(text: &mut String, book: &Phonebook<'_>, digests: Digests<'_>) -> Result<(), BadValue> {
+    let routes = book.routes;
+    if routes.rules.is_empty() && routes.default_route.is_empty() && routes.trunks.is_empty() {
+        return Ok(());
+    }
+    let context = |kind: &str| Name::new(format!("{}-{kind}", book.tenant));
+    let contexts = Contexts {
+        arrival: Name::new(inbound_context(book.tenant))?,
+        caller: context("caller")?,
+        rules: context("rules")?,
+        hours: context("hours")?,
+        targets: context("targets")?,
+        dialers: context("dialers")?,
+        phones: context("phones")?,
+        next: context("next")?,
+    };
+    let entries = routes.entries();
+    let mut ranks = BTreeMap::new();
+    for entry in &entries {
+        let rank = ranks.len() + 1;
+        ranks.entry(entry.index).or_insert(rank);
+    }
+    let masked = matches!(digests, Digests::Masked);
+    let inbound = Inbound { book, routes, contexts, entries, ranks, masked };
+    inbound.arrival(text);
+    inbound.rules(text);
+    inbound.hours(text)?;
+    inbound.targets(text);
+    inbound.dialers(text)?;
+    inbound.phones(text);
+    Ok(())
+}
+
+/// One extension of a context: the first line names it, the others follow.
+pub(super) struct Steps<'a> {
+    text: &'a mut String,
+    extension: String,
+    begun: bool,
+}
+
+impl<'a> Steps<'a> {
+    pub(super) fn new(text: &'a mut String, extension: impl fmt::Display) -> Self {
+        Self { text, extension: extension.to_string(), begun: false }
+    }
+
+    pub(super) fn step(&mut self, application: impl fmt::Display) {
+        self.write("", &application);
+    }
+
+    pub(super) fn labelled(&mut self, label: &str, application: impl fmt::Display) {
+        self.write(&format!("({label})"), &application);
+    }
+
+    fn write(&mut self, label: &str, application: &dyn fmt::Display) {
+        let _ = if self.begun {
+            writeln!(self.text, " same => n{label},{application}")
+        } else {
+            writeln!(self.text, "exten => {},1{label},{application}", self.extension)
+        };
+        self.begun = true;
+    }
+}
+
+impl Inbound<'_> {
+    /// Lists our numbers that have rules of their own.
+    fn numbers(&self) -> BTreeSet<&E164> {
+        let numbers = self.routes.rules.iter().filter_map(|rule| match &rule.to {
+            Called::Did(number) => Some(number),
+            Called::Default => None,
+        });
+        numbers.collect()
+    }
+
+    /// Which number was called, who calls, and when: noted once, so that all that follows agrees.
+    fn arrival(&self, text: &mut String) {
+        let Contexts { arrival, caller, rules, .. } = &self.contexts;
+        let _ = write!(
+            text,
+            "; Calls from trunks arrive here; they lead to the targets below and nowhere else.\n[{arrival}]\n"
+        );
+        for number in self.numbers() {
+            let mut steps = Steps::new(text, number);
+            steps.step(format!("Set(CALLED={number})"));
+            steps.step(format!("Goto({caller},{number},1)"));
+            let _ = writeln!(text, "exten => {},1,Goto({number},1)", number.as_str().trim_start_matches('+'));
+        }
+        // Anything of two characters and more; a pattern for fewer would catch Asterisk's own `h` and `t`.
+        for pattern in ["_[0-9A-Za-z+*#].", "_[0-9+*#]", "s"] {
+            let mut steps = Steps::new(text, pattern);
+            steps.step("Set(CALLED=${FILTER(+0-9,${EXTEN})})");
+            steps.step(format!("Goto({caller},{DEFAULT},1)"));
+        }
+        let withheld = WITHHELD.join("|");
+        let _ =
+            write!(text, "\n; Who calls: a number in E.164 form, `withheld`, or nothing of the kind.\n[{caller}]\n");
+        let mut steps = Steps::new(text, "_[+d].");
+        // `TESTTIME` is Asterisk's own variable for the time that rules go by; no caller can set it.
+        steps.step("ExecIf($[\"${TESTTIME}\" = \"\"]?Set(TESTTIME=${EPOCH}))");
+        steps.step("Set(FROM_NUMBER=${CALLERID(num)})");
+        steps.step("Set(FROM_NAME=${CALLERID(name)})");
+        steps.step("Set(FROM_SHOWN=${CALLERID(pres)})");
+        steps.step("Set(CALLER=)");
+        steps.step(format!("GotoIf(${{REGEX(\"^ *[+]*({withheld})? *$\" ${{TOLOWER(${{FROM_NUMBER}})}})}}?withheld)"));
+        steps.step("GotoIf(${REGEX(\"^ *[+][1-9][0-9]{1,14} *$\" ${FROM_NUMBER})}?number:decide)");
+        steps.labelled("number", "Set(CALLER=${FILTER(+0-9,${FROM_NUMBER})})");
+        steps.step("Goto(decide)");
+        steps.labelled("withheld", "Set(CALLER=withheld)");
+        steps.labelled("decide", format!("Goto({rules},${{EXTEN}},1)"));
+    }
+
+    /// The rules for each called number, the most specific first.
+    fn rules(&self, text: &mut String) {
+        let _ = write!(text, "\n; The first rule that is for the call decides.\n[{}]\n", self.contexts.rules);
+        for number in self.numbers() {
+            let mut steps = Steps::new(text, number);
+            let to = Called::Did(number.clone());
+            for entry in self.entries.iter().filter(|entry| entry.rule().to == to) {
+                self.rule(&mut steps, entry);
+            }
+            steps.step(format!("Goto({DEFAULT},1)"));
+        }
+        let mut steps = Steps::new(text, DEFAULT);
+        for entry in self.entries.iter().filter(|entry| entry.rule().to == Called::Default) {
+            self.rule(&mut steps, entry);
+        }
+        steps.step(format!("Goto({},{DEFAULT},1)", self.contexts.targets));
+    }
+
+    fn rule(&self, steps: &mut Steps<'_>, entry: &Entry<'_>) {
+        let Contexts { hours, targets, .. } = &self.contexts;
+        let rule = entry.rule();
+        let rank = self.ranks.get(&entry.index).copied().unwrap_or(0);
+        let from = entry.from.map(|from| match from {
+            CallerMatch::Withheld => "\"${CALLER}\" = \"withheld\"".to_owned(),
+            CallerMatch::Prefix(prefix) => {
+                let start = prefix.start();
+                format!("\"${{CALLER:0:{}}}\" = \"{start}\"", start.len())
+            }
+        });
+        let when = rule.when.as_ref().and_then(|when| self.routes.hours.keys().position(|name| name == when));
+        let Some(when) = when else {
+            let to = format!("{targets},r{rank},1");
+            return steps.step(from.map_or_else(|| format!("Goto({to})"), |from| format!("GotoIf($[{from}]?{to})")));
+        };
+        steps.step(format!("Gosub({hours},{},1)", when + 1));
+        let from = from.map(|from| format!("{from} & ")).unwrap_or_default();
+        let mut jump = |condition: &str, to: &str| {
+            steps.step(format!("GotoIf($[{from}{condition}]?{targets},{to}{rank},1)"));
+        };
+        jump("${GOSUB_RETVAL} = 1", "r");
+        if rule.otherwise.is_some() {
+            jump("${GOSUB_RETVAL} = 0", "o");
+        }
+    }
+
+    /// Whether it is open, by the hours' own clock.
+    fn hours(&self, text: &mut String) -> Result<(), BadValue> {
+        if self.routes.hours.is_empty() {
+            return Ok(());
+        }
+        let _ = write!(
+            text,
+            "\n; Opening hours; a range ends with the minute that is named last.\n[{}]\n",
+            self.contexts.hours
+        );
+        for (index, (name, hours)) in self.routes.hours.iter().enumerate() {
+            let _ = writeln!(text, "; {name}");
+            let zone = Value::dialplan("timezone", hours.timezone.name())?;
+            let mut steps = Steps::new(text, index + 1);
+            steps.step(format!("Set(TODAY=${{STRFTIME(${{TESTTIME}},{zone},%Y-%m-%d)}})"));
+            for date in &hours.closed {
+                steps.step(format!("GotoIf($[\"${{TODAY}}\" = \"{date}\"]?closed)"));
+            }
+            for ((from, to), days) in weekly(hours) {
+                steps.step(format!("GotoIfTime({}-{},{days},*,*,{zone}?open)", clock(from), clock(to - 1)));
+            }
+            steps.labelled("closed", "Return(0)");
+            steps.labelled("open", "Return(1)");
+        }
+        Ok(())
+    }
+}
+
+/// Sorts the hours of a week by clock time: first minute, first minute after it, and the days.
+fn weekly(hours: &Hours) -> BTreeMap<(u16, u16), String> {
+    let mut weekly: BTreeMap<(u16, u16), BTreeSet<u8>> = BTreeMap::new();
+    for (day, from, to) in hours.open.iter().flat_map(OpenRange::parts) {
+        weekly.entry((from, to)).or_default().insert(day);
+    }
+    let names = |days: &BTreeSet<u8>| days.iter().map(|day| DAYS[usize::from(*day) % 7]).collect::<Vec<_>>().join("&");
+    weekly.iter().map(|(range, days)| (*range, names(days))).collect()
+}
+
+/// Writes a minute of the day.
+fn clock(minute: u16) -> String {
+    format!("{:02}:{:02}", minute / 60, minute % 60)
+}

@@ -1,0 +1,154 @@
+//! Targets in the routing file: who gets a call once a rule decided, and how they are reached.
+
+use std::fmt::Write;
+
+use super::{
+    BadValue, Name, RING, Value,
+    inbound::{Contexts, DEFAULT, Inbound, Steps},
+    trunk_name,
+};
+use crate::{
+    calls::{CallerId, Dialer, DialerTarget, NumberSource, Target},
+    model::{Extension, ObjectName},
+};
+
+/// Hang-up causes (Q.850): unallocated (404), busy (486), no answer (480), unavailable (480), rejected (403).
+const UNALLOCATED: u8 = 1;
+const BUSY: u8 = 17;
+const NO_ANSWER: u8 = 19;
+const UNAVAILABLE: u8 = 20;
+const REJECTED: u8 = 21;
+
+impl Inbound<'_> {
+    /// Who gets the calls of each rule, tried in turn.
+    pub(super) fn targets(&self, text: &mut String) {
+        let _ = write!(
+            text,
+            "\n; Who gets the calls of a rule, in turn; `o`: outside its hours.\n[{}]\n",
+            self.contexts.targets
+        );
+        let mut ranked: Vec<(usize, usize)> = self.ranks.iter().map(|(index, rank)| (*rank, *index)).collect();
+        ranked.sort_unstable();
+        for (rank, index) in ranked {
+            let rule = &self.routes.rules[index];
+            let _ = writeln!(text, "; {rule}");
+            self.route(text, &format!("r{rank}"), &rule.route);
+            if let Some(otherwise) = &rule.otherwise {
+                self.route(text, &format!("o{rank}"), otherwise);
+            }
+        }
+        let _ = writeln!(text, "; any other call");
+        self.route(text, DEFAULT, &self.routes.default_route);
+    }
+
+    fn route(&self, text: &mut String, extension: &str, targets: &[Target]) {
+        let Contexts { dialers, phones, .. } = &self.contexts;
+        // Until somebody was tried there is no cause but this one.
+        let nobody = if targets.is_empty() { UNALLOCATED } else { UNAVAILABLE };
+        let mut steps = Steps::new(text, extension);
+        steps.step(format!("Set(CAUSE={nobody})"));
+        for target in targets {
+            match target {
+                Target::Hangup => return steps.step(format!("Hangup({REJECTED})")),
+                Target::Busy => return steps.step(format!("Hangup({BUSY})")),
+                Target::Dialer(name) => match self.routes.dialers.keys().position(|known| known == name) {
+                    Some(index) => steps.step(format!("Gosub({dialers},{},1)", index + 1)),
+                    None => steps.step("NoOp(a dialer that is not declared)"),
+                },
+                Target::User(email) => match self.book.phones.iter().find(|phone| phone.email.key() == *email) {
+                    Some(phone) => steps.step(format!("Gosub({phones},{},1)", phone.extension)),
+                    None => steps.step("NoOp(a user who has no phone)"),
+                },
+            }
+        }
+        steps.step("Hangup(${CAUSE})");
+    }
+
+    /// How each dialer is reached.
+    pub(super) fn dialers(&self, text: &mut String) -> Result<(), BadValue> {
+        if self.routes.dialers.is_empty() {
+            return Ok(());
+        }
+        let Contexts { dialers, next, .. } = &self.contexts;
+        let _ =
+            write!(text, "\n; Dialers, over their trunks. What they forward a call to is not followed.\n[{dialers}]\n");
+        for (index, (name, dialer)) in self.routes.dialers.iter().enumerate() {
+            let _ = writeln!(text, "; {name}");
+            let mut steps = Steps::new(text, index + 1);
+            let Some(trunk) = &dialer.trunk else {
+                steps.step("Return() ; it has no trunk: the next target gets the call");
+                continue;
+            };
+            show(&mut steps, dialer);
+            let to = self.address(dialer, trunk)?;
+            steps.step(format!("Dial({to},{},i)", dialer.ring));
+            steps.step(format!("Goto({next},s,1)"));
+        }
+        Ok(())
+    }
+
+    /// Writes what is dialled: a number at the trunk's host, or an address with the trunk's settings.
+    fn address(&self, dialer: &Dialer, trunk: &ObjectName) -> Result<Value, BadValue> {
+        let trunk = Name::new(trunk_name(self.book.tenant, trunk))?;
+        match &dialer.target {
+            DialerTarget::Number(NumberSource::Given(number)) => {
+                Value::dialplan("number", &format!("PJSIP/{number}@{trunk}"))
+            }
+            DialerTarget::Number(NumberSource::Env(variable)) if self.masked => {
+                Value::dialplan("number", &format!("PJSIP/({variable})@{trunk}"))
+            }
+            DialerTarget::Number(NumberSource::Env(_)) => {
+                Err(BadValue { what: "a dialer's number", reason: "it is missing" })
+            }
+            DialerTarget::Sip(address) => Value::dialplan("sip", &format!("PJSIP/{trunk}/{address}")),
+        }
+    }
+
+    /// How each user who may get a call is reached, and what comes after a target that did not answer.
+    pub(super) fn phones(&self, text: &mut String) {
+        let Contexts { phones, next, .. } = &self.contexts;
+        let prefix = self.book.settings.endpoint_names.prefix(self.book.tenant);
+        let users = self.routes.users();
+        let called = self.book.phones.iter().filter(|phone| users.contains(&phone.email.key()));
+        let extensions: Vec<Extension> = called.map(|phone| phone.extension).collect();
+        if !extensions.is_empty() {
+            let _ = write!(text, "\n; Users' phones; they see who calls.\n[{phones}]\n");
+        }
+        for extension in extensions {
+            let contacts = format!("${{PJSIP_DIAL_CONTACTS({prefix}{extension})}}");
+            let mut steps = Steps::new(text, extension);
+            steps.step("Set(CALLERID(num)=${FROM_NUMBER})");
+            steps.step("Set(CALLERID(name)=${FROM_NAME})");
+            steps.step("Set(CALLERID(pres)=${FROM_SHOWN})");
+            steps.step(format!("GotoIf(${{ISNULL({contacts})}}?away)"));
+            steps.step(format!("Dial({contacts},{RING})"));
+            steps.step(format!("Goto({next},s,1)"));
+            steps.labelled("away", "Return()");
+        }
+        let _ = write!(
+            text,
+            "\n; After a target: the next one, unless somebody answered or the caller gave up.\n[{next}]\n"
+        );
+        let mut steps = Steps::new(text, "s");
+        steps.step("GotoIf($[\"${DIALSTATUS}\" = \"ANSWER\" | \"${DIALSTATUS}\" = \"CANCEL\"]?over)");
+        steps.step("Set(CAUSE=${HANGUPCAUSE})");
+        steps.step(format!("ExecIf($[\"${{DIALSTATUS}}\" = \"NOANSWER\" | ${{CAUSE}} = 0]?Set(CAUSE={NO_ANSWER}))"));
+        steps.step("Return()");
+        steps.labelled("over", "Hangup()");
+        text.push('\n');
+    }
+}
+
+/// Shows the dialer a number and nothing else of the caller.
+fn show(steps: &mut Steps<'_>, dialer: &Dialer) {
+    match &dialer.caller_id {
+        CallerId::Called => steps.step("Set(CALLERID(num)=${CALLED})"),
+        CallerId::Number(number) => steps.step(format!("Set(CALLERID(num)={number})")),
+        CallerId::Caller => {
+            steps.step("Set(CALLERID(num)=${CALLED})");
+            steps.step("ExecIf($[\"${CALLER:0:1}\" = \"+\"]?Set(CALLERID(num)=${CALLER}))");
+        }
+    }
+    steps.step("Set(CALLERID(name)=)");
+    steps.step("Set(CALLERID(pres)=allowed_not_screened)");
+}

@@ -1,0 +1,116 @@
+//! The files of a tenant with trunks and inbound routes.
+
+use std::collections::BTreeMap;
+
+use super::{Digests, File, Phone, Phonebook, Present, diff, parse, trunk_name};
+use crate::{
+    calls::Routes,
+    desired::{self, Declared},
+    directory::seal::Ha1,
+    model::{Extension, ObjectName, Secret},
+};
+
+const COMPANY: &str = r#"
+version: 1
+tenant: acme
+extensions: { range: 1000-1999 }
+trunks:
+  carrier: { host: 198.51.100.7, identify: [203.0.113.0/28], username: acme, secret: { env: CARRIER_SECRET }, realm: carrier.example, register: true }
+  other: { host: "sip.other.example:5080", username: acme2, secret: { env: OTHER_SECRET }, register: true }
+  plain: { host: "2001:db8::7" }
+dialers:
+  dialfire: { number: "+4930555001", caller_id: caller, ring: 30s, trunk: carrier }
+  talk: { sip: "sip:acme@talk.example", ring: 20s, trunk: plain }
+  twilio_only: { number: "+4930555002" }
+hours:
+  office: { timezone: Europe/Berlin, open: ["mon-fri 09:00-18:00", "sat 22:00-02:00"], closed: ["2026-12-25"] }
+inbound:
+  - { to: "+15559876543", from: ["+49*", withheld], when: office, route: [dialfire, talk], otherwise: [bo@example.com, busy] }
+  - { to: "+15559876543", route: [twilio_only, dialfire] }
+  - { to: default, from: ["+1*"], route: [hangup] }
+default_route: [talk]
+users:
+  - { email: bo@example.com, name: Bo, extension: 1001 }
+"#;
+
+fn declared(text: &str) -> Declared {
+    desired::load_text("pbx.yaml", text).declared.expect("a valid file")
+}
+
+fn files(declared: &Declared, routes: &Routes, real: bool) -> [File; 2] {
+    let extension: Extension = "1001".parse().unwrap();
+    let user = declared.users.values().next().unwrap();
+    let phone = Phone { email: &user.email, name: &user.name, extension, phone: &user.phone };
+    let book = Phonebook {
+        tenant: &declared.tenant,
+        settings: &declared.settings,
+        directory: Some(uuid::Uuid::from_u128(7)),
+        phones: vec![phone],
+        routes,
+    };
+    let secret = |text: &str| Secret::new(text).unwrap();
+    let digests = BTreeMap::from([(extension, Ha1::new("1001", "asterisk", &secret("canary-of-bo")))]);
+    let named = |name: &str| name.parse::<ObjectName>().unwrap();
+    let trunk_secrets = BTreeMap::from([(named("carrier"), secret("canary;1")), (named("other"), secret("canary;2"))]);
+    let digests =
+        if real { Digests::Real { digests: &digests, trunk_secrets: &trunk_secrets } } else { Digests::Masked };
+    book.files(digests).unwrap()
+}
+
+#[test]
+fn trunks_are_known_by_address_and_lead_inwards_only() {
+    let declared = declared(COMPANY);
+    let [endpoints, _] = files(&declared, &declared.routes, false);
+    let (_, trunks) = endpoints.text.split_once("callerid = \"Bo\" <1001>\n").unwrap();
+    insta::assert_snapshot!(trunks);
+}
+
+#[test]
+fn routes_are_a_dialplan_in_the_order_in_which_they_are_decided() {
+    let declared = declared(COMPANY);
+    let [_, routing] = files(&declared, &declared.routes, false);
+    let (_, inbound) = routing.text.split_once("(unallocated),Hangup(1)\n\n").unwrap();
+    insta::assert_snapshot!(inbound);
+    let mut shuffled = declared.routes.clone();
+    shuffled.rules.reverse();
+    assert_eq!(files(&declared, &shuffled, false)[1].text, routing.text, "file order never matters");
+}
+
+#[test]
+fn a_tenant_without_routes_has_the_files_it_always_had() {
+    let declared = declared(COMPANY);
+    for file in files(&declared, &Routes::default(), false) {
+        assert!(!file.text.contains("trunk") && !file.text.contains("inbound"), "{}", file.text);
+    }
+}
+
+#[test]
+fn trunks_are_read_back_as_they_were_written_and_their_secrets_are_never_shown() {
+    let declared = declared(COMPANY);
+    let [masked, _] = files(&declared, &declared.routes, false);
+    let [real, _] = files(&declared, &declared.routes, true);
+    let parsed = parse(&real.text);
+    assert!(parsed.intact && parsed.phones.keys().eq(["1001"]));
+    let secrets: Vec<(&str, &str)> =
+        parsed.trunks.iter().map(|(name, trunk)| (name.as_str(), trunk.secret.as_str())).collect();
+    let digest = Ha1::new("acme", "carrier.example", &Secret::new("canary;1").unwrap());
+    assert_eq!(
+        secrets,
+        [("acme-trunk-carrier", digest.reveal()), ("acme-trunk-other", "canary;2"), ("acme-trunk-plain", "")]
+    );
+    for (name, kinds) in [
+        ("carrier", "aor auth endpoint identify registration"),
+        ("other", "aor auth endpoint registration"),
+        ("plain", "aor endpoint identify"),
+    ] {
+        let trunk = &parsed.trunks[&trunk_name(&declared.tenant, &name.parse().unwrap())];
+        assert_eq!(trunk.kinds.iter().map(String::as_str).collect::<Vec<_>>().join(" "), kinds, "{name}");
+    }
+
+    let present = Present::new(real.text);
+    let same = diff(Some(&present), &masked.text, &|_, _| true);
+    assert!(!same.changed, "{}", same.text);
+    let other = diff(Some(&present), &masked.text, &|name, _| name != "acme-trunk-other");
+    assert!(other.text.contains("-password = (sensitive)\n+password = (sensitive)\n"), "{}", other.text);
+    assert!(!format!("{} {parsed:?}", other.text).contains("canary"));
+}

@@ -1,0 +1,335 @@
+//! Inbound calls from the file to what callers reach: shown in the plan like users, recorded with
+//! their numbers, and moved by the end of an apply alone.
+
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use super::{
+    serve::server::{Serve, token},
+    support::{Outcome, TestEnv, desired},
+};
+
+const FILE: &str = r#"version: 1
+tenant: acme
+public_sip_host: sip.example.com
+users:
+  - { email: bo.li@example.com, name: Bo Li }
+trunks:
+  carrier: { host: 198.51.100.7, identify: [203.0.113.0/28], username: acme, secret: { env: CARRIER_SECRET }, realm: carrier.example }
+dialers:
+  dialfire: { number: { env: DIALFIRE_PHONE_NUMBER }, ring: 30s, trunk: carrier }
+  zendesk_talk: { sip: "sip:acme@talk.example", ring: 20s, trunk: carrier }
+hours:
+  office: { timezone: Europe/Berlin, open: ["mon-fri 09:00-18:00"], closed: ["2026-12-25", "2026-12-26"] }
+inbound:
+  - to: "+15559876543"
+    from: ["+49*", withheld]
+    when: office
+    route: [dialfire, zendesk_talk]
+    otherwise: [bo.li@example.com]
+    protected: true
+  - to: default
+    route: [dialfire, busy]
+default_route: [dialfire]
+"#;
+
+const SECRET: &str = "canary-of-the-carrier";
+
+/// A tenant whose file is not applied yet.
+fn declared() -> TestEnv {
+    with_values(TestEnv::new())
+}
+
+fn with_values(mut env: TestEnv) -> TestEnv {
+    env.set("CARRIER_SECRET", SECRET);
+    env.set("DIALFIRE_PHONE_NUMBER", "+4930123456");
+    env.write("pbx.yaml", FILE);
+    env
+}
+
+/// The rows of one plan about inbound calls.
+fn rows(plan: &Outcome) -> String {
+    let about = ["trunk", "dialer", "hours", "route", "default_route", "public_sip_host", "caller_id"];
+    let is_row = |line: &&str| about.iter().any(|word| line.get(4..).is_some_and(|rest| rest.starts_with(word)));
+    plan.stdout.lines().filter(is_row).map(|line| line.to_owned() + "\n").collect()
+}
+
+fn json(outcome: &Outcome) -> Value {
+    serde_json::from_str(&outcome.stdout).unwrap_or_else(|_| panic!("{}", outcome.text()))
+}
+
+/// What callers reach: the run, and all of it.
+fn applied(env: &TestEnv) -> Option<(i64, Value)> {
+    let row =
+        env.sql().query_opt("select run, applied::text from applied_routes where tenant = 'acme'", &[]).unwrap()?;
+    Some((row.get(0), serde_json::from_str(row.get(1)).unwrap()))
+}
+
+fn recorded(env: &TestEnv) -> Value {
+    let row = env.sql().query_one("select routes::text from tenants where slug = 'acme'", &[]).unwrap();
+    row.get::<_, Option<&str>>(0).map_or(Value::Null, |text| serde_json::from_str(text).unwrap())
+}
+
+#[test]
+fn a_plan_shows_inbound_calls_beside_the_users_in_every_form() {
+    let env = declared();
+    let plan = env.run("plan --no-asterisk").expect(0);
+    insta::assert_snapshot!(rows(&plan));
+    let summary =
+        "Plan: 1 to create, 0 to update, 0 to rename, 0 to delete, 8 changes of inbound calls; 2 files to write.";
+    assert!(plan.stdout.contains(summary), "{}", plan.text());
+    let document = json(&env.run("plan --no-asterisk --format json").expect(0));
+    insta::assert_snapshot!(serde_json::to_string_pretty(&document["inbound"][4]).unwrap());
+    assert_eq!(document["inbound"].as_array().unwrap().len(), 8);
+    let markdown = env.run("plan --no-asterisk --format markdown").expect(0).stdout;
+    let route = "\n+ route to default  -> dialfire, then busy  pbx.yaml:20\n";
+    assert!(markdown.contains(route), "{markdown}");
+
+    env.run("sync").expect(0);
+    let text = FILE.replace("route: [dialfire, busy]", "route: [zendesk_talk]").replace("\"2026-12-25\", ", "");
+    env.write("pbx.yaml", &text.replace("ring: 20s", "ring: 25s"));
+    let plan = env.run("plan --no-asterisk --detailed-exitcode").expect(2);
+    insta::assert_snapshot!(rows(&plan));
+    env.write("pbx.yaml", &desired(&["email: bo.li@example.com, name: Bo Li"]));
+    let plan = env.run("plan --no-asterisk").expect(0);
+    insta::assert_snapshot!(rows(&plan));
+    let rail = "error: [rail-protected]: protected routes would be changed or deleted: \
+                `to +15559876543 from +49*, withheld when office`\n\
+                hint: set `protected: false`, apply that, and only then make this change\n";
+    assert!(plan.stderr.replace("error[", "error: [").contains(rail), "{}", plan.text());
+    env.run("apply --no-reload").expect(3);
+}
+
+/// A company without an Asterisk of its own runs only the webhook.
+#[test]
+fn an_apply_without_reload_records_numbers_and_reaches_callers() {
+    let env = declared();
+    env.run("apply --no-reload").expect(0);
+    let routes = recorded(&env);
+    assert_eq!(routes["dialers"]["dialfire"]["target"]["number"]["given"], "+4930123456");
+    let (run, reached) = applied(&env).unwrap();
+    assert_eq!((reached["run"].as_i64(), &reached["tenant"], &reached["routes"]), (Some(run), &"acme".into(), &routes));
+    assert_eq!(reached["users"], serde_json::json!({ "bo.li@example.com": "1000" }));
+
+    // Nothing to do is nothing done.
+    let plan = env.run("plan --no-asterisk --detailed-exitcode").expect(0);
+    assert!(plan.stdout.contains("\nNo changes in what was checked.\n"), "{}", plan.text());
+    let (rows, files) = (recorded_rows(&env), env.files());
+    env.run("apply --no-reload").expect(0);
+    assert_eq!(recorded_rows(&env), rows);
+    assert_eq!(env.files(), files);
+    assert_eq!(applied(&env).unwrap().1["routes"], routes);
+}
+
+/// The tenant's row and those of its trunks, with what is sealed in them.
+fn recorded_rows(env: &TestEnv) -> (Value, SystemTime, Vec<Vec<u8>>) {
+    let updated = env.sql().query_one("select updated_at from tenants", &[]).unwrap().get(0);
+    let sealed = env.sql().query("select secret_sealed from trunk_secrets order by trunk", &[]).unwrap();
+    (recorded(env), updated, sealed.iter().map(|row| row.get(0)).collect())
+}
+
+#[test]
+fn the_secret_of_a_trunk_is_sealed_renewed_and_forgotten() {
+    let mut env = declared();
+    env.run("sync").expect(0);
+    let first = recorded_rows(&env).2;
+    assert_eq!(first.len(), 1);
+    assert!(!env.dump().contains(SECRET));
+    // A plan needs no key to tell that it is the same one.
+    env.set("RECONCILE_SECRET_KEY", "");
+    assert_eq!(rows(&env.run("plan --no-asterisk").expect(0)), "");
+    env.unset("RECONCILE_SECRET_KEY");
+
+    env.set("CARRIER_SECRET", "another-canary-of-it");
+    assert_eq!(rows(&env.run("sync").expect(0)), "  ~ trunk carrier  secret changed\n");
+    let second = recorded_rows(&env).2;
+    assert!(second.len() == 1 && second != first);
+
+    // The same secret logs in at another realm.
+    env.write("pbx.yaml", &FILE.replace("realm: carrier.example", "realm: other.example"));
+    let realm = "  ~ trunk carrier  realm carrier.example -> other.example\n";
+    assert_eq!(rows(&env.run("sync").expect(0)), realm);
+    assert_eq!(rows(&env.run("plan --no-asterisk").expect(0)), "");
+    env.write("pbx.yaml", FILE);
+    env.run("sync").expect(0);
+
+    env.write(
+        "pbx.yaml",
+        &FILE.replace(", username: acme, secret: { env: CARRIER_SECRET }, realm: carrier.example", ""),
+    );
+    let login = "username acme -> (none); secret (sensitive) -> (none); realm carrier.example -> (none)";
+    assert_eq!(rows(&env.run("sync").expect(0)), format!("  ~ trunk carrier  {login}\n"));
+    assert_eq!(recorded_rows(&env).2, Vec::<Vec<u8>>::new());
+
+    // One that cannot be had stops, like a user's.
+    env.write("pbx.yaml", FILE);
+    env.unset("CARRIER_SECRET");
+    let stopped = env.run("sync").expect(1).stderr;
+    assert!(stopped.contains("the secret of the trunk `carrier`: the variable CARRIER_SECRET is not set"), "{stopped}");
+}
+
+#[test]
+fn a_number_that_cannot_be_had_gives_no_id_and_no_apply() {
+    let mut env = declared();
+    env.unset("DIALFIRE_PHONE_NUMBER");
+    let words = "the number of the dialer `dialfire`: the variable DIALFIRE_PHONE_NUMBER is not set";
+    let plan = env.run("plan --no-asterisk").expect(0).stdout;
+    assert!(plan.contains(&format!("unchecked: {words}\n")), "{plan}");
+    assert!(plan.ends_with("This plan has no id: a declared secret or number cannot be read here.\n"), "{plan}");
+    let stopped = env.run("apply --no-reload").expect(1).stderr;
+    let told = format!("error: declared secrets or numbers cannot be read; nothing was changed\n  {words}\n");
+    assert_eq!(stopped, told);
+    assert!(applied(&env).is_none());
+
+    // A wrong one is not quoted: a pull request may have named anything.
+    env.set("DIALFIRE_PHONE_NUMBER", "canary-no-number");
+    env.plant("canary-no-number");
+    let stopped = env.run("apply --no-reload").expect(1).stderr;
+    let form = "the variable DIALFIRE_PHONE_NUMBER does not hold a public number in E.164 form";
+    assert!(stopped.contains(form), "{stopped}");
+    env.write("pbx.yaml", &FILE.replace("DIALFIRE_PHONE_NUMBER", "DATABASE_URL"));
+    let stopped = env.run("apply --no-reload").expect(1).stderr;
+    assert!(stopped.contains("`dialfire`: the variable it names is not allowed"), "{stopped}");
+}
+
+#[test]
+fn the_default_caller_id_comes_from_the_environment() {
+    let mut env = declared();
+    env.set("TWILIO_PHONE_NUMBER", "+15550001111");
+    let planned = rows(&env.run("apply --no-reload").expect(0));
+    assert!(
+        planned.lines().any(|line| line.starts_with("  + caller_id ") && line.ends_with("TWILIO_PHONE_NUMBER")),
+        "{planned}"
+    );
+    assert_eq!(applied(&env).unwrap().1["routes"]["caller_id"], "+15550001111");
+    env.unset("TWILIO_PHONE_NUMBER");
+    env.set("TWILIO_PHONE_NUMBER", "canary-no-number");
+    env.plant("canary-no-number");
+    let stopped = env.run("apply --no-reload").expect(1).stderr;
+    let words = "the variable TWILIO_PHONE_NUMBER does not hold a public number in E.164 form, such as +15559876543";
+    assert!(stopped.contains(words), "{stopped}");
+    env.unset("TWILIO_PHONE_NUMBER");
+    assert_eq!(rows(&env.run("apply --no-reload").expect(0)), "  - caller_id  was +15550001111  TWILIO_PHONE_NUMBER\n");
+    assert_eq!(applied(&env).unwrap().1["routes"]["caller_id"], Value::Null);
+}
+
+/// `sync` moves rows; callers reach them when an apply ends, and `status` says so until then.
+#[test]
+fn callers_reach_what_was_applied_not_what_is_recorded() {
+    let env = declared();
+    env.run("apply --no-reload").expect(0);
+    let first = applied(&env).unwrap();
+    env.write("pbx.yaml", &FILE.replace("default_route: [dialfire]", "default_route: [zendesk_talk]"));
+    env.run("sync").expect(0);
+    assert_eq!(applied(&env).unwrap(), first);
+    assert_ne!(recorded(&env), first.1["routes"]);
+    let behind = format!("callers still reach what run {} applied", first.0);
+    let plan = env.run("plan --no-asterisk --detailed-exitcode").expect(2).stdout;
+    let note = format!("note: {behind}, not what is recorded: the next apply heals it\n");
+    assert!(plan.contains(&note) && !plan.contains("No changes"), "{plan}");
+    let status = env.run("status --no-asterisk --detailed-exitcode").expect(2).stdout;
+    let line = format!("inbound     2 routes, 2 dialers, 1 trunk: {behind}; `reconcile apply` heals it\n");
+    assert!(status.contains(&line), "{status}");
+    let document = json(&env.run("status --no-asterisk --format json").expect(0));
+    assert_eq!(document["inbound"]["in_step"], false);
+
+    env.run("apply --no-reload").expect(0);
+    let (run, reached) = applied(&env).unwrap();
+    assert!(run > first.0 && reached["routes"] == recorded(&env));
+    let status = env.run("status --no-asterisk").expect(0).stdout;
+    assert!(status.contains("inbound     2 routes, 2 dialers, 1 trunk: callers reach what is recorded\n"), "{status}");
+
+    // Nothing is declared any more: callers reach nothing.
+    env.write("pbx.yaml", &FILE.replace("protected: true", "protected: false"));
+    env.run("apply --no-reload").expect(0);
+    env.write("pbx.yaml", &desired(&["email: bo.li@example.com, name: Bo Li"]));
+    env.run("apply --no-reload").expect(0);
+    assert_eq!((recorded(&env), &applied(&env).unwrap().1["users"]), (Value::Null, &serde_json::json!({})));
+    assert_eq!(rows(&env.run("plan --no-asterisk --detailed-exitcode").expect(0)), "");
+}
+
+/// The portal applies what is recorded, and callers reach that: not what the file says by now.
+#[test]
+fn an_apply_through_the_api_reaches_callers() {
+    let env = with_values(TestEnv::with_asterisk());
+    env.run("sync").expect(0);
+    let token = token(&env, "portal", "apply");
+    let serve = Serve::start(&env, "");
+    let client = serve.client(&token);
+    env.write("pbx.yaml", &FILE.replace("default_route: [dialfire]", "default_route: [zendesk_talk]"));
+    let planned = json(&env.run("plan --format json").expect(0))["id"].clone();
+    let plan = client.apply("?dry_run=true").expect(200).json();
+    assert!(plan["inbound"] == serde_json::json!([]) && plan["id"] != planned, "{plan:#}");
+    assert!(applied(&env).is_none());
+    let run = client.apply("").expect(200).json();
+    let (number, reached) = applied(&env).unwrap();
+    assert_eq!((&run["run"], &reached["routes"]), (&number.into(), &recorded(&env)));
+    assert_eq!(reached["routes"]["default_route"][0]["dialer"], "dialfire");
+}
+
+/// Asterisk did not take it, so callers do not reach it either, wherever they come from.
+#[test]
+fn what_was_put_back_reaches_no_caller() {
+    let mut env = with_values(TestEnv::with_asterisk());
+    env.run("apply").expect(0);
+    let first = applied(&env).unwrap();
+    env.write(
+        "pbx.yaml",
+        &FILE.replace("default_route: [dialfire]", "default_route: [zendesk_talk]").replace("Bo Li", "Bo"),
+    );
+    env.set("RECONCILE_FAIL_POINT", "read-back=error");
+    env.run("apply").expect(6);
+    assert_eq!(applied(&env).unwrap(), first);
+    // The audit row that cannot be closed is told; what is live stays live, and the next one heals.
+    env.set("RECONCILE_FAIL_POINT", "closing=error");
+    let live = env.run("apply").expect(0).stderr;
+    assert!(live.contains("stays open, and callers reach what they did until the next apply: "), "{live}");
+    assert_eq!(applied(&env).unwrap(), first);
+    env.set("RECONCILE_FAIL_POINT", "");
+    env.run("apply").expect(0);
+    assert_eq!(applied(&env).unwrap().1["routes"], recorded(&env));
+}
+
+/// Two applies end in another order than they were recorded: the later one stays.
+#[test]
+fn an_earlier_apply_never_replaces_a_later_one() {
+    let env = declared();
+    env.run("apply --no-reload").expect(0);
+    env.sql().execute("update applied_routes set run = 1000", &[]).unwrap();
+    let later = applied(&env).unwrap();
+    env.write("pbx.yaml", &FILE.replace("default_route: [dialfire]", "default_route: [zendesk_talk]"));
+    env.run("apply --no-reload").expect(0);
+    assert_eq!(applied(&env).unwrap(), later);
+}
+
+/// Approved was one plan; another number in the environment makes another one.
+#[test]
+fn another_number_is_another_plan() {
+    let mut env = declared();
+    env.write("plan.json", &env.run("plan --no-asterisk --format json").expect(0).stdout);
+    env.set("DIALFIRE_PHONE_NUMBER", "+4930999999");
+    let stale = env.run("apply --no-reload --expect plan.json").expect(4).stderr;
+    let words = "expected: + dialer dialfire, number (none) -> +4930123456, caller_id (none) -> called, ring (none) -> 30s, \
+                 trunk (none) -> carrier; now: + dialer dialfire, number (none) -> +4930999999";
+    assert!(stale.contains(words), "{stale}");
+    env.set("DIALFIRE_PHONE_NUMBER", "+4930123456");
+    env.run("apply --no-reload --expect plan.json").expect(0);
+}
+
+/// A database of an earlier version has no column for it: a plan says what would come, an apply migrates.
+#[test]
+fn an_earlier_schema_is_planned_from_and_migrated() {
+    let env = declared();
+    env.run("sync").expect(0);
+    env.sql()
+        .batch_execute(
+            "drop table applied_routes cascade; drop function routes_applied; drop table trunk_secrets;
+             alter table tenants drop column routes; delete from refinery_schema_history where version >= 6",
+        )
+        .unwrap();
+    let plan = env.run("plan --no-asterisk").expect(0);
+    assert_eq!(rows(&plan).lines().count(), 8, "{}", plan.text());
+    env.run("apply --no-reload").expect(0);
+    assert!(applied(&env).is_some());
+}

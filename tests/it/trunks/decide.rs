@@ -1,0 +1,246 @@
+//! The decision function and the real dialplan choose the same targets.
+//!
+//! Random routes are rendered and loaded; random calls go through Asterisk as local channels whose
+//! caller and time the test sets (`TESTTIME` is Asterisk's own variable for that), and what its log
+//! says it tried is compared with the decision. The trunks are not loaded, so that every dialer is out
+//! of reach and each list is tried to its end.
+
+use std::{collections::BTreeMap, fmt::Write, fs};
+
+use jiff::Timestamp;
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
+use reconcile::calls::{Call, Caller, Routes, Target, decide};
+
+use super::{declared, files, put};
+use crate::{phones::until, support::TestEnv};
+
+const SETS: usize = 24;
+const CALLS: usize = 24;
+
+const HEAD: &str = r#"
+version: 1
+tenant: acme
+extensions: { range: 1000-1999 }
+trunks:
+  carrier: { host: 192.0.2.7 }
+dialers:
+  first: { number: "+4930555001", trunk: carrier }
+  second: { sip: "sip:acme@talk.example", trunk: carrier, caller_id: caller }
+  third: { number: "+4930555003", trunk: carrier, caller_id: "+4930555000" }
+  elsewhere: { number: "+4930555004" }
+hours:
+  office: { timezone: Europe/Berlin, open: ["mon-fri 09:00-18:00"], closed: ["2026-12-25", "2027-01-01"] }
+  night: { timezone: America/New_York, open: ["fri-sun 22:00-06:00", "wed 00:00-24:00"] }
+  lunch: { timezone: Asia/Kolkata, open: ["mon,wed 12:00-12:30", "sat 23:59-00:01"] }
+users:
+  - { email: ana@example.com, name: Ana, extension: 1000 }
+  - { email: bo@example.com, name: Bo, extension: 1001 }
+"#;
+
+const NUMBERS: [&str; 2] = ["+15559876543", "+4930123456"];
+const FROM: [&str; 7] = [
+    "",
+    "from: [withheld]",
+    "from: [\"+49*\"]",
+    "from: [\"+4930*\", \"+1*\"]",
+    "from: [\"+4930*\"]",
+    "from: [\"+1555*\", withheld]",
+    "from: [\"+2*\"]",
+];
+const TARGETS: [&str; 7] = ["first", "second", "third", "elsewhere", "ana@example.com", "bo@example.com", "busy"];
+
+/// Who may call: numbers of all lengths, withheld in every way, and what is no number at all.
+const CALLERS: [&str; 18] = [
+    "+4930987654",
+    "+4930",
+    "+49",
+    "+491701234567",
+    "+15551234567",
+    "+1555",
+    "+12",
+    "+1",
+    "+0301234567",
+    "4930987654",
+    "030987654",
+    "anonymous",
+    "Anonymous",
+    "+266696687",
+    "Restricted",
+    "",
+    "+15559876543210987",
+    "ana.silva",
+];
+
+/// Edges of the hours above, closed dates, and both ends of summer time.
+const EDGES: [&str; 19] = [
+    "2026-11-20T09:00+01:00",
+    "2026-11-20T18:00+01:00",
+    "2026-12-25T12:00+01:00",
+    "2026-12-25T00:00+01:00",
+    "2026-12-26T00:00+01:00",
+    "2027-01-01T10:00+01:00",
+    "2028-01-01T10:00+01:00",
+    "2026-03-29T09:00+02:00",
+    "2026-10-25T02:30+01:00",
+    "2026-11-21T22:00-05:00",
+    "2026-11-22T06:00-05:00",
+    "2026-11-23T06:00-05:00",
+    "2026-11-01T01:30-05:00",
+    "2026-11-25T00:00-05:00",
+    "2026-11-26T00:00-05:00",
+    "2026-11-23T12:30+05:30",
+    "2026-11-23T12:00+05:30",
+    "2026-11-22T00:01+05:30",
+    "2026-11-21T23:59+05:30",
+];
+
+fn targets() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(&TARGETS[..]), 1..4).prop_map(|targets| {
+        let mut kept: Vec<&str> = Vec::new();
+        for target in targets {
+            if !kept.contains(&target) && kept.last() != Some(&"busy") {
+                kept.push(target);
+            }
+        }
+        format!("[{}]", kept.join(", "))
+    })
+}
+
+/// A file with random rules, those that contradict each other left out.
+fn file() -> impl Strategy<Value = String> {
+    let to = prop::sample::select(vec![NUMBERS[0], NUMBERS[1], "default"]);
+    let from = prop::sample::select(&FROM[..]);
+    let when = prop::option::of(prop::sample::select(vec!["office", "night", "lunch"]));
+    let rule = (to, from, when, targets(), prop::option::of(targets()));
+    (prop::collection::vec(rule, 1..9), targets()).prop_map(|(rules, default)| {
+        let mut text = format!("{HEAD}default_route: {default}\ninbound:\n");
+        for (to, from, when, route, otherwise) in rules {
+            let mut line = format!("  - {{ to: \"{to}\", route: {route}");
+            for (key, value) in [("", (!from.is_empty()).then(|| from.to_owned())), ("when: ", when.map(str::to_owned))]
+            {
+                let _ = write!(line, "{}", value.map(|value| format!(", {key}{value}")).unwrap_or_default());
+            }
+            if let (Some(_), Some(otherwise)) = (when, otherwise) {
+                let _ = write!(line, ", otherwise: {otherwise}");
+            }
+            let more = format!("{text}{line} }}\n");
+            if reconcile::desired::load_text("pbx.yaml", &more).declared.is_some() {
+                text = more;
+            }
+        }
+        if text.ends_with("inbound:\n") { text.replace("inbound:\n", "") } else { text }
+    })
+}
+
+/// A call as it reaches Asterisk.
+#[derive(Debug)]
+struct Arrival {
+    dialled: String,
+    caller: &'static str,
+    at: Timestamp,
+}
+
+fn arrival() -> impl Strategy<Value = Arrival> {
+    let dialled =
+        prop::sample::select(vec!["+15559876543", "15559876543", "+4930123456", "4930123456", "030123", "anna", "7"]);
+    let edge =
+        (prop::sample::select(&EDGES[..]).prop_map(|text| text.parse::<Timestamp>().unwrap().as_second()), -1_i64..=1)
+            .prop_map(|(edge, off)| edge + off)
+            .boxed();
+    let any = (1_764_500_000_i64..1_900_000_000).boxed();
+    (dialled, prop::sample::select(&CALLERS[..]), prop_oneof![edge, any]).prop_map(|(dialled, caller, at)| Arrival {
+        dialled: dialled.to_owned(),
+        caller,
+        at: Timestamp::from_second(at).expect("a time"),
+    })
+}
+
+/// What the decision function says, in the words of the dialplan.
+fn decided(routes: &Routes, call: &Arrival) -> Vec<String> {
+    let digits = call.dialled.trim_start_matches('+');
+    let to = format!("+{digits}").parse().ok();
+    let call = Call { to, from: Some(Caller::new(call.caller)), at: call.at };
+    let mut tried = Vec::new();
+    for target in decide(routes, &call).targets {
+        tried.push(match target {
+            Target::Dialer(name) => name.to_string(),
+            Target::User(email) => email.to_string(),
+            Target::Hangup => "hangup".to_owned(),
+            Target::Busy => "busy".to_owned(),
+        });
+        if matches!(target, Target::Hangup | Target::Busy) {
+            break;
+        }
+    }
+    tried
+}
+
+/// What Asterisk tried for each call, by its log.
+fn tried(log: &str, routes: &Routes) -> BTreeMap<usize, Vec<String>> {
+    let names: Vec<String> = routes.dialers.keys().map(ToString::to_string).collect();
+    let mut found: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    for line in log.lines() {
+        let Some((_, executed)) = line.split_once("Executing [") else { continue };
+        let Some((_, channel)) = executed.split_once("\"Local/") else { continue };
+        let Some(call) = channel.split('@').next().and_then(|call| call.parse::<usize>().ok()) else { continue };
+        let calls = found.entry(call).or_default();
+        let argument = executed.rsplit_once(", \"").and_then(|(_, rest)| rest.split('"').next()).unwrap_or_default();
+        if let Some(dialer) = argument.strip_prefix("acme-dialers,") {
+            let index: usize = dialer.trim_end_matches(",1").parse().expect("an index");
+            calls.push(names[index - 1].clone());
+        } else if let Some(phone) = argument.strip_prefix("acme-phones,") {
+            calls.push(if phone == "1000,1" { "ana@example.com" } else { "bo@example.com" }.to_owned());
+        } else if executed.contains("] Hangup(") && argument == "17" && executed.contains("@acme-targets:") {
+            calls.push("busy".to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn the_dialplan_and_the_decision_function_choose_the_same_targets() {
+    let env = TestEnv::bare_with_asterisk();
+    let log = env.path("asterisk/log/full");
+    let mut runner = TestRunner::deterministic();
+    let mut chosen = BTreeMap::<String, usize>::new();
+    for set in 0..SETS {
+        let text = file().new_tree(&mut runner).expect("a file").current();
+        let declared = declared(&text);
+        let [_, routing] = files(&declared, &declared.routes);
+        let calls: Vec<Arrival> =
+            (0..CALLS).map(|_| arrival().new_tree(&mut runner).expect("a call").current()).collect();
+        let mut lab = "[lab]\n".to_owned();
+        for (number, call) in calls.iter().enumerate() {
+            let Arrival { dialled, caller, at } = call;
+            let _ = write!(
+                lab,
+                "exten => {number},1,Set(CALLERID(num)={caller})\n same => n,Set(TESTTIME={})\n \
+                 same => n,Goto(acme-inbound,{dialled},1)\n",
+                at.as_second()
+            );
+        }
+        fs::write(env.etc("extensions.d/lab/generated_routing.conf"), lab).expect("a file");
+        put(&env, &[routing]);
+        assert!(env.ask("dialplan reload").contains("reloaded"));
+        let begun = fs::metadata(&log).expect("a log").len();
+        for number in 0..CALLS {
+            env.ask(&format!("channel originate Local/{number}@lab application NoOp"));
+        }
+        until("all calls are over", || env.ask("core show channels count").contains("0 active channels"));
+        let read = || {
+            String::from_utf8_lossy(&fs::read(&log).expect("a log")[usize::try_from(begun).expect("a size")..])
+                .into_owned()
+        };
+        until("the log is written", || {
+            let ended = read().lines().filter(|line| line.contains("] Hangup(\"Local/")).count();
+            ended >= CALLS
+        });
+        let tried = tried(&read(), &declared.routes);
+        for (number, call) in calls.iter().enumerate() {
+            let expected = decided(&declared.routes, call);
+            assert_eq!(tried.get(&number), Some(&expected), "set {set}, call {number}: {call:?}\n{text}");
+            *chosen.entry(expected.join(" ")).or_default() += 1;
+        }
+    }
+    assert!(chosen.len() > SETS, "the calls took many different ways: {chosen:?}");
+}

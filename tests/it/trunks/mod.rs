@@ -1,0 +1,74 @@
+//! Inbound calls on the real Asterisk: the files come from the renderer and go straight into its
+//! folders, so that these tests need neither database nor apply.
+
+mod apply;
+mod decide;
+mod sip;
+
+use std::{collections::BTreeMap, fs};
+
+use reconcile::{
+    calls::Routes,
+    desired::{self, Declared},
+    directory::seal::Ha1,
+    model::{Extension, ObjectName, Secret},
+    render::{Digests, File, Phone, Phonebook},
+};
+
+use super::support::TestEnv;
+
+/// The secret of every phone and trunk here.
+const SECRET: &str = "of-phones-and-trunks-7";
+
+/// Reads a desired-state file.
+#[track_caller]
+fn declared(text: &str) -> Declared {
+    let loaded = desired::load_text("pbx.yaml", text);
+    let problems: Vec<String> = loaded.problems.iter().map(|problem| problem.render(&loaded.sources, false)).collect();
+    loaded.declared.unwrap_or_else(|| panic!("{}", problems.join("\n")))
+}
+
+/// Renders a file whose users are all pinned, with these routes.
+fn files(declared: &Declared, routes: &Routes) -> [File; 2] {
+    let secret = Secret::new(SECRET).expect("a secret");
+    let phones: BTreeMap<Extension, Phone<'_>> = declared
+        .users
+        .values()
+        .map(|user| {
+            let extension = user.extension.expect("a pinned user");
+            (extension, Phone { email: &user.email, name: &user.name, extension, phone: &user.phone })
+        })
+        .collect();
+    let digests = phones.keys().map(|number| (*number, Ha1::new(&number.to_string(), "asterisk", &secret))).collect();
+    let trunk_secrets: BTreeMap<ObjectName, Secret> =
+        routes.trunks.keys().map(|name| (name.clone(), secret.clone())).collect();
+    let book = Phonebook {
+        tenant: &declared.tenant,
+        settings: &declared.settings,
+        directory: Some(uuid::Uuid::from_u128(7)),
+        phones: phones.into_values().collect(),
+        routes,
+    };
+    book.files(Digests::Real { digests: &digests, trunk_secrets: &trunk_secrets }).expect("files")
+}
+
+/// Puts files in place.
+fn put(env: &TestEnv, files: &[File]) {
+    for file in files {
+        let path = env.etc(&file.path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, &file.text).expect("a file");
+    }
+}
+
+/// Puts the files of a tenant in place and has Asterisk take them.
+fn run(env: &TestEnv, declared: &Declared) {
+    put(env, &files(declared, &declared.routes));
+    reload(env);
+}
+
+/// Has Asterisk take the files in place.
+fn reload(env: &TestEnv) {
+    assert!(env.ask("module reload res_pjsip.so").contains("reloaded successfully"));
+    assert!(env.ask("dialplan reload").contains("reloaded"));
+}
