@@ -154,7 +154,8 @@ fn list(users: &[User], seed: usize) -> String {
 /// Writes what the file says about inbound calls, in an order of its own for each seed.
 fn calls_of(file: &File, seed: usize) -> String {
     let Some(Calls { rules, secret, .. }) = &file.calls else { return String::new() };
-    let secret = if secret.is_some() { ", secret: { env: CARRIER_SECRET }" } else { "" };
+    let login = ", username: acme, secret: { env: CARRIER_SECRET }";
+    let secret = if secret.is_some() { login } else { "" };
     let turned = |mut items: Vec<String>| {
         if seed % 2 == 1 {
             items.reverse();
