@@ -4,7 +4,7 @@ use crate::{phones::nothing_in_the_log, support::TestEnv};
 
 const FILE: &str = "version: 1\ntenant: acme\n\
     trunks:\n  \
-      plain: { host: 192.0.2.7, username: acme, secret: { env: PLAIN_SECRET }, register: true }\n  \
+      plain: { host: \"127.0.0.1:9\", username: acme, secret: { env: PLAIN_SECRET }, register: true }\n  \
       known: { host: sip.carrier.example, identify: [203.0.113.9/28], username: acme, secret: { env: KNOWN_SECRET }, realm: carrier.example }\n\
     dialers:\n  desk: { number: \"+4930555001\", trunk: known }\n\
     default_route: [desk]\n\
