@@ -253,19 +253,7 @@ fn a_rotated_secret_is_pending_until_the_next_apply() {
 #[test]
 fn an_earlier_schema_is_read_and_then_migrated() {
     let env = TestEnv::with_asterisk();
-    env.run("migrate").expect(0);
-    let mut sql = env.sql();
-    let first = "insert into refinery_schema_history select * from newer where version = 1";
-    sql.batch_execute(&format!(
-        "create temporary table newer as table refinery_schema_history;
-         drop schema public cascade; create schema public;
-         create table refinery_schema_history (
-            version int4 primary key, name varchar(255), applied_on varchar(255), checksum varchar(255));
-         {first}; {}",
-        include_str!("../../migrations/V1__directory.sql")
-    ))
-    .unwrap();
-    let latest: i32 = sql.query_one("select max(version) from newer", &[]).unwrap().get(0);
+    let latest = env.go_back_to_schema(1);
     env.write("pbx.yaml", &desired(&[ANA, BO]));
     let plan = env.run("plan").expect(0).stdout;
     let note = format!("note: the database has schema version 1; an apply brings it to {latest}\n");

@@ -341,6 +341,27 @@ impl TestEnv {
         postgres::Client::connect(url, postgres::NoTls).expect("the database answers")
     }
 
+    /// Makes the database one that an earlier version of the program wrote, with nothing recorded;
+    /// answers with the latest version of its schema.
+    pub(crate) fn go_back_to_schema(&self, version: i32) -> i32 {
+        self.run("migrate").expect(0);
+        let mut files: Vec<PathBuf> = fs::read_dir("migrations").unwrap().flatten().map(|entry| entry.path()).collect();
+        files.sort();
+        files.truncate(version.try_into().unwrap());
+        let schema: String = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+        let mut sql = self.sql();
+        sql.batch_execute(&format!(
+            "create temporary table newer as table refinery_schema_history;
+             drop schema public cascade; create schema public;
+             create table refinery_schema_history (
+                version int4 primary key, name varchar(255), applied_on varchar(255), checksum varchar(255));
+             insert into refinery_schema_history select * from newer where version <= {version};
+             {schema}"
+        ))
+        .unwrap();
+        sql.query_one("select max(version) from newer", &[]).unwrap().get(0)
+    }
+
     /// Dumps the test's database, without what differs from dump to dump.
     pub(crate) fn dump(&self) -> String {
         let output = Command::new(tool("RECONCILE_PG_BIN").join("pg_dump"))
