@@ -37,7 +37,9 @@ fn transcript(env: &TestEnv, block: &str, url: &str) -> String {
     let script: String = commands.iter().fold("exec 2>&1\n".to_owned(), |script, command| {
         script + &command.replace(DOCUMENTED, url) + "\nprintf '\\0'\n"
     });
-    let programs = [PathBuf::from(env!("CARGO_BIN_EXE_reconcile")), tool("LAB_JQ"), tool("LAB_CURL")];
+    let ring = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/inbound/ring");
+    let reconcile = PathBuf::from(env!("CARGO_BIN_EXE_reconcile"));
+    let programs = [reconcile, ring, tool("LAB_JQ"), tool("LAB_CURL"), tool("LAB_OPENSSL")];
     let folders = programs.map(|program| program.parent().unwrap().display().to_string() + ":");
     let path = folders.concat() + &std::env::var("PATH").unwrap();
     shell.args(["-c", &script]).current_dir(env.path("work")).env_clear();
@@ -60,6 +62,8 @@ fn the_readme_is_true() {
     let mut env = TestEnv::embedded();
     env.start_asterisk();
     env.write("pbx.yaml", include_str!("../../examples/synergycall/pbx.yaml"));
+    env.write("inbound.yaml", include_str!("../../examples/inbound/inbound.yaml"));
+    env.set("TWILIO_AUTH_TOKEN", "example");
     let mut right = String::new();
     let mut rest = readme;
     while let Some((before, after)) = rest.split_once("```console\n") {
@@ -76,9 +80,14 @@ fn the_readme_is_true() {
         VARIABLES.iter().map(|variable| format!("| `{}` | {} |\n", variable.name, variable.about)).collect();
     let right = with_table(&right, "| variable | what it holds |\n|---|---|\n", &variables);
     compare("README.md", &right);
-    // The file that is shown is the file that is run.
-    let yaml = right.split_once("```yaml\n").unwrap().1.split_once("```").unwrap().0;
-    assert!(include_str!("../../examples/synergycall/pbx.yaml").ends_with(yaml));
+    // The files that are shown are those that are run.
+    let shown: Vec<&str> = right.split("```yaml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0).collect();
+    let run = [
+        include_str!("../../examples/synergycall/pbx.yaml"),
+        include_str!("../../examples/inbound/inbound.yaml"),
+    ];
+    assert_eq!(shown.len(), run.len());
+    assert!(run.iter().zip(shown).all(|(run, shown)| run.ends_with(shown)));
 }
 
 fn with_table(text: &str, head: &str, rows: &[String]) -> String {
