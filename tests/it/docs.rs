@@ -82,10 +82,8 @@ fn the_readme_is_true() {
     compare("README.md", &right);
     // The files that are shown are those that are run.
     let shown: Vec<&str> = right.split("```yaml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0).collect();
-    let run = [
-        include_str!("../../examples/synergycall/pbx.yaml"),
-        include_str!("../../examples/inbound/inbound.yaml"),
-    ];
+    let run =
+        [include_str!("../../examples/synergycall/pbx.yaml"), include_str!("../../examples/inbound/inbound.yaml")];
     assert_eq!(shown.len(), run.len());
     assert!(run.iter().zip(shown).all(|(run, shown)| run.ends_with(shown)));
 }
