@@ -3,7 +3,7 @@
 //! Pure: what was applied, the request's parameters and the instant come in. Where something is
 //! missing, the answer is the best there is, and `degraded` says why.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use jiff::Timestamp;
 
@@ -65,6 +65,12 @@ impl Incoming<'_> {
         user.unwrap_or(to).parse().ok()
     }
 
+    /// Reads the called number where the provider called it as one: the user of a SIP address may be
+    /// anything.
+    fn ours(&self) -> Option<E164> {
+        self.to().parse().ok()
+    }
+
     fn event(&self, tenant: Option<Tenant>, what: What) -> Event {
         Event { call_sid: self.call_sid.to_owned(), tenant, at: self.at, what }
     }
@@ -76,7 +82,8 @@ pub fn answer(tenants: &Tenants, incoming: &Incoming<'_>) -> Reply {
     let (applied, mut degraded) = tenant_of(tenants, called.as_ref(), incoming.query.get("tenant"));
     let Some(applied) = applied else { return refuse(incoming, "no routes are applied") };
     let from = Caller::new(incoming.from());
-    let numbers = Numbers { called: called.as_ref(), caller: &from };
+    let ours = incoming.ours();
+    let numbers = Numbers { called: ours.as_ref(), caller: &from };
     let call = Call { to: called.clone(), from: Some(from.clone()), at: incoming.at };
     let decision = decide(&applied.routes, &call);
     let (mut steps, left_out) = Step::of(applied, decision.targets, &numbers);
@@ -96,7 +103,8 @@ pub fn answer_by_default(tenants: &Tenants, incoming: &Incoming<'_>, why: &str) 
     let Some(applied) = applied else { return refuse(incoming, why) };
     let from = Caller::new(incoming.from());
     let targets = &applied.routes.default_route;
-    let (steps, left_out) = Step::of(applied, targets, &Numbers { called: called.as_ref(), caller: &from });
+    let ours = incoming.ours();
+    let (steps, left_out) = Step::of(applied, targets, &Numbers { called: ours.as_ref(), caller: &from });
     degraded.extend(left_out);
     degraded.insert(0, why.to_owned());
     let reason = "the default route is taken".to_owned();
@@ -160,12 +168,16 @@ fn tenant_of<'a>(
     called: Option<&E164>,
     slug: Option<&str>,
 ) -> (Option<&'a Applied>, Vec<String>) {
-    let routed = || tenants.values().filter(|applied| !applied.routes.is_empty());
+    let routed = || tenants.values().filter(|applied| applied.routes.take_calls());
     let is_named = |applied: &&Applied| Some(applied.tenant.as_str()) == slug;
-    let mut owners = routed().filter(|applied| called.is_some_and(|called| owns(applied, called)));
-    let first = owners.clone().find(is_named).or_else(|| owners.next());
-    if first.is_some() {
-        return (first, Vec::new());
+    let owners = || routed().filter(|applied| called.is_some_and(|called| owns(applied, called)));
+    if let Some(owner) = owners().find(is_named).or_else(|| owners().min_by_key(|applied| Reverse(applied.run))) {
+        let mut degraded = Vec::new();
+        if owners().count() > 1 && !is_named(&owner) {
+            let tenant = &owner.tenant;
+            degraded.push(format!("several tenants have the called number: `{tenant}` applied last"));
+        }
+        return (Some(owner), degraded);
     }
     if let Some(named) = routed().find(is_named) {
         return (Some(named), Vec::new());

@@ -163,8 +163,10 @@ fn the_caller_id_is_one_that_the_provider_takes() {
         assert_eq!(shown(&by_called, from, DID), some(DID), "{from}");
         assert_eq!(shown(&fixed, from, DID), some("+15550003333"), "{from}");
     }
-    // The called number is none.
-    assert_eq!(shown(&by_called, "+4930123456", "client:support"), None);
+    // The called number is none: one of ours is shown, and what stands in a SIP address is none of ours.
+    for to in ["client:support", "", "sip:+49309999999@acme.sip.example"] {
+        assert_eq!(shown(&by_called, "client:ana", to), some(DID), "{to}");
+    }
     // A call to a SIP domain.
     assert_eq!(shown(&as_caller, "sip:a@b", "sip:+15559876543@acme.sip.example;transport=tls"), some(DID));
     // A default for the whole tenant.
@@ -210,7 +212,15 @@ fn the_tenant_is_the_one_with_the_number_else_the_one_in_the_url_else_the_first(
     // The same number of two tenants.
     let both = tenants(vec![tenant("acme", DID, &["zendesk"]), tenant("zeta", DID, &["fixed"])]);
     assert_eq!(whose(&both, DID, "tenant=zeta"), fine("zeta"));
-    assert_eq!(whose(&both, DID, ""), fine("acme"));
+    let (slug, why) = whose(&both, DID, "");
+    assert!(slug == "acme" && why.contains("several tenants have the called number"), "{slug}: {why}");
+    // It passed on, and the former tenant's routes are still there.
+    let later = Applied { run: 2, ..tenant("zeta", DID, &["fixed"]) };
+    assert_eq!(whose(&tenants(vec![tenant("acme", DID, &["zendesk"]), later]), DID, "").0, "zeta");
+    // Who has only hours or trunks takes no calls.
+    let mut idle = tenant("abel", DID, &[]);
+    (idle.routes.rules, idle.routes.default_route) = (Vec::new(), Vec::new());
+    assert_eq!(whose(&tenants(vec![idle, tenant("zeta", other, &["fixed"])]), DID, ""), fine("zeta"));
 }
 
 #[test]

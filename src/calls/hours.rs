@@ -1,15 +1,18 @@
 //! Opening hours: weekly ranges in a time zone, and dates that are closed all day.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr, sync::LazyLock};
 
 use jiff::{
     Timestamp,
     civil::{Date, Weekday},
-    tz::TimeZone,
+    tz::{TimeZone, TimeZoneDatabase},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Invalid, quoted};
+
+/// The time zones that are built in.
+static BUNDLED: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
 /// Minutes of a day.
 const DAY: u16 = 24 * 60;
@@ -30,10 +33,11 @@ impl TryFrom<String> for Timezone {
     type Error = Invalid;
 
     fn try_from(name: String) -> Result<Self, Invalid> {
-        // The bundled table, so that every machine decides alike.
-        match jiff::tz::db().get(&name) {
-            Ok(zone) => Ok(Self(zone, name)),
-            Err(_) => Err(Invalid::new(
+        // The bundled table, so that every machine decides alike; the name as Asterisk must have it.
+        let zone = BUNDLED.get(&name).ok().and_then(|zone| Some((zone.iana_name()?.to_owned(), zone)));
+        match zone {
+            Some((name, zone)) => Ok(Self(zone, name)),
+            None => Err(Invalid::new(
                 "unknown-timezone",
                 format!("{} is not a time zone", quoted(&name)),
                 "write its IANA name, such as `Europe/Berlin`",

@@ -166,6 +166,11 @@ impl Routes {
         *self == Self::default()
     }
 
+    /// Tells whether any call could be routed.
+    pub fn take_calls(&self) -> bool {
+        !self.rules.is_empty() || !self.default_route.is_empty()
+    }
+
     /// Takes the numbers that come from variables from there, and the default caller ID: what is
     /// recorded holds numbers only, so that every host and server uses the same. Where a number cannot
     /// be had, its name and reason are listed.

@@ -3,7 +3,7 @@
 //! A step carries all that dialling needs, and the steps that remain travel in the signed URL to which
 //! the end of the present one is told: routes that are applied during a call change nothing for it.
 
-use super::{Applied, Caller, CallerClass, CallerId, DialerTarget, E164, Noun, NumberSource, Target};
+use super::{Applied, Called, Caller, CallerClass, CallerId, DialerTarget, E164, Noun, NumberSource, Target};
 
 /// How long a user's phone rings, in seconds; as dialers do by default.
 const RING: u32 = 30;
@@ -118,7 +118,14 @@ fn noun(target: &DialerTarget) -> Result<Noun, &'static str> {
 /// Chooses a caller ID that the provider takes: the caller's own only where it is a public number,
 /// otherwise one of ours.
 fn caller_id(wanted: &CallerId, applied: &Applied, numbers: &Numbers<'_>) -> Option<String> {
-    let ours = || applied.routes.caller_id.as_ref().or(numbers.called).map(ToString::to_string);
+    // Where none of ours was called, as by a client, one of those that rules are for is shown.
+    let declared = || {
+        applied.routes.rules.iter().find_map(|rule| match &rule.to {
+            Called::Did(number) => Some(number),
+            Called::Default => None,
+        })
+    };
+    let ours = || applied.routes.caller_id.as_ref().or(numbers.called).or_else(declared).map(ToString::to_string);
     match wanted {
         CallerId::Number(number) => Some(number.to_string()),
         CallerId::Caller if numbers.caller.class() == CallerClass::E164 => Some(numbers.caller.as_str().to_owned()),

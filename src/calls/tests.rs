@@ -213,3 +213,12 @@ proptest! {
         prop_assert_eq!(reached(&routes, to, &from, &moment), reached(&shuffled, to, &from, &moment));
     }
 }
+
+/// Asterisk looks for the name as it is written, and takes what it does not find for UTC.
+#[test]
+fn a_time_zone_has_its_proper_name_wherever_it_is_looked_up() {
+    let name = |text: &str| String::from(crate::calls::Timezone::try_from(text.to_owned()).unwrap());
+    assert_eq!(name("europe/berlin"), "Europe/Berlin");
+    assert_eq!(name("US/Eastern"), "US/Eastern");
+    assert!(crate::calls::Timezone::try_from("Europe/Nowhere".to_owned()).is_err());
+}

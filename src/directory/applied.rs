@@ -8,17 +8,21 @@ use postgres::fallible_iterator::FallibleIterator;
 use super::{Directory, DirectoryError, failed, read::json};
 use crate::calls::Applied;
 
+/// A tenant, and what was applied last of it.
+type ReadBack = (String, Result<Applied, DirectoryError>);
+
 impl Directory {
-    /// Reads what was applied last of each tenant.
+    /// Reads what was applied last of each tenant, or why one's cannot be read, as where a later version
+    /// wrote it.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn applied_routes(&mut self) -> Result<Vec<Applied>, DirectoryError> {
+    pub fn applied_routes(&mut self) -> Result<Vec<ReadBack>, DirectoryError> {
         let rows = self
             .client()
-            .query_typed("select applied::text from applied_routes order by tenant", &[])
+            .query_typed("select tenant, applied::text from applied_routes order by tenant", &[])
             .map_err(failed("read the applied routes"))?;
-        rows.iter().map(|row| json("applied route", row.get(0))).collect()
+        Ok(rows.iter().map(|row| (row.get(0), json("applied route", row.get(1)))).collect())
     }
 
     /// Asks to be told when an apply ends. Behind a transaction pooler nobody is told anything.

@@ -11,8 +11,13 @@ use std::{
     fmt::{self, Write},
 };
 
+use sha2::{Digest, Sha256};
+
 use super::{BadValue, Digests, Name, Phonebook, Value, inbound_context};
-use crate::calls::{Called, CallerMatch, E164, Entry, Hours, OpenRange, Routes, WITHHELD};
+use crate::{
+    calls::{Called, CallerMatch, E164, Entry, Hours, OpenRange, Routes, WITHHELD},
+    directory::seal::hex,
+};
 
 /// Names the days as Asterisk does, from Monday on.
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -38,8 +43,9 @@ pub(super) struct Inbound<'a> {
     pub(super) routes: &'a Routes,
     pub(super) contexts: Contexts,
     entries: Vec<Entry<'a>>,
-    /// Numbers for the rules, in the order they are tried: names in the file must not depend on its order.
-    pub(super) ranks: BTreeMap<usize, usize>,
+    /// Names for the rules, the same for as long as a rule is for the same calls: a call that rings goes
+    /// on where it is when another rule comes or goes.
+    pub(super) names: BTreeMap<usize, String>,
     /// Whether numbers that are not known yet may be shown as such.
     pub(super) masked: bool,
 }
@@ -62,13 +68,15 @@ pub(super) fn render(text: &mut String, book: &Phonebook<'_>, digests: Digests<'
         next: context("next")?,
     };
     let entries = routes.entries();
-    let mut ranks = BTreeMap::new();
+    let mut names: BTreeMap<usize, String> = BTreeMap::new();
     for entry in &entries {
-        let rank = ranks.len() + 1;
-        ranks.entry(entry.index).or_insert(rank);
+        let name = stable(&entry.rule().to_string());
+        let others = names.iter().filter(|(index, known)| **index != entry.index && known.starts_with(&name)).count();
+        // Rules may say the same where their hours never overlap.
+        names.entry(entry.index).or_insert_with(|| if others == 0 { name } else { format!("{name}x{others}") });
     }
     let masked = matches!(digests, Digests::Masked);
-    let inbound = Inbound { book, routes, contexts, entries, ranks, masked };
+    let inbound = Inbound { book, routes, contexts, entries, names, masked };
     inbound.arrival(text);
     inbound.rules(text);
     inbound.hours(text)?;
@@ -76,6 +84,11 @@ pub(super) fn render(text: &mut String, book: &Phonebook<'_>, digests: Digests<'
     inbound.dialers(text)?;
     inbound.phones(text);
     Ok(())
+}
+
+/// Names an extension after a text: the same text gives the same name, in hex.
+pub(super) fn stable(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes())[..6])
 }
 
 /// One extension of a context: the first line names it, the others follow.
@@ -176,7 +189,7 @@ impl Inbound<'_> {
     fn rule(&self, steps: &mut Steps<'_>, entry: &Entry<'_>) {
         let Contexts { hours, targets, .. } = &self.contexts;
         let rule = entry.rule();
-        let rank = self.ranks.get(&entry.index).copied().unwrap_or(0);
+        let name = &self.names[&entry.index];
         let from = entry.from.map(|from| match from {
             CallerMatch::Withheld => "\"${CALLER}\" = \"withheld\"".to_owned(),
             CallerMatch::Prefix(prefix) => {
@@ -186,13 +199,13 @@ impl Inbound<'_> {
         });
         let when = rule.when.as_ref().and_then(|when| self.routes.hours.keys().position(|name| name == when));
         let Some(when) = when else {
-            let to = format!("{targets},r{rank},1");
+            let to = format!("{targets},r{name},1");
             return steps.step(from.map_or_else(|| format!("Goto({to})"), |from| format!("GotoIf($[{from}]?{to})")));
         };
         steps.step(format!("Gosub({hours},{},1)", when + 1));
         let from = from.map(|from| format!("{from} & ")).unwrap_or_default();
         let mut jump = |condition: &str, to: &str| {
-            steps.step(format!("GotoIf($[{from}{condition}]?{targets},{to}{rank},1)"));
+            steps.step(format!("GotoIf($[{from}{condition}]?{targets},{to}{name},1)"));
         };
         jump("${GOSUB_RETVAL} = 1", "r");
         if rule.otherwise.is_some() {

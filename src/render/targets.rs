@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{
     BadValue, Name, RING, Value,
-    inbound::{Contexts, DEFAULT, Inbound, Steps},
+    inbound::{Contexts, DEFAULT, Inbound, Steps, stable},
     trunk_name,
 };
 use crate::{
@@ -27,14 +27,14 @@ impl Inbound<'_> {
             "\n; Who gets the calls of a rule, in turn; `o`: outside its hours.\n[{}]\n",
             self.contexts.targets
         );
-        let mut ranked: Vec<(usize, usize)> = self.ranks.iter().map(|(index, rank)| (*rank, *index)).collect();
-        ranked.sort_unstable();
-        for (rank, index) in ranked {
-            let rule = &self.routes.rules[index];
+        let mut named: Vec<(&String, &usize)> = self.names.iter().map(|(index, name)| (name, index)).collect();
+        named.sort_unstable();
+        for (name, index) in named {
+            let rule = &self.routes.rules[*index];
             let _ = writeln!(text, "; {rule}");
-            self.route(text, &format!("r{rank}"), &rule.route);
+            self.route(text, &format!("r{name}"), &rule.route);
             if let Some(otherwise) = &rule.otherwise {
-                self.route(text, &format!("o{rank}"), otherwise);
+                self.route(text, &format!("o{name}"), otherwise);
             }
         }
         let _ = writeln!(text, "; any other call");
@@ -51,10 +51,10 @@ impl Inbound<'_> {
             match target {
                 Target::Hangup => return steps.step(format!("Hangup({REJECTED})")),
                 Target::Busy => return steps.step(format!("Hangup({BUSY})")),
-                Target::Dialer(name) => match self.routes.dialers.keys().position(|known| known == name) {
-                    Some(index) => steps.step(format!("Gosub({dialers},{},1)", index + 1)),
-                    None => steps.step("NoOp(a dialer that is not declared)"),
-                },
+                Target::Dialer(name) if self.routes.dialers.contains_key(name) => {
+                    steps.step(format!("Gosub({dialers},d{},1)", stable(name.as_str())));
+                }
+                Target::Dialer(_) => steps.step("NoOp(a dialer that is not declared)"),
                 Target::User(email) => match self.book.phones.iter().find(|phone| phone.email.key() == *email) {
                     Some(phone) => steps.step(format!("Gosub({phones},{},1)", phone.extension)),
                     None => steps.step("NoOp(a user who has no phone)"),
@@ -72,9 +72,9 @@ impl Inbound<'_> {
         let Contexts { dialers, next, .. } = &self.contexts;
         let _ =
             write!(text, "\n; Dialers, over their trunks. What they forward a call to is not followed.\n[{dialers}]\n");
-        for (index, (name, dialer)) in self.routes.dialers.iter().enumerate() {
+        for (name, dialer) in &self.routes.dialers {
             let _ = writeln!(text, "; {name}");
-            let mut steps = Steps::new(text, index + 1);
+            let mut steps = Steps::new(text, format!("d{}", stable(name.as_str())));
             let Some(trunk) = &dialer.trunk else {
                 steps.step("Return() ; it has no trunk: the next target gets the call");
                 continue;

@@ -116,7 +116,10 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     let Settings { listen, tls, open, mut first, keys, host, webhook } = settings;
     let routing = Arc::new(Routing::load(host.state_dir.join("serve/applied-routes.json")));
     if let Some(directory) = &mut first {
-        routing.refresh(directory)?;
+        // Those that were kept are there already, and the database is asked again.
+        if let Err(error) = routing.refresh(directory) {
+            tracing::warn!("the applied routes are those of before: {error}");
+        }
     }
     let metrics = Metrics::new();
     let webhook = webhook.map(|settings| {

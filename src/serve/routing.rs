@@ -13,7 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use serde_json::Value;
 
 use super::pool::Pool;
 use crate::{
@@ -40,6 +41,8 @@ type Tenants = Arc<BTreeMap<Tenant, Applied>>;
 pub(super) struct Routing {
     path: PathBuf,
     current: RwLock<Tenants>,
+    /// Whether the file is behind.
+    unsaved: AtomicBool,
     ending: AtomicBool,
 }
 
@@ -47,16 +50,25 @@ impl Routing {
     /// Takes up what was kept in a file; nothing where there is none. One that cannot be read is told,
     /// and replaced by what the database has.
     pub(super) fn load(path: PathBuf) -> Self {
-        let kept = match fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text).context("it is not what was written"),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Tenants::default()),
-            Err(error) => Err(error.into()),
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok("{}".to_owned()),
+            text => text.map_err(anyhow::Error::from),
         };
-        let current = kept.unwrap_or_else(|error: anyhow::Error| {
+        let kept = text.and_then(|text| Ok(serde_json::from_str::<BTreeMap<Tenant, Value>>(&text)?));
+        let told = |error: &anyhow::Error| {
             tracing::error!("cannot read `{}`, the routes that were applied last: {error:#}", path.display());
-            Tenants::default()
-        });
-        Self { path, current: RwLock::new(current), ending: AtomicBool::new(false) }
+        };
+        let kept = kept.inspect_err(told).unwrap_or_default();
+        // What is wrong with one tenant's must not befall the others.
+        let readable = |(tenant, value)| match serde_json::from_value(value) {
+            Ok(applied) => Some((tenant, applied)),
+            Err(error) => {
+                told(&anyhow::Error::from(error));
+                None
+            }
+        };
+        let current = Arc::new(kept.into_iter().filter_map(readable).collect());
+        Self { path, current: RwLock::new(current), unsaved: AtomicBool::new(false), ending: AtomicBool::new(false) }
     }
 
     /// What every decision is made by, from its beginning to its end.
@@ -73,15 +85,24 @@ impl Routing {
         // A tenant that a directory does not know any more, as after it was put back to an earlier day,
         // keeps its routes: nobody's phones fall silent by that.
         let mut tenants = BTreeMap::clone(&before);
-        tenants.extend(directory.applied_routes()?.into_iter().map(|applied| (applied.tenant.clone(), applied)));
-        if tenants == *before {
+        for (tenant, applied) in directory.applied_routes()? {
+            match applied {
+                Ok(applied) => drop(tenants.insert(applied.tenant.clone(), applied)),
+                Err(error) => {
+                    tracing::error!(tenant, "what was applied last cannot be read, the former routes stay: {error}");
+                }
+            }
+        }
+        if tenants == *before && !self.unsaved.load(Ordering::Relaxed) {
             return Ok(());
         }
         let text = serde_json::to_string(&tenants).unwrap_or_default();
         let next = Arc::new(tenants);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
         // Callers are served all the same.
-        if let Err(error) = keep_file(&self.path, &text) {
+        let saved = keep_file(&self.path, &text);
+        self.unsaved.store(saved.is_err(), Ordering::Relaxed);
+        if let Err(error) = saved {
             tracing::error!("the applied routes would not survive the loss of the database: {error}");
         }
         for (tenant, Applied { run, routes, .. }) in next.iter().filter(|(name, new)| before.get(*name) != Some(*new)) {

@@ -79,7 +79,7 @@ impl Webhook {
         routing: Arc<Routing>,
         counters: Arc<Counters>,
     ) -> Result<Self> {
-        let routed = routing.current().values().any(|applied| !applied.routes.is_empty());
+        let routed = routing.current().values().any(|applied| applied.routes.take_calls());
         if settings.tokens.is_empty() && !settings.skip_signature && routed {
             let hint = "set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE; or say `--no-webhook` where calls come by \
                         Asterisk alone";

@@ -27,14 +27,19 @@ impl Folder {
     /// Takes the first folder that nobody holds.
     pub(super) fn claim(root: &Path) -> Result<Self, SpoolError> {
         make(root)?;
+        let mut denied = None;
         for number in 0..OWNERS {
             let path = root.join(number.to_string());
-            make(&path)?;
-            if let Some(folder) = Self::take(path)? {
-                return Ok(folder);
+            match make(&path).and_then(|()| Self::take(path.clone())) {
+                Ok(Some(folder)) => return Ok(folder),
+                Ok(None) => {}
+                // One that somebody else made, as a run by root did, is in nobody's way.
+                Err(error) if error.source.kind() == io::ErrorKind::PermissionDenied => denied = Some(error),
+                Err(error) => return Err(error),
             }
         }
-        Err(failed("find a free folder in", root)(io::Error::other(format!("{OWNERS} are in use"))))
+        let in_use = || failed("find a free folder in", root)(io::Error::other(format!("{OWNERS} are in use")));
+        Err(denied.unwrap_or_else(in_use))
     }
 
     /// Takes the folders in which something waits and that nobody holds: their owners are dead.

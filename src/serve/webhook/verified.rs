@@ -141,7 +141,9 @@ impl Webhook {
 
 /// Tells the log what was signed, as far as it may stand there: no value, no token.
 fn tell(settings: &Settings, address: Option<&Address>, parts: &Parts, form: &Form, query: &Form) {
-    let names = |form: &Form| form.iter().map(|(name, _)| printable(name)).collect::<Vec<_>>().join(" ");
+    // Whoever it was sends what they like: a line stays a line.
+    let short = |name: &str| printable(name).chars().take(40).collect::<String>();
+    let names = |form: &Form| form.iter().take(40).map(|(name, _)| short(name)).collect::<Vec<_>>().join(" ");
     let urls = address.map(|address| address.without_user().urls(parts.uri.path()).join(" or ")).unwrap_or_default();
     let hint = if parts.headers.contains_key(SHARED_KEY) {
         "signatures by a shared key are not spoken: have the number's webhooks signed with the auth token"

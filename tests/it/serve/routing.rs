@@ -67,3 +67,28 @@ fn who_is_not_told_asks() {
     apply(&env, &applied("acme", 7, "+15559876543"));
     serve.says(r#""run":7,"#);
 }
+
+/// What a later version wrote about one tenant kept all tenants' calls where they were, and a server
+/// from starting.
+#[test]
+fn what_cannot_be_read_of_one_tenant_is_told_and_left() {
+    let env = TestEnv::new();
+    env.run("migrate").expect(0);
+    apply(&env, &applied("acme", 1, "+15559876543"));
+    drop(Serve::start(&env, "--no-webhook"));
+    let mut later = applied("acme", 2, "+15559876543");
+    later["routes"]["default_route"] = json!([{ "queue": "support" }]);
+    apply(&env, &later);
+    let mut serve = Serve::start(&env, "--no-webhook");
+    serve.says("what was applied last cannot be read, the former routes stay");
+    apply(&env, &applied("other", 3, "+15550000001"));
+    serve.says(r#""run":3,"#);
+    let both = json!({ "acme": applied("acme", 1, "+15559876543"), "other": applied("other", 3, "+15550000001") });
+    assert_eq!(kept(&env), both);
+    // Spoiled in the file, too, one is left and the other is there.
+    let mut spoiled = both;
+    spoiled["acme"]["routes"] = json!("?");
+    std::fs::write(env.path("state/serve/applied-routes.json"), spoiled.to_string()).unwrap();
+    drop(serve);
+    Serve::start(&env, "--no-webhook").says("the routes that were applied last:");
+}

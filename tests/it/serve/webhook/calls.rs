@@ -86,9 +86,9 @@ fn callers_of_every_kind_are_answered_and_shown_under_a_number_that_is_taken() {
         assert_eq!(dial.dials(), ("Sip", "sip:acme@talk.example"), "{from}");
         assert_eq!(dial.attribute("callerId"), shown, "{from}");
     }
-    // A client's call, whose `To` is empty, has no number that could be shown.
+    // A client's call, whose `To` is empty, shows a number of ours.
     let dial = twilio.call("CAx", &[("From", "client:ana"), ("To", ""), ("to", DID)]);
-    assert_eq!((dial.dials(), dial.1.get("callerId")), (("Number", "+15550001111"), None));
+    assert_eq!((dial.dials(), dial.1.get("callerId")), (("Number", "+15550001111"), Some(&DID.to_owned())));
     // No `From` at all.
     assert_eq!(twilio.call("CAy", &[("To", DID)]).attribute("callerId"), DID);
 }
