@@ -4,10 +4,9 @@
 //! Identifies and registrations bear no generation mark, because one would take calls or register
 //! somewhere; a tenant has few trunks, so all their objects are looked at each time.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::{collections::BTreeMap, net::IpAddr};
+
+use ipnet::IpNet;
 
 use super::{
     asterisk::{Answer, Asterisk, AsteriskError},
@@ -120,7 +119,7 @@ fn differing(lines: &[(&'static str, String)], answer: &Answer) -> Vec<&'static 
         COMPARED.contains(key) && running.get(*key).map(String::as_str) != Some(as_shown(value).as_str())
     };
     let mut wrong: Vec<&'static str> = lines.iter().filter(differs).map(|(key, _)| *key).collect();
-    let networks = |values: &mut dyn Iterator<Item = &str>| -> Vec<Option<(IpAddr, IpAddr)>> {
+    let networks = |values: &mut dyn Iterator<Item = &str>| -> Vec<Option<IpNet>> {
         let mut networks: Vec<_> = values.map(network).collect();
         networks.sort_unstable();
         networks.dedup();
@@ -135,39 +134,21 @@ fn differing(lines: &[(&'static str, String)], answer: &Answer) -> Vec<&'static 
     wrong
 }
 
-/// Reads a network, its size given in bits or, as Asterisk shows it, as a mask: its first address and
-/// its mask.
-fn network(text: &str) -> Option<(IpAddr, IpAddr)> {
+/// Reads a network, its size given in bits or, as Asterisk shows it, as a mask.
+fn network(text: &str) -> Option<IpNet> {
     let (address, size) = text.split_once('/').unwrap_or((text, ""));
-    match address.parse().ok()? {
-        IpAddr::V4(address) => {
-            let mask = match (size.parse::<Ipv4Addr>(), size.parse::<u32>()) {
-                (Ok(mask), _) => mask.to_bits(),
-                (_, Ok(bits)) => u32::MAX.checked_shl(32_u32.checked_sub(bits)?).unwrap_or(0),
-                _ => u32::MAX,
-            };
-            Some((Ipv4Addr::from_bits(address.to_bits() & mask).into(), Ipv4Addr::from_bits(mask).into()))
-        }
-        IpAddr::V6(address) => {
-            let mask = match (size.parse::<Ipv6Addr>(), size.parse::<u32>()) {
-                (Ok(mask), _) => mask.to_bits(),
-                (_, Ok(bits)) => u128::MAX.checked_shl(128_u32.checked_sub(bits)?).unwrap_or(0),
-                _ => u128::MAX,
-            };
-            Some((Ipv6Addr::from_bits(address.to_bits() & mask).into(), Ipv6Addr::from_bits(mask).into()))
-        }
-    }
+    let address: IpAddr = address.parse().ok()?;
+    let network = match (size.parse(), size.parse()) {
+        (Ok(mask), _) => IpNet::with_netmask(address, mask).ok()?,
+        (_, Ok(bits)) => IpNet::new(address, bits).ok()?,
+        _ => address.into(),
+    };
+    Some(network.trunc())
 }
 
 /// Tells whether two addresses or networks have an address in common.
 pub(super) fn overlap(one: &str, other: &str) -> bool {
-    let within = |one: Option<(IpAddr, IpAddr)>, other: Option<(IpAddr, IpAddr)>| match (one, other) {
-        (Some((IpAddr::V4(one), IpAddr::V4(mask))), Some((IpAddr::V4(other), _))) => one == other & mask,
-        (Some((IpAddr::V6(one), IpAddr::V6(mask))), Some((IpAddr::V6(other), _))) => one == other & mask,
-        _ => false,
-    };
-    let (one, other) = (network(one), network(other));
-    within(one, other) || within(other, one)
+    network(one).zip(network(other)).is_some_and(|(one, other)| one.contains(&other) || other.contains(&one))
 }
 
 #[cfg(test)]
