@@ -117,11 +117,20 @@ impl Asked {
         self.state.metrics.request(method, route, status, took);
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let actor = self.actor.0.get().map_or("", String::as_str);
-        if route == "/healthz" || route == "/readyz" {
+        if speaks_for_itself(route, status) {
             tracing::debug!(request_id = %id, method, route, status, duration_ms, actor, "{how}");
         } else {
             tracing::info!(request_id = %id, method, route, status, duration_ms, actor, "{how}");
         }
+    }
+}
+
+/// Tells whether a request is not worth a line: a probe, or a call, whose own line says more.
+fn speaks_for_itself(route: &str, status: u16) -> bool {
+    match route {
+        "/healthz" | "/readyz" => true,
+        "/webhooks/twilio" | "/webhooks/twilio/dial-result" | "/webhooks/twilio/fallback" => status == 200,
+        _ => false,
     }
 }
 

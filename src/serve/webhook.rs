@@ -27,7 +27,7 @@ use tokio::time::interval;
 use utoipa::ToSchema;
 
 pub(crate) use self::address::Address;
-use self::recent::Recent;
+use self::recent::{First, Recent};
 pub(super) use self::{counters::Counters, verified::Verified};
 use super::{State, recorder::Recorder, routing::Routing};
 use crate::{
@@ -56,16 +56,7 @@ pub(super) struct Webhook {
     scheme: &'static str,
     routing: Arc<Routing>,
     counters: Arc<Counters>,
-    recent: Recent<Asked, Answered>,
-}
-
-/// What makes two requests the same: the route, the query, the call.
-type Asked = (&'static str, String, String);
-
-/// An answer, and its bytes.
-struct Answered {
-    reply: Reply,
-    xml: String,
+    recent: Recent,
 }
 
 impl Webhook {
@@ -89,7 +80,7 @@ impl Webhook {
         if settings.skip_signature {
             counters.skipped();
         }
-        Ok(Self { settings, scheme, routing, counters, recent: Recent::new() })
+        Ok(Self { settings, scheme, routing, counters, recent: Recent::default() })
     }
 
     fn is_configured(&self) -> bool {
@@ -109,50 +100,38 @@ impl Webhook {
     }
 
     /// Answers a request; one that came before gets the same bytes. It is written down first.
-    fn answer(
+    async fn answer(
         &self,
         recorder: &Recorder,
         route: &'static str,
         request: &Verified,
-        decide: impl Fn(&Incoming<'_>) -> Reply,
+        decide: impl Fn(&Tenants, &Incoming<'_>) -> Reply,
     ) -> Response {
-        let asked = (route, request.raw_query.clone(), request.call_sid.clone());
+        // The same route, query and call: the same request.
+        let asked = (route, &request.raw_query, &request.call_sid);
         let incoming = request.incoming();
-        let before = self.recent.find(&asked, request.began);
-        let retry = before.is_some();
-        let answered = before.unwrap_or_else(|| {
-            let reply = decide(&incoming);
-            let xml = reply.twiml.to_xml();
-            self.recent.keep(asked, Answered { reply, xml }, request.began)
-        });
-        let Answered { reply, xml } = &*answered;
-        self.write_down(recorder, reply, request, retry);
-        let took = request.began.elapsed();
-        let ended = incoming.query.get("target");
-        self.counters.answered(route, reply, ended, retry, took);
-        log(reply, request, retry, took);
-        let kind = HeaderValue::from_static("text/xml; charset=utf-8");
-        ([(CONTENT_TYPE, kind)], xml.clone()).into_response()
-    }
-
-    fn write_down(&self, recorder: &Recorder, reply: &Reply, request: &Verified, retry: bool) {
-        let mut event = reply.event.clone();
-        if let What::Answered(answer) = &mut event.what {
+        let first = First { at: incoming.at, tenants: self.routing.current() };
+        let (First { at, tenants }, retry) = self.recent.find_or_note(&asked, first, request.began);
+        let mut reply = decide(&tenants, &Incoming { at, ..incoming });
+        if let What::Answered(answer) = &mut reply.event.what {
             answer.retry = retry;
-            answer.received_at = request.incoming().at;
+            answer.received_at = incoming.at;
             answer.routed_at = Timestamp::now();
             answer.response_ms = millis(request.began.elapsed());
         }
-        self.append(recorder, &event);
+        let kind = HeaderValue::from_static("text/xml; charset=utf-8");
+        let response = ([(CONTENT_TYPE, kind)], reply.twiml.to_xml()).into_response();
+        self.append(recorder, &reply.event).await;
+        let took = request.began.elapsed();
+        self.counters.answered(route, &reply, incoming.query.get("target"), retry, took);
+        log(route, &reply, request, retry, took);
+        response
     }
 
     /// Writes down what became known; a call is answered also where that fails.
-    fn append(&self, recorder: &Recorder, event: &calls::Event) {
-        let written = catch_unwind(AssertUnwindSafe(|| recorder.append(event)));
-        if let Ok(Err(error)) = &written {
+    async fn append(&self, recorder: &Recorder, event: &calls::Event) {
+        if let Err(error) = recorder.append(event).await {
             tracing::error!(call_sid = event.call_sid, "a call is not written down: {error}");
-        }
-        if !matches!(written, Ok(Ok(()))) {
             self.counters.unrecorded();
         }
     }
@@ -188,8 +167,8 @@ fn by_url(incoming: &Incoming<'_>) -> Reply {
     })
 }
 
-/// Writes the line of a call, whose numbers show their last digits.
-fn log(reply: &Reply, request: &Verified, retry: bool, took: Duration) {
+/// Writes the line of a call, whose numbers show their last digits. It is the only one of its request.
+fn log(route: &str, reply: &Reply, request: &Verified, retry: bool, took: Duration) {
     let (call_sid, response_time_ms) = (&request.call_sid, millis(took));
     let dialer = reply.target.as_deref().unwrap_or_default();
     match &reply.event.what {
@@ -197,11 +176,22 @@ fn log(reply: &Reply, request: &Verified, retry: bool, took: Duration) {
             let [from, to] = [&answer.from, &answer.to].map(|number| Caller::new(number).to_string());
             let rule = answer.rule.as_deref().unwrap_or_default();
             let degraded = answer.degraded.as_deref().unwrap_or_default();
-            tracing::info!(call_sid, from, to, dialer, rule, response_time_ms, retry, degraded, "a call is routed");
+            tracing::info!(
+                route,
+                call_sid,
+                from,
+                to,
+                dialer,
+                rule,
+                response_time_ms,
+                retry,
+                degraded,
+                "a call is routed"
+            );
         }
         What::Step { step, outcome, .. } => {
             let outcome = format!("{outcome:?}");
-            tracing::info!(call_sid, step, outcome, dialer, response_time_ms, retry, "a step ended");
+            tracing::info!(route, call_sid, step, outcome, dialer, response_time_ms, retry, "a step ended");
         }
         What::Status { .. } => {}
     }
@@ -239,11 +229,7 @@ pub(super) struct CallForm {
     responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
     security(()))]
 pub(super) async fn call(Shared(state): Shared<Arc<State>>, request: Verified) -> Response {
-    let answer = |webhook: &Webhook| {
-        let tenants = webhook.routing.current();
-        webhook.answer(&state.recorder, "call", &request, |incoming| by_rules(&tenants, incoming))
-    };
-    with(&state, answer)
+    answer(&state, "call", &request, by_rules).await
 }
 
 /// Answers a call, asked by GET
@@ -265,7 +251,7 @@ pub(super) async fn call_by_get(state: Shared<Arc<State>>, request: Verified) ->
     responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
     security(()))]
 pub(super) async fn dial_result(Shared(state): Shared<Arc<State>>, request: Verified) -> Response {
-    with(&state, |webhook| webhook.answer(&state.recorder, "dial-result", &request, by_url))
+    answer(&state, "dial-result", &request, |_, incoming| by_url(incoming)).await
 }
 
 /// Goes on with a call whose step ended, asked by GET
@@ -285,7 +271,7 @@ pub(super) async fn dial_result_by_get(state: Shared<Arc<State>>, request: Verif
 pub(super) async fn status(Shared(state): Shared<Arc<State>>, request: Verified) -> StatusCode {
     let event = calls::status(&request.incoming());
     if let Some((webhook, event)) = state.webhook.as_ref().zip(event) {
-        webhook.append(&state.recorder, &event);
+        webhook.append(&state.recorder, &event).await;
     }
     StatusCode::NO_CONTENT
 }
@@ -307,17 +293,13 @@ pub(super) async fn status_by_get(state: Shared<Arc<State>>, request: Verified) 
     responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
     security(()))]
 pub(super) async fn fallback(Shared(state): Shared<Arc<State>>, request: Verified) -> Response {
-    let answer = |webhook: &Webhook| {
-        let tenants = webhook.routing.current();
-        let decide = |incoming: &Incoming<'_>| {
-            let code: String = incoming.form.get("ErrorCode").unwrap_or_default().chars().take(8).collect();
-            let code = Some(code).filter(|code| !code.is_empty() && code.bytes().all(|b| b.is_ascii_digit()));
-            let code = code.map(|code| format!(" after error {code}")).unwrap_or_default();
-            by_default(&tenants, incoming, &format!("the provider asked the fallback{code}"))
-        };
-        webhook.answer(&state.recorder, "fallback", &request, decide)
+    let decide = |tenants: &Tenants, incoming: &Incoming<'_>| {
+        let code: String = incoming.form.get("ErrorCode").unwrap_or_default().chars().take(8).collect();
+        let code = Some(code).filter(|code| !code.is_empty() && code.bytes().all(|b| b.is_ascii_digit()));
+        let code = code.map(|code| format!(" after error {code}")).unwrap_or_default();
+        by_default(tenants, incoming, &format!("the provider asked the fallback{code}"))
     };
-    with(&state, answer)
+    answer(&state, "fallback", &request, decide).await
 }
 
 /// Answers a call by the default route, asked by GET
@@ -330,7 +312,15 @@ pub(super) async fn fallback_by_get(state: Shared<Arc<State>>, request: Verified
     fallback(state, request).await
 }
 
-/// Does something with the webhook, which is there where a request was verified.
-fn with(state: &State, answer: impl FnOnce(&Webhook) -> Response) -> Response {
-    state.webhook.as_ref().map_or_else(|| StatusCode::NOT_FOUND.into_response(), answer)
+/// Answers a request; the webhook is there where one was verified.
+async fn answer(
+    state: &State,
+    route: &'static str,
+    request: &Verified,
+    decide: impl Fn(&Tenants, &Incoming<'_>) -> Reply,
+) -> Response {
+    match &state.webhook {
+        Some(webhook) => webhook.answer(&state.recorder, route, request, decide).await,
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }

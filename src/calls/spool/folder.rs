@@ -42,17 +42,22 @@ impl Folder {
         Err(denied.unwrap_or_else(in_use))
     }
 
-    /// Takes the folders in which something waits and that nobody holds: their owners are dead.
+    /// Takes the folders in which something waits and that nobody holds: their owners are dead. Those of
+    /// other users are theirs.
     ///
     /// # Errors
     /// When the folders cannot be read.
     pub fn orphans(root: &Path) -> Result<Vec<Self>, SpoolError> {
+        let take = |path: PathBuf| if segments(&path)?.is_empty() { Ok(None) } else { Self::take(path) };
         let mut found = Vec::new();
         for entry in fs::read_dir(root).map_err(failed("read", root))?.flatten() {
-            if entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok())
-                && !segments(&entry.path())?.is_empty()
-            {
-                found.extend(Self::take(entry.path())?);
+            if entry.file_name().to_str().is_none_or(|name| name.parse::<u32>().is_err()) {
+                continue;
+            }
+            match take(entry.path()) {
+                Ok(folder) => found.extend(folder),
+                Err(error) if error.source.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(found)

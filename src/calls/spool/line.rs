@@ -1,5 +1,7 @@
 //! A line of the spool: a checksum, a blank, and an event as JSON, which has no line breaks.
 
+use serde::ser::Error;
+
 use crate::calls::Event;
 
 /// How long a line is at most, in bytes: a request is far smaller.
@@ -8,13 +10,16 @@ pub const LARGEST: usize = 1024 * 1024;
 /// Writes an event as a line.
 ///
 /// # Errors
-/// When it cannot be written as JSON.
+/// When it cannot be written as JSON, or would be longer than is read.
 pub fn encode(event: &Event) -> Result<Vec<u8>, serde_json::Error> {
     let mut line = b"00000000 ".to_vec();
     serde_json::to_writer(&mut line, event)?;
     let sum = format!("{:08x}", crc32fast::hash(&line[9..]));
     line[..8].copy_from_slice(sum.as_bytes());
     line.push(b'\n');
+    if line.len() > LARGEST {
+        return Err(Error::custom("it is too long for a line of the spool"));
+    }
     Ok(line)
 }
 

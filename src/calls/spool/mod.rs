@@ -1,8 +1,8 @@
 //! The spool: what became known about calls, on the local disk, until the database has it.
 //!
 //! An append-only log in segments, each line a checksum and an event. A line is written before its
-//! call is answered, so that a killed process loses nothing; a thread syncs what was written in the
-//! meantime, group by group, so that a power cut loses a group at most. Each server has a folder of
+//! call is answered, so that a killed process loses nothing; what was written in the meantime is
+//! synced, group by group, so that a power cut loses a group at most. Each server has a folder of
 //! its own, with a lock that ends with the process; what a dead one left is read by the living.
 //!
 //! Crates that keep write-ahead logs were looked at; none of them is both well kept and able to go on
@@ -19,7 +19,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 pub use folder::Folder;
@@ -31,7 +31,8 @@ use folder::{create_segment, last_number, sync_names};
 /// How large a segment grows, in bytes.
 const SEGMENT: u64 = 8 * 1024 * 1024;
 
-/// How much is kept in memory of what is not synced yet, in bytes, to write it again elsewhere.
+/// How much is kept in memory of what is not synced yet, in bytes, to write it again elsewhere. What
+/// comes on top while a disk hangs is not.
 const UNSYNCED: usize = 16 * 1024 * 1024;
 
 /// The spool cannot be read or written.
@@ -67,6 +68,8 @@ struct Written {
     number: u64,
     /// What is not synced yet, by file.
     groups: Vec<Group>,
+    /// Since when something waits to be synced.
+    unsynced: Option<Instant>,
     /// Whether a segment was made whose name is not synced yet.
     unnamed: bool,
 }
@@ -75,6 +78,8 @@ struct Written {
 struct Group {
     file: Arc<File>,
     bytes: Vec<u8>,
+    /// Whether it was written again, after a sync had failed.
+    again: bool,
 }
 
 impl Spool {
@@ -85,7 +90,7 @@ impl Spool {
     pub fn claim(root: &Path) -> Result<Self, SpoolError> {
         let folder = Folder::claim(root)?;
         let number = last_number(folder.path())? + 1;
-        let written = Written { segment: None, number, groups: Vec::new(), unnamed: false };
+        let written = Written { segment: None, number, groups: Vec::new(), unsynced: None, unnamed: false };
         Ok(Self { folder, written: Mutex::new(written), appended: Condvar::new(), sync: File::sync_data })
     }
 
@@ -102,26 +107,22 @@ impl Spool {
         Reader::open(self.folder.path())
     }
 
-    /// Appends a line as [`encode`] makes it. When this returns, the line survives the process.
+    /// Appends lines as [`encode`] makes them. When this returns, they survive the process.
     ///
     /// # Errors
-    /// When it cannot be written, as on a full disk. Nothing of it is then in the spool.
-    pub fn append(&self, line: &[u8]) -> Result<(), SpoolError> {
-        if line.len() > LARGEST {
-            let error = io::Error::new(io::ErrorKind::InvalidInput, "the line is too long");
-            return Err(failed("write into", self.folder.path())(error));
-        }
+    /// When they cannot be written, as on a full disk. Nothing of them is then in the spool.
+    pub fn append(&self, lines: &[u8]) -> Result<(), SpoolError> {
         let mut written = self.lock();
-        let full = |length: u64| length > 0 && length + line.len() as u64 > SEGMENT;
+        let full = |length: u64| length > 0 && length + lines.len() as u64 > SEGMENT;
         if written.segment.as_ref().is_some_and(|(_, length)| full(*length)) {
             written.close();
         }
-        self.write(&mut written, line)?;
+        self.write(&mut written, lines, false)?;
         self.appended.notify_one();
         Ok(())
     }
 
-    fn write(&self, written: &mut Written, line: &[u8]) -> Result<(), SpoolError> {
+    fn write(&self, written: &mut Written, lines: &[u8], again: bool) -> Result<(), SpoolError> {
         let path = self.folder.path();
         let (file, length) = if let Some(segment) = written.segment.take() {
             segment
@@ -129,7 +130,7 @@ impl Spool {
             written.unnamed = true;
             (Arc::new(create_segment(path, written.number)?), 0)
         };
-        if let Err(error) = (&*file).write_all(line) {
+        if let Err(error) = (&*file).write_all(lines) {
             // A part of a line must not stand before the next one.
             match file.set_len(length) {
                 Ok(()) => written.segment = Some((file, length)),
@@ -137,14 +138,8 @@ impl Spool {
             }
             return Err(failed("write into", path)(error));
         }
-        match written.groups.last_mut() {
-            Some(group) if Arc::ptr_eq(&group.file, &file) => group.bytes.extend_from_slice(line),
-            _ => written.groups.push(Group { file: Arc::clone(&file), bytes: line.to_vec() }),
-        }
-        if let Some(group) = written.groups.last_mut().filter(|group| group.bytes.len() > UNSYNCED) {
-            group.bytes = Vec::new();
-        }
-        written.segment = Some((file, length + line.len() as u64));
+        written.segment = Some((Arc::clone(&file), length + lines.len() as u64));
+        written.note(file, lines, again);
         Ok(())
     }
 
@@ -155,8 +150,8 @@ impl Spool {
         drop(self.appended.wait_timeout_while(written, at_most, nothing).unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Syncs what was appended so far. Where a sync fails, what may be lost is written again, into a
-    /// new segment: the next sync of the same file could succeed without having saved anything.
+    /// Syncs what was appended so far. Where a sync fails, what may be lost is written again, once, into
+    /// a new segment: the next sync of the same file could succeed without having saved anything.
     ///
     /// # Errors
     /// When a sync failed, even if the new segment holds it now.
@@ -165,15 +160,25 @@ impl Spool {
         let groups = std::mem::take(&mut written.groups);
         let unnamed = std::mem::take(&mut written.unnamed);
         drop(written);
+        let (began, idle) = (Instant::now(), groups.is_empty());
         let mut result = if unnamed { sync_names(self.folder.path()) } else { Ok(()) };
         for group in groups {
             let Err(error) = (self.sync)(&group.file) else { continue };
             let mut written = self.lock();
             written.close();
-            let again = self.write(&mut written, &group.bytes);
+            let again = if group.again { Ok(()) } else { self.write(&mut written, &group.bytes, true) };
             result = again.and(Err(failed("sync a segment in", self.folder.path())(error)));
         }
+        if result.is_ok() && !idle {
+            let mut written = self.lock();
+            written.unsynced = (!written.groups.is_empty()).then_some(began);
+        }
         result
+    }
+
+    /// How long something has waited to be synced; what could never be, waits until something else was.
+    pub fn unsynced(&self) -> Duration {
+        self.lock().unsynced.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// The number of the first segment that may still grow.
@@ -192,6 +197,18 @@ impl Spool {
 }
 
 impl Written {
+    /// Notes what is to be synced.
+    fn note(&mut self, file: Arc<File>, lines: &[u8], again: bool) {
+        let kept: usize = self.groups.iter().map(|group| group.bytes.len()).sum();
+        if !self.groups.last().is_some_and(|group| Arc::ptr_eq(&group.file, &file)) {
+            self.groups.push(Group { file, bytes: Vec::new(), again });
+        }
+        if let Some(group) = self.groups.last_mut().filter(|_| kept + lines.len() <= UNSYNCED) {
+            group.bytes.extend_from_slice(lines);
+        }
+        self.unsynced.get_or_insert_with(Instant::now);
+    }
+
     /// Ends the segment; the next line begins a new one.
     fn close(&mut self) {
         if self.segment.take().is_some() {

@@ -96,7 +96,8 @@ fn segments_go_when_all_of_them_was_delivered() {
     assert!(reader.waiting().unwrap() < before);
     assert_eq!(drain(&mut reader, spool.open_from()).0.len(), 20);
     assert_eq!(reader.waiting().unwrap(), 0);
-    assert!(spool.append(&vec![b'x'; LARGEST + 1]).is_err(), "what could not be read is not taken");
+    large.call_sid = "x".repeat(LARGEST);
+    assert!(encode(&large).is_err(), "what could not be read is not written");
 }
 
 #[test]
@@ -181,6 +182,25 @@ fn after_a_failed_sync_what_may_be_lost_is_written_again() {
     let again: Vec<String> = second.lines().map(|line| decode(line.as_bytes()).unwrap().call_sid).collect();
     assert_eq!(again, sids(3..6));
     assert_eq!(drain(&mut spool.reader().unwrap(), spool.open_from()).0, sids((0..5).chain(3..6)));
+}
+
+#[test]
+fn a_disk_that_never_syncs_is_not_filled_with_what_it_has() {
+    let root = tempfile::tempdir().unwrap();
+    let mut spool = Spool::claim(root.path()).unwrap();
+    spool.sync = |_| Err(io::Error::other("the disk said no"));
+    append(&spool, 0..10);
+    let size = || -> u64 {
+        let segments = folder::segments(spool.folder().path()).unwrap();
+        segments.into_iter().map(|number| fs::metadata(segment_path(&spool, number)).unwrap().len()).sum()
+    };
+    let once = size();
+    for _ in 0..10 {
+        assert!(spool.sync().is_err() || spool.lock().groups.is_empty());
+    }
+    assert_eq!(size(), 2 * once, "it is written again once");
+    assert!(spool.unsynced() > Duration::ZERO, "it is known not to be durable");
+    assert_eq!(drain(&mut spool.reader().unwrap(), spool.open_from()).0.len(), 20, "the database gets it");
 }
 
 fn segment_path(spool: &Spool, number: u64) -> PathBuf {

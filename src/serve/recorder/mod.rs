@@ -1,10 +1,11 @@
 //! Writes down what becomes known about calls: into the spool before the call is answered, from there
 //! into the database, however long that is away.
 //!
-//! One thread syncs the spool, another one writes to the database on a connection of its own. Where
-//! the disk takes nothing, events are kept in memory, written to the log, and counted: calls are
-//! answered all the same.
+//! One thread writes to the spool, one syncs it, and one writes to the database on a connection of its
+//! own. Where the disk takes nothing, or is late, events are kept in memory, written to the log, and
+//! counted: calls are answered all the same.
 
+mod appender;
 mod metrics;
 #[cfg(test)]
 mod tests;
@@ -26,8 +27,9 @@ pub(super) use metrics::RecorderMetrics;
 use super::pool::Open;
 use crate::calls::{
     Caller, Event, What,
-    spool::{Spool, SpoolError, encode},
+    spool::{Spool, SpoolError},
 };
+use appender::Queue;
 use writer::Writer;
 
 /// How many events are kept in memory while the disk takes none.
@@ -35,9 +37,6 @@ const KEPT: usize = 10_000;
 
 /// How long what waits is written to the database when the server ends; the rest is for the next one.
 const FLUSH: Duration = Duration::from_secs(5);
-
-/// How often what is kept in memory is tried on the disk again.
-const RESCUE: Duration = Duration::from_secs(1);
 
 /// An event is not on the disk.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +46,10 @@ pub(super) enum RecorderError {
     Encode(#[from] serde_json::Error),
     /// The disk does not take it; it is kept in memory until the disk or the database does.
     #[error("an event is kept in memory only: {0}")]
-    Spool(#[from] SpoolError),
+    Spool(Arc<SpoolError>),
+    /// The disk does not take it in time.
+    #[error("an event is kept in memory only: the disk is late")]
+    Late,
     /// There is no spool yet.
     #[error("an event is kept in memory only: there is no spool in the state folder")]
     NoSpool,
@@ -66,6 +68,8 @@ struct Shared {
     root: PathBuf,
     /// The spool, once it could be made.
     spool: OnceLock<Spool>,
+    /// What is on its way to the disk.
+    queue: Queue,
     /// What the disk did not take.
     kept: Mutex<VecDeque<Event>>,
     wake: Mutex<Wake>,
@@ -75,7 +79,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Wake {
-    /// Something was appended.
+    /// There is something to write to the database.
     appended: bool,
     /// Until when what waits may be written: the server ends.
     ending: Option<Instant>,
@@ -87,6 +91,7 @@ impl Recorder {
         let shared = Arc::new(Shared {
             root: state_dir.join("calls"),
             spool: OnceLock::new(),
+            queue: Queue::default(),
             kept: Mutex::default(),
             wake: Mutex::default(),
             woken: Condvar::new(),
@@ -94,8 +99,10 @@ impl Recorder {
         });
         shared.claim();
         let (says, ended) = mpsc::channel();
+        let appending = Arc::clone(&shared);
+        thread::Builder::new().name("calls-append".to_owned()).spawn(move || appending.write_groups())?;
         let syncing = Arc::clone(&shared);
-        thread::Builder::new().name("calls-sync".to_owned()).spawn(move || syncing.sync())?;
+        thread::Builder::new().name("calls-sync".to_owned()).spawn(move || syncing.sync_groups())?;
         let writing = Arc::clone(&shared);
         thread::Builder::new().name("calls-write".to_owned()).spawn(move || {
             Writer::new(writing, open).run();
@@ -104,23 +111,24 @@ impl Recorder {
         Ok(Self { shared, ended: Mutex::new(ended) })
     }
 
-    /// Writes an event down, in some microseconds. When this returns, the event survives the process.
+    /// Writes an event down, in some milliseconds. When this returns, the event survives the process.
     ///
     /// # Errors
     /// When it is not on the disk. It is then kept in memory and written to the log; the call is to be
     /// answered all the same.
-    pub(super) fn append(&self, event: &Event) -> Result<(), RecorderError> {
-        let appended = self.shared.append(event);
-        self.shared.metrics.durable.set(appended.is_ok().into());
+    pub(super) async fn append(&self, event: &Event) -> Result<(), RecorderError> {
+        let appended = self.shared.queue.append(event).await;
         if appended.is_err() {
+            self.shared.metrics.durable.set(0);
             self.shared.keep(event);
+            self.shared.wake(|wake| wake.appended = true);
         }
-        self.shared.wake(|wake| wake.appended = true);
         appended
     }
 
     /// Writes what waits, for some seconds at most; the rest waits for the next server.
     pub(super) fn finish(&self) {
+        self.shared.queue.end();
         self.shared.wake(|wake| wake.ending = Some(Instant::now() + FLUSH));
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         // The database may hang: what is under way is not waited for.
@@ -140,11 +148,6 @@ impl Recorder {
 }
 
 impl Shared {
-    fn append(&self, event: &Event) -> Result<(), RecorderError> {
-        let line = encode(event)?;
-        Ok(self.spool.get().ok_or(RecorderError::NoSpool)?.append(&line)?)
-    }
-
     /// Makes the spool, where there is none yet.
     fn claim(&self) {
         if self.spool.get().is_some() {
@@ -184,40 +187,8 @@ impl Shared {
         self.woken.notify_one();
     }
 
-    /// Syncs what is appended, group by group; brings what is kept in memory to the disk once it takes it.
-    fn sync(&self) {
-        loop {
-            let ending = self.wake.lock().unwrap_or_else(PoisonError::into_inner).ending.is_some();
-            let Some(spool) = self.spool.get() else {
-                if ending {
-                    return;
-                }
-                thread::sleep(RESCUE);
-                self.claim();
-                continue;
-            };
-            spool.wait(RESCUE);
-            if let Err(error) = spool.sync() {
-                tracing::error!("{error}");
-                self.metrics.durable.set(0);
-                thread::sleep(RESCUE);
-            }
-            self.rescue();
-            if ending {
-                return;
-            }
-        }
-    }
-
-    fn rescue(&self) {
-        let mut kept = self.kept();
-        while let Some(event) = kept.front() {
-            if self.append(event).is_err() {
-                return;
-            }
-            kept.pop_front();
-            self.metrics.durable.set(1);
-        }
+    fn is_ending(&self) -> bool {
+        self.wake.lock().unwrap_or_else(PoisonError::into_inner).ending.is_some()
     }
 }
 

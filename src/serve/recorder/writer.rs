@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::Shared;
+use super::{Shared, appender::put_back};
 use crate::{
     calls::{
         Event,
@@ -123,8 +123,7 @@ impl Writer {
         }
         let recorded = self.record(&events);
         if recorded.is_err() {
-            let mut kept = self.shared.kept();
-            events.into_iter().rev().for_each(|event| kept.push_front(event));
+            put_back(&mut self.shared.kept(), events);
         }
         recorded.map(|()| !self.shared.kept().is_empty())
     }

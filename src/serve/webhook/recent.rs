@@ -1,59 +1,68 @@
-//! The answers of the last minute: a request that comes again is answered with the same bytes, also
-//! where the office has closed or routes were applied in between.
+//! The requests of the last minute: one that comes again is decided as of its first time, by the routes
+//! of then, so that it gets the same bytes, also where the office has closed or routes were applied in
+//! between.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    hash::Hash,
+    collections::{HashMap, VecDeque, hash_map::RandomState},
+    hash::{BuildHasher, Hash},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// How long an answer is kept.
+use jiff::Timestamp;
+
+use crate::calls::Tenants;
+
+/// How long a request is remembered.
 const KEPT: Duration = Duration::from_mins(1);
 
-/// How many are kept at most.
-const MOST: usize = 10_000;
+/// How many are remembered at most: more than come in a minute, in some megabytes.
+const MOST: usize = 100_000;
 
-/// The answers, by what was asked.
-pub(super) struct Recent<K, V>(Mutex<Kept<K, V>>);
+/// The requests, by what was asked.
+#[derive(Default)]
+pub(super) struct Recent {
+    /// Keyed at random: nobody can make two requests out of one.
+    hasher: RandomState,
+    kept: Mutex<Kept>,
+}
 
-struct Kept<K, V> {
-    answers: HashMap<K, Arc<V>>,
+#[derive(Default)]
+struct Kept {
+    requests: HashMap<u64, First>,
     /// In the order in which they came.
-    order: VecDeque<(Instant, K)>,
+    order: VecDeque<(Instant, u64)>,
 }
 
-impl<K: Clone + Eq + Hash, V> Recent<K, V> {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(Kept { answers: HashMap::new(), order: VecDeque::new() }))
-    }
+/// What a request was decided by when it first came.
+#[derive(Debug, Clone)]
+pub(super) struct First {
+    /// When that was.
+    pub(super) at: Timestamp,
+    /// The routes of then.
+    pub(super) tenants: Arc<Tenants>,
+}
 
-    /// Finds the answer to what was asked before.
-    pub(super) fn find(&self, asked: &K, now: Instant) -> Option<Arc<V>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+impl Recent {
+    /// Finds by what a request was decided before; notes it where it is the first.
+    pub(super) fn find_or_note(&self, asked: &impl Hash, first: First, now: Instant) -> (First, bool) {
+        let key = self.hasher.hash_one(asked);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.forget(now);
-        kept.answers.get(asked).cloned()
-    }
-
-    /// Keeps an answer. Of two that were made at once, the first is everybody's.
-    pub(super) fn keep(&self, asked: K, answer: V, now: Instant) -> Arc<V> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.forget(now);
-        if let Some(first) = kept.answers.get(&asked) {
-            return Arc::clone(first);
+        if let Some(before) = kept.requests.get(&key) {
+            return (before.clone(), true);
         }
-        let answer = Arc::new(answer);
-        kept.answers.insert(asked.clone(), Arc::clone(&answer));
-        kept.order.push_back((now, asked));
-        answer
+        kept.requests.insert(key, first.clone());
+        kept.order.push_back((now, key));
+        (first, false)
     }
 }
 
-impl<K: Eq + Hash, V> Kept<K, V> {
+impl Kept {
     fn forget(&mut self, now: Instant) {
         while self.order.len() >= MOST || self.order.front().is_some_and(|(at, _)| now.duration_since(*at) >= KEPT) {
-            let Some((_, asked)) = self.order.pop_front() else { return };
-            self.answers.remove(&asked);
+            let Some((_, key)) = self.order.pop_front() else { return };
+            self.requests.remove(&key);
         }
     }
 }
@@ -63,18 +72,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_kept_for_a_minute_and_among_so_many() {
-        let (recent, now) = (Recent::new(), Instant::now());
-        assert_eq!(*recent.keep(1, "first", now), "first");
-        assert_eq!(*recent.keep(1, "second", now), "first");
-        assert_eq!(recent.find(&1, now + KEPT.mul_f32(0.9)).as_deref(), Some(&"first"));
-        assert_eq!(recent.find(&1, now + KEPT), None);
-        assert_eq!(*recent.keep(1, "third", now + KEPT), "third");
-        for number in 0..30_000 {
-            recent.keep(number, "many", now + KEPT);
+    fn a_request_is_remembered_for_a_minute_and_among_so_many() {
+        let (recent, now) = (Recent::default(), Instant::now());
+        let ask = |asked: u32, second: i64, after: Duration| {
+            let first = First { at: Timestamp::from_second(second).unwrap(), tenants: Arc::default() };
+            let (first, again) = recent.find_or_note(&asked, first, now + after);
+            (first.at.as_second(), again)
+        };
+        assert_eq!(ask(1, 10, Duration::ZERO), (10, false));
+        assert_eq!(ask(1, 20, KEPT.mul_f32(0.9)), (10, true));
+        assert_eq!(ask(2, 30, KEPT.mul_f32(0.9)), (30, false));
+        assert_eq!(ask(1, 40, KEPT), (40, false));
+        for number in 0..120_000 {
+            ask(number, 50, KEPT);
         }
-        let kept = recent.0.lock().unwrap();
-        assert!(kept.answers.len() <= MOST && kept.order.len() == kept.answers.len());
-        assert!(kept.answers.contains_key(&29_999) && !kept.answers.contains_key(&1));
+        let kept = recent.kept.lock().unwrap();
+        assert!(kept.requests.len() <= MOST && kept.order.len() == kept.requests.len());
+        drop(kept);
+        assert_eq!((ask(119_999, 60, KEPT), ask(1, 60, KEPT)), ((50, true), (60, false)));
     }
 }

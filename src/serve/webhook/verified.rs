@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use axum::{
+    RequestExt,
     body::Bytes,
     extract::{ConnectInfo, FromRequest, Request},
     http::{HeaderMap, Method, header::CONTENT_TYPE, request::Parts},
@@ -19,10 +20,7 @@ use super::{
     Settings, Webhook,
     address::Address,
 };
-use crate::{
-    calls::{Body, Form, Incoming, Signed, is_signed},
-    model::printable,
-};
+use crate::calls::{Body, Form, Incoming, Signed, is_signed};
 
 /// The header with the signature.
 const SIGNATURE: &str = "x-twilio-signature";
@@ -59,11 +57,9 @@ impl FromRequest<Arc<State>> for Verified {
             return Err(Failure::new(ErrorType::NotFound, "the webhook is not configured"));
         };
         let signature = signature(webhook, request.headers())?;
-        let (parts, body) = request.into_parts();
-        let read = parts.extensions.get::<BodyRead>().cloned();
-        let head = Request::from_parts(parts.clone(), body);
-        let bytes = Bytes::from_request(head, state).await.map_err(|rejection| too_large(&rejection))?;
-        if let Some(read) = read {
+        let (parts, body) = request.with_limited_body().into_parts();
+        let bytes = Bytes::from_request(Request::new(body), state).await.map_err(|rejection| too_large(&rejection))?;
+        if let Some(read) = parts.extensions.get::<BodyRead>() {
             read.set();
         }
 
@@ -141,9 +137,7 @@ impl Webhook {
 
 /// Tells the log what was signed, as far as it may stand there: no value, no token.
 fn tell(settings: &Settings, address: Option<&Address>, parts: &Parts, form: &Form, query: &Form) {
-    // Whoever it was sends what they like: a line stays a line.
-    let short = |name: &str| printable(name).chars().take(40).collect::<String>();
-    let names = |form: &Form| form.iter().take(40).map(|(name, _)| short(name)).collect::<Vec<_>>().join(" ");
+    let names = |form: &Form| form.iter().take(40).map(|(name, _)| shown(name)).collect::<Vec<_>>().join(" ");
     let urls = address.map(|address| address.without_user().urls(parts.uri.path()).join(" or ")).unwrap_or_default();
     let hint = if parts.headers.contains_key(SHARED_KEY) {
         "signatures by a shared key are not spoken: have the number's webhooks signed with the auth token"
@@ -153,4 +147,12 @@ fn tell(settings: &Settings, address: Option<&Address>, parts: &Parts, form: &Fo
         "compare scheme, host, port and path with the URL at the provider; then the auth token"
     };
     tracing::warn!(urls, query = names(query), parameters = names(form), hint, "a signature does not fit");
+}
+
+/// Shows the name of a parameter where it looks like one: whoever it was sends what they like, and what
+/// is no form may have a value where a name would be.
+fn shown(name: &str) -> &str {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
+    let is_name = name.len() <= 40 && name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(plain);
+    if is_name { name } else { "(other)" }
 }

@@ -1,0 +1,202 @@
+//! The way of an event to the disk. Whoever has one hands it over and hears when it is written; one
+//! thread writes what has come, a group at a time, and another one syncs it. The threads that serve
+//! never touch the disk: where it hangs, they are told that it is late, and go on.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::oneshot, time::timeout};
+
+use super::{KEPT, RecorderError, Shared};
+use crate::calls::{
+    Event,
+    spool::{Spool, SpoolError, encode},
+};
+
+/// How long the disk is waited for before a call is answered.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long events gather, where they come one after the other, to be written at once.
+const GATHER: Duration = Duration::from_millis(4);
+
+/// How long what was written gathers, to be synced at once.
+const GROUP: Duration = Duration::from_millis(10);
+
+/// How long a sync may take until what waits for it counts as not durable.
+const SYNC: Duration = Duration::from_secs(1);
+
+/// How often what is kept in memory is tried on the disk again, and a spool that could not be made.
+const RESCUE: Duration = Duration::from_secs(1);
+
+/// How many events kept in memory are brought to the disk at once.
+const RESCUED: usize = 500;
+
+/// What waits to be written.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    come: Condvar,
+    /// Whether the disk was late, and has not come back.
+    late: AtomicBool,
+}
+
+#[derive(Default)]
+struct Waiting {
+    lines: Vec<Line>,
+    ending: bool,
+}
+
+/// A line of the spool, and who waits for it to be written.
+struct Line {
+    bytes: Vec<u8>,
+    written: oneshot::Sender<Result<(), RecorderError>>,
+}
+
+impl Queue {
+    /// Hands an event over, and waits until it is written, for a moment.
+    ///
+    /// # Errors
+    /// When it is not on the disk; where that is late, it may get there all the same.
+    pub(super) async fn append(&self, event: &Event) -> Result<(), RecorderError> {
+        let (written, heard) = oneshot::channel();
+        self.push(Line { bytes: encode(event)?, written })?;
+        if self.late.load(Ordering::Relaxed) {
+            return Err(RecorderError::Late);
+        }
+        let heard = timeout(PATIENCE, heard).await;
+        heard.map_or_else(
+            |_| {
+                self.late.store(true, Ordering::Relaxed);
+                Err(RecorderError::Late)
+            },
+            |written| written.unwrap_or(Err(RecorderError::NoSpool)),
+        )
+    }
+
+    /// Lets the thread end once all is written.
+    pub(super) fn end(&self) {
+        self.lock().ending = true;
+        self.come.notify_one();
+    }
+
+    fn push(&self, line: Line) -> Result<(), RecorderError> {
+        let mut waiting = self.lock();
+        if waiting.lines.len() >= KEPT {
+            return Err(RecorderError::Late);
+        }
+        waiting.lines.push(line);
+        drop(waiting);
+        self.come.notify_one();
+        Ok(())
+    }
+
+    /// Takes all that has come, waiting for it a while; none at the end.
+    fn take(&self) -> Option<Vec<Line>> {
+        let idle = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.ending;
+        let waited = self.come.wait_timeout_while(self.lock(), RESCUE, idle);
+        let mut waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let lines = std::mem::take(&mut waiting.lines);
+        (!lines.is_empty() || !waiting.ending).then_some(lines)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// Writes what comes, group by group, until the end.
+    pub(super) fn write_groups(&self) {
+        let mut tried = Instant::now();
+        while let Some(lines) = self.queue.take() {
+            if tried.elapsed() >= RESCUE {
+                tried = Instant::now();
+                self.claim();
+                self.rescue();
+            }
+            if lines.is_empty() {
+                continue;
+            }
+            self.write_group(lines);
+            thread::sleep(GATHER);
+        }
+    }
+
+    fn write_group(&self, lines: Vec<Line>) {
+        let bytes: Vec<&[u8]> = lines.iter().map(|line| line.bytes.as_slice()).collect();
+        let written = self.write(&bytes.concat());
+        self.queue.late.store(false, Ordering::Relaxed);
+        for line in lines {
+            let told = match &written {
+                Ok(()) => Ok(()),
+                Err(Some(error)) => Err(RecorderError::Spool(Arc::clone(error))),
+                Err(None) => Err(RecorderError::NoSpool),
+            };
+            // Whoever did not wait any longer has kept the event in memory.
+            let _ = line.written.send(told);
+        }
+        self.wake(|wake| wake.appended = true);
+    }
+
+    /// Writes lines into the spool; fails without an error where there is no spool.
+    fn write(&self, lines: &[u8]) -> Result<(), Option<Arc<SpoolError>>> {
+        let spool = self.spool.get().ok_or(None)?;
+        let written = spool.append(lines).map_err(|error| Some(Arc::new(error)));
+        let durable = written.is_ok() && spool.unsynced() < SYNC;
+        self.metrics.durable.set(durable.into());
+        written
+    }
+
+    /// Brings what is kept in memory to the disk, as far as that takes it.
+    fn rescue(&self) {
+        loop {
+            let events: Vec<Event> = {
+                let mut kept = self.kept();
+                let count = kept.len().min(RESCUED);
+                kept.drain(..count).collect()
+            };
+            if events.is_empty() {
+                return;
+            }
+            let lines: Result<Vec<Vec<u8>>, _> = events.iter().map(encode).collect();
+            if !lines.is_ok_and(|lines| self.write(&lines.concat()).is_ok()) {
+                put_back(&mut self.kept(), events);
+                return;
+            }
+            self.wake(|wake| wake.appended = true);
+        }
+    }
+
+    /// Syncs what was written, group by group, until the end.
+    pub(super) fn sync_groups(&self) {
+        while !self.is_ending() {
+            let Some(spool) = self.spool.get() else {
+                thread::sleep(RESCUE);
+                continue;
+            };
+            spool.wait(RESCUE);
+            thread::sleep(if self.sync(spool) { GROUP } else { RESCUE });
+        }
+    }
+
+    fn sync(&self, spool: &Spool) -> bool {
+        let synced = spool.sync();
+        if let Err(error) = &synced {
+            tracing::error!("{error}");
+            self.metrics.durable.set(0);
+        }
+        synced.is_ok()
+    }
+}
+
+/// Puts events back, before those that came meanwhile.
+pub(super) fn put_back(kept: &mut VecDeque<Event>, events: Vec<Event>) {
+    events.into_iter().rev().for_each(|event| kept.push_front(event));
+}
