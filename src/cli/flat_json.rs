@@ -4,7 +4,11 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde::{
+    Serialize, Serializer,
+    ser::{Error as _, SerializeMap},
+};
+use serde_json::Value;
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -14,7 +18,8 @@ use tracing_subscriber::{
     registry::{LookupSpan, Scope},
 };
 
-/// Writes events as flat JSON; the fields of spans must be formatted as JSON.
+/// Writes events as flat JSON; the fields of spans must be formatted as JSON, and be called otherwise
+/// than those of events.
 pub(super) struct FlatJson;
 
 impl<S, N> FormatEvent<S, N> for FlatJson
@@ -23,58 +28,74 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut line = Fields(Map::new());
-        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
-            let known = span.extensions();
-            let fields = known.get::<FormattedFields<N>>().and_then(|fields| serde_json::from_str(&fields.fields).ok());
-            if let Some(Value::Object(fields)) = fields {
-                line.0.extend(fields);
-            }
-        }
-        event.record(&mut line);
-        let metadata = event.metadata();
-        for (name, value) in [
-            ("timestamp", Timestamp::now().to_string()),
-            ("level", metadata.level().to_string()),
-            ("target", metadata.target().to_owned()),
-        ] {
-            line.0.insert(name.to_owned(), value.into());
-        }
-        writeln!(writer, "{}", Value::Object(line.0))
+        let line = line(context, event).map_err(|_| fmt::Error)?;
+        writer.write_str(&line)
     }
+}
+
+fn line<S, N>(context: &FmtContext<'_, S, N>, event: &Event<'_>) -> Result<String, serde_json::Error>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    let mut bytes = Vec::with_capacity(512);
+    let mut object = serde_json::Serializer::new(&mut bytes);
+    let mut fields = Fields { map: object.serialize_map(None)?, result: Ok(()) };
+    let metadata = event.metadata();
+    fields.put("timestamp", &Timestamp::now());
+    fields.put("level", metadata.level().as_str());
+    fields.put("target", metadata.target());
+    for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
+        let known = span.extensions();
+        let known = known.get::<FormattedFields<N>>().and_then(|fields| serde_json::from_str(&fields.fields).ok());
+        if let Some(Value::Object(known)) = known {
+            known.iter().for_each(|(name, value)| fields.put(name, value));
+        }
+    }
+    event.record(&mut fields);
+    fields.result?;
+    fields.map.end()?;
+    let mut line = String::from_utf8(bytes).map_err(serde_json::Error::custom)?;
+    line.push('\n');
+    Ok(line)
 }
 
 /// The fields of a line.
-struct Fields(Map<String, Value>);
+struct Fields<M: SerializeMap> {
+    map: M,
+    result: Result<(), M::Error>,
+}
 
-impl Fields {
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.insert(field.name().to_owned(), value.into());
+impl<M: SerializeMap> Fields<M> {
+    fn put(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        if self.result.is_ok() {
+            self.result = self.map.serialize_entry(name, value);
+        }
     }
 }
 
-impl Visit for Fields {
+impl<M: SerializeMap> Visit for Fields<M> {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value);
+        self.put(field.name(), &value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
+        self.put(field.name(), &value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
+        self.put(field.name(), &value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
+        self.put(field.name(), &value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
+        self.put(field.name(), value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}"));
+        self.put(field.name(), &format!("{value:?}"));
     }
 }

@@ -112,7 +112,8 @@ struct State {
 pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     log_panics();
     allow_open_files();
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the server")?;
+    // One thread serves: what takes time is done by others, and more of them would mostly wake each other.
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start the server")?;
     let Settings { listen, tls, open, mut first, keys, host, webhook } = settings;
     let routing = Arc::new(Routing::load(host.state_dir.join("serve/applied-routes.json")));
     if let Some(directory) = &mut first {
