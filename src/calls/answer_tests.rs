@@ -66,7 +66,14 @@ fn form(pairs: &[(&str, &str)]) -> Form {
 fn asked<T>(query: &str, pairs: &[(&str, &str)], with: impl Fn(&Incoming<'_>) -> T) -> T {
     let (form, query) = (form(pairs), Form::parse(query.as_bytes()));
     let at: Timestamp = "2026-11-20T10:00Z".parse().unwrap();
-    with(&Incoming { call_sid: "CA1", form: &form, query: &query, base: "https://pbx.example", at })
+    with(&Incoming {
+        call_sid: "CA1",
+        form: &form,
+        query: &query,
+        base: "https://pbx.example",
+        at,
+        asks_fallback: false,
+    })
 }
 
 fn call(tenants: &Tenants, from: &str, to: &str) -> Reply {
@@ -239,6 +246,41 @@ fn without_any_routes_a_call_is_refused_and_that_is_told() {
     let reply = asked("", &[("To", DID)], |incoming| answer_by_default(&route(&["zendesk"]), incoming, "broken"));
     assert_eq!((reply.target.as_deref(), degraded(&reply).as_str()), (Some("dialfire"), "broken"));
     assert_eq!(asked("", &[], |incoming| refuse(incoming, "x")).twiml.0, [Verb::Reject(Reason::Rejected)]);
+}
+
+/// Asks the fallback, as the provider does after what it had asked at `url` failed.
+fn fallen_back(tenants: &Tenants, url: &str) -> (Option<u32>, Reply) {
+    let reply = asked("", &[("To", DID), ("ErrorUrl", url)], |incoming| {
+        answer_by_default(tenants, &Incoming { asks_fallback: true, ..*incoming }, "lost")
+    });
+    let What::Answered(answer) = &reply.event.what else { panic!("{:?}", reply.event) };
+    assert_eq!(answer.fallback, answer.first.as_ref().map(|first| first.step));
+    (answer.fallback, reply)
+}
+
+#[test]
+fn the_fallbacks_chain_begins_where_the_lost_answers_cannot() {
+    let tenants = route(&["zendesk", "dialfire"]);
+    let step = |url: &str| fallen_back(&tenants, url).0;
+    for first in ["", "https://pbx.example/webhooks/twilio?tenant=acme", "https://pbx.example/webhooks/twilio?step=7"] {
+        assert_eq!(step(first), Some(1), "{first}");
+    }
+    let action = dialled(&call(&tenants, "+4930123456", DID)).action.clone();
+    assert_eq!(step(&action), Some(2));
+    assert_eq!(step(&format!("{action}#rc=2")), Some(2));
+    // Behind a proxy it may have another path; and it may be anything.
+    assert_eq!(step("https://pbx.example/pbx/webhooks/twilio/dial-result?target=zendesk&step=4"), Some(6));
+    assert_eq!(step("https://pbx.example/webhooks/twilio/dial-result?step=x"), Some(2));
+    assert_eq!(step("https://pbx.example/webhooks/twilio/dial-result?step=4294967295"), Some(u32::MAX));
+
+    // Its own chain goes on from there.
+    let (_, reply) = fallen_back(&tenants, &action);
+    let next = ended(&reply, "busy", &[]);
+    assert!(matches!(next.event.what, What::Step { step: 2, .. }), "{:?}", next.event);
+    // Any other answer has no such step, whatever the request says.
+    let first = asked("", &[("To", DID), ("ErrorUrl", &action)], |incoming| answer(&tenants, incoming));
+    let What::Answered(first) = first.event.what else { panic!() };
+    assert_eq!((first.fallback, first.first.map(|first| first.step)), (None, Some(0)));
 }
 
 #[test]

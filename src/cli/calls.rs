@@ -116,6 +116,16 @@ fn whole(call: &CallEntry, steps: &[CallStep]) -> String {
     let direction = call.direction.as_deref().map(|direction| format!(" ({})", printable(direction)));
     line("to", &format!("{}{}", shown(call.to.as_deref()), direction.unwrap_or_default()));
     line("received", &moment(call.received_at));
+    let response = call
+        .received_at
+        .zip(call.response_ms)
+        .and_then(|(at, ms)| at.checked_add(Duration::try_from_secs_f64(ms / 1000.0).ok()?).ok());
+    let response = format!("{}  in {}", moment(response), milliseconds(call.response_ms));
+    if call.fallback_at.is_some() {
+        let lost = call.fallback_step == Some(1) && call.fallback_at != call.received_at;
+        line("response", &format!("{response}{}", if lost { "; it did not arrive" } else { "" }));
+        line("fallback", &moment(call.fallback_at));
+    }
     if let Some(degraded) = &call.degraded {
         line("degraded", &printable(degraded));
     }
@@ -124,16 +134,19 @@ fn whole(call: &CallEntry, steps: &[CallStep]) -> String {
     line("because", &shown(call.reason.as_deref()));
     let targets: Vec<String> = call.targets.iter().map(|target| printable(target)).collect();
     line("targets", &shown(Some(&targets.join(", then "))));
-    let response = call
-        .received_at
-        .zip(call.response_ms)
-        .and_then(|(at, ms)| at.checked_add(Duration::try_from_secs_f64(ms / 1000.0).ok()?).ok());
-    line("response", &format!("{}  in {}", moment(response), milliseconds(call.response_ms)));
+    if call.fallback_at.is_none() {
+        line("response", &response);
+    }
+    let last = steps.last().map(|step| step.step);
     for step in steps {
         let dialer = shown(step.dialer.as_deref());
-        line(&format!("step {}", step.step + 1), &format!("{}  {dialer} dialled", moment(step.started_at)));
+        let is_lost = step.ended_at.is_none() && call.fallback_step == Some(step.step + 1);
+        let dialled = if is_lost { "not dialled: the answer that says so did not arrive" } else { "dialled" };
+        line(&format!("step {}", step.step + 1), &format!("{}  {dialer} {dialled}", moment(step.started_at)));
         if step.ended_at.is_some() {
             line("", &format!("{}  {}", moment(step.ended_at), end(step)));
+        } else if !is_lost && (is_over(call) || Some(step.step) != last) {
+            line("", "-                         its end was not told");
         }
     }
     if call.answered_at.is_some() {
@@ -146,6 +159,11 @@ fn whole(call: &CallEntry, steps: &[CallStep]) -> String {
         line("retries", &call.retries.to_string());
     }
     text
+}
+
+/// Tells whether nothing more comes of a call.
+fn is_over(call: &CallEntry) -> bool {
+    ["canceled", "no-answer", "busy", "failed", "completed"].contains(&call.status.as_str())
 }
 
 /// Says how a step ended.

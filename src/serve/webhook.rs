@@ -313,7 +313,8 @@ pub(super) async fn fallback(Shared(state): Shared<Arc<State>>, request: Verifie
             let code: String = incoming.form.get("ErrorCode").unwrap_or_default().chars().take(8).collect();
             let code = Some(code).filter(|code| !code.is_empty() && code.bytes().all(|b| b.is_ascii_digit()));
             let code = code.map(|code| format!(" after error {code}")).unwrap_or_default();
-            by_default(&tenants, incoming, &format!("the provider asked the fallback{code}"))
+            let incoming = Incoming { asks_fallback: true, ..*incoming };
+            by_default(&tenants, &incoming, &format!("the provider asked the fallback{code}"))
         };
         webhook.answer(&state.recorder, "fallback", &request, decide)
     };

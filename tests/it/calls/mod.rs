@@ -42,6 +42,7 @@ fn answered(sid: &str, seconds: i64) -> Event {
         first: Some(started(0, "dialfire")),
         retry: false,
         degraded: None,
+        fallback: None,
     };
     event(sid, seconds, What::Answered(Box::new(answer)))
 }

@@ -2,6 +2,7 @@
 //! read by an XML parser.
 
 mod calls;
+mod fallback;
 mod load;
 pub(super) mod provider;
 mod signature;
