@@ -31,8 +31,9 @@ fn dialer(to: &str, caller_id: CallerId, ring: u32) -> Dialer {
 /// A tenant whose number goes to `route`, everything else to `dialfire`.
 fn tenant(slug: &str, did: &str, route: &[&str]) -> Applied {
     let dialers = [
-        ("dialfire", dialer("+15550001111", CallerId::Called, 30)),
+        ("dialfire", dialer("+15550001111", CallerId::Default, 30)),
         ("zendesk", dialer("sip:acme@talk.example", CallerId::Caller, 20)),
+        ("desk", dialer("+15550004444", CallerId::Called, 30)),
         ("fixed", dialer("+15550002222", CallerId::Number("+15550003333".parse().unwrap()), 5)),
     ];
     let rule = Rule {
@@ -182,6 +183,16 @@ fn the_caller_id_is_one_that_the_provider_takes() {
     let default = tenants(vec![applied]);
     assert_eq!(shown(&default, "+4930123456", DID), some("+15554445555"));
     assert_eq!(shown(&default, "anonymous", "client:support"), some("+15554445555"));
+    // The called number was asked for: the default is shown only where none was called.
+    let mut applied = tenant("acme", DID, &["desk"]);
+    applied.routes.caller_id = Some("+15554445555".parse().unwrap());
+    applied.routes.default_route = vec![target("desk")];
+    let called = tenants(vec![applied]);
+    for to in [DID, "+15550009999"] {
+        assert_eq!(shown(&called, "+4930123456", to), some(to));
+    }
+    assert_eq!(shown(&called, "client:ana", "client:support"), some("+15554445555"));
+    assert_eq!(shown(&route(&["desk"]), "client:ana", ""), some(DID));
 }
 
 #[test]
