@@ -6,7 +6,7 @@ use std::{
     fs, io,
     path::PathBuf,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
@@ -16,7 +16,7 @@ use std::{
 use anyhow::Result;
 use serde_json::Value;
 
-use super::pool::Pool;
+use super::{pool::Pool, webhook::Counters};
 use crate::{
     calls::Applied,
     deploy::keep_file,
@@ -37,12 +37,13 @@ const AWAY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 type Tenants = Arc<BTreeMap<Tenant, Applied>>;
 
 /// The routes that were applied last.
-#[derive(Debug)]
 pub(super) struct Routing {
     path: PathBuf,
     current: RwLock<Tenants>,
     /// Whether the file is behind.
     unsaved: AtomicBool,
+    /// Hears of routes that take calls, where the webhook answers none for want of a token.
+    unconfigured: OnceLock<Arc<Counters>>,
     ending: AtomicBool,
 }
 
@@ -68,7 +69,23 @@ impl Routing {
             }
         };
         let current = Arc::new(kept.into_iter().filter_map(readable).collect());
-        Self { path, current: RwLock::new(current), unsaved: AtomicBool::new(false), ending: AtomicBool::new(false) }
+        Self {
+            path,
+            current: RwLock::new(current),
+            unsaved: AtomicBool::new(false),
+            unconfigured: OnceLock::new(),
+            ending: AtomicBool::new(false),
+        }
+    }
+
+    /// Tells from now on, and counts, that nobody answers the calls that are routed.
+    pub(super) fn unconfigured(&self, counters: Arc<Counters>) {
+        let _ = self.unconfigured.set(counters);
+    }
+
+    /// Tells whether any call is routed.
+    pub(super) fn take_calls(&self) -> bool {
+        self.current().values().any(|applied| applied.routes.take_calls())
     }
 
     /// What every decision is made by, from its beginning to its end.
@@ -107,6 +124,13 @@ impl Routing {
         }
         for (tenant, Applied { run, routes, .. }) in next.iter().filter(|(name, new)| before.get(*name) != Some(*new)) {
             tracing::info!(%tenant, run, rules = routes.rules.len(), "calls are routed by this apply from now on");
+        }
+        if let Some(counters) = self.unconfigured.get()
+            && counters.unconfigured(self.take_calls())
+        {
+            let hint = "set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE and start the server again; or say \
+                        `--no-webhook` where calls come by Asterisk alone";
+            tracing::error!(hint, "inbound routes are applied, and without the auth token the webhook answers no call");
         }
         Ok(())
     }

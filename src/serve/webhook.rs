@@ -79,12 +79,15 @@ impl Webhook {
         routing: Arc<Routing>,
         counters: Arc<Counters>,
     ) -> Result<Self> {
-        let routed = routing.current().values().any(|applied| applied.routes.take_calls());
-        if settings.tokens.is_empty() && !settings.skip_signature && routed {
+        let unconfigured = settings.tokens.is_empty() && !settings.skip_signature;
+        if unconfigured && routing.take_calls() {
             let hint = "set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE; or say `--no-webhook` where calls come by \
                         Asterisk alone";
             let message = "inbound routes are applied, and without the auth token no call could be told from a forgery";
             return Err(Stop::usage(message, hint).into());
+        }
+        if unconfigured {
+            routing.unconfigured(Arc::clone(&counters));
         }
         if settings.skip_signature {
             counters.skipped();

@@ -44,6 +44,7 @@ pub(in crate::serve) struct Counters {
     unrecorded: Counter,
     seconds: Histogram,
     skipped: Gauge,
+    unconfigured: Gauge,
 }
 
 impl Counters {
@@ -59,6 +60,7 @@ impl Counters {
             unrecorded: Counter::default(),
             seconds: Histogram::new(buckets),
             skipped: Gauge::default(),
+            unconfigured: Gauge::default(),
         };
         registry.register("webhook_requests", "Requests about calls that were answered", counters.requests.clone());
         registry.register("webhook_seconds", "How long the answers took", counters.seconds.clone());
@@ -68,6 +70,8 @@ impl Counters {
         registry.register("webhook_signature_failures", help, counters.signatures.clone());
         let help = "Whether requests are answered whoever sends them";
         registry.register("webhook_signature_skipped", help, counters.skipped.clone());
+        let help = "Whether calls are routed that nobody answers: the auth token is missing";
+        registry.register("webhook_unconfigured", help, counters.unconfigured.clone());
         registry.register("webhook_retry_requests", "Requests that came again", counters.retries.clone());
         let help = "Calls that were answered though something was not as it should be";
         registry.register("webhook_degraded", help, counters.degraded.clone());
@@ -79,6 +83,11 @@ impl Counters {
     /// Says that signatures are not looked at.
     pub(super) fn skipped(&self) {
         self.skipped.set(1);
+    }
+
+    /// Says whether calls are routed that nobody answers, for want of a token; tells whether that is new.
+    pub(in crate::serve) fn unconfigured(&self, routed: bool) -> bool {
+        self.unconfigured.set(routed.into()) == 0 && routed
     }
 
     pub(super) fn refused(&self, reason: &'static str) {
