@@ -87,7 +87,7 @@ impl Webhook {
             return Err(Stop::usage(message, hint).into());
         }
         if unconfigured {
-            routing.unconfigured(Arc::clone(&counters));
+            routing.unconfigured();
         }
         if settings.skip_signature {
             counters.skipped();

@@ -91,6 +91,38 @@ fn routes_that_come_later_than_a_server_without_a_token_are_told_once() {
     until("no call is routed any more", || unconfigured(&serve) == "0");
 }
 
+/// Each request of a stranger made a time series of its own, for ever.
+#[test]
+fn where_signatures_are_not_looked_at_strangers_make_no_labels() {
+    let mut env = environment();
+    env.unset("TWILIO_AUTH_TOKEN");
+    applied(&env, "acme", 1, &routes(DID, &json!([{ "dialer": "dialfire" }])));
+    let reader = token(&env, "reader", "read");
+    let serve = Serve::start(&env, "--insecure-skip-signature");
+    let client = serve.client("").with("Content-Type", "application/x-www-form-urlencoded");
+    let ended = |query: &str| {
+        let body = form(&[("CallSid", "CA1"), ("DialCallStatus", "busy")]);
+        client.send("POST", &format!("/webhooks/twilio/dial-result?{query}"), Some(body.as_bytes())).expect(200);
+    };
+    for number in 0..50 {
+        ended(&format!("step=0&target=made-up-{number}"));
+        ended(&format!("step={number}&next=made-up-{number}%2030%20-%20sip:x@y.example"));
+    }
+    ended("step=0&target=dialfire&next=zendesk_talk%2030%20-%20sip:x@y.example");
+    ended("step=0&target=anybody@example.com");
+    let metrics = serve.client(&reader).get("/metrics").expect(200).text;
+    assert!(!metrics.contains("made-up") && !metrics.contains("anybody"), "{metrics}");
+    for line in [
+        "webhook_dial_result_total{dialer=\"other\",status=\"busy\"} 50",
+        "webhook_dial_result_total{dialer=\"dialfire\",status=\"busy\"} 1",
+        "webhook_dial_result_total{dialer=\"user\",status=\"busy\"} 1",
+        "webhook_requests_total{route=\"dial-result\",dialer=\"other\",outcome=\"dialled\"} 50",
+        "webhook_requests_total{route=\"dial-result\",dialer=\"zendesk_talk\",outcome=\"dialled\"} 1",
+    ] {
+        assert!(metrics.contains(&format!("reconcile_{line}\n")), "{line} is not in {metrics}");
+    }
+}
+
 #[test]
 fn wrong_settings_are_told_at_the_start() {
     let env = environment();
