@@ -1,6 +1,7 @@
 //! The record of calls: what becomes known about a call ends up in the database, once, whatever
 //! happens on the way, and is shown.
 
+mod clock;
 mod recorder;
 mod rows;
 mod shown;

@@ -37,7 +37,7 @@ fn a_call_becomes_a_row_with_its_steps() {
     "#);
 }
 
-/// What may become known about a few calls, each piece at a time of its own.
+/// What may become known about a few calls; clocks go back and forth.
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let outcome = prop::sample::select(vec![
         Outcome::Answered,
@@ -54,17 +54,20 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         Status::Completed,
     ]);
     let fallback = prop::option::weighted(0.4, 1..4_u32);
-    let seed = (0..3_usize, 0..3_u8, 0..3_u32, outcome, call_status, prop::option::of("[a-c]"), fallback);
+    let seed = (0..3_usize, 0..3_u8, 0..3_u32, outcome, call_status, prop::option::of("[a-c]"), fallback, -9..9_i64);
     prop::collection::vec(seed, 1..24).prop_map(|seeds| {
-        let event = |(index, seed): (usize, (_, _, _, _, _, _, _))| {
-            let (call, kind, number, outcome, call_status, target, fallback) = seed;
-            let (sid, seconds): (String, i64) = (sid(call), i64::try_from(index).unwrap());
+        let event = |(index, seed): (usize, (_, _, _, _, _, _, _, _))| {
+            let (call, kind, number, outcome, call_status, target, fallback, seconds) = seed;
+            let (sid, own) = (sid(call), u32::try_from(index).unwrap());
             let target: Option<String> = target;
             match kind {
                 0 => {
                     let mut event = answered(&sid, seconds);
                     if let What::Answered(answer) = &mut event.what {
                         answer.first = target.as_deref().map(|target| started(number, target));
+                        // No two requests are answered in the same microsecond.
+                        answer.response_ms = own.into();
+                        answer.routed_at += SignedDuration::from_micros(own.into());
                         answer.reason = format!("because of {index}");
                         answer.retry = index % 2 == 0;
                         answer.fallback = fallback;
