@@ -4,6 +4,7 @@
 mod calls;
 mod fallback;
 mod load;
+mod log;
 pub(super) mod provider;
 mod signature;
 mod start;
