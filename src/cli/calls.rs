@@ -105,9 +105,7 @@ fn list(calls: &[CallEntry]) -> String {
 
 fn whole(call: &CallEntry, steps: &[CallStep]) -> String {
     let mut text = String::new();
-    let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "{name:<9} {value}");
-    };
+    let mut line = |name: &str, value: &str| line(&mut text, name, value);
     line("call", &printable(&call.call_sid));
     line("tenant", &shown(call.tenant.as_deref()));
     line("status", &call.status);
@@ -137,26 +135,38 @@ fn whole(call: &CallEntry, steps: &[CallStep]) -> String {
     if call.fallback_at.is_none() {
         line("response", &response);
     }
+    text.push_str(&chain(call, steps));
+    if call.answered_at.is_some() {
+        self::line(&mut text, "answered", &moment(call.answered_at));
+    }
+    if let Some(duration) = call.duration {
+        self::line(&mut text, "duration", &format!("{duration} s"));
+    }
+    if call.retries > 0 {
+        self::line(&mut text, "retries", &call.retries.to_string());
+    }
+    text
+}
+
+fn line(text: &mut String, name: &str, value: &str) {
+    let _ = writeln!(text, "{name:<9} {value}");
+}
+
+/// Tells each step: whom it dialled and how it ended, or what is known instead.
+fn chain(call: &CallEntry, steps: &[CallStep]) -> String {
+    let mut text = String::new();
     let last = steps.last().map(|step| step.step);
     for step in steps {
         let dialer = shown(step.dialer.as_deref());
         let is_lost = step.ended_at.is_none() && call.fallback_step == Some(step.step + 1);
         let dialled = if is_lost { "not dialled: the answer that says so did not arrive" } else { "dialled" };
-        line(&format!("step {}", step.step + 1), &format!("{}  {dialer} {dialled}", moment(step.started_at)));
+        let begun = format!("{}  {dialer} {dialled}", moment(step.started_at));
+        line(&mut text, &format!("step {}", step.step + 1), &begun);
         if step.ended_at.is_some() {
-            line("", &format!("{}  {}", moment(step.ended_at), end(step)));
+            line(&mut text, "", &format!("{}  {}", moment(step.ended_at), end(step)));
         } else if !is_lost && (is_over(call) || Some(step.step) != last) {
-            line("", "-                         its end was not told");
+            line(&mut text, "", "-                         its end was not told");
         }
-    }
-    if call.answered_at.is_some() {
-        line("answered", &moment(call.answered_at));
-    }
-    if let Some(duration) = call.duration {
-        line("duration", &format!("{duration} s"));
-    }
-    if call.retries > 0 {
-        line("retries", &call.retries.to_string());
     }
     text
 }

@@ -30,14 +30,14 @@ pub struct CallEntry {
     pub caller_class: Option<String>,
     /// When the first request was there.
     pub received_at: Option<Timestamp>,
-    /// When the fallback was asked, as an answer did not arrive: what follows is then the fallback's.
+    /// When the fallback was asked, as an answer did not arrive: what was decided is then the fallback's.
     pub fallback_at: Option<Timestamp>,
     /// The step at which the fallback's chain begins; the one before is what the lost answer would have
     /// begun.
     pub fallback_step: Option<i32>,
     /// When it was decided.
     pub routed_at: Option<Timestamp>,
-    /// From the request's arrival to the answer, in milliseconds.
+    /// From the first request's arrival to its answer, in milliseconds.
     pub response_ms: Option<f64>,
     /// The rule that decided; null for the default route.
     pub rule: Option<String>,
