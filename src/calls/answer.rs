@@ -33,6 +33,8 @@ pub struct Incoming<'a> {
     pub base: &'a str,
     /// When it was there.
     pub at: Timestamp,
+    /// Whether the fallback is asked, as an earlier answer did not arrive or could not be used.
+    pub asks_fallback: bool,
 }
 
 /// An answer, and what is written down.
@@ -69,6 +71,13 @@ impl Incoming<'_> {
     /// anything.
     fn ours(&self) -> Option<E164> {
         self.to().parse().ok()
+    }
+
+    /// Where the fallback is asked: the step at which its chain begins. It leaves out the one that the
+    /// lost answer would have begun, which may have been written down.
+    fn fallback_step(&self) -> Option<u32> {
+        let lost = self.form.get("ErrorUrl").map_or(0, lost_step);
+        self.asks_fallback.then(|| lost.saturating_add(1))
     }
 
     fn event(&self, tenant: Option<Tenant>, what: What) -> Event {
@@ -122,7 +131,7 @@ pub fn dial_result(incoming: &Incoming<'_>) -> Reply {
     let Incoming { form, query, .. } = incoming;
     let outcome = outcome(form);
     let tenant = query.get("tenant").and_then(|slug| slug.parse().ok());
-    let step = query.get("step").and_then(|step| step.parse().ok()).unwrap_or(0_u32);
+    let step = step_of(query);
     let remaining: Vec<Step> = query.all("next").filter_map(Step::from_text).collect();
     let (verbs, next) = match outcome {
         Outcome::Answered => (vec![Verb::Hangup], None),
@@ -194,6 +203,18 @@ fn tenant_of<'a>(
     (first, degraded)
 }
 
+/// Finds which step the answer from a URL would have begun: the first one, or the one that follows.
+fn lost_step(url: &str) -> u32 {
+    let url = url.split('#').next().unwrap_or_default();
+    let query = url.split_once('?').filter(|(path, _)| path.ends_with(DIAL_RESULT)).map(|(_, query)| query);
+    query.map_or(0, |query| step_of(&Form::parse(query.as_bytes())).saturating_add(1))
+}
+
+/// Reads which step ended.
+fn step_of(query: &Form) -> u32 {
+    query.get("step").and_then(|step| step.parse().ok()).unwrap_or(0)
+}
+
 fn owns(applied: &Applied, called: &E164) -> bool {
     applied.routes.rules.iter().any(|rule| matches!(&rule.to, Called::Did(number) if number == called))
 }
@@ -208,7 +229,8 @@ struct Chosen<'a> {
 
 fn reply(incoming: &Incoming<'_>, tenant: Option<&Tenant>, steps: &[Step], chosen: Chosen<'_>) -> Reply {
     let caller = Caller::new(incoming.from());
-    let (verb, first) = begin(incoming, tenant, 0, steps);
+    let fallback = incoming.fallback_step();
+    let (verb, first) = begin(incoming, tenant, fallback.unwrap_or(0), steps);
     // Nobody was dialled: the call is refused without being answered.
     let verb = verb.unwrap_or(Verb::Reject(match steps.first() {
         Some(Step::Busy) => Reason::Busy,
@@ -228,6 +250,7 @@ fn reply(incoming: &Incoming<'_>, tenant: Option<&Tenant>, steps: &[Step], chose
         first: first.clone(),
         retry: false,
         degraded: (!chosen.degraded.is_empty()).then(|| chosen.degraded.join("; ")),
+        fallback,
     };
     Reply {
         twiml: Response(vec![verb]),

@@ -31,8 +31,9 @@ fn dialer(to: &str, caller_id: CallerId, ring: u32) -> Dialer {
 /// A tenant whose number goes to `route`, everything else to `dialfire`.
 fn tenant(slug: &str, did: &str, route: &[&str]) -> Applied {
     let dialers = [
-        ("dialfire", dialer("+15550001111", CallerId::Called, 30)),
+        ("dialfire", dialer("+15550001111", CallerId::Default, 30)),
         ("zendesk", dialer("sip:acme@talk.example", CallerId::Caller, 20)),
+        ("desk", dialer("+15550004444", CallerId::Called, 30)),
         ("fixed", dialer("+15550002222", CallerId::Number("+15550003333".parse().unwrap()), 5)),
     ];
     let rule = Rule {
@@ -66,7 +67,14 @@ fn form(pairs: &[(&str, &str)]) -> Form {
 fn asked<T>(query: &str, pairs: &[(&str, &str)], with: impl Fn(&Incoming<'_>) -> T) -> T {
     let (form, query) = (form(pairs), Form::parse(query.as_bytes()));
     let at: Timestamp = "2026-11-20T10:00Z".parse().unwrap();
-    with(&Incoming { call_sid: "CA1", form: &form, query: &query, base: "https://pbx.example", at })
+    with(&Incoming {
+        call_sid: "CA1",
+        form: &form,
+        query: &query,
+        base: "https://pbx.example",
+        at,
+        asks_fallback: false,
+    })
 }
 
 fn call(tenants: &Tenants, from: &str, to: &str) -> Reply {
@@ -175,6 +183,16 @@ fn the_caller_id_is_one_that_the_provider_takes() {
     let default = tenants(vec![applied]);
     assert_eq!(shown(&default, "+4930123456", DID), some("+15554445555"));
     assert_eq!(shown(&default, "anonymous", "client:support"), some("+15554445555"));
+    // The called number was asked for: the default is shown only where none was called.
+    let mut applied = tenant("acme", DID, &["desk"]);
+    applied.routes.caller_id = Some("+15554445555".parse().unwrap());
+    applied.routes.default_route = vec![target("desk")];
+    let called = tenants(vec![applied]);
+    for to in [DID, "+15550009999"] {
+        assert_eq!(shown(&called, "+4930123456", to), some(to));
+    }
+    assert_eq!(shown(&called, "client:ana", "client:support"), some("+15554445555"));
+    assert_eq!(shown(&route(&["desk"]), "client:ana", ""), some(DID));
 }
 
 #[test]
@@ -239,6 +257,41 @@ fn without_any_routes_a_call_is_refused_and_that_is_told() {
     let reply = asked("", &[("To", DID)], |incoming| answer_by_default(&route(&["zendesk"]), incoming, "broken"));
     assert_eq!((reply.target.as_deref(), degraded(&reply).as_str()), (Some("dialfire"), "broken"));
     assert_eq!(asked("", &[], |incoming| refuse(incoming, "x")).twiml.0, [Verb::Reject(Reason::Rejected)]);
+}
+
+/// Asks the fallback, as the provider does after what it had asked at `url` failed.
+fn fallen_back(tenants: &Tenants, url: &str) -> (Option<u32>, Reply) {
+    let reply = asked("", &[("To", DID), ("ErrorUrl", url)], |incoming| {
+        answer_by_default(tenants, &Incoming { asks_fallback: true, ..*incoming }, "lost")
+    });
+    let What::Answered(answer) = &reply.event.what else { panic!("{:?}", reply.event) };
+    assert_eq!(answer.fallback, answer.first.as_ref().map(|first| first.step));
+    (answer.fallback, reply)
+}
+
+#[test]
+fn the_fallbacks_chain_begins_where_the_lost_answers_cannot() {
+    let tenants = route(&["zendesk", "dialfire"]);
+    let step = |url: &str| fallen_back(&tenants, url).0;
+    for first in ["", "https://pbx.example/webhooks/twilio?tenant=acme", "https://pbx.example/webhooks/twilio?step=7"] {
+        assert_eq!(step(first), Some(1), "{first}");
+    }
+    let action = dialled(&call(&tenants, "+4930123456", DID)).action.clone();
+    assert_eq!(step(&action), Some(2));
+    assert_eq!(step(&format!("{action}#rc=2")), Some(2));
+    // Behind a proxy it may have another path; and it may be anything.
+    assert_eq!(step("https://pbx.example/pbx/webhooks/twilio/dial-result?target=zendesk&step=4"), Some(6));
+    assert_eq!(step("https://pbx.example/webhooks/twilio/dial-result?step=x"), Some(2));
+    assert_eq!(step("https://pbx.example/webhooks/twilio/dial-result?step=4294967295"), Some(u32::MAX));
+
+    // Its own chain goes on from there.
+    let (_, reply) = fallen_back(&tenants, &action);
+    let next = ended(&reply, "busy", &[]);
+    assert!(matches!(next.event.what, What::Step { step: 2, .. }), "{:?}", next.event);
+    // Any other answer has no such step, whatever the request says.
+    let first = asked("", &[("To", DID), ("ErrorUrl", &action)], |incoming| answer(&tenants, incoming));
+    let What::Answered(first) = first.event.what else { panic!() };
+    assert_eq!((first.fallback, first.first.map(|first| first.step)), (None, Some(0)));
 }
 
 #[test]

@@ -76,6 +76,10 @@ pub struct Answer {
     pub retry: bool,
     /// What was not as it should be, where the call was answered all the same.
     pub degraded: Option<String>,
+    /// Where the fallback was asked, as an answer did not arrive: the step at which its chain begins.
+    /// The step before is the one that answer would have begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<u32>,
 }
 
 /// A step that began.

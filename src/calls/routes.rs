@@ -28,7 +28,7 @@ pub struct Routes {
     pub default_route: Vec<Target>,
     /// The host at which users' phones are reached from outside, for Twilio calls.
     pub public_sip_host: Option<String>,
-    /// The caller ID of Twilio calls where it is not the caller's own; none for the called number.
+    /// The caller ID that dialers see by default; none for the called number.
     pub caller_id: Option<E164>,
 }
 
@@ -68,10 +68,16 @@ pub enum DialerTarget {
 }
 
 /// Which number the dialer sees as the caller's.
+///
+/// What is recorded as `called` has always meant the default; the called number has a word of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CallerId {
+    /// The default caller ID where there is one; otherwise the one that was called.
+    #[serde(rename = "called")]
+    Default,
     /// The one that was called.
+    #[serde(rename = "always-called")]
     Called,
     /// The caller's own, where it is a number; otherwise the one that was called.
     Caller,

@@ -125,11 +125,14 @@ fn caller_id(wanted: &CallerId, applied: &Applied, numbers: &Numbers<'_>) -> Opt
             Called::Default => None,
         })
     };
-    let ours = || applied.routes.caller_id.as_ref().or(numbers.called).or_else(declared).map(ToString::to_string);
-    match wanted {
-        CallerId::Number(number) => Some(number.to_string()),
-        CallerId::Caller if numbers.caller.class() == CallerClass::E164 => Some(numbers.caller.as_str().to_owned()),
-        CallerId::Caller => numbers.called.map(ToString::to_string).or_else(ours),
-        CallerId::Called => ours(),
-    }
+    let default = applied.routes.caller_id.as_ref();
+    let ours = match wanted {
+        CallerId::Number(number) => Some(number),
+        CallerId::Caller if numbers.caller.class() == CallerClass::E164 => {
+            return Some(numbers.caller.as_str().to_owned());
+        }
+        CallerId::Caller | CallerId::Called => numbers.called.or(default).or_else(declared),
+        CallerId::Default => default.or(numbers.called).or_else(declared),
+    };
+    ours.map(ToString::to_string)
 }

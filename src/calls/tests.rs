@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::{
-    Branch, Call, Called, Caller, CallerClass, CallerMatch, E164, Fit, Hours, OpenRange, Prefix, Routes, Rule, Target,
-    Timezone, decide,
+    Branch, Call, Called, Caller, CallerClass, CallerId, CallerMatch, E164, Fit, Hours, OpenRange, Prefix, Routes,
+    Rule, Target, Timezone, decide,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -152,6 +152,19 @@ fn example() -> Routes {
 fn reached(routes: &Routes, to: &str, from: &str, moment: &str) -> String {
     let call = Call { to: to.parse().ok(), from: Some(Caller::new(from)), at: at(moment) };
     decide(routes, &call).targets[0].to_string()
+}
+
+/// `called` was recorded, and applied, where nothing was declared and where `called` was: both meant the
+/// default.
+#[test]
+fn a_caller_id_that_was_recorded_keeps_its_meaning() {
+    let recorded = |text: &str| serde_json::from_str::<CallerId>(text).unwrap();
+    assert_eq!(recorded(r#""called""#), CallerId::Default);
+    assert_eq!(recorded(r#""caller""#), CallerId::Caller);
+    assert_eq!(recorded(r#"{"number":"+15550001111"}"#), CallerId::Number(number("+15550001111")));
+    for caller_id in [CallerId::Default, CallerId::Called, CallerId::Caller] {
+        assert_eq!(recorded(&serde_json::to_string(&caller_id).unwrap()), caller_id);
+    }
 }
 
 #[test]

@@ -105,9 +105,7 @@ fn list(calls: &[CallEntry]) -> String {
 
 fn whole(call: &CallEntry, steps: &[CallStep]) -> String {
     let mut text = String::new();
-    let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "{name:<9} {value}");
-    };
+    let mut line = |name: &str, value: &str| line(&mut text, name, value);
     line("call", &printable(&call.call_sid));
     line("tenant", &shown(call.tenant.as_deref()));
     line("status", &call.status);
@@ -116,6 +114,16 @@ fn whole(call: &CallEntry, steps: &[CallStep]) -> String {
     let direction = call.direction.as_deref().map(|direction| format!(" ({})", printable(direction)));
     line("to", &format!("{}{}", shown(call.to.as_deref()), direction.unwrap_or_default()));
     line("received", &moment(call.received_at));
+    let response = call
+        .received_at
+        .zip(call.response_ms)
+        .and_then(|(at, ms)| at.checked_add(Duration::try_from_secs_f64(ms / 1000.0).ok()?).ok());
+    let response = format!("{}  in {}", moment(response), milliseconds(call.response_ms));
+    if call.fallback_at.is_some() {
+        let lost = call.fallback_step == Some(1) && call.fallback_at != call.received_at;
+        line("response", &format!("{response}{}", if lost { "; it did not arrive" } else { "" }));
+        line("fallback", &moment(call.fallback_at));
+    }
     if let Some(degraded) = &call.degraded {
         line("degraded", &printable(degraded));
     }
@@ -124,28 +132,48 @@ fn whole(call: &CallEntry, steps: &[CallStep]) -> String {
     line("because", &shown(call.reason.as_deref()));
     let targets: Vec<String> = call.targets.iter().map(|target| printable(target)).collect();
     line("targets", &shown(Some(&targets.join(", then "))));
-    let response = call
-        .received_at
-        .zip(call.response_ms)
-        .and_then(|(at, ms)| at.checked_add(Duration::try_from_secs_f64(ms / 1000.0).ok()?).ok());
-    line("response", &format!("{}  in {}", moment(response), milliseconds(call.response_ms)));
-    for step in steps {
-        let dialer = shown(step.dialer.as_deref());
-        line(&format!("step {}", step.step + 1), &format!("{}  {dialer} dialled", moment(step.started_at)));
-        if step.ended_at.is_some() {
-            line("", &format!("{}  {}", moment(step.ended_at), end(step)));
-        }
+    if call.fallback_at.is_none() {
+        line("response", &response);
     }
+    text.push_str(&chain(call, steps));
     if call.answered_at.is_some() {
-        line("answered", &moment(call.answered_at));
+        self::line(&mut text, "answered", &moment(call.answered_at));
     }
     if let Some(duration) = call.duration {
-        line("duration", &format!("{duration} s"));
+        self::line(&mut text, "duration", &format!("{duration} s"));
     }
     if call.retries > 0 {
-        line("retries", &call.retries.to_string());
+        self::line(&mut text, "retries", &call.retries.to_string());
     }
     text
+}
+
+fn line(text: &mut String, name: &str, value: &str) {
+    let _ = writeln!(text, "{name:<9} {value}");
+}
+
+/// Tells each step: whom it dialled and how it ended, or what is known instead.
+fn chain(call: &CallEntry, steps: &[CallStep]) -> String {
+    let mut text = String::new();
+    let last = steps.last().map(|step| step.step);
+    for step in steps {
+        let dialer = shown(step.dialer.as_deref());
+        let is_lost = step.ended_at.is_none() && call.fallback_step == Some(step.step + 1);
+        let dialled = if is_lost { "not dialled: the answer that says so did not arrive" } else { "dialled" };
+        let begun = format!("{}  {dialer} {dialled}", moment(step.started_at));
+        line(&mut text, &format!("step {}", step.step + 1), &begun);
+        if step.ended_at.is_some() {
+            line(&mut text, "", &format!("{}  {}", moment(step.ended_at), end(step)));
+        } else if !is_lost && (is_over(call) || Some(step.step) != last) {
+            line(&mut text, "", "-                         its end was not told");
+        }
+    }
+    text
+}
+
+/// Tells whether nothing more comes of a call.
+fn is_over(call: &CallEntry) -> bool {
+    ["canceled", "no-answer", "busy", "failed", "completed"].contains(&call.status.as_str())
 }
 
 /// Says how a step ended.

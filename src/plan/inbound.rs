@@ -282,14 +282,15 @@ fn fields_of(dialer: &Dialer) -> Fields {
         DialerTarget::Sip(address) => (None, Some(address.clone())),
     };
     let caller_id = match &dialer.caller_id {
-        CallerId::Called => "called".to_owned(),
-        CallerId::Caller => "caller".to_owned(),
-        CallerId::Number(number) => number.to_string(),
+        CallerId::Default => None,
+        CallerId::Called => Some("called".to_owned()),
+        CallerId::Caller => Some("caller".to_owned()),
+        CallerId::Number(number) => Some(number.to_string()),
     };
     vec![
         ("number", number),
         ("sip", sip),
-        ("caller_id", Some(caller_id)),
+        ("caller_id", caller_id),
         ("ring", Some(format!("{}s", dialer.ring))),
         ("trunk", dialer.trunk.as_ref().map(ToString::to_string)),
     ]

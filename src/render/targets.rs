@@ -79,12 +79,30 @@ impl Inbound<'_> {
                 steps.step("Return() ; it has no trunk: the next target gets the call");
                 continue;
             };
-            show(&mut steps, dialer);
+            self.show(&mut steps, dialer);
             let to = self.address(dialer, trunk)?;
             steps.step(format!("Dial({to},{},i)", dialer.ring));
             steps.step(format!("Goto({next},s,1)"));
         }
         Ok(())
+    }
+
+    /// Shows the dialer a number and nothing else of the caller.
+    fn show(&self, steps: &mut Steps<'_>, dialer: &Dialer) {
+        let number = match &dialer.caller_id {
+            CallerId::Number(number) => Some(number),
+            CallerId::Default => self.routes.caller_id.as_ref(),
+            CallerId::Called | CallerId::Caller => None,
+        };
+        match number {
+            Some(number) => steps.step(format!("Set(CALLERID(num)={number})")),
+            None => steps.step("Set(CALLERID(num)=${CALLED})"),
+        }
+        if dialer.caller_id == CallerId::Caller {
+            steps.step("ExecIf($[\"${CALLER:0:1}\" = \"+\"]?Set(CALLERID(num)=${CALLER}))");
+        }
+        steps.step("Set(CALLERID(name)=)");
+        steps.step("Set(CALLERID(pres)=allowed_not_screened)");
     }
 
     /// Writes what is dialled: a number at the trunk's host, or an address with the trunk's settings.
@@ -137,18 +155,4 @@ impl Inbound<'_> {
         steps.labelled("over", "Hangup()");
         text.push('\n');
     }
-}
-
-/// Shows the dialer a number and nothing else of the caller.
-fn show(steps: &mut Steps<'_>, dialer: &Dialer) {
-    match &dialer.caller_id {
-        CallerId::Called => steps.step("Set(CALLERID(num)=${CALLED})"),
-        CallerId::Number(number) => steps.step(format!("Set(CALLERID(num)={number})")),
-        CallerId::Caller => {
-            steps.step("Set(CALLERID(num)=${CALLED})");
-            steps.step("ExecIf($[\"${CALLER:0:1}\" = \"+\"]?Set(CALLERID(num)=${CALLER}))");
-        }
-    }
-    steps.step("Set(CALLERID(name)=)");
-    steps.step("Set(CALLERID(pres)=allowed_not_screened)");
 }

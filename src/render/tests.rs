@@ -76,6 +76,31 @@ fn routes_are_a_dialplan_in_the_order_in_which_they_are_decided() {
     assert_eq!(files(&declared, &shuffled, false)[1].text, routing.text, "file order never matters");
 }
 
+/// What is shown where, in the file as in an answer to Twilio.
+#[test]
+fn a_dialer_sees_the_default_caller_id_unless_it_asks_for_another() {
+    let declared = declared(
+        &COMPANY.replace("number: \"+4930555002\"", "number: \"+4930555002\", caller_id: called, trunk: plain"),
+    );
+    let shown = |default: Option<&str>| {
+        let routes = Routes { caller_id: default.map(|number| number.parse().unwrap()), ..declared.routes.clone() };
+        let text = files(&declared, &routes, true)[1].text.clone();
+        let sets = |name: &str| {
+            let (_, dialer) = text.split_once(&format!("\n; {name}\n")).expect(name);
+            let numbers = dialer.lines().take_while(|line| !line.starts_with(';')).filter_map(|line| {
+                let (_, number) = line.split_once("Set(CALLERID(num)=")?;
+                number.split(')').next().map(str::to_owned)
+            });
+            numbers.collect::<Vec<_>>().join(" ")
+        };
+        ["twilio_only", "dialfire", "talk"].map(sets)
+    };
+    let dialled = "${CALLED}".to_owned();
+    let caller = "${CALLED} ${CALLER}".to_owned();
+    assert_eq!(shown(None), [dialled.clone(), caller.clone(), dialled.clone()]);
+    assert_eq!(shown(Some("+15554445555")), [dialled, caller, "+15554445555".to_owned()]);
+}
+
 #[test]
 fn a_tenant_without_routes_has_the_files_it_always_had() {
     let declared = declared(COMPANY);

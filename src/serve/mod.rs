@@ -115,14 +115,15 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     // One thread serves: what takes time is done by others, and more of them would mostly wake each other.
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start the server")?;
     let Settings { listen, tls, open, mut first, keys, host, webhook } = settings;
-    let routing = Arc::new(Routing::load(host.state_dir.join("serve/applied-routes.json")));
+    let metrics = Metrics::new();
+    let kept = host.state_dir.join("serve/applied-routes.json");
+    let routing = Arc::new(Routing::load(kept, Arc::clone(&metrics.webhook)));
     if let Some(directory) = &mut first {
         // Those that were kept are there already, and the database is asked again.
         if let Err(error) = routing.refresh(directory) {
             tracing::warn!("the applied routes are those of before: {error}");
         }
     }
-    let metrics = Metrics::new();
     let webhook = webhook.map(|settings| {
         let scheme = if tls.is_some() { "https" } else { "http" };
         Webhook::new(settings, scheme, Arc::clone(&routing), Arc::clone(&metrics.webhook))

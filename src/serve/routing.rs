@@ -16,7 +16,7 @@ use std::{
 use anyhow::Result;
 use serde_json::Value;
 
-use super::pool::Pool;
+use super::{pool::Pool, webhook::Counters};
 use crate::{
     calls::Applied,
     deploy::keep_file,
@@ -37,19 +37,22 @@ const AWAY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 type Tenants = Arc<BTreeMap<Tenant, Applied>>;
 
 /// The routes that were applied last.
-#[derive(Debug)]
 pub(super) struct Routing {
     path: PathBuf,
     current: RwLock<Tenants>,
     /// Whether the file is behind.
     unsaved: AtomicBool,
+    /// Whether the webhook answers no call, for want of a token.
+    unconfigured: AtomicBool,
+    /// Hears which dialers there are, and of calls that nobody answers.
+    counters: Arc<Counters>,
     ending: AtomicBool,
 }
 
 impl Routing {
     /// Takes up what was kept in a file; nothing where there is none. One that cannot be read is told,
     /// and replaced by what the database has.
-    pub(super) fn load(path: PathBuf) -> Self {
+    pub(super) fn load(path: PathBuf, counters: Arc<Counters>) -> Self {
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok("{}".to_owned()),
             text => text.map_err(anyhow::Error::from),
@@ -67,8 +70,26 @@ impl Routing {
                 None
             }
         };
-        let current = Arc::new(kept.into_iter().filter_map(readable).collect());
-        Self { path, current: RwLock::new(current), unsaved: AtomicBool::new(false), ending: AtomicBool::new(false) }
+        let current = Tenants::new(kept.into_iter().filter_map(readable).collect());
+        counters.know(&current);
+        Self {
+            path,
+            current: RwLock::new(current),
+            unsaved: AtomicBool::new(false),
+            unconfigured: AtomicBool::new(false),
+            counters,
+            ending: AtomicBool::new(false),
+        }
+    }
+
+    /// Tells from now on, and counts, that nobody answers the calls that are routed.
+    pub(super) fn unconfigured(&self) {
+        self.unconfigured.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whether any call is routed.
+    pub(super) fn take_calls(&self) -> bool {
+        self.current().values().any(|applied| applied.routes.take_calls())
     }
 
     /// What every decision is made by, from its beginning to its end.
@@ -98,6 +119,7 @@ impl Routing {
         }
         let text = serde_json::to_string(&tenants).unwrap_or_default();
         let next = Arc::new(tenants);
+        self.counters.know(&next);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
         // Callers are served all the same.
         let saved = keep_file(&self.path, &text);
@@ -107,6 +129,11 @@ impl Routing {
         }
         for (tenant, Applied { run, routes, .. }) in next.iter().filter(|(name, new)| before.get(*name) != Some(*new)) {
             tracing::info!(%tenant, run, rules = routes.rules.len(), "calls are routed by this apply from now on");
+        }
+        if self.unconfigured.load(Ordering::Relaxed) && self.counters.unconfigured(self.take_calls()) {
+            let hint = "set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE and start the server again; or say \
+                        `--no-webhook` where calls come by Asterisk alone";
+            tracing::error!(hint, "inbound routes are applied, and without the auth token the webhook answers no call");
         }
         Ok(())
     }

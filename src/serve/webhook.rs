@@ -70,12 +70,15 @@ impl Webhook {
         routing: Arc<Routing>,
         counters: Arc<Counters>,
     ) -> Result<Self> {
-        let routed = routing.current().values().any(|applied| applied.routes.take_calls());
-        if settings.tokens.is_empty() && !settings.skip_signature && routed {
+        let unconfigured = settings.tokens.is_empty() && !settings.skip_signature;
+        if unconfigured && routing.take_calls() {
             let hint = "set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE; or say `--no-webhook` where calls come by \
                         Asterisk alone";
             let message = "inbound routes are applied, and without the auth token no call could be told from a forgery";
             return Err(Stop::usage(message, hint).into());
+        }
+        if unconfigured {
+            routing.unconfigured();
         }
         if settings.skip_signature {
             counters.skipped();
@@ -107,9 +110,9 @@ impl Webhook {
         request: &Verified,
         decide: impl Fn(&Tenants, &Incoming<'_>) -> Reply,
     ) -> Response {
-        // The same route, query and call: the same request.
-        let asked = (route, &request.raw_query, &request.call_sid);
         let incoming = request.incoming();
+        // The same route, query and call, and for the fallback the same lost answer: the same request.
+        let asked = (route, &request.raw_query, &request.call_sid, incoming.form.get("ErrorUrl"));
         let first = First { at: incoming.at, tenants: self.routing.current() };
         let (First { at, tenants }, retry) = self.recent.find_or_note(&asked, first, request.began);
         let mut reply = decide(&tenants, &Incoming { at, ..incoming });
@@ -297,7 +300,8 @@ pub(super) async fn fallback(Shared(state): Shared<Arc<State>>, request: Verifie
         let code: String = incoming.form.get("ErrorCode").unwrap_or_default().chars().take(8).collect();
         let code = Some(code).filter(|code| !code.is_empty() && code.bytes().all(|b| b.is_ascii_digit()));
         let code = code.map(|code| format!(" after error {code}")).unwrap_or_default();
-        by_default(tenants, incoming, &format!("the provider asked the fallback{code}"))
+        let incoming = Incoming { asks_fallback: true, ..*incoming };
+        by_default(tenants, &incoming, &format!("the provider asked the fallback{code}"))
     };
     answer(&state, "fallback", &request, decide).await
 }

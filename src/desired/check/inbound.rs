@@ -136,10 +136,10 @@ fn dialers(
         let trunk = dialer.trunk.and_then(|at| known("trunk", &at, trunks, problems));
         let Some(target) = target else { continue };
         let caller_id = match dialer.caller_id.and_then(|at| at.value) {
-            None => CallerId::Called,
+            None => CallerId::Default,
             Some(text) if text.as_str() == "called" => CallerId::Called,
             Some(text) if text.as_str() == "caller" => CallerId::Caller,
-            Some(text) => text.as_str().parse().map_or(CallerId::Called, CallerId::Number),
+            Some(text) => text.as_str().parse().map_or(CallerId::Default, CallerId::Number),
         };
         let ring = dialer.ring.and_then(|at| at.value).map_or(30, |ring| ring.0);
         dialers.insert(name, (place, Dialer { target, caller_id, ring, trunk }));

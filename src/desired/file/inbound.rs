@@ -50,7 +50,8 @@ pub(in crate::desired) struct Dialer {
     /// The SIP address.
     #[serde(default)]
     pub(in crate::desired) sip: Option<At<SipAddress>>,
-    /// The caller ID it sees: `called`, `caller`, or a number. Default: called.
+    /// The caller ID it sees: `called`, `caller`, or a number. Default: `TWILIO_PHONE_NUMBER` of the
+    /// environment where it is set, otherwise the called number.
     #[serde(default)]
     pub(in crate::desired) caller_id: Option<At<CallerIdText>>,
     /// How long it rings, such as `30s`; 5 to 600 seconds. Default: 30s.

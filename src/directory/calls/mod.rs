@@ -13,7 +13,7 @@ pub use read::{CallEntry, CallStep, Whose};
 
 use super::{Directory, DirectoryError, failed};
 use crate::calls::Event;
-use rows::{AnswerRow, CallRow, Rows, StepRow};
+use rows::{AnswerRow, CallRow, DecisionRow, Rows, StepRow};
 
 /// What became of events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,30 +24,28 @@ pub struct Written {
     pub refused: usize,
 }
 
-/// What the first request of a call said and what was decided: all of it is the earliest one's.
-const ANSWER: [&str; 10] = [
-    "received_at",
-    "response_ms",
-    "routed_at",
-    "from_number",
-    "to_number",
-    "direction",
-    "caller_class",
-    "rule",
-    "reason",
-    "targets",
-];
+/// What the first request of a call said: all of it is the earliest one's.
+const ANSWER: [&str; 6] = ["received_at", "response_ms", "from_number", "to_number", "direction", "caller_class"];
+
+/// What was decided: all of it is the fallback's that begins last, otherwise the earliest request's.
+const DECISION: [&str; 7] = ["routed_at", "rule", "reason", "targets", "degraded", "fallback_step", "fallback_at"];
 
 /// Writes calls and steps, merging them with what is there by rules that know no order.
 static WRITE: LazyLock<String> = LazyLock::new(|| {
-    let earliest = |column: &&str| {
-        format!(
-            "{column} = case when c.received_at is null
-                 or (excluded.received_at, excluded.response_ms) < (c.received_at, c.response_ms)
-             then excluded.{column} else c.{column} end"
-        )
+    // Rows of the same kind are compared by their requests; a fallback's is of the other kind.
+    let is_first = "c.received_at is null
+                 or (excluded.received_at, excluded.response_ms) < (c.received_at, c.response_ms)";
+    let decides = format!(
+        "case when c.fallback_step is null then excluded.fallback_step is not null or {is_first}
+              else (-excluded.fallback_step, excluded.fallback_at, excluded.routed_at)
+                   < (-c.fallback_step, c.fallback_at, c.routed_at) end"
+    );
+    let taken = |columns: &[&str], condition: &str| {
+        let column =
+            |column: &&str| format!("{column} = case when {condition} then excluded.{column} else c.{column} end");
+        columns.iter().map(column).collect::<Vec<_>>().join(", ")
     };
-    let answer: Vec<String> = ANSWER.iter().chain(&["degraded"]).map(earliest).collect();
+    let (answer, decision) = (taken(&ANSWER, is_first), taken(&DECISION, &decides));
     let ended = |column: &str| {
         format!(
             "{column} = case when s.ended_at is null
@@ -74,29 +72,29 @@ static WRITE: LazyLock<String> = LazyLock::new(|| {
          insert into calls as c
                 (call_sid, tenant, first_event_at, status, from_number, to_number, direction, caller_class, received_at,
                  routed_at, response_ms, rule, reason, targets, degraded, asked_at, answered_at, duration_seconds,
-                 routed_step, routed_dialer)
+                 fallback_step, fallback_at, routed_step, routed_dialer)
          select n.call_sid, n.tenant, n.first_event_at, n.status::call_status, n.from_number, n.to_number, n.direction,
                 n.caller_class, n.received_at, n.routed_at, n.response_ms, n.rule, n.reason, n.targets::jsonb,
-                n.degraded, n.asked_at::timestamptz[], n.answered_at, n.duration_seconds, d.step, d.dialer
-         from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $26)
+                n.degraded, n.asked_at::timestamptz[], n.answered_at, n.duration_seconds,
+                n.fallback_step, n.fallback_at, d.step, d.dialer
+         from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $26, $27, $28)
               as n (call_sid, tenant, first_event_at, status, from_number, to_number, direction, caller_class,
                     received_at, routed_at, response_ms, rule, reason, targets, degraded, asked_at, answered_at,
-                    duration_seconds)
+                    duration_seconds, fallback_step, fallback_at)
          left join dialled d using (call_sid)
          order by n.call_sid
          on conflict (call_sid) do update set
              tenant = least(c.tenant, excluded.tenant),
              first_event_at = least(c.first_event_at, excluded.first_event_at),
              status = greatest(c.status, excluded.status),
-             {answer},
+             {answer}, {decision},
              asked_at = (select coalesce(array_agg(distinct at order by at), '{{}}')
                          from unnest(c.asked_at || excluded.asked_at) as t (at)),
              answered_at = least(c.answered_at, excluded.answered_at),
              duration_seconds = greatest(c.duration_seconds, excluded.duration_seconds),
              routed_dialer = case when excluded.routed_step >= coalesce(c.routed_step, -1)
                              then excluded.routed_dialer else c.routed_dialer end,
-             routed_step = greatest(c.routed_step, excluded.routed_step)",
-        answer = answer.join(", ")
+             routed_step = greatest(c.routed_step, excluded.routed_step)"
     )
 });
 
@@ -133,7 +131,7 @@ impl Directory {
         let step_sids: Vec<&str> = steps.iter().map(|((sid, _), _)| sid.as_str()).collect();
         let numbers: Vec<i32> = steps.iter().map(|((_, number), _)| *number).collect();
         let (c, s) = (Columns(&calls), Columns(&steps));
-        let values: [(Box<dyn ToSql + Sync + '_>, Type); 26] = [
+        let values: [(Box<dyn ToSql + Sync + '_>, Type); 28] = [
             (Box::new(sids), Type::TEXT_ARRAY),
             c.column(Type::TEXT_ARRAY, |call| call.tenant.as_deref()),
             c.column(Type::TIMESTAMPTZ_ARRAY, |call| Some(call.first_event_at)),
@@ -143,12 +141,12 @@ impl Directory {
             c.answer(Type::TEXT_ARRAY, |answer| Some(answer.direction.as_str())),
             c.answer(Type::TEXT_ARRAY, |answer| Some(answer.caller_class)),
             c.answer(Type::TIMESTAMPTZ_ARRAY, |answer| Some(answer.received_at)),
-            c.answer(Type::TIMESTAMPTZ_ARRAY, |answer| Some(answer.routed_at)),
+            c.decision(Type::TIMESTAMPTZ_ARRAY, |decision| Some(decision.routed_at)),
             c.answer(Type::FLOAT8_ARRAY, |answer| Some(answer.response_ms)),
-            c.answer(Type::TEXT_ARRAY, |answer| answer.rule.as_deref()),
-            c.answer(Type::TEXT_ARRAY, |answer| Some(answer.reason.as_str())),
-            c.answer(Type::TEXT_ARRAY, |answer| Some(answer.targets.as_str())),
-            c.answer(Type::TEXT_ARRAY, |answer| answer.degraded.as_deref()),
+            c.decision(Type::TEXT_ARRAY, |decision| decision.rule.as_deref()),
+            c.decision(Type::TEXT_ARRAY, |decision| Some(decision.reason.as_str())),
+            c.decision(Type::TEXT_ARRAY, |decision| Some(decision.targets.as_str())),
+            c.decision(Type::TEXT_ARRAY, |decision| decision.degraded.as_deref()),
             (Box::new(asked), Type::TEXT_ARRAY),
             c.column(Type::TIMESTAMPTZ_ARRAY, |call| call.answered_at),
             (Box::new(step_sids), Type::TEXT_ARRAY),
@@ -160,6 +158,8 @@ impl Directory {
             s.column(Type::INT4_ARRAY, |step| step.duration),
             s.column(Type::INT4_ARRAY, |step| step.sip_code),
             c.column(Type::INT4_ARRAY, |call| call.duration),
+            c.decision(Type::INT4_ARRAY, |decision| decision.fallback.map(|(step, _)| step)),
+            c.decision(Type::TIMESTAMPTZ_ARRAY, |decision| decision.fallback.map(|(_, at)| at)),
         ];
         let values: Vec<(&(dyn ToSql + Sync), Type)> =
             values.iter().map(|(value, kind)| (&**value, kind.clone())).collect();
@@ -210,6 +210,14 @@ impl<'a, K> Columns<'a, K, &'a CallRow> {
         field: impl Fn(&'a AnswerRow) -> Option<T>,
     ) -> (Box<dyn ToSql + Sync + 'a>, Type) {
         self.column(kind, |call| field(call.answer.as_ref()?))
+    }
+
+    fn decision<T: ToSql + Sync + 'a>(
+        &self,
+        kind: Type,
+        field: impl Fn(&'a DecisionRow) -> Option<T>,
+    ) -> (Box<dyn ToSql + Sync + 'a>, Type) {
+        self.column(kind, |call| field(call.decision.as_ref()?))
     }
 }
 

@@ -30,9 +30,14 @@ pub struct CallEntry {
     pub caller_class: Option<String>,
     /// When the first request was there.
     pub received_at: Option<Timestamp>,
+    /// When the fallback was asked, as an answer did not arrive: what was decided is then the fallback's.
+    pub fallback_at: Option<Timestamp>,
+    /// The step at which the fallback's chain begins; the one before is what the lost answer would have
+    /// begun.
+    pub fallback_step: Option<i32>,
     /// When it was decided.
     pub routed_at: Option<Timestamp>,
-    /// From the request's arrival to the answer, in milliseconds.
+    /// From the first request's arrival to its answer, in milliseconds.
     pub response_ms: Option<f64>,
     /// The rule that decided; null for the default route.
     pub rule: Option<String>,
@@ -40,7 +45,7 @@ pub struct CallEntry {
     pub reason: Option<String>,
     /// Who was to get the call, tried in turn.
     pub targets: Vec<String>,
-    /// Who was dialled last; where somebody answered, that is who.
+    /// Who was dialled last, the lost answer's step left out; where somebody answered, that is who.
     pub routed_dialer: Option<String>,
     /// When somebody answered.
     pub answered_at: Option<Timestamp>,
@@ -102,8 +107,13 @@ impl Whose {
 
 const COLUMNS: &str = "call_sid, tenant, status::text, from_number, to_number, direction, caller_class, received_at,
     routed_at, response_ms, rule, reason,
-    array(select jsonb_array_elements_text(coalesce(targets, '[]'))), routed_dialer, answered_at, duration_seconds,
-    retries, degraded";
+    array(select jsonb_array_elements_text(coalesce(targets, '[]'))),
+    case when routed_step = fallback_step - 1
+         then (select dialer from call_steps as s
+               where s.call_sid = calls.call_sid and step < routed_step and dialer is not null
+               order by step desc limit 1)
+         else routed_dialer end,
+    answered_at, duration_seconds, retries, degraded, fallback_at, fallback_step";
 
 fn entry(row: &Row) -> CallEntry {
     CallEntry {
@@ -125,6 +135,8 @@ fn entry(row: &Row) -> CallEntry {
         duration: row.get(15),
         retries: row.get(16),
         degraded: row.get(17),
+        fallback_at: row.get(18),
+        fallback_step: row.get(19),
     }
 }
 

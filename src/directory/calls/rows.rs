@@ -1,9 +1,12 @@
 //! Events folded into rows, pure: whatever the order, and however often one comes, the same rows.
 //!
 //! Each field has a rule that knows no order: the earliest, the latest, the highest, or what belongs to
-//! the earliest. The statement that writes the rows merges with those that are there by the same rules.
+//! one of those. Where the fallback was asked, its decision is what the caller got, whatever came first. The statement that writes the rows merges with those that are there by the same rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use jiff::{SignedDuration, Timestamp, Unit};
 
@@ -18,22 +21,31 @@ pub(super) struct CallRow {
     rank: Option<Status>,
     /// The earliest request.
     pub(super) answer: Option<AnswerRow>,
+    /// What the caller got: the fallback's decision that begins last, otherwise the earliest request's.
+    pub(super) decision: Option<DecisionRow>,
     /// When each request came.
     pub(super) asked_at: BTreeSet<Timestamp>,
     pub(super) answered_at: Option<Timestamp>,
     pub(super) duration: Option<i32>,
 }
 
-/// What a request said, and what was decided.
+/// What a request said.
 #[derive(Debug, Clone)]
 pub(super) struct AnswerRow {
     pub(super) received_at: Timestamp,
     pub(super) response_ms: f64,
-    pub(super) routed_at: Timestamp,
     pub(super) from: String,
     pub(super) to: String,
     pub(super) direction: String,
     pub(super) caller_class: &'static str,
+}
+
+/// What was decided.
+#[derive(Debug, Clone)]
+pub(super) struct DecisionRow {
+    /// Where its chain begins, and when the request was there; both where it is the fallback's.
+    pub(super) fallback: Option<(i32, Timestamp)>,
+    pub(super) routed_at: Timestamp,
     pub(super) rule: Option<String>,
     pub(super) reason: String,
     pub(super) targets: String,
@@ -132,23 +144,44 @@ impl CallRow {
         self.first_event_at = self.first_event_at.min(received_at);
         self.asked_at.insert(received_at);
         let key = (received_at, answer.response_ms);
-        if self.answer.as_ref().is_some_and(|known| (known.received_at, known.response_ms) <= key) {
-            return;
+        let is_first = self.answer.as_ref().is_none_or(|known| key < (known.received_at, known.response_ms));
+        let fallback = answer.fallback.map(|step| (small(step), received_at));
+        let routed_at = moment(answer.routed_at);
+        let decides = match (fallback, self.decision.as_ref().map(|known| (known.fallback, known.routed_at))) {
+            (_, None) | (Some(_), Some((None, _))) => true,
+            (None, Some((None, _))) => is_first,
+            (None, Some((Some(_), _))) => false,
+            (Some((step, at)), Some((Some((known, known_at)), known_routed_at))) => {
+                (Reverse(step), at, routed_at) < (Reverse(known), known_at, known_routed_at)
+            }
+        };
+        if is_first {
+            self.answer = Some(AnswerRow {
+                received_at,
+                response_ms: answer.response_ms,
+                from: clean(&answer.from),
+                to: clean(&answer.to),
+                direction: clean(&answer.direction),
+                caller_class: answer.caller_class.word(),
+            });
         }
+        if decides {
+            self.decision = Some(DecisionRow::of(answer, fallback));
+        }
+    }
+}
+
+impl DecisionRow {
+    fn of(answer: &Answer, fallback: Option<(i32, Timestamp)>) -> Self {
         let targets: Vec<String> = answer.targets.iter().map(|target| clean(target)).collect();
-        self.answer = Some(AnswerRow {
-            received_at,
-            response_ms: answer.response_ms,
+        Self {
+            fallback,
             routed_at: moment(answer.routed_at),
-            from: clean(&answer.from),
-            to: clean(&answer.to),
-            direction: clean(&answer.direction),
-            caller_class: answer.caller_class.word(),
             rule: answer.rule.as_deref().map(clean),
             reason: clean(&answer.reason),
             targets: serde_json::Value::from(targets).to_string(),
             degraded: answer.degraded.as_deref().map(clean),
-        });
+        }
     }
 }
 

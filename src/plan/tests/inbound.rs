@@ -19,7 +19,7 @@ users:
 trunks:
   carrier: { host: 198.51.100.7, identify: [203.0.113.0/28], username: acme, secret: { env: CARRIER_SECRET } }
 dialers:
-  dialfire: { number: { env: DIALFIRE_PHONE_NUMBER }, ring: 30s, trunk: carrier }
+  dialfire: { number: { env: DIALFIRE_PHONE_NUMBER }, caller_id: called, ring: 30s, trunk: carrier }
   zendesk_talk: { sip: "sip:acme@talk.example", ring: 20s }
 hours:
   office: { timezone: Europe/Berlin, open: ["mon-fri 09:00-18:00"], closed: ["2026-12-25"] }
@@ -98,8 +98,7 @@ fn all_of_a_first_declaration_is_created() {
              username: none -> acme; secret: none -> (sensitive); register: none -> false]",
             "Create dialer dialfire [number: none -> +4930123456; caller_id: none -> called; ring: none -> 30s; \
              trunk: none -> carrier]",
-            "Create dialer zendesk_talk [sip: none -> sip:acme@talk.example; caller_id: none -> called; \
-             ring: none -> 20s]",
+            "Create dialer zendesk_talk [sip: none -> sip:acme@talk.example; ring: none -> 20s]",
             "Create hours office [timezone: none -> Europe/Berlin; open: none -> mon-fri 09:00-18:00; \
              closed: none -> 2026-12-25]",
             "Create route to +15559876543 from +49*, withheld when office [route: none -> dialfire, then zendesk_talk; \
@@ -126,7 +125,7 @@ fn what_is_recorded_changes_in_nothing_whatever_the_order() {
 fn each_change_is_told_before_and_after() {
     let recorded = applied(FILE, &values());
     let text = FILE
-        .replace("ring: 20s", "ring: 25s")
+        .replace("ring: 20s", "ring: 25s, caller_id: called")
         .replace("[\"mon-fri 09:00-18:00\"]", "[\"mon-fri 09:00-18:00\", \"sat,sun 10:00-12:00\"]")
         .replace("route: [dialfire, busy]", "route: [zendesk_talk, busy]")
         .replace("default_route: [dialfire]", "default_route: [zendesk_talk]")
@@ -139,7 +138,7 @@ fn each_change_is_told_before_and_after() {
         changes(&planned(&text, &values, &recorded)),
         [
             "Update trunk carrier [] secret changed",
-            "Update dialer zendesk_talk [ring: 20s -> 25s]",
+            "Update dialer zendesk_talk [caller_id: none -> called; ring: 20s -> 25s]",
             "Update hours office [open: mon-fri 09:00-18:00 -> mon-fri 09:00-18:00 and sat,sun 10:00-12:00]",
             "Update route to default [route: dialfire, then busy -> zendesk_talk, then busy]",
             "Update default_route  [default_route: dialfire -> zendesk_talk]",

@@ -30,6 +30,7 @@ fn event(number: usize) -> Event {
         first: None,
         retry: false,
         degraded: None,
+        fallback: None,
     };
     let what = What::Answered(Box::new(answer));
     Event { call_sid: format!("CA{number:032}"), tenant: Some("acme".parse().unwrap()), at, what }

@@ -1,6 +1,11 @@
-//! What the webhook did, for `/metrics`. No number and no e-mail stands in a label.
+//! What the webhook did, for `/metrics`. No number and no e-mail stands in a label, and nothing that a
+//! request made up.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    sync::{PoisonError, RwLock},
+    time::Duration,
+};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -8,7 +13,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::calls::{Outcome, Reply, Verb, What};
+use crate::calls::{Outcome, Reply, Tenants, Verb, What};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
@@ -44,6 +49,9 @@ pub(in crate::serve) struct Counters {
     unrecorded: Counter,
     seconds: Histogram,
     skipped: Gauge,
+    unconfigured: Gauge,
+    /// The dialers that the applied routes name.
+    dialers: RwLock<BTreeSet<String>>,
 }
 
 impl Counters {
@@ -59,6 +67,8 @@ impl Counters {
             unrecorded: Counter::default(),
             seconds: Histogram::new(buckets),
             skipped: Gauge::default(),
+            unconfigured: Gauge::default(),
+            dialers: RwLock::default(),
         };
         registry.register("webhook_requests", "Requests about calls that were answered", counters.requests.clone());
         registry.register("webhook_seconds", "How long the answers took", counters.seconds.clone());
@@ -68,6 +78,8 @@ impl Counters {
         registry.register("webhook_signature_failures", help, counters.signatures.clone());
         let help = "Whether requests are answered whoever sends them";
         registry.register("webhook_signature_skipped", help, counters.skipped.clone());
+        let help = "Whether calls are routed that nobody answers: the auth token is missing";
+        registry.register("webhook_unconfigured", help, counters.unconfigured.clone());
         registry.register("webhook_retry_requests", "Requests that came again", counters.retries.clone());
         let help = "Calls that were answered though something was not as it should be";
         registry.register("webhook_degraded", help, counters.degraded.clone());
@@ -76,9 +88,21 @@ impl Counters {
         counters
     }
 
+    /// Takes over which dialers there are.
+    pub(in crate::serve) fn know(&self, tenants: &Tenants) {
+        let dialers =
+            tenants.values().flat_map(|applied| applied.routes.dialers.keys().map(ToString::to_string)).collect();
+        *self.dialers.write().unwrap_or_else(PoisonError::into_inner) = dialers;
+    }
+
     /// Says that signatures are not looked at.
     pub(super) fn skipped(&self) {
         self.skipped.set(1);
+    }
+
+    /// Says whether calls are routed that nobody answers, for want of a token; tells whether that is new.
+    pub(in crate::serve) fn unconfigured(&self, routed: bool) -> bool {
+        self.unconfigured.set(routed.into()) == 0 && routed
     }
 
     pub(super) fn refused(&self, reason: &'static str) {
@@ -103,7 +127,7 @@ impl Counters {
             Some(Verb::Reject(_)) => "refused",
             Some(Verb::Hangup) | None => "ended",
         };
-        let dialer = dialer(reply.target.as_deref());
+        let dialer = self.dialer(reply.target.as_deref());
         self.requests.get_or_create(&Answered { route, dialer, outcome }).inc();
         self.seconds.observe(took.as_secs_f64());
         if retry {
@@ -125,17 +149,22 @@ impl Counters {
                     Outcome::Failed => "failed",
                     Outcome::Canceled => "canceled",
                 };
-                self.dial_results.get_or_create(&Ended { dialer: self::dialer(ended), status }).inc();
+                self.dial_results.get_or_create(&Ended { dialer: self.dialer(ended), status }).inc();
             }
             What::Status { .. } => {}
         }
     }
-}
 
-/// Names a dialer; people are all called `user`.
-fn dialer(target: Option<&str>) -> String {
-    match target {
-        Some(email) if email.contains('@') => "user".to_owned(),
-        target => target.unwrap_or("none").to_owned(),
+    /// Names a dialer; people are all called `user`, and what no route names `other`: where signatures
+    /// are not looked at, a URL holds what anybody likes.
+    fn dialer(&self, target: Option<&str>) -> String {
+        let dialers = self.dialers.read().unwrap_or_else(PoisonError::into_inner);
+        let word = match target {
+            None => "none",
+            Some(email) if email.contains('@') => "user",
+            Some(name) if dialers.contains(name) => name,
+            Some(_) => "other",
+        };
+        word.to_owned()
     }
 }

@@ -43,7 +43,7 @@ pub(in crate::serve) struct Verified {
 impl Verified {
     pub(super) fn incoming(&self) -> Incoming<'_> {
         let Self { call_sid, form, query, base, at, .. } = self;
-        Incoming { call_sid, form, query, base, at: *at }
+        Incoming { call_sid, form, query, base, at: *at, asks_fallback: false }
     }
 }
 

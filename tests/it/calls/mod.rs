@@ -1,6 +1,7 @@
 //! The record of calls: what becomes known about a call ends up in the database, once, whatever
 //! happens on the way, and is shown.
 
+mod clock;
 mod recorder;
 mod rows;
 mod shown;
@@ -42,6 +43,7 @@ fn answered(sid: &str, seconds: i64) -> Event {
         first: Some(started(0, "dialfire")),
         retry: false,
         degraded: None,
+        fallback: None,
     };
     event(sid, seconds, What::Answered(Box::new(answer)))
 }

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use proptest::{prelude::*, test_runner::TestRunner};
 use reconcile::{
     calls::{Event, Outcome, Status, What},
-    directory::Written,
+    directory::{Whose, Written},
 };
 
 use super::*;
@@ -31,13 +31,13 @@ fn a_call_becomes_a_row_with_its_steps() {
     let mut sql = env.sql();
     sql.batch_execute("set timezone = 'UTC'").unwrap();
     insta::assert_snapshot!(rows(&mut sql), @r#"
-    (CA00000000000000000000000000000001,acme,"2026-11-21 10:00:00.247+00",completed,+4930123456,+15559876543,inbound,e164,"2026-11-21 10:00:00.247+00","2026-11-21 10:00:00.249+00",2.75,"to +15559876543 when office","`office` is open","[""dialfire"", ""zendesk_talk""]",,"{""2026-11-21 10:00:00.247+00""}",0,"2026-11-21 10:00:15.25+00",51,1,zendesk_talk)
+    (CA00000000000000000000000000000001,acme,"2026-11-21 10:00:00.247+00",completed,+4930123456,+15559876543,inbound,e164,"2026-11-21 10:00:00.247+00","2026-11-21 10:00:00.249+00",2.75,"to +15559876543 when office","`office` is open","[""dialfire"", ""zendesk_talk""]",,"{""2026-11-21 10:00:00.247+00""}",0,"2026-11-21 10:00:15.25+00",51,1,zendesk_talk,,)
     (CA00000000000000000000000000000001,0,dialfire,"2026-11-21 10:00:00.25+00","2026-11-21 10:00:04.25+00",busy,,486)
     (CA00000000000000000000000000000001,1,zendesk_talk,"2026-11-21 10:00:04.25+00","2026-11-21 10:00:50.25+00",answered,35,)
     "#);
 }
 
-/// What may become known about a few calls, each piece at a time of its own.
+/// What may become known about a few calls; clocks go back and forth.
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let outcome = prop::sample::select(vec![
         Outcome::Answered,
@@ -53,18 +53,24 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         Status::NoAnswer,
         Status::Completed,
     ]);
-    let seed = (0..3_usize, 0..3_u8, 0..3_u32, outcome, call_status, prop::option::of("[a-c]"));
+    let fallback = prop::option::weighted(0.4, 1..4_u32);
+    let seed = (0..3_usize, 0..3_u8, 0..3_u32, outcome, call_status, prop::option::of("[a-c]"), fallback, -9..9_i64);
     prop::collection::vec(seed, 1..24).prop_map(|seeds| {
-        let event = |(index, (call, kind, number, outcome, call_status, target)): (usize, (_, _, _, _, _, _))| {
-            let (sid, seconds): (String, i64) = (sid(call), i64::try_from(index).unwrap());
+        let event = |(index, seed): (usize, (_, _, _, _, _, _, _, _))| {
+            let (call, kind, number, outcome, call_status, target, fallback, seconds) = seed;
+            let (sid, own) = (sid(call), u32::try_from(index).unwrap());
             let target: Option<String> = target;
             match kind {
                 0 => {
                     let mut event = answered(&sid, seconds);
                     if let What::Answered(answer) = &mut event.what {
                         answer.first = target.as_deref().map(|target| started(number, target));
+                        // No two requests are answered in the same microsecond.
+                        answer.response_ms = own.into();
+                        answer.routed_at += SignedDuration::from_micros(own.into());
                         answer.reason = format!("because of {index}");
                         answer.retry = index % 2 == 0;
+                        answer.fallback = fallback;
                     }
                     event
                 }
@@ -153,6 +159,64 @@ fn a_request_that_came_again_is_a_retry_once() {
     let row = env.sql().query_one("select retries, response_ms, routed_dialer from calls", &[]).unwrap();
     let row: (i32, f64, String) = (row.get(0), row.get(1), row.get(2));
     assert_eq!(row, (2, 2.75, "dialfire".to_owned()));
+}
+
+/// A row kept the decision of the answer that was lost, and the dialer that never rang.
+#[test]
+fn what_the_caller_got_is_the_fallbacks_whatever_comes_first() {
+    let env = TestEnv::new();
+    let mut directory = directory(&env);
+    let fallback = |seconds, begins: u32| {
+        let mut event = answered("CA1", seconds);
+        if let What::Answered(answer) = &mut event.what {
+            (answer.rule, answer.fallback) = (None, Some(begins));
+            answer.reason = format!("fallback {begins}");
+            answer.degraded = Some(format!("lost {}", begins - 1));
+            answer.first = Some(started(begins, &format!("desk {begins}")));
+        }
+        event
+    };
+    let ended = step("CA1", 20, 1, Outcome::Busy, Some(started(2, "never rang")));
+    let events = [answered("CA1", 0), fallback(15, 1), fallback(16, 1), ended, fallback(40, 3)];
+    for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 4, 0, 1, 3], [3, 0, 4, 2, 1]] {
+        env.sql().batch_execute("truncate calls cascade").unwrap();
+        for index in order {
+            directory.record_calls(&events[index..=index]).unwrap();
+        }
+        let (call, steps) = directory.call(&Whose::Anybodys, "CA1").unwrap().unwrap();
+        assert_eq!((call.received_at, call.response_ms), (Some(at(0) - SignedDuration::from_millis(3)), Some(2.75)));
+        assert_eq!((call.rule, call.reason.as_deref()), (None, Some("fallback 3")), "{order:?}");
+        assert_eq!((call.degraded.as_deref(), call.routed_dialer.as_deref()), (Some("lost 2"), Some("desk 3")));
+        assert_eq!(call.routed_at, Some(at(40) - SignedDuration::from_millis(1)));
+        assert_eq!((call.fallback_step, call.retries), (Some(3), 3));
+        let dialers: Vec<_> = steps.iter().filter_map(|step| step.dialer.as_deref()).collect();
+        assert_eq!(dialers, ["dialfire", "desk 1", "never rang", "desk 3"]);
+    }
+
+    // A fallback that dials nobody: whom the lost answer named was not dialled either.
+    let mut refused = fallback(15, 1);
+    if let What::Answered(answer) = &mut refused.what {
+        answer.first = None;
+    }
+    for (sid, lost) in [("CA2", vec![answered("CA2", 0)]), ("CA3", whole_call("CA3")[..2].to_vec())] {
+        let begins = u32::try_from(lost.len()).unwrap();
+        let mut refused = refused.clone();
+        sid.clone_into(&mut refused.call_sid);
+        if let What::Answered(answer) = &mut refused.what {
+            answer.fallback = Some(begins);
+        }
+        directory.record_calls(&[lost, vec![refused]].concat()).unwrap();
+        let routed = directory.call(&Whose::Anybodys, sid).unwrap().unwrap().0.routed_dialer;
+        assert_eq!(routed.as_deref(), (begins == 2).then_some("dialfire"), "{sid}");
+    }
+}
+
+/// A line that a version without fallbacks' steps had spooled.
+#[test]
+fn what_an_earlier_version_wrote_down_is_read() {
+    let mut line = serde_json::to_value(answered("CA1", 0)).unwrap();
+    assert_eq!(line["what"]["answered"].as_object_mut().unwrap().remove("fallback"), None, "it is not written either");
+    assert_eq!(serde_json::from_value::<Event>(line).unwrap(), answered("CA1", 0));
 }
 
 #[test]

@@ -99,6 +99,8 @@ fn the_api_lists_calls_and_shows_a_chain_to_tokens_with_the_scope() {
       "degraded": null,
       "direction": "inbound",
       "duration": 51,
+      "fallback_at": null,
+      "fallback_step": null,
       "from": "+4930123456",
       "reason": "`office` is open",
       "received_at": "2026-11-21T10:00:00.247Z",

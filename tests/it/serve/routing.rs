@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::server::Serve;
-use crate::support::TestEnv;
+use crate::{phones::until, support::TestEnv};
 
 fn applied(tenant: &str, run: i64, number: &str) -> Value {
     let dialer =
@@ -91,4 +91,39 @@ fn what_cannot_be_read_of_one_tenant_is_told_and_left() {
     std::fs::write(env.path("state/serve/applied-routes.json"), spoiled.to_string()).unwrap();
     drop(serve);
     Serve::start(&env, "--no-webhook").says("the routes that were applied last:");
+}
+
+/// A call is sent to this number.
+#[track_caller]
+fn reaches(serve: &Serve, number: &str) {
+    let client = serve.client("").with("Content-Type", "application/x-www-form-urlencoded");
+    let answer = client.send("POST", "/webhooks/twilio", Some(b"CallSid=CA1&To=%2B15550000000")).expect(200).text;
+    assert!(answer.contains(&format!(">{number}</Number>")), "{answer}");
+}
+
+/// A disk on which nothing can be written: callers are served, and once it can the file catches up.
+#[test]
+fn what_could_not_be_kept_is_kept_once_it_can() {
+    let env = TestEnv::new();
+    env.run("migrate").expect(0);
+    let mut serve = Serve::start(&env, "--insecure-skip-signature");
+    // A folder stands in the way.
+    let path = env.path("state/serve/applied-routes.json");
+    std::fs::create_dir_all(path.join("in-the-way")).unwrap();
+    apply(&env, &applied("acme", 1, "+15559876543"));
+    serve.says("the applied routes would not survive the loss of the database");
+    serve.says(r#""run":1,"#);
+    reaches(&serve, "+15559876543");
+
+    std::fs::remove_dir_all(&path).unwrap();
+    until("the file is there", || path.is_file());
+    assert_eq!(kept(&env), json!({ "acme": applied("acme", 1, "+15559876543") }));
+    assert_eq!(serve.log().matches(r#""run":1,"#).count(), 1, "nothing was applied anew: {}", serve.log());
+    // It is what callers reach without a database.
+    serve.signal(rustix::process::Signal::TERM);
+    serve.ends();
+    let mut env = env;
+    env.set("DATABASE_URL", "postgres://pbx@127.0.0.1:1/pbx");
+    let serve = Serve::start(&env, "--insecure-skip-signature");
+    reaches(&serve, "+15559876543");
 }

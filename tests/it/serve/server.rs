@@ -43,7 +43,8 @@ impl Serve {
     /// Starts it by way of another command, such as one that sets limits.
     pub(crate) fn start_by(by: &[&str], env: &TestEnv, args: &str) -> Self {
         let listen = if args.contains("--listen") { "" } else { " --listen 127.0.0.1:0" };
-        let args = format!("serve{listen} --log-format json {args}");
+        let json = if args.contains("--log-format") { "" } else { " --log-format json" };
+        let args = format!("serve{listen}{json} {args}");
         let args: Vec<&str> = args.split_whitespace().collect();
         let mut command = env.command(&args);
         if let [program, options @ ..] = by {

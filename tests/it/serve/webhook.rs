@@ -2,7 +2,9 @@
 //! read by an XML parser.
 
 mod calls;
+mod fallback;
 mod load;
+mod log;
 pub(super) mod provider;
 mod signature;
 mod start;

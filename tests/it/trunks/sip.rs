@@ -74,6 +74,24 @@ fn a_call_to_our_number_is_answered_by_the_dialer_who_sees_the_number_that_was_c
 }
 
 #[test]
+fn a_dialer_sees_the_default_caller_id_unless_it_asks_for_the_number_that_was_called() {
+    let env = TestEnv::bare_with_asterisk();
+    let (dialfire, agents) = (Phone::at(&env, "127.0.0.1"), Phone::at(&env, "127.0.0.1"));
+    let carrier = Phone::at(&env, "127.0.0.2");
+    for (name, dialer, shown) in [("dialfire", &dialfire, "+15554445555"), ("agents", &agents, DID)] {
+        let answering = dialer.picks_up();
+        let file = company(&dialfire, &agents, &format!("route: [{name}]"));
+        let mut declared = declared(&file.replace("caller_id: caller", "caller_id: called"));
+        declared.routes.caller_id = Some("+15554445555".parse().expect("a number"));
+        run(&env, &declared);
+        carrier.delivers("+4917099999", DID);
+        let log = answering.unplug();
+        assert_eq!((log.lines().count(), log.contains(&format!("From: <sip:{shown}@"))), (1, true), "{name}: {log}");
+    }
+    nothing_in_the_log(&env);
+}
+
+#[test]
 fn the_first_dialer_is_busy_and_the_second_answers() {
     let env = TestEnv::bare_with_asterisk();
     let (dialfire, agents) = (Phone::at(&env, "127.0.0.1"), Phone::at(&env, "127.0.0.1"));

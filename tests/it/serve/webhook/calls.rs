@@ -151,6 +151,7 @@ fn a_request_that_comes_again_is_answered_with_the_same_bytes() {
     // The retry may know more.
     let again = twilio.send("/webhooks/twilio", &[&parameters[..], &[("Retried", "1")]].concat()).expect(200).text;
     assert_eq!(first, again);
+    serve.says("\"retry\":true");
     assert_eq!(serve.log().matches("\"retry\":true").count(), 1, "{}", serve.log());
     let second = twilio.ended(&dial, "CA2", "busy");
     assert_eq!(second.dials(), ("Sip", "sip:1010@phones.example"));

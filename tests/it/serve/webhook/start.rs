@@ -1,9 +1,12 @@
 //! When the server starts with a webhook, and when it refuses to.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::provider::{DID, Provider, applied, environment, form, routes};
-use crate::serve::server::{Serve, token};
+use crate::{
+    phones::until,
+    serve::server::{Serve, token},
+};
 
 const CALL: &[(&str, &str)] = &[("CallSid", "CA1"), ("To", DID)];
 
@@ -49,6 +52,74 @@ fn without_a_token_calls_are_answered_by_nobody_unless_that_is_asked_for() {
         "reconcile_webhook_unrecorded_total 0",
     ] {
         assert!(metrics.contains(&format!("{line}\n")), "{line} is not in {metrics}");
+    }
+}
+
+/// Calls of a company whose first routes came later were answered by nobody, and only the calls
+/// themselves told.
+#[test]
+fn routes_that_come_later_than_a_server_without_a_token_are_told_once() {
+    let mut env = environment();
+    env.unset("TWILIO_AUTH_TOKEN");
+    let reader = token(&env, "reader", "read");
+    let mut serve = Serve::start(&env, "");
+    let deliberate = Serve::start(&env, "--no-webhook --state-dir other");
+    let unconfigured = |serve: &Serve| {
+        let metrics = serve.client(&reader).get("/metrics").expect(200).text;
+        let gauge = metrics.lines().find_map(|line| line.strip_prefix("reconcile_webhook_unconfigured "));
+        gauge.unwrap_or_else(|| panic!("{metrics}")).to_owned()
+    };
+    assert_eq!(unconfigured(&serve), "0");
+
+    let to_dialfire = routes(DID, &json!([{ "dialer": "dialfire" }]));
+    applied(&env, "acme", 1, &to_dialfire);
+    let line: Value = serde_json::from_str(&serve.says("the webhook answers no call")).unwrap();
+    assert!(line["level"] == "ERROR" && line["hint"].as_str().unwrap().contains("set TWILIO_AUTH_TOKEN"), "{line}");
+    assert_eq!(unconfigured(&serve), "1");
+    for run in [2, 3] {
+        applied(&env, "acme", run, &to_dialfire);
+        serve.says(&format!("\"run\":{run},"));
+    }
+    assert_eq!(serve.log().matches("the webhook answers no call").count(), 1, "{}", serve.log());
+    until("the server without a webhook routes, too", || deliberate.log().contains("\"run\":3,"));
+    assert_eq!(unconfigured(&deliberate), "0");
+    assert!(!deliberate.log().contains("the webhook answers no call"), "{}", deliberate.log());
+
+    let mut nothing = to_dialfire;
+    (nothing["rules"], nothing["default_route"]) = (json!([]), json!([]));
+    applied(&env, "acme", 4, &nothing);
+    until("no call is routed any more", || unconfigured(&serve) == "0");
+}
+
+/// Each request of a stranger made a time series of its own, for ever.
+#[test]
+fn where_signatures_are_not_looked_at_strangers_make_no_labels() {
+    let mut env = environment();
+    env.unset("TWILIO_AUTH_TOKEN");
+    applied(&env, "acme", 1, &routes(DID, &json!([{ "dialer": "dialfire" }])));
+    let reader = token(&env, "reader", "read");
+    let serve = Serve::start(&env, "--insecure-skip-signature");
+    let client = serve.client("").with("Content-Type", "application/x-www-form-urlencoded");
+    let ended = |query: &str| {
+        let body = form(&[("CallSid", "CA1"), ("DialCallStatus", "busy")]);
+        client.send("POST", &format!("/webhooks/twilio/dial-result?{query}"), Some(body.as_bytes())).expect(200);
+    };
+    for number in 0..50 {
+        ended(&format!("step=0&target=made-up-{number}"));
+        ended(&format!("step={number}&next=made-up-{number}%2030%20-%20sip:x@y.example"));
+    }
+    ended("step=0&target=dialfire&next=zendesk_talk%2030%20-%20sip:x@y.example");
+    ended("step=0&target=anybody@example.com");
+    let metrics = serve.client(&reader).get("/metrics").expect(200).text;
+    assert!(!metrics.contains("made-up") && !metrics.contains("anybody"), "{metrics}");
+    for line in [
+        "webhook_dial_result_total{dialer=\"other\",status=\"busy\"} 50",
+        "webhook_dial_result_total{dialer=\"dialfire\",status=\"busy\"} 1",
+        "webhook_dial_result_total{dialer=\"user\",status=\"busy\"} 1",
+        "webhook_requests_total{route=\"dial-result\",dialer=\"other\",outcome=\"dialled\"} 50",
+        "webhook_requests_total{route=\"dial-result\",dialer=\"zendesk_talk\",outcome=\"dialled\"} 1",
+    ] {
+        assert!(metrics.contains(&format!("reconcile_{line}\n")), "{line} is not in {metrics}");
     }
 }
 
