@@ -289,7 +289,7 @@ fn carry_out(
     let Some(asterisk) = &step.host.asterisk else { return Ok(live) };
     let log = LogMark::now(asterisk);
     make_live(step, asterisk, &log, decided, &mut live, clock, observer).map_err(|reasons| {
-        let complaints = log.complaints();
+        let complaints = log.complaints(&decided.prepared.trunk_secrets);
         let others_at_fault = step.host.others_at_fault(step.tenant, &complaints);
         Box::new(NotLive { complaints, others_at_fault, ..put_back(step, back, reasons, clock, observer) })
     })?;
@@ -351,7 +351,7 @@ fn make_live(
     }
     let mut verified = verify(asterisk, &expected);
     if verified.is_err() {
-        let mended = step.mend_others(&log.complaints()).map_err(failed)?;
+        let mended = step.mend_others(&log.complaints(&decided.prepared.trunk_secrets)).map_err(failed)?;
         for (other, module) in &mended {
             contacts.extend(reload(step, asterisk, *module).map_err(told)?);
             live.warnings.push(mended_words(other, *module));
