@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan};
 use crate::{
-    calls::{CallerId, Dialer, DialerTarget, E164, Hours, NumberSource, Routes, Rule, Target, Trunk},
-    desired::Place,
+    calls::{Called, CallerId, Dialer, DialerTarget, E164, Hours, NumberSource, Routes, Rule, Target, Trunk},
+    desired::{Diagnostic, Place},
     directory::{Recorded, RecordedSecret},
     model::{ObjectName, SENSITIVE, Secret},
 };
@@ -105,6 +105,7 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
         let print = kept.map(|(row, _)| row.print.clone());
         plan.trunk_secrets.insert(name.clone(), PlannedTrunkSecret { secret, print });
     }
+    plan.problems.extend(taken(inputs));
     let (routes, places) = wanted(inputs, &mut plan.unresolved);
     let before = Side { routes: &recorded.routes, secrets: recorded.trunk_secrets.keys().collect() };
     let after = Side { routes: &routes, secrets: plan.trunk_secrets.keys().collect() };
@@ -116,6 +117,23 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
     plan.inbound = changes(&before, &after, &places, &renewed);
     // Where a number is missing, there is nothing that could be rendered.
     plan.routes = if is_resolved(&routes) { routes } else { recorded.routes.clone() };
+}
+
+/// Refuses numbers that another tenant has: whose a call to them is could not be told. Each is told once.
+fn taken(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
+    let Inputs { declared, recorded, .. } = inputs;
+    let rules = declared.routes.rules.iter().zip(&declared.route_places);
+    let mut untold = declared.routes.numbers();
+    let problem = |(rule, place): (&Rule, &Place)| {
+        let Called::Did(number) = &rule.to else { return None };
+        let other = recorded.numbers_elsewhere.get(number).filter(|_| untold.remove(number))?;
+        let hint = format!("remove it from the file of `{other}`, and apply that first");
+        Some(
+            Diagnostic::error("number-taken", format!("{number} is a number of the tenant `{other}`"), *place)
+                .hint(hint),
+        )
+    };
+    rules.filter_map(problem).collect()
 }
 
 /// Names the recorded rules that are protected, as changes name them.
