@@ -104,3 +104,25 @@ fn a_secret_that_asterisk_quotes_in_its_complaints_is_told_nowhere() {
     env.write("pbx.yaml", "version: 1\ntenant: acme\nusers: []\n");
     env.run("apply").expect(0);
 }
+
+/// Asterisk would give an address's calls to either of them.
+#[test]
+fn an_address_leads_to_one_tenant_of_a_host() {
+    let env = TestEnv::new();
+    let file = |tenant: &str, identify: &str| {
+        let trunk = format!("  carrier: {{ host: sip.carrier.example, identify: [{identify}] }}\n");
+        env.write(&format!("{tenant}.yaml"), &format!("version: 1\ntenant: {tenant}\nusers: []\ntrunks:\n{trunk}"));
+    };
+    file("acme", "203.0.113.7, 198.51.100.0/24");
+    file("bolt", "192.0.2.1, 203.0.113.0/28");
+    env.run("apply --no-reload -f acme.yaml").expect(0);
+    let before = (env.dump(), env.files());
+    assert_eq!(
+        env.run("apply --no-reload -f bolt.yaml").expect(1).stderr,
+        "error: calls from `203.0.113.0/28`, of `bolt-trunk-carrier`, go to the tenant `acme` on this host; nothing \
+         was changed\nhint: an address leads to one tenant: narrow `identify`, or give both to one tenant\n"
+    );
+    assert!((env.dump(), env.files()) == before, "something moved");
+    file("bolt", "192.0.2.1, 203.0.113.8/29");
+    env.run("apply --no-reload -f bolt.yaml").expect(0);
+}
