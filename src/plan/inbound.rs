@@ -8,7 +8,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan};
+use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan, shown};
 use crate::{
     calls::{Called, CallerId, Dialer, DialerTarget, E164, Hours, NumberSource, Routes, Rule, Target, Trunk},
     desired::{Diagnostic, Place},
@@ -76,6 +76,33 @@ pub struct InboundChange {
     pub secret_changed: bool,
     /// Where a rule is declared.
     pub place: Option<Place>,
+}
+
+impl InboundChange {
+    /// Names what it is about.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.object, self.name).trim_end().to_owned()
+    }
+
+    /// Says what changes.
+    pub fn words(&self) -> String {
+        let single = self.name.is_empty();
+        let parts = self.fields.iter().map(|change| match (self.kind, &change.before, &change.after) {
+            // What is so unless it is said.
+            (Kind::Create, _, Some(value)) if value == "false" => None,
+            (Kind::Create, _, Some(value)) if single || change.field == "route" => Some(format!("-> {value}")),
+            (Kind::Create, _, Some(value)) if value == "true" => Some(change.field.to_owned()),
+            (Kind::Create, _, value) => Some(format!("{} {}", change.field, shown(value.as_ref()))),
+            (Kind::Delete, value, _) if single || change.field == "route" => {
+                Some(format!("was {}", shown(value.as_ref())))
+            }
+            (Kind::Delete, ..) => None,
+            (_, before, after) if single => Some(format!("{} -> {}", shown(before.as_ref()), shown(after.as_ref()))),
+            _ => Some(change.to_string()),
+        });
+        let secret = self.secret_changed.then(|| "secret changed".to_owned());
+        parts.flatten().chain(secret).collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// Takes what is recorded as it is.
