@@ -201,6 +201,15 @@ impl Routes {
         if missing.is_empty() { Ok(routes) } else { Err(missing) }
     }
 
+    /// Lists our numbers that have rules of their own.
+    pub fn numbers(&self) -> BTreeSet<&E164> {
+        let numbers = self.rules.iter().filter_map(|rule| match &rule.to {
+            Called::Did(number) => Some(number),
+            Called::Default => None,
+        });
+        numbers.collect()
+    }
+
     /// Lists the users who may get a call.
     pub fn users(&self) -> BTreeSet<&EmailKey> {
         let rules = self.rules.iter().flat_map(|rule| rule.route.iter().chain(rule.otherwise.iter().flatten()));

@@ -34,7 +34,7 @@ use crate::{
         seal::{Keyring, hex},
     },
     model::{EmailKey, Extension, ObjectName, Secret, Tenant},
-    plan::Plan,
+    plan::{InboundChange, Plan},
     render::{Digests, File, Module, Phonebook, endpoint_name, endpoints_path, parse, routing_path},
 };
 
@@ -118,7 +118,7 @@ pub fn sync(
     let read = read(request, &mut writer)?;
     let decided = decide(request, read, &in_place, None)?;
     writer.change(&decided.prepared.rows)?;
-    let run = writer.open_audit(&run_of(request, host, "sync", &decided, ""))?;
+    let run = writer.open_audit(&run_of(request, host, "sync", &decided, &decided.inbound))?;
     clock.stop();
     let end = End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: clock.phases.clone(), message: None };
     writer.close_audit(run, &end)?;
@@ -130,6 +130,9 @@ pub fn sync(
 struct Decided {
     plan: Plan,
     id: Option<String>,
+    /// What changes about inbound calls, a line each.
+    inbound: String,
+    /// The same, and what changes in the files.
     diff: String,
     recorded: Recorded,
     prepared: Prepared,
@@ -154,11 +157,18 @@ fn decide(
     running: Option<&Running>,
 ) -> Result<Decided, ApplyError> {
     let comparison = (request.decide)(&recorded, in_place, running)?;
-    let diff = bounded(comparison.diff());
+    let inbound = inbound_lines(&comparison.plan);
+    let diff = bounded(inbound.clone() + &comparison.diff());
     let Comparison { plan, id, .. } = comparison;
     let Request { secrets, trunk_secrets, keys, now, .. } = *request;
     let prepared = prepare(&plan, &recorded, secrets, trunk_secrets, &sealed, keys, now)?;
-    Ok(Decided { plan, id, diff, recorded, prepared })
+    Ok(Decided { plan, id, inbound, diff, recorded, prepared })
+}
+
+/// Writes what changes about inbound calls as the audit log keeps it: the files tell nothing of Twilio's calls.
+fn inbound_lines(plan: &Plan) -> String {
+    let line = |change: &InboundChange| format!("{} {}  {}", change.kind.sign(), change.title(), change.words());
+    plan.inbound.iter().map(|change| line(change).trim_end().to_owned() + "\n").collect()
 }
 
 /// Cuts a diff to what the audit log keeps of it.
@@ -289,7 +299,7 @@ fn carry_out(
     let Some(asterisk) = &step.host.asterisk else { return Ok(live) };
     let log = LogMark::now(asterisk);
     make_live(step, asterisk, &log, decided, &mut live, clock, observer).map_err(|reasons| {
-        let complaints = log.complaints();
+        let complaints = log.complaints(&decided.prepared.trunk_secrets);
         let others_at_fault = step.host.others_at_fault(step.tenant, &complaints);
         Box::new(NotLive { complaints, others_at_fault, ..put_back(step, back, reasons, clock, observer) })
     })?;
@@ -351,7 +361,7 @@ fn make_live(
     }
     let mut verified = verify(asterisk, &expected);
     if verified.is_err() {
-        let mended = step.mend_others(&log.complaints()).map_err(failed)?;
+        let mended = step.mend_others(&log.complaints(&decided.prepared.trunk_secrets)).map_err(failed)?;
         for (other, module) in &mended {
             contacts.extend(reload(step, asterisk, *module).map_err(told)?);
             live.warnings.push(mended_words(other, *module));

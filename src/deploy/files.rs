@@ -6,6 +6,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use tempfile::NamedTempFile;
@@ -97,12 +98,16 @@ const TEMP: &str = ".reconcile-";
 /// Removes what a killed run left beside a target; called by who holds the host's lock.
 pub(super) fn sweep_beside(target: &Path) -> Result<(), FileError> {
     let folder = target.parent().unwrap_or(Path::new("/"));
-    if folder.is_dir() { sweep(folder) } else { Ok(()) }
+    if folder.is_dir() { sweep(folder, Duration::ZERO) } else { Ok(()) }
 }
 
-fn sweep(folder: &Path) -> Result<(), FileError> {
+/// Removes temporary files of ours, where nobody has touched them for so long.
+fn sweep(folder: &Path, untouched: Duration) -> Result<(), FileError> {
     let entries = fs::read_dir(folder).map_err(failed("read", folder))?;
-    let left = entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(TEMP.as_bytes()));
+    let ours = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(TEMP.as_bytes());
+    let age = |entry: &fs::DirEntry| entry.metadata().and_then(|data| data.modified()).ok()?.elapsed().ok();
+    let left = |entry: &fs::DirEntry| untouched.is_zero() || age(entry).is_some_and(|age| age >= untouched);
+    let left = entries.flatten().filter(|entry| ours(entry) && left(entry));
     left.map(|entry| entry.path()).try_for_each(|path| forget(&path))
 }
 
@@ -162,11 +167,21 @@ fn sync_folder(folder: &Path) -> Result<(), FileError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync", folder))
 }
 
-/// Keeps a file for ourselves: 0600, in a folder that is made where it is missing.
-pub(crate) fn keep(path: &Path, text: &str) -> Result<(), FileError> {
+/// Keeps a file for ourselves: 0600, in a folder that is made where it is missing; called by who holds the
+/// host's lock.
+pub(super) fn keep(path: &Path, text: &str) -> Result<(), FileError> {
+    keep_sweeping(path, text, Duration::ZERO)
+}
+
+/// Keeps a file that other processes may be writing at this moment, each its own temporary one.
+pub(crate) fn keep_shared(path: &Path, text: &str) -> Result<(), FileError> {
+    keep_sweeping(path, text, Duration::from_mins(1))
+}
+
+fn keep_sweeping(path: &Path, text: &str, untouched: Duration) -> Result<(), FileError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder).map_err(failed("create", folder))?;
-    sweep(folder)?;
+    sweep(folder, untouched)?;
     let mut temp = tempfile::Builder::new().prefix(TEMP).tempfile_in(folder).map_err(failed("write into", folder))?;
     temp.write_all(text.as_bytes()).map_err(failed("write", path))?;
     temp.as_file().sync_all().map_err(failed("sync", path))?;

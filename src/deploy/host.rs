@@ -1,7 +1,6 @@
 //! One Asterisk host: its configuration folder, its lock, our own notes about it, and its Asterisk.
 
 use std::{
-    collections::BTreeSet,
     fs::{self, File},
     io,
     os::unix::fs::OpenOptionsExt,
@@ -19,7 +18,7 @@ use super::{
 use crate::{
     directory::seal::hex,
     model::Tenant,
-    render::{Present, endpoints_path, parse, routing_path, section_names},
+    render::{Present, endpoints_path, routing_path, section_names},
 };
 
 /// The note that names who has the lock.
@@ -101,27 +100,11 @@ impl Host {
         Ok(Some(Running { endpoints_live, routing_live }))
     }
 
-    /// Names the objects in other tenants' generated files on this host.
+    /// Reads other tenants' endpoint files on this host, by the name of their folder.
     ///
     /// # Errors
     /// When one of them cannot be read.
-    pub(super) fn names_of_others(&self, tenant: &Tenant) -> Result<BTreeSet<String>, FileError> {
-        let files = self.files_of_others(tenant)?;
-        Ok(files.iter().flat_map(|(_, text)| section_names(text).map(str::to_owned)).collect())
-    }
-
-    /// Lists the addresses that other tenants' trunks on this host are known by, each with its tenant.
-    ///
-    /// # Errors
-    /// When one of the files cannot be read.
-    pub(super) fn trunks_of_others(&self, tenant: &Tenant) -> Result<Vec<(String, String)>, FileError> {
-        let addresses = |text: &str| parse(text).trunks.into_values().flat_map(|trunk| trunk.addresses);
-        let of = |(other, text): (String, String)| addresses(&text).map(move |address| (other.clone(), address));
-        Ok(self.files_of_others(tenant)?.into_iter().flat_map(of).collect())
-    }
-
-    /// Reads other tenants' endpoint files on this host, by the name of their folder.
-    fn files_of_others(&self, tenant: &Tenant) -> Result<Vec<(String, String)>, FileError> {
+    pub(super) fn files_of_others(&self, tenant: &Tenant) -> Result<Vec<(String, String)>, FileError> {
         let folder = self.config_dir.join("pjsip.d");
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,

@@ -1,13 +1,14 @@
 //! Asterisk's own log, where it tells what was wrong with a configuration it silently refused.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{Read, Seek, SeekFrom},
     path::PathBuf,
 };
 
 use super::asterisk::{Asterisk, scrub};
-use crate::model::is_unprintable;
+use crate::model::{ObjectName, SENSITIVE, Secret, is_unprintable};
 
 /// The sources in Asterisk that complain about configuration.
 const SOURCES: &[&str] =
@@ -36,8 +37,9 @@ impl LogMark {
         Self(files.collect())
     }
 
-    /// Tells what was said about configuration since then, each complaint once, scrubbed.
-    pub(super) fn complaints(&self) -> Vec<String> {
+    /// Tells what was said about configuration since then, each complaint once, scrubbed, of the trunks'
+    /// secrets too, which stand in a file as they are.
+    pub(super) fn complaints(&self, secrets: &BTreeMap<ObjectName, Secret>) -> Vec<String> {
         let mut told: Vec<String> = Vec::new();
         for (path, end) in &self.0 {
             let mut bytes = Vec::new();
@@ -47,7 +49,7 @@ impl LogMark {
             if read.is_err() {
                 continue;
             }
-            for line in String::from_utf8_lossy(&bytes).lines().filter_map(complaint) {
+            for line in String::from_utf8_lossy(&bytes).lines().filter_map(|line| complaint(line, secrets)) {
                 if told.len() < TOLD && !told.contains(&line) {
                     told.push(line);
                 }
@@ -58,11 +60,12 @@ impl LogMark {
 }
 
 /// Takes `source: message` out of an error or warning about configuration.
-fn complaint(line: &str) -> Option<String> {
+fn complaint(line: &str, secrets: &BTreeMap<ObjectName, Secret>) -> Option<String> {
     let (_, said) = line.split_once(" ERROR[").or_else(|| line.split_once(" WARNING["))?;
     let (_, said) = said.split_once("] ")?;
     let source = said.split(':').next()?.rsplit('/').next()?;
-    let plain: String = said.chars().filter(|c| !is_unprintable(*c)).take(300).collect();
+    let hidden = secrets.values().fold(said.to_owned(), |said, secret| said.replace(secret.reveal(), SENSITIVE));
+    let plain: String = hidden.chars().filter(|c| !is_unprintable(*c)).take(300).collect();
     SOURCES.contains(&source).then(|| scrub(&plain))
 }
 
@@ -72,6 +75,7 @@ mod tests {
 
     #[test]
     fn complaints_about_configuration_are_told_and_scrubbed() {
+        let complaint = |line: &str| complaint(line, &BTreeMap::new());
         let line =
             "[Nov 21 04:10:44] ERROR[10803] config_options.c: Error parsing password_digest=MD5:canary at line 41 of x";
         assert_eq!(complaint(line).as_deref(), Some("config_options.c: Error parsing password_digest= (sensitive)"));
@@ -88,5 +92,17 @@ mod tests {
         }
         assert_eq!(complaint("[Nov 21] WARNING[1] db.c: AstDB key does not exist"), None);
         assert_eq!(complaint("[Nov 21] NOTICE[1] config.c: fine"), None);
+    }
+    #[test]
+    fn a_trunks_secret_is_hidden_wherever_it_is_quoted() {
+        let secret = "of-the.trunk$7";
+        let secrets = BTreeMap::from([("carrier".parse().unwrap(), Secret::new(secret).unwrap())]);
+        let line = format!(
+            "[Nov 21] WARNING[1] config.c: Unknown directive '#{secret}' at line 1 of {}{secret}",
+            "x".repeat(240)
+        );
+        let told = complaint(&line, &secrets).unwrap();
+        assert!(told.starts_with("config.c: Unknown directive '#(sensitive)' at line 1"), "{told}");
+        assert!(!told.contains("of-the."), "{told}");
     }
 }

@@ -32,7 +32,7 @@ pub use clock::Observer;
 pub use compare::{Comparison, compare, compare_plan, compare_recorded};
 pub use error::{ApplyError, NotLive};
 pub(crate) use fail_point::pass as fail_point;
-pub(crate) use files::keep as keep_file;
+pub(crate) use files::keep_shared;
 pub use files::{FileError, InPlace};
 pub use host::{Host, Running};
 pub use readback::Mismatch;

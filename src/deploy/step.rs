@@ -1,7 +1,11 @@
 //! The step from the files in place to the rendered ones, on one host: whose names they hold, what
 //! is staged, and the notes that let a later run undo or finish it.
 
-use std::{borrow::Cow, collections::BTreeMap, path::Path};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use super::{
     ApplyError, Host,
@@ -17,7 +21,7 @@ use crate::{
     model::Tenant,
     render::{
         Digests, File, Module, NO_ROUTES, Parsed, Phonebook, endpoints_path, is_as_written, mark_name, parse,
-        routing_path,
+        routing_path, section_names,
     },
 };
 
@@ -139,15 +143,16 @@ impl<'a> Step<'a> {
 
     /// Makes sure that no name belongs to another tenant or to the operator's own files.
     pub(super) fn check_names(&self) -> Result<(), ApplyError> {
-        let others = self.host.names_of_others(self.tenant)?;
-        self.check_trunks()?;
-        if let Some(name) = self.new.trunks.keys().find(|name| others.contains(*name)) {
+        let files = self.host.files_of_others(self.tenant)?;
+        self.check_trunks(&files)?;
+        let others: BTreeSet<&str> = files.iter().flat_map(|(_, text)| section_names(text)).collect();
+        if let Some(name) = self.new.trunks.keys().find(|name| others.contains(name.as_str())) {
             return Err(ApplyError::NameTaken {
                 message: format!("the trunk `{name}` bears a name that stands in another tenant's file on this host"),
                 hint: "give the trunk another name",
             });
         }
-        if let Some(name) = self.new.phones.keys().find(|name| others.contains(*name)) {
+        if let Some(name) = self.new.phones.keys().find(|name| others.contains(name.as_str())) {
             return Err(ApplyError::NameTaken {
                 message: format!("the endpoint `{name}` stands in another tenant's file on this host"),
                 hint: "give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`",
@@ -180,11 +185,12 @@ impl<'a> Step<'a> {
     }
 
     /// Makes sure that no address leads to two tenants: Asterisk gives its calls to either of them.
-    fn check_trunks(&self) -> Result<(), ApplyError> {
+    fn check_trunks(&self, others: &[(String, String)]) -> Result<(), ApplyError> {
         if self.new.trunks.values().all(|trunk| trunk.addresses.is_empty()) {
             return Ok(());
         }
-        for (other, theirs) in self.host.trunks_of_others(self.tenant)? {
+        let addresses = |text: &str| parse(text).trunks.into_values().flat_map(|trunk| trunk.addresses);
+        for (other, theirs) in others.iter().flat_map(|(other, text)| addresses(text).map(move |of| (other, of))) {
             for (name, trunk) in &self.new.trunks {
                 if let Some(ours) = trunk.addresses.iter().find(|ours| trunks::overlap(ours, &theirs)) {
                     return Err(ApplyError::NameTaken {

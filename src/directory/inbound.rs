@@ -6,14 +6,14 @@ use postgres::{GenericClient, types::Type};
 use uuid::Uuid;
 
 use super::{
-    Directory, DirectoryError, RecordedSecret, audit, failed,
+    Directory, DirectoryError, LOCK, RecordedSecret, audit, failed, lock,
     read::bad_row,
     seal::TrunkPrint,
     write::{NewSecret, run},
 };
 use crate::{
-    calls::{Applied, Routes},
-    model::ObjectName,
+    calls::{Applied, E164, Routes},
+    model::{ObjectName, Tenant},
 };
 
 /// The first schema version that holds anything about them.
@@ -62,9 +62,47 @@ pub(super) fn secrets(
     rows.iter().map(secret).collect()
 }
 
-/// Writes the changes: three statements at most.
-pub(super) fn change(db: &mut impl GenericClient, tenant: Uuid, changes: &InboundRows) -> Result<(), DirectoryError> {
+/// Reads which public numbers other tenants have, and which one.
+pub(super) fn numbers_elsewhere(
+    db: &mut impl GenericClient,
+    slug: &Tenant,
+) -> Result<BTreeMap<E164, Tenant>, DirectoryError> {
+    // Recorded or applied: the one is live with their next apply, by whom ever, the other is it until then.
+    let rows = db
+        .query_typed(
+            "select n.number, n.tenant from (
+                select slug as tenant, jsonb_path_query(routes, '$.rules[*].to.did') #>> '{}' as number from tenants
+                union select tenant, jsonb_path_query(applied, '$.routes.rules[*].to.did') #>> '{}' from applied_routes
+             ) n where n.tenant <> $1 order by n.tenant desc",
+            &[(&slug.as_str(), Type::TEXT)],
+        )
+        .map_err(failed("read the numbers of other tenants"))?;
+    // What a later version wrote there and this one cannot read is in nobody's way.
+    let owned =
+        |row: &postgres::Row| Some((row.get::<_, Option<&str>>(0)?.parse().ok()?, row.get::<_, &str>(1).parse().ok()?));
+    Ok(rows.iter().filter_map(owned).collect())
+}
+
+/// Makes sure that no other tenant took one of the numbers since they were planned, nor will before the end of
+/// the transaction.
+fn claim(db: &mut impl GenericClient, slug: &Tenant, routes: &Routes) -> Result<(), DirectoryError> {
+    db.batch_execute(&lock("public numbers")).map_err(failed(LOCK))?;
+    let mut elsewhere = numbers_elsewhere(db, slug)?;
+    let taken = routes.numbers().into_iter().find_map(|number| elsewhere.remove_entry(number));
+    taken.map_or(Ok(()), |(number, tenant)| Err(DirectoryError::NumberTaken { number, tenant }))
+}
+
+/// Writes the changes: five statements at most.
+pub(super) fn change(
+    db: &mut impl GenericClient,
+    tenant: Uuid,
+    slug: &Tenant,
+    changes: &InboundRows,
+) -> Result<(), DirectoryError> {
     let InboundRows { routes, forgotten, secrets } = changes;
+    if let Some(routes) = routes {
+        claim(db, slug, routes)?;
+    }
     if !forgotten.is_empty() {
         let trunks: Vec<&str> = forgotten.iter().map(ObjectName::as_str).collect();
         run(

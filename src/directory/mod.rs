@@ -35,7 +35,7 @@ pub use types::{Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, Recor
 pub use users::{Meeting, Numbers, Standing, User};
 pub use write::{Additions, NewSecret, Row, RowChanges};
 
-use crate::model::Tenant;
+use crate::{calls::E164, model::Tenant};
 
 mod migrations {
     refinery::embed_migrations!("migrations");
@@ -101,6 +101,14 @@ pub enum DirectoryError {
         what: &'static str,
         /// Why not.
         reason: String,
+    },
+    /// Another tenant was faster.
+    #[error("{number} is a number of the tenant `{tenant}` since just now; nothing was changed")]
+    NumberTaken {
+        /// The public number.
+        number: E164,
+        /// Whose it is.
+        tenant: Tenant,
     },
     /// A secret cannot be sealed or opened.
     #[error(transparent)]

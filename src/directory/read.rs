@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::{EmailKey, Extension, PhoneOverride, Tenant};
 
-/// Reads everything about one tenant: five statements at most, whatever its size. An earlier schema
+/// Reads everything about one tenant: six statements at most, whatever its size. An earlier schema
 /// holds nothing about inbound calls.
 pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, inbound: bool) -> Result<Recorded, DirectoryError> {
     const EARLIER: &str = "select d.id, t.id, t.settings::text, null, null
@@ -23,6 +23,9 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, inbound: bool) 
         .query_typed_one(if inbound { TENANT } else { EARLIER }, &[(&slug.as_str(), Type::TEXT)])
         .map_err(failed("read the tenant"))?;
     let mut recorded = Recorded { directory: Some(row.get(0)), ..Recorded::default() };
+    if inbound {
+        recorded.numbers_elsewhere = super::inbound::numbers_elsewhere(db, slug)?;
+    }
     let Some(id) = row.get::<_, Option<Uuid>>(1) else { return Ok(recorded) };
     recorded.tenant = Some(RecordedTenant { id, settings: json("settings", row.get(2))? });
     recorded.applied = row.get::<_, Option<&str>>(4).map(|text| json("applied route", text)).transpose()?;

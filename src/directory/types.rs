@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::seal::{Prints, TrunkPrint};
 use crate::{
-    calls::{Applied, Routes},
-    model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Settings},
+    calls::{Applied, E164, Routes},
+    model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Settings, Tenant},
 };
 
 /// Who creates, changes and deletes a row.
@@ -53,6 +53,8 @@ pub struct Recorded {
     pub trunk_secrets: BTreeMap<ObjectName, RecordedSecret>,
     /// What callers reach; none before the first apply.
     pub applied: Option<Applied>,
+    /// Public numbers that another tenant has, and which one.
+    pub numbers_elsewhere: BTreeMap<E164, Tenant>,
 }
 
 /// The row of a trunk's secret.

@@ -87,7 +87,7 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
     if !changes.rows.is_empty() {
         write_rows(db, changes)?;
     }
-    inbound::change(db, *tenant, &changes.inbound)
+    inbound::change(db, *tenant, &changes.slug, &changes.inbound)
 }
 
 /// Remembers the addresses that are left by deleted and renamed users.

@@ -8,10 +8,10 @@ use std::{
 
 use serde::Serialize;
 
-use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan};
+use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan, shown};
 use crate::{
-    calls::{CallerId, Dialer, DialerTarget, E164, Hours, NumberSource, Routes, Rule, Target, Trunk},
-    desired::Place,
+    calls::{Called, CallerId, Dialer, DialerTarget, E164, Hours, NumberSource, Routes, Rule, Target, Trunk},
+    desired::{Diagnostic, Place},
     directory::{Recorded, RecordedSecret},
     model::{ObjectName, SENSITIVE, Secret},
 };
@@ -78,6 +78,33 @@ pub struct InboundChange {
     pub place: Option<Place>,
 }
 
+impl InboundChange {
+    /// Names what it is about.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.object, self.name).trim_end().to_owned()
+    }
+
+    /// Says what changes.
+    pub fn words(&self) -> String {
+        let single = self.name.is_empty();
+        let parts = self.fields.iter().map(|change| match (self.kind, &change.before, &change.after) {
+            // What is so unless it is said.
+            (Kind::Create, _, Some(value)) if value == "false" => None,
+            (Kind::Create, _, Some(value)) if single || change.field == "route" => Some(format!("-> {value}")),
+            (Kind::Create, _, Some(value)) if value == "true" => Some(change.field.to_owned()),
+            (Kind::Create, _, value) => Some(format!("{} {}", change.field, shown(value.as_ref()))),
+            (Kind::Delete, value, _) if single || change.field == "route" => {
+                Some(format!("was {}", shown(value.as_ref())))
+            }
+            (Kind::Delete, ..) => None,
+            (_, before, after) if single => Some(format!("{} -> {}", shown(before.as_ref()), shown(after.as_ref()))),
+            _ => Some(change.to_string()),
+        });
+        let secret = self.secret_changed.then(|| "secret changed".to_owned());
+        parts.flatten().chain(secret).collect::<Vec<_>>().join("; ")
+    }
+}
+
 /// Takes what is recorded as it is.
 pub(super) fn keep(plan: &mut Plan, recorded: &Recorded) {
     plan.routes = recorded.routes.clone();
@@ -105,6 +132,7 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
         let print = kept.map(|(row, _)| row.print.clone());
         plan.trunk_secrets.insert(name.clone(), PlannedTrunkSecret { secret, print });
     }
+    plan.problems.extend(taken(inputs));
     let (routes, places) = wanted(inputs, &mut plan.unresolved);
     let before = Side { routes: &recorded.routes, secrets: recorded.trunk_secrets.keys().collect() };
     let after = Side { routes: &routes, secrets: plan.trunk_secrets.keys().collect() };
@@ -116,6 +144,23 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
     plan.inbound = changes(&before, &after, &places, &renewed);
     // Where a number is missing, there is nothing that could be rendered.
     plan.routes = if is_resolved(&routes) { routes } else { recorded.routes.clone() };
+}
+
+/// Refuses numbers that another tenant has: whose a call to them is could not be told. Each is told once.
+fn taken(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
+    let Inputs { declared, recorded, .. } = inputs;
+    let rules = declared.routes.rules.iter().zip(&declared.route_places);
+    let mut untold = declared.routes.numbers();
+    let problem = |(rule, place): (&Rule, &Place)| {
+        let Called::Did(number) = &rule.to else { return None };
+        let other = recorded.numbers_elsewhere.get(number).filter(|_| untold.remove(number))?;
+        let hint = format!("remove it from the file of `{other}`, and apply that first");
+        Some(
+            Diagnostic::error("number-taken", format!("{number} is a number of the tenant `{other}`"), *place)
+                .hint(hint),
+        )
+    };
+    rules.filter_map(problem).collect()
 }
 
 /// Names the recorded rules that are protected, as changes name them.

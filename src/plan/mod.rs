@@ -13,7 +13,10 @@ mod supply;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -165,6 +168,19 @@ pub enum Kind {
     Delete,
 }
 
+impl Kind {
+    /// Writes it as a sign before what changes.
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::Create => "+",
+            Self::Update => "~",
+            Self::Rename => ">",
+            Self::Adopt => "&",
+            Self::Delete => "-",
+        }
+    }
+}
+
 /// One user's change.
 #[derive(Debug, Clone)]
 pub struct Change {
@@ -207,6 +223,17 @@ pub struct FieldChange {
     pub before: Option<String>,
     /// The value after.
     pub after: Option<String>,
+}
+
+impl fmt::Display for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} -> {}", self.field, shown(self.before.as_ref()), shown(self.after.as_ref()))
+    }
+}
+
+/// Writes a value that may be missing.
+fn shown(value: Option<&String>) -> &str {
+    value.map_or("(none)", String::as_str)
 }
 
 /// A user as recorded after the plan.

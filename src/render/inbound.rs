@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::{BadValue, Digests, Name, Phonebook, Value, inbound_context};
 use crate::{
-    calls::{Called, CallerMatch, E164, Entry, Hours, OpenRange, Routes, WITHHELD},
+    calls::{Called, CallerMatch, Entry, Hours, OpenRange, Routes, WITHHELD},
     directory::seal::hex,
 };
 
@@ -122,15 +122,6 @@ impl<'a> Steps<'a> {
 }
 
 impl Inbound<'_> {
-    /// Lists our numbers that have rules of their own.
-    fn numbers(&self) -> BTreeSet<&E164> {
-        let numbers = self.routes.rules.iter().filter_map(|rule| match &rule.to {
-            Called::Did(number) => Some(number),
-            Called::Default => None,
-        });
-        numbers.collect()
-    }
-
     /// Which number was called, who calls, and when: noted once, so that all that follows agrees.
     fn arrival(&self, text: &mut String) {
         let Contexts { arrival, caller, rules, .. } = &self.contexts;
@@ -138,7 +129,7 @@ impl Inbound<'_> {
             text,
             "; Calls from trunks arrive here; they lead to the targets below and nowhere else.\n[{arrival}]\n"
         );
-        for number in self.numbers() {
+        for number in self.routes.numbers() {
             let mut steps = Steps::new(text, number);
             steps.step(format!("Set(CALLED={number})"));
             steps.step(format!("Goto({caller},{number},1)"));
@@ -171,7 +162,7 @@ impl Inbound<'_> {
     /// The rules for each called number, the most specific first.
     fn rules(&self, text: &mut String) {
         let _ = write!(text, "\n; The first rule that is for the call decides.\n[{}]\n", self.contexts.rules);
-        for number in self.numbers() {
+        for number in self.routes.numbers() {
             let mut steps = Steps::new(text, number);
             let to = Called::Did(number.clone());
             for entry in self.entries.iter().filter(|entry| entry.rule().to == to) {

@@ -70,8 +70,10 @@ impl Inbound<'_> {
             return Ok(());
         }
         let Contexts { dialers, next, .. } = &self.contexts;
-        let _ =
-            write!(text, "\n; Dialers, over their trunks. What they forward a call to is not followed.\n[{dialers}]\n");
+        let _ = write!(
+            text,
+            "\n; Dialers, over their trunks. What they forward a call to is not followed, nor is the caller told who answers.\n[{dialers}]\n"
+        );
         for (name, dialer) in &self.routes.dialers {
             let _ = writeln!(text, "; {name}");
             let mut steps = Steps::new(text, format!("d{}", stable(name.as_str())));
@@ -81,7 +83,7 @@ impl Inbound<'_> {
             };
             self.show(&mut steps, dialer);
             let to = self.address(dialer, trunk)?;
-            steps.step(format!("Dial({to},{},i)", dialer.ring));
+            steps.step(format!("Dial({to},{},iI)", dialer.ring));
             steps.step(format!("Goto({next},s,1)"));
         }
         Ok(())
@@ -130,7 +132,10 @@ impl Inbound<'_> {
         let called = self.book.phones.iter().filter(|phone| users.contains(&phone.email.key()));
         let extensions: Vec<Extension> = called.map(|phone| phone.extension).collect();
         if !extensions.is_empty() {
-            let _ = write!(text, "\n; Users' phones; they see who calls.\n[{phones}]\n");
+            let _ = write!(
+                text,
+                "\n; Users' phones; they see who calls, and the caller is not told who answers.\n[{phones}]\n"
+            );
         }
         for extension in extensions {
             let contacts = format!("${{PJSIP_DIAL_CONTACTS({prefix}{extension})}}");
@@ -139,7 +144,7 @@ impl Inbound<'_> {
             steps.step("Set(CALLERID(name)=${FROM_NAME})");
             steps.step("Set(CALLERID(pres)=${FROM_SHOWN})");
             steps.step(format!("GotoIf(${{ISNULL({contacts})}}?away)"));
-            steps.step(format!("Dial({contacts},{RING})"));
+            steps.step(format!("Dial({contacts},{RING},I)"));
             steps.step(format!("Goto({next},s,1)"));
             steps.labelled("away", "Return()");
         }

@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::{pool::Pool, webhook::Counters};
 use crate::{
     calls::Applied,
-    deploy::keep_file,
+    deploy::keep_shared,
     directory::{Directory, DirectoryError},
     model::Tenant,
 };
@@ -122,7 +122,7 @@ impl Routing {
         self.counters.know(&next);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
         // Callers are served all the same.
-        let saved = keep_file(&self.path, &text);
+        let saved = keep_shared(&self.path, &text);
         self.unsaved.store(saved.is_err(), Ordering::Relaxed);
         if let Err(error) = saved {
             tracing::error!("the applied routes would not survive the loss of the database: {error}");

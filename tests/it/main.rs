@@ -27,6 +27,7 @@ mod properties;
 mod routes;
 mod secrets;
 mod serve;
+mod taken;
 mod tenants;
 mod tokens;
 mod trace;

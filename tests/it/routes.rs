@@ -169,6 +169,26 @@ fn the_secret_of_a_trunk_is_sealed_renewed_and_forgotten() {
     assert!(stopped.contains("the secret of the trunk `carrier`: the variable CARRIER_SECRET is not set"), "{stopped}");
 }
 
+/// The files tell nothing of calls that Twilio brings, nor does a count.
+#[test]
+fn history_tells_what_changed_about_inbound_calls() {
+    let mut env = declared();
+    env.run("sync").expect(0);
+    let first = env.run("history 1").expect(0).stdout;
+    let created = "+ dialer dialfire  number +4930123456; caller_id called; ring 30s; trunk carrier\n";
+    assert!(first.contains(created) && first.contains("+ default_route  -> dialfire\n"), "{first}");
+    assert!(first.contains("calls    8 inbound\n"), "{first}");
+    env.run("apply --no-reload").expect(0);
+    env.set("CARRIER_SECRET", "another-canary-of-it");
+    env.write("pbx.yaml", &FILE.replace("route: [dialfire, busy]", "route: [zendesk_talk]"));
+    env.run("apply --no-reload").expect(0);
+    let last = json(&env.run("history 3 --format json").expect(0));
+    let changed = "~ trunk carrier  secret changed\n~ route to default  route dialfire, then busy -> zendesk_talk\n";
+    let diff = last["run"]["diff"].as_str().unwrap();
+    let file = "--- pjsip.d/acme/generated_endpoints.conf\n";
+    assert!(diff.starts_with(&format!("{changed}{file}")), "{diff}");
+}
+
 #[test]
 fn a_number_that_cannot_be_had_gives_no_id_and_no_apply() {
     let mut env = declared();

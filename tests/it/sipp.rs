@@ -82,6 +82,26 @@ impl Phone {
         self.plays("uas-busy", &[])
     }
 
+    /// Rings until somebody does something about it.
+    pub(crate) fn rings(&self) -> Running {
+        self.plays("uas-rings", &[])
+    }
+
+    /// Turns away the one call that rings, as its user would.
+    #[track_caller]
+    pub(crate) fn turns_away(&self, ringing: &Running) {
+        let log = ringing.log();
+        let call = log.split("Call-ID: ").nth(1).and_then(|rest| rest.lines().next()).expect("a call that rings");
+        let socket = UdpSocket::bind((self.host, 0)).expect("a socket");
+        let from = socket.local_addr().expect("an address");
+        let info = format!(
+            "INFO sip:user@{to} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK-user\r\nFrom: <sip:user@{from}>;tag=u\r\n\
+             To: <sip:user@{to}>\r\nCall-ID: {call}\r\nCSeq: 1 INFO\r\nContent-Length: 0\r\n\r\n",
+            to = self.address(),
+        );
+        socket.send_to(info.as_bytes(), self.address()).expect("a datagram");
+    }
+
     /// Forwards every call to somewhere else until it is unplugged.
     pub(crate) fn forwards_to(&self, number: &str) -> Running {
         let moved = format!("302 Moved Temporarily\nContact: <sip:{number}@{}>", self.server);
@@ -97,11 +117,55 @@ impl Phone {
         self.plays("uas-registrar", &["-key", "user", user, "-key", "realm", realm, "-key", "secret", secret])
     }
 
-    /// Delivers a call that is answered.
+    /// Delivers a call that is answered; answers with all that was said.
     #[track_caller]
-    pub(crate) fn delivers(&self, from: &str, to: &str) {
+    pub(crate) fn delivers(&self, from: &str, to: &str) -> String {
+        let mut call = self.delivering(from, to);
+        call.ends();
+        call.read("msg")
+    }
+
+    /// Begins to deliver a call that will be answered.
+    pub(crate) fn delivering(&self, from: &str, to: &str) -> Running {
         self.plays("uac-trunk", &["-m", "1", "-s", to, "-key", "cid", from, "-key", "line", &self.line, "-d", "100"])
-            .ends_well();
+    }
+
+    /// Delivers a call that is answered, and asks for the other side to be sent to `number`, which is
+    /// refused: the call goes on until it is hung up.
+    #[track_caller]
+    pub(crate) fn transfers_in_vain(&self, from: &str, to: &str, number: &str) {
+        let refer = self.refer(
+            number,
+            "From: \"From Outside\" <sip:[cid]@[local_ip]:[local_port]>;tag=[pid]T[call_number]\n[last_To:]",
+        );
+        let text = fs::read_to_string(scenario("uac-trunk")).expect("a scenario");
+        let text = text.replace("<pause/>", &format!("{refer}<pause/>")).replace("CSeq: 2 BYE", "CSeq: 3 BYE");
+        let path = self.folder.join("uac-trunk-refer.xml");
+        fs::write(&path, text).expect("a file");
+        self.sipp(&path, &["-m", "1", "-s", to, "-key", "cid", from, "-key", "line", "none", "-d", "300"]).ends_well();
+    }
+
+    /// Answers every call until it is unplugged, and asks each time for the caller to be sent to `number`,
+    /// which is refused.
+    pub(crate) fn picks_up_and_transfers_in_vain(&self, number: &str) -> Running {
+        let refer = self.refer(number, "From:[$to];tag=[pid]S[call_number]\nTo:[$from]");
+        let text = fs::read_to_string(scenario("uas")).expect("a scenario");
+        let text = text.replace(r#"<recv request="BYE"/>"#, &format!("{refer}<recv request=\"BYE\"/>"));
+        let path = self.folder.join("uas-refer.xml");
+        fs::write(&path, text).expect("a file");
+        self.sipp(&path, &[])
+    }
+
+    /// Writes the steps in which a transfer is asked for and refused; `parties` are the dialog's.
+    fn refer(&self, number: &str, parties: &str) -> String {
+        format!(
+            "<send retrans=\"500\"><![CDATA[\nREFER [next_url] SIP/2.0\n\
+             Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\nMax-Forwards: 70\n[routes]\n{parties}\n\
+             Call-ID: [call_id]\nCSeq: 2 REFER\nContact: <sip:nobody@[local_ip]:[local_port]>\n\
+             Refer-To: <sip:{number}@{server}>\nReferred-By: <sip:nobody@[local_ip]>\nContent-Length: 0\n\n]]></send>\n\
+             <recv response=\"603\"/>\n",
+            server = self.server,
+        )
     }
 
     /// Delivers a call that is refused with this status, and no other.
@@ -230,12 +294,24 @@ impl Running {
     /// Waits for its end, which must be a good one; answers with what the scenario logged.
     #[track_caller]
     pub(crate) fn ends_well(mut self) -> String {
+        self.ends();
+        self.log()
+    }
+
+    #[track_caller]
+    fn ends(&mut self) {
         let status = self.child.wait_timeout(Duration::from_secs(25)).expect("a child");
-        let read =
-            |kind| String::from_utf8_lossy(&fs::read(self.trace.with_extension(kind)).unwrap_or_default()).into_owned();
         let good = status.is_some_and(|status| status.success());
-        assert!(good, "{} ended with {status:?}\n{}{}", self.trace.display(), read("err"), read("msg"));
-        read("log")
+        assert!(good, "{} ended with {status:?}\n{}{}", self.trace.display(), self.read("err"), self.read("msg"));
+    }
+
+    /// Reads what the scenario logged up to now.
+    pub(crate) fn log(&self) -> String {
+        self.read("log")
+    }
+
+    fn read(&self, kind: &str) -> String {
+        String::from_utf8_lossy(&fs::read(self.trace.with_extension(kind)).unwrap_or_default()).into_owned()
     }
 }
 

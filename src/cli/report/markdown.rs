@@ -85,7 +85,7 @@ pub(super) fn plan(report: &Report<'_>, limit: usize) -> String {
 /// Writes a line for each change; the signs are those that a `diff` block colours.
 fn rows(report: &Report<'_>) -> Vec<String> {
     let plan = &report.comparison.plan;
-    let settings = plan.settings_changes.iter().map(|change| format!("! {}", words::setting(change)));
+    let settings = plan.settings_changes.iter().map(|change| format!("! {change}"));
     let sources = &report.desired.sources;
     let row = |kind: Kind, name: &str, words: &str, place: &str| {
         let sign = match kind {
@@ -100,8 +100,8 @@ fn rows(report: &Report<'_>) -> Vec<String> {
         .iter()
         .map(|change| row(change.kind, change.email.as_str(), &words::change(change), &words::place(change, sources)));
     let inbound = plan.inbound.iter().map(|change| {
-        let (name, place) = (words::inbound_name(change), words::inbound_place(change, sources));
-        row(change.kind, &name, &words::inbound(change), &place)
+        let (name, place) = (change.title(), words::inbound_place(change, sources));
+        row(change.kind, &name, &change.words(), &place)
     });
     settings.chain(users).chain(inbound).collect()
 }

@@ -53,7 +53,7 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
 fn rows(text: &mut String, report: &Report<'_>, color: bool) {
     let plan = &report.comparison.plan;
     for change in &plan.settings_changes {
-        let _ = writeln!(text, "  {} {}", paint(color, AnsiColor::Yellow, "~"), words::setting(change));
+        let _ = writeln!(text, "  {} {}", paint(color, AnsiColor::Yellow, "~"), change);
     }
     let sources = &report.desired.sources;
     let users = plan.changes.iter().map(|change| {
@@ -63,7 +63,7 @@ fn rows(text: &mut String, report: &Report<'_>, color: bool) {
     lines(text, &users.collect::<Vec<_>>(), color);
     let inbound = plan.inbound.iter().map(|change| {
         let place = words::inbound_place(change, sources);
-        (change.kind, words::inbound_name(change), words::inbound(change), place)
+        (change.kind, change.title(), change.words(), place)
     });
     lines(text, &inbound.collect::<Vec<_>>(), color);
 }
@@ -76,14 +76,12 @@ fn lines(text: &mut String, lines: &[(Kind, String, String, String)], color: boo
     let name = width(|line| line.1.chars().count(), 40);
     let wide = width(|line| line.2.chars().count(), 60);
     for (kind, named, words, place) in lines {
-        let (sign, tone) = match kind {
-            Kind::Create => ("+", AnsiColor::Green),
-            Kind::Update => ("~", AnsiColor::Yellow),
-            Kind::Rename => (">", AnsiColor::Yellow),
-            Kind::Adopt => ("&", AnsiColor::Yellow),
-            Kind::Delete => ("-", AnsiColor::Red),
+        let tone = match kind {
+            Kind::Create => AnsiColor::Green,
+            Kind::Update | Kind::Rename | Kind::Adopt => AnsiColor::Yellow,
+            Kind::Delete => AnsiColor::Red,
         };
-        let sign = paint(color, tone, sign);
+        let sign = paint(color, tone, kind.sign());
         let _ = writeln!(text, "{}", format!("  {sign} {named:<name$}  {words:<wide$}  {place}").trim_end());
     }
 }

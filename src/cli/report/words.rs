@@ -8,10 +8,6 @@ use crate::{
     plan::{Change, Choice, FieldChange, InboundChange, InboundObject, Kind},
 };
 
-fn shown(value: Option<&String>) -> &str {
-    value.map_or("(none)", String::as_str)
-}
-
 fn in_quotes(name: &str) -> String {
     format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
 }
@@ -48,7 +44,7 @@ pub(super) fn change(change: &Change) -> String {
     }
     parts.extend(fields.iter().map(|field| match (field.field, field.before.as_ref(), field.after.as_ref()) {
         ("name", Some(before), Some(after)) => format!("name {} -> {}", in_quotes(before), in_quotes(after)),
-        (key, before, after) => format!("{key} {} -> {}", shown(before), shown(after)),
+        _ => field.to_string(),
     }));
     if change.secret_changed {
         parts.push("secret changed".to_owned());
@@ -58,34 +54,6 @@ pub(super) fn change(change: &Change) -> String {
     }
     let relogin = if change.relogin { " (phone must log in again)" } else { "" };
     format!("{}{relogin}", parts.join("; "))
-}
-
-/// Says what happens to a setting.
-pub(super) fn setting(change: &FieldChange) -> String {
-    format!("{} {} -> {}", change.field, shown(change.before.as_ref()), shown(change.after.as_ref()))
-}
-
-/// Names what a change about inbound calls is about.
-pub(super) fn inbound_name(change: &InboundChange) -> String {
-    format!("{} {}", change.object, change.name).trim_end().to_owned()
-}
-
-/// Says what changes about inbound calls.
-pub(super) fn inbound(change: &InboundChange) -> String {
-    let single = change.name.is_empty();
-    let parts = change.fields.iter().map(|FieldChange { field, before, after }| match (change.kind, before, after) {
-        // What is so unless it is said.
-        (Kind::Create, _, Some(value)) if value == "false" => None,
-        (Kind::Create, _, Some(value)) if single || *field == "route" => Some(format!("-> {value}")),
-        (Kind::Create, _, Some(value)) if value == "true" => Some((*field).to_owned()),
-        (Kind::Create, _, value) => Some(format!("{field} {}", shown(value.as_ref()))),
-        (Kind::Delete, value, _) if single || *field == "route" => Some(format!("was {}", shown(value.as_ref()))),
-        (Kind::Delete, ..) => None,
-        (_, before, after) if single => Some(format!("{} -> {}", shown(before.as_ref()), shown(after.as_ref()))),
-        _ => Some(setting(&FieldChange { field, before: before.clone(), after: after.clone() })),
-    });
-    let secret = change.secret_changed.then(|| "secret changed".to_owned());
-    parts.flatten().chain(secret).collect::<Vec<_>>().join("; ")
 }
 
 /// Says where something about inbound calls is declared.

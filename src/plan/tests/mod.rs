@@ -228,6 +228,7 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
         routes: plan.routes.clone(),
         trunk_secrets: BTreeMap::new(),
         applied: None,
+        numbers_elsewhere: before.numbers_elsewhere.clone(),
     };
     for (name, planned) in &plan.trunk_secrets {
         let row = match (&planned.print, outside.inbound.trunk_secrets.get(name)) {

@@ -1,6 +1,6 @@
 //! Servers take over what was applied, and keep it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -55,6 +55,27 @@ fn what_is_applied_is_taken_over_at_once_and_kept() {
     assert_eq!(kept(&env), both);
     serve.signal(rustix::process::Signal::TERM);
     assert!(serve.ends().success());
+}
+
+/// Two servers may share a folder: what the other one writes at this moment is none of ours, what a server that
+/// was killed left is.
+#[test]
+fn a_temporary_file_is_swept_when_nobody_writes_it_any_more() {
+    let env = TestEnv::new();
+    env.run("migrate").expect(0);
+    let [young, old] = ["young", "old"].map(|name| env.path(&format!("state/serve/.reconcile-{name}")));
+    std::fs::create_dir_all(env.path("state/serve")).unwrap();
+    for path in [&young, &old] {
+        std::fs::write(path, "{}").unwrap();
+    }
+    let two_minutes_ago = SystemTime::now() - Duration::from_mins(2);
+    std::fs::File::options().write(true).open(&old).unwrap().set_modified(two_minutes_ago).unwrap();
+    apply(&env, &applied("acme", 1, "+15559876543"));
+    let mut serve = Serve::start(&env, "--no-webhook");
+    serve.says(r#""run":1,"#);
+    assert_eq!(kept(&env), json!({ "acme": applied("acme", 1, "+15559876543") }));
+    assert_eq!((young.exists(), old.exists()), (true, false));
+    std::fs::remove_file(young).unwrap();
 }
 
 /// A database in which nobody can be told, as behind a pooler, is asked now and then.

@@ -3,6 +3,7 @@
 
 mod apply;
 mod decide;
+mod ringing;
 mod sip;
 
 use std::{collections::BTreeMap, fs};

@@ -47,6 +47,14 @@ fn registered(env: &TestEnv, trunks: usize) {
     until("the trunks are registered", || registered() == trunks);
 }
 
+/// Callers hear a voice; who it belongs to, by name and number, is nothing that Asterisk tells them.
+#[track_caller]
+fn tells_nobody(said: &str) {
+    let identity = ["P-Asserted-Identity:", "Remote-Party-ID:", "Bo", "1001"];
+    let told: Vec<&str> = said.lines().filter(|line| identity.iter().any(|word| line.contains(word))).collect();
+    assert_eq!(told, [""; 0], "{said}");
+}
+
 #[test]
 fn a_call_to_our_number_is_answered_by_the_dialer_who_sees_the_number_that_was_called() {
     let env = TestEnv::bare_with_asterisk();
@@ -55,7 +63,7 @@ fn a_call_to_our_number_is_answered_by_the_dialer_who_sees_the_number_that_was_c
     run(&env, &declared(&company(&dialfire, &agents, "route: [dialfire]")));
 
     let carrier = Phone::at(&env, "127.0.0.2");
-    carrier.delivers("+4917099999", DID);
+    tells_nobody(&carrier.delivers("+4917099999", DID));
     carrier.delivers("anonymous", &DID[1..]);
     // Other numbers have no route, internal ones and the operator's own are none of the trunk's business.
     for number in ["+15550000000", "1001", "112", "600", "anna"] {
@@ -118,6 +126,28 @@ fn the_first_dialer_is_busy_and_the_second_answers() {
     let _busy = (dialfire.is_busy(), agents.is_busy());
     carrier.delivers_in_vain("486", "+4917099999", DID);
     nothing_in_the_log(&env);
+}
+
+/// Whoever could transfer a call would dial out at the company's expense: neither who calls over a trunk
+/// nor who is reached over one may.
+#[test]
+fn a_transfer_from_a_trunk_is_refused_and_the_call_goes_on() {
+    let env = TestEnv::bare_with_asterisk();
+    let (dialfire, agents) = (Phone::at(&env, "127.0.0.1"), Phone::at(&env, "127.0.0.1"));
+    run(&env, &declared(&company(&dialfire, &agents, "route: [dialfire]")));
+    let carrier = Phone::at(&env, "127.0.0.2");
+    for number in ["112", "1001", "+4917012345"] {
+        let answering = dialfire.picks_up();
+        carrier.transfers_in_vain("+4917099999", DID, number);
+        assert_eq!(answering.unplug().lines().count(), 1);
+        let answering = dialfire.picks_up_and_transfers_in_vain(number);
+        carrier.delivers("+4917099999", DID);
+        assert_eq!(answering.unplug().lines().count(), 1);
+    }
+    let log = fs::read_to_string(env.path("asterisk/log/full")).expect("a log");
+    assert_eq!(log.matches("Endpoint acme-trunk-carrier transfer attempt blocked").count(), 6, "{log}");
+    assert_eq!(log.matches("WARNING[").count() + log.matches("ERROR[").count(), 6, "{log}");
+    assert!(!log.contains("@outbound:") && !log.contains("@acme-internal:"), "{log}");
 }
 
 /// The registration logs in with the digest where the realm is known, and with the plain secret where it
@@ -190,7 +220,7 @@ fn outside_the_hours_the_users_phone_rings() {
     it_is(&env, "2026-11-20T18:00+01:00");
     carrier.delivers_in_vain("486", "+4917099999", DID); // Bo's phone is not registered
     let ringing = bo.answers();
-    carrier.delivers("+4917099999", DID);
+    tells_nobody(&carrier.delivers("+4917099999", DID));
     it_is(&env, "2026-12-25T12:00+01:00");
     carrier.delivers("+4917099998", DID);
     it_is(&env, "2025-12-25T12:00+01:00");
