@@ -22,6 +22,9 @@ use crate::{
 /// Names the days as Asterisk does, from Monday on.
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
+/// What begins the names of steps that ring one phone.
+pub(super) const PHONE: char = 'p';
+
 /// What the rules for calls to other numbers than ours are called.
 pub(super) const DEFAULT: &str = "default";
 
@@ -50,10 +53,15 @@ pub(super) struct Inbound<'a> {
     pub(super) masked: bool,
 }
 
+/// Tells whether there is anything to render.
+pub(super) fn is_declared(routes: &Routes) -> bool {
+    routes.take_calls() || !routes.trunks.is_empty()
+}
+
 /// Renders the contexts for inbound calls; nothing where none are declared.
 pub(super) fn render(text: &mut String, book: &Phonebook<'_>, digests: Digests<'_>) -> Result<(), BadValue> {
     let routes = book.routes;
-    if routes.rules.is_empty() && routes.default_route.is_empty() && routes.trunks.is_empty() {
+    if !is_declared(routes) {
         return Ok(());
     }
     let context = |kind: &str| Name::new(format!("{}-{kind}", book.tenant));
@@ -123,7 +131,7 @@ impl<'a> Steps<'a> {
 
 impl Inbound<'_> {
     /// Lists our numbers that have rules of their own.
-    fn numbers(&self) -> BTreeSet<&E164> {
+    pub(super) fn numbers(&self) -> BTreeSet<&E164> {
         let numbers = self.routes.rules.iter().filter_map(|rule| match &rule.to {
             Called::Did(number) => Some(number),
             Called::Default => None,
@@ -144,6 +152,9 @@ impl Inbound<'_> {
             steps.step(format!("Goto({caller},{number},1)"));
             let _ = writeln!(text, "exten => {},1,Goto({number},1)", number.as_str().trim_start_matches('+'));
         }
+        for (name, extension) in self.phones_by_name() {
+            let _ = writeln!(text, "exten => {name},1,Goto({caller},{PHONE}{extension},1)");
+        }
         // Anything of two characters and more; a pattern for fewer would catch Asterisk's own `h` and `t`.
         for pattern in ["_[0-9A-Za-z+*#].", "_[0-9+*#]", "s"] {
             let mut steps = Steps::new(text, pattern);
@@ -153,7 +164,7 @@ impl Inbound<'_> {
         let withheld = WITHHELD.join("|");
         let _ =
             write!(text, "\n; Who calls: a number in E.164 form, `withheld`, or nothing of the kind.\n[{caller}]\n");
-        let mut steps = Steps::new(text, "_[+d].");
+        let mut steps = Steps::new(text, format!("_[+d{PHONE}]."));
         // `TESTTIME` is Asterisk's own variable for the time that rules go by; no caller can set it.
         steps.step("ExecIf($[\"${TESTTIME}\" = \"\"]?Set(TESTTIME=${EPOCH}))");
         steps.step("Set(FROM_NUMBER=${CALLERID(num)})");
@@ -183,7 +194,11 @@ impl Inbound<'_> {
         for entry in self.entries.iter().filter(|entry| entry.rule().to == Called::Default) {
             self.rule(&mut steps, entry);
         }
-        steps.step(format!("Goto({},{DEFAULT},1)", self.contexts.targets));
+        let targets = &self.contexts.targets;
+        steps.step(format!("Goto({targets},{DEFAULT},1)"));
+        if !self.phones_by_name().is_empty() {
+            let _ = writeln!(text, "exten => _{PHONE}.,1,Goto({targets},${{EXTEN}},1)");
+        }
     }
 
     fn rule(&self, steps: &mut Steps<'_>, entry: &Entry<'_>) {

@@ -114,3 +114,29 @@ fn trunks_are_read_back_as_they_were_written_and_their_secrets_are_never_shown()
     assert!(other.text.contains("-password = (sensitive)\n+password = (sensitive)\n"), "{}", other.text);
     assert!(!format!("{} {parsed:?}", other.text).contains("canary"));
 }
+
+/// An extension has up to eight digits, a number as few as seven.
+#[test]
+fn a_number_of_ours_is_no_phone_that_is_called_the_same() {
+    let named = |number: &str| {
+        let declared = declared(&COMPANY.replace("+15559876543", number));
+        let [_, routing] = files(&declared, &declared.routes, false);
+        routing.text.lines().filter(|line| line.starts_with("exten => 1001,1,Goto(acme-caller,p")).count()
+    };
+    assert_eq!((named("+15559876543"), named("+1001555")), (1, 1));
+    let long = COMPANY.replace("1000-1999", "1000000-1999999").replace("extension: 1001", "extension: 1001555");
+    let declared = declared(&long.replace("+15559876543", "+1001555"));
+    let user = declared.users.values().next().unwrap();
+    let extension: Extension = "1001555".parse().unwrap();
+    let phone = Phone { email: &user.email, name: &user.name, extension, phone: &user.phone };
+    let book = Phonebook {
+        tenant: &declared.tenant,
+        settings: &declared.settings,
+        directory: None,
+        phones: vec![phone],
+        routes: &declared.routes,
+    };
+    let [_, routing] = book.files(Digests::Masked).unwrap();
+    assert!(routing.text.contains("exten => 1001555,1,Goto(+1001555,1)\n"), "{}", routing.text);
+    assert!(!routing.text.contains("p1001555"), "{}", routing.text);
+}
