@@ -150,15 +150,20 @@ impl Inbound<'_> {
             let mut steps = Steps::new(text, number);
             steps.step(format!("Set(CALLED={number})"));
             steps.step(format!("Goto({caller},{number},1)"));
-            let _ = writeln!(text, "exten => {},1,Goto({number},1)", number.as_str().trim_start_matches('+'));
+            let digits = number.as_str().trim_start_matches('+');
+            let _ = writeln!(text, "exten => {digits},1,Goto({number},1)");
+            // Parameters behind a number, such as `;npdi=yes`, are none of it.
+            for spelling in [number.as_str(), digits] {
+                let _ = writeln!(text, "exten => _{spelling}\\;!,1,Goto({number},1)");
+            }
         }
         for (name, extension) in self.phones_by_name() {
             let _ = writeln!(text, "exten => {name},1,Goto({caller},{PHONE}{extension},1)");
         }
         // Anything of two characters and more; a pattern for fewer would catch Asterisk's own `h` and `t`.
-        for pattern in ["_[0-9A-Za-z+*#].", "_[0-9+*#]", "s"] {
+        for pattern in ["_[!-~].", "_[0-9+*#]", "s"] {
             let mut steps = Steps::new(text, pattern);
-            steps.step("Set(CALLED=${FILTER(+0-9,${EXTEN})})");
+            steps.step("Set(CALLED=${FILTER(+0-9,${CUT(EXTEN,\\;,1)})})");
             steps.step(format!("Goto({caller},{DEFAULT},1)"));
         }
         let withheld = WITHHELD.join("|");

@@ -59,3 +59,29 @@ fn a_trunk_reaches_the_phone_of_a_user_who_gets_calls_by_its_name_and_no_other()
         nothing_in_the_log(&env);
     }
 }
+
+#[test]
+fn parameters_behind_a_number_are_none_of_it() {
+    let env = TestEnv::bare_with_asterisk();
+    let (provider, pstn) = (Phone::at(&env, "127.0.0.1"), Phone::at(&env, "127.0.0.1"));
+    run(&env, &declared(&company("extension", &provider, &pstn)));
+    let bo = Phone::with(&env, "1001".to_owned(), SECRET.to_owned());
+    let (ringing, paid) = (bo.answers(), pstn.picks_up());
+    let carrier = Phone::at(&env, "127.0.0.2");
+    for parameters in [";npdi=yes", ";rn=+12015550000;npdi", ";"] {
+        carrier.delivers("+4917099999", &format!("{DID}{parameters}"));
+        carrier.delivers("+4917099999", &format!("{}{parameters}", &DID[1..]));
+    }
+    assert_eq!(ringing.unplug().lines().count(), 6);
+    // Other numbers take the default route, whatever they look like; what is shown of them is the number.
+    let others = ["+15550000000;rn=+12015550000", "(555)987", "_x", "%24%7BSHELL(id)%7D"];
+    for number in others {
+        carrier.delivers("+4917099999", number);
+    }
+    let log = paid.unplug();
+    assert_eq!(log.lines().count(), others.len(), "{log}");
+    assert!(log.lines().next().is_some_and(|line| line.contains("From: <sip:+15550000000@")), "{log}");
+    assert!(log.lines().nth(1).is_some_and(|line| line.contains("From: <sip:555987@")), "{log}");
+    assert!(!log.contains("uid="), "{log}");
+    nothing_in_the_log(&env);
+}
