@@ -25,6 +25,9 @@ const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 /// What begins the names of steps that ring one phone.
 pub(super) const PHONE: char = 'p';
 
+/// Blanks around a caller's number, as [`crate::calls::Caller`] drops them.
+const BLANKS: &str = "[[:space:]]*";
+
 /// What the rules for calls to other numbers than ours are called.
 pub(super) const DEFAULT: &str = "default";
 
@@ -176,8 +179,12 @@ impl Inbound<'_> {
         steps.step("Set(FROM_NAME=${CALLERID(name)})");
         steps.step("Set(FROM_SHOWN=${CALLERID(pres)})");
         steps.step("Set(CALLER=)");
-        steps.step(format!("GotoIf(${{REGEX(\"^ *[+]*({withheld})? *$\" ${{TOLOWER(${{FROM_NUMBER}})}})}}?withheld)"));
-        steps.step("GotoIf(${REGEX(\"^ *[+][1-9][0-9]{1,14} *$\" ${FROM_NUMBER})}?number:decide)");
+        steps.step(format!(
+            "GotoIf(${{REGEX(\"^{BLANKS}([+]*({withheld}))?{BLANKS}$\" ${{TOLOWER(${{FROM_NUMBER}})}})}}?withheld)"
+        ));
+        steps.step(format!(
+            "GotoIf(${{REGEX(\"^{BLANKS}[+][1-9][0-9]{{1,14}}{BLANKS}$\" ${{FROM_NUMBER}})}}?number:decide)"
+        ));
         steps.labelled("number", "Set(CALLER=${FILTER(+0-9,${FROM_NUMBER})})");
         steps.step("Goto(decide)");
         steps.labelled("withheld", "Set(CALLER=withheld)");
