@@ -160,8 +160,8 @@ impl Inbound<'_> {
                 let _ = writeln!(text, "exten => _{spelling}\\;!,1,Goto({number},1)");
             }
         }
-        for (name, extension) in self.phones_by_name() {
-            let _ = writeln!(text, "exten => {name},1,Goto({caller},{PHONE}{extension},1)");
+        for (name, phone) in self.phones_by_name() {
+            let _ = writeln!(text, "exten => {name},1,Goto({caller},{PHONE}{},1)", phone.extension);
         }
         // Anything of two characters and more; a pattern for fewer would catch Asterisk's own `h` and `t`.
         for pattern in ["_[!-~].", "_[0-9+*#]", "s"] {

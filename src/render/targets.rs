@@ -39,11 +39,9 @@ impl Inbound<'_> {
         }
         let _ = writeln!(text, "; any other call");
         self.route(text, DEFAULT, &self.routes.default_route);
-        for (name, extension) in self.phones_by_name() {
+        for (name, phone) in self.phones_by_name() {
             let _ = writeln!(text, "; the phone `{name}`, called by its name");
-            let user = self.called().find(|phone| phone.extension == extension);
-            let targets: Vec<Target> = user.map(|phone| Target::User(phone.email.key())).into_iter().collect();
-            self.route(text, &format!("{PHONE}{extension}"), &targets);
+            self.route(text, &format!("{PHONE}{}", phone.extension), &[Target::User(phone.email.key())]);
         }
     }
 
@@ -55,11 +53,11 @@ impl Inbound<'_> {
 
     /// Lists their endpoints' names: a provider that dials users by SIP calls these. A name that is
     /// also one of our numbers is that number.
-    pub(super) fn phones_by_name(&self) -> Vec<(String, Extension)> {
+    pub(super) fn phones_by_name(&self) -> Vec<(String, &Phone<'_>)> {
         let numbers = self.numbers();
         let is_ours = |name: &str| numbers.iter().any(|number| number.as_str().strip_prefix('+') == Some(name));
         let prefix = self.book.settings.endpoint_names.prefix(self.book.tenant);
-        let named = self.called().map(|phone| (format!("{prefix}{}", phone.extension), phone.extension));
+        let named = self.called().map(|phone| (format!("{prefix}{}", phone.extension), phone));
         named.filter(|(name, _)| !is_ours(name)).collect()
     }
 

@@ -3,6 +3,7 @@
 
 mod apply;
 mod decide;
+mod lacks;
 mod named;
 mod sip;
 
