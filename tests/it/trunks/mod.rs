@@ -4,6 +4,7 @@
 mod apply;
 mod decide;
 mod lacks;
+mod lost;
 mod named;
 mod sip;
 
