@@ -44,7 +44,7 @@ pub(super) fn lacks(asterisk: &Asterisk, needs: &Needs<'_>, now: Timestamp) -> R
     for ((zone, at), answer) in asked.iter().zip(clocks).filter(|_| knows_clocks) {
         let (ours, theirs) = (zone.clock(*at), result(answer));
         if theirs != ours && told.insert(zone.name()) {
-            lacks.push(wrong_clock(zone.name(), *at, &ours, theirs));
+            lacks.push(other_clock(zone.name(), *at, &ours, theirs));
         }
     }
     Ok(lacks)
@@ -76,13 +76,14 @@ fn modules(missing: &BTreeMap<&str, Vec<String>>) -> Option<Lack> {
     })
 }
 
-fn wrong_clock(zone: &str, at: Timestamp, ours: &str, theirs: &str) -> Lack {
+fn other_clock(zone: &str, at: Timestamp, ours: &str, theirs: &str) -> Lack {
     let theirs = if theirs.is_empty() { "nothing" } else { theirs };
     Lack {
         message: format!(
-            "Asterisk's clock for the time zone `{zone}` is wrong: at {at} it shows {theirs}, and it is {ours} there"
+            "the clocks for the time zone `{zone}` differ: at {at} Asterisk's shows {theirs}, and ours {ours}"
         ),
-        hint: "install or update `tzdata` on the Asterisk host, then restart Asterisk, which remembers zones"
+        hint: "install or update `tzdata` on the Asterisk host and restart Asterisk, which remembers zones; \
+            where its data is the newer one, use a later version of reconcile"
             .to_owned(),
     }
 }
