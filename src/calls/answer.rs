@@ -64,13 +64,14 @@ impl Incoming<'_> {
     fn called(&self) -> Option<E164> {
         let to = self.to();
         let user = to.strip_prefix("sip:").or_else(|| to.strip_prefix("sips:")).and_then(|rest| rest.split('@').next());
-        user.unwrap_or(to).parse().ok()
+        // Parameters behind the number, such as `;npdi=yes`, are none of it.
+        user.unwrap_or(to).split(';').next()?.parse().ok()
     }
 
     /// Reads the called number where the provider called it as one: the user of a SIP address may be
     /// anything.
     fn ours(&self) -> Option<E164> {
-        self.to().parse().ok()
+        self.to().split(';').next()?.parse().ok()
     }
 
     /// Where the fallback is asked: the step at which its chain begins. It leaves out the one that the

@@ -196,6 +196,20 @@ fn the_caller_id_is_one_that_the_provider_takes() {
 }
 
 #[test]
+fn parameters_behind_the_called_number_are_none_of_it() {
+    let mut applied = tenant("acme", DID, &["fixed"]);
+    applied.routes.rules[0].route = vec![target("zendesk")];
+    let tenants = tenants(vec![applied]);
+    for to in [";npdi=yes", ";rn=+12015550000;npdi=yes", ";"].map(|parameters| format!("{DID}{parameters}")) {
+        for to in [format!("sip:{to}@acme.sip.example"), to] {
+            let reply = call(&tenants, "anonymous", &to);
+            assert_eq!(reply.target.as_deref(), Some("zendesk"), "{to}");
+            assert_eq!(dialled(&reply).caller_id.as_deref(), Some(DID), "{to}");
+        }
+    }
+}
+
+#[test]
 fn whoever_cannot_be_dialled_is_left_out_and_that_is_told() {
     let mut applied = tenant("acme", DID, &["bo@example.com", "gone@example.com", "zendesk"]);
     let reply = call(&tenants(vec![applied.clone()]), "+4930123456", DID);

@@ -27,6 +27,11 @@ impl Timezone {
     pub fn name(&self) -> &str {
         &self.1
     }
+
+    /// Writes what its clocks show at an instant, to the minute.
+    pub fn clock(&self, at: Timestamp) -> String {
+        at.to_zoned(self.0.clone()).strftime("%Y-%m-%dT%H:%M").to_string()
+    }
 }
 
 impl TryFrom<String> for Timezone {

@@ -108,7 +108,8 @@ pub struct Caller {
 impl Caller {
     /// Classifies what a carrier sent as the caller.
     pub fn new(text: &str) -> Self {
-        let text = text.trim();
+        // The blanks that Asterisk's regular expressions know, so that the dialplan decides alike.
+        let text = text.trim_matches(|c: char| c.is_ascii() && c.is_whitespace());
         let lower = text.to_ascii_lowercase();
         let class = if lower.is_empty() || WITHHELD.contains(&lower.trim_start_matches('+')) {
             CallerClass::Withheld

@@ -35,6 +35,10 @@ fn our_numbers_are_checked() {
 fn callers_are_classified_and_never_refused() {
     let cases = [
         ("", CallerClass::Withheld, "withheld"),
+        (" ", CallerClass::Withheld, "withheld"),
+        ("+", CallerClass::Irregular, "***"),
+        ("+ anonymous", CallerClass::Irregular, "***"),
+        (" +Anonymous ", CallerClass::Withheld, "withheld"),
         ("anonymous", CallerClass::Withheld, "withheld"),
         ("Restricted", CallerClass::Withheld, "withheld"),
         ("+266696687", CallerClass::Withheld, "withheld"),

@@ -16,6 +16,7 @@ use crate::{
     desired::Diagnostic,
     directory::Recorded,
     plan::{Allowance, Inputs},
+    render::Phonebook,
 };
 
 /// Show what an apply would change; moves nothing
@@ -107,7 +108,11 @@ impl Planner<'_> {
                 Ok(None) => (None, Some("the running Asterisk (--no-asterisk)".to_owned())),
                 Err(error) => (None, Some(format!("the running Asterisk: {error}"))),
             };
-            deploy::compare(&inputs, &in_place, running.as_ref(), unchecked.into_iter().collect())?
+            let mut compared = deploy::compare(&inputs, &in_place, running.as_ref(), unchecked.into_iter().collect())?;
+            if running.is_some() {
+                note_lacks(&mut compared, host, inputs.now);
+            }
+            compared
         } else {
             let folder = host.config_dir.display();
             let unchecked = format!("the files in place and the running Asterisk: there is no folder `{folder}` here");
@@ -133,6 +138,17 @@ impl Planner<'_> {
     /// Tells whether all was compared that was to be compared.
     pub(crate) fn is_whole(&self, comparison: &Comparison) -> bool {
         comparison.plan.unresolved.is_empty() && (self.args.no_asterisk || comparison.unchecked.is_empty())
+    }
+}
+
+/// Notes what Asterisk lacks for inbound calls: an apply would be refused.
+fn note_lacks(comparison: &mut Comparison, host: &Host, now: Timestamp) {
+    match host.lacks(&Phonebook::of(&comparison.plan, None), now) {
+        Ok(lacks) => {
+            let notes = lacks.iter().map(|lack| format!("an apply would be refused: {}", lack.words()));
+            comparison.plan.notes.extend(notes);
+        }
+        Err(error) => comparison.unchecked.push(format!("what the running Asterisk has loaded: {error}")),
     }
 }
 

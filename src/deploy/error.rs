@@ -1,6 +1,6 @@
 //! How an apply fails, and what stands where afterwards, in words.
 
-use super::{AsteriskError, files::FileError, rows::PrepareError};
+use super::{AsteriskError, Lack, files::FileError, rows::PrepareError};
 use crate::{directory::DirectoryError, render::BadValue};
 
 /// An apply that did not end well.
@@ -40,9 +40,18 @@ pub enum ApplyError {
         /// The way out.
         hint: &'static str,
     },
+    /// Asterisk lacks what inbound calls need; nothing moved.
+    #[error("{}", lacking(.0))]
+    Lacking(Vec<Lack>),
     /// Rows are recorded, but Asterisk does not run them.
     #[error("{0}")]
     NotLive(Box<NotLive>),
+}
+
+fn lacking(lacks: &[Lack]) -> String {
+    let messages: Vec<&str> = lacks.iter().map(|lack| lack.message.as_str()).collect();
+    let hints = lacks.iter().map(|lack| format!("\nhint: {}", lack.hint));
+    format!("{}; nothing was changed{}", messages.join("; "), hints.collect::<String>())
 }
 
 /// What stands where after an apply that Asterisk did not take.

@@ -7,18 +7,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 
 use super::{
     ApplyError,
     asterisk::{Asterisk, AsteriskError},
     files::{self, FileError, InPlace, failed},
-    includes, readback,
+    includes,
+    needs::{self, Lack},
+    readback,
 };
 use crate::{
     directory::seal::hex,
     model::Tenant,
-    render::{Present, endpoints_path, routing_path, section_names},
+    render::{Phonebook, Present, endpoints_path, routing_path, section_names},
 };
 
 /// The note that names who has the lock.
@@ -98,6 +101,17 @@ impl Host {
         let marks = in_place.each_ref().map(|file| file.as_ref().map_or("", |file| file.parsed.mark.as_str()));
         let [endpoints_live, routing_live] = readback::live(asterisk, tenant, marks)?;
         Ok(Some(Running { endpoints_live, routing_live }))
+    }
+
+    /// Finds out what its Asterisk lacks for the inbound calls of a tenant; nothing where it may not be
+    /// asked.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn lacks(&self, book: &Phonebook<'_>, now: Timestamp) -> Result<Vec<Lack>, AsteriskError> {
+        let Some(asterisk) = &self.asterisk else { return Ok(Vec::new()) };
+        // What cannot be rendered is never written.
+        needs::lacks(asterisk, &book.needs().unwrap_or_default(), now)
     }
 
     /// Reads other tenants' endpoint files on this host, by the name of their folder.

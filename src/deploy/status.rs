@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::{
-    AsteriskError, Comparison, FileError, Host, InPlace, Mismatch, contacts, listing::Listing, readback, trunks,
+    AsteriskError, Comparison, FileError, Host, InPlace, Lack, Mismatch, contacts, listing::Listing, readback, trunks,
 };
 use crate::{
     model::Tenant,
-    render::{FileDiff, mark_name},
+    render::{FileDiff, Phonebook, mark_name},
 };
 
 /// How a generated file stands to what is recorded.
@@ -44,6 +46,8 @@ pub struct RunningState {
     pub other_generations: Vec<String>,
     /// Phones of the endpoint file in place that do not run.
     pub missing: Vec<Mismatch>,
+    /// What Asterisk lacks for inbound calls.
+    pub lacks: Vec<Lack>,
     /// Registered contacts by AOR.
     pub registrations: BTreeMap<String, usize>,
 }
@@ -67,7 +71,9 @@ impl HostStatus {
 
     /// Tells whether Asterisk runs the files in place, as far as it was asked.
     pub fn running(&self) -> bool {
-        let live = |running: &RunningState| running.live == [true, true] && running.missing.is_empty();
+        let live = |running: &RunningState| {
+            running.live == [true, true] && running.missing.is_empty() && running.lacks.is_empty()
+        };
         self.running.as_ref().is_none_or(live) && self.missing_includes.is_empty()
     }
 }
@@ -81,6 +87,7 @@ pub fn status(
     tenant: &Tenant,
     in_place: &[InPlace; 2],
     comparison: &Comparison,
+    now: Timestamp,
 ) -> Result<HostStatus, StatusError> {
     let files = in_place.iter().zip(&comparison.files).map(|(old, (.., diff))| FileState::of(old, diff)).collect();
     let running = match &host.asterisk {
@@ -97,6 +104,7 @@ pub fn status(
                 running.missing.extend(trunks::missing(asterisk, &endpoints.parsed.trunks)?);
                 running.registrations = contacts::count(asterisk, &names)?;
             }
+            running.lacks = host.lacks(&Phonebook::of(&comparison.plan, None), now)?;
             if !live.endpoints_live {
                 let found = Listing::of_marks(asterisk, &prefix)?;
                 let marks = found.endpoints().filter_map(|name| name.strip_prefix(&prefix));

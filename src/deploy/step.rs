@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use jiff::Timestamp;
+
 use super::{
     ApplyError, Host,
     asterisk::AsteriskError,
@@ -182,6 +184,12 @@ impl<'a> Step<'a> {
             message: format!("the {} `{name}` already runs in Asterisk, from a file that is not ours", kind.word()),
             hint: "remove it there, or reserve the number with `extensions.reserved`",
         })
+    }
+
+    /// Makes sure that Asterisk has what inbound calls need.
+    pub(super) fn check_needs(&self, now: Timestamp) -> Result<(), ApplyError> {
+        let lacks = self.host.lacks(self.book, now)?;
+        if lacks.is_empty() { Ok(()) } else { Err(ApplyError::Lacking(lacks)) }
     }
 
     /// Makes sure that no address leads to two tenants: Asterisk gives its calls to either of them.

@@ -22,6 +22,12 @@ use crate::{
 /// Names the days as Asterisk does, from Monday on.
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
+/// What begins the names of steps that ring one phone.
+pub(super) const PHONE: char = 'p';
+
+/// Blanks around a caller's number, as [`crate::calls::Caller`] drops them.
+const BLANKS: &str = "[[:space:]]*";
+
 /// What the rules for calls to other numbers than ours are called.
 pub(super) const DEFAULT: &str = "default";
 
@@ -50,10 +56,15 @@ pub(super) struct Inbound<'a> {
     pub(super) masked: bool,
 }
 
+/// Tells whether there is anything to render.
+pub(super) fn is_declared(routes: &Routes) -> bool {
+    routes.take_calls() || !routes.trunks.is_empty()
+}
+
 /// Renders the contexts for inbound calls; nothing where none are declared.
 pub(super) fn render(text: &mut String, book: &Phonebook<'_>, digests: Digests<'_>) -> Result<(), BadValue> {
     let routes = book.routes;
-    if routes.rules.is_empty() && routes.default_route.is_empty() && routes.trunks.is_empty() {
+    if !is_declared(routes) {
         return Ok(());
     }
     let context = |kind: &str| Name::new(format!("{}-{kind}", book.tenant));
@@ -133,26 +144,38 @@ impl Inbound<'_> {
             let mut steps = Steps::new(text, number);
             steps.step(format!("Set(CALLED={number})"));
             steps.step(format!("Goto({caller},{number},1)"));
-            let _ = writeln!(text, "exten => {},1,Goto({number},1)", number.as_str().trim_start_matches('+'));
+            let digits = number.as_str().trim_start_matches('+');
+            let _ = writeln!(text, "exten => {digits},1,Goto({number},1)");
+            // Parameters behind a number, such as `;npdi=yes`, are none of it.
+            for spelling in [number.as_str(), digits] {
+                let _ = writeln!(text, "exten => _{spelling}\\;!,1,Goto({number},1)");
+            }
+        }
+        for (name, phone) in self.phones_by_name() {
+            let _ = writeln!(text, "exten => {name},1,Goto({caller},{PHONE}{},1)", phone.extension);
         }
         // Anything of two characters and more; a pattern for fewer would catch Asterisk's own `h` and `t`.
-        for pattern in ["_[0-9A-Za-z+*#].", "_[0-9+*#]", "s"] {
+        for pattern in ["_[!-~].", "_[0-9+*#]", "s"] {
             let mut steps = Steps::new(text, pattern);
-            steps.step("Set(CALLED=${FILTER(+0-9,${EXTEN})})");
+            steps.step("Set(CALLED=${FILTER(+0-9,${CUT(EXTEN,\\;,1)})})");
             steps.step(format!("Goto({caller},{DEFAULT},1)"));
         }
         let withheld = WITHHELD.join("|");
         let _ =
             write!(text, "\n; Who calls: a number in E.164 form, `withheld`, or nothing of the kind.\n[{caller}]\n");
-        let mut steps = Steps::new(text, "_[+d].");
+        let mut steps = Steps::new(text, format!("_[+d{PHONE}]."));
         // `TESTTIME` is Asterisk's own variable for the time that rules go by; no caller can set it.
         steps.step("ExecIf($[\"${TESTTIME}\" = \"\"]?Set(TESTTIME=${EPOCH}))");
         steps.step("Set(FROM_NUMBER=${CALLERID(num)})");
         steps.step("Set(FROM_NAME=${CALLERID(name)})");
         steps.step("Set(FROM_SHOWN=${CALLERID(pres)})");
         steps.step("Set(CALLER=)");
-        steps.step(format!("GotoIf(${{REGEX(\"^ *[+]*({withheld})? *$\" ${{TOLOWER(${{FROM_NUMBER}})}})}}?withheld)"));
-        steps.step("GotoIf(${REGEX(\"^ *[+][1-9][0-9]{1,14} *$\" ${FROM_NUMBER})}?number:decide)");
+        steps.step(format!(
+            "GotoIf(${{REGEX(\"^{BLANKS}([+]*({withheld}))?{BLANKS}$\" ${{TOLOWER(${{FROM_NUMBER}})}})}}?withheld)"
+        ));
+        steps.step(format!(
+            "GotoIf(${{REGEX(\"^{BLANKS}[+][1-9][0-9]{{1,14}}{BLANKS}$\" ${{FROM_NUMBER}})}}?number:decide)"
+        ));
         steps.labelled("number", "Set(CALLER=${FILTER(+0-9,${FROM_NUMBER})})");
         steps.step("Goto(decide)");
         steps.labelled("withheld", "Set(CALLER=withheld)");
@@ -174,7 +197,11 @@ impl Inbound<'_> {
         for entry in self.entries.iter().filter(|entry| entry.rule().to == Called::Default) {
             self.rule(&mut steps, entry);
         }
-        steps.step(format!("Goto({},{DEFAULT},1)", self.contexts.targets));
+        let targets = &self.contexts.targets;
+        steps.step(format!("Goto({targets},{DEFAULT},1)"));
+        if !self.phones_by_name().is_empty() {
+            let _ = writeln!(text, "exten => _{PHONE}.,1,Goto({targets},${{EXTEN}},1)");
+        }
     }
 
     fn rule(&self, steps: &mut Steps<'_>, entry: &Entry<'_>) {

@@ -8,6 +8,7 @@ mod cover;
 mod dialplan;
 mod diff;
 mod inbound;
+mod needs;
 mod parse;
 mod pjsip;
 mod targets;
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 pub use cover::prefix_cover;
 pub use diff::{FileDiff, SameDigest, diff};
+pub use needs::Needs;
 pub use parse::{Parsed, ParsedPhone, ParsedTrunk, Present, is_as_written, parse, section_names};
 pub use trunks::{Section, inbound_context, sections as trunk_sections, trunk_name};
 pub use value::{BadValue, Name, Value, read_value};

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::{
-    BadValue, Name, RING, Value,
-    inbound::{Contexts, DEFAULT, Inbound, Steps, stable},
+    BadValue, Name, Phone, RING, Value,
+    inbound::{Contexts, DEFAULT, Inbound, PHONE, Steps, stable},
     trunk_name,
 };
 use crate::{
@@ -39,6 +39,26 @@ impl Inbound<'_> {
         }
         let _ = writeln!(text, "; any other call");
         self.route(text, DEFAULT, &self.routes.default_route);
+        for (name, phone) in self.phones_by_name() {
+            let _ = writeln!(text, "; the phone `{name}`, called by its name");
+            self.route(text, &format!("{PHONE}{}", phone.extension), &[Target::User(phone.email.key())]);
+        }
+    }
+
+    /// Lists the phones of users who may get a call.
+    fn called(&self) -> impl Iterator<Item = &Phone<'_>> {
+        let users = self.routes.users();
+        self.book.phones.iter().filter(move |phone| users.contains(&phone.email.key()))
+    }
+
+    /// Lists their endpoints' names: a provider that dials users by SIP calls these. A name that is
+    /// also one of our numbers is that number.
+    pub(super) fn phones_by_name(&self) -> Vec<(String, &Phone<'_>)> {
+        let numbers = self.routes.numbers();
+        let is_ours = |name: &str| numbers.iter().any(|number| number.as_str().strip_prefix('+') == Some(name));
+        let prefix = self.book.settings.endpoint_names.prefix(self.book.tenant);
+        let named = self.called().map(|phone| (format!("{prefix}{}", phone.extension), phone));
+        named.filter(|(name, _)| !is_ours(name)).collect()
     }
 
     fn route(&self, text: &mut String, extension: &str, targets: &[Target]) {
@@ -128,9 +148,7 @@ impl Inbound<'_> {
     pub(super) fn phones(&self, text: &mut String) {
         let Contexts { phones, next, .. } = &self.contexts;
         let prefix = self.book.settings.endpoint_names.prefix(self.book.tenant);
-        let users = self.routes.users();
-        let called = self.book.phones.iter().filter(|phone| users.contains(&phone.email.key()));
-        let extensions: Vec<Extension> = called.map(|phone| phone.extension).collect();
+        let extensions: Vec<Extension> = self.called().map(|phone| phone.extension).collect();
         if !extensions.is_empty() {
             let _ = write!(
                 text,

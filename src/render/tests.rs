@@ -1,8 +1,8 @@
 //! The files of a tenant with trunks and inbound routes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Digests, File, Phone, Phonebook, Present, diff, parse, trunk_name};
+use super::{Digests, File, NO_ROUTES, Needs, Phone, Phonebook, Present, diff, parse, trunk_name};
 use crate::{
     calls::Routes,
     desired::{self, Declared},
@@ -138,4 +138,62 @@ fn trunks_are_read_back_as_they_were_written_and_their_secrets_are_never_shown()
     let other = diff(Some(&present), &masked.text, &|name, _| name != "acme-trunk-other");
     assert!(other.text.contains("-password = (sensitive)\n+password = (sensitive)\n"), "{}", other.text);
     assert!(!format!("{} {parsed:?}", other.text).contains("canary"));
+}
+
+/// Whatever is used without being listed would go unchecked on Asterisk.
+#[test]
+fn what_the_dialplan_uses_is_what_it_is_said_to_need() {
+    /// What is in Asterisk itself, and a label's priority.
+    const CORE: [&str; 8] = ["Goto", "GotoIf", "GotoIfTime", "Hangup", "NoOp", "Set", "1", "n"];
+    let declared = declared(COMPANY);
+    let [_, routing] = files(&declared, &declared.routes, false);
+    let lines = routing.text.lines().filter(|line| !line.starts_with(';'));
+    let used: BTreeSet<&str> = lines
+        .flat_map(|line| line.split('(').rev().skip(1))
+        .map(|head| head.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap())
+        .filter(|word| !word.is_empty() && !CORE.contains(word))
+        .collect();
+    let book = Phonebook {
+        tenant: &declared.tenant,
+        settings: &declared.settings,
+        directory: None,
+        phones: Vec::new(),
+        routes: &declared.routes,
+    };
+    let needs = book.needs().unwrap();
+    let listed: BTreeSet<&str> = needs.words.keys().copied().collect();
+    assert_eq!(listed, used);
+    assert!(used.contains("STRFTIME") && used.contains("Gosub") && used.contains("PJSIP_DIAL_CONTACTS"));
+    let modules: Vec<&str> = needs.modules.keys().copied().collect();
+    assert_eq!(
+        modules,
+        [
+            "res_pjsip_caller_id",
+            "res_pjsip_endpoint_identifier_ip",
+            "res_pjsip_outbound_authenticator_digest",
+            "res_pjsip_outbound_registration"
+        ]
+    );
+    assert_eq!(needs.zones.into_keys().collect::<Vec<_>>(), ["Europe/Berlin"]);
+    assert_eq!(Phonebook { routes: &NO_ROUTES, ..book }.needs().unwrap(), Needs::default());
+}
+
+/// An extension has up to eight digits, a number as few as seven.
+#[test]
+fn a_number_of_ours_is_no_phone_that_is_called_the_same() {
+    let long = COMPANY.replace("1000-1999", "1000000-1999999").replace("extension: 1001", "extension: 1001555");
+    let declared = declared(&long.replace("+15559876543", "+1001555"));
+    let user = declared.users.values().next().unwrap();
+    let extension: Extension = "1001555".parse().unwrap();
+    let phone = Phone { email: &user.email, name: &user.name, extension, phone: &user.phone };
+    let book = Phonebook {
+        tenant: &declared.tenant,
+        settings: &declared.settings,
+        directory: None,
+        phones: vec![phone],
+        routes: &declared.routes,
+    };
+    let [_, routing] = book.files(Digests::Masked).unwrap();
+    assert!(routing.text.contains("exten => 1001555,1,Goto(+1001555,1)\n"), "{}", routing.text);
+    assert!(!routing.text.contains("p1001555"), "{}", routing.text);
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{json::pretty, text::count};
 use crate::{
     cli::{printer::paint, session::Desired},
-    deploy::{Comparison, FileState, HostStatus},
+    deploy::{Comparison, FileState, HostStatus, Lack},
     directory::{Recorded, RecordedUser, audit::Entry},
     model::Tenant,
     plan::{Numbers, Plan},
@@ -219,6 +219,7 @@ impl Status<'_> {
             findings.push("the dialplan runs another generation of the routing file, or none".to_owned());
         }
         findings.extend(running.missing.iter().map(ToString::to_string));
+        findings.extend(running.lacks.iter().map(Lack::words));
         Stage::of(findings)
     }
 

@@ -3,6 +3,9 @@
 
 mod apply;
 mod decide;
+mod lacks;
+mod lost;
+mod named;
 mod ringing;
 mod sip;
 
@@ -13,7 +16,7 @@ use reconcile::{
     desired::{self, Declared},
     directory::seal::Ha1,
     model::{Extension, ObjectName, Secret},
-    render::{Digests, File, Phone, Phonebook},
+    render::{Digests, File, Phone, Phonebook, endpoint_name},
 };
 
 use super::support::TestEnv;
@@ -40,7 +43,8 @@ fn files(declared: &Declared, routes: &Routes) -> [File; 2] {
             (extension, Phone { email: &user.email, name: &user.name, extension, phone: &user.phone })
         })
         .collect();
-    let digests = phones.keys().map(|number| (*number, Ha1::new(&number.to_string(), "asterisk", &secret))).collect();
+    let name = |number| endpoint_name(&declared.tenant, declared.settings.endpoint_names, number);
+    let digests = phones.keys().map(|number| (*number, Ha1::new(&name(*number), "asterisk", &secret))).collect();
     let trunk_secrets: BTreeMap<ObjectName, Secret> =
         routes.trunks.keys().map(|name| (name.clone(), secret.clone())).collect();
     let book = Phonebook {

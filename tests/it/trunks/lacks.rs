@@ -1,0 +1,137 @@
+//! An Asterisk that lacks what inbound calls need is told so before anything moves: it would take the
+//! files without a word, and route calls otherwise than declared.
+
+use std::{fs, process::Command};
+
+use reconcile::render::Phonebook;
+
+use super::declared;
+use crate::support::{Server, TestEnv, say};
+
+const FILE: &str = "version: 1\ntenant: acme\n\
+    trunks:\n  \
+      carrier: { host: \"127.0.0.1:9\", identify: [203.0.113.9], username: acme, secret: { env: CARRIER_SECRET }, realm: carrier.example, register: true }\n\
+    dialers:\n  desk: { number: \"+4930555001\", trunk: carrier }\n\
+    hours:\n  office: { timezone: Europe/Berlin, open: [\"mon-fri 09:00-18:00\"] }\n\
+    inbound:\n  - { to: \"+15559876543\", from: [\"+49*\", withheld], when: office, route: [desk] }\n\
+    default_route: [ana@example.com]\n\
+    users:\n  - { email: ana@example.com, name: Ana }\n";
+
+/// What inbound calls need and a running Asterisk lets go of.
+const MODULES: [&str; 9] = [
+    "app_dial",
+    "app_exec",
+    "app_stack",
+    "func_callerid",
+    "func_logic",
+    "func_sorcery",
+    "func_strings",
+    "res_pjsip_outbound_authenticator_digest",
+    "res_pjsip_outbound_registration",
+];
+
+fn company(env: &mut TestEnv) {
+    env.set("CARRIER_SECRET", "canary-of-the-carrier");
+    env.write("pbx.yaml", FILE);
+}
+
+/// Fails unless an apply is refused in these words, without a trace.
+#[track_caller]
+fn is_refused(env: &TestEnv, words: &[&str]) {
+    let before = env.files();
+    let refused = env.run("apply").expect(1);
+    for words in words.iter().chain(&["nothing was changed"]) {
+        assert!(refused.stderr.contains(words), "{words}: {}", refused.text());
+    }
+    assert_eq!(env.files(), before);
+}
+
+#[test]
+fn a_module_that_is_not_loaded_is_named_before_anything_moves() {
+    let mut env = TestEnv::with_asterisk();
+    company(&mut env);
+    env.run("apply").expect(0);
+    for module in MODULES {
+        assert!(env.ask(&format!("module unload {module}.so")).contains("Unloaded"), "{module}");
+    }
+    let named = MODULES.map(|module| format!("{module} ("));
+    is_refused(&env, &named.each_ref().map(String::as_str));
+    for module in MODULES {
+        assert!(env.ask(&format!("module load {module}.so")).contains("Loaded"), "{module}");
+    }
+    let plan = env.run("plan --detailed-exitcode").expect(0);
+    assert!(!plan.stdout.contains("refused"), "{}", plan.text());
+    env.ask("module unload app_stack.so");
+    let plan = env.run("plan").expect(0);
+    let note = "note: an apply would be refused: Asterisk has not loaded what inbound calls need: \
+        app_stack (Gosub, Return): add `load = app_stack.so` to `modules.conf`";
+    assert!(plan.stdout.contains(note), "{}", plan.text());
+    let status = env.run("status --detailed-exitcode").expect(2);
+    assert!(status.stdout.contains("Asterisk has not loaded what inbound calls need: app_stack"), "{}", status.text());
+    // Who has no inbound calls needs none of it.
+    env.write("pbx.yaml", "version: 1\ntenant: acme\nusers:\n  - { email: ana@example.com, name: Ana }\n");
+    env.run("apply").expect(0);
+}
+
+#[test]
+fn each_word_of_the_dialplan_is_given_by_the_module_that_is_named() {
+    let env = TestEnv::bare_with_asterisk();
+    let declared = declared(FILE);
+    let book = Phonebook {
+        tenant: &declared.tenant,
+        settings: &declared.settings,
+        directory: None,
+        phones: Vec::new(),
+        routes: &declared.routes,
+    };
+    let words = book.needs().expect("it can be rendered").words;
+    assert!(words.len() > 10, "{words:?}");
+    for (word, module) in words {
+        let shown = ["application", "function"].map(|kind| env.ask(&format!("core show {kind} {word}"))).concat();
+        let given = shown.lines().skip_while(|line| !line.contains("[Provided By]")).nth(1).unwrap_or_default();
+        assert!(given.contains(module), "{word}: {shown}");
+    }
+}
+
+/// The rest, kept out by `modules.conf`.
+#[test]
+fn modules_that_were_never_loaded_are_named_together() {
+    let mut env = TestEnv::new();
+    company(&mut env);
+    let never = ["func_cut", "res_pjsip_caller_id", "res_pjsip_endpoint_identifier_ip"];
+    let lines = never.map(|module| format!("noload = {module}.so\n")).concat();
+    fs::write(env.etc("modules.conf"), format!("[modules]\nautoload = yes\n{lines}")).expect("a file");
+    env.start_asterisk();
+    let words = "func_cut (CUT), res_pjsip_caller_id (the endpoint of trunks), \
+        res_pjsip_endpoint_identifier_ip (the identify of trunks)";
+    is_refused(&env, &[words]);
+    let users: i64 = env.sql().query_one("select count(*) from users", &[]).expect("a row").get(0);
+    assert_eq!(users, 0, "nothing is recorded");
+    for module in never {
+        assert!(env.ask(&format!("module load {module}.so")).contains("Loaded"), "{module}");
+    }
+    env.run("apply").expect(0);
+}
+
+/// A zone that Asterisk does not know is UTC to it, and it says nothing.
+#[test]
+fn a_time_zone_that_the_host_does_not_know_is_told_before_anything_moves() {
+    const BARE: [&str; 4] = ["unshare", "-m", "sh", "-c"];
+    const HIDE: &str = "mount -t tmpfs none /usr/share/zoneinfo && exec \"$@\"";
+    let may = Command::new(BARE[0]).args(&BARE[1..]).args([HIDE, "sh", "true"]).output();
+    if !may.is_ok_and(|output| output.status.success()) {
+        say("skipped: no mount namespaces here");
+        return;
+    }
+    let mut env = TestEnv::new();
+    company(&mut env);
+    let by: Vec<&str> = BARE.into_iter().chain([HIDE, "sh"]).collect();
+    let server = Server::start_by(&by, "asterisk", &env.path("asterisk"), &[]);
+    env.keep_asterisk(server);
+    is_refused(&env, &["time zone `Europe/Berlin` differ: at 2", "T12:00, and ours 2", "install or update `tzdata`"]);
+    let plan = env.run("plan").expect(0);
+    assert_eq!(plan.stdout.matches("an apply would be refused").count(), 1, "{}", plan.text());
+    // What is the same everywhere needs no data, and the time zones of nobody's hours are not asked for.
+    env.write("pbx.yaml", &FILE.replace("Europe/Berlin", "Etc/UTC"));
+    env.run("apply").expect(0);
+}
