@@ -48,10 +48,11 @@ pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Decla
         public_sip_host: file.public_sip_host,
         expect: file.expect,
     };
-    let (routes, trunk_secrets, route_places) = inbound::check(keys, &users.keys().cloned().collect(), problems);
+    let calls = inbound::check(keys, &users.keys().cloned().collect(), problems);
     // An unreadable slug was reported; the stand-in never leaves this module's caller.
     let tenant = file.tenant.value.unwrap_or_else(stand_in::<Tenant>);
-    Declared { tenant, settings, rails, users, routes, trunk_secrets, route_places }
+    let inbound::Checked { routes, trunk_secrets, route_places, expectations } = calls;
+    Declared { tenant, settings, rails, users, routes, trunk_secrets, route_places, expectations }
 }
 
 fn stand_in<T: std::str::FromStr<Err = crate::model::Invalid>>() -> T {

@@ -16,7 +16,7 @@ pub use diagnostic::{Diagnostic, Place, Severity, Source, Sources};
 pub use file::{SecretSource, SourceName, schema};
 
 use crate::{
-    calls::Routes,
+    calls::{Call, Routes, Target},
     model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, RailLimit, Settings, Tenant},
 };
 
@@ -37,6 +37,19 @@ pub struct Declared {
     pub trunk_secrets: BTreeMap<ObjectName, SecretSource>,
     /// Where each of their rules is declared.
     pub route_places: Vec<Place>,
+    /// The tests of the routes; all of them hold.
+    pub expectations: Vec<Expectation>,
+}
+
+/// A test of the routes.
+#[derive(Debug, Clone)]
+pub struct Expectation {
+    /// The call.
+    pub call: Call,
+    /// Who gets it first.
+    pub reaches: Target,
+    /// Where it is declared.
+    pub place: Place,
 }
 
 /// The declared rails.

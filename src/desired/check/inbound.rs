@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{
-    SecretSource,
+    Expectation, SecretSource,
     diagnostic::{Diagnostic, Place},
     file,
     read::{At, Named},
@@ -28,6 +28,14 @@ pub(super) struct Keys {
     pub(super) expect: Option<At<Vec<At<file::Expectation>>>>,
 }
 
+/// What it means.
+pub(super) struct Checked {
+    pub(super) routes: Routes,
+    pub(super) trunk_secrets: BTreeMap<ObjectName, SecretSource>,
+    pub(super) route_places: Vec<Place>,
+    pub(super) expectations: Vec<Expectation>,
+}
+
 /// The names that may be referred to.
 struct Names<'a> {
     users: &'a BTreeSet<EmailKey>,
@@ -37,17 +45,13 @@ struct Names<'a> {
 }
 
 /// Checks what the file says about inbound calls.
-pub(super) fn check(
-    keys: Keys,
-    users: &BTreeSet<EmailKey>,
-    problems: &mut Vec<Diagnostic>,
-) -> (Routes, BTreeMap<ObjectName, SecretSource>, Vec<Place>) {
-    let (trunks, secrets) = trunks(keys.trunks, problems);
+pub(super) fn check(keys: Keys, users: &BTreeSet<EmailKey>, problems: &mut Vec<Diagnostic>) -> Checked {
+    let (trunks, trunk_secrets) = trunks(keys.trunks, problems);
     let dialers = dialers(keys.dialers, &trunks.keys().cloned().collect(), problems);
     let hours = hours(keys.hours, problems);
     let names =
         Names { users, dialers: dialers.keys().cloned().collect(), public_sip_host: keys.public_sip_host.is_some() };
-    let (rules, places) = rules(keys.inbound, &names, &hours, problems);
+    let (rules, route_places) = rules(keys.inbound, &names, &hours, problems);
     let routes = Routes {
         trunks,
         dialers: dialers.into_iter().map(|(name, (_, dialer))| (name, dialer)).collect(),
@@ -57,9 +61,9 @@ pub(super) fn check(
         public_sip_host: keys.public_sip_host.and_then(|at| at.value).map(String::from),
         caller_id: None,
     };
-    contradictions(&routes, &places, problems);
-    expectations(keys.expect, &routes, &names, problems);
-    (routes, secrets, places)
+    contradictions(&routes, &route_places, problems);
+    let expectations = expectations(keys.expect, &routes, &names, problems);
+    Checked { routes, trunk_secrets, route_places, expectations }
 }
 
 /// Reads the names of a mapping, each in the form of an object's name.
@@ -316,19 +320,23 @@ fn expectations(
     routes: &Routes,
     names: &Names<'_>,
     problems: &mut Vec<Diagnostic>,
-) {
+) -> Vec<Expectation> {
+    let mut expectations = Vec::new();
     for At { place, value } in list.and_then(|at| at.value).unwrap_or_default() {
         let Some(expectation) = value else { continue };
         let expected = target(&expectation.reaches, names, problems);
         let Some(call) = expectation.call.value else { continue };
         let (Some(expected), Some(to), Some(at)) = (expected, call.to.value, call.at.value) else { continue };
         let from = call.from.and_then(|at| at.value).map(|text| Caller::new(&text));
-        let decision = decide(routes, &Call { to: Some(to), from, at: at.0 });
+        let call = Call { to: Some(to), from, at: at.0 };
+        let decision = decide(routes, &call);
         let reached = decision.targets.first().unwrap_or(&Target::Hangup);
         if *reached != expected {
             let message = format!("this call reaches `{reached}`, not `{expected}`");
             let hint = "`reconcile trace` with the same numbers and time says why";
             problems.push(Diagnostic::error("failed-expectation", message, place).hint(hint));
         }
+        expectations.push(Expectation { call, reaches: expected, place });
     }
+    expectations
 }
