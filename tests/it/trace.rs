@@ -191,6 +191,23 @@ fn a_trace_tells_the_rules_it_passed_and_the_one_that_decides() {
     insta::assert_snapshot!(traced.map(trace).join("\n"));
 }
 
+/// `check` sends whoever wrote a wrong expectation here.
+#[test]
+fn a_trace_explains_an_expectation_that_fails_and_no_other_error() {
+    let env = TestEnv::embedded();
+    let failing = FILE.replace("reaches: bo.li@example.com", "reaches: dialfire");
+    env.write("pbx.yaml", &failing);
+    let hint = "`reconcile trace` with the same numbers and time says why";
+    assert!(env.run("check").expect(65).stderr.contains(hint));
+    let call = "--to +15559876543 --from +4930123456 --at 2026-12-24T22:00+01:00";
+    let traced = env.run(&format!("trace {call}")).expect(0);
+    assert_eq!(traced.stdout, trace(call));
+    let warning = "warning[failed-expectation]: this call reaches `bo.li@example.com`, not `dialfire`\n";
+    assert!(traced.stderr.starts_with(warning), "{}", traced.text());
+    env.write("pbx.yaml", &failing.replace("when: office", "when: offices"));
+    env.run(&format!("trace {call}")).expect(65);
+}
+
 #[test]
 fn a_trace_for_programs() {
     insta::assert_snapshot!(trace("--to +15559876543 --from +4930123456 --at 2026-12-24T22:00+01:00 --format json"));

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{
-    Expectation, SecretSource,
+    Expectation, FAILED_EXPECTATION, SecretSource,
     diagnostic::{Diagnostic, Place},
     file,
     read::{At, Named},
@@ -334,7 +334,7 @@ fn expectations(
         if *reached != expected {
             let message = format!("this call reaches `{reached}`, not `{expected}`");
             let hint = "`reconcile trace` with the same numbers and time says why";
-            problems.push(Diagnostic::error("failed-expectation", message, place).hint(hint));
+            problems.push(Diagnostic::error(FAILED_EXPECTATION, message, place).hint(hint));
         }
         expectations.push(Expectation { call, reaches: expected, place });
     }
