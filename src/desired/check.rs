@@ -3,6 +3,8 @@
 
 mod inbound;
 
+pub(crate) use inbound::route_loop;
+
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use super::{

@@ -12,6 +12,7 @@ mod yaml;
 
 use std::{collections::BTreeMap, path::Path};
 
+pub(crate) use check::route_loop;
 pub use diagnostic::{Diagnostic, Place, Severity, Source, Sources};
 pub use file::{SecretSource, SourceName, schema};
 

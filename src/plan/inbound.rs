@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan};
 use crate::{
-    calls::{CallerId, Dialer, DialerTarget, E164, Hours, NumberSource, Routes, Rule, Target, Trunk},
-    desired::Place,
+    calls::{self, CallerId, Dialer, DialerTarget, E164, Hours, NumberSource, Routes, Rule, Target, Trunk},
+    desired::{Diagnostic, Place, route_loop},
     directory::{Recorded, RecordedSecret},
     model::{ObjectName, SENSITIVE, Secret},
 };
@@ -106,6 +106,7 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
         plan.trunk_secrets.insert(name.clone(), PlannedTrunkSecret { secret, print });
     }
     let (routes, places) = wanted(inputs, &mut plan.unresolved);
+    plan.problems.extend(loops(inputs));
     let before = Side { routes: &recorded.routes, secrets: recorded.trunk_secrets.keys().collect() };
     let after = Side { routes: &routes, secrets: plan.trunk_secrets.keys().collect() };
     let taken = plan
@@ -116,6 +117,24 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
     plan.inbound = changes(&before, &after, &places, &renewed);
     // Where a number is missing, there is nothing that could be rendered.
     plan.routes = if is_resolved(&routes) { routes } else { recorded.routes.clone() };
+}
+
+/// Finds dialers whose number, which comes from outside of the file, is one of ours. It is not quoted.
+fn loops(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
+    let Inputs { declared, inbound, .. } = inputs;
+    let mut routes = declared.routes.clone();
+    let mut variables: BTreeMap<ObjectName, String> = BTreeMap::new();
+    for (name, dialer) in &mut routes.dialers {
+        let DialerTarget::Number(NumberSource::Env(variable)) = &dialer.target else { continue };
+        let Some(Ok(number)) = inbound.numbers.get(variable) else { continue };
+        variables.insert(name.clone(), variable.clone());
+        dialer.target = DialerTarget::Number(NumberSource::Given(number.clone()));
+    }
+    let found = calls::loops(&routes).into_iter().filter_map(|(rule, dialer)| {
+        let number = format!("the number in {}", variables.get(dialer)?);
+        Some(route_loop(dialer, &number, *declared.route_places.get(rule)?))
+    });
+    found.collect()
 }
 
 /// Names the recorded rules that are protected, as changes name them.

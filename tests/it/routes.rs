@@ -349,6 +349,27 @@ fn another_number_is_another_plan() {
     env.run("apply --no-reload --expect plan.json").expect(0);
 }
 
+/// A number from the environment makes calls come back as one in the file does; it is not told.
+#[test]
+fn a_dialer_whose_variable_holds_one_of_our_numbers_is_a_loop() {
+    let mut env = declared();
+    env.write("pbx.yaml", &FILE.replace("to: \"+15559876543\"", "to: \"+15559876543\"  # ours"));
+    env.set("DIALFIRE_PHONE_NUMBER", "+15559876543");
+    let words = "error[route-loop]: the dialer `dialfire` dials the number in DIALFIRE_PHONE_NUMBER, which comes back to \
+                 this rule\n  --> pbx.yaml:14:5\n";
+    for command in ["plan --no-asterisk", "apply --no-reload", "sync"] {
+        let outcome = env.run(&format!("{command} --color never")).expect(1);
+        let said = outcome.stderr.lines().map(str::trim_start).collect::<Vec<_>>().join("\n");
+        assert!(said.contains(&words.replace("  -->", "-->")), "{}", outcome.text());
+        // The rule itself is shown as it stands in the file.
+        let told = outcome.stderr.replace("- to: \"+15559876543\"", "");
+        assert!(!told.contains("5559876543"), "{}", outcome.text());
+    }
+    assert_eq!(applied(&env), None);
+    env.set("DIALFIRE_PHONE_NUMBER", "+15559876544");
+    env.run("apply --no-reload").expect(0);
+}
+
 /// A database of an earlier version has no column for it: a plan says what would come, an apply migrates.
 #[test]
 fn an_earlier_schema_is_planned_from_and_migrated() {

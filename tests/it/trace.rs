@@ -100,6 +100,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "error[route-loop]: the dialer `dialfire` dials +15559876543, which comes back to this rule\n",
     ),
     (
+        "sip:acme@talk.example",
+        "sip:+15559876543@SIP.example.com:5060",
+        "error[route-loop]: the dialer `zendesk_talk` dials sip:+15559876543@SIP.example.com:5060, which comes back to this rule\n  --> pbx.yaml:14:5",
+    ),
+    (
         "{ env: DIALFIRE_PHONE_NUMBER }",
         "{ file: x }",
         "error[invalid-number]: this does not say where the number comes from\n  --> pbx.yaml:9:23",

@@ -12,7 +12,7 @@ use super::super::{
 use crate::{
     calls::{
         Call, Called, Caller, CallerId, CallerMatch, Dialer, DialerTarget, Entry, Hours, NumberSource, Routes, Rule,
-        Target, Trunk, decide,
+        Target, Trunk, decide, loops,
     },
     model::{Email, EmailKey, ObjectName, nearest},
 };
@@ -280,16 +280,20 @@ fn contradictions(routes: &Routes, places: &[Place], problems: &mut Vec<Diagnost
             problems.push(problem.also(first, "the other rule"));
         }
     }
-    for (rule, place) in routes.rules.iter().zip(places) {
-        let Called::Did(number) = &rule.to else { continue };
-        for (name, dialer) in &routes.dialers {
-            if dialer.target == DialerTarget::Number(NumberSource::Given(number.clone())) {
-                let message = format!("the dialer `{name}` dials {number}, which comes back to this rule");
-                let hint = "give the dialer the number of the service it stands for";
-                problems.push(Diagnostic::error("route-loop", message, *place).hint(hint));
-            }
-        }
+    for (rule, name) in loops(routes) {
+        let number = match routes.dialers.get(name).map(|dialer| &dialer.target) {
+            Some(DialerTarget::Number(NumberSource::Given(number))) => number.as_str(),
+            Some(DialerTarget::Sip(address)) => address,
+            Some(DialerTarget::Number(NumberSource::Env(_))) | None => continue,
+        };
+        problems.push(route_loop(name, number, places[rule]));
     }
+}
+
+/// Refuses a dialer whose calls come back; `number` is what it dials, in words.
+pub(crate) fn route_loop(dialer: &ObjectName, number: &str, place: Place) -> Diagnostic {
+    let message = format!("the dialer `{dialer}` dials {number}, which comes back to this rule");
+    Diagnostic::error("route-loop", message, place).hint("give the dialer the number of the service it stands for")
 }
 
 /// Finds out whether two rules for the same calls contradict each other; the first one is looked at
