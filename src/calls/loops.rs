@@ -1,6 +1,6 @@
 //! Calls that come back to us: dialers that dial one of our own numbers.
 
-use super::{Called, Dialer, DialerTarget, NumberSource, Routes};
+use super::{Called, Dialer, DialerTarget, NumberSource, Routes, routes::without_port};
 use crate::model::ObjectName;
 
 /// Finds the dialers that dial a number which a rule is for: each the index of the rule, and the dialer.
@@ -26,15 +26,8 @@ fn number<'a>(dialer: &'a Dialer, ours: Option<&str>) -> Option<&'a str> {
         DialerTarget::Number(NumberSource::Env(_)) => None,
         DialerTarget::Sip(address) => {
             let (user, host) = address.split_once(':')?.1.split_once('@')?;
+            // Whatever its ports, they are of one machine.
             without_port(host).eq_ignore_ascii_case(without_port(ours?)).then_some(user)
         }
-    }
-}
-
-/// The host alone: whatever its ports, they are of one machine.
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, _)) if !name.contains(':') || name.ends_with(']') => name,
-        _ => host,
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 mod inbound;
 
 use inbound::TargetText;
-pub(super) use inbound::{Dialer, Expectation, InboundRule, OpeningHours, TargetName, Trunk};
+pub(super) use inbound::{CallerName, Dialer, Expectation, InboundRule, OpeningHours, TargetName, Trunk};
 
 use super::read::{At, Named, Token};
 use crate::model::{

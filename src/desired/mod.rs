@@ -36,10 +36,27 @@ pub struct Declared {
     pub routes: Routes,
     /// Where the secrets of their trunks come from.
     pub trunk_secrets: BTreeMap<ObjectName, SecretSource>,
-    /// Where each of their rules is declared.
-    pub route_places: Vec<Place>,
+    /// Where what they are made of is declared.
+    pub places: InboundPlaces,
     /// The tests of the routes; all of them hold, but for a trace.
     pub expectations: Vec<Expectation>,
+}
+
+/// Where everything about inbound calls is declared.
+#[derive(Debug, Clone, Default)]
+pub struct InboundPlaces {
+    /// The trunks.
+    pub trunks: BTreeMap<ObjectName, Place>,
+    /// The dialers.
+    pub dialers: BTreeMap<ObjectName, Place>,
+    /// The hours.
+    pub hours: BTreeMap<ObjectName, Place>,
+    /// The rules, in their order.
+    pub routes: Vec<Place>,
+    /// The default route.
+    pub default_route: Option<Place>,
+    /// The name under which phones are reached.
+    pub public_sip_host: Option<Place>,
 }
 
 /// A test of the routes.
@@ -83,9 +100,6 @@ pub struct DeclaredUser {
     pub place: Place,
 }
 
-/// The code of an expectation that does not hold.
-const FAILED_EXPECTATION: &str = "failed-expectation";
-
 /// What came out of reading a desired state.
 #[derive(Debug)]
 pub struct Loaded {
@@ -105,7 +119,7 @@ pub fn load(path: &Path) -> Loaded {
 /// Does so for whoever asks why an expectation fails: such a failure is only a warning.
 pub fn load_to_trace(path: &Path) -> Loaded {
     load_with(path, |problem| {
-        if problem.code == FAILED_EXPECTATION {
+        if problem.code == "failed-expectation" {
             problem.severity = Severity::Warning;
         }
     })

@@ -27,7 +27,6 @@ inbound:
     route: [zendesk_talk]
   - to: default
     route: [dialfire, busy]
-default_route: [dialfire]
 expect:
   - { call: { to: "+15559876543", from: "+4930123456", at: "2026-12-24T22:00+01:00" }, reaches: bo.li@example.com }
 "#;
@@ -120,7 +119,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "error[incomplete-dialer]: the dialer `zendesk_talk` needs either a number or a SIP address\n  --> pbx.yaml:10:3",
     ),
     ("zendesk_talk: {", "dialfire: {", "error[duplicate-key]: the key `dialfire` is given twice\n  --> pbx.yaml:10:3"),
-    ("ring: 30s", "ring: 30", "error[wrong-type]: text is expected here, found a number\n  --> pbx.yaml:9:80"),
+    ("ring: 30s", "ring: 30", "error[invalid-ring]: `30` is not a time to ring\n  --> pbx.yaml:9:80"),
     ("ring: 30s", "ring: 3s", "error[invalid-ring]: `3s` is not a time to ring\n  --> pbx.yaml:9:80"),
     (
         "Europe/Berlin",
@@ -156,9 +155,9 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "reaches: bo.li@example.com",
         "reaches: dialfire",
-        "error[failed-expectation]: this call reaches `bo.li@example.com`, not `dialfire`\n  --> pbx.yaml:27:5",
+        "error[failed-expectation]: this call reaches `bo.li@example.com`, not `dialfire`\n  --> pbx.yaml:26:5",
     ),
-    ("22:00+01:00", "22:00", "error[invalid-time]: `2026-12-24T22:00` is not a moment\n  --> pbx.yaml:27:60"),
+    ("22:00+01:00", "22:00", "error[invalid-time]: `2026-12-24T22:00` is not a moment\n  --> pbx.yaml:26:60"),
     (
         "public_sip_host: sip.example.com\n",
         "",
@@ -177,6 +176,71 @@ fn every_mistake_has_its_place() {
         let words: Vec<&str> = words.lines().map(str::trim_start).collect();
         assert!(said.windows(words.len()).any(|said| said == words), "{words:?}\n{}", outcome.stderr);
     }
+}
+
+/// What is changed, the code of the only problem, and what its hint says.
+const ALONE: &[(&str, &str, &str, &str)] = &[
+    ("Europe/Berlin", "Europe/Berlim", "unknown-timezone", "IANA name"),
+    ("mon-fri 09:00-18:00", "mon-fri 9-18", "invalid-hours", "write days and times"),
+    ("\"2026-12-25\", ", "\"25.12.2026\", ", "invalid-date", "year, month and day"),
+    ("host: 198.51.100.7", "host: \"not a host\"", "invalid-host", "a name or an address"),
+    ("host: 198.51.100.7, ", "", "missing-key", "add `host:`"),
+    (
+        "sip: \"sip:acme@talk.example\"",
+        "sip: \"sip:acme@talk.example\", number: \"+4930123456\"",
+        "incomplete-dialer",
+        "`number:` or `sip:`",
+    ),
+    ("caller_id: called", "caller_ids: called", "unknown-key", "did you mean `caller_id`?"),
+    ("route: [dialfire, zendesk", "route: [dailfire, zendesk", "unknown-reference", "did you mean `dialfire`?"),
+    ("from: [\"+49*\", withheld]", "from: [\"+49*\", \"+49*\"]", "duplicate-caller", "keep one of them"),
+    ("from: [\"+49*\", withheld]", "from: [\"0049*\"]", "invalid-prefix", "write `+`"),
+    ("from: [\"+49*\", withheld]", "from: [Withheld]", "invalid-prefix", "did you mean `withheld`?"),
+    (
+        "    when: office\n    route: [dialfire",
+        "    whem: office\n    route: [dialfire",
+        "unknown-key",
+        "did you mean `when`?",
+    ),
+    ("to: default", "to: Default", "invalid-number", "did you mean `default`?"),
+    ("to: \"+15559876543\"\n    from", "to: \"5559876543\"\n    from", "invalid-number", "E.164"),
+    ("ring: 30s", "ring: 30", "invalid-ring", "write it with its unit: `30s`"),
+    ("ring: 30s", "ring: \"700\"", "invalid-ring", "from `5s` to `600s`"),
+    ("inbound:", "inbond:", "unknown-key", "did you mean `inbound`?"),
+    (", name: Bo Li", "", "missing-key", "add `name:`"),
+    (
+        "reaches: bo.li@example.com",
+        "reaches: bo.lee@example.com",
+        "unknown-reference",
+        "did you mean `bo.li@example.com`?",
+    ),
+    ("public_sip_host: sip.example.com\n", "", "unreachable-user", "add `public_sip_host:`"),
+];
+
+/// What is declared but broken is declared, and what cannot be told without it is not told.
+#[test]
+fn one_mistake_is_one_problem() {
+    for (old, new, code, hint) in ALONE {
+        assert!(FILE.contains(old), "{old}");
+        let env = TestEnv::embedded();
+        env.write("pbx.yaml", &FILE.replacen(old, new, 1));
+        let outcome = env.run("check --format json");
+        let document: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+        let problems = document["problems"].as_array().unwrap();
+        let codes: Vec<&str> = problems.iter().map(|problem| problem["code"].as_str().unwrap()).collect();
+        assert_eq!(codes, [*code], "{new}\n{}", outcome.stdout);
+        assert!(problems[0]["hint"].as_str().unwrap().contains(hint), "{new}\n{}", outcome.stdout);
+    }
+}
+
+/// An expectation that fails is told beside mistakes that have nothing to do with it.
+#[test]
+fn expectations_are_run_where_only_other_things_are_wrong() {
+    let env = TestEnv::embedded();
+    let text = FILE.replace("reaches: bo.li@example.com", "reaches: dialfire");
+    env.write("pbx.yaml", &text.replace("tenant: acme", "tenant: Acme"));
+    let said = env.run("check").expect(65).stderr;
+    assert!(said.contains("error[invalid-tenant]") && said.contains("error[failed-expectation]"), "{said}");
 }
 
 fn trace(args: &str) -> String {

@@ -98,7 +98,7 @@ struct Inbound<'a> {
     fields: Vec<Field<'a>>,
     /// Whether a trunk's secret becomes another one.
     secret_changed: bool,
-    /// Where a route is declared, as `file:line`.
+    /// Where it is declared, as `file:line`.
     place: Option<String>,
 }
 
