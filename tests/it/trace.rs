@@ -159,6 +159,36 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     ("22:00+01:00", "22:00", "error[invalid-time]: `2026-12-24T22:00` is not a moment\n  --> pbx.yaml:26:60"),
     (
+        "[203.0.113.0/28]",
+        "[0.0.0.0/0]",
+        "error[identify-everybody]: `0.0.0.0/0` takes everybody for the trunk `carrier`, the phones too\n  --> pbx.yaml:7:45",
+    ),
+    (
+        "[203.0.113.0/28]",
+        "[203.0.113.0/28, \"2001:db8::/0\"]",
+        "error[identify-everybody]: `2001:db8::/0` takes everybody for the trunk `carrier`, the phones too\n  --> pbx.yaml:7:61",
+    ),
+    (
+        "dialers:\n",
+        "  backup: { host: 198.51.100.7, identify: [192.0.2.1, 203.0.113.9] }\ndialers:\n",
+        "error[overlapping-trunks]: calls from `203.0.113.9` are those of the trunk `carrier` already\n  --> pbx.yaml:8:55",
+    ),
+    (
+        "trunks:\n",
+        "trunks:\n  wide: { host: sip.example.com, identify: [203.0.0.0/16] }\n",
+        "error[overlapping-trunks]: calls from `203.0.113.0/28` are those of the trunk `wide` already\n  --> pbx.yaml:8:45",
+    ),
+    (
+        "dialers:\n",
+        "  backup: { host: \"203.0.113.7:5080\" }\ndialers:\n",
+        "error[overlapping-trunks]: calls from `203.0.113.7` are those of the trunk `carrier` already\n  --> pbx.yaml:8:19",
+    ),
+    (
+        "host: 198.51.100.7, identify: [203.0.113.0/28]",
+        "host: sip.carrier.example",
+        "warning[silent-trunk]: no call that comes from the trunk `carrier` is ever taken\n  --> pbx.yaml:7:20",
+    ),
+    (
         "public_sip_host: sip.example.com\n",
         "",
         "warning[unreachable-user]: a call that comes through Twilio cannot reach `bo.li@example.com`, and takes the next target\n  --> pbx.yaml:17:17",

@@ -1,12 +1,14 @@
 //! Trunks: whom Asterisk takes for a carrier, and how it logs in there.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
+
+use ipnet::IpNet;
 
 use super::{
     super::{
         super::{
             SecretSource,
-            diagnostic::Diagnostic,
+            diagnostic::{Diagnostic, Place},
             file,
             read::{At, Named},
         },
@@ -25,6 +27,7 @@ pub(super) fn check(
     problems: &mut Vec<Diagnostic>,
 ) -> (BTreeMap<ObjectName, Trunk>, BTreeMap<ObjectName, SecretSource>) {
     let (mut trunks, mut secrets) = (BTreeMap::new(), BTreeMap::new());
+    let mut matches = Vec::new();
     for (place, name, trunk) in named(keys, problems) {
         let register = trunk.register.and_then(|at| at.value).unwrap_or(false);
         if register && (trunk.username.is_none() || trunk.secret.is_none()) {
@@ -41,6 +44,10 @@ pub(super) fn check(
             let hint = format!("its objects in Asterisk bear the tenant's name too: at most {TRUNK_NAME} are left");
             problems.push(Diagnostic::error("invalid-object-name", message, place).hint(hint));
         }
+        let whole = trunk.identify.as_ref().is_none_or(|at| at.whole);
+        let places: Vec<Place> =
+            trunk.identify.iter().filter_map(|at| at.value.as_ref()).flatten().map(|at| at.place).collect();
+        let host_place = trunk.host.place;
         let Some(host) = trunk.host.value else { continue };
         secrets.extend(trunk.secret.and_then(|at| at.value).map(|secret| (name.clone(), secret)));
         let trunk = Trunk {
@@ -50,7 +57,65 @@ pub(super) fn check(
             realm: trunk.realm.and_then(|at| at.value),
             register,
         };
+        if whole {
+            let addresses = trunk.addresses();
+            problems.extend(addresses.is_empty().then(|| silent(&name, &trunk, host_place)).flatten());
+            let places = places.into_iter().chain([host_place]);
+            matches.extend(addresses.into_iter().zip(places).filter_map(|(address, place)| {
+                Some(Match { network: network(&address)?, text: address, trunk: name.clone(), place })
+            }));
+        }
         trunks.insert(name, trunk);
     }
+    identified(matches, problems);
     (trunks, secrets)
+}
+
+/// An address or network, and the trunk whose calls come from there.
+struct Match {
+    network: IpNet,
+    text: String,
+    trunk: ObjectName,
+    place: Place,
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.ok().map(|network| network.trunc())
+}
+
+/// Warns of a trunk that nothing could be known to come from.
+fn silent(name: &ObjectName, trunk: &Trunk, place: Place) -> Option<Diagnostic> {
+    (!trunk.register).then(|| {
+        let message = format!("no call that comes from the trunk `{name}` is ever taken");
+        let hint = "`host:` is a name, which is not looked up: list the carrier's addresses in `identify:`, or set \
+                    `register: true`; calls go out over it as it is";
+        Diagnostic::warning("silent-trunk", message, place).hint(hint)
+    })
+}
+
+/// Refuses addresses that everybody has, and those that belong to two trunks.
+fn identified(mut matches: Vec<Match>, problems: &mut Vec<Diagnostic>) {
+    for Match { text, trunk, place, .. } in matches.iter().filter(|found| found.network.prefix_len() == 0) {
+        let message = format!("`{text}` takes everybody for the trunk `{trunk}`, the phones too");
+        let hint = "list the networks of the carrier: whatever comes from one of them needs no password";
+        problems.push(Diagnostic::error("identify-everybody", message, *place).hint(hint));
+    }
+    matches.retain(|found| found.network.prefix_len() > 0);
+    // Two networks are apart, or one holds the other and stands before it here.
+    matches.sort_by_key(|found| (found.network, found.place));
+    let mut around: Vec<&Match> = Vec::new();
+    for found in &matches {
+        while around.last().is_some_and(|outer| !outer.network.contains(&found.network)) {
+            around.pop();
+        }
+        if let Some(other) = around.iter().rev().find(|outer| outer.trunk != found.trunk) {
+            let (first, second) = if other.place < found.place { (*other, found) } else { (found, *other) };
+            let message = format!("calls from `{}` are those of the trunk `{}` already", second.text, first.trunk);
+            let problem = Diagnostic::error("overlapping-trunks", message, second.place);
+            let hint = "give each address to one trunk: Asterisk would take either; both lead to the same routes";
+            problems.push(problem.also(first.place, "the other trunk").hint(hint));
+        }
+        around.push(found);
+    }
 }
