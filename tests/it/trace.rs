@@ -189,6 +189,21 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "warning[silent-trunk]: no call that comes from the trunk `carrier` is ever taken\n  --> pbx.yaml:7:20",
     ),
     (
+        "[\"mon-fri 09:00-18:00\"]",
+        "[]",
+        "warning[never-open]: `office` is never open: nobody of `route` gets a call\n  --> pbx.yaml:16:11",
+    ),
+    (
+        "expect:",
+        "default_route: [zendesk_talk]\nexpect:",
+        "warning[unreachable-route]: no call takes the default route: a rule decides about all of them\n  --> pbx.yaml:25:16",
+    ),
+    (
+        "20s, trunk: carrier",
+        "20s",
+        "warning[unreachable-dialer]: a call that comes over a trunk reaches nobody here: none of these dialers has a trunk\n  --> pbx.yaml:22:12",
+    ),
+    (
         "public_sip_host: sip.example.com\n",
         "",
         "warning[unreachable-user]: a call that comes through Twilio cannot reach `bo.li@example.com`, and takes the next target\n  --> pbx.yaml:17:17",

@@ -63,6 +63,8 @@ struct Names<'a> {
     users: &'a Known<EmailKey>,
     dialers: Known<ObjectName>,
     hours: Known<ObjectName>,
+    /// The dialers that Asterisk cannot reach, where it gets calls.
+    without_trunk: BTreeSet<ObjectName>,
     /// Whether a Twilio call can reach a user's phone.
     public_sip_host: bool,
 }
@@ -81,9 +83,10 @@ pub(super) fn check(keys: Keys, users: &Known<EmailKey>, problems: &mut Vec<Diag
         public_sip_host: keys.public_sip_host.as_ref().map(|at| at.place),
     };
     let (trunks, trunk_secrets) = trunks::check(keys.trunks, problems);
-    let dialers = dialers::check(keys.dialers, &trunk_names, problems);
+    let (dialers, without_trunk) = dialers::check(keys.dialers, &trunk_names, problems);
+    let without_trunk = if trunk_names.names.is_empty() { BTreeSet::new() } else { without_trunk };
     let public_sip_host = keys.public_sip_host.is_some();
-    let names = Names { users, dialers: dialer_names, hours: hours_names, public_sip_host };
+    let names = Names { users, dialers: dialer_names, hours: hours_names, without_trunk, public_sip_host };
     let before = errors(problems);
     let hours = rules::hours(keys.hours, problems);
     let Rules { all: rules, places: of_rules, broken } = rules::read(keys.inbound, &names, &hours, problems);

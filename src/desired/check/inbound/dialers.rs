@@ -1,6 +1,6 @@
 //! Dialers: where calls can be sent to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::super::{
@@ -15,13 +15,13 @@ use crate::{
     model::ObjectName,
 };
 
-/// Checks the dialers.
+/// Checks the dialers; names those that no trunk leads to.
 pub(super) fn check(
     keys: Option<At<Named<file::Dialer>>>,
     trunks: &Known<ObjectName>,
     problems: &mut Vec<Diagnostic>,
-) -> BTreeMap<ObjectName, Dialer> {
-    let mut dialers = BTreeMap::new();
+) -> (BTreeMap<ObjectName, Dialer>, BTreeSet<ObjectName>) {
+    let (mut dialers, mut without_trunk) = (BTreeMap::new(), BTreeSet::new());
     for (place, name, dialer) in named(keys, problems) {
         if ["hangup", "busy", "default"].contains(&name.as_str()) {
             let message = format!("a dialer cannot be called `{name}`");
@@ -36,6 +36,9 @@ pub(super) fn check(
                 None
             }
         };
+        if dialer.trunk.is_none() {
+            without_trunk.insert(name.clone());
+        }
         let trunk = dialer.trunk.and_then(|at| refer("trunk", &at, trunks, problems));
         let Some(target) = target else { continue };
         let caller_id = match dialer.caller_id.and_then(|at| at.value) {
@@ -47,5 +50,5 @@ pub(super) fn check(
         let ring = dialer.ring.and_then(|at| at.value).map_or(30, |ring| ring.0);
         dialers.insert(name, Dialer { target, caller_id, ring, trunk });
     }
-    dialers
+    (dialers, without_trunk)
 }

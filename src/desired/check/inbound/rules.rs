@@ -61,6 +61,7 @@ pub(super) fn read(
         }
         let when = rule.when.and_then(|at| {
             let name = refer("hours", &at, &names.hours, problems)?;
+            problems.extend(hours.get(&name).and_then(|hours| never_open(&name, hours, at.place)));
             Some(name)
         });
         let (from, route) = (callers(rule.from, problems), targets::read(Some(rule.route), names, problems));
@@ -74,6 +75,14 @@ pub(super) fn read(
         read.places.push(place);
     }
     read
+}
+
+fn never_open(name: &ObjectName, hours: &Hours, place: Place) -> Option<Diagnostic> {
+    hours.open.is_empty().then(|| {
+        let message = format!("`{name}` is never open: nobody of `route` gets a call");
+        let hint = "add weekly ranges to its `open:`, such as \"mon-fri 09:00-18:00\"";
+        Diagnostic::warning("never-open", message, place).hint(hint)
+    })
 }
 
 /// Reads the callers a rule is for, each once.
@@ -98,7 +107,8 @@ fn callers(list: Option<At<Vec<At<file::CallerName>>>>, problems: &mut Vec<Diagn
     callers
 }
 
-/// Finds rules that say different things about the same calls, and calls that come back to us.
+/// Finds rules that say different things about the same calls, calls that come back to us, and a default
+/// route that no call takes.
 pub(super) fn check(routes: &Routes, places: &InboundPlaces, broken: &BTreeSet<usize>, problems: &mut Vec<Diagnostic>) {
     let mut entries = routes.entries();
     entries.retain(|entry| !broken.contains(&entry.index));
@@ -118,6 +128,18 @@ pub(super) fn check(routes: &Routes, places: &InboundPlaces, broken: &BTreeSet<u
         };
         problems.push(route_loop(name, number, places.routes[rule]));
     }
+    let decides = entries.iter().find(|entry| is_for_all(entry.rule()));
+    if let Some((entry, place)) = decides.zip(places.default_route) {
+        let message = "no call takes the default route: a rule decides about all of them";
+        let hint = "give that rule `from` or `when`, or remove one of both; calls through Twilio that can be sent to \
+                    nobody else take the default route all the same";
+        let problem = Diagnostic::warning("unreachable-route", message, place).hint(hint);
+        problems.push(problem.also(places.routes[entry.index], "this rule"));
+    }
+}
+
+fn is_for_all(rule: &Rule) -> bool {
+    rule.to == Called::Default && rule.from.is_empty() && (rule.when.is_none() || rule.otherwise.is_some())
 }
 
 /// Refuses a dialer whose calls come back; `number` is what it dials, in words.

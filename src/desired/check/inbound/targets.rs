@@ -1,7 +1,11 @@
 //! Targets: who gets a call, tried in turn.
 
 use super::{
-    super::super::{diagnostic::Diagnostic, file, read::At},
+    super::super::{
+        diagnostic::{Diagnostic, Place},
+        file,
+        read::At,
+    },
     Names, unknown,
 };
 use crate::{
@@ -36,6 +40,7 @@ pub(super) fn read(
         }
         targets.push(target);
     }
+    problems.extend(unreachable_dialers(&targets, names, place));
     targets
 }
 
@@ -74,5 +79,23 @@ fn unreachable_user(target: &Target, item: &At<file::TargetName>, names: &Names<
         let message = format!("a call that comes through Twilio cannot reach `{written}`, and takes the next target");
         let hint = "add `public_sip_host:`, the name under which the phones are reached from outside";
         Diagnostic::warning("unreachable-user", message, item.place).hint(hint)
+    })
+}
+
+/// Finds a route in which Asterisk has nobody to dial, in a file whose trunks bring it calls.
+fn unreachable_dialers(targets: &[Target], names: &Names<'_>, place: Place) -> Option<Diagnostic> {
+    let dialers: Vec<&ObjectName> = targets
+        .iter()
+        .filter_map(|target| match target {
+            Target::Dialer(name) => Some(name),
+            _ => None,
+        })
+        .collect();
+    let users = targets.iter().any(|target| matches!(target, Target::User(_)));
+    let nobody = !users && !dialers.is_empty() && dialers.iter().all(|name| names.without_trunk.contains(*name));
+    nobody.then(|| {
+        let message = "a call that comes over a trunk reaches nobody here: none of these dialers has a trunk";
+        let hint = "add `trunk:` to one of them; Asterisk dials nobody without";
+        Diagnostic::warning("unreachable-dialer", message, place).hint(hint)
     })
 }
