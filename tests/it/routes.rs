@@ -180,7 +180,7 @@ fn the_secret_of_a_trunk_is_sealed_renewed_and_forgotten() {
 
     // The same secret logs in at another realm.
     env.write("pbx.yaml", &FILE.replace("realm: carrier.example", "realm: other.example"));
-    let realm = "  ~ trunk carrier  realm carrier.example -> other.example\n";
+    let realm = "  ~ trunk carrier  realm carrier.example -> other.example  pbx.yaml:7\n";
     assert_eq!(rows(&env.run("sync").expect(0)), realm);
     assert_eq!(rows(&env.run("plan --no-asterisk").expect(0)), "");
     env.write("pbx.yaml", FILE);
@@ -191,7 +191,7 @@ fn the_secret_of_a_trunk_is_sealed_renewed_and_forgotten() {
         &FILE.replace(", username: acme, secret: { env: CARRIER_SECRET }, realm: carrier.example", ""),
     );
     let login = "username acme -> (none); secret (sensitive) -> (none); realm carrier.example -> (none)";
-    assert_eq!(rows(&env.run("sync").expect(0)), format!("  ~ trunk carrier  {login}\n"));
+    assert_eq!(rows(&env.run("sync").expect(0)), format!("  ~ trunk carrier  {login}  pbx.yaml:7\n"));
     assert_eq!(recorded_rows(&env).2, Vec::<Vec<u8>>::new());
 
     // One that cannot be had stops, like a user's.
