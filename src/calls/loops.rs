@@ -1,22 +1,24 @@
 //! Calls that come back to us: dialers that dial one of our own numbers.
 
+use std::collections::BTreeMap;
+
 use super::{Called, Dialer, DialerTarget, NumberSource, Routes, routes::without_port};
 use crate::model::ObjectName;
 
-/// Finds the dialers that dial a number which a rule is for: each the index of the rule, and the dialer.
+/// Finds the dialers that dial a number which a rule is for: each the index of the first such rule, and the
+/// dialer.
 ///
 /// A number that is not known yet is nobody's.
 pub fn loops(routes: &Routes) -> Vec<(usize, &ObjectName)> {
     let ours = routes.public_sip_host.as_deref();
-    let ruled = routes.rules.iter().enumerate().filter_map(|(index, rule)| match &rule.to {
-        Called::Did(number) => Some((index, number.as_str())),
-        Called::Default => None,
-    });
-    let dialled: Vec<(&ObjectName, &str)> =
-        routes.dialers.iter().filter_map(|(name, dialer)| Some((name, number(dialer, ours)?))).collect();
-    let same =
-        |(index, to)| dialled.iter().filter(move |(_, number)| *number == to).map(move |(name, _)| (index, *name));
-    ruled.flat_map(same).collect()
+    let mut rules: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, rule) in routes.rules.iter().enumerate() {
+        if let Called::Did(number) = &rule.to {
+            rules.entry(number.as_str()).or_insert(index);
+        }
+    }
+    let dials = |(name, dialer)| Some((*rules.get(number(dialer, ours)?)?, name));
+    routes.dialers.iter().filter_map(dials).collect()
 }
 
 /// The public number that a dialer dials; in a SIP address only where its host is ours.

@@ -350,7 +350,7 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
             (TOKEN, Kind::Number(token)) => visitor.visit_str(token),
             (TOKEN, Kind::Text { text, quoted: false }) => visitor.visit_str(text),
             (TOKEN, Kind::Text { text, quoted: true }) => visitor.visit_str(&format!("\"{text}\"")),
-            (TOKEN, _) => Err(self.wrong_type("a single value", "write plain digits, such as `1010`")),
+            (TOKEN, _) => Err(self.wrong_type("a single value", "write one value, such as `1010` or `30s`")),
             _ => visitor.visit_newtype_struct(self),
         }
     }

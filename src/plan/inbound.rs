@@ -132,7 +132,7 @@ fn loops(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
     }
     let found = calls::loops(&routes).into_iter().filter_map(|(rule, dialer)| {
         let number = format!("the number in {}", variables.get(dialer)?);
-        Some(route_loop(dialer, &number, *declared.places.routes.get(rule)?))
+        Some(route_loop(dialer, &number, rule, &declared.places))
     });
     found.collect()
 }

@@ -260,6 +260,7 @@ const ALONE: &[(&str, &str, &str, &str)] = &[
         "did you mean `bo.li@example.com`?",
     ),
     ("public_sip_host: sip.example.com\n", "", "unreachable-user", "add `public_sip_host:`"),
+    ("{ env: DIALFIRE_PHONE_NUMBER }", "\"+15559876543\"", "route-loop", "the number of the service"),
 ];
 
 /// What is declared but broken is declared, and what cannot be told without it is not told.

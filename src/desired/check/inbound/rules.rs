@@ -126,12 +126,12 @@ pub(super) fn check(routes: &Routes, places: &InboundPlaces, broken: &BTreeSet<u
             Some(DialerTarget::Sip(address)) => address,
             Some(DialerTarget::Number(NumberSource::Env(_))) | None => continue,
         };
-        problems.push(route_loop(name, number, places.routes[rule]));
+        problems.push(route_loop(name, number, rule, places));
     }
     let decides = entries.iter().find(|entry| is_for_all(entry.rule()));
     if let Some((entry, place)) = decides.zip(places.default_route) {
         let message = "no call takes the default route: a rule decides about all of them";
-        let hint = "give that rule `from` or `when`, or remove one of both; calls through Twilio that can be sent to \
+        let hint = "let that rule be for some calls only, or remove one of both; calls through Twilio that can be sent to \
                     nobody else take the default route all the same";
         let problem = Diagnostic::warning("unreachable-route", message, place).hint(hint);
         problems.push(problem.also(places.routes[entry.index], "this rule"));
@@ -142,10 +142,15 @@ fn is_for_all(rule: &Rule) -> bool {
     rule.to == Called::Default && rule.from.is_empty() && (rule.when.is_none() || rule.otherwise.is_some())
 }
 
-/// Refuses a dialer whose calls come back; `number` is what it dials, in words.
-pub(crate) fn route_loop(dialer: &ObjectName, number: &str, place: Place) -> Diagnostic {
+/// Refuses a dialer whose calls come back to a rule; `number` is what it dials, in words.
+pub(crate) fn route_loop(dialer: &ObjectName, number: &str, rule: usize, places: &InboundPlaces) -> Diagnostic {
     let message = format!("the dialer `{dialer}` dials {number}, which comes back to this rule");
-    Diagnostic::error("route-loop", message, place).hint("give the dialer the number of the service it stands for")
+    let problem = Diagnostic::error("route-loop", message, places.routes.get(rule).copied());
+    let problem = problem.hint("give the dialer the number of the service it stands for");
+    match places.dialers.get(dialer) {
+        Some(place) => problem.also(*place, "the dialer"),
+        None => problem,
+    }
 }
 
 /// Finds out whether two rules for the same calls contradict each other; the first one is looked at
