@@ -252,7 +252,8 @@ text_type! {
     Host,
     |text| {
         let (name, port) = match text.rsplit_once(':') {
-            Some((name, port)) if !name.contains(':') => (name, Some(port)),
+            // An address of IPv6 has a port only behind its brackets.
+            Some((name, port)) if !name.contains(':') || name.ends_with(']') => (name, Some(port)),
             _ => (text, None),
         };
         let label = |label: &str| {

@@ -44,6 +44,16 @@ fn a_file_with_inbound_calls_is_valid_wherever_its_numbers_come_from() {
     assert_eq!(check("x", "x").expect(0).stdout, "pbx.yaml: valid, 1 user\n");
 }
 
+/// Names and addresses of both kinds, with and without a port.
+#[test]
+fn a_host_may_be_written_in_every_usual_form() {
+    for host in ["sip.example.com:5080", "192.0.2.7:5080", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:5080"] {
+        check("host: 198.51.100.7", &format!("host: \"{host}\"")).expect(0);
+        check("talk.example", host).expect(0);
+    }
+    check("host: 198.51.100.7", "host: \"[2001:db8::1]:0\"").expect(65);
+}
+
 /// What is changed, and the place and the words of the only error or warning.
 const MISTAKES: &[(&str, &str, &str)] = &[
     (
