@@ -196,6 +196,18 @@ fn the_caller_id_is_one_that_the_provider_takes() {
 }
 
 #[test]
+fn where_no_number_of_ours_is_known_the_record_says_that_none_is_shown() {
+    let mut applied = tenant("acme", DID, &[]);
+    applied.routes.rules.clear();
+    let tenants = tenants(vec![applied]);
+    let reply = call(&tenants, "client:ana", "client:support");
+    assert_eq!(dialled(&reply).caller_id, None);
+    assert_eq!(degraded(&reply), "dialfire is dialled without a caller ID: no number of ours is known");
+    // A caller's own number, which the provider shows then, is one that it takes.
+    assert_eq!(degraded(&call(&tenants, "+4930123456", "client:support")), "");
+}
+
+#[test]
 fn parameters_behind_the_called_number_are_none_of_it() {
     let mut applied = tenant("acme", DID, &["fixed"]);
     applied.routes.rules[0].route = vec![target("zendesk")];

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    net::IpAddr,
 };
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,26 @@ pub struct Trunk {
     pub realm: Option<ObjectName>,
     /// Whether to register at the carrier.
     pub register: bool,
+}
+
+impl Trunk {
+    /// Lists the addresses that its calls come from: those declared, or that of a host given as an
+    /// address. Names are never resolved: a resolver that hangs would hang Asterisk's reload.
+    pub fn addresses(&self) -> Vec<String> {
+        if !self.identify.is_empty() {
+            return self.identify.clone();
+        }
+        let host = without_port(&self.host).trim_start_matches('[').trim_end_matches(']');
+        host.parse::<IpAddr>().map(|address| address.to_string()).into_iter().collect()
+    }
+}
+
+/// The host alone; an IPv6 address has a port only where it stands in brackets.
+pub(super) fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, _)) if !name.contains(':') || name.ends_with(']') => name,
+        _ => host,
+    }
 }
 
 /// A number that stands in the file, or in a variable of the environment.

@@ -40,9 +40,10 @@ pub(super) struct Numbers<'a> {
 }
 
 impl Step {
-    /// Makes steps of targets, up to one that ends the call; tells which targets cannot be dialled.
+    /// Makes steps of targets, up to one that ends the call; tells which targets cannot be dialled, or
+    /// only without a caller ID that the provider is sure to take.
     pub(super) fn of(applied: &Applied, targets: &[Target], numbers: &Numbers<'_>) -> (Vec<Self>, Vec<String>) {
-        let (mut steps, mut left_out) = (Vec::new(), Vec::new());
+        let (mut steps, mut notes) = (Vec::new(), Vec::new());
         for target in targets {
             let step = match target {
                 Target::Hangup => Ok(Self::Hangup),
@@ -68,15 +69,21 @@ impl Step {
                 },
             };
             match step {
-                Ok(Self::Dial { .. }) => steps.extend(step),
+                Ok(Self::Dial { ref caller_id, .. }) => {
+                    // Without one the provider shows the caller's own.
+                    if caller_id.is_none() && numbers.caller.class() != CallerClass::E164 {
+                        notes.push(format!("{target} is dialled without a caller ID: no number of ours is known"));
+                    }
+                    steps.extend(step);
+                }
                 Ok(end) => {
                     steps.push(end);
                     break;
                 }
-                Err(why) => left_out.push(format!("{target} is left out: {why}")),
+                Err(why) => notes.push(format!("{target} is left out: {why}")),
             }
         }
-        (steps, left_out)
+        (steps, notes)
     }
 
     /// Writes it for a URL; nothing in it holds a blank.

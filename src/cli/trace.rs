@@ -13,11 +13,16 @@ use super::{
     session::{self, Desired},
     settings::{FileArgs, Format},
 };
-use crate::calls::{Call, Caller, CallerClass, Considered, Decision, E164, Fit, Target, decide};
+use crate::{
+    calls::{Call, Caller, CallerClass, Considered, Decision, E164, Fit, Target, decide},
+    desired,
+    model::shown,
+};
 
 /// Show who would get a call by the file, and why
 ///
 /// Looks at the rules for the called number, the most specific one first, up to the one that decides.
+/// An expectation of the file that fails is a warning here.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  reconcile trace --to +15559876543 --from +4930123456 --at 2026-12-24T22:00+01:00")]
 pub(crate) struct Args {
@@ -45,7 +50,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             Stop::usage(format!("`{}` is not a moment", text.escape_debug()), hint)
         })?,
     };
-    let desired = session::desired(&args.file, printer)?;
+    let desired = session::checked(shown(&args.file.file), desired::load_to_trace(&args.file.file), printer)?;
     if from_digits(args.from.as_deref()) {
         printer
             .talk("note: the caller's number is not in E.164 form, `+` and country code: no `from` prefix is for it");
@@ -90,7 +95,7 @@ fn text(at: &str, call: &Call, decision: &Decision<'_>, desired: &Desired) -> St
 }
 
 fn place(considered: &Considered<'_>, desired: &Desired) -> String {
-    let place = desired.declared.route_places.get(considered.entry.index);
+    let place = desired.declared.places.routes.get(considered.entry.index);
     place.map(|place| place.show(&desired.sources)).unwrap_or_default()
 }
 

@@ -3,6 +3,8 @@
 
 mod inbound;
 
+pub(crate) use inbound::route_loop;
+
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use super::{
@@ -21,7 +23,7 @@ const EMERGENCY: &[u32] = &[110, 111, 112, 113, 115, 118, 119, 911, 999];
 
 /// Checks the file as a whole. The result is only meaningful where no error was added.
 pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Declared {
-    if let At { place, value: Some(version) } = file.version
+    if let At { place, value: Some(version), .. } = file.version
         && version != 1
     {
         problems.push(
@@ -38,6 +40,7 @@ pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Decla
     );
     let rails = file.rails.and_then(|at| at.value).unwrap_or_default();
     let rails = Rails { deletes: limit(rails.deletes, problems), relogins: limit(rails.relogins, problems) };
+    let known = known_users(&file.users);
     let users = users(file.users.value.unwrap_or_default(), settings.range, problems);
     let keys = inbound::Keys {
         trunks: file.trunks,
@@ -48,10 +51,11 @@ pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Decla
         public_sip_host: file.public_sip_host,
         expect: file.expect,
     };
-    let (routes, trunk_secrets, route_places) = inbound::check(keys, &users.keys().cloned().collect(), problems);
+    let calls = inbound::check(keys, &known, problems);
     // An unreadable slug was reported; the stand-in never leaves this module's caller.
     let tenant = file.tenant.value.unwrap_or_else(stand_in::<Tenant>);
-    Declared { tenant, settings, rails, users, routes, trunk_secrets, route_places }
+    let inbound::Checked { routes, trunk_secrets, places, expectations } = calls;
+    Declared { tenant, settings, rails, users, routes, trunk_secrets, places, expectations }
 }
 
 fn stand_in<T: std::str::FromStr<Err = crate::model::Invalid>>() -> T {
@@ -115,7 +119,7 @@ fn phone(phone: file::Phone, problems: &mut Vec<Diagnostic>) -> PhoneOverride {
         let items = at.value?;
         let mut seen: BTreeMap<Codec, Place> = BTreeMap::new();
         let mut codecs = Vec::with_capacity(items.len());
-        for At { place, value } in items {
+        for At { place, value, .. } in items {
             let Some(codec) = value else { continue };
             if let Some(first) = seen.insert(codec.clone(), place) {
                 problems.push(
@@ -177,7 +181,7 @@ fn users(
     let mut places: BTreeMap<EmailKey, Place> = BTreeMap::new();
     let mut pins: BTreeMap<Extension, Place> = BTreeMap::new();
     let mut formers: Vec<(EmailKey, EmailKey, Place)> = Vec::new();
-    for At { place, value } in list {
+    for At { place, value, .. } in list {
         let Some(user) = value else { continue };
         let email_place = user.email.place;
         let Some(email) = user.email.value else { continue };
@@ -194,10 +198,10 @@ fn users(
             Entry::Vacant(entry) => entry.insert(email_place),
         };
         let extension = user.extension.and_then(|at| pin(&at, range, &mut pins, problems));
-        if let Some(At { place, value: Some(former) }) = &user.previously {
+        if let Some(At { place, value: Some(former), .. }) = &user.previously {
             formers.push((former.key(), key.clone(), *place));
         }
-        if let At { place, value: Some(name) } = &user.name
+        if let At { place, value: Some(name), .. } = &user.name
             && name.shown().len() < name.as_str().len()
         {
             problems.push(
@@ -223,6 +227,14 @@ fn users(
     }
     check_renames(&formers, &places, problems);
     users
+}
+
+/// Lists the users that may be referred to: those with an address that could be read.
+fn known_users(list: &At<Vec<At<file::User>>>) -> inbound::Known<EmailKey> {
+    let items = list.value.as_deref().unwrap_or_default();
+    let email = |item: &At<file::User>| Some(item.value.as_ref()?.email.value.as_ref()?.key());
+    let all = list.value.is_some() && items.iter().all(|item| email(item).is_some());
+    inbound::Known { names: items.iter().filter_map(email).collect(), all }
 }
 
 fn pin(

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 mod inbound;
 
 use inbound::TargetText;
-pub(super) use inbound::{Dialer, Expectation, InboundRule, OpeningHours, TargetName, Trunk};
+pub(super) use inbound::{CallerName, Dialer, Expectation, InboundRule, OpeningHours, TargetName, Trunk};
 
 use super::read::{At, Named, Token};
 use crate::model::{
@@ -252,7 +252,8 @@ text_type! {
     Host,
     |text| {
         let (name, port) = match text.rsplit_once(':') {
-            Some((name, port)) if !name.contains(':') => (name, Some(port)),
+            // An address of IPv6 has a port only behind its brackets.
+            Some((name, port)) if !name.contains(':') || name.ends_with(']') => (name, Some(port)),
             _ => (text, None),
         };
         let label = |label: &str| {

@@ -12,11 +12,12 @@ mod yaml;
 
 use std::{collections::BTreeMap, path::Path};
 
+pub(crate) use check::route_loop;
 pub use diagnostic::{Diagnostic, Place, Severity, Source, Sources};
 pub use file::{SecretSource, SourceName, schema};
 
 use crate::{
-    calls::Routes,
+    calls::{Call, Routes, Target},
     model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, RailLimit, Settings, Tenant},
 };
 
@@ -35,8 +36,38 @@ pub struct Declared {
     pub routes: Routes,
     /// Where the secrets of their trunks come from.
     pub trunk_secrets: BTreeMap<ObjectName, SecretSource>,
-    /// Where each of their rules is declared.
-    pub route_places: Vec<Place>,
+    /// Where what they are made of is declared.
+    pub places: InboundPlaces,
+    /// The tests of the routes; all of them hold, but for a trace.
+    pub expectations: Vec<Expectation>,
+}
+
+/// Where everything about inbound calls is declared.
+#[derive(Debug, Clone, Default)]
+pub struct InboundPlaces {
+    /// The trunks.
+    pub trunks: BTreeMap<ObjectName, Place>,
+    /// The dialers.
+    pub dialers: BTreeMap<ObjectName, Place>,
+    /// The hours.
+    pub hours: BTreeMap<ObjectName, Place>,
+    /// The rules, in their order.
+    pub routes: Vec<Place>,
+    /// The default route.
+    pub default_route: Option<Place>,
+    /// The name under which phones are reached.
+    pub public_sip_host: Option<Place>,
+}
+
+/// A test of the routes.
+#[derive(Debug, Clone)]
+pub struct Expectation {
+    /// The call.
+    pub call: Call,
+    /// Who gets it first.
+    pub reaches: Target,
+    /// Where it is declared.
+    pub place: Place,
 }
 
 /// The declared rails.
@@ -82,9 +113,23 @@ pub struct Loaded {
 
 /// Reads and checks the desired state in a file or folder. Every problem is found in one run.
 pub fn load(path: &Path) -> Loaded {
+    load_with(path, |_| {})
+}
+
+/// Does so for whoever asks why an expectation fails: such a failure is only a warning.
+pub fn load_to_trace(path: &Path) -> Loaded {
+    load_with(path, |problem| {
+        if problem.code == "failed-expectation" {
+            problem.severity = Severity::Warning;
+        }
+    })
+}
+
+fn load_with(path: &Path, adjust: fn(&mut Diagnostic)) -> Loaded {
     let (mut sources, mut problems) = load::sources(path);
     let readable = problems.is_empty();
     let declared = if readable { parse(&mut sources, &mut problems) } else { None };
+    problems.iter_mut().for_each(adjust);
     finish(sources, problems, declared)
 }
 

@@ -32,6 +32,8 @@ pub(super) struct At<T> {
     pub(super) place: Place,
     /// The value, unless it was refused.
     pub(super) value: Option<T>,
+    /// Whether nothing in it was refused.
+    pub(super) whole: bool,
 }
 
 /// The pairs of a mapping whose keys are names of the user's choice, in their order.
@@ -73,7 +75,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
                 let (file, line, column, start, end) = map.next_value()?;
                 let place = Place { file, line, column, start, end };
                 // A failure was put into the sink by the reader: its neighbours go on.
-                Ok(At { place, value: map.next_value().ok() })
+                let value = map.next_value().ok();
+                Ok(At { place, value, whole: map.next_value()? })
             }
         }
         deserializer.deserialize_newtype_struct(AT, AtVisitor(PhantomData))
@@ -338,7 +341,7 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Problem> {
         match (name, &self.node.kind) {
-            (AT, _) => visitor.visit_map(AtReader { reader: self, placed: false }),
+            (AT, _) => visitor.visit_map(AtReader { reader: self, step: AtStep::Place }),
             (NAMED, Kind::Map(pairs)) => {
                 let pairs = self.named(pairs).into_iter();
                 visitor.visit_seq(NamedReader { reader: self, pairs, pair: None, step: 0 })
@@ -347,7 +350,7 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
             (TOKEN, Kind::Number(token)) => visitor.visit_str(token),
             (TOKEN, Kind::Text { text, quoted: false }) => visitor.visit_str(text),
             (TOKEN, Kind::Text { text, quoted: true }) => visitor.visit_str(&format!("\"{text}\"")),
-            (TOKEN, _) => Err(self.wrong_type("a single value", "write plain digits, such as `1010`")),
+            (TOKEN, _) => Err(self.wrong_type("a single value", "write one value, such as `1010` or `30s`")),
             _ => visitor.visit_newtype_struct(self),
         }
     }
@@ -463,10 +466,17 @@ fn numbers(Place { file, line, column, start, end }: Place) -> [u32; 5] {
     [file, line, column, start, end]
 }
 
-/// First the place of a node, then its value, whose failure goes to the sink.
+/// First the place of a node, then its value, whose failure goes to the sink, then whether anything did.
 struct AtReader<'a> {
     reader: NodeReader<'a>,
-    placed: bool,
+    step: AtStep,
+}
+
+enum AtStep {
+    Place,
+    /// How many problems there were before the value.
+    Value(usize),
+    Whole(bool),
 }
 
 impl<'de> MapAccess<'de> for AtReader<'de> {
@@ -477,13 +487,22 @@ impl<'de> MapAccess<'de> for AtReader<'de> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
-        if !std::mem::replace(&mut self.placed, true) {
-            return seed.deserialize(value::SeqDeserializer::new(numbers(self.reader.node.place).into_iter()));
+        let NodeReader { node, sink } = self.reader;
+        match self.step {
+            AtStep::Place => {
+                self.step = AtStep::Value(sink.borrow().len());
+                seed.deserialize(value::SeqDeserializer::new(numbers(node.place).into_iter()))
+            }
+            AtStep::Value(before) => {
+                let read = seed.deserialize(self.reader).map_err(|problem| {
+                    let text = problem.to_string();
+                    sink.borrow_mut().push(problem.at(node.place));
+                    de::Error::custom(text)
+                });
+                self.step = AtStep::Whole(sink.borrow().len() == before);
+                read
+            }
+            AtStep::Whole(whole) => seed.deserialize(whole.into_deserializer()),
         }
-        seed.deserialize(self.reader).map_err(|problem| {
-            let text = problem.to_string();
-            self.reader.sink.borrow_mut().push(problem.at(self.reader.node.place));
-            de::Error::custom(text)
-        })
     }
 }

@@ -23,15 +23,22 @@ impl Secret {
     /// # Errors
     /// When it is empty, too long or holds anything else; the value is never quoted.
     pub fn new(text: &str) -> Result<Self, Invalid> {
-        if (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
-            Ok(Self(Zeroizing::new(text.to_owned())))
+        let why = if text.is_empty() {
+            "it is empty"
+        } else if text.bytes().any(|b| b.is_ascii_whitespace()) {
+            "it holds a blank or a line break"
+        } else if !text.bytes().all(|b| b.is_ascii_graphic()) {
+            "it holds a character that is not printable ASCII"
+        } else if text.len() > 128 {
+            "it is longer than 128 characters"
         } else {
-            Err(Invalid::new(
-                "invalid-secret",
-                "the value is not usable as a SIP secret",
-                "a secret has 1 to 128 printable ASCII characters without blanks; 20 random ones are good",
-            ))
-        }
+            return Ok(Self(Zeroizing::new(text.to_owned())));
+        };
+        Err(Invalid::new(
+            "invalid-secret",
+            format!("the value is not usable as a SIP secret: {why}"),
+            "a secret has 1 to 128 printable ASCII characters without blanks; 20 random ones are good",
+        ))
     }
 
     /// Returns the plain text, for the one place that seals, digests or hands it out.

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan, shown};
 use crate::{
-    calls::{Called, CallerId, Dialer, DialerTarget, E164, Hours, NumberSource, Routes, Rule, Target, Trunk},
-    desired::{Diagnostic, Place},
+    calls::{self, Called, CallerId, Dialer, DialerTarget, E164, Hours, NumberSource, Routes, Rule, Target, Trunk},
+    desired::{Declared, Diagnostic, InboundPlaces, Place, route_loop},
     directory::{Recorded, RecordedSecret},
     model::{ObjectName, SENSITIVE, Secret},
 };
@@ -74,7 +74,7 @@ pub struct InboundChange {
     pub fields: Vec<FieldChange>,
     /// Whether a trunk's secret becomes another one.
     pub secret_changed: bool,
-    /// Where a rule is declared.
+    /// Where it is declared.
     pub place: Option<Place>,
 }
 
@@ -134,6 +134,7 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
     }
     plan.problems.extend(taken(inputs));
     let (routes, places) = wanted(inputs, &mut plan.unresolved);
+    plan.problems.extend(loops(inputs));
     let before = Side { routes: &recorded.routes, secrets: recorded.trunk_secrets.keys().collect() };
     let after = Side { routes: &routes, secrets: plan.trunk_secrets.keys().collect() };
     let taken = plan
@@ -149,7 +150,7 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
 /// Refuses numbers that another tenant has: whose a call to them is could not be told. Each is told once.
 fn taken(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
     let Inputs { declared, recorded, .. } = inputs;
-    let rules = declared.routes.rules.iter().zip(&declared.route_places);
+    let rules = declared.routes.rules.iter().zip(&declared.places.routes);
     let mut untold = declared.routes.numbers();
     let problem = |(rule, place): (&Rule, &Place)| {
         let Called::Did(number) = &rule.to else { return None };
@@ -161,6 +162,24 @@ fn taken(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
         )
     };
     rules.filter_map(problem).collect()
+}
+
+/// Finds dialers whose number, which comes from outside of the file, is one of ours. It is not quoted.
+fn loops(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
+    let Inputs { declared, inbound, .. } = inputs;
+    let mut routes = declared.routes.clone();
+    let mut variables: BTreeMap<ObjectName, String> = BTreeMap::new();
+    for (name, dialer) in &mut routes.dialers {
+        let DialerTarget::Number(NumberSource::Env(variable)) = &dialer.target else { continue };
+        let Some(Ok(number)) = inbound.numbers.get(variable) else { continue };
+        variables.insert(name.clone(), variable.clone());
+        dialer.target = DialerTarget::Number(NumberSource::Given(number.clone()));
+    }
+    let found = calls::loops(&routes).into_iter().filter_map(|(rule, dialer)| {
+        let number = format!("the number in {}", variables.get(dialer)?);
+        Some(route_loop(dialer, &number, rule, &declared.places))
+    });
+    found.collect()
 }
 
 /// Names the recorded rules that are protected, as changes name them.
@@ -180,12 +199,15 @@ fn names(rules: &[Rule]) -> Vec<String> {
     rules.iter().map(&mut name).collect()
 }
 
-/// Describes the routes as they shall be recorded, with the place of each rule: numbers resolved, and
+/// Where each thing that can change is declared.
+type Places = BTreeMap<(InboundObject, String), Place>;
+
+/// Describes the routes as they shall be recorded, with the place of all in them: numbers resolved, and
 /// in one order where the file's carries no meaning.
-fn wanted(inputs: &Inputs<'_>, unresolved: &mut Vec<String>) -> (Routes, BTreeMap<String, Place>) {
+fn wanted(inputs: &Inputs<'_>, unresolved: &mut Vec<String>) -> (Routes, Places) {
     let Inputs { declared, recorded, inbound, .. } = inputs;
     if declared.routes.is_empty() {
-        return (Routes::default(), BTreeMap::new());
+        return (Routes::default(), Places::new());
     }
     let caller_id = match &inbound.caller_id {
         None => None,
@@ -214,12 +236,23 @@ fn wanted(inputs: &Inputs<'_>, unresolved: &mut Vec<String>) -> (Routes, BTreeMa
         routes
     });
     tidy(&mut routes);
-    let mut rules: Vec<_> = routes.rules.into_iter().zip(declared.route_places.iter().copied()).collect();
+    let mut rules: Vec<_> = routes.rules.into_iter().zip(declared.places.routes.iter().copied()).collect();
     rules.sort_by_cached_key(|(rule, _)| (rule.to.clone(), rule.to_string(), format!("{:?}", rule_fields(rule))));
     let (rules, places): (Vec<_>, Vec<_>) = rules.into_iter().unzip();
-    let places = names(&rules).into_iter().zip(places).collect();
+    let rule_places = names(&rules).into_iter().zip(places);
     routes.rules = rules;
-    (routes, places)
+    (routes, places_of(declared, rule_places))
+}
+
+fn places_of(declared: &Declared, rules: impl Iterator<Item = (String, Place)>) -> Places {
+    let InboundPlaces { trunks, dialers, hours, routes: _, default_route, public_sip_host } = &declared.places;
+    let named = [(InboundObject::Trunk, trunks), (InboundObject::Dialer, dialers), (InboundObject::Hours, hours)];
+    let named = named
+        .into_iter()
+        .flat_map(|(object, places)| places.iter().map(move |(name, place)| ((object, name.to_string()), *place)));
+    let single = [(InboundObject::DefaultRoute, default_route), (InboundObject::PublicSipHost, public_sip_host)];
+    let single = single.into_iter().filter_map(|(object, place)| Some(((object, String::new()), (*place)?)));
+    named.chain(single).chain(rules.map(|(name, place)| ((InboundObject::Route, name), place))).collect()
 }
 
 /// Puts the lists whose order means nothing into one order.
@@ -252,12 +285,7 @@ struct Side<'a> {
 /// The properties of an object; those of one kind have the same keys.
 type Fields = Vec<(&'static str, Option<String>)>;
 
-fn changes(
-    before: &Side<'_>,
-    after: &Side<'_>,
-    places: &BTreeMap<String, Place>,
-    renewed: &BTreeSet<&str>,
-) -> Vec<InboundChange> {
+fn changes(before: &Side<'_>, after: &Side<'_>, places: &Places, renewed: &BTreeSet<&str>) -> Vec<InboundChange> {
     let (mut old, new) = (before.objects(), after.objects());
     let mut changes = Vec::new();
     for ((object, name), fields) in new {
@@ -267,7 +295,7 @@ fn changes(
         let fields = differing(known.unwrap_or_else(none), &fields);
         let secret_changed = object == InboundObject::Trunk && renewed.contains(name.as_str());
         if kind == Kind::Create || secret_changed || !fields.is_empty() {
-            let place = places.get(&name).copied().filter(|_| object == InboundObject::Route);
+            let place = places.get(&(object, name.clone())).copied();
             changes.push(InboundChange { kind, object, name, fields, secret_changed, place });
         }
     }

@@ -5,11 +5,7 @@
 //! nothing else, lands in a context that leads to our own targets only, and may neither transfer nor
 //! subscribe.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::{collections::BTreeMap, fmt::Write, net::Ipv6Addr};
 
 use super::{BadValue, Digests, Name, Phonebook, Value};
 use crate::{
@@ -43,18 +39,6 @@ pub fn inbound_context(tenant: &Tenant) -> String {
 /// Writes the host of a SIP address: an IPv6 address stands in brackets.
 fn sip_host(host: &str) -> String {
     host.parse::<Ipv6Addr>().map_or_else(|_| host.to_owned(), |address| format!("[{address}]"))
-}
-
-/// Lists the addresses that a trunk's calls come from: those declared, or that of a host given as an
-/// address. Names are never resolved: a resolver that hangs would hang Asterisk's reload.
-fn addresses(trunk: &Trunk) -> Vec<String> {
-    if !trunk.identify.is_empty() {
-        return trunk.identify.clone();
-    }
-    let host = trunk.host.as_str();
-    let bare = host.rsplit_once(':').filter(|(name, _)| !name.contains(':') || name.ends_with(']'));
-    let bare = bare.map_or(host, |(name, _)| name).trim_start_matches('[').trim_end_matches(']');
-    bare.parse::<IpAddr>().map(|address| address.to_string()).into_iter().collect()
 }
 
 /// Options of every trunk's endpoint: found by address only, media through the PBX, no transfers.
@@ -119,7 +103,7 @@ pub fn sections(
     endpoint.extend([("disallow", "all".to_owned()), ("allow", codecs.join(","))]);
     endpoint.extend(own(ENDPOINT));
     made.push(section("endpoint", endpoint));
-    let addresses = addresses(trunk);
+    let addresses = trunk.addresses();
     if !addresses.is_empty() {
         let matches = addresses.iter().map(|address| ("match", address.clone()));
         made.push(section("identify", [("endpoint", object.clone())].into_iter().chain(matches).collect()));
@@ -150,7 +134,7 @@ pub(super) fn render(text: &mut String, book: &Phonebook<'_>, digests: Digests<'
         };
         let object = Name::new(trunk_name(book.tenant, name))?;
         text.push('\n');
-        if addresses(trunk).is_empty() {
+        if trunk.addresses().is_empty() {
             text.push_str(if trunk.register {
                 "; `identify` names no address, nor does `host`: its calls are known by the registration.\n"
             } else {

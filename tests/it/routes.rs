@@ -101,6 +101,38 @@ fn a_plan_shows_inbound_calls_beside_the_users_in_every_form() {
     env.run("apply --no-reload").expect(3);
 }
 
+/// Whoever approves a plan sees that its routes were tested; the tests change nothing that is applied.
+#[test]
+fn expectations_are_shown_in_every_form_and_are_no_part_of_the_id() {
+    let env = declared();
+    let id = || json(&env.run("plan --no-asterisk --format json").expect(0))["id"].clone();
+    let none = env.run("plan --no-asterisk").expect(0);
+    assert!(!none.stdout.contains("Expect"), "{}", none.text());
+    let untested = json(&env.run("plan --no-asterisk --format json").expect(0));
+    assert_eq!(untested["expectations"], serde_json::json!([]));
+
+    let one = "expect:\n  - { call: { to: \"+15559876543\", from: \"+4930123456\", at: \"2026-12-24T22:00+01:00\" }, \
+               reaches: bo.li@example.com }\n";
+    env.write("pbx.yaml", &format!("{FILE}{one}"));
+    let plan = env.run("plan --no-asterisk").expect(0);
+    assert!(plan.stdout.contains("\nExpect: 1 of 1 call reaches who it should\nPlan: 1 to create"), "{}", plan.text());
+    let more = "  - { call: { to: \"+15550000000\", at: \"2026-12-25T12:00Z\" }, reaches: dialfire }\n  \
+                - { call: { to: \"+15550000000\", at: \"2026-12-24T12:00Z\" }, reaches: dialfire }\n";
+    env.write("pbx.yaml", &format!("{FILE}{one}{more}"));
+    let plan = env.run("plan --no-asterisk").expect(0);
+    assert!(plan.stdout.contains("\nExpect: 3 of 3 calls reach who they should\nPlan: "), "{}", plan.text());
+    let markdown = env.run("plan --no-asterisk --format markdown").expect(0).stdout;
+    assert!(markdown.contains("\nExpect: 3 of 3 calls reach who they should\n"), "{markdown}");
+    let document = json(&env.run("plan --no-asterisk --format json").expect(0));
+    insta::assert_snapshot!(serde_json::to_string_pretty(&document["expectations"]).unwrap());
+    assert_eq!(id(), untested["id"]);
+    assert!(untested["id"].is_string());
+
+    env.run("apply --no-reload").expect(0);
+    let same = env.run("plan --no-asterisk").expect(0);
+    assert!(same.stdout.contains("\nExpect: 3 of 3 calls reach who they should\nNo changes"), "{}", same.text());
+}
+
 /// A company without an Asterisk of its own runs only the webhook.
 #[test]
 fn an_apply_without_reload_records_numbers_and_reaches_callers() {
@@ -142,13 +174,13 @@ fn the_secret_of_a_trunk_is_sealed_renewed_and_forgotten() {
     env.unset("RECONCILE_SECRET_KEY");
 
     env.set("CARRIER_SECRET", "another-canary-of-it");
-    assert_eq!(rows(&env.run("sync").expect(0)), "  ~ trunk carrier  secret changed\n");
+    assert_eq!(rows(&env.run("sync").expect(0)), "  ~ trunk carrier  secret changed  pbx.yaml:7\n");
     let second = recorded_rows(&env).2;
     assert!(second.len() == 1 && second != first);
 
     // The same secret logs in at another realm.
     env.write("pbx.yaml", &FILE.replace("realm: carrier.example", "realm: other.example"));
-    let realm = "  ~ trunk carrier  realm carrier.example -> other.example\n";
+    let realm = "  ~ trunk carrier  realm carrier.example -> other.example  pbx.yaml:7\n";
     assert_eq!(rows(&env.run("sync").expect(0)), realm);
     assert_eq!(rows(&env.run("plan --no-asterisk").expect(0)), "");
     env.write("pbx.yaml", FILE);
@@ -159,7 +191,7 @@ fn the_secret_of_a_trunk_is_sealed_renewed_and_forgotten() {
         &FILE.replace(", username: acme, secret: { env: CARRIER_SECRET }, realm: carrier.example", ""),
     );
     let login = "username acme -> (none); secret (sensitive) -> (none); realm carrier.example -> (none)";
-    assert_eq!(rows(&env.run("sync").expect(0)), format!("  ~ trunk carrier  {login}\n"));
+    assert_eq!(rows(&env.run("sync").expect(0)), format!("  ~ trunk carrier  {login}  pbx.yaml:7\n"));
     assert_eq!(recorded_rows(&env).2, Vec::<Vec<u8>>::new());
 
     // One that cannot be had stops, like a user's.
@@ -199,7 +231,7 @@ fn a_number_that_cannot_be_had_gives_no_id_and_no_apply() {
     assert!(plan.ends_with("This plan has no id: a declared secret or number cannot be read here.\n"), "{plan}");
     let stopped = env.run("apply --no-reload").expect(1).stderr;
     let told = format!("error: declared secrets or numbers cannot be read; nothing was changed\n  {words}\n");
-    assert_eq!(stopped, told);
+    assert!(stopped.ends_with(&told), "{stopped}");
     assert!(applied(&env).is_none());
 
     // A wrong one is not quoted: a pull request may have named anything.
@@ -335,6 +367,47 @@ fn another_number_is_another_plan() {
     assert!(stale.contains(words), "{stale}");
     env.set("DIALFIRE_PHONE_NUMBER", "+4930123456");
     env.run("apply --no-reload --expect plan.json").expect(0);
+}
+
+/// The value is not quoted; what is wrong with it is said.
+#[test]
+fn a_trunks_secret_that_cannot_be_used_says_which_rule_it_breaks() {
+    let mut env = declared();
+    let long = "canary".repeat(22);
+    for (value, rule) in [
+        ("", "it is empty"),
+        ("canary of-the-carrier", "it holds a blank or a line break"),
+        ("canary-für-alle", "it holds a character that is not printable ASCII"),
+        (&long, "it is longer than 128 characters"),
+    ] {
+        env.set("CARRIER_SECRET", value);
+        let plan = env.run("plan --no-asterisk").expect(0);
+        let words = "unchecked: the secret of the trunk `carrier`: the variable CARRIER_SECRET: the value is not usable as a \
+                     SIP secret: ";
+        assert!(plan.stdout.contains(&format!("{words}{rule}\n")), "{}", plan.text());
+        assert!(!plan.text().contains("canary"), "{}", plan.text());
+    }
+}
+
+/// A number from the environment makes calls come back as one in the file does; it is not told.
+#[test]
+fn a_dialer_whose_variable_holds_one_of_our_numbers_is_a_loop() {
+    let mut env = declared();
+    env.write("pbx.yaml", &FILE.replace("to: \"+15559876543\"", "to: \"+15559876543\"  # ours"));
+    env.set("DIALFIRE_PHONE_NUMBER", "+15559876543");
+    let words = "error[route-loop]: the dialer `dialfire` dials the number in DIALFIRE_PHONE_NUMBER, which comes back to \
+                 this rule\n  --> pbx.yaml:14:5\n";
+    for command in ["plan --no-asterisk", "apply --no-reload", "sync"] {
+        let outcome = env.run(&format!("{command} --color never")).expect(1);
+        let said = outcome.stderr.lines().map(str::trim_start).collect::<Vec<_>>().join("\n");
+        assert!(said.contains(&words.replace("  -->", "-->")), "{}", outcome.text());
+        // The rule itself is shown as it stands in the file.
+        let told = outcome.stderr.replace("- to: \"+15559876543\"", "");
+        assert!(!told.contains("5559876543"), "{}", outcome.text());
+    }
+    assert_eq!(applied(&env), None);
+    env.set("DIALFIRE_PHONE_NUMBER", "+15559876544");
+    env.run("apply --no-reload").expect(0);
 }
 
 /// A database of an earlier version has no column for it: a plan says what would come, an apply migrates.

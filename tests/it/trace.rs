@@ -27,7 +27,6 @@ inbound:
     route: [zendesk_talk]
   - to: default
     route: [dialfire, busy]
-default_route: [dialfire]
 expect:
   - { call: { to: "+15559876543", from: "+4930123456", at: "2026-12-24T22:00+01:00" }, reaches: bo.li@example.com }
 "#;
@@ -43,6 +42,16 @@ fn check(old: &str, new: &str) -> Outcome {
 #[test]
 fn a_file_with_inbound_calls_is_valid_wherever_its_numbers_come_from() {
     assert_eq!(check("x", "x").expect(0).stdout, "pbx.yaml: valid, 1 user\n");
+}
+
+/// Names and addresses of both kinds, with and without a port.
+#[test]
+fn a_host_may_be_written_in_every_usual_form() {
+    for host in ["sip.example.com:5080", "192.0.2.7:5080", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:5080"] {
+        check("host: 198.51.100.7", &format!("host: \"{host}\"")).expect(0);
+        check("talk.example", host).expect(0);
+    }
+    check("host: 198.51.100.7", "host: \"[2001:db8::1]:0\"").expect(65);
 }
 
 /// What is changed, and the place and the words of the only error or warning.
@@ -100,6 +109,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "error[route-loop]: the dialer `dialfire` dials +15559876543, which comes back to this rule\n",
     ),
     (
+        "sip:acme@talk.example",
+        "sip:+15559876543@SIP.example.com:5060",
+        "error[route-loop]: the dialer `zendesk_talk` dials sip:+15559876543@SIP.example.com:5060, which comes back to this rule\n  --> pbx.yaml:14:5",
+    ),
+    (
         "{ env: DIALFIRE_PHONE_NUMBER }",
         "{ file: x }",
         "error[invalid-number]: this does not say where the number comes from\n  --> pbx.yaml:9:23",
@@ -115,7 +129,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "error[incomplete-dialer]: the dialer `zendesk_talk` needs either a number or a SIP address\n  --> pbx.yaml:10:3",
     ),
     ("zendesk_talk: {", "dialfire: {", "error[duplicate-key]: the key `dialfire` is given twice\n  --> pbx.yaml:10:3"),
-    ("ring: 30s", "ring: 30", "error[wrong-type]: text is expected here, found a number\n  --> pbx.yaml:9:80"),
+    ("ring: 30s", "ring: 30", "error[invalid-ring]: `30` is not a time to ring\n  --> pbx.yaml:9:80"),
     ("ring: 30s", "ring: 3s", "error[invalid-ring]: `3s` is not a time to ring\n  --> pbx.yaml:9:80"),
     (
         "Europe/Berlin",
@@ -151,9 +165,54 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "reaches: bo.li@example.com",
         "reaches: dialfire",
-        "error[failed-expectation]: this call reaches `bo.li@example.com`, not `dialfire`\n  --> pbx.yaml:27:5",
+        "error[failed-expectation]: this call reaches `bo.li@example.com`, not `dialfire`\n  --> pbx.yaml:26:5",
     ),
-    ("22:00+01:00", "22:00", "error[invalid-time]: `2026-12-24T22:00` is not a moment\n  --> pbx.yaml:27:60"),
+    ("22:00+01:00", "22:00", "error[invalid-time]: `2026-12-24T22:00` is not a moment\n  --> pbx.yaml:26:60"),
+    (
+        "[203.0.113.0/28]",
+        "[0.0.0.0/0]",
+        "error[identify-everybody]: `0.0.0.0/0` takes everybody for the trunk `carrier`, the phones too\n  --> pbx.yaml:7:45",
+    ),
+    (
+        "[203.0.113.0/28]",
+        "[203.0.113.0/28, \"2001:db8::/0\"]",
+        "error[identify-everybody]: `2001:db8::/0` takes everybody for the trunk `carrier`, the phones too\n  --> pbx.yaml:7:61",
+    ),
+    (
+        "dialers:\n",
+        "  backup: { host: 198.51.100.7, identify: [192.0.2.1, 203.0.113.9] }\ndialers:\n",
+        "error[overlapping-trunks]: calls from `203.0.113.9` are those of the trunk `carrier` already\n  --> pbx.yaml:8:55",
+    ),
+    (
+        "trunks:\n",
+        "trunks:\n  wide: { host: sip.example.com, identify: [203.0.0.0/16] }\n",
+        "error[overlapping-trunks]: calls from `203.0.113.0/28` are those of the trunk `wide` already\n  --> pbx.yaml:8:45",
+    ),
+    (
+        "dialers:\n",
+        "  backup: { host: \"203.0.113.7:5080\" }\ndialers:\n",
+        "error[overlapping-trunks]: calls from `203.0.113.7` are those of the trunk `carrier` already\n  --> pbx.yaml:8:19",
+    ),
+    (
+        "host: 198.51.100.7, identify: [203.0.113.0/28]",
+        "host: sip.carrier.example",
+        "warning[silent-trunk]: no call that comes from the trunk `carrier` is ever taken\n  --> pbx.yaml:7:20",
+    ),
+    (
+        "[\"mon-fri 09:00-18:00\"]",
+        "[]",
+        "warning[never-open]: `office` is never open: nobody of `route` gets a call\n  --> pbx.yaml:16:11",
+    ),
+    (
+        "expect:",
+        "default_route: [zendesk_talk]\nexpect:",
+        "warning[unreachable-route]: no call takes the default route: a rule decides about all of them\n  --> pbx.yaml:25:16",
+    ),
+    (
+        "20s, trunk: carrier",
+        "20s",
+        "warning[unreachable-dialer]: a call that comes over a trunk reaches nobody here: none of these dialers has a trunk\n  --> pbx.yaml:22:12",
+    ),
     (
         "public_sip_host: sip.example.com\n",
         "",
@@ -174,6 +233,72 @@ fn every_mistake_has_its_place() {
     }
 }
 
+/// What is changed, the code of the only problem, and what its hint says.
+const ALONE: &[(&str, &str, &str, &str)] = &[
+    ("Europe/Berlin", "Europe/Berlim", "unknown-timezone", "IANA name"),
+    ("mon-fri 09:00-18:00", "mon-fri 9-18", "invalid-hours", "write days and times"),
+    ("\"2026-12-25\", ", "\"25.12.2026\", ", "invalid-date", "year, month and day"),
+    ("host: 198.51.100.7", "host: \"not a host\"", "invalid-host", "a name or an address"),
+    ("host: 198.51.100.7, ", "", "missing-key", "add `host:`"),
+    (
+        "sip: \"sip:acme@talk.example\"",
+        "sip: \"sip:acme@talk.example\", number: \"+4930123456\"",
+        "incomplete-dialer",
+        "`number:` or `sip:`",
+    ),
+    ("caller_id: called", "caller_ids: called", "unknown-key", "did you mean `caller_id`?"),
+    ("route: [dialfire, zendesk", "route: [dailfire, zendesk", "unknown-reference", "did you mean `dialfire`?"),
+    ("from: [\"+49*\", withheld]", "from: [\"+49*\", \"+49*\"]", "duplicate-caller", "keep one of them"),
+    ("from: [\"+49*\", withheld]", "from: [\"0049*\"]", "invalid-prefix", "write `+`"),
+    ("from: [\"+49*\", withheld]", "from: [Withheld]", "invalid-prefix", "did you mean `withheld`?"),
+    (
+        "    when: office\n    route: [dialfire",
+        "    whem: office\n    route: [dialfire",
+        "unknown-key",
+        "did you mean `when`?",
+    ),
+    ("to: default", "to: Default", "invalid-number", "did you mean `default`?"),
+    ("to: \"+15559876543\"\n    from", "to: \"5559876543\"\n    from", "invalid-number", "E.164"),
+    ("ring: 30s", "ring: 30", "invalid-ring", "write it with its unit: `30s`"),
+    ("ring: 30s", "ring: \"700\"", "invalid-ring", "from `5s` to `600s`"),
+    ("inbound:", "inbond:", "unknown-key", "did you mean `inbound`?"),
+    (", name: Bo Li", "", "missing-key", "add `name:`"),
+    (
+        "reaches: bo.li@example.com",
+        "reaches: bo.lee@example.com",
+        "unknown-reference",
+        "did you mean `bo.li@example.com`?",
+    ),
+    ("public_sip_host: sip.example.com\n", "", "unreachable-user", "add `public_sip_host:`"),
+    ("{ env: DIALFIRE_PHONE_NUMBER }", "\"+15559876543\"", "route-loop", "the number of the service"),
+];
+
+/// What is declared but broken is declared, and what cannot be told without it is not told.
+#[test]
+fn one_mistake_is_one_problem() {
+    for (old, new, code, hint) in ALONE {
+        assert!(FILE.contains(old), "{old}");
+        let env = TestEnv::embedded();
+        env.write("pbx.yaml", &FILE.replacen(old, new, 1));
+        let outcome = env.run("check --format json");
+        let document: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+        let problems = document["problems"].as_array().unwrap();
+        let codes: Vec<&str> = problems.iter().map(|problem| problem["code"].as_str().unwrap()).collect();
+        assert_eq!(codes, [*code], "{new}\n{}", outcome.stdout);
+        assert!(problems[0]["hint"].as_str().unwrap().contains(hint), "{new}\n{}", outcome.stdout);
+    }
+}
+
+/// An expectation that fails is told beside mistakes that have nothing to do with it.
+#[test]
+fn expectations_are_run_where_only_other_things_are_wrong() {
+    let env = TestEnv::embedded();
+    let text = FILE.replace("reaches: bo.li@example.com", "reaches: dialfire");
+    env.write("pbx.yaml", &text.replace("tenant: acme", "tenant: Acme"));
+    let said = env.run("check").expect(65).stderr;
+    assert!(said.contains("error[invalid-tenant]") && said.contains("error[failed-expectation]"), "{said}");
+}
+
 fn trace(args: &str) -> String {
     let env = TestEnv::embedded();
     env.write("pbx.yaml", FILE);
@@ -189,6 +314,23 @@ fn a_trace_tells_the_rules_it_passed_and_the_one_that_decides() {
         "--to +15550000000 --at 2026-12-25T12:00+01:00",
     ];
     insta::assert_snapshot!(traced.map(trace).join("\n"));
+}
+
+/// `check` sends whoever wrote a wrong expectation here.
+#[test]
+fn a_trace_explains_an_expectation_that_fails_and_no_other_error() {
+    let env = TestEnv::embedded();
+    let failing = FILE.replace("reaches: bo.li@example.com", "reaches: dialfire");
+    env.write("pbx.yaml", &failing);
+    let hint = "`reconcile trace` with the same numbers and time says why";
+    assert!(env.run("check").expect(65).stderr.contains(hint));
+    let call = "--to +15559876543 --from +4930123456 --at 2026-12-24T22:00+01:00";
+    let traced = env.run(&format!("trace {call}")).expect(0);
+    assert_eq!(traced.stdout, trace(call));
+    let warning = "warning[failed-expectation]: this call reaches `bo.li@example.com`, not `dialfire`\n";
+    assert!(traced.stderr.starts_with(warning), "{}", traced.text());
+    env.write("pbx.yaml", &failing.replace("when: office", "when: offices"));
+    env.run(&format!("trace {call}")).expect(65);
 }
 
 #[test]

@@ -6,7 +6,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Report;
-use crate::{deploy::Comparison, desired::Sources, plan::FieldChange};
+use crate::{
+    calls::{Caller, E164},
+    cli::session::Desired,
+    deploy::Comparison,
+    desired::{Expectation, Sources},
+    plan::FieldChange,
+};
 
 /// The version of this document: raised when a reader of the old one would misunderstand it.
 const FORMAT_VERSION: u32 = 1;
@@ -30,6 +36,8 @@ pub(crate) struct PlanDocument<'a> {
     users: Vec<User<'a>>,
     /// Changes about inbound calls.
     inbound: Vec<Inbound<'a>>,
+    /// The declared tests of the routes, by call; all of them hold.
+    expectations: Vec<Expected<'a>>,
     /// The generated files.
     files: Vec<File<'a>>,
     /// The Asterisk modules to reload.
@@ -90,8 +98,30 @@ struct Inbound<'a> {
     fields: Vec<Field<'a>>,
     /// Whether a trunk's secret becomes another one.
     secret_changed: bool,
-    /// Where a route is declared, as `file:line`.
+    /// Where it is declared, as `file:line`.
     place: Option<String>,
+}
+
+/// A test of the routes.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Expected<'a> {
+    /// The call.
+    call: ExpectedCall<'a>,
+    /// Who gets it first: a dialer, a user's e-mail, `hangup` or `busy`.
+    reaches: String,
+    /// Where it is declared, as `file:line:column`.
+    place: String,
+}
+
+/// A call that is thought of.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ExpectedCall<'a> {
+    /// The number that is called.
+    to: &'a str,
+    /// Whoever calls; null for somebody no rule is for in particular.
+    from: Option<&'a str>,
+    /// When, in UTC.
+    at: String,
 }
 
 /// A generated file.
@@ -125,10 +155,28 @@ struct Rail<'a> {
 
 /// Writes the plan.
 pub(crate) fn plan(report: &Report<'_>) -> String {
-    pretty(&document(report.comparison, &report.desired.sources))
+    let Report { desired, comparison, .. } = report;
+    pretty(&PlanDocument { expectations: expectations(desired), ..document(comparison, &desired.sources) })
 }
 
-/// Makes the document of a plan, with places in these sources.
+fn expectations(desired: &Desired) -> Vec<Expected<'_>> {
+    let mut declared: Vec<_> = desired.declared.expectations.iter().collect();
+    let key = |Expectation { call, reaches, place }: &Expectation| {
+        let from = call.from.as_ref().map(|from| from.as_str().to_owned());
+        (call.to.clone(), from, call.at, reaches.clone(), *place)
+    };
+    declared.sort_by_cached_key(|expectation| key(expectation));
+    declared.into_iter().map(|expectation| expected(expectation, &desired.sources)).collect()
+}
+
+fn expected<'a>(expectation: &'a Expectation, sources: &Sources) -> Expected<'a> {
+    let Expectation { call, reaches, place } = expectation;
+    let to = call.to.as_ref().map(E164::as_str).unwrap_or_default();
+    let call = ExpectedCall { to, from: call.from.as_ref().map(Caller::as_str), at: call.at.to_string() };
+    Expected { call, reaches: reaches.to_string(), place: format!("{}:{}", place.show(sources), place.column) }
+}
+
+/// Makes the document of a plan, with places in these sources and without a file's expectations.
 pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> PlanDocument<'a> {
     let plan = &comparison.plan;
     PlanDocument {
@@ -164,6 +212,7 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
                 place: change.place.map(|place| place.show(sources)),
             })
             .collect(),
+        expectations: Vec::new(),
         files: comparison
             .files
             .iter()

@@ -51,6 +51,9 @@ pub(super) fn plan(report: &Report<'_>, limit: usize) -> String {
     head.push_str(&titled("**An apply is stopped by a rail:**", "text", &rails, "line", MESSAGES));
 
     let mut tail = words::reload(comparison).map_or_else(String::new, |reload| format!("\n{reload}\n"));
+    if let Some(expectations) = words::expectations(desired) {
+        let _ = writeln!(tail, "\n{expectations}");
+    }
     let unchecked: Vec<&str> = plan.unresolved.iter().chain(&comparison.unchecked).map(String::as_str).collect();
     tail.push_str(&titled("Unchecked:", "text", &unchecked, "reason", MESSAGES));
     let mut notes = plan.notes.clone();

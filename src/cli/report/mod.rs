@@ -31,16 +31,31 @@ impl Report<'_> {
     }
 }
 
-/// Writes lines below their heads, each column as wide as its widest cell.
+/// The most characters of a cell: a call's id has 128, and is whole.
+const CELL: usize = 128;
+
+/// The most characters that a column is padded to: a longer cell moves those behind it in its own line only.
+const COLUMN: usize = 64;
+
+/// Writes lines below their heads, each column as wide as its widest cell. What is longer than people
+/// read is cut.
 pub(crate) fn table<const N: usize>(heads: [&str; N], lines: &[[String; N]]) -> String {
-    let heads = heads.map(str::to_owned);
-    let width =
-        |column: usize| lines.iter().chain([&heads]).map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let lines: Vec<[String; N]> =
+        [heads.map(str::to_owned)].iter().chain(lines).map(|line| line.each_ref().map(|cell| cut(cell))).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0).min(COLUMN);
     let widths: Vec<usize> = (0..N).map(width).collect();
     let mut text = String::new();
-    for line in [&heads].into_iter().chain(lines) {
+    for line in &lines {
         let padded = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         let _ = writeln!(text, "{}", padded.collect::<Vec<_>>().join("  ").trim_end());
     }
     text
+}
+
+/// Cuts what does not fit into a cell.
+fn cut(cell: &str) -> String {
+    if cell.chars().nth(CELL).is_none() {
+        return cell.to_owned();
+    }
+    cell.chars().take(CELL - 1).chain(['…']).collect()
 }

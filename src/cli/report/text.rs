@@ -98,6 +98,9 @@ fn runtime(text: &mut String, report: &Report<'_>) {
 
 fn summary(text: &mut String, report: &Report<'_>) {
     let comparison = report.comparison;
+    if let Some(expectations) = words::expectations(report.desired) {
+        let _ = writeln!(text, "{expectations}");
+    }
     let _ = writeln!(text, "{}", words::summary(comparison));
     match &comparison.id {
         Some(id) if !comparison.is_empty() => {

@@ -2,7 +2,7 @@
 
 use super::text::count;
 use crate::{
-    cli::session::CALLER_ID,
+    cli::session::{CALLER_ID, Desired},
     deploy::Comparison,
     desired::Source,
     plan::{Change, Choice, FieldChange, InboundChange, InboundObject, Kind},
@@ -88,6 +88,15 @@ pub(super) fn reload(comparison: &Comparison) -> Option<String> {
         format!("{changed} of {} files changed", comparison.files.len())
     };
     Some(format!("Reload: {} ({why}); calls and registrations are kept", names.join(", ")))
+}
+
+/// Says how many of the declared tests of the routes hold; a plan is only made where all of them do.
+pub(super) fn expectations(desired: &Desired) -> Option<String> {
+    match desired.declared.expectations.len() {
+        0 => None,
+        1 => Some("Expect: 1 of 1 call reaches who it should".to_owned()),
+        all => Some(format!("Expect: {all} of {all} calls reach who they should")),
+    }
 }
 
 /// Sums the plan up.

@@ -1,21 +1,29 @@
 //! The rules about inbound calls: every name is known, no two rules contradict each other, no call
 //! goes round in circles, and what is expected holds.
+//!
+//! What was refused before is not held against anything else: a name that is declared but broken is
+//! known, and what cannot be told without it is not told.
+
+mod dialers;
+mod expect;
+mod rules;
+mod targets;
+mod trunks;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{
-    SecretSource,
-    diagnostic::{Diagnostic, Place},
+    Expectation, InboundPlaces, SecretSource,
+    diagnostic::{Diagnostic, Place, Severity},
     file,
     read::{At, Named},
 };
 use crate::{
-    calls::{
-        Call, Called, Caller, CallerId, CallerMatch, Dialer, DialerTarget, Entry, Hours, NumberSource, Routes, Rule,
-        Target, Trunk, decide,
-    },
-    model::{Email, EmailKey, ObjectName, nearest},
+    calls::Routes,
+    model::{EmailKey, ObjectName, nearest},
 };
+use rules::Rules;
+pub(crate) use rules::route_loop;
 
 /// What the file says about inbound calls.
 pub(super) struct Keys {
@@ -28,41 +36,107 @@ pub(super) struct Keys {
     pub(super) expect: Option<At<Vec<At<file::Expectation>>>>,
 }
 
-/// The names that may be referred to.
+/// What it means.
+pub(super) struct Checked {
+    pub(super) routes: Routes,
+    pub(super) trunk_secrets: BTreeMap<ObjectName, SecretSource>,
+    pub(super) places: InboundPlaces,
+    pub(super) expectations: Vec<Expectation>,
+}
+
+/// The names of one kind that may be referred to, broken ones too.
+#[derive(Debug)]
+pub(super) struct Known<T> {
+    pub(super) names: BTreeSet<T>,
+    /// Whether these are all: where some could not be read, no name is unknown.
+    pub(super) all: bool,
+}
+
+impl<T: Ord> Known<T> {
+    fn lacks(&self, name: &T) -> bool {
+        self.all && !self.names.contains(name)
+    }
+}
+
+/// What rules and targets are checked against.
 struct Names<'a> {
-    users: &'a BTreeSet<EmailKey>,
-    dialers: BTreeSet<ObjectName>,
+    users: &'a Known<EmailKey>,
+    dialers: Known<ObjectName>,
+    hours: Known<ObjectName>,
+    /// The dialers that Asterisk cannot reach, where it gets calls.
+    without_trunk: BTreeSet<ObjectName>,
     /// Whether a Twilio call can reach a user's phone.
     public_sip_host: bool,
 }
 
 /// Checks what the file says about inbound calls.
-pub(super) fn check(
-    keys: Keys,
-    users: &BTreeSet<EmailKey>,
-    problems: &mut Vec<Diagnostic>,
-) -> (Routes, BTreeMap<ObjectName, SecretSource>, Vec<Place>) {
-    let (trunks, secrets) = trunks(keys.trunks, problems);
-    let dialers = dialers(keys.dialers, &trunks.keys().cloned().collect(), problems);
-    let hours = hours(keys.hours, problems);
-    let names =
-        Names { users, dialers: dialers.keys().cloned().collect(), public_sip_host: keys.public_sip_host.is_some() };
-    let (rules, places) = rules(keys.inbound, &names, &hours, problems);
+pub(super) fn check(keys: Keys, users: &Known<EmailKey>, problems: &mut Vec<Diagnostic>) -> Checked {
+    let readable = is_readable(&keys, problems);
+    let (trunk_names, hours_names) = (known(keys.trunks.as_ref()), known(keys.hours.as_ref()));
+    let dialer_names = known(keys.dialers.as_ref());
+    let mut places = InboundPlaces {
+        routes: Vec::new(),
+        trunks: places(keys.trunks.as_ref()),
+        dialers: places(keys.dialers.as_ref()),
+        hours: places(keys.hours.as_ref()),
+        default_route: keys.default_route.as_ref().map(|at| at.place),
+        public_sip_host: keys.public_sip_host.as_ref().map(|at| at.place),
+    };
+    let (trunks, trunk_secrets) = trunks::check(keys.trunks, problems);
+    let (dialers, without_trunk) = dialers::check(keys.dialers, &trunk_names, problems);
+    let without_trunk = if trunk_names.names.is_empty() { BTreeSet::new() } else { without_trunk };
+    let public_sip_host = keys.public_sip_host.is_some();
+    let names = Names { users, dialers: dialer_names, hours: hours_names, without_trunk, public_sip_host };
+    let before = errors(problems);
+    let hours = rules::hours(keys.hours, problems);
+    let Rules { all: rules, places: of_rules, broken } = rules::read(keys.inbound, &names, &hours, problems);
+    places.routes = of_rules;
     let routes = Routes {
         trunks,
-        dialers: dialers.into_iter().map(|(name, (_, dialer))| (name, dialer)).collect(),
+        dialers,
         hours,
         rules,
-        default_route: targets(keys.default_route, &names, problems),
+        default_route: targets::read(keys.default_route, &names, problems),
         public_sip_host: keys.public_sip_host.and_then(|at| at.value).map(String::from),
         caller_id: None,
     };
-    contradictions(&routes, &places, problems);
-    expectations(keys.expect, &routes, &names, problems);
-    (routes, secrets, places)
+    rules::check(&routes, &places, &broken, problems);
+    let sound = readable && errors(problems) == before;
+    let expectations = expect::check(keys.expect, sound.then_some(&routes), &names, problems);
+    Checked { routes, trunk_secrets, places, expectations }
 }
 
-/// Reads the names of a mapping, each in the form of an object's name.
+fn errors(problems: &[Diagnostic]) -> usize {
+    problems.iter().filter(|problem| problem.severity == Severity::Error).count()
+}
+
+/// Tells whether all that decides about calls could be read; a key that was not may have meant it.
+fn is_readable(keys: &Keys, problems: &[Diagnostic]) -> bool {
+    let skipped = |problem: &Diagnostic| {
+        let at_top = problem.place.is_some_and(|place| place.column == 1);
+        at_top && ["unknown-key", "duplicate-key"].contains(&problem.code)
+    };
+    let whole = [
+        keys.inbound.as_ref().is_none_or(|at| at.whole),
+        keys.hours.as_ref().is_none_or(|at| at.whole),
+        keys.default_route.as_ref().is_none_or(|at| at.whole),
+    ];
+    whole.into_iter().all(|whole| whole) && !problems.iter().any(skipped)
+}
+
+/// Lists the names of a mapping.
+fn known<T>(keys: Option<&At<Named<T>>>) -> Known<ObjectName> {
+    let all = keys.is_none_or(|at| at.value.is_some());
+    Known { names: places(keys).into_keys().collect(), all }
+}
+
+/// Finds where each name of a mapping stands.
+fn places<T>(keys: Option<&At<Named<T>>>) -> BTreeMap<ObjectName, Place> {
+    let pairs = keys.and_then(|at| at.value.as_ref()).map(|named| named.0.as_slice()).unwrap_or_default();
+    pairs.iter().filter_map(|(place, name, _)| Some((name.parse().ok()?, *place))).collect()
+}
+
+/// Reads the names of a mapping, each in the form of an object's name, with what could be read of it.
 fn named<T>(keys: Option<At<Named<T>>>, problems: &mut Vec<Diagnostic>) -> Vec<(Place, ObjectName, T)> {
     let pairs = keys.and_then(|at| at.value).unwrap_or_default().0;
     let mut kept = Vec::with_capacity(pairs.len());
@@ -75,99 +149,16 @@ fn named<T>(keys: Option<At<Named<T>>>, problems: &mut Vec<Diagnostic>) -> Vec<(
     kept
 }
 
-/// How long the name of a trunk may be: with the tenant's it is that of a section, 79 bytes at most.
-const TRUNK_NAME: usize = 40;
-
-fn trunks(
-    keys: Option<At<Named<file::Trunk>>>,
-    problems: &mut Vec<Diagnostic>,
-) -> (BTreeMap<ObjectName, Trunk>, BTreeMap<ObjectName, SecretSource>) {
-    let (mut trunks, mut secrets) = (BTreeMap::new(), BTreeMap::new());
-    for (place, name, trunk) in named(keys, problems) {
-        let register = trunk.register.and_then(|at| at.value).unwrap_or(false);
-        if register && (trunk.username.is_none() || trunk.secret.is_none()) {
-            let message = format!("the trunk `{name}` registers, but has no user name and secret");
-            problems.push(Diagnostic::error("incomplete-trunk", message, place).hint("add `username:` and `secret:`"));
-        } else if trunk.username.is_some() != trunk.secret.is_some() {
-            let message = format!("the trunk `{name}` has a user name or a secret, but not both");
-            problems.push(
-                Diagnostic::error("incomplete-trunk", message, place).hint("add the other one, or leave out both"),
-            );
-        }
-        if name.as_str().len() > TRUNK_NAME {
-            let message = format!("the name of the trunk `{name}` is {} characters long", name.as_str().len());
-            let hint = format!("its objects in Asterisk bear the tenant's name too: at most {TRUNK_NAME} are left");
-            problems.push(Diagnostic::error("invalid-object-name", message, place).hint(hint));
-        }
-        let Some(host) = trunk.host.value else { continue };
-        secrets.extend(trunk.secret.and_then(|at| at.value).map(|secret| (name.clone(), secret)));
-        let trunk = Trunk {
-            host: host.into(),
-            identify: super::values(trunk.identify).into_iter().map(String::from).collect(),
-            username: trunk.username.and_then(|at| at.value),
-            realm: trunk.realm.and_then(|at| at.value),
-            register,
-        };
-        trunks.insert(name, trunk);
-    }
-    (trunks, secrets)
-}
-
-fn dialers(
-    keys: Option<At<Named<file::Dialer>>>,
-    trunks: &BTreeSet<ObjectName>,
-    problems: &mut Vec<Diagnostic>,
-) -> BTreeMap<ObjectName, (Place, Dialer)> {
-    let mut dialers = BTreeMap::new();
-    for (place, name, dialer) in named(keys, problems) {
-        if ["hangup", "busy", "default"].contains(&name.as_str()) {
-            let message = format!("a dialer cannot be called `{name}`");
-            problems.push(Diagnostic::error("reserved-name", message, place).hint("choose another name"));
-        }
-        let target = match (dialer.number, dialer.sip) {
-            (Some(number), None) => number.value.map(|number| DialerTarget::Number(number.0)),
-            (None, Some(sip)) => sip.value.map(|sip| DialerTarget::Sip(sip.into())),
-            _ => {
-                let message = format!("the dialer `{name}` needs either a number or a SIP address");
-                problems.push(Diagnostic::error("incomplete-dialer", message, place).hint("write `number:` or `sip:`"));
-                None
-            }
-        };
-        let trunk = dialer.trunk.and_then(|at| known("trunk", &at, trunks, problems));
-        let Some(target) = target else { continue };
-        let caller_id = match dialer.caller_id.and_then(|at| at.value) {
-            None => CallerId::Default,
-            Some(text) if text.as_str() == "called" => CallerId::Called,
-            Some(text) if text.as_str() == "caller" => CallerId::Caller,
-            Some(text) => text.as_str().parse().map_or(CallerId::Default, CallerId::Number),
-        };
-        let ring = dialer.ring.and_then(|at| at.value).map_or(30, |ring| ring.0);
-        dialers.insert(name, (place, Dialer { target, caller_id, ring, trunk }));
-    }
-    dialers
-}
-
-fn hours(keys: Option<At<Named<file::OpeningHours>>>, problems: &mut Vec<Diagnostic>) -> BTreeMap<ObjectName, Hours> {
-    let mut hours = BTreeMap::new();
-    for (_, name, opening) in named(keys, problems) {
-        let closed = super::values(opening.closed).into_iter().map(|date| date.0).collect();
-        let open = super::values(Some(opening.open));
-        let Some(timezone) = opening.timezone.value else { continue };
-        hours.insert(name, Hours { timezone, open, closed });
-    }
-    hours
-}
-
 /// Reads a reference to something that has a name.
-fn known(
+fn refer(
     what: &'static str,
     at: &At<ObjectName>,
-    names: &BTreeSet<ObjectName>,
+    known: &Known<ObjectName>,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<ObjectName> {
     let name = at.value.clone()?;
-    if !names.contains(&name) {
-        problems.push(unknown(what, name.as_str(), at.place, names.iter().map(ObjectName::as_str)));
+    if known.lacks(&name) {
+        problems.push(unknown(what, name.as_str(), at.place, known.names.iter().map(ObjectName::as_str)));
     }
     Some(name)
 }
@@ -181,154 +172,4 @@ fn unknown<'a>(what: &str, name: &str, place: Place, names: impl Iterator<Item =
         },
     };
     Diagnostic::error("unknown-reference", format!("no such {what}: `{name}`"), place).hint(hint)
-}
-
-fn rules(
-    keys: Option<At<Vec<At<file::InboundRule>>>>,
-    names: &Names<'_>,
-    hours: &BTreeMap<ObjectName, Hours>,
-    problems: &mut Vec<Diagnostic>,
-) -> (Vec<Rule>, Vec<Place>) {
-    let (mut rules, mut places) = (Vec::new(), Vec::new());
-    let known_hours: BTreeSet<ObjectName> = hours.keys().cloned().collect();
-    for At { place, value } in keys.and_then(|at| at.value).unwrap_or_default() {
-        let Some(rule) = value else { continue };
-        let to = rule.to.value.map(|to| to.as_str().parse().map_or(Called::Default, Called::Did));
-        let when = rule.when.and_then(|at| known("hours", &at, &known_hours, problems));
-        if when.is_none() && rule.otherwise.is_some() {
-            let place = rule.otherwise.as_ref().map_or(place, |at| at.place);
-            let message = "`otherwise` has no hours that it could be outside of";
-            problems.push(Diagnostic::error("unreachable-route", message, place).hint("add `when:`, or remove it"));
-        }
-        let from = super::values(rule.from);
-        let from =
-            from.into_iter().map(|from| from.as_str().parse().map_or(CallerMatch::Withheld, CallerMatch::Prefix));
-        let (from, route) = (from.collect(), targets(Some(rule.route), names, problems));
-        let otherwise = rule.otherwise.map(|at| targets(Some(at), names, problems));
-        let Some(to) = to else { continue };
-        let protected = rule.protected.and_then(|at| at.value).unwrap_or(false);
-        rules.push(Rule { to, from, when, route, otherwise, protected });
-        places.push(place);
-    }
-    (rules, places)
-}
-
-/// Reads who gets a call, tried in turn.
-fn targets(
-    list: Option<At<Vec<At<file::TargetName>>>>,
-    names: &Names<'_>,
-    problems: &mut Vec<Diagnostic>,
-) -> Vec<Target> {
-    let Some(At { place, value: Some(items) }) = list else { return Vec::new() };
-    if items.is_empty() {
-        let hint = "name at least one dialer or user; `[hangup]` ends the call";
-        problems.push(Diagnostic::error("empty-route", "nobody gets these calls", place).hint(hint));
-    }
-    let mut targets: Vec<Target> = Vec::with_capacity(items.len());
-    for (at, item) in items.iter().enumerate() {
-        let Some(target) = target(item, names, problems) else { continue };
-        if matches!(target, Target::Hangup | Target::Busy) && at + 1 < items.len() {
-            let message = format!("nothing behind `{target}` is ever tried");
-            problems.push(Diagnostic::error("unreachable-route", message, item.place).hint("put it last"));
-        }
-        if targets.contains(&target) {
-            let message = format!("`{target}` is tried twice");
-            problems.push(Diagnostic::error("duplicate-target", message, item.place).hint("keep one of them"));
-        }
-        targets.push(target);
-    }
-    targets
-}
-
-fn target(item: &At<file::TargetName>, names: &Names<'_>, problems: &mut Vec<Diagnostic>) -> Option<Target> {
-    let text = item.value.as_ref()?.as_str();
-    match text {
-        "hangup" => return Some(Target::Hangup),
-        "busy" => return Some(Target::Busy),
-        _ => {}
-    }
-    if let Ok(email) = text.parse::<Email>() {
-        let key = email.key();
-        if !names.users.contains(&key) {
-            problems.push(unknown("user", text, item.place, names.users.iter().map(EmailKey::as_str)));
-        } else if !names.public_sip_host {
-            let message = format!("a call that comes through Twilio cannot reach `{text}`, and takes the next target");
-            let hint = "add `public_sip_host:`, the name under which the phones are reached from outside";
-            problems.push(Diagnostic::warning("unreachable-user", message, item.place).hint(hint));
-        }
-        return Some(Target::User(key));
-    }
-    let name: ObjectName = text.parse().ok()?;
-    if !names.dialers.contains(&name) {
-        problems.push(unknown("dialer", text, item.place, names.dialers.iter().map(ObjectName::as_str)));
-    }
-    Some(Target::Dialer(name))
-}
-
-/// Finds rules that say different things about the same calls, and calls that come back to us.
-fn contradictions(routes: &Routes, places: &[Place], problems: &mut Vec<Diagnostic>) {
-    let entries = routes.entries();
-    for (at, entry) in entries.iter().enumerate() {
-        let same = |other: &&Entry<'_>| other.rule().to == entry.rule().to && other.from == entry.from;
-        for earlier in entries[..at].iter().filter(same) {
-            let (first, second) = (places[earlier.index], places[entry.index]);
-            let Some(problem) = contradiction(routes, earlier, entry, second) else { continue };
-            problems.push(problem.also(first, "the other rule"));
-        }
-    }
-    for (rule, place) in routes.rules.iter().zip(places) {
-        let Called::Did(number) = &rule.to else { continue };
-        for (name, dialer) in &routes.dialers {
-            if dialer.target == DialerTarget::Number(NumberSource::Given(number.clone())) {
-                let message = format!("the dialer `{name}` dials {number}, which comes back to this rule");
-                let hint = "give the dialer the number of the service it stands for";
-                problems.push(Diagnostic::error("route-loop", message, *place).hint(hint));
-            }
-        }
-    }
-}
-
-/// Finds out whether two rules for the same calls contradict each other; the first one is looked at
-/// first.
-fn contradiction(routes: &Routes, first: &Entry<'_>, second: &Entry<'_>, place: Place) -> Option<Diagnostic> {
-    let callers = second.from.map_or_else(String::new, |from| format!(" from {from}"));
-    let calls = format!("calls to {}{callers}", second.rule().to);
-    let hours = |entry: &Entry<'_>| entry.rule().when.as_ref().and_then(|name| routes.hours.get(name));
-    let overlap = |when: &str| {
-        let message = format!("another rule decides about {calls} {when}");
-        let hint = "make one of them more specific, by `from` or by hours that do not overlap, or put both into one";
-        Diagnostic::error("overlapping-routes", message, place).hint(hint)
-    };
-    match (hours(first), hours(second)) {
-        (Some(_), _) if first.rule().otherwise.is_some() => {
-            let message = format!("another rule decides about {calls} at all times, by its `otherwise`");
-            let hint = "remove that `otherwise`, or this rule";
-            Some(Diagnostic::error("unreachable-route", message, place).hint(hint))
-        }
-        (Some(one), Some(other)) => one.may_overlap(other).then(|| overlap("in some of the same hours")),
-        (None, None) => Some(overlap("too")),
-        _ => None,
-    }
-}
-
-fn expectations(
-    list: Option<At<Vec<At<file::Expectation>>>>,
-    routes: &Routes,
-    names: &Names<'_>,
-    problems: &mut Vec<Diagnostic>,
-) {
-    for At { place, value } in list.and_then(|at| at.value).unwrap_or_default() {
-        let Some(expectation) = value else { continue };
-        let expected = target(&expectation.reaches, names, problems);
-        let Some(call) = expectation.call.value else { continue };
-        let (Some(expected), Some(to), Some(at)) = (expected, call.to.value, call.at.value) else { continue };
-        let from = call.from.and_then(|at| at.value).map(|text| Caller::new(&text));
-        let decision = decide(routes, &Call { to: Some(to), from, at: at.0 });
-        let reached = decision.targets.first().unwrap_or(&Target::Hangup);
-        if *reached != expected {
-            let message = format!("this call reaches `{reached}`, not `{expected}`");
-            let hint = "`reconcile trace` with the same numbers and time says why";
-            problems.push(Diagnostic::error("failed-expectation", message, place).hint(hint));
-        }
-    }
 }

@@ -9,10 +9,10 @@ use serde::{
     de::{self, MapAccess, Visitor},
 };
 
-use super::{At, Host, SecretSource, SourceName};
+use super::{At, Host, SecretSource, SourceName, Token};
 use crate::{
     calls::{E164, NumberSource, OpenRange, Prefix, Timezone},
-    model::{Email, Invalid, ObjectName, quoted, text_type},
+    model::{Email, Invalid, ObjectName, nearest, quoted, text_type},
 };
 
 /// A SIP carrier.
@@ -225,11 +225,19 @@ text_type! {
     { "type": "string", "pattern": "^(called|caller|\\+[1-9][0-9]{6,14})$" }
 }
 
+/// Offers the word that is possible in place of a number, where it was probably meant.
+fn or_word(number: Result<String, Invalid>, text: &str, word: &str) -> Result<String, Invalid> {
+    number.map_err(|invalid| match nearest(&text.to_ascii_lowercase(), [word].into_iter()) {
+        Some(word) => Invalid { hint: Some(format!("did you mean `{word}`?")), ..invalid },
+        None => invalid,
+    })
+}
+
 text_type! {
     /// The called numbers that a rule is for.
     CalledName,
     |text| {
-        if text == "default" { Ok(text.to_owned()) } else { text.parse::<E164>().map(String::from) }
+        if text == "default" { Ok(text.to_owned()) } else { or_word(text.parse::<E164>().map(String::from), text, "default") }
     },
     { "type": "string", "pattern": "^(default|\\+[1-9][0-9]{6,14})$" }
 }
@@ -238,7 +246,7 @@ text_type! {
     /// The callers that a rule is for.
     CallerName,
     |text| {
-        if text == "withheld" { Ok(text.to_owned()) } else { text.parse::<Prefix>().map(String::from) }
+        if text == "withheld" { Ok(text.to_owned()) } else { or_word(text.parse::<Prefix>().map(String::from), text, "withheld") }
     },
     { "type": "string", "pattern": "^(withheld|\\+[1-9][0-9]{0,14}\\*)$" }
 }
@@ -288,21 +296,29 @@ text_type! {
 }
 
 /// How long something rings, in seconds.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy)]
 pub(in crate::desired) struct Ring(pub(in crate::desired) u32);
 
-impl TryFrom<String> for Ring {
-    type Error = Invalid;
+impl<'de> Deserialize<'de> for Ring {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // As written: the unit is easily forgotten, and then it is a number.
+        let Token(text) = Token::deserialize(deserializer)?;
+        text.trim_matches('"').parse().map_err(de::Error::custom)
+    }
+}
 
-    fn try_from(text: String) -> Result<Self, Invalid> {
+impl FromStr for Ring {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let good = |seconds: &u32| (5..=600).contains(seconds);
         let seconds = text.strip_suffix('s').and_then(|seconds| seconds.parse().ok());
-        seconds.filter(|seconds| (5..=600).contains(seconds)).map(Self).ok_or_else(|| {
-            Invalid::new(
-                "invalid-ring",
-                format!("{} is not a time to ring", quoted(&text)),
-                "write whole seconds, such as `30s`, from `5s` to `600s`",
-            )
+        seconds.filter(good).map(Self).ok_or_else(|| {
+            let hint = match text.parse().ok().filter(good) {
+                Some(seconds) => format!("write it with its unit: `{seconds}s`"),
+                None => "write whole seconds, such as `30s`, from `5s` to `600s`".to_owned(),
+            };
+            Invalid::new("invalid-ring", format!("{} is not a time to ring", quoted(text)), &hint)
         })
     }
 }

@@ -24,10 +24,10 @@ use crate::calls::{
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long events gather, where they come one after the other, to be written at once.
-const GATHER: Duration = Duration::from_millis(8);
+const GATHER: Duration = Duration::from_millis(10);
 
 /// How long what was written gathers, to be synced at once.
-const GROUP: Duration = Duration::from_millis(20);
+const GROUP: Duration = Duration::from_millis(50);
 
 /// How long a sync may take until what waits for it counts as not durable.
 const SYNC: Duration = Duration::from_secs(1);

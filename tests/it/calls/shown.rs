@@ -84,6 +84,34 @@ fn the_command_lists_calls_and_shows_a_chain() {
     ");
 }
 
+/// Whatever a caller made up: the list stays one that people read, and the call itself is shown whole.
+#[test]
+fn a_caller_that_fills_pages_is_cut_in_the_list_alone() {
+    let env = TestEnv::new();
+    three_calls(&env);
+    let mut hostile = answered("CA44444444444444444444444444444444", 180);
+    let from = "\u{1}".repeat(20_000) + "ü";
+    if let What::Answered(answer) = &mut hostile.what {
+        answer.from.clone_from(&from);
+    }
+    directory(&env).record_calls(&[hostile]).unwrap();
+    let list = env.run("calls").expect(0).stdout;
+    let rows: Vec<&str> = list.lines().collect();
+    assert_eq!(rows.len(), 4, "{list}");
+    let shown = "\\u{1}".repeat(26)[..127].to_owned() + "…";
+    assert!(
+        rows[1].contains(&format!("  CA44444444444444444444444444444444  {shown}  +15559876543  dialfire  ")),
+        "{list}"
+    );
+    let columns = |row: &str| row.find("+15559876543").map(|at| row[..at].chars().count());
+    assert_eq!((columns(rows[2]), columns(rows[3])), (Some(128), Some(128)), "the others stay in line\n{list}");
+
+    let whole = env.run("calls CA44444444444444444444444444444444").expect(0).stdout;
+    assert!(whole.contains(&format!("\nfrom      {}ü (e164)\n", "\\u{1}".repeat(20_000))));
+    let list: serde_json::Value = serde_json::from_str(&env.run("calls --format json").expect(0).stdout).unwrap();
+    assert_eq!(list["calls"][0]["from"], from);
+}
+
 #[test]
 fn the_api_lists_calls_and_shows_a_chain_to_tokens_with_the_scope() {
     let env = TestEnv::new();

@@ -158,11 +158,12 @@ fn a_trunk_registers_at_its_carrier_with_a_digest_or_a_plain_secret() {
     let carriers = ["realm: carrier.example", ""].map(|realm| (Phone::at(&env, "127.0.0.1"), realm));
     let registrars = carriers.each_ref().map(|(carrier, _)| carrier.lets_register("acme", "carrier.example", SECRET));
     let mut file = "version: 1\ntenant: acme\nextensions: { range: 1000-1999 }\nusers: []\ntrunks:\n".to_owned();
-    for (name, (carrier, realm)) in ["known", "unknown"].into_iter().zip(&carriers) {
+    let from = ["127.0.0.2", "127.0.0.3"];
+    for ((name, identify), (carrier, realm)) in ["known", "unknown"].into_iter().zip(from).zip(&carriers) {
         let host = carrier.address();
         let _ = writeln!(
             file,
-            "  {name}: {{ host: \"{host}\", username: acme, secret: {{ env: X_SECRET }}, register: true, {realm} }}"
+            "  {name}: {{ host: \"{host}\", identify: [{identify}], username: acme, secret: {{ env: X_SECRET }}, register: true, {realm} }}"
         );
     }
     run(&env, &declared(&file));

@@ -1,0 +1,36 @@
+//! Expectations: who gets a call that is thought of.
+
+use super::{
+    super::super::{Expectation, diagnostic::Diagnostic, file, read::At},
+    Names, targets,
+};
+use crate::calls::{Call, Caller, Routes, Target, decide};
+
+/// Runs the expectations; where the routes have errors themselves, what they decide means nothing.
+pub(super) fn check(
+    list: Option<At<Vec<At<file::Expectation>>>>,
+    routes: Option<&Routes>,
+    names: &Names<'_>,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Expectation> {
+    let mut expectations = Vec::new();
+    for At { place, value, .. } in list.and_then(|at| at.value).unwrap_or_default() {
+        let Some(expectation) = value else { continue };
+        let expected = targets::target(&expectation.reaches, names, problems);
+        let expected = expected.filter(|(_, declared)| *declared).map(|(target, _)| target);
+        let Some(call) = expectation.call.value else { continue };
+        let (Some(expected), Some(to), Some(at)) = (expected, call.to.value, call.at.value) else { continue };
+        let from = call.from.and_then(|at| at.value).map(|text| Caller::new(&text));
+        let call = Call { to: Some(to), from, at: at.0 };
+        let Some(routes) = routes else { continue };
+        let decision = decide(routes, &call);
+        let reached = decision.targets.first().unwrap_or(&Target::Hangup);
+        if *reached != expected {
+            let message = format!("this call reaches `{reached}`, not `{expected}`");
+            let hint = "`reconcile trace` with the same numbers and time says why";
+            problems.push(Diagnostic::error("failed-expectation", message, place).hint(hint));
+        }
+        expectations.push(Expectation { call, reaches: expected, place });
+    }
+    expectations
+}
