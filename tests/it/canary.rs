@@ -68,7 +68,8 @@ impl Canaries {
     }
 
     /// Fails where something that was said, recorded or left in our own folder holds a secret, or
-    /// where a temporary file was left. The last good files are the one place for digests there.
+    /// where a temporary file was left. The last good files are the one place for digests there. Only a
+    /// server may leave one, in its own folder, for the next to remove: tests kill it.
     pub(crate) fn look_around(&self, state: &Path, etc: &Path, audit: &str) {
         self.note_digests(etc);
         let (planted, digests) = (self.planted.lock().unwrap(), self.digests.lock().unwrap());
@@ -84,7 +85,8 @@ impl Canaries {
         assert!(plain.is_empty(), "a plain secret stands in {plain:?}");
         let told = holding(&digests, state, &["--exclude=last_good_endpoints.conf"]);
         assert!(told.is_empty(), "a digest stands in {told:?}");
-        let left: Vec<PathBuf> = [state, etc].into_iter().flat_map(temporary).collect();
+        let mut left: Vec<PathBuf> = [state, etc].into_iter().flat_map(temporary).collect();
+        left.retain(|path| !path.starts_with(state.join("serve")));
         assert!(left.is_empty(), "temporary files were left: {left:?}");
     }
 }
