@@ -16,7 +16,6 @@ use crate::{
     desired::Diagnostic,
     directory::Recorded,
     plan::{Allowance, Inputs},
-    render::Phonebook,
 };
 
 /// Show what an apply would change; moves nothing
@@ -110,7 +109,7 @@ impl Planner<'_> {
             };
             let mut compared = deploy::compare(&inputs, &in_place, running.as_ref(), unchecked.into_iter().collect())?;
             if running.is_some() {
-                note_lacks(&mut compared, host, inputs.now);
+                host.note_lacks(&mut compared, inputs.now);
             }
             compared
         } else {
@@ -138,17 +137,6 @@ impl Planner<'_> {
     /// Tells whether all was compared that was to be compared.
     pub(crate) fn is_whole(&self, comparison: &Comparison) -> bool {
         comparison.plan.unresolved.is_empty() && (self.args.no_asterisk || comparison.unchecked.is_empty())
-    }
-}
-
-/// Notes what Asterisk lacks for inbound calls: an apply would be refused.
-fn note_lacks(comparison: &mut Comparison, host: &Host, now: Timestamp) {
-    match host.lacks(&Phonebook::of(&comparison.plan, None), now) {
-        Ok(lacks) => {
-            let notes = lacks.iter().map(|lack| format!("an apply would be refused: {}", lack.words()));
-            comparison.plan.notes.extend(notes);
-        }
-        Err(error) => comparison.unchecked.push(format!("what the running Asterisk has loaded: {error}")),
     }
 }
 

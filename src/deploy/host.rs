@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 
 use super::{
-    ApplyError,
+    ApplyError, Comparison,
     asterisk::{Asterisk, AsteriskError},
     files::{self, FileError, InPlace, failed},
     includes,
@@ -112,6 +112,17 @@ impl Host {
         let Some(asterisk) = &self.asterisk else { return Ok(Vec::new()) };
         // What cannot be rendered is never written.
         needs::lacks(asterisk, &book.needs().unwrap_or_default(), now)
+    }
+
+    /// Notes in a plan what its Asterisk lacks for inbound calls: an apply would be refused.
+    pub fn note_lacks(&self, comparison: &mut Comparison, now: Timestamp) {
+        match self.lacks(&Phonebook::of(&comparison.plan, None), now) {
+            Ok(lacks) => {
+                let notes = lacks.iter().map(|lack| format!("an apply would be refused: {}", lack.words()));
+                comparison.plan.notes.extend(notes);
+            }
+            Err(error) => comparison.unchecked.push(format!("what the running Asterisk has loaded: {error}")),
+        }
     }
 
     /// Reads other tenants' endpoint files on this host, by the name of their folder.

@@ -160,8 +160,11 @@ fn plan(state: &State, tenant: &Tenant, how: &How, directory: &mut Directory) ->
         Ok(running) => (running, None),
         Err(error) => (None, Some(format!("the running Asterisk: {error}"))),
     };
-    let comparison = compare(tenant, &recorded, &in_place, running.as_ref(), unchecked.into_iter().collect())
+    let mut comparison = compare(tenant, &recorded, &in_place, running.as_ref(), unchecked.into_iter().collect())
         .map_err(ApplyError::from)?;
+    if running.is_some() {
+        state.host.note_lacks(&mut comparison, Timestamp::now());
+    }
     if let Some(failure) = stale(&comparison, how) {
         return Err(failure);
     }

@@ -207,7 +207,7 @@ fn history_tells_what_changed_about_inbound_calls() {
     let mut env = declared();
     env.run("sync").expect(0);
     let first = env.run("history 1").expect(0).stdout;
-    let created = "+ dialer dialfire  number +4930123456; caller_id called; ring 30s; trunk carrier\n";
+    let created = "+ dialer dialfire  number +4930123456; ring 30s; trunk carrier\n";
     assert!(first.contains(created) && first.contains("+ default_route  -> dialfire\n"), "{first}");
     assert!(first.contains("calls    8 inbound\n"), "{first}");
     env.run("apply --no-reload").expect(0);

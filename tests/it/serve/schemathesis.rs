@@ -21,7 +21,7 @@ users: []
 
 #[test]
 fn schemathesis_finds_nothing() {
-    let env = TestEnv::with_asterisk();
+    let mut env = TestEnv::with_asterisk();
     env.write("pbx.yaml", FILE);
     env.run("apply").expect(0);
     // The call that the document has as its example.
@@ -30,6 +30,8 @@ fn schemathesis_finds_nothing() {
     env.sql().batch_execute(call).unwrap();
     let token = token(&env, "schemathesis", "read write apply calls");
     applied(&env, "acme", 1, &routes("+15559876543", &json!([{ "dialer": "dialfire" }, { "dialer": "fixed" }])));
+    // Calls have lines of their own, which say otherwise how they ended.
+    env.set("RECONCILE_LOG", "info,reconcile::serve::observe=debug");
     // What a signature is needed for is tested elsewhere.
     let serve = Serve::start(&env, "--insecure-skip-signature");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/serve/schemathesis");

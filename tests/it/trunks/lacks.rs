@@ -6,7 +6,10 @@ use std::{fs, process::Command};
 use reconcile::render::Phonebook;
 
 use super::declared;
-use crate::support::{Server, TestEnv, say};
+use crate::{
+    serve::server::{Serve, token},
+    support::{Server, TestEnv, say},
+};
 
 const FILE: &str = "version: 1\ntenant: acme\n\
     trunks:\n  \
@@ -66,6 +69,9 @@ fn a_module_that_is_not_loaded_is_named_before_anything_moves() {
     let note = "note: an apply would be refused: Asterisk has not loaded what inbound calls need: \
         app_stack (Gosub, Return): add `load = app_stack.so` to `modules.conf`";
     assert!(plan.stdout.contains(note), "{}", plan.text());
+    let token = token(&env, "ci", "apply");
+    let dry_run = Serve::start(&env, "--no-webhook").client(&token).apply("?dry_run=true").expect(200);
+    assert!(dry_run.text.contains("an apply would be refused: Asterisk has not loaded"), "{}", dry_run.text);
     let status = env.run("status --detailed-exitcode").expect(2);
     assert!(status.stdout.contains("Asterisk has not loaded what inbound calls need: app_stack"), "{}", status.text());
     // Who has no inbound calls needs none of it.
