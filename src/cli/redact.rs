@@ -7,27 +7,32 @@ use std::{
     sync::LazyLock,
 };
 
-use regex::{Captures, Regex};
+use regex::Regex;
 
 /// The user of a URL, which stays; or an e-mail address; or a phone number in E.164 form.
 #[expect(clippy::expect_used, reason = "the pattern is a constant, which a test compiles")]
 static PERSONAL: LazyLock<Regex> = LazyLock::new(|| {
     let around = r#"\s"<>(),;:@\\"#;
     let (first, local, domain) = (format!("[^{around}`]"), format!("[^{around}]"), format!("[^{around}/'`"));
-    Regex::new(&format!(r"(://[^{around}/]+@)|{first}{local}*@{domain}]+\.{domain}.]+|\+\d{{3,11}}(\d{{4}})"))
-        .expect("a pattern")
+    Regex::new(&format!(r"://[^{around}/]+@|{first}{local}*@{domain}]+\.{domain}.]+|\+\d{{7,15}}")).expect("a pattern")
 });
 
 fn redacted(line: &str) -> Cow<'_, str> {
-    // Neither an address nor a number is in it: so it is with most lines.
-    if !line.contains(['@', '+']) {
+    let (mut text, mut taken) = (String::new(), 0);
+    // Groups in the pattern would tell these apart, at three times the cost.
+    for found in PERSONAL.find_iter(line).filter(|found| !found.as_str().starts_with("://")) {
+        text.push_str(&line[taken..found.start()]);
+        match found.as_str().rsplit_once('@') {
+            Some(_) => text.push_str("(e-mail)"),
+            None => text.extend(["***", &line[found.end() - 4..found.end()]]),
+        }
+        taken = found.end();
+    }
+    if taken == 0 {
         return Cow::Borrowed(line);
     }
-    PERSONAL.replace_all(line, |found: &Captures<'_>| match (found.get(1), found.get(2)) {
-        (Some(user), _) => user.as_str().to_owned(),
-        (None, Some(last)) => format!("***{}", last.as_str()),
-        (None, None) => "(e-mail)".to_owned(),
-    })
+    text.push_str(&line[taken..]);
+    Cow::Owned(text)
 }
 
 /// Writes to stderr a line at a time, redacted.

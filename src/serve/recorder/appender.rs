@@ -50,13 +50,43 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Waiting {
     lines: Vec<Line>,
+    /// Whether the thread waits for a line.
+    idle: bool,
     ending: bool,
 }
 
 /// A line of the spool, and who waits for it to be written.
 struct Line {
     bytes: Vec<u8>,
-    written: oneshot::Sender<Result<(), RecorderError>>,
+    written: oneshot::Sender<Told>,
+}
+
+/// What became of a group. One of those who wait for it hears it from the thread, and the others from
+/// that one: they are on the thread that serves, which is woken once.
+struct Told {
+    /// Without an error, there is no spool.
+    written: Result<(), Option<Arc<SpoolError>>>,
+    others: Vec<oneshot::Sender<Told>>,
+}
+
+impl Told {
+    /// Tells the first who still waits.
+    fn tell(mut self) {
+        while let Some(next) = self.others.pop() {
+            let told = Self { written: self.written.clone(), others: std::mem::take(&mut self.others) };
+            let Err(mut untold) = next.send(told) else { return };
+            self.others = std::mem::take(&mut untold.others);
+        }
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        for other in self.others.drain(..) {
+            // Whoever does not wait any longer has kept the event in memory.
+            let _ = other.send(Self { written: self.written.clone(), others: Vec::new() });
+        }
+    }
 }
 
 impl Queue {
@@ -76,7 +106,11 @@ impl Queue {
                 self.late.store(true, Ordering::Relaxed);
                 Err(RecorderError::Late)
             },
-            |written| written.unwrap_or(Err(RecorderError::NoSpool)),
+            |told| match told.map(|told| told.written.clone()) {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(Some(error))) => Err(RecorderError::Spool(error)),
+                Ok(Err(None)) | Err(_) => Err(RecorderError::NoSpool),
+            },
         )
     }
 
@@ -92,16 +126,22 @@ impl Queue {
             return Err(RecorderError::Late);
         }
         waiting.lines.push(line);
+        let idle = waiting.idle;
         drop(waiting);
-        self.come.notify_one();
+        if idle {
+            self.come.notify_one();
+        }
         Ok(())
     }
 
     /// Takes all that has come, waiting for it a while; none at the end.
     fn take(&self) -> Option<Vec<Line>> {
+        let mut waiting = self.lock();
+        waiting.idle = true;
         let idle = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.ending;
-        let waited = self.come.wait_timeout_while(self.lock(), RESCUE, idle);
+        let waited = self.come.wait_timeout_while(waiting, RESCUE, idle);
         let mut waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+        waiting.idle = false;
         let lines = std::mem::take(&mut waiting.lines);
         (!lines.is_empty() || !waiting.ending).then_some(lines)
     }
@@ -133,15 +173,7 @@ impl Shared {
         let bytes: Vec<&[u8]> = lines.iter().map(|line| line.bytes.as_slice()).collect();
         let written = self.write(&bytes.concat());
         self.queue.late.store(false, Ordering::Relaxed);
-        for line in lines {
-            let told = match &written {
-                Ok(()) => Ok(()),
-                Err(Some(error)) => Err(RecorderError::Spool(Arc::clone(error))),
-                Err(None) => Err(RecorderError::NoSpool),
-            };
-            // Whoever did not wait any longer has kept the event in memory.
-            let _ = line.written.send(told);
-        }
+        Told { written, others: lines.into_iter().map(|line| line.written).collect() }.tell();
         self.wake(|wake| wake.appended = true);
     }
 
