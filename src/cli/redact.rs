@@ -4,10 +4,17 @@
 use std::{
     borrow::Cow,
     io::{self, Write},
-    sync::LazyLock,
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use regex::Regex;
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    time::Timespec,
+};
 
 /// The user of a URL, which stays; or an e-mail address; or a phone number in E.164 form.
 #[expect(clippy::expect_used, reason = "the pattern is a constant, which a test compiles")]
@@ -35,19 +42,33 @@ fn redacted(line: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// Writes to stderr a line at a time, redacted.
+/// How long a log that nobody reads is waited for.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+
+/// Writes to stderr a line at a time, redacted. A line that nobody takes is dropped: a full disk or a
+/// reader that is gone or stuck must not stop what the line is about.
 #[derive(Debug, Default)]
 pub(super) struct RedactedStderr;
 
+/// Whether nobody took the last line in time: the next one does not wait.
+static STUCK: AtomicBool = AtomicBool::new(false);
+
 impl Write for RedactedStderr {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // The log hands over whole lines, each in one piece.
-        io::stderr().write_all(redacted(&String::from_utf8_lossy(line)).as_bytes())?;
+        let patience = if STUCK.load(Ordering::Relaxed) { Timespec::default() } else { PATIENCE };
+        let mut stderr = io::stderr();
+        let ready = poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], Some(&patience));
+        let taken = ready.is_ok_and(|ready| ready > 0);
+        STUCK.store(!taken, Ordering::Relaxed);
+        if taken {
+            // The log hands over whole lines, each in one piece.
+            let _ = stderr.write_all(redacted(&String::from_utf8_lossy(line)).as_bytes());
+        }
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 

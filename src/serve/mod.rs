@@ -66,6 +66,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// waited for; whoever reads nothing, or is gone without a word, is given up.
 const UNREAD: Duration = Duration::from_secs(30);
 
+/// How long is waited at the end for what follows the applies.
+const FOLLOWED: Duration = Duration::from_secs(2);
+
 /// How many files may be open at most, connections included.
 const OPEN_FILES: u64 = 65_536;
 
@@ -151,7 +154,11 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     // private database stops it.
     runtime.shutdown_timeout(GRACE);
     routing.end();
-    let _ = following.join();
+    // The database may hang, and what follows it with it: that is not waited for.
+    let until = std::time::Instant::now() + FOLLOWED;
+    while !following.is_finished() && std::time::Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     drop((state, pool));
     served
 }

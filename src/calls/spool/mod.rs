@@ -18,7 +18,10 @@ use std::{
     fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -54,22 +57,24 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SpoolE
 /// A spool that this process alone appends to.
 pub struct Spool {
     folder: Folder,
+    /// The segment that is appended to, with its length. Held while it is written, for as long as a disk
+    /// takes for that: whoever only reads must not need it.
+    segment: Mutex<Option<(Arc<File>, u64)>>,
+    /// Its number; without one, that of the next.
+    number: AtomicU64,
     written: Mutex<Written>,
     appended: Condvar,
     /// How a file is synced; tests let it fail.
     sync: fn(&File) -> io::Result<()>,
 }
 
-/// What was written.
+/// What was written, and is not synced yet.
+#[derive(Default)]
 struct Written {
-    /// The segment that is appended to, with its length.
-    segment: Option<(Arc<File>, u64)>,
-    /// Its number; without one, that of the next.
-    number: u64,
-    /// What is not synced yet, by file.
+    /// By file.
     groups: Vec<Group>,
     /// Since when something waits to be synced.
-    unsynced: Option<Instant>,
+    since: Option<Instant>,
     /// Whether a segment was made whose name is not synced yet.
     unnamed: bool,
 }
@@ -89,9 +94,9 @@ impl Spool {
     /// When there is none and none can be made.
     pub fn claim(root: &Path) -> Result<Self, SpoolError> {
         let folder = Folder::claim(root)?;
-        let number = last_number(folder.path())? + 1;
-        let written = Written { segment: None, number, groups: Vec::new(), unsynced: None, unnamed: false };
-        Ok(Self { folder, written: Mutex::new(written), appended: Condvar::new(), sync: File::sync_data })
+        let number = AtomicU64::new(last_number(folder.path())? + 1);
+        let (segment, written, appended) = (Mutex::default(), Mutex::default(), Condvar::new());
+        Ok(Self { folder, segment, number, written, appended, sync: File::sync_data })
     }
 
     /// The folder.
@@ -112,40 +117,48 @@ impl Spool {
     /// # Errors
     /// When they cannot be written, as on a full disk. Nothing of them is then in the spool.
     pub fn append(&self, lines: &[u8]) -> Result<(), SpoolError> {
-        let mut written = self.lock();
+        let mut segment = lock(&self.segment);
         let full = |length: u64| length > 0 && length + lines.len() as u64 > SEGMENT;
-        if written.segment.as_ref().is_some_and(|(_, length)| full(*length)) {
-            written.close();
+        if segment.as_ref().is_some_and(|(_, length)| full(*length)) {
+            self.end(&mut segment);
         }
-        self.write(&mut written, lines, false)?;
+        self.write(&mut segment, lines, false)?;
         self.appended.notify_one();
         Ok(())
     }
 
-    fn write(&self, written: &mut Written, lines: &[u8], again: bool) -> Result<(), SpoolError> {
+    fn write(&self, segment: &mut Option<(Arc<File>, u64)>, lines: &[u8], again: bool) -> Result<(), SpoolError> {
         let path = self.folder.path();
-        let (file, length) = if let Some(segment) = written.segment.take() {
-            segment
+        let (file, length) = if let Some(open) = segment.take() {
+            open
         } else {
-            written.unnamed = true;
-            (Arc::new(create_segment(path, written.number)?), 0)
+            let file = create_segment(path, self.open_from())?;
+            lock(&self.written).unnamed = true;
+            (Arc::new(file), 0)
         };
         if let Err(error) = (&*file).write_all(lines) {
             // A part of a line must not stand before the next one.
             match file.set_len(length) {
-                Ok(()) => written.segment = Some((file, length)),
-                Err(_) => written.number += 1,
+                Ok(()) => *segment = Some((file, length)),
+                Err(_) => drop(self.number.fetch_add(1, Ordering::Release)),
             }
             return Err(failed("write into", path)(error));
         }
-        written.segment = Some((Arc::clone(&file), length + lines.len() as u64));
-        written.note(file, lines, again);
+        *segment = Some((Arc::clone(&file), length + lines.len() as u64));
+        lock(&self.written).note(file, lines, again);
         Ok(())
+    }
+
+    /// Ends the segment; the next line begins a new one.
+    fn end(&self, segment: &mut Option<(Arc<File>, u64)>) {
+        if segment.take().is_some() {
+            self.number.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// Waits until something is there to be synced, or for some time.
     pub fn wait(&self, at_most: Duration) {
-        let written = self.lock();
+        let written = lock(&self.written);
         let nothing = |written: &mut Written| written.groups.is_empty();
         drop(self.appended.wait_timeout_while(written, at_most, nothing).unwrap_or_else(PoisonError::into_inner));
     }
@@ -156,7 +169,7 @@ impl Spool {
     /// # Errors
     /// When a sync failed, even if the new segment holds it now.
     pub fn sync(&self) -> Result<(), SpoolError> {
-        let mut written = self.lock();
+        let mut written = lock(&self.written);
         let groups = std::mem::take(&mut written.groups);
         let unnamed = std::mem::take(&mut written.unnamed);
         drop(written);
@@ -164,36 +177,38 @@ impl Spool {
         let mut result = if unnamed { sync_names(self.folder.path()) } else { Ok(()) };
         for group in groups {
             let Err(error) = (self.sync)(&group.file) else { continue };
-            let mut written = self.lock();
-            written.close();
-            let again = if group.again { Ok(()) } else { self.write(&mut written, &group.bytes, true) };
+            let mut segment = lock(&self.segment);
+            self.end(&mut segment);
+            let again = if group.again { Ok(()) } else { self.write(&mut segment, &group.bytes, true) };
             result = again.and(Err(failed("sync a segment in", self.folder.path())(error)));
         }
         if result.is_ok() && !idle {
-            let mut written = self.lock();
-            written.unsynced = (!written.groups.is_empty()).then_some(began);
+            let mut written = lock(&self.written);
+            written.since = (!written.groups.is_empty()).then_some(began);
         }
         result
     }
 
     /// How long something has waited to be synced; what could never be, waits until something else was.
     pub fn unsynced(&self) -> Duration {
-        self.lock().unsynced.map_or(Duration::ZERO, |since| since.elapsed())
+        lock(&self.written).since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// The number of the first segment that may still grow.
     pub fn open_from(&self) -> u64 {
-        self.lock().number
+        self.number.load(Ordering::Acquire)
     }
 
-    /// Ends the segment, so that it can go when it was read.
+    /// Ends the segment, so that it can go when it was read; not while it is written.
     pub fn close(&self) {
-        self.lock().close();
+        if let Ok(mut segment) = self.segment.try_lock() {
+            self.end(&mut segment);
+        }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Written> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Written {
@@ -206,13 +221,6 @@ impl Written {
         if let Some(group) = self.groups.last_mut().filter(|_| kept + lines.len() <= UNSYNCED) {
             group.bytes.extend_from_slice(lines);
         }
-        self.unsynced.get_or_insert_with(Instant::now);
-    }
-
-    /// Ends the segment; the next line begins a new one.
-    fn close(&mut self) {
-        if self.segment.take().is_some() {
-            self.number += 1;
-        }
+        self.since.get_or_insert_with(Instant::now);
     }
 }

@@ -7,6 +7,7 @@ use std::{
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, TryRecvError},
     },
     thread,
     time::{Duration, Instant},
@@ -34,6 +35,9 @@ const SYNC: Duration = Duration::from_secs(1);
 
 /// How often what is kept in memory is tried on the disk again, and a spool that could not be made.
 const RESCUE: Duration = Duration::from_secs(1);
+
+/// How often the thread that syncs looks whether it is the end.
+const GLANCE: Duration = Duration::from_millis(200);
 
 /// How many events kept in memory are brought to the disk at once.
 const RESCUED: usize = 500;
@@ -167,6 +171,7 @@ impl Shared {
             self.write_group(lines);
             thread::sleep(GATHER);
         }
+        self.rescue();
     }
 
     fn write_group(&self, lines: Vec<Line>) {
@@ -206,15 +211,23 @@ impl Shared {
         }
     }
 
-    /// Syncs what was written, group by group, until the end.
-    pub(super) fn sync_groups(&self) {
-        while !self.is_ending() {
-            let Some(spool) = self.spool.get() else {
-                thread::sleep(RESCUE);
-                continue;
+    /// Syncs what was written, group by group, until all was appended.
+    pub(super) fn sync_groups(&self, appended: &Receiver<()>) {
+        loop {
+            let last = !matches!(appended.try_recv(), Err(TryRecvError::Empty));
+            let pause = match self.spool.get() {
+                Some(spool) => {
+                    if !last {
+                        spool.wait(GLANCE);
+                    }
+                    if self.sync(spool) { GROUP } else { RESCUE }
+                }
+                None => GLANCE,
             };
-            spool.wait(RESCUE);
-            thread::sleep(if self.sync(spool) { GROUP } else { RESCUE });
+            if last {
+                return;
+            }
+            thread::sleep(pause);
         }
     }
 

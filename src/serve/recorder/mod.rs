@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
-        mpsc::{self, Receiver},
+        mpsc::{self, Receiver, Sender},
     },
     thread,
     time::{Duration, Instant},
@@ -38,6 +38,9 @@ const KEPT: usize = 10_000;
 /// How long what waits is written to the database when the server ends; the rest is for the next one.
 const FLUSH: Duration = Duration::from_secs(5);
 
+/// How long the disk is waited for when the server ends.
+const SYNCED: Duration = Duration::from_secs(3);
+
 /// An event is not on the disk.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RecorderError {
@@ -58,8 +61,8 @@ pub(super) enum RecorderError {
 /// Writes down what becomes known about calls.
 pub(super) struct Recorder {
     shared: Arc<Shared>,
-    /// Hears when the writer has ended.
-    ended: Mutex<Receiver<()>>,
+    /// Hears when the threads have ended: the one that writes to the database; the one that syncs.
+    ended: Mutex<[Receiver<()>; 2]>,
 }
 
 /// What the threads share.
@@ -98,17 +101,23 @@ impl Recorder {
             metrics,
         });
         shared.claim();
-        let (says, ended) = mpsc::channel();
+        let ([says_appended, says_synced, says], [appended, synced, written]) = ends();
         let appending = Arc::clone(&shared);
-        thread::Builder::new().name("calls-append".to_owned()).spawn(move || appending.write_groups())?;
+        thread::Builder::new().name("calls-append".to_owned()).spawn(move || {
+            appending.write_groups();
+            let _ = says_appended.send(());
+        })?;
         let syncing = Arc::clone(&shared);
-        thread::Builder::new().name("calls-sync".to_owned()).spawn(move || syncing.sync_groups())?;
+        thread::Builder::new().name("calls-sync".to_owned()).spawn(move || {
+            syncing.sync_groups(&appended);
+            let _ = says_synced.send(());
+        })?;
         let writing = Arc::clone(&shared);
         thread::Builder::new().name("calls-write".to_owned()).spawn(move || {
             Writer::new(writing, open).run();
             let _ = says.send(());
         })?;
-        Ok(Self { shared, ended: Mutex::new(ended) })
+        Ok(Self { shared, ended: Mutex::new([written, synced]) })
     }
 
     /// Writes an event down, in some milliseconds. When this returns, the event survives the process.
@@ -128,23 +137,27 @@ impl Recorder {
 
     /// Writes what waits, for some seconds at most; the rest waits for the next server.
     pub(super) fn finish(&self) {
-        self.shared.queue.end();
+        let [written, synced] = &*self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.wake(|wake| wake.ending = Some(Instant::now() + FLUSH));
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        // The database may hang: what is under way is not waited for.
-        if ended.recv_timeout(FLUSH + Duration::from_millis(500)).is_err() {
+        // The database may hang: what is under way is not waited for. So may the disk.
+        if written.recv_timeout(FLUSH + Duration::from_millis(500)).is_err() {
             tracing::warn!("calls wait in `{}`: the next server writes them", self.shared.root.display());
         }
-        if let Some(spool) = self.shared.spool.get()
-            && let Err(error) = spool.sync()
-        {
-            tracing::error!("{error}");
+        self.shared.queue.end();
+        if synced.recv_timeout(SYNCED).is_err() {
+            tracing::error!("the disk does not sync what is known about calls");
         }
         let left = self.shared.kept().len();
         if left > 0 {
             tracing::error!(events = left, "events of calls were nowhere but in memory, and are in the log only");
         }
     }
+}
+
+/// Makes the ends of three channels.
+fn ends() -> ([Sender<()>; 3], [Receiver<()>; 3]) {
+    let [one, two, three] = [mpsc::channel(), mpsc::channel(), mpsc::channel()];
+    ([one.0, two.0, three.0], [one.1, two.1, three.1])
 }
 
 impl Shared {
@@ -185,10 +198,6 @@ impl Shared {
     fn wake(&self, change: impl FnOnce(&mut Wake)) {
         change(&mut self.wake.lock().unwrap_or_else(PoisonError::into_inner));
         self.woken.notify_one();
-    }
-
-    fn is_ending(&self) -> bool {
-        self.wake.lock().unwrap_or_else(PoisonError::into_inner).ending.is_some()
     }
 }
 

@@ -63,7 +63,32 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 /// The events on the disk.
 fn on_disk(state: &Path) -> Vec<String> {
     let mut reader = Reader::open(&state.join("calls/0")).unwrap();
-    reader.next(0, usize::MAX).unwrap().events.into_iter().map(|event| event.call_sid).collect()
+    reader.next(u64::MAX, usize::MAX).unwrap().events.into_iter().map(|event| event.call_sid).collect()
+}
+
+/// A private database.
+struct Database(tempfile::TempDir);
+
+impl Database {
+    fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("rc-").tempdir_in("/tmp").unwrap();
+        fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        Self(folder)
+    }
+
+    fn open(&self) -> anyhow::Result<Directory> {
+        self.opens()()
+    }
+
+    fn opens(&self) -> impl Fn() -> anyhow::Result<Directory> + Send + Sync + 'static {
+        let state_dir = self.0.path().join("db");
+        let settings = Settings { state_dir, bin_dir: None, path: std::env::var_os("PATH") };
+        move || {
+            let mut directory = Directory::embedded(Embedded::start(&settings, &mut |_| {})?)?;
+            directory.migrate()?;
+            anyhow::Ok(directory)
+        }
+    }
 }
 
 #[test]
@@ -108,30 +133,63 @@ fn with_a_full_disk_events_are_kept_until_there_is_room() {
     fs::remove_file(state.path().join("junk")).unwrap();
     until("all is on the disk", || on_disk(state.path()).len() == number + 2);
     assert_eq!((metrics.durable.get(), recorder.shared.kept().len()), (1, 0));
+    // Full again, and the server ends as soon as there is room.
+    let _ = fs::write(state.path().join("junk"), vec![0; 64 * 1024]);
+    while append(&recorder, &event(number + 2)).is_ok() {
+        number += 1;
+    }
+    fs::remove_file(state.path().join("junk")).unwrap();
     recorder.finish();
+    assert_eq!((on_disk(state.path()).len(), recorder.shared.kept().len()), (number + 3, 0));
     drop(recorder);
     assert!(Command::new("umount").arg("-l").arg(state.path()).status().unwrap().success());
 }
 
+/// A disk of its own, which can be made to hang.
+struct Disk {
+    path: PathBuf,
+    _image: tempfile::TempDir,
+}
+
+impl Disk {
+    /// Mounts one; none where that may not be done.
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let (image, path) = (folder.path().join("image"), folder.path().join("disk"));
+        fs::create_dir(&path).unwrap();
+        fs::File::create(&image).unwrap().set_len(16 * 1024 * 1024).unwrap();
+        let file = image.to_str().unwrap();
+        if !(does("mkfs.ext4", &["-q", "-F", file]) && does("mount", &["-oloop", file, path.to_str().unwrap()])) {
+            eprintln!("skipped: a disk cannot be mounted here");
+            return None;
+        }
+        Some(Self { path, _image: folder })
+    }
+
+    fn hang(&self, hangs: bool) {
+        assert!(does("fsfreeze", &[if hangs { "-f" } else { "-u" }, self.path.to_str().unwrap()]));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let path = self.path.to_str().unwrap();
+        does("fsfreeze", &["-u", path]);
+        does("umount", &["-l", path]);
+    }
+}
+
+fn does(program: &str, args: &[&str]) -> bool {
+    let status = Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
 #[test]
 fn a_disk_that_hangs_is_waited_for_once() {
-    let state = tempfile::tempdir().unwrap();
-    let (image, disk) = (state.path().join("image"), state.path().join("disk"));
-    fs::create_dir(&disk).unwrap();
-    fs::File::create(&image).unwrap().set_len(16 * 1024 * 1024).unwrap();
-    let does = |program: &str, args: &[&std::path::Path]| {
-        let mut command = Command::new(program);
-        let status = command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        status.is_ok_and(|status| status.success())
-    };
-    let [quiet, force, freeze, thaw, lazy] = ["-q", "-F", "-f", "-u", "-l"].map(std::path::Path::new);
-    if !(does("mkfs.ext4", &[quiet, force, &image]) && does("mount", &["-oloop".as_ref(), &image, &disk])) {
-        eprintln!("skipped: a disk cannot be mounted here");
-        return;
-    }
-    let recorder = start(&disk, no_database);
+    let Some(disk) = Disk::mount() else { return };
+    let recorder = start(&disk.path, no_database);
     append(&recorder, &event(0)).unwrap();
-    assert!(does("fsfreeze", &[freeze, &disk]));
+    disk.hang(true);
     let began = Instant::now();
     assert!(matches!(append(&recorder, &event(1)), Err(RecorderError::Late)));
     let first = began.elapsed();
@@ -142,33 +200,42 @@ fn a_disk_that_hangs_is_waited_for_once() {
     assert!(began.elapsed() < 20 * first, "{first:?}, then {:?}", began.elapsed());
     let metrics = &recorder.shared.metrics;
     assert_eq!((metrics.durable.get(), metrics.not_durable.get()), (0, 99));
-    assert!(does("fsfreeze", &[thaw, &disk]));
+    disk.hang(false);
     until("all is on the disk", || {
-        let on_disk = on_disk(&disk);
+        let on_disk = on_disk(&disk.path);
         (0..100).all(|number| on_disk.contains(&event(number).call_sid)) && recorder.shared.kept().is_empty()
     });
     append(&recorder, &event(100)).unwrap();
     assert_eq!(metrics.durable.get(), 1);
     recorder.finish();
-    drop(recorder);
-    assert!(does("umount", &[lazy, &disk]));
+}
+
+#[test]
+fn while_the_disk_hangs_the_database_gets_events_and_the_server_can_end() {
+    let Some(disk) = Disk::mount() else { return };
+    let database = Database::new();
+    let mut directory = database.open().unwrap();
+    let recorder = start(&disk.path, database.opens());
+    append(&recorder, &event(0)).unwrap();
+    until("all is recorded, and noted to be", || on_disk(&disk.path).is_empty());
+    disk.hang(true);
+    for number in 1..20 {
+        assert!(matches!(append(&recorder, &event(number)), Err(RecorderError::Late)));
+    }
+    until("they are recorded", || directory.calls(&Whose::Anybodys, None, 1000).unwrap().len() == 20);
+    let began = Instant::now();
+    recorder.finish();
+    assert!(began.elapsed() < FLUSH + SYNCED + Duration::from_secs(3), "{:?}", began.elapsed());
+    drop(disk);
 }
 
 #[test]
 fn without_any_spool_events_reach_the_database_all_the_same() {
-    let state = tempfile::Builder::new().prefix("rc-").tempdir_in("/tmp").unwrap();
-    fs::set_permissions(state.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let settings = || Settings { state_dir: state.path().join("db"), bin_dir: None, path: std::env::var_os("PATH") };
-    let open = |settings: &Settings| {
-        let mut directory = Directory::embedded(Embedded::start(settings, &mut |_| {})?)?;
-        directory.migrate()?;
-        anyhow::Ok(directory)
-    };
-    let mine = settings();
-    let mut directory = open(&mine).unwrap();
+    let (state, database) = (tempfile::tempdir().unwrap(), Database::new());
+    let mut directory = database.open().unwrap();
     // A file where the folder should be.
     fs::write(state.path().join("calls"), "").unwrap();
-    let recorder = start(state.path(), move || open(&mine));
+    let recorder = start(state.path(), database.opens());
     for number in 0..600 {
         assert!(matches!(append(&recorder, &event(number)), Err(RecorderError::NoSpool)));
     }

@@ -2,14 +2,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::File,
     io::{Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
+    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use wait_timeout::ChildExt;
 
 use super::server::{Answer, Client, Serve, token};
 use crate::support::{KEY, Server, TestEnv, desired};
@@ -366,4 +369,33 @@ fn the_private_database_is_shared_comes_back_and_is_stopped() {
     serve.signal(Signal::TERM);
     assert_eq!(serve.ends().code(), Some(0), "{}", serve.log());
     until("it is stopped", || private_postgres(&env).is_none());
+}
+
+/// A server died of its log: tracing says on stderr that it cannot write there, and panicked.
+#[test]
+fn a_log_that_nobody_takes_stops_nothing() {
+    let mut env = TestEnv::new();
+    env.set("RECONCILE_LOG", "debug");
+    let (gone, closed) = std::io::pipe().unwrap();
+    drop(gone);
+    let (_unread, full) = std::io::pipe().unwrap();
+    let disk = File::options().write(true).open("/dev/full").unwrap();
+    for (what, log) in [
+        ("a full disk", Stdio::from(disk)),
+        ("a reader that is gone", closed.into()),
+        ("a reader that reads nothing", full.into()),
+    ] {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut command = env.command(&["serve", "--listen", &free.to_string(), "--no-webhook"]);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let ask = || ureq::get(format!("http://{free}/healthz")).call().is_ok_and(|answer| answer.status() == 200);
+        until("it listens", ask);
+        // Some 150 KB of lines, more than fits into a pipe.
+        for number in 0..1000 {
+            assert!(ask(), "{what}: request {number}");
+        }
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        let ended = child.wait_timeout(Duration::from_mins(1)).unwrap().expect("it ends");
+        assert!(ended.success(), "{what}: {ended}");
+    }
 }
