@@ -310,6 +310,21 @@ fn a_slow_client_does_not_keep_it_for_ever() {
     assert_eq!(serve.ends().code(), Some(0), "{}", serve.log());
 }
 
+/// It waited for what it asked about the applied routes, for as long as the database was silent.
+#[test]
+fn a_database_that_does_not_answer_does_not_keep_it() {
+    let env = recorded();
+    let mut serve = Serve::start(&env, "--no-webhook");
+    let mut sql = env.sql();
+    let mut held = sql.transaction().unwrap();
+    held.batch_execute("lock table applied_routes in access exclusive mode").unwrap();
+    let mut other = env.sql();
+    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    until("the server waits", || other.query_one(waits, &[]).unwrap().get::<_, i64>(0) > 0);
+    serve.signal(Signal::TERM);
+    assert_eq!(serve.ends().code(), Some(0), "{}", serve.log());
+}
+
 #[test]
 fn what_runs_is_finished_and_newcomers_are_refused() {
     let env = recorded();
