@@ -93,11 +93,8 @@ impl<'a> Decision<'a> {
 /// the call decides, otherwise the default route.
 pub fn decide<'a>(routes: &'a Routes, call: &Call) -> Decision<'a> {
     let mut considered = Vec::new();
-    for entry in routes.entries() {
+    for entry in routes.entries_of(|to| is_called(to, call)) {
         let rule = entry.rule();
-        if !is_called(&rule.to, call) {
-            continue;
-        }
         let fit = fit(routes, &entry, call);
         considered.push(Considered { entry, fit });
         match fit {

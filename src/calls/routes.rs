@@ -244,10 +244,16 @@ impl Routes {
     /// Lists the rules for each kind of caller, the most specific first: one of our numbers before the
     /// default, a longer beginning of the caller's number before a shorter, hours before none.
     pub fn entries(&self) -> Vec<Entry<'_>> {
+        self.entries_of(|_| true)
+    }
+
+    /// Lists as [`Self::entries`] does, of the rules for some numbers alone.
+    pub(super) fn entries_of(&self, is_called: impl Fn(&Called) -> bool) -> Vec<Entry<'_>> {
         let mut entries: Vec<Entry<'_>> = self
             .rules
             .iter()
             .enumerate()
+            .filter(|(_, rule)| is_called(&rule.to))
             .flat_map(|(index, rule)| {
                 let entry = move |from| Entry { rules: &self.rules, index, from };
                 let all = rule.from.is_empty().then_some(entry(None));

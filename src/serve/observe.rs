@@ -19,6 +19,7 @@ use axum::{
 };
 use tokio::time::timeout;
 use tracing::Instrument;
+use uuid::Uuid;
 
 use super::{
     State,
@@ -54,7 +55,7 @@ impl BodyRead {
 
 /// Lets a request through, and its answer back.
 pub(super) async fn observe(Shared(state): Shared<Arc<State>>, mut request: Request, next: Next) -> Response {
-    let id = request_id(request.headers()).unwrap_or_else(new_id);
+    let id = request_id(request.headers()).unwrap_or_else(|| Uuid::new_v4().to_string());
     // Only what is known is taken over: labels are few, and lines of the log cannot be forged.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let actor = Actor::default();
@@ -176,14 +177,6 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
     let text = value.to_str().ok()?;
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-:".contains(&b);
     ((1..=128).contains(&text.len()) && text.bytes().all(plain)).then(|| text.to_owned())
-}
-
-/// Makes an id: 128 random bits.
-fn new_id() -> String {
-    let mut bytes = [0; 16];
-    // Without randomness, requests are told apart by their other fields.
-    let _ = getrandom::fill(&mut bytes);
-    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
 fn known(method: &Method) -> &'static str {
