@@ -20,6 +20,9 @@ pub const DIAL_RESULT: &str = "/webhooks/twilio/dial-result";
 /// How many of the rules that were looked at stand in a reason.
 const RULES: usize = 8;
 
+/// The last step that a URL may name: no chain is as long, and what counts on from there stays a number.
+const LAST_STEP: u32 = 1000;
+
 /// A request about a call, whose signature was verified.
 #[derive(Debug, Clone, Copy)]
 pub struct Incoming<'a> {
@@ -213,7 +216,7 @@ fn lost_step(url: &str) -> u32 {
 
 /// Reads which step ended.
 fn step_of(query: &Form) -> u32 {
-    query.get("step").and_then(|step| step.parse().ok()).unwrap_or(0)
+    query.get("step").and_then(|step| step.parse().ok()).unwrap_or(0).min(LAST_STEP)
 }
 
 fn owns(applied: &Applied, called: &E164) -> bool {

@@ -308,7 +308,11 @@ fn the_fallbacks_chain_begins_where_the_lost_answers_cannot() {
     // Behind a proxy it may have another path; and it may be anything.
     assert_eq!(step("https://pbx.example/pbx/webhooks/twilio/dial-result?target=zendesk&step=4"), Some(6));
     assert_eq!(step("https://pbx.example/webhooks/twilio/dial-result?step=x"), Some(2));
-    assert_eq!(step("https://pbx.example/webhooks/twilio/dial-result?step=4294967295"), Some(u32::MAX));
+    for beyond in ["1001", "2147483646", "4294967295"] {
+        assert_eq!(step(&format!("https://pbx.example/webhooks/twilio/dial-result?step={beyond}")), Some(1002));
+        let result = asked(&format!("step={beyond}"), &[("DialCallStatus", "busy")], dial_result);
+        assert!(matches!(result.event.what, What::Step { step: 1000, .. }), "{:?}", result.event);
+    }
 
     // Its own chain goes on from there.
     let (_, reply) = fallen_back(&tenants, &action);

@@ -158,10 +158,10 @@ fn chain(call: &CallEntry, steps: &[CallStep]) -> String {
     let last = steps.last().map(|step| step.step);
     for step in steps {
         let dialer = shown(step.dialer.as_deref());
-        let is_lost = step.ended_at.is_none() && call.fallback_step == Some(step.step + 1);
+        let is_lost = step.ended_at.is_none() && call.fallback_step == Some(step.step.saturating_add(1));
         let dialled = if is_lost { "not dialled: the answer that says so did not arrive" } else { "dialled" };
         let begun = format!("{}  {dialer} {dialled}", moment(step.started_at));
-        line(&mut text, &format!("step {}", step.step + 1), &begun);
+        line(&mut text, &format!("step {}", i64::from(step.step) + 1), &begun);
         if step.ended_at.is_some() {
             line(&mut text, "", &format!("{}  {}", moment(step.ended_at), end(step)));
         } else if !is_lost && (is_over(call) || Some(step.step) != last) {

@@ -7,7 +7,7 @@ use postgres::error::SqlState;
 use super::Exit;
 use crate::{
     deploy::{ApplyError, AsteriskError, FileError, RotateError},
-    directory::{DirectoryError, seal::SealError},
+    directory::{DirectoryError, hint_of_taken, seal::SealError},
     model::Invalid,
 };
 
@@ -137,9 +137,7 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         Some(DirectoryError::Empty) => Some("`reconcile apply` records the first users".to_owned()),
         Some(DirectoryError::OlderSchema { .. }) => Some("run `reconcile migrate`".to_owned()),
         Some(DirectoryError::NewerSchema { .. }) => Some("use the later version of reconcile that wrote it".to_owned()),
-        Some(DirectoryError::NumberTaken { tenant, .. }) => {
-            Some(format!("remove it from the file of `{tenant}`, and apply that first"))
-        }
+        Some(DirectoryError::NumberTaken { tenant, .. }) => Some(hint_of_taken(tenant)),
         Some(DirectoryError::Commit(_)) => Some("run the same command again: it finds out, and goes on".to_owned()),
         Some(DirectoryError::Query { source, .. }) => hint_of_state(source.code()?).map(str::to_owned),
         Some(DirectoryError::Connect { .. }) => Some("check DATABASE_URL, and that the server runs".to_owned()),

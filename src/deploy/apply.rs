@@ -243,7 +243,7 @@ pub fn apply(
         .files(Digests::Real { digests: &decided.prepared.digests, trunk_secrets: &decided.prepared.trunk_secrets })?;
     let step = Step::new(host, &book, &rendered, &in_place, running.unwrap_or_default())?;
     step.check_names()?;
-    step.check_needs(request.now)?;
+    let unasked = step.check_needs(request.now)?;
     fail_point::pass("rendered")?;
     let staged = step.stage()?;
     fail_point::pass("staged")?;
@@ -269,6 +269,7 @@ pub fn apply(
     match result {
         Ok(live) => {
             let mut warnings = live.warnings;
+            warnings.extend(unasked);
             warnings.extend(closed.err().map(|error| {
                 let callers = callers::unmoved(plan, recorded);
                 format!("the audit row {run} stays open{callers}: {error}")

@@ -158,17 +158,19 @@ impl Asterisk {
     /// # Errors
     /// When Asterisk does not run, or stays silent, for any of them.
     pub(super) fn ask_all(&self, commands: &[String]) -> Result<Vec<Answer>, AsteriskError> {
-        let mut answers = Vec::with_capacity(commands.len());
-        for some in commands.chunks(AT_ONCE) {
-            let asked: Vec<_> = thread::scope(|scope| {
+        self.ask_each(commands).collect()
+    }
+
+    /// Asks for several things as they are taken, a few at a time and in their order.
+    pub(super) fn ask_each(&self, commands: &[String]) -> impl Iterator<Item = Result<Answer, AsteriskError>> {
+        commands.chunks(AT_ONCE).flat_map(move |some| {
+            thread::scope(|scope| {
                 let clients: Vec<_> = some.iter().map(|command| scope.spawn(|| self.ask(command))).collect();
-                clients.into_iter().map(|client| client.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
-            });
-            for answer in asked {
-                answers.push(answer?);
-            }
-        }
-        Ok(answers)
+                let answers =
+                    clients.into_iter().map(|client| client.join().unwrap_or_else(|panic| resume_unwind(panic)));
+                answers.collect::<Vec<_>>()
+            })
+        })
     }
 
     /// Asks for a narrow reload, again and again while another one runs.

@@ -15,7 +15,7 @@ use super::{
     asterisk::{Asterisk, AsteriskError},
     files::{self, FileError, InPlace, failed},
     includes,
-    needs::{self, Lack},
+    needs::{self, Found},
     readback,
 };
 use crate::{
@@ -108,8 +108,8 @@ impl Host {
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub fn lacks(&self, book: &Phonebook<'_>, now: Timestamp) -> Result<Vec<Lack>, AsteriskError> {
-        let Some(asterisk) = &self.asterisk else { return Ok(Vec::new()) };
+    pub fn lacks(&self, book: &Phonebook<'_>, now: Timestamp) -> Result<Found, AsteriskError> {
+        let Some(asterisk) = &self.asterisk else { return Ok(Found::default()) };
         // What cannot be rendered is never written.
         needs::lacks(asterisk, &book.needs().unwrap_or_default(), now)
     }
@@ -117,9 +117,9 @@ impl Host {
     /// Notes in a plan what its Asterisk lacks for inbound calls: an apply would be refused.
     pub fn note_lacks(&self, comparison: &mut Comparison, now: Timestamp) {
         match self.lacks(&Phonebook::of(&comparison.plan, None), now) {
-            Ok(lacks) => {
+            Ok(Found { lacks, unasked }) => {
                 let notes = lacks.iter().map(|lack| format!("an apply would be refused: {}", lack.words()));
-                comparison.plan.notes.extend(notes);
+                comparison.plan.notes.extend(notes.chain(unasked));
             }
             Err(error) => comparison.unchecked.push(format!("what the running Asterisk has loaded: {error}")),
         }

@@ -8,6 +8,26 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 use super::asterisk::{Answer, Asterisk, AsteriskError};
 use crate::render::Needs;
 
+/// The lists that Asterisk is asked for, each with what any such list has: a word of Asterisk's core, or the
+/// last line. An answer without it is none, as where the operator forbids the command.
+const LISTS: [(&str, &str); 3] = [
+    ("core show applications", "WaitExten"),
+    ("core show functions", "EXCEPTION"),
+    ("module show like res_pjsip_", "modules loaded"),
+];
+
+/// Asks for the value of a function.
+const EVALUATE: &str = "dialplan eval function";
+
+/// What was found out.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What Asterisk lacks.
+    pub lacks: Vec<Lack>,
+    /// What it was not asked, in words; none where all was.
+    pub unasked: Option<String>,
+}
+
 /// Something that Asterisk lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lack {
@@ -27,43 +47,80 @@ impl Lack {
 /// Finds out what Asterisk lacks; asks nothing where nothing is needed.
 ///
 /// # Errors
-/// When it cannot be asked.
-pub(super) fn lacks(asterisk: &Asterisk, needs: &Needs<'_>, now: Timestamp) -> Result<Vec<Lack>, AsteriskError> {
+/// When it does not run, or stays silent.
+pub(super) fn lacks(asterisk: &Asterisk, needs: &Needs<'_>, now: Timestamp) -> Result<Found, AsteriskError> {
     if needs.words.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Found::default());
     }
     let asked: Vec<_> = needs.zones.values().flat_map(|zone| probes(now).map(|at| (*zone, at))).collect();
-    let lists = ["core show applications", "core show functions", "module show like res_pjsip_"].map(str::to_owned);
     let clocks = asked.iter().map(|(zone, at)| clock(zone.name(), *at));
-    let answers = asterisk.ask_all(&lists.into_iter().chain(clocks).collect::<Vec<_>>())?;
-    let (shown, clocks) = answers.split_at(3);
-    let missing = missing(needs, &[names(&shown[0]), names(&shown[1])].concat(), &running(&shown[2]));
+    let answers = ask(asterisk, &LISTS.iter().map(|(list, _)| (*list).to_owned()).chain(clocks).collect::<Vec<_>>())?;
+    let (shown, clocks) = answers.split_at(LISTS.len());
+    let mut unasked = BTreeSet::new();
+    let [applications, functions, modules] = [0, 1, 2].map(|at: usize| {
+        let (list, sure) = LISTS[at];
+        let answer = shown[at].as_ref().filter(|answer| answer.raw().contains(sure));
+        answer.or_else(|| {
+            unasked.insert(list);
+            None
+        })
+    });
+    let known = applications.zip(functions).map(|(one, other)| [names(one), names(other)].concat());
+    let missing = missing(needs, known.as_deref(), modules.map(running).as_deref());
     let knows_clocks = !missing.values().flatten().any(|word| word == "STRFTIME");
-    let mut lacks: Vec<Lack> = modules(&missing).into_iter().collect();
+    let mut lacks: Vec<Lack> = not_loaded(&missing).into_iter().collect();
     let mut told = BTreeSet::new();
     for ((zone, at), answer) in asked.iter().zip(clocks).filter(|_| knows_clocks) {
-        let (ours, theirs) = (zone.clock(*at), result(answer));
+        let Some(theirs) = answer.as_ref().and_then(result) else {
+            unasked.insert(EVALUATE);
+            continue;
+        };
+        let ours = zone.clock(*at);
         if theirs != ours && told.insert(zone.name()) {
             lacks.push(other_clock(zone.name(), *at, &ours, theirs));
         }
     }
-    Ok(lacks)
+    Ok(Found { lacks, unasked: words(&unasked) })
 }
 
-/// Lists what is missing, by module.
-fn missing(needs: &Needs<'_>, known: &[&str], running: &[&str]) -> BTreeMap<&'static str, Vec<String>> {
+/// Asks; none where Asterisk runs, and whoever stands before it refuses a command.
+fn ask(asterisk: &Asterisk, commands: &[String]) -> Result<Vec<Option<Answer>>, AsteriskError> {
+    let told = |answer| match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(AsteriskError::NotRunning(_)) => Ok(None),
+        Err(error) => Err(error),
+    };
+    let answers: Vec<_> = asterisk.ask_each(commands).map(told).collect::<Result<_, _>>()?;
+    if answers.contains(&None) {
+        asterisk.wait_until_booted()?;
+    }
+    Ok(answers)
+}
+
+/// Says what was not found out.
+fn words(unasked: &BTreeSet<&str>) -> Option<String> {
+    let commands: Vec<String> = unasked.iter().map(|command| format!("`{command}`")).collect();
+    (!commands.is_empty()).then(|| {
+        let commands = commands.join(", ");
+        format!("whether Asterisk has what inbound calls need was not checked in full: it does not answer {commands}")
+    })
+}
+
+/// Lists what is missing, by module, of the words and the modules that are known.
+fn missing(needs: &Needs<'_>, known: Option<&[&str]>, running: Option<&[&str]>) -> BTreeMap<&'static str, Vec<String>> {
     let mut missing: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (word, module) in needs.words.iter().filter(|(word, _)| !known.contains(*word)) {
+    for (word, module) in needs.words.iter().filter(|(word, _)| known.is_some_and(|known| !known.contains(*word))) {
         missing.entry(module).or_default().push((*word).to_owned());
     }
-    for (module, kinds) in needs.modules.iter().filter(|(module, _)| !running.contains(*module)) {
+    let stopped = |module: &str| running.is_some_and(|running| !running.contains(&module));
+    for (module, kinds) in needs.modules.iter().filter(|(module, _)| stopped(module)) {
         missing.entry(module).or_default().extend(kinds.iter().map(|kind| format!("the {kind} of trunks")));
     }
     missing
 }
 
 /// Says which modules are missing, what for, and how they are loaded.
-fn modules(missing: &BTreeMap<&str, Vec<String>>) -> Option<Lack> {
+fn not_loaded(missing: &BTreeMap<&str, Vec<String>>) -> Option<Lack> {
     let list = |one: &dyn Fn(&str) -> String| missing.keys().map(|module| one(module)).collect::<Vec<_>>();
     let what: Vec<String> = missing.iter().map(|(module, uses)| format!("{module} ({})", uses.join(", "))).collect();
     (!missing.is_empty()).then(|| Lack {
@@ -90,7 +147,7 @@ fn other_clock(zone: &str, at: Timestamp, ours: &str, theirs: &str) -> Lack {
 
 /// Asks for what the clocks of a zone show.
 fn clock(zone: &str, at: Timestamp) -> String {
-    format!("dialplan eval function STRFTIME({},{zone},%Y-%m-%dT%H:%M)", at.as_second())
+    format!("{EVALUATE} STRFTIME({},{zone},%Y-%m-%dT%H:%M)", at.as_second())
 }
 
 /// The next 15 January and 15 July: one of them is in summer time where there is any.
@@ -116,9 +173,9 @@ fn running(answer: &Answer) -> Vec<&str> {
     firsts.map(|name| name.trim_end_matches(".so")).collect()
 }
 
-/// Reads what a function evaluates to; nothing where it does not.
-fn result(answer: &Answer) -> &str {
-    answer.raw().lines().find_map(|line| line.strip_prefix("Result: ")).unwrap_or_default().trim()
+/// Reads what a function evaluates to, which may be nothing; none where none was evaluated.
+fn result(answer: &Answer) -> Option<&str> {
+    answer.raw().lines().find_map(|line| line.strip_prefix("Result:")).map(str::trim)
 }
 
 #[cfg(test)]
@@ -151,7 +208,9 @@ mod tests {
             names(&Answer::of("   Dial: Attempt to connect\nFILTER    FILTER(allowed-chars,string)\n")),
             ["Dial", "FILTER"]
         );
-        assert_eq!(result(&Answer::of("Return Value: Success (0)\nResult: 2027-01-15T13:00\n")), "2027-01-15T13:00");
-        assert_eq!(result(&Answer::of("Return Value: Failure (-1)\nResult: \n")), "");
+        let evaluated = |text: &str| result(&Answer::of(text)).map(str::to_owned);
+        assert_eq!(evaluated("Return Value: Success (0)\nResult: 2027-01-15T13:00\n").unwrap(), "2027-01-15T13:00");
+        assert_eq!(evaluated("Return Value: Failure (-1)\nResult: \n").unwrap(), "");
+        assert_eq!(evaluated("You do not have permissions to run 'dialplan eval function' command\n"), None);
     }
 }

@@ -104,7 +104,7 @@ pub fn status(
                 running.missing.extend(trunks::missing(asterisk, &endpoints.parsed.trunks)?);
                 running.registrations = contacts::count(asterisk, &names)?;
             }
-            running.lacks = host.lacks(&Phonebook::of(&comparison.plan, None), now)?;
+            running.lacks = host.lacks(&Phonebook::of(&comparison.plan, None), now)?.lacks;
             if !live.endpoints_live {
                 let found = Listing::of_marks(asterisk, &prefix)?;
                 let marks = found.endpoints().filter_map(|name| name.strip_prefix(&prefix));

@@ -17,6 +17,7 @@ use super::{
     generations::{self, Generations, Phones},
     host::Running,
     listing::{Kind, Listing},
+    needs::Found,
     trunks,
 };
 use crate::{
@@ -186,10 +187,10 @@ impl<'a> Step<'a> {
         })
     }
 
-    /// Makes sure that Asterisk has what inbound calls need.
-    pub(super) fn check_needs(&self, now: Timestamp) -> Result<(), ApplyError> {
-        let lacks = self.host.lacks(self.book, now)?;
-        if lacks.is_empty() { Ok(()) } else { Err(ApplyError::Lacking(lacks)) }
+    /// Makes sure that Asterisk has what inbound calls need; says what it could not be asked.
+    pub(super) fn check_needs(&self, now: Timestamp) -> Result<Option<String>, ApplyError> {
+        let Found { lacks, unasked } = self.host.lacks(self.book, now)?;
+        if lacks.is_empty() { Ok(unasked) } else { Err(ApplyError::Lacking(lacks)) }
     }
 
     /// Makes sure that no address leads to two tenants: Asterisk gives its calls to either of them.

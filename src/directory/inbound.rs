@@ -67,14 +67,19 @@ pub(super) fn numbers_elsewhere(
     db: &mut impl GenericClient,
     slug: &Tenant,
 ) -> Result<BTreeMap<E164, Tenant>, DirectoryError> {
+    Ok(owned(db)?.into_iter().filter(|(_, tenant)| tenant != slug).collect())
+}
+
+/// Reads who has which public number; whose slug comes first in the alphabet, comes last.
+fn owned(db: &mut impl GenericClient) -> Result<Vec<(E164, Tenant)>, DirectoryError> {
     // Recorded or applied: the one is live with their next apply, by whom ever, the other is it until then.
     let rows = db
         .query_typed(
             "select n.number, n.tenant from (
                 select slug as tenant, jsonb_path_query(routes, '$.rules[*].to.did') #>> '{}' as number from tenants
                 union select tenant, jsonb_path_query(applied, '$.routes.rules[*].to.did') #>> '{}' from applied_routes
-             ) n where n.tenant <> $1 order by n.tenant desc",
-            &[(&slug.as_str(), Type::TEXT)],
+             ) n order by n.tenant desc",
+            &[],
         )
         .map_err(failed("read the numbers of other tenants"))?;
     // What a later version wrote there and this one cannot read is in nobody's way.
@@ -84,12 +89,22 @@ pub(super) fn numbers_elsewhere(
 }
 
 /// Makes sure that no other tenant took one of the numbers since they were planned, nor will before the end of
-/// the transaction.
+/// the transaction. What the tenant had before, it keeps.
 fn claim(db: &mut impl GenericClient, slug: &Tenant, routes: &Routes) -> Result<(), DirectoryError> {
     db.batch_execute(&lock("public numbers")).map_err(failed(LOCK))?;
-    let mut elsewhere = numbers_elsewhere(db, slug)?;
-    let taken = routes.numbers().into_iter().find_map(|number| elsewhere.remove_entry(number));
+    let (ours, mut elsewhere): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        owned(db)?.into_iter().partition(|(_, tenant)| tenant == slug);
+    let new = routes.numbers().into_iter().filter(|number| !ours.contains_key(*number));
+    let taken = new.into_iter().find_map(|number| elsewhere.remove_entry(number));
     taken.map_or(Ok(()), |(number, tenant)| Err(DirectoryError::NumberTaken { number, tenant }))
+}
+
+/// Says how a public number that another tenant has gets free.
+pub fn hint_of_taken(other: &Tenant) -> String {
+    format!(
+        "remove it from the file of `{other}`, and apply that first; where `{other}` was renamed or is no more, \
+         apply its last file once more without the number"
+    )
 }
 
 /// Writes the changes: five statements at most.

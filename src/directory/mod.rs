@@ -29,7 +29,7 @@ use uuid::Uuid;
 pub use calls::{CallEntry, CallStep, Whose, Written};
 pub use connect::Url;
 pub use idempotency::{Answered, Once};
-pub use inbound::{InboundRows, TrunkRow};
+pub use inbound::{InboundRows, TrunkRow, hint_of_taken};
 pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText};
 pub use types::{Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser};
 pub use users::{Meeting, Numbers, Standing, User};

@@ -57,6 +57,14 @@ pub struct Recorded {
     pub numbers_elsewhere: BTreeMap<E164, Tenant>,
 }
 
+impl Recorded {
+    /// Tells whether the tenant has a public number: recorded, or applied.
+    pub fn has_number(&self, number: &E164) -> bool {
+        let applied = self.applied.as_ref().map(|applied| &applied.routes);
+        [Some(&self.routes), applied].into_iter().flatten().any(|routes| routes.numbers().contains(number))
+    }
+}
+
 /// The row of a trunk's secret.
 #[derive(Debug, Clone)]
 pub struct RecordedSecret {

@@ -12,7 +12,7 @@ use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan, sho
 use crate::{
     calls::{self, Called, CallerId, Dialer, DialerTarget, E164, Hours, NumberSource, Routes, Rule, Target, Trunk},
     desired::{Declared, Diagnostic, InboundPlaces, Place, route_loop},
-    directory::{Recorded, RecordedSecret},
+    directory::{self, Recorded, RecordedSecret},
     model::{ObjectName, SENSITIVE, Secret},
 };
 
@@ -132,7 +132,7 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
         let print = kept.map(|(row, _)| row.print.clone());
         plan.trunk_secrets.insert(name.clone(), PlannedTrunkSecret { secret, print });
     }
-    plan.problems.extend(taken(inputs));
+    taken(plan, inputs);
     let (routes, places) = wanted(inputs, &mut plan.unresolved);
     plan.problems.extend(loops(inputs));
     let before = Side { routes: &recorded.routes, secrets: recorded.trunk_secrets.keys().collect() };
@@ -148,20 +148,24 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
 }
 
 /// Refuses numbers that another tenant has: whose a call to them is could not be told. Each is told once.
-fn taken(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
+/// Where both have one, as by an earlier version, it is noted: nobody's other changes wait for that.
+fn taken(plan: &mut Plan, inputs: &Inputs<'_>) {
     let Inputs { declared, recorded, .. } = inputs;
-    let rules = declared.routes.rules.iter().zip(&declared.places.routes);
     let mut untold = declared.routes.numbers();
-    let problem = |(rule, place): (&Rule, &Place)| {
-        let Called::Did(number) = &rule.to else { return None };
-        let other = recorded.numbers_elsewhere.get(number).filter(|_| untold.remove(number))?;
-        let hint = format!("remove it from the file of `{other}`, and apply that first");
-        Some(
-            Diagnostic::error("number-taken", format!("{number} is a number of the tenant `{other}`"), *place)
-                .hint(hint),
-        )
-    };
-    rules.filter_map(problem).collect()
+    for (rule, place) in declared.routes.rules.iter().zip(&declared.places.routes) {
+        let Called::Did(number) = &rule.to else { continue };
+        let other = recorded.numbers_elsewhere.get(number).filter(|_| untold.remove(number));
+        let Some(other) = other else { continue };
+        let hint = directory::hint_of_taken(other);
+        if recorded.has_number(number) {
+            plan.notes.push(format!(
+                "{number} is a number of the tenant `{other}` as well, and whose a call is cannot be told: {hint}"
+            ));
+        } else {
+            let message = format!("{number} is a number of the tenant `{other}`");
+            plan.problems.push(Diagnostic::error("number-taken", message, *place).hint(hint));
+        }
+    }
 }
 
 /// Finds dialers whose number, which comes from outside of the file, is one of ours. It is not quoted.

@@ -102,6 +102,19 @@ pub(super) fn stable(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes())[..6])
 }
 
+/// Writes the pattern of a number or name with parameters behind it. `x`, `z` and `n` stand for digits in one.
+fn with_parameters(name: &str) -> String {
+    let mut pattern = String::from("_");
+    for sign in name.chars() {
+        if matches!(sign, 'x' | 'z' | 'n') {
+            pattern.extend(['[', sign, ']']);
+        } else {
+            pattern.push(sign);
+        }
+    }
+    pattern + "\\;!"
+}
+
 /// One extension of a context: the first line names it, the others follow.
 pub(super) struct Steps<'a> {
     text: &'a mut String,
@@ -148,11 +161,13 @@ impl Inbound<'_> {
             let _ = writeln!(text, "exten => {digits},1,Goto({number},1)");
             // Parameters behind a number, such as `;npdi=yes`, are none of it.
             for spelling in [number.as_str(), digits] {
-                let _ = writeln!(text, "exten => _{spelling}\\;!,1,Goto({number},1)");
+                let _ = writeln!(text, "exten => {},1,Goto({number},1)", with_parameters(spelling));
             }
         }
         for (name, phone) in self.phones_by_name() {
-            let _ = writeln!(text, "exten => {name},1,Goto({caller},{PHONE}{},1)", phone.extension);
+            for spelling in [name.clone(), with_parameters(&name)] {
+                let _ = writeln!(text, "exten => {spelling},1,Goto({caller},{PHONE}{},1)", phone.extension);
+            }
         }
         // Anything of two characters and more; a pattern for fewer would catch Asterisk's own `h` and `t`.
         for pattern in ["_[!-~].", "_[0-9+*#]", "s"] {

@@ -112,6 +112,21 @@ fn a_caller_that_fills_pages_is_cut_in_the_list_alone() {
     assert_eq!(list["calls"][0]["from"], from);
 }
 
+/// An earlier version wrote down whatever step a URL named.
+#[test]
+fn a_step_of_any_number_is_shown() {
+    let env = TestEnv::new();
+    let largest = u32::try_from(i32::MAX).unwrap();
+    let sid = "CA55555555555555555555555555555555";
+    let mut lost = step(sid, 4, largest, Outcome::Busy, None);
+    if let What::Step { next, .. } = &mut lost.what {
+        *next = Some(started(largest - 1, "dialfire"));
+    }
+    directory(&env).record_calls(&[answered(sid, 0), lost]).unwrap();
+    let shown = env.run(&format!("calls {sid}")).expect(0).stdout;
+    assert!(shown.contains("\nstep 2147483648 ") && shown.contains("\nstep 2147483647 "), "{shown}");
+}
+
 #[test]
 fn the_api_lists_calls_and_shows_a_chain_to_tokens_with_the_scope() {
     let env = TestEnv::new();

@@ -87,7 +87,7 @@ const CALLERS: [&str; 25] = [
 ];
 
 /// What may be called: our numbers in every spelling, phones, and what is no number at all.
-const DIALLED: [&str; 14] = [
+const DIALLED: [&str; 15] = [
     "+15559876543",
     "15559876543",
     "+15559876543;npdi=yes",
@@ -102,6 +102,7 @@ const DIALLED: [&str; 14] = [
     "_x",
     "1000",
     "1001",
+    "1001;transport=tcp",
 ];
 
 /// Edges of the hours above, closed dates, and both ends of summer time.

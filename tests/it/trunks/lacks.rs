@@ -1,7 +1,7 @@
 //! An Asterisk that lacks what inbound calls need is told so before anything moves: it would take the
 //! files without a word, and route calls otherwise than declared.
 
-use std::{fs, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use reconcile::render::Phonebook;
 
@@ -140,4 +140,39 @@ fn a_time_zone_that_the_host_does_not_know_is_told_before_anything_moves() {
     // What is the same everywhere needs no data, and the time zones of nobody's hours are not asked for.
     env.write("pbx.yaml", &FILE.replace("Europe/Berlin", "Etc/UTC"));
     env.run("apply").expect(0);
+}
+
+/// An operator may allow us what an apply itself asks and nothing more: `forbids` is what the client does with
+/// the rest.
+fn is_applied_without_asking(forbids: &str, unasked: &str) {
+    let mut env = TestEnv::with_asterisk();
+    company(&mut env);
+    let client = env.path("narrow");
+    let real = env.path("asterisk/bin/asterisk");
+    let script = format!(
+        "#!/bin/sh\ncase $2 in 'core show applications'|'core show functions'|'module show like '*|'dialplan eval '*) {forbids};; esac\nexec {} \"$@\"\n",
+        real.display()
+    );
+    fs::write(&client, script).expect("a file");
+    fs::set_permissions(&client, PermissionsExt::from_mode(0o755)).expect("a mode");
+    env.set("ASTERISK_COMMAND", client.to_str().expect("a path"));
+    let words =
+        format!("whether Asterisk has what inbound calls need was not checked in full: it does not answer {unasked}\n");
+    let plan = env.run("plan --detailed-exitcode").expect(2);
+    assert!(plan.stdout.contains(&format!("note: {words}")), "{}", plan.text());
+    assert!(!plan.stdout.contains("would be refused"), "{}", plan.text());
+    let applied = env.run("apply").expect(0);
+    assert!(applied.stderr.contains(&format!("warning: {words}")), "{}", applied.text());
+    env.run("status --detailed-exitcode").expect(0);
+    let report = token(&env, "ci", "apply");
+    let applied = Serve::start(&env, "--no-webhook").client(&report).apply("").expect(200).json();
+    assert_eq!(applied["outcome"], "live", "{applied}");
+}
+
+#[test]
+fn what_asterisk_may_not_be_asked_is_no_error() {
+    let all =
+        "`core show applications`, `core show functions`, `dialplan eval function`, `module show like res_pjsip_`";
+    is_applied_without_asking("echo \"You do not have permissions to run '$2' command\"; exit 0", all);
+    is_applied_without_asking("echo 'sudo: a password is required' >&2; exit 1", all);
 }

@@ -1,5 +1,5 @@
 //! What else a carrier may put where the called number stands: the name of a user's phone, parameters
-//! behind a number, and anything at all.
+//! behind either, and anything at all.
 
 use super::{SECRET, declared, run};
 use crate::{phones::nothing_in_the_log, sipp::Phone, support::TestEnv};
@@ -10,7 +10,7 @@ const DID: &str = "+15559876543";
 fn company(names: &str, provider: &Phone, pstn: &Phone) -> String {
     format!(
         "version: 1\n\
-         tenant: acme\n\
+         tenant: xenonz\n\
          extensions: {{ range: 1000-1999 }}\n\
          endpoint_names: {names}\n\
          dialplan: {{ include: [outbound] }}\n\
@@ -30,7 +30,8 @@ fn company(names: &str, provider: &Phone, pstn: &Phone) -> String {
 
 #[test]
 fn a_trunk_reaches_the_phone_of_a_user_who_gets_calls_by_its_name_and_no_other() {
-    for (names, prefix) in [("extension", ""), ("tenant-extension", "acme-")] {
+    // In a pattern some of these letters stand for digits.
+    for (names, prefix) in [("extension", ""), ("tenant-extension", "xenonz-")] {
         let env = TestEnv::bare_with_asterisk();
         let (provider, pstn) = (Phone::at(&env, "127.0.0.1"), Phone::at(&env, "127.0.0.1"));
         run(&env, &declared(&company(names, &provider, &pstn)));
@@ -45,17 +46,22 @@ fn a_trunk_reaches_the_phone_of_a_user_who_gets_calls_by_its_name_and_no_other()
         let (at_anas, at_bos) = (ana.answers(), bo.answers());
         twilio.delivers("+4917099999", &bos);
         twilio.delivers("anonymous", &bos);
+        for parameters in [";transport=tcp", ";"] {
+            twilio.delivers("+4917099998", &format!("{bos}{parameters}"));
+        }
         // Nobody sends calls to Ana: her name is a number like any other, and so is the operator's.
         twilio.delivers("+4917099999", &format!("{prefix}1000"));
+        twilio.delivers("+4917099999", &format!("{prefix}1000;transport=tcp"));
         twilio.delivers("+4917099999", "112");
+        twilio.delivers("+4917099999", "5e3o39-1001;transport=tcp");
         Phone::at(&env, "127.0.0.3").delivers_in_vain("401", "+4917099999", &bos);
 
         let rung = at_bos.unplug();
-        let callers = ["<sip:+4917099999@", "<sip:anonymous@"];
-        assert_eq!(rung.lines().count(), 2, "{rung}");
+        let callers = ["<sip:+4917099999@", "<sip:anonymous@", "<sip:+4917099998@", "<sip:+4917099998@"];
+        assert_eq!(rung.lines().count(), 4, "{rung}");
         assert!(rung.lines().zip(callers).all(|(line, caller)| line.contains(caller)), "{rung}");
         assert_eq!(at_anas.unplug(), "");
-        assert_eq!(paid.unplug().lines().count(), 2);
+        assert_eq!(paid.unplug().lines().count(), 4);
         nothing_in_the_log(&env);
     }
 }
