@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     deploy::{self, Created, NewUser, Portal},
-    directory::{self, ManagedBy, Once},
-    model::{DisplayName, Email, Extension, Invalid, nearest, quoted},
+    directory::{self, Directory, DirectoryError, ManagedBy, Once},
+    model::{DisplayName, Email, Extension, Invalid, Tenant, nearest, quoted},
 };
 
 /// The fields of a user to make.
@@ -280,7 +280,7 @@ pub(super) async fn list(
     Shared(state): Shared<Arc<State>>,
     caller: Caller<Read>,
     Parameters(page): Parameters<Page>,
-) -> Result<Json<Users>, Failure> {
+) -> Result<Response, Failure> {
     let mut details = Vec::new();
     let after = page.after.map(Extension::try_from).transpose().unwrap_or_else(|invalid| {
         details.push(Detail::invalid("after", &invalid));
@@ -293,15 +293,25 @@ pub(super) async fn list(
         return Err(Failure::invalid(details));
     }
     let tenant = caller.0.tenant;
+    // Written out where it is read: all users are megabytes, and calls wait for the thread that serves.
+    state.pool.run(move |directory| users(directory, &tenant, after, page.limit)).await
+}
+
+/// Writes out the users of a page.
+fn users(
+    directory: &mut Directory,
+    tenant: &Tenant,
+    after: Option<Extension>,
+    limit: Option<u32>,
+) -> Result<Response, DirectoryError> {
     // One more tells whether there is a next page.
-    let limit = page.limit.map(|limit| limit + 1);
-    let mut users = state.pool.run(move |directory| directory.users(&tenant, after, limit)).await?;
+    let mut users = directory.users(tenant, after, limit.map(|limit| limit + 1))?;
     let mut next = None;
-    if page.limit.is_some_and(|limit| users.len() > limit as usize) {
+    if limit.is_some_and(|limit| users.len() > limit as usize) {
         users.pop();
         next = users.last().map(|user| user.extension.number());
     }
-    Ok(Json(Users { users: users.into_iter().map(User::from).collect(), next }))
+    Ok(Json(Users { users: users.into_iter().map(User::from).collect(), next }).into_response())
 }
 
 /// Shows a user

@@ -148,6 +148,22 @@ fn a_renamed_tenant_gets_its_numbers_once_its_old_file_was_applied_without_them(
     env.run("apply --no-reload -f acme.yaml").expect(0);
 }
 
+/// On one host the old one's phones have the names of the new one's, so that it ends first.
+#[test]
+fn a_renamed_tenant_with_phones_on_the_same_host_ends_the_old_one_first() {
+    let env = TestEnv::new();
+    let with_ana = |tenant: &str| {
+        file(tenant, &[NUMBER]).replace("users: []", "users:\n  - { email: ana@example.com, name: Ana }")
+    };
+    env.write("acme.yaml", &with_ana("acme"));
+    env.write("acme2.yaml", &with_ana("acme2"));
+    env.run("apply --no-reload -f acme.yaml").expect(0);
+    env.run("apply --no-reload -f acme2.yaml").expect(1);
+    env.write("acme.yaml", "version: 1\ntenant: acme\nusers: []\n");
+    env.run("apply --no-reload --allow deletes=1 -f acme.yaml").expect(0);
+    env.run("apply --no-reload -f acme2.yaml").expect(0);
+}
+
 /// The second one planned with a number that was free, and waits for the first one's rows.
 #[test]
 fn of_two_who_want_it_at_once_one_gets_it() {

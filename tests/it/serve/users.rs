@@ -3,7 +3,7 @@
 mod again;
 mod refused;
 
-use std::{collections::BTreeSet, thread};
+use std::{collections::BTreeSet, fs, thread};
 
 use serde_json::{Value, json};
 
@@ -203,6 +203,40 @@ fn the_list_is_walked_page_by_page() {
     let next = portal.get("/users?limit=2").expect(200).json()["next"].as_u64().unwrap();
     portal.delete(&path(&portal, "x@example.com")).expect(204);
     assert_eq!(numbers(&portal.get(&format!("/users?limit=2&after={next}")).expect(200).json()), [1002, 1003]);
+}
+
+/// Reads how long a process, or one of its threads, has run on a processor, in ticks.
+fn ticks(stat: &str) -> u64 {
+    let text = fs::read_to_string(stat).unwrap();
+    let fields = text.rsplit(')').next().unwrap().split_whitespace();
+    fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum()
+}
+
+/// One thread answers callers and everybody else: what is long is read and written out beside it.
+#[test]
+fn a_long_list_is_not_the_work_of_the_thread_that_serves() {
+    let (env, serve, portal) = portal(&desired(&["email: z@example.com, name: Z"]));
+    env.sql()
+        .batch_execute(
+            "insert into users (id, tenant_id, email, email_key, name, managed_by, secret_sealed, secret_declared,
+                secret_salt, secret_fingerprint, digest_fingerprint)
+             select gen_random_uuid(), tenant_id, n || email, n || email_key, name, 'api', secret_sealed,
+                secret_declared, secret_salt, secret_fingerprint, digest_fingerprint
+             from users, generate_series(100000, 119999) n;
+             insert into extensions (tenant_id, number, user_id)
+             select tenant_id, left(email, 6)::integer, id from users where managed_by = 'api'",
+        )
+        .unwrap();
+    let process = format!("/proc/{}", serve.pid());
+    let thread = format!("{process}/task/{}/stat", serve.pid());
+    let spent = || (ticks(&thread), ticks(&format!("{process}/stat")));
+    let before = spent();
+    for _ in 0..5 {
+        assert_eq!(portal.get("/users").expect(200).json()["users"].as_array().unwrap().len(), 20_001);
+    }
+    let after = spent();
+    let (serving, all) = (after.0 - before.0, after.1 - before.1);
+    assert!(serving * 4 < all, "the thread that serves took {serving} of {all} ticks");
 }
 
 #[test]
