@@ -22,7 +22,7 @@ use crate::{
 const BATCH: usize = 500;
 
 /// How long more events are waited for, once there is one.
-const LINGER: Duration = Duration::from_millis(50);
+const LINGER: Duration = Duration::from_millis(100);
 
 /// How often the writer looks around without being woken.
 const LOOK: Duration = Duration::from_secs(1);
