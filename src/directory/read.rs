@@ -46,19 +46,21 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, inbound: bool) 
         let user = user(&row)?;
         recorded.users.insert(user.email.key(), user);
     }
+    // Of those who are gone: held extensions, and whom there ever was, without a number.
     let rows = db
         .query_typed(
-            "select number, held_for, freed_at from extensions where tenant_id = $1 and user_id is null",
+            "select number, held_for, freed_at from extensions where tenant_id = $1 and user_id is null
+             union all select null, email_key, null from former_users where tenant_id = $1",
             &[(&id, Type::UUID)],
         )
-        .map_err(failed("read the held extensions"))?;
+        .map_err(failed("read the held extensions and the former users"))?;
     for row in rows {
-        recorded.holds.insert(number(row.get(0))?, Hold { email: EmailKey::of(row.get(1)), freed_at: row.get(2) });
+        let email = EmailKey::of(row.get(1));
+        match row.get::<_, Option<i32>>(0) {
+            Some(held) => drop(recorded.holds.insert(number(held)?, Hold { email, freed_at: row.get(2) })),
+            None => drop(recorded.former.insert(email)),
+        }
     }
-    let rows = db
-        .query_typed("select email_key from former_users where tenant_id = $1", &[(&id, Type::UUID)])
-        .map_err(failed("read the former users"))?;
-    recorded.former = rows.iter().map(|row| EmailKey::of(row.get(0))).collect();
     Ok(recorded)
 }
 
