@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::{EmailKey, Extension, PhoneOverride, Tenant};
 
-/// Reads everything about one tenant: six statements at most, whatever its size. An earlier schema
+/// Reads everything about one tenant: five statements at most, whatever its size. An earlier schema
 /// holds nothing about inbound calls.
 pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, inbound: bool) -> Result<Recorded, DirectoryError> {
     const EARLIER: &str = "select d.id, t.id, t.settings::text, null, null
