@@ -3,16 +3,29 @@
 //! A signature covers what was received, so nothing is dropped, joined or trimmed here: names may come
 //! twice, differ by case alone, or have no value.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 /// The parameters of a form or a query, in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Form(Vec<(String, String)>);
+pub struct Form {
+    /// All names and values, one behind the other: a form has many, and most are never looked at.
+    text: String,
+    parameters: Vec<Parameter>,
+}
+
+/// Where a parameter stands in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parameter {
+    name: Range<usize>,
+    value: Range<usize>,
+}
 
 impl Form {
     /// Reads a form or a raw query. Percent signs are decoded once: a value may hold more of them.
     pub fn parse(bytes: &[u8]) -> Self {
-        Self(form_urlencoded::parse(bytes).into_owned().collect())
+        form_urlencoded::parse(bytes).collect()
     }
 
     /// Reads the texts of a JSON object; nothing from anything else.
@@ -22,7 +35,7 @@ impl Form {
             Value::String(text) => Some((name, text)),
             _ => None,
         });
-        Self(texts.collect())
+        texts.collect()
     }
 
     /// Finds the value of a parameter by its exact name: of several, the first that is not empty.
@@ -32,12 +45,30 @@ impl Form {
 
     /// Lists the values of a parameter by its exact name.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value)
     }
 
     /// Lists the parameters.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        let text = |range: &Range<usize>| &self.text[range.clone()];
+        self.parameters.iter().map(move |Parameter { name, value }| (text(name), text(value)))
+    }
+
+    fn push(&mut self, text: &str) -> Range<usize> {
+        let start = self.text.len();
+        self.text.push_str(text);
+        start..self.text.len()
+    }
+}
+
+impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Form {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        let mut form = Self::default();
+        for (name, value) in pairs {
+            let parameter = Parameter { name: form.push(name.as_ref()), value: form.push(value.as_ref()) };
+            form.parameters.push(parameter);
+        }
+        form
     }
 }
 

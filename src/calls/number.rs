@@ -110,12 +110,13 @@ impl Caller {
     pub fn new(text: &str) -> Self {
         // The blanks that Asterisk's regular expressions know, so that the dialplan decides alike.
         let text = text.trim_matches(|c: char| c.is_ascii() && c.is_whitespace());
-        let lower = text.to_ascii_lowercase();
-        let class = if lower.is_empty() || WITHHELD.contains(&lower.trim_start_matches('+')) {
+        let begins = |with: &str| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+        let word = text.trim_start_matches('+');
+        let class = if text.is_empty() || WITHHELD.iter().any(|known| word.eq_ignore_ascii_case(known)) {
             CallerClass::Withheld
-        } else if lower.starts_with("client:") {
+        } else if begins("client:") {
             CallerClass::Client
-        } else if lower.starts_with("sip:") || lower.starts_with("sips:") {
+        } else if begins("sip:") || begins("sips:") {
             CallerClass::Sip
         } else if is_e164(text) {
             CallerClass::E164

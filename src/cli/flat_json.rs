@@ -1,14 +1,14 @@
 //! The log for programs: one JSON object a line, without objects inside. What a span knows, such as
 //! the id of a request, stands in each of its lines.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 use serde::{
     Serialize, Serializer,
     ser::{Error as _, SerializeMap},
 };
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -48,8 +48,9 @@ where
     for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
         let known = span.extensions();
         let known = known.get::<FormattedFields<N>>().and_then(|fields| serde_json::from_str(&fields.fields).ok());
-        if let Some(Value::Object(known)) = known {
-            known.iter().for_each(|(name, value)| fields.put(name, value));
+        let known: BTreeMap<&str, &RawValue> = known.unwrap_or_default();
+        for (name, value) in known {
+            fields.put(name, value);
         }
     }
     event.record(&mut fields);
@@ -96,6 +97,6 @@ impl<M: SerializeMap> Visit for Fields<M> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field.name(), &format!("{value:?}"));
+        self.put(field.name(), &format_args!("{value:?}"));
     }
 }

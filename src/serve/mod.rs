@@ -115,8 +115,6 @@ struct State {
 pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     log_panics();
     allow_open_files();
-    // One thread serves: what takes time is done by others, and more of them would mostly wake each other.
-    let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start the server")?;
     let Settings { listen, tls, open, mut first, keys, host, webhook } = settings;
     let metrics = Metrics::new();
     let kept = host.state_dir.join("serve/applied-routes.json");
@@ -136,6 +134,9 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     let (pool, keys) = (Arc::new(Pool::new(Arc::clone(&open), first)), Arc::new(keys));
     let recorder =
         Recorder::start(&host.state_dir, open, metrics.recorder.clone()).context("cannot start the record of calls")?;
+    // One thread serves: what takes time is done by others, and more of them would mostly wake each other.
+    let mut runtime = runtime::Builder::new_current_thread();
+    let runtime = runtime.on_thread_park(recorder.breath()).enable_all().build().context("cannot start the server")?;
     let creates = Arc::new(Creates::new(Arc::clone(&pool), Arc::clone(&keys), host.name.clone()));
     let state = Arc::new(State {
         pool: Arc::clone(&pool),
@@ -235,9 +236,12 @@ fn router(state: Arc<State>) -> Router {
     let (routes, api) = openapi::routes();
     routes
         .merge(openapi::pages(&api))
-        .layer(CatchPanicLayer::custom(observe::panicked))
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(from_fn_with_state(Arc::clone(&state), observe::observe))
+        // As one: each by itself would be called through a box.
+        .layer((
+            from_fn_with_state(Arc::clone(&state), observe::observe),
+            DefaultBodyLimit::max(LARGEST_BODY),
+            CatchPanicLayer::custom(observe::panicked),
+        ))
         .with_state(state)
 }
 

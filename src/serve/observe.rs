@@ -57,34 +57,27 @@ impl BodyRead {
 pub(super) async fn observe(Shared(state): Shared<Arc<State>>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers()).unwrap_or_else(|| Uuid::new_v4().to_string());
     // Only what is known is taken over: labels are few, and lines of the log cannot be forged.
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let actor = Actor::default();
     request.extensions_mut().insert(actor.clone());
-    let mut asked = Asked {
-        state,
-        began: Instant::now(),
-        id: id.clone(),
-        method: known(request.method()),
-        route: route.clone(),
-        actor,
-        ended: false,
-    };
+    let mut asked =
+        Asked { state, began: Instant::now(), id, method: known(request.method()), route, actor, ended: false };
     let body_read = BodyRead::default();
     if request.body().is_end_stream() {
         body_read.set();
     }
     request.extensions_mut().insert(body_read.clone());
 
-    let span = tracing::info_span!("request", request_id = %id);
+    let span = tracing::info_span!("request", request_id = %asked.id);
     let answer = next.run(request).instrument(span);
-    let response = if route == "/apply" {
+    let response = if asked.route() == "/apply" {
         answer.await
     } else {
         let words = "the request took too long; what it asks for may have been done all the same";
         let late = |_| Failure::new(ErrorType::RequestTimeout, words).into_response();
         timeout(DEADLINE, answer).await.unwrap_or_else(late)
     };
-    let mut response = finish(response, &id);
+    let mut response = finish(response, &asked.id);
     // The connection, on which the rest of the body may come, is not used again, and the client told
     // so: it would send its next request into the void.
     if !body_read.0.load(Ordering::Relaxed) {
@@ -101,7 +94,7 @@ struct Asked {
     began: Instant,
     id: String,
     method: &'static str,
-    route: String,
+    route: Option<MatchedPath>,
     actor: Actor,
     ended: bool,
 }
@@ -110,10 +103,14 @@ struct Asked {
 const GONE: u16 = 499;
 
 impl Asked {
+    fn route(&self) -> &str {
+        self.route.as_ref().map_or("none", MatchedPath::as_str)
+    }
+
     /// Counts it, and writes its line in the log.
     fn ended(&mut self, status: u16, how: &'static str) {
         self.ended = true;
-        let Self { id, method, route, .. } = &*self;
+        let (Self { id, method, .. }, route) = (&*self, self.route());
         let took = self.began.elapsed();
         self.state.metrics.request(method, route, status, took);
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

@@ -12,7 +12,8 @@ pub const LARGEST: usize = 1024 * 1024;
 /// # Errors
 /// When it cannot be written as JSON, or would be longer than is read.
 pub fn encode(event: &Event) -> Result<Vec<u8>, serde_json::Error> {
-    let mut line = b"00000000 ".to_vec();
+    let mut line = Vec::with_capacity(1024);
+    line.extend(b"00000000 ");
     serde_json::to_writer(&mut line, event)?;
     let sum = format!("{:08x}", crc32fast::hash(&line[9..]));
     line[..8].copy_from_slice(sum.as_bytes());

@@ -25,7 +25,7 @@ use crate::calls::{
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long events gather, where they come one after the other, to be written at once.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(15);
 
 /// How long what was written gathers, to be synced at once.
 const GROUP: Duration = Duration::from_millis(50);
@@ -47,6 +47,7 @@ const RESCUED: usize = 500;
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     come: Condvar,
+    written: Condvar,
     /// Whether the disk was late, and has not come back.
     late: AtomicBool,
 }
@@ -56,7 +57,16 @@ struct Waiting {
     lines: Vec<Line>,
     /// Whether the thread waits for a line.
     idle: bool,
+    /// Whether it writes lines.
+    writing: bool,
     ending: bool,
+}
+
+impl Waiting {
+    /// Tells whether events are answered as a group: they wait for others to come, or are being written.
+    fn gathers(&self) -> bool {
+        self.writing || !self.idle && !self.lines.is_empty()
+    }
 }
 
 /// A line of the spool, and who waits for it to be written.
@@ -118,6 +128,13 @@ impl Queue {
         )
     }
 
+    /// Waits until the group that gathers is written, for a moment; not where none does. What comes
+    /// meanwhile is taken up together: to wake for each request costs more than some of them.
+    pub(super) fn breathe(&self) {
+        let gathers = |waiting: &mut Waiting| waiting.gathers() && !self.late.load(Ordering::Relaxed);
+        let _ = self.written.wait_timeout_while(self.lock(), GATHER, gathers);
+    }
+
     /// Lets the thread end once all is written.
     pub(super) fn end(&self) {
         self.lock().ending = true;
@@ -147,7 +164,14 @@ impl Queue {
         let mut waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
         waiting.idle = false;
         let lines = std::mem::take(&mut waiting.lines);
+        waiting.writing = !lines.is_empty();
         (!lines.is_empty() || !waiting.ending).then_some(lines)
+    }
+
+    /// Says that what was taken is written, or cannot be.
+    fn done(&self) {
+        self.lock().writing = false;
+        self.written.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -179,6 +203,7 @@ impl Shared {
         let written = self.write(&bytes.concat());
         self.queue.late.store(false, Ordering::Relaxed);
         Told { written, others: lines.into_iter().map(|line| line.written).collect() }.tell();
+        self.queue.done();
         self.wake(|wake| wake.appended = true);
     }
 
@@ -244,4 +269,29 @@ impl Shared {
 /// Puts events back, before those that came meanwhile.
 pub(super) fn put_back(kept: &mut VecDeque<Event>, events: Vec<Event>) {
     events.into_iter().rev().for_each(|event| kept.push_front(event));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lone_event_waits_for_none_and_those_behind_it_for_each_other() {
+        let queue = Queue::default();
+        let push = || queue.push(Line { bytes: Vec::new(), written: oneshot::channel().0 }).unwrap();
+        let gathers = || queue.lock().gathers();
+        queue.lock().idle = true;
+        push();
+        assert!(!gathers(), "the thread is about to take it");
+        assert_eq!(queue.take().map(|lines| lines.len()), Some(1));
+        assert!(gathers(), "it is being written");
+        queue.done();
+        assert!(!gathers(), "nobody waits");
+        push();
+        assert!(gathers(), "the thread waits for more");
+        push();
+        assert_eq!(queue.take().map(|lines| lines.len()), Some(2));
+        queue.done();
+        assert!(!gathers());
+    }
 }

@@ -135,6 +135,13 @@ impl Recorder {
         appended
     }
 
+    /// Gives what the thread that serves does before it waits for requests: where calls come so fast
+    /// that they are answered in groups, it wakes once a group.
+    pub(super) fn breath(&self) -> impl Fn() + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || shared.queue.breathe()
+    }
+
     /// Writes what waits, for some seconds at most; the rest waits for the next server.
     pub(super) fn finish(&self) {
         let [written, synced] = &*self.ended.lock().unwrap_or_else(PoisonError::into_inner);

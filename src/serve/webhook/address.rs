@@ -69,14 +69,12 @@ impl Address {
 
     /// Writes the URL before the path.
     pub(super) fn base(&self) -> String {
-        let port = self.port.filter(|port| *port != self.default_port()).map(|port| format!(":{port}"));
-        self.written(&port.unwrap_or_default())
+        self.written(self.port.filter(|port| *port != self.default_port()), "")
     }
 
     /// Writes the URLs of a request that its sender may have signed: with the port and without it.
     pub(super) fn urls(&self, path_and_query: &str) -> [String; 2] {
-        let port = format!(":{}", self.port.unwrap_or(self.default_port()));
-        [self.written("") + path_and_query, self.written(&port) + path_and_query]
+        [None, Some(self.port.unwrap_or(self.default_port()))].map(|port| self.written(port, path_and_query))
     }
 
     /// Leaves out user and password, for people.
@@ -84,9 +82,10 @@ impl Address {
         Self { user: String::new(), ..self.clone() }
     }
 
-    fn written(&self, port: &str) -> String {
+    fn written(&self, port: Option<u16>, path_and_query: &str) -> String {
         let Self { scheme, user, host, prefix, .. } = self;
-        format!("{scheme}://{user}{host}{port}{prefix}")
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        [scheme, "://", user, host, &port, prefix, path_and_query].concat()
     }
 
     fn default_port(&self) -> u16 {

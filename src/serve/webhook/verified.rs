@@ -1,6 +1,6 @@
 //! A request of the provider: taken only with its signature, and with all of its parameters.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Instant};
 
 use axum::{
     RequestExt,
@@ -56,8 +56,8 @@ impl FromRequest<Arc<State>> for Verified {
             tracing::warn!("the webhook was asked, and is not configured: it needs TWILIO_AUTH_TOKEN");
             return Err(Failure::new(ErrorType::NotFound, "the webhook is not configured"));
         };
-        let signature = signature(webhook, request.headers())?;
         let (parts, body) = request.with_limited_body().into_parts();
+        let signature = signature(webhook, &parts.headers)?;
         let bytes = Bytes::from_request(Request::new(body), state).await.map_err(|rejection| too_large(&rejection))?;
         if let Some(read) = parts.extensions.get::<BodyRead>() {
             read.set();
@@ -74,9 +74,9 @@ impl FromRequest<Arc<State>> for Verified {
             let urls = address.as_ref().map(|address| address.urls(path_and_query(&parts)));
             let urls = urls.as_ref().map_or(&[][..], |urls| &urls[..]);
             let body = if hashed { Body::Hashed(&bytes) } else { Body::Form(&form) };
-            if !is_signed(&webhook.settings.tokens, &signature, &Signed { urls, query: &query, body }) {
+            if !is_signed(&webhook.settings.tokens, signature, &Signed { urls, query: &query, body }) {
                 webhook.counters.refused("invalid");
-                tell(&webhook.settings, address.as_ref(), &parts, &form, &query);
+                tell(&webhook.settings, address.as_deref(), &parts, &form, &query);
                 return Err(Failure::new(ErrorType::SignatureInvalid, "the signature is not that of this request"));
             }
         }
@@ -92,7 +92,7 @@ impl FromRequest<Arc<State>> for Verified {
 }
 
 /// Finds the signature; none where it is not looked at.
-fn signature(webhook: &Webhook, headers: &HeaderMap) -> Result<Option<String>, Failure> {
+fn signature<'a>(webhook: &Webhook, headers: &'a HeaderMap) -> Result<Option<&'a str>, Failure> {
     if webhook.settings.skip_signature {
         return Ok(None);
     }
@@ -103,7 +103,7 @@ fn signature(webhook: &Webhook, headers: &HeaderMap) -> Result<Option<String>, F
     };
     // Two of them are no signature; neither is what holds other characters.
     let text = value.to_str().ok().filter(|_| values.next().is_none());
-    Ok(Some(text.unwrap_or_default().to_owned()))
+    Ok(Some(text.unwrap_or_default()))
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
@@ -128,10 +128,11 @@ fn path_and_query(parts: &Parts) -> &str {
 
 impl Webhook {
     /// Finds under which URL this server was reached.
-    fn address(&self, parts: &Parts) -> Option<Address> {
+    fn address(&self, parts: &Parts) -> Option<Cow<'_, Address>> {
         let Settings { public_url, trusted_proxies, .. } = &self.settings;
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-        public_url.clone().or_else(|| Address::of(&parts.headers, peer, trusted_proxies, self.scheme))
+        let told = || Address::of(&parts.headers, peer, trusted_proxies, self.scheme).map(Cow::Owned);
+        public_url.as_ref().map(Cow::Borrowed).or_else(told)
     }
 }
 
