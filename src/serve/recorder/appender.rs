@@ -25,7 +25,7 @@ use crate::calls::{
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long events gather, where they come one after the other, to be written at once.
-const GATHER: Duration = Duration::from_millis(15);
+const GATHER: Duration = Duration::from_millis(20);
 
 /// How long what was written gathers, to be synced at once.
 const GROUP: Duration = Duration::from_millis(50);
