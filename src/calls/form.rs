@@ -10,7 +10,7 @@ use serde_json::Value;
 /// The parameters of a form or a query, in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Form {
-    /// All names and values, one behind the other: a form has many, and most are never looked at.
+    /// All names and values, one behind the other.
     text: String,
     parameters: Vec<Parameter>,
 }
@@ -49,7 +49,7 @@ impl Form {
     }
 
     /// Lists the parameters.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let text = |range: &Range<usize>| &self.text[range.clone()];
         self.parameters.iter().map(move |Parameter { name, value }| (text(name), text(value)))
     }

@@ -62,7 +62,8 @@ pub struct Answer {
     pub received_at: Timestamp,
     /// When it was decided.
     pub routed_at: Timestamp,
-    /// From the request's arrival to the answer, in milliseconds.
+    /// From when the request was read to the answer, in milliseconds. Where calls come one after the other,
+    /// it may have waited some milliseconds before.
     pub response_ms: f64,
     /// The rule that decided; none for the default route.
     pub rule: Option<String>,

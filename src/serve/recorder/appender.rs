@@ -24,7 +24,8 @@ use crate::calls::{
 /// How long the disk is waited for before a call is answered.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How long events gather, where they come one after the other, to be written at once.
+/// How long events gather, where they come one after the other, to be written at once; and how long the
+/// requests behind them wait to be read, at most.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// How long what was written gathers, to be synced at once.
@@ -47,7 +48,7 @@ const RESCUED: usize = 500;
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     come: Condvar,
-    written: Condvar,
+    ended: Condvar,
     /// Whether the disk was late, and has not come back.
     late: AtomicBool,
 }
@@ -57,16 +58,9 @@ struct Waiting {
     lines: Vec<Line>,
     /// Whether the thread waits for a line.
     idle: bool,
-    /// Whether it writes lines.
-    writing: bool,
+    /// Until when a group may gather and be written before anybody stops waiting for it.
+    gathers: Option<Instant>,
     ending: bool,
-}
-
-impl Waiting {
-    /// Tells whether events are answered as a group: they wait for others to come, or are being written.
-    fn gathers(&self) -> bool {
-        self.writing || !self.idle && !self.lines.is_empty()
-    }
 }
 
 /// A line of the spool, and who waits for it to be written.
@@ -128,11 +122,13 @@ impl Queue {
         )
     }
 
-    /// Waits until the group that gathers is written, for a moment; not where none does. What comes
+    /// Waits until the group that gathers is written, or should have been; not where none does. What comes
     /// meanwhile is taken up together: to wake for each request costs more than some of them.
     pub(super) fn breathe(&self) {
-        let gathers = |waiting: &mut Waiting| waiting.gathers() && !self.late.load(Ordering::Relaxed);
-        let _ = self.written.wait_timeout_while(self.lock(), GATHER, gathers);
+        let waiting = self.lock();
+        let Some(until) = waiting.gathers.filter(|_| !self.late.load(Ordering::Relaxed)) else { return };
+        let rest = until.saturating_duration_since(Instant::now());
+        drop(self.ended.wait_timeout_while(waiting, rest, |waiting| waiting.gathers.is_some()));
     }
 
     /// Lets the thread end once all is written.
@@ -146,8 +142,11 @@ impl Queue {
         if waiting.lines.len() >= KEPT {
             return Err(RecorderError::Late);
         }
-        waiting.lines.push(line);
         let idle = waiting.idle;
+        if waiting.lines.is_empty() && !idle {
+            waiting.gathers = Some(Instant::now() + GATHER);
+        }
+        waiting.lines.push(line);
         drop(waiting);
         if idle {
             self.come.notify_one();
@@ -164,14 +163,17 @@ impl Queue {
         let mut waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
         waiting.idle = false;
         let lines = std::mem::take(&mut waiting.lines);
-        waiting.writing = !lines.is_empty();
         (!lines.is_empty() || !waiting.ending).then_some(lines)
     }
 
     /// Says that what was taken is written, or cannot be.
-    fn done(&self) {
-        self.lock().writing = false;
-        self.written.notify_one();
+    fn end_group(&self) {
+        let mut waiting = self.lock();
+        if waiting.lines.is_empty() {
+            waiting.gathers = None;
+        }
+        drop(waiting);
+        self.ended.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -203,7 +205,7 @@ impl Shared {
         let written = self.write(&bytes.concat());
         self.queue.late.store(false, Ordering::Relaxed);
         Told { written, others: lines.into_iter().map(|line| line.written).collect() }.tell();
-        self.queue.done();
+        self.queue.end_group();
         self.wake(|wake| wake.appended = true);
     }
 
@@ -279,19 +281,27 @@ mod tests {
     fn a_lone_event_waits_for_none_and_those_behind_it_for_each_other() {
         let queue = Queue::default();
         let push = || queue.push(Line { bytes: Vec::new(), written: oneshot::channel().0 }).unwrap();
-        let gathers = || queue.lock().gathers();
+        let gathers = || queue.lock().gathers.is_some();
         queue.lock().idle = true;
         push();
         assert!(!gathers(), "the thread is about to take it");
         assert_eq!(queue.take().map(|lines| lines.len()), Some(1));
-        assert!(gathers(), "it is being written");
-        queue.done();
-        assert!(!gathers(), "nobody waits");
         push();
-        assert!(gathers(), "the thread waits for more");
+        assert!(gathers(), "one is being written");
+        queue.end_group();
+        assert!(gathers(), "the other one waits for more");
         push();
         assert_eq!(queue.take().map(|lines| lines.len()), Some(2));
-        queue.done();
+        assert!(gathers(), "both are being written");
+        queue.end_group();
         assert!(!gathers());
+    }
+
+    #[test]
+    fn nobody_waits_for_a_group_that_is_never_written() {
+        let queue = Queue::default();
+        queue.push(Line { bytes: Vec::new(), written: oneshot::channel().0 }).unwrap();
+        queue.breathe();
+        assert!(queue.lock().gathers.is_some_and(|until| until <= Instant::now()), "it waited until then");
     }
 }

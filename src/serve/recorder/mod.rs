@@ -136,7 +136,7 @@ impl Recorder {
     }
 
     /// Gives what the thread that serves does before it waits for requests: where calls come so fast
-    /// that they are answered in groups, it wakes once a group.
+    /// that they are answered in groups, it waits for the group, some milliseconds at most.
     pub(super) fn breath(&self) -> impl Fn() + use<> {
         let shared = Arc::clone(&self.shared);
         move || shared.queue.breathe()

@@ -43,7 +43,8 @@ fn start(state: &Path, open: impl Fn() -> anyhow::Result<Directory> + Send + Syn
 
 /// Appends an event as a thread that serves does.
 fn append(recorder: &Recorder, event: &Event) -> Result<(), RecorderError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.on_thread_park(recorder.breath()).enable_time().build().unwrap();
     runtime.block_on(recorder.append(event))
 }
 
