@@ -5,12 +5,12 @@
 //! the files in place is the business of `deploy`.
 
 mod cover;
-mod dialplan;
 mod diff;
 mod inbound;
 mod needs;
 mod parse;
 mod pjsip;
+mod routing;
 mod targets;
 mod trunks;
 mod value;
@@ -142,7 +142,7 @@ impl<'a> Phonebook<'a> {
     pub fn files(&self, digests: Digests<'_>) -> Result<[File; 2], BadValue> {
         Ok([
             File { path: endpoints_path(self.tenant), module: Module::Pjsip, text: pjsip::render(self, digests)? },
-            File { path: routing_path(self.tenant), module: Module::Dialplan, text: dialplan::render(self, digests)? },
+            File { path: routing_path(self.tenant), module: Module::Dialplan, text: routing::render(self, digests)? },
         ])
     }
 

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{BadValue, Digests, Phonebook, dialplan, inbound, trunks};
+use super::{BadValue, Digests, Phonebook, inbound, routing, trunks};
 use crate::calls::Timezone;
 
 /// The applications and functions that we write, each with the module that gives it; those that are
@@ -56,7 +56,7 @@ impl Phonebook<'_> {
         if !inbound::is_declared(self.routes) {
             return Ok(Needs::default());
         }
-        let text = dialplan::render(self, Digests::Masked)?;
+        let text = routing::render(self, Digests::Masked)?;
         let used = words(&text);
         let mut modules: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         for (name, trunk) in &self.routes.trunks {
