@@ -5,6 +5,7 @@
 //! the files in place is the business of `deploy`.
 
 mod cover;
+mod dialplan;
 mod diff;
 mod inbound;
 mod needs;
