@@ -220,4 +220,6 @@ fn head(book: &Phonebook<'_>, digests: Digests<'_>) -> String {
 }
 
 #[cfg(test)]
+mod scan;
+#[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
-//! What the running Asterisk must have for inbound calls: the applications and functions that the
-//! routing file uses, the modules behind its trunks, and the time zones of its hours.
+//! What the running Asterisk must have for calls: the applications and functions that the routing file
+//! uses, the modules behind its trunks, and the time zones of its hours.
 //!
 //! Asterisk takes a file that uses what it lacks without a word, and each call then goes another way:
 //! a function that is not there is empty, a step that is not there ends the call, and a time zone
@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{BadValue, Digests, Phonebook, inbound, routing, trunks};
+use super::{BadValue, Digests, Phonebook, routing, trunks};
 use crate::calls::Timezone;
 
 /// The modules behind the objects of a trunk, by type.
@@ -30,14 +30,11 @@ pub struct Needs<'a> {
 }
 
 impl Phonebook<'_> {
-    /// Finds out what its inbound calls need; nothing where none are declared.
+    /// Collects what its calls need: phones alone need the words of the dialplan.
     ///
     /// # Errors
     /// When a value cannot stand in a configuration line.
     pub fn needs(&self) -> Result<Needs<'_>, BadValue> {
-        if !inbound::is_declared(self.routes) {
-            return Ok(Needs::default());
-        }
         let mut modules: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         for (name, trunk) in &self.routes.trunks {
             for section in trunks::sections(self, name, trunk, None)? {

@@ -5,7 +5,7 @@
 
 use super::{
     BadValue, Digests, GENERATION, Name, Phonebook, RING,
-    dialplan::{Context, Dialplan, Expr, Extension, Pattern, Place, Step, Variable},
+    dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
     head, inbound, mark, mark_context, prefix_cover,
     targets::{UNALLOCATED, UNAVAILABLE},
 };
@@ -30,12 +30,13 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
 pub(super) fn dialplan(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Dialplan, BadValue> {
     let mut plan = Dialplan::default();
     internal(&mut plan, book)?;
+    devices(&mut plan, book)?;
     inbound::render(&mut plan, book, digests)?;
     Ok(plan)
 }
 
 /// Names the endpoint of the number that an expression holds.
-pub(super) fn endpoint(book: &Phonebook<'_>, number: Expr) -> Result<Expr, BadValue> {
+fn endpoint(book: &Phonebook<'_>, number: Expr) -> Result<Expr, BadValue> {
     match book.settings.endpoint_names.prefix(book.tenant) {
         prefix if prefix.is_empty() => Ok(number),
         prefix => Ok(Expr::text("endpoint", &prefix)? + number),
@@ -45,7 +46,7 @@ pub(super) fn endpoint(book: &Phonebook<'_>, number: Expr) -> Result<Expr, BadVa
 /// What phones dial.
 fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
     let context = |kind: &str| Name::new(format!("{}-{kind}", book.tenant));
-    let (internal, ring) = (context("internal")?, context("ring")?);
+    let (internal, ring, leg) = (context("internal")?, context("ring")?, leg(book)?);
     let mut dialled = Context::new(
         &internal,
         format_args!("What phones may dial: each other ({}), then the operator's contexts.", book.settings.range),
@@ -60,24 +61,76 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
     }
     plan.push(dialled);
 
-    // Hang-up causes (Q.850): 1 unallocated, answered as 404; 20 not registered, answered as 480. Whether
-    // a number is allocated PJSIP itself is asked (40 us, and no warning for what is not there): device
-    // states are cached, so that a phone that was registered once would stay there for minutes.
+    // Hang-up causes (Q.850): 1 unallocated, answered as 404; 20 not registered, answered as 480.
     let mut rings = Context::bare(&ring);
     let (pattern, number) = Pattern::ours("_X!");
-    let endpoint = endpoint(book, number)?;
-    let context = Expr::sorcery("endpoint", endpoint.clone(), "context");
-    let contacts = Expr::dial_contacts(endpoint);
+    let result = |result| Expr::var(Variable::GosubRetval).is(result).calc();
+    let unanswered = Expr::var(Variable::DialStatus).is("NOANSWER") + " | " + Expr::var(Variable::HangupCause).is("0");
     let mut steps = Extension::new(pattern);
+    // A call that rings while the dialplan is reloaded goes on at the fourth step: it decides about the answer.
     steps
-        .step(Step::goto_if(context.is_not(&internal).calc(), Place::Label("unallocated")))
-        .step(Step::goto_if(contacts.clone().is_empty(), Place::Label("unavailable")))
-        .step(Step::Dial { to: contacts, seconds: RING, options: Expr::default() })
-        .step(Step::goto_if(Expr::var(Variable::DialStatus).is("NOANSWER").calc(), Place::Label("unavailable")))
+        .step(Step::Gosub(leg, number))
+        .step(Step::goto_if(result(NOBODY), Place::Label("unallocated")))
+        .step(Step::goto_if(result(AWAY), Place::Label("unavailable")))
+        .step(Step::goto_if(unanswered.calc(), Place::Label("unavailable")))
         .step(Step::Hangup(Some(Expr::var(Variable::HangupCause))))
         .labelled("unavailable", Step::Hangup(Some(Expr::number(UNAVAILABLE))))
         .labelled("unallocated", Step::Hangup(Some(Expr::number(UNALLOCATED))));
     rings.extension(steps);
     plan.push(rings);
+    Ok(())
+}
+
+/// The result of a leg whose number belongs to no user of the tenant.
+const NOBODY: &str = "nobody";
+
+/// The result of a leg none of whose devices can be reached.
+const AWAY: &str = "away";
+
+/// The result of a leg whose devices rang; `DIALSTATUS` says how that ended.
+pub(super) const RANG: &str = "rang";
+
+/// Names the context that rings all devices of a number, from whichever side the call comes.
+pub(super) fn leg(book: &Phonebook<'_>) -> Result<Name, BadValue> {
+    Name::new(format!("{}-leg", book.tenant))
+}
+
+/// How the devices of a user are reached. Their contacts are read one by one, because each is text that a phone
+/// sent; a device that does not answer Asterisk's questions is left out. `i`: what a phone forwards a call to is not
+/// followed. The argument holds further options.
+fn devices(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
+    let mut context =
+        Context::new(&leg(book)?, "All devices of a number. A contact that is no plain SIP address is left out.");
+    let (pattern, number) = Pattern::ours("_X!");
+    let endpoint = endpoint(book, number.clone())?;
+    // PJSIP itself is asked whose a number is (40 us, and no warning if it is unknown): device states are cached, so
+    // that a phone that was registered once would stay there for minutes.
+    let tenant = Expr::sorcery("endpoint", endpoint.clone(), "@tenant");
+    let id = || Expr::var(Variable::ContactId);
+    let unreachable = Expr::contact_status(id()).is("Unreachable").calc();
+    let mut steps = Extension::new(pattern);
+    steps
+        .step(Step::goto_if(tenant.is_not(book.tenant).calc(), Place::Label("nobody")))
+        .step(Step::Set(Variable::ContactIds, Expr::contact_ids(endpoint.clone())))
+        .step(Step::Set(Variable::Line, Expr::default()))
+        .labelled("next", Step::Set(Variable::ContactId, Expr::shift(Variable::ContactIds)))
+        .step(Step::goto_if(id().is_empty(), Place::Label("dial")))
+        .step(Step::goto_if(unreachable, Place::Label("next")))
+        .step(Step::Copy(ForeignVariable::Contact, Foreign::contact(id())))
+        .add_device(endpoint, "odd")
+        .step(Step::Goto(Place::Label("next")))
+        .labelled("odd", Step::Log(Expr::from("a contact of ") + number + " is no plain SIP address and does not ring"))
+        .step(Step::Goto(Place::Label("next")))
+        .labelled("dial", Step::goto_if(Expr::var(Variable::Line).is_empty(), Place::Label("away")))
+        .step(Step::Dial {
+            to: Expr::rest(Variable::Line),
+            seconds: RING,
+            options: Expr::from("i") + Expr::var(Variable::Argument),
+        })
+        .step(Step::Return(Some(RANG.into())))
+        .labelled("away", Step::Return(Some(AWAY.into())))
+        .labelled("nobody", Step::Return(Some(NOBODY.into())));
+    context.extension(steps);
+    plan.push(context);
     Ok(())
 }

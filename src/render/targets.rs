@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{
-    BadValue, Name, Phone, RING,
+    BadValue, Name, Phone,
     dialplan::{Context, Dialplan, Expr, Extension, Field, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
     inbound::{Contexts, DEFAULT, Inbound, phone_extension, stable},
-    routing::endpoint,
+    routing::{RANG, leg},
     trunk_name,
 };
 use crate::{
@@ -154,21 +154,19 @@ impl Inbound<'_> {
         if !self.called.is_empty() {
             let mut context =
                 Context::new(phones, "Users' phones; they see who calls, and the caller is not told who answers.");
-            let mut extensions: Vec<_> = self.called.values().map(|phone| phone.extension).collect();
-            extensions.sort_unstable();
-            for extension in extensions {
-                let contacts = Expr::dial_contacts(endpoint(self.book, extension.into())?);
-                let mut steps = Extension::new(Pattern::literal(extension));
-                steps
-                    .step(Step::Show(Field::CallerNumber, Foreign::var(ForeignVariable::FromNumber)))
-                    .step(Step::Show(Field::CallerName, Foreign::var(ForeignVariable::FromName)))
-                    .step(Step::Show(Field::CallerPresentation, Foreign::var(ForeignVariable::FromShown)))
-                    .step(Step::goto_if(contacts.clone().is_empty(), Place::Label("away")))
-                    .step(Step::Dial { to: contacts, seconds: RING, options: "I".into() })
-                    .step(Step::Goto(Place::Context(next.clone(), "s".into())))
-                    .labelled("away", Step::Return(None));
-                context.extension(steps);
-            }
+            let (pattern, number) = Pattern::ours("_X!");
+            let rang = Expr::var(Variable::GosubRetval).is(RANG).calc();
+            let mut steps = Extension::new(pattern);
+            // A call that rings while the dialplan is reloaded goes on at the sixth step.
+            steps
+                .step(Step::Show(Field::CallerNumber, Foreign::var(ForeignVariable::FromNumber)))
+                .step(Step::Show(Field::CallerName, Foreign::var(ForeignVariable::FromName)))
+                .step(Step::Show(Field::CallerPresentation, Foreign::var(ForeignVariable::FromShown)))
+                .step(Step::GosubWith(leg(self.book)?, number, "I"))
+                .step(Step::GotoUnless(rang, Place::Label("away")))
+                .step(Step::Goto(Place::Context(next.clone(), "s".into())))
+                .labelled("away", Step::Return(None));
+            context.extension(steps);
             plan.push(context);
         }
         let mut context =

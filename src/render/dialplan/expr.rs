@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, ops::Add};
 use super::super::{BadValue, Name};
 use crate::{
     calls::{E164, Prefix},
-    model::Extension,
+    model::{Extension, Tenant},
 };
 
 /// Applications and functions, each with the module that provides it.
@@ -37,6 +37,14 @@ pub(in crate::render) enum Variable {
     Caller,
     /// The hang-up cause of the last target that did not answer.
     Cause,
+    /// The ids of the contacts that were not read yet, with commas between them.
+    ContactIds,
+    /// The id of the contact that is read.
+    ContactId,
+    /// The dial string of the contacts that may be dialled, with `&` before each.
+    Line,
+    /// Asterisk: the argument of the running `Gosub`.
+    Argument,
     /// Asterisk: how the last `Dial` ended.
     DialStatus,
     /// Asterisk: the current time, in seconds.
@@ -57,6 +65,10 @@ impl Variable {
             Self::Called => "CALLED",
             Self::Caller => "CALLER",
             Self::Cause => "CAUSE",
+            Self::ContactIds => "CONTACT_IDS",
+            Self::ContactId => "CONTACT_ID",
+            Self::Line => "LINE",
+            Self::Argument => "ARG1",
             Self::DialStatus => "DIALSTATUS",
             Self::Epoch => "EPOCH",
             Self::GosubRetval => "GOSUB_RETVAL",
@@ -70,6 +82,8 @@ impl Variable {
 /// A variable that holds a copy of [`Foreign`] text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::render) enum ForeignVariable {
+    /// A contact as a phone registered it.
+    Contact,
     /// The caller's number as it was sent.
     FromNumber,
     /// The caller's name as it was sent.
@@ -81,6 +95,7 @@ pub(in crate::render) enum ForeignVariable {
 impl ForeignVariable {
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Contact => "CONTACT",
             Self::FromNumber => "FROM_NUMBER",
             Self::FromName => "FROM_NAME",
             Self::FromShown => "FROM_SHOWN",
@@ -156,6 +171,11 @@ impl Expr {
         Self::plain(format!("${{{}:0:{length}}}", variable.name()))
     }
 
+    /// Reads a variable of our own without its first character.
+    pub(in crate::render) fn rest(variable: Variable) -> Self {
+        Self::plain(format!("${{{}:1}}", variable.name()))
+    }
+
     /// Reads the extension, in one that only our own patterns of digits or our own steps lead to.
     pub(super) fn exten() -> Self {
         Self::plain("${EXTEN}")
@@ -181,9 +201,29 @@ impl Expr {
         call("AST_SORCERY", "func_sorcery", Self::from("res_pjsip,") + kind + "," + id + "," + field)
     }
 
-    /// Lists the contacts of an AOR, as a dial string.
-    pub(in crate::render) fn dial_contacts(aor: Self) -> Self {
-        call("PJSIP_DIAL_CONTACTS", "chan_pjsip", aor)
+    /// Lists the ids of the contacts of an AOR of ours: its name and a hash, with commas between them.
+    pub(in crate::render) fn contact_ids(aor: Self) -> Self {
+        call("PJSIP_AOR", "func_pjsip_aor", aor + ",contact")
+    }
+
+    /// Reads whether a contact answers: one of Asterisk's own words.
+    pub(in crate::render) fn contact_status(id: Self) -> Self {
+        call("PJSIP_CONTACT", "func_pjsip_contact", id + ",status")
+    }
+
+    /// Takes the first element out of a list.
+    pub(in crate::render) fn shift(list: Variable) -> Self {
+        call("SHIFT", "func_strings", Self::from(list.name()))
+    }
+
+    /// Counts the characters of a text.
+    pub(in crate::render) fn length(text: Foreign) -> Self {
+        call("LEN", "func_strings", text.checked())
+    }
+
+    /// Counts the characters of a variable of our own.
+    pub(in crate::render) fn length_of(variable: Variable) -> Self {
+        call("LEN", "func_strings", Self::var(variable))
     }
 
     /// Tells whether a text is empty.
@@ -232,6 +272,12 @@ impl Foreign {
         Self { text: format!("${{{}}}", field.name()), words: Field::words() }
     }
 
+    /// Reads a contact as its phone registered it.
+    pub(in crate::render) fn contact(id: Expr) -> Self {
+        let Expr { text, words } = call("PJSIP_CONTACT", "func_pjsip_contact", id + ",uri");
+        Self { text, words }
+    }
+
     /// Reads a copy.
     pub(in crate::render) fn var(variable: ForeignVariable) -> Self {
         Self { text: format!("${{{}}}", variable.name()), words: Words::new() }
@@ -248,8 +294,9 @@ impl Foreign {
         Self { text, words }
     }
 
-    /// Hands the text to a function whose last argument is the text to the end, and whose result is ours.
-    fn checked(self) -> Expr {
+    /// Hands the text to a function whose last argument is the text to the end, and whose result is ours; or
+    /// to what follows a check of it.
+    pub(super) fn checked(self) -> Expr {
         Expr { text: self.text, words: self.words }
     }
 
@@ -272,6 +319,12 @@ impl From<&'static str> for Expr {
 impl From<&Name> for Expr {
     fn from(name: &Name) -> Self {
         Self::plain(name.to_string())
+    }
+}
+
+impl From<&Tenant> for Expr {
+    fn from(tenant: &Tenant) -> Self {
+        Self::plain(tenant.as_str())
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`Expr`]essions, and text that callers control is a type of its own, [`Foreign`]. What Asterisk must
 //! have loaded is collected from the same steps.
 
+mod contact;
 mod expr;
 mod step;
 

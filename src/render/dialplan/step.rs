@@ -37,14 +37,20 @@ pub(in crate::render) enum Step {
     ExecIf(Expr, Box<Step>),
     /// Runs another extension and comes back.
     Gosub(Name, Expr),
+    /// Runs another extension with an argument and comes back.
+    GosubWith(Name, Expr, &'static str),
     /// Goes on elsewhere.
     Goto(Place),
     /// Goes on elsewhere if the condition holds, and perhaps in another place if it does not.
     GotoIf(Expr, Place, Option<Place>),
+    /// Goes on elsewhere if the condition does not hold.
+    GotoUnless(Expr, Place),
     /// Goes on elsewhere in these times: `HH:MM-HH:MM,days,*,*,zone`.
     GotoIfTime(Expr, Place),
     /// Ends the call, with a cause (Q.850) if there is one.
     Hangup(Option<Expr>),
+    /// Writes a line of Asterisk's log, of level `NOTICE`.
+    Log(Expr),
     /// Does nothing.
     NoOp(Option<Expr>),
     /// Comes back from a `Gosub`, with a result if there is one.
@@ -95,13 +101,19 @@ impl Step {
             Self::Gosub(context, extension) => {
                 ("Gosub", Some("app_stack"), Place::Context(context.clone(), extension.clone()).write())
             }
+            Self::GosubWith(context, extension, argument) => {
+                let place = Place::Context(context.clone(), extension.clone()).write();
+                ("Gosub", Some("app_stack"), place + "(" + *argument + ")")
+            }
             Self::Goto(place) => ("Goto", None, place.write()),
             Self::GotoIf(condition, place, None) => ("GotoIf", None, condition.clone() + "?" + place.write()),
             Self::GotoIf(condition, place, Some(other)) => {
                 ("GotoIf", None, condition.clone() + "?" + place.write() + ":" + other.write())
             }
+            Self::GotoUnless(condition, place) => ("GotoIf", None, condition.clone() + "?:" + place.write()),
             Self::GotoIfTime(times, place) => ("GotoIfTime", None, times.clone() + "?" + place.write()),
             Self::Hangup(cause) => ("Hangup", None, cause.clone().unwrap_or_default()),
+            Self::Log(text) => ("Log", Some("app_verbose"), Expr::from("NOTICE,") + text.clone()),
             Self::NoOp(text) => ("NoOp", None, text.clone().unwrap_or_default()),
             Self::Return(result) => ("Return", Some("app_stack"), result.clone().unwrap_or_default()),
             Self::Set(variable, value) => ("Set", None, Expr::from(variable.name()) + "=" + value.clone()),
