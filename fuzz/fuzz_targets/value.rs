@@ -9,7 +9,7 @@ use reconcile::{
 
 fuzz_target!(|bytes: &[u8]| {
     let text = &*String::from_utf8_lossy(bytes);
-    for value in [Value::new("fuzz", text), Value::dialplan("fuzz", text)].into_iter().flatten() {
+    if let Ok(value) = Value::new("fuzz", text) {
         assert_eq!(read_value(value.as_str()), text);
         assert_eq!(read_by_asterisk(value.as_str()).as_deref(), Some(text));
     }

@@ -103,7 +103,7 @@ impl Host {
         Ok(Some(Running { endpoints_live, routing_live }))
     }
 
-    /// Finds out what its Asterisk lacks for the inbound calls of a tenant; nothing where it may not be
+    /// Finds out what its Asterisk lacks for the calls of a tenant; nothing where it may not be
     /// asked.
     ///
     /// # Errors
@@ -114,7 +114,7 @@ impl Host {
         needs::lacks(asterisk, &book.needs().unwrap_or_default(), now)
     }
 
-    /// Notes in a plan what its Asterisk lacks for inbound calls: an apply would be refused.
+    /// Notes in a plan what its Asterisk lacks for calls: an apply would be refused.
     pub fn note_lacks(&self, comparison: &mut Comparison, now: Timestamp) {
         match self.lacks(&Phonebook::of(&comparison.plan, None), now) {
             Ok(Found { lacks, unasked }) => {

@@ -1,4 +1,4 @@
-//! Whether the running Asterisk has what inbound calls need. It takes files that use what it lacks,
+//! Whether the running Asterisk has what calls need. It takes files that use what it lacks,
 //! and routes calls otherwise than declared, so that it is asked before anything moves.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,7 +102,7 @@ fn words(unasked: &BTreeSet<&str>) -> Option<String> {
     let commands: Vec<String> = unasked.iter().map(|command| format!("`{command}`")).collect();
     (!commands.is_empty()).then(|| {
         let commands = commands.join(", ");
-        format!("whether Asterisk has what inbound calls need was not checked in full: it does not answer {commands}")
+        format!("whether Asterisk has what calls need was not checked in full: it does not answer {commands}")
     })
 }
 
@@ -124,7 +124,7 @@ fn not_loaded(missing: &BTreeMap<&str, Vec<String>>) -> Option<Lack> {
     let list = |one: &dyn Fn(&str) -> String| missing.keys().map(|module| one(module)).collect::<Vec<_>>();
     let what: Vec<String> = missing.iter().map(|(module, uses)| format!("{module} ({})", uses.join(", "))).collect();
     (!missing.is_empty()).then(|| Lack {
-        message: format!("Asterisk has not loaded what inbound calls need: {}", what.join(", ")),
+        message: format!("Asterisk has not loaded what calls need: {}", what.join(", ")),
         hint: format!(
             "add {} to `modules.conf`, then run {} or restart Asterisk",
             list(&|module| format!("`load = {module}.so`")).join(", "),

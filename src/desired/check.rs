@@ -110,6 +110,9 @@ fn settings(
     }
 }
 
+/// The most devices of a phone: their contacts are dialled together, and Asterisk cuts what is dialled at 4,091 bytes.
+const MAX_DEVICES: u32 = 15;
+
 fn values<T>(list: Option<At<Vec<At<T>>>>) -> Vec<T> {
     list.and_then(|at| at.value).unwrap_or_default().into_iter().filter_map(|at| at.value).collect()
 }
@@ -139,7 +142,7 @@ fn phone(phone: file::Phone, problems: &mut Vec<Diagnostic>) -> PhoneOverride {
     });
     PhoneOverride {
         codecs,
-        devices: phone.devices.and_then(|at| bounded(&at, 1..=100, "devices", problems)),
+        devices: phone.devices.and_then(|at| bounded(&at, 1..=MAX_DEVICES, "devices", problems)),
         transport: phone.transport.and_then(|at| at.value),
         realm: phone.realm.and_then(|at| at.value),
     }

@@ -93,7 +93,7 @@ pub(super) struct Phone {
     /// Codecs in order of preference. Default: opus, g722, ulaw, alaw.
     #[serde(default)]
     pub(super) codecs: Option<At<Vec<At<Codec>>>>,
-    /// How many devices may register at once, 1 to 100. Default: 1.
+    /// How many devices may register at once, 1 to 15. Default: 1.
     #[serde(default)]
     #[schemars(with = "Option<Devices>")]
     pub(super) devices: Option<At<u32>>,
@@ -297,7 +297,7 @@ macro_rules! schema_of {
 
 schema_of!(FormatVersion, { "const": 1 });
 schema_of!(RangeText, { "type": "string", "pattern": "^[1-9][0-9]{0,7}-[1-9][0-9]{0,7}$" });
-schema_of!(Devices, { "type": "integer", "minimum": 1, "maximum": 100 });
+schema_of!(Devices, { "type": "integer", "minimum": 1, "maximum": 15 });
 schema_of!(Percent, { "type": "integer", "minimum": 0, "maximum": 100 });
 
 impl JsonSchema for Hold {

@@ -33,7 +33,8 @@ impl EndpointNames {
 pub struct PhoneProfile {
     /// Codecs in order of preference.
     pub codecs: Vec<Codec>,
-    /// How many devices may register at once (`max_contacts`), 1 to 100.
+    /// How many devices may register at once (`max_contacts`), 1 to 15: all of them ring in one dial string, which
+    /// Asterisk cuts at 4,091 bytes.
     pub devices: u8,
     /// The operator's transport; Asterisk chooses where there is none.
     pub transport: Option<ObjectName>,

@@ -6,24 +6,26 @@
 //! turn. Text that callers control stays in variables: it is matched as data, and never stands in
 //! an expression or an argument list.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::{self, Write},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::{BadValue, Digests, Name, Phonebook, Value, inbound_context};
+use super::{
+    BadValue, Digests, Name, Phone, Phonebook,
+    dialplan::{Context, Dialplan, Expr, Extension, Field, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
+    inbound_context,
+};
 use crate::{
     calls::{Called, CallerMatch, Entry, Hours, OpenRange, Routes, WITHHELD},
     directory::seal::hex,
+    model::{EmailKey, ObjectName},
 };
 
 /// Names the days as Asterisk does, from Monday on.
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// What begins the names of steps that ring one phone.
-pub(super) const PHONE: char = 'p';
+const PHONE: &str = "p";
 
 /// Blanks around a caller's number, as [`crate::calls::Caller`] drops them.
 const BLANKS: &str = "[[:space:]]*";
@@ -48,10 +50,15 @@ pub(super) struct Inbound<'a> {
     pub(super) book: &'a Phonebook<'a>,
     pub(super) routes: &'a Routes,
     pub(super) contexts: Contexts,
-    entries: Vec<Entry<'a>>,
+    /// The rules by called number, in the order in which they are tried.
+    entries: BTreeMap<&'a Called, Vec<Entry<'a>>>,
     /// Names for the rules, the same for as long as a rule is for the same calls: a call that rings goes
     /// on where it is when another rule comes or goes.
     pub(super) names: BTreeMap<usize, String>,
+    /// The phones of users who may get a call, by address.
+    pub(super) called: BTreeMap<EmailKey, &'a Phone<'a>>,
+    /// Each of the hours by its place in their context.
+    hours: BTreeMap<&'a ObjectName, u64>,
     /// Whether numbers that are not known yet may be shown as such.
     pub(super) masked: bool,
 }
@@ -61,8 +68,8 @@ pub(super) fn is_declared(routes: &Routes) -> bool {
     routes.take_calls() || !routes.trunks.is_empty()
 }
 
-/// Renders the contexts for inbound calls; nothing where none are declared.
-pub(super) fn render(text: &mut String, book: &Phonebook<'_>, digests: Digests<'_>) -> Result<(), BadValue> {
+/// Adds the contexts for inbound calls, if any are declared.
+pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests<'_>) -> Result<(), BadValue> {
     let routes = book.routes;
     if !is_declared(routes) {
         return Ok(());
@@ -78,23 +85,32 @@ pub(super) fn render(text: &mut String, book: &Phonebook<'_>, digests: Digests<'
         phones: context("phones")?,
         next: context("next")?,
     };
-    let entries = routes.entries();
+    let mut entries: BTreeMap<_, Vec<_>> = BTreeMap::new();
     let mut names: BTreeMap<usize, String> = BTreeMap::new();
-    for entry in &entries {
-        let name = stable(&entry.rule().to_string());
-        let others = names.iter().filter(|(index, known)| **index != entry.index && known.starts_with(&name)).count();
-        // Rules may say the same where their hours never overlap.
-        names.entry(entry.index).or_insert_with(|| if others == 0 { name } else { format!("{name}x{others}") });
+    let mut same: BTreeMap<String, u32> = BTreeMap::new();
+    for entry in routes.entries() {
+        names.entry(entry.index).or_insert_with(|| {
+            let name = stable(&entry.rule().to_string());
+            // Rules may say the same where their hours never overlap.
+            let others = same.entry(name.clone()).or_default();
+            *others += 1;
+            if *others == 1 { name } else { format!("{name}x{}", *others - 1) }
+        });
+        entries.entry(&entry.rule().to).or_default().push(entry);
     }
+    let users = routes.users();
+    let keyed = book.phones.iter().map(|phone| (phone.email.key(), phone));
+    let called = keyed.filter(|(key, _)| users.contains(key)).collect();
+    let hours = routes.hours.keys().zip(1..).collect();
     let masked = matches!(digests, Digests::Masked);
-    let inbound = Inbound { book, routes, contexts, entries, names, masked };
-    inbound.arrival(text);
-    inbound.rules(text);
-    inbound.hours(text)?;
-    inbound.targets(text);
-    inbound.dialers(text)?;
-    inbound.phones(text);
-    Ok(())
+    let inbound = Inbound { book, routes, contexts, entries, names, called, hours, masked };
+    inbound.arrival(plan)?;
+    inbound.caller(plan);
+    inbound.rules(plan);
+    inbound.hours(plan)?;
+    inbound.targets(plan);
+    inbound.dialers(plan)?;
+    inbound.phones(plan)
 }
 
 /// Names an extension after a text: the same text gives the same name, in hex.
@@ -102,186 +118,183 @@ pub(super) fn stable(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes())[..6])
 }
 
-/// Writes the pattern of a number or name with parameters behind it. `x`, `z` and `n` stand for digits in one.
-fn with_parameters(name: &str) -> String {
-    let mut pattern = String::from("_");
-    for sign in name.chars() {
-        if matches!(sign, 'x' | 'z' | 'n') {
-            pattern.extend(['[', sign, ']']);
-        } else {
-            pattern.push(sign);
-        }
-    }
-    pattern + "\\;!"
-}
-
-/// One extension of a context: the first line names it, the others follow.
-pub(super) struct Steps<'a> {
-    text: &'a mut String,
-    extension: String,
-    begun: bool,
-}
-
-impl<'a> Steps<'a> {
-    pub(super) fn new(text: &'a mut String, extension: impl fmt::Display) -> Self {
-        Self { text, extension: extension.to_string(), begun: false }
-    }
-
-    pub(super) fn step(&mut self, application: impl fmt::Display) {
-        self.write("", &application);
-    }
-
-    pub(super) fn labelled(&mut self, label: &str, application: impl fmt::Display) {
-        self.write(&format!("({label})"), &application);
-    }
-
-    fn write(&mut self, label: &str, application: &dyn fmt::Display) {
-        let _ = if self.begun {
-            writeln!(self.text, " same => n{label},{application}")
-        } else {
-            writeln!(self.text, "exten => {},1{label},{application}", self.extension)
-        };
-        self.begun = true;
-    }
+/// Names the extension that rings one phone.
+pub(super) fn phone_extension(phone: &Phone<'_>) -> Expr {
+    Expr::from(PHONE) + phone.extension
 }
 
 impl Inbound<'_> {
-    /// Which number was called, who calls, and when: noted once, so that all that follows agrees.
-    fn arrival(&self, text: &mut String) {
-        let Contexts { arrival, caller, rules, .. } = &self.contexts;
-        let _ = write!(
-            text,
-            "; Calls from trunks arrive here; they lead to the targets below and nowhere else.\n[{arrival}]\n"
-        );
+    /// Which number was called.
+    fn arrival(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
+        let Contexts { arrival, caller, .. } = &self.contexts;
+        let mut context =
+            Context::new(arrival, "Calls from trunks arrive here; they lead to the targets below and nowhere else.");
         for number in self.routes.numbers() {
-            let mut steps = Steps::new(text, number);
-            steps.step(format!("Set(CALLED={number})"));
-            steps.step(format!("Goto({caller},{number},1)"));
-            let digits = number.as_str().trim_start_matches('+');
-            let _ = writeln!(text, "exten => {digits},1,Goto({number},1)");
+            let mut steps = Extension::new(Pattern::literal(number));
+            steps
+                .step(Step::Set(Variable::Called, number.into()))
+                .step(Step::Goto(Place::Context(caller.clone(), number.into())));
+            context.extension(steps);
+            let to_number = || Step::Goto(Place::Extension(number.into()));
+            let digits = Expr::text("number", number.as_str().trim_start_matches('+'))?;
+            context.one_step(Pattern::literal(digits.clone()), to_number());
             // Parameters behind a number, such as `;npdi=yes`, are none of it.
-            for spelling in [number.as_str(), digits] {
-                let _ = writeln!(text, "exten => {},1,Goto({number},1)", with_parameters(spelling));
-            }
+            context.one_step(Pattern::with_parameters(number), to_number());
+            context.one_step(Pattern::with_parameters(digits), to_number());
         }
         for (name, phone) in self.phones_by_name() {
-            for spelling in [name.clone(), with_parameters(&name)] {
-                let _ = writeln!(text, "exten => {spelling},1,Goto({caller},{PHONE}{},1)", phone.extension);
+            let name = Expr::text("endpoint", &name)?;
+            for pattern in [Pattern::literal(name.clone()), Pattern::with_parameters(name)] {
+                context.one_step(pattern, Step::Goto(Place::Context(caller.clone(), phone_extension(phone))));
             }
         }
         // Anything of two characters and more; a pattern for fewer would catch Asterisk's own `h` and `t`.
         for pattern in ["_[!-~].", "_[0-9+*#]", "s"] {
-            let mut steps = Steps::new(text, pattern);
-            steps.step("Set(CALLED=${FILTER(+0-9,${CUT(EXTEN,\\;,1)})})");
-            steps.step(format!("Goto({caller},{DEFAULT},1)"));
+            let (pattern, dialled) = Pattern::anything(pattern);
+            let mut steps = Extension::new(pattern);
+            steps
+                .step(Step::Set(Variable::Called, Expr::filter("+0-9", dialled)))
+                .step(Step::Goto(Place::Context(caller.clone(), DEFAULT.into())));
+            context.extension(steps);
         }
-        let withheld = WITHHELD.join("|");
-        let _ =
-            write!(text, "\n; Who calls: a number in E.164 form, `withheld`, or nothing of the kind.\n[{caller}]\n");
-        let mut steps = Steps::new(text, format!("_[+d{PHONE}]."));
+        plan.push(context);
+        Ok(())
+    }
+
+    /// Who calls, and when: noted once, so that all that follows agrees.
+    fn caller(&self, plan: &mut Dialplan) {
+        let Contexts { caller, rules, .. } = &self.contexts;
+        let mut context =
+            Context::new(caller, "Who calls: a number in E.164 form, `withheld`, or nothing of the kind.");
+        let (pattern, called) = Pattern::ours("_[+dp].");
+        let number = || Foreign::var(ForeignVariable::FromNumber);
+        let withheld = format!("^{BLANKS}([+]*({}))?{BLANKS}$", WITHHELD.join("|"));
+        let is_withheld = Expr::matches(&withheld, number().lower());
+        let is_number = Expr::matches(&format!("^{BLANKS}[+][1-9][0-9]{{1,14}}{BLANKS}$"), number());
+        let mut steps = Extension::new(pattern);
         // `TESTTIME` is Asterisk's own variable for the time that rules go by; no caller can set it.
-        steps.step("ExecIf($[\"${TESTTIME}\" = \"\"]?Set(TESTTIME=${EPOCH}))");
-        steps.step("Set(FROM_NUMBER=${CALLERID(num)})");
-        steps.step("Set(FROM_NAME=${CALLERID(name)})");
-        steps.step("Set(FROM_SHOWN=${CALLERID(pres)})");
-        steps.step("Set(CALLER=)");
-        steps.step(format!(
-            "GotoIf(${{REGEX(\"^{BLANKS}([+]*({withheld}))?{BLANKS}$\" ${{TOLOWER(${{FROM_NUMBER}})}})}}?withheld)"
-        ));
-        steps.step(format!(
-            "GotoIf(${{REGEX(\"^{BLANKS}[+][1-9][0-9]{{1,14}}{BLANKS}$\" ${{FROM_NUMBER}})}}?number:decide)"
-        ));
-        steps.labelled("number", "Set(CALLER=${FILTER(+0-9,${FROM_NUMBER})})");
-        steps.step("Goto(decide)");
-        steps.labelled("withheld", "Set(CALLER=withheld)");
-        steps.labelled("decide", format!("Goto({rules},${{EXTEN}},1)"));
+        let unset = Expr::var(Variable::TestTime).is("").calc();
+        steps
+            .step(Step::set_if(unset, Variable::TestTime, Expr::var(Variable::Epoch)))
+            .step(Step::Copy(ForeignVariable::FromNumber, Foreign::field(Field::CallerNumber)))
+            .step(Step::Copy(ForeignVariable::FromName, Foreign::field(Field::CallerName)))
+            .step(Step::Copy(ForeignVariable::FromShown, Foreign::field(Field::CallerPresentation)))
+            .step(Step::Set(Variable::Caller, Expr::default()))
+            .step(Step::goto_if(is_withheld, Place::Label("withheld")))
+            .step(Step::GotoIf(is_number, Place::Label("number"), Some(Place::Label("decide"))))
+            .labelled("number", Step::Set(Variable::Caller, Expr::filter("+0-9", number())))
+            .step(Step::Goto(Place::Label("decide")))
+            .labelled("withheld", Step::Set(Variable::Caller, "withheld".into()))
+            .labelled("decide", Step::Goto(Place::Context(rules.clone(), called)));
+        context.extension(steps);
+        plan.push(context);
     }
 
     /// The rules for each called number, the most specific first.
-    fn rules(&self, text: &mut String) {
-        let _ = write!(text, "\n; The first rule that is for the call decides.\n[{}]\n", self.contexts.rules);
-        for number in self.routes.numbers() {
-            let mut steps = Steps::new(text, number);
-            let to = Called::Did(number.clone());
-            for entry in self.entries.iter().filter(|entry| entry.rule().to == to) {
-                self.rule(&mut steps, entry);
+    fn rules(&self, plan: &mut Dialplan) {
+        let Contexts { rules, targets, .. } = &self.contexts;
+        let mut context = Context::new(rules, "The first rule that is for the call decides.");
+        let in_turn = |called: &Called, steps: &mut Extension| {
+            for entry in self.entries.get(called).into_iter().flatten() {
+                self.rule(steps, entry);
             }
-            steps.step(format!("Goto({DEFAULT},1)"));
+        };
+        for number in self.routes.numbers() {
+            let mut steps = Extension::new(Pattern::literal(number));
+            in_turn(&Called::Did(number.clone()), &mut steps);
+            steps.step(Step::Goto(Place::Extension(DEFAULT.into())));
+            context.extension(steps);
         }
-        let mut steps = Steps::new(text, DEFAULT);
-        for entry in self.entries.iter().filter(|entry| entry.rule().to == Called::Default) {
-            self.rule(&mut steps, entry);
-        }
-        let targets = &self.contexts.targets;
-        steps.step(format!("Goto({targets},{DEFAULT},1)"));
+        let mut steps = Extension::new(Pattern::literal(DEFAULT));
+        in_turn(&Called::Default, &mut steps);
+        steps.step(Step::Goto(Place::Context(targets.clone(), DEFAULT.into())));
+        context.extension(steps);
         if !self.phones_by_name().is_empty() {
-            let _ = writeln!(text, "exten => _{PHONE}.,1,Goto({targets},${{EXTEN}},1)");
+            let (pattern, phone) = Pattern::ours("_p.");
+            context.one_step(pattern, Step::Goto(Place::Context(targets.clone(), phone)));
         }
+        plan.push(context);
     }
 
-    fn rule(&self, steps: &mut Steps<'_>, entry: &Entry<'_>) {
+    fn rule(&self, steps: &mut Extension, entry: &Entry<'_>) {
         let Contexts { hours, targets, .. } = &self.contexts;
         let rule = entry.rule();
         let name = &self.names[&entry.index];
+        let to = |letter| Place::Context(targets.clone(), Expr::hex(letter, name));
         let from = entry.from.map(|from| match from {
-            CallerMatch::Withheld => "\"${CALLER}\" = \"withheld\"".to_owned(),
-            CallerMatch::Prefix(prefix) => {
-                let start = prefix.start();
-                format!("\"${{CALLER:0:{}}}\" = \"{start}\"", start.len())
-            }
+            CallerMatch::Withheld => Expr::var(Variable::Caller).is("withheld"),
+            CallerMatch::Prefix(prefix) => Expr::start(Variable::Caller, prefix.start().len()).is(Expr::from(prefix)),
         });
-        let when = rule.when.as_ref().and_then(|when| self.routes.hours.keys().position(|name| name == when));
-        let Some(when) = when else {
-            let to = format!("{targets},r{name},1");
-            return steps.step(from.map_or_else(|| format!("Goto({to})"), |from| format!("GotoIf($[{from}]?{to})")));
+        let Some(when) = rule.when.as_ref().and_then(|when| self.hours.get(when)) else {
+            steps.step(match from {
+                Some(from) => Step::goto_if(from.calc(), to('r')),
+                None => Step::Goto(to('r')),
+            });
+            return;
         };
-        steps.step(format!("Gosub({hours},{},1)", when + 1));
-        let from = from.map(|from| format!("{from} & ")).unwrap_or_default();
-        let mut jump = |condition: &str, to: &str| {
-            steps.step(format!("GotoIf($[{from}{condition}]?{targets},{to}{name},1)"));
+        steps.step(Step::Gosub(hours.clone(), Expr::number(*when)));
+        let mut jump = |open: u64, place: Place| {
+            let open = Expr::var(Variable::GosubRetval) + " = " + Expr::number(open);
+            let condition = match &from {
+                Some(from) => from.clone() + " & " + open,
+                None => open,
+            };
+            steps.step(Step::goto_if(condition.calc(), place));
         };
-        jump("${GOSUB_RETVAL} = 1", "r");
+        jump(1, to('r'));
         if rule.otherwise.is_some() {
-            jump("${GOSUB_RETVAL} = 0", "o");
+            jump(0, to('o'));
         }
     }
 
     /// Whether it is open, by the hours' own clock.
-    fn hours(&self, text: &mut String) -> Result<(), BadValue> {
+    fn hours(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
         if self.routes.hours.is_empty() {
             return Ok(());
         }
-        let _ = write!(
-            text,
-            "\n; Opening hours; a range ends with the minute that is named last.\n[{}]\n",
-            self.contexts.hours
-        );
-        for (index, (name, hours)) in self.routes.hours.iter().enumerate() {
-            let _ = writeln!(text, "; {name}");
-            let zone = Value::dialplan("timezone", hours.timezone.name())?;
-            let mut steps = Steps::new(text, index + 1);
-            steps.step(format!("Set(TODAY=${{STRFTIME(${{TESTTIME}},{zone},%Y-%m-%d)}})"));
+        let mut context =
+            Context::new(&self.contexts.hours, "Opening hours; a range ends with the minute that is named last.");
+        for ((name, hours), number) in self.routes.hours.iter().zip(1_u64..) {
+            context.comment(name);
+            let zone = Expr::text("timezone", hours.timezone.name())?;
+            let today = Expr::strftime(Expr::var(Variable::TestTime), zone.clone(), "%Y-%m-%d");
+            let mut steps = Extension::new(Pattern::literal(Expr::number(number)));
+            steps.step(Step::Set(Variable::Today, today));
             for date in &hours.closed {
-                steps.step(format!("GotoIf($[\"${{TODAY}}\" = \"{date}\"]?closed)"));
+                let date = Expr::text("closed", &date.to_string())?;
+                steps.step(Step::goto_if(Expr::var(Variable::Today).is(date).calc(), Place::Label("closed")));
             }
             for ((from, to), days) in weekly(hours) {
-                steps.step(format!("GotoIfTime({}-{},{days},*,*,{zone}?open)", clock(from), clock(to - 1)));
+                let times = Expr::text("open", &format!("{}-{}", clock(from), clock(to - 1)))?;
+                let times = times + "," + named(&days) + ",*,*," + zone.clone();
+                steps.step(Step::GotoIfTime(times, Place::Label("open")));
             }
-            steps.labelled("closed", "Return(0)");
-            steps.labelled("open", "Return(1)");
+            steps
+                .labelled("closed", Step::Return(Some(Expr::number(0_u8))))
+                .labelled("open", Step::Return(Some(Expr::number(1_u8))));
+            context.extension(steps);
         }
+        plan.push(context);
         Ok(())
     }
 }
 
 /// Sorts the hours of a week by clock time: first minute, first minute after it, and the days.
-fn weekly(hours: &Hours) -> BTreeMap<(u16, u16), String> {
+fn weekly(hours: &Hours) -> BTreeMap<(u16, u16), BTreeSet<u8>> {
     let mut weekly: BTreeMap<(u16, u16), BTreeSet<u8>> = BTreeMap::new();
     for (day, from, to) in hours.open.iter().flat_map(OpenRange::parts) {
         weekly.entry((from, to)).or_default().insert(day);
     }
-    let names = |days: &BTreeSet<u8>| days.iter().map(|day| DAYS[usize::from(*day) % 7]).collect::<Vec<_>>().join("&");
-    weekly.iter().map(|(range, days)| (*range, names(days))).collect()
+    weekly
+}
+
+/// Lists days as `GotoIfTime` reads them.
+fn named(days: &BTreeSet<u8>) -> Expr {
+    let mut list = Expr::default();
+    for (index, day) in days.iter().enumerate() {
+        list = list + (if index == 0 { "" } else { "&" }) + DAYS[usize::from(*day) % 7];
+    }
+    list
 }
 
 /// Writes a minute of the day.

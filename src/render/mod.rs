@@ -11,6 +11,7 @@ mod inbound;
 mod needs;
 mod parse;
 mod pjsip;
+mod routing;
 mod targets;
 mod trunks;
 mod value;
@@ -142,7 +143,7 @@ impl<'a> Phonebook<'a> {
     pub fn files(&self, digests: Digests<'_>) -> Result<[File; 2], BadValue> {
         Ok([
             File { path: endpoints_path(self.tenant), module: Module::Pjsip, text: pjsip::render(self, digests)? },
-            File { path: routing_path(self.tenant), module: Module::Dialplan, text: dialplan::render(self, digests)? },
+            File { path: routing_path(self.tenant), module: Module::Dialplan, text: routing::render(self, digests)? },
         ])
     }
 
@@ -218,5 +219,7 @@ fn head(book: &Phonebook<'_>, digests: Digests<'_>) -> String {
     )
 }
 
+#[cfg(test)]
+mod scan;
 #[cfg(test)]
 mod tests;

@@ -17,14 +17,14 @@ const AOR: &[(&str, &str)] = &[
     ("maximum_expiration", "3600"),
 ];
 
-/// Phones behind NAT work, media stays on the PBX, a second call to a busy phone is refused.
+/// Phones behind NAT work, and media stays on the PBX. `device_state_busy_at` is left alone: with 1, a phone that
+/// rings looks busy to the lamps of others, and a second call still reaches it.
 const ENDPOINT: &[(&str, &str)] = &[
     ("direct_media", "no"),
     ("rtp_symmetric", "yes"),
     ("force_rport", "yes"),
     ("rewrite_contact", "yes"),
     ("dtmf_mode", "rfc4733"),
-    ("device_state_busy_at", "1"),
     ("rtp_timeout", "120"),
     ("rtp_timeout_hold", "600"),
     ("send_pai", "yes"),
@@ -54,7 +54,7 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
         Digests::Masked => MASKED_MARK.to_owned(),
         Digests::Real { .. } => Name::new(mark_name(book.tenant, &mark))?.to_string(),
     };
-    let context = Name::new(format!("{}-nowhere", book.tenant))?;
+    let context = nowhere(book)?;
     let Templates { auth, aor, phone } = &templates;
     let _ = write!(
         text,
@@ -63,6 +63,12 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
          [{name}]({phone})\nauth = {name}\ncontext = {context}\n"
     );
     Ok(text)
+}
+
+/// Names a context that does not exist: what is sent there is answered with 404. A SIP MESSAGE goes there, because
+/// Asterisk would run the dialplan for it as for a call.
+pub(super) fn nowhere(book: &Phonebook<'_>) -> Result<Name, BadValue> {
+    Name::new(format!("{}-nowhere", book.tenant))
 }
 
 struct Templates {
@@ -88,7 +94,13 @@ fn profile(text: &mut String, book: &Phonebook<'_>, templates: &Templates) -> Re
     for (key, value) in AOR {
         line(text, key, &Value::new("aor", value)?);
     }
-    let _ = write!(text, "\n[{}](!)\ntype = endpoint\ncontext = {}-internal\n", templates.phone, book.tenant);
+    let _ = write!(
+        text,
+        "\n[{}](!)\ntype = endpoint\n@tenant = {tenant}\ncontext = {tenant}-internal\n",
+        templates.phone,
+        tenant = book.tenant
+    );
+    let _ = writeln!(text, "message_context = {}", nowhere(book)?);
     if let Some(transport) = transport {
         line(text, "transport", &Value::new("transport", transport.as_str())?);
     }

@@ -1,181 +1,188 @@
 //! Targets in the routing file: who gets a call once a rule decided, and how they are reached.
 
-use std::fmt::Write;
+use std::collections::BTreeSet;
 
 use super::{
-    BadValue, Name, Phone, RING, Value,
-    inbound::{Contexts, DEFAULT, Inbound, PHONE, Steps, stable},
+    BadValue, Name, Phone,
+    dialplan::{Context, Dialplan, Expr, Extension, Field, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
+    inbound::{Contexts, DEFAULT, Inbound, phone_extension, stable},
+    routing::{RANG, leg},
     trunk_name,
 };
 use crate::{
     calls::{CallerId, Dialer, DialerTarget, NumberSource, Target},
-    model::{Extension, ObjectName},
+    model::ObjectName,
 };
 
 /// Hang-up causes (Q.850): unallocated (404), busy (486), no answer (480), unavailable (480), rejected (403).
-const UNALLOCATED: u8 = 1;
+pub(super) const UNALLOCATED: u8 = 1;
 const BUSY: u8 = 17;
 const NO_ANSWER: u8 = 19;
-const UNAVAILABLE: u8 = 20;
+pub(super) const UNAVAILABLE: u8 = 20;
 const REJECTED: u8 = 21;
 
 impl Inbound<'_> {
     /// Who gets the calls of each rule, tried in turn.
-    pub(super) fn targets(&self, text: &mut String) {
-        let _ = write!(
-            text,
-            "\n; Who gets the calls of a rule, in turn; `o`: outside its hours.\n[{}]\n",
-            self.contexts.targets
-        );
+    pub(super) fn targets(&self, plan: &mut Dialplan) {
+        let mut context =
+            Context::new(&self.contexts.targets, "Who gets the calls of a rule, in turn; `o`: outside its hours.");
         let mut named: Vec<(&String, &usize)> = self.names.iter().map(|(index, name)| (name, index)).collect();
         named.sort_unstable();
         for (name, index) in named {
             let rule = &self.routes.rules[*index];
-            let _ = writeln!(text, "; {rule}");
-            self.route(text, &format!("r{name}"), &rule.route);
+            context.comment(rule);
+            context.extension(self.route(Expr::hex('r', name), &rule.route));
             if let Some(otherwise) = &rule.otherwise {
-                self.route(text, &format!("o{name}"), otherwise);
+                context.extension(self.route(Expr::hex('o', name), otherwise));
             }
         }
-        let _ = writeln!(text, "; any other call");
-        self.route(text, DEFAULT, &self.routes.default_route);
+        context.comment("any other call");
+        context.extension(self.route(DEFAULT.into(), &self.routes.default_route));
         for (name, phone) in self.phones_by_name() {
-            let _ = writeln!(text, "; the phone `{name}`, called by its name");
-            self.route(text, &format!("{PHONE}{}", phone.extension), &[Target::User(phone.email.key())]);
+            context.comment(format_args!("the phone `{name}`, called by its name"));
+            context.extension(self.route(phone_extension(phone), &[Target::User(phone.email.key())]));
         }
+        plan.push(context);
     }
 
-    /// Lists the phones of users who may get a call.
-    fn called(&self) -> impl Iterator<Item = &Phone<'_>> {
-        let users = self.routes.users();
-        self.book.phones.iter().filter(move |phone| users.contains(&phone.email.key()))
-    }
-
-    /// Lists their endpoints' names: a provider that dials users by SIP calls these. A name that is
-    /// also one of our numbers is that number.
+    /// Lists the names of the endpoints of users who may get a call, by number: a provider that dials users
+    /// by SIP calls these. A name that is also one of our numbers is that number.
     pub(super) fn phones_by_name(&self) -> Vec<(String, &Phone<'_>)> {
-        let numbers = self.routes.numbers();
-        let is_ours = |name: &str| numbers.iter().any(|number| number.as_str().strip_prefix('+') == Some(name));
+        let numbers: BTreeSet<&str> =
+            self.routes.numbers().into_iter().map(|number| number.as_str().trim_start_matches('+')).collect();
         let prefix = self.book.settings.endpoint_names.prefix(self.book.tenant);
-        let named = self.called().map(|phone| (format!("{prefix}{}", phone.extension), phone));
-        named.filter(|(name, _)| !is_ours(name)).collect()
+        let mut named: Vec<_> =
+            self.called.values().map(|phone| (format!("{prefix}{}", phone.extension), *phone)).collect();
+        named.retain(|(name, _)| !numbers.contains(name.as_str()));
+        named.sort_unstable_by_key(|(_, phone)| phone.extension);
+        named
     }
 
-    fn route(&self, text: &mut String, extension: &str, targets: &[Target]) {
+    fn route(&self, extension: Expr, targets: &[Target]) -> Extension {
         let Contexts { dialers, phones, .. } = &self.contexts;
         // Until somebody was tried there is no cause but this one.
         let nobody = if targets.is_empty() { UNALLOCATED } else { UNAVAILABLE };
-        let mut steps = Steps::new(text, extension);
-        steps.step(format!("Set(CAUSE={nobody})"));
+        let mut steps = Extension::new(Pattern::literal(extension));
+        steps.step(Step::Set(Variable::Cause, Expr::number(nobody)));
         for target in targets {
-            match target {
-                Target::Hangup => return steps.step(format!("Hangup({REJECTED})")),
-                Target::Busy => return steps.step(format!("Hangup({BUSY})")),
-                Target::Dialer(name) if self.routes.dialers.contains_key(name) => {
-                    steps.step(format!("Gosub({dialers},d{},1)", stable(name.as_str())));
+            steps.step(match target {
+                Target::Hangup | Target::Busy => {
+                    let cause = if *target == Target::Busy { BUSY } else { REJECTED };
+                    steps.step(Step::Hangup(Some(Expr::number(cause))));
+                    return steps;
                 }
-                Target::Dialer(_) => steps.step("NoOp(a dialer that is not declared)"),
-                Target::User(email) => match self.book.phones.iter().find(|phone| phone.email.key() == *email) {
-                    Some(phone) => steps.step(format!("Gosub({phones},{},1)", phone.extension)),
-                    None => steps.step("NoOp(a user who has no phone)"),
+                Target::Dialer(name) if self.routes.dialers.contains_key(name) => {
+                    Step::Gosub(dialers.clone(), Expr::hex('d', &stable(name.as_str())))
+                }
+                Target::Dialer(_) => Step::NoOp(Some("a dialer that is not declared".into())),
+                Target::User(email) => match self.called.get(email) {
+                    Some(phone) => Step::Gosub(phones.clone(), phone.extension.into()),
+                    None => Step::NoOp(Some("a user who has no phone".into())),
                 },
-            }
+            });
         }
-        steps.step("Hangup(${CAUSE})");
+        steps.step(Step::Hangup(Some(Expr::var(Variable::Cause))));
+        steps
     }
 
     /// How each dialer is reached.
-    pub(super) fn dialers(&self, text: &mut String) -> Result<(), BadValue> {
+    pub(super) fn dialers(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
         if self.routes.dialers.is_empty() {
             return Ok(());
         }
         let Contexts { dialers, next, .. } = &self.contexts;
-        let _ = write!(
-            text,
-            "\n; Dialers, over their trunks. What they forward a call to is not followed, nor is the caller told who answers.\n[{dialers}]\n"
+        let mut context = Context::new(
+            dialers,
+            "Dialers, over their trunks. What they forward a call to is not followed, nor is the caller told who answers.",
         );
         for (name, dialer) in &self.routes.dialers {
-            let _ = writeln!(text, "; {name}");
-            let mut steps = Steps::new(text, format!("d{}", stable(name.as_str())));
-            let Some(trunk) = &dialer.trunk else {
-                steps.step("Return() ; it has no trunk: the next target gets the call");
-                continue;
-            };
-            self.show(&mut steps, dialer);
-            let to = self.address(dialer, trunk)?;
-            steps.step(format!("Dial({to},{},iI)", dialer.ring));
-            steps.step(format!("Goto({next},s,1)"));
+            context.comment(name);
+            let mut steps = Extension::new(Pattern::literal(Expr::hex('d', &stable(name.as_str()))));
+            if let Some(trunk) = &dialer.trunk {
+                self.show(&mut steps, dialer);
+                let to = self.address(dialer, trunk)?;
+                steps
+                    .step(Step::Dial { to, seconds: dialer.ring, options: "iI".into() })
+                    .step(Step::Goto(Place::Context(next.clone(), "s".into())));
+            } else {
+                steps.explained(Step::Return(None), "it has no trunk: the next target gets the call");
+            }
+            context.extension(steps);
         }
+        plan.push(context);
         Ok(())
     }
 
     /// Shows the dialer a number and nothing else of the caller.
-    fn show(&self, steps: &mut Steps<'_>, dialer: &Dialer) {
+    fn show(&self, steps: &mut Extension, dialer: &Dialer) {
         let number = match &dialer.caller_id {
             CallerId::Number(number) => Some(number),
             CallerId::Default => self.routes.caller_id.as_ref(),
             CallerId::Called | CallerId::Caller => None,
         };
-        match number {
-            Some(number) => steps.step(format!("Set(CALLERID(num)={number})")),
-            None => steps.step("Set(CALLERID(num)=${CALLED})"),
-        }
+        let number = number.map_or_else(|| Expr::var(Variable::Called), Expr::from);
+        steps.step(Step::SetField(Field::CallerNumber, number));
         if dialer.caller_id == CallerId::Caller {
-            steps.step("ExecIf($[\"${CALLER:0:1}\" = \"+\"]?Set(CALLERID(num)=${CALLER}))");
+            let known = Expr::start(Variable::Caller, 1).is("+").calc();
+            let show = Step::SetField(Field::CallerNumber, Expr::var(Variable::Caller));
+            steps.step(Step::ExecIf(known, Box::new(show)));
         }
-        steps.step("Set(CALLERID(name)=)");
-        steps.step("Set(CALLERID(pres)=allowed_not_screened)");
+        steps
+            .step(Step::SetField(Field::CallerName, Expr::default()))
+            .step(Step::SetField(Field::CallerPresentation, "allowed_not_screened".into()));
     }
 
     /// Writes what is dialled: a number at the trunk's host, or an address with the trunk's settings.
-    fn address(&self, dialer: &Dialer, trunk: &ObjectName) -> Result<Value, BadValue> {
+    fn address(&self, dialer: &Dialer, trunk: &ObjectName) -> Result<Expr, BadValue> {
         let trunk = Name::new(trunk_name(self.book.tenant, trunk))?;
+        let line = Expr::from("PJSIP/");
         match &dialer.target {
-            DialerTarget::Number(NumberSource::Given(number)) => {
-                Value::dialplan("number", &format!("PJSIP/{number}@{trunk}"))
-            }
+            DialerTarget::Number(NumberSource::Given(number)) => Ok(line + number + "@" + &trunk),
             DialerTarget::Number(NumberSource::Env(variable)) if self.masked => {
-                Value::dialplan("number", &format!("PJSIP/({variable})@{trunk}"))
+                Ok(line + Expr::placeholder(variable) + "@" + &trunk)
             }
             DialerTarget::Number(NumberSource::Env(_)) => {
                 Err(BadValue { what: "a dialer's number", reason: "it is missing" })
             }
-            DialerTarget::Sip(address) => Value::dialplan("sip", &format!("PJSIP/{trunk}/{address}")),
+            DialerTarget::Sip(address) => Ok(line + &trunk + "/" + Expr::text("sip", address)?),
         }
     }
 
     /// How each user who may get a call is reached, and what comes after a target that did not answer.
-    pub(super) fn phones(&self, text: &mut String) {
+    pub(super) fn phones(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
         let Contexts { phones, next, .. } = &self.contexts;
-        let prefix = self.book.settings.endpoint_names.prefix(self.book.tenant);
-        let extensions: Vec<Extension> = self.called().map(|phone| phone.extension).collect();
-        if !extensions.is_empty() {
-            let _ = write!(
-                text,
-                "\n; Users' phones; they see who calls, and the caller is not told who answers.\n[{phones}]\n"
-            );
+        if !self.called.is_empty() {
+            let mut context =
+                Context::new(phones, "Users' phones; they see who calls, and the caller is not told who answers.");
+            let (pattern, number) = Pattern::ours("_X!");
+            let rang = Expr::var(Variable::GosubRetval).is(RANG).calc();
+            let mut steps = Extension::new(pattern);
+            // A call that rings while the dialplan is reloaded goes on at the sixth step.
+            steps
+                .step(Step::Show(Field::CallerNumber, Foreign::var(ForeignVariable::FromNumber)))
+                .step(Step::Show(Field::CallerName, Foreign::var(ForeignVariable::FromName)))
+                .step(Step::Show(Field::CallerPresentation, Foreign::var(ForeignVariable::FromShown)))
+                .step(Step::GosubWith(leg(self.book)?, number, "I"))
+                .step(Step::GotoUnless(rang, Place::Label("away")))
+                .step(Step::Goto(Place::Context(next.clone(), "s".into())))
+                .labelled("away", Step::Return(None));
+            context.extension(steps);
+            plan.push(context);
         }
-        for extension in extensions {
-            let contacts = format!("${{PJSIP_DIAL_CONTACTS({prefix}{extension})}}");
-            let mut steps = Steps::new(text, extension);
-            steps.step("Set(CALLERID(num)=${FROM_NUMBER})");
-            steps.step("Set(CALLERID(name)=${FROM_NAME})");
-            steps.step("Set(CALLERID(pres)=${FROM_SHOWN})");
-            steps.step(format!("GotoIf(${{ISNULL({contacts})}}?away)"));
-            steps.step(format!("Dial({contacts},{RING},I)"));
-            steps.step(format!("Goto({next},s,1)"));
-            steps.labelled("away", "Return()");
-        }
-        let _ = write!(
-            text,
-            "\n; After a target: the next one, unless somebody answered or the caller gave up.\n[{next}]\n"
-        );
-        let mut steps = Steps::new(text, "s");
-        steps.step("GotoIf($[\"${DIALSTATUS}\" = \"ANSWER\" | \"${DIALSTATUS}\" = \"CANCEL\"]?over)");
-        steps.step("Set(CAUSE=${HANGUPCAUSE})");
-        steps.step(format!("ExecIf($[\"${{DIALSTATUS}}\" = \"NOANSWER\" | ${{CAUSE}} = 0]?Set(CAUSE={NO_ANSWER}))"));
-        steps.step("Return()");
-        steps.labelled("over", "Hangup()");
-        text.push('\n');
+        let mut context =
+            Context::new(next, "After a target: the next one, unless somebody answered or the caller gave up.");
+        let status = || Expr::var(Variable::DialStatus);
+        let over = status().is("ANSWER") + " | " + status().is("CANCEL");
+        let none = status().is("NOANSWER") + " | " + Expr::var(Variable::Cause) + " = 0";
+        let mut steps = Extension::new(Pattern::literal("s"));
+        steps
+            .step(Step::goto_if(over.calc(), Place::Label("over")))
+            .step(Step::Set(Variable::Cause, Expr::var(Variable::HangupCause)))
+            .step(Step::set_if(none.calc(), Variable::Cause, Expr::number(NO_ANSWER)))
+            .step(Step::Return(None))
+            .labelled("over", Step::Hangup(None));
+        context.extension(steps);
+        plan.push(context);
+        Ok(())
     }
 }

@@ -1,16 +1,19 @@
 //! The files of a tenant with trunks and inbound routes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use super::{Digests, File, NO_ROUTES, Needs, Phone, Phonebook, Present, diff, parse, trunk_name};
 use crate::{
-    calls::Routes,
+    calls::{Called, Routes, Rule, Target},
     desired::{self, Declared},
     directory::seal::Ha1,
-    model::{Extension, ObjectName, Secret},
+    model::{Email, Extension, ObjectName, Secret},
 };
 
-const COMPANY: &str = r#"
+pub(super) const COMPANY: &str = r#"
 version: 1
 tenant: acme
 extensions: { range: 1000-1999 }
@@ -69,7 +72,7 @@ fn trunks_are_known_by_address_and_lead_inwards_only() {
 fn routes_are_a_dialplan_in_the_order_in_which_they_are_decided() {
     let declared = declared(COMPANY);
     let [_, routing] = files(&declared, &declared.routes, false);
-    let (_, inbound) = routing.text.split_once("(unallocated),Hangup(1)\n\n").unwrap();
+    let (_, inbound) = routing.text.split_once("(nobody),Return(nobody)\n\n").unwrap();
     insta::assert_snapshot!(inbound);
     let mut shuffled = declared.routes.clone();
     shuffled.rules.reverse();
@@ -163,7 +166,7 @@ fn what_the_dialplan_uses_is_what_it_is_said_to_need() {
     let needs = book.needs().unwrap();
     let listed: BTreeSet<&str> = needs.words.keys().copied().collect();
     assert_eq!(listed, used);
-    assert!(used.contains("STRFTIME") && used.contains("Gosub") && used.contains("PJSIP_DIAL_CONTACTS"));
+    assert!(used.contains("STRFTIME") && used.contains("Gosub") && used.contains("PJSIP_CONTACT"));
     let modules: Vec<&str> = needs.modules.keys().copied().collect();
     assert_eq!(
         modules,
@@ -175,7 +178,10 @@ fn what_the_dialplan_uses_is_what_it_is_said_to_need() {
         ]
     );
     assert_eq!(needs.zones.into_keys().collect::<Vec<_>>(), ["Europe/Berlin"]);
-    assert_eq!(Phonebook { routes: &NO_ROUTES, ..book }.needs().unwrap(), Needs::default());
+    let phones_alone = Phonebook { routes: &NO_ROUTES, ..book };
+    let Needs { words, modules, zones } = phones_alone.needs().unwrap();
+    assert!(words.contains_key("Gosub") && !words.contains_key("CUT"), "{words:?}");
+    assert!(modules.is_empty() && zones.is_empty());
 }
 
 /// An extension has up to eight digits, a number as few as seven.
@@ -196,4 +202,45 @@ fn a_number_of_ours_is_no_phone_that_is_called_the_same() {
     let [_, routing] = book.files(Digests::Masked).unwrap();
     assert!(routing.text.contains("exten => 1001555,1,Goto(+1001555,1)\n"), "{}", routing.text);
     assert!(!routing.text.contains("p1001555"), "{}", routing.text);
+}
+
+/// Users were looked up for each target, and all rules for each number: twice as many took four times as long.
+#[test]
+fn rendering_takes_time_in_proportion_to_users_numbers_and_rules() {
+    let declared = declared(COMPANY);
+    let user = declared.users.values().next().unwrap();
+    let took = |count: u32| {
+        let emails: Vec<Email> = (0..count).map(|n| format!("u{n}@example.com").parse().unwrap()).collect();
+        let phones = emails.iter().zip(1_000_000..).map(|(email, number)| Phone {
+            email,
+            name: &user.name,
+            extension: Extension::try_from(number).unwrap(),
+            phone: &user.phone,
+        });
+        let rules = emails.iter().zip(1_000_000..).map(|(email, number)| Rule {
+            to: Called::Did(format!("+1{number}").parse().unwrap()),
+            from: Vec::new(),
+            when: None,
+            route: vec![Target::User(email.key())],
+            otherwise: None,
+            protected: false,
+        });
+        let routes = Routes { rules: rules.collect(), ..Routes::default() };
+        let book = Phonebook {
+            tenant: &declared.tenant,
+            settings: &declared.settings,
+            directory: None,
+            phones: phones.collect(),
+            routes: &routes,
+        };
+        let once = || {
+            let start = Instant::now();
+            let [_, routing] = book.files(Digests::Masked).unwrap();
+            assert!(routing.text.matches("Gosub(acme-phones,").count() >= count as usize);
+            start.elapsed()
+        };
+        (0..3).map(|_| once()).min().unwrap()
+    };
+    let (some, many) = (took(1_000), took(8_000));
+    assert!(many < some * 24, "8 times as much took {many:?} instead of {some:?}");
 }

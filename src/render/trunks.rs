@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, net::Ipv6Addr};
 
-use super::{BadValue, Digests, Name, Phonebook, Value};
+use super::{BadValue, Digests, Name, Phonebook, Value, pjsip};
 use crate::{
     calls::Trunk,
     directory::seal::Ha1,
@@ -40,6 +40,10 @@ pub fn inbound_context(tenant: &Tenant) -> String {
 fn sip_host(host: &str) -> String {
     host.parse::<Ipv6Addr>().map_or_else(|_| host.to_owned(), |address| format!("[{address}]"))
 }
+
+/// Options of every trunk's AOR: a carrier that does not answer costs each call 32 s (SIP timer B) until it is known
+/// to be down, so that it is asked every 10 s and given 1 s.
+const AOR: &[(&str, &str)] = &[("qualify_frequency", "10"), ("qualify_timeout", "1.0")];
 
 /// Options of every trunk's endpoint: found by address only, media through the PBX, no transfers.
 const ENDPOINT: &[(&str, &str)] = &[
@@ -95,9 +99,15 @@ pub fn sections(
         made.push(section("auth", lines));
     }
     let contact = format!("sip:{host}");
-    made.push(section("aor", vec![("contact", contact.clone()), ("qualify_frequency", "60".to_owned())]));
+    let mut aor = vec![("contact", contact.clone())];
+    aor.extend(own(AOR));
+    made.push(section("aor", aor));
     let codecs: Vec<&str> = book.settings.phones.codecs.iter().map(Codec::as_str).collect();
-    let mut endpoint = vec![("context", inbound_context(book.tenant)), ("aors", object.clone())];
+    let mut endpoint = vec![
+        ("context", inbound_context(book.tenant)),
+        ("message_context", pjsip::nowhere(book)?.to_string()),
+        ("aors", object.clone()),
+    ];
     endpoint.extend(auth());
     endpoint.extend(transport());
     endpoint.extend([("disallow", "all".to_owned()), ("allow", codecs.join(","))]);

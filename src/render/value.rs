@@ -48,22 +48,6 @@ impl Value {
         }
     }
 
-    /// Takes text for the dialplan, where `${` and `$[` would be evaluated and cannot be escaped.
-    ///
-    /// # Errors
-    /// As [`Value::new`], and when the text would be evaluated.
-    pub fn dialplan(what: &'static str, text: &str) -> Result<Self, BadValue> {
-        if text.contains("${") || text.contains("$[") {
-            return Err(BadValue { what, reason: "the dialplan would evaluate it" });
-        }
-        Self::new(what, text)
-    }
-
-    /// Takes dialplan code of our own, which holds nothing from outside but [`Name`]s.
-    pub(super) fn code(text: String) -> Self {
-        Self(text)
-    }
-
     /// Writes a caller id: the part of the name that phones get to see, and the number.
     ///
     /// # Errors
@@ -145,8 +129,6 @@ mod tests {
         }
         assert!(Value::new("test", &"x".repeat(9000)).is_err());
         assert_eq!(Value::new("test", "a;--b --; #exec").unwrap().as_str(), "a\\;--b --\\; #exec");
-        assert!(Value::dialplan("test", "${SHELL(id)}").is_err());
-        assert!(Value::dialplan("test", "$[1]").is_err());
     }
 
     /// Undoes a caller id as Asterisk does: the configuration layer, then the quoted string.

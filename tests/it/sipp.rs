@@ -181,6 +181,24 @@ impl Phone {
         self.plays("register", &["-m", "1", "-key", "expires", "600"]).ends_well();
     }
 
+    /// Registers with a contact of its own making: `HERE` stands for its address.
+    #[track_caller]
+    pub(crate) fn registers_as(&self, contact: &str) {
+        let contact = format!("Contact: {}", contact.replace("HERE", &self.address()));
+        let text = fs::read_to_string(scenario("register")).expect("a scenario");
+        let text = text.replace("Contact: <sip:[field0]@[local_ip]:[local_port]>", &contact);
+        let path = self.folder.join(format!("register-as-{}.xml", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        fs::write(&path, text).expect("a file");
+        self.sipp(&path, &["-m", "1", "-key", "expires", "600"]).ends_well();
+    }
+
+    /// Sends a text message, which is refused with 404: by the phone of a user, or from the address of a trunk.
+    #[track_caller]
+    pub(crate) fn writes_in_vain(&self, number: &str, has_password: bool) {
+        let name = if has_password { "message-auth-404" } else { "message-404" };
+        self.plays(name, &["-m", "1", "-s", number]).ends_well();
+    }
+
     /// Is switched off.
     #[track_caller]
     pub(crate) fn unregisters(&self) {

@@ -8,6 +8,7 @@ mod lost;
 mod named;
 mod ringing;
 mod sip;
+mod strangers;
 
 use std::{collections::BTreeMap, fs};
 

@@ -1,0 +1,136 @@
+//! The routing file: the range as a few patterns, what happens when one is dialled, the mark.
+//!
+//! It does not grow with the users: adding one reloads `res_pjsip` only. Literal extensions and
+//! hints would make a reload quadratic in their number.
+
+use super::{
+    BadValue, Digests, GENERATION, Name, Phonebook, RING,
+    dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
+    head, inbound, mark, mark_context, prefix_cover,
+    targets::{UNALLOCATED, UNAVAILABLE},
+};
+
+/// Renders the file.
+pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<String, BadValue> {
+    let mut text = head(book, digests);
+    dialplan(book, digests)?.print(&mut text);
+    text.push('\n');
+    let mark = match digests {
+        Digests::Masked => Expr::placeholder("generation"),
+        Digests::Real { .. } => Expr::text("mark", &mark(&text))?,
+    };
+    text.push_str(GENERATION);
+    let mut generation = Context::bare(&Name::new(mark_context(book.tenant))?);
+    generation.one_step(Pattern::literal(mark), Step::NoOp(None));
+    generation.print(&mut text);
+    Ok(text)
+}
+
+/// Builds what stands before the mark.
+pub(super) fn dialplan(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Dialplan, BadValue> {
+    let mut plan = Dialplan::default();
+    internal(&mut plan, book)?;
+    devices(&mut plan, book)?;
+    inbound::render(&mut plan, book, digests)?;
+    Ok(plan)
+}
+
+/// Names the endpoint of the number that an expression holds.
+fn endpoint(book: &Phonebook<'_>, number: Expr) -> Result<Expr, BadValue> {
+    match book.settings.endpoint_names.prefix(book.tenant) {
+        prefix if prefix.is_empty() => Ok(number),
+        prefix => Ok(Expr::text("endpoint", &prefix)? + number),
+    }
+}
+
+/// What phones dial.
+fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
+    let context = |kind: &str| Name::new(format!("{}-{kind}", book.tenant));
+    let (internal, ring, leg) = (context("internal")?, context("ring")?, leg(book)?);
+    let mut dialled = Context::new(
+        &internal,
+        format_args!("What phones may dial: each other ({}), then the operator's contexts.", book.settings.range),
+    );
+    for pattern in prefix_cover(book.settings.range) {
+        let (pattern, number) = Pattern::digits(pattern)?;
+        dialled.hint(pattern.clone(), Expr::from("PJSIP/") + endpoint(book, number.clone())?);
+        dialled.one_step(pattern, Step::Goto(Place::Context(ring.clone(), number)));
+    }
+    for include in &book.settings.include {
+        dialled.include(Expr::text("include", include.as_str())?);
+    }
+    plan.push(dialled);
+
+    // Hang-up causes (Q.850): 1 unallocated, answered as 404; 20 not registered, answered as 480.
+    let mut rings = Context::bare(&ring);
+    let (pattern, number) = Pattern::ours("_X!");
+    let result = |result| Expr::var(Variable::GosubRetval).is(result).calc();
+    let unanswered = Expr::var(Variable::DialStatus).is("NOANSWER") + " | " + Expr::var(Variable::HangupCause).is("0");
+    let mut steps = Extension::new(pattern);
+    // A call that rings while the dialplan is reloaded goes on at the fourth step: it decides about the answer.
+    steps
+        .step(Step::Gosub(leg, number))
+        .step(Step::goto_if(result(NOBODY), Place::Label("unallocated")))
+        .step(Step::goto_if(result(AWAY), Place::Label("unavailable")))
+        .step(Step::goto_if(unanswered.calc(), Place::Label("unavailable")))
+        .step(Step::Hangup(Some(Expr::var(Variable::HangupCause))))
+        .labelled("unavailable", Step::Hangup(Some(Expr::number(UNAVAILABLE))))
+        .labelled("unallocated", Step::Hangup(Some(Expr::number(UNALLOCATED))));
+    rings.extension(steps);
+    plan.push(rings);
+    Ok(())
+}
+
+/// The result of a leg whose number belongs to no user of the tenant.
+const NOBODY: &str = "nobody";
+
+/// The result of a leg none of whose devices can be reached.
+const AWAY: &str = "away";
+
+/// The result of a leg whose devices rang; `DIALSTATUS` says how that ended.
+pub(super) const RANG: &str = "rang";
+
+/// Names the context that rings all devices of a number, from whichever side the call comes.
+pub(super) fn leg(book: &Phonebook<'_>) -> Result<Name, BadValue> {
+    Name::new(format!("{}-leg", book.tenant))
+}
+
+/// How the devices of a user are reached. Their contacts are read one by one, because each is text that a phone
+/// sent; a device that does not answer Asterisk's questions is left out. `i`: what a phone forwards a call to is not
+/// followed. The argument holds further options.
+fn devices(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
+    let mut context =
+        Context::new(&leg(book)?, "All devices of a number. A contact that is no plain SIP address is left out.");
+    let (pattern, number) = Pattern::ours("_X!");
+    let endpoint = endpoint(book, number.clone())?;
+    // PJSIP itself is asked whose a number is (40 us, and no warning if it is unknown): device states are cached, so
+    // that a phone that was registered once would stay there for minutes.
+    let tenant = Expr::sorcery("endpoint", endpoint.clone(), "@tenant");
+    let id = || Expr::var(Variable::ContactId);
+    let unreachable = Expr::contact_status(id()).is("Unreachable").calc();
+    let mut steps = Extension::new(pattern);
+    steps
+        .step(Step::goto_if(tenant.is_not(book.tenant).calc(), Place::Label("nobody")))
+        .step(Step::Set(Variable::ContactIds, Expr::contact_ids(endpoint.clone())))
+        .step(Step::Set(Variable::Line, Expr::default()))
+        .labelled("next", Step::Set(Variable::ContactId, Expr::shift(Variable::ContactIds)))
+        .step(Step::goto_if(id().is_empty(), Place::Label("dial")))
+        .step(Step::goto_if(unreachable, Place::Label("next")))
+        .step(Step::Copy(ForeignVariable::Contact, Foreign::contact(id())))
+        .add_device(endpoint, "odd")
+        .step(Step::Goto(Place::Label("next")))
+        .labelled("odd", Step::Log(Expr::from("a contact of ") + number + " is no plain SIP address and does not ring"))
+        .step(Step::Goto(Place::Label("next")))
+        .labelled("dial", Step::goto_if(Expr::var(Variable::Line).is_empty(), Place::Label("away")))
+        .step(Step::Dial {
+            to: Expr::rest(Variable::Line),
+            seconds: RING,
+            options: Expr::from("i") + Expr::var(Variable::Argument),
+        })
+        .step(Step::Return(Some(RANG.into())))
+        .labelled("away", Step::Return(Some(AWAY.into())))
+        .labelled("nobody", Step::Return(Some(NOBODY.into())));
+    context.extension(steps);
+    plan.push(context);
+    Ok(())
+}
