@@ -115,7 +115,9 @@ impl Planner<'_> {
         } else {
             let folder = host.config_dir.display();
             let unchecked = format!("the files in place and the running Asterisk: there is no folder `{folder}` here");
-            deploy::compare_recorded(&inputs, vec![unchecked])?
+            let digests = "whether the digests in the files in place are those of the rows: an apply compares them, and \
+                           stops at the rail `relogins` if too many phones would have to log in again";
+            deploy::compare_recorded(&inputs, vec![unchecked, digests.to_owned()])?
         };
         comparison.plan.notes.extend(schema_note);
         if recorded.directory.is_none() {

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::{
     ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Running, callers,
     clock::Clock,
+    compare::target_of,
     contacts::{self, Contact},
     fail_point,
     files::{self, FileError, InPlace},
@@ -50,6 +51,8 @@ pub struct Request<'a> {
     pub keys: &'a Keyring,
     /// Makes the plan from what is recorded, or refuses to go on (rails, `--expect`).
     pub decide: &'a Decide<'a>,
+    /// The id of the plan it is held to, or `None` if it is held to none.
+    pub expect: Option<&'a str>,
     /// Who runs it, for the audit log.
     pub actor: String,
     /// The commit of the desired state.
@@ -134,6 +137,8 @@ struct Decided {
     inbound: String,
     /// The same, and what changes in the files.
     diff: String,
+    /// The hash of what it leads to.
+    target: String,
     recorded: Recorded,
     prepared: Prepared,
 }
@@ -142,7 +147,10 @@ struct Decided {
 type Read = (Recorded, BTreeMap<Uuid, Vec<u8>>);
 
 fn read(request: &Request<'_>, writer: &mut Writer<'_>) -> Result<Read, DirectoryError> {
-    let recorded = writer.read(request.tenant)?;
+    let mut recorded = writer.read(request.tenant)?;
+    if let Some(id) = request.expect {
+        recorded.expected_runs = writer.runs_of_plan(request.tenant, id)?;
+    }
     let sealed = match &recorded.tenant {
         Some(tenant) => writer.sealed(tenant.id)?,
         None => BTreeMap::new(),
@@ -159,10 +167,11 @@ fn decide(
     let comparison = (request.decide)(&recorded, in_place, running)?;
     let inbound = inbound_lines(&comparison.plan);
     let diff = bounded(inbound.clone() + &comparison.diff());
-    let Comparison { plan, id, .. } = comparison;
     let Request { secrets, trunk_secrets, keys, now, .. } = *request;
-    let prepared = prepare(&plan, &recorded, secrets, trunk_secrets, &sealed, keys, now)?;
-    Ok(Decided { plan, id, inbound, diff, recorded, prepared })
+    let prepared = prepare(&comparison.plan, &recorded, secrets, trunk_secrets, &sealed, keys, now)?;
+    let target = target_of(&comparison, &prepared.rows);
+    let Comparison { plan, id, .. } = comparison;
+    Ok(Decided { plan, id, inbound, diff, target, recorded, prepared })
 }
 
 /// Writes what changes about inbound calls as the audit log keeps it: the files tell nothing of Twilio's calls.
@@ -193,6 +202,7 @@ fn run_of(request: &Request<'_>, host: &Host, command: &'static str, decided: &D
         plan_id: decided.id.clone(),
         counts: counts(&decided.plan),
         diff: diff.to_owned(),
+        target: Some(decided.target.clone()),
     }
 }
 
@@ -263,9 +273,10 @@ pub fn apply(
     let passed = fail_point::pass("closing").map_err(|error| error.to_string());
     let files = hashes(host, &rendered);
     let end = End { outcome, files: files.clone(), phases: phases.clone(), message };
-    let Decided { plan, recorded, .. } = &decided;
-    let closed =
-        passed.and_then(|()| callers::close(directory, run, &end, plan, recorded).map_err(|error| error.to_string()));
+    let Decided { plan, recorded, prepared, .. } = &decided;
+    let closed = passed.and_then(|()| {
+        callers::close(directory, run, &end, plan, recorded, &prepared.rows).map_err(|error| error.to_string())
+    });
     match result {
         Ok(live) => {
             let mut warnings = live.warnings;

@@ -101,6 +101,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
         plan_id: None,
         counts: BTreeMap::from([("update", 1)]),
         diff: String::new(),
+        target: None,
     })?;
     let end = End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: BTreeMap::new(), message: None };
     writer.close_audit(run, &end)?;

@@ -12,9 +12,15 @@ use super::{
 };
 use crate::model::{EmailKey, Extension, PhoneOverride, Tenant};
 
-/// Reads everything about one tenant: five statements at most, whatever its size. An earlier schema
-/// holds nothing about inbound calls.
-pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, inbound: bool) -> Result<Recorded, DirectoryError> {
+/// The first schema version that knows what the last apply made live.
+const APPLIED_SINCE: i32 = 9;
+
+/// Reads everything about one tenant: five statements at most, whatever its size. A schema before
+/// [`super::inbound::SINCE`] holds nothing about inbound calls, one before [`APPLIED_SINCE`] nothing about
+/// what was applied last.
+pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) -> Result<Recorded, DirectoryError> {
+    let inbound = schema >= super::inbound::SINCE;
+    let applied = schema >= APPLIED_SINCE;
     const EARLIER: &str = "select d.id, t.id, t.settings::text, null, null
          from directory d left join tenants t on t.slug = $1";
     const TENANT: &str = "select d.id, t.id, t.settings::text, t.routes::text, a.applied::text
@@ -31,14 +37,18 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, inbound: bool) 
     recorded.applied = row.get::<_, Option<&str>>(4).map(|text| json("applied route", text)).transpose()?;
     if let Some(routes) = row.get::<_, Option<&str>>(3) {
         recorded.routes = json("route", routes)?;
-        recorded.trunk_secrets = super::inbound::secrets(db, id)?;
+        recorded.trunk_secrets = super::inbound::secrets(db, id, applied)?;
     }
+    let applied = if applied { "u.digest_applied" } else { "null::bytea" };
     let rows = db
         .query_typed(
-            "select u.id, u.email, u.name, u.managed_by = 'api', u.protected, nullif(u.phone, '{}')::text, e.number,
-                    u.secret_declared, u.secret_salt, u.secret_fingerprint, u.digest_fingerprint
-             from users u join extensions e on e.user_id = u.id
-             where u.tenant_id = $1",
+            &format!(
+                "select u.id, u.email, u.name, u.managed_by = 'api', u.protected, nullif(u.phone, '{{}}')::text,
+                        e.number, u.secret_declared, u.secret_salt, u.secret_fingerprint, u.digest_fingerprint,
+                        {applied}
+                 from users u join extensions e on e.user_id = u.id
+                 where u.tenant_id = $1"
+            ),
             &[(&id, Type::UUID)],
         )
         .map_err(failed("read the users"))?;
@@ -89,6 +99,7 @@ fn user(row: &Row) -> Result<RecordedUser, DirectoryError> {
         extension: number(row.get(6))?,
         secret_declared: row.get(7),
         prints: Prints { salt: row.get(8), secret: row.get(9), digest: row.get(10) },
+        applied: row.get(11),
     })
 }
 

@@ -55,6 +55,8 @@ pub struct Recorded {
     pub applied: Option<Applied>,
     /// Public numbers that another tenant has, and which one.
     pub numbers_elsewhere: BTreeMap<E164, Tenant>,
+    /// The runs that applied the plan an apply is held to. Empty unless the caller looked them up.
+    pub expected_runs: Vec<EarlierRun>,
 }
 
 impl Recorded {
@@ -65,6 +67,17 @@ impl Recorded {
     }
 }
 
+/// A run of the audit log, as far as a later run is compared with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EarlierRun {
+    /// Its number.
+    pub run: i64,
+    /// The Asterisk host it ran on.
+    pub host: String,
+    /// The hash of everything it recorded and rendered.
+    pub target: String,
+}
+
 /// The row of a trunk's secret.
 #[derive(Debug, Clone)]
 pub struct RecordedSecret {
@@ -72,6 +85,15 @@ pub struct RecordedSecret {
     pub id: Uuid,
     /// What tells another secret apart.
     pub print: TrunkPrint,
+    /// The fingerprint of the secret that the last apply made live, or `None` before the first one.
+    pub applied: Option<Vec<u8>>,
+}
+
+impl RecordedSecret {
+    /// Returns whether the last apply made another secret live than the recorded one.
+    pub fn is_behind(&self) -> bool {
+        self.applied.as_ref().is_some_and(|applied| *applied != self.print.shown)
+    }
 }
 
 /// The tenant's row.
@@ -104,6 +126,15 @@ pub struct RecordedUser {
     pub secret_declared: bool,
     /// What tells another secret or digest apart.
     pub prints: Prints,
+    /// The fingerprint of the digest that the last apply made live, or `None` before the first one.
+    pub applied: Option<Vec<u8>>,
+}
+
+impl RecordedUser {
+    /// Returns whether the last apply made another digest live than the recorded one.
+    pub fn is_behind(&self) -> bool {
+        self.applied.as_ref().is_some_and(|applied| *applied != self.prints.digest)
+    }
 }
 
 /// A freed number.

@@ -124,6 +124,9 @@ pub(super) fn add(
             };
             if !relogin {
                 user.digest = Some(old.prints.clone());
+                if old.is_behind() {
+                    plan.behind.insert(user.extension);
+                }
             }
             (kind, fields, relogin)
         }

@@ -9,6 +9,7 @@ mod id;
 mod inbound;
 mod numbers;
 mod rails;
+mod relogins;
 mod supply;
 #[cfg(test)]
 mod tests;
@@ -22,10 +23,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-pub use id::plan_id;
+pub use id::{plan_id, target_hash};
 pub use inbound::{InboundChange, InboundObject, InboundValues};
 pub use numbers::{Numbers, count, numbers};
 pub use rails::{Allowance, RailStop};
+pub use relogins::ReloginRail;
 pub use supply::{Newcomers, NoNumber};
 
 use crate::{
@@ -80,6 +82,16 @@ pub struct Plan {
     pub trunk_secrets: BTreeMap<ObjectName, PlannedTrunkSecret>,
     /// What changes about inbound calls.
     pub inbound: Vec<InboundChange>,
+    /// Phones whose recorded digest is another one than the last apply made live, though their rows stay:
+    /// a rotated secret, or a change that was recorded and never applied. Part of the id.
+    pub behind: BTreeSet<Extension>,
+    /// The same for the secrets of trunks.
+    pub trunks_behind: BTreeSet<ObjectName>,
+    /// Phones that must log in again though their rows stay: those behind, or on the host those whose
+    /// digest in place is not the recorded one.
+    pub relogins: BTreeSet<Extension>,
+    /// How many phones may have to log in again.
+    pub relogin_rail: ReloginRail,
     /// How many changes of each kind.
     pub counts: Counts,
     /// Why the plan cannot be made, if anything stands here.
@@ -107,6 +119,10 @@ impl Plan {
             routes: Routes::default(),
             trunk_secrets: BTreeMap::new(),
             inbound: Vec::new(),
+            behind: BTreeSet::new(),
+            trunks_behind: BTreeSet::new(),
+            relogins: BTreeSet::new(),
+            relogin_rail: ReloginRail::default(),
             counts: Counts::default(),
             problems: Vec::new(),
             stops: Vec::new(),
@@ -118,6 +134,11 @@ impl Plan {
     /// Tells whether the directory already is as declared.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.settings_changes.is_empty() && self.inbound.is_empty()
+    }
+
+    /// Tells whether the last apply made everything live that stays recorded.
+    pub fn is_applied(&self) -> bool {
+        self.behind.is_empty() && self.trunks_behind.is_empty() && self.relogins.is_empty()
     }
 }
 
@@ -134,7 +155,7 @@ pub struct Counts {
     pub adopt: usize,
     /// Deleted users.
     pub delete: usize,
-    /// Phones among them that must log in again.
+    /// Phones that must log in again, those whose rows stay included.
     pub relogin: usize,
 }
 
@@ -291,6 +312,8 @@ pub fn as_recorded(tenant: &Tenant, recorded: &Recorded) -> Option<Plan> {
         diff::add(&mut plan, settings, Some(user), diff::unchanged(user), None, None);
     }
     inbound::keep(&mut plan, recorded);
+    plan.relogin_rail = ReloginRail::of_recorded(recorded);
+    plan.settle_relogins(plan.behind.clone());
     Some(plan)
 }
 
@@ -353,9 +376,10 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
             Kind::Delete => &mut plan.counts.delete,
         };
         *count += 1;
-        plan.counts.relogin += usize::from(change.relogin);
     }
+    plan.relogin_rail = ReloginRail::of_file(inputs);
     plan.stops = rails::stops(&plan, inputs);
+    plan.settle_relogins(plan.behind.clone());
     plan.notes.extend(rails::notes(&declared.rails));
     plan
 }

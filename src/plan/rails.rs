@@ -21,26 +21,19 @@ pub struct RailStop {
     pub hint: String,
 }
 
-/// Finds the rails that the plan runs into.
+/// Finds the rails that the plan's rows run into. [`Plan::settle_relogins`] adds `relogins`.
 pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
     let users = inputs.recorded.users.values().filter(|user| user.managed_by == ManagedBy::File).count();
-    let rails = &inputs.declared.rails;
-    let counted = [
-        ("deletes", plan.counts.delete, rails.deletes, format!("of {users} users would be deleted")),
-        ("relogins", plan.counts.relogin, rails.relogins, "phones would have to log in again".to_owned()),
-    ];
-    let mut stops: Vec<RailStop> = counted
-        .into_iter()
-        .filter_map(|(rail, count, limit, what)| {
-            let allowed = allowed(limit, users);
-            let told = inputs.allowance.get(rail).copied().unwrap_or(0);
-            (count > allowed.max(told)).then(|| RailStop {
-                rail,
-                message: format!("{count} {what} (allowed {allowed})"),
-                hint: format!("if this is meant: --allow {rail}={count}"),
-            })
-        })
-        .collect();
+    let told = inputs.allowance.get("deletes").copied().unwrap_or(0);
+    let (deletes, allowed) = (plan.counts.delete, allowed(inputs.declared.rails.deletes, users));
+    let mut stops = Vec::new();
+    if deletes > allowed.max(told) {
+        stops.push(RailStop {
+            rail: "deletes",
+            message: format!("{deletes} of {users} users would be deleted (allowed {allowed})"),
+            hint: format!("if this is meant: --allow deletes={deletes}"),
+        });
+    }
     let protected: Vec<String> = plan
         .changes
         .iter()
@@ -99,7 +92,7 @@ fn was_protected(change: &super::Change, inputs: &Inputs<'_>) -> bool {
 }
 
 /// How many changes pass: the smaller of both limits, and never less than one.
-fn allowed(limit: RailLimit, users: usize) -> usize {
+pub(super) fn allowed(limit: RailLimit, users: usize) -> usize {
     let share = (users * usize::from(limit.percent)).div_ceil(100);
     share.min(limit.max as usize).max(1)
 }

@@ -24,6 +24,7 @@ mod phones;
 mod plan;
 mod portal;
 mod properties;
+mod restored;
 mod routes;
 mod secrets;
 mod serve;

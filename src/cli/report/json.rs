@@ -34,6 +34,9 @@ pub(crate) struct PlanDocument<'a> {
     settings: Vec<Field<'a>>,
     /// Changes of users, by e-mail.
     users: Vec<User<'a>>,
+    /// Phones that must log in again though their rows stay: a secret that was recorded and not applied yet, or
+    /// a file in place that does not fit the rows.
+    relogins: Vec<Relogin<'a>>,
     /// Changes about inbound calls.
     inbound: Vec<Inbound<'a>>,
     /// The declared tests of the routes, by call; all of them hold.
@@ -83,6 +86,15 @@ struct User<'a> {
     relogin: bool,
     /// Where the user is declared, as `file:line`.
     place: Option<String>,
+}
+
+/// A phone that must log in again though its row stays.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Relogin<'a> {
+    /// The user's e-mail.
+    email: &'a str,
+    /// The number.
+    extension: u32,
 }
 
 /// One change about inbound calls.
@@ -199,6 +211,12 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
                 relogin: change.relogin,
                 place: change.place.map(|place| place.show(sources)),
             })
+            .collect(),
+        relogins: plan
+            .relogins
+            .iter()
+            .filter_map(|number| plan.users.get(number))
+            .map(|user| Relogin { email: user.email.as_str(), extension: user.extension.number() })
             .collect(),
         inbound: plan
             .inbound

@@ -106,7 +106,8 @@ fn rows(report: &Report<'_>) -> Vec<String> {
         let (name, place) = (change.title(), words::inbound_place(change, sources));
         row(change.kind, &name, &change.words(), &place)
     });
-    settings.chain(users).chain(inbound).collect()
+    let relogins = words::relogins(plan).into_iter().map(|(user, words)| row(Kind::Update, &user, &words, ""));
+    settings.chain(users).chain(relogins).chain(inbound).collect()
 }
 
 /// Writes lines in a fence under a title, as many as there is room for; says how many are left out.

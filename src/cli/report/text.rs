@@ -60,7 +60,9 @@ fn rows(text: &mut String, report: &Report<'_>, color: bool) {
         let place = words::place(change, sources);
         (change.kind, change.email.to_string(), words::change(change), place)
     });
-    lines(text, &users.collect::<Vec<_>>(), color);
+    let relogins =
+        words::relogins(plan).into_iter().map(|(user, words)| (Kind::Update, user, words, String::new()));
+    lines(text, &users.chain(relogins).collect::<Vec<_>>(), color);
     let inbound = plan.inbound.iter().map(|change| {
         let place = words::inbound_place(change, sources);
         (change.kind, change.title(), change.words(), place)

@@ -5,7 +5,7 @@ use crate::{
     cli::session::{CALLER_ID, Desired},
     deploy::Comparison,
     desired::Source,
-    plan::{Change, Choice, FieldChange, InboundChange, InboundObject, Kind},
+    plan::{Change, Choice, FieldChange, InboundChange, InboundObject, Kind, Plan},
 };
 
 fn in_quotes(name: &str) -> String {
@@ -54,6 +54,27 @@ pub(super) fn change(change: &Change) -> String {
     }
     let relogin = if change.relogin { " (phone must log in again)" } else { "" };
     format!("{}{relogin}", parts.join("; "))
+}
+
+/// The most phones that are listed one by one though their rows stay.
+const LISTED: usize = 5;
+
+/// Lists the phones that must log in again though their rows stay, each with what happens; the last line
+/// counts those that are not listed.
+pub(super) fn relogins(plan: &Plan) -> Vec<(String, String)> {
+    let users = plan.relogins.iter().filter_map(|number| plan.users.get(number));
+    let mut lines: Vec<(String, String)> = users
+        .take(LISTED)
+        .map(|user| {
+            let words = format!("extension {}; another digest becomes live (phone must log in again)", user.extension);
+            (user.email.to_string(), words)
+        })
+        .collect();
+    let more = plan.relogins.len().saturating_sub(LISTED);
+    if more > 0 {
+        lines.push((format!("and {} more", count(more, "phone")), "the same".to_owned()));
+    }
+    lines
 }
 
 /// Says where something about inbound calls is declared.

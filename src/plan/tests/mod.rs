@@ -229,12 +229,13 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
         trunk_secrets: BTreeMap::new(),
         applied: None,
         numbers_elsewhere: before.numbers_elsewhere.clone(),
+        expected_runs: Vec::new(),
     };
     for (name, planned) in &plan.trunk_secrets {
         let row = match (&planned.print, outside.inbound.trunk_secrets.get(name)) {
             (None, Some(Ok(secret))) => {
                 let print = TrunkPrint::new(&[7; 16], &plan.routes.trunks[name], secret);
-                RecordedSecret { id: Uuid::from_u128(3), print }
+                RecordedSecret { id: Uuid::from_u128(3), print, applied: None }
             }
             _ => before.trunk_secrets[name].clone(),
         };
@@ -264,6 +265,7 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
                 extension: user.extension,
                 secret_declared: user.secret_declared,
                 prints,
+                applied: None,
             },
         );
     }
