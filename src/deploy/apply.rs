@@ -4,7 +4,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write,
     panic::resume_unwind,
     thread,
     time::{Duration, Instant},
@@ -15,7 +14,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Running, callers,
+    ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Running, audit_row, callers,
     clock::Clock,
     compare::target_of,
     contacts::{self, Contact},
@@ -35,7 +34,7 @@ use crate::{
         seal::{Keyring, hex},
     },
     model::{EmailKey, Extension, ObjectName, Secret, Tenant},
-    plan::{InboundChange, Plan},
+    plan::Plan,
     render::{Digests, File, Module, Phonebook, endpoint_name, endpoints_path, parse, routing_path},
 };
 
@@ -121,7 +120,8 @@ pub fn sync(
     let read = read(request, &mut writer)?;
     let decided = decide(request, read, &in_place, None)?;
     writer.change(&decided.prepared.rows)?;
-    let run = writer.open_audit(&run_of(request, host, "sync", &decided, &decided.inbound))?;
+    let rows = audit_row::bounded(audit_row::all_rows(&decided.plan));
+    let run = writer.open_audit(&run_of(request, host, "sync", &decided, &rows))?;
     clock.stop();
     let end = End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: clock.phases.clone(), message: None };
     writer.close_audit(run, &end)?;
@@ -133,9 +133,7 @@ pub fn sync(
 struct Decided {
     plan: Plan,
     id: Option<String>,
-    /// What changes about inbound calls, a line each.
-    inbound: String,
-    /// The same, and what changes in the files.
+    /// What changes in the settings and about inbound calls, and in the files.
     diff: String,
     /// The hash of what it leads to.
     target: String,
@@ -165,31 +163,12 @@ fn decide(
     running: Option<&Running>,
 ) -> Result<Decided, ApplyError> {
     let comparison = (request.decide)(&recorded, in_place, running)?;
-    let inbound = inbound_lines(&comparison.plan);
-    let diff = bounded(inbound.clone() + &comparison.diff());
+    let diff = audit_row::bounded(audit_row::rows_no_file_shows(&comparison.plan) + &comparison.diff());
     let Request { secrets, trunk_secrets, keys, now, .. } = *request;
     let prepared = prepare(&comparison.plan, &recorded, secrets, trunk_secrets, &sealed, keys, now)?;
     let target = target_of(&comparison, &prepared.rows);
     let Comparison { plan, id, .. } = comparison;
-    Ok(Decided { plan, id, inbound, diff, target, recorded, prepared })
-}
-
-/// Writes what changes about inbound calls as the audit log keeps it: the files tell nothing of Twilio's calls.
-fn inbound_lines(plan: &Plan) -> String {
-    let line = |change: &InboundChange| format!("{} {}  {}", change.kind.sign(), change.title(), change.words());
-    plan.inbound.iter().map(|change| line(change).trim_end().to_owned() + "\n").collect()
-}
-
-/// Cuts a diff to what the audit log keeps of it.
-fn bounded(mut diff: String) -> String {
-    const KEPT: usize = 256 * 1024;
-    if diff.len() > KEPT {
-        let end = diff.as_bytes()[..KEPT].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let left = diff[end..].lines().count();
-        diff.truncate(end);
-        let _ = writeln!(diff, "(and {left} more lines)");
-    }
-    diff
+    Ok(Decided { plan, id, diff, target, recorded, prepared })
 }
 
 fn run_of(request: &Request<'_>, host: &Host, command: &'static str, decided: &Decided, diff: &str) -> Run {
@@ -200,16 +179,10 @@ fn run_of(request: &Request<'_>, host: &Host, command: &'static str, decided: &D
         actor: request.actor.clone(),
         git_commit: request.git_commit.clone(),
         plan_id: decided.id.clone(),
-        counts: counts(&decided.plan),
+        counts: audit_row::counts(&decided.plan),
         diff: diff.to_owned(),
         target: Some(decided.target.clone()),
     }
-}
-
-/// Counts the changes of users by kind, and those about inbound calls.
-fn counts(plan: &Plan) -> BTreeMap<&'static str, usize> {
-    let inbound = (!plan.inbound.is_empty()).then_some(("inbound", plan.inbound.len()));
-    plan.counts.by_kind().into_iter().chain(inbound).collect()
 }
 
 /// Applies: records the rows, renders the files, makes Asterisk run them, and proves it.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::{callers, files::InPlace, host::Running};
 use crate::{
@@ -108,6 +109,10 @@ pub fn compare_plan(
     // A file in place that fits and runs is right, whatever was remembered of the last apply.
     let runs = running.is_some_and(|running| running.endpoints_live);
     let fitting = if runs { fitting.into_inner() } else { BTreeSet::new() };
+    if let Some(file) = &in_place[0] {
+        let gone = ended(&plan, recorded, file);
+        plan.ended = if runs { gone } else { gone.max(plan.ended) };
+    }
     relogins.extend(plan.behind.difference(&fitting));
     plan.settle_relogins(relogins);
     let live = running.map_or([true; 2], |running| [running.endpoints_live, running.routing_live]);
@@ -139,6 +144,17 @@ pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<C
 /// Renders what the plan leads to, secrets and marks masked.
 fn target(plan: &Plan, recorded: &Recorded) -> Result<[File; 2], BadValue> {
     Phonebook::of(plan, recorded.directory).files(Digests::Masked)
+}
+
+/// Counts the phones in the file in place whose users are gone once the plan was carried out.
+fn ended(plan: &Plan, recorded: &Recorded, file: &Present) -> usize {
+    let stay: BTreeSet<Uuid> = plan.users.values().filter_map(|user| user.id).collect();
+    let emails: BTreeSet<EmailKey> = plan.users.values().map(|user| user.email.key()).collect();
+    let stays = |email: &str| {
+        let key = EmailKey::of(email);
+        recorded.users.get(&key).map_or(emails.contains(&key), |user| stay.contains(&user.id))
+    };
+    file.parsed.phones.values().filter(|phone| !stays(&phone.email)).count()
 }
 
 /// Notes the phones whose digest in place is another one though the rows do not explain it: an older dump

@@ -5,6 +5,7 @@
 
 mod apply;
 mod asterisk;
+mod audit_row;
 mod callers;
 mod clock;
 mod compare;

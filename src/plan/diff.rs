@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Change, Choice, FieldChange, Inputs, Kind, Plan, PlannedUser, SecretPlan};
+use super::{
+    Change, Choice, FieldChange, Inputs, Kind, Plan, PlannedUser, SecretPlan,
+    affected::{self, PhoneChange},
+};
 use crate::{
     desired::{Declared, DeclaredUser, Diagnostic, Place},
     directory::{ManagedBy, Recorded, RecordedUser},
@@ -126,6 +129,12 @@ pub(super) fn add(
                 user.digest = Some(old.prints.clone());
                 if old.is_behind() {
                     plan.behind.insert(user.extension);
+                }
+                let was = (before, &old.phone, old.name.as_str());
+                match affected::phone_change(was, (&plan.settings, &user.phone, user.name.as_str())) {
+                    Some(PhoneChange::Moved) => drop(plan.moved.insert(user.extension)),
+                    Some(PhoneChange::Reread) => drop(plan.reread.insert(user.extension)),
+                    None => {}
                 }
             }
             (kind, fields, relogin)

@@ -198,7 +198,7 @@ pub(super) fn protected(recorded: &Recorded) -> BTreeSet<String> {
 }
 
 /// Names rules by what they are for; hours in which nobody is ever there may have several for the same.
-fn names(rules: &[Rule]) -> Vec<String> {
+pub(super) fn names(rules: &[Rule]) -> Vec<String> {
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
     let mut name = |rule: &Rule| {
         let name = rule.to_string();

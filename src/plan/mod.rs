@@ -3,6 +3,7 @@
 //! Pure and total: no clock, environment or database. The plan makes every choice; who carries it
 //! out makes none. Files and the running Asterisk are compared in `render` and `deploy`.
 
+mod affected;
 mod allocate;
 mod diff;
 mod id;
@@ -23,6 +24,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
+pub use affected::Affected;
 pub use id::{plan_id, target_hash};
 pub use inbound::{InboundChange, InboundObject, InboundValues};
 pub use numbers::{Numbers, count, numbers};
@@ -90,6 +92,14 @@ pub struct Plan {
     /// Phones that must log in again though their rows stay: those behind, or on the host those whose
     /// digest in place is not the recorded one.
     pub relogins: BTreeSet<Extension>,
+    /// Phones that keep their login and must register over another transport.
+    pub moved: BTreeSet<Extension>,
+    /// Phones that keep their login and transport, and whose sections change.
+    pub reread: BTreeSet<Extension>,
+    /// How many phones end because their user is gone. On the host those in the file in place.
+    pub ended: usize,
+    /// How many public numbers' calls may go another way.
+    pub numbers_affected: usize,
     /// How many phones may have to log in again.
     pub relogin_rail: ReloginRail,
     /// How many changes of each kind.
@@ -122,6 +132,10 @@ impl Plan {
             behind: BTreeSet::new(),
             trunks_behind: BTreeSet::new(),
             relogins: BTreeSet::new(),
+            moved: BTreeSet::new(),
+            reread: BTreeSet::new(),
+            ended: 0,
+            numbers_affected: 0,
             relogin_rail: ReloginRail::default(),
             counts: Counts::default(),
             problems: Vec::new(),
@@ -377,6 +391,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         };
         *count += 1;
     }
+    plan.ended = plan.counts.delete;
+    plan.numbers_affected = affected::numbers(&plan, recorded);
     plan.relogin_rail = ReloginRail::of_file(inputs);
     plan.stops = rails::stops(&plan, inputs);
     plan.settle_relogins(plan.behind.clone());

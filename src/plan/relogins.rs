@@ -1,5 +1,5 @@
 //! Phones that must log in again: those whose rows change, and those whose rows stay while something
-//! else was live until now.
+//! else was live until now. The rail also counts those that must register over another transport.
 
 use std::collections::BTreeSet;
 
@@ -36,11 +36,12 @@ impl ReloginRail {
         Self { allowed: rails::allowed(RailLimit::default(), users(recorded)), told: 0, counts_rows: false }
     }
 
-    fn stop(self, count: usize) -> Option<RailStop> {
+    fn stop(self, count: usize, moved: usize) -> Option<RailStop> {
         let Self { allowed, told, .. } = self;
+        let over = if moved > 0 { format!(", {moved} of them over another transport") } else { String::new() };
         (count > allowed.max(told)).then(|| RailStop {
             rail: RELOGINS,
-            message: format!("{count} phones would have to log in again (allowed {allowed})"),
+            message: format!("{count} phones would have to log in again{over} (allowed {allowed})"),
             hint: format!("if this is meant: --allow {RELOGINS}={count}"),
         })
     }
@@ -56,21 +57,22 @@ impl Plan {
     pub fn settle_relogins(&mut self, phones: BTreeSet<Extension>) {
         self.relogins = phones;
         self.counts.relogin = self.changed_logins() + self.relogins.len();
+        let moved = self.moved.difference(&self.relogins).count();
         let counted = if self.relogin_rail.counts_rows {
-            self.counts.relogin
+            self.counts.relogin + moved
         } else {
             self.relogins.difference(&self.behind).count()
         };
         self.stops.retain(|stop| stop.rail != RELOGINS);
         let place = self.stops.iter().take_while(|stop| stop.rail == "deletes").count();
-        if let Some(stop) = self.relogin_rail.stop(counted) {
+        if let Some(stop) = self.relogin_rail.stop(counted, moved) {
             self.stops.insert(place, stop);
         }
     }
 
     /// Lists the rails that stop the rows from being recorded. What is in place stops an apply only.
     pub fn stops_of_rows(&self) -> impl Iterator<Item = &RailStop> {
-        let too_many = self.relogin_rail.stop(self.changed_logins()).is_some();
+        let too_many = self.relogin_rail.stop(self.changed_logins() + self.moved.len(), self.moved.len()).is_some();
         self.stops.iter().filter(move |stop| match stop.rail {
             RELOGINS => too_many,
             "deletes" | "protected" => true,

@@ -8,6 +8,7 @@ mod sipp;
 mod status;
 mod support;
 
+mod affected;
 mod apply;
 mod bad_days;
 mod calls;

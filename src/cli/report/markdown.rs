@@ -50,7 +50,8 @@ pub(super) fn plan(report: &Report<'_>, limit: usize) -> String {
         .collect();
     head.push_str(&titled("**An apply is stopped by a rail:**", "text", &rails, "line", MESSAGES));
 
-    let mut tail = words::reload(comparison).map_or_else(String::new, |reload| format!("\n{reload}\n"));
+    let mut tail: String =
+        words::affected(plan).into_iter().chain(words::reload(comparison)).map(|line| format!("\n{line}\n")).collect();
     if let Some(expectations) = words::expectations(desired) {
         let _ = writeln!(tail, "\n{expectations}");
     }
@@ -88,7 +89,7 @@ pub(super) fn plan(report: &Report<'_>, limit: usize) -> String {
 /// Writes a line for each change; the signs are those that a `diff` block colours.
 fn rows(report: &Report<'_>) -> Vec<String> {
     let plan = &report.comparison.plan;
-    let settings = plan.settings_changes.iter().map(|change| format!("! {change}"));
+    let settings = plan.settings_changes.iter().map(|change| format!("! {}", words::setting(change, plan)));
     let sources = &report.desired.sources;
     let row = |kind: Kind, name: &str, words: &str, place: &str| {
         let sign = match kind {

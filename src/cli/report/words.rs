@@ -96,6 +96,43 @@ pub(super) fn place(change: &Change, sources: &[Source]) -> String {
     }
 }
 
+/// Says what happens to a setting, and how many phones it reaches.
+pub(super) fn setting(change: &FieldChange, plan: &Plan) -> String {
+    let phones = count(plan.touched_by(change), "phone");
+    let reaches = match (plan.touched_by(change), change.field) {
+        (0, _) => return change.to_string(),
+        (_, "phones.realm" | "endpoint_names") => format!("{phones} must log in again"),
+        (_, "phones.transport") => format!("{phones} must register over it"),
+        (_, "dialplan.include") => format!("changes what {phones} can dial"),
+        _ => format!("read again by {phones}"),
+    };
+    format!("{change} ({reaches})")
+}
+
+/// Says who is affected, counted.
+pub(super) fn affected(plan: &Plan) -> Option<String> {
+    let affected = plan.affected();
+    if affected.is_none() {
+        return None;
+    }
+    let verb = |number: usize, one: &str, many: &str| if number == 1 { one.to_owned() } else { many.to_owned() };
+    let phones = |number: usize, one: &str, many: &str| {
+        (number > 0).then(|| format!("{} {}", count(number, "phone"), verb(number, one, many)))
+    };
+    let other = |number: usize, noun: &str| (number > 0).then(|| count(number, noun));
+    let parts = [
+        phones(affected.ended, "ends", "end"),
+        phones(affected.relogin, "must log in again", "must log in again"),
+        phones(affected.moved, "must register over another transport", "must register over another transport"),
+        phones(affected.reread, "is read again and stays registered", "are read again and stay registered"),
+        phones(affected.dialing, "can dial something else", "can dial something else"),
+        other(affected.trunks, "trunk"),
+        other(affected.numbers, "public number"),
+        phones(affected.left_alone, "is left alone", "are left alone"),
+    ];
+    Some(format!("Affected: {}", parts.into_iter().flatten().collect::<Vec<_>>().join(", ")))
+}
+
 /// Says what Asterisk has to reload, and why.
 pub(super) fn reload(comparison: &Comparison) -> Option<String> {
     if comparison.reload.is_empty() {
@@ -108,7 +145,12 @@ pub(super) fn reload(comparison: &Comparison) -> Option<String> {
     } else {
         format!("{changed} of {} files changed", comparison.files.len())
     };
-    Some(format!("Reload: {} ({why}); calls and registrations are kept", names.join(", ")))
+    let kept = if comparison.plan.affected().keeps_registrations() {
+        "calls and registrations are kept"
+    } else {
+        "calls in progress and all other registrations are kept"
+    };
+    Some(format!("Reload: {} ({why}); {kept}", names.join(", ")))
 }
 
 /// Says how many of the declared tests of the routes hold; a plan is only made where all of them do.
