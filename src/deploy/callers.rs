@@ -50,11 +50,7 @@ fn digests_made_live<'a>(plan: &'a Plan, recorded: &Recorded, rows: &'a RowChang
 }
 
 /// The same for the secrets of trunks, by name.
-fn trunks_made_live<'a>(
-    plan: &'a Plan,
-    recorded: &Recorded,
-    rows: &'a RowChanges,
-) -> Vec<(&'a ObjectName, &'a [u8])> {
+fn trunks_made_live<'a>(plan: &'a Plan, recorded: &Recorded, rows: &'a RowChanges) -> Vec<(&'a ObjectName, &'a [u8])> {
     let known = |name: &ObjectName| recorded.trunk_secrets.get(name).and_then(|row| row.applied.as_deref());
     let written = rows.inbound.secrets.iter().map(|row| (&row.trunk, row.print.shown.as_slice()));
     let kept = plan.trunk_secrets.iter();

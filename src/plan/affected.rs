@@ -60,8 +60,9 @@ pub(super) fn phone_change(
     (before, phone_before, name_before): (&Settings, &PhoneOverride, &str),
     (after, phone_after, name_after): (&Settings, &PhoneOverride, &str),
 ) -> Option<PhoneChange> {
-    let transport =
-        |settings: &Settings, phone: &PhoneOverride| phone.transport.clone().or_else(|| settings.phones.transport.clone());
+    let transport = |settings: &Settings, phone: &PhoneOverride| {
+        phone.transport.clone().or_else(|| settings.phones.transport.clone())
+    };
     if transport(before, phone_before) != transport(after, phone_after) {
         return Some(PhoneChange::Moved);
     }
@@ -81,8 +82,10 @@ impl Plan {
         let (relogin, moved) = (self.counts.relogin, self.moved.difference(&self.relogins).count());
         let reread = self.reread.difference(&self.relogins).count();
         let trunks = self.inbound.iter().filter(|change| change.object == InboundObject::Trunk);
-        let trunks: BTreeSet<&str> =
-            trunks.map(|change| change.name.as_str()).chain(self.trunks_behind.iter().map(|name| name.as_str())).collect();
+        let trunks: BTreeSet<&str> = trunks
+            .map(|change| change.name.as_str())
+            .chain(self.trunks_behind.iter().map(|name| name.as_str()))
+            .collect();
         Affected {
             ended: self.ended,
             relogin,

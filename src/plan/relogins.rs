@@ -27,7 +27,11 @@ impl ReloginRail {
     /// The limit of a file, and what is allowed once.
     pub(super) fn of_file(inputs: &Inputs<'_>) -> Self {
         let told = inputs.allowance.get(RELOGINS).copied().unwrap_or(0);
-        Self { allowed: rails::allowed(inputs.declared.rails.relogins, users(inputs.recorded)), told, counts_rows: true }
+        Self {
+            allowed: rails::allowed(inputs.declared.rails.relogins, users(inputs.recorded)),
+            told,
+            counts_rows: true,
+        }
     }
 
     /// The default limit, if no file is applied. Each change of a row was asked for by itself, so that only

@@ -104,10 +104,9 @@ fn a_rotated_secret_gives_the_plan_an_id_of_its_own() {
     assert_ne!(planned["id"], unchanged);
     assert_eq!(planned["counts"]["relogin"], 1);
     assert_eq!(planned["relogins"], serde_json::json!([{ "email": "bo@example.com", "extension": 1001 }]));
-    let seen: serde_json::Value = serde_json::from_str(
-        &runner.run("plan --no-asterisk --format json --detailed-exitcode").expect(2).stdout,
-    )
-    .unwrap();
+    let seen: serde_json::Value =
+        serde_json::from_str(&runner.run("plan --no-asterisk --format json --detailed-exitcode").expect(2).stdout)
+            .unwrap();
     for key in ["id", "counts", "relogins"] {
         assert_eq!(seen[key], planned[key], "the runner sees neither files nor Asterisk");
     }
@@ -161,7 +160,8 @@ fn an_apply_that_asterisk_did_not_take_may_be_tried_again_with_its_id() {
     env.run(&format!("apply --expect {id}")).expect(6);
     std::fs::write(&conf, operators).unwrap();
     let again = env.run(&format!("apply --expect {id}")).expect(0);
-    let words = format!("run 2 on pbx-test recorded {id}, and the directory still holds exactly that: it is applied here\n");
+    let words =
+        format!("run 2 on pbx-test recorded {id}, and the directory still holds exactly that: it is applied here\n");
     assert_eq!(again.stderr, words);
     assert!(env.ask("pjsip list endpoints").contains("1001/1001"));
 }

@@ -60,8 +60,7 @@ fn rows(text: &mut String, report: &Report<'_>, color: bool) {
         let place = words::place(change, sources);
         (change.kind, change.email.to_string(), words::change(change), place)
     });
-    let relogins =
-        words::relogins(plan).into_iter().map(|(user, words)| (Kind::Update, user, words, String::new()));
+    let relogins = words::relogins(plan).into_iter().map(|(user, words)| (Kind::Update, user, words, String::new()));
     lines(text, &users.chain(relogins).collect::<Vec<_>>(), color);
     let inbound = plan.inbound.iter().map(|change| {
         let place = words::inbound_place(change, sources);
