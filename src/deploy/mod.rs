@@ -13,6 +13,7 @@ mod contacts;
 mod error;
 mod fail_point;
 mod files;
+mod foresee;
 mod generations;
 mod host;
 mod includes;

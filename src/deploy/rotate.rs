@@ -88,6 +88,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
             secret_declared: false,
             sealed: Some(sealed),
             prints: Prints::new(&rows::random::<{ size_of::<Salt>() }>()?, &secret, &digest),
+            previous: None,
         }],
         inbound: InboundRows::default(),
         now: request.now,

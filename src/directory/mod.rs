@@ -31,7 +31,7 @@ pub use connect::Url;
 pub use idempotency::{Answered, Once};
 pub use inbound::{InboundRows, MadeLive, TrunkRow, hint_of_taken};
 pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText};
-pub use types::{EarlierRun, Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser};
+pub use types::{EarlierRun, FREED_DAYS, Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser};
 pub use users::{Meeting, Numbers, Standing, User};
 pub use write::{Additions, NewSecret, Row, RowChanges};
 

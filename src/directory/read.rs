@@ -39,13 +39,13 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
         recorded.routes = json("route", routes)?;
         recorded.trunk_secrets = super::inbound::secrets(db, id, applied)?;
     }
-    let applied = if applied { "u.digest_applied" } else { "null::bytea" };
+    let later = if applied { "u.digest_applied, u.previous_key" } else { "null::bytea, null::text" };
     let rows = db
         .query_typed(
             &format!(
                 "select u.id, u.email, u.name, u.managed_by = 'api', u.protected, nullif(u.phone, '{{}}')::text,
                         e.number, u.secret_declared, u.secret_salt, u.secret_fingerprint, u.digest_fingerprint,
-                        {applied}
+                        {later}
                  from users u join extensions e on e.user_id = u.id
                  where u.tenant_id = $1"
             ),
@@ -56,18 +56,21 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
         let user = user(&row)?;
         recorded.users.insert(user.email.key(), user);
     }
-    // Of those who are gone: held extensions, and whom there ever was, without a number.
+    // Of those who are gone: held extensions, who had a number last, and whom there ever was, without a number.
+    const GONE: &str =
+        "select number, held_for, freed_at, true from extensions where tenant_id = $1 and user_id is null
+         union all select null, email_key, null, false from former_users where tenant_id = $1";
+    const FREED: &str = " union all select number, email_key, freed_at, false from freed_numbers where tenant_id = $1";
     let rows = db
-        .query_typed(
-            "select number, held_for, freed_at from extensions where tenant_id = $1 and user_id is null
-             union all select null, email_key, null from former_users where tenant_id = $1",
-            &[(&id, Type::UUID)],
-        )
+        .query_typed(&format!("{GONE}{}", if applied { FREED } else { "" }), &[(&id, Type::UUID)])
         .map_err(failed("read the held extensions and the former users"))?;
     for row in rows {
         let email = EmailKey::of(row.get(1));
         match row.get::<_, Option<i32>>(0) {
-            Some(held) => drop(recorded.holds.insert(number(held)?, Hold { email, freed_at: row.get(2) })),
+            Some(freed) => {
+                let list = if row.get(3) { &mut recorded.holds } else { &mut recorded.freed };
+                list.insert(number(freed)?, Hold { email, freed_at: row.get(2) });
+            }
             None => drop(recorded.former.insert(email)),
         }
     }
@@ -100,6 +103,7 @@ fn user(row: &Row) -> Result<RecordedUser, DirectoryError> {
         secret_declared: row.get(7),
         prints: Prints { salt: row.get(8), secret: row.get(9), digest: row.get(10) },
         applied: row.get(11),
+        previous: row.get::<_, Option<&str>>(12).map(EmailKey::of),
     })
 }
 

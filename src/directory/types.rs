@@ -34,6 +34,9 @@ impl fmt::Display for ManagedBy {
     }
 }
 
+/// How many days the last user of a freed number is remembered.
+pub const FREED_DAYS: u32 = 30;
+
 /// Everything recorded about one tenant.
 #[derive(Debug, Clone, Default)]
 pub struct Recorded {
@@ -47,6 +50,8 @@ pub struct Recorded {
     pub holds: BTreeMap<Extension, Hold>,
     /// Addresses that were a user's once.
     pub former: BTreeSet<EmailKey>,
+    /// Who had a number before it was freed last, in the last [`FREED_DAYS`] days.
+    pub freed: BTreeMap<Extension, Hold>,
     /// The inbound calls, with every number resolved.
     pub routes: Routes,
     /// The secrets of their trunks.
@@ -128,6 +133,8 @@ pub struct RecordedUser {
     pub prints: Prints,
     /// The fingerprint of the digest that the last apply made live, or `None` before the first one.
     pub applied: Option<Vec<u8>>,
+    /// The `previously` that was declared when the user was created or renamed last.
+    pub previous: Option<EmailKey>,
 }
 
 impl RecordedUser {

@@ -3,6 +3,7 @@
 //! Pure and total: no clock, environment or database. The plan makes every choice; who carries it
 //! out makes none. Files and the running Asterisk are compared in `render` and `deploy`.
 
+mod advice;
 mod affected;
 mod allocate;
 mod diff;
@@ -11,6 +12,7 @@ mod inbound;
 mod numbers;
 mod rails;
 mod relogins;
+mod renames;
 mod supply;
 #[cfg(test)]
 mod tests;
@@ -294,6 +296,8 @@ pub struct PlannedUser {
     pub secret: SecretPlan,
     /// The recorded fingerprints, where the digest stays the one they are of.
     pub digest: Option<Prints>,
+    /// The `previously` that makes the row what it is.
+    pub previous: Option<EmailKey>,
     /// Whether the row must be written.
     pub write: bool,
 }
@@ -336,7 +340,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let Inputs { declared, recorded, .. } = inputs;
     let mut problems = Vec::new();
     let mut notes = Vec::new();
-    let matched = diff::matched(declared, recorded, &mut problems, &mut notes);
+    let matched = renames::matched(declared, recorded, &mut problems, &mut notes);
     let survivors: BTreeSet<&EmailKey> = matched.values().copied().collect();
     let (leaving, staying): (Vec<_>, Vec<_>) = recorded
         .users
@@ -378,6 +382,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     inbound::add(&mut plan, inputs);
     plan.changes.sort_by_cached_key(|change| (change.email.key(), change.kind));
+    plan.notes.extend(advice::same_names(&plan, &leaving));
+    plan.notes.extend(advice::reused_numbers(&plan, inputs));
     if declared.settings.hold_days == 0 {
         plan.holds.clear();
     }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use uuid::Uuid;
 
-use super::{InboundChange, InboundObject, Inputs, Kind, Plan, inbound};
+use super::{Change, InboundChange, InboundObject, Inputs, Kind, Plan, inbound};
 use crate::{desired::Rails, directory::ManagedBy, model::RailLimit};
 
 /// What `--allow NAME=N` lets pass this once.
@@ -34,12 +35,14 @@ pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
             hint: format!("if this is meant: --allow deletes={deletes}"),
         });
     }
+    let protected_rows: BTreeSet<Uuid> =
+        inputs.recorded.users.values().filter(|user| user.protected).map(|user| user.id).collect();
     let protected: Vec<String> = plan
         .changes
         .iter()
         .filter(|change| {
             let renumbered = change.fields.iter().any(|field| field.field == "extension");
-            (change.kind == Kind::Delete || renumbered) && was_protected(change, inputs)
+            (change.kind == Kind::Delete || renumbered) && was_protected(change, plan, inputs, &protected_rows)
         })
         .map(|change| format!("`{}`", change.email))
         .collect();
@@ -83,12 +86,14 @@ pub(super) fn notes(rails: &Rails) -> impl Iterator<Item = String> {
     })
 }
 
-fn was_protected(change: &super::Change, inputs: &Inputs<'_>) -> bool {
-    let key = change.email.key();
-    let former =
-        inputs.declared.users.get(&key).and_then(|user| user.previously.as_ref()).map(crate::model::Email::key);
-    let row = inputs.recorded.users.get(&key).or_else(|| inputs.recorded.users.get(&former?));
-    row.is_some_and(|row| row.protected)
+/// Tells whether the row that a change is about is recorded as protected: the row, not the address, which may
+/// be handed on in the same plan.
+fn was_protected(change: &Change, plan: &Plan, inputs: &Inputs<'_>, protected: &BTreeSet<Uuid>) -> bool {
+    let row = match change.kind {
+        Kind::Delete => inputs.recorded.users.get(&change.email.key()).map(|user| user.id),
+        _ => plan.users.get(&change.extension).and_then(|user| user.id),
+    };
+    row.is_some_and(|row| protected.contains(&row))
 }
 
 /// How many changes pass: the smaller of both limits, and never less than one.

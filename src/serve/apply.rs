@@ -169,6 +169,7 @@ fn plan(state: &State, tenant: &Tenant, how: &How, directory: &mut Directory) ->
     if running.is_some() {
         state.host.note_lacks(&mut comparison, Timestamp::now());
     }
+    state.host.note_taken_names(&mut comparison, &in_place, running.as_ref());
     if let Some(failure) = stale(&comparison, how) {
         return Err(failure);
     }

@@ -18,6 +18,7 @@ mod directory;
 mod docs;
 mod expect;
 mod growth;
+mod handed_on;
 mod hostile;
 mod hosts;
 mod let_go;

@@ -1,5 +1,6 @@
 //! What must hold for any sequence of files, each applied to what the one before left.
 
+mod handed_on;
 mod inbound;
 mod same;
 
@@ -225,6 +226,7 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
         users: BTreeMap::new(),
         holds: before.holds.clone(),
         former: BTreeSet::new(),
+        freed: BTreeMap::new(),
         routes: plan.routes.clone(),
         trunk_secrets: BTreeMap::new(),
         applied: None,
@@ -266,6 +268,7 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
                 secret_declared: user.secret_declared,
                 prints,
                 applied: None,
+                previous: user.previous.clone(),
             },
         );
     }
