@@ -9,7 +9,7 @@ use super::{FieldChange, InboundObject, Plan, PlannedUser, inbound};
 use crate::{
     calls::{Called, E164, Rule, Target},
     directory::Recorded,
-    model::{PhoneOverride, Settings},
+    model::{ObjectName, PhoneOverride, Settings},
 };
 
 /// Whom a plan affects. A phone counts once, in the first of `ended`, `relogin`, `moved` and `reread` that is
@@ -84,7 +84,7 @@ impl Plan {
         let trunks = self.inbound.iter().filter(|change| change.object == InboundObject::Trunk);
         let trunks: BTreeSet<&str> = trunks
             .map(|change| change.name.as_str())
-            .chain(self.trunks_behind.iter().map(|name| name.as_str()))
+            .chain(self.trunks_behind.iter().map(ObjectName::as_str))
             .collect();
         Affected {
             ended: self.ended,

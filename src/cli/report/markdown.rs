@@ -50,8 +50,10 @@ pub(super) fn plan(report: &Report<'_>, limit: usize) -> String {
         .collect();
     head.push_str(&titled("**An apply is stopped by a rail:**", "text", &rails, "line", MESSAGES));
 
-    let mut tail: String =
-        words::affected(plan).into_iter().chain(words::reload(comparison)).map(|line| format!("\n{line}\n")).collect();
+    let mut tail = String::new();
+    for line in words::affected(plan).into_iter().chain(words::reload(comparison)) {
+        let _ = write!(tail, "\n{line}\n");
+    }
     if let Some(expectations) = words::expectations(desired) {
         let _ = writeln!(tail, "\n{expectations}");
     }
