@@ -15,16 +15,27 @@ use crate::model::{EmailKey, Extension, PhoneOverride, Tenant};
 /// The first schema version that knows what the last apply made live.
 const APPLIED_SINCE: i32 = 9;
 
+/// The tenant, on a schema that holds nothing about inbound calls.
+const EARLIER: &str = "select d.id, t.id, t.settings::text, null, null
+         from directory d left join tenants t on t.slug = $1";
+
+/// The tenant.
+const TENANT: &str = "select d.id, t.id, t.settings::text, t.routes::text, a.applied::text
+         from directory d left join tenants t on t.slug = $1 left join applied_routes a on a.tenant = $1";
+
+/// Who is gone: held extensions, and whom there ever was, without a number.
+const GONE: &str = "select number, held_for, freed_at, true from extensions where tenant_id = $1 and user_id is null
+         union all select null, email_key, null, false from former_users where tenant_id = $1";
+
+/// Who had a freed number last, on a schema that knows it.
+const FREED: &str = " union all select number, email_key, freed_at, false from freed_numbers where tenant_id = $1";
+
 /// Reads everything about one tenant: five statements at most, whatever its size. A schema before
 /// [`super::inbound::SINCE`] holds nothing about inbound calls, one before [`APPLIED_SINCE`] nothing about
 /// what was applied last.
 pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) -> Result<Recorded, DirectoryError> {
     let inbound = schema >= super::inbound::SINCE;
     let applied = schema >= APPLIED_SINCE;
-    const EARLIER: &str = "select d.id, t.id, t.settings::text, null, null
-         from directory d left join tenants t on t.slug = $1";
-    const TENANT: &str = "select d.id, t.id, t.settings::text, t.routes::text, a.applied::text
-         from directory d left join tenants t on t.slug = $1 left join applied_routes a on a.tenant = $1";
     let row = db
         .query_typed_one(if inbound { TENANT } else { EARLIER }, &[(&slug.as_str(), Type::TEXT)])
         .map_err(failed("read the tenant"))?;
@@ -57,10 +68,6 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
         recorded.users.insert(user.email.key(), user);
     }
     // Of those who are gone: held extensions, who had a number last, and whom there ever was, without a number.
-    const GONE: &str =
-        "select number, held_for, freed_at, true from extensions where tenant_id = $1 and user_id is null
-         union all select null, email_key, null, false from former_users where tenant_id = $1";
-    const FREED: &str = " union all select number, email_key, freed_at, false from freed_numbers where tenant_id = $1";
     let rows = db
         .query_typed(&format!("{GONE}{}", if applied { FREED } else { "" }), &[(&id, Type::UUID)])
         .map_err(failed("read the held extensions and the former users"))?;
