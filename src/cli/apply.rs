@@ -20,9 +20,9 @@ use super::{
     settings::{ActorArgs, FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs},
 };
 use crate::{
-    deploy::{self, Applied, Observer, Request},
+    deploy::{self, Applied, Comparison, Observer, Request},
     directory::audit::Outcome,
-    plan::Inputs,
+    plan::{Inputs, RailStop},
 };
 
 /// Apply the file: record it, render it, make Asterisk run it, and prove it
@@ -63,6 +63,9 @@ struct Common {
     #[command(flatten)]
     secrets: SecretArgs,
     /// Go on only if this is the plan: an id, or a file with a JSON plan
+    ///
+    /// An id that was applied already is also taken, as long as the directory still holds exactly what that run
+    /// recorded: a job may run again, and a second host takes the same id.
     #[arg(long, value_name = "ID|FILE")]
     expect: Option<String>,
     /// Let a rail pass, such as `deletes=57`
@@ -128,6 +131,9 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         let document = report.write(args.format, &printer);
         printer.document(&document);
         hold_back(&report, expected.as_ref(), mode)?;
+        if let Some(words) = expected.as_ref().and_then(|expected| already(&comparison, expected)) {
+            printer.talk(&words);
+        }
         Ok(comparison)
     };
     let request = Request {
@@ -136,6 +142,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         trunk_secrets: &inbound.trunk_secrets,
         keys: &keys,
         decide: &decide,
+        expect: expected.as_ref().map(Expected::id),
         actor: args.actor.resolve(),
         git_commit: git_commit(&desired, &args.file.file),
         now,
@@ -171,17 +178,32 @@ fn hold_back(report: &Report<'_>, expected: Option<&Expected>, mode: Mode) -> Re
         );
     }
     if let Some(expected) = expected
-        && comparison.id.as_deref() != Some(expected.id())
+        && !comparison.is_expected(expected.id())
     {
         let (found, wanted) = (comparison.id.as_deref().unwrap_or("none"), expected.id());
         let difference = expected.difference(&json::plan(report));
         let message = format!("the plan is {found}, not the expected {wanted}; nothing was changed{difference}");
         return stop(Exit::Stale, message);
     }
-    let stops = plan.stops.iter().filter(|stop| mode != Mode::Sync || stop.rail != "foreign-files");
-    let words: Vec<String> =
-        stops.map(|stop| format!("error[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint)).collect();
+    let stops: Vec<&RailStop> =
+        if mode == Mode::Sync { plan.stops_of_rows().collect() } else { plan.stops.iter().collect() };
+    let words: Vec<String> = stops
+        .into_iter()
+        .map(|stop| format!("error[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint))
+        .collect();
     if words.is_empty() { Ok(()) } else { stop(Exit::Rail, words.join("\n")) }
+}
+
+/// Says that an earlier run recorded the expected plan, if the present one has another id.
+fn already(comparison: &Comparison, expected: &Expected) -> Option<String> {
+    let id = expected.id();
+    let run = comparison.earlier.as_ref().filter(|_| comparison.id.as_deref() != Some(id))?;
+    let (number, host) = (run.run, &run.host);
+    Some(if comparison.is_empty() {
+        format!("{id} is already done: run {number} on {host} recorded it, and nothing has changed since")
+    } else {
+        format!("run {number} on {host} recorded {id}, and the directory still holds exactly that: it is applied here")
+    })
 }
 
 /// Logs what happens while it happens.

@@ -39,6 +39,9 @@ pub(crate) struct Saved {
     users: Vec<User>,
     /// Plans of earlier versions have none.
     #[serde(default)]
+    relogins: Vec<Relogin>,
+    /// Plans of earlier versions have none.
+    #[serde(default)]
     inbound: Vec<Inbound>,
     files: Vec<File>,
 }
@@ -60,6 +63,12 @@ struct User {
     fields: Vec<Field>,
     secret_changed: bool,
     relogin: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Relogin {
+    email: String,
+    extension: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -145,6 +154,7 @@ fn differences(expected: &Saved, now: &Saved) -> Vec<String> {
     let settings = |plan: &Saved| plan.settings.iter().map(|field| (field.field.clone(), words(field))).collect();
     paired(&settings(expected), &settings(now), &mut lines);
     paired(&users(expected), &users(now), &mut lines);
+    paired(&relogins(expected), &relogins(now), &mut lines);
     paired(&inbound(expected), &inbound(now), &mut lines);
     let changes = !lines.is_empty();
     let shas = |plan: &Saved| plan.files.iter().map(|file| (file.path.clone(), file.sha256.clone())).collect();
@@ -185,6 +195,12 @@ fn users(plan: &Saved) -> BTreeMap<String, String> {
             .or_insert(words);
     }
     users
+}
+
+/// The phones that must log in again though their rows stay, by address.
+fn relogins(plan: &Saved) -> BTreeMap<String, String> {
+    let words = |phone: &Relogin| format!("~ {} extension {}, phone must log in again", phone.email, phone.extension);
+    plan.relogins.iter().map(|phone| (phone.email.to_lowercase(), words(phone))).collect()
 }
 
 /// What happens to each object of inbound calls, by what it is.

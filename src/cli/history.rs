@@ -73,7 +73,7 @@ fn list(entries: &[Entry]) -> String {
                 entry.host.clone(),
                 entry.command.clone(),
                 entry.outcome.clone(),
-                [Some(changes(entry)), inbound(entry)].into_iter().flatten().collect::<Vec<_>>().join(", "),
+                all_changes(entry),
                 entry.actor.clone(),
             ]
         })
@@ -81,13 +81,37 @@ fn list(entries: &[Entry]) -> String {
     table(["RUN", "STARTED", "HOST", "COMMAND", "OUTCOME", "CHANGES", "ACTOR"], &lines)
 }
 
+/// The word for no change.
+const NONE: &str = "none";
+
 /// Says how many rows changed: `+2 ~1 -1`.
 fn changes(entry: &Entry) -> String {
     let signs = [("create", "+"), ("update", "~"), ("rename", ">"), ("adopt", "&"), ("delete", "-")];
     let count = |kind: &str| entry.counts.get(kind).copied().unwrap_or(0);
     let parts: Vec<String> =
         signs.iter().filter(|(kind, _)| count(kind) > 0).map(|(kind, sign)| format!("{sign}{}", count(kind))).collect();
-    if parts.is_empty() { "none".to_owned() } else { parts.join(" ") }
+    if parts.is_empty() { NONE.to_owned() } else { parts.join(" ") }
+}
+
+/// Says what changed of everything: users, settings and inbound calls; `none` if nothing did.
+fn all_changes(entry: &Entry) -> String {
+    let users = Some(changes(entry)).filter(|users| users != NONE);
+    let parts: Vec<String> = [users, settings(entry), inbound(entry)].into_iter().flatten().collect();
+    if parts.is_empty() { NONE.to_owned() } else { parts.join(", ") }
+}
+
+/// Says how many settings changed, and how many phones read them again or register again.
+fn settings(entry: &Entry) -> Option<String> {
+    let count = |key: &str| entry.counts.get(key).copied().filter(|count| *count > 0);
+    let settings = count("settings")?;
+    let noun = if settings == 1 { "setting" } else { "settings" };
+    let reached: u64 = ["relogin", "moved", "reread"].into_iter().filter_map(count).sum();
+    let phones = match reached {
+        0 => String::new(),
+        1 => " (1 phone)".to_owned(),
+        phones => format!(" ({phones} phones)"),
+    };
+    Some(format!("{settings} {noun}{phones}"))
 }
 
 /// Says how much changed about inbound calls.
@@ -112,6 +136,9 @@ fn whole(entry: &Entry) -> String {
         line("plan", plan);
     }
     line("users", &changes(entry));
+    if let Some(settings) = settings(entry) {
+        line("settings", &settings);
+    }
     if let Some(inbound) = inbound(entry) {
         line("calls", &inbound);
     }

@@ -55,6 +55,11 @@ pub(crate) struct Common {
     format: PlanFormat,
 }
 
+/// What no plan without the host's files and Asterisk can tell.
+const ON_THE_HOST: &str = "what only the Asterisk host can tell: whether the digests in the files in place are those \
+    of the rows, whether another file defines a name, and whether Asterisk has what the files name. An apply looks, \
+    and may still stop at a rail";
+
 /// Resolved arguments, ready to make and show any number of plans.
 #[derive(Debug)]
 pub(crate) struct Planner<'a> {
@@ -111,11 +116,12 @@ impl Planner<'_> {
             if running.is_some() {
                 host.note_lacks(&mut compared, inputs.now);
             }
+            host.note_taken_names(&mut compared, &in_place, running.as_ref());
             compared
         } else {
             let folder = host.config_dir.display();
             let unchecked = format!("the files in place and the running Asterisk: there is no folder `{folder}` here");
-            deploy::compare_recorded(&inputs, vec![unchecked])?
+            deploy::compare_recorded(&inputs, vec![unchecked, ON_THE_HOST.to_owned()])?
         };
         comparison.plan.notes.extend(schema_note);
         if recorded.directory.is_none() {

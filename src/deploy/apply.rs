@@ -4,7 +4,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write,
     panic::resume_unwind,
     thread,
     time::{Duration, Instant},
@@ -15,8 +14,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Running, callers,
+    ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Running, audit_row, callers,
     clock::Clock,
+    compare::target_of,
     contacts::{self, Contact},
     fail_point,
     files::{self, FileError, InPlace},
@@ -34,7 +34,7 @@ use crate::{
         seal::{Keyring, hex},
     },
     model::{EmailKey, Extension, ObjectName, Secret, Tenant},
-    plan::{InboundChange, Plan},
+    plan::Plan,
     render::{Digests, File, Module, Phonebook, endpoint_name, endpoints_path, parse, routing_path},
 };
 
@@ -50,6 +50,8 @@ pub struct Request<'a> {
     pub keys: &'a Keyring,
     /// Makes the plan from what is recorded, or refuses to go on (rails, `--expect`).
     pub decide: &'a Decide<'a>,
+    /// The id of the plan it is held to, or `None` if it is held to none.
+    pub expect: Option<&'a str>,
     /// Who runs it, for the audit log.
     pub actor: String,
     /// The commit of the desired state.
@@ -118,7 +120,8 @@ pub fn sync(
     let read = read(request, &mut writer)?;
     let decided = decide(request, read, &in_place, None)?;
     writer.change(&decided.prepared.rows)?;
-    let run = writer.open_audit(&run_of(request, host, "sync", &decided, &decided.inbound))?;
+    let rows = audit_row::bounded(audit_row::all_rows(&decided.plan));
+    let run = writer.open_audit(&run_of(request, host, "sync", &decided, &rows))?;
     clock.stop();
     let end = End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: clock.phases.clone(), message: None };
     writer.close_audit(run, &end)?;
@@ -130,10 +133,10 @@ pub fn sync(
 struct Decided {
     plan: Plan,
     id: Option<String>,
-    /// What changes about inbound calls, a line each.
-    inbound: String,
-    /// The same, and what changes in the files.
+    /// What changes in the settings and about inbound calls, and in the files.
     diff: String,
+    /// The hash of what it leads to.
+    target: String,
     recorded: Recorded,
     prepared: Prepared,
 }
@@ -142,7 +145,10 @@ struct Decided {
 type Read = (Recorded, BTreeMap<Uuid, Vec<u8>>);
 
 fn read(request: &Request<'_>, writer: &mut Writer<'_>) -> Result<Read, DirectoryError> {
-    let recorded = writer.read(request.tenant)?;
+    let mut recorded = writer.read(request.tenant)?;
+    if let Some(id) = request.expect {
+        recorded.expected_runs = writer.runs_of_plan(request.tenant, id)?;
+    }
     let sealed = match &recorded.tenant {
         Some(tenant) => writer.sealed(tenant.id)?,
         None => BTreeMap::new(),
@@ -157,30 +163,12 @@ fn decide(
     running: Option<&Running>,
 ) -> Result<Decided, ApplyError> {
     let comparison = (request.decide)(&recorded, in_place, running)?;
-    let inbound = inbound_lines(&comparison.plan);
-    let diff = bounded(inbound.clone() + &comparison.diff());
-    let Comparison { plan, id, .. } = comparison;
+    let diff = audit_row::bounded(audit_row::rows_no_file_shows(&comparison.plan) + &comparison.diff());
     let Request { secrets, trunk_secrets, keys, now, .. } = *request;
-    let prepared = prepare(&plan, &recorded, secrets, trunk_secrets, &sealed, keys, now)?;
-    Ok(Decided { plan, id, inbound, diff, recorded, prepared })
-}
-
-/// Writes what changes about inbound calls as the audit log keeps it: the files tell nothing of Twilio's calls.
-fn inbound_lines(plan: &Plan) -> String {
-    let line = |change: &InboundChange| format!("{} {}  {}", change.kind.sign(), change.title(), change.words());
-    plan.inbound.iter().map(|change| line(change).trim_end().to_owned() + "\n").collect()
-}
-
-/// Cuts a diff to what the audit log keeps of it.
-fn bounded(mut diff: String) -> String {
-    const KEPT: usize = 256 * 1024;
-    if diff.len() > KEPT {
-        let end = diff.as_bytes()[..KEPT].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let left = diff[end..].lines().count();
-        diff.truncate(end);
-        let _ = writeln!(diff, "(and {left} more lines)");
-    }
-    diff
+    let prepared = prepare(&comparison.plan, &recorded, secrets, trunk_secrets, &sealed, keys, now)?;
+    let target = target_of(&comparison, &prepared.rows);
+    let Comparison { plan, id, .. } = comparison;
+    Ok(Decided { plan, id, diff, target, recorded, prepared })
 }
 
 fn run_of(request: &Request<'_>, host: &Host, command: &'static str, decided: &Decided, diff: &str) -> Run {
@@ -191,15 +179,10 @@ fn run_of(request: &Request<'_>, host: &Host, command: &'static str, decided: &D
         actor: request.actor.clone(),
         git_commit: request.git_commit.clone(),
         plan_id: decided.id.clone(),
-        counts: counts(&decided.plan),
+        counts: audit_row::counts(&decided.plan),
         diff: diff.to_owned(),
+        target: Some(decided.target.clone()),
     }
-}
-
-/// Counts the changes of users by kind, and those about inbound calls.
-fn counts(plan: &Plan) -> BTreeMap<&'static str, usize> {
-    let inbound = (!plan.inbound.is_empty()).then_some(("inbound", plan.inbound.len()));
-    plan.counts.by_kind().into_iter().chain(inbound).collect()
 }
 
 /// Applies: records the rows, renders the files, makes Asterisk run them, and proves it.
@@ -263,9 +246,10 @@ pub fn apply(
     let passed = fail_point::pass("closing").map_err(|error| error.to_string());
     let files = hashes(host, &rendered);
     let end = End { outcome, files: files.clone(), phases: phases.clone(), message };
-    let Decided { plan, recorded, .. } = &decided;
-    let closed =
-        passed.and_then(|()| callers::close(directory, run, &end, plan, recorded).map_err(|error| error.to_string()));
+    let Decided { plan, recorded, prepared, .. } = &decided;
+    let closed = passed.and_then(|()| {
+        callers::close(directory, run, &end, plan, recorded, &prepared.rows).map_err(|error| error.to_string())
+    });
     match result {
         Ok(live) => {
             let mut warnings = live.warnings;

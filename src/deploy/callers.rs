@@ -3,32 +3,59 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use crate::{
     calls::{self, Routes},
     directory::{
-        Directory, DirectoryError, Recorded,
+        Directory, DirectoryError, MadeLive, Recorded, RowChanges,
         audit::{End, Outcome},
     },
-    model::{EmailKey, EndpointNames, Extension, Tenant},
+    model::{EmailKey, EndpointNames, Extension, ObjectName, Tenant},
     plan::Plan,
     render::endpoint_name,
 };
 
-/// Closes the audit row of an apply. What was made so reaches callers from then on; what was put
-/// back does not.
+/// Closes the audit row of an apply. What was made so is remembered as live, and reaches callers from then
+/// on; what was put back does not.
 pub(super) fn close(
     directory: &mut Directory,
     run: i64,
     end: &End,
     plan: &Plan,
     recorded: &Recorded,
+    rows: &RowChanges,
 ) -> Result<(), DirectoryError> {
-    let made_so = matches!(end.outcome, Outcome::Live | Outcome::Rendered);
-    if made_so && concerns(plan, recorded) {
-        directory.close_applied(run, end, &reached(plan, run))
-    } else {
-        directory.close_audit(run, end)
+    if !matches!(end.outcome, Outcome::Live | Outcome::Rendered) {
+        return directory.close_audit(run, end);
     }
+    let routes = concerns(plan, recorded).then(|| reached(plan, run));
+    let live = MadeLive {
+        tenant: rows.tenant,
+        digests: digests_made_live(plan, recorded, rows),
+        trunk_secrets: trunks_made_live(plan, recorded, rows),
+        routes,
+    };
+    directory.close_applied(run, end, &live)
+}
+
+/// Lists the users whose digest is another one than the last apply made live, by their rows.
+fn digests_made_live<'a>(plan: &'a Plan, recorded: &Recorded, rows: &'a RowChanges) -> Vec<(Uuid, &'a [u8])> {
+    let known: BTreeMap<Uuid, &[u8]> =
+        recorded.users.values().filter_map(|user| Some((user.id, user.applied.as_deref()?))).collect();
+    let written = rows.rows.iter().map(|row| (row.id, row.prints.digest.as_slice()));
+    let kept = plan.users.values().filter(|user| !user.write);
+    let kept = kept.filter_map(|user| Some((user.id?, user.digest.as_ref()?.digest.as_slice())));
+    written.chain(kept).filter(|(id, digest)| known.get(id) != Some(digest)).collect()
+}
+
+/// The same for the secrets of trunks, by name.
+fn trunks_made_live<'a>(plan: &'a Plan, recorded: &Recorded, rows: &'a RowChanges) -> Vec<(&'a ObjectName, &'a [u8])> {
+    let known = |name: &ObjectName| recorded.trunk_secrets.get(name).and_then(|row| row.applied.as_deref());
+    let written = rows.inbound.secrets.iter().map(|row| (&row.trunk, row.print.shown.as_slice()));
+    let kept = plan.trunk_secrets.iter();
+    let kept = kept.filter_map(|(name, planned)| Some((name, planned.print.as_ref()?.shown.as_slice())));
+    written.chain(kept).filter(|(name, print)| known(name) != Some(print)).collect()
 }
 
 /// Says what it means for callers that the audit row could not be closed.

@@ -1,18 +1,23 @@
 //! All four stages side by side: the plan, what it does to the files in place, and what Asterisk
 //! would have to reload. Pure: what is in place and what runs come in as arguments.
 
-use std::{cell::Cell, collections::BTreeMap, fmt::Write};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::{callers, files::InPlace, host::Running};
 use crate::{
     directory::{
-        Recorded,
+        EarlierRun, Recorded, RowChanges,
         seal::{Prints, TrunkPrint, hex},
     },
-    model::EmailKey,
-    plan::{self, Allowance, Inputs, Plan, PlannedUser, plan_id},
+    model::{EmailKey, Extension, ObjectName},
+    plan::{self, Allowance, Inputs, Plan, PlannedUser, plan_id, target_hash},
     render::{self, BadValue, Digests, File, FileDiff, Module, Phonebook, Present},
 };
 
@@ -33,6 +38,8 @@ pub struct Comparison {
     pub callers_behind: bool,
     /// What was not looked at, with the reason.
     pub unchecked: Vec<String>,
+    /// The run that recorded the expected plan, if what it recorded is exactly what this plan leads to.
+    pub earlier: Option<EarlierRun>,
 }
 
 impl Comparison {
@@ -48,7 +55,12 @@ impl Comparison {
     /// Tells whether an apply would move anything.
     pub fn is_empty(&self) -> bool {
         let files = self.files.iter().all(|(.., diff)| !diff.changed);
-        self.plan.is_empty() && self.reload.is_empty() && files && !self.callers_behind
+        self.plan.is_empty() && self.plan.is_applied() && self.reload.is_empty() && files && !self.callers_behind
+    }
+
+    /// Tells whether this is the plan with an id, or leads to exactly what a run with that id recorded.
+    pub fn is_expected(&self, id: &str) -> bool {
+        self.id.as_deref() == Some(id) || self.earlier.is_some()
     }
 }
 
@@ -80,19 +92,29 @@ pub fn compare_plan(
     foreign_files(&mut plan, recorded, in_place, allowance.get("foreign-files").copied().unwrap_or(0));
     let target = target(&plan, recorded)?;
     let (names, trunks) = (kept_digests(&plan), kept_trunks(&plan));
-    // Phones whose digest in place is not that of the recorded secret: each is looked at once.
-    let pending = Cell::new(0);
+    // Phones whose digest in place is that of the recorded secret, and those with another one.
+    let (fitting, others) = (RefCell::new(BTreeSet::new()), RefCell::new(BTreeSet::new()));
     let same = |name: &str, digest: &str| {
         if let Some(print) = trunks.get(name) {
             return print.is_shown(digest);
         }
-        let Some(prints) = names.get(name) else { return false };
+        let Some((extension, prints)) = names.get(name) else { return false };
         let same = prints.is_digest(digest);
-        pending.set(pending.get() + usize::from(!same));
+        if same { &fitting } else { &others }.borrow_mut().insert(*extension);
         same
     };
     let differences = [0, 1].map(|n| render::diff(in_place[n].as_ref(), &target[n].text, &same));
-    note_pending(&mut plan, pending.get());
+    let mut relogins = others.into_inner();
+    note_foreign_digests(&mut plan, &relogins);
+    // A file in place that fits and runs is right, whatever was remembered of the last apply.
+    let runs = running.is_some_and(|running| running.endpoints_live);
+    let fitting = if runs { fitting.into_inner() } else { BTreeSet::new() };
+    if let Some(file) = &in_place[0] {
+        let gone = ended(&plan, recorded, file);
+        plan.ended = if runs { gone } else { gone.max(plan.ended) };
+    }
+    relogins.extend(plan.behind.difference(&fitting));
+    plan.settle_relogins(relogins);
     let live = running.map_or([true; 2], |running| [running.endpoints_live, running.routing_live]);
     Ok(side_by_side(plan, recorded, &target, differences, live, unchecked))
 }
@@ -124,25 +146,34 @@ fn target(plan: &Plan, recorded: &Recorded) -> Result<[File; 2], BadValue> {
     Phonebook::of(plan, recorded.directory).files(Digests::Masked)
 }
 
-/// Notes the phones whose digest in place is another one: the secret was renewed since, the number
-/// was somebody else's, or a hand was in the file.
-fn note_pending(plan: &mut Plan, phones: usize) {
-    if phones > 0 {
-        plan.notes.push(if phones == 1 {
-            "1 phone must log in again: its digest in the file in place is not that of the recorded secret".to_owned()
-        } else {
-            format!(
-                "{phones} phones must log in again: \
-                 their digests in the file in place are not those of the recorded secrets"
-            )
-        });
+/// Counts the phones in the file in place whose users are gone once the plan was carried out.
+fn ended(plan: &Plan, recorded: &Recorded, file: &Present) -> usize {
+    let stay: BTreeSet<Uuid> = plan.users.values().filter_map(|user| user.id).collect();
+    let emails: BTreeSet<EmailKey> = plan.users.values().map(|user| user.email.key()).collect();
+    let stays = |email: &str| {
+        let key = EmailKey::of(email);
+        recorded.users.get(&key).map_or(emails.contains(&key), |user| stay.contains(&user.id))
+    };
+    file.parsed.phones.values().filter(|phone| !stays(&phone.email)).count()
+}
+
+/// Notes the phones whose digest in place is another one though the rows do not explain it: an older dump
+/// was restored, or somebody edited the file.
+fn note_foreign_digests(plan: &mut Plan, phones: &BTreeSet<Extension>) {
+    let unexplained = phones.difference(&plan.behind).count();
+    if unexplained > 0 {
+        let phones = if unexplained == 1 { "1 phone".to_owned() } else { format!("{unexplained} phones") };
+        plan.notes.push(format!(
+            "the file in place gives {phones} another digest than the directory, which did not change it since the \
+             last apply: was an older dump restored, or the file edited?"
+        ));
     }
 }
 
 /// Finds the digests that stay, by the endpoint's name.
-fn kept_digests(plan: &Plan) -> BTreeMap<String, &Prints> {
+fn kept_digests(plan: &Plan) -> BTreeMap<String, (Extension, &Prints)> {
     let name = |user: &PlannedUser| render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
-    plan.users.values().filter_map(|user| Some((name(user), user.digest.as_ref()?))).collect()
+    plan.users.values().filter_map(|user| Some((name(user), (user.extension, user.digest.as_ref()?)))).collect()
 }
 
 /// Finds the secrets of trunks that the file goes on showing, by the name of their objects.
@@ -173,7 +204,29 @@ fn side_by_side(
     let behind = callers::behind(&plan.tenant, recorded);
     let callers_behind = behind.is_some();
     plan.notes.extend(behind);
-    Comparison { plan, id, files, fingerprints, reload, callers_behind, unchecked }
+    let earlier = earlier_run(&plan, recorded, &fingerprints);
+    Comparison { plan, id, files, fingerprints, reload, callers_behind, unchecked, earlier }
+}
+
+/// Finds the run of the expected plan that recorded exactly what this plan leads to.
+fn earlier_run(plan: &Plan, recorded: &Recorded, fingerprints: &[String]) -> Option<EarlierRun> {
+    if recorded.expected_runs.is_empty() || !plan.is_empty() {
+        return None;
+    }
+    let trunk = |name: &ObjectName| plan.trunk_secrets.get(name)?.print.as_ref();
+    let target = target_hash(plan, fingerprints, &|user| user.digest.as_ref(), &trunk);
+    recorded.expected_runs.iter().find(|run| run.target == target).cloned()
+}
+
+/// Computes the hash of what a plan leads to, with the rows that carry it out.
+pub(super) fn target_of<'a>(comparison: &'a Comparison, rows: &'a RowChanges) -> String {
+    let Comparison { plan, fingerprints, .. } = comparison;
+    let written: BTreeMap<Extension, &Prints> = rows.rows.iter().map(|row| (row.extension, &row.prints)).collect();
+    let trunks: BTreeMap<&ObjectName, &TrunkPrint> =
+        rows.inbound.secrets.iter().map(|row| (&row.trunk, &row.print)).collect();
+    let prints = |user: &'a PlannedUser| written.get(&user.extension).copied().or(user.digest.as_ref());
+    let trunk = |name: &'a ObjectName| trunks.get(name).copied().or(plan.trunk_secrets.get(name)?.print.as_ref());
+    target_hash(plan, fingerprints, &prints, &trunk)
 }
 
 fn users(count: usize) -> String {

@@ -5,6 +5,7 @@
 
 mod apply;
 mod asterisk;
+mod audit_row;
 mod callers;
 mod clock;
 mod compare;
@@ -12,6 +13,7 @@ mod contacts;
 mod error;
 mod fail_point;
 mod files;
+mod foresee;
 mod generations;
 mod host;
 mod includes;

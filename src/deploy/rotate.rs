@@ -88,6 +88,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
             secret_declared: false,
             sealed: Some(sealed),
             prints: Prints::new(&rows::random::<{ size_of::<Salt>() }>()?, &secret, &digest),
+            previous: None,
         }],
         inbound: InboundRows::default(),
         now: request.now,
@@ -101,6 +102,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
         plan_id: None,
         counts: BTreeMap::from([("update", 1)]),
         diff: String::new(),
+        target: None,
     })?;
     let end = End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: BTreeMap::new(), message: None };
     writer.close_audit(run, &end)?;

@@ -105,6 +105,7 @@ pub fn prepare(
                 secret_declared: user.secret_declared,
                 sealed,
                 prints,
+                previous: user.previous.clone(),
             });
         }
         digests.insert(user.extension, digest);

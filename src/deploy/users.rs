@@ -254,6 +254,7 @@ fn make(
         secret_declared: false,
         sealed: Some(sealed),
         prints: Prints::new(&rows::random::<{ size_of::<Salt>() }>()?, &secret, &digest),
+        previous: None,
     };
     let user = User {
         id,

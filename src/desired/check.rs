@@ -228,7 +228,7 @@ fn users(
             },
         );
     }
-    check_renames(&formers, &places, problems);
+    check_renames(&formers, problems);
     users
 }
 
@@ -263,23 +263,14 @@ fn pin(
     Some(extension)
 }
 
-fn check_renames(
-    formers: &[(EmailKey, EmailKey, Place)],
-    places: &BTreeMap<EmailKey, Place>,
-    problems: &mut Vec<Diagnostic>,
-) {
+/// Checks who was whom. A former address may be declared as well: it is handed on to somebody else then.
+fn check_renames(formers: &[(EmailKey, EmailKey, Place)], problems: &mut Vec<Diagnostic>) {
     let mut seen: BTreeSet<&EmailKey> = BTreeSet::new();
     for (former, email, place) in formers {
         if former == email {
             problems.push(
                 Diagnostic::error("invalid-rename", "a user cannot be renamed to the same address", *place)
                     .hint("remove the `previously` line"),
-            );
-        } else if let Some(other) = places.get(former) {
-            problems.push(
-                Diagnostic::error("invalid-rename", format!("`{former}` is still declared"), *place)
-                    .also(*other, "declared here")
-                    .hint("a renamed user stands in the file once, under the new address; if the old address is somebody else now, remove the `previously` line"),
             );
         } else if !seen.insert(former) {
             problems.push(

@@ -9,7 +9,7 @@ use postgres::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Directory, DirectoryError, failed};
+use super::{Directory, DirectoryError, EarlierRun, failed};
 use crate::model::Tenant;
 
 /// A run as it begins.
@@ -31,6 +31,8 @@ pub struct Run {
     pub counts: BTreeMap<&'static str, usize>,
     /// What changes in the files, secrets masked.
     pub diff: String,
+    /// The hash of everything that the run records and renders, or `None` if it renders nothing.
+    pub target: Option<String>,
 }
 
 /// A run as the log has it.
@@ -120,8 +122,9 @@ pub(super) fn open(db: &mut impl GenericClient, run: &Run) -> Result<i64, Direct
     let counts = serde_json::to_string(&run.counts).unwrap_or_else(|_| "{}".to_owned());
     let row = db
         .query_typed_one(
-            "insert into apply_audit_log (tenant, host, command, actor, git_commit, plan_id, counts, diff, outcome)
-             values ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, 'open') returning id",
+            "insert into apply_audit_log
+                (tenant, host, command, actor, git_commit, plan_id, counts, diff, target, outcome)
+             values ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9, 'open') returning id",
             &[
                 (&run.tenant.as_str(), Type::TEXT),
                 (&run.host, Type::TEXT),
@@ -131,10 +134,27 @@ pub(super) fn open(db: &mut impl GenericClient, run: &Run) -> Result<i64, Direct
                 (&run.plan_id, Type::TEXT),
                 (&counts, Type::TEXT),
                 (&run.diff, Type::TEXT),
+                (&run.target, Type::TEXT),
             ],
         )
         .map_err(failed(action))?;
     Ok(row.get(0))
+}
+
+/// Reads which runs applied a plan, the latest run of each target.
+pub(super) fn runs_of_plan(
+    db: &mut impl GenericClient,
+    tenant: &Tenant,
+    plan_id: &str,
+) -> Result<Vec<EarlierRun>, DirectoryError> {
+    let rows = db
+        .query_typed(
+            "select distinct on (target) id, host, target from apply_audit_log
+             where tenant = $1 and plan_id = $2 and target is not null order by target, id desc",
+            &[(&tenant.as_str(), Type::TEXT), (&plan_id, Type::TEXT)],
+        )
+        .map_err(failed(READ))?;
+    Ok(rows.iter().map(|row| EarlierRun { run: row.get(0), host: row.get(1), target: row.get(2) }).collect())
 }
 
 /// Closes an audit row.
@@ -224,6 +244,14 @@ fn json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Direct
 }
 
 impl Directory {
+    /// Reads which runs applied a plan, the latest run of each target.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn runs_of_plan(&mut self, tenant: &Tenant, plan_id: &str) -> Result<Vec<EarlierRun>, DirectoryError> {
+        runs_of_plan(self.client(), tenant, plan_id)
+    }
+
     /// Closes an audit row.
     ///
     /// # Errors

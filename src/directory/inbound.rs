@@ -43,21 +43,26 @@ pub struct TrunkRow {
     pub print: TrunkPrint,
 }
 
-/// Reads what is known of the secrets of a tenant's trunks.
+/// Reads what is known of the secrets of a tenant's trunks, and on a schema that knows it which of them
+/// were applied last.
 pub(super) fn secrets(
     db: &mut impl GenericClient,
     tenant: Uuid,
+    applied: bool,
 ) -> Result<BTreeMap<ObjectName, RecordedSecret>, DirectoryError> {
+    let applied = if applied { "fingerprint_applied" } else { "null::bytea" };
     let rows = db
         .query_typed(
-            "select trunk, id, secret_salt, secret_fingerprint from trunk_secrets where tenant_id = $1",
+            &format!(
+                "select trunk, id, secret_salt, secret_fingerprint, {applied} from trunk_secrets where tenant_id = $1"
+            ),
             &[(&tenant, Type::UUID)],
         )
         .map_err(failed("read the trunks"))?;
     let secret = |row: &postgres::Row| {
         let name = row.get::<_, &str>(0).parse().map_err(bad_row("trunk"))?;
         let print = TrunkPrint { salt: row.get(2), shown: row.get(3) };
-        Ok((name, RecordedSecret { id: row.get(1), print }))
+        Ok((name, RecordedSecret { id: row.get(1), print, applied: row.get(4) }))
     };
     rows.iter().map(secret).collect()
 }
@@ -169,24 +174,64 @@ fn text(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 
+/// What an apply made live, as the directory remembers it.
+#[derive(Debug)]
+pub struct MadeLive<'a> {
+    /// The tenant's row.
+    pub tenant: Uuid,
+    /// Users whose digest is another one than the apply before made live, with its fingerprint.
+    pub digests: Vec<(Uuid, &'a [u8])>,
+    /// The same for the secrets of trunks.
+    pub trunk_secrets: Vec<(&'a ObjectName, &'a [u8])>,
+    /// What callers reach from now on, or `None` if the tenant has no inbound calls and had none.
+    pub routes: Option<Applied>,
+}
+
 impl Directory {
-    /// Closes the audit row of an apply that made it so; from then on callers reach these routes,
-    /// unless a later apply was faster.
+    /// Closes the audit row of an apply that made it so, and remembers what is live now. Callers reach
+    /// these routes from then on, unless a later apply was faster.
     ///
     /// # Errors
     /// When the database fails; then the row stays open, and callers reach what they did.
-    pub fn close_applied(&mut self, id: i64, end: &audit::End, applied: &Applied) -> Result<(), DirectoryError> {
-        let action = "make callers reach what was applied";
+    pub fn close_applied(&mut self, id: i64, end: &audit::End, live: &MadeLive<'_>) -> Result<(), DirectoryError> {
+        let action = "remember what was applied";
+        let MadeLive { tenant, digests, trunk_secrets, routes } = live;
+        if digests.is_empty() && trunk_secrets.is_empty() && routes.is_none() {
+            return self.close_audit(id, end);
+        }
         let mut transaction = self.client().transaction().map_err(failed("start a transaction"))?;
         audit::close(&mut transaction, id, end)?;
-        run(
-            &mut transaction,
-            action,
-            "insert into applied_routes as a (tenant, run, applied) values ($1, $2, $3::jsonb)
-             on conflict (tenant) do update set run = excluded.run, applied = excluded.applied, applied_at = now()
-             where a.run < excluded.run",
-            &[(&applied.tenant.as_str(), Type::TEXT), (&applied.run, Type::INT8), (&text(applied), Type::TEXT)],
-        )?;
+        if !digests.is_empty() {
+            let (users, prints): (Vec<Uuid>, Vec<&[u8]>) = digests.iter().copied().unzip();
+            run(
+                &mut transaction,
+                action,
+                "update users u set digest_applied = n.digest from unnest($2, $3) as n (id, digest)
+                 where u.tenant_id = $1 and u.id = n.id",
+                &[(tenant, Type::UUID), (&users, Type::UUID_ARRAY), (&prints, Type::BYTEA_ARRAY)],
+            )?;
+        }
+        if !trunk_secrets.is_empty() {
+            let trunks: Vec<&str> = trunk_secrets.iter().map(|(trunk, _)| trunk.as_str()).collect();
+            let prints: Vec<&[u8]> = trunk_secrets.iter().map(|(_, print)| *print).collect();
+            run(
+                &mut transaction,
+                action,
+                "update trunk_secrets t set fingerprint_applied = n.print from unnest($2, $3) as n (trunk, print)
+                 where t.tenant_id = $1 and t.trunk = n.trunk",
+                &[(tenant, Type::UUID), (&trunks, Type::TEXT_ARRAY), (&prints, Type::BYTEA_ARRAY)],
+            )?;
+        }
+        if let Some(applied) = routes {
+            run(
+                &mut transaction,
+                action,
+                "insert into applied_routes as a (tenant, run, applied) values ($1, $2, $3::jsonb)
+                 on conflict (tenant) do update set run = excluded.run, applied = excluded.applied, applied_at = now()
+                 where a.run < excluded.run",
+                &[(&applied.tenant.as_str(), Type::TEXT), (&applied.run, Type::INT8), (&text(applied), Type::TEXT)],
+            )?;
+        }
         transaction.commit().map_err(failed(action))
     }
 }

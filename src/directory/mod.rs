@@ -29,9 +29,9 @@ use uuid::Uuid;
 pub use calls::{CallEntry, CallStep, Whose, Written};
 pub use connect::Url;
 pub use idempotency::{Answered, Once};
-pub use inbound::{InboundRows, TrunkRow, hint_of_taken};
+pub use inbound::{InboundRows, MadeLive, TrunkRow, hint_of_taken};
 pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText};
-pub use types::{Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser};
+pub use types::{EarlierRun, FREED_DAYS, Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser};
 pub use users::{Meeting, Numbers, Standing, User};
 pub use write::{Additions, NewSecret, Row, RowChanges};
 
@@ -256,11 +256,10 @@ impl Directory {
     /// # Errors
     /// When the database fails, or has a later schema.
     pub fn read(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
-        let inbound = match self.schema()? {
+        let schema = match self.schema()? {
             Schema::Absent => return Ok(Recorded::default()),
-            // No other migration yet changed what is read here.
-            Schema::Older(version) => version >= inbound::SINCE,
-            Schema::Current => true,
+            Schema::Older(version) => version,
+            Schema::Current => latest(),
         };
         let mut snapshot = self
             .client
@@ -269,7 +268,7 @@ impl Directory {
             .isolation_level(postgres::IsolationLevel::RepeatableRead)
             .start()
             .map_err(failed("start a transaction"))?;
-        let recorded = read::tenant(&mut snapshot, tenant, inbound)?;
+        let recorded = read::tenant(&mut snapshot, tenant, schema)?;
         snapshot.commit().map_err(failed("end a transaction"))?;
         Ok(recorded)
     }
@@ -395,7 +394,7 @@ impl Writer<'_> {
     /// # Errors
     /// When the database fails.
     pub fn read(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
-        read::tenant(self.client, tenant, true)
+        read::tenant(self.client, tenant, latest())
     }
 
     /// Reads the sealed secrets of all users and trunks of a tenant, by their rows.
@@ -412,6 +411,14 @@ impl Writer<'_> {
     /// When the database fails or refuses a row.
     pub fn change(&mut self, changes: &RowChanges) -> Result<(), DirectoryError> {
         write::change(self.client, changes)
+    }
+
+    /// Reads which runs applied a plan, the latest run of each target.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn runs_of_plan(&mut self, tenant: &Tenant, plan_id: &str) -> Result<Vec<EarlierRun>, DirectoryError> {
+        audit::runs_of_plan(self.client, tenant, plan_id)
     }
 
     /// Opens an audit row.

@@ -12,13 +12,30 @@ use super::{
 };
 use crate::model::{EmailKey, Extension, PhoneOverride, Tenant};
 
-/// Reads everything about one tenant: five statements at most, whatever its size. An earlier schema
-/// holds nothing about inbound calls.
-pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, inbound: bool) -> Result<Recorded, DirectoryError> {
-    const EARLIER: &str = "select d.id, t.id, t.settings::text, null, null
+/// The first schema version that knows what the last apply made live.
+const APPLIED_SINCE: i32 = 9;
+
+/// The tenant, on a schema that holds nothing about inbound calls.
+const EARLIER: &str = "select d.id, t.id, t.settings::text, null, null
          from directory d left join tenants t on t.slug = $1";
-    const TENANT: &str = "select d.id, t.id, t.settings::text, t.routes::text, a.applied::text
+
+/// The tenant.
+const TENANT: &str = "select d.id, t.id, t.settings::text, t.routes::text, a.applied::text
          from directory d left join tenants t on t.slug = $1 left join applied_routes a on a.tenant = $1";
+
+/// Who is gone: held extensions, and whom there ever was, without a number.
+const GONE: &str = "select number, held_for, freed_at, true from extensions where tenant_id = $1 and user_id is null
+         union all select null, email_key, null, false from former_users where tenant_id = $1";
+
+/// Who had a freed number last, on a schema that knows it.
+const FREED: &str = " union all select number, email_key, freed_at, false from freed_numbers where tenant_id = $1";
+
+/// Reads everything about one tenant: five statements at most, whatever its size. A schema before
+/// [`super::inbound::SINCE`] holds nothing about inbound calls, one before [`APPLIED_SINCE`] nothing about
+/// what was applied last.
+pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) -> Result<Recorded, DirectoryError> {
+    let inbound = schema >= super::inbound::SINCE;
+    let applied = schema >= APPLIED_SINCE;
     let row = db
         .query_typed_one(if inbound { TENANT } else { EARLIER }, &[(&slug.as_str(), Type::TEXT)])
         .map_err(failed("read the tenant"))?;
@@ -31,14 +48,18 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, inbound: bool) 
     recorded.applied = row.get::<_, Option<&str>>(4).map(|text| json("applied route", text)).transpose()?;
     if let Some(routes) = row.get::<_, Option<&str>>(3) {
         recorded.routes = json("route", routes)?;
-        recorded.trunk_secrets = super::inbound::secrets(db, id)?;
+        recorded.trunk_secrets = super::inbound::secrets(db, id, applied)?;
     }
+    let later = if applied { "u.digest_applied, u.previous_key" } else { "null::bytea, null::text" };
     let rows = db
         .query_typed(
-            "select u.id, u.email, u.name, u.managed_by = 'api', u.protected, nullif(u.phone, '{}')::text, e.number,
-                    u.secret_declared, u.secret_salt, u.secret_fingerprint, u.digest_fingerprint
-             from users u join extensions e on e.user_id = u.id
-             where u.tenant_id = $1",
+            &format!(
+                "select u.id, u.email, u.name, u.managed_by = 'api', u.protected, nullif(u.phone, '{{}}')::text,
+                        e.number, u.secret_declared, u.secret_salt, u.secret_fingerprint, u.digest_fingerprint,
+                        {later}
+                 from users u join extensions e on e.user_id = u.id
+                 where u.tenant_id = $1"
+            ),
             &[(&id, Type::UUID)],
         )
         .map_err(failed("read the users"))?;
@@ -46,18 +67,17 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, inbound: bool) 
         let user = user(&row)?;
         recorded.users.insert(user.email.key(), user);
     }
-    // Of those who are gone: held extensions, and whom there ever was, without a number.
+    // Of those who are gone: held extensions, who had a number last, and whom there ever was, without a number.
     let rows = db
-        .query_typed(
-            "select number, held_for, freed_at from extensions where tenant_id = $1 and user_id is null
-             union all select null, email_key, null from former_users where tenant_id = $1",
-            &[(&id, Type::UUID)],
-        )
+        .query_typed(&format!("{GONE}{}", if applied { FREED } else { "" }), &[(&id, Type::UUID)])
         .map_err(failed("read the held extensions and the former users"))?;
     for row in rows {
         let email = EmailKey::of(row.get(1));
         match row.get::<_, Option<i32>>(0) {
-            Some(held) => drop(recorded.holds.insert(number(held)?, Hold { email, freed_at: row.get(2) })),
+            Some(freed) => {
+                let list = if row.get(3) { &mut recorded.holds } else { &mut recorded.freed };
+                list.insert(number(freed)?, Hold { email, freed_at: row.get(2) });
+            }
             None => drop(recorded.former.insert(email)),
         }
     }
@@ -89,6 +109,8 @@ fn user(row: &Row) -> Result<RecordedUser, DirectoryError> {
         extension: number(row.get(6))?,
         secret_declared: row.get(7),
         prints: Prints { salt: row.get(8), secret: row.get(9), digest: row.get(10) },
+        applied: row.get(11),
+        previous: row.get::<_, Option<&str>>(12).map(EmailKey::of),
     })
 }
 

@@ -34,6 +34,9 @@ impl fmt::Display for ManagedBy {
     }
 }
 
+/// How many days the last user of a freed number is remembered.
+pub const FREED_DAYS: u32 = 30;
+
 /// Everything recorded about one tenant.
 #[derive(Debug, Clone, Default)]
 pub struct Recorded {
@@ -47,6 +50,8 @@ pub struct Recorded {
     pub holds: BTreeMap<Extension, Hold>,
     /// Addresses that were a user's once.
     pub former: BTreeSet<EmailKey>,
+    /// Who had a number before it was freed last, in the last [`FREED_DAYS`] days.
+    pub freed: BTreeMap<Extension, Hold>,
     /// The inbound calls, with every number resolved.
     pub routes: Routes,
     /// The secrets of their trunks.
@@ -55,6 +60,8 @@ pub struct Recorded {
     pub applied: Option<Applied>,
     /// Public numbers that another tenant has, and which one.
     pub numbers_elsewhere: BTreeMap<E164, Tenant>,
+    /// The runs that applied the plan an apply is held to. Empty unless the caller looked them up.
+    pub expected_runs: Vec<EarlierRun>,
 }
 
 impl Recorded {
@@ -65,6 +72,17 @@ impl Recorded {
     }
 }
 
+/// A run of the audit log, as far as a later run is compared with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EarlierRun {
+    /// Its number.
+    pub run: i64,
+    /// The Asterisk host it ran on.
+    pub host: String,
+    /// The hash of everything it recorded and rendered.
+    pub target: String,
+}
+
 /// The row of a trunk's secret.
 #[derive(Debug, Clone)]
 pub struct RecordedSecret {
@@ -72,6 +90,15 @@ pub struct RecordedSecret {
     pub id: Uuid,
     /// What tells another secret apart.
     pub print: TrunkPrint,
+    /// The fingerprint of the secret that the last apply made live, or `None` before the first one.
+    pub applied: Option<Vec<u8>>,
+}
+
+impl RecordedSecret {
+    /// Returns whether the last apply made another secret live than the recorded one.
+    pub fn is_behind(&self) -> bool {
+        self.applied.as_ref().is_some_and(|applied| *applied != self.print.shown)
+    }
 }
 
 /// The tenant's row.
@@ -104,6 +131,17 @@ pub struct RecordedUser {
     pub secret_declared: bool,
     /// What tells another secret or digest apart.
     pub prints: Prints,
+    /// The fingerprint of the digest that the last apply made live, or `None` before the first one.
+    pub applied: Option<Vec<u8>>,
+    /// The `previously` that was declared when the user was created or renamed last.
+    pub previous: Option<EmailKey>,
+}
+
+impl RecordedUser {
+    /// Returns whether the last apply made another digest live than the recorded one.
+    pub fn is_behind(&self) -> bool {
+        self.applied.as_ref().is_some_and(|applied| *applied != self.prints.digest)
+    }
 }
 
 /// A freed number.

@@ -1,6 +1,6 @@
 //! The statements that change a tenant: set-based, a handful whatever the number of users.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use postgres::{
     GenericClient,
     types::{ToSql, Type},
@@ -8,7 +8,8 @@ use postgres::{
 use uuid::Uuid;
 
 use super::{
-    DirectoryError, InboundRows, Meeting, Once, Writer, audit::Deed, failed, inbound, seal::Prints, types::ManagedBy,
+    DirectoryError, FREED_DAYS, InboundRows, Meeting, Once, Writer, audit::Deed, failed, inbound, seal::Prints,
+    types::ManagedBy,
 };
 use crate::model::{DisplayName, Email, EmailKey, Extension, PhoneOverride, Settings, Tenant};
 
@@ -56,6 +57,8 @@ pub struct Row {
     pub sealed: Option<NewSecret>,
     /// The fingerprints that belong to the row's secret, number and realm.
     pub prints: Prints,
+    /// The `previously` that makes the row what it is. `None` leaves the recorded one.
+    pub previous: Option<EmailKey>,
 }
 
 /// A sealed secret on its way into a row.
@@ -74,7 +77,7 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
             &[(tenant, Type::UUID), (&changes.slug.as_str(), Type::TEXT), (&settings, Type::TEXT)],
         )?;
     }
-    leave(db, changes)?;
+    remember_former_users(db, changes)?;
     hold(db, changes)?;
     if !changes.deletes.is_empty() {
         run(
@@ -90,21 +93,45 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
     inbound::change(db, *tenant, &changes.slug, &changes.inbound)
 }
 
-/// Remembers the addresses that are left by deleted and renamed users.
-fn leave(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
+/// Remembers the addresses and the numbers that deleted, renamed and renumbered users leave. Numbers are
+/// forgotten after [`FREED_DAYS`] days.
+fn remember_former_users(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
     let ids: Vec<Uuid> = changes.deletes.iter().copied().chain(changes.rows.iter().map(|row| row.id)).collect();
     let keys: Vec<String> = changes.rows.iter().map(|row| row.email.key().to_string()).collect();
     if ids.is_empty() {
         return Ok(());
     }
+    let row_ids: Vec<Uuid> = changes.rows.iter().map(|row| row.id).collect();
+    let forgotten = changes.now.checked_sub(SignedDuration::from_hours(24 * i64::from(FREED_DAYS)));
+    let forgotten = forgotten.unwrap_or(changes.now);
     run(
         db,
         "remember former users",
-        "insert into former_users (tenant_id, email_key)
+        // What is forgotten and what is written are different numbers: no statement changes a row twice.
+        "with forgotten as (
+            delete from freed_numbers
+            where tenant_id = $1 and freed_at < $8
+                and number not in (select number from extensions where tenant_id = $1)),
+         freed as (
+            insert into freed_numbers (tenant_id, number, email_key, freed_at)
+            select e.tenant_id, e.number, u.email_key, $7
+            from extensions e join users u on u.id = e.user_id left join unnest($5, $6) as n (id, number) on n.id = u.id
+            where e.tenant_id = $1 and (u.id = any ($4) or n.number <> e.number)
+            on conflict (tenant_id, number) do update set email_key = excluded.email_key, freed_at = excluded.freed_at)
+         insert into former_users (tenant_id, email_key)
          select tenant_id, email_key from users
          where tenant_id = $1 and id = any ($2) and email_key <> all ($3)
          on conflict (tenant_id, email_key) do update set left_at = now()",
-        &[(&changes.tenant, Type::UUID), (&ids, Type::UUID_ARRAY), (&keys, Type::TEXT_ARRAY)],
+        &[
+            (&changes.tenant, Type::UUID),
+            (&ids, Type::UUID_ARRAY),
+            (&keys, Type::TEXT_ARRAY),
+            (&changes.deletes, Type::UUID_ARRAY),
+            (&row_ids, Type::UUID_ARRAY),
+            (&numbers(&changes.rows), Type::INT4_ARRAY),
+            (&changes.now, Type::TIMESTAMPTZ),
+            (&forgotten, Type::TIMESTAMPTZ),
+        ],
     )
 }
 
@@ -125,7 +152,19 @@ fn write_rows(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), D
         "delete from extensions where tenant_id = $1 and (user_id = any ($2) or (user_id is null and number = any ($3)))",
         &[(&changes.tenant, Type::UUID), (&ids, Type::UUID_ARRAY), (&numbers(rows), Type::INT4_ARRAY)],
     )?;
-    record(db, changes.tenant, rows)
+    record(db, changes.tenant, rows)?;
+    let (renamed, previous): (Vec<Uuid>, Vec<&str>) =
+        rows.iter().filter_map(|row| Some((row.id, row.previous.as_ref()?.as_str()))).unzip();
+    if renamed.is_empty() {
+        return Ok(());
+    }
+    run(
+        db,
+        "remember what users were renamed from",
+        "update users u set previous_key = n.previous from unnest($2, $3) as n (id, previous)
+         where u.tenant_id = $1 and u.id = n.id",
+        &[(&changes.tenant, Type::UUID), (&renamed, Type::UUID_ARRAY), (&previous, Type::TEXT_ARRAY)],
+    )
 }
 
 fn numbers(rows: &[Row]) -> Vec<i32> {

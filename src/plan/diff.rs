@@ -1,47 +1,14 @@
-//! Who is who, and what changes about each: the comparison of declared and recorded users.
+//! What changes about each user and the settings: the comparison of declared and recorded.
 
-use std::collections::BTreeMap;
-
-use super::{Change, Choice, FieldChange, Inputs, Kind, Plan, PlannedUser, SecretPlan};
-use crate::{
-    desired::{Declared, DeclaredUser, Diagnostic, Place},
-    directory::{ManagedBy, Recorded, RecordedUser},
-    model::{EmailKey, EndpointNames, Extension, PhoneOverride, Settings},
+use super::{
+    Change, Choice, FieldChange, Inputs, Kind, Plan, PlannedUser, SecretPlan,
+    affected::{self, PhoneChange},
 };
-
-/// Finds the recorded row of each declared user, under the present or the former e-mail.
-pub(super) fn matched<'a>(
-    declared: &'a Declared,
-    recorded: &'a Recorded,
-    problems: &mut Vec<Diagnostic>,
-    notes: &mut Vec<String>,
-) -> BTreeMap<&'a EmailKey, &'a EmailKey> {
-    let mut matched = BTreeMap::new();
-    for (key, user) in &declared.users {
-        let present = recorded.users.get_key_value(key).map(|(key, _)| key);
-        let former = user.previously.as_ref().map(crate::model::Email::key);
-        let former_row = former.as_ref().and_then(|former| recorded.users.get_key_value(former));
-        match (present, former_row) {
-            (Some(_), Some((former, _))) => problems.push(
-                Diagnostic::error(
-                    "rename-conflict",
-                    format!("`{}` and its former address `{former}` are both recorded", user.email),
-                    user.place,
-                )
-                .hint("remove the `previously` line, or delete one of the two users first"),
-            ),
-            (Some(row), None) | (None, Some((row, _))) => {
-                matched.insert(key, row);
-            }
-            (None, None) => {
-                if let Some(former) = &user.previously {
-                    notes.push(format!("{}: `{former}` is not recorded, so this is a new user", user.email));
-                }
-            }
-        }
-    }
-    matched
-}
+use crate::{
+    desired::{DeclaredUser, Place},
+    directory::{ManagedBy, RecordedUser},
+    model::{Email, EndpointNames, Extension, PhoneOverride, Settings},
+};
 
 /// Describes a declared user as it shall be recorded.
 pub(super) fn wanted(
@@ -72,6 +39,10 @@ pub(super) fn wanted(
         secret_declared: user.secret.is_some(),
         secret,
         digest: None,
+        previous: match old {
+            Some(old) if old.email.key() == user.email.key() => old.previous.clone(),
+            _ => user.previously.as_ref().map(Email::key),
+        },
         write: false,
     }
 }
@@ -89,6 +60,7 @@ pub(super) fn unchanged(old: &RecordedUser) -> PlannedUser {
         secret_declared: old.secret_declared,
         secret: SecretPlan::Keep,
         digest: None,
+        previous: old.previous.clone(),
         write: false,
     }
 }
@@ -124,6 +96,15 @@ pub(super) fn add(
             };
             if !relogin {
                 user.digest = Some(old.prints.clone());
+                if old.is_behind() {
+                    plan.behind.insert(user.extension);
+                }
+                let was = (before, &old.phone, old.name.as_str());
+                match affected::phone_change(was, (&plan.settings, &user.phone, user.name.as_str())) {
+                    Some(PhoneChange::Moved) => drop(plan.moved.insert(user.extension)),
+                    Some(PhoneChange::Reread) => drop(plan.reread.insert(user.extension)),
+                    None => {}
+                }
             }
             (kind, fields, relogin)
         }

@@ -2,8 +2,11 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{InboundChange, Kind, Plan};
-use crate::directory::seal::hex;
+use super::{InboundChange, Kind, Plan, PlannedUser};
+use crate::{
+    directory::seal::{Prints, TrunkPrint, hex},
+    model::ObjectName,
+};
 
 /// Computes the id of a plan and the files it leads to, whose secrets and marks are placeholders.
 ///
@@ -52,8 +55,43 @@ pub fn plan_id(plan: &Plan, files: &[(String, String)]) -> String {
             add(&[&unit.to_string()]);
         }
     }
+    if !plan.behind.is_empty() || !plan.trunks_behind.is_empty() {
+        // Who must log in again although the rows stay: the files show no secret.
+        let phones = plan.behind.iter().filter_map(|number| plan.users.get(number));
+        let phones: Vec<_> = phones.map(|user| (&user.email, user.extension)).collect();
+        add(&["behind", &serde_json::json!([phones, plan.trunks_behind]).to_string()]);
+    }
     for (name, text) in files {
         add(&[name, text]);
     }
     format!("p1-{}", &hex(&hash.finalize())[..16])
+}
+
+/// Computes the hash of everything that a plan leads to: rows, files and which secrets. Two plans with the
+/// same one lead to the same state, wherever they begin.
+///
+/// `files` are the SHA-256 of the masked files. `prints` and `trunk_print` return the fingerprints that will
+/// be recorded; `None` if there is none.
+pub fn target_hash<'a>(
+    plan: &'a Plan,
+    files: &[String],
+    prints: &dyn Fn(&'a PlannedUser) -> Option<&'a Prints>,
+    trunk_print: &dyn Fn(&'a ObjectName) -> Option<&'a TrunkPrint>,
+) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |unit: &serde_json::Value| {
+        let text = unit.to_string();
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    };
+    add(&serde_json::json!(["reconcile target 1", plan.tenant, plan.settings, plan.routes, files]));
+    for user in plan.users.values() {
+        let PlannedUser { email, name, extension, managed_by, protected, phone, secret_declared, .. } = user;
+        let print = prints(user).map(|prints| hex(&prints.digest));
+        add(&serde_json::json!([email, name, extension, managed_by, protected, phone, secret_declared, print]));
+    }
+    for name in plan.trunk_secrets.keys() {
+        add(&serde_json::json!([name, trunk_print(name).map(|print| hex(&print.shown))]));
+    }
+    hex(&hash.finalize())
 }

@@ -110,6 +110,8 @@ pub(super) fn keep(plan: &mut Plan, recorded: &Recorded) {
     plan.routes = recorded.routes.clone();
     let kept = |row: &RecordedSecret| PlannedTrunkSecret { secret: SecretPlan::Keep, print: Some(row.print.clone()) };
     plan.trunk_secrets = recorded.trunk_secrets.iter().map(|(name, row)| (name.clone(), kept(row))).collect();
+    let behind = recorded.trunk_secrets.iter().filter(|(_, row)| row.is_behind());
+    plan.trunks_behind = behind.map(|(name, _)| name.clone()).collect();
 }
 
 /// Adds what changes about inbound calls to the plan.
@@ -129,6 +131,9 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
         let login = |trunk: &Trunk| (trunk.username.clone(), trunk.realm.clone());
         let same = |trunk: &Trunk| declared.routes.trunks.get(name).map(login) == Some(login(trunk));
         let kept = old.filter(|(_, trunk)| secret == SecretPlan::Keep && same(trunk));
+        if kept.is_some_and(|(row, _)| row.is_behind()) {
+            plan.trunks_behind.insert(name.clone());
+        }
         let print = kept.map(|(row, _)| row.print.clone());
         plan.trunk_secrets.insert(name.clone(), PlannedTrunkSecret { secret, print });
     }
@@ -193,7 +198,7 @@ pub(super) fn protected(recorded: &Recorded) -> BTreeSet<String> {
 }
 
 /// Names rules by what they are for; hours in which nobody is ever there may have several for the same.
-fn names(rules: &[Rule]) -> Vec<String> {
+pub(super) fn names(rules: &[Rule]) -> Vec<String> {
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
     let mut name = |rule: &Rule| {
         let name = rule.to_string();

@@ -3,12 +3,16 @@
 //! Pure and total: no clock, environment or database. The plan makes every choice; who carries it
 //! out makes none. Files and the running Asterisk are compared in `render` and `deploy`.
 
+mod advice;
+mod affected;
 mod allocate;
 mod diff;
 mod id;
 mod inbound;
 mod numbers;
 mod rails;
+mod relogins;
+mod renames;
 mod supply;
 #[cfg(test)]
 mod tests;
@@ -22,10 +26,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-pub use id::plan_id;
+pub use affected::Affected;
+pub use id::{plan_id, target_hash};
 pub use inbound::{InboundChange, InboundObject, InboundValues};
 pub use numbers::{Numbers, count, numbers};
 pub use rails::{Allowance, RailStop};
+pub use relogins::ReloginRail;
 pub use supply::{Newcomers, NoNumber};
 
 use crate::{
@@ -80,6 +86,24 @@ pub struct Plan {
     pub trunk_secrets: BTreeMap<ObjectName, PlannedTrunkSecret>,
     /// What changes about inbound calls.
     pub inbound: Vec<InboundChange>,
+    /// Phones whose recorded digest is another one than the last apply made live, though their rows stay:
+    /// a rotated secret, or a change that was recorded and never applied. Part of the id.
+    pub behind: BTreeSet<Extension>,
+    /// The same for the secrets of trunks.
+    pub trunks_behind: BTreeSet<ObjectName>,
+    /// Phones that must log in again though their rows stay: those behind, or on the host those whose
+    /// digest in place is not the recorded one.
+    pub relogins: BTreeSet<Extension>,
+    /// Phones that keep their login and must register over another transport.
+    pub moved: BTreeSet<Extension>,
+    /// Phones that keep their login and transport, and whose sections change.
+    pub reread: BTreeSet<Extension>,
+    /// How many phones end because their user is gone. On the host those in the file in place.
+    pub ended: usize,
+    /// How many public numbers' calls may go another way.
+    pub numbers_affected: usize,
+    /// How many phones may have to log in again.
+    pub relogin_rail: ReloginRail,
     /// How many changes of each kind.
     pub counts: Counts,
     /// Why the plan cannot be made, if anything stands here.
@@ -107,6 +131,14 @@ impl Plan {
             routes: Routes::default(),
             trunk_secrets: BTreeMap::new(),
             inbound: Vec::new(),
+            behind: BTreeSet::new(),
+            trunks_behind: BTreeSet::new(),
+            relogins: BTreeSet::new(),
+            moved: BTreeSet::new(),
+            reread: BTreeSet::new(),
+            ended: 0,
+            numbers_affected: 0,
+            relogin_rail: ReloginRail::default(),
             counts: Counts::default(),
             problems: Vec::new(),
             stops: Vec::new(),
@@ -118,6 +150,11 @@ impl Plan {
     /// Tells whether the directory already is as declared.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.settings_changes.is_empty() && self.inbound.is_empty()
+    }
+
+    /// Tells whether the last apply made everything live that stays recorded.
+    pub fn is_applied(&self) -> bool {
+        self.behind.is_empty() && self.trunks_behind.is_empty() && self.relogins.is_empty()
     }
 }
 
@@ -134,7 +171,7 @@ pub struct Counts {
     pub adopt: usize,
     /// Deleted users.
     pub delete: usize,
-    /// Phones among them that must log in again.
+    /// Phones that must log in again, those whose rows stay included.
     pub relogin: usize,
 }
 
@@ -259,6 +296,8 @@ pub struct PlannedUser {
     pub secret: SecretPlan,
     /// The recorded fingerprints, where the digest stays the one they are of.
     pub digest: Option<Prints>,
+    /// The `previously` that makes the row what it is.
+    pub previous: Option<EmailKey>,
     /// Whether the row must be written.
     pub write: bool,
 }
@@ -291,6 +330,8 @@ pub fn as_recorded(tenant: &Tenant, recorded: &Recorded) -> Option<Plan> {
         diff::add(&mut plan, settings, Some(user), diff::unchanged(user), None, None);
     }
     inbound::keep(&mut plan, recorded);
+    plan.relogin_rail = ReloginRail::of_recorded(recorded);
+    plan.settle_relogins(plan.behind.clone());
     Some(plan)
 }
 
@@ -299,7 +340,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let Inputs { declared, recorded, .. } = inputs;
     let mut problems = Vec::new();
     let mut notes = Vec::new();
-    let matched = diff::matched(declared, recorded, &mut problems, &mut notes);
+    let matched = renames::matched(declared, recorded, &mut problems, &mut notes);
     let survivors: BTreeSet<&EmailKey> = matched.values().copied().collect();
     let (leaving, staying): (Vec<_>, Vec<_>) = recorded
         .users
@@ -341,6 +382,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     inbound::add(&mut plan, inputs);
     plan.changes.sort_by_cached_key(|change| (change.email.key(), change.kind));
+    plan.notes.extend(advice::same_names(&plan, &leaving));
+    plan.notes.extend(advice::reused_numbers(&plan, inputs));
     if declared.settings.hold_days == 0 {
         plan.holds.clear();
     }
@@ -353,9 +396,12 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
             Kind::Delete => &mut plan.counts.delete,
         };
         *count += 1;
-        plan.counts.relogin += usize::from(change.relogin);
     }
+    plan.ended = plan.counts.delete;
+    plan.numbers_affected = affected::numbers(&plan, recorded);
+    plan.relogin_rail = ReloginRail::of_file(inputs);
     plan.stops = rails::stops(&plan, inputs);
+    plan.settle_relogins(plan.behind.clone());
     plan.notes.extend(rails::notes(&declared.rails));
     plan
 }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use uuid::Uuid;
 
-use super::{InboundChange, InboundObject, Inputs, Kind, Plan, inbound};
+use super::{Change, InboundChange, InboundObject, Inputs, Kind, Plan, inbound};
 use crate::{desired::Rails, directory::ManagedBy, model::RailLimit};
 
 /// What `--allow NAME=N` lets pass this once.
@@ -21,32 +22,27 @@ pub struct RailStop {
     pub hint: String,
 }
 
-/// Finds the rails that the plan runs into.
+/// Finds the rails that the plan's rows run into. [`Plan::settle_relogins`] adds `relogins`.
 pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
     let users = inputs.recorded.users.values().filter(|user| user.managed_by == ManagedBy::File).count();
-    let rails = &inputs.declared.rails;
-    let counted = [
-        ("deletes", plan.counts.delete, rails.deletes, format!("of {users} users would be deleted")),
-        ("relogins", plan.counts.relogin, rails.relogins, "phones would have to log in again".to_owned()),
-    ];
-    let mut stops: Vec<RailStop> = counted
-        .into_iter()
-        .filter_map(|(rail, count, limit, what)| {
-            let allowed = allowed(limit, users);
-            let told = inputs.allowance.get(rail).copied().unwrap_or(0);
-            (count > allowed.max(told)).then(|| RailStop {
-                rail,
-                message: format!("{count} {what} (allowed {allowed})"),
-                hint: format!("if this is meant: --allow {rail}={count}"),
-            })
-        })
-        .collect();
+    let told = inputs.allowance.get("deletes").copied().unwrap_or(0);
+    let (deletes, allowed) = (plan.counts.delete, allowed(inputs.declared.rails.deletes, users));
+    let mut stops = Vec::new();
+    if deletes > allowed.max(told) {
+        stops.push(RailStop {
+            rail: "deletes",
+            message: format!("{deletes} of {users} users would be deleted (allowed {allowed})"),
+            hint: format!("if this is meant: --allow deletes={deletes}"),
+        });
+    }
+    let protected_rows: BTreeSet<Uuid> =
+        inputs.recorded.users.values().filter(|user| user.protected).map(|user| user.id).collect();
     let protected: Vec<String> = plan
         .changes
         .iter()
         .filter(|change| {
             let renumbered = change.fields.iter().any(|field| field.field == "extension");
-            (change.kind == Kind::Delete || renumbered) && was_protected(change, inputs)
+            (change.kind == Kind::Delete || renumbered) && was_protected(change, plan, inputs, &protected_rows)
         })
         .map(|change| format!("`{}`", change.email))
         .collect();
@@ -90,16 +86,18 @@ pub(super) fn notes(rails: &Rails) -> impl Iterator<Item = String> {
     })
 }
 
-fn was_protected(change: &super::Change, inputs: &Inputs<'_>) -> bool {
-    let key = change.email.key();
-    let former =
-        inputs.declared.users.get(&key).and_then(|user| user.previously.as_ref()).map(crate::model::Email::key);
-    let row = inputs.recorded.users.get(&key).or_else(|| inputs.recorded.users.get(&former?));
-    row.is_some_and(|row| row.protected)
+/// Tells whether the row that a change is about is recorded as protected: the row, not the address, which may
+/// be handed on in the same plan.
+fn was_protected(change: &Change, plan: &Plan, inputs: &Inputs<'_>, protected: &BTreeSet<Uuid>) -> bool {
+    let row = match change.kind {
+        Kind::Delete => inputs.recorded.users.get(&change.email.key()).map(|user| user.id),
+        _ => plan.users.get(&change.extension).and_then(|user| user.id),
+    };
+    row.is_some_and(|row| protected.contains(&row))
 }
 
 /// How many changes pass: the smaller of both limits, and never less than one.
-fn allowed(limit: RailLimit, users: usize) -> usize {
+pub(super) fn allowed(limit: RailLimit, users: usize) -> usize {
     let share = (users * usize::from(limit.percent)).div_ceil(100);
     share.min(limit.max as usize).max(1)
 }

@@ -38,7 +38,8 @@ pub(super) struct How {
     #[serde(default)]
     #[param(required = false)]
     dry_run: bool,
-    /// Go on only if the plan has this id, as a dry run told it.
+    /// Go on only if the plan has this id, as a dry run told it, or if a run with this id recorded exactly what
+    /// would be applied now.
     expect: Option<String>,
 }
 
@@ -154,7 +155,10 @@ pub(super) async fn apply(
 }
 
 fn plan(state: &State, tenant: &Tenant, how: &How, directory: &mut Directory) -> Result<Report, Failure> {
-    let recorded = directory.read(tenant)?;
+    let mut recorded = directory.read(tenant)?;
+    if let Some(id) = &how.expect {
+        recorded.expected_runs = directory.runs_of_plan(tenant, id)?;
+    }
     let in_place = state.host.in_place(tenant).map_err(ApplyError::from)?;
     let (running, unchecked) = match state.host.wait().and_then(|()| state.host.running(tenant, &in_place)) {
         Ok(running) => (running, None),
@@ -165,6 +169,7 @@ fn plan(state: &State, tenant: &Tenant, how: &How, directory: &mut Directory) ->
     if running.is_some() {
         state.host.note_lacks(&mut comparison, Timestamp::now());
     }
+    state.host.note_taken_names(&mut comparison, &in_place, running.as_ref());
     if let Some(failure) = stale(&comparison, how) {
         return Err(failure);
     }
@@ -194,6 +199,7 @@ fn carry_out(
         trunk_secrets: &trunk_secrets,
         keys: &state.keys,
         decide: &decide,
+        expect: how.expect.as_deref(),
         actor,
         git_commit: None,
         now: Timestamp::now(),
@@ -252,9 +258,8 @@ fn document(comparison: &Comparison) -> Value {
 
 fn stale(comparison: &Comparison, how: &How) -> Option<Failure> {
     let expected = how.expect.as_deref()?;
-    let found = comparison.id.as_deref();
-    (found != Some(expected)).then(|| {
-        let found = found.unwrap_or("none");
+    (!comparison.is_expected(expected)).then(|| {
+        let found = comparison.id.as_deref().unwrap_or("none");
         let message = format!("the plan is {found}, not the expected one; nothing was changed");
         let detail = Detail { plan: Some(document(comparison)), ..Detail::of("expect", "this is another plan") };
         Failure::new(ErrorType::PlanStale, message).with(vec![detail])

@@ -234,6 +234,11 @@ fn names_of_others_are_taken() {
     fs::create_dir_all(env.etc("pjsip.d/other")).unwrap();
     fs::write(env.etc("pjsip.d/other/generated_endpoints.conf"), "[1000]\ntype = aor\n").unwrap();
     env.write("pbx.yaml", &desired(&[ANA]));
+    for args in ["plan", "plan --no-asterisk"] {
+        let seen = env.run(args).expect(0).stderr;
+        let words = "error[rail-taken-names]: the endpoint `1000` stands in another tenant's file on this host\n";
+        assert!(seen.starts_with(words), "{seen}");
+    }
     let refused = env.run("apply").expect(1);
     assert!(
         refused.stderr.contains("the endpoint `1000` stands in another tenant's file on this host"),
@@ -246,6 +251,8 @@ fn names_of_others_are_taken() {
     let operators = fs::read_to_string(&conf).unwrap();
     fs::write(&conf, format!("{operators}\n[1000]\ntype = endpoint\ncontext = none\nallow = ulaw\n")).unwrap();
     env.ask("module reload res_pjsip.so");
+    let seen = env.run("plan --format json").expect(0).stdout;
+    assert!(seen.contains(r#""rail": "taken-names""#) && seen.contains("`1000` already runs in Asterisk"), "{seen}");
     let refused = env.run("apply").expect(1);
     assert!(
         refused.stderr.contains("the endpoint `1000` already runs in Asterisk, from a file that is not ours"),
@@ -504,6 +511,10 @@ fn a_changed_profile_is_read_back_on_the_phones() {
     env.run("apply").expect(0);
     env.write("pbx.yaml", &desired(&[ANA, BO]).replace("users:", "phones: { codecs: [alaw] }\nusers:"));
     let applied = env.run("apply").expect(0);
-    assert!(applied.stdout.contains("  ~ phones.codecs opus,g722,ulaw,alaw -> alaw\n"), "{}", applied.text());
+    assert!(
+        applied.stdout.contains("  ~ phones.codecs opus,g722,ulaw,alaw -> alaw (read again by 2 phones)\n"),
+        "{}",
+        applied.text()
+    );
     assert!(applied.stdout.contains("read back, 6 changed objects one by one"), "{}", applied.text());
 }

@@ -45,10 +45,7 @@ fn the_second_of_two_plans_with_the_same_number_is_stale() {
 #[test]
 fn a_plan_made_on_a_runner_is_the_one_that_the_host_computes() {
     let env = TestEnv::with_asterisk();
-    let mut runner = TestEnv::new();
-    runner.database.clone_from(&env.database);
-    runner.set("ASTERISK_CONFIG_DIR", "/nowhere/at/all");
-    runner.set("ASTERISK_COMMAND", "/nowhere/asterisk");
+    let runner = runner_of(&env);
     for users in [vec![ANA, BO], vec![ANA, CLEO], vec![ANA, BO, CLEO]] {
         for env in [&env, &runner] {
             env.write("pbx.yaml", &desired(&users));
@@ -89,4 +86,91 @@ fn what_is_no_plan_is_refused() {
     }
     insta::assert_snapshot!(said);
     assert!(env.files().iter().all(|(path, ..)| !path.ends_with("generated_endpoints.conf")));
+}
+
+/// Only the secret changes, of which neither rows nor files show anything.
+#[test]
+fn a_rotated_secret_gives_the_plan_an_id_of_its_own() {
+    let env = TestEnv::with_asterisk();
+    let runner = runner_of(&env);
+    for env in [&env, &runner] {
+        env.write("pbx.yaml", &desired(&[ANA, BO]));
+    }
+    env.run("apply").expect(0);
+    let unchanged = id(&env.run("plan --format json").expect(0).stdout);
+    env.run("secret rotate bo@example.com").expect(0);
+    let planned: serde_json::Value =
+        serde_json::from_str(&env.run("plan --format json --detailed-exitcode").expect(2).stdout).unwrap();
+    assert_ne!(planned["id"], unchanged);
+    assert_eq!(planned["counts"]["relogin"], 1);
+    assert_eq!(planned["relogins"], serde_json::json!([{ "email": "bo@example.com", "extension": 1001 }]));
+    let seen: serde_json::Value =
+        serde_json::from_str(&runner.run("plan --no-asterisk --format json --detailed-exitcode").expect(2).stdout)
+            .unwrap();
+    for key in ["id", "counts", "relogins"] {
+        assert_eq!(seen[key], planned[key], "the runner sees neither files nor Asterisk");
+    }
+    let stale = env.run(&format!("apply --expect {unchanged}")).expect(4);
+    assert!(stale.stdout.contains("bo@example.com  extension 1001; another digest becomes live"), "{}", stale.text());
+    env.run(&format!("apply --expect {}", planned["id"].as_str().unwrap())).expect(0);
+    for env in [&env, &runner] {
+        assert_eq!(id(&env.run("plan --no-asterisk --format json").expect(0).stdout), unchanged);
+    }
+}
+
+/// A job that is run again, as after a lost connection to the runner.
+#[test]
+fn an_apply_that_is_done_may_run_again_with_its_id() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    let planned = env.run("plan --no-asterisk --format json").expect(0).stdout;
+    env.write("plan.json", &planned);
+    let id = id(&planned);
+    env.run("apply --expect plan.json").expect(0);
+    let files = env.files();
+    for expect in ["plan.json", &id] {
+        let again = env.run(&format!("apply --expect {expect}")).expect(0);
+        assert!(again.stdout.contains("\nLive: no file changed; nothing reloaded; "), "{}", again.text());
+        let words = format!("{id} is already done: run 2 on pbx-test recorded it, and nothing has changed since\n");
+        assert_eq!(again.stderr, words);
+        assert_eq!(env.files(), files);
+    }
+    // Neither another file, nor another secret, nor rows that somebody changed are what that run recorded.
+    env.write("other.yaml", &desired(&[ANA, BO, CLEO]));
+    env.run(&format!("apply -f other.yaml --expect {id}")).expect(4);
+    env.run("secret rotate bo@example.com").expect(0);
+    env.run(&format!("apply --expect {id}")).expect(4);
+    env.run("apply").expect(0);
+    env.run(&format!("apply --expect {id}")).expect(4);
+}
+
+/// Rows that were recorded and not made live are the reviewed ones: the next try needs no other id.
+#[test]
+fn an_apply_that_asterisk_did_not_take_may_be_tried_again_with_its_id() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    let id = id(&env.run("plan --no-asterisk --format json").expect(0).stdout);
+    let conf = env.etc("pjsip.conf");
+    let operators = std::fs::read_to_string(&conf).unwrap();
+    std::fs::write(&conf, format!("{operators}\n[twice]\ntype = endpoint\n[twice]\ntype = endpoint\n")).unwrap();
+    env.run(&format!("apply --expect {id}")).expect(6);
+    std::fs::write(&conf, operators).unwrap();
+    let again = env.run(&format!("apply --expect {id}")).expect(0);
+    let words =
+        format!("run 2 on pbx-test recorded {id}, and the directory still holds exactly that: it is applied here\n");
+    assert_eq!(again.stderr, words);
+    assert!(env.ask("pjsip list endpoints").contains("1001/1001"));
+}
+
+/// A machine with the file and the database of another one, without files in place and Asterisk.
+fn runner_of(env: &TestEnv) -> TestEnv {
+    let mut runner = TestEnv::new();
+    runner.database.clone_from(&env.database);
+    runner.set("ASTERISK_CONFIG_DIR", "/nowhere/at/all");
+    runner.set("ASTERISK_COMMAND", "/nowhere/asterisk");
+    runner
 }

@@ -49,6 +49,46 @@ fn each_host_is_behind_until_it_applied() {
     assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
 }
 
+/// One review, one id, two hosts.
+#[test]
+fn the_second_host_takes_the_id_that_the_first_applied() {
+    let (a, b) = hosts();
+    declare([&a, &b], &[ANA, BO]);
+    for host in [&a, &b] {
+        host.run("apply").expect(0);
+    }
+    declare([&a, &b], &[ANA, BO, CY]);
+    b.write("plan.json", &a.run("plan --no-asterisk --format json").expect(0).stdout);
+    let id = serde_json::from_str::<serde_json::Value>(&fs::read_to_string(b.path("work/plan.json")).unwrap()).unwrap();
+    let id = id["id"].as_str().unwrap().to_owned();
+    a.run(&format!("apply --expect {id}")).expect(0);
+    for expect in ["plan.json", &id] {
+        let applied = b.run(&format!("apply --expect {expect}")).expect(0);
+        assert!(applied.stderr.contains("run 3 on a recorded "), "{}", applied.text());
+    }
+    assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
+}
+
+/// The first host made the new secret live; the second one still logs its phone out, and counts it.
+#[test]
+fn each_host_counts_the_phones_that_it_logs_out() {
+    let (a, b) = hosts();
+    declare([&a, &b], &[ANA, BO]);
+    for host in [&a, &b] {
+        host.run("apply").expect(0);
+    }
+    a.run("secret rotate bo@example.com").expect(0);
+    a.run("apply").expect(0);
+    assert_eq!(a.run("plan --detailed-exitcode").expect(0).stdout.lines().last(), Some("No changes."));
+    let relogin = |host: &TestEnv| {
+        let plan = host.run("plan --format json").expect(0).stdout;
+        serde_json::from_str::<serde_json::Value>(&plan).unwrap()["counts"]["relogin"].clone()
+    };
+    assert_eq!([relogin(&a), relogin(&b)], [0, 1]);
+    b.run("apply --allow relogins=0").expect(0);
+    assert_eq!(relogin(&b), 0);
+}
+
 /// An operator's mistake on one host is that host's alone, until it is mended.
 #[test]
 fn a_broken_host_harms_no_other() {

@@ -346,8 +346,12 @@ impl TestEnv {
     pub(crate) fn go_back_to_schema(&self, version: i32) -> i32 {
         self.run("migrate").expect(0);
         let mut files: Vec<PathBuf> = fs::read_dir("migrations").unwrap().flatten().map(|entry| entry.path()).collect();
-        files.sort();
-        files.truncate(version.try_into().unwrap());
+        let number = |path: &PathBuf| -> i32 {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            name.trim_start_matches('V').split("__").next().unwrap().parse().unwrap()
+        };
+        files.sort_by_key(number);
+        files.retain(|path| number(path) <= version);
         let schema: String = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
         let mut sql = self.sql();
         sql.batch_execute(&format!(

@@ -11,7 +11,7 @@ use crate::{
     cli::session::Desired,
     deploy::Comparison,
     desired::{Expectation, Sources},
-    plan::FieldChange,
+    plan::{Affected, FieldChange},
 };
 
 /// The version of this document: raised when a reader of the old one would misunderstand it.
@@ -30,10 +30,15 @@ pub(crate) struct PlanDocument<'a> {
     has_changes: bool,
     /// How many users change, by kind.
     counts: BTreeMap<&'static str, usize>,
+    /// Whom the plan affects, counted.
+    affected: AffectedCounts,
     /// Changes of the tenant's settings.
-    settings: Vec<Field<'a>>,
+    settings: Vec<Setting<'a>>,
     /// Changes of users, by e-mail.
     users: Vec<User<'a>>,
+    /// Phones that must log in again though their rows stay: a secret that was recorded and not applied yet, or
+    /// a file in place that does not fit the rows.
+    relogins: Vec<Relogin<'a>>,
     /// Changes about inbound calls.
     inbound: Vec<Inbound<'a>>,
     /// The declared tests of the routes, by call; all of them hold.
@@ -50,6 +55,38 @@ pub(crate) struct PlanDocument<'a> {
     notes: &'a [String],
     /// What was not compared, with the reason.
     unchecked: Vec<&'a str>,
+}
+
+/// Whom the plan affects. A phone counts once, in the first of `ended`, `relogin`, `moved` and `reread` that is
+/// true of it. Phones of new users are not counted.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AffectedCounts {
+    /// Phones whose registration ends because their user is gone.
+    ended: usize,
+    /// Phones that must log in again: their number, realm, endpoint name or secret changes.
+    relogin: usize,
+    /// Phones that must register over another transport.
+    moved: usize,
+    /// Phones whose sections are read again. They stay registered.
+    reread: usize,
+    /// Phones that can dial something else, because `dialplan.include` changes.
+    dialing: usize,
+    /// Phones of users who stay, of which nothing changes.
+    left_alone: usize,
+    /// Trunks that change, come or go.
+    trunks: usize,
+    /// Public numbers whose calls may go another way.
+    numbers: usize,
+}
+
+/// A change of the tenant's settings.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Setting<'a> {
+    /// The key, as in the file, and its values.
+    #[serde(flatten)]
+    change: Field<'a>,
+    /// How many phones of users who stay the change reaches.
+    phones: usize,
 }
 
 #[expect(clippy::struct_field_names, reason = "the words of the document")]
@@ -83,6 +120,15 @@ struct User<'a> {
     relogin: bool,
     /// Where the user is declared, as `file:line`.
     place: Option<String>,
+}
+
+/// A phone that must log in again though its row stays.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Relogin<'a> {
+    /// The user's e-mail.
+    email: &'a str,
+    /// The number.
+    extension: u32,
 }
 
 /// One change about inbound calls.
@@ -185,7 +231,12 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
         tenant: plan.tenant.as_str(),
         has_changes: !comparison.is_empty(),
         counts: plan.counts.by_kind().into_iter().chain([("relogin", plan.counts.relogin)]).collect(),
-        settings: fields(&plan.settings_changes),
+        affected: affected(plan.affected()),
+        settings: plan
+            .settings_changes
+            .iter()
+            .map(|change| Setting { change: field(change), phones: plan.touched_by(change) })
+            .collect(),
         users: plan
             .changes
             .iter()
@@ -199,6 +250,12 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
                 relogin: change.relogin,
                 place: change.place.map(|place| place.show(sources)),
             })
+            .collect(),
+        relogins: plan
+            .relogins
+            .iter()
+            .filter_map(|number| plan.users.get(number))
+            .map(|user| Relogin { email: user.email.as_str(), extension: user.extension.number() })
             .collect(),
         inbound: plan
             .inbound
@@ -255,8 +312,14 @@ fn word(value: &impl Serialize) -> String {
 }
 
 fn fields(changes: &[FieldChange]) -> Vec<Field<'_>> {
-    changes
-        .iter()
-        .map(|change| Field { field: change.field, before: change.before.as_deref(), after: change.after.as_deref() })
-        .collect()
+    changes.iter().map(field).collect()
+}
+
+fn field(change: &FieldChange) -> Field<'_> {
+    Field { field: change.field, before: change.before.as_deref(), after: change.after.as_deref() }
+}
+
+fn affected(counts: Affected) -> AffectedCounts {
+    let Affected { ended, relogin, moved, reread, dialing, left_alone, trunks, numbers } = counts;
+    AffectedCounts { ended, relogin, moved, reread, dialing, left_alone, trunks, numbers }
 }

@@ -50,7 +50,10 @@ pub(super) fn plan(report: &Report<'_>, limit: usize) -> String {
         .collect();
     head.push_str(&titled("**An apply is stopped by a rail:**", "text", &rails, "line", MESSAGES));
 
-    let mut tail = words::reload(comparison).map_or_else(String::new, |reload| format!("\n{reload}\n"));
+    let mut tail = String::new();
+    for line in words::affected(plan).into_iter().chain(words::reload(comparison)) {
+        let _ = write!(tail, "\n{line}\n");
+    }
     if let Some(expectations) = words::expectations(desired) {
         let _ = writeln!(tail, "\n{expectations}");
     }
@@ -88,7 +91,7 @@ pub(super) fn plan(report: &Report<'_>, limit: usize) -> String {
 /// Writes a line for each change; the signs are those that a `diff` block colours.
 fn rows(report: &Report<'_>) -> Vec<String> {
     let plan = &report.comparison.plan;
-    let settings = plan.settings_changes.iter().map(|change| format!("! {change}"));
+    let settings = plan.settings_changes.iter().map(|change| format!("! {}", words::setting(change, plan)));
     let sources = &report.desired.sources;
     let row = |kind: Kind, name: &str, words: &str, place: &str| {
         let sign = match kind {
@@ -106,7 +109,8 @@ fn rows(report: &Report<'_>) -> Vec<String> {
         let (name, place) = (change.title(), words::inbound_place(change, sources));
         row(change.kind, &name, &change.words(), &place)
     });
-    settings.chain(users).chain(inbound).collect()
+    let relogins = words::relogins(plan).into_iter().map(|(user, words)| row(Kind::Update, &user, &words, ""));
+    settings.chain(users).chain(relogins).chain(inbound).collect()
 }
 
 /// Writes lines in a fence under a title, as many as there is room for; says how many are left out.

@@ -53,14 +53,15 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
 fn rows(text: &mut String, report: &Report<'_>, color: bool) {
     let plan = &report.comparison.plan;
     for change in &plan.settings_changes {
-        let _ = writeln!(text, "  {} {}", paint(color, AnsiColor::Yellow, "~"), change);
+        let _ = writeln!(text, "  {} {}", paint(color, AnsiColor::Yellow, "~"), words::setting(change, plan));
     }
     let sources = &report.desired.sources;
     let users = plan.changes.iter().map(|change| {
         let place = words::place(change, sources);
         (change.kind, change.email.to_string(), words::change(change), place)
     });
-    lines(text, &users.collect::<Vec<_>>(), color);
+    let relogins = words::relogins(plan).into_iter().map(|(user, words)| (Kind::Update, user, words, String::new()));
+    lines(text, &users.chain(relogins).collect::<Vec<_>>(), color);
     let inbound = plan.inbound.iter().map(|change| {
         let place = words::inbound_place(change, sources);
         (change.kind, change.title(), change.words(), place)
@@ -88,6 +89,9 @@ fn lines(text: &mut String, lines: &[(Kind, String, String, String)], color: boo
 
 fn runtime(text: &mut String, report: &Report<'_>) {
     let comparison = report.comparison;
+    if let Some(affected) = words::affected(&comparison.plan) {
+        let _ = writeln!(text, "{affected}");
+    }
     if let Some(reload) = words::reload(comparison) {
         let _ = writeln!(text, "{reload}");
     }

@@ -5,7 +5,7 @@ use crate::{
     cli::session::{CALLER_ID, Desired},
     deploy::Comparison,
     desired::Source,
-    plan::{Change, Choice, FieldChange, InboundChange, InboundObject, Kind},
+    plan::{Change, Choice, FieldChange, InboundChange, InboundObject, Kind, Plan},
 };
 
 fn in_quotes(name: &str) -> String {
@@ -56,6 +56,27 @@ pub(super) fn change(change: &Change) -> String {
     format!("{}{relogin}", parts.join("; "))
 }
 
+/// The most phones that are listed one by one though their rows stay.
+const LISTED: usize = 5;
+
+/// Lists the phones that must log in again though their rows stay, each with what happens; the last line
+/// counts those that are not listed.
+pub(super) fn relogins(plan: &Plan) -> Vec<(String, String)> {
+    let users = plan.relogins.iter().filter_map(|number| plan.users.get(number));
+    let mut lines: Vec<(String, String)> = users
+        .take(LISTED)
+        .map(|user| {
+            let words = format!("extension {}; another digest becomes live (phone must log in again)", user.extension);
+            (user.email.to_string(), words)
+        })
+        .collect();
+    let more = plan.relogins.len().saturating_sub(LISTED);
+    if more > 0 {
+        lines.push((format!("and {} more", count(more, "phone")), "the same".to_owned()));
+    }
+    lines
+}
+
 /// Says where something about inbound calls is declared.
 pub(super) fn inbound_place(change: &InboundChange, sources: &[Source]) -> String {
     match change.place {
@@ -75,6 +96,43 @@ pub(super) fn place(change: &Change, sources: &[Source]) -> String {
     }
 }
 
+/// Says what happens to a setting, and how many phones it reaches.
+pub(super) fn setting(change: &FieldChange, plan: &Plan) -> String {
+    let phones = count(plan.touched_by(change), "phone");
+    let reaches = match (plan.touched_by(change), change.field) {
+        (0, _) => return change.to_string(),
+        (_, "phones.realm" | "endpoint_names") => format!("{phones} must log in again"),
+        (_, "phones.transport") => format!("{phones} must register over it"),
+        (_, "dialplan.include") => format!("changes what {phones} can dial"),
+        _ => format!("read again by {phones}"),
+    };
+    format!("{change} ({reaches})")
+}
+
+/// Says who is affected, counted.
+pub(super) fn affected(plan: &Plan) -> Option<String> {
+    let affected = plan.affected();
+    if affected.is_none() {
+        return None;
+    }
+    let verb = |number: usize, one: &str, many: &str| if number == 1 { one.to_owned() } else { many.to_owned() };
+    let phones = |number: usize, one: &str, many: &str| {
+        (number > 0).then(|| format!("{} {}", count(number, "phone"), verb(number, one, many)))
+    };
+    let other = |number: usize, noun: &str| (number > 0).then(|| count(number, noun));
+    let parts = [
+        phones(affected.ended, "ends", "end"),
+        phones(affected.relogin, "must log in again", "must log in again"),
+        phones(affected.moved, "must register over another transport", "must register over another transport"),
+        phones(affected.reread, "is read again and stays registered", "are read again and stay registered"),
+        phones(affected.dialing, "can dial something else", "can dial something else"),
+        other(affected.trunks, "trunk"),
+        other(affected.numbers, "public number"),
+        phones(affected.left_alone, "is left alone", "are left alone"),
+    ];
+    Some(format!("Affected: {}", parts.into_iter().flatten().collect::<Vec<_>>().join(", ")))
+}
+
 /// Says what Asterisk has to reload, and why.
 pub(super) fn reload(comparison: &Comparison) -> Option<String> {
     if comparison.reload.is_empty() {
@@ -87,7 +145,12 @@ pub(super) fn reload(comparison: &Comparison) -> Option<String> {
     } else {
         format!("{changed} of {} files changed", comparison.files.len())
     };
-    Some(format!("Reload: {} ({why}); calls and registrations are kept", names.join(", ")))
+    let kept = if comparison.plan.affected().keeps_registrations() {
+        "calls and registrations are kept"
+    } else {
+        "calls in progress and all other registrations are kept"
+    };
+    Some(format!("Reload: {} ({why}); {kept}", names.join(", ")))
 }
 
 /// Says how many of the declared tests of the routes hold; a plan is only made where all of them do.

@@ -1,5 +1,6 @@
 //! What must hold for any sequence of files, each applied to what the one before left.
 
+mod handed_on;
 mod inbound;
 mod same;
 
@@ -225,16 +226,18 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
         users: BTreeMap::new(),
         holds: before.holds.clone(),
         former: BTreeSet::new(),
+        freed: BTreeMap::new(),
         routes: plan.routes.clone(),
         trunk_secrets: BTreeMap::new(),
         applied: None,
         numbers_elsewhere: before.numbers_elsewhere.clone(),
+        expected_runs: Vec::new(),
     };
     for (name, planned) in &plan.trunk_secrets {
         let row = match (&planned.print, outside.inbound.trunk_secrets.get(name)) {
             (None, Some(Ok(secret))) => {
                 let print = TrunkPrint::new(&[7; 16], &plan.routes.trunks[name], secret);
-                RecordedSecret { id: Uuid::from_u128(3), print }
+                RecordedSecret { id: Uuid::from_u128(3), print, applied: None }
             }
             _ => before.trunk_secrets[name].clone(),
         };
@@ -264,6 +267,8 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
                 extension: user.extension,
                 secret_declared: user.secret_declared,
                 prints,
+                applied: None,
+                previous: user.previous.clone(),
             },
         );
     }

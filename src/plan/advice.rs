@@ -1,0 +1,85 @@
+//! What an administrator should know about a plan, without being stopped: people who may have been renamed,
+//! and numbers that were somebody else's until a short time ago.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
+use super::{Change, Inputs, Kind, Plan, numbers::is_held};
+use crate::{
+    directory::{FREED_DAYS, RecordedUser},
+    model::{EmailKey, Extension},
+};
+
+/// The most notes of a kind: the rest is counted.
+const MOST: usize = 5;
+
+/// Finds users who are deleted while one new user has the same name: perhaps their address changed.
+pub(super) fn same_names(plan: &Plan, leaving: &[&RecordedUser]) -> Vec<String> {
+    let mut by_name: BTreeMap<&str, (Vec<&RecordedUser>, Vec<&Change>)> = BTreeMap::new();
+    for user in leaving {
+        by_name.entry(user.name.as_str()).or_default().0.push(user);
+    }
+    for change in plan.changes.iter().filter(|change| change.kind == Kind::Create) {
+        let Some(user) = plan.users.get(&change.extension) else { continue };
+        if let Some((_, new)) = by_name.get_mut(user.name.as_str()) {
+            new.push(change);
+        }
+    }
+    let pairs = by_name.values().filter_map(|(old, new)| match (old.as_slice(), new.as_slice()) {
+        ([old], [new]) => Some((*old, *new)),
+        _ => None,
+    });
+    let note = |(old, new): (&RecordedUser, &Change)| {
+        format!(
+            "{} is created and {} is deleted, and both have the same name: if this is one person, write \
+             `previously: {}` below `email: {}`, which keeps extension {} and the secret",
+            new.email, old.email, old.email, new.email, old.extension
+        )
+    };
+    bounded(pairs.map(note).collect(), "pairs of a deleted and a new user have the same name")
+}
+
+/// Finds numbers that go to somebody and were somebody else's at most [`FREED_DAYS`] days ago.
+pub(super) fn reused_numbers(plan: &Plan, inputs: &Inputs<'_>) -> Vec<String> {
+    // Before they are cleared for want of a `hold`, these are the numbers that the plan frees.
+    let freed_now: BTreeMap<Extension, &EmailKey> = plan.holds.iter().map(|(number, email)| (*number, email)).collect();
+    let is_new =
+        |change: &&Change| change.kind == Kind::Create || change.fields.iter().any(|field| field.field == "extension");
+    let note = |change: &Change| {
+        let (number, key) = (change.extension, change.email.key());
+        let (former, until) = match freed_now.get(&number) {
+            Some(former) => ((*former).clone(), "now".to_owned()),
+            None => {
+                let freed = inputs.recorded.freed.get(&number)?;
+                let age = inputs.now.duration_since(freed.freed_at);
+                // A hold that a pin ends has a note of its own.
+                let held = inputs.recorded.holds.get(&number);
+                let is_held = held.is_some_and(|hold| is_held(hold, plan.settings.hold_days, inputs.now));
+                if age >= SignedDuration::from_hours(24 * i64::from(FREED_DAYS)) || is_held {
+                    return None;
+                }
+                (freed.email.clone(), freed.freed_at.strftime("%Y-%m-%d").to_string())
+            }
+        };
+        (former != key).then(|| {
+            format!(
+                "extension {number} goes to {} and was that of {former} until {until}: callers may still mean them; \
+                 `hold: 30d` below `extensions` keeps a freed number from others for 30 days",
+                change.email
+            )
+        })
+    };
+    let notes = plan.changes.iter().filter(is_new).filter_map(note).collect();
+    bounded(notes, "numbers go to other users than those who had them in the last 30 days")
+}
+
+/// Keeps the first notes of a kind and counts the rest.
+fn bounded(mut notes: Vec<String>, of_what: &str) -> Vec<String> {
+    let more = notes.len().saturating_sub(MOST);
+    if more > 0 {
+        notes.truncate(MOST);
+        notes.push(format!("{more} more {of_what}"));
+    }
+    notes
+}

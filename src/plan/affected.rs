@@ -1,0 +1,145 @@
+//! Whom a plan affects: phones, trunks and public numbers, counted. A change of one setting can reach
+//! every phone, and no row shows it.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::{FieldChange, InboundObject, Plan, PlannedUser, inbound};
+use crate::{
+    calls::{Called, E164, Rule, Target},
+    directory::Recorded,
+    model::{ObjectName, PhoneOverride, Settings},
+};
+
+/// Whom a plan affects. A phone counts once, in the first of `ended`, `relogin`, `moved` and `reread` that is
+/// true of it. Phones of new users are not counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Affected {
+    /// Phones whose registration ends because their user is gone.
+    pub ended: usize,
+    /// Phones that must log in again: their number, realm, endpoint name or secret changes.
+    pub relogin: usize,
+    /// Phones that must register over another transport.
+    pub moved: usize,
+    /// Phones whose sections are read again. They stay registered.
+    pub reread: usize,
+    /// Phones that can dial something else, because the operator's contexts change.
+    pub dialing: usize,
+    /// Phones of users who stay, of which nothing changes.
+    pub left_alone: usize,
+    /// Trunks that change, come or go.
+    pub trunks: usize,
+    /// Public numbers whose calls may go another way.
+    pub numbers: usize,
+}
+
+impl Affected {
+    /// Tells whether every phone and trunk that is registered stays registered.
+    pub fn keeps_registrations(&self) -> bool {
+        self.ended + self.relogin + self.moved + self.trunks == 0
+    }
+
+    /// Tells whether a user's phone, a trunk or a public number is affected at all.
+    pub fn is_none(&self) -> bool {
+        Self { left_alone: 0, ..*self } == Self::default()
+    }
+}
+
+/// What changes of a phone that stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PhoneChange {
+    /// Its transport.
+    Moved,
+    /// Its name, codecs or devices.
+    Reread,
+}
+
+/// Compares what Asterisk reads about a phone that keeps its login, before and after.
+pub(super) fn phone_change(
+    (before, phone_before, name_before): (&Settings, &PhoneOverride, &str),
+    (after, phone_after, name_after): (&Settings, &PhoneOverride, &str),
+) -> Option<PhoneChange> {
+    let transport = |settings: &Settings, phone: &PhoneOverride| {
+        phone.transport.clone().or_else(|| settings.phones.transport.clone())
+    };
+    if transport(before, phone_before) != transport(after, phone_after) {
+        return Some(PhoneChange::Moved);
+    }
+    let devices = |settings: &Settings, phone: &PhoneOverride| phone.devices.unwrap_or(settings.phones.devices);
+    let codecs_before = phone_before.codecs.as_ref().unwrap_or(&before.phones.codecs);
+    let codecs_after = phone_after.codecs.as_ref().unwrap_or(&after.phones.codecs);
+    let same = name_before == name_after
+        && codecs_before == codecs_after
+        && devices(before, phone_before) == devices(after, phone_after);
+    (!same).then_some(PhoneChange::Reread)
+}
+
+impl Plan {
+    /// Counts whom the plan affects.
+    pub fn affected(&self) -> Affected {
+        let stay = self.users.values().filter(|user| user.id.is_some());
+        let (relogin, moved) = (self.counts.relogin, self.moved.difference(&self.relogins).count());
+        let reread = self.reread.difference(&self.relogins).count();
+        let trunks = self.inbound.iter().filter(|change| change.object == InboundObject::Trunk);
+        let trunks: BTreeSet<&str> = trunks
+            .map(|change| change.name.as_str())
+            .chain(self.trunks_behind.iter().map(ObjectName::as_str))
+            .collect();
+        Affected {
+            ended: self.ended,
+            relogin,
+            moved,
+            reread,
+            dialing: self.touched("dialplan.include"),
+            left_alone: stay.count().saturating_sub(relogin + moved + reread),
+            trunks: trunks.len(),
+            numbers: self.numbers_affected,
+        }
+    }
+
+    /// Counts the phones of users who stay that a change of a setting reaches.
+    pub fn touched_by(&self, change: &FieldChange) -> usize {
+        self.touched(change.field)
+    }
+
+    fn touched(&self, field: &str) -> usize {
+        if !self.settings_changes.iter().any(|change| change.field == field) {
+            return 0;
+        }
+        let reached = |user: &&PlannedUser| match field {
+            "phones.codecs" => user.phone.codecs.is_none(),
+            "phones.devices" => user.phone.devices.is_none(),
+            "phones.transport" => user.phone.transport.is_none(),
+            "phones.realm" => user.phone.realm.is_none(),
+            "endpoint_names" | "dialplan.include" => true,
+            _ => false,
+        };
+        self.users.values().filter(|user| user.id.is_some()).filter(reached).count()
+    }
+}
+
+/// Counts the public numbers whose rules change, or name a dialer or hours that change.
+pub(super) fn numbers(plan: &Plan, recorded: &Recorded) -> usize {
+    let changed = |object| -> BTreeSet<&str> {
+        plan.inbound.iter().filter(|change| change.object == object).map(|change| change.name.as_str()).collect()
+    };
+    let (rules, dialers, hours) =
+        (changed(InboundObject::Route), changed(InboundObject::Dialer), changed(InboundObject::Hours));
+    let names_changed = |rule: &Rule| {
+        let mut targets = rule.route.iter().chain(rule.otherwise.iter().flatten());
+        rule.when.as_ref().is_some_and(|when| hours.contains(when.as_str()))
+            || targets.any(|target| matches!(target, Target::Dialer(name) if dialers.contains(name.as_str())))
+    };
+    let mut numbers: BTreeSet<&E164> = BTreeSet::new();
+    for routes in [&recorded.routes, &plan.routes] {
+        for (name, rule) in inbound::names(&routes.rules).iter().zip(&routes.rules) {
+            if let Called::Did(number) = &rule.to
+                && (rules.contains(name.as_str()) || names_changed(rule))
+            {
+                numbers.insert(number);
+            }
+        }
+    }
+    numbers.len()
+}

@@ -1,0 +1,123 @@
+//! Who is who: which recorded row belongs to a declared user, under the present or the former address.
+//!
+//! Addresses can be handed on: a user leaves one to another person in the same plan, two users swap theirs,
+//! or several pass theirs round.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    desired::{Declared, Diagnostic},
+    directory::Recorded,
+    model::{Email, EmailKey},
+};
+
+/// Finds the recorded row of each declared user.
+pub(super) fn matched<'a>(
+    declared: &'a Declared,
+    recorded: &'a Recorded,
+    problems: &mut Vec<Diagnostic>,
+    notes: &mut Vec<String>,
+) -> BTreeMap<&'a EmailKey, &'a EmailKey> {
+    let renames = Renames::of(declared, recorded);
+    let mut matched = BTreeMap::new();
+    for (key, user) in &declared.users {
+        if let Some(row) = renames.row_of(key) {
+            matched.insert(key, row);
+            continue;
+        }
+        let former = user.previously.as_ref().map(Email::key);
+        let former_row = former.as_ref().filter(|former| recorded.users.contains_key(*former));
+        match recorded.users.get_key_value(key) {
+            Some(_) if renames.takes(key) => notes.push(format!(
+                "{}: the user of this address is renamed, so this is a new user, with a number and a secret of their own",
+                user.email
+            )),
+            Some((row, old)) => {
+                if let Some(former) = former_row
+                    && old.previous.as_ref() != Some(former)
+                    && !declared.users.contains_key(former)
+                {
+                    problems.push(
+                        Diagnostic::error(
+                            "rename-conflict",
+                            format!("`{}` and its former address `{former}` are both recorded", user.email),
+                            user.place,
+                        )
+                        .hint("remove the `previously` line, or delete one of the two users first"),
+                    );
+                    continue;
+                }
+                if former_row.is_some() && old.previous.as_ref() != former_row {
+                    notes.push(format!(
+                        "{}: this user and the one of the former address are both recorded already, so nobody is \
+                         renamed: the `previously` line can be removed",
+                        user.email
+                    ));
+                }
+                matched.insert(key, row);
+            }
+            None => {
+                if let Some(former) = &user.previously {
+                    notes.push(format!("{}: `{former}` is not recorded, so this is a new user", user.email));
+                }
+            }
+        }
+    }
+    matched
+}
+
+/// The renames that are still to be done.
+struct Renames<'a> {
+    /// The row of the former address, by the new one.
+    rows: BTreeMap<&'a EmailKey, &'a EmailKey>,
+    /// The new address, by the former one: no former address is claimed twice.
+    by_former: BTreeMap<&'a EmailKey, &'a EmailKey>,
+}
+
+impl<'a> Renames<'a> {
+    fn of(declared: &'a Declared, recorded: &'a Recorded) -> Self {
+        // Those whose former address is recorded, unless the row says that it was renamed from there.
+        let mut rows = BTreeMap::new();
+        for (key, user) in &declared.users {
+            let Some(former) = user.previously.as_ref().map(Email::key) else { continue };
+            let Some((row, _)) = recorded.users.get_key_value(&former) else { continue };
+            if recorded.users.get(key).and_then(|old| old.previous.as_ref()) != Some(&former) {
+                rows.insert(key, row);
+            }
+        }
+        let by_former: BTreeMap<_, _> = rows.iter().map(|(key, row)| (*row, *key)).collect();
+        // A rename is possible if its new address is free, or is left by another possible rename. Each address
+        // is left to one user at most, so that these are chains and rings.
+        let mut possible: BTreeMap<&EmailKey, bool> = BTreeMap::new();
+        for start in rows.keys() {
+            let mut chain = Vec::new();
+            let mut at = *start;
+            let outcome = loop {
+                if let Some(known) = possible.get(at) {
+                    break *known;
+                }
+                chain.push(at);
+                match by_former.get(at) {
+                    _ if !recorded.users.contains_key(at) => break true,
+                    Some(next) if *next == *start => break true,
+                    Some(next) => at = next,
+                    None => break false,
+                }
+            };
+            possible.extend(chain.into_iter().map(|key| (key, outcome)));
+        }
+        rows.retain(|key, _| possible.get(key) == Some(&true));
+        let by_former = rows.iter().map(|(key, row)| (*row, *key)).collect();
+        Self { rows, by_former }
+    }
+
+    /// Returns the row that a user takes over from the former address.
+    fn row_of(&self, key: &EmailKey) -> Option<&'a EmailKey> {
+        self.rows.get(key).copied()
+    }
+
+    /// Tells whether another user takes the row of an address.
+    fn takes(&self, row: &EmailKey) -> bool {
+        self.by_former.contains_key(row)
+    }
+}

@@ -1,0 +1,142 @@
+//! The plan says whom it affects: phones, trunks and numbers, counted, also where no row changes.
+
+use serde_json::{Value, json};
+
+use super::support::{TestEnv, desired};
+
+fn users(count: u32) -> Vec<String> {
+    (0..count).map(|n| format!("email: u{n}@example.com, name: User {n}")).collect()
+}
+
+/// A file with so many users and further lines before them.
+fn file(count: u32, head: &str) -> String {
+    let users = users(count);
+    let text = desired(&users.iter().map(String::as_str).collect::<Vec<_>>());
+    text.replacen("users:", &format!("{head}\nusers:"), 1)
+}
+
+fn affected(env: &TestEnv) -> Value {
+    let plan = env.run("plan --no-asterisk --format json").expect(0).stdout;
+    serde_json::from_str::<Value>(&plan).unwrap()["affected"].clone()
+}
+
+fn none() -> Value {
+    json!({ "ended": 0, "relogin": 0, "moved": 0, "reread": 0, "dialing": 0, "left_alone": 0, "trunks": 0, "numbers": 0 })
+}
+
+fn only(counts: &[(&str, u32)]) -> Value {
+    let mut all = none();
+    for (key, count) in counts {
+        all[*key] = (*count).into();
+    }
+    all
+}
+
+#[test]
+fn a_setting_that_reaches_every_phone_says_so_and_is_told_by_history() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &file(8, ""));
+    env.run("apply").expect(0);
+    env.write("pbx.yaml", &file(8, "phones: { codecs: [alaw] }"));
+    let plan = env.run("plan").expect(0).stdout;
+    for line in [
+        "  ~ phones.codecs opus,g722,ulaw,alaw -> alaw (read again by 8 phones)\n",
+        "Affected: 8 phones are read again and stay registered\n",
+        "Reload: res_pjsip (1 of 2 files changed); calls and registrations are kept\n",
+    ] {
+        assert!(plan.contains(line), "{plan}");
+    }
+    let markdown = env.run("plan --format markdown").expect(0).stdout;
+    assert!(markdown.contains("\nAffected: 8 phones are read again and stay registered\n"), "{markdown}");
+    assert_eq!(affected(&env), only(&[("reread", 8)]));
+    env.run("apply").expect(0);
+    let list = env.run("history").expect(0).stdout;
+    assert!(list.lines().nth(1).unwrap().contains("  live     1 setting (8 phones)  tester"), "{list}");
+    let run = env.run("history 2").expect(0).stdout;
+    assert!(run.contains("settings 1 setting (8 phones)\n"), "{run}");
+    assert!(run.contains("\n~ phones.codecs opus,g722,ulaw,alaw -> alaw  (8 phones)\n"), "{run}");
+}
+
+#[test]
+fn another_transport_counts_as_a_login() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &file(8, "phones: { transport: transport-tcp }"));
+    env.run("apply --no-reload").expect(0);
+    env.write("pbx.yaml", &file(8, "phones: { transport: transport-udp }"));
+    assert_eq!(affected(&env), only(&[("moved", 8)]));
+    let stopped = env.run("apply --no-reload").expect(3);
+    assert_eq!(
+        stopped.stderr,
+        "error[rail-relogins]: 8 phones would have to log in again, 8 of them over another transport (allowed 2)\n\
+         hint: if this is meant: --allow relogins=8\n"
+    );
+    let line = "  ~ phones.transport transport-tcp -> transport-udp (8 phones must register over it)\n";
+    assert!(stopped.stdout.contains(line), "{}", stopped.text());
+    assert!(!stopped.stdout.contains("calls and registrations are kept"), "{}", stopped.text());
+    env.run("sync").expect(3);
+    env.run("apply --no-reload --allow relogins=8").expect(0);
+}
+
+#[test]
+fn what_phones_can_dial_and_who_must_log_in_is_counted_by_setting() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &file(3, "dialplan: { include: [outbound] }"));
+    env.run("apply --no-reload").expect(0);
+    env.write("pbx.yaml", &file(3, "phones: { realm: pbx }"));
+    let plan = env.run("plan --no-asterisk").expect(0).stdout;
+    for line in [
+        "  ~ phones.realm asterisk -> pbx (3 phones must log in again)\n",
+        "  ~ dialplan.include outbound -> (none) (changes what 3 phones can dial)\n",
+        "Affected: 3 phones must log in again, 3 phones can dial something else\n",
+        "; calls in progress and all other registrations are kept\n",
+    ] {
+        assert!(plan.contains(line), "{plan}");
+    }
+}
+
+#[test]
+fn phones_that_end_and_phones_that_are_renumbered_are_counted_apart() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &file(5, ""));
+    env.run("apply --no-reload").expect(0);
+    let mut left = users(4);
+    left[0] = "email: u0@example.com, name: User 0, extension: 1500".to_owned();
+    left[1] = "email: u1@example.com, name: Another".to_owned();
+    left.push("email: new@example.com, name: New".to_owned());
+    env.write("pbx.yaml", &desired(&left.iter().map(String::as_str).collect::<Vec<_>>()));
+    let counts = only(&[("ended", 1), ("relogin", 1), ("reread", 1), ("left_alone", 2)]);
+    assert_eq!(affected(&env), counts);
+    let plan = env.run("plan --no-asterisk").expect(0).stdout;
+    let line = "Affected: 1 phone ends, 1 phone must log in again, 1 phone is read again and stays registered, \
+                2 phones are left alone\n";
+    assert!(plan.contains(line), "{plan}");
+    // Rows move first: the phones that the next apply ends are still those in the file in place.
+    env.run("sync").expect(0);
+    assert_eq!(affected(&env)["ended"], 1);
+    let log = env.run("history 2").expect(0).stdout;
+    for line in [
+        "\n+ new@example.com  extension 1000\n",
+        "\n- u4@example.com  extension 1004\n",
+        "\n~ u0@example.com  extension 1500; extension 1000 -> 1500\n",
+    ] {
+        assert!(log.contains(line), "{log}");
+    }
+}
+
+#[test]
+fn trunks_and_numbers_that_change_are_counted() {
+    let env = TestEnv::new();
+    let inbound = |host: &str, dialer: &str| {
+        format!(
+            "trunks: {{ carrier: {{ host: {host} }} }}\n\
+             dialers: {{ bot: {{ number: '{dialer}', trunk: carrier }} }}\n\
+             inbound: [ {{ to: '+4930111111', route: [bot] }}, {{ to: '+4930222222', route: [u0@example.com] }} ]"
+        )
+    };
+    env.write("pbx.yaml", &file(1, &inbound("198.51.100.7", "+15551234567")));
+    env.run("apply --no-reload").expect(0);
+    env.write("pbx.yaml", &file(1, &inbound("198.51.100.8", "+15557654321")));
+    assert_eq!(affected(&env), only(&[("trunks", 1), ("numbers", 1), ("left_alone", 1)]));
+    let plan = env.run("plan --no-asterisk").expect(0).stdout;
+    assert!(plan.contains("Affected: 1 trunk, 1 public number, 1 phone is left alone\n"), "{plan}");
+}

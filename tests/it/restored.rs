@@ -1,0 +1,148 @@
+//! A database that was restored from an older dump holds secrets that no phone has any more: the files in
+//! place tell, and nothing is logged out before an administrator agrees.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::support::{TestEnv, desired, tool};
+
+const USERS: [&str; 3] =
+    ["email: ana@example.com, name: Ana", "email: bo@example.com, name: Bo", "email: cleo@example.com, name: Cleo"];
+
+fn plan(env: &TestEnv, args: &str, code: i32) -> Value {
+    serde_json::from_str(&env.run(&format!("plan --format json {args}")).expect(code).stdout).unwrap()
+}
+
+/// Three phones whose secrets are newer than the dump that the database is restored from.
+fn restored() -> TestEnv {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&USERS));
+    env.run("apply").expect(0);
+    let dump = pg_dump(&env);
+    for user in ["ana", "bo", "cleo"] {
+        env.run(&format!("secret rotate {user}@example.com")).expect(0);
+    }
+    env.run("apply --allow relogins=3").expect(0);
+    env.run("plan --detailed-exitcode").expect(0);
+    restore(&env, &dump);
+    env
+}
+
+fn pg_dump(env: &TestEnv) -> Vec<u8> {
+    let url = env.database.as_ref().unwrap();
+    let dump = Command::new(tool("RECONCILE_PG_BIN").join("pg_dump")).args(["-Fc", url]).output().unwrap();
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    dump.stdout
+}
+
+fn restore(env: &TestEnv, dump: &[u8]) {
+    let url = env.database.as_ref().unwrap();
+    let mut restore = Command::new(tool("RECONCILE_PG_BIN").join("pg_restore"))
+        .args(["--clean", "--if-exists", "--exit-on-error", "-d", url])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut restore.stdin.take().unwrap(), dump).unwrap();
+    assert!(restore.wait().unwrap().success());
+}
+
+#[test]
+fn after_a_restore_the_plan_counts_the_phones_and_the_rail_stops_the_apply() {
+    let env = restored();
+    let files = env.files();
+    let planned = plan(&env, "", 0);
+    assert_eq!(planned["counts"]["relogin"], 3);
+    assert_eq!(planned["relogins"].as_array().unwrap().len(), 3);
+    assert_eq!(planned["rails"][0]["rail"], "relogins");
+    let shown = env.run("plan").expect(0);
+    let row = "  ~ bo@example.com    extension 1001; another digest becomes live (phone must log in again)\n";
+    assert!(shown.stdout.contains(row), "{}", shown.text());
+    assert!(shown.stdout.contains("was an older dump restored, or the file edited?\n"), "{}", shown.text());
+    let stopped = env.run("apply").expect(3);
+    assert_eq!(
+        stopped.stderr,
+        "error[rail-relogins]: 3 phones would have to log in again (allowed 1)\n\
+         hint: if this is meant: --allow relogins=3\n"
+    );
+    // The id that CI computed passes, and the rail still stops: a green check is no permission.
+    let stopped = env.run(&format!("apply --expect {}", planned["id"].as_str().unwrap())).expect(3);
+    assert!(stopped.stderr.starts_with("error[rail-relogins]: 3 phones "), "{}", stopped.text());
+    assert_eq!(env.files(), files);
+
+    env.run("apply --allow relogins=3").expect(0);
+    let done = plan(&env, "--detailed-exitcode", 0);
+    assert_eq!((&done["counts"]["relogin"], &done["id"]), (&0.into(), &planned["id"]));
+}
+
+#[test]
+fn a_runner_says_that_it_did_not_compare_digests_and_computes_the_same_id() {
+    let env = restored();
+    let mut runner = TestEnv::new();
+    runner.database.clone_from(&env.database);
+    runner.set("ASTERISK_CONFIG_DIR", "/nowhere/at/all");
+    runner.write("pbx.yaml", &desired(&USERS));
+    let seen = plan(&runner, "--no-asterisk", 0);
+    assert_eq!((&seen["id"], &seen["counts"]["relogin"]), (&plan(&env, "", 0)["id"], &0.into()));
+    let unchecked = seen["unchecked"].as_array().unwrap().iter().filter_map(Value::as_str).collect::<Vec<_>>();
+    assert!(
+        unchecked.iter().any(|line| line.contains("the digests in the files in place are those of the rows")),
+        "{unchecked:?}"
+    );
+}
+
+/// What was put back is what phones still log in with.
+#[test]
+fn a_change_that_was_put_back_is_counted_until_it_is_live() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&USERS));
+    env.run("apply").expect(0);
+    for user in ["ana", "bo"] {
+        env.run(&format!("secret rotate {user}@example.com")).expect(0);
+    }
+    let conf = env.etc("pjsip.conf");
+    let operators = std::fs::read_to_string(&conf).unwrap();
+    std::fs::write(&conf, format!("{operators}\n[twice]\ntype = endpoint\n[twice]\ntype = endpoint\n")).unwrap();
+    env.run("apply").expect(3);
+    env.run("apply --allow relogins=2").expect(6);
+    assert_eq!(plan(&env, "", 0)["counts"]["relogin"], 2);
+    std::fs::write(&conf, operators).unwrap();
+    env.run("apply").expect(3);
+    env.run("apply --allow relogins=2").expect(0);
+    assert_eq!(plan(&env, "", 0)["counts"]["relogin"], 0);
+}
+
+/// Rows move by `sync`, phones by the apply after it: each is told.
+#[test]
+fn a_recorded_renumbering_is_counted_until_it_is_live() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&USERS));
+    env.run("apply").expect(0);
+    let moved = USERS.iter().zip(1500..).map(|(user, number)| format!("{user}, extension: {number}"));
+    let moved: Vec<String> = moved.collect();
+    env.write("pbx.yaml", &desired(&moved.iter().map(String::as_str).collect::<Vec<_>>()));
+    env.run("sync --allow relogins=3").expect(0);
+    // A sync logs nobody out: what waits for an apply is no reason to stop it.
+    env.run("sync").expect(0);
+    env.run("apply").expect(3);
+    assert_eq!(plan(&env, "--no-asterisk", 0)["counts"]["relogin"], 3);
+    env.run("apply --allow relogins=3").expect(0);
+    assert_eq!(plan(&env, "", 0)["counts"]["relogin"], 0);
+}
+
+/// The first apply of a new system, of new users and of a host without files logs nobody out.
+#[test]
+fn phones_that_were_never_live_need_not_log_in_again() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&USERS));
+    env.run("sync").expect(0);
+    for user in ["ana", "bo", "cleo"] {
+        env.run(&format!("secret rotate {user}@example.com")).expect(0);
+    }
+    assert_eq!(plan(&env, "", 0)["counts"]["relogin"], 0);
+    env.run("apply").expect(0);
+    let other = env.another_host("other");
+    other.write("pbx.yaml", &desired(&USERS));
+    assert_eq!(plan(&other, "", 0)["counts"]["relogin"], 0);
+    other.run("apply").expect(0);
+}
