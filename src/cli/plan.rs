@@ -28,7 +28,7 @@ use crate::{
 pub(crate) struct Args {
     #[command(flatten)]
     common: Common,
-    /// Exit 2 where there are changes
+    /// Exit 2 if there are changes, 3 if a rail would stop them
     #[arg(long)]
     detailed_exitcode: bool,
 }
@@ -67,7 +67,12 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let planner = args.common.resolve()?;
     let desired = session::desired(&args.common.file, printer)?;
     let comparison = planner.show(&desired, printer)?;
-    Ok(if args.detailed_exitcode && !comparison.is_empty() { Exit::Changes } else { Exit::Done })
+    Ok(match comparison.plan.stops.is_empty() {
+        _ if !args.detailed_exitcode => Exit::Done,
+        false => Exit::Rail,
+        true if comparison.is_empty() => Exit::Done,
+        true => Exit::Changes,
+    })
 }
 
 impl Common {
@@ -108,8 +113,11 @@ impl Planner<'_> {
                 Err(error) => (None, Some(format!("the running Asterisk: {error}"))),
             };
             let mut compared = deploy::compare(&inputs, &in_place, running.as_ref(), unchecked.into_iter().collect())?;
-            if running.is_some() {
-                host.note_lacks(&mut compared, inputs.now);
+            if running.is_some()
+                && let Err(error) =
+                    host.note_requirements(&mut compared, allowance, &session::name_places(desired), inputs.now)
+            {
+                compared.unchecked.push(format!("what the running Asterisk has loaded: {error}"));
             }
             compared
         } else {

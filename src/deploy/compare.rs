@@ -33,6 +33,8 @@ pub struct Comparison {
     pub callers_behind: bool,
     /// What was not looked at, with the reason.
     pub unchecked: Vec<String>,
+    /// What Asterisk does not answer about itself: an apply goes on, and warns.
+    pub unasked: Vec<String>,
 }
 
 impl Comparison {
@@ -173,7 +175,7 @@ fn side_by_side(
     let behind = callers::behind(&plan.tenant, recorded);
     let callers_behind = behind.is_some();
     plan.notes.extend(behind);
-    Comparison { plan, id, files, fingerprints, reload, callers_behind, unchecked }
+    Comparison { plan, id, files, fingerprints, reload, callers_behind, unchecked, unasked: Vec::new() }
 }
 
 fn users(count: usize) -> String {
