@@ -67,12 +67,14 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let planner = args.common.resolve()?;
     let desired = session::desired(&args.common.file, printer)?;
     let comparison = planner.show(&desired, printer)?;
-    Ok(match comparison.plan.stops.is_empty() {
-        _ if !args.detailed_exitcode => Exit::Done,
-        false => Exit::Rail,
-        true if comparison.is_empty() => Exit::Done,
-        true => Exit::Changes,
-    })
+    let exit = if !comparison.plan.stops.is_empty() {
+        Exit::Rail
+    } else if comparison.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Changes
+    };
+    Ok(if args.detailed_exitcode { exit } else { Exit::Done })
 }
 
 impl Common {

@@ -81,18 +81,18 @@ pub(super) fn probed(asterisk: &Asterisk, aors: &[&str]) -> Result<Probed, Aster
 }
 
 fn judge(answers: &[Answer], wanted: &BTreeSet<&str>) -> Probed {
-    let mut answering: BTreeSet<&str> = BTreeSet::new();
-    let mut probed = Probed::default();
-    for (aor, status) in answers.iter().flat_map(|answer| answer.raw().lines()).filter_map(contact) {
-        match status {
-            _ if !wanted.contains(aor) => {}
-            "Unavail" => drop(probed.unreachable.insert(aor.to_owned())),
-            "NonQual" => drop(probed.unprobed.insert(aor.to_owned())),
-            _ => drop(answering.insert(aor)),
-        }
+    let (mut answering, mut probed) = (BTreeSet::new(), Probed::default());
+    let contacts = answers.iter().flat_map(|answer| answer.raw().lines()).filter_map(contact);
+    for (aor, status) in contacts.filter(|(aor, _)| wanted.contains(aor)) {
+        let found = match status {
+            "Unavail" => &mut probed.unreachable,
+            "NonQual" => &mut probed.unprobed,
+            _ => &mut answering,
+        };
+        found.insert(aor.to_owned());
     }
-    probed.unreachable.retain(|aor| !answering.contains(aor.as_str()) && !probed.unprobed.contains(aor));
-    probed.unprobed.retain(|aor| !answering.contains(aor.as_str()));
+    probed.unreachable.retain(|aor| !answering.contains(aor) && !probed.unprobed.contains(aor));
+    probed.unprobed.retain(|aor| !answering.contains(aor));
     probed
 }
 

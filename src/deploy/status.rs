@@ -160,6 +160,6 @@ fn trunk_registrations(
     let registers = file.trunks.iter().filter(|(_, trunk)| trunk.kinds.contains("registration"));
     let found = reach::registrations(asterisk, &registers.map(|(name, _)| name).collect::<Vec<_>>())?;
     let prefix = trunk_prefix(tenant);
-    let name = |object: String| object.strip_prefix(&prefix).map(str::to_owned).unwrap_or(object);
-    Ok(found.into_iter().map(|(object, registration)| (name(object), registration)).collect())
+    let name = |object: &str| object.strip_prefix(&prefix).unwrap_or(object).to_owned();
+    Ok(found.into_iter().map(|(object, registration)| (name(&object), registration)).collect())
 }
