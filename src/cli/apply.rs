@@ -20,7 +20,7 @@ use super::{
     settings::{ActorArgs, FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs},
 };
 use crate::{
-    deploy::{self, Applied, Comparison, Observer, Request},
+    deploy::{self, Applied, ApplyError, Comparison, Observer, Request},
     directory::audit::Outcome,
     plan::{Inputs, RailStop},
 };
@@ -125,7 +125,11 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
             allowance: &allowance,
             now,
         };
-        let comparison = deploy::compare(&inputs, in_place, running, unchecked)?;
+        let mut comparison = deploy::compare(&inputs, in_place, running, unchecked)?;
+        if running.is_some() {
+            let places = session::name_places(&desired);
+            host.note_requirements(&mut comparison, &allowance, &places, now).map_err(ApplyError::from)?;
+        }
         refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
         let report = Report { desired: &desired, comparison: &comparison, database: &database };
         let document = report.write(args.format, &printer);
@@ -235,7 +239,7 @@ fn done(applied: &Applied, mode: Mode) -> String {
             parts.push(match (looked_at, of) {
                 (_, 0) => "read back".to_owned(),
                 (all, of) if all == of => format!("read back, {} one by one", count(of, "changed object")),
-                (some, of) => format!("read back, {some} of {of} changed objects one by one"),
+                (some, of) => format!("read back: all {of} changed objects are there, {some} compared one by one"),
             });
             if applied.let_go > 0 {
                 parts.push(format!("{} of old phones deleted", count(applied.let_go, "registration")));

@@ -28,7 +28,7 @@ use crate::{
 pub(crate) struct Args {
     #[command(flatten)]
     common: Common,
-    /// Exit 2 where there are changes
+    /// Exit 2 if there are changes, 3 if a rail would stop them
     #[arg(long)]
     detailed_exitcode: bool,
 }
@@ -72,7 +72,14 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let planner = args.common.resolve()?;
     let desired = session::desired(&args.common.file, printer)?;
     let comparison = planner.show(&desired, printer)?;
-    Ok(if args.detailed_exitcode && !comparison.is_empty() { Exit::Changes } else { Exit::Done })
+    let exit = if !comparison.plan.stops.is_empty() {
+        Exit::Rail
+    } else if comparison.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Changes
+    };
+    Ok(if args.detailed_exitcode { exit } else { Exit::Done })
 }
 
 impl Common {
@@ -113,8 +120,11 @@ impl Planner<'_> {
                 Err(error) => (None, Some(format!("the running Asterisk: {error}"))),
             };
             let mut compared = deploy::compare(&inputs, &in_place, running.as_ref(), unchecked.into_iter().collect())?;
-            if running.is_some() {
-                host.note_lacks(&mut compared, inputs.now);
+            if running.is_some()
+                && let Err(error) =
+                    host.note_requirements(&mut compared, allowance, &session::name_places(desired), inputs.now)
+            {
+                compared.unchecked.push(format!("what the running Asterisk has loaded: {error}"));
             }
             host.note_taken_names(&mut compared, &in_place, running.as_ref());
             compared

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     calls::{Dialer, DialerTarget, E164, NumberSource},
+    deploy::NamePlaces,
     desired::{self, Declared, DeclaredUser, Loaded, SecretSource, Source},
     model::{EmailKey, Secret, shown},
     plan::{Allowance, InboundValues},
@@ -41,6 +42,12 @@ pub(crate) fn checked(name: String, loaded: Loaded, printer: &mut Printer) -> Re
         return Err(Stop { exit: Exit::Invalid, message }.into());
     };
     Ok(Desired { name, sources: loaded.sources, declared })
+}
+
+/// Writes where the names are declared that must exist on the Asterisk host.
+pub(crate) fn name_places(desired: &Desired) -> NamePlaces {
+    let places = desired.declared.host_names.iter();
+    places.map(|(name, place)| (name.clone(), place.show(&desired.sources))).collect()
 }
 
 /// The declared secrets: each the value, or why it cannot be had. Values are never quoted.
@@ -132,11 +139,11 @@ pub(crate) fn allowance(args: &[String]) -> Result<Allowance> {
             let bad = || {
                 Stop::usage(
                     format!("`--allow {arg}` is not a rail and a number"),
-                    "write for example `--allow deletes=57`; the rails are deletes, relogins and foreign-files",
+                    "write for example `--allow deletes=57`; the rails are deletes, relogins, foreign-files and missing-names",
                 )
             };
             let (rail, count) = arg.split_once('=').ok_or_else(bad)?;
-            let known = ["deletes", "relogins", "foreign-files"].contains(&rail);
+            let known = ["deletes", "relogins", "foreign-files", "missing-names"].contains(&rail);
             let count = count.parse().ok().filter(|_| known).ok_or_else(bad)?;
             Ok((rail.to_owned(), count))
         })

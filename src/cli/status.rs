@@ -95,15 +95,9 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     if let Some(plan) = plan::as_recorded(&tenant, &known.recorded) {
         let compared =
             deploy::compare_plan(plan, &known.recorded, &in_place, None, &plan::Allowance::new(), Vec::new())?;
-        let status = match deploy::status(&host, &tenant, &in_place, &compared, now) {
-            Err(deploy::StatusError::Asterisk(error)) => {
-                unasked = Some(error.to_string());
-                let alone = deploy::Host { asterisk: None, ..host.clone() };
-                deploy::status(&alone, &tenant, &in_place, &compared, now)
-            }
-            told => told,
-        };
-        here = Some(status?);
+        let (status, silent) = deploy::status(&host, &tenant, &in_place, &compared, now);
+        unasked = silent.map(|error| error.to_string()).or(unasked);
+        here = Some(status);
         comparison = Some(compared);
     }
     let status = Status {

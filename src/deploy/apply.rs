@@ -17,12 +17,12 @@ use super::{
     ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Running, audit_row, callers,
     clock::Clock,
     compare::target_of,
-    contacts::{self, Contact},
-    fail_point,
+    contacts, fail_point,
     files::{self, FileError, InPlace},
     log::LogMark,
     put_back::put_back,
     readback::{self, Expected, Mismatch},
+    reload::{check_names_late, load_stopped, loaded_words, reload},
     rows::{Prepared, prepare},
     step::{StagedFiles, Step},
     trunks,
@@ -82,6 +82,8 @@ pub struct Applied {
     pub let_go: usize,
     /// Milliseconds of each phase.
     pub phases: BTreeMap<&'static str, u64>,
+    /// The modules that Asterisk had not loaded, and now has.
+    pub loaded: Vec<Module>,
     /// What did not work out, and takes nothing from the outcome: the next apply tries again.
     pub warnings: Vec<String>,
 }
@@ -98,6 +100,7 @@ impl Applied {
             looked_at: (0, 0),
             let_go: 0,
             phases: BTreeMap::new(),
+            loaded: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -139,6 +142,10 @@ struct Decided {
     target: String,
     recorded: Recorded,
     prepared: Prepared,
+    /// What Asterisk does not answer about itself.
+    unasked: Vec<String>,
+    /// Names that could not be checked before the files were written.
+    unchecked: Vec<String>,
 }
 
 /// What is recorded, with the sealed secrets.
@@ -167,8 +174,8 @@ fn decide(
     let Request { secrets, trunk_secrets, keys, now, .. } = *request;
     let prepared = prepare(&comparison.plan, &recorded, secrets, trunk_secrets, &sealed, keys, now)?;
     let target = target_of(&comparison, &prepared.rows);
-    let Comparison { plan, id, .. } = comparison;
-    Ok(Decided { plan, id, diff, target, recorded, prepared })
+    let Comparison { plan, id, unasked, unchecked, .. } = comparison;
+    Ok(Decided { plan, id, diff, target, recorded, prepared, unasked, unchecked })
 }
 
 fn run_of(request: &Request<'_>, host: &Host, command: &'static str, decided: &Decided, diff: &str) -> Run {
@@ -205,6 +212,7 @@ pub fn apply(
     fail_point::pass("locked")?;
     clock.start("check", observer);
     host.wait()?;
+    let loaded = load_stopped(host)?;
     // The host and the directory are looked at at the same time.
     let mut writer = directory.write(request.tenant)?;
     let (seen, read) = thread::scope(|scope| {
@@ -226,18 +234,18 @@ pub fn apply(
         .files(Digests::Real { digests: &decided.prepared.digests, trunk_secrets: &decided.prepared.trunk_secrets })?;
     let step = Step::new(host, &book, &rendered, &in_place, running.unwrap_or_default())?;
     step.check_names()?;
-    let unasked = step.check_needs(request.now)?;
     fail_point::pass("rendered")?;
     let staged = step.stage()?;
     fail_point::pass("staged")?;
     writer.commit()?;
 
     // From here on the rows stand; what goes wrong is put back.
-    let attempt = carry_out(&step, staged, &decided, &mut clock, observer);
+    let mut live = Applied { loaded, ..Applied::new(Outcome::Rendered, 0) };
+    let attempt = carry_out(&step, staged, &decided, &mut live, &mut clock, observer).map(|()| live);
     clock.stop();
     let phases = clock.phases;
     let (outcome, message, result) = match attempt {
-        Ok(live) => (live.outcome, None, Ok(live)),
+        Ok(live) => (live.outcome, loaded_words(&live.loaded), Ok(live)),
         Err(not_live) => {
             let outcome = if not_live.rolled_back { Outcome::RolledBack } else { Outcome::NotLive };
             (outcome, Some(not_live.reasons.join("; ")), Err(not_live))
@@ -252,8 +260,8 @@ pub fn apply(
     });
     match result {
         Ok(live) => {
-            let mut warnings = live.warnings;
-            warnings.extend(unasked);
+            let mut warnings: Vec<String> = loaded_words(&live.loaded).into_iter().chain(live.warnings).collect();
+            warnings.extend(decided.unasked.iter().cloned());
             warnings.extend(closed.err().map(|error| {
                 let callers = callers::unmoved(plan, recorded);
                 format!("the audit row {run} stays open{callers}: {error}")
@@ -274,22 +282,22 @@ fn carry_out(
     step: &Step<'_>,
     StagedFiles { new, back }: StagedFiles,
     decided: &Decided,
+    live: &mut Applied,
     clock: &mut Clock,
     observer: &mut dyn Observer,
-) -> Result<Applied, Box<NotLive>> {
-    let mut live = Applied::new(Outcome::Rendered, 0);
+) -> Result<(), Box<NotLive>> {
     clock.start("write", observer);
-    if let Err(error) = write(step, new, &mut live) {
+    if let Err(error) = write(step, new, live) {
         return Err(Box::new(put_back(step, back, vec![error.to_string()], clock, observer)));
     }
-    let Some(asterisk) = &step.host.asterisk else { return Ok(live) };
+    let Some(asterisk) = &step.host.asterisk else { return Ok(()) };
     let log = LogMark::now(asterisk);
-    make_live(step, asterisk, &log, decided, &mut live, clock, observer).map_err(|reasons| {
+    make_live(step, asterisk, &log, decided, live, clock, observer).map_err(|reasons| {
         let complaints = log.complaints(&decided.prepared.trunk_secrets);
         let others_at_fault = step.host.others_at_fault(step.tenant, &complaints);
-        Box::new(NotLive { complaints, others_at_fault, ..put_back(step, back, reasons, clock, observer) })
-    })?;
-    Ok(live)
+        let overrides = step.host.overrides(step.tenant);
+        Box::new(NotLive { complaints, others_at_fault, overrides, ..put_back(step, back, reasons, clock, observer) })
+    })
 }
 
 fn write(step: &Step<'_>, staged: [Option<files::Staged>; 2], live: &mut Applied) -> Result<(), FileError> {
@@ -318,8 +326,7 @@ fn make_live(
     clock.start("reload", observer);
     for (index, file) in step.rendered.iter().enumerate() {
         if step.must_reload(index) {
-            contacts.extend(reload(step, asterisk, file.module).map_err(told)?);
-            live.reloaded.push(file.module);
+            contacts.extend(reload(step, asterisk, file.module, live).map_err(told)?);
             fail_point::pass("reloaded").map_err(failed)?;
         }
     }
@@ -342,14 +349,13 @@ fn make_live(
     // Objects that are missing without any change of ours were kept out by somebody else's mistake:
     // a reload brings them back where it was mended.
     if !reloaded && !readback::read_back(asterisk, &expected).map_err(told)?.0.is_empty() {
-        asterisk.reload(Module::Pjsip).map_err(told)?;
-        live.reloaded.push(Module::Pjsip);
+        reload(step, asterisk, Module::Pjsip, live).map_err(told)?;
     }
     let mut verified = verify(asterisk, &expected);
     if verified.is_err() {
         let mended = step.mend_others(&log.complaints(&decided.prepared.trunk_secrets)).map_err(failed)?;
         for (other, module) in &mended {
-            contacts.extend(reload(step, asterisk, *module).map_err(told)?);
+            contacts.extend(reload(step, asterisk, *module, live).map_err(told)?);
             live.warnings.push(mended_words(other, *module));
         }
         if !mended.is_empty() {
@@ -358,6 +364,7 @@ fn make_live(
     }
     live.looked_at = (verified?, expected.changed.len() * 3);
     live.outcome = Outcome::Live;
+    live.warnings.extend(check_names_late(step, asterisk, &decided.unchecked));
     // It is live: whatever goes wrong from here on is told, and left to the next apply.
     clock.start("contacts", observer);
     let noted = step.proven().map_err(|error| error.to_string());
@@ -379,29 +386,6 @@ fn mended_words(other: &Tenant, module: Module) -> String {
         "{file} was edited by hand or cut short, and kept Asterisk from taking what stands behind it: \
          tenant `{other}`'s last good file was put back"
     )
-}
-
-/// Reloads a module; answers with the registrations that are to be let go then.
-///
-/// A phone may refresh its registration with the old secret until the reload reaches the auths, and
-/// another may register with the new one from then on: so they are listed at that very moment.
-fn reload(step: &Step<'_>, asterisk: &Asterisk, module: Module) -> Result<Vec<Contact>, AsteriskError> {
-    const GLANCE: Duration = Duration::from_millis(20);
-    let stale = if module == Module::Pjsip { step.stale() } else { &[] };
-    let reached = || readback::auth_mark(asterisk, step.tenant, &step.new.mark);
-    if stale.is_empty() || reached()? {
-        asterisk.reload(module)?;
-        return contacts::list(asterisk, stale);
-    }
-    thread::scope(|scope| {
-        let reload = scope.spawn(|| asterisk.reload(module));
-        while !reload.is_finished() && !reached()? {
-            thread::sleep(GLANCE);
-        }
-        let listed = contacts::list(asterisk, stale);
-        reload.join().unwrap_or_else(|panic| resume_unwind(panic))?;
-        listed
-    })
 }
 
 /// Phones whose sections differ from those in the former file.

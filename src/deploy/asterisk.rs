@@ -16,7 +16,10 @@ use std::os::unix::process::CommandExt;
 
 use wait_timeout::ChildExt;
 
-use crate::model::{SENSITIVE, TELLING};
+use crate::{
+    model::{SENSITIVE, TELLING},
+    render::Module,
+};
 
 /// How long the first word may take, which costs Asterisk nothing.
 const GREETING_DEADLINE: Duration = Duration::from_secs(10);
@@ -32,6 +35,18 @@ const PATIENCE: Duration = Duration::from_mins(5);
 
 /// How many clients ask at the same time.
 const AT_ONCE: usize = 4;
+
+/// What Asterisk answers to the reload of a module that it has not loaded.
+const NOT_LOADED: [&str; 3] = ["No such command", "No such module", "was not properly initialized"];
+
+/// What became of a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// The module was reloaded.
+    Reloaded,
+    /// The module was not loaded, and now is.
+    Loaded,
+}
 
 /// Asterisk could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -173,18 +188,16 @@ impl Asterisk {
         })
     }
 
-    /// Asks for a narrow reload, again and again while another one runs.
+    /// Asks for a narrow reload, again and again while another one runs. Loads a module that Asterisk
+    /// has not loaded.
     ///
     /// An empty answer is none: the client gave up, and the reload goes on behind it until
     /// Asterisk would take another one.
     ///
     /// # Errors
     /// When Asterisk does not run, refuses, or is busy for five minutes.
-    pub fn reload(&self, module: crate::render::Module) -> Result<(), AsteriskError> {
-        let (command, success) = match module {
-            crate::render::Module::Pjsip => ("module reload res_pjsip.so", "reloaded successfully"),
-            crate::render::Module::Dialplan => ("dialplan reload", "reloaded"),
-        };
+    pub fn reload(&self, module: Module) -> Result<Reload, AsteriskError> {
+        let command = module.reload_command();
         let start = Instant::now();
         loop {
             let answer = self.ask_within(command, RELOAD_DEADLINE)?;
@@ -195,13 +208,39 @@ impl Asterisk {
                 }
                 thread::sleep(Duration::from_millis(200));
             } else if text.trim().is_empty() {
-                return self.wait_for_reload(start);
-            } else if text.contains(success) {
-                return Ok(());
+                return self.wait_for_reload(start).map(|()| Reload::Reloaded);
+            } else if is_done(text) {
+                return Ok(Reload::Reloaded);
+            } else if NOT_LOADED.iter().any(|words| text.contains(words)) {
+                return self.load(module).map(|()| Reload::Loaded);
             } else {
                 return Err(AsteriskError::Refused { command: command.to_owned(), answer: answer.to_string() });
             }
         }
+    }
+
+    /// Loads a module that is not loaded, such as one that rejected its file when Asterisk started.
+    ///
+    /// # Errors
+    /// When it does not run afterwards.
+    pub(super) fn load(&self, module: Module) -> Result<(), AsteriskError> {
+        let command = format!("module load {}.so", module.object());
+        let answer = self.ask_within(&command, RELOAD_DEADLINE)?;
+        if self.runs(module)? != Some(false) {
+            return Ok(());
+        }
+        Err(AsteriskError::Refused { command, answer: answer.to_string() })
+    }
+
+    /// Tells whether a module runs; `None` if Asterisk does not answer that.
+    pub(super) fn runs(&self, module: Module) -> Result<Option<bool>, AsteriskError> {
+        let answer = match self.ask(&format!("module show like {}", module.object())) {
+            // A client that may not ask this fails as one without Asterisk does.
+            Err(AsteriskError::NotRunning(_)) => return Ok(None),
+            answer => answer?,
+        };
+        let known = answer.raw().contains(" loaded");
+        Ok(known.then(|| running_modules(&answer).contains(&module.object())))
     }
 
     /// Waits for the end of a reload: while one runs, Asterisk refuses even that of a module that
@@ -251,6 +290,21 @@ impl Asterisk {
     }
 }
 
+/// Tells whether an answer means that a reload ended. Its sentence may change from version to version,
+/// and proves nothing anyway: what runs is read back.
+fn is_done(answer: &str) -> bool {
+    const NOT_DONE: [&str; 5] = ["cannot", "queued", "permission", "initialized", "no such"];
+    let answer = answer.to_ascii_lowercase();
+    answer.contains("reload") && !NOT_DONE.iter().any(|words| answer.contains(words))
+}
+
+/// Reads which modules run from `module show`.
+pub(super) fn running_modules(answer: &Answer) -> Vec<&str> {
+    let runs = |line: &&str| line.contains(" Running ") && !line.contains(" Not Running ");
+    let firsts = answer.raw().lines().filter(runs).filter_map(|line| line.split_whitespace().next());
+    firsts.map(|name| name.trim_end_matches(".so")).collect()
+}
+
 /// Ends a client that ignores SIGTERM, and whatever it started.
 fn end(child: &mut Child) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
@@ -296,6 +350,25 @@ mod tests {
         let mark = "acme-gen-6d430e6d8d3f1e9feda7ae4d5dc778f1";
         assert_eq!(scrub(mark), mark);
         assert_eq!(scrub("Objects found: 2"), "Objects found: 2");
+    }
+
+    /// The sentences of Asterisk 22, and what a later version might say instead.
+    #[test]
+    fn the_end_of_a_reload_is_told_from_a_refusal() {
+        for done in ["Dialplan reloaded.\n", "Module 'res_pjsip.so' reloaded successfully.\n", "Reload complete.\n"] {
+            assert!(is_done(done), "{done}");
+        }
+        for refused in [
+            "",
+            "No such command 'dialplan reload' (type 'core show help dialplan reload' for other possible commands)",
+            "No such module 'res_pjsip.so'",
+            "The module 'pbx_config.so' was not properly initialized. Before reloading the module, you must run ..",
+            "Asterisk cannot reload a module yet; request queued",
+            "You do not have permissions to run 'dialplan reload' command",
+            "sudo: a password is required",
+        ] {
+            assert!(!is_done(refused), "{refused}");
+        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct Comparison {
     pub unchecked: Vec<String>,
     /// The run that recorded the expected plan, if what it recorded is exactly what this plan leads to.
     pub earlier: Option<EarlierRun>,
+    /// What Asterisk does not answer about itself: an apply goes on, and warns.
+    pub unasked: Vec<String>,
 }
 
 impl Comparison {
@@ -205,7 +207,7 @@ fn side_by_side(
     let callers_behind = behind.is_some();
     plan.notes.extend(behind);
     let earlier = earlier_run(&plan, recorded, &fingerprints);
-    Comparison { plan, id, files, fingerprints, reload, callers_behind, unchecked, earlier }
+    Comparison { plan, id, files, fingerprints, reload, callers_behind, unchecked, earlier, unasked: Vec::new() }
 }
 
 /// Finds the run of the expected plan that recorded exactly what this plan leads to.

@@ -1,6 +1,6 @@
 //! How an apply fails, and what stands where afterwards, in words.
 
-use super::{AsteriskError, Lack, files::FileError, rows::PrepareError};
+use super::{AsteriskError, Override, files::FileError, rows::PrepareError};
 use crate::{directory::DirectoryError, render::BadValue};
 
 /// An apply that did not end well.
@@ -40,18 +40,9 @@ pub enum ApplyError {
         /// The way out.
         hint: &'static str,
     },
-    /// Asterisk lacks what inbound calls need; nothing moved.
-    #[error("{}", lacking(.0))]
-    Lacking(Vec<Lack>),
     /// Rows are recorded, but Asterisk does not run them.
     #[error("{0}")]
     NotLive(Box<NotLive>),
-}
-
-fn lacking(lacks: &[Lack]) -> String {
-    let messages: Vec<&str> = lacks.iter().map(|lack| lack.message.as_str()).collect();
-    let hints = lacks.iter().map(|lack| format!("\nhint: {}", lack.hint));
-    format!("{}; nothing was changed{}", messages.join("; "), hints.collect::<String>())
 }
 
 /// What stands where after an apply that Asterisk did not take.
@@ -63,8 +54,12 @@ pub struct NotLive {
     pub complaints: Vec<String>,
     /// Other tenants on this host whose files it complains about.
     pub others_at_fault: Vec<String>,
+    /// Sections of other files that change what is generated.
+    pub overrides: Vec<Override>,
     /// Whether the last good files are back in place.
     pub restored: bool,
+    /// Whether there were none yet, so that files without users are in place.
+    pub first: bool,
     /// Whether they also run.
     pub rolled_back: bool,
     /// Whether Asterisk could be asked on the way back.
@@ -80,10 +75,11 @@ pub struct NotLive {
 impl NotLive {
     /// Says where each stage stands.
     pub fn stages(&self) -> [(&'static str, &'static str); 3] {
-        let rendered = if self.restored {
-            "the last good files were put back"
-        } else {
-            "the last good files could not be put back"
+        let rendered = match (self.restored, self.first) {
+            (true, false) => "the last good files were put back",
+            (false, false) => "the last good files could not be put back",
+            (true, true) => "there were no files before; files without users are in place",
+            (false, true) => "there were no files before; files without users could not be put in place",
         };
         let running = match (self.answers, self.restored, self.rolled_back) {
             (false, ..) => "unknown, Asterisk cannot be asked",
@@ -120,7 +116,10 @@ impl std::fmt::Display for NotLive {
                  run `reconcile apply` for `{other}`, which heals it, then this one again"
             )?;
         }
-        if self.not_included.is_empty() && self.others_at_fault.is_empty() {
+        for found in &self.overrides {
+            write!(f, "\nhint: {}: take that out", found.words())?;
+        }
+        if self.not_included.is_empty() && self.others_at_fault.is_empty() && self.overrides.is_empty() {
             f.write_str("\nhint: see Asterisk's log for the line at fault, then run `reconcile apply` again")?;
         }
         Ok(())

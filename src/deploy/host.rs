@@ -7,21 +7,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 
 use super::{
-    ApplyError, Comparison,
+    ApplyError,
     asterisk::{Asterisk, AsteriskError},
     files::{self, FileError, InPlace, failed},
-    includes,
-    needs::{self, Found},
-    readback,
+    includes, readback,
 };
 use crate::{
     directory::seal::hex,
     model::Tenant,
-    render::{Phonebook, Present, endpoints_path, routing_path, section_names},
+    render::{Present, endpoints_path, routing_path, section_names},
 };
 
 /// The note that names who has the lock.
@@ -103,28 +100,6 @@ impl Host {
         Ok(Some(Running { endpoints_live, routing_live }))
     }
 
-    /// Finds out what its Asterisk lacks for the calls of a tenant; nothing where it may not be
-    /// asked.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
-    pub fn lacks(&self, book: &Phonebook<'_>, now: Timestamp) -> Result<Found, AsteriskError> {
-        let Some(asterisk) = &self.asterisk else { return Ok(Found::default()) };
-        // What cannot be rendered is never written.
-        needs::lacks(asterisk, &book.needs().unwrap_or_default(), now)
-    }
-
-    /// Notes in a plan what its Asterisk lacks for calls: an apply would be refused.
-    pub fn note_lacks(&self, comparison: &mut Comparison, now: Timestamp) {
-        match self.lacks(&Phonebook::of(&comparison.plan, None), now) {
-            Ok(Found { lacks, unasked }) => {
-                let notes = lacks.iter().map(|lack| format!("an apply would be refused: {}", lack.words()));
-                comparison.plan.notes.extend(notes.chain(unasked));
-            }
-            Err(error) => comparison.unchecked.push(format!("what the running Asterisk has loaded: {error}")),
-        }
-    }
-
     /// Reads other tenants' endpoint files on this host, by the name of their folder.
     ///
     /// # Errors
@@ -201,11 +176,11 @@ impl Host {
     /// Finds out which lines that lead to our files the operator's own files lack.
     pub(super) fn missing_includes(&self, tenant: &Tenant) -> Vec<&'static str> {
         let lines = [
-            ("pjsip.conf", endpoints_path(tenant), "`#include pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`"),
+            ("pjsip.conf", endpoints_path(tenant), "`#tryinclude pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`"),
             (
                 "extensions.conf",
                 routing_path(tenant),
-                "`#include extensions.d/*/generated_routing.conf` in `extensions.conf`",
+                "`#tryinclude extensions.d/*/generated_routing.conf` in `extensions.conf`",
             ),
         ];
         let included =

@@ -1,7 +1,8 @@
-//! Whether the operator's files lead Asterisk to ours: the include lines as Asterisk reads them,
-//! comments left out, wildcards and further files followed.
+//! The files that Asterisk reads behind `pjsip.conf` and `extensions.conf`: include lines as it reads
+//! them, comments left out, wildcards and further files followed.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -15,24 +16,80 @@ const DEEPEST: usize = 8;
 const WILDCARDS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
-/// Tells whether a file includes another one, itself or through files that it includes.
-pub(super) fn leads_to(config_dir: &Path, file: &Path, target: &Path) -> bool {
-    follows(config_dir, file, target, 0)
+/// An include line.
+#[derive(Debug, PartialEq, Eq)]
+struct Include<'a> {
+    /// The number of the line, from 1.
+    line: usize,
+    /// Whether Asterisk goes on if nothing matches: `#tryinclude`.
+    optional: bool,
+    /// What it names.
+    name: &'a str,
 }
 
-fn follows(config_dir: &Path, file: &Path, target: &Path, depth: usize) -> bool {
-    let Ok(bytes) = fs::read(file) else { return false };
-    let text = String::from_utf8_lossy(&bytes);
-    let patterns: Vec<String> = includes(&text).map(|name| absolute(config_dir, name)).collect();
-    let finds = |pattern: &String| Pattern::new(pattern).is_ok_and(|p| p.matches_path_with(target, WILDCARDS));
-    patterns.iter().any(finds)
-        || (depth < DEEPEST
-            && patterns.iter().any(|pattern| {
-                let found = glob::glob_with(pattern, WILDCARDS).into_iter().flatten().flatten();
-                let mut found: Vec<PathBuf> = found.collect();
-                found.retain(|path| path != file);
-                found.iter().any(|path| follows(config_dir, path, target, depth + 1))
-            }))
+/// A plain `#include` that matches no file: Asterisk rejects the whole configuration around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BrokenInclude {
+    /// Where it is, as `file:line` below the configuration folder.
+    pub(super) place: String,
+    /// What it names.
+    pub(super) name: String,
+}
+
+/// One of the files that Asterisk reads.
+#[derive(Debug)]
+pub(super) struct ReadFile {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+}
+
+/// Reads a file and those it includes, each once. Skips files that cannot be read.
+pub(super) fn read(config_dir: &Path, file: &Path) -> Vec<ReadFile> {
+    let mut files = Vec::new();
+    follow(config_dir, file, 0, &mut BTreeSet::new(), &mut files);
+    files
+}
+
+fn follow(config_dir: &Path, file: &Path, depth: usize, known: &mut BTreeSet<PathBuf>, files: &mut Vec<ReadFile>) {
+    if depth > DEEPEST || !known.insert(file.to_owned()) {
+        return;
+    }
+    let Ok(bytes) = fs::read(file) else { return };
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let included: Vec<PathBuf> = includes(&text).flat_map(|include| matches(config_dir, include.name)).collect();
+    files.push(ReadFile { path: file.to_owned(), text });
+    for path in included {
+        follow(config_dir, &path, depth + 1, known, files);
+    }
+}
+
+/// Tells whether a file includes another one, itself or through files that it includes. The other one
+/// need not exist.
+pub(super) fn leads_to(config_dir: &Path, file: &Path, target: &Path) -> bool {
+    let finds = |include: Include<'_>| {
+        let pattern = Pattern::new(&absolute(config_dir, include.name));
+        pattern.is_ok_and(|pattern| pattern.matches_path_with(target, WILDCARDS))
+    };
+    read(config_dir, file).iter().any(|file| includes(&file.text).any(finds))
+}
+
+/// Finds the first include line for which Asterisk rejects a file as a whole.
+pub(super) fn broken(config_dir: &Path, file: &Path) -> Option<BrokenInclude> {
+    read(config_dir, file).iter().find_map(|file| {
+        let mut plain = includes(&file.text).filter(|include| !include.optional);
+        let broken = plain.find(|include| matches(config_dir, include.name).is_empty())?;
+        let place = format!("{}:{}", below(config_dir, &file.path), broken.line);
+        Some(BrokenInclude { place, name: broken.name.to_owned() })
+    })
+}
+
+/// Writes a path without the configuration folder it is in.
+pub(super) fn below(config_dir: &Path, path: &Path) -> String {
+    crate::model::shown(path.strip_prefix(config_dir).unwrap_or(path))
+}
+
+fn matches(config_dir: &Path, name: &str) -> Vec<PathBuf> {
+    glob::glob_with(&absolute(config_dir, name), WILDCARDS).into_iter().flatten().flatten().collect()
 }
 
 fn absolute(config_dir: &Path, name: &str) -> String {
@@ -42,10 +99,10 @@ fn absolute(config_dir: &Path, name: &str) -> String {
     format!("{}/{name}", Pattern::escape(&config_dir.to_string_lossy()))
 }
 
-/// Lists what `#include` and `#tryinclude` lines name, outside of comments.
-fn includes(text: &str) -> impl Iterator<Item = &str> {
+/// Lists the lines outside of comments, each with its number, trimmed.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut commented = false;
-    text.lines().filter_map(move |line| {
+    text.lines().enumerate().filter_map(move |(index, line)| {
         if commented {
             commented = !line.contains("--;");
             return None;
@@ -55,10 +112,20 @@ fn includes(text: &str) -> impl Iterator<Item = &str> {
             commented = !line[3..].contains("--;");
             return None;
         }
-        let name = line.strip_prefix("#include").or_else(|| line.strip_prefix("#tryinclude"))?;
+        Some((index + 1, line))
+    })
+}
+
+/// Lists what `#include` and `#tryinclude` lines name, outside of comments.
+fn includes(text: &str) -> impl Iterator<Item = Include<'_>> {
+    lines(text).filter_map(|(line, text)| {
+        let (optional, name) = match text.strip_prefix("#include") {
+            Some(name) => (false, name),
+            None => (true, text.strip_prefix("#tryinclude")?),
+        };
         let name = name.strip_prefix([' ', '\t', '"', '<'])?.split(';').next()?;
         let name = name.trim_matches([' ', '\t', '"', '<', '>']);
-        (!name.is_empty()).then_some(name)
+        (!name.is_empty()).then_some(Include { line, optional, name })
     })
 }
 
@@ -97,5 +164,25 @@ mod tests {
         ] {
             assert!(!leads(text), "{text}");
         }
+    }
+
+    /// A reinstalled host: the operator's lines are back, the generated files are not.
+    #[test]
+    fn an_include_that_matches_nothing_is_found_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().join("pjsip.conf");
+        let broken = |text: &str| {
+            fs::write(&top, text).unwrap();
+            broken(folder.path(), &top).map(|broken| (broken.place, broken.name))
+        };
+        let found = |place: &str, name: &str| Some((place.to_owned(), name.to_owned()));
+        assert_eq!(broken("; ours\n#include pjsip.d/*/x.conf\n"), found("pjsip.conf:2", "pjsip.d/*/x.conf"));
+        assert_eq!(broken("#tryinclude pjsip.d/*/x.conf\n"), None);
+        fs::write(folder.path().join("mine.conf"), "\n\n#include \"gone.conf\"\n").unwrap();
+        assert_eq!(broken("#include mine.conf\n"), found("mine.conf:3", "gone.conf"));
+        assert_eq!(broken(";--\n#include gone.conf\n--;\n"), None);
+        // Files that include each other end.
+        fs::write(folder.path().join("mine.conf"), "#include pjsip.conf\n").unwrap();
+        assert_eq!(broken("#include mine.conf\n"), None);
     }
 }

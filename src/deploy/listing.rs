@@ -105,7 +105,7 @@ const MOST_NAMES: usize = 1000;
 const MOST_BYTES: usize = 400;
 
 /// Makes regular expressions that together find the names, each of them by one of these.
-fn groups<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(super) fn groups<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut stems: BTreeMap<(usize, &str), usize> = BTreeMap::new();
     for name in names {
         let digits = name.bytes().rev().take(OPEN).take_while(u8::is_ascii_digit).count();

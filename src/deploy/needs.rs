@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 
-use super::asterisk::{Answer, Asterisk, AsteriskError};
+use super::asterisk::{Answer, Asterisk, AsteriskError, running_modules};
 use crate::render::Needs;
 
 /// The lists that Asterisk is asked for, each with what any such list has: a word of Asterisk's core, or the
@@ -21,16 +21,18 @@ const EVALUATE: &str = "dialplan eval function";
 
 /// What was found out.
 #[derive(Debug, Default)]
-pub struct Found {
+pub(super) struct Found {
     /// What Asterisk lacks.
-    pub lacks: Vec<Lack>,
+    pub(super) lacks: Vec<Lack>,
     /// What it was not asked, in words; none where all was.
-    pub unasked: Option<String>,
+    pub(super) unasked: Option<String>,
 }
 
 /// Something that Asterisk lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lack {
+    /// The rail that it stops an apply at.
+    pub rail: &'static str,
     /// What, in words.
     pub message: String,
     /// The way out.
@@ -66,7 +68,7 @@ pub(super) fn lacks(asterisk: &Asterisk, needs: &Needs<'_>, now: Timestamp) -> R
         })
     });
     let known = applications.zip(functions).map(|(one, other)| [names(one), names(other)].concat());
-    let missing = missing(needs, known.as_deref(), modules.map(running).as_deref());
+    let missing = missing(needs, known.as_deref(), modules.map(running_modules).as_deref());
     let knows_clocks = !missing.values().flatten().any(|word| word == "STRFTIME");
     let mut lacks: Vec<Lack> = not_loaded(&missing).into_iter().collect();
     let mut told = BTreeSet::new();
@@ -84,7 +86,7 @@ pub(super) fn lacks(asterisk: &Asterisk, needs: &Needs<'_>, now: Timestamp) -> R
 }
 
 /// Asks; none where Asterisk runs, and whoever stands before it refuses a command.
-fn ask(asterisk: &Asterisk, commands: &[String]) -> Result<Vec<Option<Answer>>, AsteriskError> {
+pub(super) fn ask(asterisk: &Asterisk, commands: &[String]) -> Result<Vec<Option<Answer>>, AsteriskError> {
     let told = |answer| match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(AsteriskError::NotRunning(_)) => Ok(None),
@@ -124,6 +126,7 @@ fn not_loaded(missing: &BTreeMap<&str, Vec<String>>) -> Option<Lack> {
     let list = |one: &dyn Fn(&str) -> String| missing.keys().map(|module| one(module)).collect::<Vec<_>>();
     let what: Vec<String> = missing.iter().map(|(module, uses)| format!("{module} ({})", uses.join(", "))).collect();
     (!missing.is_empty()).then(|| Lack {
+        rail: "missing-modules",
         message: format!("Asterisk has not loaded what calls need: {}", what.join(", ")),
         hint: format!(
             "add {} to `modules.conf`, then run {} or restart Asterisk",
@@ -136,6 +139,7 @@ fn not_loaded(missing: &BTreeMap<&str, Vec<String>>) -> Option<Lack> {
 fn other_clock(zone: &str, at: Timestamp, ours: &str, theirs: &str) -> Lack {
     let theirs = if theirs.is_empty() { "nothing" } else { theirs };
     Lack {
+        rail: "clocks",
         message: format!(
             "the clocks for the time zone `{zone}` differ: at {at} Asterisk's shows {theirs}, and ours {ours}"
         ),
@@ -164,13 +168,6 @@ fn probes(now: Timestamp) -> [Timestamp; 2] {
 fn names(answer: &Answer) -> Vec<&str> {
     let firsts = answer.raw().lines().filter_map(|line| line.split_whitespace().next());
     firsts.map(|name| name.trim_end_matches(':')).collect()
-}
-
-/// Reads which modules run.
-fn running(answer: &Answer) -> Vec<&str> {
-    let runs = |line: &&str| line.contains(" Running ") && !line.contains(" Not Running ");
-    let firsts = answer.raw().lines().filter(runs).filter_map(|line| line.split_whitespace().next());
-    firsts.map(|name| name.trim_end_matches(".so")).collect()
 }
 
 /// Reads what a function evaluates to, which may be nothing; none where none was evaluated.
@@ -203,7 +200,7 @@ mod tests {
              res_pjsip_notify.so            PJSIP NOTIFY 0          Not Running          core\n\
              2 modules loaded\n",
         );
-        assert_eq!(running(&shown), ["res_pjsip_caller_id"]);
+        assert_eq!(running_modules(&shown), ["res_pjsip_caller_id"]);
         assert_eq!(
             names(&Answer::of("   Dial: Attempt to connect\nFILTER    FILTER(allowed-chars,string)\n")),
             ["Dial", "FILTER"]

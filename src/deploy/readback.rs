@@ -197,7 +197,7 @@ fn marks_running(
     commands.push(format!("dialplan show {routing}@{}", mark_context(tenant)));
     let answers = asterisk.ask_all(&commands)?;
     let there = |index: usize| answers.get(index).is_some_and(has_parameters);
-    let extension = format!("'{routing}' =>");
+    let extension = format!("'{routing}'");
     let shown =
         answers.last().is_some_and(|answer| answer.raw().lines().any(|line| line.trim_start().starts_with(&extension)));
     Ok(([there(0), there(1), there(2)], shown))

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    AsteriskError, Comparison, FileError, Host, InPlace, Lack, Mismatch, contacts, listing::Listing, readback, trunks,
+    Asterisk, AsteriskError, Comparison, Host, InPlace, Lack, Mismatch, MissingName, Override, Probed,
+    TrunkRegistration, contacts, listing::Listing, reach, readback, trunks,
 };
 use crate::{
     model::Tenant,
-    render::{FileDiff, Phonebook, mark_name},
+    render::{FileDiff, Parsed, Phonebook, mark_name, trunk_prefix},
 };
 
 /// How a generated file stands to what is recorded.
@@ -48,8 +49,16 @@ pub struct RunningState {
     pub missing: Vec<Mismatch>,
     /// What Asterisk lacks for inbound calls.
     pub lacks: Vec<Lack>,
+    /// Names that Asterisk does not have.
+    pub missing_names: Vec<MissingName>,
+    /// Names that could not be checked, each with the reason.
+    pub unchecked_names: Vec<String>,
     /// Registered contacts by AOR.
     pub registrations: BTreeMap<String, usize>,
+    /// What Asterisk's probes found out about registered phones, by AOR.
+    pub probed: Probed,
+    /// How trunks that register stand at their carriers, by trunk.
+    pub trunks: BTreeMap<String, TrunkRegistration>,
 }
 
 /// What stands behind what is recorded, on one host.
@@ -61,6 +70,8 @@ pub struct HostStatus {
     pub running: Option<RunningState>,
     /// Lines that the operator's files lack.
     pub missing_includes: Vec<&'static str>,
+    /// Sections of other files that change what the generated files define.
+    pub overrides: Vec<Override>,
 }
 
 impl HostStatus {
@@ -72,58 +83,83 @@ impl HostStatus {
     /// Tells whether Asterisk runs the files in place, as far as it was asked.
     pub fn running(&self) -> bool {
         let live = |running: &RunningState| {
-            running.live == [true, true] && running.missing.is_empty() && running.lacks.is_empty()
+            running.live == [true, true]
+                && running.missing.is_empty()
+                && running.lacks.is_empty()
+                && running.missing_names.is_empty()
         };
-        self.running.as_ref().is_none_or(live) && self.missing_includes.is_empty()
+        self.running.as_ref().is_none_or(live) && self.missing_includes.is_empty() && self.overrides.is_empty()
     }
 }
 
-/// Finds out where a host stands; `comparison` is that of the plan that changes nothing.
-///
-/// # Errors
-/// When Asterisk cannot be asked, or a file cannot be read.
+/// Finds out where a host stands; `comparison` is that of the plan that changes nothing. An Asterisk that
+/// does not answer takes nothing from the rest; returns why it does not.
 pub fn status(
     host: &Host,
     tenant: &Tenant,
     in_place: &[InPlace; 2],
     comparison: &Comparison,
     now: Timestamp,
-) -> Result<HostStatus, StatusError> {
+) -> (HostStatus, Option<AsteriskError>) {
     let files = in_place.iter().zip(&comparison.files).map(|(old, (.., diff))| FileState::of(old, diff)).collect();
-    let running = match &host.asterisk {
-        None => None,
-        Some(asterisk) => {
-            host.wait()?;
-            let live = host.running(tenant, in_place)?.unwrap_or_default();
-            let mut running =
-                RunningState { live: [live.endpoints_live, live.routing_live], ..RunningState::default() };
-            let prefix = mark_name(tenant, "");
-            if let Some(endpoints) = &in_place[0] {
-                let names: Vec<String> = endpoints.parsed.phones.keys().cloned().collect();
-                running.missing = readback::missing(asterisk, &names)?;
-                running.missing.extend(trunks::missing(asterisk, &endpoints.parsed.trunks)?);
-                running.registrations = contacts::count(asterisk, &names)?;
-            }
-            running.lacks = host.lacks(&Phonebook::of(&comparison.plan, None), now)?.lacks;
-            if !live.endpoints_live {
-                let found = Listing::of_marks(asterisk, &prefix)?;
-                let marks = found.endpoints().filter_map(|name| name.strip_prefix(&prefix));
-                running.other_generations = marks.map(str::to_owned).collect();
-            }
-            Some(running)
-        }
+    let (running, silent) = match &host.asterisk {
+        None => (None, None),
+        Some(asterisk) => match running(host, asterisk, tenant, in_place, comparison, now) {
+            Ok(running) => (Some(running), None),
+            Err(error) => (None, Some(error)),
+        },
     };
-    let missing_includes = if host.config_dir.is_dir() { host.missing_includes(tenant) } else { Vec::new() };
-    Ok(HostStatus { files, running, missing_includes })
+    let (missing_includes, overrides) = if host.config_dir.is_dir() {
+        (host.missing_includes(tenant), host.overrides(tenant))
+    } else {
+        (Vec::new(), Vec::new())
+    };
+    (HostStatus { files, running, missing_includes, overrides }, silent)
 }
 
-/// A host's state cannot be told.
-#[derive(Debug, thiserror::Error)]
-pub enum StatusError {
-    /// Asterisk cannot be asked.
-    #[error(transparent)]
-    Asterisk(#[from] AsteriskError),
-    /// A file cannot be read.
-    #[error(transparent)]
-    File(#[from] FileError),
+/// Asks Asterisk how it stands to the files in place.
+fn running(
+    host: &Host,
+    asterisk: &Asterisk,
+    tenant: &Tenant,
+    in_place: &[InPlace; 2],
+    comparison: &Comparison,
+    now: Timestamp,
+) -> Result<RunningState, AsteriskError> {
+    host.wait()?;
+    let live = host.running(tenant, in_place)?.unwrap_or_default();
+    let mut running = RunningState { live: [live.endpoints_live, live.routing_live], ..RunningState::default() };
+    let prefix = mark_name(tenant, "");
+    if let Some(endpoints) = &in_place[0] {
+        let names: Vec<String> = endpoints.parsed.phones.keys().cloned().collect();
+        running.missing = readback::missing(asterisk, &names)?;
+        running.missing.extend(trunks::missing(asterisk, &endpoints.parsed.trunks)?);
+        running.registrations = contacts::count(asterisk, &names)?;
+        let registered: Vec<&str> = running.registrations.keys().map(String::as_str).collect();
+        running.probed = reach::probed(asterisk, &registered)?;
+        running.trunks = trunk_registrations(asterisk, tenant, &endpoints.parsed)?;
+    }
+    let found = host.requirements(&Phonebook::of(&comparison.plan, None), now)?;
+    running.lacks = found.lacks;
+    running.missing_names = found.missing_names;
+    running.unchecked_names = found.unchecked_names;
+    if !live.endpoints_live {
+        let found = Listing::of_marks(asterisk, &prefix)?;
+        let marks = found.endpoints().filter_map(|name| name.strip_prefix(&prefix));
+        running.other_generations = marks.map(str::to_owned).collect();
+    }
+    Ok(running)
+}
+
+/// Asks how the trunks of a file that register stand at their carriers, by trunk.
+fn trunk_registrations(
+    asterisk: &Asterisk,
+    tenant: &Tenant,
+    file: &Parsed,
+) -> Result<BTreeMap<String, TrunkRegistration>, AsteriskError> {
+    let registers = file.trunks.iter().filter(|(_, trunk)| trunk.kinds.contains("registration"));
+    let found = reach::registrations(asterisk, &registers.map(|(name, _)| name).collect::<Vec<_>>())?;
+    let prefix = trunk_prefix(tenant);
+    let name = |object: &str| object.strip_prefix(&prefix).unwrap_or(object).to_owned();
+    Ok(found.into_iter().map(|(object, registration)| (name(&object), registration)).collect())
 }

@@ -7,8 +7,6 @@ use std::{
     path::Path,
 };
 
-use jiff::Timestamp;
-
 use super::{
     ApplyError, Host,
     asterisk::AsteriskError,
@@ -17,7 +15,6 @@ use super::{
     generations::{self, Generations, Phones},
     host::Running,
     listing::{Kind, Listing},
-    needs::Found,
     trunks,
 };
 use crate::{
@@ -51,6 +48,8 @@ pub(super) struct Step<'a> {
     in_place: &'a [InPlace; 2],
     /// The last files that Asterisk was proven to run; stubs where there are none.
     pub(super) last_good: [String; 2],
+    /// Whether there was no file at all, so that files without users stand for the last good ones.
+    pub(super) first: bool,
     /// The endpoint file in place, read.
     pub(super) old: Cow<'a, Parsed>,
     /// The endpoint file that shall be, read.
@@ -91,12 +90,14 @@ impl<'a> Step<'a> {
         let stubs = empty.files(Digests::Real { digests: &BTreeMap::new(), trunk_secrets: &BTreeMap::new() })?;
         let mut last_good = stubs.map(|stub| stub.text);
         let live = [running.endpoints_live, running.routing_live];
+        let mut first = true;
         for (((good, file), old), live) in last_good.iter_mut().zip(rendered).zip(in_place).zip(live) {
             let old = old.as_ref().map(|old| old.text.clone());
             // What runs now was proven just now, whoever put it there.
             let kept = if live { None } else { files::read(&host.note(tenant, last_good_name(file.module)))? };
             if let Some(kept) = kept.or(old) {
                 *good = kept;
+                first = false;
             }
         }
         let old = in_place[0].as_ref().map_or_else(|| Cow::Owned(parse("")), |file| Cow::Borrowed(&file.parsed));
@@ -109,6 +110,7 @@ impl<'a> Step<'a> {
             rendered,
             in_place,
             last_good,
+            first,
             old,
             new,
             running,
@@ -185,12 +187,6 @@ impl<'a> Step<'a> {
             message: format!("the {} `{name}` already runs in Asterisk, from a file that is not ours", kind.word()),
             hint: "remove it there, or reserve the number with `extensions.reserved`",
         })
-    }
-
-    /// Makes sure that Asterisk has what inbound calls need; says what it could not be asked.
-    pub(super) fn check_needs(&self, now: Timestamp) -> Result<Option<String>, ApplyError> {
-        let Found { lacks, unasked } = self.host.lacks(self.book, now)?;
-        if lacks.is_empty() { Ok(unasked) } else { Err(ApplyError::Lacking(lacks)) }
     }
 
     /// Makes sure that no address leads to two tenants: Asterisk gives its calls to either of them.

@@ -14,8 +14,8 @@ use super::{
     read::At,
 };
 use crate::model::{
-    Codec, EmailKey, Extension, ExtensionRange, NAME_BYTES, ObjectName, PhoneOverride, PhoneProfile, RailLimit,
-    Settings, Tenant,
+    Codec, EmailKey, Extension, ExtensionRange, HostName, NAME_BYTES, ObjectName, PhoneOverride, PhoneProfile,
+    RailLimit, Settings, Tenant,
 };
 
 /// Numbers a caller dials for help somewhere in the world; ours are tried before the operator's.
@@ -31,6 +31,7 @@ pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Decla
                 .hint("this program reads `version: 1`"),
         );
     }
+    let host_names = host_names(&file);
     let settings = settings(
         file.extensions.and_then(|at| at.value).unwrap_or_default(),
         file.endpoint_names.and_then(|at| at.value).unwrap_or_default(),
@@ -55,7 +56,21 @@ pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Decla
     // An unreadable slug was reported; the stand-in never leaves this module's caller.
     let tenant = file.tenant.value.unwrap_or_else(stand_in::<Tenant>);
     let inbound::Checked { routes, trunk_secrets, places, expectations } = calls;
-    Declared { tenant, settings, rails, users, routes, trunk_secrets, places, expectations }
+    Declared { tenant, settings, rails, users, routes, trunk_secrets, places, host_names, expectations }
+}
+
+/// Finds where each name is first declared that must exist on the Asterisk host.
+fn host_names(file: &DesiredState) -> BTreeMap<HostName, Place> {
+    let includes = file.dialplan.iter().filter_map(|at| at.value.as_ref()?.include.as_ref()?.value.as_ref()).flatten();
+    let contexts = includes.filter_map(|at| Some((HostName::Context(at.value.clone()?), at.place)));
+    let users = file.users.value.iter().flatten().filter_map(|at| at.value.as_ref()?.phone.as_ref());
+    let phones = file.phones.iter().chain(users).filter_map(|at| at.value.as_ref()?.transport.as_ref());
+    let transports = phones.filter_map(|at| Some((HostName::Transport(at.value.clone()?), at.place)));
+    let mut places = BTreeMap::new();
+    for (name, place) in contexts.chain(transports) {
+        places.entry(name).or_insert(place);
+    }
+    places
 }
 
 fn stand_in<T: std::str::FromStr<Err = crate::model::Invalid>>() -> T {

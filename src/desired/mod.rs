@@ -18,7 +18,9 @@ pub use file::{SecretSource, SourceName, schema};
 
 use crate::{
     calls::{Call, Routes, Target},
-    model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, RailLimit, Settings, Tenant},
+    model::{
+        DisplayName, Email, EmailKey, Extension, HostName, ObjectName, PhoneOverride, RailLimit, Settings, Tenant,
+    },
 };
 
 /// A checked desired state: every value is good, alone and together with the others.
@@ -38,6 +40,8 @@ pub struct Declared {
     pub trunk_secrets: BTreeMap<ObjectName, SecretSource>,
     /// Where what they are made of is declared.
     pub places: InboundPlaces,
+    /// Where the names are declared that must exist on the Asterisk host: the first place of each.
+    pub host_names: BTreeMap<HostName, Place>,
     /// The tests of the routes; all of them hold, but for a trace.
     pub expectations: Vec<Expectation>,
 }

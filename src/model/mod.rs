@@ -4,12 +4,14 @@
 //! a file, a clock or the environment.
 
 mod extension;
+mod host_name;
 mod invalid;
 mod secret;
 mod settings;
 mod text;
 
 pub use extension::{Extension, ExtensionRange};
+pub use host_name::HostName;
 pub use invalid::Invalid;
 pub(crate) use invalid::{is_unprintable, nearest, printable, quoted, shown};
 pub use secret::{SENSITIVE, Secret, TELLING};

@@ -403,5 +403,16 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     plan.stops = rails::stops(&plan, inputs);
     plan.settle_relogins(plan.behind.clone());
     plan.notes.extend(rails::notes(&declared.rails));
+    plan.notes.extend(no_way_out(&plan, recorded));
     plan
+}
+
+/// Says that phones cannot dial out, if a change leaves them so.
+fn no_way_out(plan: &Plan, recorded: &Recorded) -> Option<String> {
+    if plan.is_empty() || plan.users.is_empty() || !plan.settings.include.is_empty() {
+        return None;
+    }
+    let had = recorded.tenant.as_ref().is_some_and(|tenant| !tenant.settings.include.is_empty());
+    let cause = if had { "the last `dialplan.include` is removed" } else { "there is no `dialplan.include`" };
+    Some(format!("{cause}: phones can only call each other, and dial no outside or emergency number (112)"))
 }

@@ -26,7 +26,7 @@ pub use cover::prefix_cover;
 pub use diff::{FileDiff, SameDigest, diff};
 pub use needs::Needs;
 pub use parse::{Parsed, ParsedPhone, ParsedTrunk, Present, is_as_written, parse, section_names};
-pub use trunks::{Section, inbound_context, sections as trunk_sections, trunk_name};
+pub use trunks::{Section, inbound_context, sections as trunk_sections, trunk_name, trunk_prefix};
 pub use value::{BadValue, Name, Value, read_value};
 
 use crate::{
@@ -114,6 +114,30 @@ impl Module {
         match self {
             Self::Pjsip => "res_pjsip",
             Self::Dialplan => "dialplan",
+        }
+    }
+
+    /// Returns the name Asterisk loads it by, without `.so`.
+    pub fn object(self) -> &'static str {
+        match self {
+            Self::Pjsip => "res_pjsip",
+            Self::Dialplan => "pbx_config",
+        }
+    }
+
+    /// Returns Asterisk's command for the narrow reload.
+    pub fn reload_command(self) -> &'static str {
+        match self {
+            Self::Pjsip => "module reload res_pjsip.so",
+            Self::Dialplan => "dialplan reload",
+        }
+    }
+
+    /// Returns the operator's file that includes ours.
+    pub fn operators_file(self) -> &'static str {
+        match self {
+            Self::Pjsip => "pjsip.conf",
+            Self::Dialplan => "extensions.conf",
         }
     }
 }

@@ -28,7 +28,12 @@ pub struct Section {
 
 /// Names all objects of a trunk.
 pub fn trunk_name(tenant: &Tenant, trunk: &ObjectName) -> String {
-    format!("{tenant}-trunk-{trunk}")
+    format!("{}{trunk}", trunk_prefix(tenant))
+}
+
+/// Returns what the names of all objects of trunks begin with.
+pub fn trunk_prefix(tenant: &Tenant) -> String {
+    format!("{tenant}-trunk-")
 }
 
 /// Names the context that calls from trunks arrive in.

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     cli::report::json,
-    deploy::{self, Applied, ApplyError, Comparison, InPlace, Observer, Request, Running},
+    deploy::{self, Applied, ApplyError, AsteriskError, Comparison, InPlace, NamePlaces, Observer, Request, Running},
     directory::{Directory, Recorded},
     model::Tenant,
     plan::{self, Allowance},
@@ -166,8 +166,10 @@ fn plan(state: &State, tenant: &Tenant, how: &How, directory: &mut Directory) ->
     };
     let mut comparison = compare(tenant, &recorded, &in_place, running.as_ref(), unchecked.into_iter().collect())
         .map_err(ApplyError::from)?;
-    if running.is_some() {
-        state.host.note_lacks(&mut comparison, Timestamp::now());
+    if running.is_some()
+        && let Err(error) = note_requirements(state, &mut comparison)
+    {
+        comparison.unchecked.push(format!("what the running Asterisk has loaded: {error}"));
     }
     state.host.note_taken_names(&mut comparison, &in_place, running.as_ref());
     if let Some(failure) = stale(&comparison, how) {
@@ -185,7 +187,8 @@ fn carry_out(
 ) -> Result<Report, Failure> {
     let decided = RefCell::new(None);
     let decide = |recorded: &Recorded, in_place: &[InPlace; 2], running: Option<&Running>| {
-        let comparison = compare(tenant, recorded, in_place, running, Vec::new())?;
+        let mut comparison = compare(tenant, recorded, in_place, running, Vec::new())?;
+        note_requirements(state, &mut comparison).map_err(|error| Failure::from(ApplyError::from(error)))?;
         if let Some(failure) = stale(&comparison, how).or_else(|| stopped(&comparison)) {
             return Err(failure.into());
         }
@@ -250,6 +253,11 @@ fn compare(
         Failure::new(ErrorType::TenantNotRecorded, message).with(vec![detail])
     })?;
     Ok(deploy::compare_plan(plan, recorded, in_place, running, &Allowance::new(), unchecked)?)
+}
+
+/// Adds the rails of what the host's Asterisk does not have. Their places are in the file, which is not here.
+fn note_requirements(state: &State, comparison: &mut Comparison) -> Result<(), AsteriskError> {
+    state.host.note_requirements(comparison, &Allowance::new(), &NamePlaces::new(), Timestamp::now())
 }
 
 fn document(comparison: &Comparison) -> Value {

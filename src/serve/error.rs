@@ -314,9 +314,7 @@ impl From<ApplyError> for Failure {
             ApplyError::Directory(error) => error.into(),
             ApplyError::Locked { .. } => Self::hinted(ErrorType::ApplyInProgress, &error),
             ApplyError::NameTaken { .. } => Self::hinted(ErrorType::NameTaken, &error),
-            ApplyError::File(_) | ApplyError::Asterisk(_) | ApplyError::Lacking(_) => {
-                Self::hinted(ErrorType::HostUnavailable, &error)
-            }
+            ApplyError::File(_) | ApplyError::Asterisk(_) => Self::hinted(ErrorType::HostUnavailable, &error),
             ApplyError::Prepare(_) | ApplyError::Render(_) => Self::internal(error.to_string()),
             ApplyError::NotLive(not_live) => Self::not_live(&not_live),
         }

@@ -32,6 +32,7 @@ use super::{
     State,
     auth::{Caller, Read, token, unauthorized},
     error::Failure,
+    look,
     recorder::RecorderMetrics,
     webhook::Counters,
 };
@@ -136,11 +137,12 @@ pub(super) async fn metrics(
     let up = ConstGauge::new(i64::from(standing.is_some()));
     registry.register("database_up", "Whether the database answers", up);
     if let Some((standing, applies, changed_at)) = standing {
-        let tenant = ("tenant", tenant.as_str().to_owned());
+        let label = ("tenant", tenant.as_str().to_owned());
         if let Some(standing) = &standing {
-            users(&mut registry, &tenant, standing);
+            users(&mut registry, &label, standing);
         }
-        stages(&mut registry, &tenant, &state.host.name, &applies, changed_at);
+        stages(&mut registry, &label, &state.host.name, &applies, changed_at);
+        look::gauges(&mut registry, &state, &tenant);
     }
     let mut text = String::new();
     encode_registry(&mut text, &registry)
@@ -151,7 +153,7 @@ pub(super) async fn metrics(
     Ok(([(CONTENT_TYPE, kind)], text).into_response())
 }
 
-type Label = (&'static str, String);
+pub(super) type Label = (&'static str, String);
 
 fn users(registry: &mut Registry, tenant: &Label, standing: &Standing) {
     let numbers = plan::count(standing, Timestamp::now());
@@ -193,7 +195,12 @@ fn stages(registry: &mut Registry, tenant: &Label, host: &str, applies: &[Entry]
 }
 
 /// Declares a gauge, once, with all its samples.
-fn gauge(registry: &mut Registry, name: &str, help: &str, samples: impl IntoIterator<Item = (Vec<Label>, f64)>) {
+pub(super) fn gauge(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    samples: impl IntoIterator<Item = (Vec<Label>, f64)>,
+) {
     let family = Family::<Vec<Label>, Gauge<f64, AtomicU64>>::default();
     for (labels, value) in samples {
         family.get_or_create(&labels).set(value);

@@ -10,6 +10,7 @@ mod creates;
 mod error;
 mod extract;
 mod health;
+mod look;
 mod metrics;
 mod observe;
 pub(crate) mod openapi;
@@ -101,6 +102,7 @@ struct State {
     keys: Arc<Keyring>,
     host: Host,
     metrics: Metrics,
+    looks: look::Looks,
     webhook: Option<Webhook>,
     recorder: Recorder,
     /// The applies that run, whoever still waits for them.
@@ -144,6 +146,7 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
         keys,
         host,
         metrics,
+        looks: look::Looks::default(),
         webhook,
         recorder,
         applies: TaskTracker::new(),

@@ -117,6 +117,11 @@ impl Phone {
         self.plays("uas-registrar", &["-key", "user", user, "-key", "realm", realm, "-key", "secret", secret])
     }
 
+    /// Refuses every registration until it is unplugged.
+    pub(crate) fn refuses_registrations(&self) -> Running {
+        self.plays("uas-register-refused", &[])
+    }
+
     /// Delivers a call that is answered; answers with all that was said.
     #[track_caller]
     pub(crate) fn delivers(&self, from: &str, to: &str) -> String {

@@ -3,7 +3,12 @@
 
 use std::fs;
 
-use super::support::{Outcome, TestEnv, desired};
+use super::{
+    phones::until,
+    serve::server::{Serve, token},
+    sipp::Phone,
+    support::{Outcome, TestEnv, desired},
+};
 
 const ANA: &str = "email: ana@example.com, name: Ana";
 const BO: &str = "email: bo@example.com, name: Bo";
@@ -68,9 +73,9 @@ fn drift_is_found_whoever_made_it() {
     // The operator's include line is gone; Asterisk has not noticed yet.
     let conf = env.etc("pjsip.conf");
     let operators = fs::read_to_string(&conf).unwrap();
-    fs::write(&conf, operators.replace("#include pjsip.d", ";include pjsip.d")).unwrap();
+    fs::write(&conf, operators.replace("#tryinclude pjsip.d", ";tryinclude pjsip.d")).unwrap();
     let gone = env.run("status --detailed-exitcode").expect(2).stdout;
-    let words = "running     Asterisk is not led to our file: add `#include pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`\n";
+    let words = "running     Asterisk does not include the generated file: add `#tryinclude pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`\n";
     assert!(gone.contains(words), "{gone}");
 
     // Now it has.
@@ -105,7 +110,7 @@ fn registered_phones_are_counted_and_listed_when_asked() {
     let status = env.run("status --registrations").expect(0).stdout;
     assert!(
         status.contains(
-            "registered  1 of 2 phones\n            1000  ana@example.com  0 contacts\n            1001  bo@example.com  1 contact\n"
+            "registered  1 of 2 phones, 1 not probed yet\n            1000  ana@example.com  0 contacts\n            1001  bo@example.com  1 contact\n"
         ),
         "{status}"
     );
@@ -139,6 +144,87 @@ fn status_moves_nothing_and_needs_no_file_where_the_tenant_is_named() {
     let status = env.run("status --tenant acme --detailed-exitcode").expect(0).stdout;
     assert!(status.contains("recorded    not compared with a file (--tenant)\n"), "{status}");
     assert_eq!((env.dump(), env.files()), (dump, files));
+}
+
+/// The marks and names are as they were: nothing but the operator's file shows it.
+#[test]
+fn a_section_of_the_operator_that_changes_one_of_ours_is_drift_with_its_line() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    env.run("apply").expect(0);
+    let edits = [
+        ("pjsip.conf", "\n[1000](+)\ncontext = elsewhere\n", "changes `1000`, which reconcile generates: `context`"),
+        ("extensions.conf", "\n[acme-internal]\nexten => 112,1,Hangup()\n", "changes `acme-internal`, which"),
+    ];
+    for (file, section, words) in edits {
+        let conf = env.etc(file);
+        let operators = fs::read_to_string(&conf).unwrap();
+        fs::write(&conf, operators.clone() + section).unwrap();
+        env.ask(if file == "pjsip.conf" { "module reload res_pjsip.so" } else { "dialplan reload" });
+        let status = env.run("status --detailed-exitcode").expect(2).stdout;
+        let place = format!("{file}:{}", operators.lines().count() + 2);
+        assert!(status.contains(&format!("running     {place} {words}")), "{status}");
+        fs::write(&conf, operators).unwrap();
+    }
+    // A section of the operator's own is none of ours.
+    let conf = env.etc("pjsip.conf");
+    fs::write(&conf, fs::read_to_string(&conf).unwrap() + "\n[his]\ntype = aor\n[his](+)\nmax_contacts = 1\n").unwrap();
+    env.run("status --detailed-exitcode").expect(0);
+}
+
+/// A phone that lost its network is registered until its registration expires.
+#[test]
+fn a_registered_phone_that_does_not_answer_is_told() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    env.run("apply").expect(0);
+    Phone::of(&env, "ana@example.com").registers();
+    // By itself it probes within a minute.
+    env.ask("pjsip qualify 1000");
+    until("Asterisk has probed it in vain", || {
+        env.run("status").expect(0).stdout.contains("registered  1 of 2 phones, 1 unreachable\n")
+    });
+    let status = env.run("status --registrations --detailed-exitcode").expect(0).stdout;
+    assert!(status.contains("            1000  ana@example.com  1 contact, unreachable\n"), "{status}");
+    let json: serde_json::Value = serde_json::from_str(&env.run("status --format json").stdout).unwrap();
+    assert_eq!((&json["registered"], &json["unreachable"], &json["unprobed"]), (&1.into(), &1.into(), &0.into()));
+}
+
+#[test]
+fn a_trunk_whose_registration_is_rejected_is_told_beside_inbound_calls() {
+    let mut env = TestEnv::with_asterisk();
+    env.set("CARRIER_SECRET", "canary-of-the-carrier");
+    let carrier = Phone::at(&env, "127.0.0.1");
+    let host = carrier.address();
+    let trunk = format!(
+        "trunks:\n  carrier: {{ host: \"{host}\", identify: [203.0.113.9], username: acme, \
+         secret: {{ env: CARRIER_SECRET }}, realm: carrier.example, register: true }}\n\
+         default_route: [ana@example.com]\n"
+    );
+    env.write("pbx.yaml", &(desired(&[ANA]) + &trunk));
+    let refuses = carrier.refuses_registrations();
+    env.run("apply").expect(0);
+    let rejected = "trunk `carrier` is Rejected: calls to its numbers do not arrive";
+    until("the carrier has refused", || env.run("status").expect(0).stdout.contains(rejected));
+    let status = env.run("status --detailed-exitcode").expect(2).stdout;
+    assert!(status.contains("inbound     0 routes, 0 dialers, 1 trunk: callers do not reach all of it\n"), "{status}");
+    let json: serde_json::Value = serde_json::from_str(&env.run("status --format json").stdout).unwrap();
+    assert_eq!(json["inbound"]["registrations"], serde_json::json!({ "carrier": "Rejected" }));
+    assert_eq!((&json["in_step"], &json["inbound"]["in_step"]), (&false.into(), &false.into()));
+
+    let report = token(&env, "reader", "read");
+    let serve = Serve::start(&env, "--no-webhook");
+    let reader = serve.client(&report);
+    let metric = r#"reconcile_trunk_registered{tenant="acme",host="pbx-test",trunk="carrier"} 0"#;
+    until("the look has ended", || reader.get("/metrics").expect(200).text.contains(metric));
+
+    // Once Asterisk is gone, nobody reaches anything by a trunk; the rest of the status is there.
+    env.set("ASTERISK_COMMAND", "/nowhere/asterisk");
+    let down = env.run("status --detailed-exitcode").expect(2).stdout;
+    assert!(down.contains("running     cannot run `/nowhere/asterisk`"), "{down}");
+    assert!(down.contains("1 trunk: callers of trunks reach nothing while Asterisk does not answer\n"), "{down}");
+    assert!(down.contains("rendered    in step with what is recorded\n"), "{down}");
+    refuses.unplug();
 }
 
 /// A runner at night may not hold the secrets: what was not compared is neither in step nor drift.

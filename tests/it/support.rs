@@ -177,6 +177,13 @@ impl TestEnv {
         self.asterisk = Some(Server::start_again("asterisk", &self.path("asterisk"), &[]));
     }
 
+    /// Starts an Asterisk in the same folder whose SIP configuration may be rejected.
+    pub(crate) fn start_asterisk_whatever_it_loads(&mut self) {
+        self.asterisk = None;
+        let folder = self.path("asterisk");
+        self.asterisk = Some(Server::start_again("asterisk", &folder, &["--any"]));
+    }
+
     /// Stops Asterisk as its administrator would.
     pub(crate) fn stop_asterisk(&mut self) {
         self.asterisk = None;

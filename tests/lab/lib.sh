@@ -10,6 +10,18 @@ cache=${RECONCILE_LAB:-${here%/tests/lab}/target/lab}
 say() { printf 'lab: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
+# The major version of Asterisk that the tests are written for. A later one is used, too.
+reference=22
+
+# judge_asterisk TEXT - reads what `asterisk -V` prints. Fails for an older one or none; says so of a later one.
+judge_asterisk() {
+  local found
+  [[ $1 =~ ^Asterisk\ ([0-9]+)([^0-9]|$) ]] || return 1
+  found=${BASH_REMATCH[1]}
+  ((found >= reference)) || return 1
+  ((found == reference)) || say "uses $1: the tests are written for Asterisk $reference"
+}
+
 # Makes what is named available and sets its variables.
 need() {
   "$here/setup" "$@"

@@ -9,8 +9,11 @@ use serde::Serialize;
 
 use super::{json::pretty, text::count};
 use crate::{
-    cli::{printer::paint, session::Desired},
-    deploy::{Comparison, FileState, HostStatus, Lack},
+    cli::{
+        printer::paint,
+        session::{self, Desired},
+    },
+    deploy::{Comparison, FileState, HostStatus, Lack, Override, Probed, TrunkRegistration},
     directory::{Recorded, RecordedUser, audit::Entry},
     model::Tenant,
     plan::{Numbers, Plan},
@@ -86,7 +89,7 @@ struct LastApply<'a> {
 /// What is recorded about inbound calls, and whether callers reach it.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Inbound {
-    /// Whether callers reach what is recorded.
+    /// Whether callers reach what is recorded: its routes were applied, and no carrier rejects a trunk.
     in_step: bool,
     /// The apply whose routes callers reach; null before the first one.
     applied_run: Option<i64>,
@@ -96,6 +99,9 @@ struct Inbound {
     dialers: usize,
     /// Trunks.
     trunks: usize,
+    /// How the trunks that register stand at their carriers, in Asterisk's words, by trunk: `Registered`,
+    /// `Unregistered` (not answered yet), `Rejected`, `Stopped` or `Absent`; null if Asterisk was not asked.
+    registrations: Option<BTreeMap<String, String>>,
 }
 
 /// The status of a tenant on one host.
@@ -119,6 +125,10 @@ pub(crate) struct StatusDocument<'a> {
     edits: BTreeMap<&'a str, &'a str>,
     /// Users with a registered phone; null where Asterisk was not asked.
     registered: Option<usize>,
+    /// Users among them whose phones do not answer Asterisk's probes; null where Asterisk was not asked.
+    unreachable: Option<usize>,
+    /// Users among them whose phones Asterisk has not probed yet; null where Asterisk was not asked.
+    unprobed: Option<usize>,
     /// Registered contacts by e-mail; null unless asked for.
     registrations: Option<BTreeMap<&'a str, usize>>,
     /// The numbers of the range; null before the first sync.
@@ -139,12 +149,22 @@ impl Status<'_> {
     fn inbound(&self) -> Option<Inbound> {
         let Recorded { routes, applied, .. } = self.recorded;
         (!routes.is_empty() || applied.is_some()).then(|| Inbound {
-            in_step: self.comparison.is_none_or(|comparison| !comparison.callers_behind),
+            in_step: self.comparison.is_none_or(|comparison| !comparison.callers_behind)
+                && !(self.silent && !routes.trunks.is_empty())
+                && self.trunks().is_none_or(|trunks| trunks.values().all(TrunkRegistration::may_arrive)),
             applied_run: applied.as_ref().map(|applied| applied.run),
             routes: routes.rules.len(),
             dialers: routes.dialers.len(),
             trunks: routes.trunks.len(),
+            registrations: self
+                .trunks()
+                .map(|trunks| trunks.iter().map(|(name, trunk)| (name.clone(), trunk.word().to_owned())).collect()),
         })
+    }
+
+    /// How trunks stand at their carriers; `None` if Asterisk was not asked.
+    fn trunks(&self) -> Option<&BTreeMap<String, TrunkRegistration>> {
+        Some(&self.here?.running.as_ref()?.trunks)
     }
 
     fn recorded(&self) -> Stage {
@@ -201,8 +221,12 @@ impl Status<'_> {
         let Some(here) = self.here else {
             return if findings.is_empty() { Stage::unknown("nothing is recorded yet") } else { Stage::of(findings) };
         };
-        findings
-            .extend(here.missing_includes.iter().map(|line| format!("Asterisk is not led to our file: add {line}")));
+        findings.extend(
+            here.missing_includes
+                .iter()
+                .map(|line| format!("Asterisk does not include the generated file: add {line}")),
+        );
+        findings.extend(overrides(&here.overrides));
         let Some(running) = &here.running else {
             return match self.unasked {
                 Some(why) if findings.is_empty() => Stage::unknown(why),
@@ -220,7 +244,29 @@ impl Status<'_> {
         }
         findings.extend(running.missing.iter().map(ToString::to_string));
         findings.extend(running.lacks.iter().map(Lack::words));
-        Stage::of(findings)
+        let places = self.file.map(session::name_places).unwrap_or_default();
+        let names = running.missing_names.iter();
+        findings.extend(names.map(|missing| format!("{}: {}", missing.words(&places), missing.hint())));
+        if running.unchecked_names.is_empty() {
+            return Stage::of(findings);
+        }
+        let in_step = if findings.is_empty() { None } else { Some(false) };
+        findings.extend(running.unchecked_names.iter().map(|name| format!("not checked: {name}")));
+        Stage { in_step, findings }
+    }
+
+    /// Says which trunks are not registered at their carriers.
+    fn carriers(&self) -> Vec<(AnsiColor, String)> {
+        let trunks = self.trunks().into_iter().flatten().filter(|(_, trunk)| !trunk.is_registered());
+        let words = trunks.map(|(name, trunk)| {
+            if trunk.is_pending() {
+                let words = "its carrier has not answered the registration yet";
+                return (AnsiColor::Yellow, format!("trunk `{name}` is {}: {words}", trunk.word()));
+            }
+            let words = "calls to its numbers do not arrive; see its `host`, `username` and `secret`";
+            (AnsiColor::Red, format!("trunk `{name}` is {}: {words}", trunk.word()))
+        });
+        words.collect()
     }
 
     fn edits(&self) -> BTreeMap<&str, &str> {
@@ -228,6 +274,11 @@ impl Status<'_> {
         let pairs = here.files.iter().zip(&comparison.files);
         let edited = pairs.filter(|(state, _)| **state == FileState::Edited);
         edited.map(|(_, (path, _, diff))| (path.as_str(), diff.text.as_str())).collect()
+    }
+
+    /// What Asterisk's probes found out; `None` if Asterisk was not asked.
+    fn probed(&self) -> Option<&Probed> {
+        Some(&self.here?.running.as_ref()?.probed)
     }
 
     /// Counts the contacts of every user, by number.
@@ -257,6 +308,19 @@ impl Status<'_> {
     }
 }
 
+/// How many overrides are listed.
+const LISTED: usize = 5;
+
+/// Says which sections of other files change ours.
+fn overrides(overrides: &[Override]) -> Vec<String> {
+    let mut words: Vec<String> = overrides.iter().take(LISTED).map(Override::words).collect();
+    let more = overrides.len().saturating_sub(LISTED);
+    if more > 0 {
+        words.push(format!("{} more of other files change what reconcile generates", count(more, "section")));
+    }
+    words
+}
+
 /// Writes a time to the second.
 pub(crate) fn seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -279,6 +343,8 @@ pub(crate) fn json(status: &Status<'_>) -> String {
         running: status.running(),
         edits: status.edits(),
         registered: contacts.as_ref().map(|users| users.iter().filter(|(_, count)| *count > 0).count()),
+        unreachable: status.probed().map(|probed| probed.unreachable.len()),
+        unprobed: status.probed().map(|probed| probed.unprobed.len()),
         registrations: registrations
             .as_ref()
             .map(|counts| counts.iter().map(|(email, count)| (email.as_str(), *count)).collect()),
@@ -318,9 +384,17 @@ pub(crate) fn text(status: &Status<'_>, color: bool) -> String {
     }
     if let Some(contacts) = status.contacts() {
         let registered = contacts.iter().filter(|(_, count)| *count > 0).count();
-        let _ = writeln!(text, "registered  {registered} of {}", count(contacts.len(), "phone"));
+        let probed = status.probed().cloned().unwrap_or_default();
+        let kinds = [(probed.unreachable.len(), "unreachable"), (probed.unprobed.len(), "not probed yet")];
+        let kinds = kinds.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!(", {number} {what}"));
+        let kinds: String = kinds.collect();
+        let _ = writeln!(text, "registered  {registered} of {}{kinds}", count(contacts.len(), "phone"));
+        let names = status.recorded.tenant.as_ref().map(|tenant| tenant.settings.endpoint_names).unwrap_or_default();
         for (user, contacts) in contacts.iter().filter(|_| status.registrations) {
-            let _ = writeln!(text, "            {}  {}  {}", user.extension, user.email, count(*contacts, "contact"));
+            let name = endpoint_name(status.tenant, names, user.extension);
+            let gone = if probed.unreachable.contains(&name) { ", unreachable" } else { "" };
+            let contacts = count(*contacts, "contact");
+            let _ = writeln!(text, "            {}  {}  {contacts}{gone}", user.extension, user.email);
         }
     }
     if let (Some(numbers), Some(tenant)) = (status.numbers, &status.recorded.tenant) {
@@ -332,16 +406,30 @@ pub(crate) fn text(status: &Status<'_>, color: bool) -> String {
         );
     }
     if let Some(inbound) = status.inbound() {
-        let Inbound { in_step, applied_run, routes, dialers, trunks } = inbound;
+        let Inbound { applied_run, routes, dialers, trunks, .. } = inbound;
         let counts = [count(routes, "route"), count(dialers, "dialer"), count(trunks, "trunk")].join(", ");
-        let (tone, words) = match (in_step, applied_run) {
-            (true, _) => (AnsiColor::Green, "callers reach what is recorded".to_owned()),
-            (false, Some(run)) => {
+        let behind = status.comparison.is_some_and(|comparison| comparison.callers_behind);
+        let carriers = status.carriers();
+        let (tone, words) = match (behind, applied_run) {
+            (false, _) if trunks > 0 && status.silent => {
+                (AnsiColor::Red, "callers of trunks reach nothing while Asterisk does not answer".to_owned())
+            }
+            (false, _) if trunks > 0 && status.trunks().is_none() => {
+                (AnsiColor::Yellow, "the routes are applied; how trunks stand was not asked".to_owned())
+            }
+            (false, _) if carriers.iter().any(|(tone, _)| *tone == AnsiColor::Red) => {
+                (AnsiColor::Red, "callers do not reach all of it".to_owned())
+            }
+            (false, _) => (AnsiColor::Green, "callers reach what is recorded".to_owned()),
+            (true, Some(run)) => {
                 (AnsiColor::Red, format!("callers still reach what run {run} applied; `reconcile apply` heals it"))
             }
-            (false, None) => (AnsiColor::Red, "callers reach nothing of it yet; `reconcile apply` heals it".to_owned()),
+            (true, None) => (AnsiColor::Red, "callers reach nothing of it yet; `reconcile apply` heals it".to_owned()),
         };
         let _ = writeln!(text, "inbound     {counts}: {}", paint(color, tone, &words));
+        for (tone, words) in carriers {
+            let _ = writeln!(text, "            {}", paint(color, tone, &words));
+        }
     }
     for apply in status.last_applies() {
         let commit = apply.git_commit.map(|commit| format!(", commit {commit}")).unwrap_or_default();

@@ -41,7 +41,7 @@ fn mistake(name: &str, file: &'static str, edit: fn(&str) -> String) -> Case {
 /// A mistake in one of the operator's files, when the dialplan changes too.
 fn routing_mistake(name: &str, edit: fn(&str) -> String) -> Case {
     let mut case = mistake(name, "extensions.conf", edit);
-    case.declared = case.declared.replace("[outbound]", "[outbound, support]");
+    case.declared = case.declared.replace("[outbound]", "[outbound, parkedcalls]");
     case
 }
 
@@ -57,7 +57,7 @@ fn neighbour(name: &str, text: &'static str) -> Case {
 
 /// Puts lines before the one that includes our files.
 fn before_ours(text: &str, lines: &str) -> String {
-    let at = text.find("#include").expect("an include line");
+    let at = text.find("#tryinclude").expect("an include line");
     format!("{}{lines}\n{}", &text[..at], &text[at..])
 }
 
@@ -131,11 +131,11 @@ fn cases() -> Vec<Case> {
             &["The file 'nosuch.conf' was listed as a #include but it does not exist", "running: Asterisk runs them"],
         )
         .stands(PUT_BACK),
-        mistake("the operator's include line is gone", "pjsip.conf", |text| text.replace("#include", ";"))
+        mistake("the operator's include line is gone", "pjsip.conf", |text| text.replace("#tryinclude", ";"))
             .sees(
                 6,
                 &["hint: Asterisk does not read our file; add this line once: \
-                 `#include pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`"],
+                 `#tryinclude pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`"],
             )
             .stands(LOST),
         case("the operator's pjsip.conf is gone", USERS, MORE)
@@ -154,7 +154,13 @@ fn cases() -> Vec<Case> {
         }),
         case("the operator's file changes a phone of ours", USERS, &[ANA_CHANGED, BO])
             .goes_wrong(|day| day.edit("pjsip.conf", &|text| text.to_owned() + "\n[1000](+)\nrealm = elsewhere\n"))
-            .sees(6, &["`realm` of `1000` has another value in the running Asterisk"])
+            .sees(
+                6,
+                &[
+                    "`realm` of `1000` has another value in the running Asterisk",
+                    "changes `1000`, which reconcile generates: `realm`: take that out",
+                ],
+            )
             .stands(PUT_BACK),
         case("the operator's file spoils a phone of ours", USERS, MORE)
             .goes_wrong(|day| day.edit("pjsip.conf", &|text| text.to_owned() + "\n[1002](+)\nauth_type = nonsense\n"))
@@ -166,8 +172,8 @@ fn cases() -> Vec<Case> {
         routing_mistake("an unclosed section in the operator's dialplan", |text| before_ours(text, "[x"))
             .sees(6, &["the dialplan mark of", "its log: config.c: parse error: no closing ']'"])
             .stands(PUT_BACK),
-        routing_mistake("the operator's dialplan includes ours no more", |text| text.replace("#include", ";"))
-            .sees(6, &["add this line once: `#include extensions.d/*/generated_routing.conf` in `extensions.conf`"])
+        routing_mistake("the operator's dialplan includes ours no more", |text| text.replace("#tryinclude", ";"))
+            .sees(6, &["add this line once: `#tryinclude extensions.d/*/generated_routing.conf` in `extensions.conf`"])
             .stands(LOST_ROUTING),
         mistake("a mistake in a dialplan that is not reloaded", "extensions.conf", |text| before_ours(text, "[x")),
     ]

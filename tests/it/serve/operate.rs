@@ -2,9 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
+    fs::{self, File},
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
     process::Stdio,
     thread,
     time::{Duration, Instant},
@@ -32,6 +33,14 @@ fn with_file(env: TestEnv) -> TestEnv {
     env.write("pbx.yaml", &desired(&["email: bo@example.com, name: Bo"]));
     env.run("sync").expect(0);
     env
+}
+
+/// Puts a script in the place of Asterisk's client.
+fn client(env: &mut TestEnv, script: &str) {
+    let path = env.path("client");
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    env.set("ASTERISK_COMMAND", path.to_str().unwrap());
 }
 
 fn ana() -> Value {
@@ -161,6 +170,63 @@ fn metrics_tell_users_numbers_applies_and_lag() {
     until("the lag grows", || sample(&all, lag) > before + 0.1);
     all.apply("").expect(200);
     assert_eq!(sample(&all, lag).to_bits(), 0.0_f64.to_bits());
+}
+
+/// The look that a scrape begins: what it finds is in the scrapes after it.
+#[test]
+fn metrics_tell_drift_registrations_and_the_age_of_the_last_look() {
+    let mut env = with_file(TestEnv::with_asterisk());
+    let (asked, real) = (env.path("asked"), env.path("asterisk/bin/asterisk"));
+    client(&mut env, &format!("echo \"$2\" >>{}\nexec {} \"$@\"", asked.display(), real.display()));
+    let serve = Serve::start(&env, "");
+    let all = serve.client(&token(&env, "all", "read apply"));
+    all.apply("").expect(200);
+    let of = |name: &str| format!(r#"reconcile_{name}{{tenant="acme",host="pbx-test"}}"#);
+    let stage = |stage: &str| format!(r#"reconcile_in_step{{tenant="acme",host="pbx-test",stage="{stage}"}}"#);
+    let looked = || samples(&all.get("/metrics").expect(200));
+    until("the first look has ended", || looked().contains_key(&of("asterisk_up")));
+    let found = looked();
+    for (name, value) in [
+        (of("asterisk_up"), 1.0_f64),
+        (stage("rendered"), 1.0),
+        (stage("running"), 1.0),
+        (stage("inbound"), 1.0),
+        (of("phones_registered"), 0.0),
+        (of("phones_unreachable"), 0.0),
+        (of("missing_names"), 0.0),
+        (of("overrides"), 0.0),
+    ] {
+        assert_eq!(found.get(&name).map(|value| value.to_bits()), Some(value.to_bits()), "{name} in {found:#?}");
+    }
+    assert!(found[&of("last_look_age_seconds")] < 60.0, "{found:#?}");
+
+    // Within a minute no scrape costs another look, whatever happened meanwhile.
+    let count = || fs::read_to_string(&asked).unwrap_or_default().lines().filter(|line| line.contains("show")).count();
+    let before = count();
+    assert!(before > 0);
+    for _ in 0..20 {
+        looked();
+    }
+    assert_eq!(count(), before);
+}
+
+/// An Asterisk that hangs delays no scrape.
+#[test]
+fn a_scrape_never_waits_for_asterisk() {
+    let mut env = with_file(TestEnv::with_asterisk());
+    env.run("apply").expect(0);
+    client(&mut env, "exec sleep 60");
+    let serve = Serve::start(&env, "");
+    let reader = serve.client(&token(&env, "r", "read"));
+    for _ in 0..5 {
+        let begun = Instant::now();
+        samples(&reader.get("/metrics").expect(200));
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+    let down = r#"reconcile_asterisk_up{tenant="acme",host="pbx-test"} 0"#;
+    until("the look has given up", || reader.get("/metrics").expect(200).text.contains(down));
+    let running = r#"reconcile_in_step{tenant="acme",host="pbx-test",stage="running"} 0"#;
+    assert!(reader.get("/metrics").expect(200).text.contains(running));
 }
 
 #[test]

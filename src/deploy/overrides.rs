@@ -1,0 +1,117 @@
+//! Whether other files change what our files define: a section `[1000](+)` behind the include adds
+//! options to our endpoint, and a section with the name of our context adds extensions to it. The marks
+//! and the names of our objects stay as they are, so only reading the files finds it.
+
+use std::{collections::BTreeSet, fs};
+
+use super::{Host, includes};
+use crate::{
+    model::{Tenant, printable},
+    render::{Module, endpoints_path, routing_path, section_names},
+};
+
+/// A section in another file that changes one of our objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Override {
+    /// Where it begins, as `file:line` below Asterisk's configuration folder.
+    pub place: String,
+    /// The object that it changes.
+    pub name: String,
+    /// The options that it sets.
+    pub keys: Vec<String>,
+}
+
+impl Override {
+    /// Says what changes what.
+    pub fn words(&self) -> String {
+        let Self { place, name, keys } = self;
+        let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+        let what = if keys.is_empty() { String::new() } else { format!(": {}", keys.join(", ")) };
+        format!("{place} changes `{name}`, which reconcile generates{what}")
+    }
+}
+
+impl Host {
+    /// Finds sections in other files that change what the files of a tenant define. Costs one reading of
+    /// all files that Asterisk reads.
+    pub(super) fn overrides(&self, tenant: &Tenant) -> Vec<Override> {
+        let files = [(Module::Pjsip, endpoints_path(tenant)), (Module::Dialplan, routing_path(tenant))];
+        files.into_iter().flat_map(|(module, ours)| self.overrides_of(module, &ours)).collect()
+    }
+
+    fn overrides_of(&self, module: Module, ours: &str) -> Vec<Override> {
+        let Ok(ours) = fs::canonicalize(self.path(ours)) else { return Vec::new() };
+        let files = includes::read(&self.config_dir, &self.path(module.operators_file()));
+        let is_ours = |file: &&includes::ReadFile| fs::canonicalize(&file.path).is_ok_and(|path| path == ours);
+        let Some(generated) = files.iter().find(is_ours) else { return Vec::new() };
+        let names: BTreeSet<&str> = section_names(&generated.text).collect();
+        let others = files.iter().filter(|file| file.path != generated.path);
+        let found = others.flat_map(|file| {
+            let path = includes::below(&self.config_dir, &file.path);
+            sections(&file.text, module, &names).into_iter().map(move |found| Override {
+                place: format!("{path}:{}", found.line),
+                name: found.name,
+                keys: found.keys,
+            })
+        });
+        found.collect()
+    }
+}
+
+/// A section that changes one of our objects.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    line: usize,
+    name: String,
+    keys: Vec<String>,
+}
+
+/// Finds the sections in a text that add to one of these names: `[name](+)`, and in the dialplan also
+/// `[name]`, because contexts of one name are one.
+fn sections(text: &str, module: Module, names: &BTreeSet<&str>) -> Vec<Found> {
+    let mut found: Vec<Found> = Vec::new();
+    let mut inside = false;
+    for (line, text) in includes::lines(text) {
+        let text = text.split(';').next().unwrap_or_default().trim();
+        if let Some((name, options)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            let options = options.trim().trim_start_matches('(').trim_end_matches(')');
+            let adds = options.split(',').any(|option| option.trim() == "+");
+            inside = names.contains(name) && (adds || module == Module::Dialplan);
+            if inside {
+                found.push(Found { line, name: name.to_owned(), keys: Vec::new() });
+            }
+        } else if let (true, Some(found), Some((key, _))) = (inside, found.last_mut(), text.split_once('=')) {
+            let key = printable(key.trim());
+            // In the dialplan `exten` and `same` say nothing more than that there is something.
+            if module == Module::Pjsip && !found.keys.contains(&key) {
+                found.keys.push(key);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_that_adds_to_one_of_ours_is_found_with_its_line_and_options() {
+        let names = BTreeSet::from(["1000", "acme-internal"]);
+        let found = |text: &str, module| sections(text, module, &names);
+        let one = |line, name: &str, keys: &[&str]| {
+            let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+            vec![Found { line, name: name.to_owned(), keys }]
+        };
+        let text = "[operator]\ncontext = x\n\n[1000](+) ; theirs\ncontext=other\n;allow = alaw\nallow => ulaw\n[next]\na = b\n";
+        assert_eq!(found(text, Module::Pjsip), one(4, "1000", &["context", "allow"]));
+        assert_eq!(found("[1000](tpl,+)\n", Module::Pjsip), one(1, "1000", &[]));
+        // A section of its own is another matter: the name is taken.
+        assert_eq!(found("[1000]\ncontext=other\n", Module::Pjsip), []);
+        assert_eq!(found("[1001](+)\n", Module::Pjsip), []);
+        assert_eq!(found(";--\n[1000](+)\n--;\n;[1000](+)\n", Module::Pjsip), []);
+        for text in ["[acme-internal]\nexten => 112,1,Hangup()\n", "[acme-internal](+)\nexten => 112,1,Hangup()\n"] {
+            assert_eq!(found(text, Module::Dialplan), one(1, "acme-internal", &[]));
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Making Asterisk read files again: narrow reloads, and modules that it did not load when it started.
+
+use std::{panic::resume_unwind, thread, time::Duration};
+
+use super::{
+    Applied, Asterisk, AsteriskError, Host,
+    asterisk::Reload,
+    contacts::{self, Contact},
+    names::{self, CheckedNames, NamePlaces},
+    readback,
+    step::Step,
+};
+use crate::render::Module;
+
+/// Loads what Asterisk has not loaded although our files need it: it rejected the operator's file when
+/// it started, and what was wrong may have been mended since. One that still does not load is tried
+/// again once our files are in place.
+pub(super) fn load_stopped(host: &Host) -> Result<Vec<Module>, AsteriskError> {
+    let Some(asterisk) = &host.asterisk else { return Ok(Vec::new()) };
+    let mut loaded = Vec::new();
+    for module in [Module::Pjsip, Module::Dialplan] {
+        if asterisk.runs(module)? == Some(false) && asterisk.load(module).is_ok() {
+            tracing::warn!("{} was not loaded, and is now", module.object());
+            loaded.push(module);
+        }
+    }
+    Ok(loaded)
+}
+
+/// Says which modules were loaded.
+pub(super) fn loaded_words(loaded: &[Module]) -> Option<String> {
+    let names: Vec<&str> = loaded.iter().map(|module| module.object()).collect();
+    (!names.is_empty()).then(|| {
+        format!("Asterisk had not loaded {}: loaded now, with the operator's own part of it", names.join(" and "))
+    })
+}
+
+/// Reloads a module; answers with the registrations that are to be let go then.
+///
+/// A phone may refresh its registration with the old secret until the reload reaches the auths, and
+/// another may register with the new one from then on: so they are listed at that very moment.
+pub(super) fn reload(
+    step: &Step<'_>,
+    asterisk: &Asterisk,
+    module: Module,
+    live: &mut Applied,
+) -> Result<Vec<Contact>, AsteriskError> {
+    const GLANCE: Duration = Duration::from_millis(20);
+    let stale = if module == Module::Pjsip { step.stale() } else { &[] };
+    let reached = || readback::auth_mark(asterisk, step.tenant, &step.new.mark);
+    if stale.is_empty() || reached()? {
+        note_reload(live, module, asterisk.reload(module)?);
+        return contacts::list(asterisk, stale);
+    }
+    let (listed, reload) = thread::scope(|scope| {
+        let reload = scope.spawn(|| asterisk.reload(module));
+        while !reload.is_finished() && !reached()? {
+            thread::sleep(GLANCE);
+        }
+        let listed = contacts::list(asterisk, stale);
+        let reload = reload.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        Ok::<_, AsteriskError>((listed?, reload))
+    })?;
+    note_reload(live, module, reload);
+    Ok(listed)
+}
+
+fn note_reload(live: &mut Applied, module: Module, reload: Reload) {
+    for (list, is_in) in [(&mut live.reloaded, true), (&mut live.loaded, reload == Reload::Loaded)] {
+        if is_in && !list.contains(&module) {
+            list.push(module);
+        }
+    }
+}
+
+/// Checks the names that could not be checked before: the module that knows them was not loaded.
+pub(super) fn check_names_late(step: &Step<'_>, asterisk: &Asterisk, unchecked: &[String]) -> Vec<String> {
+    if unchecked.is_empty() {
+        return Vec::new();
+    }
+    match names::check(asterisk, &step.host.config_dir, step.book) {
+        Ok(CheckedNames { missing, unchecked: still }) => {
+            let missing = missing.iter().map(|name| format!("{}: {}", name.words(&NamePlaces::new()), name.hint()));
+            missing.chain(still).collect()
+        }
+        Err(error) => unchecked.iter().map(|name| format!("{name}; afterwards: {error}")).collect(),
+    }
+}

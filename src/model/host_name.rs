@@ -1,0 +1,36 @@
+//! What the generated files only name: it must exist in the operator's own configuration.
+
+use std::fmt;
+
+use super::ObjectName;
+
+/// Something in the operator's own configuration that a desired state names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HostName {
+    /// A context of the dialplan, from `dialplan.include`.
+    Context(ObjectName),
+    /// A transport of `res_pjsip`, from `phones.transport` or a user's `phone.transport`.
+    Transport(ObjectName),
+}
+
+impl HostName {
+    /// Returns the name without its kind.
+    pub fn name(&self) -> &str {
+        let (Self::Context(name) | Self::Transport(name)) = self;
+        name.as_str()
+    }
+
+    /// Returns the word for its kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Context(_) => "context",
+            Self::Transport(_) => "transport",
+        }
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}`", self.kind(), self.name())
+    }
+}

@@ -1,0 +1,120 @@
+//! A reinstalled host: the operator's files are back, the generated ones are not. With `#include`
+//! Asterisk then rejects the operator's whole files when it starts, 112 included.
+
+use std::fs;
+
+use super::{
+    sipp::Phone,
+    support::{TestEnv, desired},
+};
+
+const FILE: &str = "dialplan: { include: [outbound] }\nphones: { transport: transport-udp }\n";
+
+/// A host that was applied once, and starts again without the generated files.
+fn reinstalled(line: &str) -> TestEnv {
+    let mut env = TestEnv::new();
+    env.start_asterisk_again();
+    env.write("pbx.yaml", &(desired(&["email: ana@example.com, name: Ana"]) + FILE));
+    env.run("apply").expect(0);
+    for file in ["pjsip.conf", "extensions.conf"] {
+        let text = fs::read_to_string(env.etc(file)).unwrap();
+        fs::write(env.etc(file), text.replace("#tryinclude", line)).unwrap();
+    }
+    env.stop_asterisk();
+    for folder in ["pjsip.d", "extensions.d"] {
+        fs::remove_dir_all(env.etc(folder)).unwrap();
+    }
+    fs::remove_dir_all(env.path("state")).unwrap();
+    env.start_asterisk_whatever_it_loads();
+    env
+}
+
+#[track_caller]
+fn can_dial_112(env: &TestEnv) {
+    let ana = Phone::of(env, "ana@example.com");
+    ana.registers();
+    ana.reaches("112");
+    env.run("status --detailed-exitcode").expect(0);
+}
+
+#[test]
+fn one_apply_heals_a_host_whose_includes_found_no_files() {
+    let env = reinstalled("#include");
+    assert!(env.ask("dialplan reload").contains("No such command"), "Asterisk rejected extensions.conf");
+    assert!(env.ask("dialplan show 112@outbound").contains("no existence"));
+    let plan = env.run("plan --detailed-exitcode").expect(2).stdout;
+    for words in [
+        "unchecked: whether the context `outbound` exists: Asterisk has not loaded pbx_config; `reconcile apply` \
+         loads it\n",
+        "unchecked: whether the transport `transport-udp` exists: Asterisk rejects the whole of pjsip.conf, because \
+         `#include pjsip.d/*/generated_endpoints.conf` in pjsip.conf:6 matches no file\n",
+    ] {
+        assert!(plan.contains(words), "{plan}");
+    }
+    let applied = env.run("apply").expect(0);
+    assert!(applied.stdout.contains("Live: 2 files written"), "{}", applied.text());
+    let told = "Asterisk had not loaded pbx_config: loaded now, with the operator's own part of it";
+    assert!(applied.stderr.contains(&format!("warning: {told}\n")), "{}", applied.text());
+    let history = env.run("history 2").expect(0).stdout;
+    assert!(history.contains(told), "{history}");
+    can_dial_112(&env);
+    // Nothing is left to do.
+    let again = env.run("apply").expect(0);
+    assert!(again.stdout.contains("nothing reloaded") && again.stderr.is_empty(), "{}", again.text());
+}
+
+#[test]
+fn one_apply_heals_a_host_whose_tryincludes_found_no_files() {
+    let env = reinstalled("#tryinclude");
+    // The operator's own numbers work meanwhile.
+    assert!(env.ask("dialplan show 112@outbound").contains("'112'"));
+    let applied = env.run("apply").expect(0);
+    assert!(applied.stdout.contains("Live: 2 files written") && applied.stderr.is_empty(), "{}", applied.text());
+    can_dial_112(&env);
+}
+
+/// A name that could not be checked before, because Asterisk had not loaded its dialplan, is checked
+/// once it has.
+#[test]
+fn a_missing_name_is_told_once_the_dialplan_is_loaded() {
+    let env = reinstalled("#include");
+    env.write("pbx.yaml", &fs::read_to_string(env.path("work/pbx.yaml")).unwrap().replace("[outbound]", "[outbond]"));
+    let applied = env.run("apply").expect(0);
+    assert!(
+        applied
+            .stderr
+            .contains("warning: Asterisk does not have the context `outbond`, which `dialplan.include` names"),
+        "{}",
+        applied.text()
+    );
+    env.run("status --detailed-exitcode").expect(2);
+    env.run("apply").expect(3);
+}
+
+/// The operator's own file is at fault: what Asterisk says stands in the message, and no stub is called
+/// a last good file.
+#[test]
+fn a_module_that_cannot_be_loaded_is_named_with_what_its_log_says() {
+    let mut env = TestEnv::new();
+    env.start_asterisk_again();
+    env.stop_asterisk();
+    let conf = env.etc("extensions.conf");
+    let operators = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, operators.clone() + "#include nosuch.conf\n").unwrap();
+    env.start_asterisk_whatever_it_loads();
+    env.write("pbx.yaml", &desired(&["email: ana@example.com, name: Ana"]));
+    let refused = env.run("apply").expect(6).stderr;
+    for words in [
+        "Asterisk answered `module load pbx_config.so` with: Unable to load module pbx_config.so",
+        "its log: config.c: The file 'nosuch.conf' was listed as a #include but it does not exist",
+        "rendered: there were no files before; files without users are in place",
+    ] {
+        assert!(refused.contains(words), "{words}: {refused}");
+    }
+    assert!(!refused.contains("last good"), "{refused}");
+    // Once it is mended, an apply loads the module before it looks at anything.
+    fs::write(&conf, operators).unwrap();
+    let healed = env.run("apply").expect(0);
+    assert!(healed.stderr.contains("warning: Asterisk had not loaded pbx_config"), "{}", healed.text());
+    env.run("status --detailed-exitcode").expect(0);
+}
