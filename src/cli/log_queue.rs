@@ -136,7 +136,7 @@ impl Queue {
             let mut dropped = 0;
             for piece in pieces(text.as_bytes()) {
                 if write(piece).is_err() {
-                    dropped += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
+                    dropped += piece.split_inclusive(|byte| *byte == b'\n').count() as u64;
                 }
             }
             let untold = self.end_write(dropped);
