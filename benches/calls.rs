@@ -1,7 +1,11 @@
-//! An open-loop load generator: requests leave at their scheduled instants, however long the answers
-//! to those before take, and latency counts from the scheduled instant, so that a server that stalls
-//! cannot hide it. Prints the median, the 99th percentile and the longest in microseconds; ends with 1
-//! where an answer is none of 200.
+//! A load generator for signed calls, in two ways. Ends with 1 if an answer is none of 200.
+//!
+//! `open`: requests leave at their scheduled instants, however long the answers to those before take. Latency
+//! counts from the scheduled instant, so that a server that stalls cannot hide it. Prints the median, the 99th
+//! percentile and the longest in microseconds.
+//!
+//! `closed`: some clients, each with one connection, send a request as soon as the one before is answered. Prints
+//! the microseconds that all of it took, as `load` does for other requests.
 //!
 //! Built by `benches/run` as `load.rs` is. The requests are signed beforehand: a line each, the
 //! signature and the body.
@@ -21,23 +25,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-const USAGE: &str = "usage: calls ADDRESS RATE FILE
-sends the requests of FILE, so many a second; a line is `SIGNATURE BODY`";
+const USAGE: &str = "usage: calls open ADDRESS RATE FILE | calls closed ADDRESS CLIENTS FILE
+sends the requests of FILE, so many a second or by so many clients; a line is `SIGNATURE BODY`";
 
-/// How many connections take turns: far more than answers are ever waited for at a time.
+/// How many connections take turns in an open loop: far more than answers are ever waited for at a time.
 const CONNECTIONS: usize = 64;
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
-    let [address, rate, file] = args.as_slice() else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
-    };
-    match rate.parse().map_err(Into::into).and_then(|rate| run(address, rate, file)) {
-        Ok(mut latencies) => {
-            latencies.sort_unstable();
-            let at = |share: usize| latencies[(latencies.len() - 1) * share / 100].as_micros();
-            println!("{} {} {}", at(50), at(99), at(100));
+    match run(&args) {
+        Ok(figures) => {
+            println!("{figures}");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -47,15 +45,38 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(address: &str, rate: u32, file: &str) -> Result<Vec<Duration>, Box<dyn Error>> {
+fn run(args: &[String]) -> Result<String, Box<dyn Error>> {
+    let [how, address, number, file] = args else { return Err(USAGE.into()) };
     let requests: Vec<String> = fs::read_to_string(file)?.lines().map(request).collect::<Option<_>>().ok_or(USAGE)?;
-    let every = Duration::from_secs(1) / rate;
     let began = Instant::now() + Duration::from_millis(100);
+    match how.as_str() {
+        "open" => {
+            let every = Duration::from_secs(1) / number.parse()?;
+            let mut latencies = send_all(address, CONNECTIONS, &requests, |index| began + every * index)?;
+            latencies.sort_unstable();
+            let at = |share: usize| latencies[(latencies.len() - 1) * share / 100].as_micros();
+            Ok(format!("{} {} {}", at(50), at(99), at(100)))
+        }
+        "closed" => {
+            send_all(address, number.parse()?, &requests, |_| began)?;
+            Ok(began.elapsed().as_micros().to_string())
+        }
+        _ => Err(USAGE.into()),
+    }
+}
+
+/// Sends the requests over so many connections by turns. Returns how long after its instant each was answered.
+fn send_all(
+    address: &str,
+    connections: usize,
+    requests: &[String],
+    when: impl Fn(u32) -> Instant + Sync,
+) -> Result<Vec<Duration>, Box<dyn Error>> {
     thread::scope(|scope| {
-        let senders: Vec<_> = (0..CONNECTIONS)
+        let senders: Vec<_> = (0..connections)
             .map(|turn| {
-                let mine = requests.iter().enumerate().skip(turn).step_by(CONNECTIONS);
-                scope.spawn(move || send(address, began, every, mine).map_err(|error| error.to_string()))
+                let (mine, when) = (requests.iter().enumerate().skip(turn).step_by(connections), &when);
+                scope.spawn(move || send(address, when, mine).map_err(|error| error.to_string()))
             })
             .collect();
         let mut latencies = Vec::with_capacity(requests.len());
@@ -77,8 +98,7 @@ fn request(line: &str) -> Option<String> {
 
 fn send<'a>(
     address: &str,
-    began: Instant,
-    every: Duration,
+    when: &impl Fn(u32) -> Instant,
     requests: impl Iterator<Item = (usize, &'a String)>,
 ) -> Result<Vec<Duration>, Box<dyn Error>> {
     let mut stream = TcpStream::connect(address)?;
@@ -86,7 +106,7 @@ fn send<'a>(
     let mut answers = BufReader::new(stream.try_clone()?);
     let mut latencies = Vec::new();
     for (index, request) in requests {
-        let scheduled = began + every * u32::try_from(index)?;
+        let scheduled = when(u32::try_from(index)?);
         thread::sleep(scheduled.saturating_duration_since(Instant::now()));
         stream.write_all(request.as_bytes())?;
         answer::hear(&mut answers, "200")?;

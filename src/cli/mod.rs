@@ -12,6 +12,7 @@ mod expect;
 mod export;
 mod flat_json;
 mod history;
+pub(crate) mod log_queue;
 mod migrate;
 mod plan;
 mod printer;
@@ -103,7 +104,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Migrate(args) => migrate::run(args, &mut printer),
         Command::Schema(args) => Ok(schema::run(args, &mut printer)),
     };
-    match result {
+    let exit = match result {
         Ok(Exit::Done) if printer.failed => Exit::Error.into(),
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -111,7 +112,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             printer.error(&error::words(&error));
             exit.into()
         }
-    }
+    };
+    log_queue::flush();
+    exit
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use super::settings::{Color, OutputArgs};
+use super::{
+    log_queue,
+    settings::{Color, OutputArgs},
+};
 use crate::desired::{Diagnostic, Sources};
 
 /// Writes documents and talk.
@@ -44,6 +47,8 @@ impl Printer {
     #[expect(clippy::unused_self, reason = "the one printer is what may write")]
     /// Says something on the side.
     pub(crate) fn talk(&mut self, line: &str) {
+        // What was logged before stands before it.
+        log_queue::flush();
         let _ = writeln!(io::stderr(), "{line}");
     }
 

@@ -1,20 +1,9 @@
 //! Keeps people out of the log: e-mail addresses and phone numbers are taken out of every line,
 //! wherever in it they come from.
 
-use std::{
-    borrow::Cow,
-    io::{self, Write},
-    sync::{
-        LazyLock,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{borrow::Cow, sync::LazyLock};
 
 use regex::Regex;
-use rustix::{
-    event::{PollFd, PollFlags, poll},
-    time::Timespec,
-};
 
 /// The user of a URL, which stays; or an e-mail address; or a phone number in E.164 form.
 #[expect(clippy::expect_used, reason = "the pattern is a constant, which a test compiles")]
@@ -24,7 +13,8 @@ static PERSONAL: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&format!(r"://[^{around}/]+@|{first}{local}*@{domain}]+\.{domain}.]+|\+\d{{7,15}}")).expect("a pattern")
 });
 
-fn redacted(line: &str) -> Cow<'_, str> {
+/// Takes people out of one line or of several. No match spans a line break.
+pub(super) fn redacted(line: &str) -> Cow<'_, str> {
     let (mut text, mut taken) = (String::new(), 0);
     // What a match is shows in it: groups in the pattern would need a slower search.
     for found in PERSONAL.find_iter(line).filter(|found| !found.as_str().starts_with("://")) {
@@ -43,35 +33,17 @@ fn redacted(line: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// How long a log that nobody reads is waited for.
-const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+/// How long an address or a number is at most, in bytes.
+const ADDRESS: usize = 320;
 
-/// Writes to stderr a line at a time, redacted. A line that nobody takes is dropped: a full disk or a
-/// reader that is gone or stuck must not stop what the line is about.
-#[derive(Debug, Default)]
-pub(super) struct RedactedStderr;
-
-/// Whether nobody took the last line in time: the next one does not wait.
-static STUCK: AtomicBool = AtomicBool::new(false);
-
-impl Write for RedactedStderr {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let patience = if STUCK.load(Ordering::Relaxed) { Timespec::default() } else { PATIENCE };
-        let mut stderr = io::stderr();
-        let ready = poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], Some(&patience));
-        // Only a reader that is there and takes nothing is waited for; whatever else is wrong shows below.
-        let taken = ready != Ok(0);
-        STUCK.store(!taken, Ordering::Relaxed);
-        if taken {
-            // The log hands over whole lines, each in one piece.
-            let _ = stderr.write_all(redacted(&String::from_utf8_lossy(line)).as_bytes());
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// Gives the beginning of a text that is too long for a line, at most so many bytes, without people. An address that
+/// a cut goes through is not recognised as one any more: people are taken out first.
+pub(super) fn beginning(text: &str, at_most: usize) -> String {
+    let looked_at = &text[..text.floor_char_boundary(2 * at_most)];
+    let mut beginning = redacted(looked_at).into_owned();
+    let whole = beginning.len().saturating_sub(ADDRESS).min(at_most);
+    beginning.truncate(beginning.floor_char_boundary(whole));
+    beginning
 }
 
 #[cfg(test)]
@@ -99,6 +71,16 @@ mod tests {
             ("tel:+493012345678x and \"+15551234567\"", "tel:***5678x and \"***4567\""),
         ] {
             assert_eq!(redacted(line), expected);
+        }
+    }
+
+    #[test]
+    fn a_cut_leaves_no_part_of_an_address() {
+        let text = "ana.silva@example.com, +4930123456, ".repeat(1000);
+        for at_most in 1..2000 {
+            let beginning = beginning(&text, at_most);
+            assert!(beginning.len() <= at_most, "{at_most}");
+            assert!(!beginning.contains("ana") && !beginning.contains("+4"), "{at_most}: {beginning}");
         }
     }
 

@@ -1,11 +1,14 @@
 //! Arguments that commands share, and their resolution into ready objects.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use super::{error::Hinted, flat_json::FlatJson, redact::RedactedStderr};
+use super::{error::Hinted, flat_json::FlatJson, log_queue, log_queue::LogQueue};
 use crate::{
     deploy::{Asterisk, Host},
     directory::{self, Directory, Url, embedded::Embedded, seal::Keyring},
@@ -85,11 +88,16 @@ pub(crate) enum LogFormat {
 pub(crate) fn log(args: &OutputArgs, level: &str) {
     let level = args.log.as_deref().unwrap_or(level);
     let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_default();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(RedactedStderr::default).with_ansi(false);
-    let _ = match args.log_format {
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogQueue::default).with_ansi(false);
+    let first = match args.log_format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().event_format(FlatJson).try_init(),
     };
+    if first.is_ok()
+        && let Err(error) = log_queue::start()
+    {
+        let _ = writeln!(io::stderr(), "warning: nothing is logged: {error}");
+    }
 }
 
 #[derive(Debug, Args)]

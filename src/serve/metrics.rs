@@ -18,7 +18,7 @@ use prometheus_client::{
         text::{encode_eof, encode_registry},
     },
     metrics::{
-        counter::Counter,
+        counter::{ConstCounter, Counter},
         family::Family,
         gauge::{ConstGauge, Gauge},
         histogram::{Histogram, exponential_buckets},
@@ -37,6 +37,7 @@ use super::{
     webhook::Counters,
 };
 use crate::{
+    cli::log_queue,
     directory::{Bearer, Directory, DirectoryError, Standing, audit::Entry},
     plan,
 };
@@ -136,6 +137,8 @@ pub(super) async fn metrics(
     let mut registry = Registry::with_prefix("reconcile");
     let up = ConstGauge::new(i64::from(standing.is_some()));
     registry.register("database_up", "Whether the database answers", up);
+    let help = "Lines of the log that its reader did not take in time";
+    registry.register("log_lines_dropped", help, ConstCounter::new(log_queue::dropped()));
     if let Some((standing, applies, changed_at)) = standing {
         let label = ("tenant", tenant.as_str().to_owned());
         if let Some(standing) = &standing {

@@ -138,7 +138,7 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
         Recorder::start(&host.state_dir, open, metrics.recorder.clone()).context("cannot start the record of calls")?;
     // One thread serves: what takes time is done by others, and more of them would mostly wake each other.
     let mut runtime = runtime::Builder::new_current_thread();
-    let runtime = runtime.on_thread_park(recorder.breath()).enable_all().build().context("cannot start the server")?;
+    let runtime = runtime.enable_all().build().context("cannot start the server")?;
     let creates = Arc::new(Creates::new(Arc::clone(&pool), Arc::clone(&keys), host.name.clone()));
     let state = Arc::new(State {
         pool: Arc::clone(&pool),

@@ -1,8 +1,8 @@
 //! The spool: what became known about calls, on the local disk, until the database has it.
 //!
 //! An append-only log in segments, each line a checksum and an event. A line is written before its
-//! call is answered, so that a killed process loses nothing; what was written in the meantime is
-//! synced, group by group, so that a power cut loses a group at most. Each server has a folder of
+//! call is answered, so that a killed process loses nothing. It is synced within 100 ms by another
+//! thread, so that a power cut loses at most what came in that time. Each server has a folder of
 //! its own, with a lock that ends with the process; what a dead one left is read by the living.
 //!
 //! Crates that keep write-ahead logs were looked at; none of them is both well kept and able to go on
@@ -17,6 +17,7 @@ mod tests;
 use std::{
     fs::File,
     io::{self, Write},
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -25,7 +26,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use folder::Folder;
+use rustix::io::Errno;
+
+pub use folder::{Folder, Orphans, set_aside};
 pub use line::{LARGEST, decode, encode};
 pub use reader::{Batch, Reader};
 
@@ -48,6 +51,14 @@ pub struct SpoolError {
     pub path: PathBuf,
     /// Why it failed.
     pub source: io::Error,
+}
+
+impl SpoolError {
+    /// Tells whether the process lacks something for the moment: file descriptors or memory. The file is not at fault.
+    pub fn is_passing(&self) -> bool {
+        let lack = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(Errno::raw_os_error);
+        self.source.raw_os_error().is_some_and(|code| lack.contains(&code))
+    }
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SpoolError {
@@ -132,7 +143,7 @@ impl Spool {
         let (file, length) = if let Some(open) = segment.take() {
             open
         } else {
-            let file = create_segment(path, self.open_from())?;
+            let file = self.create()?;
             lock(&self.written).unnamed = true;
             (Arc::new(file), 0)
         };
@@ -147,6 +158,49 @@ impl Spool {
         *segment = Some((Arc::clone(&file), length + lines.len() as u64));
         lock(&self.written).note(file, lines, again);
         Ok(())
+    }
+
+    /// Makes the next segment, and its folder if another process removed it.
+    fn create(&self) -> Result<File, SpoolError> {
+        let mut restored = false;
+        loop {
+            match create_segment(self.folder.path(), self.open_from()) {
+                // A thread that panicked over this segment left it.
+                Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {
+                    self.number.fetch_add(1, Ordering::Release);
+                }
+                Err(error) if error.source.kind() == io::ErrorKind::NotFound && !restored => {
+                    self.folder.restore()?;
+                    restored = true;
+                }
+                made => return made,
+            }
+        }
+    }
+
+    /// Writes the open segment again, under a new number, if another process removed or renamed its file:
+    /// the reader finds segments by name. Returns whether that was so.
+    ///
+    /// # Errors
+    /// When it cannot be read or written again. Lines that come later are in the spool all the same.
+    pub fn heal(&self) -> Result<bool, SpoolError> {
+        let mut segment = lock(&self.segment);
+        let Some((file, length)) = segment.take() else { return Ok(false) };
+        let path = folder::segment(self.folder.path(), self.open_from());
+        let ids = |file: std::fs::Metadata| (file.dev(), file.ino());
+        if path.symlink_metadata().map(ids).ok() == file.metadata().map(ids).ok() {
+            *segment = Some((file, length));
+            return Ok(false);
+        }
+        self.number.fetch_add(1, Ordering::Release);
+        let mut lines = vec![0; usize::try_from(length).unwrap_or_default()];
+        file.read_exact_at(&mut lines, 0).map_err(failed("read", &path))?;
+        let written = self.write(&mut segment, &lines, false);
+        if written.is_err() {
+            // The lines are nowhere else: the next attempt reads them again.
+            *segment = Some((file, length));
+        }
+        written.map(|()| true)
     }
 
     /// Ends the segment; the next line begins a new one.

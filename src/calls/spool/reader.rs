@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     LARGEST, SpoolError, decode, failed,
-    folder::{segment, segments, sync_names},
+    folder::{segment, segments, set_aside, sync_names},
 };
 use crate::calls::Event;
 
@@ -37,6 +37,8 @@ pub struct Reader {
     /// The last checkpoint, and when it was written.
     checked: (Place, Instant),
     open: Option<(u64, File)>,
+    /// The segment that could not be read last.
+    unreadable: Option<u64>,
     buffer: Vec<u8>,
 }
 
@@ -47,7 +49,7 @@ pub struct Batch {
     pub events: Vec<Event>,
     /// How many lines were damaged.
     pub bad: usize,
-    /// Whether it is as large as a batch gets, so that there may be more behind it.
+    /// Whether there may be more behind it: it is as large as a batch gets, or ends before what cannot be read.
     pub full: bool,
     /// Where it ends.
     end: Place,
@@ -71,7 +73,7 @@ impl Reader {
         let first = segments(folder)?.first().copied();
         let place = if first.is_some_and(|first| first > place.0) { (first.unwrap_or(0), 0) } else { place };
         let checked = (place, Instant::now());
-        Ok(Self { folder: folder.to_owned(), place, checked, open: None, buffer: Vec::new() })
+        Ok(Self { folder: folder.to_owned(), place, checked, open: None, unreadable: None, buffer: Vec::new() })
     }
 
     /// Reads some events; none where there are no more. Segments from `open_from` on may still grow,
@@ -81,10 +83,21 @@ impl Reader {
     /// When a segment cannot be read.
     pub fn next(&mut self, open_from: u64, at_most: usize) -> Result<Batch, SpoolError> {
         let mut batch = Batch { end: self.place, ..Batch::default() };
-        let mut bytes = 0;
+        let (mut bytes, mut stopped) = (0, false);
         while batch.events.len() < at_most && bytes < LARGEST_BATCH {
             let (number, offset) = batch.end;
-            let read = self.fill(number, offset)?;
+            let read = match self.fill(number, offset) {
+                Ok(read) => read,
+                // What stands in front of it is delivered first.
+                Err(_) if !batch.is_empty() => {
+                    stopped = true;
+                    break;
+                }
+                Err(error) => {
+                    self.unreadable = Some(number);
+                    return Err(error);
+                }
+            };
             let mut taken = 0;
             while let Some(length) = self.buffer[taken..read].iter().position(|byte| *byte == b'\n')
                 && batch.events.len() < at_most
@@ -111,13 +124,20 @@ impl Reader {
                 break;
             }
             // A line that ends without its break was never acknowledged.
-            let next = segments(&self.folder)?.into_iter().find(|later| *later > number);
+            let next = match segments(&self.folder) {
+                Ok(numbers) => numbers.into_iter().find(|later| *later > number),
+                Err(_) if !batch.is_empty() => {
+                    stopped = true;
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
             batch.end = (next.unwrap_or(number + 1).min(open_from), 0);
             if next.is_none() {
                 break;
             }
         }
-        batch.full = batch.events.len() >= at_most || bytes >= LARGEST_BATCH;
+        batch.full = stopped || batch.events.len() >= at_most || bytes >= LARGEST_BATCH;
         Ok(batch)
     }
 
@@ -143,9 +163,24 @@ impl Reader {
         self.checked = (self.place, Instant::now());
         for number in segments(&self.folder)?.into_iter().take_while(|number| *number < self.place.0) {
             let path = segment(&self.folder, number);
-            fs::remove_file(&path).map_err(failed("remove", &path))?;
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove", &path)(error)),
+                _ => {}
+            }
         }
         Ok(())
+    }
+
+    /// Renames the segment that could not be read last, so that the next read goes on behind it. Returns its new
+    /// name. `None` if every segment could be read.
+    ///
+    /// # Errors
+    /// When it cannot be renamed. It is then read again.
+    pub fn set_segment_aside(&mut self) -> Result<Option<PathBuf>, SpoolError> {
+        let Some(number) = self.unreadable else { return Ok(None) };
+        let renamed = set_aside(&segment(&self.folder, number))?;
+        (self.unreadable, self.open) = (None, None);
+        Ok(Some(renamed))
     }
 
     /// How many bytes wait here.

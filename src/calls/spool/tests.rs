@@ -215,9 +215,9 @@ fn two_owners_have_a_folder_each_and_the_living_read_what_the_dead_left() {
     assert_ne!(one.folder().path(), two.folder().path());
     append(&one, 0..3);
     append(&two, 3..5);
-    assert!(Folder::orphans(root.path()).unwrap().is_empty(), "both live");
+    assert!(Folder::orphans(root.path()).unwrap().folders.is_empty(), "both live");
     drop(one);
-    let orphans = Folder::orphans(root.path()).unwrap();
+    let orphans = Folder::orphans(root.path()).unwrap().folders;
     assert_eq!(orphans.len(), 1);
     let mut reader = Reader::open(orphans[0].path()).unwrap();
     // Whoever starts meanwhile does not get in the way.
@@ -225,7 +225,7 @@ fn two_owners_have_a_folder_each_and_the_living_read_what_the_dead_left() {
     assert_eq!(three.folder().path(), root.path().join("2"));
     assert_eq!(drain(&mut reader, u64::MAX).0, sids(0..3));
     drop(orphans);
-    assert!(Folder::orphans(root.path()).unwrap().is_empty(), "nothing waits any more");
+    assert!(Folder::orphans(root.path()).unwrap().folders.is_empty(), "nothing waits any more");
 }
 
 #[test]
@@ -251,4 +251,82 @@ fn lines_from_many_threads_are_not_mixed() {
     read.extend(drain(&mut reader, spool.open_from()).0);
     read.sort();
     assert_eq!(read, sids(0..2000));
+}
+
+/// Calls were written into a file that no reader could find any more.
+#[test]
+fn a_segment_or_folder_that_another_process_removes_is_written_again() {
+    let root = tempfile::tempdir().unwrap();
+    let spool = Spool::claim(root.path()).unwrap();
+    append(&spool, 0..3);
+    assert!(!spool.heal().unwrap(), "all is well");
+    fs::remove_file(segment_path(&spool, 1)).unwrap();
+    append(&spool, 3..5);
+    assert!(spool.heal().unwrap());
+    assert!(!spool.heal().unwrap());
+    append(&spool, 5..6);
+    let mut reader = spool.reader().unwrap();
+    assert_eq!(drain(&mut reader, spool.open_from()).0, sids(0..6));
+
+    fs::remove_dir_all(root.path().join("0")).unwrap();
+    append(&spool, 6..8);
+    assert!(spool.heal().unwrap());
+    append(&spool, 8..9);
+    let mut read = drain(&mut reader, spool.open_from()).0;
+    read.dedup();
+    assert!(read.ends_with(&sids(6..9)), "{read:?}");
+    assert!(Folder::orphans(root.path()).unwrap().folders.is_empty(), "the new folder is locked, too");
+    assert_eq!(Spool::claim(root.path()).unwrap().folder().path(), root.path().join("1"));
+}
+
+#[test]
+fn a_number_that_is_taken_is_left_out() {
+    let root = tempfile::tempdir().unwrap();
+    let spool = Spool::claim(root.path()).unwrap();
+    fs::write(segment_path(&spool, 1), "").unwrap();
+    append(&spool, 0..2);
+    assert_eq!(drain(&mut spool.reader().unwrap(), spool.open_from()).0, sids(0..2));
+}
+
+/// One such segment held up all that stood behind it.
+#[test]
+fn a_segment_that_cannot_be_read_is_set_aside_and_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let spool = Spool::claim(root.path()).unwrap();
+    for part in 0..3 {
+        append(&spool, part * 10..part * 10 + 10);
+        spool.close();
+    }
+    let path = segment_path(&spool, 2);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let mut reader = spool.reader().unwrap();
+    assert_eq!(reader.set_segment_aside().unwrap(), None);
+    let batch = reader.next(spool.open_from(), 100).unwrap();
+    assert_eq!((batch.events.len(), batch.full), (10, true), "what stands in front of it comes first");
+    reader.delivered(&batch).unwrap();
+    for _ in 0..3 {
+        assert!(reader.next(spool.open_from(), 100).is_err());
+    }
+    let renamed = reader.set_segment_aside().unwrap().unwrap();
+    assert_eq!(renamed, path.with_extension("unreadable"));
+    assert_eq!(drain(&mut reader, spool.open_from()).0, sids(20..30));
+    assert!(renamed.is_dir());
+}
+
+#[test]
+fn an_entry_that_is_no_folder_keeps_no_other_from_being_read_or_claimed() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("0"), "").unwrap();
+    let dead = Spool::claim(root.path()).unwrap();
+    append(&dead, 0..3);
+    assert_eq!(dead.folder().path(), root.path().join("1"));
+    drop(dead);
+    let Orphans { folders, broken } = Folder::orphans(root.path()).unwrap();
+    assert_eq!((folders.len(), folders[0].path()), (1, root.path().join("1").as_path()));
+    assert_eq!((broken.len(), broken[0].0.clone()), (1, root.path().join("0")));
+    assert_eq!(set_aside(&broken[0].0).unwrap(), root.path().join("0.unreadable"));
+    fs::write(root.path().join("0"), "").unwrap();
+    assert_eq!(set_aside(&root.path().join("0")).unwrap(), root.path().join("0.unreadable.2"));
+    assert!(Folder::orphans(root.path()).unwrap().broken.is_empty());
 }

@@ -37,7 +37,7 @@ pub struct CallEntry {
     pub fallback_step: Option<i32>,
     /// When it was decided.
     pub routed_at: Option<Timestamp>,
-    /// From when the first request was read to its answer, in milliseconds.
+    /// From the first request's arrival to its answer, in milliseconds.
     pub response_ms: Option<f64>,
     /// The rule that decided; null for the default route.
     pub rule: Option<String>,

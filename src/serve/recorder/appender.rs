@@ -1,9 +1,10 @@
-//! The way of an event to the disk. Whoever has one hands it over and hears when it is written; one
-//! thread writes what has come, a group at a time, and another one syncs it. The threads that serve
-//! never touch the disk: where it hangs, they are told that it is late, and go on.
+//! The way of an event to the disk.
+//!
+//! A request hands its event over and waits until it is written. One thread writes as soon as there is an
+//! event. Events that arrive during a write form the next group. Another thread syncs the file. The thread
+//! that serves never touches the disk: if the disk hangs, it waits a bounded time and goes on.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -13,22 +14,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{sync::oneshot, task::yield_now, time::timeout};
 
 use super::{KEPT, RecorderError, Shared};
-use crate::calls::{
-    Event,
-    spool::{Spool, SpoolError, encode},
+use crate::{
+    calls::{
+        Event,
+        spool::{Spool, SpoolError, encode},
+    },
+    deploy::fail_point,
 };
 
 /// How long the disk is waited for before a call is answered.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How long events gather, where they come one after the other, to be written at once; and how long the
-/// requests behind them wait to be read, at most.
-const GATHER: Duration = Duration::from_millis(20);
-
-/// How long what was written gathers, to be synced at once.
+/// The pause between two syncs. Together with a sync of the same length, a power cut loses at most 100 ms.
 const GROUP: Duration = Duration::from_millis(50);
 
 /// How long a sync may take until what waits for it counts as not durable.
@@ -48,7 +48,6 @@ const RESCUED: usize = 500;
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     come: Condvar,
-    ended: Condvar,
     /// Whether the disk was late, and has not come back.
     late: AtomicBool,
 }
@@ -58,9 +57,27 @@ struct Waiting {
     lines: Vec<Line>,
     /// Whether the thread waits for a line.
     idle: bool,
-    /// Until when a group may gather and be written before anybody stops waiting for it.
-    gathers: Option<Instant>,
     ending: bool,
+}
+
+/// Lets no request wait for the thread that writes if that panics, until it has written again.
+struct LateAfterPanic<'a>(&'a Queue);
+
+impl Drop for LateAfterPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.late.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Wakes the thread when it is dropped, also if the request is dropped because its client went away.
+struct Wakes<'a>(&'a Condvar);
+
+impl Drop for Wakes<'_> {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 /// A line of the spool, and who waits for it to be written.
@@ -104,7 +121,11 @@ impl Queue {
     /// When it is not on the disk; where that is late, it may get there all the same.
     pub(super) async fn append(&self, event: &Event) -> Result<(), RecorderError> {
         let (written, heard) = oneshot::channel();
-        self.push(Line { bytes: encode(event)?, written })?;
+        if let Some(wakes) = self.push(Line { bytes: encode(event)?, written })? {
+            // The requests that are ready add their lines first, so that the thread wakes once for all of them.
+            yield_now().await;
+            drop(wakes);
+        }
         if self.late.load(Ordering::Relaxed) {
             return Err(RecorderError::Late);
         }
@@ -117,18 +138,10 @@ impl Queue {
             |told| match told.map(|told| told.written.clone()) {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(Some(error))) => Err(RecorderError::Spool(error)),
-                Ok(Err(None)) | Err(_) => Err(RecorderError::NoSpool),
+                Ok(Err(None)) => Err(RecorderError::NoSpool),
+                Err(_) => Err(RecorderError::Panicked),
             },
         )
-    }
-
-    /// Waits until the group that gathers is written, or should have been; not where none does. What comes
-    /// meanwhile is taken up together: to wake for each request costs more than some of them.
-    pub(super) fn breathe(&self) {
-        let waiting = self.lock();
-        let Some(until) = waiting.gathers.filter(|_| !self.late.load(Ordering::Relaxed)) else { return };
-        let rest = until.saturating_duration_since(Instant::now());
-        drop(self.ended.wait_timeout_while(waiting, rest, |waiting| waiting.gathers.is_some()));
     }
 
     /// Lets the thread end once all is written.
@@ -137,21 +150,16 @@ impl Queue {
         self.come.notify_one();
     }
 
-    fn push(&self, line: Line) -> Result<(), RecorderError> {
+    /// Adds a line. The first one since the thread took the last has to wake it.
+    fn push(&self, line: Line) -> Result<Option<Wakes<'_>>, RecorderError> {
         let mut waiting = self.lock();
         if waiting.lines.len() >= KEPT {
             return Err(RecorderError::Late);
         }
-        let idle = waiting.idle;
-        if waiting.lines.is_empty() && !idle {
-            waiting.gathers = Some(Instant::now() + GATHER);
-        }
+        let wakes = waiting.idle && waiting.lines.is_empty();
         waiting.lines.push(line);
         drop(waiting);
-        if idle {
-            self.come.notify_one();
-        }
-        Ok(())
+        Ok(wakes.then_some(Wakes(&self.come)))
     }
 
     /// Takes all that has come, waiting for it a while; none at the end.
@@ -166,46 +174,51 @@ impl Queue {
         (!lines.is_empty() || !waiting.ending).then_some(lines)
     }
 
-    /// Says that what was taken is written, or cannot be.
-    fn end_group(&self) {
-        let mut waiting = self.lock();
-        if waiting.lines.is_empty() {
-            waiting.gathers = None;
-        }
-        drop(waiting);
-        self.ended.notify_one();
-    }
-
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shared {
-    /// Writes what comes, group by group, until the end.
+    /// Writes events group by group until the server ends.
     pub(super) fn write_groups(&self) {
+        let _late = LateAfterPanic(&self.queue);
         let mut tried = Instant::now();
         while let Some(lines) = self.queue.take() {
             if tried.elapsed() >= RESCUE {
                 tried = Instant::now();
                 self.claim();
+                self.heal();
                 self.rescue();
             }
             if lines.is_empty() {
                 continue;
             }
             self.write_group(lines);
-            thread::sleep(GATHER);
         }
         self.rescue();
     }
 
+    /// Writes the open segment again if its file is gone.
+    fn heal(&self) {
+        let Some(spool) = self.spool.get() else { return };
+        let healed = spool.heal();
+        if let Err(error) = &healed {
+            tracing::error!("a segment of the spool is gone: {error}");
+        }
+        if healed.is_ok_and(|healed| healed) {
+            self.metrics.vanished.inc();
+            self.wake(|wake| wake.appended = true);
+            tracing::error!("another process removed or renamed a segment of the spool; it is written again");
+        }
+    }
+
     fn write_group(&self, lines: Vec<Line>) {
+        let _ = fail_point("spool-append");
         let bytes: Vec<&[u8]> = lines.iter().map(|line| line.bytes.as_slice()).collect();
         let written = self.write(&bytes.concat());
         self.queue.late.store(false, Ordering::Relaxed);
         Told { written, others: lines.into_iter().map(|line| line.written).collect() }.tell();
-        self.queue.end_group();
         self.wake(|wake| wake.appended = true);
     }
 
@@ -218,22 +231,18 @@ impl Shared {
         written
     }
 
-    /// Brings what is kept in memory to the disk, as far as that takes it.
+    /// Writes the events that are kept in memory to the disk, until it rejects some.
     fn rescue(&self) {
         loop {
-            let events: Vec<Event> = {
-                let mut kept = self.kept();
-                let count = kept.len().min(RESCUED);
-                kept.drain(..count).collect()
-            };
+            let events = self.take_kept(RESCUED);
             if events.is_empty() {
                 return;
             }
             let lines: Result<Vec<Vec<u8>>, _> = events.iter().map(encode).collect();
             if !lines.is_ok_and(|lines| self.write(&lines.concat()).is_ok()) {
-                put_back(&mut self.kept(), events);
                 return;
             }
+            events.done();
             self.wake(|wake| wake.appended = true);
         }
     }
@@ -265,43 +274,5 @@ impl Shared {
             self.metrics.durable.set(0);
         }
         synced.is_ok()
-    }
-}
-
-/// Puts events back, before those that came meanwhile.
-pub(super) fn put_back(kept: &mut VecDeque<Event>, events: Vec<Event>) {
-    events.into_iter().rev().for_each(|event| kept.push_front(event));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lone_event_waits_for_none_and_those_behind_it_for_each_other() {
-        let queue = Queue::default();
-        let push = || queue.push(Line { bytes: Vec::new(), written: oneshot::channel().0 }).unwrap();
-        let gathers = || queue.lock().gathers.is_some();
-        queue.lock().idle = true;
-        push();
-        assert!(!gathers(), "the thread is about to take it");
-        assert_eq!(queue.take().map(|lines| lines.len()), Some(1));
-        push();
-        assert!(gathers(), "one is being written");
-        queue.end_group();
-        assert!(gathers(), "the other one waits for more");
-        push();
-        assert_eq!(queue.take().map(|lines| lines.len()), Some(2));
-        assert!(gathers(), "both are being written");
-        queue.end_group();
-        assert!(!gathers());
-    }
-
-    #[test]
-    fn nobody_waits_for_a_group_that_is_never_written() {
-        let queue = Queue::default();
-        queue.push(Line { bytes: Vec::new(), written: oneshot::channel().0 }).unwrap();
-        queue.breathe();
-        assert!(queue.lock().gathers.is_some_and(|until| until <= Instant::now()), "it waited until then");
     }
 }

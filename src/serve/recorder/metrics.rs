@@ -27,6 +27,12 @@ pub(in crate::serve) struct RecorderMetrics {
     pub(super) failed: Counter,
     pub(super) refused: Counter,
     pub(super) batch: Histogram,
+    /// Panics of the recorder's threads, each of which was started again.
+    pub(super) restarts: Counter,
+    /// Segments of the spool that could not be read and were renamed.
+    pub(super) set_aside: Counter,
+    /// Segments that vanished while the server appended to them.
+    pub(super) vanished: Counter,
 }
 
 impl RecorderMetrics {
@@ -43,6 +49,9 @@ impl RecorderMetrics {
             refused: Counter::default(),
             // From 1 ms to some 30 s.
             batch: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            restarts: Counter::default(),
+            set_aside: Counter::default(),
+            vanished: Counter::default(),
         };
         let all = metrics.clone();
         registry.register("call_spool_bytes", "Bytes about calls that wait for the database", all.spool_bytes);
@@ -61,6 +70,12 @@ impl RecorderMetrics {
         let help = "Events of calls that the tables refused, put aside in `call_dead_letters`";
         registry.register("call_dead_letters", help, all.refused);
         registry.register("call_batch_seconds", "How long the database took for a batch", all.batch);
+        let help = "Threads of the record of calls that panicked and were started again";
+        registry.register("call_recorder_restarts", help, all.restarts);
+        let help = "Segments of the spool that could not be read and were renamed to `*.unreadable`";
+        registry.register("call_spool_set_aside", help, all.set_aside);
+        let help = "Segments of the spool that another process removed while calls were written to them";
+        registry.register("call_spool_vanished", help, all.vanished);
         metrics
     }
 }

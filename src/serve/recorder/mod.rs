@@ -2,20 +2,23 @@
 //! into the database, however long that is away.
 //!
 //! One thread writes to the spool, one syncs it, and one writes to the database on a connection of its
-//! own. Where the disk takes nothing, or is late, events are kept in memory, written to the log, and
-//! counted: calls are answered all the same.
+//! own. A thread that panics is started again. If the disk rejects an event or is late, the event is kept in
+//! memory, written to the log and counted, and the call is answered all the same.
 
 mod appender;
+mod kept;
 mod metrics;
+mod source;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use std::{
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Condvar, Mutex, OnceLock, PoisonError,
         mpsc::{self, Receiver, Sender},
     },
     thread,
@@ -26,7 +29,7 @@ pub(super) use metrics::RecorderMetrics;
 
 use super::pool::Open;
 use crate::calls::{
-    Caller, Event, What,
+    Event,
     spool::{Spool, SpoolError},
 };
 use appender::Queue;
@@ -40,6 +43,9 @@ const FLUSH: Duration = Duration::from_secs(5);
 
 /// How long the disk is waited for when the server ends.
 const SYNCED: Duration = Duration::from_secs(3);
+
+/// The pause before a thread that panicked starts again: a panic that comes back at once must not fill the log.
+const RESTART: Duration = Duration::from_secs(1);
 
 /// An event is not on the disk.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +62,9 @@ pub(super) enum RecorderError {
     /// There is no spool yet.
     #[error("an event is kept in memory only: there is no spool in the state folder")]
     NoSpool,
+    /// The thread that writes panicked over it.
+    #[error("an event is kept in memory only: the thread that writes to the disk panicked")]
+    Panicked,
 }
 
 /// Writes down what becomes known about calls.
@@ -104,23 +113,25 @@ impl Recorder {
         let ([says_appended, says_synced, says], [appended, synced, written]) = ends();
         let appending = Arc::clone(&shared);
         thread::Builder::new().name("calls-append".to_owned()).spawn(move || {
-            appending.write_groups();
+            appending.restarting("calls-append", || appending.write_groups());
             let _ = says_appended.send(());
         })?;
         let syncing = Arc::clone(&shared);
         thread::Builder::new().name("calls-sync".to_owned()).spawn(move || {
-            syncing.sync_groups(&appended);
+            syncing.restarting("calls-sync", || syncing.sync_groups(&appended));
             let _ = says_synced.send(());
         })?;
         let writing = Arc::clone(&shared);
         thread::Builder::new().name("calls-write".to_owned()).spawn(move || {
-            Writer::new(writing, open).run();
+            let write = || Writer::new(Arc::clone(&writing), Arc::clone(&open)).run();
+            writing.restarting("calls-write", write);
             let _ = says.send(());
         })?;
         Ok(Self { shared, ended: Mutex::new([written, synced]) })
     }
 
-    /// Writes an event down, in some milliseconds. When this returns, the event survives the process.
+    /// Writes an event to the spool. When this returns, the event survives the process. After a power cut it
+    /// is there if it was synced, which takes up to 100 ms.
     ///
     /// # Errors
     /// When it is not on the disk. It is then kept in memory and written to the log; the call is to be
@@ -133,13 +144,6 @@ impl Recorder {
             self.shared.wake(|wake| wake.appended = true);
         }
         appended
-    }
-
-    /// Gives what the thread that serves does before it waits for requests: where calls come so fast
-    /// that they are answered in groups, it waits for the group, some milliseconds at most.
-    pub(super) fn breath(&self) -> impl Fn() + use<> {
-        let shared = Arc::clone(&self.shared);
-        move || shared.queue.breathe()
     }
 
     /// Writes what waits, for some seconds at most; the rest waits for the next server.
@@ -185,36 +189,17 @@ impl Shared {
         }
     }
 
-    /// Keeps an event that the disk does not take, and writes it to the log.
-    fn keep(&self, event: &Event) {
-        let record = serde_json::to_string(&redacted(event)).unwrap_or_default();
-        tracing::error!(call_sid = event.call_sid, record, "the disk does not take what is known about a call");
-        self.metrics.not_durable.inc();
-        let mut kept = self.kept();
-        if kept.len() >= KEPT {
-            kept.pop_front();
-            self.metrics.lost.inc();
+    /// Runs a thread's work until it returns, after each panic again.
+    fn restarting(&self, name: &str, mut work: impl FnMut()) {
+        while catch_unwind(AssertUnwindSafe(&mut work)).is_err() {
+            self.metrics.restarts.inc();
+            tracing::error!(thread = name, "a thread of the record of calls panicked and starts again");
+            thread::sleep(RESTART);
         }
-        kept.push_back(event.clone());
-    }
-
-    fn kept(&self) -> MutexGuard<'_, VecDeque<Event>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wake(&self, change: impl FnOnce(&mut Wake)) {
         change(&mut self.wake.lock().unwrap_or_else(PoisonError::into_inner));
         self.woken.notify_one();
     }
-}
-
-/// An event for the log: of numbers, the last four digits.
-fn redacted(event: &Event) -> Event {
-    let mut event = event.clone();
-    if let What::Answered(answer) = &mut event.what {
-        for number in [&mut answer.from, &mut answer.to] {
-            *number = Caller::new(number).to_string();
-        }
-    }
-    event
 }

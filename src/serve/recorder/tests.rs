@@ -5,9 +5,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::*;
+use super::{kept::redacted, *};
 use crate::{
-    calls::{Answer, CallerClass, spool::Reader},
+    calls::{
+        Answer, CallerClass, What,
+        spool::{Reader, encode},
+    },
     directory::{
         Directory, Whose,
         embedded::{Embedded, Settings},
@@ -44,7 +47,7 @@ fn start(state: &Path, open: impl Fn() -> anyhow::Result<Directory> + Send + Syn
 /// Appends an event as a thread that serves does.
 fn append(recorder: &Recorder, event: &Event) -> Result<(), RecorderError> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.on_thread_park(recorder.breath()).enable_time().build().unwrap();
+    let runtime = runtime.enable_time().build().unwrap();
     runtime.block_on(recorder.append(event))
 }
 
@@ -263,4 +266,73 @@ fn a_database_that_hangs_does_not_keep_the_server_from_ending() {
 fn the_log_has_the_last_four_digits() {
     let text = serde_json::to_string(&redacted(&event(1))).unwrap();
     assert!(text.contains("***3456") && text.contains("***6543") && !text.contains("30123456"), "{text}");
+}
+
+/// Each pass over the spool ended at the broken part, so that 500 calls were recorded in up to 30 s.
+#[test]
+fn a_part_of_the_spool_that_cannot_be_read_slows_down_no_other() {
+    let (state, database) = (tempfile::tempdir().unwrap(), Database::new());
+    let mut directory = database.open().unwrap();
+    let root = state.path().join("calls");
+    let own = Spool::claim(&root).unwrap();
+    let dead = Spool::claim(&root).unwrap();
+    let fill = |spool: &Spool, numbers: std::ops::Range<usize>| {
+        let lines: Vec<Vec<u8>> = numbers.map(|number| encode(&event(number)).unwrap()).collect();
+        spool.append(&lines.concat()).unwrap();
+        spool.close();
+    };
+    fill(&own, 0..6000);
+    fill(&dead, 6000..6010);
+    // Reading a folder fails as a bad block of the disk does.
+    fs::create_dir(dead.folder().path().join(format!("{:020}.calls", dead.open_from()))).unwrap();
+    drop((own, dead));
+    let later = root.join("1").join(format!("{:020}.calls", 3));
+    let lines: Vec<Vec<u8>> = (6010..9000).map(|number| encode(&event(number)).unwrap()).collect();
+    fs::write(later, lines.concat()).unwrap();
+    fs::write(root.join("7"), "no folder").unwrap();
+
+    let recorder = start(state.path(), database.opens());
+    let began = Instant::now();
+    until("all that can be read is recorded", || {
+        directory.calls(&Whose::Anybodys, None, 10_000).unwrap().len() == 9000
+    });
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert_eq!(recorder.shared.metrics.set_aside.get(), 2);
+    assert!(root.join("1").join(format!("{:020}.unreadable", 2)).is_dir() && root.join("7.unreadable").is_file());
+    recorder.finish();
+}
+
+#[test]
+fn a_thread_that_panics_is_started_again_and_loses_no_event() {
+    let (state, database) = (tempfile::tempdir().unwrap(), Database::new());
+    let mut directory = database.open().unwrap();
+    // No spool: the events are in memory only.
+    fs::write(state.path().join("calls"), "").unwrap();
+    let (opens, attempts) = (database.opens(), std::sync::atomic::AtomicU32::new(0));
+    let recorder = start(state.path(), move || {
+        assert!(attempts.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= 2, "the thread panics");
+        opens()
+    });
+    for number in 0..100 {
+        assert!(append(&recorder, &event(number)).is_err());
+    }
+    until("all are recorded", || directory.calls(&Whose::Anybodys, None, 1000).unwrap().len() == 100);
+    assert_eq!(recorder.shared.metrics.restarts.get(), 2);
+    recorder.finish();
+}
+
+#[test]
+fn what_was_appended_is_synced_soon() {
+    let state = tempfile::tempdir().unwrap();
+    let recorder = start(state.path(), no_database);
+    let began = Instant::now();
+    let mut longest = Duration::ZERO;
+    while began.elapsed() < Duration::from_secs(2) {
+        append(&recorder, &event(0)).unwrap();
+        longest = longest.max(recorder.shared.spool.get().unwrap().unsynced());
+    }
+    // 100 ms where the disk syncs in 50 ms; those of a busy machine may need longer, not ten times as long.
+    assert!(longest < Duration::from_secs(1), "{longest:?}");
+    until("all is synced", || recorder.shared.spool.get().unwrap().unsynced().is_zero());
+    recorder.finish();
 }

@@ -1,25 +1,26 @@
 //! The thread that writes what waits in the spools to the database, in batches, for ever.
 
 use std::{
+    io::ErrorKind,
     sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 
-use super::{Shared, appender::put_back};
+use super::{
+    Shared,
+    source::{BATCH, Backoff, Source},
+};
 use crate::{
     calls::{
         Event,
-        spool::{Batch, Folder, Reader, SpoolError},
+        spool::{self, Folder, Orphans, Reader, SpoolError},
     },
     cli::error::words,
     directory::{Directory, Written},
     serve::pool::Open,
 };
-
-/// How many events a batch has at most.
-const BATCH: usize = 500;
 
 /// How long more events are waited for, once there is one.
 const LINGER: Duration = Duration::from_millis(100);
@@ -29,9 +30,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How often it looks for what dead owners left.
 const ORPHANS: Duration = Duration::from_secs(10);
-
-/// The longest time between two attempts, in seconds.
-const LONGEST: u64 = 30;
 
 /// Writes to the database.
 pub(super) struct Writer {
@@ -43,25 +41,14 @@ pub(super) struct Writer {
     /// Those of dead owners.
     orphans: Vec<(Folder, Source)>,
     looked: Option<Instant>,
-    /// How many attempts failed in a row.
-    failures: u32,
-}
-
-/// A folder that is read, and what was read of it and not delivered yet.
-struct Source {
-    reader: Reader,
-    pending: Option<Batch>,
-}
-
-impl Source {
-    fn new(reader: Reader) -> Self {
-        Self { reader, pending: None }
-    }
+    /// Of the database, which all sources need.
+    backoff: Backoff,
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, open: Arc<Open>) -> Self {
-        Self { shared, open, directory: None, own: None, orphans: Vec::new(), looked: None, failures: 0 }
+        let backoff = Backoff::default();
+        Self { shared, open, directory: None, own: None, orphans: Vec::new(), looked: None, backoff }
     }
 
     pub(super) fn run(&mut self) {
@@ -76,15 +63,15 @@ impl Writer {
             let passed = self.pass();
             self.measure();
             match passed {
-                Ok(true) => self.failures = 0,
+                Ok(true) => self.backoff = Backoff::default(),
                 Ok(false) if ending.is_some() => break,
                 Ok(false) => {
-                    self.failures = 0;
+                    self.backoff = Backoff::default();
                     self.wait();
                 }
                 Err(error) => {
-                    self.failures = self.failures.saturating_add(1);
-                    tracing::warn!(attempt = self.failures, "calls wait to be recorded: {}", words(&error));
+                    self.backoff.failed();
+                    tracing::warn!(attempt = self.backoff.failures, "calls wait to be recorded: {}", words(&error));
                     if ending.is_some() {
                         break;
                     }
@@ -103,7 +90,8 @@ impl Writer {
         self.measure();
     }
 
-    /// Writes a batch of each that has one; tells whether there may be more.
+    /// Writes a batch of each source that has one. Returns whether there may be more. An error is the
+    /// database's: that of a source is logged, and holds up that source alone.
     fn pass(&mut self) -> anyhow::Result<bool> {
         let kept = self.write_kept()?;
         let own = self.write_own()?;
@@ -113,29 +101,28 @@ impl Writer {
 
     /// Writes what is kept in memory only.
     fn write_kept(&mut self) -> anyhow::Result<bool> {
-        let events: Vec<Event> = {
-            let mut kept = self.shared.kept();
-            let count = kept.len().min(BATCH);
-            kept.drain(..count).collect()
-        };
+        let shared = Arc::clone(&self.shared);
+        let events = shared.take_kept(BATCH);
         if events.is_empty() {
             return Ok(false);
         }
-        let recorded = self.record(&events);
-        if recorded.is_err() {
-            put_back(&mut self.shared.kept(), events);
-        }
-        recorded.map(|()| !self.shared.kept().is_empty())
+        self.record(&events)?;
+        events.done();
+        let more = !shared.kept().is_empty();
+        Ok(more)
     }
 
     fn write_own(&mut self) -> anyhow::Result<bool> {
         let shared = Arc::clone(&self.shared);
         let Some(spool) = shared.spool.get() else { return Ok(false) };
-        let mut source = match self.own.take() {
-            Some(source) => source,
-            None => Source::new(spool.reader()?),
+        let mut source = match self.own.take().map_or_else(|| spool.reader().map(Source::new), Ok) {
+            Ok(source) => source,
+            Err(error) => {
+                tracing::warn!("{error}");
+                return Ok(false);
+            }
         };
-        let written = self.write(&mut source, spool.open_from());
+        let written = if source.is_due() { self.write(&mut source, spool.open_from()) } else { Ok(false) };
         self.own = Some(source);
         written
     }
@@ -143,27 +130,57 @@ impl Writer {
     fn write_orphans(&mut self) -> anyhow::Result<bool> {
         if self.looked.is_none_or(|looked| looked.elapsed() >= ORPHANS) && self.shared.spool.get().is_some() {
             self.looked = Some(Instant::now());
-            for folder in Folder::orphans(&self.shared.root)? {
-                tracing::info!("calls that another server left in `{}` are recorded", folder.path().display());
-                let source = Source::new(Reader::open(folder.path())?);
+            self.look_for_orphans();
+        }
+        let (mut more, mut written) = (false, Ok(()));
+        for (folder, mut source) in std::mem::take(&mut self.orphans) {
+            if written.is_err() || !source.is_due() {
+                self.orphans.push((folder, source));
+                continue;
+            }
+            let delivered = self.write(&mut source, u64::MAX);
+            more |= matches!(delivered, Ok(true));
+            // A folder that is empty now, or gone, is released.
+            let is_drained = matches!(delivered, Ok(false)) && source.is_due();
+            written = delivered.map(drop);
+            if !(is_drained || source.is_gone()) {
                 self.orphans.push((folder, source));
             }
         }
-        let Some((folder, mut source)) = self.orphans.pop() else { return Ok(false) };
-        let written = self.write(&mut source, u64::MAX);
-        // Once all of it is written, the folder is anybody's.
-        if !matches!(written, Ok(false)) {
-            self.orphans.push((folder, source));
-        }
-        written
+        written.map(|()| more)
     }
 
-    /// Writes the next batch; tells whether there may be more behind it.
+    fn look_for_orphans(&mut self) {
+        let Orphans { folders, broken } = Folder::orphans(&self.shared.root).unwrap_or_else(|error| {
+            tracing::warn!("{error}");
+            Orphans::default()
+        });
+        for folder in folders {
+            tracing::info!("calls that another server left in `{}` are recorded", folder.path().display());
+            match Reader::open(folder.path()) {
+                Ok(reader) => self.orphans.push((folder, Source::new(reader))),
+                Err(error) => tracing::warn!("{error}"),
+            }
+        }
+        for (path, error) in broken {
+            // A full disk or a lack of file descriptors passes: only what is no folder stays as it is.
+            if ![ErrorKind::NotADirectory, ErrorKind::IsADirectory].contains(&error.source.kind()) {
+                tracing::warn!("{error}");
+                continue;
+            }
+            match spool::set_aside(&path) {
+                Ok(path) => {
+                    self.shared.metrics.set_aside.inc();
+                    tracing::error!("{error}; it is called `{}` now, and calls in it are not recorded", path.display());
+                }
+                Err(error) => tracing::error!("{error}"),
+            }
+        }
+    }
+
+    /// Writes the next batch. Returns whether there may be more behind it.
     fn write(&mut self, source: &mut Source, open_from: u64) -> anyhow::Result<bool> {
-        let batch = match source.pending.take() {
-            Some(batch) => batch,
-            None => source.reader.next(open_from, BATCH)?,
-        };
+        let Some(batch) = source.next(open_from, &self.shared.metrics) else { return Ok(false) };
         if let Err(error) = self.record(&batch.events) {
             source.pending = Some(batch);
             return Err(error);
@@ -239,11 +256,7 @@ impl Writer {
 
     /// Waits longer and longer, unless the server ends.
     fn back_off(&self) {
-        let seconds = 1_u64 << self.failures.min(6).saturating_sub(1);
-        let mut random = [128];
-        let _ = getrandom::fill(&mut random);
-        // From half of it to all of it, so that servers do not come back all at once.
-        let wait = Duration::from_secs(seconds.min(LONGEST)).mul_f64(0.5 + f64::from(random[0]) / 512.0);
+        let wait = self.backoff.pause();
         let until = Instant::now() + wait;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             let wake = self.shared.wake.lock().unwrap_or_else(PoisonError::into_inner);

@@ -83,6 +83,39 @@ fn a_server_records_what_the_dead_left_and_is_quick_about_it() {
     assert_eq!(waiting(&env), 0);
 }
 
+/// One part of the spool that could not be read slowed down the record of every call.
+#[test]
+fn a_broken_or_vanished_part_of_the_spool_slows_down_no_call() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&[]));
+    env.run("sync").expect(0);
+    let root = env.path("state/calls");
+    let (first, second) = (Spool::claim(&root).unwrap(), Spool::claim(&root).unwrap());
+    append(&first, (0..6000).map(|number| status(&sid(number), 9, Status::Completed, None)));
+    // A folder in place of a file cannot be read, as a bad block of a disk.
+    fs::create_dir(root.join("1").join(format!("{:020}.calls", second.open_from()))).unwrap();
+    drop((first, second));
+    let mut serve = Serve::start(&env, "--insecure-skip-signature");
+    let began = Instant::now();
+    until("all other calls are recorded", || count(&env) == 6000);
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    serve.says("a part of the spool cannot be read");
+    let client = serve.client(&token(&env, "monitor", "read"));
+    until("it is set aside", || metric(&client, "reconcile_call_spool_set_aside_total") == "1");
+    assert!(root.join("1").join(format!("{:020}.unreadable", 1)).is_dir());
+
+    // The folder of the running server goes.
+    let ended = |number: usize| {
+        let body = format!("CallSid={}&CallStatus=completed", sid(number));
+        let client = serve.client("").with("Content-Type", "application/x-www-form-urlencoded");
+        client.send("POST", "/webhooks/twilio/status", Some(body.as_bytes())).expect(204);
+    };
+    (6000..6100).for_each(ended);
+    fs::remove_dir_all(root.join("0")).unwrap();
+    (6100..6200).for_each(ended);
+    until("these are recorded, too", || count(&env) == 6200);
+}
+
 #[test]
 fn a_killed_server_loses_nothing_and_writes_nothing_twice() {
     let env = TestEnv::new();

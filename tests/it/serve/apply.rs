@@ -145,9 +145,9 @@ fn what_is_recorded_is_made_live_and_the_next_apply_touches_nothing() {
 
     let files = env.files();
     let again = client.with("X-Request-Id", "the-second-apply").apply("").expect(200).json();
-    let log = serve.log();
-    let phase = log.lines().find(|line| line.contains("\"read back\"") && line.contains("the-second-apply"));
-    assert!(phase.is_some(), "each line names the request: {log}");
+    until("each line names the request", || {
+        serve.log().lines().any(|line| line.contains("\"read back\"") && line.contains("the-second-apply"))
+    });
     assert_eq!(env.files(), files, "times of change included");
     assert_eq!((&again["outcome"], &again["reloaded"], &again["diff"]), (&json!("live"), &json!([]), &json!("")));
     assert_eq!((&again["counts"]["files_written"], &again["counts"]["users"]), (&json!(0), &json!(2)));
@@ -570,16 +570,14 @@ fn sigterm_lets_an_apply_end_that_begins_late_and_takes_long() {
 #[test]
 fn a_panic_ends_the_request_alone_and_the_next_apply_heals() {
     let mut env = system();
-    let (serve, client) = serving_with(&mut env, "renamed=panic");
+    let (mut serve, client) = serving_with(&mut env, "renamed=panic");
     let client = client.with("x-request-id", "panicking-1");
     client.post("/users", &json!({ "name": "Ana", "email": "ana@example.com" })).expect(201);
     let answer = client.apply("").expect(500);
     assert_eq!(answer.error(), "InternalServerError");
     assert!(!answer.text.contains("asked to panic"), "{}", answer.text);
     client.get("/users").expect(200);
-    let log = serve.log();
-    let line = log.lines().find(|line| line.contains("asked to panic here")).expect("a line in the log");
-    let line: Value = serde_json::from_str(line).expect("JSON");
+    let line: Value = serde_json::from_str(&serve.says("asked to panic here")).expect("JSON");
     assert_eq!((&line["level"], &line["request_id"]), (&json!("ERROR"), &json!("panicking-1")));
     env.run("apply").expect(0);
     env.run("status --detailed-exitcode").expect(0);

@@ -480,3 +480,23 @@ fn a_log_that_nobody_takes_stops_nothing() {
         assert!(ended.success(), "{what}: {ended}");
     }
 }
+
+/// The log is written by a thread of its own, which ends with the process.
+#[test]
+fn a_command_that_ends_has_written_its_log_and_waits_for_no_reader_for_long() {
+    let env = recorded();
+    let args = ["users", "--log", "debug"];
+    let whole = env.command(&args).output().unwrap();
+    let log = String::from_utf8(whole.stderr).unwrap();
+    assert!(
+        whole.status.success() && log.lines().all(|line| line.contains("DEBUG")) && log.lines().count() >= 2,
+        "{log}"
+    );
+
+    let (_unread, mut full) = std::io::pipe().unwrap();
+    full.write_all(&[b'x'; 64 * 1024]).unwrap();
+    let began = Instant::now();
+    let stuck = env.command(&args).stderr(full).stdout(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+    assert!(stuck.status.success() && stuck.stdout == whole.stdout);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}

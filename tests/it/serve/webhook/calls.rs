@@ -101,11 +101,11 @@ fn calls_to_nobody_in_particular_are_answered_too() {
     assert_eq!(twilio.call("CA2", &[("To", "+15550009999")]).dials(), ("Number", "+15550001111"), "the default route");
     drop((twilio, serve));
     applied(&env, "acme", 2, &routes(DID, &json!([{ "user": "gone@example.com" }, "busy"])));
-    let serve = Serve::start(&env, "");
+    let mut serve = Serve::start(&env, "");
     let mut twilio = Provider::of(&serve);
     let reject = twilio.call("CA3", &[("To", DID)]);
     assert_eq!((reject.dials(), reject.attribute("reason")), (("Reject", ""), "busy"));
-    assert!(serve.log().contains("there is no such user"), "{}", serve.log());
+    serve.says("there is no such user");
 
     let env = environment();
     let mut serve = Serve::start(&env, "");
@@ -124,7 +124,7 @@ fn a_call_belongs_to_the_tenant_with_the_number_else_to_the_one_in_the_url() {
     let mut other = routes("+15550007777", &json!([dialer("fixed")]));
     other["default_route"] = json!(["busy"]);
     applied(&env, "zeta", 2, &other);
-    let serve = Serve::start(&env, "");
+    let mut serve = Serve::start(&env, "");
     let mut twilio = Provider::of(&serve);
     let mut dialled = |sid: &str, query: &str, to: &str| {
         let answer = twilio.send(&format!("/webhooks/twilio{query}"), &[("CallSid", sid), ("To", to)]);
@@ -135,7 +135,7 @@ fn a_call_belongs_to_the_tenant_with_the_number_else_to_the_one_in_the_url() {
     assert_eq!(dialled("CA3", "?tenant=zeta", "+15551112222"), "", "the line is busy");
     assert_eq!(dialled("CA4", "?tenant=acme", "+15551112222"), "+15550001111");
     assert_eq!(dialled("CA5", "", "+15551112222"), "+15550001111", "the first");
-    assert!(serve.log().contains("is the first"), "{}", serve.log());
+    serve.says("is the first");
 }
 
 #[test]

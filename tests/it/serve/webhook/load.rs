@@ -166,3 +166,48 @@ fn with_a_full_disk_calls_are_answered_and_recorded_all_the_same() {
     drop(serve);
     assert!(Command::new("umount").arg("-l").arg(&state).status().unwrap().success());
 }
+
+/// Calls were gathered for 20 ms before any was answered: a caller that waits for each answer had 50 a second.
+#[test]
+fn one_call_after_the_other_is_answered_at_once() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&[]));
+    env.run("sync").expect(0);
+    applied(&env, "acme", 1, &routes(DID, &json!([{ "dialer": "dialfire" }])));
+    let serve = Serve::start(&env, UNSIGNED);
+    let client = serve.client("").with("Content-Type", "application/x-www-form-urlencoded");
+    let mut times: Vec<Duration> = (0..200)
+        .map(|number| {
+            let sid = format!("CA{number:032x}");
+            let body = form(&[("CallSid", &sid), ("From", "+4930123456"), ("To", DID), ("Direction", "inbound")]);
+            let began = Instant::now();
+            client.send("POST", "/webhooks/twilio", Some(body.as_bytes())).expect(200);
+            began.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    assert!(times[100] < Duration::from_millis(15), "the median is {:?}", times[100]);
+}
+
+#[test]
+fn calls_are_answered_and_recorded_while_a_thread_of_the_record_panics() {
+    let mut env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&[]));
+    env.run("sync").expect(0);
+    applied(&env, "acme", 1, &routes(DID, &json!([{ "dialer": "dialfire" }])));
+    env.set("RECONCILE_FAIL_POINT", "spool-append=panic");
+    let mut serve = Serve::start(&env, UNSIGNED);
+    let client = serve.client("").with("Content-Type", "application/x-www-form-urlencoded");
+    for number in 0..20 {
+        let sid = format!("CA{number:032x}");
+        let body = form(&[("CallSid", &sid), ("From", "+4930123456"), ("To", DID), ("Direction", "inbound")]);
+        let answer = client.send("POST", "/webhooks/twilio", Some(body.as_bytes()));
+        assert!(answer.expect(200).text.contains("<Dial "), "{sid}");
+    }
+    serve.says("panicked and starts again");
+    let recorded = || env.sql().query_one("select count(*) from calls", &[]).unwrap().get::<_, i64>(0);
+    until("all of them are recorded", || recorded() == 20);
+    let metrics = serve.client(&token(&env, "monitor", "read")).get("/metrics").expect(200).text;
+    let restarts = metrics.lines().find_map(|line| line.strip_prefix("reconcile_call_recorder_restarts_total "));
+    assert!(restarts.unwrap().parse::<u32>().unwrap() > 0, "{metrics}");
+}

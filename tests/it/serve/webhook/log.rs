@@ -1,10 +1,21 @@
 //! What the log says of calls in text form: numbers by their last digits, and a line a thing, whatever a
 //! request holds.
 
-use serde_json::json;
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use wait_timeout::ChildExt;
 
 use super::provider::{DID, PUBLIC, Provider, applied, environment, form, routes};
-use crate::serve::server::Serve;
+use crate::{
+    phones::until,
+    serve::server::{Serve, token},
+};
 
 /// What would be lines of its own, in every way in which readers of logs break lines.
 const FORGED: &str =
@@ -57,4 +68,66 @@ fn a_line_of_text_is_one_line_and_shows_last_digits_only() {
     for hidden in ["0123456", "5559876543", "50002222", "bo.li@"] {
         assert!(!log.contains(hidden), "{hidden}: {log}");
     }
+}
+
+/// Three unsigned requests with a long `Host` stopped the server: each logged a line that filled the pipe, and the
+/// thread that serves waited for its reader.
+#[test]
+fn strangers_who_fill_a_log_that_nobody_reads_hold_up_no_answer() {
+    let mut env = environment();
+    env.unset("RECONCILE_PUBLIC_URL");
+    let reader = token(&env, "reader", "read");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = env.command(&["serve", "--listen", &free.to_string(), "--log-format", "json"]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let ask = |request: &str| {
+        let mut stream = TcpStream::connect(free).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    };
+    let get = |path: &str| {
+        ask(&format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {reader}\r\nConnection: close\r\n\r\n"))
+    };
+    until("it listens", || get("/healthz").is_some());
+    let long = "x".repeat(5000);
+    let unsigned = format!(
+        "POST /webhooks/twilio?{long}=1 HTTP/1.1\r\nHost: {long}\r\nUser-Agent: {long}\r\nX-Twilio-Signature: x\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 10\r\nConnection: close\r\n\r\nCallSid=CA"
+    );
+    // More than the pipe and the queue hold.
+    let mut dropped = 0.0;
+    let began = Instant::now();
+    while dropped < 10.0 {
+        for _ in 0..200 {
+            let answer = ask(&unsigned).expect("an answer");
+            assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+        }
+        let metrics = get("/metrics").expect("an answer");
+        let lines = metrics.lines().find_map(|line| line.strip_prefix("reconcile_log_lines_dropped_total "));
+        dropped = lines.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap();
+        assert!(began.elapsed() < Duration::from_mins(2), "nothing is dropped");
+    }
+    // As soon as it is read, it says what is missing.
+    let (mut cut, mut missing) = (0, 0);
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        assert!(line.len() < 4096, "{}: {line}", line.len());
+        let object: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        if object["message"] == "a signature does not fit" {
+            assert!(object["urls"].as_str().unwrap().ends_with(" bytes left out)"), "{line}");
+            assert!(object["hint"].as_str().unwrap().contains("--public-url"), "{line}");
+            cut += 1;
+        }
+        if let Some(lines) = object["lines"].as_u64() {
+            missing = lines;
+            break;
+        }
+    }
+    assert!(cut > 100 && missing >= 10, "{cut} lines, {missing} dropped");
+    // Its reader is gone now; the server ends all the same.
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
+    assert!(child.wait_timeout(Duration::from_mins(1)).unwrap().expect("it ends").success());
 }
