@@ -5,8 +5,6 @@
 
 use std::ops::Range;
 
-use serde_json::Value;
-
 /// The parameters of a form or a query, in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Form {
@@ -26,16 +24,6 @@ impl Form {
     /// Reads a form or a raw query. Percent signs are decoded once: a value may hold more of them.
     pub fn parse(bytes: &[u8]) -> Self {
         form_urlencoded::parse(bytes).collect()
-    }
-
-    /// Reads the texts of a JSON object; nothing from anything else.
-    pub fn from_json(bytes: &[u8]) -> Self {
-        let Ok(Value::Object(fields)) = serde_json::from_slice(bytes) else { return Self::default() };
-        let texts = fields.into_iter().filter_map(|(name, value)| match value {
-            Value::String(text) => Some((name, text)),
-            _ => None,
-        });
-        texts.collect()
     }
 
     /// Finds the value of a parameter by its exact name: of several, the first that is not empty.
@@ -94,13 +82,5 @@ mod tests {
             ]
         );
         assert_eq!((form.get("To"), form.get("to"), form.get("Digits")), (None, Some("ana"), Some("1")));
-    }
-
-    #[test]
-    fn of_json_only_the_texts_of_an_object_are_taken() {
-        let form = Form::from_json(br#"{"CallSid":"CA1","n":1,"o":{"From":"x"}}"#);
-        assert_eq!(form.iter().collect::<Vec<_>>(), [("CallSid", "CA1")]);
-        assert_eq!(Form::from_json(b"[1]"), Form::default());
-        assert_eq!(Form::from_json(b"{"), Form::default());
     }
 }

@@ -31,7 +31,7 @@ pub use record::{Answer, Event, Outcome, Started, Status, What};
 pub use routes::{
     Called, CallerId, CallerMatch, Dialer, DialerTarget, Entry, NumberSource, Routes, Rule, Target, Trunk,
 };
-pub use signature::{Body, Signed, Tokens, is_signed};
+pub use signature::{Signed, Tokens, is_signed};
 pub use twiml::{Dial, Noun, Reason, Response, Verb};
 
 #[cfg(test)]

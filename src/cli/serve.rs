@@ -71,9 +71,14 @@ struct WebhookArgs {
     /// The URL under which Twilio reaches this server, such as `https://pbx.example`
     #[arg(long, env = "RECONCILE_PUBLIC_URL", value_name = "URL", hide_env_values = true)]
     public_url: Option<Address>,
-    /// A proxy whose `Forwarded` and `X-Forwarded-*` headers are believed; may be given several times
+    /// A proxy whose `Forwarded` and `X-Forwarded-*` headers are believed, and which may open more connections
+    /// than a single client; may be given several times
     #[arg(long, value_name = "CIDR", value_parser = network)]
     trusted_proxy: Vec<IpNet>,
+    /// By which method Twilio is told to ask, for a call, its status and the fallback: other methods are
+    /// refused, because a signed POST could be sent again as a GET with other parameters
+    #[arg(long, value_enum, ignore_case = true, default_value_t, value_name = "METHOD")]
+    webhook_method: webhook::Method,
     /// Answer no inbound calls
     #[arg(long)]
     no_webhook: bool,
@@ -89,6 +94,7 @@ impl WebhookArgs {
         }
         Ok(Some(webhook::Settings {
             tokens: auth_tokens()?,
+            method: self.webhook_method,
             skip_signature: self.insecure_skip_signature,
             public_url: self.public_url.clone(),
             trusted_proxies: self.trusted_proxy.clone(),
@@ -145,8 +151,16 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if let Some(directory) = &mut first {
         look_at_keys(directory, &keys)?;
     }
-    let settings =
-        serve::Settings { listen: args.listen, tls, open: Box::new(move || opener.open()), first, keys, host, webhook };
+    let settings = serve::Settings {
+        listen: args.listen,
+        tls,
+        open: Box::new(move || opener.open()),
+        first,
+        keys,
+        host,
+        trusted_proxies: args.webhook.trusted_proxy.clone(),
+        webhook,
+    };
     serve::run(settings, |address| {
         tracing::info!("listening on {address}; the API is described at {address}/docs");
     })?;

@@ -30,7 +30,7 @@ pub use calls::{CallEntry, CallStep, Whose, Written};
 pub use connect::Url;
 pub use idempotency::{Answered, Once};
 pub use inbound::{InboundRows, MadeLive, TrunkRow, hint_of_taken};
-pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText};
+pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText, is_token};
 pub use types::{EarlierRun, FREED_DAYS, Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser};
 pub use users::{Meeting, Numbers, Standing, User};
 pub use write::{Additions, NewSecret, Row, RowChanges};

@@ -18,7 +18,7 @@ use super::{
     State,
     auth::{Apply, Caller},
     error::{Detail, ErrorType, Failure},
-    extract::Parameters,
+    extract::{Object, OptionalObject, Parameters, reject_unknown_fields},
     pool::panicked,
 };
 use crate::{
@@ -29,18 +29,77 @@ use crate::{
     plan::{self, Allowance},
 };
 
-/// How to apply.
-#[derive(Debug, Deserialize, IntoParams)]
+/// The fields of [`ApplyOptions`].
+const OPTIONS: [&str; 2] = ["dry_run", "expect"];
+
+/// The options of an apply, which may be given in the query.
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct How {
+pub(super) struct ApplyQuery {
+    /// Answer with the plan, and move nothing.
+    dry_run: Option<bool>,
+    /// Go on only if the plan has this id, as a dry run returned it.
+    expect: Option<String>,
+}
+
+/// The same options in the body. An option that is given in both places must have the same value there.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "the body is read field by field, so that every mistake is reported at once")]
+pub(super) struct ApplyOptions {
     /// Answer with the plan, and move nothing.
     #[serde(default)]
-    #[param(required = false)]
+    #[schema(required = false)]
     dry_run: bool,
-    /// Go on only if the plan has this id, as a dry run told it, or if a run with this id recorded exactly what
+    /// Go on only if the plan has this id, as a dry run returned it, or if a run with this id recorded exactly what
     /// would be applied now.
+    #[schema(nullable = false)]
     expect: Option<String>,
+}
+
+/// How to apply: the options of query and body together.
+struct How {
+    dry_run: bool,
+    expect: Option<String>,
+}
+
+impl How {
+    /// Joins query and body.
+    ///
+    /// # Errors
+    /// When the body has unknown fields or values of another type, or when the two contradict each other:
+    /// the client must not believe in a dry run that is none.
+    fn join(query: ApplyQuery, body: &Object) -> Result<Self, Failure> {
+        let mut details = Vec::new();
+        reject_unknown_fields(body, &OPTIONS, &mut details);
+        let dry_run = option("dry_run", "`true` or `false`", query.dry_run, Value::as_bool, body, &mut details);
+        let as_text = |value: &Value| value.as_str().map(str::to_owned);
+        let expect = option("expect", "the id of a plan", query.expect, as_text, body, &mut details);
+        if details.is_empty() {
+            return Ok(Self { dry_run: dry_run.unwrap_or_default(), expect });
+        }
+        Err(Failure::invalid(details))
+    }
+}
+
+/// Finds the value of an option, which the query may have and the body.
+fn option<T: PartialEq>(
+    field: &'static str,
+    what: &str,
+    in_query: Option<T>,
+    parse: impl Fn(&Value) -> Option<T>,
+    body: &Object,
+    details: &mut Vec<Detail>,
+) -> Option<T> {
+    let Some(value) = body.fields.get(field) else { return in_query };
+    let in_body = parse(value);
+    if in_body.is_none() {
+        details.push(Detail::of(field, format!("write {what}")));
+    } else if in_query.is_some() && in_query != in_body {
+        details.push(Detail::of(field, "the query and the body contradict each other"));
+    }
+    in_body
 }
 
 /// What became of an apply, or what would.
@@ -126,17 +185,19 @@ struct GeneratedFile {
 ///
 /// Renders the files, writes those that changed, reloads just the modules concerned and reads back
 /// from Asterisk that it took; otherwise puts the last good files back. A client that goes away does
-/// not cancel it.
+/// not cancel it. The options are given in the query, in a JSON body, or in both alike.
 #[utoipa::path(
-    post, path = "/apply", tag = "apply", params(How),
+    post, path = "/apply", tag = "apply", params(ApplyQuery), request_body = ApplyOptions,
     responses((status = 200, description = "the plan of a dry run, or what was applied", body = Report)),
     security(("token" = ["apply"]))
 )]
 pub(super) async fn apply(
     Shared(state): Shared<Arc<State>>,
     caller: Caller<Apply>,
-    Parameters(how): Parameters<How>,
+    Parameters(query): Parameters<ApplyQuery>,
+    OptionalObject(body): OptionalObject,
 ) -> Result<Json<Report>, Failure> {
+    let how = How::join(query, &body)?;
     let actor = caller.actor();
     let tenant = caller.0.tenant;
     let (pool, applies) = (Arc::clone(&state.pool), state.applies.clone());

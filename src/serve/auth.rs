@@ -14,6 +14,7 @@ use axum::{
 
 use super::{
     State,
+    connections::Connection,
     error::{ErrorType, Failure},
     observe::Actor,
 };
@@ -67,8 +68,7 @@ impl<S: Needs> FromRequestParts<Arc<State>> for Caller<S> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Failure> {
-        let text = token(parts).ok_or_else(unauthorized)?.to_owned();
-        let looked_up = state.pool.run(move |directory| directory.verify_token(&text)).await?;
+        let looked_up = state.lookups.verify(token(parts).ok_or_else(unauthorized)?).await?;
         Self::admit(looked_up.ok_or_else(unauthorized)?, parts)
     }
 }
@@ -78,6 +78,9 @@ impl<S: Needs> Caller<S> {
     pub(super) fn admit(bearer: Bearer, parts: &Parts) -> Result<Self, Failure> {
         if let Some(slot) = parts.extensions.get::<Actor>() {
             slot.set(actor(&bearer));
+        }
+        if let Some(connection) = parts.extensions.get::<Arc<Connection>>() {
+            connection.know();
         }
         if bearer.scopes.contains(&S::SCOPE) {
             return Ok(Self(bearer, PhantomData));

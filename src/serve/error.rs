@@ -23,6 +23,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) enum ErrorType {
     BadRequest,
+    UnexpectedBody,
     Unauthorized,
     Forbidden,
     SignatureMissing,
@@ -54,6 +55,7 @@ impl ErrorType {
     /// All of them: the status they come with, and what they mean.
     pub(super) const TABLE: &[(Self, StatusCode, &str)] = &[
         (Self::BadRequest, StatusCode::BAD_REQUEST, "the request cannot be understood"),
+        (Self::UnexpectedBody, StatusCode::BAD_REQUEST, "this method of the path takes no body"),
         (Self::Unauthorized, StatusCode::UNAUTHORIZED, "a bearer token is needed that is in use"),
         (Self::Forbidden, StatusCode::FORBIDDEN, "the token lacks the scope"),
         (Self::SignatureMissing, StatusCode::FORBIDDEN, "the webhook needs the provider's signature"),

@@ -1,18 +1,23 @@
 //! What a request holds: its JSON body, its query and the id in its path, each refused in the one
 //! form of errors.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{
-    body::Bytes,
-    extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection},
-    http::{StatusCode, header::CONTENT_TYPE, request::Parts},
+    body::{Body, HttpBody},
+    extract::{FromRequest, FromRequestParts, MatchedPath, Path, Query, Request},
+    http::{
+        HeaderMap, Method, Version,
+        header::{CONTENT_TYPE, HOST},
+        request::Parts,
+    },
 };
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
@@ -20,7 +25,16 @@ use super::{
     error::{Detail, ErrorType, Failure},
     observe::BodyRead,
 };
-use crate::model::printable;
+use crate::model::{nearest, printable, quoted};
+
+/// The largest body of the portal API, in bytes.
+const LARGEST_BODY: usize = 64 * 1024;
+
+/// How long a client may take to send a body, from the end of the head on.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How many unknown fields of one body are reported.
+const UNKNOWN_FIELDS_REPORTED: usize = 10;
 
 /// The body: a JSON object, field by field.
 #[derive(Debug, Default, PartialEq)]
@@ -65,22 +79,94 @@ impl<'de> Deserialize<'de> for Object {
 impl FromRequest<Arc<State>> for Object {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, Failure> {
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim();
-        if !kind.eq_ignore_ascii_case("application/json") {
-            return Err(Failure::new(
-                ErrorType::UnsupportedMediaType,
-                "send JSON, as `Content-Type: application/json`",
-            ));
-        }
-        let read = request.extensions().get::<BodyRead>().cloned();
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| too_large(&rejection))?;
-        if let Some(read) = read {
-            read.set();
-        }
-        object(&bytes)
+    async fn from_request(request: Request, _: &Arc<State>) -> Result<Self, Failure> {
+        expect_json(request.headers())?;
+        let (parts, body) = request.into_parts();
+        object(&read_body(&parts, body, LARGEST_BODY).await?)
     }
+}
+
+/// A body that may be left out, which is the same as an object without fields.
+pub(super) struct OptionalObject(pub(super) Object);
+
+impl FromRequest<Arc<State>> for OptionalObject {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &Arc<State>) -> Result<Self, Failure> {
+        if request.body().is_end_stream() {
+            return Ok(Self(Object::default()));
+        }
+        expect_json(request.headers())?;
+        let (parts, body) = request.into_parts();
+        let bytes = read_body(&parts, body, LARGEST_BODY).await?;
+        Ok(Self(if bytes.is_empty() { Object::default() } else { object(&bytes)? }))
+    }
+}
+
+fn expect_json(headers: &HeaderMap) -> Result<(), Failure> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Failure::new(ErrorType::UnsupportedMediaType, "send JSON, as `Content-Type: application/json`"))
+}
+
+/// Rejects a request that does not name exactly one host: what stands before this server, and what signs
+/// a URL, may go by the other one (RFC 9112, section 3.2).
+pub(super) fn reject_ambiguous_host(request: &Request) -> Result<(), Failure> {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    let is_old = request.version() < Version::HTTP_11 && hosts == 0;
+    if hosts == 1 || is_old {
+        return Ok(());
+    }
+    let message = if hosts == 0 { "the header `Host` is missing" } else { "the header `Host` is given more than once" };
+    Err(Failure::new(ErrorType::BadRequest, message))
+}
+
+/// Rejects a body on a method that takes none: whoever sends one expects it to be read. It is the one
+/// check for all routes, so that a new route cannot forget it.
+pub(super) fn reject_unexpected_body(request: &Request) -> Result<(), Failure> {
+    let takes_none = [Method::GET, Method::HEAD, Method::DELETE].contains(request.method());
+    let is_route = request.extensions().get::<MatchedPath>().is_some();
+    if takes_none && is_route && !request.body().is_end_stream() {
+        let message = format!("{} takes no body here: leave it out", request.method());
+        return Err(Failure::new(ErrorType::UnexpectedBody, message));
+    }
+    Ok(())
+}
+
+/// Reads a body of at most `largest` bytes. The buffer grows with what arrives: neither the announced
+/// length nor the size of the pieces decides how much memory a client takes.
+pub(super) async fn read_body(parts: &Parts, mut body: Body, largest: usize) -> Result<Vec<u8>, Failure> {
+    let too_large = || {
+        let message = format!("the body is larger than {} KiB", largest / 1024);
+        Failure::new(ErrorType::PayloadTooLarge, message)
+    };
+    if body.size_hint().lower() > largest as u64 {
+        return Err(too_large());
+    }
+    let read = async {
+        let mut bytes = Vec::new();
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            let frame = frame.map_err(|_| Failure::new(ErrorType::BadRequest, "the body could not be read"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len() + data.len() > largest {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(bytes)
+    };
+    let late = |_| {
+        let message = format!("the body did not arrive within {} s; nothing was changed", BODY_DEADLINE.as_secs());
+        Failure::new(ErrorType::RequestTimeout, message)
+    };
+    let bytes = timeout(BODY_DEADLINE, read).await.map_err(late)??;
+    if let Some(read) = parts.extensions.get::<BodyRead>() {
+        read.set();
+    }
+    Ok(bytes)
 }
 
 /// Reads an object. What is wrong is told by where it is, not by what stands there: it may be a
@@ -101,13 +187,16 @@ fn object(bytes: &[u8]) -> Result<Object, Failure> {
     })
 }
 
-pub(super) fn too_large(rejection: &BytesRejection) -> Failure {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let size = super::LARGEST_BODY / 1024;
-        Failure::new(ErrorType::PayloadTooLarge, format!("the body is larger than {size} KiB"))
-    } else {
-        Failure::new(ErrorType::BadRequest, "the body could not be read")
-    }
+/// Rejects fields that are unknown or given twice. Their names are the client's: they are quoted and
+/// escaped.
+pub(super) fn reject_unknown_fields(body: &Object, known: &[&str], details: &mut Vec<Detail>) {
+    let twice = body.twice.iter().map(|field| format!("the field {} is given twice", quoted(field)));
+    let unknown = body.fields.keys().filter(|field| !known.contains(&field.as_str())).map(|field| {
+        let near = nearest(field, known.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+        let rest = near.unwrap_or_else(|| format!("; there are {}", known.join(", ")));
+        format!("there is no field {}{rest}", quoted(field))
+    });
+    details.extend(twice.chain(unknown).take(UNKNOWN_FIELDS_REPORTED).map(|message| Detail::of("body", message)));
 }
 
 /// The query.

@@ -6,8 +6,11 @@ use axum::{Json, extract::State as Shared};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{State, error::Failure};
-use crate::directory::Directory;
+use super::{
+    State,
+    error::Failure,
+    extract::{NoParameters, Parameters},
+};
 
 /// That all is well.
 #[derive(Debug, Serialize, ToSchema)]
@@ -19,7 +22,7 @@ pub(super) struct Health {
 /// Tells whether the server is alive
 #[utoipa::path(get, path = "/healthz", tag = "operation",
     responses((status = 200, description = "the server is alive", body = Health)), security(()))]
-pub(super) async fn alive() -> Json<Health> {
+pub(super) async fn alive(_: Parameters<NoParameters>) -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
@@ -28,7 +31,10 @@ pub(super) async fn alive() -> Json<Health> {
 /// The database answers, and has the schema of this server.
 #[utoipa::path(get, path = "/readyz", tag = "operation",
     responses((status = 200, description = "the server can do its work", body = Health)), security(()))]
-pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Result<Json<Health>, Failure> {
-    state.pool.run(Directory::ping).await?;
+pub(super) async fn ready(
+    Shared(state): Shared<Arc<State>>,
+    _: Parameters<NoParameters>,
+) -> Result<Json<Health>, Failure> {
+    state.pool.ready().await?;
     Ok(Json(Health { status: "ok" }))
 }

@@ -32,6 +32,7 @@ use super::{
     State,
     auth::{Caller, Read, token, unauthorized},
     error::Failure,
+    extract::{NoParameters, Parameters},
     look,
     recorder::RecorderMetrics,
     webhook::Counters,
@@ -67,12 +68,17 @@ pub(super) struct Metrics {
     readers: Mutex<Vec<([u8; 32], Bearer)>>,
 }
 
+/// Makes a registry for metrics of this program.
+pub(super) fn registry() -> Registry {
+    Registry::with_prefix("reconcile")
+}
+
 /// How many readers are remembered.
 const READERS: usize = 16;
 
 impl Metrics {
-    pub(super) fn new() -> Self {
-        let mut registry = Registry::with_prefix("reconcile");
+    /// Adds what is counted here to what `registry` has already.
+    pub(super) fn new(mut registry: Registry) -> Self {
         let requests = Family::<Answered, Counter>::default();
         // From 1 ms to some 30 s.
         let new: fn() -> Histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
@@ -113,8 +119,8 @@ impl Metrics {
 
 /// Writes the metrics
 ///
-/// Those of the server, and those of the token's tenant. While the database is away, a token that
-/// read them before reads on.
+/// Those of the server as a whole, and those of the token's own tenant: no token sees what calls of
+/// another tenant did. While the database is away, a token that read them before reads on.
 #[utoipa::path(get, path = "/metrics", tag = "operation",
     responses((status = 200, description = "the metrics, as Prometheus reads them", body = String,
                content_type = "application/openmetrics-text")),
@@ -122,6 +128,7 @@ impl Metrics {
 pub(super) async fn metrics(
     Shared(state): Shared<Arc<State>>,
     Reader { caller, database_up }: Reader,
+    _: Parameters<NoParameters>,
 ) -> Result<Response, Failure> {
     let tenant = caller.0.tenant;
     let standing = if database_up {
@@ -134,7 +141,9 @@ pub(super) async fn metrics(
     } else {
         None
     };
-    let mut registry = Registry::with_prefix("reconcile");
+    let mut registry = registry();
+    // What another tenant's calls did is not this reader's business.
+    state.metrics.webhook.register(&tenant, &mut registry);
     let up = ConstGauge::new(i64::from(standing.is_some()));
     registry.register("database_up", "Whether the database answers", up);
     let help = "Lines of the log that its reader did not take in time";
@@ -222,8 +231,7 @@ impl FromRequestParts<Arc<State>> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Failure> {
         let text = token(parts).ok_or_else(unauthorized)?.to_owned();
-        let asked = text.clone();
-        match state.pool.run(move |directory| directory.verify_token(&asked)).await {
+        match state.lookups.verify(&text).await {
             Ok(bearer) => {
                 let Some(bearer) = bearer else {
                     state.metrics.forget(&text);

@@ -6,66 +6,60 @@
 mod apply;
 mod auth;
 mod calls;
+mod connections;
 mod creates;
 mod error;
 mod extract;
 mod health;
+mod listen;
 mod look;
+mod lookups;
 mod metrics;
 mod observe;
 pub(crate) mod openapi;
 mod pool;
 mod recorder;
 mod routing;
+mod strangers;
 pub(crate) mod tls;
 mod users;
 pub(crate) mod webhook;
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state};
-use axum_server::{
-    Handle,
-    tls_rustls::{RustlsAcceptor, RustlsConfig},
-};
-use hyper_util::rt::TokioTimer;
-use rustix::{
-    net::sockopt::set_tcp_user_timeout,
-    process::{Resource, Rlimit, getrlimit, setrlimit},
-};
+use axum::{Router, middleware::from_fn_with_state};
+use ipnet::IpNet;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
     time::{Instant, sleep, timeout},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub(crate) use pool::Open;
 
-use self::{creates::Creates, metrics::Metrics, pool::Pool, recorder::Recorder, routing::Routing, webhook::Webhook};
+use self::{
+    connections::{Connections, Limits},
+    creates::Creates,
+    listen::Server,
+    lookups::Lookups,
+    metrics::Metrics,
+    pool::Pool,
+    recorder::Recorder,
+    routing::Routing,
+    strangers::Strangers,
+    webhook::Webhook,
+};
 use crate::{
     deploy::Host,
     directory::{Directory, seal::Keyring},
 };
 
-/// How large a body may be, in bytes.
-const LARGEST_BODY: usize = 64 * 1024;
-
-/// How long a client may take to send the head of a request, the first or the next one.
-const HEAD_DEADLINE: Duration = Duration::from_secs(15);
-
 /// How long clients have to take their answers when the server ends.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// How long a client may leave what is sent to it unread or unconfirmed. Whoever reads slowly is
-/// waited for; whoever reads nothing, or is gone without a word, is given up.
-const UNREAD: Duration = Duration::from_secs(30);
 
 /// How long is waited at the end for what follows the applies.
 const FOLLOWED: Duration = Duration::from_secs(2);
@@ -91,6 +85,8 @@ pub(crate) struct Settings {
     pub(crate) keys: Keyring,
     /// The Asterisk host that is applied to.
     pub(crate) host: Host,
+    /// Proxies whose forwarding headers are believed, and behind which are many clients.
+    pub(crate) trusted_proxies: Vec<IpNet>,
     /// How inbound calls are answered; none where they are not.
     pub(crate) webhook: Option<webhook::Settings>,
 }
@@ -99,6 +95,8 @@ pub(crate) struct Settings {
 struct State {
     pool: Arc<Pool>,
     creates: Arc<Creates>,
+    lookups: Arc<Lookups>,
+    strangers: Strangers,
     keys: Arc<Keyring>,
     host: Host,
     metrics: Metrics,
@@ -116,9 +114,12 @@ struct State {
 /// When it cannot listen; when calls would be answered, and nobody could tell whose requests are genuine.
 pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     log_panics();
-    allow_open_files();
-    let Settings { listen, tls, open, mut first, keys, host, webhook } = settings;
-    let metrics = Metrics::new();
+    let limits = Limits::of(allow_open_files());
+    let Settings { listen, tls, open, mut first, keys, host, trusted_proxies, webhook } = settings;
+    let mut registry = metrics::registry();
+    let connections = Arc::new(Connections::new(limits, trusted_proxies, &mut registry));
+    let strangers = Strangers::new(&mut registry);
+    let metrics = Metrics::new(registry);
     let kept = host.state_dir.join("serve/applied-routes.json");
     let routing = Arc::new(Routing::load(kept, Arc::clone(&metrics.webhook)));
     if let Some(directory) = &mut first {
@@ -143,6 +144,8 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     let state = Arc::new(State {
         pool: Arc::clone(&pool),
         creates,
+        lookups: Arc::new(Lookups::new(Arc::clone(&pool))),
+        strangers,
         keys,
         host,
         metrics,
@@ -152,7 +155,7 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
         applies: TaskTracker::new(),
     });
     let following = routing.follow(Arc::clone(&pool));
-    let served = runtime.block_on(serve(listen, tls, Arc::clone(&state), ready));
+    let served = runtime.block_on(serve(listen, tls, Arc::clone(&state), connections, ready));
     state.recorder.finish();
     // Connections to the database are closed here, outside of the runtime, and the last one of the
     // private database stops it.
@@ -167,65 +170,67 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     served
 }
 
-async fn serve(listen: SocketAddr, tls: Option<tls::Files>, state: Arc<State>, ready: impl FnOnce(&str)) -> Result<()> {
-    let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
-    listener.set_nonblocking(true).context("cannot listen")?;
-    give_up_unread(&listener);
+async fn serve(
+    listen: SocketAddr,
+    tls: Option<tls::Files>,
+    state: Arc<State>,
+    connections: Arc<Connections>,
+    ready: impl FnOnce(&str),
+) -> Result<()> {
+    let listener = listen::listen(listen)?;
     let address = listener.local_addr().context("cannot listen")?;
-    let (handle, applies) = (Handle::new(), state.applies.clone());
-    let app = router(Arc::clone(&state)).into_make_service_with_connect_info::<SocketAddr>();
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    let [Ok(mut terminate), Ok(mut interrupt)] = signals else { anyhow::bail!("signals cannot be heard") };
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let tls = tls.map(|files| -> Result<_> {
+        let current = tls::Current::new(files.config()?);
+        tokio::spawn(files.keep_up(current.clone()));
+        Ok(current)
+    });
+    let server = Server {
+        app: router(Arc::clone(&state)),
+        connections,
+        tls: tls.transpose()?,
+        ending: CancellationToken::new(),
+        serving: TaskTracker::new(),
+    };
+    let applies = state.applies.clone();
     tokio::spawn(async move {
         if let Some(webhook) = &state.webhook {
             webhook.warn().await;
         }
     });
-    tokio::spawn(end(handle.clone(), applies.clone(), [SignalKind::terminate(), SignalKind::interrupt()].map(signal)));
-    ready(&format!("{}://{address}", if tls.is_some() { "https" } else { "http" }));
-    let mut server = axum_server::from_tcp(listener).context("cannot listen")?.handle(handle).http1_only();
-    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
-    let result = match tls {
-        None => server.serve(app).await,
-        Some(files) => {
-            let config = RustlsConfig::from_config(files.config()?);
-            tokio::spawn(files.keep_up(config.clone()));
-            server.acceptor(RustlsAcceptor::new(config)).serve(app).await
-        }
+    let mut accepting = tokio::spawn(server.clone().accept(listener));
+    ready(&format!("{scheme}://{address}"));
+    let result = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        ended = &mut accepting => ended.context("the server failed"),
     };
-    // Whatever became of the connections.
-    applies.close();
-    finished(&applies).await;
-    result.context("the server failed")
+    tracing::info!("ending: no new connections, what runs is finished");
+    end(&server, &applies).await;
+    result
 }
 
-/// Waits for the end, then for what runs: an apply is never cut, and what it needs is bounded by its
-/// own deadlines.
-async fn end(
-    handle: Handle<SocketAddr>,
-    applies: TaskTracker,
-    signals: [std::io::Result<tokio::signal::unix::Signal>; 2],
-) {
-    let [Ok(mut terminate), Ok(mut interrupt)] = signals else {
-        tracing::error!("signals cannot be heard");
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tracing::info!("ending: no new connections, what runs is finished");
-    handle.graceful_shutdown(None);
+/// Waits for what runs: an apply is never cut, and what it needs is bounded by its own deadlines.
+async fn end(server: &Server, applies: &TaskTracker) {
+    server.ending.cancel();
     applies.close();
-    finished(&applies).await;
+    finished(applies).await;
     let mut until = Instant::now() + GRACE;
-    while handle.connection_count() > 0 && Instant::now() < until {
+    while server.connections.len() > 0 && Instant::now() < until {
         sleep(Duration::from_millis(20)).await;
         // A request that came just before the end may begin to apply only now.
         if !applies.is_empty() {
-            finished(&applies).await;
+            finished(applies).await;
             until = Instant::now() + GRACE;
         }
     }
-    handle.shutdown();
+    server.connections.abort_all();
+    server.serving.close();
+    server.serving.wait().await;
+    // Whatever became of the connections.
+    finished(applies).await;
 }
 
 /// Waits for the applies that run.
@@ -236,38 +241,29 @@ async fn finished(applies: &TaskTracker) {
 }
 
 fn router(state: Arc<State>) -> Router {
-    let (routes, api) = openapi::routes();
+    let method = state.webhook.as_ref().map(Webhook::method).unwrap_or_default();
+    let (routes, api) = openapi::routes(method);
     routes
         .merge(openapi::pages(&api))
         // As one: each by itself would be called through a box.
-        .layer((
-            from_fn_with_state(Arc::clone(&state), observe::observe),
-            DefaultBodyLimit::max(LARGEST_BODY),
-            CatchPanicLayer::custom(observe::panicked),
-        ))
+        .layer((from_fn_with_state(Arc::clone(&state), observe::observe), CatchPanicLayer::custom(observe::panicked)))
         .with_state(state)
 }
 
-/// Lets the kernel end connections on which nothing gets through: each one that is accepted takes
-/// this over.
-fn give_up_unread(listener: &TcpListener) {
-    let millis = u32::try_from(UNREAD.as_millis()).unwrap_or(u32::MAX);
-    if let Err(error) = set_tcp_user_timeout(listener, millis) {
-        tracing::warn!("clients that never read are not given up: {error}");
-    }
-}
-
-/// Takes as many open files as the system allows: each connection is one, and many systems give few
-/// at first.
-fn allow_open_files() {
+/// Takes as many open files as the system allows, because each connection is one and many systems give
+/// few at first. Returns how many the process may have.
+fn allow_open_files() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let wanted = limit.maximum.map_or(OPEN_FILES, |maximum| maximum.min(OPEN_FILES));
-    if limit.current.is_none_or(|current| current >= wanted) {
-        return;
+    let current = limit.current.unwrap_or(OPEN_FILES);
+    if current >= wanted {
+        return current;
     }
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit }) {
-        tracing::warn!("the number of open files stays limited to {:?}: {error}", limit.current);
+        tracing::warn!("the number of open files stays limited to {current}: {error}");
+        return current;
     }
+    wanted
 }
 
 /// Sends panics to the log, in its format: where, and with which words.

@@ -17,13 +17,15 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
     State,
+    connections::Connection,
     error::{ErrorType, Failure},
+    extract::{reject_ambiguous_host, reject_unexpected_body},
 };
 
 /// How long a request may take, its body included; an apply takes what it takes. Longer than a
@@ -40,6 +42,10 @@ pub(super) struct Actor(Arc<OnceLock<String>>);
 impl Actor {
     pub(super) fn set(&self, name: String) {
         let _ = self.0.set(name);
+    }
+
+    fn is_known(&self) -> bool {
+        self.0.get().is_some()
     }
 }
 
@@ -62,6 +68,7 @@ pub(super) async fn observe(Shared(state): Shared<Arc<State>>, mut request: Requ
     request.extensions_mut().insert(actor.clone());
     let mut asked =
         Asked { state, began: Instant::now(), id, method: known(request.method()), route, actor, ended: false };
+    let connection = request.extensions().get::<Arc<Connection>>().cloned();
     let body_read = BodyRead::default();
     if request.body().is_end_stream() {
         body_read.set();
@@ -69,7 +76,13 @@ pub(super) async fn observe(Shared(state): Shared<Arc<State>>, mut request: Requ
     request.extensions_mut().insert(body_read.clone());
 
     let span = tracing::info_span!("request", request_id = %asked.id);
-    let answer = next.run(request).instrument(span);
+    let answer = async {
+        match reject_ambiguous_host(&request).and_then(|()| reject_unexpected_body(&request)) {
+            Ok(()) => next.run(request).await,
+            Err(failure) => failure.into_response(),
+        }
+    };
+    let answer = answer.instrument(span);
     let response = if asked.route() == "/apply" {
         answer.await
     } else {
@@ -85,6 +98,13 @@ pub(super) async fn observe(Shared(state): Shared<Arc<State>>, mut request: Requ
     }
 
     asked.ended(response.status().as_u16(), "answered");
+    // A request that failed without a valid token or signature may wait for its answer.
+    if response.status().is_client_error() && !asked.actor.is_known() {
+        let delay = asked.state.strangers.delay(connection.and_then(|connection| connection.account()));
+        if delay > Duration::ZERO {
+            sleep(delay).await;
+        }
+    }
     response
 }
 
@@ -115,7 +135,8 @@ impl Asked {
         self.state.metrics.request(method, route, status, took);
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let actor = self.actor.0.get().map_or("", String::as_str);
-        if speaks_for_itself(route, status) {
+        let is_lost_in_flood = || !self.actor.is_known() && self.state.strangers.is_flood();
+        if speaks_for_itself(route, status) || is_lost_in_flood() {
             tracing::debug!(request_id = %id, method, route, status, duration_ms, actor, "{how}");
         } else {
             tracing::info!(request_id = %id, method, route, status, duration_ms, actor, "{how}");

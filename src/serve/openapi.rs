@@ -4,15 +4,19 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
-    http::{HeaderValue, StatusCode, header::CONTENT_SECURITY_POLICY},
+    Router,
+    body::Bytes,
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE},
+    },
     routing::get,
 };
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::{
     OpenApi,
     openapi::{
-        Content, HeaderBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder, Type,
+        Content, HeaderBuilder, ObjectBuilder, Ref, RefOr, Required, ResponseBuilder, Type,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -22,6 +26,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use super::{
     State, apply, calls,
     error::{ErrorBody, ErrorType},
+    extract::{NoParameters, Parameters},
     health, metrics, users, webhook,
 };
 
@@ -40,9 +45,9 @@ use super::{
 )]
 struct Base;
 
-/// The routes, and the document that describes them.
-pub(super) fn routes() -> (Router<Arc<State>>, utoipa::openapi::OpenApi) {
-    let (router, mut api) = OpenApiRouter::with_openapi(Base::openapi())
+/// The routes, and the document that describes them: the provider asks by one method.
+pub(super) fn routes(method: webhook::Method) -> (Router<Arc<State>>, utoipa::openapi::OpenApi) {
+    let router = OpenApiRouter::with_openapi(Base::openapi())
         .routes(routes!(users::create, users::list))
         .routes(routes!(users::show, users::delete))
         .routes(routes!(apply::apply))
@@ -51,11 +56,17 @@ pub(super) fn routes() -> (Router<Arc<State>>, utoipa::openapi::OpenApi) {
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))
-        .routes(routes!(webhook::call, webhook::call_by_get))
-        .routes(routes!(webhook::dial_result, webhook::dial_result_by_get))
-        .routes(routes!(webhook::status, webhook::status_by_get))
-        .routes(routes!(webhook::fallback, webhook::fallback_by_get))
-        .split_for_parts();
+        .routes(routes!(webhook::dial_result));
+    let router = match method {
+        webhook::Method::Post => {
+            router.routes(routes!(webhook::call)).routes(routes!(webhook::status)).routes(routes!(webhook::fallback))
+        }
+        webhook::Method::Get => router
+            .routes(routes!(webhook::call_by_get))
+            .routes(routes!(webhook::status_by_get))
+            .routes(routes!(webhook::fallback_by_get)),
+    };
+    let (router, mut api) = router.split_for_parts();
     complete(&mut api);
     (router, api)
 }
@@ -65,18 +76,20 @@ const WEBHOOK: &str = "/webhooks/";
 
 /// Serves the document and the page.
 pub(super) fn pages(api: &utoipa::openapi::OpenApi) -> Router<Arc<State>> {
-    let document = api.clone();
+    // Written once: it is large, and asked for without a token.
+    let document = Bytes::from(api.to_json().unwrap_or_default());
+    let kind = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let config = Config::from("/openapi.json").validator_url("none").persist_authorization(false);
     let policy = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
                   img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'";
     Router::from(SwaggerUi::new("/docs").config(config))
         .layer(SetResponseHeaderLayer::overriding(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)))
-        .route("/openapi.json", get(|| async move { Json(document) }))
+        .route("/openapi.json", get(|_: Parameters<NoParameters>| async move { (kind, document) }))
 }
 
 /// Writes the document, as it stands in `schema/openapi.json`.
 pub(crate) fn document() -> String {
-    let mut text = routes().1.to_pretty_json().unwrap_or_default();
+    let mut text = routes(webhook::Method::default()).1.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
 }
@@ -93,6 +106,12 @@ fn complete(api: &mut utoipa::openapi::OpenApi) {
         let operations = [("get", &mut item.get), ("post", &mut item.post), ("delete", &mut item.delete)];
         for (method, operation) in operations {
             let Some(operation) = operation else { continue };
+            // An apply without a body takes its options from the query.
+            if path == "/apply"
+                && let Some(RefOr::T(body)) = &mut operation.request_body
+            {
+                body.required = Some(Required::False);
+            }
             for status in statuses(method, path) {
                 operation.responses.responses.entry(status.as_str().to_owned()).or_insert_with(|| error(status, path));
             }
@@ -116,19 +135,25 @@ fn statuses(method: &str, path: &str) -> Vec<StatusCode> {
         let statuses = [S::BAD_REQUEST, S::FORBIDDEN, S::NOT_FOUND, S::REQUEST_TIMEOUT, S::INTERNAL_SERVER_ERROR];
         return statuses.into_iter().chain(large).collect();
     }
-    let mut statuses = vec![S::BAD_REQUEST, S::REQUEST_TIMEOUT, S::INTERNAL_SERVER_ERROR, S::SERVICE_UNAVAILABLE];
+    let mut statuses = vec![
+        S::BAD_REQUEST,
+        S::REQUEST_TIMEOUT,
+        S::UNPROCESSABLE_ENTITY,
+        S::INTERNAL_SERVER_ERROR,
+        S::SERVICE_UNAVAILABLE,
+    ];
     if !["/healthz", "/readyz"].contains(&path) {
         statuses.extend([S::UNAUTHORIZED, S::FORBIDDEN]);
     }
     match (method, path) {
         ("post", "/users") => {
-            statuses.extend([S::CONFLICT, S::PAYLOAD_TOO_LARGE, S::UNSUPPORTED_MEDIA_TYPE, S::UNPROCESSABLE_ENTITY]);
+            statuses.extend([S::CONFLICT, S::PAYLOAD_TOO_LARGE, S::UNSUPPORTED_MEDIA_TYPE]);
         }
-        ("get", "/users") => statuses.push(S::UNPROCESSABLE_ENTITY),
-        ("get", "/users/{id}" | "/calls" | "/calls/{sid}") => statuses.extend([S::NOT_FOUND, S::UNPROCESSABLE_ENTITY]),
-        ("delete", _) => statuses.extend([S::NOT_FOUND, S::CONFLICT, S::UNPROCESSABLE_ENTITY]),
+        ("get", "/users/{id}" | "/calls" | "/calls/{sid}") => statuses.push(S::NOT_FOUND),
+        ("delete", _) => statuses.extend([S::NOT_FOUND, S::CONFLICT]),
         ("post", _) => {
-            statuses.extend([S::CONFLICT, S::PRECONDITION_FAILED, S::UNPROCESSABLE_ENTITY, S::BAD_GATEWAY]);
+            statuses.extend([S::CONFLICT, S::PRECONDITION_FAILED, S::PAYLOAD_TOO_LARGE]);
+            statuses.extend([S::UNSUPPORTED_MEDIA_TYPE, S::BAD_GATEWAY]);
         }
         _ => {}
     }

@@ -1,12 +1,15 @@
 //! Connections to the directory, for work that waits: a few, each used by one blocking thread at a
 //! time, never by the threads that serve.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{Mutex as Turn, OwnedSemaphorePermit, Semaphore},
     task::{JoinError, spawn_blocking},
-    time::{Duration, timeout},
+    time::timeout,
 };
 use tracing::Span;
 
@@ -35,12 +38,18 @@ pub(super) struct Pool {
     permits: Arc<Semaphore>,
     long: Arc<Semaphore>,
     writers: Arc<Semaphore>,
+    /// One, for the question whether the database answers.
+    readiness: Arc<Semaphore>,
+    /// When that was asked last, and the answer.
+    ready: Turn<Option<(Instant, Result<(), Failure>)>>,
 }
 
 impl Pool {
     pub(super) fn new(open: Arc<Open>, first: Option<Directory>) -> Self {
-        let [permits, long, writers] = [CONNECTIONS, LONG, WRITERS].map(|count| Arc::new(Semaphore::new(count)));
-        Self { open, idle: Mutex::new(first.into_iter().collect()), permits, long, writers }
+        let [permits, long, writers, readiness] =
+            [CONNECTIONS, LONG, WRITERS, 1].map(|count| Arc::new(Semaphore::new(count)));
+        let idle = Mutex::new(first.into_iter().collect());
+        Self { open, idle, permits, long, writers, readiness, ready: Turn::new(None) }
     }
 
     /// Does work with a connection. It is done to its end, whoever still waits for it.
@@ -56,6 +65,39 @@ impl Pool {
         E: Into<Failure> + Broken + 'static,
     {
         let permit = permit(&self.permits).await?;
+        self.run_with(permit, work).await
+    }
+
+    /// Tells whether the database answers and has the schema of this server. Whoever asks needs no token,
+    /// so all who ask at the same time share one answer, and other work on the database delays none.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub(super) async fn ready(self: &Arc<Self>) -> Result<(), Failure> {
+        let asked = Instant::now();
+        let Ok(mut ready) = timeout(WAIT, self.ready.lock()).await else { return Err(too_many()) };
+        if let Some((began, answer)) = &*ready
+            && *began >= asked
+        {
+            return answer.clone();
+        }
+        // A client that went away leaves its question behind, which may still wait for the database.
+        let permit = permit(&self.readiness).await?;
+        let began = Instant::now();
+        let answer = self.run_with(permit, Directory::ping).await;
+        *ready = Some((began, answer.clone()));
+        answer
+    }
+
+    async fn run_with<T, E>(
+        self: &Arc<Self>,
+        permit: OwnedSemaphorePermit,
+        work: impl FnMut(&mut Directory) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        E: Into<Failure> + Broken + 'static,
+    {
         let (pool, span) = (Arc::clone(self), Span::current());
         let done = spawn_blocking(move || {
             let _permit = permit;
@@ -148,8 +190,12 @@ impl Pool {
 async fn permit(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
     match timeout(WAIT, Arc::clone(permits).acquire_owned()).await {
         Ok(Ok(permit)) => Ok(permit),
-        _ => Err(Failure::new(ErrorType::DatabaseUnavailable, "too many requests wait for the database")),
+        _ => Err(too_many()),
     }
+}
+
+fn too_many() -> Failure {
+    Failure::new(ErrorType::DatabaseUnavailable, "too many requests wait for the database")
 }
 
 /// Tells whether a failure means that nothing was done.

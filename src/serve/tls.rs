@@ -3,12 +3,11 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result};
-use axum_server::tls_rustls::RustlsConfig;
 use rustls::{
     ServerConfig,
     crypto::ring,
@@ -41,6 +40,25 @@ pub(crate) struct Files {
     pub(crate) lowest: TlsVersion,
 }
 
+/// The configuration in use, which is replaced while the server runs; clones are replaced together.
+#[derive(Clone)]
+pub(super) struct Current(Arc<RwLock<Arc<ServerConfig>>>);
+
+impl Current {
+    pub(super) fn new(config: Arc<ServerConfig>) -> Self {
+        Self(Arc::new(RwLock::new(config)))
+    }
+
+    /// Returns the configuration for the next connection.
+    pub(super) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace(&self, config: Arc<ServerConfig>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+}
+
 /// What tells that a file was written anew.
 type Stamp = [Option<(SystemTime, u64)>; 2];
 
@@ -62,7 +80,7 @@ impl Files {
 
     /// Takes renewed files over, for as long as the server runs. While the two do not go together, as
     /// between the writing of one and the other, the former ones stay.
-    pub(super) async fn keep_up(self, present: RustlsConfig) {
+    pub(super) async fn keep_up(self, present: Current) {
         let (mut taken, mut refused) = (self.stamp(), None);
         loop {
             tokio::time::sleep(GLANCE).await;
@@ -72,7 +90,7 @@ impl Files {
             }
             match self.config() {
                 Ok(config) => {
-                    present.reload_from_config(config);
+                    present.replace(config);
                     (taken, refused) = (stamp, None);
                     tracing::info!("the renewed certificate is used from now on");
                 }

@@ -19,19 +19,16 @@ use super::{
     State,
     auth::{Caller, Read, Write},
     error::{Detail, ErrorType, Failure},
-    extract::{Id, NoParameters, Object, Parameters},
+    extract::{Id, NoParameters, Object, Parameters, reject_unknown_fields},
 };
 use crate::{
     deploy::{self, Created, NewUser, Portal},
     directory::{self, Directory, DirectoryError, ManagedBy, Once},
-    model::{DisplayName, Email, Extension, Invalid, Tenant, nearest, quoted},
+    model::{DisplayName, Email, Extension, Invalid, Tenant},
 };
 
 /// The fields of a user to make.
 const FIELDS: [&str; 3] = ["name", "email", "extension"];
-
-/// How many unknown fields are told.
-const UNKNOWN_TOLD: usize = 10;
 
 /// How many users a page has at most.
 const LARGEST_PAGE: u32 = 1_000_000;
@@ -192,7 +189,7 @@ pub(super) async fn create(
     let email = text("email", Email::from_str, &body.fields, &mut details);
     let extension = extension(&body.fields, &mut details);
     let key = idempotency_key(&headers, &mut details);
-    strangers(&body, &mut details);
+    reject_unknown_fields(&body, &FIELDS, &mut details);
     let (Some(name), Some(email), true) = (name, email, details.is_empty()) else {
         return Err(Failure::invalid(details));
     };
@@ -236,18 +233,6 @@ fn extension(body: &Map<String, Value>, details: &mut Vec<Detail>) -> Option<Ext
         details.push(Detail { code: Some("invalid-extension"), ..Detail::of("extension", message) });
     }
     extension
-}
-
-/// Refuses fields that are unknown or stand there twice. Their names are the client's: they are
-/// quoted, escaped, not taken over.
-fn strangers(body: &Object, details: &mut Vec<Detail>) {
-    let twice = body.twice.iter().map(|field| format!("the field {} stands there twice", quoted(field)));
-    let unknown = body.fields.keys().filter(|field| !FIELDS.contains(&field.as_str())).map(|field| {
-        let near = nearest(field, FIELDS.into_iter()).map(|near| format!("; did you mean `{near}`?"));
-        let rest = near.unwrap_or_else(|| format!("; there are {}", FIELDS.join(", ")));
-        format!("there is no field {}{rest}", quoted(field))
-    });
-    details.extend(twice.chain(unknown).take(UNKNOWN_TOLD).map(|message| Detail::of("body", message)));
 }
 
 fn idempotency_key(headers: &HeaderMap, details: &mut Vec<Detail>) -> Option<String> {

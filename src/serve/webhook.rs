@@ -36,11 +36,27 @@ use crate::{
     deploy::fail_point,
 };
 
+/// The method by which the provider asks: exactly one. A signature has no border between URL and
+/// parameters: what was signed as a POST fits a GET with other parameters, and the other way round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Method {
+    /// Parameters in a form.
+    #[default]
+    #[value(name = "POST")]
+    Post,
+    /// Parameters in the query.
+    #[value(name = "GET")]
+    Get,
+}
+
 /// How the webhook is run.
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// What requests are signed with.
     pub(crate) tokens: Tokens,
+    /// How requests about calls come. What became of a dialled step always comes by POST, as our own
+    /// answers say.
+    pub(crate) method: Method,
     /// Answers whoever asks.
     pub(crate) skip_signature: bool,
     /// Under which URL the provider reaches this server.
@@ -84,6 +100,11 @@ impl Webhook {
             counters.skipped();
         }
         Ok(Self { settings, scheme, routing, counters, recent: Recent::default() })
+    }
+
+    /// Returns by which method the provider asks.
+    pub(super) fn method(&self) -> Method {
+        self.settings.method
     }
 
     fn is_configured(&self) -> bool {
@@ -255,16 +276,6 @@ pub(super) async fn call_by_get(state: Shared<Arc<State>>, request: Verified) ->
     security(()))]
 pub(super) async fn dial_result(Shared(state): Shared<Arc<State>>, request: Verified) -> Response {
     answer(&state, "dial-result", &request, |_, incoming| by_url(incoming)).await
-}
-
-/// Goes on with a call whose step ended, asked by GET
-#[utoipa::path(get, path = "/webhooks/twilio/dial-result", tag = "webhook",
-    params(("CallSid" = String, Query, description = "the call; more parameters as in the form",
-            min_length = 1, max_length = 128, pattern = "^[!-~]{1,128}$")),
-    responses((status = 200, description = "what to do with the call", body = String, content_type = "text/xml")),
-    security(()))]
-pub(super) async fn dial_result_by_get(state: Shared<Arc<State>>, request: Verified) -> Response {
-    dial_result(state, request).await
 }
 
 /// Takes note of how a call stands

@@ -1,9 +1,10 @@
 //! What the webhook did, for `/metrics`. No number and no e-mail stands in a label, and nothing that a
-//! request made up.
+//! request made up. What names a dialer, or tells how many calls a tenant has, is counted for each tenant
+//! apart: a token reads its own tenant's only.
 
 use std::{
-    collections::BTreeSet,
-    sync::{PoisonError, RwLock},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -13,7 +14,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::calls::{Outcome, Reply, Tenants, Verb, What};
+use crate::{
+    calls::{Outcome, Reply, Tenants, Verb, What},
+    model::Tenant,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
@@ -38,11 +42,38 @@ struct Failed {
     reason: &'static str,
 }
 
-/// Counters since the server was started.
-pub(in crate::serve) struct Counters {
+/// What a tenant's calls did; clones count together.
+#[derive(Default, Clone)]
+struct TenantCounters {
     requests: Family<Answered, Counter>,
     dial_results: Family<Ended, Counter>,
     caller_class: Family<Class, Counter>,
+    /// The dialers that the applied routes name.
+    dialers: Arc<BTreeSet<String>>,
+}
+
+impl TenantCounters {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("webhook_requests", "Requests about calls that were answered", self.requests.clone());
+        registry.register("webhook_dial_result", "How dialled steps ended", self.dial_results.clone());
+        registry.register("webhook_caller_class", "Calls by the kind of caller", self.caller_class.clone());
+    }
+
+    /// Names a dialer; people are all called `user`, and what no route names `other`: where signatures
+    /// are not looked at, a URL may hold anything.
+    fn dialer(&self, target: Option<&str>) -> String {
+        let word = match target {
+            None => "none",
+            Some(email) if email.contains('@') => "user",
+            Some(name) if self.dialers.contains(name) => name,
+            Some(_) => "other",
+        };
+        word.to_owned()
+    }
+}
+
+/// Counters since the server was started.
+pub(in crate::serve) struct Counters {
     signatures: Family<Failed, Counter>,
     retries: Counter,
     degraded: Counter,
@@ -50,17 +81,14 @@ pub(in crate::serve) struct Counters {
     seconds: Histogram,
     skipped: Gauge,
     unconfigured: Gauge,
-    /// The dialers that the applied routes name.
-    dialers: RwLock<BTreeSet<String>>,
+    /// By tenant: those whose routes are applied.
+    tenants: RwLock<BTreeMap<Tenant, TenantCounters>>,
 }
 
 impl Counters {
     pub(in crate::serve) fn new(registry: &mut Registry) -> Self {
         let buckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0];
         let counters = Self {
-            requests: Family::default(),
-            dial_results: Family::default(),
-            caller_class: Family::default(),
             signatures: Family::default(),
             retries: Counter::default(),
             degraded: Counter::default(),
@@ -68,12 +96,9 @@ impl Counters {
             seconds: Histogram::new(buckets),
             skipped: Gauge::default(),
             unconfigured: Gauge::default(),
-            dialers: RwLock::default(),
+            tenants: RwLock::default(),
         };
-        registry.register("webhook_requests", "Requests about calls that were answered", counters.requests.clone());
         registry.register("webhook_seconds", "How long the answers took", counters.seconds.clone());
-        registry.register("webhook_dial_result", "How dialled steps ended", counters.dial_results.clone());
-        registry.register("webhook_caller_class", "Calls by the kind of caller", counters.caller_class.clone());
         let help = "Requests that were refused for their signature";
         registry.register("webhook_signature_failures", help, counters.signatures.clone());
         let help = "Whether requests are answered whoever sends them";
@@ -88,11 +113,21 @@ impl Counters {
         counters
     }
 
-    /// Takes over which dialers there are.
+    /// Takes over which tenants and dialers there are.
     pub(in crate::serve) fn know(&self, tenants: &Tenants) {
-        let dialers =
-            tenants.values().flat_map(|applied| applied.routes.dialers.keys().map(ToString::to_string)).collect();
-        *self.dialers.write().unwrap_or_else(PoisonError::into_inner) = dialers;
+        let mut counters = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        for (tenant, applied) in tenants {
+            let dialers = applied.routes.dialers.keys().map(ToString::to_string).collect();
+            counters.entry(tenant.clone()).or_default().dialers = Arc::new(dialers);
+        }
+    }
+
+    /// Adds what a tenant's calls did to a registry, labelled with the tenant.
+    pub(in crate::serve) fn register(&self, tenant: &Tenant, registry: &mut Registry) {
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counters) = tenants.get(tenant) {
+            counters.register(registry.sub_registry_with_label(("tenant".into(), tenant.to_string().into())));
+        }
     }
 
     /// Says that signatures are not looked at.
@@ -122,21 +157,27 @@ impl Counters {
         retry: bool,
         took: Duration,
     ) {
+        self.seconds.observe(took.as_secs_f64());
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        let tenant = reply.event.tenant.as_ref().and_then(|tenant| tenants.get(tenant));
         let outcome = match reply.twiml.0.first() {
             Some(Verb::Dial(_)) => "dialled",
             Some(Verb::Reject(_)) => "refused",
             Some(Verb::Hangup) | None => "ended",
         };
-        let dialer = self.dialer(reply.target.as_deref());
-        self.requests.get_or_create(&Answered { route, dialer, outcome }).inc();
-        self.seconds.observe(took.as_secs_f64());
+        if let Some(tenant) = tenant {
+            let dialer = tenant.dialer(reply.target.as_deref());
+            tenant.requests.get_or_create(&Answered { route, dialer, outcome }).inc();
+        }
         if retry {
             self.retries.inc();
             return;
         }
         match &reply.event.what {
             What::Answered(answer) => {
-                self.caller_class.get_or_create(&Class { class: answer.caller_class.word() }).inc();
+                if let Some(tenant) = tenant {
+                    tenant.caller_class.get_or_create(&Class { class: answer.caller_class.word() }).inc();
+                }
                 if answer.degraded.is_some() {
                     self.degraded.inc();
                 }
@@ -149,22 +190,11 @@ impl Counters {
                     Outcome::Failed => "failed",
                     Outcome::Canceled => "canceled",
                 };
-                self.dial_results.get_or_create(&Ended { dialer: self.dialer(ended), status }).inc();
+                if let Some(tenant) = tenant {
+                    tenant.dial_results.get_or_create(&Ended { dialer: tenant.dialer(ended), status }).inc();
+                }
             }
             What::Status { .. } => {}
         }
-    }
-
-    /// Names a dialer; people are all called `user`, and what no route names `other`: where signatures
-    /// are not looked at, a URL holds what anybody likes.
-    fn dialer(&self, target: Option<&str>) -> String {
-        let dialers = self.dialers.read().unwrap_or_else(PoisonError::into_inner);
-        let word = match target {
-            None => "none",
-            Some(email) if email.contains('@') => "user",
-            Some(name) if dialers.contains(name) => name,
-            Some(_) => "other",
-        };
-        word.to_owned()
     }
 }

@@ -150,7 +150,8 @@ fn a_thousand_idle_connections_do_no_harm() {
     // The clients are files of this process.
     let mine = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: mine.maximum, ..mine }).unwrap();
-    // Few open files, as many systems give at first; the server takes what it may.
+    // Few open files, as many systems give at first; the server takes what it may. Of one address it
+    // takes half of its connections.
     let serve = Serve::start_by(&["prlimit", "--nofile=256:4096"], &env, "");
     let idle: Vec<TcpStream> = (0..1000).map(|_| connect(&serve)).collect();
     let began = Instant::now();

@@ -2,6 +2,7 @@
 
 mod apply;
 mod auth;
+mod bodies;
 mod database;
 mod errors;
 mod hostile;
@@ -10,6 +11,8 @@ mod routing;
 mod schemathesis;
 pub(crate) mod server;
 mod session;
+mod strangers;
 mod tls;
+mod unit;
 mod users;
 mod webhook;

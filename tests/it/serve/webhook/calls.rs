@@ -168,30 +168,55 @@ fn a_request_that_comes_again_is_answered_with_the_same_bytes() {
 }
 
 #[test]
-fn a_number_may_be_set_to_get_and_a_body_may_be_json() {
-    let (_env, serve, mut twilio) = routed(&three());
-    for (name, status) in [("", 200), ("/fallback", 200), ("/dial-result", 200), ("/status", 204)] {
-        let query = form(&[("CallSid", "CA1"), ("To", DID), ("From", "+4930 1"), ("Empty", "")]);
-        let path = format!("/webhooks/twilio{name}?{query}");
+fn numbers_may_be_set_to_get_and_then_are_not_answered_by_post() {
+    let env = environment();
+    applied(&env, "acme", 1, &routes(DID, &three()));
+    let serve = Serve::start(&env, "--webhook-method get");
+    let mut twilio = Provider::of(&serve);
+    let parameters = [("CallSid", "CA1"), ("To", DID), ("From", "+4930 1"), ("Empty", "")];
+    for (name, status) in [("", 200), ("/fallback", 200), ("/status", 204)] {
+        let path = format!("/webhooks/twilio{name}?{}", form(&parameters));
         let signature = twilio.sign(&path, &[]);
         twilio.client.with("X-Twilio-Signature", &signature).get(&path).expect(status);
+        let refused = twilio.send(&format!("/webhooks/twilio{name}"), &parameters).expect(405);
+        assert_eq!(refused.header("allow"), Some("GET,HEAD"), "{name}");
     }
-    let body = r#"{"CallSid":"CA2","To":"+15559876543"}"#;
-    let hash = {
-        use sha2::{Digest, Sha256};
-        Sha256::digest(body).iter().fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"))
-    };
-    let path = format!("/webhooks/twilio?bodySHA256={hash}");
-    let signature = twilio.sign(&path, &[]);
-    let sent = |serve: &Serve, body: &str| {
-        let client = serve.client("").with("Content-Type", "application/json").with("X-Twilio-Signature", &signature);
-        client.send("POST", &path, Some(body.as_bytes()))
-    };
-    let answer = sent(&serve, body);
-    assert_eq!(twilio.read(answer)[0].dials(), ("Number", "+15550001111"));
-    assert_eq!(sent(&serve, &body.replace("CA2", "CA3")).expect(403).error(), "SignatureInvalid");
+    // What became of a step comes by POST all the same: our own answer says so.
+    let path = "/webhooks/twilio/dial-result?tenant=acme&step=0";
+    twilio.send(path, &[("CallSid", "CA1"), ("DialCallStatus", "busy")]).expect(200);
+    let document = serve.client("").get("/openapi.json").expect(200).json();
+    let methods = |path: &str| document["paths"][path].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(
+        (methods("/webhooks/twilio"), methods("/webhooks/twilio/dial-result")),
+        (vec!["get".to_owned()], vec!["post".to_owned()])
+    );
 }
 
+/// A signature has no border between URL and parameters: what a caller may choose, such as the text of
+/// its SIP address, became parameters of its own when the request was sent again as a GET, or as JSON
+/// whose hash stood there.
+#[test]
+fn a_signed_post_is_answered_as_nothing_else() {
+    use sha2::{Digest, Sha256};
+
+    let (_env, serve, mut twilio) = routed(&three());
+    let json = br#"{"CallSid":"CA8","To":"+15559876543","From":"+1"}"#;
+    let hash = Sha256::digest(json).iter().fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"));
+    let from = format!("sip:x&CallSid=CA9&From=sip:other&bodySHA256={hash}&x=@carrier.example");
+    let parameters = [("CallSid", "CA1"), ("From", from.as_str()), ("To", DID)];
+    let path = "/webhooks/twilio?tenant=acme";
+    let signature = twilio.sign(path, &parameters);
+    let again = parameters.iter().fold(path.to_owned(), |path, (name, value)| path + name + value);
+    let signed = serve.client("").with("X-Twilio-Signature", &signature);
+    assert_eq!(twilio.sign(&again, &[]), signature, "the signature fits");
+    for method in ["GET", "HEAD"] {
+        assert_eq!(signed.send(method, &again, None).expect(405).header("allow"), Some("POST"), "{method}");
+    }
+    let as_json = signed.with("Content-Type", "application/json").send("POST", &again, Some(json));
+    assert_eq!(as_json.expect(403).error(), "SignatureInvalid");
+    twilio.send(path, &parameters).expect(200);
+    assert!(!serve.log().contains("CA9") && !serve.log().contains("CA8"), "{}", serve.log());
+}
 #[test]
 fn a_status_is_noted_and_the_fallback_dials_the_default_route() {
     let (_env, mut serve, mut twilio) = routed(&three());
@@ -206,13 +231,18 @@ fn a_status_is_noted_and_the_fallback_dials_the_default_route() {
 }
 
 #[test]
-fn bodies_may_be_as_large_as_64_kib() {
+fn bodies_may_be_as_large_as_16_kib_and_hold_256_parameters() {
     let (_env, serve, mut twilio) = routed(&three());
     let known = [("CallSid", "CA1"), ("To", DID), ("Padding", "")];
-    let room = 64 * 1024 - form(&known).len();
+    let room = 16 * 1024 - form(&known).len();
     for (more, status) in [(0, 200), (1, 413)] {
         let padding = "x".repeat(room + more);
         let parameters = [known[0], known[1], ("Padding", padding.as_str())];
+        twilio.send("/webhooks/twilio", &parameters).expect(status);
+    }
+    let many = vec![("x", "1"); 254];
+    for (more, status) in [(0, 200), (1, 400)] {
+        let parameters = [&known[..2], &many, &vec![("y", "1"); more]].concat();
         twilio.send("/webhooks/twilio", &parameters).expect(status);
     }
     // Whatever the type says: it is read as what it is signed as.

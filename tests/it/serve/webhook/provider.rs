@@ -19,10 +19,10 @@ use crate::{
 pub(super) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// Where the provider reaches the server.
-pub(super) const PUBLIC: &str = "https://pbx.example";
+pub(in crate::serve) const PUBLIC: &str = "https://pbx.example";
 
 /// The number that the routes are for.
-pub(super) const DID: &str = "+15559876543";
+pub(in crate::serve) const DID: &str = "+15559876543";
 
 /// A verb or noun, as a parser reads it: name, attributes, text, what stands inside.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -48,7 +48,7 @@ impl Element {
     }
 }
 
-pub(super) struct Provider {
+pub(in crate::serve) struct Provider {
     python: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
@@ -59,7 +59,7 @@ pub(super) struct Provider {
 }
 
 impl Provider {
-    pub(super) fn of(serve: &Serve) -> Self {
+    pub(in crate::serve) fn of(serve: &Serve) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/serve/webhook/provider.py");
         let mut python =
             Command::new(tool("LAB_TWILIO")).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -78,7 +78,7 @@ impl Provider {
     }
 
     /// Signs a request to a URL of this server.
-    pub(super) fn sign(&mut self, path: &str, parameters: &[(&str, &str)]) -> String {
+    pub(in crate::serve) fn sign(&mut self, path: &str, parameters: &[(&str, &str)]) -> String {
         let url = format!("{}{path}", self.base);
         self.sign_url(&url, parameters)
     }
@@ -135,7 +135,7 @@ impl Drop for Provider {
 }
 
 /// Writes a form as the provider does.
-pub(super) fn form(parameters: &[(&str, &str)]) -> String {
+pub(in crate::serve) fn form(parameters: &[(&str, &str)]) -> String {
     let encoded = |text: &str| {
         text.bytes().fold(String::new(), |encoded, byte| match byte {
             b' ' => encoded + "+",
@@ -178,7 +178,7 @@ pub(in crate::serve) fn applied(env: &TestEnv, tenant: &str, run: i64, routes: &
 }
 
 /// An environment with a token, and a database that knows `acme`.
-pub(super) fn environment() -> TestEnv {
+pub(in crate::serve) fn environment() -> TestEnv {
     let mut env = TestEnv::new();
     env.write("pbx.yaml", &crate::support::desired(&[]));
     env.run("sync").expect(0);

@@ -47,8 +47,8 @@ fn without_a_token_calls_are_answered_by_nobody_unless_that_is_asked_for() {
     let metrics = serve.client(&reader).get("/metrics").expect(200).text;
     for line in [
         "reconcile_webhook_signature_skipped 1",
-        "reconcile_webhook_requests_total{route=\"call\",dialer=\"dialfire\",outcome=\"dialled\"} 1",
-        "reconcile_webhook_caller_class_total{class=\"withheld\"} 1",
+        "reconcile_webhook_requests_total{tenant=\"acme\",route=\"call\",dialer=\"dialfire\",outcome=\"dialled\"} 1",
+        "reconcile_webhook_caller_class_total{tenant=\"acme\",class=\"withheld\"} 1",
         "reconcile_webhook_unrecorded_total 0",
     ] {
         assert!(metrics.contains(&format!("{line}\n")), "{line} is not in {metrics}");
@@ -105,22 +105,54 @@ fn where_signatures_are_not_looked_at_strangers_make_no_labels() {
         client.send("POST", &format!("/webhooks/twilio/dial-result?{query}"), Some(body.as_bytes())).expect(200);
     };
     for number in 0..50 {
-        ended(&format!("step=0&target=made-up-{number}"));
-        ended(&format!("step={number}&next=made-up-{number}%2030%20-%20sip:x@y.example"));
+        ended(&format!("tenant=acme&step=0&target=made-up-{number}"));
+        ended(&format!("tenant=made-up-{number}&step=0&target=dialfire"));
+        ended(&format!("tenant=acme&step={number}&next=made-up-{number}%2030%20-%20sip:x@y.example"));
     }
-    ended("step=0&target=dialfire&next=zendesk_talk%2030%20-%20sip:x@y.example");
-    ended("step=0&target=anybody@example.com");
+    ended("tenant=acme&step=0&target=dialfire&next=zendesk_talk%2030%20-%20sip:x@y.example");
+    ended("tenant=acme&step=0&target=anybody@example.com");
     let metrics = serve.client(&reader).get("/metrics").expect(200).text;
     assert!(!metrics.contains("made-up") && !metrics.contains("anybody"), "{metrics}");
     for line in [
-        "webhook_dial_result_total{dialer=\"other\",status=\"busy\"} 50",
-        "webhook_dial_result_total{dialer=\"dialfire\",status=\"busy\"} 1",
-        "webhook_dial_result_total{dialer=\"user\",status=\"busy\"} 1",
-        "webhook_requests_total{route=\"dial-result\",dialer=\"other\",outcome=\"dialled\"} 50",
-        "webhook_requests_total{route=\"dial-result\",dialer=\"zendesk_talk\",outcome=\"dialled\"} 1",
+        "webhook_dial_result_total{tenant=\"acme\",dialer=\"other\",status=\"busy\"} 50",
+        "webhook_dial_result_total{tenant=\"acme\",dialer=\"dialfire\",status=\"busy\"} 1",
+        "webhook_dial_result_total{tenant=\"acme\",dialer=\"user\",status=\"busy\"} 1",
+        "webhook_requests_total{tenant=\"acme\",route=\"dial-result\",dialer=\"other\",outcome=\"dialled\"} 50",
+        "webhook_requests_total{tenant=\"acme\",route=\"dial-result\",dialer=\"zendesk_talk\",outcome=\"dialled\"} 1",
     ] {
         assert!(metrics.contains(&format!("reconcile_{line}\n")), "{line} is not in {metrics}");
     }
+}
+
+/// A token of one tenant read which dialers another one has, and how many calls.
+#[test]
+fn a_token_reads_the_counters_of_its_own_tenant_only() {
+    let env = environment();
+    let other = "+15550007777";
+    let mut theirs = routes(other, &json!([{ "dialer": "their_dialer" }]));
+    theirs["dialers"]["their_dialer"] = theirs["dialers"]["dialfire"].clone();
+    applied(&env, "acme", 1, &routes(DID, &json!([{ "dialer": "dialfire" }])));
+    applied(&env, "zeta", 1, &theirs);
+    let mine = token(&env, "reader", "read");
+    let zeta = env.run("token new reader --tenant zeta --scope read").expect(0).stdout;
+    let serve = Serve::start(&env, "");
+    let mut twilio = Provider::of(&serve);
+    for (sid, to) in [("CA1", DID), ("CA2", other), ("CA3", other)] {
+        twilio.call(sid, &[("From", "+4930123456"), ("To", to)]);
+    }
+    let metrics = |token: &str| serve.client(token).get("/metrics").expect(200).text;
+    let (mine, zeta) = (metrics(&mine), metrics(zeta.trim_end()));
+    let count = |tenant: &str, dialer: &str, count: u32| {
+        format!(
+            "webhook_requests_total{{tenant=\"{tenant}\",route=\"call\",dialer=\"{dialer}\",outcome=\"dialled\"}} {count}\n"
+        )
+    };
+    assert!(mine.contains(&count("acme", "dialfire", 1)), "{mine}");
+    assert!(zeta.contains(&count("zeta", "their_dialer", 2)), "{zeta}");
+    assert!(!mine.contains("zeta") && !mine.contains("their_dialer"), "{mine}");
+    assert!(!zeta.contains("acme") && !zeta.contains("dialfire"), "{zeta}");
+    // What is the server's as a whole has no tenant.
+    assert!(mine.contains("reconcile_webhook_seconds_count 3\n"), "{mine}");
 }
 
 #[test]
@@ -130,6 +162,7 @@ fn wrong_settings_are_told_at_the_start() {
         "--public-url pbx.example",
         "--public-url https://pbx.example/?x",
         "--trusted-proxy example.com",
+        "--webhook-method PUT",
         "--no-webhook --insecure-skip-signature",
     ] {
         env.run(&format!("serve --listen 127.0.0.1:0 {args}")).expect(64);
