@@ -51,6 +51,9 @@ const AT: &str = "$reconcile::At";
 const TOKEN: &str = "$reconcile::Token";
 const NAMED: &str = "$reconcile::Named";
 
+/// The name under which a type asks for a scalar as text, whatever it is, or for a list.
+pub(super) const WORD_OR_LIST: &str = "$reconcile::WordOrList";
+
 /// A scalar exactly as written in the file, quotes included.
 #[derive(Debug, Clone)]
 pub(super) struct Token(pub(super) String);
@@ -350,6 +353,9 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
             (TOKEN, Kind::Number(token)) => visitor.visit_str(token),
             (TOKEN, Kind::Text { text, quoted: false }) => visitor.visit_str(text),
             (TOKEN, Kind::Text { text, quoted: true }) => visitor.visit_str(&format!("\"{text}\"")),
+            (WORD_OR_LIST, Kind::List(items)) => visitor.visit_seq(ListReader { reader: self, items: items.iter() }),
+            (WORD_OR_LIST, Kind::Number(text) | Kind::Text { text, .. }) => visitor.visit_str(text),
+            (WORD_OR_LIST, _) => Err(self.wrong_type("a value or a list", "write `a`, or `[a, b]`")),
             (TOKEN, _) => Err(self.wrong_type("a single value", "write one value, such as `1010` or `30s`")),
             _ => visitor.visit_newtype_struct(self),
         }

@@ -355,6 +355,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         *count += 1;
         plan.counts.relogin += usize::from(change.relogin);
     }
+    plan.notes.extend(numbers::dialled(&plan, recorded));
     plan.stops = rails::stops(&plan, inputs);
     plan.notes.extend(rails::notes(&declared.rails));
     plan

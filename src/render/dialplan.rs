@@ -5,9 +5,7 @@
 
 use std::fmt::Write;
 
-use super::{
-    BadValue, Digests, GENERATION, MASKED_MARK, Name, Phonebook, RING, Value, head, mark, mark_context, prefix_cover,
-};
+use super::{BadValue, Digests, GENERATION, MASKED_MARK, Name, Phonebook, RING, Value, head, mark, mark_context};
 
 /// Renders the file.
 pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<String, BadValue> {
@@ -19,7 +17,7 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
     let _ =
         write!(text, "\n; What phones may dial: each other ({}), then the operator's contexts.\n", book.settings.range);
     let _ = writeln!(text, "[{internal}]");
-    for pattern in prefix_cover(book.settings.range) {
+    for pattern in book.patterns() {
         let _ = writeln!(text, "exten => {pattern},hint,PJSIP/{endpoint}");
         let _ = writeln!(text, "exten => {pattern},1,Goto({ring},${{EXTEN}},1)");
     }

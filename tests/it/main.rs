@@ -20,6 +20,7 @@ mod growth;
 mod hostile;
 mod hosts;
 mod let_go;
+mod numbers;
 mod phones;
 mod plan;
 mod portal;
