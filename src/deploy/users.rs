@@ -14,7 +14,7 @@ use crate::{
         seal::{Keyring, Owner, Prints, Salt, generate},
     },
     model::{
-        DisplayName, Email, EmailKey, Extension, ExtensionRange, ObjectName, PhoneOverride, Secret, Settings, Tenant,
+        DisplayName, Email, EmailKey, Extension, ExtensionRanges, ObjectName, PhoneOverride, Secret, Settings, Tenant,
     },
     plan::{Newcomers, NoNumber},
     render::endpoint_name,
@@ -40,7 +40,7 @@ pub struct NewUser {
     pub email: Email,
     /// The display name.
     pub name: DisplayName,
-    /// The number, where it must be this one: in the range, reserved or not.
+    /// The number, if it must be this one: in one of the ranges, reserved or not, no emergency number.
     pub extension: Option<Extension>,
     /// Who makes it, for the audit log.
     pub actor: String,
@@ -75,12 +75,18 @@ pub enum Refused {
     OutsideRange {
         /// The number.
         number: Extension,
-        /// The tenant's range.
-        range: ExtensionRange,
+        /// The tenant's ranges.
+        range: ExtensionRanges,
     },
+    /// The pinned number is one that callers dial for help.
+    #[error(
+        "{0} is an emergency number: phones that dial it would reach this user\nhint: choose another number, or pin \
+         it in the desired-state file if this is meant"
+    )]
+    EmergencyNumber(Extension),
     /// No number is left.
     #[error("the range {0} ({size} numbers) has none left", size = .0.size())]
-    RangeExhausted(ExtensionRange),
+    RangeExhausted(ExtensionRanges),
     /// Nothing is recorded about the tenant, not even its range.
     #[error("the tenant `{0}` is not recorded yet\nhint: run `reconcile sync` or `reconcile apply` with its file once")]
     NoTenant(Tenant),
@@ -155,7 +161,7 @@ pub fn create(
     let (tenant, settings) = (meeting.tenant.id, &meeting.tenant.settings);
     let requests: Vec<&Once> = users.iter().filter_map(|user| user.once.as_ref()).collect();
     let mut answered = writer.recall(tenant, &requests, portal.now)?;
-    let (taken, gaps) = (std::mem::take(&mut meeting.taken), meeting.numbers.gaps());
+    let (taken, gaps) = (std::mem::take(&mut meeting.taken), meeting.numbers.gaps(settings));
     let mut newcomers = Newcomers::new(settings, &meeting.holds, taken, gaps, users.len(), portal.now);
 
     let (mut results, mut rows, mut answers) = (Vec::new(), Vec::new(), Vec::new());
@@ -173,7 +179,7 @@ pub fn create(
         let number = match newcomers.give(&key, user.extension) {
             Ok(number) => number,
             Err(why) => {
-                results.push(Err(refused(why, user, settings.range)));
+                results.push(Err(refused(why, user, &settings.range)));
                 continue;
             }
         };
@@ -218,11 +224,12 @@ pub fn is_made(tenant: &Tenant, id: Uuid, directory: &mut Directory) -> Result<b
     Ok(directory.write(tenant)?.user(tenant, id)?.is_some())
 }
 
-fn refused(why: NoNumber, user: &NewUser, range: ExtensionRange) -> Refused {
+fn refused(why: NoNumber, user: &NewUser, range: &ExtensionRanges) -> Refused {
     match (why, user.extension) {
         (NoNumber::Taken, Some(number)) => Refused::NumberTaken(number),
-        (NoNumber::OutsideRange, Some(number)) => Refused::OutsideRange { number, range },
-        _ => Refused::RangeExhausted(range),
+        (NoNumber::OutsideRange, Some(number)) => Refused::OutsideRange { number, range: range.clone() },
+        (NoNumber::Emergency, Some(number)) => Refused::EmergencyNumber(number),
+        _ => Refused::RangeExhausted(range.clone()),
     }
 }
 

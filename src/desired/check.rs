@@ -2,6 +2,7 @@
 //! sensible limits. Adds every breach to the problems and builds the [`Declared`] state.
 
 mod inbound;
+mod numbers;
 
 pub(crate) use inbound::route_loop;
 
@@ -14,12 +15,8 @@ use super::{
     read::At,
 };
 use crate::model::{
-    Codec, EmailKey, Extension, ExtensionRange, HostName, NAME_BYTES, ObjectName, PhoneOverride, PhoneProfile,
-    RailLimit, Settings, Tenant,
+    Codec, Country, EmailKey, HostName, NAME_BYTES, ObjectName, PhoneOverride, PhoneProfile, RailLimit, Settings, Tenant,
 };
-
-/// Numbers a caller dials for help somewhere in the world; ours are tried before the operator's.
-const EMERGENCY: &[u32] = &[110, 111, 112, 113, 115, 118, 119, 911, 999];
 
 /// Checks the file as a whole. The result is only meaningful where no error was added.
 pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Declared {
@@ -32,7 +29,9 @@ pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Decla
         );
     }
     let host_names = host_names(&file);
+    let mut numbers = numbers::Pins::new(file.extensions.as_ref(), file.country.as_ref(), problems);
     let settings = settings(
+        file.country.and_then(|at| at.value),
         file.extensions.and_then(|at| at.value).unwrap_or_default(),
         file.endpoint_names.and_then(|at| at.value).unwrap_or_default(),
         file.phones.and_then(|at| at.value).unwrap_or_default(),
@@ -42,7 +41,8 @@ pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Decla
     let rails = file.rails.and_then(|at| at.value).unwrap_or_default();
     let rails = Rails { deletes: limit(rails.deletes, problems), relogins: limit(rails.relogins, problems) };
     let known = known_users(&file.users);
-    let users = users(file.users.value.unwrap_or_default(), settings.range, problems);
+    let users = users(file.users.value.unwrap_or_default(), &mut numbers, problems);
+    numbers.check(&settings, problems);
     let keys = inbound::Keys {
         trunks: file.trunks,
         dialers: file.dialers,
@@ -73,6 +73,16 @@ fn host_names(file: &DesiredState) -> BTreeMap<HostName, Place> {
     places
 }
 
+/// Tells whether one of these keys may have been meant by a key that was skipped: one at the top of the
+/// file that is not known, or one of them given twice.
+fn has_lost_key(problems: &[Diagnostic], keys: &[&str]) -> bool {
+    problems.iter().any(|problem| match problem.code {
+        "unknown-key" => problem.place.is_some_and(|place| place.column == 1),
+        "duplicate-key" => keys.iter().any(|key| problem.message.contains(&format!("`{key}`"))),
+        _ => false,
+    })
+}
+
 fn stand_in<T: std::str::FromStr<Err = crate::model::Invalid>>() -> T {
     match "unreadable".parse() {
         Ok(value) => value,
@@ -81,25 +91,13 @@ fn stand_in<T: std::str::FromStr<Err = crate::model::Invalid>>() -> T {
 }
 
 fn settings(
+    country: Option<Country>,
     extensions: file::Extensions,
     endpoint_names: crate::model::EndpointNames,
     phones: file::Phone,
     dialplan: file::Dialplan,
     problems: &mut Vec<Diagnostic>,
 ) -> Settings {
-    let range_place = extensions.range.as_ref().map(|at| at.place);
-    let range = extensions.range.and_then(|at| at.value).unwrap_or(ExtensionRange::DEFAULT);
-    if let Some(place) = range_place {
-        let caught: Vec<String> =
-            EMERGENCY.iter().filter(|n| range.numbers().contains(*n)).map(ToString::to_string).collect();
-        if !caught.is_empty() {
-            let message = format!("the range covers the emergency numbers {}", caught.join(", "));
-            problems.push(
-                Diagnostic::warning("emergency-number", message, place)
-                    .hint("internal numbers are tried before the operator's contexts: use numbers of four digits"),
-            );
-        }
-    }
     let defaults = PhoneProfile {
         codecs: ["opus", "g722", "ulaw", "alaw"].iter().filter_map(|name| name.parse().ok()).collect(),
         devices: 1,
@@ -111,7 +109,8 @@ fn settings(
     };
     let own = phone(phones, problems);
     Settings {
-        range,
+        range: extensions.range.and_then(|at| numbers::ranges(&at)).unwrap_or_default(),
+        country,
         reserved: values(extensions.reserved).into_iter().map(|digits| digits.0).collect(),
         hold_days: extensions.hold.and_then(|at| at.value).map_or(0, |hold| hold.0),
         endpoint_names,
@@ -192,12 +191,11 @@ fn limit(limit: Option<At<file::Limit>>, problems: &mut Vec<Diagnostic>) -> Rail
 
 fn users(
     list: Vec<At<file::User>>,
-    range: ExtensionRange,
+    numbers: &mut numbers::Pins,
     problems: &mut Vec<Diagnostic>,
 ) -> BTreeMap<EmailKey, DeclaredUser> {
     let mut users: BTreeMap<EmailKey, DeclaredUser> = BTreeMap::new();
     let mut places: BTreeMap<EmailKey, Place> = BTreeMap::new();
-    let mut pins: BTreeMap<Extension, Place> = BTreeMap::new();
     let mut formers: Vec<(EmailKey, EmailKey, Place)> = Vec::new();
     for At { place, value, .. } in list {
         let Some(user) = value else { continue };
@@ -215,7 +213,7 @@ fn users(
             }
             Entry::Vacant(entry) => entry.insert(email_place),
         };
-        let extension = user.extension.and_then(|at| pin(&at, range, &mut pins, problems));
+        let extension = user.extension.and_then(|at| numbers.pin(&at, &email, problems));
         if let Some(At { place, value: Some(former), .. }) = &user.previously {
             formers.push((former.key(), key.clone(), *place));
         }
@@ -253,29 +251,6 @@ fn known_users(list: &At<Vec<At<file::User>>>) -> inbound::Known<EmailKey> {
     let email = |item: &At<file::User>| Some(item.value.as_ref()?.email.value.as_ref()?.key());
     let all = list.value.is_some() && items.iter().all(|item| email(item).is_some());
     inbound::Known { names: items.iter().filter_map(email).collect(), all }
-}
-
-fn pin(
-    at: &At<file::Digits>,
-    range: ExtensionRange,
-    pins: &mut BTreeMap<Extension, Place>,
-    problems: &mut Vec<Diagnostic>,
-) -> Option<Extension> {
-    let extension = at.value?.0;
-    if !range.contains(extension) {
-        problems.push(
-            Diagnostic::error("pin-outside-range", format!("{extension} is outside the range {range}"), at.place)
-                .hint("widen `extensions.range`, or pin a number inside it"),
-        );
-    }
-    if let Some(first) = pins.insert(extension, at.place) {
-        problems.push(
-            Diagnostic::error("duplicate-pin", format!("two users are pinned to {extension}"), at.place)
-                .also(first, "first pinned here")
-                .hint("give one of them another number, or remove the key to have one allocated"),
-        );
-    }
-    Some(extension)
 }
 
 /// Checks who was whom. A former address may be declared as well: it is handed on to somebody else then.

@@ -6,16 +6,20 @@
 use std::{fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, SeqAccess, Visitor},
+};
 
 mod inbound;
 
 use inbound::TargetText;
 pub(super) use inbound::{CallerName, Dialer, Expectation, InboundRule, OpeningHours, TargetName, Trunk};
 
-use super::read::{At, Named, Token};
+use super::read::{At, Named, Token, WORD_OR_LIST};
 use crate::model::{
-    Codec, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Invalid, ObjectName, Tenant, quoted, text_type,
+    Codec, Country, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Invalid, ObjectName, Tenant, quoted,
+    text_type,
 };
 
 /// A company's phones, as they shall be.
@@ -27,6 +31,10 @@ pub(super) struct DesiredState {
     pub(super) version: At<u32>,
     /// The tenant's slug; it names the include folders and the dialplan contexts.
     pub(super) tenant: At<Tenant>,
+    /// The country (ISO 3166-1 code, such as `DE`), whose emergency numbers are left to the operator's
+    /// contexts. Default: none, which leaves 112 and 911 to them.
+    #[serde(default)]
+    pub(super) country: Option<At<Country>>,
     /// Which numbers there are.
     #[serde(default)]
     pub(super) extensions: Option<At<Extensions>>,
@@ -73,11 +81,13 @@ pub(super) struct DesiredState {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Extensions {
-    /// Where numbers are allocated from, inclusive. Default: 1000-1999.
+    /// Where numbers are allocated from, inclusive: a range, or several in the order in which they are
+    /// filled, as a list or with commas. Default: 1000-1999.
     #[serde(default)]
-    #[schemars(with = "Option<RangeText>")]
-    pub(super) range: Option<At<ExtensionRange>>,
-    /// Numbers that are never allocated by themselves; a user may still be pinned to one.
+    #[schemars(with = "Option<RangesSchema>")]
+    pub(super) range: Option<At<Ranges>>,
+    /// Numbers that are never allocated by themselves; a user may still be pinned to one. As long as no
+    /// user has it, dialling it reaches the operator's contexts.
     #[serde(default)]
     #[schemars(with = "Option<Vec<Extension>>")]
     pub(super) reserved: Option<At<Vec<At<Digits>>>>,
@@ -223,6 +233,50 @@ impl<'de> Deserialize<'de> for Digits {
     }
 }
 
+/// The ranges of numbers as they are written.
+#[derive(Debug)]
+pub(super) enum Ranges {
+    /// One or several in one text, separated by commas.
+    Text(Vec<ExtensionRange>),
+    /// A list, each with its place.
+    List(Vec<At<ExtensionRange>>),
+}
+
+impl<'de> Deserialize<'de> for Ranges {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RangesVisitor;
+        impl<'de> Visitor<'de> for RangesVisitor {
+            type Value = Ranges;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a range such as `1000-1999`, or a list of them")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Ranges, E> {
+                let ranges = text.split(',').map(|part| part.trim().parse());
+                ranges.collect::<Result<_, Invalid>>().map(Ranges::Text).map_err(E::custom)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Ranges, A::Error> {
+                let mut ranges = Vec::new();
+                while let Some(range) = items.next_element::<At<RangeText>>()? {
+                    ranges.push(At { place: range.place, value: range.value.map(|text| text.0), whole: range.whole });
+                }
+                Ok(Ranges::List(ranges))
+            }
+        }
+        deserializer.deserialize_newtype_struct(WORD_OR_LIST, RangesVisitor)
+    }
+}
+
+/// One range of a list.
+struct RangeText(ExtensionRange);
+
+impl<'de> Deserialize<'de> for RangeText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // As written: a single number is taken for one.
+        let Token(text) = Token::deserialize(deserializer)?;
+        text.trim_matches(['"', '\'']).trim().parse().map(Self).map_err(de::Error::custom)
+    }
+}
+
 /// A number of days, written `30d`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
@@ -296,7 +350,13 @@ macro_rules! schema_of {
 }
 
 schema_of!(FormatVersion, { "const": 1 });
-schema_of!(RangeText, { "type": "string", "pattern": "^[1-9][0-9]{0,7}-[1-9][0-9]{0,7}$" });
+schema_of!(RangesSchema, { "oneOf": [
+    { "type": "string", "pattern": "^[1-9][0-9]{0,7} *- *[1-9][0-9]{0,7}( *, *[1-9][0-9]{0,7} *- *[1-9][0-9]{0,7})*$" },
+    {
+        "type": "array", "minItems": 1, "maxItems": 100,
+        "items": { "type": "string", "pattern": "^[1-9][0-9]{0,7} *- *[1-9][0-9]{0,7}$" }
+    }
+] });
 schema_of!(Devices, { "type": "integer", "minimum": 1, "maximum": 15 });
 schema_of!(Percent, { "type": "integer", "minimum": 0, "maximum": 100 });
 

@@ -4,6 +4,8 @@
 //! skipped (serde tells which keys the type has, so types and diagnostics cannot drift apart), and
 //! an [`At`] catches the failure of the value inside it, so that its neighbours are still read.
 
+mod access;
+
 use std::{
     borrow::Cow,
     cell::RefCell,
@@ -15,10 +17,11 @@ use std::{
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{
     Deserialize, Deserializer,
-    de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor, value},
+    de::{self, IntoDeserializer, MapAccess, SeqAccess, Visitor, value},
     forward_to_deserialize_any,
 };
 
+use self::access::{AtReader, AtStep, ListReader, MapReader, NamedReader};
 use super::{
     diagnostic::{Diagnostic, Place},
     yaml::{Key, Kind, Node},
@@ -50,6 +53,9 @@ impl<T> Default for Named<T> {
 const AT: &str = "$reconcile::At";
 const TOKEN: &str = "$reconcile::Token";
 const NAMED: &str = "$reconcile::Named";
+
+/// The name under which a type asks for a scalar as text, whatever it is, or for a list.
+pub(super) const WORD_OR_LIST: &str = "$reconcile::WordOrList";
 
 /// A scalar exactly as written in the file, quotes included.
 #[derive(Debug, Clone)]
@@ -350,6 +356,9 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
             (TOKEN, Kind::Number(token)) => visitor.visit_str(token),
             (TOKEN, Kind::Text { text, quoted: false }) => visitor.visit_str(text),
             (TOKEN, Kind::Text { text, quoted: true }) => visitor.visit_str(&format!("\"{text}\"")),
+            (WORD_OR_LIST, Kind::List(items)) => visitor.visit_seq(ListReader { reader: self, items: items.iter() }),
+            (WORD_OR_LIST, Kind::Number(text) | Kind::Text { text, .. }) => visitor.visit_str(text),
+            (WORD_OR_LIST, _) => Err(self.wrong_type("a value or a list", "write `a`, or `[a, b]`")),
             (TOKEN, _) => Err(self.wrong_type("a single value", "write one value, such as `1010` or `30s`")),
             _ => visitor.visit_newtype_struct(self),
         }
@@ -392,117 +401,5 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
     forward_to_deserialize_any! {
         i8 i16 i32 i64 i128 u8 u16 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
         tuple tuple_struct map identifier ignored_any
-    }
-}
-
-/// The pairs of a mapping.
-struct MapReader<'a> {
-    reader: NodeReader<'a>,
-    pairs: std::vec::IntoIter<&'a (Key, Node)>,
-    value: Option<&'a Node>,
-}
-
-impl<'de> MapAccess<'de> for MapReader<'de> {
-    type Error = Problem;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Problem> {
-        let Some((key, value)) = self.pairs.next() else { return Ok(None) };
-        self.value = Some(value);
-        seed.deserialize(value::BorrowedStrDeserializer::new(&key.name)).map(Some)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
-        let node = self.value.take().unwrap_or(self.reader.node);
-        seed.deserialize(self.reader.child(node)).map_err(|problem| problem.or_at(node.place))
-    }
-}
-
-/// The items of a list.
-struct ListReader<'a> {
-    reader: NodeReader<'a>,
-    items: std::slice::Iter<'a, Node>,
-}
-
-impl<'de> SeqAccess<'de> for ListReader<'de> {
-    type Error = Problem;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Problem> {
-        self.items
-            .next()
-            .map(|node| seed.deserialize(self.reader.child(node)).map_err(|problem| problem.or_at(node.place)))
-            .transpose()
-    }
-}
-
-/// The pairs of a mapping of names: of each the place, the name and the value, one after the other.
-struct NamedReader<'a> {
-    reader: NodeReader<'a>,
-    pairs: std::vec::IntoIter<&'a (Key, Node)>,
-    pair: Option<&'a (Key, Node)>,
-    step: u8,
-}
-
-impl<'de> SeqAccess<'de> for NamedReader<'de> {
-    type Error = Problem;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Problem> {
-        if self.step == 0 {
-            self.pair = self.pairs.next();
-        }
-        let Some((key, node)) = self.pair else { return Ok(None) };
-        let step = self.step;
-        self.step = (step + 1) % 3;
-        match step {
-            0 => seed.deserialize(value::SeqDeserializer::new(numbers(key.place).into_iter())),
-            1 => seed.deserialize(value::BorrowedStrDeserializer::new(&key.name)),
-            _ => seed.deserialize(self.reader.child(node)),
-        }
-        .map(Some)
-    }
-}
-
-/// A place as it goes through serde.
-fn numbers(Place { file, line, column, start, end }: Place) -> [u32; 5] {
-    [file, line, column, start, end]
-}
-
-/// First the place of a node, then its value, whose failure goes to the sink, then whether anything did.
-struct AtReader<'a> {
-    reader: NodeReader<'a>,
-    step: AtStep,
-}
-
-enum AtStep {
-    Place,
-    /// How many problems there were before the value.
-    Value(usize),
-    Whole(bool),
-}
-
-impl<'de> MapAccess<'de> for AtReader<'de> {
-    type Error = Problem;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, _: K) -> Result<Option<K::Value>, Problem> {
-        Ok(None)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
-        let NodeReader { node, sink } = self.reader;
-        match self.step {
-            AtStep::Place => {
-                self.step = AtStep::Value(sink.borrow().len());
-                seed.deserialize(value::SeqDeserializer::new(numbers(node.place).into_iter()))
-            }
-            AtStep::Value(before) => {
-                let read = seed.deserialize(self.reader).map_err(|problem| {
-                    let text = problem.to_string();
-                    sink.borrow_mut().push(problem.at(node.place));
-                    de::Error::custom(text)
-                });
-                self.step = AtStep::Whole(sink.borrow().len() == before);
-                read
-            }
-            AtStep::Whole(whole) => seed.deserialize(whole.into_deserializer()),
-        }
     }
 }

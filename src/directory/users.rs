@@ -21,7 +21,7 @@ use super::{
     read::{bad_row, json, number},
     types::{Hold, ManagedBy, RecordedTenant},
 };
-use crate::model::{DisplayName, Email, EmailKey, Extension, Settings, Tenant};
+use crate::model::{DisplayName, Email, EmailKey, Extension, ExtensionRange, Settings, Tenant};
 
 /// A user as the portal shows one: no secret, and nothing that tells about one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,51 +61,70 @@ pub struct Meeting {
     pub(super) version: String,
 }
 
-/// The lowest numbers of a tenant's range, in use, on hold or neither, as far as they are known.
+/// The lowest numbers of a tenant's ranges, in use, on hold or neither, as far as they are known.
 #[derive(Debug)]
 pub struct Numbers {
-    /// Below it all are in use, on hold or reserved.
+    /// All numbers of the ranges below it are in use, on hold, or given by pins only.
     first: u32,
-    /// What is known ends before it.
+    /// The lowest number that is not known.
     end: u32,
     /// In use or on hold.
     recorded: BTreeSet<u32>,
 }
 
 impl Numbers {
-    /// Lists those that are neither in use nor on hold, as gaps between the others, in order; some
-    /// may be reserved.
-    pub fn gaps(&self) -> Vec<RangeInclusive<u32>> {
-        let starts = std::iter::once(self.first).chain(self.recorded.iter().map(|number| number + 1));
-        let ends = self.recorded.iter().copied().chain([self.end]);
-        starts.zip(ends).filter(|(start, end)| start < end).map(|(start, end)| start..=end - 1).collect()
+    /// Lists those that are neither in use nor on hold, as gaps between the others, in the order of
+    /// allocation, up to the first range that is not known to its end. Some may be given by pins only.
+    pub fn gaps(&self, settings: &Settings) -> Vec<RangeInclusive<u32>> {
+        let mut gaps = Vec::new();
+        for range in settings.range.in_order() {
+            gaps.extend(self.gaps_of(*range));
+            if range.last().number() >= self.end {
+                break;
+            }
+        }
+        gaps
     }
 
-    /// Finds below which number none can be given any more, once these are.
+    /// Lists the gaps of one range, as far as it is known.
+    fn gaps_of(&self, range: ExtensionRange) -> impl Iterator<Item = RangeInclusive<u32>> {
+        let first = self.first.max(range.first().number());
+        let end = self.end.min(range.last().number() + 1).max(first);
+        let recorded = self.recorded.range(first..end).copied();
+        let starts = std::iter::once(first).chain(recorded.clone().map(|number| number + 1));
+        let ends = recorded.chain([end]);
+        starts.zip(ends).filter(|(start, end)| start < end).map(|(start, end)| start..=end - 1)
+    }
+
+    /// Finds the number below which none of the ranges can be given any more, once these are.
     pub fn taken_below(&self, settings: &Settings, given: &BTreeSet<u32>) -> u32 {
-        let gaps = self.gaps().into_iter().flatten();
-        let mut left = gaps.filter(|number| !given.contains(number) && !is_reserved(settings, *number));
-        left.next().unwrap_or(self.end)
+        let pinned_only = plain(settings);
+        let gaps = settings.range.in_order().iter().flat_map(|range| self.gaps_of(*range));
+        let left =
+            gaps.filter_map(|mut gap| gap.find(|number| !given.contains(number) && !pinned_only.contains(number)));
+        left.min().unwrap_or(self.end)
     }
 
-    /// Tells whether so many can be given to anybody, or all of the range are known.
+    /// Tells whether so many can be given to anybody, or all of the ranges are known.
     fn suffice(&self, settings: &Settings, count: usize) -> bool {
-        let free = self.gaps().into_iter().flatten().filter(|number| !is_reserved(settings, *number));
-        self.end > settings.range.last().number() || free.take(count).count() == count
+        let pinned_only = plain(settings);
+        let free = self.gaps(settings).into_iter().flatten().filter(|number| !pinned_only.contains(number));
+        self.end > settings.range.highest() || free.take(count).count() == count
     }
 
     /// Learns the next ones in use or on hold, so many at most were asked for.
     fn learn(&mut self, settings: &Settings, next: &[i32], asked: usize) {
         let next: Vec<u32> = next.iter().filter_map(|number| u32::try_from(*number).ok()).collect();
-        let behind = settings.range.last().number() + 1;
+        let behind = settings.range.highest() + 1;
         let end = if next.len() < asked { behind } else { next.last().map_or(behind, |last| last + 1) };
         self.recorded.extend(next.into_iter().filter(|number| (self.first..behind).contains(number)));
         self.end = end.clamp(self.first, behind);
     }
 }
 
-fn is_reserved(settings: &Settings, number: u32) -> bool {
-    Extension::try_from(number).is_ok_and(|number| settings.reserved.contains(&number))
+/// Returns the numbers that are given by pins only.
+fn plain(settings: &Settings) -> BTreeSet<u32> {
+    settings.pinned_only().into_iter().map(Extension::number).collect()
 }
 
 /// How many numbers are read at first; each further time eight times as many.
@@ -120,9 +139,9 @@ pub struct Standing {
     pub file_users: u32,
     /// Users of the API.
     pub api_users: u32,
-    /// Users whose number is in the range.
+    /// Users whose number is in one of the ranges.
     pub in_range: u32,
-    /// Reserved numbers of the range that somebody has all the same.
+    /// Reserved and emergency numbers of the ranges that a user has all the same.
     pub reserved_in_use: u32,
     /// Numbers on hold.
     pub holds: BTreeMap<Extension, Hold>,
@@ -202,20 +221,24 @@ impl Directory {
         let Some(row) = row else { return Ok(None) };
         let (id, settings): (Uuid, Settings) = (row.get(0), json("settings", row.get(1))?);
         let reserved: Vec<i32> =
-            settings.reserved.iter().filter(|number| settings.range.contains(**number)).copied().map(int).collect();
+            settings.pinned_only().into_iter().filter(|number| settings.range.contains(*number)).map(int).collect();
+        let within: Vec<String> = settings
+            .range
+            .in_order()
+            .iter()
+            .map(|range| format!("e.number between {} and {}", range.first(), range.last()))
+            .collect();
         let counts = self
             .client()
             .query_typed_one(
-                "select count(*) filter (where u.managed_by = 'file'), count(*) filter (where u.managed_by = 'api'),
-                        count(*) filter (where e.number between $2 and $3),
-                        count(*) filter (where e.number = any ($4))
-                 from extensions e join users u on u.id = e.user_id where e.tenant_id = $1",
-                &[
-                    (&id, Type::UUID),
-                    (&int(settings.range.first()), Type::INT4),
-                    (&int(settings.range.last()), Type::INT4),
-                    (&reserved, Type::INT4_ARRAY),
-                ],
+                &format!(
+                    "select count(*) filter (where u.managed_by = 'file'), count(*) filter (where u.managed_by = 'api'),
+                            count(*) filter (where {}),
+                            count(*) filter (where e.number = any ($2))
+                     from extensions e join users u on u.id = e.user_id where e.tenant_id = $1",
+                    within.join(" or ")
+                ),
+                &[(&id, Type::UUID), (&reserved, Type::INT4_ARRAY)],
             )
             .map_err(failed(action))?;
         let rows = self
@@ -307,8 +330,8 @@ impl Writer<'_> {
 
 fn meeting(row: &Row) -> Result<Meeting, DirectoryError> {
     let settings: Settings = json("settings", row.get(1))?;
-    let (lowest, highest) = (settings.range.first().number(), settings.range.last().number());
-    let first = u32::try_from(row.get::<_, i32>(3)).unwrap_or_default().clamp(lowest, highest + 1);
+    let (lowest, behind) = (settings.range.lowest(), settings.range.highest() + 1);
+    let first = u32::try_from(row.get::<_, i32>(3)).unwrap_or_default().clamp(lowest, behind);
     let mut numbers = Numbers { first, end: first, recorded: BTreeSet::new() };
     numbers.learn(&settings, &row.get::<_, Vec<i32>>(10), PAGE);
     let (held, emails, times): (Vec<i32>, Vec<&str>, Vec<Timestamp>) = (row.get(7), row.get(8), row.get(9));

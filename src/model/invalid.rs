@@ -39,6 +39,8 @@ const CODES: &[&str] = &[
     "invalid-extension",
     "invalid-range",
     "backwards-range",
+    "overlapping-ranges",
+    "unknown-country",
     "invalid-tenant",
     "invalid-email",
     "invalid-name",

@@ -3,6 +3,7 @@
 //! Each type is parsed once, at the edge, and carries its proof from then on. Nothing here reads
 //! a file, a clock or the environment.
 
+mod emergency;
 mod extension;
 mod host_name;
 mod invalid;
@@ -10,7 +11,10 @@ mod secret;
 mod settings;
 mod text;
 
-pub use extension::{Extension, ExtensionRange};
+pub use emergency::Country;
+pub(crate) use emergency::{emergency_numbers, emergency_numbers_anywhere};
+pub use extension::{Extension, ExtensionRange, ExtensionRanges};
+pub(crate) use extension::{overlap, overlapping, runs, shown_stretches};
 pub use host_name::HostName;
 pub use invalid::Invalid;
 pub(crate) use invalid::{is_unprintable, nearest, printable, quoted, shown};

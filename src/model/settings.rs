@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, Extension, ExtensionRange, ObjectName, Tenant};
+use super::{Codec, Country, Extension, ExtensionRanges, ObjectName, Tenant, emergency_numbers};
 
 /// How endpoint, AOR and auth are named after the extension.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -77,8 +77,12 @@ impl Default for RailLimit {
 /// What a tenant's users have in common, as recorded: everything rendering and allocation need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Where numbers are allocated from.
-    pub range: ExtensionRange,
+    /// Where numbers are allocated from, in their order.
+    pub range: ExtensionRanges,
+    /// The country whose emergency numbers are left to the operator's contexts; absent in settings
+    /// recorded by earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<Country>,
     /// Numbers that are never allocated by themselves.
     pub reserved: BTreeSet<Extension>,
     /// Days a freed number is kept from somebody else.
@@ -89,4 +93,19 @@ pub struct Settings {
     pub phones: PhoneProfile,
     /// The operator's own contexts, tried after ours.
     pub include: Vec<ObjectName>,
+}
+
+impl Settings {
+    /// Returns the emergency numbers of the tenant's country.
+    pub fn emergency_numbers(&self) -> BTreeSet<Extension> {
+        emergency_numbers(self.country.as_ref())
+    }
+
+    /// Returns the numbers that are only given by a pin: reserved ones and emergency numbers, in and
+    /// outside the ranges. Those that no user has are in no pattern of the dialplan.
+    pub fn pinned_only(&self) -> BTreeSet<Extension> {
+        let mut numbers = self.emergency_numbers();
+        numbers.extend(&self.reserved);
+        numbers
+    }
 }

@@ -55,6 +55,7 @@ impl<'a> Allocation<'a, '_> {
         let mut taken = BTreeMap::new();
         for user in self.staying {
             taken.insert(user.extension, user.email.key());
+            self.note_emergency(&user.email, user.extension);
             self.check_range(&user.email, user.extension, None);
         }
         taken
@@ -66,12 +67,13 @@ impl<'a> Allocation<'a, '_> {
             let (None, Some(row)) = (user.extension, self.old(key)) else { continue };
             taken.insert(row.extension, key.clone());
             given.insert(key, (row.extension, None));
+            self.note_emergency(&user.email, row.extension);
             self.check_range(&user.email, row.extension, Some(user.place));
         }
     }
 
     fn check_range(&mut self, email: &Email, extension: Extension, place: Option<Place>) {
-        let range = self.inputs.declared.settings.range;
+        let range = &self.inputs.declared.settings.range;
         if !range.contains(extension) {
             let message = format!("`{email}` has {extension}, outside the range {range}");
             let hint = match place {
@@ -79,6 +81,15 @@ impl<'a> Allocation<'a, '_> {
                 None => "widen `extensions.range`: this user was made through the API, and is not moved silently",
             };
             self.problems.push(Diagnostic::error("number-outside-range", message, place).hint(hint));
+        }
+    }
+
+    /// Says who has an emergency number without a pin, which would be warned of in the file.
+    fn note_emergency(&mut self, email: &Email, extension: Extension) {
+        if self.inputs.declared.settings.emergency_numbers().contains(&extension) {
+            self.notes.push(format!(
+                "{email} has the emergency number {extension}: phones that dial it reach this user; pin another number"
+            ));
         }
     }
 
@@ -148,8 +159,11 @@ impl<'a> Allocation<'a, '_> {
         }
         if missing > 0 {
             let users = if missing == 1 { "user is" } else { "users are" };
-            let (range, size) = (settings.range, settings.range.size());
-            let message = format!("the range {range} ({size} numbers) is full: {missing} {users} without a number");
+            let (range, size) = (&settings.range, settings.range.size());
+            let kept = settings.pinned_only().into_iter().filter(|number| range.contains(*number)).count();
+            let kept = if kept == 0 { String::new() } else { format!(", {kept} of them reserved or for emergencies") };
+            let message =
+                format!("the range {range} ({size} numbers{kept}) is full: {missing} {users} without a number");
             self.problems.push(
                 Diagnostic::error("range-exhausted", message, None)
                     .hint("widen `extensions.range`, shorten `hold` or release `reserved` numbers"),

@@ -170,6 +170,7 @@ fn fields(old: &RecordedUser, new: &PlannedUser) -> Vec<FieldChange> {
 pub(super) fn settings(old: Option<&Settings>, new: &Settings) -> Vec<FieldChange> {
     let values = |settings: &Settings| {
         [
+            settings.country.as_ref().map(ToString::to_string),
             Some(settings.range.to_string()),
             some(&list(&settings.reserved)),
             Some(format!("{}d", settings.hold_days)),
@@ -185,6 +186,7 @@ pub(super) fn settings(old: Option<&Settings>, new: &Settings) -> Vec<FieldChang
         ]
     };
     let keys = [
+        "country",
         "extensions.range",
         "extensions.reserved",
         "extensions.hold",

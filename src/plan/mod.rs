@@ -400,6 +400,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     plan.ended = plan.counts.delete;
     plan.numbers_affected = affected::numbers(&plan, recorded);
     plan.relogin_rail = ReloginRail::of_file(inputs);
+    plan.notes.extend(numbers::dialled(&plan, recorded));
     plan.stops = rails::stops(&plan, inputs);
     plan.settle_relogins(plan.behind.clone());
     plan.notes.extend(rails::notes(&declared.rails));

@@ -1,26 +1,27 @@
 //! How many numbers of a tenant's range are in use, kept back and free.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::Plan;
 use crate::{
     directory::{Hold, Recorded, Standing},
-    model::{Extension, Settings},
+    model::{Extension, Settings, shown_stretches},
 };
 
-/// The numbers of a range.
+/// The numbers of a tenant's ranges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Numbers {
-    /// How many the range has.
+    /// How many the ranges have.
     pub size: u32,
     /// How many users have one.
     pub in_use: u32,
     /// How many are on hold for a former user.
     pub held: u32,
-    /// How many are reserved, and nobody's.
+    /// How many are left to the operator: reserved numbers and emergency numbers that no user has.
     pub reserved: u32,
     /// How many the next users can get.
     pub free: u32,
@@ -31,7 +32,8 @@ pub fn numbers(recorded: &Recorded, now: Timestamp) -> Option<Numbers> {
     let settings = &recorded.tenant.as_ref()?.settings;
     let in_use =
         || recorded.users.values().map(|user| user.extension).filter(|number| settings.range.contains(*number));
-    let reserved_in_use = in_use().filter(|number| settings.reserved.contains(number)).count();
+    let pinned_only = settings.pinned_only();
+    let reserved_in_use = in_use().filter(|number| pinned_only.contains(number)).count();
     Some(tally(settings, (whole(in_use().count()), whole(reserved_in_use)), &recorded.holds, now))
 }
 
@@ -40,7 +42,7 @@ pub fn count(standing: &Standing, now: Timestamp) -> Numbers {
     tally(&standing.settings, (standing.in_range, standing.reserved_in_use), &standing.holds, now)
 }
 
-/// Counts from how many numbers of the range are in use, and how many of those are reserved. A
+/// Counts from how many numbers of the ranges are in use, and how many of those only a pin gives. A
 /// number is a user's or on hold, never both.
 fn tally(
     settings: &Settings,
@@ -51,9 +53,59 @@ fn tally(
     let within = |number: &Extension| settings.range.contains(*number);
     let is_on_hold = |number: &Extension| holds.get(number).is_some_and(|hold| is_held(hold, settings.hold_days, now));
     let held = whole(holds.keys().filter(|number| within(number) && is_on_hold(number)).count());
-    let kept = settings.reserved.iter().filter(|number| within(number) && !is_on_hold(number)).count();
+    let kept = settings.pinned_only().iter().filter(|number| within(number) && !is_on_hold(number)).count();
     let (size, reserved) = (settings.range.size(), whole(kept).saturating_sub(reserved_in_use));
     Numbers { size, in_use, held, reserved, free: size.saturating_sub(in_use + held + reserved) }
+}
+
+/// Says which numbers phones reach in another way than before: those that enter the dialplan, and those
+/// that leave it to the operator's contexts.
+pub(super) fn dialled(plan: &Plan, recorded: &Recorded) -> Vec<String> {
+    let Some(tenant) = &recorded.tenant else { return Vec::new() };
+    let before = stretches(&tenant.settings, recorded.users.values().map(|user| user.extension));
+    let after = stretches(&plan.settings, plan.users.keys().copied());
+    let changes = [
+        (minus(&after, &before), ["enters", "enter"], "no longer reach"),
+        (minus(&before, &after), ["leaves", "leave"], "reach"),
+    ];
+    changes
+        .into_iter()
+        .filter(|(numbers, ..)| !numbers.is_empty())
+        .map(|(numbers, [one, many], reach)| {
+            let single = matches!(&numbers[..], [numbers] if numbers.start() == numbers.end());
+            let (verb, it) = if single { (one, "it") } else { (many, "them") };
+            let numbers = shown_stretches(&numbers);
+            format!("{numbers} {verb} the dialplan: phones that dial {it} {reach} the operator's contexts")
+        })
+        .collect()
+}
+
+/// Lists the numbers in the dialplan of a tenant whose users have these ones.
+fn stretches(settings: &Settings, held: impl Iterator<Item = Extension>) -> Vec<RangeInclusive<u32>> {
+    let mut left_out = settings.pinned_only();
+    for number in held {
+        left_out.remove(&number);
+    }
+    settings.range.without(&left_out)
+}
+
+/// Takes the numbers of the second stretches out of the first; both are in ascending order.
+fn minus(from: &[RangeInclusive<u32>], others: &[RangeInclusive<u32>]) -> Vec<RangeInclusive<u32>> {
+    let mut left = Vec::new();
+    for stretch in from {
+        let mut next = *stretch.start();
+        let first = others.partition_point(|other| other.end() < stretch.start());
+        for other in others[first..].iter().take_while(|other| other.start() <= stretch.end()) {
+            if next < *other.start() {
+                left.push(next..=other.start() - 1);
+            }
+            next = other.end() + 1;
+        }
+        if next <= *stretch.end() {
+            left.push(next..=*stretch.end());
+        }
+    }
+    left
 }
 
 fn whole(count: usize) -> u32 {

@@ -18,8 +18,11 @@ use crate::{
 /// What a tenant keeps back, and for whom.
 pub(super) struct Supply<'a> {
     settings: &'a Settings,
+    /// Reserved and emergency numbers.
+    pinned_only: BTreeSet<Extension>,
     held: BTreeMap<Extension, EmailKey>,
-    /// What each former user gets back: of several numbers the one freed last.
+    /// What each former user gets back: of several numbers the one freed last. Never one that only a
+    /// pin gives.
     own: BTreeMap<EmailKey, Extension>,
 }
 
@@ -27,9 +30,13 @@ impl<'a> Supply<'a> {
     pub(super) fn new(settings: &'a Settings, holds: &BTreeMap<Extension, Hold>, now: Timestamp) -> Self {
         let mut held: Vec<_> = holds.iter().filter(|(_, hold)| is_held(hold, settings.hold_days, now)).collect();
         held.sort_by_key(|(number, hold)| (hold.freed_at, Reverse(**number)));
+        let pinned_only = settings.pinned_only();
+        let returns = |number: &Extension| settings.range.contains(*number) && !pinned_only.contains(number);
+        let own = held.iter().filter(|(number, _)| returns(number));
         Self {
             settings,
-            own: held.iter().map(|(number, hold)| (hold.email.clone(), **number)).collect(),
+            own: own.map(|(number, hold)| (hold.email.clone(), **number)).collect(),
+            pinned_only,
             held: held.into_iter().map(|(number, hold)| (*number, hold.email.clone())).collect(),
         }
     }
@@ -46,24 +53,26 @@ impl<'a> Supply<'a> {
         self.held.get(&number)
     }
 
-    /// The number that was held for this address.
+    /// Returns the number that was held for this address.
     pub(super) fn own(&self, email: &EmailKey) -> Option<Extension> {
-        self.own.get(email).copied().filter(|number| self.settings.range.contains(*number))
+        self.own.get(email).copied()
     }
 
     /// Those of the unused numbers that anybody may get, in the same order.
     pub(super) fn free(&self, unused: impl Iterator<Item = u32>) -> impl Iterator<Item = Extension> {
         unused
             .filter_map(|number| Extension::try_from(number).ok())
-            .filter(|number| !self.settings.reserved.contains(number) && !self.held.contains_key(number))
+            .filter(|number| !self.pinned_only.contains(number) && !self.held.contains_key(number))
     }
 }
 
 /// Why somebody gets no number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoNumber {
-    /// The pinned one lies outside the range.
+    /// The pinned one lies outside the ranges.
     OutsideRange,
+    /// The pinned one is an emergency number: only the file can give it, which warns.
+    Emergency,
     /// The pinned one is somebody's.
     Taken,
     /// None is left.
@@ -79,8 +88,8 @@ pub struct Newcomers<'a> {
 
 impl<'a> Newcomers<'a> {
     /// Begins with what is known: held numbers, those of the wanted ones that are taken, and the
-    /// lowest gaps between the numbers that are in use or on hold, with one that is not reserved for
-    /// each newcomer, or all there are.
+    /// gaps between the numbers that are in use or on hold, in the order of allocation, with one that
+    /// anybody may get for each newcomer, or all there are.
     pub fn new(
         settings: &'a Settings,
         holds: &BTreeMap<Extension, Hold>,
@@ -93,13 +102,16 @@ impl<'a> Newcomers<'a> {
         // Holds that ended lie between the gaps.
         let held = holds.keys().filter(|number| settings.range.contains(**number)).map(|held| held.number());
         let mut unused: Vec<_> = gaps.into_iter().chain(held.map(|number| number..=number)).collect();
-        unused.sort_unstable_by_key(|gap| *gap.start());
+        let ranges = settings.range.in_order();
+        let range_of = |number: u32| ranges.iter().position(|range| range.numbers().contains(&number));
+        unused.sort_unstable_by_key(|gap| (range_of(*gap.start()), *gap.start()));
         // Each takes one number at most, so that the last of them finds one among these.
         let free: Vec<Extension> = supply.free(unused.into_iter().flatten()).take(newcomers).collect();
         Self { supply, taken, free: free.into_iter() }
     }
 
-    /// Gives the next one a number. A pin may name a reserved one, and ends a hold, as in the file.
+    /// Gives the next one a number. A pin may name a reserved one, and ends a hold, as in the file. It
+    /// cannot name an emergency number, because the warning of the file has no counterpart here.
     ///
     /// # Errors
     /// When the pin cannot be had, or no number is left; the next one may still get one.
@@ -108,6 +120,7 @@ impl<'a> Newcomers<'a> {
         let number = match pin {
             Some(pin) if !self.supply.settings.range.contains(pin) => return Err(NoNumber::OutsideRange),
             Some(pin) if taken.contains(&pin) => return Err(NoNumber::Taken),
+            Some(pin) if self.supply.settings.emergency_numbers().contains(&pin) => return Err(NoNumber::Emergency),
             Some(pin) => pin,
             None => match self.supply.own(email).filter(|own| !taken.contains(own)) {
                 Some(own) => own,

@@ -1,36 +1,68 @@
-//! The minimal set of dialplan patterns that match exactly the numbers of a range.
+//! The minimal set of dialplan patterns that match exactly the numbers of some ranges.
 
-use crate::model::ExtensionRange;
+use std::{collections::BTreeSet, fmt::Write, ops::RangeInclusive};
 
-/// Covers a range by Asterisk patterns: `1050-1377` becomes `_105X` ... `_137[0-7]`.
+use crate::model::{Extension, ExtensionRanges};
+
+/// Covers ranges by Asterisk patterns, but for the numbers left out: 1050-1377 becomes `_10[5-9]X`,
+/// `_1[1-2]XX`, `_13[0-6]X` and `_137[0-7]`; 100-119 without 112 becomes `_10X` and `_11[0-13-9]`.
 ///
-/// Each pattern is a run of digits, one digit class, and `X` for any digit; numbers of different
-/// lengths are covered apart. The patterns come in the order of the numbers.
-pub fn prefix_cover(range: ExtensionRange) -> Vec<String> {
-    let (mut first, last) = (u64::from(range.first().number()), u64::from(range.last().number()));
+/// Each pattern is a run of digits, one class of digits, and `X` for any digit. Numbers of different
+/// lengths are covered apart. The patterns come in the order of their first numbers.
+pub fn prefix_cover(ranges: &ExtensionRanges, left_out: &BTreeSet<Extension>) -> Vec<String> {
+    let stretches = ranges.without(left_out);
     let mut patterns = Vec::new();
-    while first <= last {
-        // The largest block of 10^k numbers that starts here and fits, widened to a digit class.
-        let length_end = 10_u64.pow(first.ilog10() + 1) - 1;
-        let end = last.min(length_end);
-        let mut block = 1;
-        while first % (block * 10) == 0 && first + block * 10 - 1 <= end && block * 10 <= length_end.div_ceil(10) {
-            block *= 10;
-        }
-        let digit = first / block % 10;
-        let fitting = (end - first + 1) / block - 1;
-        let highest = digit + fitting.min(9 - digit);
-        let prefix = first / block / 10;
-        let prefix = if prefix == 0 { String::new() } else { prefix.to_string() };
-        let class = match (digit, highest) {
-            (0, 9) => "X".to_owned(),
-            (low, high) if low == high => low.to_string(),
-            (low, high) => format!("[{low}-{high}]"),
-        };
-        patterns.push(format!("_{prefix}{class}{}", "X".repeat(block.ilog10() as usize)));
-        first += (highest - digit + 1) * block;
+    for digits in 0..=Extension::MAX.ilog10() {
+        let block = 10_u32.pow(digits);
+        let of_length = clip(&stretches, &(block..=block * 9 + (block - 1)));
+        cover("", 0, block, &of_length, &mut patterns);
     }
     patterns
+}
+
+/// Covers the stretches, all of whose numbers begin with the prefix. The lowest such number is `from`,
+/// and each digit that may follow the prefix stands for a block of so many numbers.
+fn cover(prefix: &str, from: u32, block: u32, stretches: &[RangeInclusive<u32>], patterns: &mut Vec<String>) {
+    if stretches.is_empty() {
+        return;
+    }
+    let blocks = (0..10).map(|digit| from + digit * block).map(|start| start..=start + (block - 1));
+    let parts: Vec<_> = blocks.map(|numbers| (clip(stretches, &numbers), numbers)).collect();
+    let is_whole =
+        |(within, numbers): &(Vec<RangeInclusive<u32>>, RangeInclusive<u32>)| within.first() == Some(numbers);
+    let whole: Vec<usize> = (0..parts.len()).filter(|digit| is_whole(&parts[*digit])).collect();
+    for (digit, (within, numbers)) in parts.iter().enumerate() {
+        if whole.first() == Some(&digit) {
+            patterns.push(format!("_{prefix}{}{}", class(&whole), "X".repeat(block.ilog10() as usize)));
+        } else if !whole.contains(&digit) {
+            cover(&format!("{prefix}{digit}"), *numbers.start(), block / 10, within, patterns);
+        }
+    }
+}
+
+/// Keeps what lies within the bounds.
+fn clip(stretches: &[RangeInclusive<u32>], bounds: &RangeInclusive<u32>) -> Vec<RangeInclusive<u32>> {
+    let first = stretches.partition_point(|stretch| stretch.end() < bounds.start());
+    let within = stretches[first..].iter().take_while(|stretch| stretch.start() <= bounds.end());
+    within.map(|stretch| *stretch.start().max(bounds.start())..=*stretch.end().min(bounds.end())).collect()
+}
+
+/// Writes digits as an element of a pattern: `X` for all, one alone as it is, several as a class.
+fn class(digits: &[usize]) -> String {
+    match digits {
+        [digit] => return digit.to_string(),
+        _ if digits.len() == 10 => return "X".to_owned(),
+        _ => {}
+    }
+    let runs = digits.chunk_by(|before, digit| before + 1 == *digit);
+    let mut class = String::from("[");
+    for run in runs {
+        let _ = match run {
+            [first, .., last] => write!(class, "{first}-{last}"),
+            _ => write!(class, "{}", run[0]),
+        };
+    }
+    class + "]"
 }
 
 #[cfg(test)]
@@ -39,8 +71,16 @@ mod tests {
 
     use super::*;
 
-    fn cover(range: &str) -> Vec<String> {
-        prefix_cover(range.parse().unwrap())
+    fn set(numbers: impl IntoIterator<Item = u32>) -> BTreeSet<Extension> {
+        numbers.into_iter().map(|number| Extension::try_from(number).unwrap()).collect()
+    }
+
+    fn without(ranges: &str, left_out: &[u32]) -> Vec<String> {
+        prefix_cover(&ranges.parse().unwrap(), &set(left_out.iter().copied()))
+    }
+
+    fn cover(ranges: &str) -> Vec<String> {
+        without(ranges, &[])
     }
 
     /// Matches as Asterisk does, for the few elements we render.
@@ -52,11 +92,15 @@ mod tests {
                 (None, None) => return true,
                 (Some('X'), Some('0'..='9')) => {}
                 (Some('['), Some(digit)) => {
-                    let low = pattern.next().unwrap();
-                    assert_eq!(pattern.next(), Some('-'));
-                    let high = pattern.next().unwrap();
-                    assert_eq!(pattern.next(), Some(']'));
-                    if !(low..=high).contains(&digit) {
+                    let class: Vec<char> = pattern.by_ref().take_while(|c| *c != ']').collect();
+                    let mut class = &class[..];
+                    let mut hit = false;
+                    while let [low, rest @ ..] = class {
+                        let (high, rest) = if let ['-', high, rest @ ..] = rest { (high, rest) } else { (low, rest) };
+                        hit |= (low..=high).contains(&&digit);
+                        class = rest;
+                    }
+                    if !hit {
                         return false;
                     }
                 }
@@ -75,20 +119,55 @@ mod tests {
         assert_eq!(cover("1001-1001"), ["_1001"]);
         assert_eq!(cover("98-1001"), ["_9[8-9]", "_[1-9]XX", "_100[0-1]"]);
         assert_eq!(cover("100000-299999"), ["_[1-2]XXXXX"]);
+        assert_eq!(cover("1-99999999").len(), 8);
+    }
+
+    #[test]
+    fn several_ranges_and_numbers_left_out() {
+        assert_eq!(cover("2000-2099, 100-199"), ["_1XX", "_20XX"]);
+        assert_eq!(cover("100-149, 150-199"), ["_1XX"], "ranges side by side are one");
+        assert_eq!(without("100-199", &[110, 112, 190]), ["_1[02-8]X", "_11[13-9]", "_19[1-9]",]);
+        assert_eq!(without("1000-1999", &[]), ["_1XXX"]);
+        assert_eq!(without("112-112", &[112]), Vec::<String>::new());
+        assert_eq!(without("1000-1999", &[112, 911, 2000]), ["_1XXX"], "others change nothing");
+    }
+
+    /// 100 numbers left out of 1,000 stay few lines.
+    #[test]
+    fn many_numbers_left_out_stay_few_patterns() {
+        let left_out: Vec<u32> = (0..100).map(|n| 1000 + (n * 379) % 1000).collect();
+        let patterns = without("1000-1999", &left_out);
+        assert!(patterns.len() <= 110, "{}", patterns.len());
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
         #[test]
-        fn every_number_in_the_range_matches_once_and_none_around_it(first in 1_u32..20_000, size in 0_u32..3_000) {
-            let last = first + size;
-            let patterns = cover(&format!("{first}-{last}"));
-            for number in first.saturating_sub(150).max(1)..last + 150 {
+        fn every_number_in_and_around_the_ranges_matches_once_if_it_is_in_one_and_not_left_out(
+            steps in prop::collection::vec((1_u32..3_000, 0_u32..1_500), 1..4),
+            left_out in prop::collection::vec(0.0..1.0_f64, 0..40),
+        ) {
+            let mut next = 0;
+            let ranges: Vec<(u32, u32)> = steps
+                .iter()
+                .map(|(gap, size)| {
+                    let first = next + gap;
+                    next = first + size + 1;
+                    (first, first + size)
+                })
+                .collect();
+            let text = ranges.iter().rev().map(|(first, last)| format!("{first}-{last}")).collect::<Vec<_>>().join(",");
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a small number")]
+            let left_out = set(left_out.iter().map(|share| 1 + (share * f64::from(next)) as u32));
+            let patterns = prefix_cover(&text.parse().unwrap(), &left_out);
+            for number in 1..next + 150 {
                 let hits = patterns.iter().filter(|pattern| matches(pattern, &number.to_string())).count();
-                prop_assert_eq!(hits, usize::from((first..=last).contains(&number)), "{} {:?}", number, patterns);
+                let within = ranges.iter().any(|(first, last)| (first..=last).contains(&&number));
+                let wanted = within && !left_out.contains(&Extension::try_from(number).unwrap());
+                prop_assert_eq!(hits, usize::from(wanted), "{} {:?}", number, patterns);
             }
-            prop_assert!(patterns.len() <= 2 * 5 * 2, "{:?}", patterns);
+            prop_assert!(patterns.len() <= 20 * ranges.len() + 2 * left_out.len() * 4, "{:?}", patterns);
         }
     }
 }

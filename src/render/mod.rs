@@ -171,6 +171,16 @@ impl<'a> Phonebook<'a> {
         ])
     }
 
+    /// Lists the patterns of the numbers that a user has or may get. Reserved and emergency numbers are
+    /// among them only if a user has them: all others are left to the operator's contexts.
+    pub(crate) fn patterns(&self) -> Vec<String> {
+        let mut left_out = self.settings.pinned_only();
+        for phone in &self.phones {
+            left_out.remove(&phone.extension);
+        }
+        prefix_cover(&self.settings.range, &left_out)
+    }
+
     /// Names the endpoint, AOR and auth of a number.
     fn endpoint(&self, extension: Extension) -> Result<Name, BadValue> {
         Name::new(endpoint_name(self.tenant, self.settings.endpoint_names, extension))

@@ -6,7 +6,7 @@
 use super::{
     BadValue, Digests, GENERATION, Name, Phonebook, RING,
     dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
-    head, inbound, mark, mark_context, prefix_cover,
+    head, inbound, mark, mark_context,
     targets::{UNALLOCATED, UNAVAILABLE},
 };
 
@@ -51,7 +51,7 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
         &internal,
         format_args!("What phones may dial: each other ({}), then the operator's contexts.", book.settings.range),
     );
-    for pattern in prefix_cover(book.settings.range) {
+    for pattern in book.patterns() {
         let (pattern, number) = Pattern::digits(pattern)?;
         dialled.hint(pattern.clone(), Expr::from("PJSIP/") + endpoint(book, number.clone())?);
         dialled.one_step(pattern, Step::Goto(Place::Context(ring.clone(), number)));

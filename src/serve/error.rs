@@ -282,14 +282,19 @@ impl From<Refused> for Failure {
         let (kind, field) = match &refused {
             Refused::EmailTaken(_) => (ErrorType::EmailTaken, "email"),
             Refused::NumberTaken(_) => (ErrorType::ExtensionTaken, "extension"),
-            Refused::OutsideRange { .. } => (ErrorType::ValidationError, "extension"),
+            Refused::OutsideRange { .. } | Refused::EmergencyNumber(_) => (ErrorType::ValidationError, "extension"),
             Refused::RangeExhausted(_) => (ErrorType::RangeExhausted, "extension"),
             Refused::NoTenant(_) => (ErrorType::TenantNotRecorded, ""),
             Refused::KeyReused => (ErrorType::IdempotencyKeyReused, "Idempotency-Key"),
         };
         let (message, hint) = hinted(&refused.to_string());
         let field = (!field.is_empty()).then(|| field.to_owned());
-        let detail = Detail { field, message: message.clone(), hint, ..Detail::default() };
+        let code = match &refused {
+            Refused::OutsideRange { .. } => Some("pin-outside-range"),
+            Refused::EmergencyNumber(_) => Some("emergency-number"),
+            _ => None,
+        };
+        let detail = Detail { field, code, message: message.clone(), hint, ..Detail::default() };
         Self::new(kind, message).with(vec![detail])
     }
 }

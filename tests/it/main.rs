@@ -24,6 +24,7 @@ mod hosts;
 mod lab;
 mod let_go;
 mod names;
+mod numbers;
 mod phones;
 mod plan;
 mod portal;

@@ -399,7 +399,7 @@ pub(crate) fn text(status: &Status<'_>, color: bool) -> String {
     }
     if let (Some(numbers), Some(tenant)) = (status.numbers, &status.recorded.tenant) {
         let Numbers { size, in_use, held, reserved, free } = numbers;
-        let range = tenant.settings.range;
+        let range = &tenant.settings.range;
         let _ = writeln!(
             text,
             "numbers     {in_use} in use, {held} on hold, {reserved} reserved, {free} of {size} free ({range})"

@@ -17,8 +17,8 @@ const PEOPLE: u32 = 6;
 /// What the file says.
 #[derive(Debug, Clone)]
 struct File {
-    first: u32,
-    last: u32,
+    /// In the order of allocation.
+    ranges: Vec<(u32, u32)>,
     reserved: BTreeSet<u32>,
     hold_days: u32,
     /// Of each of the people: whether declared, and with which number.
@@ -57,7 +57,20 @@ fn file() -> impl Strategy<Value = File> {
     let reserved = prop::collection::btree_set(998..=1012_u32, 0..4);
     let users = prop::collection::vec(user, PEOPLE as usize);
     (range, reserved, prop::sample::select(vec![0, 2]), users)
-        .prop_map(|((first, last), reserved, hold_days, users)| File { first, last, reserved, hold_days, users })
+        .prop_flat_map(|(range, reserved, hold_days, users)| {
+            // 112 is an emergency number.
+            let small = (111, 113);
+            let ranges = prop::sample::select(vec![
+                vec![range],
+                vec![range],
+                vec![range],
+                vec![range],
+                vec![small, range],
+                vec![range, small],
+            ]);
+            (ranges, Just((reserved, hold_days, users)))
+        })
+        .prop_map(|(ranges, (reserved, hold_days, users))| File { ranges, reserved, hold_days, users })
 }
 
 fn deeds() -> impl Strategy<Value = (File, Vec<Deed>)> {
@@ -72,20 +85,26 @@ fn deeds() -> impl Strategy<Value = (File, Vec<Deed>)> {
 }
 
 impl File {
+    fn ranges(&self) -> String {
+        self.ranges.iter().map(|(first, last)| format!("{first}-{last}")).collect::<Vec<_>>().join(", ")
+    }
+
     fn text(&self, tenant: &str) -> String {
-        let Self { first, last, reserved, hold_days, users } = self;
+        let Self { ranges, reserved, hold_days, users } = self;
         let reserved: Vec<&u32> = reserved.iter().collect();
         let declared = users.iter().enumerate().filter(|(_, (declared, _))| *declared);
         let lines: Vec<String> = declared
             .map(|(n, (_, pin))| {
-                let pin = pin.filter(|pin| (first..=last).contains(&pin)).map(|pin| format!(", extension: {pin}"));
+                let within = |pin: &u32| ranges.iter().any(|(first, last)| (first..=last).contains(&pin));
+                let pin = pin.filter(within).map(|pin| format!(", extension: {pin}"));
                 format!("  - {{ email: f{n}@example.com, name: Somebody{} }}", pin.unwrap_or_default())
             })
             .collect();
         let users = if lines.is_empty() { "  []".to_owned() } else { lines.join("\n") };
         format!(
             "version: 1\ntenant: {tenant}\n\
-             extensions: {{ range: {first}-{last}, reserved: {reserved:?}, hold: {hold_days}d }}\nusers:\n{users}\n"
+             extensions: {{ range: [{}], reserved: {reserved:?}, hold: {hold_days}d }}\nusers:\n{users}\n",
+            self.ranges()
         )
     }
 }
@@ -110,12 +129,11 @@ fn lowest(env: &TestEnv, tenant: &str, now: Timestamp) -> Option<u32> {
     let hold = SignedDuration::from_hours(24 * i64::from(settings.hold_days));
     let rows = sql.query("select number, freed_at from extensions where tenant_id = $1", &[&id]).unwrap();
     let recorded = |number: u32| rows.iter().find(|row| row.get::<_, i32>(0) == i32::try_from(number).unwrap());
-    let reserved = |number: u32| settings.reserved.contains(&extension(number));
-    let (first, last) = (settings.range.first().number(), settings.range.last().number());
-    for number in first..u32::try_from(taken_below).unwrap().min(last + 1) {
+    let reserved = |number: u32| number == 112 || settings.reserved.contains(&extension(number));
+    for number in settings.range.numbers().filter(|number| *number < u32::try_from(taken_below).unwrap()) {
         assert!(recorded(number).is_some() || reserved(number), "{number} is free below {taken_below}");
     }
-    (first..=last).filter(|number| !reserved(*number)).find(|number| {
+    settings.range.numbers().filter(|number| !reserved(*number)).find(|number| {
         recorded(*number).is_none_or(|row| {
             row.get::<_, Option<Timestamp>>(1).is_some_and(|freed_at| now.duration_since(freed_at) >= hold)
         })
@@ -135,7 +153,7 @@ fn whoever_changes_what_the_next_one_gets_the_lowest_free_number() {
         let tenant = format!("t{}", number.get());
         desk.tenant = tenant.parse().unwrap();
         desk.now = Timestamp::now();
-        desk.record(&format!("{}-{}", file.first, file.last), &[], file.hold_days);
+        desk.record(&file.ranges(), &[], file.hold_days);
         let mut strangers = 0;
         let mut stranger = |pin: Option<u32>| {
             strangers += 1;

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use reconcile::{
     deploy::{self, Created, DeleteError, NewUser, Portal, Refused},
     directory::{Directory, InboundRows, ManagedBy, Once, RowChanges, Url, User, seal::Keyring},
-    model::{Extension, Settings, Tenant},
+    model::{Extension, ExtensionRanges, Settings, Tenant},
 };
 use uuid::Uuid;
 
@@ -128,7 +128,7 @@ fn a_batch_is_judged_one_by_one() {
         new("fay@example.com"),
         pinned("fay@example.com", 1001),
     ]);
-    let range = "1000-1005".parse().unwrap();
+    let range: ExtensionRanges = "1000-1005".parse().unwrap();
     let numbers: Vec<_> =
         results.iter().map(|result| result.as_ref().map(|created| created.user.extension.number())).collect();
     assert_eq!(
@@ -138,11 +138,11 @@ fn a_batch_is_judged_one_by_one() {
             Err(&Refused::EmailTaken("ANA@example.com".parse().unwrap())),
             Ok(1005),
             Err(&Refused::NumberTaken(extension(1000))),
-            Err(&Refused::OutsideRange { number: extension(2000), range }),
+            Err(&Refused::OutsideRange { number: extension(2000), range: range.clone() }),
             Ok(1002),
             Ok(1003),
             Ok(1004),
-            Err(&Refused::RangeExhausted(range)),
+            Err(&Refused::RangeExhausted(range.clone())),
             Ok(1001),
         ]
     );
@@ -152,6 +152,25 @@ fn a_batch_is_judged_one_by_one() {
     let listed = desk.users();
     assert_eq!(listed.iter().collect::<Vec<_>>(), created.values().copied().collect::<Vec<_>>());
     assert_eq!(desk.number(new("ana@Example.com")), Err(Refused::EmailTaken("ana@Example.com".parse().unwrap())));
+}
+
+/// The file warns of such a pin; here nobody would see a warning.
+#[test]
+fn an_emergency_number_is_neither_given_nor_pinned() {
+    let env = env();
+    let mut desk = Desk::new(&env, "acme");
+    desk.record("111-113", &[], 0);
+    let results = desk.create(&[
+        pinned("ana@example.com", 112),
+        new("bo@example.com"),
+        new("cleo@example.com"),
+        new("dora@example.com"),
+    ]);
+    let numbers: Vec<_> =
+        results.iter().map(|result| result.as_ref().map(|created| created.user.extension.number())).collect();
+    let range = "111-113".parse().unwrap();
+    let exhausted = Refused::RangeExhausted(range);
+    assert_eq!(numbers, [Err(&Refused::EmergencyNumber(extension(112))), Ok(111), Ok(113), Err(&exhausted)]);
 }
 
 #[test]

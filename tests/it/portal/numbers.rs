@@ -53,7 +53,10 @@ impl Model {
         };
         let free = |number: &u32| !self.users.values().any(|taken| taken == number);
         let own = || {
-            let mine = (FIRST..=LAST).filter(|number| held(*number).is_some_and(|(_, former)| former == who));
+            // A reserved number is only given by a pin, to its former user also.
+            let mine = (FIRST..=LAST)
+                .filter(|number| !self.reserved.contains(number))
+                .filter(|number| held(*number).is_some_and(|(_, former)| former == who));
             mine.filter(free).rev().max_by_key(|number| held(*number))
         };
         let lowest =

@@ -1,0 +1,143 @@
+//! The rules about numbers: ranges that do not overlap, pins inside them, each number once, and what
+//! becomes of emergency numbers.
+//!
+//! A range, country or reserved number that was rejected is not held against anything else: pins are
+//! compared with ranges that are known, never with a default that stands in for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    super::{
+        diagnostic::{Diagnostic, Place},
+        file,
+        read::At,
+    },
+    has_lost_key,
+};
+use crate::model::{
+    Country, Email, Extension, ExtensionRange, ExtensionRanges, Settings, emergency_numbers,
+    emergency_numbers_anywhere, overlap, overlapping, runs,
+};
+
+/// Checks pins one by one, and what they mean for emergency numbers.
+pub(super) struct Pins {
+    /// The ranges, unless they were rejected.
+    ranges: Option<ExtensionRanges>,
+    /// Whether the ranges are those of a file that names none.
+    default: bool,
+    /// The emergency numbers of the country; none if the country was rejected.
+    emergency: BTreeSet<Extension>,
+    /// Where a warning about numbers of any country is shown: at the ranges. Absent if the file names no
+    /// ranges, if the country is known, or if something about numbers was rejected.
+    elsewhere: Option<Place>,
+    seen: BTreeMap<Extension, Place>,
+}
+
+impl Pins {
+    /// Checks ranges and country.
+    pub(super) fn new(
+        extensions: Option<&At<file::Extensions>>,
+        country: Option<&At<Country>>,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Self {
+        let lost = |keys: &[&str]| has_lost_key(problems, keys);
+        let whole = extensions.is_none_or(|at| at.whole) && !lost(&["extensions", "range", "reserved"]);
+        let no_country = country.is_none() && !lost(&["country"]);
+        let written = extensions.and_then(|at| at.value.as_ref()).and_then(|extensions| extensions.range.as_ref());
+        let ranges = match written {
+            Some(at) => {
+                problems.extend(at.value.as_ref().and_then(|ranges| overlaps(ranges, at.place)));
+                ranges(at)
+            }
+            None => whole.then(ExtensionRanges::default),
+        };
+        let emergency = match country {
+            Some(at) => at.value.as_ref().map(|country| emergency_numbers(Some(country))).unwrap_or_default(),
+            None if no_country => emergency_numbers(None),
+            None => BTreeSet::new(),
+        };
+        let elsewhere = written.filter(|_| whole && no_country).map(|at| at.place);
+        Self { ranges, default: written.is_none(), emergency, elsewhere, seen: BTreeMap::new() }
+    }
+
+    /// Checks the number that a user is pinned to.
+    pub(super) fn pin(
+        &mut self,
+        at: &At<file::Digits>,
+        email: &Email,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Option<Extension> {
+        let extension = at.value?.0;
+        if let Some(ranges) = self.ranges.as_ref().filter(|ranges| !ranges.contains(extension)) {
+            let (message, hint) = if self.default {
+                let message = format!("{extension} is outside the range {ranges}, the default");
+                (message, "declare the tenant's numbers with `extensions: { range: .. }`, or pin a number inside it")
+            } else {
+                let message = format!("{extension} is outside the range {ranges}");
+                (message, "widen `extensions.range`, or pin a number inside it")
+            };
+            problems.push(Diagnostic::error("pin-outside-range", message, at.place).hint(hint));
+        }
+        if let Some(first) = self.seen.insert(extension, at.place) {
+            problems.push(
+                Diagnostic::error("duplicate-pin", format!("two users are pinned to {extension}"), at.place)
+                    .also(first, "first pinned here")
+                    .hint("give one of them another number, or remove the key to have one allocated"),
+            );
+        } else if self.emergency.contains(&extension) {
+            let message = format!("{extension} is an emergency number: phones that dial it reach `{email}`");
+            problems.push(
+                Diagnostic::warning("emergency-number", message, at.place)
+                    .hint("pin another number; then the operator's contexts get these calls"),
+            );
+        }
+        Some(extension)
+    }
+
+    /// Warns of numbers that are emergency numbers somewhere, if it is not known where the phones are.
+    pub(super) fn check(&self, settings: &Settings, problems: &mut Vec<Diagnostic>) {
+        let Some(place) = self.elsewhere else { return };
+        let mut caught = emergency_numbers_anywhere();
+        caught.retain(|number| {
+            let left_out = settings.reserved.contains(number) && !self.seen.contains_key(number);
+            settings.range.contains(*number) && !self.emergency.contains(number) && !left_out
+        });
+        if caught.is_empty() {
+            return;
+        }
+        let message =
+            format!("the range {} covers emergency numbers of some countries: {}", settings.range, runs(&caught));
+        problems.push(Diagnostic::warning("emergency-number", message, place).hint(
+            "declare where the phones are, such as `country: DE`: the emergency numbers of that country are then left \
+             to the operator's contexts; without it, 112 and 911 are",
+        ));
+    }
+}
+
+/// Reads the ranges, unless something about them was rejected.
+pub(super) fn ranges(at: &At<file::Ranges>) -> Option<ExtensionRanges> {
+    ExtensionRanges::new(listed(at.value.as_ref()?)?.into_iter().map(|(range, _)| range).collect()).ok()
+}
+
+/// Lists the ranges with their places, where each has its own; `None` if one was rejected.
+fn listed(ranges: &file::Ranges) -> Option<Vec<(ExtensionRange, Option<Place>)>> {
+    match ranges {
+        file::Ranges::Text(ranges) => Some(ranges.iter().map(|range| (*range, None)).collect()),
+        file::Ranges::List(ranges) => ranges.iter().map(|at| Some((at.value?, Some(at.place)))).collect(),
+    }
+}
+
+/// Rejects ranges that are each right, but not together.
+fn overlaps(ranges: &file::Ranges, place: Place) -> Option<Diagnostic> {
+    let listed = listed(ranges)?;
+    let ranges: Vec<ExtensionRange> = listed.iter().map(|(range, _)| *range).collect();
+    if let Some((first, second)) = overlap(&ranges) {
+        let invalid = overlapping(ranges[first], ranges[second]);
+        let problem = Diagnostic::invalid(invalid, listed[second].1.unwrap_or(place));
+        return Some(match listed[first].1 {
+            Some(first) => problem.also(first, "the other range"),
+            None => problem,
+        });
+    }
+    ExtensionRanges::new(ranges).err().map(|invalid| Diagnostic::invalid(invalid, place))
+}

@@ -1,0 +1,121 @@
+//! What serde walks through: the pairs of a mapping, the items of a list, and a value with its place.
+
+use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, value};
+
+use super::{NodeReader, Problem};
+use crate::desired::{
+    diagnostic::Place,
+    yaml::{Key, Node},
+};
+
+/// The pairs of a mapping.
+pub(super) struct MapReader<'a> {
+    pub(super) reader: NodeReader<'a>,
+    pub(super) pairs: std::vec::IntoIter<&'a (Key, Node)>,
+    pub(super) value: Option<&'a Node>,
+}
+
+impl<'de> MapAccess<'de> for MapReader<'de> {
+    type Error = Problem;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Problem> {
+        let Some((key, value)) = self.pairs.next() else { return Ok(None) };
+        self.value = Some(value);
+        seed.deserialize(value::BorrowedStrDeserializer::new(&key.name)).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
+        let node = self.value.take().unwrap_or(self.reader.node);
+        seed.deserialize(self.reader.child(node)).map_err(|problem| problem.or_at(node.place))
+    }
+}
+
+/// The items of a list.
+pub(super) struct ListReader<'a> {
+    pub(super) reader: NodeReader<'a>,
+    pub(super) items: std::slice::Iter<'a, Node>,
+}
+
+impl<'de> SeqAccess<'de> for ListReader<'de> {
+    type Error = Problem;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Problem> {
+        self.items
+            .next()
+            .map(|node| seed.deserialize(self.reader.child(node)).map_err(|problem| problem.or_at(node.place)))
+            .transpose()
+    }
+}
+
+/// The pairs of a mapping of names: of each the place, the name and the value, one after the other.
+pub(super) struct NamedReader<'a> {
+    pub(super) reader: NodeReader<'a>,
+    pub(super) pairs: std::vec::IntoIter<&'a (Key, Node)>,
+    pub(super) pair: Option<&'a (Key, Node)>,
+    pub(super) step: u8,
+}
+
+impl<'de> SeqAccess<'de> for NamedReader<'de> {
+    type Error = Problem;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Problem> {
+        if self.step == 0 {
+            self.pair = self.pairs.next();
+        }
+        let Some((key, node)) = self.pair else { return Ok(None) };
+        let step = self.step;
+        self.step = (step + 1) % 3;
+        match step {
+            0 => seed.deserialize(value::SeqDeserializer::new(numbers(key.place).into_iter())),
+            1 => seed.deserialize(value::BorrowedStrDeserializer::new(&key.name)),
+            _ => seed.deserialize(self.reader.child(node)),
+        }
+        .map(Some)
+    }
+}
+
+/// A place as it goes through serde.
+fn numbers(Place { file, line, column, start, end }: Place) -> [u32; 5] {
+    [file, line, column, start, end]
+}
+
+/// First the place of a node, then its value, whose failure goes to the sink, then whether anything did.
+pub(super) struct AtReader<'a> {
+    pub(super) reader: NodeReader<'a>,
+    pub(super) step: AtStep,
+}
+
+pub(super) enum AtStep {
+    Place,
+    /// How many problems there were before the value.
+    Value(usize),
+    Whole(bool),
+}
+
+impl<'de> MapAccess<'de> for AtReader<'de> {
+    type Error = Problem;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, _: K) -> Result<Option<K::Value>, Problem> {
+        Ok(None)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
+        let NodeReader { node, sink } = self.reader;
+        match self.step {
+            AtStep::Place => {
+                self.step = AtStep::Value(sink.borrow().len());
+                seed.deserialize(value::SeqDeserializer::new(numbers(node.place).into_iter()))
+            }
+            AtStep::Value(before) => {
+                let read = seed.deserialize(self.reader).map_err(|problem| {
+                    let text = problem.to_string();
+                    sink.borrow_mut().push(problem.at(node.place));
+                    de::Error::custom(text)
+                });
+                self.step = AtStep::Whole(sink.borrow().len() == before);
+                read
+            }
+            AtStep::Whole(whole) => seed.deserialize(whole.into_deserializer()),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Numbers: several ranges, what is left to the operator's contexts, and emergency numbers.
+
+use std::{fs, path::Path, process::Command};
+
+use super::{
+    phones::nothing_in_the_log,
+    sipp::Phone,
+    support::{Outcome, TestEnv, desired, tool},
+};
+
+const ANA: &str = "email: ana@example.com, name: Ana";
+const BO: &str = "email: bo@example.com, name: Bo";
+
+fn with(extensions: &str, users: &[&str]) -> String {
+    desired(users).replace("users:", &format!("extensions: {{ {extensions} }}\nusers:"))
+}
+
+fn check(text: &str) -> Outcome {
+    let env = TestEnv::embedded();
+    env.write("pbx.yaml", text);
+    env.run("check")
+}
+
+/// Runs a call through the phones' context as `channel originate` does, and tells where it went.
+fn dialled(env: &TestEnv, number: &str) -> String {
+    let before = fs::read_to_string(env.path("asterisk/log/full")).unwrap().len();
+    env.ask(&format!("channel originate Local/{number}@acme-internal application Wait 1"));
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        let log = fs::read_to_string(env.path("asterisk/log/full")).unwrap();
+        let went = ["outbound", "acme-ring"].into_iter().find(|context| {
+            log[before..].lines().any(|line| line.contains(&format!("Executing [{number}@{context}:1]")))
+        });
+        match went {
+            Some(context) => return context.to_owned(),
+            None => assert!(std::time::Instant::now() < until, "{number} went nowhere:\n{}", &log[before..]),
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// A range of three digits took 112 from every phone: its call ended as one to a number that no user has.
+#[test]
+fn emergency_and_reserved_numbers_inside_the_range_reach_the_operators_contexts() {
+    let env = TestEnv::with_asterisk();
+    let extensions = fs::read_to_string(env.etc("extensions.conf")).unwrap();
+    let outbound = "[outbound]\nexten => 190,1,Answer()\n same => n,Wait(1)\n same => n,Hangup()\n";
+    fs::write(env.etc("extensions.conf"), extensions.replace("[outbound]\n", outbound)).unwrap();
+    env.ask("core set verbose 3");
+    let file = |users: &[&str]| {
+        with("range: 100-199, reserved: [110, 112, 190]", users) + "dialplan: { include: [outbound] }\n"
+    };
+    env.write("pbx.yaml", &file(&[ANA, BO]));
+    env.run("apply").expect(0);
+    assert_eq!(dialled(&env, "112"), "outbound");
+    assert_eq!(dialled(&env, "190"), "outbound");
+    assert_eq!(dialled(&env, "101"), "acme-ring", "a number that a user has rings the phone");
+    let ana = Phone::of(&env, "ana@example.com");
+    ana.reaches("112");
+    ana.is_told("480", "101");
+    ana.is_told("404", "111");
+    let hints = env.ask("core show hints");
+    assert!(hints.contains("_11[13-9]@acme-internal"), "{hints}");
+    nothing_in_the_log(&env);
+}
+
+/// Which users there are never changes the dialplan, with one exception: a number that only a pin gives.
+#[test]
+fn only_a_pin_to_a_number_left_out_reloads_the_dialplan() {
+    let env = TestEnv::with_asterisk();
+    let file = |users: &[&str]| with("range: 100-199, reserved: [190]", users) + "dialplan: { include: [outbound] }\n";
+    env.write("pbx.yaml", &file(&[ANA]));
+    env.run("apply").expect(0);
+    let plan = |users: &[&str]| {
+        env.write("pbx.yaml", &file(users));
+        env.run("plan").expect(0).stdout
+    };
+    let more = plan(&[ANA, BO]);
+    assert!(!more.contains("generated_routing.conf") && !more.contains("the dialplan:"), "{more}");
+
+    let door = "email: door@example.com, name: Door, extension: 190";
+    let pinned = plan(&[ANA, door]);
+    assert!(
+        pinned.contains("190 enters the dialplan: phones that dial it no longer reach the operator's contexts"),
+        "{pinned}"
+    );
+    assert!(pinned.contains("+exten => _19X,1,"), "{pinned}");
+    env.run("apply").expect(0);
+    assert!(env.ask("dialplan show 190@acme-internal").contains("'_19X'"));
+
+    let freed = plan(&[ANA]);
+    assert!(freed.contains("190 leaves the dialplan: phones that dial it reach the operator's contexts"), "{freed}");
+    env.run("apply").expect(0);
+    let show = env.ask("dialplan show 190@acme-internal");
+    assert!(!show.contains("acme-internal' created") && show.contains("no existence"), "{show}");
+}
+
+#[test]
+fn ranges_are_filled_in_their_order_and_the_dialplan_holds_nothing_between_them() {
+    let env = TestEnv::with_asterisk();
+    let file = |users: &[&str]| with("range: [2000-2001, 100-102], reserved: [101]", users);
+    let user = |n: usize| format!("email: u{n}@example.com, name: U");
+    let users: Vec<String> = (0..4).map(user).collect();
+    let users: Vec<&str> = users.iter().map(String::as_str).collect();
+    env.write("pbx.yaml", &file(&users));
+    env.run("apply").expect(0);
+    let listed = env.run("users").expect(0).stdout;
+    let numbers: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(numbers.join(" "), "100 102 2000 2001", "{listed}");
+    for (number, known) in
+        [("99", false), ("100", true), ("101", false), ("103", false), ("1999", false), ("2001", true)]
+    {
+        let show = env.ask(&format!("dialplan show {number}@acme-internal"));
+        assert_eq!(show.contains("Goto(acme-ring,"), known, "{number}: {show}");
+    }
+    let status = env.run("status").expect(0).stdout;
+    assert!(
+        status.contains("numbers     4 in use, 0 on hold, 1 reserved, 0 of 5 free (2000-2001, 100-102)\n"),
+        "{status}"
+    );
+    env.write("pbx.yaml", &file(&[&users[..], &[ANA]].concat()));
+    let full = env.run("plan").expect(1).text();
+    assert!(
+        full.contains("the range 2000-2001, 100-102 (5 numbers, 1 of them reserved or for emergencies) is full"),
+        "{full}"
+    );
+}
+
+#[test]
+fn ranges_stand_in_a_list_or_in_one_text() {
+    for range in ["\"100-149, 2000-2099\"", "[100-149, 2000-2099]", "100-149,2000-2099"] {
+        let users =
+            ["email: ana@example.com, name: Ana, extension: 149", "email: bo@example.com, name: Bo, extension: 2050"];
+        let good = check(&with(&format!("range: {range}"), &users)).expect(0);
+        assert!(!good.text().contains("pin-outside-range"), "{}", good.text());
+    }
+    let between = check(&with("range: [100-149, 2000-2099]", &["email: a@example.com, name: A, extension: 150"]));
+    let between = between.expect(65).text();
+    assert!(between.contains("error[pin-outside-range]: 150 is outside the range 100-149, 2000-2099"), "{between}");
+}
+
+#[test]
+fn wrong_ranges_are_told_with_the_way_out() {
+    insta::assert_snapshot!(
+        [
+            "[1000-1999, 100-199, 1500-1600]",
+            "\"1000-1999, 1500-1600\"",
+            "0200-0299",
+            "[0200-0299]",
+            "1000",
+            "[112]",
+            "[]",
+            "100-",
+        ]
+        .map(|range| check(&with(&format!("range: {range}"), &["email: a@example.com, name: A, extension: 150"])).stderr)
+        .concat()
+    );
+}
+
+/// A range that could not be read was replaced by 1000-1999, and each pin was held against that.
+#[test]
+fn a_range_that_is_rejected_is_the_only_error() {
+    let users =
+        ["email: ana@example.com, name: Ana, extension: 150", "email: bo@example.com, name: Bo, extension: 112"];
+    for extensions in ["range: 100-2x00", "range: [100-199, 2000]", "rnage: 100-199", "range: 100-199, range: 100-199"]
+    {
+        let outcome = check(&with(extensions, &users)).expect(65);
+        assert!(
+            outcome.stdout.contains(": 1 error\n") || outcome.stdout.contains(": 1 error, 1 warning\n"),
+            "{extensions}: {}",
+            outcome.text()
+        );
+    }
+    let misspelt = check(&with("range: 100-199", &users).replace("extensions:", "extentions:")).expect(65);
+    assert_eq!(misspelt.stdout.matches("1 error").count(), 1, "{}", misspelt.text());
+    // Without a range, the default is what counts, and is called that.
+    let default = check(&desired(&users[..1])).expect(65).text();
+    assert!(default.contains("150 is outside the range 1000-1999, the default"), "{default}");
+}
+
+#[test]
+fn a_country_decides_which_emergency_numbers_are_left_to_the_operator() {
+    let file = |country: &str, users: &[&str]| with("range: 100-199", users) + country;
+    // Unknown: 112 is left out, and the warning knows the numbers of every country.
+    let unknown = check(&file("", &[ANA])).expect(0);
+    assert_eq!(unknown.stderr.matches("warning[emergency-number]").count(), 1, "{}", unknown.text());
+    for numbers in ["100-", "108", "117", "122", "133", "144", "190-1", "country: DE"] {
+        assert!(unknown.stderr.contains(numbers), "{numbers}: {}", unknown.text());
+    }
+    assert_eq!(check(&file("country: DE\n", &[ANA])).expect(0).stderr, "");
+    assert_eq!(check(&file("country: NO\n", &[ANA])).expect(0).stderr, "", "YAML 1.2 knows no boolean `NO`");
+    let pinned = "email: ana@example.com, name: Ana, extension: 110";
+    let warned = check(&file("country: DE\n", &[pinned])).expect(0).stderr;
+    assert!(
+        warned.contains(
+            "warning[emergency-number]: 110 is an emergency number: phones that dial it reach `ana@example.com`"
+        ),
+        "{warned}"
+    );
+    let wrong = check(&file("country: UK\n", &[pinned])).expect(65);
+    assert!(wrong.stdout.contains(": 1 error\n"), "{}", wrong.text());
+    assert!(
+        wrong.stderr.contains("unknown-country") && wrong.stderr.contains("did you mean `GB`?"),
+        "{}",
+        wrong.text()
+    );
+}
+
+#[test]
+fn allocation_gives_no_emergency_number_and_a_user_who_has_one_keeps_it() {
+    let env = TestEnv::new();
+    let file = |range: &str, users: &[&str]| with(&format!("range: {range}"), users);
+    // As an earlier version recorded it, which knew no emergency numbers.
+    env.write("pbx.yaml", &file("111-114", &["email: ana@example.com, name: Ana, extension: 112"]));
+    env.run("sync").expect(0);
+    env.write("pbx.yaml", &file("111-114", &[ANA, BO]));
+    let kept = env.run("plan").expect(0).stdout;
+    assert!(
+        kept.contains("ana@example.com has the emergency number 112: phones that dial it reach this user"),
+        "{kept}"
+    );
+    assert!(kept.contains("+ bo@example.com   extension 111"), "{kept}");
+    env.run("sync").expect(0);
+    // Freed, it is given to nobody: not even to the one it is held for.
+    env.write("pbx.yaml", &file("111-114, hold: 30d", &[BO]));
+    env.run("sync").expect(0);
+    env.write("pbx.yaml", &file("111-114, hold: 30d", &[ANA, BO, "email: cy@example.com, name: Cy"]));
+    env.run("sync").expect(0);
+    let listed = env.run("users").expect(0).stdout;
+    let numbers: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(numbers.join(" "), "111 113 114", "{listed}");
+}
+
+/// Settings as every earlier version recorded them: one range, no country.
+#[test]
+fn what_an_earlier_version_recorded_is_read_and_nothing_changes() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    env.run("sync").expect(0);
+    let recorded: String = env.sql().query_one("select settings::text from tenants", &[]).unwrap().get(0);
+    let recorded: serde_json::Value = serde_json::from_str(&recorded).unwrap();
+    assert_eq!(
+        recorded,
+        serde_json::json!({
+            "range": "1000-1999", "reserved": [], "hold_days": 0, "endpoint_names": "extension", "include": [],
+            "phones": {
+                "codecs": ["opus", "g722", "ulaw", "alaw"], "devices": 1, "transport": null, "realm": "asterisk"
+            },
+        }),
+        "the form that earlier versions read and wrote"
+    );
+    let again = env.run("plan --detailed-exitcode --no-asterisk").stdout;
+    assert!(again.contains("Plan: no changes of users") || !again.contains("  ~ "), "{again}");
+}
+
+#[test]
+fn the_table_of_emergency_numbers_is_that_of_the_package() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/emergency.py");
+    let output = Command::new(tool("LAB_PHONENUMBERS")).arg(script).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), include_str!("../../src/model/emergency/table.tsv"));
+}
