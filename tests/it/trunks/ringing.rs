@@ -111,6 +111,8 @@ fn a_call_that_rings_while_the_dialplan_of_an_older_version_is_replaced_goes_on(
     });
     old[1].text = sections.collect::<Vec<_>>().join("\n\n") + BEFORE;
     let [ana, bo] = ["1000", "1001"].map(|name| Phone::with(&env, name.to_owned(), SECRET.to_owned()));
+    put(&env, &new);
+    reload(&env);
     bo.registers();
     for inside in [true, false] {
         put(&env, &old);
