@@ -12,7 +12,9 @@ use sha2::{Digest, Sha256};
 
 use super::{
     BadValue, Digests, Name, Phone, Phonebook,
-    dialplan::{Context, Dialplan, Expr, Extension, Field, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
+    dialplan::{
+        CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
+    },
     inbound_context,
 };
 use crate::{
@@ -173,12 +175,12 @@ impl Inbound<'_> {
         let is_number = Expr::matches(&format!("^{BLANKS}[+][1-9][0-9]{{1,14}}{BLANKS}$"), number());
         let mut steps = Extension::new(pattern);
         // `TESTTIME` is Asterisk's own variable for the time that rules go by; no caller can set it.
-        let unset = Expr::var(Variable::TestTime).is("").calc();
+        let unset = Expr::var(Variable::TestTime).equals("").calc();
         steps
             .step(Step::set_if(unset, Variable::TestTime, Expr::var(Variable::Epoch)))
-            .step(Step::Copy(ForeignVariable::FromNumber, Foreign::field(Field::CallerNumber)))
-            .step(Step::Copy(ForeignVariable::FromName, Foreign::field(Field::CallerName)))
-            .step(Step::Copy(ForeignVariable::FromShown, Foreign::field(Field::CallerPresentation)))
+            .step(Step::Copy(ForeignVariable::FromNumber, Foreign::field(CallerField::Number)))
+            .step(Step::Copy(ForeignVariable::FromName, Foreign::field(CallerField::Name)))
+            .step(Step::Copy(ForeignVariable::FromShown, Foreign::field(CallerField::Presentation)))
             .step(Step::Set(Variable::Caller, Expr::default()))
             .step(Step::goto_if(is_withheld, Place::Label("withheld")))
             .step(Step::GotoIf(is_number, Place::Label("number"), Some(Place::Label("decide"))))
@@ -222,8 +224,10 @@ impl Inbound<'_> {
         let name = &self.names[&entry.index];
         let to = |letter| Place::Context(targets.clone(), Expr::hex(letter, name));
         let from = entry.from.map(|from| match from {
-            CallerMatch::Withheld => Expr::var(Variable::Caller).is("withheld"),
-            CallerMatch::Prefix(prefix) => Expr::start(Variable::Caller, prefix.start().len()).is(Expr::from(prefix)),
+            CallerMatch::Withheld => Expr::var(Variable::Caller).equals("withheld"),
+            CallerMatch::Prefix(prefix) => {
+                Expr::start(Variable::Caller, prefix.start().len()).equals(Expr::from(prefix))
+            }
         });
         let Some(when) = rule.when.as_ref().and_then(|when| self.hours.get(when)) else {
             steps.step(match from {
@@ -262,7 +266,7 @@ impl Inbound<'_> {
             steps.step(Step::Set(Variable::Today, today));
             for date in &hours.closed {
                 let date = Expr::text("closed", &date.to_string())?;
-                steps.step(Step::goto_if(Expr::var(Variable::Today).is(date).calc(), Place::Label("closed")));
+                steps.step(Step::goto_if(Expr::var(Variable::Today).equals(date).calc(), Place::Label("closed")));
             }
             for ((from, to), days) in weekly(hours) {
                 let times = Expr::text("open", &format!("{}-{}", clock(from), clock(to - 1)))?;

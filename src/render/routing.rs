@@ -64,8 +64,9 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
     // Hang-up causes (Q.850): 1 unallocated, answered as 404; 20 not registered, answered as 480.
     let mut rings = Context::bare(&ring);
     let (pattern, number) = Pattern::ours("_X!");
-    let result = |result| Expr::var(Variable::GosubRetval).is(result).calc();
-    let unanswered = Expr::var(Variable::DialStatus).is("NOANSWER") + " | " + Expr::var(Variable::HangupCause).is("0");
+    let result = |result| Expr::var(Variable::GosubRetval).equals(result).calc();
+    let unanswered =
+        Expr::var(Variable::DialStatus).equals("NOANSWER") + " | " + Expr::var(Variable::HangupCause).equals("0");
     let mut steps = Extension::new(pattern);
     // A call that rings while the dialplan is reloaded goes on at the fourth step: it decides about the answer.
     steps
@@ -107,21 +108,21 @@ fn devices(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
     // that a phone that was registered once would stay there for minutes.
     let tenant = Expr::sorcery("endpoint", endpoint.clone(), "@tenant");
     let id = || Expr::var(Variable::ContactId);
-    let unreachable = Expr::contact_status(id()).is("Unreachable").calc();
+    let unreachable = Expr::contact_status(id()).equals("Unreachable").calc();
     let mut steps = Extension::new(pattern);
     steps
-        .step(Step::goto_if(tenant.is_not(book.tenant).calc(), Place::Label("nobody")))
+        .step(Step::goto_if(tenant.differs_from(book.tenant).calc(), Place::Label("nobody")))
         .step(Step::Set(Variable::ContactIds, Expr::contact_ids(endpoint.clone())))
         .step(Step::Set(Variable::Line, Expr::default()))
         .labelled("next", Step::Set(Variable::ContactId, Expr::shift(Variable::ContactIds)))
-        .step(Step::goto_if(id().is_empty(), Place::Label("dial")))
+        .step(Step::goto_if(id().blank(), Place::Label("dial")))
         .step(Step::goto_if(unreachable, Place::Label("next")))
         .step(Step::Copy(ForeignVariable::Contact, Foreign::contact(id())))
         .add_device(endpoint, "odd")
         .step(Step::Goto(Place::Label("next")))
         .labelled("odd", Step::Log(Expr::from("a contact of ") + number + " is no plain SIP address and does not ring"))
         .step(Step::Goto(Place::Label("next")))
-        .labelled("dial", Step::goto_if(Expr::var(Variable::Line).is_empty(), Place::Label("away")))
+        .labelled("dial", Step::goto_if(Expr::var(Variable::Line).blank(), Place::Label("away")))
         .step(Step::Dial {
             to: Expr::rest(Variable::Line),
             seconds: RING,

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{
     BadValue, Name, Phone,
-    dialplan::{Context, Dialplan, Expr, Extension, Field, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
+    dialplan::{
+        CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
+    },
     inbound::{Contexts, DEFAULT, Inbound, phone_extension, stable},
     routing::{RANG, leg},
     trunk_name,
@@ -121,15 +123,15 @@ impl Inbound<'_> {
             CallerId::Called | CallerId::Caller => None,
         };
         let number = number.map_or_else(|| Expr::var(Variable::Called), Expr::from);
-        steps.step(Step::SetField(Field::CallerNumber, number));
+        steps.step(Step::SetField(CallerField::Number, number));
         if dialer.caller_id == CallerId::Caller {
-            let known = Expr::start(Variable::Caller, 1).is("+").calc();
-            let show = Step::SetField(Field::CallerNumber, Expr::var(Variable::Caller));
+            let known = Expr::start(Variable::Caller, 1).equals("+").calc();
+            let show = Step::SetField(CallerField::Number, Expr::var(Variable::Caller));
             steps.step(Step::ExecIf(known, Box::new(show)));
         }
         steps
-            .step(Step::SetField(Field::CallerName, Expr::default()))
-            .step(Step::SetField(Field::CallerPresentation, "allowed_not_screened".into()));
+            .step(Step::SetField(CallerField::Name, Expr::default()))
+            .step(Step::SetField(CallerField::Presentation, "allowed_not_screened".into()));
     }
 
     /// Writes what is dialled: a number at the trunk's host, or an address with the trunk's settings.
@@ -155,13 +157,13 @@ impl Inbound<'_> {
             let mut context =
                 Context::new(phones, "Users' phones; they see who calls, and the caller is not told who answers.");
             let (pattern, number) = Pattern::ours("_X!");
-            let rang = Expr::var(Variable::GosubRetval).is(RANG).calc();
+            let rang = Expr::var(Variable::GosubRetval).equals(RANG).calc();
             let mut steps = Extension::new(pattern);
             // A call that rings while the dialplan is reloaded goes on at the sixth step.
             steps
-                .step(Step::Show(Field::CallerNumber, Foreign::var(ForeignVariable::FromNumber)))
-                .step(Step::Show(Field::CallerName, Foreign::var(ForeignVariable::FromName)))
-                .step(Step::Show(Field::CallerPresentation, Foreign::var(ForeignVariable::FromShown)))
+                .step(Step::Show(CallerField::Number, Foreign::var(ForeignVariable::FromNumber)))
+                .step(Step::Show(CallerField::Name, Foreign::var(ForeignVariable::FromName)))
+                .step(Step::Show(CallerField::Presentation, Foreign::var(ForeignVariable::FromShown)))
                 .step(Step::GosubWith(leg(self.book)?, number, "I"))
                 .step(Step::GotoUnless(rang, Place::Label("away")))
                 .step(Step::Goto(Place::Context(next.clone(), "s".into())))
@@ -172,8 +174,8 @@ impl Inbound<'_> {
         let mut context =
             Context::new(next, "After a target: the next one, unless somebody answered or the caller gave up.");
         let status = || Expr::var(Variable::DialStatus);
-        let over = status().is("ANSWER") + " | " + status().is("CANCEL");
-        let none = status().is("NOANSWER") + " | " + Expr::var(Variable::Cause) + " = 0";
+        let over = status().equals("ANSWER") + " | " + status().equals("CANCEL");
+        let none = status().equals("NOANSWER") + " | " + Expr::var(Variable::Cause) + " = 0";
         let mut steps = Extension::new(Pattern::literal("s"));
         steps
             .step(Step::goto_if(over.calc(), Place::Label("over")))

@@ -105,21 +105,21 @@ impl ForeignVariable {
 
 /// A field of the channel that may be set to a caller's text: what the callee sees of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::render) enum Field {
+pub(in crate::render) enum CallerField {
     /// The caller's number.
-    CallerNumber,
+    Number,
     /// The caller's name.
-    CallerName,
+    Name,
     /// Whether the number may be shown.
-    CallerPresentation,
+    Presentation,
 }
 
-impl Field {
+impl CallerField {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::CallerNumber => "CALLERID(num)",
-            Self::CallerName => "CALLERID(name)",
-            Self::CallerPresentation => "CALLERID(pres)",
+            Self::Number => "CALLERID(num)",
+            Self::Name => "CALLERID(name)",
+            Self::Presentation => "CALLERID(pres)",
         }
     }
 
@@ -187,12 +187,12 @@ impl Expr {
     }
 
     /// Compares two texts.
-    pub(in crate::render) fn is(self, other: impl Into<Self>) -> Self {
+    pub(in crate::render) fn equals(self, other: impl Into<Self>) -> Self {
         quoted(self) + " = " + quoted(other.into())
     }
 
     /// Compares two texts.
-    pub(in crate::render) fn is_not(self, other: impl Into<Self>) -> Self {
+    pub(in crate::render) fn differs_from(self, other: impl Into<Self>) -> Self {
         quoted(self) + " != " + quoted(other.into())
     }
 
@@ -227,7 +227,7 @@ impl Expr {
     }
 
     /// Tells whether a text is empty.
-    pub(in crate::render) fn is_empty(self) -> Self {
+    pub(in crate::render) fn blank(self) -> Self {
         call("ISNULL", "func_logic", self)
     }
 
@@ -268,8 +268,8 @@ fn call(name: &'static str, module: &'static str, arguments: Expr) -> Expr {
 
 impl Foreign {
     /// Reads a field of the caller's.
-    pub(in crate::render) fn field(field: Field) -> Self {
-        Self { text: format!("${{{}}}", field.name()), words: Field::words() }
+    pub(in crate::render) fn field(field: CallerField) -> Self {
+        Self { text: format!("${{{}}}", field.name()), words: CallerField::words() }
     }
 
     /// Reads a contact as its phone registered it.

@@ -10,7 +10,7 @@ mod step;
 
 use std::fmt::{self, Write};
 
-pub(super) use expr::{Expr, Field, Foreign, ForeignVariable, Variable, Words};
+pub(super) use expr::{CallerField, Expr, Foreign, ForeignVariable, Variable, Words};
 pub(super) use step::{Place, Step};
 
 use super::{BadValue, Name};

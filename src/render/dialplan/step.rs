@@ -2,7 +2,7 @@
 
 use super::{
     super::Name,
-    expr::{Expr, Field, Foreign, ForeignVariable, Variable, Words},
+    expr::{CallerField, Expr, Foreign, ForeignVariable, Variable, Words},
 };
 
 /// Where a call goes on.
@@ -58,9 +58,9 @@ pub(in crate::render) enum Step {
     /// Sets a variable of our own.
     Set(Variable, Expr),
     /// Sets a field of the channel to text of our own.
-    SetField(Field, Expr),
+    SetField(CallerField, Expr),
     /// Sets a field of the channel to a caller's text: the one place where that text is passed on.
-    Show(Field, Foreign),
+    Show(CallerField, Foreign),
 }
 
 impl Step {
@@ -83,7 +83,7 @@ impl Step {
             }
             Self::Show(field, text) => {
                 words.extend(text.words());
-                words.extend(Field::words());
+                words.extend(CallerField::words());
                 return format!("Set({}={})", field.name(), text.as_str());
             }
             Self::ExecIf(condition, step) => {
@@ -118,7 +118,7 @@ impl Step {
             Self::Return(result) => ("Return", Some("app_stack"), result.clone().unwrap_or_default()),
             Self::Set(variable, value) => ("Set", None, Expr::from(variable.name()) + "=" + value.clone()),
             Self::SetField(field, value) => {
-                words.extend(Field::words());
+                words.extend(CallerField::words());
                 ("Set", None, Expr::from(field.name()) + "=" + value.clone())
             }
         };

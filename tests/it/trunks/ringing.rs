@@ -1,5 +1,6 @@
 //! A call that rings while an apply changes the rules around its own.
 
+use super::{SECRET, declared, files, put, reload};
 use crate::{
     phones::{nothing_in_the_log, until},
     sipp::Phone,
@@ -62,5 +63,77 @@ fn a_call_that_rings_stays_with_its_rule_when_others_come_and_go() {
     assert_eq!(other.log(), "");
     Phone::at(&env, "127.0.0.2").delivers("+4917099999", DID);
     assert!(other.unplug().starts_with("INVITE sip:+4930555003@"));
+    nothing_in_the_log(&env);
+}
+
+/// The steps that rang a phone before its contacts were checked.
+const BEFORE: &str = r#"
+[acme-ring]
+exten => _X!,1,GotoIf($["${AST_SORCERY(res_pjsip,endpoint,${EXTEN},context)}" != "acme-internal"]?unallocated)
+ same => n,GotoIf(${ISNULL(${PJSIP_DIAL_CONTACTS(${EXTEN})})}?unavailable)
+ same => n,Dial(${PJSIP_DIAL_CONTACTS(${EXTEN})},30)
+ same => n,GotoIf($["${DIALSTATUS}" = "NOANSWER"]?unavailable)
+ same => n,Hangup(${HANGUPCAUSE})
+ same => n(unavailable),Hangup(20)
+ same => n(unallocated),Hangup(1)
+
+[acme-phones]
+exten => 1001,1,Set(CALLERID(num)=${FROM_NUMBER})
+ same => n,Set(CALLERID(name)=${FROM_NAME})
+ same => n,Set(CALLERID(pres)=${FROM_SHOWN})
+ same => n,GotoIf(${ISNULL(${PJSIP_DIAL_CONTACTS(1001)})}?away)
+ same => n,Dial(${PJSIP_DIAL_CONTACTS(1001)},30,I)
+ same => n,Goto(acme-next,s,1)
+ same => n(away),Return()
+
+"#;
+
+/// Asterisk goes on in the new dialplan at the step behind the one that rings, whatever that is by then.
+#[test]
+fn a_call_that_rings_while_the_dialplan_of_an_older_version_is_replaced_goes_on() {
+    let env = TestEnv::bare_with_asterisk();
+    let dialer = Phone::at(&env, "127.0.0.1");
+    let file = format!(
+        "version: 1\n\
+         tenant: acme\n\
+         trunks:\n  carrier: {{ host: 127.0.0.2 }}\n  other: {{ host: \"{}\", identify: [127.0.0.6] }}\n\
+         dialers: {{ other: {{ number: \"+4930555003\", trunk: other }} }}\n\
+         inbound: [{{ to: \"{DID}\", route: [bo@example.com, other] }}]\n\
+         users:\n  \
+           - {{ email: ana@example.com, name: Ana, extension: 1000 }}\n  \
+           - {{ email: bo@example.com, name: Bo, extension: 1001 }}\n",
+        dialer.address(),
+    );
+    let new = files(&declared(&file), &declared(&file).routes);
+    let mut old = new.clone();
+    let sections = new[1].text.split("\n\n").filter(|section| {
+        !["[acme-ring]", "[acme-leg]", "[acme-phones]"].iter().any(|name| section.contains(&format!("{name}\n")))
+    });
+    old[1].text = sections.collect::<Vec<_>>().join("\n\n") + BEFORE;
+    let [ana, bo] = ["1000", "1001"].map(|name| Phone::with(&env, name.to_owned(), SECRET.to_owned()));
+    put(&env, &new);
+    reload(&env);
+    bo.registers();
+    for inside in [true, false] {
+        put(&env, &old);
+        reload(&env);
+        let (ringing, answering) = (bo.rings(), dialer.picks_up());
+        std::thread::scope(|threads| {
+            let call = threads.spawn(|| {
+                if inside {
+                    ana.is_told("486", "1001");
+                } else {
+                    Phone::at(&env, "127.0.0.2").delivers("+4917099999", DID);
+                }
+            });
+            until("the phone rings", || ringing.log().contains("Call-ID: "));
+            put(&env, &new);
+            reload(&env);
+            bo.turns_away(&ringing);
+            assert!(call.join().is_ok(), "inside: {inside}");
+        });
+        ringing.unplug();
+        assert_eq!(answering.unplug().lines().count(), usize::from(!inside));
+    }
     nothing_in_the_log(&env);
 }
