@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     http::{HeaderValue, StatusCode, header::CONTENT_SECURITY_POLICY},
-    routing::get,
+    routing::{get, post},
 };
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::{
@@ -55,6 +55,12 @@ pub(super) fn routes() -> (Router<Arc<State>>, utoipa::openapi::OpenApi) {
         .routes(routes!(webhook::dial_result, webhook::dial_result_by_get))
         .routes(routes!(webhook::status, webhook::status_by_get))
         .routes(routes!(webhook::fallback, webhook::fallback_by_get))
+        // A slash at the end is easily typed where the provider asks for a URL. It is part of the URL that is
+        // signed, and makes no other difference.
+        .route("/webhooks/twilio/", post(webhook::call).get(webhook::call_by_get))
+        .route("/webhooks/twilio/dial-result/", post(webhook::dial_result).get(webhook::dial_result_by_get))
+        .route("/webhooks/twilio/status/", post(webhook::status).get(webhook::status_by_get))
+        .route("/webhooks/twilio/fallback/", post(webhook::fallback).get(webhook::fallback_by_get))
         .split_for_parts();
     complete(&mut api);
     (router, api)

@@ -20,6 +20,7 @@ mod growth;
 mod hostile;
 mod hosts;
 mod let_go;
+mod messages;
 mod numbers;
 mod phones;
 mod plan;
