@@ -63,18 +63,31 @@ impl Incoming<'_> {
         self.form.get("To").or_else(|| self.form.get("Called")).unwrap_or_default()
     }
 
-    /// Reads the called number; a call to a SIP domain has it before the `@`.
-    fn called(&self) -> Option<E164> {
+    /// Returns what was called, in a SIP address its user, without the parameters behind it, such as
+    /// `;npdi=yes`.
+    fn called_text(&self) -> &str {
         let to = self.to();
-        let user = to.strip_prefix("sip:").or_else(|| to.strip_prefix("sips:")).and_then(|rest| rest.split('@').next());
-        // Parameters behind the number, such as `;npdi=yes`, are none of it.
-        user.unwrap_or(to).split(';').next()?.parse().ok()
+        let user = to.split_once(':').filter(|(scheme, _)| is_sip(scheme)).map(|(_, rest)| rest);
+        let user = user.map(|rest| rest.split('@').next().unwrap_or_default());
+        user.unwrap_or(to).split(';').next().unwrap_or_default()
     }
 
-    /// Reads the called number where the provider called it as one: the user of a SIP address may be
-    /// anything.
-    fn ours(&self) -> Option<E164> {
-        self.to().split(';').next()?.parse().ok()
+    /// Reads the called number as the generated dialplan does: one of the tenants' numbers may lack its
+    /// `+`, in a SIP address also.
+    fn called(&self, tenants: &Tenants) -> Option<E164> {
+        let text = self.called_text();
+        let with_plus = || {
+            let number: E164 = format!("+{text}").parse().ok()?;
+            tenants.values().any(|applied| owns(applied, &number)).then_some(number)
+        };
+        text.parse().ok().or_else(with_plus)
+    }
+
+    /// Returns the called number if it may be shown as a caller ID: it is the tenant's, or the provider
+    /// called it as a number. The user of a SIP address may be anything else.
+    fn ours(&self, called: Option<&E164>, applied: &Applied) -> Option<E164> {
+        let is_address = self.to().split_once(':').is_some_and(|(scheme, _)| is_sip(scheme));
+        called.filter(|number| !is_address || owns(applied, number)).cloned()
     }
 
     /// Where the fallback is asked: the step at which its chain begins. It leaves out the one that the
@@ -91,11 +104,11 @@ impl Incoming<'_> {
 
 /// Answers a call: by the rules of the tenant whose call it is.
 pub fn answer(tenants: &Tenants, incoming: &Incoming<'_>) -> Reply {
-    let called = incoming.called();
+    let called = incoming.called(tenants);
     let (applied, mut degraded) = tenant_of(tenants, called.as_ref(), incoming.query.get("tenant"));
     let Some(applied) = applied else { return refuse(incoming, "no routes are applied") };
     let from = Caller::new(incoming.from());
-    let ours = incoming.ours();
+    let ours = incoming.ours(called.as_ref(), applied);
     let numbers = Numbers { called: ours.as_ref(), caller: &from };
     let call = Call { to: called.clone(), from: Some(from.clone()), at: incoming.at };
     let decision = decide(&applied.routes, &call);
@@ -111,12 +124,12 @@ pub fn answer(tenants: &Tenants, incoming: &Incoming<'_>) -> Reply {
 
 /// Answers a call by the default route alone, where its rules cannot be used.
 pub fn answer_by_default(tenants: &Tenants, incoming: &Incoming<'_>, why: &str) -> Reply {
-    let called = incoming.called();
+    let called = incoming.called(tenants);
     let (applied, mut degraded) = tenant_of(tenants, called.as_ref(), incoming.query.get("tenant"));
     let Some(applied) = applied else { return refuse(incoming, why) };
     let from = Caller::new(incoming.from());
     let targets = &applied.routes.default_route;
-    let ours = incoming.ours();
+    let ours = incoming.ours(called.as_ref(), applied);
     let (steps, left_out) = Step::of(applied, targets, &Numbers { called: ours.as_ref(), caller: &from });
     degraded.extend(left_out);
     degraded.insert(0, why.to_owned());
@@ -217,6 +230,11 @@ fn lost_step(url: &str) -> u32 {
 /// Reads which step ended.
 fn step_of(query: &Form) -> u32 {
     query.get("step").and_then(|step| step.parse().ok()).unwrap_or(0).min(LAST_STEP)
+}
+
+/// Tells whether this is the scheme of a SIP address.
+fn is_sip(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips")
 }
 
 fn owns(applied: &Applied, called: &E164) -> bool {

@@ -368,3 +368,26 @@ proptest! {
         }
     }
 }
+
+/// The dialplan takes a number of ours with and without its `+`, and shows it as the caller ID if `called` is asked for.
+#[test]
+fn a_called_sip_address_is_read_as_the_dialplan_reads_it() {
+    let mut applied = tenant("acme", DID, &["desk"]);
+    let other = Rule { to: Called::Did("+15550000001".parse().unwrap()), ..applied.routes.rules[0].clone() };
+    applied.routes.rules.insert(0, Rule { route: vec![target("zendesk")], ..other });
+    let tenants = tenants(vec![applied]);
+    let digits = DID.trim_start_matches('+');
+    for to in [
+        format!("sip:{DID}@acme.sip.example"),
+        format!("SIP:{DID}@acme.sip.example;transport=tls"),
+        format!("sips:{digits}@acme.sip.example"),
+        format!("sip:{digits};npdi=yes@acme.sip.example"),
+        digits.to_owned(),
+    ] {
+        let reply = call(&tenants, "+4930123456", &to);
+        assert_eq!(reply.target.as_deref(), Some("desk"), "{to}");
+        assert_eq!(dialled(&reply).caller_id.as_deref(), Some(DID), "{to}");
+    }
+    // A number that is none of ours is not one because its `+` is missing.
+    assert_ne!(call(&tenants, "+4930123456", "sip:49309999999@acme.sip.example").target.as_deref(), Some("desk"));
+}

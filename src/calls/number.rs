@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Invalid, quoted, text_type};
+use crate::model::{Invalid, invisible_hint, quoted, text_type};
 
 text_type! {
     /// A public number in E.164 form: `+`, then 7 to 15 digits, the first of them not 0.
@@ -19,7 +19,11 @@ text_type! {
             Err(Invalid::new(
                 "invalid-number",
                 format!("{} is not a public number", quoted(text)),
-                "write it in E.164 form: `+`, country code and number without blanks, in quotes, such as \"+15559876543\"",
+                &invisible_hint(text).unwrap_or_else(|| {
+                    "write it in E.164 form: `+`, country code and number without blanks, in quotes, such as \
+                     \"+15559876543\""
+                        .to_owned()
+                }),
             ))
         }
     },

@@ -14,7 +14,7 @@ use crate::model::shown;
 /// The largest file that is read, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Reads the file, or every `*.yaml` and `*.yml` below the folder, in the order of their paths.
+/// Reads the file, or every `*.yaml` and `*.yml` below the folder (in upper case also), in the order of their paths.
 pub(super) fn sources(path: &Path) -> (Vec<Source>, Vec<Diagnostic>) {
     let mut sources = Vec::new();
     let mut problems = Vec::new();
@@ -59,7 +59,8 @@ fn collect(folder: &Path, depth: usize, paths: &mut Vec<std::path::PathBuf>, pro
     };
     for path in entries.flatten().map(|entry| entry.path()) {
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        let yaml = path.extension().is_some_and(|ext| ext == "yaml" || ext == "yml");
+        let yaml =
+            path.extension().is_some_and(|ext| ext.eq_ignore_ascii_case("yaml") || ext.eq_ignore_ascii_case("yml"));
         if hidden {
             continue;
         }

@@ -6,6 +6,7 @@
 mod check;
 mod diagnostic;
 mod file;
+mod gather;
 mod load;
 mod read;
 mod yaml;
@@ -154,6 +155,7 @@ fn parse(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> Option<Decla
 
 fn finish(sources: Vec<Source>, mut problems: Vec<Diagnostic>, declared: Option<Declared>) -> Loaded {
     problems.sort_by_key(|problem| (problem.place, problem.severity, problem.code));
+    let problems = gather::warnings(problems);
     let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
     Loaded { sources, problems, declared: declared.filter(|_| !failed) }
 }

@@ -64,7 +64,7 @@ pub(super) struct Token(pub(super) String);
 /// Reads a node as a `T`, adding every problem to `problems`.
 pub(super) fn read<T: de::DeserializeOwned>(node: &Node, problems: &mut Vec<Diagnostic>) -> Option<T> {
     let sink = RefCell::new(Vec::new());
-    let result = T::deserialize(NodeReader { node, sink: &sink });
+    let result = T::deserialize(NodeReader { node, sink: &sink, secret: false });
     problems.append(&mut sink.borrow_mut());
     result.map_err(|problem| problems.push(problem.at(node.place))).ok()
 }
@@ -182,6 +182,17 @@ impl de::Error for Problem {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::new(Invalid::decode(&format!("{message:#}")))
     }
+    fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        let found = match found {
+            de::Unexpected::Unit => "nothing",
+            de::Unexpected::Bool(_) => "true or false",
+            de::Unexpected::Str(_) => "text",
+            de::Unexpected::Seq => "a list",
+            de::Unexpected::Map => "a mapping",
+            _ => "something else",
+        };
+        Self::new(Invalid::new("wrong-type", format!("{expected} is expected here, found {found}"), ""))
+    }
     fn missing_field(field: &'static str) -> Self {
         Self::new(Invalid::new("missing-key", format!("the key `{field}` is missing"), &format!("add `{field}:`")))
     }
@@ -197,6 +208,8 @@ impl de::Error for Problem {
 struct NodeReader<'a> {
     node: &'a Node,
     sink: &'a RefCell<Vec<Diagnostic>>,
+    /// Whether the node may hold a secret that was pasted into the file: it is never quoted.
+    secret: bool,
 }
 
 impl<'a> NodeReader<'a> {
@@ -215,6 +228,18 @@ impl<'a> NodeReader<'a> {
         };
         Problem::new(Invalid::new("wrong-type", format!("{expected} is expected here, found {found}"), hint))
             .or_at(self.node.place)
+    }
+
+    /// Rejects a number that stands where text is expected: most often a telephone number without quotes.
+    fn unquoted(self, expected: &str) -> Problem {
+        let (found, hint) = match &self.node.kind {
+            Kind::Number(token) if !self.secret && token.len() <= 60 => {
+                (format!("the number {}", quoted(token)), format!("put it in quotes: \"{}\"", model::printable(token)))
+            }
+            _ => ("a number".to_owned(), "put it in quotes if this is really meant".to_owned()),
+        };
+        let message = format!("{expected} is expected here, found {found}");
+        Problem::new(Invalid::new("wrong-type", message, &hint)).or_at(self.node.place)
     }
 
     /// Keeps the pairs of a mapping of names, each name once.
@@ -273,10 +298,8 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
         match &self.node.kind {
             Kind::Null => visitor.visit_unit(),
             Kind::Bool(value) => visitor.visit_bool(*value),
-            Kind::Number(token) => match token.parse::<i64>() {
-                Ok(number) => visitor.visit_i64(number),
-                Err(_) => Err(self.wrong_type("a whole number", "write plain digits")),
-            },
+            // What takes numbers asks for them; what asks for anything takes text, a list or a mapping.
+            Kind::Number(_) => Err(self.unquoted(&(&visitor as &dyn de::Expected).to_string())),
             Kind::Text { text, .. } => visitor.visit_borrowed_str(text),
             Kind::List(items) => visitor.visit_seq(ListReader { reader: self, items: items.iter() }),
             Kind::Map(pairs) => {
@@ -310,6 +333,7 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
                 visitor.visit_str(text).map_err(|problem: Problem| problem.or_at(self.node.place))
             }
             Kind::List(_) | Kind::Map(_) => Err(self.wrong_type("text", "write a single value")),
+            Kind::Number(_) => Err(self.unquoted("text")),
             _ => Err(self.wrong_type("text", "put it in quotes if this is really meant")),
         }
     }
@@ -389,7 +413,8 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
                     return Err(self.wrong_type("exactly one key", &hint));
                 };
                 let pairs = known.iter().copied().take(1).collect::<Vec<_>>().into_iter();
-                let map = MapReader { reader: self, pairs, value: None };
+                let reader = Self { secret: self.secret || name == "SecretSource", ..self };
+                let map = MapReader { reader, pairs, value: None };
                 visitor
                     .visit_enum(value::MapAccessDeserializer::new(map))
                     .map_err(|problem| problem.or_at(pair.1.place))
@@ -398,8 +423,12 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
         }
     }
 
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        visitor.visit_unit()
+    }
+
     forward_to_deserialize_any! {
         i8 i16 i32 i64 i128 u8 u16 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
-        tuple tuple_struct map identifier ignored_any
+        tuple tuple_struct map identifier
     }
 }

@@ -18,8 +18,18 @@ const TABLE: &str = include_str!("emergency/table.tsv");
 /// take everywhere.
 const WITHOUT_COUNTRY: [u32; 2] = [112, 911];
 
-/// Codes that are often written in place of the ISO code.
-const ALIASES: [(&str, &str); 3] = [("UK", "GB"), ("EN", "GB"), ("EL", "GR")];
+/// Codes that are often written in place of the ISO code of two letters.
+const ALIASES: [(&str, &str); 9] = [
+    ("UK", "GB"),
+    ("EN", "GB"),
+    ("EL", "GR"),
+    ("GBR", "GB"),
+    ("USA", "US"),
+    ("DEU", "DE"),
+    ("GER", "DE"),
+    ("AUT", "AT"),
+    ("CHE", "CH"),
+];
 
 text_type! {
     /// A country by its ISO 3166-1 code of two upper-case letters, such as `DE`.

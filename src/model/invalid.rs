@@ -104,6 +104,19 @@ pub(crate) fn is_unprintable(c: char) -> bool {
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+/// Tells whether a character only says in which direction the text beside it runs, without turning any
+/// text around by itself: programs that contacts are copied from add it, and nobody sees it.
+pub(crate) fn is_direction_mark(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{feff}')
+}
+
+/// Names the invisible character in a value that was rejected, as the way out.
+pub(crate) fn invisible_hint(text: &str) -> Option<String> {
+    let bad =
+        text.chars().find(|c| is_unprintable(*c) || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{00ad}'))?;
+    Some(format!("remove the invisible character U+{:04X}, which was probably copied along", u32::from(bad)))
+}
+
 /// Finds the candidate a misspelt word was probably meant to be.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates

@@ -17,7 +17,7 @@ pub use extension::{Extension, ExtensionRange, ExtensionRanges};
 pub(crate) use extension::{overlap, overlapping, runs, shown_stretches};
 pub use host_name::HostName;
 pub use invalid::Invalid;
-pub(crate) use invalid::{is_unprintable, nearest, printable, quoted, shown};
+pub(crate) use invalid::{invisible_hint, is_direction_mark, is_unprintable, nearest, printable, quoted, shown};
 pub use secret::{SENSITIVE, Secret, TELLING};
 pub use settings::{EndpointNames, PhoneOverride, PhoneProfile, RailLimit, Settings};
 pub(crate) use text::text_type;

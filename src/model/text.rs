@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, is_unprintable, nearest, quoted};
+use super::{Invalid, invisible_hint, is_direction_mark, is_unprintable, nearest, quoted};
 
 /// Defines a newtype over a checked string: parse, show, serialise, JSON schema.
 macro_rules! text_type {
@@ -111,11 +111,26 @@ text_type! {
             _ => Err(Invalid::new(
                 "invalid-email",
                 format!("{} is not an e-mail address", quoted(text)),
-                "write it as `name@example.com`",
+                &email_hint(text),
             )),
         }
     },
     { "type": "string", "format": "email", "maxLength": 254 }
+}
+
+/// Finds the way out for an address that is not ASCII: its domain has an ASCII form, its name has none.
+fn email_hint(text: &str) -> String {
+    if let Some(hint) = invisible_hint(text) {
+        return hint;
+    }
+    let usual = "write it as `name@example.com`";
+    let Some((name, domain)) = text.split_once('@').filter(|_| !text.is_ascii()) else { return usual.to_owned() };
+    if name.is_ascii() {
+        let domain = quoted(domain);
+        format!("write the domain {domain} in its ASCII form, which begins with `xn--` (`idn2` prints it)")
+    } else {
+        "only ASCII letters are possible before the `@`: declare an ASCII alias of this person".to_owned()
+    }
 }
 
 impl Email {
@@ -158,7 +173,8 @@ text_type! {
     /// A display name: one line of text without control or direction-override characters.
     DisplayName,
     |text| {
-        let text = text.trim();
+        // Programs that names are copied from put marks of text direction around them.
+        let text = text.trim_matches(|c: char| c.is_whitespace() || is_direction_mark(c));
         check_name(text)?;
         Ok(text.to_owned())
     },

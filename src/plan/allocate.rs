@@ -1,6 +1,6 @@
 //! Numbers: pins are honoured, nobody is moved, whoever has none gets the lowest free one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Choice, Inputs, supply::Supply};
 use crate::{
@@ -53,9 +53,10 @@ impl<'a> Allocation<'a, '_> {
     /// Users of the API keep their numbers; the file cannot take them.
     fn taken_by_api(&mut self) -> BTreeMap<Extension, EmailKey> {
         let mut taken = BTreeMap::new();
+        let emergency = self.inputs.declared.settings.emergency_numbers();
         for user in self.staying {
             taken.insert(user.extension, user.email.key());
-            self.note_emergency(&user.email, user.extension);
+            self.note_emergency(&emergency, &user.email, user.extension);
             self.check_range(&user.email, user.extension, None);
         }
         taken
@@ -63,11 +64,12 @@ impl<'a> Allocation<'a, '_> {
 
     /// Whoever has a number and is not pinned keeps it.
     fn keep(&mut self, given: &mut Numbers<'a>, taken: &mut BTreeMap<Extension, EmailKey>) {
+        let emergency = self.inputs.declared.settings.emergency_numbers();
         for (key, user) in &self.inputs.declared.users {
             let (None, Some(row)) = (user.extension, self.old(key)) else { continue };
             taken.insert(row.extension, key.clone());
             given.insert(key, (row.extension, None));
-            self.note_emergency(&user.email, row.extension);
+            self.note_emergency(&emergency, &user.email, row.extension);
             self.check_range(&user.email, row.extension, Some(user.place));
         }
     }
@@ -85,8 +87,8 @@ impl<'a> Allocation<'a, '_> {
     }
 
     /// Says who has an emergency number without a pin, which would be warned of in the file.
-    fn note_emergency(&mut self, email: &Email, extension: Extension) {
-        if self.inputs.declared.settings.emergency_numbers().contains(&extension) {
+    fn note_emergency(&mut self, emergency: &BTreeSet<Extension>, email: &Email, extension: Extension) {
+        if emergency.contains(&extension) {
             self.notes.push(format!(
                 "{email} has the emergency number {extension}: phones that dial it reach this user; pin another number"
             ));

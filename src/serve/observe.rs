@@ -124,7 +124,7 @@ const GONE: u16 = 499;
 
 impl Asked {
     fn route(&self) -> &str {
-        self.route.as_ref().map_or("none", MatchedPath::as_str)
+        self.route.as_ref().map_or("none", |path| path.as_str().trim_end_matches('/'))
     }
 
     /// Counts it, and writes its line in the log.

@@ -10,7 +10,7 @@ use axum::{
         HeaderValue, StatusCode,
         header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE},
     },
-    routing::get,
+    routing::{get, post},
 };
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::{
@@ -57,14 +57,24 @@ pub(super) fn routes(method: webhook::Method) -> (Router<Arc<State>>, utoipa::op
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))
         .routes(routes!(webhook::dial_result));
+    // A slash at the end is easily typed where the provider asks for a URL. It is part of the URL that is
+    // signed, and makes no other difference.
+    let router = router.route("/webhooks/twilio/dial-result/", post(webhook::dial_result));
     let router = match method {
-        webhook::Method::Post => {
-            router.routes(routes!(webhook::call)).routes(routes!(webhook::status)).routes(routes!(webhook::fallback))
-        }
+        webhook::Method::Post => router
+            .routes(routes!(webhook::call))
+            .routes(routes!(webhook::status))
+            .routes(routes!(webhook::fallback))
+            .route("/webhooks/twilio/", post(webhook::call))
+            .route("/webhooks/twilio/status/", post(webhook::status))
+            .route("/webhooks/twilio/fallback/", post(webhook::fallback)),
         webhook::Method::Get => router
             .routes(routes!(webhook::call_by_get))
             .routes(routes!(webhook::status_by_get))
-            .routes(routes!(webhook::fallback_by_get)),
+            .routes(routes!(webhook::fallback_by_get))
+            .route("/webhooks/twilio/", get(webhook::call_by_get))
+            .route("/webhooks/twilio/status/", get(webhook::status_by_get))
+            .route("/webhooks/twilio/fallback/", get(webhook::fallback_by_get)),
     };
     let (router, mut api) = router.split_for_parts();
     complete(&mut api);

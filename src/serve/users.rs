@@ -57,7 +57,8 @@ pub(super) struct UserToMake {
         "^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\
         (\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$")]
     email: String,
-    /// The number, where it must be this one; otherwise the lowest free one of the range is given.
+    /// The number, if it must be this one: in one of the tenant's ranges, and no emergency number. Otherwise the
+    /// lowest free one is given, range by range.
     #[schema(minimum = 1, maximum = 99_999_999, example = 1042)]
     extension: Option<u32>,
 }

@@ -132,7 +132,7 @@ fn wrong_usage_is_told_from_failure() {
 /// Every code that can be reported is explained, and nothing else is.
 #[test]
 fn every_diagnostic_is_documented() {
-    let mut codes = BTreeSet::new();
+    let (mut codes, mut rails) = (BTreeSet::new(), BTreeSet::new());
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap().flatten() {
@@ -142,12 +142,25 @@ fn every_diagnostic_is_documented() {
                 continue;
             }
             let text = fs::read_to_string(&path).unwrap();
-            for call in ["Diagnostic::error(", "Diagnostic::warning(", "Invalid::new(", "whole(", "let bad = "] {
+            if path.ends_with("src/model/invalid.rs") {
+                let listed = text.split_once("const CODES").unwrap().1.split_once("];").unwrap().0;
+                codes.extend(listed.split('"').skip(1).step_by(2).map(str::to_owned));
+            }
+            // Problems of the file, refused values, and the details of the API's errors.
+            let calls = ["Diagnostic::error(", "Diagnostic::warning(", "Invalid::new(", "Self::new(", "whole("];
+            for call in calls.into_iter().chain(["let bad = ", "code: Some(", "=> Some("]) {
                 for (at, _) in text.match_indices(call) {
                     let rest = &text[at + call.len()..];
                     let code = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
-                    codes.extend(code.filter(|code| code.contains('-')).map(str::to_owned));
+                    let kebab = |code: &&str| {
+                        code.contains('-')
+                            && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+                    };
+                    codes.extend(code.filter(kebab).map(str::to_owned));
                 }
+            }
+            for rail in text.split("rail: \"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+                rails.insert(format!("rail-{rail}"));
             }
         }
     }
@@ -156,6 +169,9 @@ fn every_diagnostic_is_documented() {
     let listed: BTreeSet<String> =
         page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(str::to_owned)).collect();
     assert_eq!(listed, codes);
+    for rail in rails {
+        assert!(page.contains(&format!("\n| {rail} |")), "{rail}");
+    }
 }
 
 /// What stands in the code for all errors of the API: the type, the status, the meaning.

@@ -23,6 +23,7 @@ mod hostile;
 mod hosts;
 mod lab;
 mod let_go;
+mod messages;
 mod names;
 mod numbers;
 mod phones;

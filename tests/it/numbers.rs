@@ -1,6 +1,12 @@
 //! Numbers: several ranges, what is left to the operator's contexts, and emergency numbers.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{
     phones::nothing_in_the_log,
@@ -21,21 +27,22 @@ fn check(text: &str) -> Outcome {
     env.run("check")
 }
 
-/// Runs a call through the phones' context as `channel originate` does, and tells where it went.
-fn dialled(env: &TestEnv, number: &str) -> String {
-    let before = fs::read_to_string(env.path("asterisk/log/full")).unwrap().len();
+/// Runs a call through the phones' context as `channel originate` does, and tells whose step it came to
+/// first: the log names the context of the call, also for steps of an included one.
+fn dialled(env: &TestEnv, number: &str) -> &'static str {
+    let log = || fs::read_to_string(env.path("asterisk/log/full")).unwrap();
+    let before = log().len();
     env.ask(&format!("channel originate Local/{number}@acme-internal application Wait 1"));
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(20);
+    let first = format!("Executing [{number}@acme-internal:1] ");
     loop {
-        let log = fs::read_to_string(env.path("asterisk/log/full")).unwrap();
-        let went = ["outbound", "acme-ring"].into_iter().find(|context| {
-            log[before..].lines().any(|line| line.contains(&format!("Executing [{number}@{context}:1]")))
-        });
-        match went {
-            Some(context) => return context.to_owned(),
-            None => assert!(std::time::Instant::now() < until, "{number} went nowhere:\n{}", &log[before..]),
+        let log = log();
+        match log[before..].lines().find_map(|line| line.split_once(&first)) {
+            Some((_, step)) if step.starts_with("Answer(") => return "the operator's",
+            Some((_, step)) if step.contains("acme-ring") => return "ours",
+            step => assert!(step.is_none() && Instant::now() < until, "{number} went nowhere:\n{}", &log[before..]),
         }
-        std::thread::yield_now();
+        thread::yield_now();
     }
 }
 
@@ -52,9 +59,9 @@ fn emergency_and_reserved_numbers_inside_the_range_reach_the_operators_contexts(
     };
     env.write("pbx.yaml", &file(&[ANA, BO]));
     env.run("apply").expect(0);
-    assert_eq!(dialled(&env, "112"), "outbound");
-    assert_eq!(dialled(&env, "190"), "outbound");
-    assert_eq!(dialled(&env, "101"), "acme-ring", "a number that a user has rings the phone");
+    assert_eq!(dialled(&env, "112"), "the operator's");
+    assert_eq!(dialled(&env, "190"), "the operator's");
+    assert_eq!(dialled(&env, "101"), "ours", "a number that a user has rings the phone");
     let ana = Phone::of(&env, "ana@example.com");
     ana.reaches("112");
     ana.is_told("480", "101");
@@ -84,15 +91,15 @@ fn only_a_pin_to_a_number_left_out_reloads_the_dialplan() {
         pinned.contains("190 enters the dialplan: phones that dial it no longer reach the operator's contexts"),
         "{pinned}"
     );
-    assert!(pinned.contains("+exten => _19X,1,"), "{pinned}");
+    assert!(pinned.contains("+exten => _1[02-9]X,1,"), "{pinned}");
     env.run("apply").expect(0);
-    assert!(env.ask("dialplan show 190@acme-internal").contains("'_19X'"));
+    assert!(env.ask("dialplan show 190@acme-internal").contains("'_1[02-9]X'"));
 
     let freed = plan(&[ANA]);
     assert!(freed.contains("190 leaves the dialplan: phones that dial it reach the operator's contexts"), "{freed}");
     env.run("apply").expect(0);
     let show = env.ask("dialplan show 190@acme-internal");
-    assert!(!show.contains("acme-internal' created") && show.contains("no existence"), "{show}");
+    assert!(!show.contains("acme-ring"), "{show}");
 }
 
 #[test]
@@ -105,13 +112,13 @@ fn ranges_are_filled_in_their_order_and_the_dialplan_holds_nothing_between_them(
     env.write("pbx.yaml", &file(&users));
     env.run("apply").expect(0);
     let listed = env.run("users").expect(0).stdout;
-    let numbers: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let numbers: Vec<&str> = listed.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(numbers.join(" "), "100 102 2000 2001", "{listed}");
     for (number, known) in
         [("99", false), ("100", true), ("101", false), ("103", false), ("1999", false), ("2001", true)]
     {
         let show = env.ask(&format!("dialplan show {number}@acme-internal"));
-        assert_eq!(show.contains("Goto(acme-ring,"), known, "{number}: {show}");
+        assert_eq!(show.contains("acme-ring"), known, "{number}: {show}");
     }
     let status = env.run("status").expect(0).stdout;
     assert!(
@@ -128,7 +135,7 @@ fn ranges_are_filled_in_their_order_and_the_dialplan_holds_nothing_between_them(
 
 #[test]
 fn ranges_stand_in_a_list_or_in_one_text() {
-    for range in ["\"100-149, 2000-2099\"", "[100-149, 2000-2099]", "100-149,2000-2099"] {
+    for range in ["\"100-149, 2000-2099\"", "[100-149, 2000-2099]", "\"2000-2099,100 - 149\""] {
         let users =
             ["email: ana@example.com, name: Ana, extension: 149", "email: bo@example.com, name: Bo, extension: 2050"];
         let good = check(&with(&format!("range: {range}"), &users)).expect(0);
@@ -184,7 +191,7 @@ fn a_country_decides_which_emergency_numbers_are_left_to_the_operator() {
     // Unknown: 112 is left out, and the warning knows the numbers of every country.
     let unknown = check(&file("", &[ANA])).expect(0);
     assert_eq!(unknown.stderr.matches("warning[emergency-number]").count(), 1, "{}", unknown.text());
-    for numbers in ["100-", "108", "117", "122", "133", "144", "190-1", "country: DE"] {
+    for numbers in ["100-108,", "113-120,", "122-125,", "127-133,", " 144,", "190-195,", "country: DE"] {
         assert!(unknown.stderr.contains(numbers), "{numbers}: {}", unknown.text());
     }
     assert_eq!(check(&file("country: DE\n", &[ANA])).expect(0).stderr, "");
@@ -219,7 +226,7 @@ fn allocation_gives_no_emergency_number_and_a_user_who_has_one_keeps_it() {
         kept.contains("ana@example.com has the emergency number 112: phones that dial it reach this user"),
         "{kept}"
     );
-    assert!(kept.contains("+ bo@example.com   extension 111"), "{kept}");
+    assert!(kept.contains("+ bo@example.com  extension 111"), "{kept}");
     env.run("sync").expect(0);
     // Freed, it is given to nobody: not even to the one it is held for.
     env.write("pbx.yaml", &file("111-114, hold: 30d", &[BO]));
@@ -227,7 +234,7 @@ fn allocation_gives_no_emergency_number_and_a_user_who_has_one_keeps_it() {
     env.write("pbx.yaml", &file("111-114, hold: 30d", &[ANA, BO, "email: cy@example.com, name: Cy"]));
     env.run("sync").expect(0);
     let listed = env.run("users").expect(0).stdout;
-    let numbers: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let numbers: Vec<&str> = listed.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(numbers.join(" "), "111 113 114", "{listed}");
 }
 

@@ -65,8 +65,8 @@ struct Names<'a> {
     hours: Known<ObjectName>,
     /// The dialers that Asterisk cannot reach, where it gets calls.
     without_trunk: BTreeSet<ObjectName>,
-    /// Whether a Twilio call can reach a user's phone.
-    public_sip_host: bool,
+    /// Whether calls come through Twilio that cannot reach a user's phone.
+    twilio_without_host: bool,
 }
 
 /// Checks what the file says about inbound calls.
@@ -84,9 +84,14 @@ pub(super) fn check(keys: Keys, users: &Known<EmailKey>, problems: &mut Vec<Diag
     };
     let (trunks, trunk_secrets) = trunks::check(keys.trunks, problems);
     let (dialers, without_trunk) = dialers::check(keys.dialers, &trunk_names, problems);
+    // Twilio has a part in a file that names where it finds the phones, that has no trunk over which calls
+    // could come, or that has a dialer which only Twilio can reach.
+    let has_twilio = keys.public_sip_host.is_some()
+        || (trunk_names.all && trunk_names.names.is_empty())
+        || !without_trunk.is_empty();
     let without_trunk = if trunk_names.names.is_empty() { BTreeSet::new() } else { without_trunk };
-    let public_sip_host = keys.public_sip_host.is_some();
-    let names = Names { users, dialers: dialer_names, hours: hours_names, without_trunk, public_sip_host };
+    let twilio_without_host = has_twilio && keys.public_sip_host.is_none();
+    let names = Names { users, dialers: dialer_names, hours: hours_names, without_trunk, twilio_without_host };
     let before = errors(problems);
     let hours = rules::hours(keys.hours, problems);
     let Rules { all: rules, places: of_rules, broken } = rules::read(keys.inbound, &names, &hours, problems);
@@ -100,7 +105,7 @@ pub(super) fn check(keys: Keys, users: &Known<EmailKey>, problems: &mut Vec<Diag
         public_sip_host: keys.public_sip_host.and_then(|at| at.value).map(String::from),
         caller_id: None,
     };
-    rules::check(&routes, &places, &broken, problems);
+    rules::check(&routes, &places, &broken, has_twilio, problems);
     let sound = readable && errors(problems) == before;
     let expectations = expect::check(keys.expect, sound.then_some(&routes), &names, problems);
     Checked { routes, trunk_secrets, places, expectations }

@@ -56,7 +56,7 @@ impl Pins {
             None if no_country => emergency_numbers(None),
             None => BTreeSet::new(),
         };
-        let elsewhere = written.filter(|_| whole && no_country).map(|at| at.place);
+        let elsewhere = written.filter(|_| whole && no_country && ranges.is_some()).map(|at| at.place);
         Self { ranges, default: written.is_none(), emergency, elsewhere, seen: BTreeMap::new() }
     }
 

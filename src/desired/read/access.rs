@@ -100,7 +100,7 @@ impl<'de> MapAccess<'de> for AtReader<'de> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
-        let NodeReader { node, sink } = self.reader;
+        let NodeReader { node, sink, .. } = self.reader;
         match self.step {
             AtStep::Place => {
                 self.step = AtStep::Value(sink.borrow().len());

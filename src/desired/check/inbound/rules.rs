@@ -109,7 +109,13 @@ fn callers(list: Option<At<Vec<At<file::CallerName>>>>, problems: &mut Vec<Diagn
 
 /// Finds rules that say different things about the same calls, calls that come back to us, and a default
 /// route that no call takes.
-pub(super) fn check(routes: &Routes, places: &InboundPlaces, broken: &BTreeSet<usize>, problems: &mut Vec<Diagnostic>) {
+pub(super) fn check(
+    routes: &Routes,
+    places: &InboundPlaces,
+    broken: &BTreeSet<usize>,
+    has_twilio: bool,
+    problems: &mut Vec<Diagnostic>,
+) {
     let mut entries = routes.entries();
     entries.retain(|entry| !broken.contains(&entry.index));
     for (at, entry) in entries.iter().enumerate() {
@@ -131,8 +137,12 @@ pub(super) fn check(routes: &Routes, places: &InboundPlaces, broken: &BTreeSet<u
     let decides = entries.iter().find(|entry| is_for_all(entry.rule()));
     if let Some((entry, place)) = decides.zip(places.default_route) {
         let message = "no call takes the default route: a rule decides about all of them";
-        let hint = "let that rule be for some calls only, or remove one of both; calls through Twilio that can be sent to \
-                    nobody else take the default route all the same";
+        let exception = if has_twilio {
+            "; calls through Twilio that can be sent to nobody else take the default route all the same"
+        } else {
+            ""
+        };
+        let hint = format!("let that rule be for some calls only, or remove one of both{exception}");
         let problem = Diagnostic::warning("unreachable-route", message, place).hint(hint);
         problems.push(problem.also(places.routes[entry.index], "this rule"));
     }

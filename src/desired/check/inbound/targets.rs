@@ -74,7 +74,7 @@ pub(super) fn target(
 
 fn unreachable_user(target: &Target, item: &At<file::TargetName>, names: &Names<'_>) -> Option<Diagnostic> {
     let Target::User(user) = target else { return None };
-    (!names.public_sip_host).then(|| {
+    names.twilio_without_host.then(|| {
         let written = item.value.as_ref().map_or(user.as_str(), file::TargetName::as_str);
         let message = format!("a call that comes through Twilio cannot reach `{written}`, and takes the next target");
         let hint = "add `public_sip_host:`, the name under which the phones are reached from outside";

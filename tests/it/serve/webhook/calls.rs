@@ -289,3 +289,19 @@ fn a_call_is_answered_where_nothing_can_be_written_down() {
     std::fs::write(env.path("state"), "").unwrap();
     assert_eq!(twilio.call("CA1", &[("To", DID)]).dials(), ("Number", "+15550001111"));
 }
+
+/// A slash is easily typed at the end of the URL that the provider asks for. It is part of what is signed.
+#[test]
+fn a_slash_at_the_end_of_the_url_makes_no_difference() {
+    let (_env, _serve, mut twilio) = routed(&three());
+    let parameters = [("CallSid", "CA1"), ("From", "+4930123456"), ("To", DID), ("CallStatus", "completed")];
+    for path in ["", "/dial-result", "/fallback"] {
+        let answer = twilio.send(&format!("/webhooks/twilio{path}/?tenant=acme"), &parameters);
+        assert_eq!(answer.status, 200, "{path}");
+    }
+    assert_eq!(twilio.send("/webhooks/twilio/status/", &parameters).status, 204);
+    let signature = twilio.sign("/webhooks/twilio", &parameters);
+    let client = twilio.client.with("X-Twilio-Signature", &signature);
+    let forged = client.send("POST", "/webhooks/twilio/", Some(form(&parameters).as_bytes()));
+    assert_eq!(forged.status, 403, "another URL was signed");
+}
