@@ -48,19 +48,18 @@ pub(super) fn reused_numbers(plan: &Plan, inputs: &Inputs<'_>) -> Vec<String> {
         |change: &&Change| change.kind == Kind::Create || change.fields.iter().any(|field| field.field == "extension");
     let note = |change: &Change| {
         let (number, key) = (change.extension, change.email.key());
-        let (former, until) = match freed_now.get(&number) {
-            Some(former) => ((*former).clone(), "now".to_owned()),
-            None => {
-                let freed = inputs.recorded.freed.get(&number)?;
-                let age = inputs.now.duration_since(freed.freed_at);
-                // A hold that a pin ends has a note of its own.
-                let held = inputs.recorded.holds.get(&number);
-                let is_held = held.is_some_and(|hold| is_held(hold, plan.settings.hold_days, inputs.now));
-                if age >= SignedDuration::from_hours(24 * i64::from(FREED_DAYS)) || is_held {
-                    return None;
-                }
-                (freed.email.clone(), freed.freed_at.strftime("%Y-%m-%d").to_string())
+        let (former, until) = if let Some(former) = freed_now.get(&number) {
+            ((*former).clone(), "now".to_owned())
+        } else {
+            let freed = inputs.recorded.freed.get(&number)?;
+            let age = inputs.now.duration_since(freed.freed_at);
+            // A hold that a pin ends has a note of its own.
+            let held = inputs.recorded.holds.get(&number);
+            let is_held = held.is_some_and(|hold| is_held(hold, plan.settings.hold_days, inputs.now));
+            if age >= SignedDuration::from_hours(24 * i64::from(FREED_DAYS)) || is_held {
+                return None;
             }
+            (freed.email.clone(), freed.freed_at.strftime("%Y-%m-%d").to_string())
         };
         (former != key).then(|| {
             format!(

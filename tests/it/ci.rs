@@ -124,6 +124,28 @@ fn a_plan_that_went_stale_changes_nothing() {
     assert!(env.ask("pjsip list endpoints").contains("1002/1002"));
 }
 
+/// The check is red before the merge, not the apply after it; the reviewer sees why.
+#[test]
+fn a_plan_that_a_rail_stops_fails_its_job_and_is_left_for_the_reviewer() {
+    let env = host();
+    let users: Vec<String> = (0..8).map(|n| format!("email: u{n}@example.com, name: User {n}")).collect();
+    let users: Vec<&str> = users.iter().map(String::as_str).collect();
+    env.write("pbx.yaml", &desired(&users));
+    env.run("apply").expect(0);
+    let mut github = GitHub::new(&env);
+    github.commit("main", &desired(&users));
+    github.commit("fewer", &desired(&users[..2]));
+    let jobs = github.pull_request(7, "fewer", REPOSITORY);
+    let said = log(&jobs, "plan", 3);
+    assert!(said.contains("\n::error::an apply of this plan would be stopped by a rail: "), "{said}");
+    let plan = fs::read_to_string(github.artefact("reconcile-plan").join("plan.md")).unwrap();
+    assert!(plan.contains("rail-deletes: 6 of 8 users would be deleted (allowed 2)"), "{plan}");
+    // Merged all the same, it is no reviewed plan that was green.
+    let (dump, files) = (env.dump(), env.files());
+    log(&github.merge(7, "fewer", REPOSITORY), "apply", 1);
+    assert_eq!((env.dump(), env.files()), (dump, files));
+}
+
 #[test]
 fn without_a_reviewed_plan_nothing_is_applied() {
     let env = host();

@@ -278,6 +278,7 @@ fn what_hands_wrote_into_our_files_and_plans_is_told_without_secrets() {
         }
     }
     // A plan that is no longer true, and files that are no plans.
+    env.write("pbx.yaml", &desired(&["email: ana@example.com, name: Ana Silva", BO, CY]));
     let note = format!("{{ \"password\": \"{}\", \"format_version\"", PLANTED.plan);
     for text in [
         plan.replacen("{ \"format_version\"", &note, 1).replacen("{\n  \"format_version\"", &note, 1),

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # plan.sh DIR - leaves the plan in DIR: plan.json for the apply, plan.md for the reviewer.
 #
-# Needs the database, and neither its key nor Asterisk. Changes are no failure.
+# Needs the database, and neither its key nor Asterisk. Changes are no failure. A rail that would stop the apply of
+# what is merged is one (exit 3), after the plan was left for the reviewer.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -11,8 +12,8 @@ mkdir -p "$dir"
 plan() {
   local code=0
   reconcile plan --no-asterisk --detailed-exitcode --format "$1" >"$dir/$2" || code=$?
-  # 2: there are changes.
-  [[ $code == 0 || $code == 2 ]] || return "$code"
+  # 2: there are changes. 3: there are, and a rail would stop them.
+  [[ $code == 0 || $code == 2 || $code == 3 ]] || return "$code"
 }
 quietly plan json plan.json
 quietly plan markdown plan.md
@@ -21,3 +22,7 @@ if id=$(jq -er .id "$dir/plan.json"); then
   grep -qF "\`$id\`" "$dir/plan.md" || die "the directory changed while it was planned: run this job again"
 fi
 cat "$dir/plan.md" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
+if [[ $(jq '.rails | length' "$dir/plan.json") != 0 ]]; then
+  echo "::error::an apply of this plan would be stopped by a rail: the plan names it, and the way out"
+  exit 3
+fi
