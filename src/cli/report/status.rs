@@ -414,9 +414,6 @@ pub(crate) fn text(status: &Status<'_>, color: bool) -> String {
             (false, _) if trunks > 0 && status.silent => {
                 (AnsiColor::Red, "callers of trunks reach nothing while Asterisk does not answer".to_owned())
             }
-            (false, _) if trunks > 0 && status.trunks().is_none() => {
-                (AnsiColor::Yellow, "the routes are applied; how trunks stand was not asked".to_owned())
-            }
             (false, _) if carriers.iter().any(|(tone, _)| *tone == AnsiColor::Red) => {
                 (AnsiColor::Red, "callers do not reach all of it".to_owned())
             }
@@ -427,6 +424,9 @@ pub(crate) fn text(status: &Status<'_>, color: bool) -> String {
             (true, None) => (AnsiColor::Red, "callers reach nothing of it yet; `reconcile apply` heals it".to_owned()),
         };
         let _ = writeln!(text, "inbound     {counts}: {}", paint(color, tone, &words));
+        if trunks > 0 && !status.silent && status.trunks().is_none() {
+            let _ = writeln!(text, "            how trunks stand at their carriers was not asked");
+        }
         for (tone, words) in carriers {
             let _ = writeln!(text, "            {}", paint(color, tone, &words));
         }
