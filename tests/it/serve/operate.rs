@@ -494,7 +494,7 @@ fn a_command_that_ends_has_written_its_log_and_waits_for_no_reader_for_long() {
     );
 
     let (_unread, mut full) = std::io::pipe().unwrap();
-    full.write_all(&[b'x'; 64 * 1024]).unwrap();
+    full.write_all(&vec![b'x'; 64 * 1024]).unwrap();
     let began = Instant::now();
     let stuck = env.command(&args).stderr(full).stdout(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
     assert!(stuck.status.success() && stuck.stdout == whole.stdout);
