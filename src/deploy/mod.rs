@@ -30,7 +30,7 @@ mod users;
 pub use apply::{Applied, Decide, Request, apply, sync};
 pub use asterisk::{Asterisk, AsteriskError};
 pub use clock::Observer;
-pub use compare::{Comparison, compare, compare_plan, compare_recorded};
+pub use compare::{CompareError, Comparison, compare, compare_plan, compare_recorded};
 pub use error::{ApplyError, NotLive};
 pub(crate) use fail_point::pass as fail_point;
 pub(crate) use files::keep_shared;
