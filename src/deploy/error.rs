@@ -1,6 +1,6 @@
 //! How an apply fails, and what stands where afterwards, in words.
 
-use super::{AsteriskError, Lack, files::FileError, rows::PrepareError};
+use super::{AsteriskError, Lack, StatusError, Unreadable, files::FileError, rows::PrepareError};
 use crate::{directory::DirectoryError, render::BadValue};
 
 /// An apply that did not end well.
@@ -43,9 +43,22 @@ pub enum ApplyError {
     /// Asterisk lacks what inbound calls need; nothing moved.
     #[error("{}", lacking(.0))]
     Lacking(Vec<Lack>),
+    /// Asterisk's user may not read the files; nothing moved.
+    #[error("{}; nothing was changed\nhint: {}", .0.message, .0.hint)]
+    Unreadable(Unreadable),
     /// Rows are recorded, but Asterisk does not run them.
     #[error("{0}")]
     NotLive(Box<NotLive>),
+}
+
+impl From<StatusError> for ApplyError {
+    fn from(error: StatusError) -> Self {
+        match error {
+            StatusError::Asterisk(error) => Self::Asterisk(error),
+            StatusError::File(error) => Self::File(error),
+            StatusError::Render(error) => Self::Render(error),
+        }
+    }
 }
 
 fn lacking(lacks: &[Lack]) -> String {

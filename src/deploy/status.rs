@@ -120,6 +120,9 @@ pub fn status(
 /// A host's state cannot be told.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
+    /// What Asterisk must have is not known, because a value cannot be rendered.
+    #[error(transparent)]
+    Render(#[from] crate::render::BadValue),
     /// Asterisk cannot be asked.
     #[error(transparent)]
     Asterisk(#[from] AsteriskError),

@@ -168,7 +168,9 @@ fn plan(state: &State, tenant: &Tenant, how: &How, directory: &mut Directory) ->
     if let Some(failure) = stale(&comparison, how) {
         return Err(failure);
     }
-    Ok(Report::Plan(Planned(document(&comparison))))
+    let document =
+        document(&comparison).ok_or_else(|| Failure::internal("the plan cannot be written as JSON".to_owned()))?;
+    Ok(Report::Plan(Planned(document)))
 }
 
 fn carry_out(
@@ -246,8 +248,9 @@ fn compare(
     Ok(deploy::compare_plan(plan, recorded, in_place, running, &Allowance::new(), unchecked)?)
 }
 
-fn document(comparison: &Comparison) -> Value {
-    serde_json::to_value(json::document(comparison, &[])).unwrap_or_default()
+fn document(comparison: &Comparison) -> Option<Value> {
+    let document = serde_json::to_value(json::document(comparison, &[]));
+    document.inspect_err(|error| tracing::error!(%error, "the plan cannot be written as JSON")).ok()
 }
 
 fn stale(comparison: &Comparison, how: &How) -> Option<Failure> {
@@ -256,7 +259,7 @@ fn stale(comparison: &Comparison, how: &How) -> Option<Failure> {
     (found != Some(expected)).then(|| {
         let found = found.unwrap_or("none");
         let message = format!("the plan is {found}, not the expected one; nothing was changed");
-        let detail = Detail { plan: Some(document(comparison)), ..Detail::of("expect", "this is another plan") };
+        let detail = Detail { plan: document(comparison), ..Detail::of("expect", "this is another plan") };
         Failure::new(ErrorType::PlanStale, message).with(vec![detail])
     })
 }
@@ -275,7 +278,7 @@ fn stopped(comparison: &Comparison) -> Option<Failure> {
         .collect();
     details.push(Detail {
         message: "the plan that was not applied".to_owned(),
-        plan: Some(document(comparison)),
+        plan: document(comparison),
         ..Detail::default()
     });
     Some(Failure::new(ErrorType::RailStopped, format!("{}; nothing was changed", first.message)).with(details))

@@ -314,7 +314,7 @@ impl From<ApplyError> for Failure {
             ApplyError::Directory(error) => error.into(),
             ApplyError::Locked { .. } => Self::hinted(ErrorType::ApplyInProgress, &error),
             ApplyError::NameTaken { .. } => Self::hinted(ErrorType::NameTaken, &error),
-            ApplyError::File(_) | ApplyError::Asterisk(_) | ApplyError::Lacking(_) => {
+            ApplyError::File(_) | ApplyError::Asterisk(_) | ApplyError::Lacking(_) | ApplyError::Unreadable(_) => {
                 Self::hinted(ErrorType::HostUnavailable, &error)
             }
             ApplyError::Prepare(_) | ApplyError::Render(_) => Self::internal(error.to_string()),

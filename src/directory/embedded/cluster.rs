@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -275,6 +276,7 @@ impl Cluster {
         for locale in ["C.UTF-8", "C"] {
             let unfinished = tempfile::Builder::new()
                 .prefix(UNFINISHED)
+                .permissions(fs::Permissions::from_mode(0o700))
                 .tempdir_in(&self.folder)
                 .map_err(|source| EmbeddedError::io("create a folder in", &self.folder, source))?;
             account::give(unfinished.path(), self.account())?;
