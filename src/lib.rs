@@ -15,6 +15,7 @@
 //! or HTTP.
 
 pub mod calls;
+mod child;
 pub mod cli;
 pub mod deploy;
 pub mod desired;

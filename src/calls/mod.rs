@@ -21,7 +21,7 @@ mod twiml;
 
 pub use answer::{DIAL_RESULT, Incoming, Reply, Tenants, answer, answer_by_default, dial_result, refuse, status};
 pub use applied::Applied;
-pub use decide::{Branch, Call, Considered, Decision, Fit, decide};
+pub use decide::{Branch, Call, Considered, Decider, Decision, Fit, decide};
 pub use form::Form;
 pub use hours::{Hours, OpenRange, Timezone};
 pub use loops::loops;

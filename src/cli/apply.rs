@@ -3,7 +3,8 @@
 use std::{
     cell::RefCell,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
+    time::Duration,
 };
 
 use anyhow::Result;
@@ -20,6 +21,7 @@ use super::{
     settings::{ActorArgs, FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs},
 };
 use crate::{
+    child::{self, Limits},
     deploy::{self, Applied, ApplyError, Comparison, Observer, Request},
     directory::audit::Outcome,
     plan::{Inputs, RailStop},
@@ -256,21 +258,32 @@ fn done(applied: &Applied, mode: Mode) -> String {
     format!("{word}: {} (run {}).\n", parts.join("; "), applied.run)
 }
 
+/// How long git may take, and how much it may print: it names only files with changes.
+const GIT_LIMITS: Limits = Limits { deadline: Duration::from_secs(10), output: 1024 * 1024 };
+
+/// The variables that tell git where a repository is and whom to trust.
+const GIT_VARIABLES: [&str; 9] = [
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_DIR",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+    "GIT_WORK_TREE",
+    "SUDO_UID",
+    "XDG_CONFIG_HOME",
+];
+
 /// Finds the commit of the desired state; one with uncommitted changes is marked.
 fn git_commit(desired: &Desired, file: &Path) -> Option<String> {
     let path: PathBuf = desired.sources.first().map_or_else(|| file.to_owned(), |source| source.path.clone());
     let folder = std::path::absolute(&path).ok()?.parent()?.to_owned();
     let git = |args: &[&str]| {
-        let output = Command::new("git")
-            .arg("-C")
-            .arg(&folder)
-            .args(args)
-            .env_remove("RECONCILE_SECRET_KEY")
-            .env_remove("DATABASE_URL")
-            .stderr(Stdio::null())
-            .output()
-            .ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        let mut git = Command::new("git");
+        git.arg("-C").arg(&folder).args(args);
+        let done = child::output(child::clean_environment(&mut git, &GIT_VARIABLES), GIT_LIMITS);
+        let done = done.inspect_err(|error| tracing::debug!(%error, "cannot ask git for the commit")).ok()?;
+        done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
     };
     let commit = git(&["rev-parse", "HEAD"])?;
     let names: Vec<String> =

@@ -125,6 +125,12 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             ErrorKind::PermissionDenied => {
                 "run as root, or as a user who may write there and is in that folder's group"
             }
+            ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+                "another program wrote there: move it away, then run the same command again"
+            }
+            ErrorKind::NotADirectory => {
+                "replace it by a folder; only the configuration folder itself may be reached over links"
+            }
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room there, then run the same command again",
             _ => return None,
         };

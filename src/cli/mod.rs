@@ -34,6 +34,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand, builder::Styles};
 
+use crate::child;
 use exit::Exit;
 use printer::Printer;
 
@@ -86,6 +87,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut printer = Printer::new(&cli.output);
     // A server tells of each request; other commands speak through the printer.
     settings::log(&cli.output, if matches!(cli.command, Command::Serve(_)) { "info" } else { "warn" });
+    if !matches!(cli.command, Command::Serve(_)) {
+        child::end_with_us();
+    }
     let result = match &cli.command {
         Command::Check(args) => Ok(check::run(args, &mut printer)),
         Command::Trace(args) => trace::run(args, &mut printer),

@@ -291,7 +291,8 @@ fn own_key(path: &Path, make: bool) -> Result<Keyring> {
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error.error).with_context(shown),
     }
-    let _ = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    // A key that a power cut took back would take all secrets with it.
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(shown)?;
     own_key(path, false)
 }
 

@@ -18,7 +18,8 @@ use super::{
     clock::Clock,
     compare::target_of,
     contacts, fail_point,
-    files::{self, FileError, InPlace},
+    files::{FileError, InPlace},
+    folder::Staged,
     log::LogMark,
     put_back::put_back,
     readback::{self, Expected, Mismatch},
@@ -206,7 +207,12 @@ pub fn apply(
     let mut clock = Clock::default();
     let since = request.now.strftime("%Y-%m-%dT%H:%M:%SZ");
     let Some(_lock) = host.lock(&format!("{} runs `apply` on {} since {since}", request.actor, host.name))? else {
-        let holder = host.holder().or_else(|| directory.open_run(&host.name).unwrap_or(None));
+        // Who holds it is only told: that it is held stands, whatever the directory says.
+        let open_run = |directory: &mut Directory| {
+            let run = directory.open_run(&host.name);
+            run.inspect_err(|error| tracing::debug!(%error, "who has the lock is not known")).ok().flatten()
+        };
+        let holder = host.holder().or_else(|| open_run(directory));
         return Err(ApplyError::Locked { host: host.name.clone(), holder });
     };
     fail_point::pass("locked")?;
@@ -274,7 +280,10 @@ pub fn apply(
 
 /// Hashes the files as they now stand.
 fn hashes(host: &Host, files: &[File; 2]) -> BTreeMap<String, String> {
-    let text = |file: &File| files::read(&host.path(&file.path)).ok().flatten();
+    let text = |file: &File| {
+        let read = host.target(&file.path).read();
+        read.inspect_err(|error| tracing::warn!(%error, "the audit row does not say how a file stands")).ok()?
+    };
     files.iter().filter_map(|file| Some((file.path.clone(), hex(&Sha256::digest(text(file)?.as_bytes()))))).collect()
 }
 
@@ -294,13 +303,17 @@ fn carry_out(
     let log = LogMark::now(asterisk);
     make_live(step, asterisk, &log, decided, live, clock, observer).map_err(|reasons| {
         let complaints = log.complaints(&decided.prepared.trunk_secrets);
-        let others_at_fault = step.host.others_at_fault(step.tenant, &complaints);
+        let mut reasons = reasons;
+        let others_at_fault = step.host.others_at_fault(step.tenant, &complaints).unwrap_or_else(|error| {
+            reasons.push(format!("whether another tenant's file is at fault is not known: {error}"));
+            Vec::new()
+        });
         let overrides = step.host.overrides(step.tenant);
         Box::new(NotLive { complaints, others_at_fault, overrides, ..put_back(step, back, reasons, clock, observer) })
     })
 }
 
-fn write(step: &Step<'_>, staged: [Option<files::Staged>; 2], live: &mut Applied) -> Result<(), FileError> {
+fn write(step: &Step<'_>, staged: [Option<Staged>; 2], live: &mut Applied) -> Result<(), FileError> {
     fail_point::pass("committed")?;
     for (file, staged) in step.rendered.iter().zip(staged) {
         let Some(staged) = staged else { continue };

@@ -5,18 +5,14 @@
 
 use std::{
     fmt,
-    io::Read,
     panic::resume_unwind,
-    process::{Child, Command, Stdio},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
-use std::os::unix::process::CommandExt;
-
-use wait_timeout::ChildExt;
-
 use crate::{
+    child::{self, ChildError, Limits},
     model::{SENSITIVE, TELLING},
     render::Module,
 };
@@ -32,6 +28,9 @@ const RELOAD_DEADLINE: Duration = Duration::from_secs(70);
 
 /// How long a running reload is waited for: 11,000 phones take Asterisk most of a minute.
 const PATIENCE: Duration = Duration::from_mins(5);
+
+/// How long an answer may be, in bytes: the registrations of 300,000 phones take about 100 MiB.
+const LONGEST: usize = 256 * 1024 * 1024;
 
 /// How many clients ask at the same time.
 const AT_ONCE: usize = 4;
@@ -69,6 +68,14 @@ pub enum AsteriskError {
         command: String,
         /// The deadline.
         seconds: u64,
+    },
+    /// The answer does not end.
+    #[error("Asterisk's answer to `{command}` is longer than {mebibytes} MiB")]
+    TooLong {
+        /// The command.
+        command: String,
+        /// The bound.
+        mebibytes: usize,
     },
     /// Another reload never ended.
     #[error("another reload has been running for {0} s")]
@@ -188,6 +195,15 @@ impl Asterisk {
         })
     }
 
+    /// Looks at all AORs, upon which Asterisk clears away the registrations that have expired: 10,000 in two
+    /// seconds (measured). What the answer says is not needed.
+    ///
+    /// # Errors
+    /// When Asterisk does not run, or stays silent.
+    pub(super) fn look_at_all_aors(&self) -> Result<(), AsteriskError> {
+        self.ask_within("pjsip show aors", RELOAD_DEADLINE).map(drop)
+    }
+
     /// Asks for a narrow reload, again and again while another one runs. Loads a module that Asterisk
     /// has not loaded.
     ///
@@ -256,29 +272,21 @@ impl Asterisk {
     }
 
     fn ask_within(&self, command: &str, deadline: Duration) -> Result<Answer, AsteriskError> {
-        let missing = |source| AsteriskError::Missing { program: self.program(), source };
-        let mut child = Command::new(&self.words[0])
-            .args(&self.words[1..])
-            .args(["-rx", command])
-            .env_remove("RECONCILE_SECRET_KEY")
-            .env_remove("DATABASE_URL")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // A group of its own, so that a wrapper and the client behind it are ended together,
-            // and Ctrl-C does not cut a reload's answer short.
-            .process_group(0)
-            .spawn()
-            .map_err(missing)?;
-        let stdout = drain(child.stdout.take());
-        let stderr = drain(child.stderr.take());
-        let Some(status) = child.wait_timeout(deadline).map_err(missing)? else {
-            end(&mut child);
-            return Err(AsteriskError::Silent { command: command.to_owned(), seconds: deadline.as_secs() });
-        };
-        let text = |reader: thread::JoinHandle<String>| reader.join().unwrap_or_default();
-        let (stdout, stderr) = (text(stdout), text(stderr));
-        if !status.success() {
+        let mut client = Command::new(&self.words[0]);
+        client.args(&self.words[1..]).args(["-rx", command]);
+        let limits = Limits { deadline, output: LONGEST };
+        let done = child::output(child::clean_environment(&mut client, &[]), limits).map_err(|error| match error {
+            ChildError::Io(source) => AsteriskError::Missing { program: self.program(), source },
+            ChildError::Deadline(_) => {
+                AsteriskError::Silent { command: command.to_owned(), seconds: deadline.as_secs() }
+            }
+            ChildError::Output(most) => {
+                AsteriskError::TooLong { command: command.to_owned(), mebibytes: most / (1024 * 1024) }
+            }
+        })?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let (stdout, stderr) = (text(done.stdout), text(done.stderr));
+        if !done.status.success() {
             let words = if stderr.trim().is_empty() { stdout.trim() } else { stderr.trim() };
             return Err(AsteriskError::NotRunning(scrub(words)));
         }
@@ -303,24 +311,6 @@ pub(super) fn running_modules(answer: &Answer) -> Vec<&str> {
     let runs = |line: &&str| line.contains(" Running ") && !line.contains(" Not Running ");
     let firsts = answer.raw().lines().filter(runs).filter_map(|line| line.split_whitespace().next());
     firsts.map(|name| name.trim_end_matches(".so")).collect()
-}
-
-/// Ends a client that ignores SIGTERM, and whatever it started.
-fn end(child: &mut Child) {
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
-    let _ = child.wait();
-}
-
-fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            let _ = pipe.read_to_end(&mut bytes);
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
 }
 
 /// Drops terminal colours, which some commands print even into a pipe.

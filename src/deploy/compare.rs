@@ -21,6 +21,17 @@ use crate::{
     render::{self, BadValue, Digests, File, FileDiff, Module, Phonebook, Present},
 };
 
+/// The stages could not be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// A value cannot be rendered into Asterisk's configuration.
+    #[error(transparent)]
+    Render(#[from] BadValue),
+    /// The plan cannot be written as JSON, so that it has no id.
+    #[error("the plan has no id: {0}")]
+    Id(#[from] serde_json::Error),
+}
+
 /// A plan together with what it does to files and Asterisk.
 #[derive(Debug)]
 pub struct Comparison {
@@ -69,20 +80,20 @@ impl Comparison {
 /// Makes the plan and compares all stages.
 ///
 /// # Errors
-/// When a value cannot stand in Asterisk's configuration.
+/// If a value cannot be rendered, or the plan has no id.
 pub fn compare(
     inputs: &Inputs<'_>,
     in_place: &[InPlace; 2],
     running: Option<&Running>,
     unchecked: Vec<String>,
-) -> Result<Comparison, BadValue> {
+) -> Result<Comparison, CompareError> {
     compare_plan(plan::plan(inputs), inputs.recorded, in_place, running, inputs.allowance, unchecked)
 }
 
 /// Compares the stages behind a plan with what it leads to.
 ///
 /// # Errors
-/// When a value cannot stand in Asterisk's configuration.
+/// If a value cannot be rendered, or the plan has no id.
 pub fn compare_plan(
     mut plan: Plan,
     recorded: &Recorded,
@@ -90,7 +101,7 @@ pub fn compare_plan(
     running: Option<&Running>,
     allowance: &Allowance,
     unchecked: Vec<String>,
-) -> Result<Comparison, BadValue> {
+) -> Result<Comparison, CompareError> {
     foreign_files(&mut plan, recorded, in_place, allowance.get("foreign-files").copied().unwrap_or(0));
     let target = target(&plan, recorded)?;
     let (names, trunks) = (kept_digests(&plan), kept_trunks(&plan));
@@ -118,14 +129,14 @@ pub fn compare_plan(
     relogins.extend(plan.behind.difference(&fitting));
     plan.settle_relogins(relogins);
     let live = running.map_or([true; 2], |running| [running.endpoints_live, running.routing_live]);
-    Ok(side_by_side(plan, recorded, &target, differences, live, unchecked))
+    side_by_side(plan, recorded, &target, differences, live, unchecked)
 }
 
 /// Makes the plan where there are no files to look at: what is recorded stands for them.
 ///
 /// # Errors
-/// When a value cannot stand in Asterisk's configuration.
-pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<Comparison, BadValue> {
+/// If a value cannot be rendered, or the plan has no id.
+pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<Comparison, CompareError> {
     let recorded = inputs.recorded;
     let plan = plan::plan(inputs);
     let target = target(&plan, recorded)?;
@@ -140,7 +151,7 @@ pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<C
         // Masked marks vouch for nothing.
         FileDiff { changed: diff.added + diff.removed > 0, ..diff }
     });
-    Ok(side_by_side(plan, recorded, &target, differences, [true; 2], unchecked))
+    side_by_side(plan, recorded, &target, differences, [true; 2], unchecked)
 }
 
 /// Renders what the plan leads to, secrets and marks masked.
@@ -193,21 +204,23 @@ fn side_by_side(
     differences: [FileDiff; 2],
     live: [bool; 2],
     unchecked: Vec<String>,
-) -> Comparison {
+) -> Result<Comparison, CompareError> {
     let pairs = target.iter().zip(differences);
     let files: Vec<_> = pairs.map(|(file, diff)| (file.path.clone(), file.module, diff)).collect();
     let reload = files.iter().zip(live).filter(|((.., diff), live)| diff.changed || !live);
     let reload = reload.map(|((_, module, _), _)| *module).collect();
-    let id = (plan.problems.is_empty() && plan.unresolved.is_empty()).then(|| {
+    let id = if plan.problems.is_empty() && plan.unresolved.is_empty() {
         let texts: Vec<(String, String)> = target.iter().map(|file| (file.path.clone(), file.text.clone())).collect();
-        plan_id(&plan, &texts)
-    });
+        Some(plan_id(&plan, &texts)?)
+    } else {
+        None
+    };
     let fingerprints = target.each_ref().map(|file| hex(&Sha256::digest(file.text.as_bytes())));
     let behind = callers::behind(&plan.tenant, recorded);
     let callers_behind = behind.is_some();
     plan.notes.extend(behind);
     let earlier = earlier_run(&plan, recorded, &fingerprints);
-    Comparison { plan, id, files, fingerprints, reload, callers_behind, unchecked, earlier, unasked: Vec::new() }
+    Ok(Comparison { plan, id, files, fingerprints, reload, callers_behind, unchecked, earlier, unasked: Vec::new() })
 }
 
 /// Finds the run of the expected plan that recorded exactly what this plan leads to.

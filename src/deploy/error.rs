@@ -1,6 +1,6 @@
 //! How an apply fails, and what stands where afterwards, in words.
 
-use super::{AsteriskError, Override, files::FileError, rows::PrepareError};
+use super::{AsteriskError, Override, StatusError, files::FileError, rows::PrepareError};
 use crate::{directory::DirectoryError, render::BadValue};
 
 /// An apply that did not end well.
@@ -43,6 +43,16 @@ pub enum ApplyError {
     /// Rows are recorded, but Asterisk does not run them.
     #[error("{0}")]
     NotLive(Box<NotLive>),
+}
+
+impl From<StatusError> for ApplyError {
+    fn from(error: StatusError) -> Self {
+        match error {
+            StatusError::Asterisk(error) => Self::Asterisk(error),
+            StatusError::File(error) => Self::File(error),
+            StatusError::Render(error) => Self::Render(error),
+        }
+    }
 }
 
 /// What stands where after an apply that Asterisk did not take.

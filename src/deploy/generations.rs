@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::files::{self, FileError};
+use super::files::{self, FileError, failed};
 use crate::{directory::seal::hex, render::Parsed};
 
 /// How many generations are remembered; who never reloads has no phone that could be mistaken.
@@ -31,9 +31,13 @@ struct Generation {
 pub(super) struct Generations(Vec<Generation>);
 
 impl Generations {
-    /// Reads the note; one that nobody can read is none.
+    /// Reads the note; one that is missing holds no generation.
+    ///
+    /// # Errors
+    /// If it cannot be read or understood: whose phones run would be guessed then.
     pub(super) fn read(note: &Path) -> Result<Self, FileError> {
-        Ok(files::read(note)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+        let Some(text) = files::read(note)? else { return Ok(Self::default()) };
+        serde_json::from_str(&text).map_err(|error| failed("understand", note)(error.into()))
     }
 
     /// Adds a generation and keeps the note, before its file is put in place.
@@ -42,7 +46,8 @@ impl Generations {
         self.0.push(Generation { mark: file.mark.clone(), phones: phones(file) });
         let old = self.0.len().saturating_sub(KEPT);
         self.0.drain(..old);
-        files::keep(note, &serde_json::to_string(&self).unwrap_or_default())
+        let text = serde_json::to_string(&self).map_err(|error| failed("write", note)(error.into()))?;
+        files::keep(note, &text)
     }
 
     /// Finds what the generation with this mark holds.

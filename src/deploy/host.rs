@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -13,13 +12,23 @@ use super::{
     ApplyError,
     asterisk::{Asterisk, AsteriskError},
     files::{self, FileError, InPlace, failed},
-    includes, readback,
+    folder::{Folder, Target},
+    includes,
+    readable::{self, Unreadable},
+    readback,
 };
 use crate::{
     directory::seal::hex,
     model::Tenant,
     render::{Present, endpoints_path, routing_path, section_names},
 };
+
+/// The folder that holds the lock: whoever applies must be able to write there.
+const LOCK_FOLDER: &str = "pjsip.d";
+
+/// The file that is locked. It is found from the configuration folder alone, so that two state folders
+/// make no difference. Asterisk's wildcards do not match hidden files.
+const LOCK: &str = ".reconcile.lock";
 
 /// The note that names who has the lock.
 const HOLDER: &str = "lock_holder";
@@ -49,13 +58,16 @@ pub struct Running {
 /// The lock that one apply holds on a host; ends with the process.
 #[derive(Debug)]
 pub(super) struct HostLock {
-    _folder: File,
+    _file: File,
     note: PathBuf,
 }
 
 impl Drop for HostLock {
     fn drop(&mut self) {
-        let _ = files::forget(&self.note);
+        // A note that stays is read only while another process has the lock, which writes its own.
+        if let Err(error) = files::forget(&self.note) {
+            tracing::debug!(%error, "the note of the lock stays");
+        }
     }
 }
 
@@ -66,8 +78,8 @@ impl Host {
     /// When one is there but cannot be read.
     pub fn in_place(&self, tenant: &Tenant) -> Result<[InPlace; 2], FileError> {
         Ok([
-            files::read(&self.config_dir.join(endpoints_path(tenant)))?.map(Present::new),
-            files::read(&self.config_dir.join(routing_path(tenant)))?.map(Present::new),
+            self.target(&endpoints_path(tenant)).read()?.map(Present::new),
+            self.target(&routing_path(tenant)).read()?.map(Present::new),
         ])
     }
 
@@ -100,6 +112,15 @@ impl Host {
         Ok(Some(Running { endpoints_live, routing_live }))
     }
 
+    /// Finds out whether the user its Asterisk runs as may read the generated files; `None` if it may, or
+    /// if Asterisk may not be asked.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub(super) fn unreadable(&self, files: [&str; 2]) -> Result<Option<Unreadable>, AsteriskError> {
+        self.asterisk.as_ref().map_or(Ok(None), |asterisk| readable::check(asterisk, &self.config_dir, &files))
+    }
+
     /// Reads other tenants' endpoint files on this host, by the name of their folder.
     ///
     /// # Errors
@@ -111,7 +132,9 @@ impl Host {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(failed("read", &folder)(error)),
         };
-        let others = entries.flatten().filter(|entry| entry.file_name() != tenant.as_str() && entry.path().is_dir());
+        let entries: Vec<fs::DirEntry> = entries.collect::<Result<_, _>>().map_err(failed("read", &folder))?;
+        let is_other = |entry: &fs::DirEntry| entry.file_name() != tenant.as_str() && entry.path().is_dir();
+        let others = entries.into_iter().filter(is_other);
         let read = |entry: fs::DirEntry| {
             // What is no file holds no names, and is its tenant's trouble.
             let path = entry.path().join("generated_endpoints.conf");
@@ -123,42 +146,53 @@ impl Host {
 
     /// Names the other tenants whose files Asterisk complains about, by path or by object: all files
     /// are one text to it.
-    pub(super) fn others_at_fault(&self, tenant: &Tenant, complaints: &[String]) -> Vec<String> {
-        let mut others = self.files_of_others(tenant).unwrap_or_default();
+    ///
+    /// # Errors
+    /// When the file of another tenant cannot be read: who is at fault is not known then.
+    pub(super) fn others_at_fault(&self, tenant: &Tenant, complaints: &[String]) -> Result<Vec<String>, FileError> {
+        let mut others = self.files_of_others(tenant)?;
         others.retain(|(other, text)| {
             let path = format!(".d/{other}/generated_");
             let mut names = section_names(text).map(|name| format!("duplicate object: '{name}'"));
             let twice = names.find(|twice| complaints.iter().any(|complaint| complaint.contains(twice)));
             twice.is_some() || complaints.iter().any(|complaint| complaint.contains(&path))
         });
-        others.into_iter().map(|(other, _)| other).collect()
+        Ok(others.into_iter().map(|(other, _)| other).collect())
     }
 
-    /// Takes the host's lock and notes who has it now, or says that somebody else has it.
+    /// Takes the host's lock and notes who has it now; `None` if another process has it.
+    ///
+    /// What is locked is a file that only those who may apply can open: a lock on the configuration folder
+    /// could be taken by every user who may read it, for as long as they like.
     ///
     /// # Errors
-    /// When the configuration folder is not there, or the state folder cannot be written.
+    /// When the configuration folder is not there, or the lock or the state folder cannot be written.
     pub(super) fn lock(&self, holder: &str) -> Result<Option<HostLock>, FileError> {
-        let path = &self.config_dir;
-        let folder = File::options()
-            .read(true)
-            .custom_flags(i32::try_from(rustix::fs::OFlags::DIRECTORY.bits()).unwrap_or(0))
-            .open(path)
-            .map_err(failed("open", path))?;
-        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {
+        loop {
+            let folder = Folder::make(&self.config_dir, LOCK_FOLDER)?;
+            let file = folder.open_lock(LOCK)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(failed("lock", &self.config_dir.join(LOCK_FOLDER).join(LOCK))(error.into())),
+            }
+            // The operator may have removed it meanwhile: what others lock is the new one.
+            if folder.still_holds(LOCK, &file)? {
                 let note = self.notes().join(HOLDER);
                 files::keep(&note, holder)?;
-                Ok(Some(HostLock { _folder: folder, note }))
+                return Ok(Some(HostLock { _file: file, note }));
             }
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(failed("lock", path)(error.into())),
         }
     }
 
-    /// Reads who noted that they have the lock.
+    /// Reads who noted that they have the lock. The note is only for the message, and another user's
+    /// state folder may be closed to us.
     pub(super) fn holder(&self) -> Option<String> {
-        files::read(&self.notes().join(HOLDER)).ok().flatten()
+        files::read(&self.notes().join(HOLDER)).unwrap_or_else(|error| {
+            tracing::debug!(%error, "who has the lock is not known");
+            None
+        })
     }
 
     /// Names a note we keep about a tenant on this host.
@@ -188,7 +222,12 @@ impl Host {
         lines.into_iter().filter(|(file, ours, _)| !included(file, ours)).map(|(_, _, line)| line).collect()
     }
 
-    /// Names the path of a generated file.
+    /// Names a generated file.
+    pub(super) fn target<'a>(&'a self, file: &'a str) -> Target<'a> {
+        Target::new(&self.config_dir, file)
+    }
+
+    /// Names the path of a file below the configuration folder.
     pub(super) fn path(&self, file: &str) -> PathBuf {
         Path::new(&self.config_dir).join(file)
     }

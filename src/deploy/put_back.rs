@@ -2,14 +2,14 @@
 //! read back. It needs no database.
 
 use super::{
-    Asterisk, AsteriskError, NotLive, Observer, clock::Clock, fail_point, files, readback, step::Step, trunks,
+    Asterisk, AsteriskError, NotLive, Observer, clock::Clock, fail_point, folder::Staged, readback, step::Step, trunks,
 };
 use crate::render::parse;
 
 /// Puts the last good files back and makes Asterisk run them again.
 pub(super) fn put_back(
     step: &Step<'_>,
-    staged: [Option<files::Staged>; 2],
+    staged: [Option<Staged>; 2],
     mut reasons: Vec<String>,
     clock: &mut Clock,
     observer: &mut dyn Observer,
@@ -20,15 +20,16 @@ pub(super) fn put_back(
         reasons.push(error.to_string());
     }
     for ((file, good), staged) in step.rendered.iter().zip(&step.last_good).zip(staged) {
-        let path = step.host.path(&file.path);
-        if files::read(&path).ok().flatten().as_ref() == Some(good) {
+        let target = step.host.target(&file.path);
+        // One that cannot be read is replaced, too.
+        if target.read().is_ok_and(|text| text.as_ref() == Some(good)) {
             continue;
         }
         // What was staged may have gone with its folder.
         if staged.is_some_and(|staged| staged.commit().is_ok()) {
             continue;
         }
-        if let Err(error) = files::stage(&path, good).and_then(files::Staged::commit) {
+        if let Err(error) = target.stage(good).and_then(Staged::commit) {
             reasons.push(error.to_string());
             restored = false;
         }

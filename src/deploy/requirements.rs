@@ -5,14 +5,14 @@
 use jiff::Timestamp;
 
 use super::{
-    Comparison, Host,
-    asterisk::AsteriskError,
+    Comparison, Host, StatusError,
     names::{self, CheckedNames, MissingName, NamePlaces},
     needs::{self, Found, Lack},
+    readable::Unreadable,
 };
 use crate::{
     plan::{Allowance, RailStop},
-    render::Phonebook,
+    render::{Phonebook, endpoints_path, routing_path},
 };
 
 /// What an Asterisk does not have of what a tenant's files need.
@@ -32,11 +32,10 @@ impl Host {
     /// Finds out what its Asterisk does not have; nothing if it may not be asked.
     ///
     /// # Errors
-    /// When Asterisk does not run, or stays silent.
-    pub(super) fn requirements(&self, book: &Phonebook<'_>, now: Timestamp) -> Result<Requirements, AsteriskError> {
+    /// When Asterisk does not run, or stays silent, or when a value cannot be rendered.
+    pub(super) fn requirements(&self, book: &Phonebook<'_>, now: Timestamp) -> Result<Requirements, StatusError> {
         let Some(asterisk) = &self.asterisk else { return Ok(Requirements::default()) };
-        // What cannot be rendered is never written.
-        let Found { lacks, unasked } = needs::lacks(asterisk, &book.needs().unwrap_or_default(), now)?;
+        let Found { lacks, unasked } = needs::lacks(asterisk, &book.needs()?, now)?;
         let CheckedNames { missing, unchecked } = names::check(asterisk, &self.config_dir, book)?;
         Ok(Requirements { lacks, missing_names: missing, unasked, unchecked_names: unchecked })
     }
@@ -52,7 +51,11 @@ impl Host {
         allowance: &Allowance,
         places: &NamePlaces,
         now: Timestamp,
-    ) -> Result<(), AsteriskError> {
+    ) -> Result<(), StatusError> {
+        let tenant = &comparison.plan.tenant;
+        if let Some(Unreadable { message, hint }) = self.unreadable([&endpoints_path(tenant), &routing_path(tenant)])? {
+            comparison.plan.stops.push(RailStop { rail: "unreadable-files", message, hint });
+        }
         let found = self.requirements(&Phonebook::of(&comparison.plan, None), now)?;
         let Requirements { lacks, missing_names, unasked, unchecked_names } = found;
         let lacking = lacks.into_iter().map(|Lack { rail, message, hint }| RailStop { rail, message, hint });

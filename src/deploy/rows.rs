@@ -29,6 +29,9 @@ pub enum PrepareError {
     /// The machine has no randomness.
     #[error("the machine gives no random bytes: {0}")]
     Random(#[from] getrandom::Error),
+    /// An answer that is kept for a client which asks again cannot be written as JSON.
+    #[error("the answer cannot be kept: {0}")]
+    Answer(#[from] serde_json::Error),
     /// A secret that the plan takes or keeps is not there.
     #[error("the secret of `{0}` is not there")]
     NoSecret(String),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    Asterisk, AsteriskError, Comparison, Host, InPlace, Lack, Mismatch, MissingName, Override, Probed,
+    Asterisk, AsteriskError, Comparison, FileError, Host, InPlace, Lack, Mismatch, MissingName, Override, Probed,
     TrunkRegistration, contacts, listing::Listing, reach, readback, trunks,
 };
 use crate::{
@@ -100,7 +100,7 @@ pub fn status(
     in_place: &[InPlace; 2],
     comparison: &Comparison,
     now: Timestamp,
-) -> (HostStatus, Option<AsteriskError>) {
+) -> (HostStatus, Option<StatusError>) {
     let files = in_place.iter().zip(&comparison.files).map(|(old, (.., diff))| FileState::of(old, diff)).collect();
     let (running, silent) = match &host.asterisk {
         None => (None, None),
@@ -125,7 +125,7 @@ fn running(
     in_place: &[InPlace; 2],
     comparison: &Comparison,
     now: Timestamp,
-) -> Result<RunningState, AsteriskError> {
+) -> Result<RunningState, StatusError> {
     host.wait()?;
     let live = host.running(tenant, in_place)?.unwrap_or_default();
     let mut running = RunningState { live: [live.endpoints_live, live.routing_live], ..RunningState::default() };
@@ -162,4 +162,18 @@ fn trunk_registrations(
     let prefix = trunk_prefix(tenant);
     let name = |object: &str| object.strip_prefix(&prefix).unwrap_or(object).to_owned();
     Ok(found.into_iter().map(|(object, registration)| (name(&object), registration)).collect())
+}
+
+/// A host's state cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// What Asterisk must have is not known, because a value cannot be rendered.
+    #[error(transparent)]
+    Render(#[from] crate::render::BadValue),
+    /// Asterisk cannot be asked.
+    #[error(transparent)]
+    Asterisk(#[from] AsteriskError),
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
 }

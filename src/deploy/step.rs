@@ -4,7 +4,6 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    path::Path,
 };
 
 use super::{
@@ -12,6 +11,7 @@ use super::{
     asterisk::AsteriskError,
     contacts::{self, Contact},
     files::{self, FileError, InPlace},
+    folder::{Staged, Target},
     generations::{self, Generations, Phones},
     host::Running,
     listing::{Kind, Listing},
@@ -66,9 +66,9 @@ pub(super) struct Step<'a> {
 #[derive(Debug, Default)]
 pub(super) struct StagedFiles {
     /// What shall be; none where nothing changed.
-    pub(super) new: [Option<files::Staged>; 2],
+    pub(super) new: [Option<Staged>; 2],
     /// The last good files, for the way back: it must not need room on a full disk.
-    pub(super) back: [Option<files::Staged>; 2],
+    pub(super) back: [Option<Staged>; 2],
 }
 
 impl<'a> Step<'a> {
@@ -212,14 +212,14 @@ impl<'a> Step<'a> {
     pub(super) fn stage(&self) -> Result<StagedFiles, ApplyError> {
         let mut staged = StagedFiles::default();
         for (index, file) in self.rendered.iter().enumerate() {
-            let target = self.host.path(&file.path);
-            files::sweep_beside(&target)?;
+            let target = self.host.target(&file.path);
+            target.sweep_beside()?;
             if self.changed(index) {
-                staged.new[index] = Some(files::stage(&target, &file.text)?);
-                staged.back[index] = Some(self.stage_back(index, &target)?);
+                staged.new[index] = Some(target.stage(&file.text)?);
+                staged.back[index] = Some(self.stage_back(index, target)?);
                 files::keep(&self.host.note(self.tenant, last_good_name(file.module)), &self.last_good[index])?;
             } else {
-                files::admit_in_place(&target)?;
+                target.admit_in_place()?;
             }
         }
         if self.changed(0) {
@@ -232,11 +232,12 @@ impl<'a> Step<'a> {
         Ok(staged)
     }
 
-    fn stage_back(&self, index: usize, target: &Path) -> Result<files::Staged, FileError> {
+    fn stage_back(&self, index: usize, target: Target<'_>) -> Result<Staged, FileError> {
         let good = &self.last_good[index];
         let stands = self.in_place[index].as_ref().is_some_and(|file| file.text == *good);
-        let linked = if stands { files::link(target).ok() } else { None };
-        linked.map_or_else(|| files::stage(target, good), Ok)
+        // Some file systems know no second names.
+        let linked = if stands { target.link().ok() } else { None };
+        linked.map_or_else(|| target.stage(good), Ok)
     }
 
     fn pending_note(&self) -> std::path::PathBuf {
@@ -255,7 +256,7 @@ impl<'a> Step<'a> {
     /// digest, and those that vanished behind our back and may come back as somebody else's.
     fn stale_aors(&self) -> Result<Vec<String>, ApplyError> {
         let (runs, new) = (self.running_phones()?, generations::phones(&self.new));
-        let good = if self.running.endpoints_live { self.last_proven() } else { Phones::new() };
+        let good = if self.running.endpoints_live { self.last_proven()? } else { Phones::new() };
         let gone = good.iter().filter(|(name, _)| !runs.contains_key(*name));
         let invalid = runs.iter().chain(gone).filter(|(name, tag)| new.get(*name) != Some(*tag));
         Ok(invalid.map(|(name, _)| name.clone()).collect())
@@ -267,12 +268,10 @@ impl<'a> Step<'a> {
     }
 
     /// Reads what we last proved to run, which may be older than what runs now.
-    fn last_proven(&self) -> Phones {
-        let note = self.host.note(self.tenant, last_good_name(Module::Pjsip));
-        let kept = files::read(&note).ok().flatten();
-        kept.filter(|kept| self.in_place[0].as_ref().is_none_or(|file| file.text != *kept))
-            .map(|kept| generations::phones(&parse(&kept)))
-            .unwrap_or_default()
+    fn last_proven(&self) -> Result<Phones, FileError> {
+        let kept = files::read(&self.host.note(self.tenant, last_good_name(Module::Pjsip)))?;
+        let kept = kept.filter(|kept| self.in_place[0].as_ref().is_none_or(|file| file.text != *kept));
+        Ok(kept.map_or_else(Phones::new, |kept| generations::phones(&parse(&kept))))
     }
 
     /// Reads the registrations that a run which was killed left to end.
@@ -299,14 +298,14 @@ impl<'a> Step<'a> {
     /// are not as they were written: all files are one text to it. Says whose and which.
     pub(super) fn mend_others(&self, complaints: &[String]) -> Result<Vec<(Tenant, Module)>, FileError> {
         let mut mended = Vec::new();
-        let others = self.host.others_at_fault(self.tenant, complaints);
+        let others = self.host.others_at_fault(self.tenant, complaints)?;
         for other in others.iter().filter_map(|other| other.parse::<Tenant>().ok()) {
             for (module, path) in [(Module::Pjsip, endpoints_path(&other)), (Module::Dialplan, routing_path(&other))] {
                 let Some(good) = files::read(&self.host.note(&other, last_good_name(module)))? else { continue };
-                let path = self.host.path(&path);
-                let stands = files::read(&path)?.is_none_or(|text| is_as_written(&text, &good));
+                let target = self.host.target(&path);
+                let stands = target.read()?.is_none_or(|text| is_as_written(&text, &good));
                 if !stands {
-                    files::stage(&path, &good)?.commit()?;
+                    target.stage(&good)?.commit()?;
                     mended.push((other.clone(), module));
                 }
             }

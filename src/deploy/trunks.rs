@@ -47,17 +47,18 @@ pub(super) fn read_back(
     secrets: &BTreeMap<ObjectName, Secret>,
     gone: &[(&'static str, String)],
 ) -> Result<Vec<Mismatch>, AsteriskError> {
-    let mut objects = Vec::new();
+    let (mut objects, mut wrong) = (Vec::new(), Vec::new());
     for (name, trunk) in &book.routes.trunks {
-        // What cannot be rendered was never written.
-        let sections = trunk_sections(book, name, trunk, secrets.get(name)).unwrap_or_else(|_: BadValue| Vec::new());
         let object = trunk_name(book.tenant, name);
-        objects.extend(sections.into_iter().map(|section| (object.clone(), section)));
+        match trunk_sections(book, name, trunk, secrets.get(name)) {
+            Ok(sections) => objects.extend(sections.into_iter().map(|section| (object.clone(), section))),
+            // What cannot be rendered was never written, so that it cannot run.
+            Err(BadValue { .. }) => wrong.push(Mismatch::Missing { kind: "endpoint", names: vec![object] }),
+        }
     }
     let wanted = objects.iter().map(|(name, section)| show(section.kind, name));
     let commands: Vec<String> = wanted.chain(gone.iter().map(|(kind, name)| show(kind, name))).collect();
     let answers = asterisk.ask_all(&commands)?;
-    let mut wrong = Vec::new();
     for ((name, section), answer) in objects.iter().zip(&answers) {
         if has_parameters(answer) {
             let differs = |key| Mismatch::Value { name: name.clone(), key };

@@ -297,7 +297,7 @@ fn seal(portal: &Portal<'_>, once: &Once, created: &Created) -> Result<Vec<u8>, 
     let Created { user, username, realm, secret } = created.clone();
     let email = user.email.to_string();
     let answer = Answer { user, username, realm, secret: Zeroizing::new(secret.reveal().to_owned()) };
-    let bytes = Zeroizing::new(serde_json::to_vec(&answer).unwrap_or_default());
+    let bytes = Zeroizing::new(serde_json::to_vec(&answer)?);
     portal
         .keys
         .seal_bytes(&bytes, &place(once), &rows::random()?)

@@ -9,7 +9,7 @@ use postgres::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Directory, DirectoryError, EarlierRun, failed};
+use super::{Directory, DirectoryError, EarlierRun, failed, to_json};
 use crate::model::Tenant;
 
 /// A run as it begins.
@@ -119,7 +119,7 @@ pub(super) fn open(db: &mut impl GenericClient, run: &Run) -> Result<i64, Direct
         &[(&run.tenant.as_str(), Type::TEXT), (&run.host, Type::TEXT), (&run.command, Type::TEXT)],
     )
     .map_err(failed(action))?;
-    let counts = serde_json::to_string(&run.counts).unwrap_or_else(|_| "{}".to_owned());
+    let counts = to_json(action, &run.counts)?;
     let row = db
         .query_typed_one(
             "insert into apply_audit_log
@@ -159,8 +159,8 @@ pub(super) fn runs_of_plan(
 
 /// Closes an audit row.
 pub(super) fn close(db: &mut impl GenericClient, id: i64, end: &End) -> Result<(), DirectoryError> {
-    let files = serde_json::to_string(&end.files).unwrap_or_else(|_| "{}".to_owned());
-    let phases = serde_json::to_string(&end.phases).unwrap_or_else(|_| "{}".to_owned());
+    let action = "close the audit row";
+    let (files, phases) = (to_json(action, &end.files)?, to_json(action, &end.phases)?);
     db.query_typed(
         "update apply_audit_log
          set outcome = $2, files = $3::jsonb, phases = $4::jsonb, message = $5, finished_at = clock_timestamp()
@@ -173,7 +173,7 @@ pub(super) fn close(db: &mut impl GenericClient, id: i64, end: &End) -> Result<(
             (&end.message, Type::TEXT),
         ],
     )
-    .map_err(failed("close the audit row"))?;
+    .map_err(failed(action))?;
     Ok(())
 }
 

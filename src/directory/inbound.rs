@@ -9,6 +9,7 @@ use super::{
     Directory, DirectoryError, LOCK, RecordedSecret, audit, failed, lock,
     read::bad_row,
     seal::TrunkPrint,
+    to_json,
     write::{NewSecret, run},
 };
 use crate::{
@@ -161,17 +162,15 @@ pub(super) fn change(
         return Ok(());
     }
     // A new secret, too, puts the hosts behind what is recorded.
-    let written = routes.as_ref().filter(|routes| !routes.is_empty()).map(text);
+    let action = "record the inbound calls";
+    let written =
+        routes.as_ref().filter(|routes| !routes.is_empty()).map(|routes| to_json(action, routes)).transpose()?;
     run(
         db,
-        "record the inbound calls",
+        action,
         "update tenants set routes = case when $2 then $3::jsonb else routes end, updated_at = now() where id = $1",
         &[(&tenant, Type::UUID), (&routes.is_some(), Type::BOOL), (&written, Type::TEXT)],
     )
-}
-
-fn text(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 
 /// What an apply made live, as the directory remembers it.
@@ -229,7 +228,11 @@ impl Directory {
                 "insert into applied_routes as a (tenant, run, applied) values ($1, $2, $3::jsonb)
                  on conflict (tenant) do update set run = excluded.run, applied = excluded.applied, applied_at = now()
                  where a.run < excluded.run",
-                &[(&applied.tenant.as_str(), Type::TEXT), (&applied.run, Type::INT8), (&text(applied), Type::TEXT)],
+                &[
+                    (&applied.tenant.as_str(), Type::TEXT),
+                    (&applied.run, Type::INT8),
+                    (&to_json(action, applied)?, Type::TEXT),
+                ],
             )?;
         }
         transaction.commit().map_err(failed(action))

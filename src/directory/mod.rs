@@ -110,6 +110,14 @@ pub enum DirectoryError {
         /// Whose it is.
         tenant: Tenant,
     },
+    /// A value cannot be written as JSON.
+    #[error("cannot {action}: a value cannot be written as JSON")]
+    Unwritable {
+        /// What was being done.
+        action: &'static str,
+        /// Why not.
+        source: serde_json::Error,
+    },
     /// A secret cannot be sealed or opened.
     #[error(transparent)]
     Seal(#[from] seal::SealError),
@@ -136,6 +144,12 @@ impl DirectoryError {
 /// A failed statement, with what it was for.
 pub(crate) fn failed(action: &'static str) -> impl FnOnce(postgres::Error) -> DirectoryError {
     move |source| DirectoryError::Query { action, source }
+}
+
+/// Writes a value as JSON for a row. An empty text or `null` in its place would be recorded as if it had been
+/// declared.
+pub(crate) fn to_json(action: &'static str, value: &impl serde::Serialize) -> Result<String, DirectoryError> {
+    serde_json::to_string(value).map_err(|source| DirectoryError::Unwritable { action, source })
 }
 
 /// An open connection to the directory.
@@ -458,5 +472,19 @@ impl Writer<'_> {
     pub fn commit(mut self) -> Result<(), DirectoryError> {
         self.ended = true;
         self.client.batch_execute("commit").map_err(DirectoryError::Commit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    /// It became `null` or an empty text, and was recorded.
+    #[test]
+    fn a_value_that_cannot_be_written_as_json_is_an_error() {
+        let odd = BTreeMap::from([(vec![1], 2)]);
+        let error = super::to_json("record it", &odd).unwrap_err();
+        assert_eq!(error.to_string(), "cannot record it: a value cannot be written as JSON");
+        assert_eq!(super::to_json("record it", &[1, 2]).unwrap(), "[1,2]");
     }
 }

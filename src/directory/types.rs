@@ -65,10 +65,10 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Tells whether the tenant has a public number: recorded, or applied.
-    pub fn has_number(&self, number: &E164) -> bool {
+    /// Lists the tenant's public numbers, recorded or applied.
+    pub fn numbers(&self) -> BTreeSet<&E164> {
         let applied = self.applied.as_ref().map(|applied| &applied.routes);
-        [Some(&self.routes), applied].into_iter().flatten().any(|routes| routes.numbers().contains(number))
+        [Some(&self.routes), applied].into_iter().flatten().flat_map(Routes::numbers).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use postgres::{
 use uuid::Uuid;
 
 use super::{
-    DirectoryError, FREED_DAYS, InboundRows, Meeting, Once, Writer, audit::Deed, failed, inbound, seal::Prints,
+    DirectoryError, FREED_DAYS, InboundRows, Meeting, Once, Writer, audit::Deed, failed, inbound, seal::Prints, to_json,
     types::ManagedBy,
 };
 use crate::model::{DisplayName, Email, EmailKey, Extension, PhoneOverride, Settings, Tenant};
@@ -68,10 +68,11 @@ pub type NewSecret = Vec<u8>;
 pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
     let tenant = &changes.tenant;
     if let Some(settings) = &changes.settings {
-        let settings = serde_json::to_string(settings).unwrap_or_default();
+        let action = "record the tenant";
+        let settings = to_json(action, settings)?;
         run(
             db,
-            "record the tenant",
+            action,
             "insert into tenants (id, slug, settings) values ($1, $2, $3::jsonb)
              on conflict (id) do update set settings = excluded.settings, updated_at = now()",
             &[(tenant, Type::UUID), (&changes.slug.as_str(), Type::TEXT), (&settings, Type::TEXT)],
@@ -189,25 +190,22 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(rows: &'a [Row]) -> Self {
-        Self {
+    fn of(action: &'static str, rows: &'a [Row]) -> Result<Self, DirectoryError> {
+        Ok(Self {
             ids: rows.iter().map(|row| row.id).collect(),
             emails: rows.iter().map(|row| row.email.as_str()).collect(),
             keys: rows.iter().map(|row| row.email.key().to_string()).collect(),
             names: rows.iter().map(|row| row.name.as_str()).collect(),
             managers: rows.iter().map(|row| row.managed_by.to_string()).collect(),
             protected: rows.iter().map(|row| row.protected).collect(),
-            phones: rows
-                .iter()
-                .map(|row| serde_json::to_string(&row.phone).unwrap_or_else(|_| "{}".to_owned()))
-                .collect(),
+            phones: rows.iter().map(|row| to_json(action, &row.phone)).collect::<Result<_, _>>()?,
             sealed: rows.iter().map(|row| row.sealed.as_deref()).collect(),
             declared: rows.iter().map(|row| row.secret_declared).collect(),
             salts: rows.iter().map(|row| row.prints.salt.as_slice()).collect(),
             secrets: rows.iter().map(|row| row.prints.secret.as_slice()).collect(),
             digests: rows.iter().map(|row| row.prints.digest.as_slice()).collect(),
             numbers: numbers(rows),
-        }
+        })
     }
 
     /// Lists the parameters from `$2` to `$14`; the tenant is `$1`.
@@ -232,12 +230,13 @@ impl<'a> Columns<'a> {
 
 /// Writes the rows of users, whose addresses and numbers are nobody's any more.
 fn record(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
-    let columns = Columns::of(rows);
+    let action = "record users";
+    let columns = Columns::of(action, rows)?;
     let mut parameters = columns.parameters();
     parameters.insert(0, (&tenant, Type::UUID));
     run(
         db,
-        "record users",
+        action,
         "with recorded as (
          insert into users as u (id, tenant_id, email, email_key, name, managed_by, protected, phone,
                 secret_sealed, secret_declared, secret_salt, secret_fingerprint, digest_fingerprint)
@@ -283,7 +282,7 @@ impl Writer<'_> {
     /// # Errors
     /// When the database fails or refuses a row; then nobody is added.
     pub fn add(&mut self, meeting: &Meeting, new: &Additions<'_>) -> Result<(), DirectoryError> {
-        let columns = Columns::of(&new.rows);
+        let columns = Columns::of("record users", &new.rows)?;
         let actors: Vec<&str> = new.deeds.iter().map(|deed| deed.actor).collect();
         let changes: Vec<&str> = new.deeds.iter().map(|deed| deed.change.as_str()).collect();
         let tokens: Vec<i64> = new.answers.iter().map(|(once, _)| once.token).collect();

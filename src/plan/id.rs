@@ -12,7 +12,11 @@ use crate::{
 ///
 /// Positions, paths, the clock, the files in place and Asterisk are not in it: a runner that sees
 /// only the file and the database computes the id that the PBX host does.
-pub fn plan_id(plan: &Plan, files: &[(String, String)]) -> String {
+///
+/// # Errors
+/// If a part of the plan cannot be written as JSON. It has no id then: a hash that leaves a part out
+/// would vouch for plans that differ in it.
+pub fn plan_id(plan: &Plan, files: &[(String, String)]) -> Result<String, serde_json::Error> {
     let mut hash = Sha256::new();
     let mut add = |parts: &[&str]| {
         for part in parts {
@@ -20,8 +24,8 @@ pub fn plan_id(plan: &Plan, files: &[(String, String)]) -> String {
             hash.update(part.as_bytes());
         }
     };
-    add(&["reconcile plan 1", plan.tenant.as_str(), &serde_json::to_string(&plan.settings).unwrap_or_default()]);
-    add(&[&serde_json::to_string(&plan.settings_changes).unwrap_or_default()]);
+    add(&["reconcile plan 1", plan.tenant.as_str(), &serde_json::to_string(&plan.settings)?]);
+    add(&[&serde_json::to_string(&plan.settings_changes)?]);
     for change in &plan.changes {
         let kind = match change.kind {
             Kind::Create => "create",
@@ -48,7 +52,7 @@ pub fn plan_id(plan: &Plan, files: &[(String, String)]) -> String {
     }
     if !plan.inbound.is_empty() || !plan.routes.is_empty() {
         // Not all of it shows in the files.
-        add(&["inbound", &serde_json::to_string(&plan.routes).unwrap_or_default()]);
+        add(&["inbound", &serde_json::to_string(&plan.routes)?]);
         for change in &plan.inbound {
             let InboundChange { kind, object, name, fields, secret_changed, place: _ } = change;
             let unit = serde_json::json!([kind, object, name, fields, secret_changed]);
@@ -64,7 +68,7 @@ pub fn plan_id(plan: &Plan, files: &[(String, String)]) -> String {
     for (name, text) in files {
         add(&[name, text]);
     }
-    format!("p1-{}", &hex(&hash.finalize())[..16])
+    Ok(format!("p1-{}", &hex(&hash.finalize())[..16]))
 }
 
 /// Computes the hash of everything that a plan leads to: rows, files and which secrets. Two plans with the

@@ -156,13 +156,16 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
 /// Where both have one, as by an earlier version, it is noted: nobody's other changes wait for that.
 fn taken(plan: &mut Plan, inputs: &Inputs<'_>) {
     let Inputs { declared, recorded, .. } = inputs;
-    let mut untold = declared.routes.numbers();
+    if recorded.numbers_elsewhere.is_empty() {
+        return;
+    }
+    let (mut untold, ours) = (declared.routes.numbers(), recorded.numbers());
     for (rule, place) in declared.routes.rules.iter().zip(&declared.places.routes) {
         let Called::Did(number) = &rule.to else { continue };
         let other = recorded.numbers_elsewhere.get(number).filter(|_| untold.remove(number));
         let Some(other) = other else { continue };
         let hint = directory::hint_of_taken(other);
-        if recorded.has_number(number) {
+        if ours.contains(number) {
             plan.notes.push(format!(
                 "{number} is a number of the tenant `{other}` as well, and whose a call is cannot be told: {hint}"
             ));

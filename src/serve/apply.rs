@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     cli::report::json,
-    deploy::{self, Applied, ApplyError, AsteriskError, Comparison, InPlace, NamePlaces, Observer, Request, Running},
+    deploy::{self, Applied, ApplyError, Comparison, InPlace, NamePlaces, Observer, Request, Running, StatusError},
     directory::{Directory, Recorded},
     model::Tenant,
     plan::{self, Allowance},
@@ -236,7 +236,9 @@ fn plan(state: &State, tenant: &Tenant, how: &How, directory: &mut Directory) ->
     if let Some(failure) = stale(&comparison, how) {
         return Err(failure);
     }
-    Ok(Report::Plan(Planned(document(&comparison))))
+    let document =
+        document(&comparison).ok_or_else(|| Failure::internal("the plan cannot be written as JSON".to_owned()))?;
+    Ok(Report::Plan(Planned(document)))
 }
 
 fn carry_out(
@@ -317,12 +319,13 @@ fn compare(
 }
 
 /// Adds the rails of what the host's Asterisk does not have. Their places are in the file, which is not here.
-fn note_requirements(state: &State, comparison: &mut Comparison) -> Result<(), AsteriskError> {
+fn note_requirements(state: &State, comparison: &mut Comparison) -> Result<(), StatusError> {
     state.host.note_requirements(comparison, &Allowance::new(), &NamePlaces::new(), Timestamp::now())
 }
 
-fn document(comparison: &Comparison) -> Value {
-    serde_json::to_value(json::document(comparison, &[])).unwrap_or_default()
+fn document(comparison: &Comparison) -> Option<Value> {
+    let document = serde_json::to_value(json::document(comparison, &[]));
+    document.inspect_err(|error| tracing::error!(%error, "the plan cannot be written as JSON")).ok()
 }
 
 fn stale(comparison: &Comparison, how: &How) -> Option<Failure> {
@@ -330,7 +333,7 @@ fn stale(comparison: &Comparison, how: &How) -> Option<Failure> {
     (!comparison.is_expected(expected)).then(|| {
         let found = comparison.id.as_deref().unwrap_or("none");
         let message = format!("the plan is {found}, not the expected one; nothing was changed");
-        let detail = Detail { plan: Some(document(comparison)), ..Detail::of("expect", "this is another plan") };
+        let detail = Detail { plan: document(comparison), ..Detail::of("expect", "this is another plan") };
         Failure::new(ErrorType::PlanStale, message).with(vec![detail])
     })
 }
@@ -349,7 +352,7 @@ fn stopped(comparison: &Comparison) -> Option<Failure> {
         .collect();
     details.push(Detail {
         message: "the plan that was not applied".to_owned(),
-        plan: Some(document(comparison)),
+        plan: document(comparison),
         ..Detail::default()
     });
     Some(Failure::new(ErrorType::RailStopped, format!("{}; nothing was changed", first.message)).with(details))

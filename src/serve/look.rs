@@ -119,7 +119,7 @@ fn look(state: &State, tenant: &Tenant, directory: &mut Directory) -> Result<Opt
     let Some(plan) = plan::as_recorded(tenant, &recorded) else { return Ok(None) };
     let in_place = state.host.in_place(tenant).map_err(ApplyError::from)?;
     let comparison = deploy::compare_plan(plan, &recorded, &in_place, None, &Allowance::new(), Vec::new())
-        .map_err(ApplyError::from)?;
+        .map_err(|error| Failure::internal(error.to_string()))?;
     let (status, silent) = deploy::status(&state.host, tenant, &in_place, &comparison, Timestamp::now());
     let callers_behind = comparison.callers_behind;
     Ok(Some(Look { ended: Instant::now(), status, asterisk_up: silent.is_none(), callers_behind }))

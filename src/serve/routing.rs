@@ -117,12 +117,12 @@ impl Routing {
         if tenants == *before && !self.unsaved.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let text = serde_json::to_string(&tenants).unwrap_or_default();
+        let text = serde_json::to_string(&tenants).map_err(|error| error.to_string());
         let next = Arc::new(tenants);
         self.counters.know(&next);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
         // Callers are served all the same.
-        let saved = keep_shared(&self.path, &text);
+        let saved = text.and_then(|text| keep_shared(&self.path, &text).map_err(|error| error.to_string()));
         self.unsaved.store(saved.is_err(), Ordering::Relaxed);
         if let Err(error) = saved {
             tracing::error!("the applied routes would not survive the loss of the database: {error}");

@@ -191,6 +191,51 @@ fn the_number_of_statements_does_not_depend_on_the_number_of_users() {
     assert!(few.iter().all(|(_, count)| (1..=30).contains(count)), "{few:?}");
 }
 
+/// Users with a rule and a public number each took four times as long when they were twice as many: all
+/// pairs of rules were compared, and users were looked for one by one.
+#[test]
+fn rules_numbers_and_trunks_cost_no_more_when_there_are_many() {
+    let env = TestEnv::new();
+    let declare = |users: u32| {
+        let mut text = "version: 1\ntenant: acme\nextensions: { range: 10000-29999 }\n".to_owned();
+        text += "public_sip_host: pbx.example.com\nusers:\n";
+        for n in 0..users {
+            let _ = writeln!(text, "  - {{ email: u{n}@example.com, name: User {n} }}");
+        }
+        text += "trunks:\n";
+        for n in 0..users / 10 {
+            let _ = writeln!(text, "  t{n}: {{ host: 10.0.{}.{} }}", n / 250, n % 250 + 1);
+        }
+        text += "dialers:\n";
+        for n in 0..users / 10 {
+            let _ = writeln!(text, "  d{n}: {{ number: \"+4930900{n:05}\", trunk: t{n} }}");
+        }
+        text += "inbound:\n";
+        for n in 0..users {
+            let _ = writeln!(text, "  - {{ to: \"+4930100{n:05}\", route: [u{n}@example.com, d{}] }}", n / 10);
+        }
+        text += "expect:\n";
+        for n in 0..users / 4 {
+            let call = format!("{{ to: \"+4930100{n:05}\", at: \"2026-12-01T10:00:00Z\" }}");
+            let _ = writeln!(text, "  - {{ call: {call}, reaches: u{n}@example.com }}");
+        }
+        env.write("pbx.yaml", &text);
+    };
+    let fastest = |users: u32| {
+        declare(users);
+        let took = |_| {
+            let start = std::time::Instant::now();
+            env.run("check").expect(0);
+            start.elapsed()
+        };
+        (0..3).map(took).min().unwrap()
+    };
+    let (few, many) = (fastest(1000), fastest(8000));
+    say(&format!("check: {few:?} with 1,000 rules, {many:?} with 8,000"));
+    // Eight times as many take 8 times as long, and took 64 times.
+    assert!(many < few * 20, "1,000 rules took {few:?}, 8,000 took {many:?}");
+}
+
 /// Counts the statements in a server's log.
 fn logged(folder: &Path) -> usize {
     let log = fs::read_to_string(folder.join("log")).unwrap();

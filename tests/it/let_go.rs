@@ -36,6 +36,91 @@ fn a_number_reused_in_the_same_apply_is_the_new_users_alone() {
     nothing_in_the_log(&env);
 }
 
+/// How many users have phones in the tests of many.
+const MANY: usize = 300;
+
+/// Registers a phone for each of the numbers from `first` on, behind Asterisk's back.
+fn register_many(env: &TestEnv, first: usize, count: usize) {
+    let last = first + count - 1;
+    let done = env.ask(&format!(
+        "database query \"WITH RECURSIVE n(x) AS (SELECT {first} UNION ALL SELECT x+1 FROM n WHERE x<{last}) \
+         INSERT INTO astdb SELECT '/registrar/contact/'||x||';@0123456789abcdef0123456789abcdef', \
+         '{{\\\"uri\\\":\\\"sip:'||x||'@127.0.0.1:9\\\",\\\"expiration_time\\\":\\\"4000000000\\\",\
+         \\\"endpoint\\\":\\\"'||x||'\\\"}}' FROM n\""
+    ));
+    assert!(!done.contains("Error"), "{done}");
+    assert!(recorded(env).len() >= count, "{done}");
+}
+
+/// Lists the numbers with a registration in Asterisk's database, those of nobody's phone as well.
+fn recorded(env: &TestEnv) -> Vec<String> {
+    let answer = env.ask("database show registrar/contact");
+    let number = |line: &str| Some(line.strip_prefix("/registrar/contact/")?.split_once(";@")?.0.to_owned());
+    answer.lines().filter_map(number).collect()
+}
+
+/// Declares many users, with this realm.
+fn declare_many(env: &TestEnv, users: usize, realm: &str) {
+    let line = |n| format!("  - {{ email: u{n}@example.com, name: User {n} }}\n");
+    let users: String = (0..users).map(line).collect();
+    env.write("pbx.yaml", &format!("version: 1\ntenant: acme\nphones: {{ realm: {realm} }}\nusers:\n{users}"));
+}
+
+/// Asks Asterisk through a client that notes each command, and refuses those with `refused` in them.
+fn note_commands(env: &mut TestEnv, refused: &str) -> std::path::PathBuf {
+    let (client, noted) = (env.path("client"), env.path("commands"));
+    let script = format!(
+        "printf '%s\\n' \"$2\" >>{}\ncase $2 in {refused}) echo \"No such command '$2'\"; exit;; esac\nexec {} \"$@\"\n",
+        noted.display(),
+        env.path("asterisk/bin/asterisk").display()
+    );
+    std::fs::write(&client, script).unwrap();
+    env.set("ASTERISK_COMMAND", &format!("sh {}", client.display()));
+    noted
+}
+
+/// A changed realm of 10,000 phones took minutes under the host's lock, four commands a phone.
+#[test]
+fn many_registrations_are_ended_together_and_no_others() {
+    let mut env = TestEnv::with_asterisk();
+    declare_many(&env, MANY, "asterisk");
+    env.run("apply").expect(0);
+    register_many(&env, 1000, MANY);
+    register_many(&env, 5000, 20); // another file's
+    let noted = note_commands(&mut env, "nothing");
+    declare_many(&env, MANY, "other");
+    let applied = env.run("apply --allow relogins=300").expect(0).stdout;
+    assert!(applied.contains("300 registrations of old phones deleted"), "{applied}");
+    assert_eq!(recorded(&env), (5000..5020).map(|number| number.to_string()).collect::<Vec<_>>());
+    let commands = std::fs::read_to_string(&noted).unwrap();
+    let about = commands.lines().filter(|line| line.contains("database ") || line.contains("pjsip show aor")).count();
+    assert!(about < 20, "{commands}");
+
+    // Phones whose AOR is gone as well.
+    register_many(&env, 1000, MANY);
+    declare_many(&env, 10, "other");
+    std::fs::remove_file(&noted).unwrap();
+    let applied = env.run("apply --allow deletes=290").expect(0).stdout;
+    assert!(applied.contains("290 registrations of old phones deleted"), "{applied}");
+    assert_eq!(recorded(&env).len(), 10 + 20);
+    let commands = std::fs::read_to_string(&noted).unwrap();
+    assert!(commands.lines().filter(|line| line.contains("database ")).count() < 20, "{commands}");
+    nothing_in_the_log(&env);
+}
+
+#[test]
+fn many_registrations_are_ended_one_by_one_if_the_operator_forbids_queries() {
+    let mut env = TestEnv::with_asterisk();
+    declare_many(&env, 20, "asterisk");
+    env.run("apply").expect(0);
+    register_many(&env, 1000, 20);
+    note_commands(&mut env, "*'database query'*");
+    declare_many(&env, 20, "other");
+    let applied = env.run("apply --allow relogins=20").expect(0).stdout;
+    assert!(applied.contains("20 registrations of old phones deleted"), "{applied}");
+    assert_eq!(recorded(&env), [""; 0]);
+}
+
 #[test]
 fn a_renamed_user_keeps_the_registration() {
     let (env, bo) = two_phones();

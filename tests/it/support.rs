@@ -390,7 +390,8 @@ impl TestEnv {
             .join("\n")
     }
 
-    /// Lists every file below Asterisk's configuration folder with its text and time of change.
+    /// Lists every file below Asterisk's configuration folder with its text and time of change, but for the
+    /// one that is locked.
     pub(crate) fn files(&self) -> Vec<(PathBuf, String, std::time::SystemTime)> {
         let mut found = Vec::new();
         let mut folders = vec![self.path("asterisk/etc")];
@@ -399,7 +400,7 @@ impl TestEnv {
                 let path = entry.path();
                 if path.is_dir() {
                     folders.push(path);
-                } else {
+                } else if !path.ends_with(".reconcile.lock") {
                     let changed = entry.metadata().and_then(|m| m.modified()).expect("a time");
                     found.push((path.clone(), fs::read_to_string(&path).expect("a file"), changed));
                 }

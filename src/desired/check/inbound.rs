@@ -6,6 +6,7 @@
 
 mod dialers;
 mod expect;
+mod overlaps;
 mod rules;
 mod targets;
 mod trunks;
@@ -168,11 +169,17 @@ fn refer(
     Some(name)
 }
 
+/// How many names a hint lists: a file may have 100,000 users, and as many mistakes.
+const LISTED: usize = 10;
+
 fn unknown<'a>(what: &str, name: &str, place: Place, names: impl Iterator<Item = &'a str> + Clone) -> Diagnostic {
     let hint = match nearest(name, names.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => match names.collect::<Vec<_>>().as_slice() {
             [] => format!("no {what} is declared"),
+            names if names.len() > LISTED => {
+                format!("declared are: {}, and {} more", names[..LISTED].join(", "), names.len() - LISTED)
+            }
             names => format!("declared are: {}", names.join(", ")),
         },
     };

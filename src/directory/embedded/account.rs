@@ -9,11 +9,13 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 
 use super::EmbeddedError;
+use crate::child::{self, Limits};
 
 /// Users that may run the server when the process is root, best first.
 const CANDIDATES: [&str; 3] = ["postgres", "_postgres", "nobody"];
@@ -116,6 +118,15 @@ pub(super) fn command(program: &Path, account: Option<&Account>) -> Command {
     }
     command
 }
+
+/// Runs a server program that answers a question or does one thing, and ends.
+pub(super) fn output(command: &mut Command, deadline: Duration) -> io::Result<Output> {
+    const MOST: usize = 1024 * 1024;
+    child::output(command, Limits { deadline, output: MOST }).map_err(child::ChildError::into_io)
+}
+
+/// How long a server program may take to say its version or its folder.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// Creates a folder and those missing above it, with exactly these permissions each.
 pub(super) fn create_folders(folder: &Path, mode: u32, above: u32) -> Result<(), EmbeddedError> {

@@ -76,7 +76,7 @@ impl Binaries {
             return None;
         }
         // Both come from one package; `initdb` answers in half the time.
-        let output = account::command(&initdb, account).arg("--version").output();
+        let output = account::output(account::command(&initdb, account).arg("--version"), account::ANSWER);
         let output =
             output.inspect_err(|error| tracing::debug!(path = %initdb.display(), %error, "cannot run")).ok()?;
         let major = parse_version(&String::from_utf8_lossy(&output.stdout))?;
@@ -134,7 +134,8 @@ fn candidates(path: Option<&OsStr>, account: Option<&Account>) -> impl Iterator<
 }
 
 fn ask_pg_config(program: &Path, account: Option<&Account>) -> Option<PathBuf> {
-    let output = account::command(program, account).arg("--bindir").output().ok()?;
+    let output = account::output(account::command(program, account).arg("--bindir"), account::ANSWER);
+    let output = output.inspect_err(|error| tracing::debug!(path = %program.display(), %error, "cannot run")).ok()?;
     let line = output.stdout.strip_suffix(b"\n").unwrap_or(&output.stdout);
     (!line.is_empty()).then(|| PathBuf::from(OsString::from_vec(line.to_vec())))
 }

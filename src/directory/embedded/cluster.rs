@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -38,6 +39,8 @@ const LOG_MAX: u64 = 4 << 20;
 /// How many of the log's last lines an error shows.
 const LOG_LINES: usize = 8;
 
+/// How long `initdb` may take, which syncs some 40 MB to a disk that may be slow.
+const CREATE: Duration = Duration::from_mins(5);
 /// How long a server may take to become ready; replaying the log after a crash is part of it.
 const READY: Duration = Duration::from_secs(90);
 /// How long processes of a crashed server may hold its shared memory.
@@ -273,17 +276,19 @@ impl Cluster {
         for locale in ["C.UTF-8", "C"] {
             let unfinished = tempfile::Builder::new()
                 .prefix(UNFINISHED)
+                .permissions(fs::Permissions::from_mode(0o700))
                 .tempdir_in(&self.folder)
                 .map_err(|source| EmbeddedError::io("create a folder in", &self.folder, source))?;
             account::give(unfinished.path(), self.account())?;
             let initdb = binaries.initdb();
-            let done = account::command(&initdb, self.account())
+            let mut create = account::command(&initdb, self.account());
+            create
                 .arg("--pgdata")
                 .arg(unfinished.path())
                 .args(["--username", ROLE, "--auth=trust", "--encoding=UTF8"])
-                .arg(format!("--locale={locale}"))
-                .output()
-                .map_err(|source| EmbeddedError::io("run", initdb, source))?;
+                .arg(format!("--locale={locale}"));
+            let done =
+                account::output(&mut create, CREATE).map_err(|source| EmbeddedError::io("run", initdb, source))?;
             if done.status.success() {
                 // `initdb` has synced the folder's content.
                 return fs::rename(unfinished.path(), &self.data)

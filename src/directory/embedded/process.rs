@@ -82,7 +82,8 @@ fn runs_on(pid: Pid, data: &Path) -> bool {
 #[cfg(not(target_os = "linux"))]
 fn runs_on(pid: Pid, data: &Path) -> bool {
     let pid = pid.as_raw_nonzero().to_string();
-    let ps = account::command(Path::new("/bin/ps"), None).args(["-ww", "-o", "args=", "-p", &pid]).output();
+    let mut ps = account::command(Path::new("/bin/ps"), None);
+    let ps = account::output(ps.args(["-ww", "-o", "args=", "-p", &pid]), account::ANSWER);
     let wanted = [b"postgres -D ", data.as_os_str().as_bytes(), b" -c "].concat();
     ps.is_ok_and(|ps| ps.stdout.windows(wanted.len()).any(|part| part == wanted))
 }

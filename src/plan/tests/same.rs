@@ -17,7 +17,7 @@ fn id_where(inputs: &Inputs<'_>, in_place: &[InPlace; 2], running: Option<&Runni
 }
 
 fn id(plan: &Plan) -> String {
-    plan_id(plan, &masked(plan))
+    plan_id(plan, &masked(plan)).unwrap()
 }
 
 /// Writes a file split into parts, in folders and under names as `seed` says.

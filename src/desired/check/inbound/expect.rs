@@ -4,7 +4,7 @@ use super::{
     super::super::{Expectation, diagnostic::Diagnostic, file, read::At},
     Names, targets,
 };
-use crate::calls::{Call, Caller, Routes, Target, decide};
+use crate::calls::{Call, Caller, Decider, Routes, Target};
 
 /// Runs the expectations; where the routes have errors themselves, what they decide means nothing.
 pub(super) fn check(
@@ -14,6 +14,7 @@ pub(super) fn check(
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<Expectation> {
     let mut expectations = Vec::new();
+    let decider = routes.map(Decider::new);
     for At { place, value, .. } in list.and_then(|at| at.value).unwrap_or_default() {
         let Some(expectation) = value else { continue };
         let expected = targets::target(&expectation.reaches, names, problems);
@@ -22,8 +23,8 @@ pub(super) fn check(
         let (Some(expected), Some(to), Some(at)) = (expected, call.to.value, call.at.value) else { continue };
         let from = call.from.and_then(|at| at.value).map(|text| Caller::new(&text));
         let call = Call { to: Some(to), from, at: at.0 };
-        let Some(routes) = routes else { continue };
-        let decision = decide(routes, &call);
+        let Some(decider) = &decider else { continue };
+        let decision = decider.decide(&call);
         let reached = decision.targets.first().unwrap_or(&Target::Hangup);
         if *reached != expected {
             let message = format!("this call reaches `{reached}`, not `{expected}`");

@@ -12,7 +12,7 @@ use super::{
         },
         values,
     },
-    Names, named, refer, targets,
+    Names, named, overlaps, refer, targets,
 };
 use crate::{
     calls::{Called, CallerMatch, DialerTarget, Entry, Hours, NumberSource, Routes, Rule, loops},
@@ -118,12 +118,16 @@ pub(super) fn check(
 ) {
     let mut entries = routes.entries();
     entries.retain(|entry| !broken.contains(&entry.index));
-    for (at, entry) in entries.iter().enumerate() {
-        let same = |other: &&Entry<'_>| other.rule().to == entry.rule().to && other.from == entry.from;
-        for earlier in entries[..at].iter().filter(same) {
-            let (first, second) = (places.routes[earlier.index], places.routes[entry.index]);
-            let Some(problem) = contradiction(routes, earlier, entry, second) else { continue };
-            problems.push(problem.also(first, "the other rule"));
+    // Those for the same calls stand side by side.
+    for same in entries.chunk_by(|one, other| one.rule().to == other.rule().to && one.from == other.from) {
+        let mut earlier = overlaps::Earlier::default();
+        for entry in same {
+            let hours = entry.rule().when.as_ref().and_then(|name| routes.hours.get(name));
+            for first in earlier.candidates(hours, entry.rule().otherwise.is_some()) {
+                let (first, place) = (&same[first], places.routes[entry.index]);
+                let Some(problem) = contradiction(routes, first, entry, place) else { continue };
+                problems.push(problem.also(places.routes[first.index], "the other rule"));
+            }
         }
     }
     for (rule, name) in loops(routes) {

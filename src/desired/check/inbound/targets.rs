@@ -1,5 +1,7 @@
 //! Targets: who gets a call, tried in turn.
 
+use std::collections::BTreeSet;
+
 use super::{
     super::super::{
         diagnostic::{Diagnostic, Place},
@@ -25,6 +27,7 @@ pub(super) fn read(
         problems.push(Diagnostic::error("empty-route", "nobody gets these calls", place).hint(hint));
     }
     let mut targets: Vec<Target> = Vec::with_capacity(items.len());
+    let mut seen = BTreeSet::new();
     for (at, item) in items.iter().enumerate() {
         let Some((target, declared)) = target(item, names, problems) else { continue };
         if declared {
@@ -34,7 +37,7 @@ pub(super) fn read(
             let message = format!("nothing behind `{target}` is ever tried");
             problems.push(Diagnostic::error("unreachable-route", message, item.place).hint("put it last"));
         }
-        if targets.contains(&target) {
+        if !seen.insert(target.clone()) {
             let message = format!("`{target}` is tried twice");
             problems.push(Diagnostic::error("duplicate-target", message, item.place).hint("keep one of them"));
         }
