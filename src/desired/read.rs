@@ -377,11 +377,14 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
                 visitor.visit_seq(NamedReader { reader: self, pairs, pair: None, step: 0 })
             }
             (NAMED, _) => Err(self.wrong_type("a mapping of names", "write each as `name: { .. }`")),
-            (TOKEN, Kind::Number(token)) => visitor.visit_str(token),
-            (TOKEN, Kind::Text { text, quoted: false }) => visitor.visit_str(text),
-            (TOKEN, Kind::Text { text, quoted: true }) => visitor.visit_str(&format!("\"{text}\"")),
+            (TOKEN | WORD_OR_LIST, Kind::Number(text)) | (WORD_OR_LIST, Kind::Text { text, .. }) => {
+                visitor.visit_str(text)
+            }
             (WORD_OR_LIST, Kind::List(items)) => visitor.visit_seq(ListReader { reader: self, items: items.iter() }),
-            (WORD_OR_LIST, Kind::Number(text) | Kind::Text { text, .. }) => visitor.visit_str(text),
+            (TOKEN, Kind::Text { text, quoted }) => {
+                let token = if *quoted { format!("\"{text}\"") } else { text.clone() };
+                visitor.visit_str(&token)
+            }
             (WORD_OR_LIST, _) => Err(self.wrong_type("a value or a list", "write `a`, or `[a, b]`")),
             (TOKEN, _) => Err(self.wrong_type("a single value", "write one value, such as `1010` or `30s`")),
             _ => visitor.visit_newtype_struct(self),
