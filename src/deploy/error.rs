@@ -57,6 +57,7 @@ impl From<StatusError> for ApplyError {
 
 /// What stands where after an apply that Asterisk did not take.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something else about a stage")]
 pub struct NotLive {
     /// What went wrong.
     pub reasons: Vec<String>,

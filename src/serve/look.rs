@@ -64,20 +64,16 @@ impl Looks {
         let due = known.as_ref().is_none_or(|known| known.begun.elapsed() >= RENEWED);
         let begins = due && !self.under_way.swap(true, Ordering::AcqRel);
         let begun = Instant::now();
-        match known {
-            Some(known) => {
-                if begins {
-                    known.begun = begun;
-                }
-                (known.found.clone(), begins)
+        let Some(known) = known else {
+            if begins {
+                tenants.insert(tenant.clone(), Looked { begun, found: None });
             }
-            None => {
-                if begins {
-                    tenants.insert(tenant.clone(), Looked { begun, found: None });
-                }
-                (None, begins)
-            }
+            return (None, begins);
+        };
+        if begins {
+            known.begun = begun;
         }
+        (known.found.clone(), begins)
     }
 
     /// Keeps what a look found.

@@ -150,7 +150,7 @@ impl Status<'_> {
         let Recorded { routes, applied, .. } = self.recorded;
         (!routes.is_empty() || applied.is_some()).then(|| Inbound {
             in_step: self.comparison.is_none_or(|comparison| !comparison.callers_behind)
-                && !(self.silent && !routes.trunks.is_empty())
+                && (!self.silent || routes.trunks.is_empty())
                 && self.trunks().is_none_or(|trunks| trunks.values().all(TrunkRegistration::may_arrive)),
             applied_run: applied.as_ref().map(|applied| applied.run),
             routes: routes.rules.len(),
