@@ -214,14 +214,14 @@ fn a_second_apply_at_once_is_refused_and_told_who_holds_the_host() {
             &[],
         )
         .unwrap();
-    let folder = fs::File::open(env.path("asterisk/etc")).unwrap();
-    folder.lock().unwrap();
+    let lock = fs::File::open(env.etc("pjsip.d/.reconcile.lock")).unwrap();
+    lock.lock().unwrap();
     let refused = env.run("apply").expect(5);
     assert_eq!(
         refused.stderr,
         "error: another apply holds the host `pbx-test`: tester runs `apply` on pbx-test since 2026-01-02T03:04:05Z\n"
     );
-    drop(folder);
+    drop(lock);
     env.run("apply").expect(0);
     let interrupted: i64 =
         env.sql().query_one("select count(*) from apply_audit_log where outcome = 'interrupted'", &[]).unwrap().get(0);
