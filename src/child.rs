@@ -255,7 +255,7 @@ fn ready(out: Option<&impl AsFd>, err: Option<&impl AsFd>, time: Duration) -> io
 /// Reads once from a pipe that is ready; forgets one that was closed.
 fn take(pipe: &mut Option<impl Read>, bytes: &mut Vec<u8>, most: usize) -> Result<(), ChildError> {
     let Some(open) = pipe else { return Ok(()) };
-    let mut some = [0; 64 * 1024];
+    let mut some = [0; 16 * 1024];
     match open.read(&mut some) {
         Ok(0) => *pipe = None,
         Ok(count) if bytes.len() + count > most => return Err(ChildError::Output(most)),

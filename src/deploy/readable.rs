@@ -14,7 +14,7 @@ use super::{
     folder::{FILE_MODE, FOLDER_MODE},
 };
 
-/// The capabilities that let a process read every file: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
+/// The capabilities that let a process read every file: `CAP_DAC_OVERRIDE` and `CAP_DAC_READ_SEARCH`.
 const READS_ALL: u64 = 0b110;
 
 /// Asterisk may not read where the generated files are.

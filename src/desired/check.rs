@@ -15,7 +15,8 @@ use super::{
     read::At,
 };
 use crate::model::{
-    Codec, Country, EmailKey, HostName, NAME_BYTES, ObjectName, PhoneOverride, PhoneProfile, RailLimit, Settings, Tenant,
+    Codec, Country, EmailKey, HostName, NAME_BYTES, ObjectName, PhoneOverride, PhoneProfile, RailLimit, Settings,
+    Tenant,
 };
 
 /// Checks the file as a whole. The result is only meaningful where no error was added.

@@ -8,8 +8,8 @@ use postgres::{
 use uuid::Uuid;
 
 use super::{
-    DirectoryError, FREED_DAYS, InboundRows, Meeting, Once, Writer, audit::Deed, failed, inbound, seal::Prints, to_json,
-    types::ManagedBy,
+    DirectoryError, FREED_DAYS, InboundRows, Meeting, Once, Writer, audit::Deed, failed, inbound, seal::Prints,
+    to_json, types::ManagedBy,
 };
 use crate::model::{DisplayName, Email, EmailKey, Extension, PhoneOverride, Settings, Tenant};
 

@@ -50,7 +50,7 @@ fn a_client_that_leaves_a_process_behind_does_not_hold_a_command() {
     for command in ["plan", "apply", "status"] {
         env.run(command).expect(0);
     }
-    assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_mins(2), "{:?}", start.elapsed());
     let left = fs::read_to_string(left).unwrap();
     assert!(left.lines().count() > 3, "{left}");
     until("nothing is left behind", || !left.lines().any(runs));

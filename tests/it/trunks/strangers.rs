@@ -162,7 +162,7 @@ fn an_ipv6_host_and_sips_are_plain_and_a_lone_bracket_is_not() {
         let contact = contact.replace(';', "\\;");
         probe = probe
             + &format!("exten => {number},1,Set(CONTACT={contact})\n")
-            + &check.iter().map(|line| format!("{line}\n")).collect::<String>()
+            + &check.iter().flat_map(|line| [*line, "\n"]).collect::<String>()
             + &format!(
                 " same => n,Set(GLOBAL(PROBE{number})=plain)\n same => n,Hangup()\n same => n(odd),Set(GLOBAL(PROBE{number})=odd)\n"
             );
