@@ -232,6 +232,9 @@ fn done(applied: &Applied, mode: Mode) -> String {
 
 /// Finds the commit of the desired state; one with uncommitted changes is marked.
 fn git_commit(desired: &Desired, file: &Path) -> Option<String> {
+    if file == Path::new("-") {
+        return None;
+    }
     let path: PathBuf = desired.sources.first().map_or_else(|| file.to_owned(), |source| source.path.clone());
     let folder = std::path::absolute(&path).ok()?.parent()?.to_owned();
     let git = |args: &[&str]| {
@@ -239,8 +242,9 @@ fn git_commit(desired: &Desired, file: &Path) -> Option<String> {
             .arg("-C")
             .arg(&folder)
             .args(args)
-            .env_remove("RECONCILE_SECRET_KEY")
-            .env_remove("DATABASE_URL")
+            // No secret of ours is git's business.
+            .env_clear()
+            .envs(["PATH", "HOME"].iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             .stderr(Stdio::null())
             .output()
             .ok()?;

@@ -149,6 +149,6 @@ pub(crate) fn refuse_problems(
     if problems.is_empty() {
         return Ok(());
     }
-    printer.diagnostics(problems, &desired.sources);
+    printer.diagnostics(problems, 0, &desired.sources);
     Err(Stop { exit: Exit::Error, message: "no plan can be made; nothing was changed".to_owned() }.into())
 }

@@ -56,14 +56,17 @@ impl Printer {
     }
 
     /// Says the problems of a desired state, each with its snippet.
-    pub(crate) fn diagnostics(&mut self, problems: &[Diagnostic], sources: &Sources) {
+    ///
+    /// `unlisted` problems are only counted, as are those that nobody would read.
+    pub(crate) fn diagnostics(&mut self, problems: &[Diagnostic], unlisted: usize, sources: &Sources) {
         const SHOWN: usize = 100;
         for problem in problems.iter().take(SHOWN) {
             self.talk(&problem.render(sources, self.color_err));
             self.talk("");
         }
-        if problems.len() > SHOWN {
-            self.talk(&format!("... and {} more", problems.len() - SHOWN));
+        let more = problems.len().saturating_sub(SHOWN) + unlisted;
+        if more > 0 {
+            self.talk(&format!("... and {more} more"));
         }
     }
 

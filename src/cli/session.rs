@@ -1,6 +1,6 @@
 //! What most commands begin with: the checked file, its secrets, and the rails let pass.
 
-use std::{collections::BTreeMap, io::Read, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Result;
 use zeroize::Zeroizing;
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     calls::{Dialer, DialerTarget, E164, NumberSource},
     desired::{self, Declared, DeclaredUser, Loaded, SecretSource, Source},
+    input::{Folder, Refused},
     model::{EmailKey, Secret, shown},
     plan::{Allowance, InboundValues},
 };
@@ -33,9 +34,10 @@ pub(crate) fn desired(args: &FileArgs, printer: &mut Printer) -> Result<Desired>
 
 /// Takes what was read, or says every problem of it.
 pub(crate) fn checked(name: String, loaded: Loaded, printer: &mut Printer) -> Result<Desired> {
-    printer.diagnostics(&loaded.problems, &loaded.sources);
+    printer.diagnostics(&loaded.problems, loaded.unlisted, &loaded.sources);
     let Some(declared) = loaded.declared else {
         let errors = loaded.problems.iter().filter(|p| p.severity == desired::Severity::Error).count();
+        let errors = errors + loaded.unlisted;
         let noun = if errors == 1 { "error" } else { "errors" };
         let message = format!("`{name}` has {errors} {noun}; nothing was changed");
         return Err(Stop { exit: Exit::Invalid, message }.into());
@@ -101,17 +103,18 @@ fn allowed(name: &str, allowed: &[String]) -> Result<Zeroizing<String>, String> 
     std::env::var(name).map(Zeroizing::new).map_err(|_| format!("the variable {name} is not set"))
 }
 
+/// The largest secret file, in bytes; a secret has at most 128 characters.
+const MAX_SECRET_FILE: u64 = 4096;
+
 fn from_file(name: &str, folder: Option<&Path>) -> Result<Secret, String> {
     let folder = folder.ok_or("no --secrets-dir is given")?;
-    let real = |path: &Path| path.canonicalize().map_err(|error| format!("the secret file {name}: {error}"));
-    let (folder, path) = (real(folder)?, real(&folder.join(name))?);
-    if !path.starts_with(&folder) || !path.is_file() {
-        return Err(format!("the secret file {name} is no file in --secrets-dir"));
-    }
-    let mut text = Zeroizing::new(String::new());
-    std::fs::File::open(&path)
-        .and_then(|file| file.take(4096).read_to_string(&mut text))
-        .map_err(|error| format!("the secret file {name}: {error}"))?;
+    let refused = |refused: Refused| match refused {
+        Refused::LeadsOut => format!("the secret file {name} is a link that leads out of --secrets-dir"),
+        other => format!("the secret file {name}: {other}"),
+    };
+    let folder = Folder::open_any(folder).map_err(|error| format!("--secrets-dir: {error}"))?;
+    let bytes = Zeroizing::new(folder.read(Path::new(name), MAX_SECRET_FILE).map_err(refused)?);
+    let text = std::str::from_utf8(&bytes).map_err(|_| format!("the secret file {name} is not UTF-8 text"))?;
     Secret::new(text.trim_end_matches(['\r', '\n'])).map_err(|error| format!("the secret file {name}: {error}"))
 }
 

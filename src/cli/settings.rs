@@ -9,6 +9,7 @@ use super::{error::Hinted, flat_json::FlatJson, redact::RedactedStderr};
 use crate::{
     deploy::{Asterisk, Host},
     directory::{self, Directory, Url, embedded::Embedded, seal::Keyring},
+    input,
     model::printable,
 };
 
@@ -94,7 +95,7 @@ pub(crate) fn log(args: &OutputArgs, level: &str) {
 
 #[derive(Debug, Args)]
 pub(crate) struct FileArgs {
-    /// The desired-state file, or a folder of them
+    /// The desired-state file, a folder of them, or `-` for standard input
     #[arg(
         short,
         long,
@@ -172,7 +173,7 @@ impl StateArgs {
         if let Some(keys) = given_keys()? {
             return Ok(keys);
         }
-        if std::env::var_os("DATABASE_URL").is_some_and(|url| !url.is_empty()) {
+        if has_url() {
             return Err(no_key());
         }
         own_key(&self.dir()?.join("secret.key"), false)
@@ -224,15 +225,48 @@ impl Opener {
     }
 }
 
+/// The largest file with a connection URL, in bytes.
+const MAX_URL_FILE: u64 = 64 * 1024;
+
+/// Finds the connection URL, in `DATABASE_URL` or the file that `DATABASE_URL_FILE` names, with its password.
 fn url() -> Result<Option<Url>> {
-    match std::env::var("DATABASE_URL") {
-        Ok(url) if !url.is_empty() => {
-            Ok(Some(Url::parse(&url).map_err(|error| {
-                Hinted::new(error, "write it as `postgres://user@host/database?sslmode=verify-full`")
-            })?))
+    const FORM: &str = "write it as `postgres://user@host/database?sslmode=verify-full`";
+    let text = match (variable("DATABASE_URL"), variable_path("DATABASE_URL_FILE")) {
+        (Some(text), _) => zeroize::Zeroizing::new(text),
+        (None, Some(path)) => {
+            let shown = || format!("cannot read the database URL in `{}`", path.display());
+            let file = std::fs::File::open(&path).with_context(shown)?;
+            let bytes = zeroize::Zeroizing::new(input::take(file, MAX_URL_FILE).with_context(shown)?);
+            let text = std::str::from_utf8(&bytes).with_context(shown)?.trim().to_owned();
+            if text.is_empty() {
+                bail!(Hinted::new(format!("`{}`, the file of DATABASE_URL_FILE, is empty", path.display()), FORM));
+            }
+            zeroize::Zeroizing::new(text)
         }
-        _ => Ok(None),
+        (None, None) => return Ok(None),
+    };
+    let mut url = Url::parse(&text).map_err(|error| Hinted::new(error, FORM))?;
+    let home = || Some(variable_path("HOME")?.join(".pgpass"));
+    let password = variable("PGPASSWORD").map(zeroize::Zeroizing::new);
+    let passfile = variable_path("PGPASSFILE").or_else(home);
+    if let Err(why) = url.add_password(password.as_ref().map(|text| text.as_str()), passfile.as_deref()) {
+        tracing::warn!("{why}");
     }
+    Ok(Some(url))
+}
+
+/// Tells whether a database is given by URL.
+fn has_url() -> bool {
+    variable("DATABASE_URL").is_some() || variable_path("DATABASE_URL_FILE").is_some()
+}
+
+/// Reads a variable; an empty one counts as absent.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}
+
+fn variable_path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn no_key() -> anyhow::Error {

@@ -8,11 +8,13 @@ mod invalid;
 mod secret;
 mod settings;
 mod text;
+mod visible;
 
 pub use extension::{Extension, ExtensionRange};
 pub use invalid::Invalid;
-pub(crate) use invalid::{is_unprintable, nearest, printable, quoted, shown};
+pub(crate) use invalid::{nearest, quoted, shown};
 pub use secret::{SENSITIVE, Secret, TELLING};
 pub use settings::{EndpointNames, PhoneOverride, PhoneProfile, RailLimit, Settings};
 pub(crate) use text::text_type;
 pub use text::{Codec, DisplayName, Email, EmailKey, NAME_BYTES, ObjectName, Tenant};
+pub(crate) use visible::{escaped, first_unprintable, is_unseen, printable, visible};

@@ -62,7 +62,7 @@ fn the_readme_is_true() {
     env.start_asterisk();
     env.write("pbx.yaml", include_str!("../../examples/synergycall/pbx.yaml"));
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    std::os::unix::fs::symlink(examples, env.path("work/examples")).unwrap();
+    assert!(Command::new("cp").arg("-r").args([&examples, &env.path("work/examples")]).status().unwrap().success());
     env.set("TWILIO_AUTH_TOKEN", "example");
     let mut right = String::new();
     let mut rest = readme;

@@ -24,6 +24,7 @@ mod phones;
 mod plan;
 mod portal;
 mod properties;
+mod pull_request;
 mod routes;
 mod secrets;
 mod serve;
