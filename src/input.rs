@@ -61,7 +61,8 @@ impl Folder {
     /// A path relative to the working directory stays below it: in a checkout, each part of it may be a link
     /// that somebody committed. Any other path is the user's own, links included.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, Refused> {
-        let opened = if is_below_here(path) { here()?.open_dir(path) } else { Dir::open_ambient_dir(path, ambient_authority()) };
+        let opened =
+            if is_below_here(path) { here()?.open_dir(path) } else { Dir::open_ambient_dir(path, ambient_authority()) };
         match opened {
             Ok(dir) => Ok(Some(Self(dir))),
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),

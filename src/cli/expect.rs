@@ -93,7 +93,8 @@ impl Expected {
             return Ok(Self::Id(text.to_owned()));
         }
         let read = input::read(Path::new(text), MAX_BYTES).with_context(|| format!("cannot read the plan `{text}`"))?;
-        let saved = Saved::parse(&String::from_utf8_lossy(&read)).with_context(|| format!("`{text}` is no plan to be held to"))?;
+        let saved = Saved::parse(&String::from_utf8_lossy(&read))
+            .with_context(|| format!("`{text}` is no plan to be held to"))?;
         let id = saved.id.clone().ok_or_else(|| {
             Hinted::new(format!("the plan `{text}` has no id"), "it could not be applied where it was made")
         })?;

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use zeroize::Zeroizing;
 
 use super::{
     Exit,
-    error::Stop,
+    error::{Hinted, Stop},
     printer::Printer,
     settings::{FileArgs, SecretArgs},
 };
@@ -15,7 +15,7 @@ use crate::{
     calls::{Dialer, DialerTarget, E164, NumberSource},
     desired::{self, Declared, DeclaredUser, Loaded, SecretSource, Source},
     input::{Folder, Refused},
-    model::{EmailKey, Secret, shown},
+    model::{EmailKey, Secret, Tenant, shown},
     plan::{Allowance, InboundValues},
 };
 
@@ -29,6 +29,7 @@ pub(crate) struct Desired {
 
 /// Reads and checks the desired state; says every problem.
 pub(crate) fn desired(args: &FileArgs, printer: &mut Printer) -> Result<Desired> {
+    printer.phase("reading the desired state");
     checked(shown(&args.file), desired::load(&args.file), printer)
 }
 
@@ -43,6 +44,31 @@ pub(crate) fn checked(name: String, loaded: Loaded, printer: &mut Printer) -> Re
         return Err(Stop { exit: Exit::Invalid, message }.into());
     };
     Ok(Desired { name, sources: loaded.sources, declared })
+}
+
+/// Finds the tenant of a file for a command that needs nothing else of it.
+pub(crate) fn tenant(args: &FileArgs, printer: &mut Printer) -> Result<Tenant> {
+    Ok(match desired_or_tenant(args, printer)? {
+        Ok(desired) => desired.declared.tenant,
+        Err(tenant) => tenant,
+    })
+}
+
+/// Reads the desired state for a command that can do without it, but for its tenant. Of a file that is broken
+/// elsewhere, that is used, and a warning says so.
+pub(crate) fn desired_or_tenant(args: &FileArgs, printer: &mut Printer) -> Result<Result<Desired, Tenant>> {
+    let loaded = desired::load(&args.file);
+    let name = shown(&args.file);
+    if loaded.declared.is_none()
+        && let Some(tenant) = loaded.tenant()
+    {
+        printer.talk(&format!(
+            "warning: `{name}` is invalid, and only its tenant `{tenant}` is used; `reconcile check` says what is wrong"
+        ));
+        return Ok(Err(tenant));
+    }
+    let checked = checked(name, loaded, printer);
+    Ok(Ok(checked.context(Hinted::new("no tenant is known", "name it with `--tenant`, or correct the file"))?))
 }
 
 /// The declared secrets: each the value, or why it cannot be had. Values are never quoted.

@@ -5,12 +5,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use super::{error::Hinted, flat_json::FlatJson, redact::RedactedStderr};
+use super::{
+    error::{Hinted, Stop},
+    flat_json::FlatJson,
+    printer::Printer,
+    redact::RedactedStderr,
+};
 use crate::{
     deploy::{Asterisk, Host},
     directory::{self, Directory, Url, embedded::Embedded, seal::Keyring},
     input,
-    model::printable,
+    model::{printable, shown},
 };
 
 /// When to colour.
@@ -93,7 +98,7 @@ pub(crate) fn log(args: &OutputArgs, level: &str) {
     };
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct FileArgs {
     /// The desired-state file, a folder of them, or `-` for standard input
     #[arg(
@@ -107,11 +112,31 @@ pub(crate) struct FileArgs {
     pub(crate) file: PathBuf,
 }
 
-#[derive(Debug, Args)]
+/// Which databases may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DatabaseKind {
+    /// The one of DATABASE_URL if it is set, else the private one.
+    Auto,
+    /// The one of DATABASE_URL, never the private one.
+    External,
+}
+
+#[derive(Debug, Clone, Args)]
 pub(crate) struct StateArgs {
-    /// Where the last good files and the private database cluster are kept
+    /// Where the last good files and the private database cluster are kept [default: /var/lib/reconcile for root,
+    /// else $XDG_STATE_HOME/reconcile or ~/.local/state/reconcile]
     #[arg(long, env = "RECONCILE_STATE_DIR", value_name = "DIR", hide_env_values = true)]
     state_dir: Option<PathBuf>,
+    /// Which database may be used: `external` fails if DATABASE_URL is not set
+    #[arg(
+        long,
+        env = "RECONCILE_DATABASE",
+        value_enum,
+        default_value_t = DatabaseKind::Auto,
+        value_name = "KIND",
+        hide_env_values = true
+    )]
+    database: DatabaseKind,
 }
 
 impl StateArgs {
@@ -168,6 +193,14 @@ impl StateArgs {
         Ok(Opener::Embedded(self.embedded()?))
     }
 
+    /// Makes sure that what is given lets the database be written: one by URL needs a key.
+    pub(crate) fn need_key(&self) -> Result<()> {
+        if has_url() || self.database == DatabaseKind::External {
+            given_keys()?.ok_or_else(no_key)?;
+        }
+        Ok(())
+    }
+
     /// Finds the keys without making any.
     pub(crate) fn keys(&self) -> Result<Keyring> {
         if let Some(keys) = given_keys()? {
@@ -176,10 +209,33 @@ impl StateArgs {
         if has_url() {
             return Err(no_key());
         }
+        if self.database == DatabaseKind::External {
+            return Err(no_key());
+        }
         own_key(&self.dir()?.join("secret.key"), false)
     }
 
+    /// Opens the directory to read it, and names the private one on stderr: without DATABASE_URL an empty list may
+    /// only mean that the variable was forgotten.
+    pub(crate) fn open_to_list(&self, printer: &mut Printer) -> Result<Option<Directory>> {
+        let directory = self.open_to_read(&mut |line| tracing::info!("{line}"))?;
+        if !has_url() {
+            let state_dir = self.dir()?;
+            let state = if directory.is_some() { "reading the" } else { "there is no" };
+            printer
+                .talk(&format!("note: DATABASE_URL is not set; {state} private database in `{}`", shown(&state_dir)));
+        }
+        Ok(directory)
+    }
+
     fn embedded(&self) -> Result<directory::embedded::Settings> {
+        if self.database == DatabaseKind::External {
+            return Err(Stop::usage(
+                "no database is given, and the private one is forbidden",
+                "set DATABASE_URL or DATABASE_URL_FILE, or take back RECONCILE_DATABASE=external",
+            )
+            .into());
+        }
         let in_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
         if in_ci && self.state_dir.is_none() {
             bail!(Hinted::new(
@@ -342,7 +398,7 @@ impl ActorArgs {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct HostName {
     /// The name of this Asterisk host in the audit log [default: the host's name]
     #[arg(long, env = "RECONCILE_HOST", value_name = "NAME", hide_env_values = true)]
@@ -356,7 +412,7 @@ impl HostName {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct HostArgs {
     #[command(flatten)]
     host: HostName,
@@ -390,7 +446,7 @@ fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct SecretArgs {
     /// Environment variables that `secret: { env: .. }` may name; `*` stands for anything
     #[arg(long, value_name = "PATTERN", default_values = ["*_SECRET", "*_PHONE_NUMBER"])]

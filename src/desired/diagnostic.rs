@@ -135,7 +135,8 @@ impl Diagnostic {
         let mut group = Group::with_title(title);
         for (index, (line, source, place, span, label)) in lines.iter().enumerate() {
             if !source.ours {
-                let origin = Origin::path(source.name.as_str()).line(place.line as usize).char_column(place.column as usize);
+                let origin =
+                    Origin::path(source.name.as_str()).line(place.line as usize).char_column(place.column as usize);
                 group = group.element(origin);
                 continue;
             }

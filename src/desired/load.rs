@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     input::{self, Folder, Refused},
-    model::shown,
+    model::{Tenant, shown},
 };
 
 /// The largest file that is read, in bytes.
@@ -194,6 +194,40 @@ fn mostly_ours<'a>(keys: impl Iterator<Item = &'a str>) -> bool {
     ours * 2 > all
 }
 
+/// Finds the one tenant that the files name, as far as they can be read.
+pub(super) fn tenant(sources: &[Source]) -> Option<Tenant> {
+    let mut found = None;
+    for source in sources.iter().filter(|source| source.ours) {
+        for name in tenants(&source.text) {
+            let tenant: Tenant = name.parse().ok()?;
+            if *found.get_or_insert_with(|| tenant.clone()) != tenant {
+                return None;
+            }
+        }
+    }
+    found
+}
+
+/// Lists what stands under `tenant` at the top of a text, by its lines if it is no YAML.
+fn tenants(text: &str) -> Vec<String> {
+    match yaml::parse(0, text) {
+        Ok(Node { kind: Kind::Map(pairs), .. }) => pairs
+            .into_iter()
+            .filter(|(key, _)| key.name == "tenant")
+            .map(|(_, value)| match value.kind {
+                Kind::Text { text, .. } => text,
+                _ => String::new(),
+            })
+            .collect(),
+        Ok(_) => Vec::new(),
+        Err(_) => text
+            .lines()
+            .filter_map(|line| line.strip_prefix("tenant:"))
+            .map(|value| value.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']).to_owned())
+            .collect(),
+    }
+}
+
 /// The hint about a file that is none of ours.
 const FOREIGN: &str = "a desired state begins with `version: 1` and `tenant:`; name it with `--file`";
 
@@ -223,7 +257,8 @@ pub(super) fn tree(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> Op
             }
             Ok(node) if !is_ours(&node) => {
                 source.ours = false;
-                let what = if matches!(node.kind, Kind::Map(_)) { "most of its keys are foreign" } else { "it is no mapping" };
+                let what =
+                    if matches!(node.kind, Kind::Map(_)) { "most of its keys are foreign" } else { "it is no mapping" };
                 let message = format!("`{}` is not a desired state: {what}", source.name);
                 problems.push(Diagnostic::error("not-desired-state", message, node.place).hint(FOREIGN));
             }

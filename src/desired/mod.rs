@@ -115,6 +115,17 @@ pub struct Loaded {
     pub declared: Option<Declared>,
 }
 
+impl Loaded {
+    /// Finds the tenant. If something else is wrong with the file, its `tenant` is enough: `None` if the file has
+    /// none, more than one, or one that is none.
+    pub fn tenant(&self) -> Option<Tenant> {
+        match &self.declared {
+            Some(declared) => Some(declared.tenant.clone()),
+            None => load::tenant(&self.sources),
+        }
+    }
+}
+
 /// Reads and checks the desired state in a file, a folder, or standard input (`-`). Every problem is found in one run.
 pub fn load(path: &Path) -> Loaded {
     load_with(path, |_| {})
@@ -139,8 +150,7 @@ fn load_with(path: &Path, adjust: fn(&mut Diagnostic)) -> Loaded {
 
 /// Checks a desired state that is already in memory, under the name its diagnostics shall show.
 pub fn load_text(name: &str, text: &str) -> Loaded {
-    let mut sources =
-        vec![load::source(name.into(), name.to_owned(), text.to_owned())];
+    let mut sources = vec![load::source(name.into(), name.to_owned(), text.to_owned())];
     let mut problems = Vec::new();
     let (declared, unlisted) = parse(&mut sources, &mut problems);
     finish(sources, problems, unlisted, declared)
@@ -153,12 +163,7 @@ fn parse(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> (Option<Decl
     (file.map(|file| check::check(file, problems)), unlisted)
 }
 
-fn finish(
-    sources: Vec<Source>,
-    mut problems: Vec<Diagnostic>,
-    unlisted: usize,
-    declared: Option<Declared>,
-) -> Loaded {
+fn finish(sources: Vec<Source>, mut problems: Vec<Diagnostic>, unlisted: usize, declared: Option<Declared>) -> Loaded {
     problems.sort_by_key(|problem| (problem.place, problem.severity, problem.code));
     let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
     Loaded { sources, problems, unlisted, declared: declared.filter(|_| !failed) }

@@ -253,10 +253,8 @@ impl<'a> NodeReader<'a> {
 /// Reports a key that the type does not have.
 fn unknown_key(key: &Key, fields: &[&str]) -> Diagnostic {
     let near = model::nearest(&key.name, fields.iter().copied());
-    let hint = near.map_or_else(
-        || format!("the keys here are: {}", fields.join(", ")),
-        |near| format!("did you mean `{near}`?"),
-    );
+    let hint = near
+        .map_or_else(|| format!("the keys here are: {}", fields.join(", ")), |near| format!("did you mean `{near}`?"));
     let message = format!("the key {} is not known here", quoted(&key.name));
     Diagnostic::error("unknown-key", message, key.place).hint(hint)
 }

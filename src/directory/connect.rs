@@ -103,7 +103,10 @@ impl Url {
         for (index, host) in self.config.get_hosts().iter().enumerate() {
             let host = match host {
                 Host::Tcp(name) => name.as_str(),
-                Host::Unix(path) => Some(path).filter(|path| !is_usual_folder(path)).map_or(Some("localhost"), |path| path.to_str()).unwrap_or_default(),
+                Host::Unix(path) => Some(path)
+                    .filter(|path| !is_usual_folder(path))
+                    .map_or(Some("localhost"), |path| path.to_str())
+                    .unwrap_or_default(),
             };
             let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
             let database = self.config.get_dbname().unwrap_or(user);
@@ -288,6 +291,9 @@ mod tests {
         write("db:5432:pbx:u:of-the-file\n", 0o640);
         let refused = password("postgres://u@db/pbx", None).unwrap_err();
         assert!(refused.contains("chmod 0600") && !refused.contains("of-the-file"), "{refused}");
-        assert_eq!(password(&format!("postgres://u@db/pbx?passfile={}", folder.path().join("none").display()), None), Ok(None));
+        assert_eq!(
+            password(&format!("postgres://u@db/pbx?passfile={}", folder.path().join("none").display()), None),
+            Ok(None)
+        );
     }
 }

@@ -53,9 +53,7 @@ pub enum DirectoryError {
     #[error("the database URL is neither a URL nor pairs of `key=value`")]
     NoUrl,
     /// `sslmode` is a word that libpq does not know.
-    #[error(
-        "`sslmode` in the database URL is not one of disable, allow, prefer, require, verify-ca and verify-full"
-    )]
+    #[error("`sslmode` in the database URL is not one of disable, allow, prefer, require, verify-ca and verify-full")]
     BadSslMode,
     /// TLS could not be set up.
     #[error("cannot set up TLS for the database: {0}")]

@@ -18,7 +18,11 @@ pub(super) struct Taken {
 pub(super) fn take(text: &str, names: &[&str]) -> Option<Taken> {
     let mut taken = Taken { rest: String::new(), values: vec![None; names.len()] };
     let is_url = ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
-    if is_url { from_url(text, names, &mut taken)? } else { from_pairs(text, names, &mut taken)? }
+    if is_url {
+        from_url(text, names, &mut taken)?
+    } else {
+        from_pairs(text, names, &mut taken)?
+    }
     Some(taken)
 }
 
@@ -104,13 +108,19 @@ mod tests {
             taken("postgresql://db/pbx?ssl%6Dode=require&options=-c%20a%3D1&sslrootcert=a+b%c3%a9&application_name=x"),
             both("postgresql://db/pbx?options=-c%20a%3D1&application_name=x", "require", "a+bé")
         );
-        assert_eq!(taken("postgres://db/pbx?sslmode=require&sslmode=prefer&sslrootcert="), both("postgres://db/pbx", "prefer", ""));
+        assert_eq!(
+            taken("postgres://db/pbx?sslmode=require&sslmode=prefer&sslrootcert="),
+            both("postgres://db/pbx", "prefer", "")
+        );
     }
 
     #[test]
     fn a_password_is_no_query() {
         let url = "postgres://u:a?sslmode=b&c@db1:1,db2:2/pbx?sslmode=disable&sslrootcert=x&target_session_attrs=any";
-        assert_eq!(taken(url), both("postgres://u:a?sslmode=b&c@db1:1,db2:2/pbx?target_session_attrs=any", "disable", "x"));
+        assert_eq!(
+            taken(url),
+            both("postgres://u:a?sslmode=b&c@db1:1,db2:2/pbx?target_session_attrs=any", "disable", "x")
+        );
         let plain = "postgres://u:p%3Fsslmode%3Dx@db/pbx";
         assert_eq!(taken(plain), (plain.to_owned(), None, None));
     }
@@ -125,7 +135,13 @@ mod tests {
 
     #[test]
     fn other_text_is_refused() {
-        for bad in ["pbx", "host=db password='x", "postgres://db/pbx?sslmode", "host=db \\", "postgres://db/?a%ff=%ff&sslmode=%ff"] {
+        for bad in [
+            "pbx",
+            "host=db password='x",
+            "postgres://db/pbx?sslmode",
+            "host=db \\",
+            "postgres://db/?a%ff=%ff&sslmode=%ff",
+        ] {
             assert_eq!(take(bad, &["sslmode"]), None, "{bad}");
         }
     }

@@ -49,7 +49,8 @@ impl Passfile {
         if about.mode() & 0o077 != 0 {
             return Err(refused("others may read it; run `chmod 0600` on it"));
         }
-        let bytes = crate::input::take(file, MAX_BYTES).map(Zeroizing::new).map_err(|error| refused(&error.to_string()))?;
+        let bytes =
+            crate::input::take(file, MAX_BYTES).map(Zeroizing::new).map_err(|error| refused(&error.to_string()))?;
         let text = std::str::from_utf8(&bytes).map_err(|_| refused("it is not UTF-8 text"))?;
         Ok(Some(Self(Zeroizing::new(text.to_owned()))))
     }

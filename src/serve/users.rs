@@ -52,14 +52,14 @@ pub(super) struct UserToMake {
         pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\
         \\u0891\\u08e2\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\
         \\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\u{110bd}\u{110cd}\u{13430}-\
-        \u{13438}\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]*[^\\u0000-\\u0020\\u007f-\
+        \u{1343f}\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]*[^\\u0000-\\u0020\\u007f-\
         \\u00a0\\u00ad\\u034f\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u115f\\u1160\
         \\u1680\\u17b4\\u17b5\\u180b-\\u180f\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u2800\\u3000\
-        \\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\u{110bd}\u{110cd}\u{13430}-\u{13438}\
+        \\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\u{110bd}\u{110cd}\u{13430}-\u{1343f}\
         \u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}][^\\u0000-\\u001f\\u007f-\\u009f\
         \\u00ad\\u034f\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u115f\\u1160\\u17b4\
         \\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufe00-\
-        \\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\u{110bd}\u{110cd}\u{13430}-\u{13438}\u{1bca0}-\u{1bca3}\
+        \\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\u{110bd}\u{110cd}\u{13430}-\u{1343f}\u{1bca0}-\u{1bca3}\
         \u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]*$"
     )]
     name: String,
@@ -381,7 +381,10 @@ mod tests {
         let pattern = regex::Regex::new(schema["properties"]["name"]["pattern"].as_str().unwrap()).unwrap();
         let wrong: Vec<char> = ('\0'..=char::MAX)
             .filter(|c| pattern.is_match(&format!("a{c}b")) != DisplayName::as_sent(&format!("a{c}b")).is_ok())
-            .chain(('\0'..=char::MAX).filter(|c| pattern.is_match(&c.to_string()) != DisplayName::as_sent(&c.to_string()).is_ok()))
+            .chain(
+                ('\0'..=char::MAX)
+                    .filter(|c| pattern.is_match(&c.to_string()) != DisplayName::as_sent(&c.to_string()).is_ok()),
+            )
             .collect();
         assert!(wrong.is_empty(), "{wrong:?}");
     }

@@ -253,12 +253,17 @@ fn code_of_the_branch_never_runs_with_a_token_that_can_write() {
     .iter()
     .enumerate()
     {
-        fs::write(&plan_sh, format!("#!/bin/sh\nmkdir -p plan; {{ {leaves}; }} >plan/plan.md; echo {{}} >plan/plan.json\n")).unwrap();
         let branch = format!("artefact-{number}");
+        github.commit(&branch, &desired(&[ANA, BO]));
+        let script = format!("mkdir -p plan; {{ {leaves}; }} >plan/plan.md; echo {{}} >plan/plan.json");
+        fs::write(&plan_sh, format!("#!/bin/sh\n{script}\n")).unwrap();
         github.commit(&branch, &desired(&[ANA, BO]));
         let jobs = github.pull_request(20 + number as u64, &branch, REPOSITORY);
         let said = log(&jobs, "comment", 1);
-        assert!(said.contains("::error::there is no plan to comment on") && !said.contains("canary"), "{leaves}: {said}");
+        assert!(
+            said.contains("::error::there is no plan to comment on") && !said.contains("canary"),
+            "{leaves}: {said}"
+        );
     }
     assert_eq!(github.kept("comments.json").len(), 1);
 }
@@ -349,7 +354,11 @@ fn the_workflows_give_nobody_more_than_needed() {
             let of_a_pull_request = file["on"].get("pull_request").is_some();
             assert!(written.is_empty() || !of_a_pull_request, "{at}: what a branch holds runs without write access");
             let hosted = job["runs-on"] == "ubuntu-24.04";
-            assert_eq!(hosted, of_a_pull_request || follows || id == "reviewed-plan", "{at}: reviewed code only on the PBX host");
+            assert_eq!(
+                hosted,
+                of_a_pull_request || follows || id == "reviewed-plan",
+                "{at}: reviewed code only on the PBX host"
+            );
             let secrets = job.to_string().contains("secrets.");
             assert_eq!(secrets, job["environment"].is_string(), "{at}: secrets belong to an environment");
             let unreviewed = job["environment"] == "reconcile-plan";

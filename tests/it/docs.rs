@@ -47,6 +47,7 @@ fn transcript(env: &TestEnv, block: &str, url: &str) -> String {
     }
     let output = shell.env("PATH", path).output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap().replace(url, DOCUMENTED);
+    let printed = printed.replace(env.path("state").to_str().unwrap(), "/var/lib/reconcile");
     let mut text = String::new();
     for (command, printed) in commands.iter().zip(printed.split('\0')) {
         let _ = writeln!(text, "$ {command}");

@@ -210,7 +210,9 @@ impl<'a> GitHub<'a> {
                 let role = if job["environment"] == "reconcile-apply" { "user=postgres" } else { "user=reader" };
                 context.insert("secrets.DATABASE_URL".to_owned(), url.replace("user=postgres", role));
             }
-            let value = |word: &str| word.strip_prefix('\'').map_or_else(|| context[word].clone(), |word| word.replace('\'', ""));
+            let value = |word: &str| {
+                word.strip_prefix('\'').map_or_else(|| context[word].clone(), |word| word.replace('\'', ""))
+            };
             let wanted = job["if"].as_str().is_none_or(|condition| {
                 condition.split(" && ").all(|part| {
                     let (left, right) = part.split_once(" == ").unwrap();

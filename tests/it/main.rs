@@ -13,6 +13,7 @@ mod bad_days;
 mod calls;
 mod check;
 mod ci;
+mod commands;
 mod directory;
 mod docs;
 mod expect;
