@@ -20,6 +20,7 @@ pub mod cli;
 pub mod deploy;
 pub mod desired;
 pub mod directory;
+mod input;
 pub mod model;
 pub mod plan;
 pub mod render;

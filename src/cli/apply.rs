@@ -12,17 +12,17 @@ use jiff::Timestamp;
 
 use super::{
     Exit,
-    error::{Hinted, Stop},
+    error::{self, Hinted, Stop},
     expect::Expected,
-    plan::refuse_problems,
-    printer::Printer,
+    plan::{self, refuse_problems},
+    printer::{Printer, Progress},
     report::{Report, json, text::count},
     session::{self, Desired},
     settings::{ActorArgs, FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs},
 };
 use crate::{
     child::{self, Limits},
-    deploy::{self, Applied, ApplyError, Comparison, Observer, Request},
+    deploy::{self, Applied, ApplyError, Comparison, Host, Observer, Request},
     directory::audit::Outcome,
     plan::{Inputs, RailStop},
 };
@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// Write the files, but leave the running Asterisk alone
     #[arg(long)]
     no_reload: bool,
+    /// Make all checks of an apply and show its plan, but move nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Record the file in the database; files and Asterisk are left alone
@@ -78,9 +81,15 @@ struct Common {
     /// How the plan is written
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     format: PlanFormat,
+    /// Show every row and line on a terminal, too
+    #[arg(long)]
+    full: bool,
 }
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+    if args.dry_run {
+        return dry_run(args, printer);
+    }
     carry_out(&args.common, &args.host, Mode::Apply { reload: !args.no_reload }, printer)
 }
 
@@ -94,6 +103,58 @@ enum Mode {
     Apply { reload: bool },
 }
 
+/// Plans, and stops where an apply would: the folder, the key, Asterisk, `--expect` and the rails.
+fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+    let Args { common, host, no_reload, .. } = args;
+    let mode = Mode::Apply { reload: !no_reload };
+    let expected = common.expect.as_deref().map(Expected::read).transpose()?;
+    let plan = plan::Common {
+        file: common.file.clone(),
+        state: common.state.clone(),
+        host: host.clone(),
+        secrets: common.secrets.clone(),
+        no_asterisk: *no_reload,
+        allow: common.allow.clone(),
+        format: common.format,
+        full: common.full,
+    };
+    let planner = plan.resolve()?;
+    let desired = session::desired(&common.file, printer)?;
+    need_folder(planner.host())?;
+    common.state.need_key()?;
+    let comparison = planner.show(&desired, printer)?;
+    // Only the JSON of a plan names the database, and no difference does.
+    let report = Report { desired: &desired, comparison: &comparison, database: "" };
+    match hold_back(&report, expected.as_ref(), mode) {
+        // The plan has named the rails.
+        Err(error) if error::exit_of(&error) == Exit::Rail => return Ok(Exit::Rail),
+        held => held?,
+    }
+    if !no_reload && !comparison.unchecked.is_empty() {
+        let message = format!("an apply would fail, because this cannot be asked: {}", comparison.unchecked.join("; "));
+        return Err(Hinted::new(message, "`--no-reload` leaves Asterisk alone").into());
+    }
+    let words = "Dry run: an apply would go on from here; nothing was changed.\n";
+    if common.format == PlanFormat::Text {
+        printer.document(words);
+    } else {
+        printer.talk(words.trim_end());
+    }
+    Ok(Exit::Done)
+}
+
+/// Refuses a machine without Asterisk's configuration folder.
+fn need_folder(host: &Host) -> Result<()> {
+    if host.config_dir.is_dir() {
+        return Ok(());
+    }
+    Err(Hinted::new(
+        format!("there is no folder `{}`", host.config_dir.display()),
+        "name Asterisk's configuration folder with `--asterisk-config-dir`",
+    )
+    .into())
+}
+
 fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) -> Result<Exit> {
     let allowance = session::allowance(&args.allow)?;
     let expected = args.expect.as_deref().map(Expected::read).transpose()?;
@@ -101,12 +162,11 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let secrets = session::secrets(&desired.declared, &args.secrets);
     let inbound = session::inbound(&desired.declared, &args.secrets);
     let host = host.resolve(&args.state, mode == Mode::Apply { reload: true })?;
-    if mode != Mode::Sync && !host.config_dir.is_dir() {
-        return Err(Hinted::new(
-            format!("there is no folder `{}`", host.config_dir.display()),
-            "name Asterisk's configuration folder with `--asterisk-config-dir`",
-        )
-        .into());
+    if mode != Mode::Sync {
+        need_folder(&host)?;
+    }
+    if args.full {
+        printer.show_all();
     }
     let (mut directory, keys) = args.state.open_to_write(&mut |line| printer.talk(line))?;
     for migration in directory.migrate()? {
@@ -153,7 +213,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         git_commit: git_commit(&desired, &args.file.file),
         now,
     };
-    let mut observer = Log;
+    let mut observer = Log(printer.borrow().progress());
     let applied = match mode {
         Mode::Sync => deploy::sync(&request, &mut directory, &host, &mut observer)?,
         Mode::Apply { .. } => deploy::apply(&request, &mut directory, &host, &mut observer)?,
@@ -212,12 +272,13 @@ fn already(comparison: &Comparison, expected: &Expected) -> Option<String> {
     })
 }
 
-/// Logs what happens while it happens.
-struct Log;
+/// Logs what happens while it happens, and names what takes long to a person who waits.
+struct Log(Progress);
 
 impl Observer for Log {
     fn phase(&mut self, name: &'static str) {
         tracing::info!("{name}");
+        self.0.phase(name);
     }
 }
 
@@ -276,6 +337,9 @@ const GIT_VARIABLES: [&str; 9] = [
 
 /// Finds the commit of the desired state; one with uncommitted changes is marked.
 fn git_commit(desired: &Desired, file: &Path) -> Option<String> {
+    if file == Path::new("-") {
+        return None;
+    }
     let path: PathBuf = desired.sources.first().map_or_else(|| file.to_owned(), |source| source.path.clone());
     let folder = std::path::absolute(&path).ok()?.parent()?.to_owned();
     let git = |args: &[&str]| {

@@ -41,7 +41,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     // A call's id says whose it is: no file is needed.
     let tenant = if args.call_sid.is_none() { Some(args.which.tenant(printer)?) } else { None };
-    let directory = args.which.state.open_to_read(&mut |line| tracing::info!("{line}"))?;
+    let directory = args.which.state.open_to_list(printer)?;
     let mut directory = directory.ok_or(DirectoryError::Empty)?;
     directory.require_current()?;
     let document = match (&args.call_sid, tenant) {

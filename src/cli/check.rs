@@ -48,12 +48,16 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Exit {
                 hint: problem.hint.as_deref(),
             })
             .collect();
-        printer.document(&json::pretty(&serde_json::json!({ "format_version": 1, "problems": problems })));
+        printer.document(&json::pretty(&serde_json::json!({
+            "format_version": 1,
+            "problems": problems,
+            "unlisted_errors": loaded.unlisted,
+        })));
     } else {
-        printer.diagnostics(&loaded.problems, &loaded.sources);
+        printer.diagnostics(&loaded.problems, loaded.unlisted, &loaded.sources);
     }
     let of = |severity| loaded.problems.iter().filter(|problem| problem.severity == severity).count();
-    let (errors, warnings) = (of(desired::Severity::Error), of(desired::Severity::Warning));
+    let (errors, warnings) = (of(desired::Severity::Error) + loaded.unlisted, of(desired::Severity::Warning));
     let name = shown(&args.file.file);
     let verdict = match &loaded.declared {
         Some(declared) => format!("{name}: valid, {}", count(declared.users.len(), "user")),

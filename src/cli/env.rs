@@ -21,6 +21,22 @@ pub const VARIABLES: &[Variable] = &[
         about: "where the directory is recorded; without it, a private PostgreSQL cluster is run on demand",
         example: "postgres://pbx@db.example/pbx?sslmode=verify-full",
     },
+    Variable {
+        name: "DATABASE_URL_FILE",
+        about: "a file with that URL, instead of the variable",
+        example: "/run/secrets/database-url",
+    },
+    Variable { name: "PGPASSWORD", about: "the password of the database, if its URL has none", example: "" },
+    Variable {
+        name: "PGPASSFILE",
+        about: "libpq's password file, if neither has one; otherwise `~/.pgpass`; nobody else may read it",
+        example: "/etc/reconcile/pgpass",
+    },
+    Variable {
+        name: "RECONCILE_DATABASE",
+        about: "`external` forbids the private cluster: without a URL, commands fail instead of looking into an empty one",
+        example: "external",
+    },
     Variable { name: "RECONCILE_FILE", about: "the desired-state file or folder", example: "pbx.yaml" },
     Variable {
         name: "RECONCILE_STATE_DIR",

@@ -1,6 +1,9 @@
 //! Errors at the edge: their words, their hints and their exit codes.
 
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    io,
+};
 
 use postgres::error::SqlState;
 
@@ -40,6 +43,12 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
+    /// Refuses an argument that is no value of its type.
+    pub(crate) fn argument(invalid: Invalid) -> Self {
+        let hint = invalid.hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+        Self { exit: Exit::Usage, message: format!("{}{hint}", invalid.message) }
+    }
+
     /// Refuses an argument, with the next step.
     pub(crate) fn usage(message: impl fmt::Display, hint: &str) -> Self {
         Self { exit: Exit::Usage, message: format!("{message}\nhint: {hint}") }
@@ -146,8 +155,66 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         Some(DirectoryError::NumberTaken { tenant, .. }) => Some(hint_of_taken(tenant)),
         Some(DirectoryError::Commit(_)) => Some("run the same command again: it finds out, and goes on".to_owned()),
         Some(DirectoryError::Query { source, .. }) => hint_of_state(source.code()?).map(str::to_owned),
-        Some(DirectoryError::Connect { .. }) => Some("check DATABASE_URL, and that the server runs".to_owned()),
+        Some(DirectoryError::Connect { source, .. }) => Some(hint_of_connect(source).to_owned()),
+        Some(DirectoryError::Tls(_)) => {
+            Some("name the file of the server's CA with `sslrootcert` in DATABASE_URL".to_owned())
+        }
         _ => None,
+    }
+}
+
+/// The way out if there is no connection: what the server says, else what the network says.
+fn hint_of_connect(error: &postgres::Error) -> &'static str {
+    const SERVER: &str = "check DATABASE_URL, and that the server runs";
+    if let Some(state) = error.code() {
+        return match *state {
+            SqlState::INVALID_PASSWORD => {
+                "the password is wrong for this user: check it in DATABASE_URL, PGPASSWORD or the password file"
+            }
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+                "check the user in DATABASE_URL, and the line for this machine in the server's pg_hba.conf"
+            }
+            SqlState::INVALID_CATALOG_NAME => {
+                "check the database's name in DATABASE_URL, or create the database with `createdb`"
+            }
+            SqlState::TOO_MANY_CONNECTIONS => "close other connections, or raise the server's `max_connections`",
+            SqlState::CANNOT_CONNECT_NOW => "the server starts or stops: run the same command again",
+            _ => hint_of_state(state).unwrap_or(SERVER),
+        };
+    }
+    let causes = || std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    for cause in causes() {
+        if let Some(error) = cause.downcast_ref::<io::Error>() {
+            // A certificate that is not taken comes as an error of the stream.
+            let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            if let Some(rustls::Error::InvalidCertificate(_)) = inner {
+                return "the server's certificate is not trusted: name its CA with `sslrootcert` in DATABASE_URL, and \
+                        the host as the certificate has it";
+            }
+            return match error.kind() {
+                io::ErrorKind::ConnectionRefused => {
+                    "nothing listens there: check host and port, and that the server runs"
+                }
+                io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                    "the host does not answer: check its address, the network and firewalls between"
+                }
+                io::ErrorKind::NotFound => {
+                    "there is no socket: check the folder in DATABASE_URL, and that the server runs"
+                }
+                _ if error.to_string().contains("failed to lookup address") => {
+                    "the host's name is unknown: check it in DATABASE_URL, and this machine's resolver"
+                }
+                _ => SERVER,
+            };
+        }
+    }
+    let said = causes().last().map(ToString::to_string).unwrap_or_default();
+    match said.as_str() {
+        "password missing" => {
+            "the server asks for a password: give it in DATABASE_URL, PGPASSWORD or a password file, PGPASSFILE"
+        }
+        "server does not support TLS" => "let the server speak TLS, or write `sslmode=disable` into DATABASE_URL",
+        _ => SERVER,
     }
 }
 
@@ -157,6 +224,9 @@ fn hint_of_state(state: &SqlState) -> Option<&'static str> {
         SqlState::LOCK_NOT_AVAILABLE => {
             Some("another `reconcile` writes this tenant, or a transaction was left open; nothing was changed")
         }
+        SqlState::INSUFFICIENT_PRIVILEGE => Some(
+            "the database role may not do this: use the one that owns the tables, or grant what docs/database.md lists",
+        ),
         SqlState::READ_ONLY_SQL_TRANSACTION => {
             Some("this server only reads: name all servers in DATABASE_URL, with `target_session_attrs=read-write`")
         }

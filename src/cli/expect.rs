@@ -2,16 +2,19 @@
 //!
 //! Works on JSON plans, the one that was saved and the one of now; decides nothing.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, path::Path};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::error::Hinted;
-use crate::model::printable;
+use crate::{input, model::printable};
 
 /// The version of JSON plans that can be read.
 const FORMAT_VERSION: u32 = 1;
+
+/// The largest JSON plan that is read, in bytes: one of a million new users has fewer.
+const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// The most lines of a difference.
 const SHOWN: usize = 20;
@@ -86,14 +89,21 @@ struct File {
     sha256: String,
 }
 
+/// What says whether the rest can be read.
+#[derive(Debug, Deserialize)]
+struct Version {
+    format_version: Option<u64>,
+}
+
 impl Expected {
     /// Takes an id, which begins with `p1-`, or reads a file with a JSON plan.
     pub(crate) fn read(text: &str) -> Result<Self> {
         if text.starts_with("p1-") {
             return Ok(Self::Id(text.to_owned()));
         }
-        let read = std::fs::read_to_string(text).with_context(|| format!("cannot read the plan `{text}`"))?;
-        let saved = Saved::parse(&read).with_context(|| format!("`{text}` is no plan to be held to"))?;
+        let read = input::read(Path::new(text), MAX_BYTES).with_context(|| format!("cannot read the plan `{text}`"))?;
+        let saved = Saved::parse(&String::from_utf8_lossy(&read))
+            .with_context(|| format!("`{text}` is no plan to be held to"))?;
         let id = saved.id.clone().ok_or_else(|| {
             Hinted::new(format!("the plan `{text}` has no id"), "it could not be applied where it was made")
         })?;
@@ -130,9 +140,8 @@ impl Expected {
 impl Saved {
     fn parse(text: &str) -> Result<Self> {
         const HINT: &str = "make one with `reconcile plan --format json > plan.json`";
-        let document: serde_json::Value =
+        let Version { format_version: version } =
             serde_json::from_str(text).map_err(|error| Hinted::new(format!("not whole JSON: {error}"), HINT))?;
-        let version = document.get("format_version").and_then(serde_json::Value::as_u64);
         match version {
             Some(version) if version == u64::from(FORMAT_VERSION) => {}
             Some(version) => {
@@ -141,7 +150,7 @@ impl Saved {
             }
             None => return Err(Hinted::new("it has no format_version", HINT).into()),
         }
-        serde_json::from_value(document).map_err(|error| Hinted::new(error, HINT).into())
+        serde_json::from_str(text).map_err(|error| Hinted::new(error, HINT).into())
     }
 }
 

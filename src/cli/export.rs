@@ -23,7 +23,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let tenant = args.which.tenant(printer)?;
-    let recorded = match args.which.state.open_to_read(&mut |line| tracing::info!("{line}"))? {
+    let recorded = match args.which.state.open_to_list(printer)? {
         Some(mut directory) => directory.read(&tenant)?,
         None => Recorded::default(),
     };

@@ -34,7 +34,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let tenant = args.which.tenant(printer)?;
-    let directory = args.which.state.open_to_read(&mut |line| tracing::info!("{line}"))?;
+    let directory = args.which.state.open_to_list(printer)?;
     let mut directory = directory.ok_or(DirectoryError::Empty)?;
     directory.require_current()?;
     let document = match args.run {

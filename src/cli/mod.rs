@@ -44,7 +44,7 @@ use printer::Printer;
 /// `reconcile apply` makes it so: recorded in PostgreSQL, rendered into include files, running in
 /// Asterisk, read back.
 #[derive(Debug, Parser)]
-#[command(name = "reconcile", version, styles = Styles::plain(), max_term_width = 100)]
+#[command(name = "reconcile", version = env!("RECONCILE_VERSION"), styles = Styles::plain(), max_term_width = 100)]
 #[command(after_help = "Start with `reconcile check -f pbx.yaml`. Every command explains itself with --help.")]
 struct Cli {
     #[command(subcommand)]

@@ -39,20 +39,23 @@ pub(crate) struct Common {
     #[command(flatten)]
     pub(crate) file: FileArgs,
     #[command(flatten)]
-    state: StateArgs,
+    pub(crate) state: StateArgs,
     #[command(flatten)]
-    host: HostArgs,
+    pub(crate) host: HostArgs,
     #[command(flatten)]
-    secrets: SecretArgs,
+    pub(crate) secrets: SecretArgs,
     /// Do not ask the running Asterisk
     #[arg(long)]
-    no_asterisk: bool,
+    pub(crate) no_asterisk: bool,
     /// Let a rail pass, such as `deletes=57`
     #[arg(long, value_name = "NAME=N")]
-    allow: Vec<String>,
+    pub(crate) allow: Vec<String>,
     /// How the plan is written
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
-    format: PlanFormat,
+    pub(crate) format: PlanFormat,
+    /// Show every row and line on a terminal, too
+    #[arg(long)]
+    pub(crate) full: bool,
 }
 
 /// What no plan without the host's files and Asterisk can tell.
@@ -94,6 +97,10 @@ impl Planner<'_> {
     /// Makes the plan of a checked desired state and prints it, with the rails it runs into.
     pub(crate) fn show(&self, desired: &session::Desired, printer: &mut Printer) -> Result<Comparison> {
         let Self { args, allowance, host } = self;
+        if args.full {
+            printer.show_all();
+        }
+        printer.phase("reading what is recorded");
         let secrets = session::secrets(&desired.declared, &args.secrets);
         let inbound = session::inbound(&desired.declared, &args.secrets);
         let tenant = &desired.declared.tenant;
@@ -112,6 +119,7 @@ impl Planner<'_> {
             allowance,
             now: Timestamp::now(),
         };
+        printer.phase("asking Asterisk what it runs");
         let mut comparison = if host.config_dir.is_dir() {
             let in_place = host.in_place(tenant)?;
             let (running, unchecked) = match host.wait().and_then(|()| host.running(tenant, &in_place)) {
@@ -119,6 +127,7 @@ impl Planner<'_> {
                 Ok(None) => (None, Some("the running Asterisk (--no-asterisk)".to_owned())),
                 Err(error) => (None, Some(format!("the running Asterisk: {error}"))),
             };
+            printer.phase("planning");
             let mut compared = deploy::compare(&inputs, &in_place, running.as_ref(), unchecked.into_iter().collect())?;
             if running.is_some()
                 && let Err(error) =
@@ -150,6 +159,11 @@ impl Planner<'_> {
         Ok(comparison)
     }
 
+    /// The host that is compared.
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
     /// Tells whether all was compared that was to be compared.
     pub(crate) fn is_whole(&self, comparison: &Comparison) -> bool {
         comparison.plan.unresolved.is_empty() && (self.args.no_asterisk || comparison.unchecked.is_empty())
@@ -165,6 +179,6 @@ pub(crate) fn refuse_problems(
     if problems.is_empty() {
         return Ok(());
     }
-    printer.diagnostics(problems, &desired.sources);
+    printer.diagnostics(problems, 0, &desired.sources);
     Err(Stop { exit: Exit::Error, message: "no plan can be made; nothing was changed".to_owned() }.into())
 }

@@ -1,6 +1,11 @@
 //! The one place that writes to the terminal: stdout is the document, stderr is the talk.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    thread,
+    time::Duration,
+};
 
 use super::{
     log_queue,
@@ -18,6 +23,9 @@ pub(crate) struct Printer {
     pub(crate) failed: bool,
     /// Whether the reader of the document went away.
     pub(crate) unread: bool,
+    /// Whether a document may be shortened: a person reads it on a terminal.
+    shortened: bool,
+    progress: Progress,
 }
 
 impl Printer {
@@ -29,11 +37,33 @@ impl Printer {
             Color::Auto => terminal && !no_color,
         };
         let (color_out, color_err) = (on(io::stdout().is_terminal()), on(io::stderr().is_terminal()));
-        Self { color_out, color_err, failed: false, unread: false }
+        let progress = if io::stderr().is_terminal() { Progress::start() } else { Progress(None) };
+        Self { color_out, color_err, failed: false, unread: false, shortened: io::stdout().is_terminal(), progress }
+    }
+
+    /// Shows documents whole, on a terminal, too.
+    pub(crate) fn show_all(&mut self) {
+        self.shortened = false;
+    }
+
+    /// Tells whether long documents are shortened.
+    pub(crate) fn is_shortened(&self) -> bool {
+        self.shortened
+    }
+
+    /// Says which phase begins, if it takes long and a person waits.
+    pub(crate) fn phase(&self, name: &'static str) {
+        self.progress.phase(name);
+    }
+
+    /// Gives out what says which phase runs.
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     /// Writes to the document. A reader who went away is no error: an apply goes on.
     pub(crate) fn document(&mut self, text: &str) {
+        self.progress.rest();
         let written = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
         let Err(error) = written else { return };
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -61,19 +91,71 @@ impl Printer {
     }
 
     /// Says the problems of a desired state, each with its snippet.
-    pub(crate) fn diagnostics(&mut self, problems: &[Diagnostic], sources: &Sources) {
+    ///
+    /// `unlisted` problems are only counted, as are those that nobody would read.
+    pub(crate) fn diagnostics(&mut self, problems: &[Diagnostic], unlisted: usize, sources: &Sources) {
         const SHOWN: usize = 100;
         for problem in problems.iter().take(SHOWN) {
             self.talk(&problem.render(sources, self.color_err));
             self.talk("");
         }
-        if problems.len() > SHOWN {
-            self.talk(&format!("... and {} more", problems.len() - SHOWN));
+        let more = problems.len().saturating_sub(SHOWN) + unlisted;
+        if more > 0 {
+            self.talk(&format!("... and {more} more"));
         }
     }
 
     pub(crate) fn color(&self) -> bool {
         self.color_out
+    }
+}
+
+/// After so long a phase is named.
+const LONG: Duration = Duration::from_secs(1);
+
+/// Names the phase that runs on stderr once it has taken longer than a second; silent if stderr is no terminal.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress(Option<Sender<Option<&'static str>>>);
+
+impl Progress {
+    fn start() -> Self {
+        let (sender, phases) = mpsc::channel();
+        let started = thread::Builder::new().name("progress".to_owned()).spawn(move || name_long(&phases));
+        Self(started.ok().map(|_| sender))
+    }
+
+    /// Begins a phase, which ends the one before.
+    pub(crate) fn phase(&self, name: &'static str) {
+        self.send(Some(name));
+    }
+
+    /// Ends the phase: what comes is shown as it happens.
+    fn rest(&self) {
+        self.send(None);
+    }
+
+    fn send(&self, phase: Option<&'static str>) {
+        if let Some(sender) = &self.0 {
+            let _ = sender.send(phase);
+        }
+    }
+}
+
+fn name_long(phases: &Receiver<Option<&'static str>>) {
+    let mut running = None;
+    loop {
+        let next = match running {
+            None => phases.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(_) => phases.recv_timeout(LONG),
+        };
+        running = match (next, running) {
+            (Ok(phase), _) => phase,
+            (Err(RecvTimeoutError::Timeout), Some(name)) => {
+                let _ = writeln!(io::stderr(), "{name} ...");
+                None
+            }
+            (Err(_), _) => return,
+        };
     }
 }
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{
     Exit,
-    error::Hinted,
+    error::{Hinted, Stop},
     printer::Printer,
     report::json,
     settings::{ActorArgs, Format, HostName},
@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     deploy::{self, Rotation},
-    directory::seal::Owner,
-    model::Email,
+    directory::{Recorded, RecordedUser, seal::Owner},
+    model::{Email, Extension, Secret},
     render::endpoint_name,
 };
 
@@ -27,16 +27,19 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Print the user name, realm and secret that one phone logs in with
+    /// Print the user name, realm and secret that phones log in with
     ///
     /// The only command that prints a SIP secret. Needs the key of the directory.
-    #[command(after_help = "Example:\n  reconcile secret show ana.silva@example.com")]
+    #[command(
+        after_help = "Examples:\n  reconcile secret show ana.silva@example.com\n  reconcile secret show 1000 1001"
+    )]
     Show {
-        /// The user's e-mail
-        email: String,
+        /// The users, each by e-mail or extension
+        #[arg(required = true, value_name = "EMAIL|EXTENSION")]
+        users: Vec<String>,
         #[command(flatten)]
         which: Which,
-        /// How the credentials are written
+        /// How the credentials are written; of several users, JSON is a list
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
@@ -45,8 +48,9 @@ enum Command {
     /// Only for secrets that were generated: a declared one is changed where the file says.
     #[command(after_help = "Example:\n  reconcile secret rotate ana.silva@example.com && reconcile apply")]
     Rotate {
-        /// The user's e-mail
-        email: String,
+        /// The user, by e-mail or extension
+        #[arg(value_name = "EMAIL|EXTENSION")]
+        user: String,
         #[command(flatten)]
         which: Which,
         #[command(flatten)]
@@ -58,15 +62,53 @@ enum Command {
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     match &args.command {
-        Command::Show { email, which, format } => show(&email.parse()?, which, *format, printer),
-        Command::Rotate { email, which, host, actor } => rotate(&email.parse()?, which, host, actor, printer),
+        Command::Show { users, which, format } => {
+            let wanted = users.iter().map(|text| Wanted::parse(text)).collect::<Result<Vec<_>, _>>()?;
+            show(&wanted, which, *format, printer)
+        }
+        Command::Rotate { user, which, host, actor } => rotate(&Wanted::parse(user)?, which, host, actor, printer),
     }
 }
 
-fn rotate(email: &Email, which: &Which, host: &HostName, actor: &ActorArgs, printer: &mut Printer) -> Result<Exit> {
+/// How a user is named on the command line.
+enum Wanted {
+    Email(Email),
+    Extension(Extension),
+}
+
+impl Wanted {
+    /// Takes digits for an extension, and all else for an address.
+    fn parse(text: &str) -> Result<Self, Stop> {
+        if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
+            return text.parse().map(Self::Extension).map_err(Stop::argument);
+        }
+        text.parse().map(Self::Email).map_err(Stop::argument)
+    }
+
+    fn find<'a>(&self, recorded: &'a Recorded) -> Option<&'a RecordedUser> {
+        match self {
+            Self::Email(email) => recorded.users.get(&email.key()),
+            Self::Extension(extension) => recorded.users.values().find(|user| user.extension == *extension),
+        }
+    }
+
+    fn unknown(&self) -> Hinted {
+        let message = match self {
+            Self::Email(email) => format!("`{email}` is not recorded"),
+            Self::Extension(extension) => format!("nobody has the extension {extension}"),
+        };
+        Hinted::new(message, "`reconcile users` lists who is recorded")
+    }
+}
+
+fn rotate(wanted: &Wanted, which: &Which, host: &HostName, actor: &ActorArgs, printer: &mut Printer) -> Result<Exit> {
     let tenant = which.tenant(printer)?;
     let (mut directory, keys) = which.state.open_to_write(&mut |line| printer.talk(line))?;
     directory.migrate()?;
+    let email = &match wanted {
+        Wanted::Email(email) => email.clone(),
+        Wanted::Extension(_) => wanted.find(&directory.read(&tenant)?).ok_or_else(|| wanted.unknown())?.email.clone(),
+    };
     let rotation = Rotation {
         tenant: &tenant,
         email,
@@ -82,33 +124,72 @@ fn rotate(email: &Email, which: &Which, host: &HostName, actor: &ActorArgs, prin
     Ok(Exit::Done)
 }
 
-fn show(email: &Email, which: &Which, format: Format, printer: &mut Printer) -> Result<Exit> {
+/// What one phone logs in with.
+struct Credentials {
+    email: Email,
+    extension: Extension,
+    username: String,
+    realm: String,
+    secret: Secret,
+}
+
+impl Credentials {
+    fn text(&self) -> String {
+        format!(
+            "email     {}\nextension {}\nusername  {}\nrealm     {}\nsecret    {}\n",
+            self.email,
+            self.extension,
+            self.username,
+            self.realm,
+            self.secret.reveal()
+        )
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "email": self.email.as_str(),
+            "extension": self.extension.number(),
+            "username": self.username,
+            "realm": self.realm,
+            "secret": self.secret.reveal(),
+        })
+    }
+}
+
+fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer) -> Result<Exit> {
     let tenant = which.tenant(printer)?;
-    let unknown = || Hinted::new(format!("`{email}` is not recorded"), "`reconcile users` lists who is");
-    let mut directory = which.state.open_to_read(&mut |line| tracing::info!("{line}"))?.ok_or_else(unknown)?;
+    let first = || wanted.first().map_or_else(|| Hinted::new("nobody is named", "name an e-mail"), Wanted::unknown);
+    let mut directory = which.state.open_to_list(printer)?.ok_or_else(first)?;
     let recorded = directory.read(&tenant)?;
-    let user = recorded.users.get(&email.key()).ok_or_else(unknown)?;
-    let row = recorded.tenant.as_ref().ok_or_else(unknown)?;
-    let sealed = directory.sealed(user.id)?.ok_or_else(|| anyhow!("`{email}` was deleted just now"))?;
+    let row = recorded.tenant.as_ref().ok_or_else(first)?;
+    // All of them are found before any secret is printed.
+    let users = wanted
+        .iter()
+        .map(|wanted| wanted.find(&recorded).ok_or_else(|| wanted.unknown()))
+        .collect::<Result<Vec<_>, _>>()?;
     let keys = which.state.keys()?;
-    let secret = keys.open(&sealed, Owner { tenant: row.id, user: user.id })?;
-    let name = endpoint_name(&tenant, row.settings.endpoint_names, user.extension);
-    let realm = user.phone.realm.as_ref().unwrap_or(&row.settings.phones.realm);
-    printer.document(&match format {
-        Format::Text => format!(
-            "email     {}\nextension {}\nusername  {name}\nrealm     {realm}\nsecret    {}\n",
-            user.email,
-            user.extension,
-            secret.reveal()
-        ),
-        Format::Json => json::pretty(&serde_json::json!({
-            "format_version": 1,
-            "email": user.email.as_str(),
-            "extension": user.extension.number(),
-            "username": name,
-            "realm": realm.as_str(),
-            "secret": secret.reveal(),
-        })),
+    let mut found = Vec::with_capacity(users.len());
+    for user in users {
+        let sealed = directory.sealed(user.id)?.ok_or_else(|| anyhow!("`{}` was deleted just now", user.email))?;
+        found.push(Credentials {
+            email: user.email.clone(),
+            extension: user.extension,
+            username: endpoint_name(&tenant, row.settings.endpoint_names, user.extension),
+            realm: user.phone.realm.as_ref().unwrap_or(&row.settings.phones.realm).to_string(),
+            secret: keys.open(&sealed, Owner { tenant: row.id, user: user.id })?,
+        });
+    }
+    printer.document(&match (format, found.as_slice()) {
+        (Format::Text, found) => found.iter().map(Credentials::text).collect::<Vec<_>>().join("\n"),
+        (Format::Json, [one]) => {
+            let mut document = one.json();
+            document["format_version"] = 1.into();
+            json::pretty(&document)
+        }
+        (Format::Json, found) => {
+            let users: Vec<_> = found.iter().map(Credentials::json).collect();
+            json::pretty(&serde_json::json!({ "format_version": 1, "users": users }))
+        }
     });
     Ok(Exit::Done)
 }

@@ -1,13 +1,13 @@
 //! What most commands begin with: the checked file, its secrets, and the rails let pass.
 
-use std::{collections::BTreeMap, io::Read, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use zeroize::Zeroizing;
 
 use super::{
     Exit,
-    error::Stop,
+    error::{Hinted, Stop},
     printer::Printer,
     settings::{FileArgs, SecretArgs},
 };
@@ -15,7 +15,8 @@ use crate::{
     calls::{Dialer, DialerTarget, E164, NumberSource},
     deploy::NamePlaces,
     desired::{self, Declared, DeclaredUser, Loaded, SecretSource, Source},
-    model::{EmailKey, Secret, shown},
+    input::{Folder, Refused},
+    model::{EmailKey, Secret, Tenant, shown},
     plan::{Allowance, InboundValues},
 };
 
@@ -29,14 +30,16 @@ pub(crate) struct Desired {
 
 /// Reads and checks the desired state; says every problem.
 pub(crate) fn desired(args: &FileArgs, printer: &mut Printer) -> Result<Desired> {
+    printer.phase("reading the desired state");
     checked(shown(&args.file), desired::load(&args.file), printer)
 }
 
 /// Takes what was read, or says every problem of it.
 pub(crate) fn checked(name: String, loaded: Loaded, printer: &mut Printer) -> Result<Desired> {
-    printer.diagnostics(&loaded.problems, &loaded.sources);
+    printer.diagnostics(&loaded.problems, loaded.unlisted, &loaded.sources);
     let Some(declared) = loaded.declared else {
         let errors = loaded.problems.iter().filter(|p| p.severity == desired::Severity::Error).count();
+        let errors = errors + loaded.unlisted;
         let noun = if errors == 1 { "error" } else { "errors" };
         let message = format!("`{name}` has {errors} {noun}; nothing was changed");
         return Err(Stop { exit: Exit::Invalid, message }.into());
@@ -48,6 +51,31 @@ pub(crate) fn checked(name: String, loaded: Loaded, printer: &mut Printer) -> Re
 pub(crate) fn name_places(desired: &Desired) -> NamePlaces {
     let places = desired.declared.host_names.iter();
     places.map(|(name, place)| (name.clone(), place.show(&desired.sources))).collect()
+}
+
+/// Finds the tenant of a file for a command that needs nothing else of it.
+pub(crate) fn tenant(args: &FileArgs, printer: &mut Printer) -> Result<Tenant> {
+    Ok(match desired_or_tenant(args, printer)? {
+        Ok(desired) => desired.declared.tenant,
+        Err(tenant) => tenant,
+    })
+}
+
+/// Reads the desired state for a command that can do without it, but for its tenant. Of a file that is broken
+/// elsewhere, that is used, and a warning says so.
+pub(crate) fn desired_or_tenant(args: &FileArgs, printer: &mut Printer) -> Result<Result<Desired, Tenant>> {
+    let loaded = desired::load(&args.file);
+    let name = shown(&args.file);
+    if loaded.declared.is_none()
+        && let Some(tenant) = loaded.tenant()
+    {
+        printer.talk(&format!(
+            "warning: `{name}` is invalid, and only its tenant `{tenant}` is used; `reconcile check` says what is wrong"
+        ));
+        return Ok(Err(tenant));
+    }
+    let checked = checked(name, loaded, printer);
+    Ok(Ok(checked.context(Hinted::new("no tenant is known", "name it with `--tenant`, or correct the file"))?))
 }
 
 /// The declared secrets: each the value, or why it cannot be had. Values are never quoted.
@@ -108,17 +136,18 @@ fn allowed(name: &str, allowed: &[String]) -> Result<Zeroizing<String>, String> 
     std::env::var(name).map(Zeroizing::new).map_err(|_| format!("the variable {name} is not set"))
 }
 
+/// The largest secret file, in bytes; a secret has at most 128 characters.
+const MAX_SECRET_FILE: u64 = 4096;
+
 fn from_file(name: &str, folder: Option<&Path>) -> Result<Secret, String> {
     let folder = folder.ok_or("no --secrets-dir is given")?;
-    let real = |path: &Path| path.canonicalize().map_err(|error| format!("the secret file {name}: {error}"));
-    let (folder, path) = (real(folder)?, real(&folder.join(name))?);
-    if !path.starts_with(&folder) || !path.is_file() {
-        return Err(format!("the secret file {name} is no file in --secrets-dir"));
-    }
-    let mut text = Zeroizing::new(String::new());
-    std::fs::File::open(&path)
-        .and_then(|file| file.take(4096).read_to_string(&mut text))
-        .map_err(|error| format!("the secret file {name}: {error}"))?;
+    let refused = |refused: Refused| match refused {
+        Refused::LeadsOut => format!("the secret file {name} is a link that leads out of --secrets-dir"),
+        other => format!("the secret file {name}: {other}"),
+    };
+    let folder = Folder::open_any(folder).map_err(|error| format!("--secrets-dir: {error}"))?;
+    let bytes = Zeroizing::new(folder.read(Path::new(name), MAX_SECRET_FILE).map_err(refused)?);
+    let text = std::str::from_utf8(&bytes).map_err(|_| format!("the secret file {name} is not UTF-8 text"))?;
     Secret::new(text.trim_end_matches(['\r', '\n'])).map_err(|error| format!("the secret file {name}: {error}"))
 }
 

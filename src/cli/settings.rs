@@ -8,11 +8,18 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use super::{error::Hinted, flat_json::FlatJson, log_queue, log_queue::LogQueue};
+use super::{
+    error::{Hinted, Stop},
+    flat_json::FlatJson,
+    log_queue,
+    log_queue::LogQueue,
+    printer::Printer,
+};
 use crate::{
     deploy::{Asterisk, Host},
     directory::{self, Directory, Url, embedded::Embedded, seal::Keyring},
-    model::printable,
+    input,
+    model::{printable, shown},
 };
 
 /// When to colour.
@@ -100,9 +107,9 @@ pub(crate) fn log(args: &OutputArgs, level: &str) {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct FileArgs {
-    /// The desired-state file, or a folder of them
+    /// The desired-state file, a folder of them, or `-` for standard input
     #[arg(
         short,
         long,
@@ -114,11 +121,33 @@ pub(crate) struct FileArgs {
     pub(crate) file: PathBuf,
 }
 
-#[derive(Debug, Args)]
+/// Which databases may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(clippy::doc_markdown, reason = "the comments are help texts")]
+pub(crate) enum DatabaseKind {
+    /// The one of DATABASE_URL if it is set, else the private one.
+    Auto,
+    /// The one of DATABASE_URL, never the private one.
+    External,
+}
+
+#[derive(Debug, Clone, Args)]
+#[expect(clippy::doc_markdown, reason = "the comments are help texts")]
 pub(crate) struct StateArgs {
-    /// Where the last good files and the private database cluster are kept
+    /// Where the last good files and the private database cluster are kept [default: /var/lib/reconcile for root,
+    /// else $XDG_STATE_HOME/reconcile or ~/.local/state/reconcile]
     #[arg(long, env = "RECONCILE_STATE_DIR", value_name = "DIR", hide_env_values = true)]
     state_dir: Option<PathBuf>,
+    /// Which database may be used: `external` fails if DATABASE_URL is not set
+    #[arg(
+        long,
+        env = "RECONCILE_DATABASE",
+        value_enum,
+        default_value_t = DatabaseKind::Auto,
+        value_name = "KIND",
+        hide_env_values = true
+    )]
+    database: DatabaseKind,
 }
 
 impl StateArgs {
@@ -175,18 +204,49 @@ impl StateArgs {
         Ok(Opener::Embedded(self.embedded()?))
     }
 
+    /// Makes sure that what is given lets the database be written: one by URL needs a key.
+    pub(crate) fn need_key(&self) -> Result<()> {
+        if has_url() || self.database == DatabaseKind::External {
+            given_keys()?.ok_or_else(no_key)?;
+        }
+        Ok(())
+    }
+
     /// Finds the keys without making any.
     pub(crate) fn keys(&self) -> Result<Keyring> {
         if let Some(keys) = given_keys()? {
             return Ok(keys);
         }
-        if std::env::var_os("DATABASE_URL").is_some_and(|url| !url.is_empty()) {
+        if has_url() {
+            return Err(no_key());
+        }
+        if self.database == DatabaseKind::External {
             return Err(no_key());
         }
         own_key(&self.dir()?.join("secret.key"), false)
     }
 
+    /// Opens the directory to read it, and names the private one on stderr: without `DATABASE_URL` an empty list may
+    /// only mean that the variable was forgotten.
+    pub(crate) fn open_to_list(&self, printer: &mut Printer) -> Result<Option<Directory>> {
+        let directory = self.open_to_read(&mut |line| tracing::info!("{line}"))?;
+        if !has_url() {
+            let state_dir = self.dir()?;
+            let state = if directory.is_some() { "reading the" } else { "there is no" };
+            printer
+                .talk(&format!("note: DATABASE_URL is not set; {state} private database in `{}`", shown(&state_dir)));
+        }
+        Ok(directory)
+    }
+
     fn embedded(&self) -> Result<directory::embedded::Settings> {
+        if self.database == DatabaseKind::External {
+            return Err(Stop::usage(
+                "no database is given, and the private one is forbidden",
+                "set DATABASE_URL or DATABASE_URL_FILE, or take back RECONCILE_DATABASE=external",
+            )
+            .into());
+        }
         let in_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
         if in_ci && self.state_dir.is_none() {
             bail!(Hinted::new(
@@ -232,15 +292,48 @@ impl Opener {
     }
 }
 
+/// The largest file with a connection URL, in bytes.
+const MAX_URL_FILE: u64 = 64 * 1024;
+
+/// Finds the connection URL, in `DATABASE_URL` or the file that `DATABASE_URL_FILE` names, with its password.
 fn url() -> Result<Option<Url>> {
-    match std::env::var("DATABASE_URL") {
-        Ok(url) if !url.is_empty() => {
-            Ok(Some(Url::parse(&url).map_err(|error| {
-                Hinted::new(error, "write it as `postgres://user@host/database?sslmode=verify-full`")
-            })?))
+    const FORM: &str = "write it as `postgres://user@host/database?sslmode=verify-full`";
+    let text = match (variable("DATABASE_URL"), variable_path("DATABASE_URL_FILE")) {
+        (Some(text), _) => zeroize::Zeroizing::new(text),
+        (None, Some(path)) => {
+            let shown = || format!("cannot read the database URL in `{}`", path.display());
+            let file = std::fs::File::open(&path).with_context(shown)?;
+            let bytes = zeroize::Zeroizing::new(input::take(file, MAX_URL_FILE).with_context(shown)?);
+            let text = std::str::from_utf8(&bytes).with_context(shown)?.trim().to_owned();
+            if text.is_empty() {
+                bail!(Hinted::new(format!("`{}`, the file of DATABASE_URL_FILE, is empty", path.display()), FORM));
+            }
+            zeroize::Zeroizing::new(text)
         }
-        _ => Ok(None),
+        (None, None) => return Ok(None),
+    };
+    let mut url = Url::parse(&text).map_err(|error| Hinted::new(error, FORM))?;
+    let home = || Some(variable_path("HOME")?.join(".pgpass"));
+    let password = variable("PGPASSWORD").map(zeroize::Zeroizing::new);
+    let passfile = variable_path("PGPASSFILE").or_else(home);
+    if let Err(why) = url.add_password(password.as_ref().map(|text| text.as_str()), passfile.as_deref()) {
+        tracing::warn!("{why}");
     }
+    Ok(Some(url))
+}
+
+/// Tells whether a database is given by URL.
+fn has_url() -> bool {
+    variable("DATABASE_URL").is_some() || variable_path("DATABASE_URL_FILE").is_some()
+}
+
+/// Reads a variable; an empty one counts as absent.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}
+
+fn variable_path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn no_key() -> anyhow::Error {
@@ -317,7 +410,7 @@ impl ActorArgs {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct HostName {
     /// The name of this Asterisk host in the audit log [default: the host's name]
     #[arg(long, env = "RECONCILE_HOST", value_name = "NAME", hide_env_values = true)]
@@ -331,7 +424,7 @@ impl HostName {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct HostArgs {
     #[command(flatten)]
     host: HostName,
@@ -365,7 +458,7 @@ fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct SecretArgs {
     /// Environment variables that `secret: { env: .. }` may name; `*` stands for anything
     #[arg(long, value_name = "PATTERN", default_values = ["*_SECRET", "*_PHONE_NUMBER"])]

@@ -43,7 +43,7 @@ pub(crate) struct Args {
     /// List the registered contacts of every user
     #[arg(long)]
     registrations: bool,
-    /// Exit 2 where a stage is out of step
+    /// Exit 2 where a stage is out of step, 65 where the file is invalid
     #[arg(long)]
     detailed_exitcode: bool,
     /// How the status is written
@@ -52,15 +52,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
-    let desired = match args.tenant {
-        Some(_) => None,
-        None => Some(session::desired(&args.file, printer)?),
+    let (tenant, desired) = match &args.tenant {
+        Some(tenant) => (tenant.clone(), None),
+        None => match session::desired_or_tenant(&args.file, printer)? {
+            Ok(desired) => (desired.declared.tenant.clone(), Some(desired)),
+            Err(tenant) => (tenant, None),
+        },
     };
-    let tenant = match (&args.tenant, &desired) {
-        (Some(tenant), _) => tenant.clone(),
-        (None, Some(desired)) => desired.declared.tenant.clone(),
-        (None, None) => unreachable!("either is given"),
-    };
+    let is_broken = args.tenant.is_none() && desired.is_none();
     let host = args.host.resolve(&args.state, !args.no_asterisk)?;
     let now = Timestamp::now();
 
@@ -121,6 +120,9 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         Format::Json => status::json(&status),
     };
     printer.document(&document);
+    if args.detailed_exitcode && is_broken {
+        return Ok(Exit::Invalid);
+    }
     Ok(if args.detailed_exitcode && !status.in_step() { Exit::Changes } else { Exit::Done })
 }
 

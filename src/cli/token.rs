@@ -105,7 +105,7 @@ fn new(
 
 fn list(which: &Which, format: Format, printer: &mut Printer) -> Result<Exit> {
     let tenant = which.tenant(printer)?;
-    let tokens = match which.state.open_to_read(&mut |line| tracing::info!("{line}"))? {
+    let tokens = match which.state.open_to_list(printer)? {
         Some(mut directory) => {
             directory.require_current()?;
             directory.tokens(&tenant)?

@@ -3,24 +3,33 @@
 use std::fmt::Write;
 
 use anyhow::Result;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::{
     Exit,
-    error::Hinted,
+    error::{Hinted, Stop},
     printer::Printer,
     report::json,
     session,
     settings::{FileArgs, Format, StateArgs},
 };
 use crate::{
-    directory::{Recorded, RecordedUser},
-    model::Tenant,
+    directory::{ManagedBy, Recorded, RecordedUser},
+    model::{Extension, Tenant},
 };
 
 /// List the recorded users with their extensions; never a secret
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  reconcile users -f pbx.yaml")]
+#[command(after_help = "Examples:\n  reconcile users -f pbx.yaml\n  reconcile users silva --managed-by api")]
 pub(crate) struct Args {
+    /// Only users whose e-mail or name holds this text, in upper or lower case
+    text: Option<String>,
+    /// Only the user with this extension, or those of a range such as 1000-1099
+    #[arg(long, value_name = "N|RANGE")]
+    extension: Option<String>,
+    /// Only users who are managed by the file, or by the API
+    #[arg(long, value_name = "file|api", value_parser = managed_by())]
+    managed_by: Option<ManagedBy>,
     #[command(flatten)]
     which: Which,
     /// How the list is written
@@ -44,15 +53,51 @@ impl Which {
     /// Resolves the tenant.
     pub(crate) fn tenant(&self, printer: &mut Printer) -> Result<Tenant> {
         match &self.tenant {
-            Some(slug) => Ok(slug.parse()?),
-            None => Ok(session::desired(&self.file, printer)?.declared.tenant),
+            Some(slug) => slug.parse().map_err(|invalid| Stop::argument(invalid).into()),
+            None => session::tenant(&self.file, printer),
         }
     }
 }
 
+fn managed_by() -> impl TypedValueParser<Value = ManagedBy> {
+    PossibleValuesParser::new(["file", "api"]).map(|word| if word == "api" { ManagedBy::Api } else { ManagedBy::File })
+}
+
+/// Which of the users are listed.
+struct Filter {
+    /// In lower case.
+    text: Option<String>,
+    extensions: Option<(Extension, Extension)>,
+    managed_by: Option<ManagedBy>,
+}
+
+impl Filter {
+    fn of(args: &Args) -> Result<Self> {
+        let extensions = |text: &String| {
+            let (first, last) = text.split_once('-').unwrap_or((text, text));
+            Ok::<_, Stop>((first.parse().map_err(Stop::argument)?, last.parse().map_err(Stop::argument)?))
+        };
+        Ok(Self {
+            text: args.text.as_ref().map(|text| text.to_lowercase()),
+            extensions: args.extension.as_ref().map(extensions).transpose()?,
+            managed_by: args.managed_by,
+        })
+    }
+
+    fn takes(&self, user: &RecordedUser) -> bool {
+        let holds = |text: &String| {
+            user.email.as_str().to_lowercase().contains(text) || user.name.as_str().to_lowercase().contains(text)
+        };
+        self.text.as_ref().is_none_or(holds)
+            && self.extensions.is_none_or(|(first, last)| (first..=last).contains(&user.extension))
+            && self.managed_by.is_none_or(|managed_by| managed_by == user.managed_by)
+    }
+}
+
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+    let filter = Filter::of(args)?;
     let tenant = args.which.tenant(printer)?;
-    let recorded = match args.which.state.open_to_read(&mut |line| tracing::info!("{line}"))? {
+    let recorded = match args.which.state.open_to_list(printer)? {
         Some(mut directory) => directory.read(&tenant)?,
         None => Recorded::default(),
     };
@@ -60,7 +105,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         let message = format!("tenant `{tenant}` is not recorded");
         return Err(Hinted::new(message, "check the spelling, DATABASE_URL and --state-dir").into());
     }
-    let mut users: Vec<&RecordedUser> = recorded.users.values().collect();
+    let mut users: Vec<&RecordedUser> = recorded.users.values().filter(|user| filter.takes(user)).collect();
     users.sort_by_key(|user| user.extension);
     printer.document(&match args.format {
         Format::Text => table(&users),

@@ -13,7 +13,8 @@ use jiff::Zoned;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Exit, error,
+    Exit,
+    error::{self, Stop},
     plan::{Common, Planner},
     printer::Printer,
     saves::Saves,
@@ -39,6 +40,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let planner = args.common.resolve()?;
     let path = &args.common.file.file;
+    if path == Path::new("-") {
+        return Err(Stop::usage("standard input is read once, and cannot be watched", "name a file or a folder").into());
+    }
     let mut last: Option<Seen> = None;
     loop {
         // Watched first, read second: what is saved while a plan is made ends the next wait.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::asterisk::{Asterisk, scrub};
-use crate::model::{ObjectName, SENSITIVE, Secret, is_unprintable};
+use crate::model::{ObjectName, SENSITIVE, Secret, visible};
 
 /// The sources in Asterisk that complain about configuration.
 const SOURCES: &[&str] =
@@ -65,7 +65,7 @@ fn complaint(line: &str, secrets: &BTreeMap<ObjectName, Secret>) -> Option<Strin
     let (_, said) = said.split_once("] ")?;
     let source = said.split(':').next()?.rsplit('/').next()?;
     let hidden = secrets.values().fold(said.to_owned(), |said, secret| said.replace(secret.reveal(), SENSITIVE));
-    let plain: String = hidden.chars().filter(|c| !is_unprintable(*c)).take(300).collect();
+    let plain: String = visible(&hidden).filter_map(|(c, seen)| seen.then_some(c)).take(300).collect();
     SOURCES.contains(&source).then(|| scrub(&plain))
 }
 

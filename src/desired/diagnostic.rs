@@ -5,10 +5,10 @@
 
 use std::{ops::Range, path::PathBuf};
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
-use crate::model::{Invalid, SENSITIVE};
+use crate::model::{Invalid, SENSITIVE, visible};
 
 /// One file as it was read.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Source {
     pub text: String,
     /// The bytes that are never shown: what stands under a key that names a secret.
     pub hidden: Vec<Range<u32>>,
+    /// Whether it is a desired state by its keys; of any other file no word is shown.
+    pub ours: bool,
 }
 
 /// The files of one desired state, in the order of their paths.
@@ -132,6 +134,12 @@ impl Diagnostic {
             .collect();
         let mut group = Group::with_title(title);
         for (index, (line, source, place, span, label)) in lines.iter().enumerate() {
+            if !source.ours {
+                let origin =
+                    Origin::path(source.name.as_str()).line(place.line as usize).char_column(place.column as usize);
+                group = group.element(origin);
+                continue;
+            }
             let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
             group = group.element(
                 Snippet::source(line.as_str())
@@ -167,18 +175,26 @@ fn excerpt(source: &Source, place: Place, code: &str) -> (String, Range<usize>) 
         return (SENSITIVE.to_owned(), 0..0);
     }
     let end = line.floor_char_boundary(line.len().min(first + EXCERPT));
-    let hidden = |at: usize| {
-        let at = u32::try_from(from + at).unwrap_or(u32::MAX);
-        source.hidden.iter().any(|range| range.contains(&at))
-    };
+    let byte = |at: usize| u32::try_from(from + at).unwrap_or(u32::MAX);
+    // Of all in the file, those on this line: there may be as many as users.
+    let (line_start, line_end) = (byte(0), byte(end));
+    let here: Vec<_> = source.hidden.iter().filter(|range| range.start < line_end && range.end > line_start).collect();
+    let hidden = |at: usize| here.iter().any(|range| range.contains(&byte(at)));
     let mut shown = String::with_capacity(end);
     let mut span = 0..0;
-    for (at, c) in line[..end].char_indices() {
+    let mut at = 0;
+    for (c, seen) in visible(&line[..end]) {
         if at == first {
             span.start = shown.len();
         }
-        shown.push(if hidden(at) { '*' } else { c });
-        if at + c.len_utf8() <= last {
+        match c {
+            _ if hidden(at) => shown.push('*'),
+            // The renderer has its own way with controls.
+            c if seen || c.is_control() => shown.push(c),
+            c => shown.extend(c.escape_default()),
+        }
+        at += c.len_utf8();
+        if at <= last {
             span.end = shown.len();
         }
     }

@@ -2,127 +2,235 @@
 //!
 //! The only part of `desired` that touches the file system.
 
-use std::{fs, io::Read, os::unix::fs::FileTypeExt, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use super::{
     diagnostic::{Diagnostic, Place, Source},
+    file::DesiredState,
+    keys::keys_of,
     read::duplicate_key,
     yaml::{self, Kind, Node},
 };
-use crate::model::shown;
+use crate::{
+    input::{self, Folder, Refused},
+    model::{Tenant, shown},
+};
 
 /// The largest file that is read, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Reads the file, or every `*.yaml` and `*.yml` below the folder (in upper case also), in the order of their paths.
+/// How deep folders are looked into.
+const MAX_DEPTH: usize = 16;
+
+/// The path that stands for standard input.
+const STDIN: &str = "-";
+
+/// Reads the file, every `*.yaml` and `*.yml` below the folder (in upper case also) in the order of their paths,
+/// or standard input if the path is `-`.
 pub(super) fn sources(path: &Path) -> (Vec<Source>, Vec<Diagnostic>) {
-    let mut sources = Vec::new();
-    let mut problems = Vec::new();
-    let mut paths = Vec::new();
-    if path.is_dir() {
-        collect(path, 0, &mut paths, &mut problems);
-        paths.sort();
-        if paths.is_empty() && problems.is_empty() {
+    let mut found = Found::default();
+    if path == Path::new(STDIN) {
+        found.add("stdin".into(), input::take(io::stdin().lock(), MAX_BYTES));
+        return (found.sources, found.problems);
+    }
+    match Folder::open(path) {
+        Ok(Some(folder)) => found.folder(&folder, path),
+        Ok(None) => found.add(path.to_owned(), input::read(path, MAX_BYTES)),
+        Err(refused) => found.add(path.to_owned(), Err(refused)),
+    }
+    (found.sources, found.problems)
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    sources: Vec<Source>,
+    problems: Vec<Diagnostic>,
+}
+
+impl Found {
+    fn folder(&mut self, folder: &Folder, path: &Path) {
+        let mut below = Vec::new();
+        self.collect(folder, path, Path::new(""), 0, &mut below);
+        below.sort();
+        if below.is_empty() && self.problems.is_empty() {
             let message = format!("the folder `{}` holds no YAML file", shown(path));
-            problems.push(
+            self.problems.push(
                 Diagnostic::error("missing-file", message, None)
                     .hint("desired state is read from `*.yaml` and `*.yml`"),
             );
         }
-    } else {
-        paths.push(path.to_owned());
+        for file in below {
+            let read = folder.read(&file, MAX_BYTES);
+            self.add(path.join(file), read);
+        }
     }
-    for path in paths {
-        match read(&path) {
-            Ok(text) => sources.push(Source { name: shown(&path), path, text, hidden: Vec::new() }),
-            Err(Refused::Text(refused)) => {
-                let (source, problem) = *refused;
-                let file = u32::try_from(sources.len()).unwrap_or(u32::MAX);
-                let place = problem.place.map(|place| Place { file, ..place });
-                problems.push(Diagnostic { place, ..problem });
-                sources.push(source);
+
+    fn collect(&mut self, folder: &Folder, path: &Path, below: &Path, depth: usize, files: &mut Vec<PathBuf>) {
+        let entries = match folder.entries(below) {
+            Ok(entries) => entries,
+            Err(error) => {
+                let message = format!("cannot read the folder `{}`: {error}", shown(&path.join(below)));
+                self.problems.push(Diagnostic::error("unreadable-file", message, None));
+                return;
             }
-            Err(Refused::Whole(problem)) => problems.push(*problem),
+        };
+        for (name, is_folder) in entries {
+            let hidden = name.as_os_str().as_encoded_bytes().starts_with(b".");
+            let yaml =
+                name.extension().is_some_and(|ext| ext.eq_ignore_ascii_case("yaml") || ext.eq_ignore_ascii_case("yml"));
+            let file = below.join(name);
+            if hidden {
+                continue;
+            }
+            if is_folder && depth < MAX_DEPTH {
+                self.collect(folder, path, &file, depth + 1, files);
+            } else if yaml && !is_folder {
+                files.push(file);
+            }
         }
     }
-    (sources, problems)
-}
 
-fn collect(folder: &Path, depth: usize, paths: &mut Vec<std::path::PathBuf>, problems: &mut Vec<Diagnostic>) {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) => {
-            let message = format!("cannot read the folder `{}`: {error}", shown(folder));
-            problems.push(Diagnostic::error("unreadable-file", message, None));
-            return;
-        }
-    };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        let yaml =
-            path.extension().is_some_and(|ext| ext.eq_ignore_ascii_case("yaml") || ext.eq_ignore_ascii_case("yml"));
-        if hidden {
-            continue;
-        }
-        if path.is_dir() && !path.is_symlink() && depth < 16 {
-            collect(&path, depth + 1, paths, problems);
-        } else if yaml && path.is_file() {
-            paths.push(path);
-        }
+    fn add(&mut self, path: PathBuf, read: Result<Vec<u8>, Refused>) {
+        let name = shown(&path);
+        let bytes = match read {
+            Ok(bytes) => bytes,
+            Err(refused) => return self.problems.push(unread(&name, refused)),
+        };
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                self.problems.push(not_utf8(self.sources.len(), &text, valid));
+                text
+            }
+        };
+        self.sources.push(source(path, name, text));
     }
 }
 
-enum Refused {
-    /// The file was read, but its text cannot be used.
-    Text(Box<(Source, Diagnostic)>),
-    /// The file could not be read.
-    Whole(Box<Diagnostic>),
+/// Takes a text, before anything is known of it.
+pub(super) fn source(path: PathBuf, name: String, text: String) -> Source {
+    let ours = looks_like_ours(&text);
+    Source { path, name, text, hidden: Vec::new(), ours }
 }
 
-fn read(path: &Path) -> Result<String, Refused> {
-    let whole = |code, message: String, hint: &str| {
-        Refused::Whole(Box::new(Diagnostic::error(code, message, None).hint(hint.to_owned())))
-    };
-    let name = shown(path);
-    let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => whole(
+/// Words why a file was not read.
+fn unread(name: &str, refused: Refused) -> Diagnostic {
+    let whole = |code, message: String, hint: &str| Diagnostic::error(code, message, None).hint(hint);
+    match refused {
+        Refused::Io(error) if error.kind() == io::ErrorKind::NotFound => whole(
             "missing-file",
             format!("there is no file `{name}`"),
             "name the desired-state file or folder with `--file`; a missing file never means \"delete all\"",
         ),
-        _ => whole("unreadable-file", format!("cannot read `{name}`: {error}"), "check the path and its permissions"),
-    };
-    if fs::metadata(path).map_err(failed)?.file_type().is_fifo() {
-        let hint = "write it into a file; a pipe may never end";
-        return Err(whole("unreadable-file", format!("`{name}` is not a file"), hint));
-    }
-    let file = fs::File::open(path).map_err(failed)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(whole(
+        Refused::Io(error) => {
+            whole("unreadable-file", format!("cannot read `{name}`: {error}"), "check the path and its permissions")
+        }
+        Refused::LeadsOut => whole(
+            "link-outside",
+            format!("`{name}` is not read, because a link leads out of its folder"),
+            "put the file itself into the folder, or name the path that the link leads to with `--file`",
+        ),
+        Refused::NotAFile => whole(
+            "unreadable-file",
+            format!("`{name}` is not a file"),
+            "write it into a regular file, or pipe it in and name it `-`",
+        ),
+        Refused::TooLarge(most) => whole(
             "file-too-large",
-            format!("`{name}` is larger than {} MiB", MAX_BYTES / 1024 / 1024),
+            format!("`{name}` is larger than {} MiB", most / 1024 / 1024),
             "split it and pass the folder to `--file`",
-        ));
+        ),
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = error.utf8_error().valid_up_to();
-        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-        let before = &text[..valid];
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let place = Place {
-            file: 0,
-            line: count(before.matches('\n').count() + 1),
-            column: count(before.rsplit('\n').next().unwrap_or_default().chars().count() + 1),
-            start: count(valid),
-            end: count(valid + 1),
-        };
-        let problem = Diagnostic::error("not-utf8", "the file is not UTF-8 text", place)
-            .hint("save the file as UTF-8, without a legacy code page");
-        Refused::Text(Box::new((Source { path: path.to_owned(), name, text, hidden: Vec::new() }, problem)))
-    })
 }
+
+fn not_utf8(file: usize, text: &str, valid: usize) -> Diagnostic {
+    let before = &text[..valid];
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let place = Place {
+        file: count(file),
+        line: count(before.matches('\n').count() + 1),
+        column: count(before.rsplit('\n').next().unwrap_or_default().chars().count() + 1),
+        start: count(valid),
+        end: count(valid + 1),
+    };
+    Diagnostic::error("not-utf8", "the file is not UTF-8 text", place)
+        .hint("save the file as UTF-8, without a legacy code page")
+}
+
+/// Tells whether most keys at the top of a text are those of a desired state. If not, the file is a foreign one,
+/// and no word of it is shown: it may be a key or a password file that was linked or named by mistake.
+fn looks_like_ours(text: &str) -> bool {
+    if text.trim().is_empty() {
+        return true;
+    }
+    let word = |key: &&str| !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    // Indented keys are those of users and the like; in flow style they all look so.
+    let flow = text.trim_start().starts_with('{');
+    let top = text.lines().filter(|line| flow || !line.starts_with([' ', '\t']));
+    mostly_ours(top.filter_map(|line| {
+        let (key, _) = line.trim_start_matches(['\u{feff}', '{', ' ']).split_once(':')?;
+        Some(key.trim_end().trim_matches(['"', '\''])).filter(word)
+    }))
+}
+
+/// Tells whether a node is a mapping, most of whose keys are those of a desired state.
+fn is_ours(node: &Node) -> bool {
+    matches!(&node.kind, Kind::Map(pairs) if mostly_ours(pairs.iter().map(|(key, _)| key.name.as_str())))
+}
+
+/// Tells whether more than half of the keys are those of a desired state: others have a `version` or `users`, too.
+fn mostly_ours<'a>(keys: impl Iterator<Item = &'a str>) -> bool {
+    let known = keys_of::<DesiredState>();
+    let (mut ours, mut all) = (0_usize, 0_usize);
+    for key in keys {
+        all += 1;
+        ours += usize::from(known.contains(&key));
+    }
+    ours * 2 > all
+}
+
+/// Finds the one tenant that the files name, as far as they can be read.
+pub(super) fn tenant(sources: &[Source]) -> Option<Tenant> {
+    let mut found = None;
+    for source in sources.iter().filter(|source| source.ours) {
+        for name in tenants(&source.text) {
+            let tenant: Tenant = name.parse().ok()?;
+            if *found.get_or_insert_with(|| tenant.clone()) != tenant {
+                return None;
+            }
+        }
+    }
+    found
+}
+
+/// Lists what stands under `tenant` at the top of a text, by its lines if it is no YAML.
+fn tenants(text: &str) -> Vec<String> {
+    match yaml::parse(0, text) {
+        Ok(Node { kind: Kind::Map(pairs), .. }) => pairs
+            .into_iter()
+            .filter(|(key, _)| key.name == "tenant")
+            .map(|(_, value)| match value.kind {
+                Kind::Text { text, .. } => text,
+                _ => String::new(),
+            })
+            .collect(),
+        Ok(_) => Vec::new(),
+        Err(_) => text
+            .lines()
+            .filter_map(|line| line.strip_prefix("tenant:"))
+            .map(|value| value.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']).to_owned())
+            .collect(),
+    }
+}
+
+/// The hint about a file that is none of ours.
+const FOREIGN: &str = "a desired state begins with `version: 1` and `tenant:`; name it with `--file`";
 
 /// The lists whose order means nothing: those of several files are added up.
 const ADDED_UP: &[&str] = &["users", "inbound", "expect"];
@@ -135,6 +243,10 @@ pub(super) fn tree(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> Op
     for (file, source) in sources.iter_mut().enumerate() {
         let file = u32::try_from(file).unwrap_or(u32::MAX);
         match yaml::parse(file, &source.text) {
+            Err(problem) if problem.code == "invalid-yaml" && !source.ours => {
+                let message = "not valid YAML, and most of its keys are not those of a desired state";
+                problems.push(Diagnostic { message: message.to_owned(), ..problem }.hint(FOREIGN));
+            }
             Err(problem) => problems.push(problem),
             Ok(Node { kind: Kind::Null, place, .. }) => {
                 if alone {
@@ -144,7 +256,15 @@ pub(super) fn tree(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> Op
                     );
                 }
             }
+            Ok(node) if !is_ours(&node) => {
+                source.ours = false;
+                let what =
+                    if matches!(node.kind, Kind::Map(_)) { "most of its keys are foreign" } else { "it is no mapping" };
+                let message = format!("`{}` is not a desired state: {what}", source.name);
+                problems.push(Diagnostic::error("not-desired-state", message, node.place).hint(FOREIGN));
+            }
             Ok(node) => {
+                source.ours = true;
                 yaml::secrets(&node, &mut source.hidden);
                 whole = Some(match whole {
                     None => node,

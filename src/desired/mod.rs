@@ -7,8 +7,10 @@ mod check;
 mod diagnostic;
 mod file;
 mod gather;
+mod keys;
 mod load;
 mod read;
+mod sink;
 mod yaml;
 
 use std::{collections::BTreeMap, path::Path};
@@ -110,13 +112,26 @@ pub struct DeclaredUser {
 pub struct Loaded {
     /// The files, for the places in diagnostics and plans.
     pub sources: Vec<Source>,
-    /// All problems, in the order of their places.
+    /// The problems, in the order of their places.
     pub problems: Vec<Diagnostic>,
+    /// How many problems there are beyond those: all of them errors.
+    pub unlisted: usize,
     /// The desired state, where there is no error among the problems.
     pub declared: Option<Declared>,
 }
 
-/// Reads and checks the desired state in a file or folder. Every problem is found in one run.
+impl Loaded {
+    /// Finds the tenant. If something else is wrong with the file, its `tenant` is enough: `None` if the file has
+    /// none, more than one, or one that is none.
+    pub fn tenant(&self) -> Option<Tenant> {
+        match &self.declared {
+            Some(declared) => Some(declared.tenant.clone()),
+            None => load::tenant(&self.sources),
+        }
+    }
+}
+
+/// Reads and checks the desired state in a file, a folder, or standard input (`-`). Every problem is found in one run.
 pub fn load(path: &Path) -> Loaded {
     load_with(path, |_| {})
 }
@@ -133,29 +148,29 @@ pub fn load_to_trace(path: &Path) -> Loaded {
 fn load_with(path: &Path, adjust: fn(&mut Diagnostic)) -> Loaded {
     let (mut sources, mut problems) = load::sources(path);
     let readable = problems.is_empty();
-    let declared = if readable { parse(&mut sources, &mut problems) } else { None };
+    let (declared, unlisted) = if readable { parse(&mut sources, &mut problems) } else { (None, 0) };
     problems.iter_mut().for_each(adjust);
-    finish(sources, problems, declared)
+    finish(sources, problems, unlisted, declared)
 }
 
 /// Checks a desired state that is already in memory, under the name its diagnostics shall show.
 pub fn load_text(name: &str, text: &str) -> Loaded {
-    let mut sources =
-        vec![Source { path: name.into(), name: name.to_owned(), text: text.to_owned(), hidden: Vec::new() }];
+    let mut sources = vec![load::source(name.into(), name.to_owned(), text.to_owned())];
     let mut problems = Vec::new();
-    let declared = parse(&mut sources, &mut problems);
-    finish(sources, problems, declared)
+    let (declared, unlisted) = parse(&mut sources, &mut problems);
+    finish(sources, problems, unlisted, declared)
 }
 
-fn parse(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> Option<Declared> {
-    let tree = load::tree(sources, problems)?;
-    let file = read::read::<file::DesiredState>(&tree, problems)?;
-    Some(check::check(file, problems))
+/// Reads and checks; answers with how many problems are not listed, too.
+fn parse(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> (Option<Declared>, usize) {
+    let Some(tree) = load::tree(sources, problems) else { return (None, 0) };
+    let (file, unlisted) = read::read::<file::DesiredState>(&tree, problems);
+    (file.map(|file| check::check(file, problems)), unlisted)
 }
 
-fn finish(sources: Vec<Source>, mut problems: Vec<Diagnostic>, declared: Option<Declared>) -> Loaded {
+fn finish(sources: Vec<Source>, mut problems: Vec<Diagnostic>, unlisted: usize, declared: Option<Declared>) -> Loaded {
     problems.sort_by_key(|problem| (problem.place, problem.severity, problem.code));
     let problems = gather::warnings(problems);
     let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
-    Loaded { sources, problems, declared: declared.filter(|_| !failed) }
+    Loaded { sources, problems, unlisted, declared: declared.filter(|_| !failed) }
 }

@@ -24,6 +24,7 @@ use serde::{
 use self::access::{AtReader, AtStep, ListReader, MapReader, NamedReader};
 use super::{
     diagnostic::{Diagnostic, Place},
+    sink::Sink,
     yaml::{Key, Kind, Node},
 };
 use crate::model::{self, Invalid, quoted};
@@ -62,11 +63,14 @@ pub(super) const WORD_OR_LIST: &str = "$reconcile::WordOrList";
 pub(super) struct Token(pub(super) String);
 
 /// Reads a node as a `T`, adding every problem to `problems`.
-pub(super) fn read<T: de::DeserializeOwned>(node: &Node, problems: &mut Vec<Diagnostic>) -> Option<T> {
-    let sink = RefCell::new(Vec::new());
+///
+/// Answers with how many problems there were beyond those, too.
+pub(super) fn read<T: de::DeserializeOwned>(node: &Node, problems: &mut Vec<Diagnostic>) -> (Option<T>, usize) {
+    let sink = RefCell::new(Sink::default());
     let result = T::deserialize(NodeReader { node, sink: &sink, secret: false });
-    problems.append(&mut sink.borrow_mut());
-    result.map_err(|problem| problems.push(problem.at(node.place))).ok()
+    let mut sink = sink.into_inner();
+    problems.append(&mut sink.listed);
+    (result.map_err(|problem| problems.push(problem.at(node.place))).ok(), sink.unlisted)
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
@@ -207,7 +211,7 @@ impl de::Error for Problem {
 #[derive(Clone, Copy)]
 struct NodeReader<'a> {
     node: &'a Node,
-    sink: &'a RefCell<Vec<Diagnostic>>,
+    sink: &'a RefCell<Sink>,
     /// Whether the node may hold a secret that was pasted into the file: it is never quoted.
     secret: bool,
 }
@@ -249,7 +253,7 @@ impl<'a> NodeReader<'a> {
         for pair in pairs {
             let key = &pair.0;
             match seen.entry(&key.name) {
-                Entry::Occupied(first) => self.sink.borrow_mut().push(duplicate_key(key, *first.get())),
+                Entry::Occupied(first) => self.sink.borrow_mut().push(|| duplicate_key(key, *first.get())),
                 Entry::Vacant(entry) => {
                     entry.insert(key.place);
                     kept.push(pair);
@@ -266,21 +270,24 @@ impl<'a> NodeReader<'a> {
         for pair in pairs {
             let (key, _) = pair;
             if !fields.contains(&key.name.as_str()) {
-                let near = model::nearest(&key.name, fields.iter().copied());
-                let hint = near.map_or_else(
-                    || format!("the keys here are: {}", fields.join(", ")),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                let message = format!("the key {} is not known here", quoted(&key.name));
-                sink.push(Diagnostic::error("unknown-key", message, key.place).hint(hint));
+                sink.push(|| unknown_key(key, fields));
             } else if let Some((first, _)) = kept.iter().find(|(first, _)| first.name == key.name) {
-                sink.push(duplicate_key(key, first.place));
+                sink.push(|| duplicate_key(key, first.place));
             } else {
                 kept.push(pair);
             }
         }
         kept
     }
+}
+
+/// Reports a key that the type does not have.
+fn unknown_key(key: &Key, fields: &[&str]) -> Diagnostic {
+    let near = model::nearest(&key.name, fields.iter().copied());
+    let hint = near
+        .map_or_else(|| format!("the keys here are: {}", fields.join(", ")), |near| format!("did you mean `{near}`?"));
+    let message = format!("the key {} is not known here", quoted(&key.name));
+    Diagnostic::error("unknown-key", message, key.place).hint(hint)
 }
 
 /// Reports a key that was given before.

@@ -123,13 +123,18 @@ pub(super) fn secrets(node: &Node, hidden: &mut Vec<Range<u32>>) {
     secrets_below(node, hidden, &mut HashMap::new());
 }
 
-/// Does so; `known` remembers which keys name a secret, for there are few different ones.
+/// The most different keys that are looked at; a file has some dozens, and a few names of its own. What stands
+/// under any further key is hidden unseen.
+const MAX_KEYS: usize = 10_000;
+
+/// Does so; `known` remembers which keys name a secret.
 fn secrets_below<'a>(node: &'a Node, hidden: &mut Vec<Range<u32>>, known: &mut HashMap<&'a str, bool>) {
     match &node.kind {
         Kind::List(items) => items.iter().for_each(|item| secrets_below(item, hidden, known)),
         Kind::Map(pairs) => {
             for (key, value) in pairs {
-                if *known.entry(&key.name).or_insert_with(|| names_secret(&key.name)) {
+                let full = known.len() >= MAX_KEYS;
+                if *known.entry(&key.name).or_insert_with(|| full || names_secret(&key.name)) {
                     hidden.push(key.place.end..last_byte(value).max(key.place.end));
                 } else {
                     secrets_below(value, hidden, known);
@@ -236,5 +241,21 @@ impl<'de> Visitor<'de> for KindVisitor {
             pairs.push(pair);
         }
         Ok(Kind::Map(pairs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looking for what a key was meant to be costs a microsecond, and a file may have a million of them.
+    #[test]
+    fn what_stands_under_the_ten_thousandth_different_key_is_hidden_unseen() {
+        let text = (0..MAX_KEYS + 2).map(|n| format!("k{n}: value")).collect::<Vec<_>>().join("\n");
+        let node = parse(0, &text).unwrap();
+        let mut hidden = Vec::new();
+        secrets(&node, &mut hidden);
+        assert_eq!(hidden.len(), 2);
+        assert_eq!(hidden[1].end as usize, text.trim_end().len());
     }
 }

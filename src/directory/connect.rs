@@ -1,8 +1,15 @@
 //! Connecting to PostgreSQL by URL: TLS, failover pairs, and a name to show that hides passwords.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use postgres::{Client, Config, config::Host};
+use postgres::{
+    Client, Config,
+    config::{Host, SslMode},
+};
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -11,13 +18,18 @@ use rustls::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::DirectoryError;
+use super::{
+    DirectoryError, options,
+    passfile::{Passfile, Server},
+};
 
 /// A parsed connection URL.
 #[derive(Debug, Clone)]
 pub struct Url {
     config: Config,
     verify: Verify,
+    /// `passfile` of the URL.
+    passfile: Option<PathBuf>,
 }
 
 /// How the server's certificate is checked where TLS is spoken, by libpq's `sslmode`.
@@ -31,28 +43,29 @@ enum Verify {
 
 impl Url {
     /// Parses a libpq URL or keyword string. `sslmode=verify-full`, `verify-ca` (checked like
-    /// `verify-full`) and `sslrootcert` are understood besides what the driver knows.
+    /// `verify-full`), `sslrootcert` and `passfile` are understood besides what the driver knows.
     ///
     /// # Errors
     /// When it is not a connection URL; the text is never quoted, it may hold a password.
     pub fn parse(text: &str) -> Result<Self, DirectoryError> {
-        let (text, mode) = take_option(text, "sslmode");
-        let (mut text, root) = take_option(&text, "sslrootcert");
+        let options::Taken { rest, values } =
+            options::take(text, &["sslmode", "sslrootcert", "passfile"]).ok_or(DirectoryError::NoUrl)?;
+        let mut values = values.into_iter().map(|value| value.filter(|value| !value.is_empty()));
+        let mut next = || values.next().flatten();
+        let (mode, root, passfile) = (next(), next(), next().map(PathBuf::from));
         let verify = match mode.as_deref() {
             Some("verify-full" | "verify-ca") => Verify::Server(root.filter(|path| path != "system")),
             Some("require") if root.is_some() => Verify::Server(root),
             _ => Verify::Nobody,
         };
-        let driver_mode = mode.as_deref().map(|mode| if mode.starts_with("verify-") { "require" } else { mode });
-        if let Some(mode) = driver_mode {
-            let joint = match (text.contains("://"), text.contains('?')) {
-                (true, true) => "&",
-                (true, false) => "?",
-                (false, _) => " ",
-            };
-            text = format!("{text}{joint}sslmode={mode}");
+        let mut config: Config = rest.parse().map_err(DirectoryError::BadUrl)?;
+        match mode.as_deref() {
+            None => {}
+            Some("disable") => drop(config.ssl_mode(SslMode::Disable)),
+            Some("allow" | "prefer") => drop(config.ssl_mode(SslMode::Prefer)),
+            Some("require" | "verify-ca" | "verify-full") => drop(config.ssl_mode(SslMode::Require)),
+            Some(_) => return Err(DirectoryError::BadSslMode),
         }
-        let mut config: Config = text.parse().map_err(DirectoryError::BadUrl)?;
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(Duration::from_secs(10));
         }
@@ -66,14 +79,57 @@ impl Url {
             .keepalives_interval(Duration::from_secs(10))
             .keepalives_retries(3);
         config.application_name("reconcile");
-        Ok(Self { config, verify })
+        Ok(Self { config, verify, passfile })
+    }
+
+    /// Adds the password as libpq finds it, if the URL has none: `PGPASSWORD`, else the password file that the URL
+    /// names, else the given one.
+    ///
+    /// # Errors
+    /// Says in words why a password file is not used. As in libpq, the server may do without a password.
+    pub fn add_password(&mut self, password: Option<&str>, passfile: Option<&Path>) -> Result<(), String> {
+        if self.config.get_password().is_some() {
+            return Ok(());
+        }
+        if let Some(password) = password {
+            self.config.password(password);
+            return Ok(());
+        }
+        let Some(path) = self.passfile.as_deref().or(passfile) else { return Ok(()) };
+        let Some(file) = Passfile::read(path)? else { return Ok(()) };
+        let user = self.config.get_user().unwrap_or_default();
+        let ports = self.config.get_ports();
+        let mut found = None;
+        for (index, host) in self.config.get_hosts().iter().enumerate() {
+            let host = match host {
+                Host::Tcp(name) => name.as_str(),
+                Host::Unix(path) => Some(path)
+                    .filter(|path| !is_usual_folder(path))
+                    .map_or(Some("localhost"), |path| path.to_str())
+                    .unwrap_or_default(),
+            };
+            let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+            let database = self.config.get_dbname().unwrap_or(user);
+            let Some(password) = file.password(Server { host, port, database, user }) else { continue };
+            if found.as_ref().is_some_and(|found| *found != password) {
+                return Err(format!(
+                    "the password file `{}` is not used: it has different passwords for the servers of DATABASE_URL",
+                    path.display()
+                ));
+            }
+            found = Some(password);
+        }
+        if let Some(password) = found {
+            self.config.password(&*password);
+        }
+        Ok(())
     }
 
     /// Describes a cluster of our own behind a socket in a folder.
     pub(super) fn socket(folder: &std::path::Path, user: &str) -> Self {
         let mut config = Config::new();
         config.host_path(folder).user(user).dbname("postgres").application_name("reconcile");
-        Self { config, verify: Verify::Nobody }
+        Self { config, verify: Verify::Nobody, passfile: None }
     }
 
     /// Opens a connection.
@@ -121,32 +177,9 @@ impl Url {
     }
 }
 
-/// Takes `name=value` out of a URL's query or a keyword string.
-fn take_option(text: &str, name: &str) -> (String, Option<String>) {
-    let is_url = text.contains("://");
-    let (head, options, joint) = match text.split_once('?') {
-        Some((head, query)) if is_url => (head, query, '&'),
-        _ if is_url => return (text.to_owned(), None),
-        _ => ("", text, ' '),
-    };
-    let mut value = None;
-    let kept: Vec<&str> = options
-        .split(joint)
-        .filter(|part| match part.split_once('=') {
-            Some((key, found)) if key == name => {
-                value = Some(found.replace("%2F", "/"));
-                false
-            }
-            _ => true,
-        })
-        .collect();
-    let kept = kept.join(&joint.to_string());
-    let text = match (is_url, kept.is_empty()) {
-        (true, true) => head.to_owned(),
-        (true, false) => format!("{head}?{kept}"),
-        (false, _) => kept,
-    };
-    (text, value)
+/// The folders in which servers keep their socket unless they are told otherwise.
+fn is_usual_folder(path: &Path) -> bool {
+    ["/var/run/postgresql", "/run/postgresql", "/tmp"].iter().any(|usual| path == Path::new(usual))
 }
 
 fn roots(file: Option<&str>) -> Result<RootCertStore, DirectoryError> {
@@ -226,5 +259,41 @@ mod tests {
             Verify::Server(Some("/ca.pem".into()))
         );
         assert!(Url::parse("postgres://db/pbx?sslmode=bogus").is_err());
+        assert_eq!(
+            verify("postgres://db/pbx?sslmode=verify%2Dfull&sslrootcert=%2Fmy%20ca%2Fa+b%2525.pem"),
+            Verify::Server(Some("/my ca/a+b%25.pem".into()))
+        );
+    }
+
+    #[test]
+    fn the_password_comes_from_where_libpq_finds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pgpass");
+        let write = |text: &str, mode: u32| {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        };
+        let password = |url: &str, given: Option<&str>| {
+            let mut url = Url::parse(url).unwrap();
+            let added = url.add_password(given, Some(&path));
+            added.map(|()| url.config.get_password().map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()))
+        };
+        let found = |text: &str| Ok(Some(text.to_owned()));
+        assert_eq!(password("postgres://u@db/pbx", None), Ok(None), "there is no file");
+        write("db:5432:pbx:u:of-the-file\nlocalhost:*:*:*:of-the-socket\nother:*:*:*:else\n", 0o600);
+        assert_eq!(password("postgres://u:own@db/pbx", Some("given")), found("own"));
+        assert_eq!(password("postgres://u@db/pbx", Some("given")), found("given"));
+        assert_eq!(password("postgres://u@db/pbx", None), found("of-the-file"));
+        assert_eq!(password("postgres://u@gone,db/pbx", None), found("of-the-file"));
+        assert_eq!(password("postgres://u@/pbx?host=/tmp", None), found("of-the-socket"));
+        assert_eq!(password("postgres://u@db:5433/pbx", None), Ok(None));
+        assert!(password("postgres://u@db,other/pbx", None).unwrap_err().contains("different passwords"));
+        write("db:5432:pbx:u:of-the-file\n", 0o640);
+        let refused = password("postgres://u@db/pbx", None).unwrap_err();
+        assert!(refused.contains("chmod 0600") && !refused.contains("of-the-file"), "{refused}");
+        assert_eq!(
+            password(&format!("postgres://u@db/pbx?passfile={}", folder.path().join("none").display()), None),
+            Ok(None)
+        );
     }
 }

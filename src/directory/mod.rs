@@ -12,6 +12,8 @@ mod connect;
 pub mod embedded;
 mod idempotency;
 mod inbound;
+mod options;
+mod passfile;
 mod read;
 pub mod seal;
 mod tokens;
@@ -47,6 +49,12 @@ pub enum DirectoryError {
     /// The text is not a connection URL.
     #[error("the database URL cannot be understood")]
     BadUrl(#[source] postgres::Error),
+    /// The text has not even the form of one.
+    #[error("the database URL is neither a URL nor pairs of `key=value`")]
+    NoUrl,
+    /// `sslmode` is a word that libpq does not know.
+    #[error("`sslmode` in the database URL is not one of disable, allow, prefer, require, verify-ca and verify-full")]
+    BadSslMode,
     /// TLS could not be set up.
     #[error("cannot set up TLS for the database: {0}")]
     Tls(String),

@@ -10,7 +10,7 @@ use super::{
     seal::Prints,
     types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser},
 };
-use crate::model::{EmailKey, Extension, PhoneOverride, Tenant};
+use crate::model::{DisplayName, EmailKey, Extension, PhoneOverride, Tenant};
 
 /// The first schema version that knows what the last apply made live.
 const APPLIED_SINCE: i32 = 9;
@@ -102,7 +102,7 @@ fn user(row: &Row) -> Result<RecordedUser, DirectoryError> {
     Ok(RecordedUser {
         id: row.get(0),
         email: row.get::<_, &str>(1).parse().map_err(bad_row("e-mail"))?,
-        name: row.get::<_, &str>(2).parse().map_err(bad_row("name"))?,
+        name: DisplayName::recorded(row.get(2)).map_err(bad_row("name"))?,
         managed_by: if row.get(3) { ManagedBy::Api } else { ManagedBy::File },
         protected: row.get(4),
         phone,

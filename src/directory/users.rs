@@ -153,7 +153,7 @@ fn user(row: &Row) -> Result<User, DirectoryError> {
     Ok(User {
         id: row.get(0),
         email: row.get::<_, &str>(1).parse().map_err(bad_row("e-mail"))?,
-        name: row.get::<_, &str>(2).parse().map_err(bad_row("name"))?,
+        name: DisplayName::recorded(row.get(2)).map_err(bad_row("name"))?,
         extension: number(row.get(3))?,
         managed_by: if row.get(4) { ManagedBy::Api } else { ManagedBy::File },
         protected: row.get(5),

@@ -2,6 +2,8 @@
 
 use std::{fmt, path::Path};
 
+use super::{is_unseen, printable};
+
 /// A value that was refused, with the reason and the way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
@@ -83,25 +85,9 @@ pub(crate) fn quoted(value: &str) -> String {
     format!("`{shown}`")
 }
 
-/// Escapes what a terminal or a log would act on, in text that others may have written.
-pub(crate) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_unprintable(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    shown
-}
-
 /// Writes a path for a message or report: a file's name may hold newlines and escapes.
 pub(crate) fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy())
-}
-
-/// Tells whether a character must not stand in a name or value: C0, DEL, C1, line and paragraph
-/// separators, and the bidirectional controls that make a line read as something else.
-pub(crate) fn is_unprintable(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Tells whether a character only says in which direction the text beside it runs, without turning any
@@ -112,14 +98,15 @@ pub(crate) fn is_direction_mark(c: char) -> bool {
 
 /// Names the invisible character in a value that was rejected, as the way out.
 pub(crate) fn invisible_hint(text: &str) -> Option<String> {
-    let bad =
-        text.chars().find(|c| is_unprintable(*c) || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{00ad}'))?;
+    let bad = text.chars().find(|c| is_unseen(*c))?;
     Some(format!("remove the invisible character U+{:04X}, which was probably copied along", u32::from(bad)))
 }
 
 /// Finds the candidate a misspelt word was probably meant to be.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
+        // At least so many letters differ: what is far longer needs no closer look.
+        .filter(|candidate| word.len().abs_diff(candidate.len()) <= 4 * (candidate.len().max(3) / 3))
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
         .min()

@@ -10,6 +10,7 @@ mod invalid;
 mod secret;
 mod settings;
 mod text;
+mod visible;
 
 pub use emergency::Country;
 pub(crate) use emergency::{emergency_numbers, emergency_numbers_anywhere};
@@ -17,8 +18,9 @@ pub use extension::{Extension, ExtensionRange, ExtensionRanges};
 pub(crate) use extension::{overlap, overlapping, runs, shown_stretches};
 pub use host_name::HostName;
 pub use invalid::Invalid;
-pub(crate) use invalid::{invisible_hint, is_direction_mark, is_unprintable, nearest, printable, quoted, shown};
+pub(crate) use invalid::{invisible_hint, is_direction_mark, nearest, quoted, shown};
 pub use secret::{SENSITIVE, Secret, TELLING};
 pub use settings::{EndpointNames, PhoneOverride, PhoneProfile, RailLimit, Settings};
 pub(crate) use text::text_type;
 pub use text::{Codec, DisplayName, Email, EmailKey, NAME_BYTES, ObjectName, Tenant};
+pub(crate) use visible::{escaped, first_unprintable, is_unseen, printable, visible};

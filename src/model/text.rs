@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, invisible_hint, is_direction_mark, is_unprintable, nearest, quoted};
+use super::{Invalid, first_unprintable, invisible_hint, is_direction_mark, is_unseen, nearest, quoted, visible};
 
 /// Defines a newtype over a checked string: parse, show, serialise, JSON schema.
 macro_rules! text_type {
@@ -170,7 +170,7 @@ pub const NAME_BYTES: usize = 79;
 const NAME_CHARS: usize = 255;
 
 text_type! {
-    /// A display name: one line of text without control or direction-override characters.
+    /// A display name: one line of text, all of whose characters a reader can see.
     DisplayName,
     |text| {
         // Programs that names are copied from put marks of text direction around them.
@@ -186,11 +186,15 @@ fn check_name(text: &str) -> Result<(), Invalid> {
     if text.trim().is_empty() {
         return Err(Invalid::new("invalid-name", "the name is empty", "write the name the callee shall see"));
     }
-    if let Some(bad) = text.chars().find(|c| is_unprintable(*c)) {
+    if let Some(bad) = first_unprintable(text) {
         return Err(Invalid::new(
             "invalid-name",
-            format!("the name holds the control character U+{:04X}", u32::from(bad)),
-            "keep the name on one line, without control or text-direction characters",
+            format!(
+                "the name holds the {} character U+{:04X}",
+                if bad.is_control() { "control" } else { "invisible" },
+                u32::from(bad)
+            ),
+            "keep the name on one line, without control, text-direction and other invisible characters",
         ));
     }
     if text.chars().count() > NAME_CHARS {
@@ -211,9 +215,22 @@ impl DisplayName {
         text.parse()
     }
 
+    /// Takes a recorded name. An earlier version recorded characters that are refused today: they are left
+    /// out, so that the next apply records the name without them.
+    ///
+    /// # Errors
+    /// If nothing visible is left.
+    pub(crate) fn recorded(text: &str) -> Result<Self, Invalid> {
+        text.parse().or_else(|_| visible(text).filter_map(|(c, seen)| seen.then_some(c)).collect::<String>().parse())
+    }
+
     /// Returns the part of the name that reaches phones: at most 79 bytes, cut between characters.
     pub fn shown(&self) -> &str {
-        &self.0[..self.0.floor_char_boundary(NAME_BYTES)]
+        if self.0.len() <= NAME_BYTES {
+            return &self.0;
+        }
+        // A joiner whose other half was cut off joins nothing.
+        self.0[..self.0.floor_char_boundary(NAME_BYTES)].trim_end_matches(is_unseen)
     }
 }
 

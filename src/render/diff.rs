@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{GENERATION, MASKED_DIRECTORY, MASKED_MARK, Present, parse};
-use crate::model::{SENSITIVE, TELLING, is_unprintable};
+use crate::model::{SENSITIVE, TELLING, escaped};
 use similar::{Algorithm, ChangeTag, TextDiff};
 
 /// How a file in place differs from the one that shall be.
@@ -118,14 +118,11 @@ fn secret_key(line: &str) -> Option<String> {
 
 /// Escapes what a terminal would act on: the file in place may have been edited by anybody.
 fn printable(line: Cow<'_, str>) -> Cow<'_, str> {
-    let harmless = |c: char| !is_unprintable(c) || c == '\t';
-    if line.bytes().all(|b| (b' '..=b'~').contains(&b)) || line.chars().all(harmless) {
+    if line.bytes().all(|b| (b' '..=b'~').contains(&b)) {
         return line;
     }
-    line.chars()
-        .flat_map(|c| if harmless(c) { vec![c] } else { c.escape_default().collect() })
-        .collect::<String>()
-        .into()
+    let shown = escaped(&line, |c| c == '\t');
+    if shown == line { line } else { shown.into() }
 }
 
 /// Replaces the mark, with the tenant before it, by its placeholder.

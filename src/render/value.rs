@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::model::{DisplayName, Extension, is_unprintable};
+use crate::model::{DisplayName, Extension, first_unprintable};
 
 /// A value that cannot be written so that Asterisk reads the same back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,8 +35,8 @@ impl Value {
             refuse("it is empty")
         } else if text.len() > MAX {
             refuse("it is too long")
-        } else if text.chars().any(is_unprintable) {
-            refuse("it holds a control character")
+        } else if first_unprintable(text).is_some() {
+            refuse("it holds a control or invisible character")
         } else if text.trim() != text {
             refuse("it begins or ends with a blank")
         } else if text.starts_with('>') {
@@ -55,8 +55,8 @@ impl Value {
     pub fn caller_id(name: &DisplayName, number: Extension) -> Result<Self, BadValue> {
         let name = name.shown().trim_end().replace('\\', "\\\\").replace('"', "\\\"");
         // Not through `new`: behind a doubled backslash a `;` is escaped like any other.
-        if name.chars().any(is_unprintable) {
-            return Err(BadValue { what: "callerid", reason: "it holds a control character" });
+        if first_unprintable(&name).is_some() {
+            return Err(BadValue { what: "callerid", reason: "it holds a control or invisible character" });
         }
         Ok(Self(format!("\"{}\" <{number}>", name.replace(';', "\\;"))))
     }

@@ -38,17 +38,26 @@ const LARGEST_PAGE: u32 = 1_000_000;
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "the body is read field by field, so that every mistake is told at once")]
 pub(super) struct UserToMake {
-    /// The display name, as the callee sees it: one line that is not blank, without control and
-    /// text-direction characters. Blanks around it are taken away.
-    // [`DisplayName::as_sent`] as a pattern: nothing unprintable, and something that is not blank.
+    /// The display name, as the callee sees it: one line that is not blank, without control, format and
+    /// invisible characters. Blanks around it are removed. Besides what the pattern allows, joiners inside
+    /// emoji and behind letters of scripts that join, such as Persian, are accepted.
+    // [`DisplayName::as_sent`] as a pattern: nothing unseen, and something that is not blank.
     #[schema(
         min_length = 1,
         max_length = 255,
         example = "Ana Silva",
-        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]*\
-        [^\\u0000-\\u0020\\u007f-\\u00a0\\u061c\\u1680\\u2000-\\u200a\\u200e\\u200f\\u2028-\\u202f\\u205f\\u2066-\\u2069\\u3000\\ufeff\
-        ]\
-        [^\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]*$"
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\
+        \\u0891\\u08e2\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\
+        \\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\u{110bd}\u{110cd}\u{13430}-\
+        \u{1343f}\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]*[^\\u0000-\\u0020\\u007f-\
+        \\u00a0\\u00ad\\u034f\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u115f\\u1160\
+        \\u1680\\u17b4\\u17b5\\u180b-\\u180f\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u2800\\u3000\
+        \\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\u{110bd}\u{110cd}\u{13430}-\u{1343f}\
+        \u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}][^\\u0000-\\u001f\\u007f-\\u009f\
+        \\u00ad\\u034f\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u115f\\u1160\\u17b4\
+        \\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufe00-\
+        \\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\u{110bd}\u{110cd}\u{13430}-\u{1343f}\u{1bca0}-\u{1bca3}\
+        \u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]*$"
     )]
     name: String,
     /// The e-mail address: the user's identity, unique in the tenant, compared case-insensitively.
@@ -344,4 +353,25 @@ pub(super) async fn delete(
     };
     state.creates.in_turn(&tenant, work).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema;
+
+    use super::*;
+
+    #[test]
+    fn the_pattern_of_a_name_excludes_what_cannot_be_seen_and_nothing_else() {
+        let schema = serde_json::to_value(UserToMake::schema()).unwrap();
+        let pattern = regex::Regex::new(schema["properties"]["name"]["pattern"].as_str().unwrap()).unwrap();
+        let wrong: Vec<char> = ('\0'..=char::MAX)
+            .filter(|c| pattern.is_match(&format!("a{c}b")) != DisplayName::as_sent(&format!("a{c}b")).is_ok())
+            .chain(
+                ('\0'..=char::MAX)
+                    .filter(|c| pattern.is_match(&c.to_string()) != DisplayName::as_sent(&c.to_string()).is_ok()),
+            )
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
 }

@@ -183,7 +183,7 @@ fn every_key_of_the_schema_is_read_and_every_key_read_is_in_the_schema() {
         loaded.problems.iter().any(|problem| problem.code == "unknown-key")
     };
     for key in keys(&schema) {
-        assert!(!unknown(&format!("{key}: {{}}")), "{key}");
+        assert!(!unknown(&format!("{key}: {{}}\nusers: []")), "{key}");
     }
     for (parent, definition) in
         [("extensions", "Extensions"), ("phones", "Phone"), ("dialplan", "Dialplan"), ("rails", "Rails")]
@@ -195,7 +195,11 @@ fn every_key_of_the_schema_is_read_and_every_key_read_is_in_the_schema() {
     for key in keys(&schema["$defs"]["User"]) {
         assert!(!unknown(&format!("users: [ {{ {key}: {{}} }} ]")), "users.{key}");
     }
-    assert!(unknown("bogus: 1") && unknown("users: [ { bogus: 1 } ]") && unknown("rails: { bogus: 1 }"));
+    assert!(
+        unknown("users: []\ntenant: x\nbogus: 1")
+            && unknown("users: [ { bogus: 1 } ]")
+            && unknown("rails: { bogus: 1 }")
+    );
 }
 
 #[test]

@@ -242,6 +242,54 @@ fn the_plan_of_another_pull_request_with_the_same_commit_is_not_taken() {
     assert_eq!(taken(json!([own]), Some(same_time), None), none);
 }
 
+/// Whoever may push a branch decides what runs for its pull request, and what that leaves.
+#[test]
+fn code_of_the_branch_never_runs_with_a_token_that_can_write() {
+    let env = host();
+    let mut github = GitHub::new(&env);
+    github.commit("main", &desired(&[ANA]));
+    // Scripts of the branch that say what token they have, and a comment that GitHub must not get.
+    for script in ["lib.sh", "comment.sh", "plan.sh", "check.sh"] {
+        let path = env.path("repository/.github/reconcile").join(script);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replacen('\n', "\necho \"token of the branch: ${GH_TOKEN:-none}\"\n", 1)).unwrap();
+    }
+    github.commit("scripts", &desired(&[ANA, BO]));
+    let jobs = github.pull_request(7, "scripts", REPOSITORY);
+    for (job, outcome) in &jobs {
+        let said = &outcome.as_ref().unwrap().stdout;
+        assert!(!said.contains("=write"), "{job}: {said}");
+        assert_eq!(said.contains("token of the branch"), job != "comment", "{job}: {said}");
+    }
+    assert_eq!(github.kept("comments.json").len(), 1, "the plan is shown all the same");
+
+    // An artefact that is no plan of ours.
+    let plan_sh = env.path("repository/.github/reconcile/plan.sh");
+    let mark = "<!-- reconcile plan: acme -->";
+    for (number, leaves) in [
+        format!("echo '{mark}'; head -c 70000 /dev/zero | tr '\\0' a"),
+        "echo '<!-- reconcile plan: a --> <!-- x -->'".to_owned(),
+        "echo '::error::canary'".to_owned(),
+        "true".to_owned(),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let branch = format!("artefact-{number}");
+        github.commit(&branch, &desired(&[ANA, BO]));
+        let script = format!("mkdir -p plan; {{ {leaves}; }} >plan/plan.md; echo {{}} >plan/plan.json");
+        fs::write(&plan_sh, format!("#!/bin/sh\n{script}\n")).unwrap();
+        github.commit(&branch, &desired(&[ANA, BO]));
+        let jobs = github.pull_request(20 + number as u64, &branch, REPOSITORY);
+        let said = log(&jobs, "comment", 1);
+        assert!(
+            said.contains("::error::there is no plan to comment on") && !said.contains("canary"),
+            "{leaves}: {said}"
+        );
+    }
+    assert_eq!(github.kept("comments.json").len(), 1);
+}
+
 #[test]
 fn a_fork_is_checked_and_nothing_else() {
     let env = host();
@@ -286,7 +334,7 @@ fn workflows() -> Vec<(String, String)> {
         |entry: fs::DirEntry| (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap());
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| read(entry.unwrap())).collect();
     files.sort();
-    assert_eq!(files.len(), 3);
+    assert_eq!(files.len(), 4);
     files
 }
 
@@ -314,8 +362,11 @@ fn the_workflows_give_nobody_more_than_needed() {
         assert_eq!(file["permissions"], json!({}), "{name}: a job gets what it names");
         assert!(file["concurrency"]["group"].is_string(), "{name}");
         let stops = &file["concurrency"]["cancel-in-progress"];
-        assert_eq!(*stops == json!(true), name == "pull-request.yml", "{name}: an apply is never stopped half-way");
-        assert!(file["on"].get("pull_request_target").is_none() && file["on"].get("workflow_run").is_none(), "{name}");
+        let stoppable = ["pull-request.yml", "comment.yml"].contains(&name.as_str());
+        assert_eq!(*stops == json!(true), stoppable, "{name}: an apply is never stopped half-way");
+        assert!(file["on"].get("pull_request_target").is_none(), "{name}");
+        let follows = file["on"].get("workflow_run").is_some();
+        assert_eq!(follows, name == "comment.yml", "{name}");
         for (id, job) in file["jobs"].as_object().unwrap() {
             let at = format!("{name}: {id}");
             assert!(job["permissions"].is_object() && job["timeout-minutes"].is_number(), "{at}");
@@ -323,8 +374,13 @@ fn the_workflows_give_nobody_more_than_needed() {
             let written: Vec<&str> = written.map(|(name, _)| name.as_str()).collect();
             assert_eq!(written, if id == "comment" { vec!["pull-requests"] } else { vec![] }, "{at}");
             let of_a_pull_request = file["on"].get("pull_request").is_some();
+            assert!(written.is_empty() || !of_a_pull_request, "{at}: what a branch holds runs without write access");
             let hosted = job["runs-on"] == "ubuntu-24.04";
-            assert_eq!(hosted, of_a_pull_request || id == "reviewed-plan", "{at}: reviewed code only on the PBX host");
+            assert_eq!(
+                hosted,
+                of_a_pull_request || follows || id == "reviewed-plan",
+                "{at}: reviewed code only on the PBX host"
+            );
             let secrets = job.to_string().contains("secrets.");
             assert_eq!(secrets, job["environment"].is_string(), "{at}: secrets belong to an environment");
             let unreviewed = job["environment"] == "reconcile-plan";

@@ -98,17 +98,33 @@ impl<'a> GitHub<'a> {
             ("github.event.pull_request.head.sha".to_owned(), head.clone()),
             ("github.event.pull_request.head.repo.full_name".to_owned(), from.to_owned()),
         ]);
-        let jobs = self.run("pull-request.yml", &merge, &context, from == REPOSITORY);
+        let mut jobs = self.run("pull-request.yml", &merge, &context, from == REPOSITORY);
         let success = jobs.values().flatten().all(|outcome| outcome.code == 0);
+        let conclusion = if success { "success" } else { "failure" };
+        let pull = json!([{ "number": number, "head": { "ref": branch, "sha": head }, "base": { "ref": "main" } }]);
         let run = json!({
             "id": self.runs, "run_number": self.runs, "head_sha": head, "event": "pull_request",
-            "conclusion": if success { "success" } else { "failure" },
+            "conclusion": conclusion,
             "head_repository": { "full_name": from }, "head_branch": branch,
             "path": ".github/workflows/pull-request.yml", "created_at": OPENED,
             // As GitHub has it once the pull request is merged: nothing to go by.
             "pull_requests": [],
         });
         self.keep("runs.json", run);
+        // What follows a run has the workflow and the code of the default branch.
+        let event = |name: &str| format!("github.event.workflow_run.{name}");
+        let pulls = if from == REPOSITORY { pull } else { json!([]) };
+        let context = Context::from([
+            (event("id"), self.runs.to_string()),
+            (event("head_sha"), head.clone()),
+            (event("head_branch"), branch.to_owned()),
+            (event("event"), "pull_request".to_owned()),
+            (event("conclusion"), conclusion.to_owned()),
+            (event("head_repository.full_name"), from.to_owned()),
+            (format!("toJSON({})", event("pull_requests")), pulls.to_string()),
+        ]);
+        let main = self.git(&["rev-parse", "main"]);
+        jobs.append(&mut self.jobs("comment.yml", &main, &context, true));
         jobs
     }
 
@@ -173,6 +189,10 @@ impl<'a> GitHub<'a> {
 
     fn run(&mut self, file: &str, sha: &str, context: &Context, ours: bool) -> Jobs {
         self.runs += 1;
+        self.jobs(file, sha, context, ours)
+    }
+
+    fn jobs(&self, file: &str, sha: &str, context: &Context, ours: bool) -> Jobs {
         let workflow = workflow(&self.git(&["show", &format!("{sha}:.github/workflows/{file}")]));
         let mut jobs = Jobs::new();
         let mut waiting: Vec<_> = workflow["jobs"].as_object().unwrap().iter().collect();
@@ -190,9 +210,14 @@ impl<'a> GitHub<'a> {
                 let role = if job["environment"] == "reconcile-apply" { "user=postgres" } else { "user=reader" };
                 context.insert("secrets.DATABASE_URL".to_owned(), url.replace("user=postgres", role));
             }
+            let value = |word: &str| {
+                word.strip_prefix('\'').map_or_else(|| context[word].clone(), |word| word.replace('\'', ""))
+            };
             let wanted = job["if"].as_str().is_none_or(|condition| {
-                let (left, right) = condition.split_once(" == ").unwrap();
-                context[left] == context[right]
+                condition.split(" && ").all(|part| {
+                    let (left, right) = part.split_once(" == ").unwrap();
+                    value(left) == value(right)
+                })
             });
             let outcome = (needed && wanted).then(|| self.job(&workflow, job, sha, &context));
             jobs.insert(name.clone(), outcome);
@@ -298,10 +323,11 @@ fn resolved(text: &str, context: &Context) -> String {
 
 /// Finds what the runner would obey in a log and the scripts did not write.
 fn foreign_commands(outcome: &Outcome) -> Vec<&str> {
-    const OURS: [&str; 4] = [
+    const OURS: [&str; 5] = [
         "::error::an apply of this plan would be stopped by a rail",
         "::error::nothing was applied, ",
         "::error::the program of the release ",
+        "::error::there is no plan to comment on",
         "::error::what runs is not what ",
     ];
     let mut stopped: Option<&str> = None;

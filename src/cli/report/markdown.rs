@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use super::{Report, text::count, words};
-use crate::{model::is_unprintable, plan::Kind};
+use crate::{model::visible, plan::Kind};
 
 #[cfg(test)]
 #[path = "markdown_tests.rs"]
@@ -155,14 +155,14 @@ fn harmless(line: &str) -> String {
     if line.trim_start().starts_with("::") {
         text.push('\\');
     }
-    for c in line.chars() {
+    for (c, seen) in visible(line) {
         if text.len() > LINE {
             text.push('…');
             break;
         }
         match c {
             '[' if text.ends_with("##") => text.push_str("\\["),
-            c if is_unprintable(c) && c != '\t' => text.extend(c.escape_default()),
+            c if !seen && c != '\t' => text.extend(c.escape_default()),
             c => text.push(c),
         }
     }

@@ -140,7 +140,7 @@ fn hostile() -> impl Strategy<Value = String> {
 /// A name or address that the desired state accepts, made of the same pieces.
 fn user_data() -> impl Strategy<Value = (String, String)> {
     (hostile(), "[a-z`|*_{}~!#$%&'+/=?^.-]{1,30}").prop_map(|(name, local)| {
-        let name: String = name.chars().filter(|c| !crate::model::is_unprintable(*c)).collect();
+        let name: String = name.chars().filter(|c| !crate::model::is_unseen(*c)).collect();
         let name = name.replace("${", "").replace("$[", "");
         let name = if name.trim().is_empty() { "x".to_owned() } else { name };
         (format!("{local}@example.com"), name)

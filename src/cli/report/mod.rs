@@ -24,7 +24,7 @@ impl Report<'_> {
     /// Writes the plan in a format.
     pub(crate) fn write(&self, format: PlanFormat, printer: &Printer) -> String {
         match format {
-            PlanFormat::Text => text::plan(self, printer.color()),
+            PlanFormat::Text => text::plan(self, printer.color(), printer.is_shortened()),
             PlanFormat::Json => json::plan(self),
             PlanFormat::Markdown => markdown::plan(self, markdown::LIMIT),
         }

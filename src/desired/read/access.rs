@@ -109,7 +109,7 @@ impl<'de> MapAccess<'de> for AtReader<'de> {
             AtStep::Value(before) => {
                 let read = seed.deserialize(self.reader).map_err(|problem| {
                     let text = problem.to_string();
-                    sink.borrow_mut().push(problem.at(node.place));
+                    sink.borrow_mut().push(|| problem.at(node.place));
                     de::Error::custom(text)
                 });
                 self.step = AtStep::Whole(sink.borrow().len() == before);

@@ -14,7 +14,7 @@ pub(super) use expr::{CallerField, Expr, Foreign, ForeignVariable, Variable, Wor
 pub(super) use step::{Place, Step};
 
 use super::{BadValue, Name};
-use crate::model::is_unprintable;
+use crate::model::visible;
 
 /// A dialplan, in the order in which it is printed.
 #[derive(Debug, Default)]
@@ -239,6 +239,6 @@ fn write_line(text: &mut String, key: &str, value: &str, comment: Option<&str>) 
 
 /// Writes a comment of one line.
 fn write_comment(text: &mut String, comment: &str) {
-    let comment: String = comment.chars().filter(|c| !is_unprintable(*c)).collect();
+    let comment: String = visible(comment).filter_map(|(c, seen)| seen.then_some(c)).collect();
     let _ = writeln!(text, "; {comment}");
 }

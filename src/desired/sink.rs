@@ -1,0 +1,31 @@
+//! Where the reader puts problems: a file of a million mistakes is told in a thousand diagnostics and a count.
+
+use super::diagnostic::Diagnostic;
+
+/// The most problems that are listed of what is read. Nobody works through more, and each costs memory and a
+/// search for what was meant.
+const MOST: usize = 1000;
+
+/// Problems in the order in which they were found.
+#[derive(Debug, Default)]
+pub(super) struct Sink {
+    pub(super) listed: Vec<Diagnostic>,
+    /// How many problems there were beyond those.
+    pub(super) unlisted: usize,
+}
+
+impl Sink {
+    /// Adds a problem, which is only made if it is listed.
+    pub(super) fn push(&mut self, problem: impl FnOnce() -> Diagnostic) {
+        if self.listed.len() < MOST {
+            self.listed.push(problem());
+        } else {
+            self.unlisted += 1;
+        }
+    }
+
+    /// Counts all problems so far.
+    pub(super) fn len(&self) -> usize {
+        self.listed.len() + self.unlisted
+    }
+}
