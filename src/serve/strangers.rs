@@ -81,7 +81,7 @@ impl Strangers {
         }
         if delay >= LONGEST {
             state.spread = (state.spread + 1) % SPREAD;
-            delay = LONGEST.saturating_sub(LONGEST / 2 * state.spread / SPREAD);
+            delay = LONGEST / 2 + LONGEST / 2 * state.spread / SPREAD;
         }
         if delay > Duration::ZERO {
             self.delayed.inc();

