@@ -290,7 +290,7 @@ mod tests {
         let line = format!("{}\n", "x".repeat(4000));
         queue.push(line.as_bytes());
         let began = Instant::now();
-        for _ in 0..2 * QUEUE / line.len() {
+        for _ in 0..4 * QUEUE / line.len() {
             queue.push(line.as_bytes());
         }
         assert!(queue.lock().lines.len() <= QUEUE);
@@ -302,7 +302,7 @@ mod tests {
         drop(let_go);
         until_empty(queue);
         let got: usize = heard.try_iter().map(|piece| piece.len()).sum();
-        assert_eq!(got as u64, (1 + 2 * QUEUE as u64 / line.len() as u64 - dropped) * line.len() as u64);
+        assert_eq!(got as u64, (1 + 4 * QUEUE as u64 / line.len() as u64 - dropped) * line.len() as u64);
         assert_eq!(queue.lock().untold, 0);
     }
 

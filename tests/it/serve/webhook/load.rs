@@ -186,7 +186,8 @@ fn one_call_after_the_other_is_answered_at_once() {
         })
         .collect();
     times.sort_unstable();
-    assert!(times[100] < Duration::from_millis(15), "the median is {:?}", times[100]);
+    // Every call but the first took 20 ms. The fastest tenth says so on a busy machine, too.
+    assert!(times[20] < Duration::from_millis(15), "{:?}, median {:?}", times[20], times[100]);
 }
 
 #[test]
