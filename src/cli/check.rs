@@ -6,7 +6,7 @@ use super::{
     report::{json, text::count},
     settings::{FileArgs, Format},
 };
-use crate::{desired, model::shown};
+use crate::desired;
 
 /// Check the desired-state file: every problem in one run
 ///
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Exit {
     }
     let of = |severity| loaded.problems.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings) = (of(desired::Severity::Error) + loaded.unlisted, of(desired::Severity::Warning));
-    let name = shown(&args.file.file);
+    let name = args.file.name();
     let verdict = match &loaded.declared {
         Some(declared) => format!("{name}: valid, {}", count(declared.users.len(), "user")),
         None => format!("{name}: {}", count(errors, "error")),

@@ -16,7 +16,7 @@ use crate::{
     deploy::NamePlaces,
     desired::{self, Declared, DeclaredUser, Loaded, SecretSource, Source},
     input::{Folder, Refused},
-    model::{EmailKey, Secret, Tenant, shown},
+    model::{EmailKey, Secret, Tenant},
     plan::{Allowance, InboundValues},
 };
 
@@ -31,7 +31,7 @@ pub(crate) struct Desired {
 /// Reads and checks the desired state; says every problem.
 pub(crate) fn desired(args: &FileArgs, printer: &mut Printer) -> Result<Desired> {
     printer.phase("reading the desired state");
-    checked(shown(&args.file), desired::load(&args.file), printer)
+    checked(args.name(), desired::load(&args.file), printer)
 }
 
 /// Takes what was read, or says every problem of it.
@@ -65,7 +65,7 @@ pub(crate) fn tenant(args: &FileArgs, printer: &mut Printer) -> Result<Tenant> {
 /// elsewhere, that is used, and a warning says so.
 pub(crate) fn desired_or_tenant(args: &FileArgs, printer: &mut Printer) -> Result<Result<Desired, Tenant>> {
     let loaded = desired::load(&args.file);
-    let name = shown(&args.file);
+    let name = args.name();
     if loaded.declared.is_none()
         && let Some(tenant) = loaded.tenant()
     {

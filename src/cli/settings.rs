@@ -121,13 +121,20 @@ pub(crate) struct FileArgs {
     pub(crate) file: PathBuf,
 }
 
+impl FileArgs {
+    /// Names the file for people.
+    pub(crate) fn name(&self) -> String {
+        if self.file == Path::new("-") { "stdin".to_owned() } else { shown(&self.file) }
+    }
+}
+
 /// Which databases may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[expect(clippy::doc_markdown, reason = "the comments are help texts")]
 pub(crate) enum DatabaseKind {
-    /// The one of DATABASE_URL if it is set, else the private one.
+    /// The one of `DATABASE_URL` if it is set, else the private one.
     Auto,
-    /// The one of DATABASE_URL, never the private one.
+    /// The one of `DATABASE_URL`, never the private one.
     External,
 }
 
@@ -135,10 +142,10 @@ pub(crate) enum DatabaseKind {
 #[expect(clippy::doc_markdown, reason = "the comments are help texts")]
 pub(crate) struct StateArgs {
     /// Where the last good files and the private database cluster are kept [default: /var/lib/reconcile for root,
-    /// else $XDG_STATE_HOME/reconcile or ~/.local/state/reconcile]
+    /// else `$XDG_STATE_HOME/reconcile` or `~/.local/state/reconcile`]
     #[arg(long, env = "RECONCILE_STATE_DIR", value_name = "DIR", hide_env_values = true)]
     state_dir: Option<PathBuf>,
-    /// Which database may be used: `external` fails if DATABASE_URL is not set
+    /// Which database may be used: `external` fails if `DATABASE_URL` is not set
     #[arg(
         long,
         env = "RECONCILE_DATABASE",

@@ -273,14 +273,15 @@ fn code_of_the_branch_never_runs_with_a_token_that_can_write() {
         "true".to_owned(),
     ]
     .iter()
-    .enumerate()
+    .zip(20..)
+    .map(|(leaves, number)| (number, leaves))
     {
         let branch = format!("artefact-{number}");
         github.commit(&branch, &desired(&[ANA, BO]));
         let script = format!("mkdir -p plan; {{ {leaves}; }} >plan/plan.md; echo {{}} >plan/plan.json");
         fs::write(&plan_sh, format!("#!/bin/sh\n{script}\n")).unwrap();
         github.commit(&branch, &desired(&[ANA, BO]));
-        let jobs = github.pull_request(20 + number as u64, &branch, REPOSITORY);
+        let jobs = github.pull_request(number, &branch, REPOSITORY);
         let said = log(&jobs, "comment", 1);
         assert!(
             said.contains("::error::there is no plan to comment on") && !said.contains("canary"),

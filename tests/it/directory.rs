@@ -35,7 +35,8 @@ fn without_a_url_a_private_cluster_serves_and_stops() {
     assert_eq!(
         users.text(),
         "exit 0\n--- stdout\nEXTENSION  EMAIL            MANAGED BY  NAME\n\
-         1000       ana@example.com  file        Ana\n--- stderr\n"
+         1000       ana@example.com  file        Ana\n--- stderr\n\
+         note: DATABASE_URL is not set; reading the private database in `[test]/state`\n"
     );
     assert_eq!(servers(&env), 0, "the last user stops it");
     let key = env.path("state/secret.key");
