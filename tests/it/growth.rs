@@ -221,19 +221,21 @@ fn rules_numbers_and_trunks_cost_no_more_when_there_are_many() {
         }
         env.write("pbx.yaml", &text);
     };
-    let fastest = |users: u32| {
+    let fastest = |users: u32, command: &str| {
         declare(users);
         let took = |_| {
             let start = std::time::Instant::now();
-            env.run("check").expect(0);
+            env.run(command).expect(0);
             start.elapsed()
         };
         (0..3).map(took).min().unwrap()
     };
-    let (few, many) = (fastest(1000), fastest(8000));
-    say(&format!("check: {few:?} with 1,000 rules, {many:?} with 8,000"));
-    // Eight times as many take 8 times as long, and took 64 times.
-    assert!(many < few * 20, "1,000 rules took {few:?}, 8,000 took {many:?}");
+    for command in ["check", "plan --no-asterisk"] {
+        let (few, many) = (fastest(1000, command), fastest(8000, command));
+        say(&format!("{command}: {few:?} with 1,000 rules, {many:?} with 8,000"));
+        // Eight times as many take 8 times as long, and took 64 times.
+        assert!(many < few * 20, "{command}: 1,000 rules took {few:?}, 8,000 took {many:?}");
+    }
 }
 
 /// Counts the statements in a server's log.

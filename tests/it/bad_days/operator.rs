@@ -248,10 +248,10 @@ fn unreadable() -> Vec<Case> {
                 }
             })
             .sees(
-                1,
+                3,
                 &[
-                    "error: Asterisk runs as the user `nobody`, who may not read `[test]/asterisk/etc/pjsip.d/acme`",
-                    "nothing was changed",
+                    "error[rail-unreadable-files]: Asterisk runs as the user `nobody`, who may not read \
+                     `[test]/asterisk/etc/pjsip.d/acme`",
                     "hint: let its group read: chgrp ",
                 ],
             )
