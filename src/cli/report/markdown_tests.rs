@@ -207,6 +207,7 @@ fn a_small_plan() {
 fn no_changes() {
     let (desired, mut comparison) = compared(&[user(1)]);
     comparison.plan.changes.clear();
+    comparison.plan.notes.clear();
     comparison.files.iter_mut().for_each(|(.., diff)| diff.changed = false);
     comparison.reload.clear();
     let id = comparison.id.clone().unwrap();

@@ -112,7 +112,7 @@ fn gone_or_going() -> Vec<Case> {
         case("Asterisk hangs after the reload", USERS, MORE)
             .goes_wrong(|day| {
                 day.ask_through(
-                    "case $2 in *res_pjsip*) \"$real\" \"$@\"; kill -STOP \"$(cat $run/asterisk.pid)\"; exit;; esac",
+                    "case $2 in *\"reload res_pjsip\"*) \"$real\" \"$@\"; kill -STOP \"$(cat $run/asterisk.pid)\"; exit;; esac",
                 );
                 |day: &mut Day| {
                     day.signal_asterisk("-CONT");

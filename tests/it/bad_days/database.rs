@@ -153,7 +153,7 @@ fn cases() -> Vec<Case> {
                 &[
                     "error: cannot connect to the database postgres://postgres@127.0.0.1:1/postgres",
                     "Connection refused",
-                    "hint: check DATABASE_URL, and that the server runs",
+                    "hint: nothing listens there: check host and port, and that the server runs",
                 ],
             )
             .stands(UNTOUCHED),
