@@ -251,7 +251,7 @@ fn slow_reload(env: &TestEnv) -> String {
     let (client, folder) = (env.path("slow"), env.path("home"));
     let script = format!(
         "#!/bin/sh\n\
-         case $2 in *res_pjsip*) : >{0}/begun; timeout 10 sh -c 'until [ -e {0}/go-on ]; do sleep 0.1; done';; esac\n\
+         case $2 in *'reload res_pjsip'*) : >{0}/begun; timeout 10 sh -c 'until [ -e {0}/go-on ]; do sleep 0.1; done';; esac\n\
          exec {1} \"$@\"\n",
         folder.display(),
         env.path("asterisk/bin/asterisk").display()
