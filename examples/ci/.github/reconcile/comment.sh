@@ -20,8 +20,10 @@ fi
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-quietly gh run download "$RUN_ID" --repo "$GITHUB_REPOSITORY" --name reconcile-plan --dir "$dir" ||
-  die "there is no plan to comment on"
+if ! quietly gh run download "$RUN_ID" --repo "$GITHUB_REPOSITORY" --name reconcile-plan --dir "$dir"; then
+  echo "no comment: the run has left no plan"
+  exit 0
+fi
 plan=$dir/plan.md
 # GitHub takes 65,536 characters; the program writes at most 60,000 bytes.
 [[ -f $plan && ! -L $plan && $(stat -c %s "$plan") -le 65000 ]] || die "there is no plan to comment on"
