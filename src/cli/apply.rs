@@ -118,7 +118,7 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         format: common.format,
         full: common.full,
     };
-    let planner = plan.resolve()?;
+    let planner = plan.resolve()?.expecting(expected.as_ref().map(Expected::id));
     let desired = session::desired(&common.file, printer)?;
     need_folder(planner.host())?;
     common.state.need_key()?;
@@ -130,8 +130,12 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         Err(error) if error::exit_of(&error) == Exit::Rail => return Ok(Exit::Rail),
         held => held?,
     }
-    if !no_reload && !comparison.unchecked.is_empty() {
-        let message = format!("an apply would fail, because this cannot be asked: {}", comparison.unchecked.join("; "));
+    if let Some(words) = expected.as_ref().and_then(|expected| already(&comparison, expected)) {
+        printer.talk(&words);
+    }
+    let unanswered = plan::unanswered(&comparison);
+    if !unanswered.is_empty() {
+        let message = format!("an apply would fail, because Asterisk does not answer: {}", unanswered.join("; "));
         return Err(Hinted::new(message, "`--no-reload` leaves Asterisk alone").into());
     }
     let words = "Dry run: an apply would go on from here; nothing was changed.\n";

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     deploy::{self, Comparison, Host},
     desired::Diagnostic,
-    directory::Recorded,
+    directory::{Recorded, Schema},
     plan::{Allowance, Inputs},
 };
 
@@ -63,12 +63,24 @@ const ON_THE_HOST: &str = "what only the Asterisk host can tell: whether the dig
     of the rows, whether another file defines a name, and whether Asterisk has what the files name. An apply looks, \
     and may still stop at a rail";
 
+/// How the lines begin that say that Asterisk did not answer. An apply fails then; a plan goes on.
+const NO_ANSWER: &str = "the running Asterisk: ";
+const NO_LIST: &str = "what the running Asterisk has loaded: ";
+
+/// Lists why an apply would fail, of what a plan could not check.
+pub(crate) fn unanswered(comparison: &Comparison) -> Vec<&str> {
+    let fails = |reason: &&str| reason.starts_with(NO_ANSWER) || reason.starts_with(NO_LIST);
+    comparison.unchecked.iter().map(String::as_str).filter(fails).collect()
+}
+
 /// Resolved arguments, ready to make and show any number of plans.
 #[derive(Debug)]
 pub(crate) struct Planner<'a> {
     args: &'a Common,
     allowance: Allowance,
     host: Host,
+    /// The plan that an apply would be held to, so that the run which did it already is found.
+    expect: Option<&'a str>,
 }
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
@@ -89,14 +101,19 @@ impl Common {
     pub(crate) fn resolve(&self) -> Result<Planner<'_>> {
         let allowance = session::allowance(&self.allow)?;
         let host = self.host.resolve(&self.state, !self.no_asterisk)?;
-        Ok(Planner { args: self, allowance, host })
+        Ok(Planner { args: self, allowance, host, expect: None })
     }
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    /// Holds the plan to an id, as an apply would.
+    pub(crate) fn expecting(self, id: Option<&'a str>) -> Self {
+        Self { expect: id, ..self }
+    }
+
     /// Makes the plan of a checked desired state and prints it, with the rails it runs into.
     pub(crate) fn show(&self, desired: &session::Desired, printer: &mut Printer) -> Result<Comparison> {
-        let Self { args, allowance, host } = self;
+        let Self { args, allowance, host, expect } = self;
         if args.full {
             printer.show_all();
         }
@@ -107,7 +124,15 @@ impl Planner<'_> {
 
         let mut directory = args.state.open_to_read(&mut |line| tracing::info!("{line}"))?;
         let (recorded, database, schema_note) = match &mut directory {
-            Some(directory) => (directory.read(tenant)?, directory.show(), directory.schema_note()?),
+            Some(directory) => {
+                let mut recorded = directory.read(tenant)?;
+                if let Some(id) = expect
+                    && directory.schema()? == Schema::Current
+                {
+                    recorded.expected_runs = directory.runs_of_plan(tenant, id)?;
+                }
+                (recorded, directory.show(), directory.schema_note()?)
+            }
             None => (Recorded::default(), "embedded".to_owned(), None),
         };
         drop(directory);
@@ -125,7 +150,7 @@ impl Planner<'_> {
             let (running, unchecked) = match host.wait().and_then(|()| host.running(tenant, &in_place)) {
                 Ok(Some(running)) => (Some(running), None),
                 Ok(None) => (None, Some("the running Asterisk (--no-asterisk)".to_owned())),
-                Err(error) => (None, Some(format!("the running Asterisk: {error}"))),
+                Err(error) => (None, Some(format!("{NO_ANSWER}{error}"))),
             };
             printer.phase("planning");
             let mut compared = deploy::compare(&inputs, &in_place, running.as_ref(), unchecked.into_iter().collect())?;
@@ -133,7 +158,7 @@ impl Planner<'_> {
                 && let Err(error) =
                     host.note_requirements(&mut compared, allowance, &session::name_places(desired), inputs.now)
             {
-                compared.unchecked.push(format!("what the running Asterisk has loaded: {error}"));
+                compared.unchecked.push(format!("{NO_LIST}{error}"));
             }
             host.note_taken_names(&mut compared, &in_place, running.as_ref());
             compared

@@ -115,7 +115,10 @@ fn the_place_of_an_alias_is_where_it_is_used() {
 #[test]
 fn a_thousand_files_are_read_in_no_time() {
     let env = TestEnv::embedded();
-    env.write("phones/0.yaml", "version: 1\ntenant: acme\ncountry: DE\nextensions: { range: 100000-199999 }\nusers: []\n");
+    env.write(
+        "phones/0.yaml",
+        "version: 1\ntenant: acme\ncountry: DE\nextensions: { range: 100000-199999 }\nusers: []\n",
+    );
     for file in 1..1000 {
         let user = |n| format!("  - {{ email: u{file}x{n}@example.com, name: U }}\n");
         let users: Vec<String> = (0..10).map(user).collect();

@@ -140,6 +140,7 @@ fn a_plan_that_a_rail_stops_fails_its_job_and_is_left_for_the_reviewer() {
     assert!(said.contains("\n::error::an apply of this plan would be stopped by a rail: "), "{said}");
     let plan = fs::read_to_string(github.artefact("reconcile-plan").join("plan.md")).unwrap();
     assert!(plan.contains("rail-deletes: 6 of 8 users would be deleted (allowed 2)"), "{plan}");
+    log(&jobs, "comment", 0);
     let comments = github.kept("comments.json");
     assert!(comments[0]["body"].as_str().unwrap().contains("rail-deletes: 6 of 8"), "{comments:?}");
     // Merged all the same, it is no reviewed plan that was green.

@@ -319,6 +319,8 @@ fn a_dry_run_stops_where_an_apply_would_and_moves_nothing() {
     env.run(&format!("apply --dry-run --expect {id}")).expect(0);
     env.run("apply --dry-run --expect p1-0000000000000000").expect(4);
     env.run(&format!("apply --expect {id}")).expect(0);
+    let again = env.run(&format!("apply --dry-run --expect {id}")).expect(0);
+    assert!(again.stderr.contains("is already done"), "{}", again.text());
     // A rail, a key that is missing, a folder that is missing, an Asterisk that does not run.
     let many: Vec<String> = (0..12).map(|n| format!("email: u{n:02}@example.com, name: U")).collect();
     env.write("pbx.yaml", &desired(&many.iter().map(String::as_str).collect::<Vec<_>>()));

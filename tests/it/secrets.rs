@@ -369,5 +369,8 @@ fn only_secret_show_shows_a_secret() {
         assert!(!env.run(args).text().contains(secret), "{args}");
     }
     let unknown = env.run("secret show nobody@example.com").expect(1);
-    assert_eq!(unknown.stderr, "error: `nobody@example.com` is not recorded\nhint: `reconcile users` lists who is recorded\n");
+    assert_eq!(
+        unknown.stderr,
+        "error: `nobody@example.com` is not recorded\nhint: `reconcile users` lists who is recorded\n"
+    );
 }
