@@ -7,7 +7,7 @@ use axum::{
     body::{Body, HttpBody},
     extract::{FromRequest, FromRequestParts, MatchedPath, Path, Query, Request},
     http::{
-        HeaderMap, Method, Version,
+        HeaderMap, Version,
         header::{CONTENT_TYPE, HOST},
         request::Parts,
     },
@@ -24,6 +24,7 @@ use super::{
     State,
     error::{Detail, ErrorType, Failure},
     observe::BodyRead,
+    openapi::Operations,
 };
 use crate::model::{nearest, printable, quoted};
 
@@ -124,12 +125,13 @@ pub(super) fn reject_ambiguous_host(request: &Request) -> Result<(), Failure> {
     Err(Failure::new(ErrorType::BadRequest, message))
 }
 
-/// Rejects a body on a method that takes none: whoever sends one expects it to be read. It is the one
-/// check for all routes, so that a new route cannot forget it.
-pub(super) fn reject_unexpected_body(request: &Request) -> Result<(), Failure> {
-    let takes_none = [Method::GET, Method::HEAD, Method::DELETE].contains(request.method());
-    let is_route = request.extensions().get::<MatchedPath>().is_some();
-    if takes_none && is_route && !request.body().is_end_stream() {
+/// Rejects a body on an operation that takes none: whoever sends one expects it to be read. It is the one
+/// check for all routes, so that a new route cannot forget it. Where there is no such path or method, the
+/// router says so.
+pub(super) fn reject_unexpected_body(request: &Request, operations: &Operations) -> Result<(), Failure> {
+    let path = request.extensions().get::<MatchedPath>();
+    let takes_none = path.is_some_and(|path| operations.takes_no_body(request.method(), path.as_str()));
+    if takes_none && !request.body().is_end_stream() {
         let message = format!("{} takes no body here: leave it out", request.method());
         return Err(Failure::new(ErrorType::UnexpectedBody, message));
     }
@@ -221,7 +223,7 @@ fn reason(error: &dyn std::error::Error) -> Detail {
     }
     let text = error.to_string();
     if let Some(parameter) = text.strip_prefix("duplicate field `").and_then(|rest| rest.strip_suffix('`')) {
-        return Detail::of(parameter, "this stands there twice");
+        return Detail::of(parameter, "this is given twice");
     }
     let plain = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     match text.split_once(": ").filter(|(name, _)| plain(name)) {

@@ -47,6 +47,7 @@ use self::{
     listen::Server,
     lookups::Lookups,
     metrics::Metrics,
+    openapi::Operations,
     pool::Pool,
     recorder::Recorder,
     routing::Routing,
@@ -97,6 +98,8 @@ struct State {
     creates: Arc<Creates>,
     lookups: Arc<Lookups>,
     strangers: Strangers,
+    /// What requests may be about.
+    operations: Operations,
     keys: Arc<Keyring>,
     host: Host,
     metrics: Metrics,
@@ -141,11 +144,13 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     let mut runtime = runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().context("cannot start the server")?;
     let creates = Arc::new(Creates::new(Arc::clone(&pool), Arc::clone(&keys), host.name.clone()));
+    let method = webhook.as_ref().map(Webhook::method).unwrap_or_default();
     let state = Arc::new(State {
         pool: Arc::clone(&pool),
         creates,
         lookups: Arc::new(Lookups::new(Arc::clone(&pool))),
         strangers,
+        operations: Operations::of(&openapi::routes(method).1),
         keys,
         host,
         metrics,
@@ -241,8 +246,7 @@ async fn finished(applies: &TaskTracker) {
 }
 
 fn router(state: Arc<State>) -> Router {
-    let method = state.webhook.as_ref().map(Webhook::method).unwrap_or_default();
-    let (routes, api) = openapi::routes(method);
+    let (routes, api) = openapi::routes(state.webhook.as_ref().map(Webhook::method).unwrap_or_default());
     routes
         .merge(openapi::pages(&api))
         // As one: each by itself would be called through a box.

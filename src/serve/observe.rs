@@ -75,9 +75,11 @@ pub(super) async fn observe(Shared(state): Shared<Arc<State>>, mut request: Requ
     }
     request.extensions_mut().insert(body_read.clone());
 
+    let expected = reject_ambiguous_host(&request);
+    let expected = expected.and_then(|()| reject_unexpected_body(&request, &asked.state.operations));
     let span = tracing::info_span!("request", request_id = %asked.id);
     let answer = async {
-        match reject_ambiguous_host(&request).and_then(|()| reject_unexpected_body(&request)) {
+        match expected {
             Ok(()) => next.run(request).await,
             Err(failure) => failure.into_response(),
         }

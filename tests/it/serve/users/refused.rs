@@ -85,7 +85,7 @@ fn a_field_that_stands_there_twice_is_refused() {
         r#"{"email":"ana@example.com","name":"Ana","\u0065mail":"eve@example.com","email":null}"#,
     ] {
         let refused = portal.send("POST", "/users", Some(twice.as_bytes())).expect(422);
-        let message = "the field `email` stands there twice".to_owned();
+        let message = "the field `email` is given twice".to_owned();
         assert_eq!(details(&refused), [("body".to_owned(), message)]);
     }
     assert_eq!(portal.get("/users").expect(200).json()["users"], json!([]));
