@@ -38,6 +38,23 @@ fn killed_at(point: &str) -> Stands {
     }
 }
 
+/// What an apply that was put back says.
+const LATER_PUT_BACK: [&str; 5] = put_back_says("rendered: the last good files were put back");
+
+/// The same of a first apply.
+const FIRST_PUT_BACK: [&str; 5] =
+    put_back_says("rendered: there were no files before; files without users are in place");
+
+const fn put_back_says(rendered: &'static str) -> [&'static str; 5] {
+    [
+        "error: Asterisk did not take it: ",
+        "asked to fail here",
+        "recorded: the rows are as declared",
+        rendered,
+        "running: Asterisk runs them, read back",
+    ]
+}
+
 /// What a run that failed at a point leaves behind, and says.
 fn failed_at(point: &str, first: bool) -> (i32, &'static [&'static str], Stands) {
     let put_back =
@@ -46,17 +63,9 @@ fn failed_at(point: &str, first: bool) -> (i32, &'static [&'static str], Stands)
         "locked" | "checked" | "recording" | "rendered" | "staged" => (1, &["asked to fail here"], UNTOUCHED),
         "proven" | "let-go" => (0, &["warning: ", "asked to fail here", "Live: "], LIVE),
         "closing" => (0, &["stays open: ", "Live: "], Stands { audit: Some("open"), ..LIVE }),
-        _ => (
-            6,
-            &[
-                "error: Asterisk did not take it: ",
-                "asked to fail here",
-                "recorded: the rows are as declared",
-                "rendered: the last good files were put back",
-                "running: Asterisk runs them, read back",
-            ],
-            put_back,
-        ),
+        // A stub is no good file.
+        _ if first => (6, &FIRST_PUT_BACK, put_back),
+        _ => (6, &LATER_PUT_BACK, put_back),
     }
 }
 
