@@ -130,7 +130,6 @@ impl FileArgs {
 
 /// Which databases may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[expect(clippy::doc_markdown, reason = "the comments are help texts")]
 pub(crate) enum DatabaseKind {
     /// The one of `DATABASE_URL` if it is set, else the private one.
     Auto,
@@ -139,7 +138,6 @@ pub(crate) enum DatabaseKind {
 }
 
 #[derive(Debug, Clone, Args)]
-#[expect(clippy::doc_markdown, reason = "the comments are help texts")]
 pub(crate) struct StateArgs {
     /// Where the last good files and the private database cluster are kept [default: /var/lib/reconcile for root,
     /// else `$XDG_STATE_HOME/reconcile` or `~/.local/state/reconcile`]
