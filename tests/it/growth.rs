@@ -233,8 +233,8 @@ fn rules_numbers_and_trunks_cost_no_more_when_there_are_many() {
     for command in ["check", "plan --no-asterisk"] {
         let (few, many) = (fastest(1000, command), fastest(8000, command));
         say(&format!("{command}: {few:?} with 1,000 rules, {many:?} with 8,000"));
-        // Eight times as many take 8 times as long, and took 64 times.
-        assert!(many < few * 20, "{command}: 1,000 rules took {few:?}, 8,000 took {many:?}");
+        // Eight times as many take 8 times as long, and took 44 times. The rest is for a machine with other work.
+        assert!(many < few * 25, "{command}: 1,000 rules took {few:?}, 8,000 took {many:?}");
     }
 }
 
