@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{callers, files::InPlace, host::Running};
 use crate::{
     directory::{
-        EarlierRun, Recorded, RowChanges,
+        EarlierRun, Recorded, RecordedUser, RowChanges,
         seal::{Prints, TrunkPrint, hex},
     },
     model::{EmailKey, Extension, ObjectName},
@@ -118,6 +118,10 @@ pub fn compare_plan(
     };
     let differences = [0, 1].map(|n| render::diff(in_place[n].as_ref(), &target[n].text, &same));
     let mut relogins = others.into_inner();
+    if let Some(file) = in_place[0].as_ref().filter(|_| !relogins.is_empty()) {
+        let successors = successors(&plan, recorded, file);
+        relogins.retain(|extension| !successors.contains(extension));
+    }
     note_foreign_digests(&mut plan, &relogins);
     // A file in place that fits and runs is right, whatever was remembered of the last apply.
     let runs = running.is_some_and(|running| running.endpoints_live);
@@ -168,6 +172,19 @@ fn ended(plan: &Plan, recorded: &Recorded, file: &Present) -> usize {
         recorded.users.get(&key).map_or(emails.contains(&key), |user| stay.contains(&user.id))
     };
     file.parsed.phones.values().filter(|phone| !stays(&phone.email)).count()
+}
+
+/// Finds the numbers of users who were never live, and whose number belongs to somebody else in the file in
+/// place: the former phone ends, and no phone must log in again.
+fn successors(plan: &Plan, recorded: &Recorded, file: &Present) -> BTreeSet<Extension> {
+    let rows: BTreeMap<Uuid, &RecordedUser> = recorded.users.values().map(|row| (row.id, row)).collect();
+    let is_successor = |user: &&PlannedUser| {
+        let Some(row) = user.id.and_then(|id| rows.get(&id)) else { return false };
+        let name = render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
+        let holder = file.parsed.phones.get(&name);
+        row.applied.is_none() && holder.is_some_and(|phone| EmailKey::of(&phone.email) != row.email.key())
+    };
+    plan.users.values().filter(is_successor).map(|user| user.extension).collect()
 }
 
 /// Notes the phones whose digest in place is another one though the rows do not explain it: an older dump

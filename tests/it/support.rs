@@ -91,7 +91,7 @@ pub(crate) fn database() -> String {
 /// Where the lab found or put the tools.
 pub(crate) fn tool(variable: &str) -> PathBuf {
     let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab");
-    let script = format!(". \"$(dirname \"$1\")/../../target/lab/env\"; printf %s \"${variable}\"");
+    let script = format!(". \"${{RECONCILE_LAB:-$(dirname \"$1\")/../../target/lab}}/env\"; printf %s \"${variable}\"");
     assert!(Command::new(lab.join("setup")).status().expect("setup runs").success());
     let output = Command::new("bash").args(["-c", &script, "bash"]).arg(lab.join("setup")).output().expect("bash runs");
     PathBuf::from(String::from_utf8(output.stdout).expect("a path"))

@@ -291,7 +291,7 @@ fn a_missing_stage_is_told_and_the_next_save_tries_again() {
     let name = name.split('?').next().unwrap().to_owned();
     env.write("pbx.yaml", &desired(&[ANA]));
     let watch = Watch::start(&env, "");
-    watch.says("hint: check DATABASE_URL");
+    watch.says("hint: check the database's name in DATABASE_URL");
     admin.batch_execute(&format!("create database {name}")).unwrap();
     // Not a byte differs: the save counts, because the last one gave no plan.
     env.write("pbx.yaml", &desired(&[ANA]));

@@ -377,6 +377,23 @@ fn a_file_that_is_applied_meanwhile_is_no_trouble() {
     assert!(env.run("plan --no-asterisk").expect(0).stdout.contains("No changes"));
 }
 
+/// Numbers that change hands between two applies: the former phones end, and nobody is logged out.
+#[test]
+fn people_who_take_over_numbers_between_two_applies_stop_at_no_rail() {
+    let env = env();
+    env.write("pbx.yaml", &desired(&["email: ana@example.com, name: Ana"]));
+    env.run("apply --no-reload").expect(0);
+    let mut desk = Desk::new(&env, "acme");
+    let mut make = |name: &str| desk.create(&[new(&format!("{name}@example.com"))]).remove(0).unwrap().user.id;
+    let former: Vec<_> = (0..4).map(|n| make(&format!("former{n}"))).collect();
+    env.run("apply --no-reload").expect(0);
+    former.into_iter().for_each(|id| drop(desk.delete(id).unwrap()));
+    (0..4).for_each(|n| drop(desk.create(&[new(&format!("next{n}@example.com"))]).remove(0).unwrap()));
+    let plan = env.run("plan --no-asterisk").expect(0).stdout;
+    assert!(plan.contains("\nAffected: 4 phones end, 1 phone is left alone\n"), "{plan}");
+    env.run("apply --no-reload").expect(0);
+}
+
 /// What the portal made passes to the file, and nobody is moved.
 #[test]
 fn exported_users_are_adopted_as_they_are() {
