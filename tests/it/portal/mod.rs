@@ -387,10 +387,14 @@ fn people_who_take_over_numbers_between_two_applies_stop_at_no_rail() {
     let mut make = |name: &str| desk.create(&[new(&format!("{name}@example.com"))]).remove(0).unwrap().user.id;
     let former: Vec<_> = (0..4).map(|n| make(&format!("former{n}"))).collect();
     env.run("apply --no-reload").expect(0);
-    former.into_iter().for_each(|id| drop(desk.delete(id).unwrap()));
-    (0..4).for_each(|n| drop(desk.create(&[new(&format!("next{n}@example.com"))]).remove(0).unwrap()));
+    for id in former {
+        desk.delete(id).unwrap();
+    }
+    for n in 0..4 {
+        desk.create(&[new(&format!("next{n}@example.com"))]).remove(0).unwrap();
+    }
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
-    assert!(plan.contains("\nAffected: 4 phones end, 1 phone is left alone\n"), "{plan}");
+    assert!(plan.contains("\nAffected: 4 phones end, ") && !plan.contains("log in again"), "{plan}");
     env.run("apply --no-reload").expect(0);
 }
 
