@@ -209,7 +209,7 @@ fn what_is_no_proper_http_is_refused_or_cut() {
         assert!(answers.iter().all(|status| status.starts_with('4')), "{name}: {said}");
         // What one side takes for a body and the other for a request is never answered.
         let most = if name.contains("behind") { 2 } else { 1 };
-        assert!(answers.len() <= most && !said.contains("405"), "{name}: {said}");
+        assert!(answers.len() <= most && !answers.contains(&"405"), "{name}: {said}");
         serve.client("").get("/healthz").expect(200);
     }
 }
