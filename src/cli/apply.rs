@@ -198,7 +198,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         }
         refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
         let report = Report { desired: &desired, comparison: &comparison, database: &database };
-        let document = report.write(args.format, &printer);
+        let document = report.write(args.format, &printer)?;
         printer.document(&document);
         hold_back(&report, expected.as_ref(), mode)?;
         if let Some(words) = expected.as_ref().and_then(|expected| already(&comparison, expected)) {
@@ -251,7 +251,7 @@ fn hold_back(report: &Report<'_>, expected: Option<&Expected>, mode: Mode) -> Re
         && !comparison.is_expected(expected.id())
     {
         let (found, wanted) = (comparison.id.as_deref().unwrap_or("none"), expected.id());
-        let difference = expected.difference(&json::plan(report));
+        let difference = expected.difference(&json::plan(report)?);
         let message = format!("the plan is {found}, not the expected {wanted}; nothing was changed{difference}");
         return stop(Exit::Stale, message);
     }

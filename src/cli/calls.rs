@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             match args.format {
                 Format::Text => whole(&found.0, &found.1),
                 Format::Json => {
-                    json::pretty(&serde_json::json!({ "format_version": 1, "call": found.0, "steps": found.1 }))
+                    json::pretty(&serde_json::json!({ "format_version": 1, "call": found.0, "steps": found.1 }))?
                 }
             }
         }
@@ -61,9 +61,9 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             let calls = directory.calls(&Whose::OrNobodys(tenant.clone()), None, args.limit)?;
             match args.format {
                 Format::Text => list(&calls),
-                Format::Json => {
-                    json::pretty(&serde_json::json!({ "format_version": 1, "tenant": tenant.as_str(), "calls": calls }))
-                }
+                Format::Json => json::pretty(
+                    &serde_json::json!({ "format_version": 1, "tenant": tenant.as_str(), "calls": calls }),
+                )?,
             }
         }
         (None, None) => String::new(),

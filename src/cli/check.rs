@@ -7,6 +7,7 @@ use super::{
     settings::{FileArgs, Format},
 };
 use crate::desired;
+use anyhow::Result;
 
 /// Check the desired-state file: every problem in one run
 ///
@@ -32,7 +33,7 @@ struct Problem<'a> {
     hint: Option<&'a str>,
 }
 
-pub(crate) fn run(args: &Args, printer: &mut Printer) -> Exit {
+pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let loaded = desired::load(&args.file.file);
     if args.format == Format::Json {
         let problems: Vec<Problem<'_>> = loaded
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Exit {
             "format_version": 1,
             "problems": problems,
             "unlisted_errors": loaded.unlisted,
-        })));
+        }))?);
     } else {
         printer.diagnostics(&loaded.problems, loaded.unlisted, &loaded.sources);
     }
@@ -67,5 +68,5 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Exit {
     if args.format == Format::Text {
         printer.document(&format!("{verdict}{warnings}\n"));
     }
-    if loaded.declared.is_some() { Exit::Done } else { Exit::Invalid }
+    Ok(if loaded.declared.is_some() { Exit::Done } else { Exit::Invalid })
 }

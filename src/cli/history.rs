@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
                 Format::Text => list(&entries),
                 Format::Json => json::pretty(
                     &serde_json::json!({ "format_version": 1, "tenant": tenant.as_str(), "runs": entries }),
-                ),
+                )?,
             }
         }
         Some(run) => {
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             match args.format {
                 Format::Text => whole(&entry),
                 Format::Json => {
-                    json::pretty(&serde_json::json!({ "format_version": 1, "tenant": tenant.as_str(), "run": entry }))
+                    json::pretty(&serde_json::json!({ "format_version": 1, "tenant": tenant.as_str(), "run": entry }))?
                 }
             }
         }

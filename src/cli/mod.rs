@@ -91,7 +91,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         child::end_with_us();
     }
     let result = match &cli.command {
-        Command::Check(args) => Ok(check::run(args, &mut printer)),
+        Command::Check(args) => check::run(args, &mut printer),
         Command::Trace(args) => trace::run(args, &mut printer),
         Command::Plan(args) => plan::run(args, &mut printer),
         Command::Sync(args) => apply::run_sync(args, &mut printer),
@@ -106,7 +106,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Token(args) => token::run(args, &mut printer),
         Command::Serve(args) => serve::run(args),
         Command::Migrate(args) => migrate::run(args, &mut printer),
-        Command::Schema(args) => Ok(schema::run(args, &mut printer)),
+        Command::Schema(args) => schema::run(args, &mut printer),
     };
     let exit = match result {
         Ok(Exit::Done) if printer.failed => Exit::Error.into(),

@@ -176,7 +176,7 @@ impl<'a> Planner<'a> {
         }
         refuse_problems(&comparison.plan.problems, desired, printer)?;
         let report = Report { desired, comparison: &comparison, database: &database };
-        let document = report.write(args.format, printer);
+        let document = report.write(args.format, printer)?;
         printer.document(&document);
         for stop in &comparison.plan.stops {
             printer.error(&format!("[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint));

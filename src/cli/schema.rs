@@ -1,5 +1,6 @@
 //! `reconcile schema`: the JSON schemas, for editors and programs.
 
+use anyhow::Result;
 use clap::ValueEnum;
 
 use super::{
@@ -30,12 +31,12 @@ enum Which {
     Openapi,
 }
 
-pub(crate) fn run(args: &Args, printer: &mut Printer) -> Exit {
+pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     printer.document(&match args.which {
-        Which::DesiredState => desired::schema(),
-        Which::Plan => json::schema(),
-        Which::Status => status::schema(),
-        Which::Openapi => openapi::document(),
+        Which::DesiredState => desired::schema()?,
+        Which::Plan => json::schema()?,
+        Which::Status => status::schema()?,
+        Which::Openapi => openapi::document()?,
     });
-    Exit::Done
+    Ok(Exit::Done)
 }

@@ -184,11 +184,11 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
         (Format::Json, [one]) => {
             let mut document = one.json();
             document["format_version"] = 1.into();
-            json::pretty(&document)
+            json::pretty(&document)?
         }
         (Format::Json, found) => {
             let users: Vec<_> = found.iter().map(Credentials::json).collect();
-            json::pretty(&serde_json::json!({ "format_version": 1, "users": users }))
+            json::pretty(&serde_json::json!({ "format_version": 1, "users": users }))?
         }
     });
     Ok(Exit::Done)

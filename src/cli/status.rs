@@ -117,7 +117,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     };
     let document = match args.format {
         Format::Text => status::text(&status, printer.color()),
-        Format::Json => status::json(&status),
+        Format::Json => status::json(&status)?,
     };
     printer.document(&document);
     if args.detailed_exitcode && is_broken {

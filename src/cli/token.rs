@@ -97,7 +97,7 @@ fn new(
             "name": name,
             "scopes": scopes,
             "token": token.reveal(),
-        })),
+        }))?,
     });
     printer.talk("keep it safe: it is shown this once");
     Ok(Exit::Done)
@@ -115,7 +115,7 @@ fn list(which: &Which, format: Format, printer: &mut Printer) -> Result<Exit> {
     printer.document(&match format {
         Format::Text => table(&tokens),
         Format::Json => {
-            json::pretty(&serde_json::json!({ "format_version": 1, "tenant": tenant.as_str(), "tokens": tokens }))
+            json::pretty(&serde_json::json!({ "format_version": 1, "tenant": tenant.as_str(), "tokens": tokens }))?
         }
     });
     Ok(Exit::Done)

@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let decision = decide(&desired.declared.routes, &call);
     printer.document(&match args.format {
         Format::Text => text(&args.at.clone().unwrap_or_else(|| local(at)), &call, &decision, &desired),
-        Format::Json => json(&call, &decision, &desired),
+        Format::Json => json(&call, &decision, &desired)?,
     });
     Ok(Exit::Done)
 }
@@ -99,7 +99,7 @@ fn place(considered: &Considered<'_>, desired: &Desired) -> String {
     place.map(|place| place.show(&desired.sources)).unwrap_or_default()
 }
 
-fn json(call: &Call, decision: &Decision<'_>, desired: &Desired) -> String {
+fn json(call: &Call, decision: &Decision<'_>, desired: &Desired) -> Result<String> {
     let considered: Vec<_> = decision
         .considered
         .iter()

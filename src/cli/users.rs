@@ -122,7 +122,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
                     })
                 })
                 .collect();
-            json::pretty(&serde_json::json!({ "format_version": 1, "tenant": tenant.as_str(), "users": users }))
+            json::pretty(&serde_json::json!({ "format_version": 1, "tenant": tenant.as_str(), "users": users }))?
         }
     });
     Ok(Exit::Done)

@@ -373,9 +373,12 @@ impl JsonSchema for Hold {
 }
 
 /// Writes the JSON schema of the desired-state file (draft 2020-12), as `reconcile schema` does.
-pub fn schema() -> String {
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn schema() -> serde_json::Result<String> {
     let schema = schemars::schema_for!(DesiredState);
-    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    let mut text = serde_json::to_string_pretty(&schema)?;
     text.push('\n');
-    text
+    Ok(text)
 }

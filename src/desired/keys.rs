@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn the_keys_of_the_file_are_those_of_its_schema() {
-        let schema: serde_json::Value = serde_json::from_str(&crate::desired::schema()).unwrap();
+        let schema: serde_json::Value = serde_json::from_str(&crate::desired::schema().unwrap()).unwrap();
         let mut known = keys_of::<DesiredState>().to_vec();
         known.sort_unstable();
         let mut listed: Vec<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();

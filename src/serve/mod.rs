@@ -193,7 +193,7 @@ async fn serve(
         Ok(current)
     });
     let server = Server {
-        app: router(Arc::clone(&state)),
+        app: router(Arc::clone(&state)).context("cannot describe the API")?,
         connections,
         tls: tls.transpose()?,
         ending: CancellationToken::new(),
@@ -245,13 +245,14 @@ async fn finished(applies: &TaskTracker) {
     }
 }
 
-fn router(state: Arc<State>) -> Router {
+fn router(state: Arc<State>) -> serde_json::Result<Router> {
     let (routes, api) = openapi::routes(state.webhook.as_ref().map(Webhook::method).unwrap_or_default());
-    routes
-        .merge(openapi::pages(&api))
+    let app = routes
+        .merge(openapi::pages(&api)?)
         // As one: each by itself would be called through a box.
         .layer((from_fn_with_state(Arc::clone(&state), observe::observe), CatchPanicLayer::custom(observe::panicked)))
-        .with_state(state)
+        .with_state(state);
+    Ok(app)
 }
 
 /// Takes as many open files as the system allows, because each connection is one and many systems give

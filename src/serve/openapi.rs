@@ -117,23 +117,30 @@ impl Operations {
 const WEBHOOK: &str = "/webhooks/";
 
 /// Serves the document and the page.
-pub(super) fn pages(api: &utoipa::openapi::OpenApi) -> Router<Arc<State>> {
+///
+/// # Errors
+/// When the document cannot be written as JSON.
+pub(super) fn pages(api: &utoipa::openapi::OpenApi) -> serde_json::Result<Router<Arc<State>>> {
     // Written once: it is large, and asked for without a token.
-    let document = Bytes::from(api.to_json().unwrap_or_default());
+    let document = Bytes::from(api.to_json()?);
     let kind = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let config = Config::from("/openapi.json").validator_url("none").persist_authorization(false);
     let policy = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
                   img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'";
-    Router::from(SwaggerUi::new("/docs").config(config))
+    let page = Router::from(SwaggerUi::new("/docs").config(config))
         .layer(SetResponseHeaderLayer::overriding(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)))
-        .route("/openapi.json", get(|_: Parameters<NoParameters>| async move { (kind, document) }))
+        .route("/openapi.json", get(|_: Parameters<NoParameters>| async move { (kind, document) }));
+    Ok(page)
 }
 
 /// Writes the document, as it stands in `schema/openapi.json`.
-pub(crate) fn document() -> String {
-    let mut text = routes(webhook::Method::default()).1.to_pretty_json().unwrap_or_default();
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub(crate) fn document() -> serde_json::Result<String> {
+    let mut text = routes(webhook::Method::default()).1.to_pretty_json()?;
     text.push('\n');
-    text
+    Ok(text)
 }
 
 /// Adds what is the same everywhere: the token, the request id, and the errors.

@@ -176,7 +176,7 @@ fn bombs_are_refused_quickly() {
 
 #[test]
 fn every_key_of_the_schema_is_read_and_every_key_read_is_in_the_schema() {
-    let schema: serde_json::Value = serde_json::from_str(&reconcile::desired::schema()).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&reconcile::desired::schema().unwrap()).unwrap();
     let keys = |definition: &serde_json::Value| -> Vec<String> {
         definition["properties"].as_object().unwrap().keys().cloned().collect()
     };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::{Context, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -11,7 +12,7 @@ use crate::{
     cli::session::Desired,
     deploy::Comparison,
     desired::{Expectation, Sources},
-    plan::{Affected, FieldChange},
+    plan::{self, Affected, FieldChange},
 };
 
 /// The version of this document: raised when a reader of the old one would misunderstand it.
@@ -105,13 +106,15 @@ struct Field<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 struct User<'a> {
     /// `create`, `update`, `rename`, `adopt` or `delete`.
-    action: String,
+    #[schemars(with = "String")]
+    action: plan::Kind,
     /// The e-mail, the new one of a renamed user.
     email: &'a str,
     /// The number afterwards; of a deleted user the one that is freed.
     extension: u32,
     /// Why a new user gets this number: `pinned`, `held` or `lowest-free`.
-    choice: Option<String>,
+    #[schemars(with = "Option<String>")]
+    choice: Option<plan::Choice>,
     /// What changes.
     fields: Vec<Field<'a>>,
     /// Whether the secret becomes another one.
@@ -135,7 +138,8 @@ struct Relogin<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 struct Inbound<'a> {
     /// `create`, `update` or `delete`.
-    action: String,
+    #[schemars(with = "String")]
+    action: plan::Kind,
     /// `trunk`, `dialer`, `hours`, `route`, `default_route`, `public_sip_host` or `caller_id`.
     object: String,
     /// Its name, or what a route is for; null where there is only one.
@@ -200,7 +204,10 @@ struct Rail<'a> {
 }
 
 /// Writes the plan.
-pub(crate) fn plan(report: &Report<'_>) -> String {
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub(crate) fn plan(report: &Report<'_>) -> Result<String> {
     let Report { desired, comparison, .. } = report;
     pretty(&PlanDocument { expectations: expectations(desired), ..document(comparison, &desired.sources) })
 }
@@ -241,10 +248,10 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
             .changes
             .iter()
             .map(|change| User {
-                action: word(&change.kind),
+                action: change.kind,
                 email: change.email.as_str(),
                 extension: change.extension.number(),
-                choice: change.choice.as_ref().map(word),
+                choice: change.choice,
                 fields: fields(&change.fields),
                 secret_changed: change.secret_changed,
                 relogin: change.relogin,
@@ -261,7 +268,7 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
             .inbound
             .iter()
             .map(|change| Inbound {
-                action: word(&change.kind),
+                action: change.kind,
                 object: change.object.to_string(),
                 name: Some(change.name.as_str()).filter(|name| !name.is_empty()),
                 fields: fields(&change.fields),
@@ -296,19 +303,21 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
 }
 
 /// Writes any document.
-pub(crate) fn pretty(document: &impl Serialize) -> String {
-    let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub(crate) fn pretty(document: &impl Serialize) -> Result<String> {
+    let mut text = serde_json::to_string_pretty(document).context("cannot write the JSON document")?;
     text.push('\n');
-    text
+    Ok(text)
 }
 
 /// Writes the JSON schema of the plan document.
-pub(crate) fn schema() -> String {
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub(crate) fn schema() -> Result<String> {
     pretty(&schemars::schema_for!(PlanDocument<'static>))
-}
-
-fn word(value: &impl Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn fields(changes: &[FieldChange]) -> Vec<Field<'_>> {
@@ -322,4 +331,16 @@ fn field(change: &FieldChange) -> Field<'_> {
 fn affected(counts: Affected) -> AffectedCounts {
     let Affected { ended, relogin, moved, reread, dialing, left_alone, trunks, numbers } = counts;
     AffectedCounts { ended, relogin, moved, reread, dialing, left_alone, trunks, numbers }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_as_json_is_an_error_and_no_empty_document() {
+        let unwritable = BTreeMap::from([((1, 2), 3)]);
+        let error = pretty(&unwritable).unwrap_err();
+        assert_eq!(format!("{error:#}"), "cannot write the JSON document: key must be a string");
+    }
 }

@@ -8,6 +8,8 @@ mod words;
 
 use std::fmt::Write;
 
+use anyhow::Result;
+
 use super::{printer::Printer, session::Desired, settings::PlanFormat};
 use crate::deploy::Comparison;
 
@@ -22,12 +24,15 @@ pub(crate) struct Report<'a> {
 
 impl Report<'_> {
     /// Writes the plan in a format.
-    pub(crate) fn write(&self, format: PlanFormat, printer: &Printer) -> String {
-        match format {
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub(crate) fn write(&self, format: PlanFormat, printer: &Printer) -> Result<String> {
+        Ok(match format {
             PlanFormat::Text => text::plan(self, printer.color(), printer.is_shortened()),
-            PlanFormat::Json => json::plan(self),
+            PlanFormat::Json => json::plan(self)?,
             PlanFormat::Markdown => markdown::plan(self, markdown::LIMIT),
-        }
+        })
     }
 }
 

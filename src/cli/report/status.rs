@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use anstyle::AnsiColor;
+use anyhow::Result;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -327,7 +328,10 @@ pub(crate) fn seconds(time: Timestamp) -> String {
 }
 
 /// Writes the status for programs.
-pub(crate) fn json(status: &Status<'_>) -> String {
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub(crate) fn json(status: &Status<'_>) -> Result<String> {
     let contacts = status.contacts();
     let by_email = |contacts: &Vec<(&RecordedUser, usize)>| {
         contacts.iter().map(|(user, count)| (user.email.as_str().to_owned(), *count)).collect::<BTreeMap<_, _>>()
@@ -355,7 +359,10 @@ pub(crate) fn json(status: &Status<'_>) -> String {
 }
 
 /// Writes the JSON schema of the status.
-pub(crate) fn schema() -> String {
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub(crate) fn schema() -> Result<String> {
     pretty(&schemars::schema_for!(StatusDocument<'static>))
 }
 

@@ -45,7 +45,8 @@ impl Drop for Taken<'_> {
 impl Shared {
     /// Keeps an event that the disk does not take, and writes it to the log.
     pub(super) fn keep(&self, event: &Event) {
-        let record = serde_json::to_string(&redacted(event)).unwrap_or_default();
+        // What cannot be written as JSON is in no spool either, and the log says that much.
+        let record = serde_json::to_string(&redacted(event)).unwrap_or_else(|error| error.to_string());
         tracing::error!(call_sid = event.call_sid, record, "the disk does not take what is known about a call");
         self.metrics.not_durable.inc();
         let mut kept = self.kept();
