@@ -141,7 +141,7 @@ impl Recorder {
         if appended.is_err() {
             self.shared.metrics.durable.set(0);
             self.shared.keep(event);
-            self.shared.wake(|wake| wake.appended = true);
+            self.shared.appended();
         }
         appended
     }
@@ -149,7 +149,8 @@ impl Recorder {
     /// Writes what waits, for some seconds at most; the rest waits for the next server.
     pub(super) fn finish(&self) {
         let [written, synced] = &*self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        self.shared.wake(|wake| wake.ending = Some(Instant::now() + FLUSH));
+        self.shared.wake.lock().unwrap_or_else(PoisonError::into_inner).ending = Some(Instant::now() + FLUSH);
+        self.shared.woken.notify_one();
         // The database may hang: what is under way is not waited for. So may the disk.
         if written.recv_timeout(FLUSH + Duration::from_millis(500)).is_err() {
             tracing::warn!("calls wait in `{}`: the next server writes them", self.shared.root.display());
@@ -198,8 +199,14 @@ impl Shared {
         }
     }
 
-    fn wake(&self, change: impl FnOnce(&mut Wake)) {
-        change(&mut self.wake.lock().unwrap_or_else(PoisonError::into_inner));
-        self.woken.notify_one();
+    /// Tells the writer that there is something to write. It is woken once, however much comes until it has looked.
+    fn appended(&self) {
+        let known = {
+            let mut wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut wake.appended, true)
+        };
+        if !known {
+            self.woken.notify_one();
+        }
     }
 }

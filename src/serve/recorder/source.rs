@@ -10,7 +10,7 @@ use super::RecorderMetrics;
 use crate::calls::spool::{Batch, Reader, SpoolError};
 
 /// How many events a batch has at most.
-pub(super) const BATCH: usize = 500;
+pub(super) const BATCH: usize = 2000;
 
 /// The longest time between two attempts, in seconds.
 const LONGEST: u64 = 30;

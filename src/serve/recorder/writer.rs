@@ -60,10 +60,14 @@ impl Writer {
                 // All of it can go once it is delivered.
                 spool.close();
             }
+            let began = Instant::now();
             let passed = self.pass();
             self.measure();
             match passed {
-                Ok(true) => self.backoff = Backoff::default(),
+                Ok(true) => {
+                    self.backoff = Backoff::default();
+                    self.rest(began.elapsed());
+                }
                 Ok(false) if ending.is_some() => break,
                 Ok(false) => {
                     self.backoff = Backoff::default();
@@ -251,6 +255,15 @@ impl Writer {
         drop(wake);
         if linger {
             std::thread::sleep(LINGER);
+        }
+    }
+
+    /// Rests for some time if calls came meanwhile: to answer them goes before what is only written down.
+    fn rest(&self, time: Duration) {
+        let mut wake = self.shared.wake.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut wake.appended) {
+            let serving = |wake: &mut super::Wake| wake.ending.is_none();
+            drop(self.shared.woken.wait_timeout_while(wake, time.min(LOOK), serving));
         }
     }
 
