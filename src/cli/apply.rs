@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    env,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -339,16 +340,24 @@ const GIT_VARIABLES: [&str; 9] = [
     "XDG_CONFIG_HOME",
 ];
 
+/// What git must not do: take a folder of the checkout for a repository, or run a program that a repository names.
+/// A commit can hold whatever makes a folder look like a repository with a configuration, except a `.git`.
+const GIT_RESTRICTIONS: [&str; 6] =
+    ["-c", "safe.bareRepository=explicit", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"];
+
 /// Finds the commit of the desired state; one with uncommitted changes is marked.
 fn git_commit(desired: &Desired, file: &Path) -> Option<String> {
     if file == Path::new("-") {
         return None;
     }
     let path: PathBuf = desired.sources.first().map_or_else(|| file.to_owned(), |source| source.path.clone());
-    let folder = std::path::absolute(&path).ok()?.parent()?.to_owned();
+    let path = std::path::absolute(&path).ok()?;
+    // Whoever sets GIT_DIR says which repository it is.
+    let is_checkout = |folder: &&Path| folder.join(".git").exists() || env::var_os("GIT_DIR").is_some();
+    let checkout = path.ancestors().skip(1).find(is_checkout)?;
     let git = |args: &[&str]| {
         let mut git = Command::new("git");
-        git.arg("-C").arg(&folder).args(args);
+        git.args(GIT_RESTRICTIONS).arg("-C").arg(checkout).args(args);
         let done = child::output(child::clean_environment(&mut git, &GIT_VARIABLES), GIT_LIMITS);
         let done = done.inspect_err(|error| tracing::debug!(%error, "cannot ask git for the commit")).ok()?;
         done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
@@ -356,7 +365,7 @@ fn git_commit(desired: &Desired, file: &Path) -> Option<String> {
     let commit = git(&["rev-parse", "HEAD"])?;
     let names: Vec<String> =
         desired.sources.iter().filter_map(|s| std::path::absolute(&s.path).ok()?.to_str().map(str::to_owned)).collect();
-    let mut status = vec!["status", "--porcelain", "--"];
+    let mut status = vec!["status", "--porcelain", "--ignore-submodules=all", "--"];
     status.extend(names.iter().map(String::as_str));
     let dirty = git(&status).is_none_or(|changes| !changes.is_empty());
     Some(if dirty { format!("{commit}-dirty") } else { commit })

@@ -93,34 +93,6 @@ fn the_audit_row_says_who_what_and_how_it_ended() {
 }
 
 #[test]
-fn the_audit_row_names_the_commit_of_the_file() {
-    let env = TestEnv::new();
-    env.write("pbx.yaml", &desired(&[ANA]));
-    let git = |args: &[&str]| -> String {
-        let output = std::process::Command::new("git")
-            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
-            .args(args)
-            .current_dir(env.path("work"))
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    git(&["init", "-q"]);
-    git(&["add", "."]);
-    git(&["commit", "-qm", "phones"]);
-    let commit = git(&["rev-parse", "HEAD"]);
-    let recorded = || -> Option<String> {
-        let row = env.sql().query_one("select git_commit from apply_audit_log order by id desc limit 1", &[]);
-        row.unwrap().get(0)
-    };
-    env.run("sync").expect(0);
-    assert_eq!(recorded(), Some(commit.clone()));
-    env.write("pbx.yaml", &desired(&[ANA, BO]));
-    env.run("sync").expect(0);
-    assert_eq!(recorded(), Some(format!("{commit}-dirty")));
-}
-
-#[test]
 fn sync_moves_rows_only_and_the_next_apply_heals() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&[ANA]));

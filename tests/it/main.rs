@@ -16,6 +16,7 @@ mod check;
 mod ci;
 mod clients;
 mod commands;
+mod commit;
 mod directory;
 mod docs;
 mod expect;
