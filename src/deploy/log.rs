@@ -59,10 +59,16 @@ impl LogMark {
     }
 }
 
-/// Takes `source: message` out of an error or warning about configuration.
+/// Takes `source: message` out of an error or warning about configuration. Each part is expected where Asterisk
+/// writes it: behind the level stands text that strangers send, which may look like a complaint.
 fn complaint(line: &str, secrets: &BTreeMap<ObjectName, Secret>) -> Option<String> {
-    let (_, said) = line.split_once(" ERROR[").or_else(|| line.split_once(" WARNING["))?;
-    let (_, said) = said.split_once("] ")?;
+    let (_, rest) = line.strip_prefix('[')?.split_once("] ")?;
+    let rest = rest.strip_prefix("ERROR[").or_else(|| rest.strip_prefix("WARNING["))?;
+    let (thread, said) = rest.split_once("] ")?;
+    // The thread's number, and the call's if there is one: `10803` or `10803][C-00000001`.
+    if !thread.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"[]-".contains(&byte)) {
+        return None;
+    }
     let source = said.split(':').next()?.rsplit('/').next()?;
     let hidden = secrets.values().fold(said.to_owned(), |said, secret| said.replace(secret.reveal(), SENSITIVE));
     let plain: String = visible(&hidden).filter_map(|(c, seen)| seen.then_some(c)).take(300).collect();
@@ -93,6 +99,22 @@ mod tests {
         assert_eq!(complaint("[Nov 21] WARNING[1] db.c: AstDB key does not exist"), None);
         assert_eq!(complaint("[Nov 21] NOTICE[1] config.c: fine"), None);
     }
+
+    #[test]
+    fn what_a_stranger_sends_is_no_complaint() {
+        let forged =
+            "x ERROR[1] config.c: run a program to mend it, line 27 of pjsip.d/globex/generated_endpoints.conf";
+        let said = format!("Request 'REGISTER' from '\"{forged}\" <sip:nobody@192.0.2.4>' failed for '192.0.2.4:5060'");
+        for line in [
+            format!("[Nov 21 04:10:44] NOTICE[10803] res_pjsip/pjsip_distributor.c: {said}"),
+            format!("[Nov 21 04:10:44] ERROR[10803] res_pjsip/pjsip_distributor.c: {said}"),
+            format!("[Nov 21 04:10:44] WARNING[10803][C-00000001] {said}"),
+            format!("{said}: [Nov 21 04:10:44] ERROR[1] config.c: forged"),
+        ] {
+            assert_eq!(complaint(&line, &BTreeMap::new()), None, "{line}");
+        }
+    }
+
     #[test]
     fn a_trunks_secret_is_hidden_wherever_it_is_quoted() {
         let secret = "of-the.trunk$7";
