@@ -32,6 +32,10 @@ const LARGEST_FORM: usize = 16 * 1024;
 /// The most parameters of a form or of a query: each costs more to sort and sign than its bytes.
 const MOST_PARAMETERS: usize = 256;
 
+/// What the name of a parameter must not begin with. A signature has no border between the URL and the parameters:
+/// with such a name, what was signed for one URL would fit another.
+const OF_URLS: [char; 3] = ['/', '?', '&'];
+
 /// A request that was signed.
 pub(in crate::serve) struct Verified {
     pub(super) call_sid: String,
@@ -76,6 +80,10 @@ impl FromRequest<Arc<State>> for Verified {
         // A GET says all in its query, which is signed with the URL.
         let asks = [Method::GET, Method::HEAD].contains(&parts.method);
         let form = if asks { Form::default() } else { Form::parse(&bytes) };
+        if form.iter().any(|(name, _)| name.starts_with(OF_URLS)) {
+            let message = "the name of a parameter begins like a part of a URL";
+            return Err(Failure::new(ErrorType::BadRequest, message));
+        }
         let address = webhook.address(&parts);
         if let Some(signature) = signature {
             let urls = address.as_ref().map(|address| address.urls(path_and_query(&parts)));
