@@ -58,10 +58,10 @@ fn transcript(env: &TestEnv, block: &str, url: &str) -> String {
 
 #[test]
 fn the_readme_is_true() {
-    let readme = include_str!("../../README.md");
+    let readme = include_str!("../../../README.md");
     let mut env = TestEnv::embedded();
     env.start_asterisk();
-    env.write("pbx.yaml", include_str!("../../examples/synergycall/pbx.yaml"));
+    env.write("pbx.yaml", include_str!("../../../examples/synergycall/pbx.yaml"));
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     assert!(Command::new("cp").arg("-r").args([&examples, &env.path("work/examples")]).status().unwrap().success());
     env.set("TWILIO_AUTH_TOKEN", "example");
@@ -83,8 +83,10 @@ fn the_readme_is_true() {
     compare("README.md", &right);
     // The files that are shown are those that are run.
     let shown: Vec<&str> = right.split("```yaml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0).collect();
-    let run =
-        [include_str!("../../examples/synergycall/pbx.yaml"), include_str!("../../examples/inbound/inbound.yaml")];
+    let run = [
+        include_str!("../../../examples/synergycall/pbx.yaml"),
+        include_str!("../../../examples/inbound/inbound.yaml"),
+    ];
     assert_eq!(shown.len(), run.len());
     assert!(run.iter().zip(shown).all(|(run, shown)| run.ends_with(shown)));
 }
@@ -166,7 +168,7 @@ fn every_diagnostic_is_documented() {
         }
     }
     assert!(codes.len() > 25, "{codes:?}");
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/diagnostics.md")).unwrap();
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/diagnostics.md")).unwrap();
     let listed: BTreeSet<String> =
         page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(str::to_owned)).collect();
     assert_eq!(listed, codes);
@@ -177,7 +179,7 @@ fn every_diagnostic_is_documented() {
 
 /// What stands in the code for all errors of the API: the type, the status, the meaning.
 fn api_errors() -> Vec<(String, u16, String)> {
-    let source = include_str!("../../src/serve/error.rs");
+    let source = include_str!("../../../src/serve/error.rs");
     let table = source.split_once("const TABLE").unwrap().1.split_once("];").unwrap().0;
     let status = |word: &str| {
         let named = |number: &u16| {
@@ -198,7 +200,7 @@ fn api_errors() -> Vec<(String, u16, String)> {
 #[test]
 fn every_error_of_the_api_is_documented() {
     let errors = api_errors();
-    let document: Value = serde_json::from_str(include_str!("../../schema/openapi.json")).unwrap();
+    let document: Value = serde_json::from_str(include_str!("../../../schema/openapi.json")).unwrap();
     let kinds = document["components"]["schemas"]["ErrorType"]["enum"].as_array().unwrap();
     assert_eq!(kinds.iter().map(|kind| kind.as_str().unwrap()).collect::<Vec<_>>(), {
         let kinds: Vec<&str> = errors.iter().map(|(kind, ..)| kind.as_str()).collect();
@@ -206,6 +208,6 @@ fn every_error_of_the_api_is_documented() {
     });
     let rows: Vec<String> =
         errors.iter().map(|(kind, status, meaning)| format!("| `{kind}` | {status} | {meaning} |\n")).collect();
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/api-errors.md")).unwrap();
-    compare("docs/api-errors.md", &with_table(&page, "| type | status | meaning |\n|---|---|---|\n", &rows));
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/api-errors.md")).unwrap();
+    compare("docs/reference/api-errors.md", &with_table(&page, "| type | status | meaning |\n|---|---|---|\n", &rows));
 }
