@@ -1,5 +1,5 @@
-//! Every environment variable that is read, once: the program, `.env.example` and the README's
-//! table come from here.
+//! Every environment variable that is read, once: the program, `.env.example` and
+//! `docs/reference/environment.md` come from here.
 
 use std::fmt::Write;
 
