@@ -123,7 +123,9 @@ impl<'a> Sections<'a> {
                 let Some(example) = example else { return [&row[..], &[about.to_owned()]].concat() };
                 let found = section.paths.iter().find_map(|path| find(example, &below(path, key)));
                 let found = found.unwrap_or_else(|| panic!("no example of `{key}` in {:?}", section.paths));
-                let shown = if self.used(value).is_some() { String::new() } else { format!("`{}`", flow(found)) };
+                let has_keys = self.used(value).is_some();
+                let default = if default.is_empty() && !has_keys { "none" } else { default };
+                let shown = if has_keys { String::new() } else { format!("`{}`", flow(found)) };
                 [&row[..], &[default.to_owned(), shown, about.trim().to_owned()]].concat()
             });
             let head: &[&str] = match example {
