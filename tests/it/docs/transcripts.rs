@@ -63,7 +63,7 @@ fn every_transcript_is_true() {
             let (block, after) = after.split_once("```\n").unwrap();
             let serve = block.contains(DOCUMENTED).then(|| Serve::start(&env, ""));
             let url = serve.as_ref().map_or(DOCUMENTED, |serve| &serve.url);
-            let _ = write!(right, "{before}{CONSOLE}{}```\n", transcript(&env, block, url));
+            let _ = writeln!(right, "{before}{CONSOLE}{}```", transcript(&env, block, url));
             rest = after;
             run += 1;
         }
