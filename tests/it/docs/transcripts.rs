@@ -71,7 +71,10 @@ fn every_transcript_is_true() {
         let blocks = Page::of(&text).blocks;
         let consoles = blocks.iter().filter(|(language, _)| language == "console").count();
         assert_eq!(consoles, text.matches(CONSOLE).count(), "{page}: a transcript that would not be run");
-        compare(&page, &right);
+        // Other tests may be renewing the pages without one.
+        if consoles > 0 {
+            compare(&page, &right);
+        }
     }
     assert!(run >= 4, "{run} transcripts were run");
 }
