@@ -1,7 +1,7 @@
 # The commands of this project. Each works on a clean clone of a Debian 12 machine with git, make
 # and a Rust toolchain: what else is needed is found, installed or unpacked by tests/lab/setup.
 
-.PHONY: demo test lint bench
+.PHONY: demo test lint bench docs
 
 # See it work: a YAML file becomes phones of a real Asterisk, in one go.
 demo:
@@ -23,3 +23,11 @@ bench:
 	@tests/lab/setup
 	cargo build --locked --release
 	@benches/run
+
+# The book, into target/book. mdBook is installed below target/ when this is called for the first time.
+MDBOOK = target/mdbook-0.5.4
+docs: $(MDBOOK)/bin/mdbook
+	$(MDBOOK)/bin/mdbook build docs
+
+$(MDBOOK)/bin/mdbook:
+	cargo install mdbook --locked --version 0.5.4 --no-default-features --root $(MDBOOK)

@@ -1,5 +1,5 @@
-//! Every environment variable that is read, once: the program, `.env.example` and the README's
-//! table come from here.
+//! Every environment variable that is read, once: the program, `.env.example` and
+//! `docs/reference/environment.md` come from here.
 
 use std::fmt::Write;
 
@@ -29,7 +29,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "PGPASSWORD", about: "the password of the database, if its URL has none", example: "" },
     Variable {
         name: "PGPASSFILE",
-        about: "libpq's password file, if neither has one; otherwise `~/.pgpass`; nobody else may read it",
+        about: "libpq's password file, if URL and `PGPASSWORD` have none; by default `~/.pgpass`; not used if others can read it",
         example: "/etc/reconcile/pgpass",
     },
     Variable {
@@ -43,10 +43,14 @@ pub const VARIABLES: &[Variable] = &[
         about: "the last good files, and the private cluster with its key",
         example: "/var/lib/reconcile",
     },
-    Variable { name: "RECONCILE_HOST", about: "the name of this Asterisk host in the audit log", example: "pbx1" },
+    Variable {
+        name: "RECONCILE_HOST",
+        about: "the name of this Asterisk host in the audit log; by default the host's name",
+        example: "pbx1",
+    },
     Variable {
         name: "RECONCILE_SECRET_KEY",
-        about: "the key that seals SIP secrets: 32 bytes in base64; several, the current one first, by commas",
+        about: "the key that seals SIP secrets: 32 bytes in base64; several with commas between them, the current one first",
         example: "",
     },
     Variable {
@@ -91,7 +95,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "TWILIO_AUTH_TOKEN",
-        about: "the auth token that signs requests about inbound calls; several, by commas, while it is replaced",
+        about: "the auth token that signs requests about inbound calls; several with commas between them while it is replaced",
         example: "",
     },
     Variable {

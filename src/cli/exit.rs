@@ -1,4 +1,4 @@
-//! The exit codes: one table, for the program, its tests and its documentation.
+//! The exit codes: one table, for the program, its tests and `docs/reference/exit-codes.md`.
 
 use std::process::ExitCode;
 

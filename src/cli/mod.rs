@@ -5,6 +5,7 @@
 mod apply;
 mod calls;
 mod check;
+pub mod codes;
 pub mod env;
 pub(crate) mod error;
 pub mod exit;

@@ -66,7 +66,7 @@ pub enum Severity {
 pub struct Diagnostic {
     /// Whether it stops the command.
     pub severity: Severity,
-    /// Stable code, such as `duplicate-email`; listed in `docs/diagnostics.md`.
+    /// Stable code, such as `duplicate-email`; listed in `docs/reference/diagnostics.md`.
     pub code: &'static str,
     /// What is wrong.
     pub message: String,

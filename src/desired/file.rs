@@ -38,7 +38,7 @@ pub(super) struct DesiredState {
     /// Which numbers there are.
     #[serde(default)]
     pub(super) extensions: Option<At<Extensions>>,
-    /// How endpoint, AOR and auth are named: after the extension, or with the tenant before it.
+    /// How endpoint, AOR and auth are named: after the extension, or with the tenant before it. Default: `extension`.
     #[serde(default)]
     #[schemars(with = "Option<EndpointNames>")]
     pub(super) endpoint_names: Option<At<EndpointNames>>,

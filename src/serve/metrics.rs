@@ -84,7 +84,7 @@ impl Metrics {
         let new: fn() -> Histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
         let durations = Family::new_with_constructor(new);
         registry.register("http_requests", "Requests that were answered", requests.clone());
-        registry.register("http_request_duration_seconds", "How long they took", durations.clone());
+        registry.register("http_request_duration_seconds", "How long requests took", durations.clone());
         let webhook = Arc::new(Counters::new(&mut registry));
         let recorder = RecorderMetrics::register(&mut registry);
         Self { registry, requests, durations, webhook, recorder, readers: Mutex::default() }
@@ -188,13 +188,13 @@ fn stages(registry: &mut Registry, tenant: &Label, host: &str, applies: &[Entry]
     let ages: Vec<_> = each(&|apply| age(apply.finished_at.unwrap_or(apply.started_at)));
     gauge(registry, "last_apply_age_seconds", "How long ago the last apply ended", ages);
     let successes: Vec<_> = each(&|apply| u32::from(live(apply)).into());
-    gauge(registry, "last_apply_success", "Whether Asterisk took it", successes);
+    gauge(registry, "last_apply_success", "Whether Asterisk took the last apply", successes);
     let outcome = |apply: &Entry| {
         let mut labels = at(&apply.host);
         labels.push(("outcome", apply.outcome.clone()));
         (labels, 1.0)
     };
-    gauge(registry, "last_apply_outcome", "How it ended", applies.iter().map(outcome));
+    gauge(registry, "last_apply_outcome", "How the last apply ended", applies.iter().map(outcome));
 
     // What was recorded after the apply began waits for the next one.
     let waiting = |changed: &Timestamp, apply: &Entry| !live(apply) || *changed > apply.started_at;

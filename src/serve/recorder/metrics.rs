@@ -54,8 +54,12 @@ impl RecorderMetrics {
             vanished: Counter::default(),
         };
         let all = metrics.clone();
-        registry.register("call_spool_bytes", "Bytes about calls that wait for the database", all.spool_bytes);
-        let help = "How long the oldest of them has waited";
+        registry.register(
+            "call_spool_bytes",
+            "Bytes about calls that wait in the spool for the database",
+            all.spool_bytes,
+        );
+        let help = "How long the oldest of these calls has waited for the database";
         registry.register("call_oldest_unsent_seconds", help, all.oldest);
         let help = "Whether the disk took the last event of a call: 0 says that a crash may lose some";
         registry.register("call_spool_durable", help, all.durable);

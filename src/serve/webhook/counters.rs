@@ -98,14 +98,18 @@ impl Counters {
             unconfigured: Gauge::default(),
             tenants: RwLock::default(),
         };
-        registry.register("webhook_seconds", "How long the answers took", counters.seconds.clone());
+        registry.register("webhook_seconds", "How long answers about calls took", counters.seconds.clone());
         let help = "Requests that were refused for their signature";
         registry.register("webhook_signature_failures", help, counters.signatures.clone());
         let help = "Whether requests are answered whoever sends them";
         registry.register("webhook_signature_skipped", help, counters.skipped.clone());
         let help = "Whether calls are routed that nobody answers: the auth token is missing";
         registry.register("webhook_unconfigured", help, counters.unconfigured.clone());
-        registry.register("webhook_retry_requests", "Requests that came again", counters.retries.clone());
+        registry.register(
+            "webhook_retry_requests",
+            "Requests about calls that Twilio sent again",
+            counters.retries.clone(),
+        );
         let help = "Calls that were answered though something was not as it should be";
         registry.register("webhook_degraded", help, counters.degraded.clone());
         let help = "Calls that were answered without being written down";

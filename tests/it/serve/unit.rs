@@ -22,10 +22,10 @@ fn the_unit_has_a_user_and_a_key_of_its_own_and_bounds() {
     }
     assert_eq!(values("ReadWritePaths"), ["/etc/asterisk/pjsip.d /etc/asterisk/extensions.d"]);
     let environment = example("reconcile-serve.env");
-    let readme = example("README.md");
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/service.md")).unwrap();
     for variable in ["RECONCILE_SECRET_KEY_FILE", "TWILIO_AUTH_TOKEN_FILE"] {
         let path = environment.lines().find_map(|line| line.strip_prefix(variable)?.strip_prefix('=')).unwrap();
-        assert!(readme.contains(&format!("install -m 0600 -o reconcile /dev/null {path}")), "{path}");
+        assert!(page.contains(&format!("install -m 0600 -o reconcile /dev/null {path}")), "{path}");
     }
 }
 
