@@ -74,7 +74,7 @@ fn only_what_was_signed_as_it_is_gets_an_answer() {
 /// A signature has no borders: URL, names and values are one text.
 #[test]
 fn what_was_signed_for_one_url_fits_no_other() {
-    let (_env, serve, twilio) = routed(&route());
+    let (_env, serve, mut twilio) = routed(&route());
     let sent = |path: &str, parameters: &[(&str, &str)], signature: &str| {
         let client = serve.client("").with("Content-Type", "application/x-www-form-urlencoded");
         client.with("X-Twilio-Signature", signature).send("POST", path, Some(form(parameters).as_bytes()))
