@@ -12,9 +12,10 @@ use super::{
     trunks,
 };
 use crate::{
+    asterisk::{mark_context, mark_name},
     directory::seal::Ha1,
     model::{Codec, Extension, ObjectName, Secret, Tenant},
-    render::{Phone, Phonebook, endpoint_name, endpoints_path, mark_context, mark_name, routing_path},
+    render::{Phone, Phonebook, endpoint_name, endpoints_path, routing_path},
 };
 
 /// Asterisk runs something else than the files say.

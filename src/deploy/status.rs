@@ -9,8 +9,9 @@ use super::{
     TrunkRegistration, contacts, listing::Listing, reach, readback, trunks,
 };
 use crate::{
+    asterisk::mark_name,
     model::Tenant,
-    render::{FileDiff, Parsed, Phonebook, mark_name, trunk_prefix},
+    render::{FileDiff, Parsed, Phonebook, trunk_prefix},
 };
 
 /// How a generated file stands to what is recorded.

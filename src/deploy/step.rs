@@ -18,10 +18,11 @@ use super::{
     trunks,
 };
 use crate::{
+    asterisk::mark_name,
     model::Tenant,
     render::{
-        Digests, File, Module, NO_ROUTES, Parsed, Phonebook, endpoints_path, is_as_written, mark_name, parse,
-        routing_path, section_names,
+        Digests, File, Module, NO_ROUTES, Parsed, Phonebook, endpoints_path, is_as_written, parse, routing_path,
+        section_names,
     },
 };
 

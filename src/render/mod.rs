@@ -230,16 +230,6 @@ fn mark_digest(mark: &str, directory: Uuid) -> String {
     hex(&mac.finalize().into_bytes()[..16])
 }
 
-/// Names the pjsip sections of a mark.
-pub fn mark_name(tenant: &Tenant, mark: &str) -> String {
-    format!("{tenant}-gen-{mark}")
-}
-
-/// Names the dialplan context of the marks.
-pub fn mark_context(tenant: &Tenant) -> String {
-    format!("{tenant}-generation")
-}
-
 /// Opens a file: whose it is, so that nobody edits it or puts it under another directory.
 fn head(book: &Phonebook<'_>, digests: Digests<'_>) -> String {
     let directory = match (digests, book.directory) {

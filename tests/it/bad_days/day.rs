@@ -11,8 +11,9 @@ use std::{
 };
 
 use reconcile::{
+    asterisk::{mark_context, mark_name},
     model::Tenant,
-    render::{endpoints_path, mark_context, mark_name, parse, routing_path},
+    render::{endpoints_path, parse, routing_path},
 };
 
 use super::{
