@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn the_docs_give_each_line_that_the_operator_adds() {
+    fn the_docs_give_each_line_that_the_operator_adds_and_each_folder_that_serve_writes() {
         fn read(path: &Path, text: &mut String) {
             for entry in fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()) {
                 read(&entry, text);
@@ -336,6 +336,12 @@ mod tests {
         read(&root.join("docs"), &mut text);
         for line in ConfigFile::ALL.map(ConfigFile::include_line) {
             assert!(text.contains(&format!("`{line}`")), "{line}");
+        }
+        let unit = fs::read_to_string(root.join("examples/serve/reconcile-serve.service")).unwrap();
+        let writes = unit.lines().find_map(|line| line.strip_prefix("ReadWritePaths=")).unwrap();
+        let writes: Vec<&str> = writes.split(' ').collect();
+        for folder in ConfigFile::ALL.map(|file| format!("/etc/asterisk/{}", file.facts().folder)) {
+            assert!(writes.contains(&folder.as_str()), "{folder}");
         }
     }
 }

@@ -90,12 +90,15 @@ pub(super) struct Expected<'a> {
     pub(super) gone: Vec<(&'static str, String)>,
 }
 
+/// What is wrong, and how many objects were looked at one by one.
+type Compared = Result<(Vec<Mismatch>, usize), AsteriskError>;
+
 /// How what a file defines is read back, beyond its mark.
 struct ReadBack {
     /// Names the objects of a file that do not run.
     missing: fn(&Asterisk, &Parsed) -> Result<Vec<Mismatch>, AsteriskError>,
-    /// Finds what runs otherwise than it ought to, and counts the objects that were looked at one by one.
-    differing: fn(&Asterisk, &Expected<'_>) -> Result<(Vec<Mismatch>, usize), AsteriskError>,
+    /// Compares the objects that run with those that ought to.
+    differing: fn(&Asterisk, &Expected<'_>) -> Compared,
 }
 
 /// Returns how what a file defines is read back.
@@ -104,13 +107,13 @@ fn read_back_of(file: ConfigFile) -> ReadBack {
         ConfigFile::Endpoints => {
             ReadBack { missing: phones_and_trunks_missing, differing: phones_and_trunks_differing }
         }
-        // Nothing in the dialplan loads independently: its mark, read last, stands for all of it.
+        // The dialplan loads as a whole: its mark, which ends the file, proves all of it.
         ConfigFile::Routing => ReadBack { missing: |_, _| Ok(Vec::new()), differing: |_, _| Ok((Vec::new(), 0)) },
     }
 }
 
-/// Compares; answers with what is wrong and how many objects were looked at one by one.
-pub(super) fn read_back(asterisk: &Asterisk, expected: &Expected<'_>) -> Result<(Vec<Mismatch>, usize), AsteriskError> {
+/// Compares all files with what runs.
+pub(super) fn read_back(asterisk: &Asterisk, expected: &Expected<'_>) -> Compared {
     let wrong = marks_as_expected(asterisk, expected)?;
     if !wrong.is_empty() {
         return Ok((wrong, 0));
@@ -141,10 +144,7 @@ fn phones_and_trunks_missing(asterisk: &Asterisk, file: &Parsed) -> Result<Vec<M
     Ok(missing)
 }
 
-fn phones_and_trunks_differing(
-    asterisk: &Asterisk,
-    expected: &Expected<'_>,
-) -> Result<(Vec<Mismatch>, usize), AsteriskError> {
+fn phones_and_trunks_differing(asterisk: &Asterisk, expected: &Expected<'_>) -> Compared {
     let book = expected.book;
     let name_of = |extension| endpoint_name(book.tenant, book.settings.endpoint_names, extension);
     let names: Vec<String> = book.phones.iter().map(|phone| name_of(phone.extension)).collect();

@@ -213,7 +213,9 @@ fn no_changes() {
     let (desired, mut comparison) = compared(&[user(1)]);
     comparison.plan.changes.clear();
     comparison.plan.notes.clear();
-    ConfigFile::ALL.into_iter().for_each(|file| comparison.files[file].diff.changed = false);
+    for file in ConfigFile::ALL {
+        comparison.files[file].diff.changed = false;
+    }
     comparison.reload.clear();
     let id = comparison.id.clone().unwrap();
     let text = |verdict: &str| {

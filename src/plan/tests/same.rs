@@ -105,16 +105,13 @@ proptest! {
         let allowed = BTreeMap::from([("deletes".to_owned(), 99)]);
         let host = Inputs { declared: &there, recorded, secrets, inbound, allowance: &allowed, now: later };
         // What is in place may be of any other time, or written by hand.
-        let in_place = match old.as_ref().map(|old| State::after(std::slice::from_ref(old))) {
-            Some(old) => {
-                let plan = planned(&here, &outside, &old.recorded, old.now);
-                files_of(&plan).map(|file| Some(Present::new(file.text)))
-            }
-            None => {
-                let mut in_place = InPlace::default();
-                in_place[ConfigFile::Endpoints] = Some(Present::new("[general]\nby = hand\n".to_owned()));
-                in_place
-            }
+        let in_place = if let Some(old) = old.as_ref().map(|old| State::after(std::slice::from_ref(old))) {
+            let plan = planned(&here, &outside, &old.recorded, old.now);
+            files_of(&plan).map(|file| Some(Present::new(file.text)))
+        } else {
+            let mut in_place = InPlace::default();
+            in_place[ConfigFile::Endpoints] = Some(Present::new("[general]\nby = hand\n".to_owned()));
+            in_place
         };
         let running = Running { live: PerFile::from_fn(|file| live[file as usize]) };
         let ours = id_where(&runner, &InPlace::default(), None);
