@@ -12,8 +12,9 @@
 //! `serve` does over HTTP what `cli` does on the command line.
 //! Arrows point one way: `cli` and `serve` know everything; `deploy` knows `render` and `directory`; `plan`
 //! knows `desired` and the directory's types; nothing below them knows the terminal
-//! or HTTP.
+//! or HTTP. [`asterisk`] is the language of its configuration, which `render` writes and `deploy` reads back.
 
+pub mod asterisk;
 pub mod calls;
 mod child;
 pub mod cli;

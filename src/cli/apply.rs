@@ -297,7 +297,7 @@ fn done(applied: &Applied, mode: Mode) -> String {
     }
     match applied.outcome {
         Outcome::Live => {
-            let names: Vec<&str> = applied.reloaded.iter().map(|module| module.name()).collect();
+            let names: Vec<&str> = applied.reloaded.iter().map(|module| module.name).collect();
             parts.push(if names.is_empty() {
                 "nothing reloaded".to_owned()
             } else {

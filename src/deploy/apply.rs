@@ -29,6 +29,7 @@ use super::{
     trunks,
 };
 use crate::{
+    asterisk::{ConfigFile, Module, PerFile},
     directory::{
         Directory, DirectoryError, Recorded, Writer,
         audit::{End, Outcome, Run},
@@ -36,7 +37,7 @@ use crate::{
     },
     model::{EmailKey, Extension, ObjectName, Secret, Tenant},
     plan::Plan,
-    render::{Digests, File, Module, Phonebook, endpoint_name, endpoints_path, parse, routing_path},
+    render::{Digests, File, Phonebook, endpoint_name},
 };
 
 /// What is to be applied, and in whose name.
@@ -62,7 +63,7 @@ pub struct Request<'a> {
 }
 
 /// Compares all stages, given what is recorded, the files in place and what Asterisk runs.
-pub type Decide<'a> = dyn Fn(&Recorded, &[InPlace; 2], Option<&Running>) -> anyhow::Result<Comparison> + 'a;
+pub type Decide<'a> = dyn Fn(&Recorded, &InPlace, Option<&Running>) -> anyhow::Result<Comparison> + 'a;
 
 /// How an apply ended well.
 #[derive(Debug)]
@@ -167,7 +168,7 @@ fn read(request: &Request<'_>, writer: &mut Writer<'_>) -> Result<Read, Director
 fn decide(
     request: &Request<'_>,
     (recorded, sealed): Read,
-    in_place: &[InPlace; 2],
+    in_place: &InPlace,
     running: Option<&Running>,
 ) -> Result<Decided, ApplyError> {
     let comparison = (request.decide)(&recorded, in_place, running)?;
@@ -279,12 +280,12 @@ pub fn apply(
 }
 
 /// Hashes the files as they now stand.
-fn hashes(host: &Host, files: &[File; 2]) -> BTreeMap<String, String> {
+fn hashes(host: &Host, files: &PerFile<File>) -> BTreeMap<String, String> {
     let text = |file: &File| {
         let read = host.target(&file.path).read();
         read.inspect_err(|error| tracing::warn!(%error, "the audit row does not say how a file stands")).ok()?
     };
-    files.iter().filter_map(|file| Some((file.path.clone(), hex(&Sha256::digest(text(file)?.as_bytes()))))).collect()
+    files.values().filter_map(|file| Some((file.path.clone(), hex(&Sha256::digest(text(file)?.as_bytes()))))).collect()
 }
 
 fn carry_out(
@@ -313,11 +314,11 @@ fn carry_out(
     })
 }
 
-fn write(step: &Step<'_>, staged: [Option<Staged>; 2], live: &mut Applied) -> Result<(), FileError> {
+fn write(step: &Step<'_>, staged: PerFile<Option<Staged>>, live: &mut Applied) -> Result<(), FileError> {
     fail_point::pass("committed")?;
-    for (file, staged) in step.rendered.iter().zip(staged) {
+    for (file, staged) in staged {
         let Some(staged) = staged else { continue };
-        live.written.push(file.path.clone());
+        live.written.push(step.rendered[file].path.clone());
         staged.commit()?;
         fail_point::pass("renamed")?;
     }
@@ -337,39 +338,38 @@ fn make_live(
     let failed = |error: FileError| vec![error.to_string()];
     let mut contacts = step.left_contacts().map_err(failed)?;
     clock.start("reload", observer);
-    for (index, file) in step.rendered.iter().enumerate() {
-        if step.must_reload(index) {
-            contacts.extend(reload(step, asterisk, file.module, live).map_err(told)?);
-            fail_point::pass("reloaded").map_err(failed)?;
-        }
+    for file in ConfigFile::ALL.into_iter().filter(|file| step.must_reload(*file)) {
+        contacts.extend(reload(step, asterisk, file, live).map_err(told)?);
+        fail_point::pass("reloaded").map_err(failed)?;
     }
-    let reloaded = live.reloaded.contains(&Module::Pjsip);
-    if !reloaded {
+    let endpoints_reloaded = step.must_reload(ConfigFile::Endpoints);
+    if !endpoints_reloaded {
         contacts.extend(contacts::list(asterisk, step.stale()).map_err(told)?);
     }
     clock.start("read back", observer);
     fail_point::pass("read-back").map_err(failed)?;
-    let changed = if reloaded { changed_phones(step, decided) } else { Vec::new() };
-    let marks = [step.new.mark.clone(), parse(&step.rendered[1].text).mark];
+    let changed = if endpoints_reloaded { changed_phones(step, decided) } else { Vec::new() };
     let expected = Expected {
         book: step.book,
         digests: &decided.prepared.digests,
         trunk_secrets: &decided.prepared.trunk_secrets,
-        marks,
+        marks: step.new.each_ref().map(|file| file.mark.as_str()),
         changed,
-        gone: trunks::gone(&step.old, &step.new),
+        gone: trunks::gone(&step.old, step.new_endpoints()),
     };
     // Objects that are missing without any change of ours were kept out by somebody else's mistake:
     // a reload brings them back where it was mended.
-    if !reloaded && !readback::read_back(asterisk, &expected).map_err(told)?.0.is_empty() {
-        reload(step, asterisk, Module::Pjsip, live).map_err(told)?;
+    for file in ConfigFile::ALL.into_iter().filter(|file| !step.must_reload(*file)) {
+        if !readback::runs(asterisk, file, &expected).map_err(told)? {
+            reload(step, asterisk, file, live).map_err(told)?;
+        }
     }
     let mut verified = verify(asterisk, &expected);
     if verified.is_err() {
         let mended = step.mend_others(&log.complaints(&decided.prepared.trunk_secrets)).map_err(failed)?;
-        for (other, module) in &mended {
-            contacts.extend(reload(step, asterisk, *module, live).map_err(told)?);
-            live.warnings.push(mended_words(other, *module));
+        for (other, file) in &mended {
+            contacts.extend(reload(step, asterisk, *file, live).map_err(told)?);
+            live.warnings.push(mended_words(other, *file));
         }
         if !mended.is_empty() {
             verified = verify(asterisk, &expected);
@@ -393,11 +393,11 @@ fn make_live(
     Ok(())
 }
 
-fn mended_words(other: &Tenant, module: Module) -> String {
-    let file = if module == Module::Pjsip { endpoints_path(other) } else { routing_path(other) };
+fn mended_words(other: &Tenant, file: ConfigFile) -> String {
     format!(
-        "{file} was edited by hand or cut short, and kept Asterisk from taking what stands behind it: \
-         tenant `{other}`'s last good file was put back"
+        "{} was edited by hand or cut short, and kept Asterisk from taking what stands behind it: \
+         tenant `{other}`'s last good file was put back",
+        file.path(other)
     )
 }
 
@@ -409,7 +409,7 @@ fn changed_phones(step: &Step<'_>, decided: &Decided) -> Vec<Extension> {
         let name = endpoint_name(step.tenant, decided.plan.settings.endpoint_names, user.extension);
         all || user.write
             || step.old.phones.get(&name).map(|phone| &phone.digest)
-                != step.new.phones.get(&name).map(|phone| &phone.digest)
+                != step.new_endpoints().phones.get(&name).map(|phone| &phone.digest)
     });
     written.map(|user| user.extension).collect()
 }

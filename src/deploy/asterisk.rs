@@ -12,9 +12,9 @@ use std::{
 };
 
 use crate::{
+    asterisk::Module,
     child::{self, ChildError, Limits},
     model::{SENSITIVE, TELLING},
-    render::Module,
 };
 
 /// How long the first word may take, which costs Asterisk nothing.
@@ -213,7 +213,7 @@ impl Asterisk {
     /// # Errors
     /// When Asterisk does not run, refuses, or is busy for five minutes.
     pub fn reload(&self, module: Module) -> Result<Reload, AsteriskError> {
-        let command = module.reload_command();
+        let command = module.reload_command;
         let start = Instant::now();
         loop {
             let answer = self.ask_within(command, RELOAD_DEADLINE)?;
@@ -240,7 +240,7 @@ impl Asterisk {
     /// # Errors
     /// When it does not run afterwards.
     pub(super) fn load(&self, module: Module) -> Result<(), AsteriskError> {
-        let command = format!("module load {}.so", module.object());
+        let command = format!("module load {}.so", module.object);
         let answer = self.ask_within(&command, RELOAD_DEADLINE)?;
         if self.runs(module)? != Some(false) {
             return Ok(());
@@ -250,13 +250,13 @@ impl Asterisk {
 
     /// Tells whether a module runs; `None` if Asterisk does not answer that.
     pub(super) fn runs(&self, module: Module) -> Result<Option<bool>, AsteriskError> {
-        let answer = match self.ask(&format!("module show like {}", module.object())) {
+        let answer = match self.ask(&format!("module show like {}", module.object)) {
             // A client that may not ask this fails as one without Asterisk does.
             Err(AsteriskError::NotRunning(_)) => return Ok(None),
             answer => answer?,
         };
         let known = answer.raw().contains(" loaded");
-        Ok(known.then(|| running_modules(&answer).contains(&module.object())))
+        Ok(known.then(|| running_modules(&answer).contains(&module.object)))
     }
 
     /// Waits for the end of a reload: while one runs, Asterisk refuses even that of a module that

@@ -5,6 +5,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
+    mem,
 };
 
 use sha2::{Digest, Sha256};
@@ -12,13 +13,14 @@ use uuid::Uuid;
 
 use super::{callers, files::InPlace, host::Running};
 use crate::{
+    asterisk::{ConfigFile, Module, PerFile},
     directory::{
         EarlierRun, Recorded, RecordedUser, RowChanges,
         seal::{Prints, TrunkPrint, hex},
     },
     model::{EmailKey, Extension, ObjectName},
     plan::{self, Allowance, Inputs, Plan, PlannedUser, plan_id, target_hash},
-    render::{self, BadValue, Digests, File, FileDiff, Module, Phonebook, Present},
+    render::{self, BadValue, Digests, File, FileDiff, Phonebook, Present},
 };
 
 /// The stages could not be compared.
@@ -39,10 +41,8 @@ pub struct Comparison {
     pub plan: Plan,
     /// The id; none where the plan cannot be applied.
     pub id: Option<String>,
-    /// Both files: path, module, difference.
-    pub files: Vec<(String, Module, FileDiff)>,
-    /// The SHA-256 of what each file shall be, with secrets and marks masked.
-    pub fingerprints: [String; 2],
+    /// What becomes of the files.
+    pub files: PerFile<ComparedFile>,
     /// Modules to reload, as far as it is known.
     pub reload: Vec<Module>,
     /// Whether callers still reach something else than what is recorded.
@@ -55,11 +55,27 @@ pub struct Comparison {
     pub unasked: Vec<String>,
 }
 
+/// A generated file, and how the one in place differs from it.
+#[derive(Debug)]
+pub struct ComparedFile {
+    /// Its path below Asterisk's configuration folder.
+    pub path: String,
+    /// The difference.
+    pub diff: FileDiff,
+    /// The SHA-256 of what it shall be, with secrets and marks masked.
+    pub fingerprint: String,
+}
+
 impl Comparison {
+    /// Lists the files to write.
+    pub fn changed_files(&self) -> impl Iterator<Item = &ComparedFile> {
+        self.files.values().filter(|file| file.diff.changed)
+    }
+
     /// Writes the unified diff of all files.
     pub fn diff(&self) -> String {
         let mut text = String::new();
-        for (path, _, diff) in self.files.iter().filter(|(.., diff)| diff.changed) {
+        for ComparedFile { path, diff, .. } in self.changed_files() {
             let _ = write!(text, "--- {path}\n+++ {path}\n{}", diff.text);
         }
         text
@@ -67,7 +83,7 @@ impl Comparison {
 
     /// Tells whether an apply would move anything.
     pub fn is_empty(&self) -> bool {
-        let files = self.files.iter().all(|(.., diff)| !diff.changed);
+        let files = self.changed_files().next().is_none();
         self.plan.is_empty() && self.plan.is_applied() && self.reload.is_empty() && files && !self.callers_behind
     }
 
@@ -83,7 +99,7 @@ impl Comparison {
 /// If a value cannot be rendered, or the plan has no id.
 pub fn compare(
     inputs: &Inputs<'_>,
-    in_place: &[InPlace; 2],
+    in_place: &InPlace,
     running: Option<&Running>,
     unchecked: Vec<String>,
 ) -> Result<Comparison, CompareError> {
@@ -97,7 +113,7 @@ pub fn compare(
 pub fn compare_plan(
     mut plan: Plan,
     recorded: &Recorded,
-    in_place: &[InPlace; 2],
+    in_place: &InPlace,
     running: Option<&Running>,
     allowance: &Allowance,
     unchecked: Vec<String>,
@@ -116,23 +132,24 @@ pub fn compare_plan(
         if same { &fitting } else { &others }.borrow_mut().insert(*extension);
         same
     };
-    let differences = [0, 1].map(|n| render::diff(in_place[n].as_ref(), &target[n].text, &same));
+    let differences = PerFile::from_fn(|file| render::diff(in_place[file].as_ref(), &target[file].text, &same));
     let mut relogins = others.into_inner();
-    if let Some(file) = in_place[0].as_ref().filter(|_| !relogins.is_empty()) {
+    let endpoints = in_place[ConfigFile::Endpoints].as_ref();
+    if let Some(file) = endpoints.filter(|_| !relogins.is_empty()) {
         let successors = successors(&plan, recorded, file);
         relogins.retain(|extension| !successors.contains(extension));
     }
     note_foreign_digests(&mut plan, &relogins);
     // A file in place that fits and runs is right, whatever was remembered of the last apply.
-    let runs = running.is_some_and(|running| running.endpoints_live);
+    let runs = running.is_some_and(|running| running.live[ConfigFile::Endpoints]);
     let fitting = if runs { fitting.into_inner() } else { BTreeSet::new() };
-    if let Some(file) = &in_place[0] {
+    if let Some(file) = endpoints {
         let gone = ended(&plan, recorded, file);
         plan.ended = if runs { gone } else { gone.max(plan.ended) };
     }
     relogins.extend(plan.behind.difference(&fitting));
     plan.settle_relogins(relogins);
-    let live = running.map_or([true; 2], |running| [running.endpoints_live, running.routing_live]);
+    let live = running.map_or(PerFile::all(true), |running| running.live);
     side_by_side(plan, recorded, &target, differences, live, unchecked)
 }
 
@@ -146,20 +163,20 @@ pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<C
     let target = target(&plan, recorded)?;
     let before = match plan::as_recorded(&plan.tenant, recorded) {
         Some(before) => self::target(&before, recorded)?.map(|file| Some(Present::new(file.text))),
-        None => [None, None],
+        None => InPlace::default(),
     };
     let (names, trunks) = (kept_digests(&plan), kept_trunks(&plan));
     let kept = |name: &str, _: &str| names.contains_key(name) || trunks.contains_key(name);
-    let differences = [0, 1].map(|n| {
-        let diff = render::diff(before[n].as_ref(), &target[n].text, &kept);
+    let differences = PerFile::from_fn(|file| {
+        let diff = render::diff(before[file].as_ref(), &target[file].text, &kept);
         // Masked marks vouch for nothing.
         FileDiff { changed: diff.added + diff.removed > 0, ..diff }
     });
-    side_by_side(plan, recorded, &target, differences, [true; 2], unchecked)
+    side_by_side(plan, recorded, &target, differences, PerFile::all(true), unchecked)
 }
 
 /// Renders what the plan leads to, secrets and marks masked.
-fn target(plan: &Plan, recorded: &Recorded) -> Result<[File; 2], BadValue> {
+fn target(plan: &Plan, recorded: &Recorded) -> Result<PerFile<File>, BadValue> {
     Phonebook::of(plan, recorded.directory).files(Digests::Masked)
 }
 
@@ -217,48 +234,54 @@ fn kept_trunks(plan: &Plan) -> BTreeMap<String, &TrunkPrint> {
 fn side_by_side(
     mut plan: Plan,
     recorded: &Recorded,
-    target: &[File; 2],
-    differences: [FileDiff; 2],
-    live: [bool; 2],
+    target: &PerFile<File>,
+    mut differences: PerFile<FileDiff>,
+    live: PerFile<bool>,
     unchecked: Vec<String>,
 ) -> Result<Comparison, CompareError> {
-    let pairs = target.iter().zip(differences);
-    let files: Vec<_> = pairs.map(|(file, diff)| (file.path.clone(), file.module, diff)).collect();
-    let reload = files.iter().zip(live).filter(|((.., diff), live)| diff.changed || !live);
-    let reload = reload.map(|((_, module, _), _)| *module).collect();
+    let reload = differences.iter().filter(|(file, diff)| diff.changed || !live[*file]);
+    let reload = reload.map(|(file, _)| file.module()).collect();
     let id = if plan.problems.is_empty() && plan.unresolved.is_empty() {
-        let texts: Vec<(String, String)> = target.iter().map(|file| (file.path.clone(), file.text.clone())).collect();
+        let texts: Vec<(String, String)> = target.values().map(|file| (file.path.clone(), file.text.clone())).collect();
         Some(plan_id(&plan, &texts)?)
     } else {
         None
     };
-    let fingerprints = target.each_ref().map(|file| hex(&Sha256::digest(file.text.as_bytes())));
+    let files = PerFile::from_fn(|file| ComparedFile {
+        path: target[file].path.clone(),
+        diff: mem::take(&mut differences[file]),
+        fingerprint: hex(&Sha256::digest(target[file].text.as_bytes())),
+    });
     let behind = callers::behind(&plan.tenant, recorded);
     let callers_behind = behind.is_some();
     plan.notes.extend(behind);
-    let earlier = earlier_run(&plan, recorded, &fingerprints);
-    Ok(Comparison { plan, id, files, fingerprints, reload, callers_behind, unchecked, earlier, unasked: Vec::new() })
+    let earlier = earlier_run(&plan, recorded, &files);
+    Ok(Comparison { plan, id, files, reload, callers_behind, unchecked, earlier, unasked: Vec::new() })
 }
 
 /// Finds the run of the expected plan that recorded exactly what this plan leads to.
-fn earlier_run(plan: &Plan, recorded: &Recorded, fingerprints: &[String]) -> Option<EarlierRun> {
+fn earlier_run(plan: &Plan, recorded: &Recorded, files: &PerFile<ComparedFile>) -> Option<EarlierRun> {
     if recorded.expected_runs.is_empty() || !plan.is_empty() {
         return None;
     }
     let trunk = |name: &ObjectName| plan.trunk_secrets.get(name)?.print.as_ref();
-    let target = target_hash(plan, fingerprints, &|user| user.digest.as_ref(), &trunk);
+    let target = target_hash(plan, &fingerprints(files), &|user| user.digest.as_ref(), &trunk);
     recorded.expected_runs.iter().find(|run| run.target == target).cloned()
+}
+
+fn fingerprints(files: &PerFile<ComparedFile>) -> Vec<&str> {
+    files.values().map(|file| file.fingerprint.as_str()).collect()
 }
 
 /// Computes the hash of what a plan leads to, with the rows that carry it out.
 pub(super) fn target_of<'a>(comparison: &'a Comparison, rows: &'a RowChanges) -> String {
-    let Comparison { plan, fingerprints, .. } = comparison;
+    let Comparison { plan, files, .. } = comparison;
     let written: BTreeMap<Extension, &Prints> = rows.rows.iter().map(|row| (row.extension, &row.prints)).collect();
     let trunks: BTreeMap<&ObjectName, &TrunkPrint> =
         rows.inbound.secrets.iter().map(|row| (&row.trunk, &row.print)).collect();
     let prints = |user: &'a PlannedUser| written.get(&user.extension).copied().or(user.digest.as_ref());
     let trunk = |name: &'a ObjectName| trunks.get(name).copied().or(plan.trunk_secrets.get(name)?.print.as_ref());
-    target_hash(plan, fingerprints, &prints, &trunk)
+    target_hash(plan, &fingerprints(files), &prints, &trunk)
 }
 
 fn users(count: usize) -> String {
@@ -266,8 +289,8 @@ fn users(count: usize) -> String {
 }
 
 /// The rail that keeps an empty, wrong or restored database from wiping a running system.
-fn foreign_files(plan: &mut Plan, recorded: &Recorded, in_place: &[InPlace; 2], allowed: usize) {
-    let Some(endpoints) = in_place[0].as_ref().map(|file| &file.parsed) else { return };
+fn foreign_files(plan: &mut Plan, recorded: &Recorded, in_place: &InPlace, allowed: usize) {
+    let Some(endpoints) = in_place[ConfigFile::Endpoints].as_ref().map(|file| &file.parsed) else { return };
     if endpoints.phones.is_empty() {
         return;
     }

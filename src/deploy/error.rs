@@ -80,7 +80,7 @@ pub struct NotLive {
     /// Why the audit row could not be closed, where it could not.
     pub unaudited: Option<String>,
     /// Whether our include lines are missing in the operator's files.
-    pub not_included: Vec<&'static str>,
+    pub not_included: Vec<String>,
 }
 
 impl NotLive {

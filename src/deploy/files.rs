@@ -10,7 +10,7 @@ use std::{
 
 use rustix::fs::OFlags;
 
-use crate::render::Present;
+use crate::{asterisk::PerFile, render::Present};
 
 /// A file or folder could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +28,8 @@ pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error
     move |source| FileError { action, path: path.to_owned(), source }
 }
 
-/// A generated file as it stands; none where there is none.
-pub type InPlace = Option<Present>;
+/// The generated files in place, as far as they exist.
+pub type InPlace = PerFile<Option<Present>>;
 
 /// How our temporary files begin.
 pub(super) const TEMP: &str = ".reconcile-";

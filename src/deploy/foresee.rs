@@ -9,7 +9,7 @@ use crate::{
 impl Host {
     /// Adds the rail `taken-names` to a plan if another file on this host defines a name or leads calls from an
     /// address elsewhere. Without a running Asterisk only the files of other tenants are looked at.
-    pub fn note_taken_names(&self, comparison: &mut Comparison, in_place: &[InPlace; 2], running: Option<&Running>) {
+    pub fn note_taken_names(&self, comparison: &mut Comparison, in_place: &InPlace, running: Option<&Running>) {
         let asterisk = self.asterisk.clone().filter(|_| running.is_some());
         let host = Self { asterisk, ..self.clone() };
         match host.taken_names(&comparison.plan, in_place, running) {
@@ -21,7 +21,7 @@ impl Host {
     fn taken_names(
         &self,
         plan: &Plan,
-        in_place: &[InPlace; 2],
+        in_place: &InPlace,
         running: Option<&Running>,
     ) -> Result<Option<RailStop>, ApplyError> {
         let book = Phonebook::of(plan, None);

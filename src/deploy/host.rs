@@ -18,13 +18,14 @@ use super::{
     readback,
 };
 use crate::{
+    asterisk::{ConfigFile, PerFile},
     directory::seal::hex,
     model::Tenant,
-    render::{Present, endpoints_path, routing_path, section_names},
+    render::{Present, section_names},
 };
 
 /// The folder that holds the lock: whoever applies must be able to write there.
-const LOCK_FOLDER: &str = "pjsip.d";
+const LOCK_FOLDER: &str = ConfigFile::Endpoints.facts().folder;
 
 /// The file that is locked. It is found from the configuration folder alone, so that two state folders
 /// make no difference. Asterisk's wildcards do not match hidden files.
@@ -49,10 +50,8 @@ pub struct Host {
 /// What was read from the running Asterisk, for a plan.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Running {
-    /// Whether it runs the generation of the endpoint file in place.
-    pub endpoints_live: bool,
-    /// Whether it runs the generation of the routing file in place.
-    pub routing_live: bool,
+    /// Whether it runs the generation of each file in place.
+    pub live: PerFile<bool>,
 }
 
 /// The lock that one apply holds on a host; ends with the process.
@@ -72,15 +71,12 @@ impl Drop for HostLock {
 }
 
 impl Host {
-    /// Reads the tenant's files in place: endpoints, then routing.
+    /// Reads the tenant's files in place.
     ///
     /// # Errors
     /// When one is there but cannot be read.
-    pub fn in_place(&self, tenant: &Tenant) -> Result<[InPlace; 2], FileError> {
-        Ok([
-            self.target(&endpoints_path(tenant)).read()?.map(Present::new),
-            self.target(&routing_path(tenant)).read()?.map(Present::new),
-        ])
+    pub fn in_place(&self, tenant: &Tenant) -> Result<InPlace, FileError> {
+        PerFile::try_from_fn(|file| Ok(self.target(&file.path(tenant)).read()?.map(Present::new)))
     }
 
     /// Waits until Asterisk has finished starting, where it may be asked.
@@ -95,7 +91,7 @@ impl Host {
     ///
     /// # Errors
     /// When a file cannot be read, or Asterisk cannot be asked.
-    pub(super) fn look(&self, tenant: &Tenant) -> Result<([InPlace; 2], Option<Running>), ApplyError> {
+    pub(super) fn look(&self, tenant: &Tenant) -> Result<(InPlace, Option<Running>), ApplyError> {
         let in_place = self.in_place(tenant)?;
         let running = self.running(tenant, &in_place)?;
         Ok((in_place, running))
@@ -105,11 +101,10 @@ impl Host {
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub fn running(&self, tenant: &Tenant, in_place: &[InPlace; 2]) -> Result<Option<Running>, AsteriskError> {
+    pub fn running(&self, tenant: &Tenant, in_place: &InPlace) -> Result<Option<Running>, AsteriskError> {
         let Some(asterisk) = &self.asterisk else { return Ok(None) };
         let marks = in_place.each_ref().map(|file| file.as_ref().map_or("", |file| file.parsed.mark.as_str()));
-        let [endpoints_live, routing_live] = readback::live(asterisk, tenant, marks)?;
-        Ok(Some(Running { endpoints_live, routing_live }))
+        Ok(Some(Running { live: readback::live(asterisk, tenant, &marks)? }))
     }
 
     /// Finds out whether the user its Asterisk runs as may read the generated files; `None` if it may, or
@@ -117,7 +112,8 @@ impl Host {
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub(super) fn unreadable(&self, files: [&str; 2]) -> Result<Option<Unreadable>, AsteriskError> {
+    pub(super) fn unreadable(&self, tenant: &Tenant) -> Result<Option<Unreadable>, AsteriskError> {
+        let files = ConfigFile::ALL.map(|file| file.path(tenant));
         self.asterisk.as_ref().map_or(Ok(None), |asterisk| readable::check(asterisk, &self.config_dir, &files))
     }
 
@@ -126,7 +122,7 @@ impl Host {
     /// # Errors
     /// When one of them cannot be read.
     pub(super) fn files_of_others(&self, tenant: &Tenant) -> Result<Vec<(String, String)>, FileError> {
-        let folder = self.config_dir.join("pjsip.d");
+        let folder = self.config_dir.join(ConfigFile::Endpoints.facts().folder);
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -137,7 +133,7 @@ impl Host {
         let others = entries.into_iter().filter(is_other);
         let read = |entry: fs::DirEntry| {
             // What is no file holds no names, and is its tenant's trouble.
-            let path = entry.path().join("generated_endpoints.conf");
+            let path = entry.path().join(ConfigFile::Endpoints.name());
             let text = if path.is_dir() { None } else { files::read(&path)? }.unwrap_or_default();
             Ok((entry.file_name().to_string_lossy().into_owned(), text))
         };
@@ -208,18 +204,12 @@ impl Host {
     }
 
     /// Finds out which lines that lead to our files the operator's own files lack.
-    pub(super) fn missing_includes(&self, tenant: &Tenant) -> Vec<&'static str> {
-        let lines = [
-            ("pjsip.conf", endpoints_path(tenant), "`#tryinclude pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`"),
-            (
-                "extensions.conf",
-                routing_path(tenant),
-                "`#tryinclude extensions.d/*/generated_routing.conf` in `extensions.conf`",
-            ),
-        ];
-        let included =
-            |file: &str, ours: &str| includes::leads_to(&self.config_dir, &self.path(file), &self.path(ours));
-        lines.into_iter().filter(|(file, ours, _)| !included(file, ours)).map(|(_, _, line)| line).collect()
+    pub(super) fn missing_includes(&self, tenant: &Tenant) -> Vec<String> {
+        let is_included = |file: &ConfigFile| {
+            includes::leads_to(&self.config_dir, &self.path(file.facts().includer), &self.path(&file.path(tenant)))
+        };
+        let missing = ConfigFile::ALL.into_iter().filter(|file| !is_included(file));
+        missing.map(|file| format!("`{}` in `{}`", file.include_line(), file.facts().includer)).collect()
     }
 
     /// Names a generated file.

@@ -1,4 +1,4 @@
-//! The files that Asterisk reads behind `pjsip.conf` and `extensions.conf`: include lines as it reads
+//! The files that Asterisk reads behind an operator's file such as `pjsip.conf`: include lines as it reads
 //! them, comments left out, wildcards and further files followed.
 
 use std::{

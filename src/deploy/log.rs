@@ -8,11 +8,15 @@ use std::{
 };
 
 use super::asterisk::{Asterisk, scrub};
-use crate::model::{ObjectName, SENSITIVE, Secret, visible};
+use crate::{
+    asterisk::ConfigFile,
+    model::{ObjectName, SENSITIVE, Secret, visible},
+};
 
-/// The sources in Asterisk that complain about configuration.
-const SOURCES: &[&str] =
-    &["config.c", "config_options.c", "res_sorcery_config.c", "config_auth.c", "pbx_config.c", "pbx.c"];
+/// Tells whether a source of Asterisk complains about configuration that is ours.
+fn is_about_ours(source: &str) -> bool {
+    source == "config.c" || ConfigFile::ALL.iter().any(|file| file.module().log_sources.contains(&source))
+}
 
 /// How many lines are told.
 const TOLD: usize = 3;
@@ -72,7 +76,7 @@ fn complaint(line: &str, secrets: &BTreeMap<ObjectName, Secret>) -> Option<Strin
     let source = said.split(':').next()?.rsplit('/').next()?;
     let hidden = secrets.values().fold(said.to_owned(), |said, secret| said.replace(secret.reveal(), SENSITIVE));
     let plain: String = visible(&hidden).filter_map(|(c, seen)| seen.then_some(c)).take(300).collect();
-    SOURCES.contains(&source).then(|| scrub(&plain))
+    is_about_ours(source).then(|| scrub(&plain))
 }
 
 #[cfg(test)]

@@ -14,8 +14,9 @@ use super::{
     readback::has_parameters,
 };
 use crate::{
+    asterisk::{ConfigFile, Module, PerFile},
     model::{HostName, nearest, printable},
-    render::{Module, Phonebook},
+    render::Phonebook,
 };
 
 /// The rail that a missing name stops at.
@@ -82,7 +83,7 @@ impl MissingName {
         let Self { name, defined, .. } = self;
         match defined {
             Some(_) => {
-                let reload = module_of(name).reload_command();
+                let reload = file_of(name).module().reload_command;
                 format!("run `asterisk -rx '{reload}'` to load it; until then {harm}")
             }
             None => format!("correct the name, or define the {name} in Asterisk; until then {harm}"),
@@ -136,19 +137,20 @@ pub(super) fn check(
         HostName::Context(name) => format!("dialplan show {name}"),
         HostName::Transport(name) => format!("pjsip show transport {name}"),
     };
-    let shown = [Module::Dialplan, Module::Pjsip].map(|module| format!("module show like {}", module.object()));
+    let shown = ConfigFile::ALL.map(|file| format!("module show like {}", file.module().object));
     let commands: Vec<String> = shown.into_iter().chain(named.keys().map(command)).collect();
-    let answers = ask(asterisk, &commands)?;
-    let (modules, answers) = answers.split_at(2);
+    let mut answers = ask(asterisk, &commands)?.into_iter();
+    let modules = PerFile::from_fn(|_| answers.next().flatten());
     let mut checked = CheckedNames::default();
     let mut existing: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for ((name, key), answer) in named.iter().zip(answers) {
-        let shown = modules.get(usize::from(module_of(name) == Module::Pjsip)).and_then(Option::as_ref);
+        let file = file_of(name);
+        let module = file.module();
         let mut unchecked = |why: String| checked.unchecked.push(format!("whether the {name} exists: {why}"));
         match exists(name, answer.as_ref()) {
             Some(true) => {}
-            _ if is_stopped(module_of(name), shown) => {
-                unchecked(format!("Asterisk has not loaded {}; `reconcile apply` loads it", module_of(name).object()));
+            _ if is_stopped(module, modules[file].as_ref()) => {
+                unchecked(format!("Asterisk has not loaded {}; `reconcile apply` loads it", module.object));
             }
             None => unchecked(format!("Asterisk does not answer `{}`", command(name))),
             Some(false) => {
@@ -157,7 +159,7 @@ pub(super) fn check(
                 }
                 let existing = existing.get(name.kind()).cloned().unwrap_or_default();
                 // Without its file, res_pjsip starts all the same, and knows nothing.
-                let rejected = if existing.is_empty() { rejected(config_dir, module_of(name)) } else { None };
+                let rejected = if existing.is_empty() { rejected(config_dir, file) } else { None };
                 if let Some(why) = rejected {
                     unchecked(why);
                     continue;
@@ -171,22 +173,22 @@ pub(super) fn check(
     Ok(checked)
 }
 
-/// Returns the module that knows names of this kind.
-fn module_of(name: &HostName) -> Module {
+/// Returns the file whose module knows names of this kind, and whose includer defines them.
+fn file_of(name: &HostName) -> ConfigFile {
     match name {
-        HostName::Context(_) => Module::Dialplan,
-        HostName::Transport(_) => Module::Pjsip,
+        HostName::Context(_) => ConfigFile::Routing,
+        HostName::Transport(_) => ConfigFile::Endpoints,
     }
 }
 
 /// Tells whether Asterisk says that it does not run a module.
 fn is_stopped(module: Module, shown: Option<&Answer>) -> bool {
-    shown.is_some_and(|answer| answer.raw().contains(" loaded") && !running_modules(answer).contains(&module.object()))
+    shown.is_some_and(|answer| answer.raw().contains(" loaded") && !running_modules(answer).contains(&module.object))
 }
 
 /// Says why Asterisk rejects the operator's file as a whole, if it does.
-fn rejected(config_dir: &Path, module: Module) -> Option<String> {
-    let file = module.operators_file();
+fn rejected(config_dir: &Path, file: ConfigFile) -> Option<String> {
+    let file = file.facts().includer;
     let includes::BrokenInclude { place, name } = includes::broken(config_dir, &config_dir.join(file))?;
     let name = printable(&name);
     Some(format!("Asterisk rejects the whole of {file}, because `#include {name}` in {place} matches no file"))
@@ -212,7 +214,7 @@ fn list(asterisk: &Asterisk, name: &HostName, book: &Phonebook<'_>) -> Result<Ve
 
 /// Finds where the operator's files define a name.
 fn defined(config_dir: &Path, name: &HostName) -> Option<String> {
-    let file = module_of(name).operators_file();
+    let file = file_of(name).facts().includer;
     let section = format!("[{}]", name.name());
     includes::read(config_dir, &config_dir.join(file)).iter().find_map(|file| {
         let (line, _) = includes::lines(&file.text).find(|(_, line)| line.starts_with(&section))?;

@@ -2,14 +2,17 @@
 //! read back. It needs no database.
 
 use super::{
-    Asterisk, AsteriskError, NotLive, Observer, clock::Clock, fail_point, folder::Staged, readback, step::Step, trunks,
+    Asterisk, AsteriskError, NotLive, Observer, clock::Clock, fail_point, folder::Staged, readback, step::Step,
 };
-use crate::render::parse;
+use crate::{
+    asterisk::{ConfigFile, PerFile},
+    render::parse,
+};
 
 /// Puts the last good files back and makes Asterisk run them again.
 pub(super) fn put_back(
     step: &Step<'_>,
-    staged: [Option<Staged>; 2],
+    staged: PerFile<Option<Staged>>,
     mut reasons: Vec<String>,
     clock: &mut Clock,
     observer: &mut dyn Observer,
@@ -19,8 +22,8 @@ pub(super) fn put_back(
     if let Err(error) = fail_point::pass("put-back") {
         reasons.push(error.to_string());
     }
-    for ((file, good), staged) in step.rendered.iter().zip(&step.last_good).zip(staged) {
-        let target = step.host.target(&file.path);
+    for (file, staged) in staged {
+        let (target, good) = (step.host.target(&step.rendered[file].path), &step.last_good[file]);
         // One that cannot be read is replaced, too.
         if target.read().is_ok_and(|text| text.as_ref() == Some(good)) {
             continue;
@@ -65,13 +68,15 @@ pub(super) fn put_back(
 /// Makes Asterisk run the last good files; one that died or hangs is not asked again and again.
 fn run_last_good(step: &Step<'_>, asterisk: &Asterisk) -> Result<bool, AsteriskError> {
     asterisk.wait_until_booted()?;
-    for file in step.rendered {
-        asterisk.reload(file.module)?;
+    for file in ConfigFile::ALL {
+        asterisk.reload(file.module())?;
     }
     let good = step.last_good.each_ref().map(|text| parse(text));
-    let live = readback::live(asterisk, step.tenant, good.each_ref().map(|file| file.mark.as_str()))?;
-    let names: Vec<String> = good[0].phones.keys().cloned().collect();
-    let there =
-        readback::missing(asterisk, &names)?.is_empty() && trunks::missing(asterisk, &good[0].trunks)?.is_empty();
-    Ok(live == [true, true] && there)
+    let live = readback::live(asterisk, step.tenant, &good.each_ref().map(|file| file.mark.as_str()))?;
+    for (file, good) in good.iter() {
+        if !live[file] || !readback::missing(asterisk, file, good)?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

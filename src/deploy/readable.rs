@@ -51,7 +51,7 @@ struct Access {
 pub(super) fn check(
     asterisk: &Asterisk,
     config_dir: &Path,
-    files: &[&str],
+    files: &[String],
 ) -> Result<Option<Unreadable>, AsteriskError> {
     let settings = asterisk.ask("core show settings")?;
     let Some(user) = pid_file(settings.raw()).and_then(|file| user_behind(&file)) else {

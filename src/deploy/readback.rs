@@ -12,9 +12,10 @@ use super::{
     trunks,
 };
 use crate::{
+    asterisk::{ConfigFile, PerFile, mark_name},
     directory::seal::Ha1,
     model::{Codec, Extension, ObjectName, Secret, Tenant},
-    render::{Phone, Phonebook, endpoint_name, endpoints_path, mark_context, mark_name, routing_path},
+    render::{Parsed, Phone, Phonebook, endpoint_name},
 };
 
 /// Asterisk runs something else than the files say.
@@ -81,24 +82,73 @@ pub(super) struct Expected<'a> {
     pub(super) book: &'a Phonebook<'a>,
     pub(super) digests: &'a BTreeMap<Extension, Ha1>,
     pub(super) trunk_secrets: &'a BTreeMap<ObjectName, Secret>,
-    /// The marks of both files.
-    pub(super) marks: [String; 2],
+    /// The marks of the files.
+    pub(super) marks: PerFile<&'a str>,
     /// Numbers whose objects changed.
     pub(super) changed: Vec<Extension>,
     /// Objects of trunks that were removed, by type and name.
     pub(super) gone: Vec<(&'static str, String)>,
 }
 
-/// Compares; answers with what is wrong and how many objects were looked at one by one.
-pub(super) fn read_back(asterisk: &Asterisk, expected: &Expected<'_>) -> Result<(Vec<Mismatch>, usize), AsteriskError> {
-    let book = expected.book;
+/// What is wrong, and how many objects were looked at one by one.
+type Compared = Result<(Vec<Mismatch>, usize), AsteriskError>;
+
+/// How what a file defines is read back, beyond its mark.
+struct ReadBack {
+    /// Names the objects of a file that do not run.
+    missing: fn(&Asterisk, &Parsed) -> Result<Vec<Mismatch>, AsteriskError>,
+    /// Compares the objects that run with those that ought to.
+    differing: fn(&Asterisk, &Expected<'_>) -> Compared,
+}
+
+/// Returns how what a file defines is read back.
+fn read_back_of(file: ConfigFile) -> ReadBack {
+    match file {
+        ConfigFile::Endpoints => {
+            ReadBack { missing: phones_and_trunks_missing, differing: phones_and_trunks_differing }
+        }
+        // The dialplan loads as a whole: its mark, which ends the file, proves all of it.
+        ConfigFile::Routing => ReadBack { missing: |_, _| Ok(Vec::new()), differing: |_, _| Ok((Vec::new(), 0)) },
+    }
+}
+
+/// Compares all files with what runs.
+pub(super) fn read_back(asterisk: &Asterisk, expected: &Expected<'_>) -> Compared {
     let wrong = marks_as_expected(asterisk, expected)?;
     if !wrong.is_empty() {
         return Ok((wrong, 0));
     }
+    let (mut wrong, mut looked_at) = (Vec::new(), 0);
+    for file in ConfigFile::ALL {
+        let (found, looked) = (read_back_of(file).differing)(asterisk, expected)?;
+        wrong.extend(found);
+        looked_at += looked;
+    }
+    Ok((wrong, looked_at))
+}
+
+/// Tells whether what a file defines runs as it ought to.
+pub(super) fn runs(asterisk: &Asterisk, file: ConfigFile, expected: &Expected<'_>) -> Result<bool, AsteriskError> {
+    Ok((read_back_of(file).differing)(asterisk, expected)?.0.is_empty())
+}
+
+/// Names the objects of a file in place that do not run.
+pub(super) fn missing(asterisk: &Asterisk, file: ConfigFile, parsed: &Parsed) -> Result<Vec<Mismatch>, AsteriskError> {
+    (read_back_of(file).missing)(asterisk, parsed)
+}
+
+fn phones_and_trunks_missing(asterisk: &Asterisk, file: &Parsed) -> Result<Vec<Mismatch>, AsteriskError> {
+    let names: Vec<String> = file.phones.keys().cloned().collect();
+    let mut missing = phones_missing(asterisk, &names)?;
+    missing.extend(trunks::missing(asterisk, &file.trunks)?);
+    Ok(missing)
+}
+
+fn phones_and_trunks_differing(asterisk: &Asterisk, expected: &Expected<'_>) -> Compared {
+    let book = expected.book;
     let name_of = |extension| endpoint_name(book.tenant, book.settings.endpoint_names, extension);
     let names: Vec<String> = book.phones.iter().map(|phone| name_of(phone.extension)).collect();
-    let mut wrong = missing(asterisk, &names)?;
+    let mut wrong = phones_missing(asterisk, &names)?;
     wrong.extend(trunks::read_back(asterisk, book, expected.trunk_secrets, &expected.gone)?);
     let by_number: BTreeMap<Extension, &Phone<'_>> = book.phones.iter().map(|phone| (phone.extension, phone)).collect();
     let step = expected.changed.len().div_ceil(LOOKED_AT / 3).max(1);
@@ -118,7 +168,7 @@ pub(super) fn read_back(asterisk: &Asterisk, expected: &Expected<'_>) -> Result<
 }
 
 /// Names the phones that do not run, by kind of object.
-pub(super) fn missing(asterisk: &Asterisk, names: &[String]) -> Result<Vec<Mismatch>, AsteriskError> {
+fn phones_missing(asterisk: &Asterisk, names: &[String]) -> Result<Vec<Mismatch>, AsteriskError> {
     let running = Listing::of_phones(asterisk, names.iter().map(String::as_str))?;
     let missing_of = |kind: Kind| Mismatch::Missing {
         kind: kind.word(),
@@ -130,18 +180,12 @@ pub(super) fn missing(asterisk: &Asterisk, names: &[String]) -> Result<Vec<Misma
 
 fn marks_as_expected(asterisk: &Asterisk, expected: &Expected<'_>) -> Result<Vec<Mismatch>, AsteriskError> {
     let tenant = expected.book.tenant;
-    let marks = expected.marks.each_ref().map(String::as_str);
-    let (kinds, routing) = marks_running(asterisk, tenant, marks)?;
-    let mut wrong: Vec<Mismatch> = Kind::ALL
-        .into_iter()
-        .zip(kinds)
-        .filter(|(_, there)| !there)
-        .map(|(kind, _)| Mismatch::Mark { kind: kind.word(), file: endpoints_path(tenant) })
-        .collect();
-    if !routing {
-        wrong.push(Mismatch::Mark { kind: "dialplan", file: routing_path(tenant) });
-    }
-    Ok(wrong)
+    let running = marks_running(asterisk, tenant, &expected.marks)?;
+    let missing = running.into_iter().flat_map(|(file, shown)| {
+        let absent = file.facts().marks.iter().zip(shown).filter(|(_, shown)| !shown);
+        absent.map(move |(mark, _)| Mismatch::Mark { kind: mark.kind, file: file.path(tenant) })
+    });
+    Ok(missing.collect())
 }
 
 fn phone_as_expected(expected: &Expected<'_>, phone: &Phone<'_>, name: &str, answers: &[Answer]) -> Vec<Mismatch> {
@@ -170,10 +214,13 @@ fn phone_as_expected(expected: &Expected<'_>, phone: &Phone<'_>, name: &str, ans
     wrong
 }
 
-/// Tells of both files whether Asterisk runs the generation with this mark.
-pub(super) fn live(asterisk: &Asterisk, tenant: &Tenant, marks: [&str; 2]) -> Result<[bool; 2], AsteriskError> {
-    let (kinds, routing) = marks_running(asterisk, tenant, marks)?;
-    Ok([kinds.into_iter().all(|there| there), routing])
+/// Tells of each file whether Asterisk runs the generation with its mark.
+pub(super) fn live(
+    asterisk: &Asterisk,
+    tenant: &Tenant,
+    marks: &PerFile<&str>,
+) -> Result<PerFile<bool>, AsteriskError> {
+    Ok(marks_running(asterisk, tenant, marks)?.map(|shown| shown.into_iter().all(|shown| shown)))
 }
 
 /// Tells whether the auths of the file with this mark run.
@@ -186,21 +233,17 @@ pub(super) fn has_parameters(answer: &Answer) -> bool {
     answer.raw().contains("ParameterName")
 }
 
-/// Asks for the marks: those of the endpoint file by kind of object, and that of the routing file.
+/// Asks for the marks; tells of each, in the order of the table, whether it is there.
 fn marks_running(
     asterisk: &Asterisk,
     tenant: &Tenant,
-    [endpoints, routing]: [&str; 2],
-) -> Result<([bool; 3], bool), AsteriskError> {
-    let name = mark_name(tenant, endpoints);
-    let mut commands: Vec<String> = Kind::ALL.iter().map(|kind| format!("pjsip show {} {name}", kind.word())).collect();
-    commands.push(format!("dialplan show {routing}@{}", mark_context(tenant)));
+    marks: &PerFile<&str>,
+) -> Result<PerFile<Vec<bool>>, AsteriskError> {
+    let checks = || marks.iter().flat_map(|(file, mark)| file.facts().marks.iter().map(move |check| (check, *mark)));
+    let commands: Vec<String> = checks().map(|(check, mark)| check.command(tenant, mark)).collect();
     let answers = asterisk.ask_all(&commands)?;
-    let there = |index: usize| answers.get(index).is_some_and(has_parameters);
-    let extension = format!("'{routing}'");
-    let shown =
-        answers.last().is_some_and(|answer| answer.raw().lines().any(|line| line.trim_start().starts_with(&extension)));
-    Ok(([there(0), there(1), there(2)], shown))
+    let mut shown = checks().zip(&answers).map(|((check, mark), answer)| check.is_shown(answer.raw(), tenant, mark));
+    Ok(PerFile::from_fn(|file| shown.by_ref().take(file.facts().marks.len()).collect()))
 }
 
 /// Reads the `key : value` lines of a `pjsip show`.

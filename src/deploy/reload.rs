@@ -10,7 +10,7 @@ use super::{
     readback,
     step::Step,
 };
-use crate::render::Module;
+use crate::asterisk::{ConfigFile, Module};
 
 /// Loads what Asterisk has not loaded although our files need it: it rejected the operator's file when
 /// it started, and what was wrong may have been mended since. One that still does not load is tried
@@ -18,9 +18,9 @@ use crate::render::Module;
 pub(super) fn load_stopped(host: &Host) -> Result<Vec<Module>, AsteriskError> {
     let Some(asterisk) = &host.asterisk else { return Ok(Vec::new()) };
     let mut loaded = Vec::new();
-    for module in [Module::Pjsip, Module::Dialplan] {
+    for module in ConfigFile::ALL.map(ConfigFile::module) {
         if asterisk.runs(module)? == Some(false) && asterisk.load(module).is_ok() {
-            tracing::warn!("{} was not loaded, and is now", module.object());
+            tracing::warn!("{} was not loaded, and is now", module.object);
             loaded.push(module);
         }
     }
@@ -29,25 +29,26 @@ pub(super) fn load_stopped(host: &Host) -> Result<Vec<Module>, AsteriskError> {
 
 /// Says which modules were loaded.
 pub(super) fn loaded_words(loaded: &[Module]) -> Option<String> {
-    let names: Vec<&str> = loaded.iter().map(|module| module.object()).collect();
+    let names: Vec<&str> = loaded.iter().map(|module| module.object).collect();
     (!names.is_empty()).then(|| {
         format!("Asterisk had not loaded {}: loaded now, with the operator's own part of it", names.join(" and "))
     })
 }
 
-/// Reloads a module; answers with the registrations that are to be let go then.
+/// Reloads the module that reads a file; answers with the registrations that are to be let go then.
 ///
 /// A phone may refresh its registration with the old secret until the reload reaches the auths, and
 /// another may register with the new one from then on: so they are listed at that very moment.
 pub(super) fn reload(
     step: &Step<'_>,
     asterisk: &Asterisk,
-    module: Module,
+    file: ConfigFile,
     live: &mut Applied,
 ) -> Result<Vec<Contact>, AsteriskError> {
     const GLANCE: Duration = Duration::from_millis(20);
-    let stale = if module == Module::Pjsip { step.stale() } else { &[] };
-    let reached = || readback::auth_mark(asterisk, step.tenant, &step.new.mark);
+    let module = file.module();
+    let stale = if file == ConfigFile::Endpoints { step.stale() } else { &[] };
+    let reached = || readback::auth_mark(asterisk, step.tenant, &step.new_endpoints().mark);
     if stale.is_empty() || reached()? {
         note_reload(live, module, asterisk.reload(module)?);
         return contacts::list(asterisk, stale);

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     plan::{Allowance, RailStop},
-    render::{Phonebook, endpoints_path, routing_path},
+    render::Phonebook,
 };
 
 /// What an Asterisk does not have of what a tenant's files need.
@@ -53,7 +53,7 @@ impl Host {
         now: Timestamp,
     ) -> Result<(), StatusError> {
         let tenant = &comparison.plan.tenant;
-        if let Some(Unreadable { message, hint }) = self.unreadable([&endpoints_path(tenant), &routing_path(tenant)])? {
+        if let Some(Unreadable { message, hint }) = self.unreadable(tenant)? {
             comparison.plan.stops.push(RailStop { rail: "unreadable-files", message, hint });
         }
         let found = self.requirements(&Phonebook::of(&comparison.plan, None), now)?;

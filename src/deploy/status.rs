@@ -6,11 +6,12 @@ use jiff::Timestamp;
 
 use super::{
     Asterisk, AsteriskError, Comparison, FileError, Host, InPlace, Lack, Mismatch, MissingName, Override, Probed,
-    TrunkRegistration, contacts, listing::Listing, reach, readback, trunks,
+    TrunkRegistration, contacts, listing::Listing, reach, readback, requirements::Requirements,
 };
 use crate::{
+    asterisk::{ConfigFile, PerFile, mark_name},
     model::Tenant,
-    render::{FileDiff, Parsed, Phonebook, mark_name, trunk_prefix},
+    render::{FileDiff, Parsed, Phonebook, Present, trunk_prefix},
 };
 
 /// How a generated file stands to what is recorded.
@@ -28,7 +29,7 @@ pub enum FileState {
 
 impl FileState {
     /// Tells the state from the file in place and how it differs from what is recorded.
-    pub fn of(in_place: &InPlace, diff: &FileDiff) -> Self {
+    pub fn of(in_place: Option<&Present>, diff: &FileDiff) -> Self {
         match in_place {
             None => Self::Missing,
             Some(_) if !diff.changed => Self::InStep,
@@ -38,14 +39,25 @@ impl FileState {
     }
 }
 
+/// Which generation of a file Asterisk runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Generation {
+    /// That of the file in place.
+    InPlace,
+    /// Another one, by its mark.
+    Another(String),
+    /// None.
+    Absent,
+    /// Another one, or none.
+    NotInPlace,
+}
+
 /// How the running Asterisk stands to the files in place.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct RunningState {
-    /// Whether the generation of each file in place runs: endpoints, then routing.
-    pub live: [bool; 2],
-    /// The generations that run instead of the endpoint file in place.
-    pub other_generations: Vec<String>,
-    /// Phones of the endpoint file in place that do not run.
+    /// Which generation of each file runs.
+    pub generations: PerFile<Generation>,
+    /// Objects of the files in place that do not run.
     pub missing: Vec<Mismatch>,
     /// What Asterisk lacks for inbound calls.
     pub lacks: Vec<Lack>,
@@ -64,12 +76,12 @@ pub struct RunningState {
 /// What stands behind what is recorded, on one host.
 #[derive(Debug)]
 pub struct HostStatus {
-    /// The files, in the order of the comparison.
-    pub files: Vec<FileState>,
+    /// How the files stand to what is recorded.
+    pub files: PerFile<FileState>,
     /// Asterisk; none where it was not asked.
     pub running: Option<RunningState>,
     /// Lines that the operator's files lack.
-    pub missing_includes: Vec<&'static str>,
+    pub missing_includes: Vec<String>,
     /// Sections of other files that change what the generated files define.
     pub overrides: Vec<Override>,
 }
@@ -77,13 +89,13 @@ pub struct HostStatus {
 impl HostStatus {
     /// Tells whether every file holds what is recorded.
     pub fn rendered(&self) -> bool {
-        self.files.iter().all(|file| *file == FileState::InStep)
+        self.files.values().all(|file| *file == FileState::InStep)
     }
 
     /// Tells whether Asterisk runs the files in place, as far as it was asked.
     pub fn running(&self) -> bool {
         let live = |running: &RunningState| {
-            running.live == [true, true]
+            running.generations.values().all(|generation| *generation == Generation::InPlace)
                 && running.missing.is_empty()
                 && running.lacks.is_empty()
                 && running.missing_names.is_empty()
@@ -97,11 +109,11 @@ impl HostStatus {
 pub fn status(
     host: &Host,
     tenant: &Tenant,
-    in_place: &[InPlace; 2],
+    in_place: &InPlace,
     comparison: &Comparison,
     now: Timestamp,
 ) -> (HostStatus, Option<StatusError>) {
-    let files = in_place.iter().zip(&comparison.files).map(|(old, (.., diff))| FileState::of(old, diff)).collect();
+    let files = PerFile::from_fn(|file| FileState::of(in_place[file].as_ref(), &comparison.files[file].diff));
     let (running, silent) = match &host.asterisk {
         None => (None, None),
         Some(asterisk) => match running(host, asterisk, tenant, in_place, comparison, now) {
@@ -122,33 +134,37 @@ fn running(
     host: &Host,
     asterisk: &Asterisk,
     tenant: &Tenant,
-    in_place: &[InPlace; 2],
+    in_place: &InPlace,
     comparison: &Comparison,
     now: Timestamp,
 ) -> Result<RunningState, StatusError> {
     host.wait()?;
     let live = host.running(tenant, in_place)?.unwrap_or_default();
-    let mut running = RunningState { live: [live.endpoints_live, live.routing_live], ..RunningState::default() };
-    let prefix = mark_name(tenant, "");
-    if let Some(endpoints) = &in_place[0] {
-        let names: Vec<String> = endpoints.parsed.phones.keys().cloned().collect();
-        running.missing = readback::missing(asterisk, &names)?;
-        running.missing.extend(trunks::missing(asterisk, &endpoints.parsed.trunks)?);
-        running.registrations = contacts::count(asterisk, &names)?;
-        let registered: Vec<&str> = running.registrations.keys().map(String::as_str).collect();
-        running.probed = reach::probed(asterisk, &registered)?;
-        running.trunks = trunk_registrations(asterisk, tenant, &endpoints.parsed)?;
-    }
-    let found = host.requirements(&Phonebook::of(&comparison.plan, None), now)?;
-    running.lacks = found.lacks;
-    running.missing_names = found.missing_names;
-    running.unchecked_names = found.unchecked_names;
-    if !live.endpoints_live {
+    let mut generations = live.live.map(|live| if live { Generation::InPlace } else { Generation::NotInPlace });
+    if !live.live[ConfigFile::Endpoints] {
+        let prefix = mark_name(tenant, "");
         let found = Listing::of_marks(asterisk, &prefix)?;
-        let marks = found.endpoints().filter_map(|name| name.strip_prefix(&prefix));
-        running.other_generations = marks.map(str::to_owned).collect();
+        let mark = found.endpoints().find_map(|name| name.strip_prefix(&prefix));
+        generations[ConfigFile::Endpoints] =
+            mark.map_or(Generation::Absent, |mark| Generation::Another(mark.to_owned()));
     }
-    Ok(running)
+    let mut missing = Vec::new();
+    for (file, present) in in_place.iter() {
+        if let Some(present) = present {
+            missing.extend(readback::missing(asterisk, file, &present.parsed)?);
+        }
+    }
+    let (mut registrations, mut probed, mut trunks) = (BTreeMap::new(), Probed::default(), BTreeMap::new());
+    if let Some(endpoints) = &in_place[ConfigFile::Endpoints] {
+        let names: Vec<String> = endpoints.parsed.phones.keys().cloned().collect();
+        registrations = contacts::count(asterisk, &names)?;
+        let registered: Vec<&str> = registrations.keys().map(String::as_str).collect();
+        probed = reach::probed(asterisk, &registered)?;
+        trunks = trunk_registrations(asterisk, tenant, &endpoints.parsed)?;
+    }
+    let Requirements { lacks, missing_names, unchecked_names, .. } =
+        host.requirements(&Phonebook::of(&comparison.plan, None), now)?;
+    Ok(RunningState { generations, missing, lacks, missing_names, unchecked_names, registrations, probed, trunks })
 }
 
 /// Asks how the trunks of a file that register stand at their carriers, by trunk.

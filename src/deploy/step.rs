@@ -18,11 +18,9 @@ use super::{
     trunks,
 };
 use crate::{
+    asterisk::{ConfigFile, PerFile, mark_name},
     model::Tenant,
-    render::{
-        Digests, File, Module, NO_ROUTES, Parsed, Phonebook, endpoints_path, is_as_written, mark_name, parse,
-        routing_path, section_names,
-    },
+    render::{Digests, File, NO_ROUTES, Parsed, Phonebook, is_as_written, parse, section_names},
 };
 
 /// The note with the registrations to end.
@@ -31,29 +29,22 @@ const PENDING: &str = "pending_contacts.json";
 /// The note with the generations rendered since Asterisk was last proven to run one.
 const GENERATIONS: &str = "generations.json";
 
-fn last_good_name(module: Module) -> &'static str {
-    match module {
-        Module::Pjsip => "last_good_endpoints.conf",
-        Module::Dialplan => "last_good_routing.conf",
-    }
-}
-
 /// The step.
 pub(super) struct Step<'a> {
     pub(super) tenant: &'a Tenant,
     pub(super) host: &'a Host,
     /// What the files are rendered from.
     pub(super) book: &'a Phonebook<'a>,
-    pub(super) rendered: &'a [File; 2],
-    in_place: &'a [InPlace; 2],
+    pub(super) rendered: &'a PerFile<File>,
+    in_place: &'a InPlace,
     /// The last files that Asterisk was proven to run; stubs where there are none.
-    pub(super) last_good: [String; 2],
+    pub(super) last_good: PerFile<String>,
     /// Whether there was no file at all, so that files without users stand for the last good ones.
     pub(super) first: bool,
     /// The endpoint file in place, read.
     pub(super) old: Cow<'a, Parsed>,
-    /// The endpoint file that shall be, read.
-    pub(super) new: Parsed,
+    /// The files that shall be, read.
+    pub(super) new: PerFile<Parsed>,
     /// What Asterisk runs of the files in place.
     running: Running,
     /// What was rendered since the last proof.
@@ -62,21 +53,21 @@ pub(super) struct Step<'a> {
     stale: Vec<String>,
 }
 
-/// Files that wait for their rename, in the order of the rendered ones.
+/// Files that wait for their rename.
 #[derive(Debug, Default)]
 pub(super) struct StagedFiles {
     /// What shall be; none where nothing changed.
-    pub(super) new: [Option<Staged>; 2],
+    pub(super) new: PerFile<Option<Staged>>,
     /// The last good files, for the way back: it must not need room on a full disk.
-    pub(super) back: [Option<Staged>; 2],
+    pub(super) back: PerFile<Option<Staged>>,
 }
 
 impl<'a> Step<'a> {
     pub(super) fn new(
         host: &'a Host,
         book: &'a Phonebook<'a>,
-        rendered: &'a [File; 2],
-        in_place: &'a [InPlace; 2],
+        rendered: &'a PerFile<File>,
+        in_place: &'a InPlace,
         running: Running,
     ) -> Result<Self, ApplyError> {
         let tenant = book.tenant;
@@ -89,19 +80,20 @@ impl<'a> Step<'a> {
         };
         let stubs = empty.files(Digests::Real { digests: &BTreeMap::new(), trunk_secrets: &BTreeMap::new() })?;
         let mut last_good = stubs.map(|stub| stub.text);
-        let live = [running.endpoints_live, running.routing_live];
         let mut first = true;
-        for (((good, file), old), live) in last_good.iter_mut().zip(rendered).zip(in_place).zip(live) {
+        for (file, old) in in_place.iter() {
             let old = old.as_ref().map(|old| old.text.clone());
             // What runs now was proven just now, whoever put it there.
-            let kept = if live { None } else { files::read(&host.note(tenant, last_good_name(file.module)))? };
+            let note = host.note(tenant, &file.last_good_note());
+            let kept = if running.live[file] { None } else { files::read(&note)? };
             if let Some(kept) = kept.or(old) {
-                *good = kept;
+                last_good[file] = kept;
                 first = false;
             }
         }
-        let old = in_place[0].as_ref().map_or_else(|| Cow::Owned(parse("")), |file| Cow::Borrowed(&file.parsed));
-        let new = parse(&rendered[0].text);
+        let old = in_place[ConfigFile::Endpoints].as_ref();
+        let old = old.map_or_else(|| Cow::Owned(parse("")), |file| Cow::Borrowed(&file.parsed));
+        let new = rendered.each_ref().map(|file| parse(&file.text));
         let generations = Generations::read(&host.note(tenant, GENERATIONS))?;
         let mut step = Self {
             tenant,
@@ -124,10 +116,10 @@ impl<'a> Step<'a> {
     /// Finds out which phones run: those of the file in place, of another generation that we know,
     /// or, for want of anything better, of the last good one.
     fn running_phones(&self) -> Result<Phones, ApplyError> {
-        let (false, Some(asterisk)) = (self.running.endpoints_live, &self.host.asterisk) else {
+        let (false, Some(asterisk)) = (self.running.live[ConfigFile::Endpoints], &self.host.asterisk) else {
             return Ok(generations::phones(&self.old));
         };
-        let good = parse(&self.last_good[0]);
+        let good = parse(&self.last_good[ConfigFile::Endpoints]);
         let prefix = mark_name(self.tenant, "");
         let marks = Listing::of_marks(asterisk, &prefix)?;
         let mut marks =
@@ -136,14 +128,18 @@ impl<'a> Step<'a> {
     }
 
     /// Tells whether a file must be written.
-    pub(super) fn changed(&self, index: usize) -> bool {
-        self.in_place[index].as_ref().map(|file| file.text.as_str()) != Some(self.rendered[index].text.as_str())
+    pub(super) fn changed(&self, file: ConfigFile) -> bool {
+        self.in_place[file].as_ref().map(|old| old.text.as_str()) != Some(self.rendered[file].text.as_str())
     }
 
     /// Tells whether a file's module must be reloaded.
-    pub(super) fn must_reload(&self, index: usize) -> bool {
-        let live = [self.running.endpoints_live, self.running.routing_live];
-        self.changed(index) || !live[index]
+    pub(super) fn must_reload(&self, file: ConfigFile) -> bool {
+        self.changed(file) || !self.running.live[file]
+    }
+
+    /// Returns the endpoint file that shall be, read.
+    pub(super) fn new_endpoints(&self) -> &Parsed {
+        &self.new[ConfigFile::Endpoints]
     }
 
     /// Makes sure that no name belongs to another tenant or to the operator's own files.
@@ -151,13 +147,13 @@ impl<'a> Step<'a> {
         let files = self.host.files_of_others(self.tenant)?;
         self.check_trunks(&files)?;
         let others: BTreeSet<&str> = files.iter().flat_map(|(_, text)| section_names(text)).collect();
-        if let Some(name) = self.new.trunks.keys().find(|name| others.contains(name.as_str())) {
+        if let Some(name) = self.new_endpoints().trunks.keys().find(|name| others.contains(name.as_str())) {
             return Err(ApplyError::NameTaken {
                 message: format!("the trunk `{name}` bears a name that stands in another tenant's file on this host"),
                 hint: "give the trunk another name",
             });
         }
-        if let Some(name) = self.new.phones.keys().find(|name| others.contains(name.as_str())) {
+        if let Some(name) = self.new_endpoints().phones.keys().find(|name| others.contains(name.as_str())) {
             return Err(ApplyError::NameTaken {
                 message: format!("the endpoint `{name}` stands in another tenant's file on this host"),
                 hint: "give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`",
@@ -165,11 +161,11 @@ impl<'a> Step<'a> {
         }
         let Some(asterisk) = &self.host.asterisk else { return Ok(()) };
         let mut fresh: Vec<&String> =
-            self.new.phones.keys().filter(|name| !self.old.phones.contains_key(*name)).collect();
+            self.new_endpoints().phones.keys().filter(|name| !self.old.phones.contains_key(*name)).collect();
         if fresh.is_empty() {
             return Ok(());
         }
-        let good = parse(&self.last_good[0]);
+        let good = parse(&self.last_good[ConfigFile::Endpoints]);
         let ours = self.generations.names();
         fresh.retain(|name| !good.phones.contains_key(*name) && !ours.contains(name.as_str()));
         let running = Listing::of_names(asterisk, fresh.iter().map(|name| name.as_str()))?;
@@ -177,7 +173,7 @@ impl<'a> Step<'a> {
         let Some((name, kind)) = fresh.into_iter().find_map(|name| Some((name, taken(name)?))) else { return Ok(()) };
         // A generation of ours that no note knows any more: whose a name is cannot be told.
         let prefix = mark_name(self.tenant, "");
-        let known = [&self.old.mark, &good.mark, &self.new.mark];
+        let known = [&self.old.mark, &good.mark, &self.new_endpoints().mark];
         let is_known = |name: &str| known.iter().any(|mark| name.strip_prefix(&prefix) == Some(mark.as_str()));
         if self.generations.is_empty() && Listing::of_marks(asterisk, &prefix)?.endpoints().any(|mark| !is_known(mark))
         {
@@ -191,12 +187,12 @@ impl<'a> Step<'a> {
 
     /// Makes sure that no address leads to two tenants: Asterisk gives its calls to either of them.
     fn check_trunks(&self, others: &[(String, String)]) -> Result<(), ApplyError> {
-        if self.new.trunks.values().all(|trunk| trunk.addresses.is_empty()) {
+        if self.new_endpoints().trunks.values().all(|trunk| trunk.addresses.is_empty()) {
             return Ok(());
         }
         let addresses = |text: &str| parse(text).trunks.into_values().flat_map(|trunk| trunk.addresses);
         for (other, theirs) in others.iter().flat_map(|(other, text)| addresses(text).map(move |of| (other, of))) {
-            for (name, trunk) in &self.new.trunks {
+            for (name, trunk) in &self.new_endpoints().trunks {
                 if let Some(ours) = trunk.addresses.iter().find(|ours| trunks::overlap(ours, &theirs)) {
                     return Err(ApplyError::NameTaken {
                         message: format!("calls from `{ours}`, of `{name}`, go to the tenant `{other}` on this host"),
@@ -211,30 +207,31 @@ impl<'a> Step<'a> {
     /// Writes what changed beside its target, and keeps what must be undone or finished later.
     pub(super) fn stage(&self) -> Result<StagedFiles, ApplyError> {
         let mut staged = StagedFiles::default();
-        for (index, file) in self.rendered.iter().enumerate() {
-            let target = self.host.target(&file.path);
+        for (file, File { path, text }) in self.rendered.iter() {
+            let target = self.host.target(path);
             target.sweep_beside()?;
-            if self.changed(index) {
-                staged.new[index] = Some(target.stage(&file.text)?);
-                staged.back[index] = Some(self.stage_back(index, target)?);
-                files::keep(&self.host.note(self.tenant, last_good_name(file.module)), &self.last_good[index])?;
+            if self.changed(file) {
+                staged.new[file] = Some(target.stage(text)?);
+                staged.back[file] = Some(self.stage_back(file, target)?);
+                files::keep(&self.host.note(self.tenant, &file.last_good_note()), &self.last_good[file])?;
             } else {
                 target.admit_in_place()?;
             }
         }
-        if self.changed(0) {
+        if self.changed(ConfigFile::Endpoints) {
             let note = self.host.note(self.tenant, GENERATIONS);
-            Generations::read(&note)?.keep(&note, &self.new)?;
+            Generations::read(&note)?.keep(&note, self.new_endpoints())?;
             if self.host.asterisk.is_some() {
-                contacts::keep(&self.pending_note(), &self.old.mark, &self.new.mark, &self.stale_contacts()?)?;
+                let new = &self.new_endpoints().mark;
+                contacts::keep(&self.pending_note(), &self.old.mark, new, &self.stale_contacts()?)?;
             }
         }
         Ok(staged)
     }
 
-    fn stage_back(&self, index: usize, target: Target<'_>) -> Result<Staged, FileError> {
-        let good = &self.last_good[index];
-        let stands = self.in_place[index].as_ref().is_some_and(|file| file.text == *good);
+    fn stage_back(&self, file: ConfigFile, target: Target<'_>) -> Result<Staged, FileError> {
+        let good = &self.last_good[file];
+        let stands = self.in_place[file].as_ref().is_some_and(|old| old.text == *good);
         // Some file systems know no second names.
         let linked = if stands { target.link().ok() } else { None };
         linked.map_or_else(|| target.stage(good), Ok)
@@ -255,8 +252,8 @@ impl<'a> Step<'a> {
     /// Names the AORs whose registrations that step makes invalid: those that vanish or change their
     /// digest, and those that vanished behind our back and may come back as somebody else's.
     fn stale_aors(&self) -> Result<Vec<String>, ApplyError> {
-        let (runs, new) = (self.running_phones()?, generations::phones(&self.new));
-        let good = if self.running.endpoints_live { self.last_proven()? } else { Phones::new() };
+        let (runs, new) = (self.running_phones()?, generations::phones(self.new_endpoints()));
+        let good = if self.running.live[ConfigFile::Endpoints] { self.last_proven()? } else { Phones::new() };
         let gone = good.iter().filter(|(name, _)| !runs.contains_key(*name));
         let invalid = runs.iter().chain(gone).filter(|(name, tag)| new.get(*name) != Some(*tag));
         Ok(invalid.map(|(name, _)| name.clone()).collect())
@@ -269,14 +266,15 @@ impl<'a> Step<'a> {
 
     /// Reads what we last proved to run, which may be older than what runs now.
     fn last_proven(&self) -> Result<Phones, FileError> {
-        let kept = files::read(&self.host.note(self.tenant, last_good_name(Module::Pjsip)))?;
-        let kept = kept.filter(|kept| self.in_place[0].as_ref().is_none_or(|file| file.text != *kept));
+        let file = ConfigFile::Endpoints;
+        let kept = files::read(&self.host.note(self.tenant, &file.last_good_note()))?;
+        let kept = kept.filter(|kept| self.in_place[file].as_ref().is_none_or(|old| old.text != *kept));
         Ok(kept.map_or_else(Phones::new, |kept| generations::phones(&parse(&kept))))
     }
 
     /// Reads the registrations that a run which was killed left to end.
     pub(super) fn left_contacts(&self) -> Result<Vec<Contact>, FileError> {
-        if self.running.endpoints_live {
+        if self.running.live[ConfigFile::Endpoints] {
             contacts::pending(&self.pending_note(), &self.old.mark)
         } else {
             Ok(Vec::new())
@@ -285,10 +283,10 @@ impl<'a> Step<'a> {
 
     /// Notes that Asterisk was proven to run the rendered files.
     pub(super) fn proven(&self) -> Result<(), FileError> {
-        for file in self.rendered {
-            let note = self.host.note(self.tenant, last_good_name(file.module));
-            if files::read(&note)?.as_deref() != Some(file.text.as_str()) {
-                files::keep(&note, &file.text)?;
+        for (file, File { text, .. }) in self.rendered.iter() {
+            let note = self.host.note(self.tenant, &file.last_good_note());
+            if files::read(&note)?.as_deref() != Some(text.as_str()) {
+                files::keep(&note, text)?;
             }
         }
         files::forget(&self.host.note(self.tenant, GENERATIONS))
@@ -296,17 +294,18 @@ impl<'a> Step<'a> {
 
     /// Puts the last good files of other tenants back, where Asterisk complains about theirs and they
     /// are not as they were written: all files are one text to it. Says whose and which.
-    pub(super) fn mend_others(&self, complaints: &[String]) -> Result<Vec<(Tenant, Module)>, FileError> {
+    pub(super) fn mend_others(&self, complaints: &[String]) -> Result<Vec<(Tenant, ConfigFile)>, FileError> {
         let mut mended = Vec::new();
         let others = self.host.others_at_fault(self.tenant, complaints)?;
         for other in others.iter().filter_map(|other| other.parse::<Tenant>().ok()) {
-            for (module, path) in [(Module::Pjsip, endpoints_path(&other)), (Module::Dialplan, routing_path(&other))] {
-                let Some(good) = files::read(&self.host.note(&other, last_good_name(module)))? else { continue };
+            for file in ConfigFile::ALL {
+                let Some(good) = files::read(&self.host.note(&other, &file.last_good_note()))? else { continue };
+                let path = file.path(&other);
                 let target = self.host.target(&path);
                 let stands = target.read()?.is_none_or(|text| is_as_written(&text, &good));
                 if !stands {
                     target.stage(&good)?.commit()?;
-                    mended.push((other.clone(), module));
+                    mended.push((other.clone(), file));
                 }
             }
         }
@@ -321,6 +320,6 @@ impl<'a> Step<'a> {
     /// Forgets the registrations that this step was to end: it was undone. What the last good
     /// generation itself left to end stays.
     pub(super) fn undo_contacts(&self) -> Result<(), FileError> {
-        contacts::keep_only(&self.pending_note(), &parse(&self.last_good[0]).mark)
+        contacts::keep_only(&self.pending_note(), &parse(&self.last_good[ConfigFile::Endpoints]).mark)
     }
 }

@@ -78,7 +78,7 @@ pub fn plan_id(plan: &Plan, files: &[(String, String)]) -> Result<String, serde_
 /// be recorded; `None` if there is none.
 pub fn target_hash<'a>(
     plan: &'a Plan,
-    files: &[String],
+    files: &[&str],
     prints: &dyn Fn(&'a PlannedUser) -> Option<&'a Prints>,
     trunk_print: &dyn Fn(&'a ObjectName) -> Option<&'a TrunkPrint>,
 ) -> String {

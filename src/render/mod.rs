@@ -1,4 +1,4 @@
-//! Stage 3, rendered: Asterisk's two include files, as text.
+//! Stage 3, rendered: Asterisk's include files, as text.
 //!
 //! Pure: the same input gives the same bytes; no clock, host name or randomness. Owns Asterisk's
 //! syntax (writing and reading it back), the generation marks and the masked file diff. Putting
@@ -30,6 +30,7 @@ pub use trunks::{Section, inbound_context, sections as trunk_sections, trunk_nam
 pub use value::{BadValue, Name, Value, read_value};
 
 use crate::{
+    asterisk::{ConfigFile, PerFile},
     calls::Routes,
     directory::seal::{Ha1, hex},
     model::{DisplayName, Email, EndpointNames, Extension, ObjectName, PhoneOverride, Secret, Settings, Tenant},
@@ -78,68 +79,13 @@ pub enum Digests<'a> {
     },
 }
 
-/// The path of the endpoint file below Asterisk's configuration folder.
-pub fn endpoints_path(tenant: &Tenant) -> String {
-    format!("pjsip.d/{tenant}/generated_endpoints.conf")
-}
-
-/// The path of the routing file below Asterisk's configuration folder.
-pub fn routing_path(tenant: &Tenant) -> String {
-    format!("extensions.d/{tenant}/generated_routing.conf")
-}
-
 /// One rendered file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
     /// Its path below Asterisk's configuration folder.
     pub path: String,
-    /// The Asterisk module that reads it.
-    pub module: Module,
     /// Its text.
     pub text: String,
-}
-
-/// The Asterisk modules that read our files, each with its narrow reload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Module {
-    /// Endpoints, AORs and auths.
-    Pjsip,
-    /// The dialplan.
-    Dialplan,
-}
-
-impl Module {
-    /// Returns the name administrators know it by.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pjsip => "res_pjsip",
-            Self::Dialplan => "dialplan",
-        }
-    }
-
-    /// Returns the name Asterisk loads it by, without `.so`.
-    pub fn object(self) -> &'static str {
-        match self {
-            Self::Pjsip => "res_pjsip",
-            Self::Dialplan => "pbx_config",
-        }
-    }
-
-    /// Returns Asterisk's command for the narrow reload.
-    pub fn reload_command(self) -> &'static str {
-        match self {
-            Self::Pjsip => "module reload res_pjsip.so",
-            Self::Dialplan => "dialplan reload",
-        }
-    }
-
-    /// Returns the operator's file that includes ours.
-    pub fn operators_file(self) -> &'static str {
-        match self {
-            Self::Pjsip => "pjsip.conf",
-            Self::Dialplan => "extensions.conf",
-        }
-    }
 }
 
 impl<'a> Phonebook<'a> {
@@ -160,15 +106,18 @@ impl<'a> Phonebook<'a> {
         }
     }
 
-    /// Renders both files.
+    /// Renders the files.
     ///
     /// # Errors
     /// When a value cannot stand in a configuration line, or a digest is missing.
-    pub fn files(&self, digests: Digests<'_>) -> Result<[File; 2], BadValue> {
-        Ok([
-            File { path: endpoints_path(self.tenant), module: Module::Pjsip, text: pjsip::render(self, digests)? },
-            File { path: routing_path(self.tenant), module: Module::Dialplan, text: routing::render(self, digests)? },
-        ])
+    pub fn files(&self, digests: Digests<'_>) -> Result<PerFile<File>, BadValue> {
+        PerFile::try_from_fn(|file| {
+            let text = match file {
+                ConfigFile::Endpoints => pjsip::render(self, digests),
+                ConfigFile::Routing => routing::render(self, digests),
+            };
+            Ok(File { path: file.path(self.tenant), text: text? })
+        })
     }
 
     /// Lists the patterns of the numbers that a user has or may get. Reserved and emergency numbers are
@@ -228,16 +177,6 @@ fn mark_digest(mark: &str, directory: Uuid) -> String {
     };
     mac.update(mark.as_bytes());
     hex(&mac.finalize().into_bytes()[..16])
-}
-
-/// Names the pjsip sections of a mark.
-pub fn mark_name(tenant: &Tenant, mark: &str) -> String {
-    format!("{tenant}-gen-{mark}")
-}
-
-/// Names the dialplan context of the marks.
-pub fn mark_context(tenant: &Tenant) -> String {
-    format!("{tenant}-generation")
 }
 
 /// Opens a file: whose it is, so that nobody edits it or puts it under another directory.

@@ -3,10 +3,12 @@
 use std::fmt::Write;
 
 use super::{
-    BadValue, Digests, GENERATION, MASKED_MARK, Name, Phone, Phonebook, Value, head, mark, mark_digest, mark_name,
-    trunks,
+    BadValue, Digests, GENERATION, MASKED_MARK, Name, Phone, Phonebook, Value, head, mark, mark_digest, trunks,
 };
-use crate::model::{Codec, PhoneProfile, SENSITIVE};
+use crate::{
+    asterisk::mark_name,
+    model::{Codec, PhoneProfile, SENSITIVE},
+};
 
 /// Registration: one contact pushes out the oldest, refreshed every few minutes, probed each minute.
 const AOR: &[(&str, &str)] = &[

@@ -6,9 +6,10 @@
 use super::{
     BadValue, Digests, GENERATION, Name, Phonebook, RING,
     dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
-    head, inbound, mark, mark_context,
+    head, inbound, mark,
     targets::{UNALLOCATED, UNAVAILABLE},
 };
+use crate::asterisk::mark_context;
 
 /// Renders the file.
 pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<String, BadValue> {

@@ -2,7 +2,7 @@
 //! shown or checked.
 
 use super::{Digests, NO_ROUTES, Phone, Phonebook};
-use crate::{calls::Routes, desired, model::Extension};
+use crate::{asterisk::ConfigFile, calls::Routes, desired, model::Extension};
 
 /// What a caller or a phone wrote.
 const FOREIGN: [&str; 4] = ["${CALLERID(", "${FROM_", "${CONTACT}", ",uri)}"];
@@ -104,9 +104,8 @@ fn no_text_of_a_caller_or_phone_stands_in_a_dial_string_an_option_or_a_list() {
         let phones: Vec<Phone<'_>> = phones.collect();
         let text = |routes: &Routes, phones: Vec<Phone<'_>>| {
             let (tenant, settings) = (&declared.tenant, &declared.settings);
-            let [_, routing] =
-                Phonebook { tenant, settings, directory: None, phones, routes }.files(Digests::Masked).unwrap();
-            routing.text
+            let book = Phonebook { tenant, settings, directory: None, phones, routes };
+            book.files(Digests::Masked).unwrap()[ConfigFile::Routing].text.clone()
         };
         scan(&text(&NO_ROUTES, Vec::new()));
         scan(&text(&declared.routes, phones));

@@ -7,6 +7,10 @@ use std::{
 
 use super::{Digests, File, NO_ROUTES, Needs, Phone, Phonebook, Present, diff, parse, trunk_name};
 use crate::{
+    asterisk::{
+        ConfigFile::{Endpoints, Routing},
+        PerFile,
+    },
     calls::{Called, Routes, Rule, Target},
     desired::{self, Declared},
     directory::seal::Ha1,
@@ -40,7 +44,7 @@ fn declared(text: &str) -> Declared {
     desired::load_text("pbx.yaml", text).declared.expect("a valid file")
 }
 
-fn files(declared: &Declared, routes: &Routes, real: bool) -> [File; 2] {
+fn files(declared: &Declared, routes: &Routes, real: bool) -> PerFile<File> {
     let extension: Extension = "1001".parse().unwrap();
     let user = declared.users.values().next().unwrap();
     let phone = Phone { email: &user.email, name: &user.name, extension, phone: &user.phone };
@@ -63,7 +67,7 @@ fn files(declared: &Declared, routes: &Routes, real: bool) -> [File; 2] {
 #[test]
 fn trunks_are_known_by_address_and_lead_inwards_only() {
     let declared = declared(COMPANY);
-    let [endpoints, _] = files(&declared, &declared.routes, false);
+    let endpoints = &files(&declared, &declared.routes, false)[Endpoints];
     let (_, trunks) = endpoints.text.split_once("callerid = \"Bo\" <1001>\n").unwrap();
     insta::assert_snapshot!(trunks);
 }
@@ -71,12 +75,12 @@ fn trunks_are_known_by_address_and_lead_inwards_only() {
 #[test]
 fn routes_are_a_dialplan_in_the_order_in_which_they_are_decided() {
     let declared = declared(COMPANY);
-    let [_, routing] = files(&declared, &declared.routes, false);
+    let routing = &files(&declared, &declared.routes, false)[Routing];
     let (_, inbound) = routing.text.split_once("(nobody),Return(nobody)\n\n").unwrap();
     insta::assert_snapshot!(inbound);
     let mut shuffled = declared.routes.clone();
     shuffled.rules.reverse();
-    assert_eq!(files(&declared, &shuffled, false)[1].text, routing.text, "file order never matters");
+    assert_eq!(files(&declared, &shuffled, false)[Routing].text, routing.text, "file order never matters");
 }
 
 /// What is shown where, in the file as in an answer to Twilio.
@@ -87,7 +91,7 @@ fn a_dialer_sees_the_default_caller_id_unless_it_asks_for_another() {
     );
     let shown = |default: Option<&str>| {
         let routes = Routes { caller_id: default.map(|number| number.parse().unwrap()), ..declared.routes.clone() };
-        let text = files(&declared, &routes, true)[1].text.clone();
+        let text = files(&declared, &routes, true)[Routing].text.clone();
         let sets = |name: &str| {
             let (_, dialer) = text.split_once(&format!("\n; {name}\n")).expect(name);
             let numbers = dialer.lines().take_while(|line| !line.starts_with(';')).filter_map(|line| {
@@ -107,7 +111,7 @@ fn a_dialer_sees_the_default_caller_id_unless_it_asks_for_another() {
 #[test]
 fn a_tenant_without_routes_has_the_files_it_always_had() {
     let declared = declared(COMPANY);
-    for file in files(&declared, &Routes::default(), false) {
+    for (_, file) in files(&declared, &Routes::default(), false) {
         assert!(!file.text.contains("trunk") && !file.text.contains("inbound"), "{}", file.text);
     }
 }
@@ -115,8 +119,8 @@ fn a_tenant_without_routes_has_the_files_it_always_had() {
 #[test]
 fn trunks_are_read_back_as_they_were_written_and_their_secrets_are_never_shown() {
     let declared = declared(COMPANY);
-    let [masked, _] = files(&declared, &declared.routes, false);
-    let [real, _] = files(&declared, &declared.routes, true);
+    let masked = &files(&declared, &declared.routes, false)[Endpoints];
+    let real = &files(&declared, &declared.routes, true)[Endpoints];
     let parsed = parse(&real.text);
     assert!(parsed.intact && parsed.phones.keys().eq(["1001"]));
     let secrets: Vec<(&str, &str)> =
@@ -135,7 +139,7 @@ fn trunks_are_read_back_as_they_were_written_and_their_secrets_are_never_shown()
         assert_eq!(trunk.kinds.iter().map(String::as_str).collect::<Vec<_>>().join(" "), kinds, "{name}");
     }
 
-    let present = Present::new(real.text);
+    let present = Present::new(real.text.clone());
     let same = diff(Some(&present), &masked.text, &|_, _| true);
     assert!(!same.changed, "{}", same.text);
     let other = diff(Some(&present), &masked.text, &|name, _| name != "acme-trunk-other");
@@ -149,7 +153,7 @@ fn what_the_dialplan_uses_is_what_it_is_said_to_need() {
     /// What is in Asterisk itself, and a label's priority.
     const CORE: [&str; 8] = ["Goto", "GotoIf", "GotoIfTime", "Hangup", "NoOp", "Set", "1", "n"];
     let declared = declared(COMPANY);
-    let [_, routing] = files(&declared, &declared.routes, false);
+    let routing = &files(&declared, &declared.routes, false)[Routing];
     let lines = routing.text.lines().filter(|line| !line.starts_with(';'));
     let used: BTreeSet<&str> = lines
         .flat_map(|line| line.split('(').rev().skip(1))
@@ -199,7 +203,7 @@ fn a_number_of_ours_is_no_phone_that_is_called_the_same() {
         phones: vec![phone],
         routes: &declared.routes,
     };
-    let [_, routing] = book.files(Digests::Masked).unwrap();
+    let routing = &book.files(Digests::Masked).unwrap()[Routing];
     assert!(routing.text.contains("exten => 1001555,1,Goto(+1001555,1)\n"), "{}", routing.text);
     assert!(!routing.text.contains("p1001555"), "{}", routing.text);
 }
@@ -235,7 +239,7 @@ fn rendering_takes_time_in_proportion_to_users_numbers_and_rules() {
         };
         let once = || {
             let start = Instant::now();
-            let [_, routing] = book.files(Digests::Masked).unwrap();
+            let routing = &book.files(Digests::Masked).unwrap()[Routing];
             assert!(routing.text.matches("Gosub(acme-phones,").count() >= count as usize);
             start.elapsed()
         };

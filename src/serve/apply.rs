@@ -249,7 +249,7 @@ fn carry_out(
     directory: &mut Directory,
 ) -> Result<Report, Failure> {
     let decided = RefCell::new(None);
-    let decide = |recorded: &Recorded, in_place: &[InPlace; 2], running: Option<&Running>| {
+    let decide = |recorded: &Recorded, in_place: &InPlace, running: Option<&Running>| {
         let mut comparison = compare(tenant, recorded, in_place, running, Vec::new())?;
         note_requirements(state, &mut comparison).map_err(|error| Failure::from(ApplyError::from(error)))?;
         if let Some(failure) = stale(&comparison, how).or_else(|| stopped(&comparison)) {
@@ -295,7 +295,7 @@ fn run(applied: Applied, plan_id: Option<String>, users: usize, diff: String) ->
             .map(|(path, sha256)| GeneratedFile { written: written(path), path: path.clone(), sha256: sha256.clone() })
             .collect(),
         diff,
-        reloaded: applied.reloaded.iter().map(|module| module.name()).collect(),
+        reloaded: applied.reloaded.iter().map(|module| module.name).collect(),
         phases_ms: applied.phases,
         warnings: applied.warnings,
     }
@@ -305,7 +305,7 @@ fn run(applied: Applied, plan_id: Option<String>, users: usize, diff: String) ->
 fn compare(
     tenant: &Tenant,
     recorded: &Recorded,
-    in_place: &[InPlace; 2],
+    in_place: &InPlace,
     running: Option<&Running>,
     unchecked: Vec<String>,
 ) -> Result<Comparison> {

@@ -10,7 +10,7 @@ use super::Report;
 use crate::{
     calls::{Caller, E164},
     cli::session::Desired,
-    deploy::Comparison,
+    deploy::{ComparedFile, Comparison},
     desired::{Expectation, Sources},
     plan::{self, Affected, FieldChange},
 };
@@ -279,18 +279,17 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
         expectations: Vec::new(),
         files: comparison
             .files
-            .iter()
-            .zip(&comparison.fingerprints)
-            .map(|((path, _, diff), sha256)| File {
+            .values()
+            .map(|ComparedFile { path, diff, fingerprint }| File {
                 path,
                 changed: diff.changed,
-                sha256,
+                sha256: fingerprint,
                 added: diff.added,
                 removed: diff.removed,
                 diff: &diff.text,
             })
             .collect(),
-        reload: comparison.reload.iter().map(|module| module.name()).collect(),
+        reload: comparison.reload.iter().map(|module| module.name).collect(),
         api_users: plan.api_users,
         rails: plan
             .stops

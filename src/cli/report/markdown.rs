@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use super::{Report, text::count, words};
-use crate::{model::visible, plan::Kind};
+use crate::{asterisk::ConfigFile, deploy::ComparedFile, model::visible, plan::Kind};
 
 #[cfg(test)]
 #[path = "markdown_tests.rs"]
@@ -22,8 +22,8 @@ const LINE: usize = 500;
 /// The most bytes of a list of messages.
 const MESSAGES: usize = 6_000;
 
-/// What is set aside for saying what was left out of rows and two files.
-const NOTICES: usize = 3 * 120;
+/// What is set aside for saying what was left out of rows and files.
+const NOTICES: usize = (1 + ConfigFile::ALL.len()) * 120;
 
 /// Writes the plan in at most `limit` bytes.
 ///
@@ -70,10 +70,10 @@ pub(super) fn plan(report: &Report<'_>, limit: usize) -> String {
     let rows = titled("", "diff", &rows(report), "row", room);
     room = room.saturating_sub(rows.len());
     text.push_str(&rows);
-    // The last file is the small one: what it leaves is the other's.
-    let changed: Vec<_> = comparison.files.iter().filter(|(.., diff)| diff.changed).collect();
+    // The last file is the small one: what it leaves is the others'.
+    let changed: Vec<_> = comparison.changed_files().collect();
     let mut sections = Vec::new();
-    for (left, (path, _, diff)) in (1..=changed.len()).rev().zip(changed.iter().rev()) {
+    for (left, ComparedFile { path, diff, .. }) in (1..=changed.len()).rev().zip(changed.iter().rev()) {
         let (added, removed) = (count(diff.added, "line"), diff.removed);
         let opening = format!("\n<details><summary>{path}: {added} added, {removed} removed</summary>\n");
         let closing = "\n</details>\n";

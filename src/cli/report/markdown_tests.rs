@@ -8,8 +8,9 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 use super::{LIMIT, LINE, plan};
 use crate::{
+    asterisk::ConfigFile,
     cli::{report::Report, session::Desired},
-    deploy::{self, Comparison},
+    deploy::{self, ComparedFile, Comparison, InPlace},
     desired,
     directory::Recorded,
     plan::{FieldChange, InboundValues, Inputs, RailStop},
@@ -32,7 +33,7 @@ fn compared(users: &[(String, String)]) -> (Desired, Comparison) {
         allowance: &BTreeMap::new(),
         now: Timestamp::UNIX_EPOCH,
     };
-    let comparison = deploy::compare(&inputs, &[None, None], None, Vec::new()).unwrap();
+    let comparison = deploy::compare(&inputs, &InPlace::default(), None, Vec::new()).unwrap();
     (Desired { name: "pbx.yaml".to_owned(), sources: loaded.sources, declared }, comparison)
 }
 
@@ -153,7 +154,7 @@ proptest! {
     #[test]
     fn hostile_data_stays_inside_its_block(
         users in prop::collection::btree_map("[a-z]{1,3}", user_data(), 1..6),
-        texts in prop::collection::vec(hostile(), 12),
+        texts in prop::collection::vec(hostile(), 10 + ConfigFile::ALL.len()),
         limit in 12_000..LIMIT,
     ) {
         let users: Vec<(String, String)> =
@@ -170,9 +171,9 @@ proptest! {
         comparison.plan.settings_changes =
             vec![FieldChange { field: "phones.realm", before: None, after: Some(words(9)) }];
         // A diff comes line by line; what stands in a line was written by anybody.
-        for (n, (.., diff)) in comparison.files.iter_mut().enumerate() {
-            let line = words(10 + n).replace(['\n', '\r'], " ");
-            diff.text = format!("@@ -1,1 +1,2 @@\n {line}\n+{line}\n-{line}\n");
+        for file in ConfigFile::ALL {
+            let line = words(10 + file as usize).replace(['\n', '\r'], " ");
+            comparison.files[file].diff.text = format!("@@ -1,1 +1,2 @@\n {line}\n+{line}\n-{line}\n");
         }
         let markdown = written(&desired, &comparison, limit);
         prop_assert!(markdown.len() <= limit);
@@ -182,15 +183,19 @@ proptest! {
             let lines = if added == 1 { "line" } else { "lines" };
             format!("<details><summary>{path}: {added} {lines} added, {removed} removed</summary>")
         };
-        let opening: Vec<String> =
-            comparison.files.iter().map(|(path, _, diff)| file(path, (diff.added, diff.removed))).collect();
-        let expected = [
+        let files = comparison.files.values().flat_map(|ComparedFile { path, diff, .. }| {
+            [file(path, (diff.added, diff.removed)), "block diff".to_owned(), "</details>".to_owned()]
+        });
+        let expected: Vec<String> = [
             "<!-- reconcile plan: acme -->", "heading", "strong",
             &format!("code {id}"), &format!("code reconcile apply --expect {id}"),
             "strong", "block text", "block diff",
-            &opening[0], "block diff", "</details>", &opening[1], "block diff", "</details>",
-            "block text", "block text",
-        ];
+        ]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(files)
+        .chain(["block text".to_owned(), "block text".to_owned()])
+        .collect();
         prop_assert_eq!(structure(&markdown), expected);
         let prose = prose(&markdown);
         prop_assert!(!prose.contains(['@', '#', '<', '`', '|']) && !prose.contains("://"), "{}", prose);
@@ -208,7 +213,9 @@ fn no_changes() {
     let (desired, mut comparison) = compared(&[user(1)]);
     comparison.plan.changes.clear();
     comparison.plan.notes.clear();
-    comparison.files.iter_mut().for_each(|(.., diff)| diff.changed = false);
+    for file in ConfigFile::ALL {
+        comparison.files[file].diff.changed = false;
+    }
     comparison.reload.clear();
     let id = comparison.id.clone().unwrap();
     let text = |verdict: &str| {
@@ -235,7 +242,9 @@ fn rails_and_a_missing_id() {
         message: "57 of 61 users would be deleted (allowed 5)".to_owned(),
         hint: "if this is meant: --allow deletes=57".to_owned(),
     });
-    comparison.files.iter_mut().for_each(|(.., diff)| diff.text = "@@ -0,0 +1,1 @@\n+...\n".to_owned());
+    for file in ConfigFile::ALL {
+        comparison.files[file].diff.text = "@@ -0,0 +1,1 @@\n+...\n".to_owned();
+    }
     insta::assert_snapshot!(written(&desired, &comparison, LIMIT));
 }
 

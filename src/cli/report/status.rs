@@ -10,11 +10,12 @@ use serde::Serialize;
 
 use super::{json::pretty, text::count};
 use crate::{
+    asterisk::Facts,
     cli::{
         printer::paint,
         session::{self, Desired},
     },
-    deploy::{Comparison, FileState, HostStatus, Lack, Override, Probed, TrunkRegistration},
+    deploy::{Comparison, FileState, Generation, HostStatus, Lack, Override, Probed, TrunkRegistration},
     directory::{Recorded, RecordedUser, audit::Entry},
     model::Tenant,
     plan::{Numbers, Plan},
@@ -199,7 +200,7 @@ impl Status<'_> {
             return Stage::unknown("nothing is recorded yet");
         };
         let mut findings: Vec<String> = comparison.plan.stops.iter().map(|stop| stop.message.clone()).collect();
-        for (state, (path, ..)) in here.files.iter().zip(&comparison.files) {
+        for (state, path) in here.files.iter().map(|(file, state)| (state, &comparison.files[file].path)) {
             findings.extend(match state {
                 FileState::InStep => None,
                 FileState::Missing => Some(format!("{path} was never written; `reconcile apply` writes it")),
@@ -234,14 +235,14 @@ impl Status<'_> {
                 _ => Stage::of(findings),
             };
         };
-        if !running.live[0] {
-            findings.push(match running.other_generations.first() {
-                Some(mark) => format!("res_pjsip runs another generation of the endpoint file ({mark})"),
-                None => "res_pjsip runs no generation of the endpoint file".to_owned(),
+        for (file, generation) in running.generations.iter() {
+            let Facts { reader, noun, .. } = file.facts();
+            findings.extend(match generation {
+                Generation::InPlace => None,
+                Generation::Another(mark) => Some(format!("{reader} runs another generation of the {noun} ({mark})")),
+                Generation::Absent => Some(format!("{reader} runs no generation of the {noun}")),
+                Generation::NotInPlace => Some(format!("{reader} runs another generation of the {noun}, or none")),
             });
-        }
-        if !running.live[1] {
-            findings.push("the dialplan runs another generation of the routing file, or none".to_owned());
         }
         findings.extend(running.missing.iter().map(ToString::to_string));
         findings.extend(running.lacks.iter().map(Lack::words));
@@ -272,9 +273,9 @@ impl Status<'_> {
 
     fn edits(&self) -> BTreeMap<&str, &str> {
         let (Some(here), Some(comparison)) = (self.here, self.comparison) else { return BTreeMap::new() };
-        let pairs = here.files.iter().zip(&comparison.files);
-        let edited = pairs.filter(|(state, _)| **state == FileState::Edited);
-        edited.map(|(_, (path, _, diff))| (path.as_str(), diff.text.as_str())).collect()
+        let edited = here.files.iter().filter(|(_, state)| **state == FileState::Edited);
+        let edited = edited.map(|(file, _)| &comparison.files[file]);
+        edited.map(|file| (file.path.as_str(), file.diff.text.as_str())).collect()
     }
 
     /// What Asterisk's probes found out; `None` if Asterisk was not asked.

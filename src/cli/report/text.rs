@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anstyle::AnsiColor;
 
 use super::{Report, words};
-use crate::{cli::printer::paint, plan::Kind};
+use crate::{cli::printer::paint, deploy::ComparedFile, plan::Kind};
 
 /// The most rows of a kind, such as users to create, in a shortened plan.
 const ROWS: usize = 50;
@@ -30,7 +30,7 @@ pub(crate) fn plan(report: &Report<'_>, color: bool, shortened: bool) -> String 
     if plan.api_users > 0 {
         let _ = writeln!(text, "note: {} made through the API left alone", count(plan.api_users, "user"));
     }
-    for (path, _, diff) in comparison.files.iter().filter(|(.., diff)| diff.changed) {
+    for ComparedFile { path, diff, .. } in comparison.changed_files() {
         let _ = write!(text, "--- {path}\n+++ {path}\n");
         if diff.text.is_empty() {
             text.push_str("(its marks do not fit its bytes)\n");

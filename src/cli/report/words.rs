@@ -2,6 +2,7 @@
 
 use super::text::count;
 use crate::{
+    asterisk::ConfigFile,
     cli::session::{CALLER_ID, Desired},
     deploy::Comparison,
     desired::Source,
@@ -138,12 +139,12 @@ pub(super) fn reload(comparison: &Comparison) -> Option<String> {
     if comparison.reload.is_empty() {
         return None;
     }
-    let names: Vec<&str> = comparison.reload.iter().map(|module| module.name()).collect();
-    let changed = comparison.files.iter().filter(|(.., diff)| diff.changed).count();
+    let names: Vec<&str> = comparison.reload.iter().map(|module| module.name).collect();
+    let changed = comparison.changed_files().count();
     let why = if changed == 0 {
         "Asterisk does not run the files in place".to_owned()
     } else {
-        format!("{changed} of {} files changed", comparison.files.len())
+        format!("{changed} of {} files changed", ConfigFile::ALL.len())
     };
     let kept = if comparison.plan.affected().keeps_registrations() {
         "calls and registrations are kept"
@@ -165,7 +166,7 @@ pub(super) fn expectations(desired: &Desired) -> Option<String> {
 /// Sums the plan up.
 pub(super) fn summary(comparison: &Comparison) -> String {
     let counts = &comparison.plan.counts;
-    let files = comparison.files.iter().filter(|(.., diff)| diff.changed).count();
+    let files = comparison.changed_files().count();
     if comparison.is_empty() {
         let all = comparison.unchecked.is_empty() && comparison.plan.unresolved.is_empty();
         return format!("No changes{}.", if all { "" } else { " in what was checked" });

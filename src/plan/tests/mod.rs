@@ -12,13 +12,14 @@ use uuid::Uuid;
 
 use super::{Choice, InboundValues, Inputs, Kind, Plan, PlannedUser, SecretPlan, plan, plan_id};
 use crate::{
+    asterisk::PerFile,
     desired::{self, Declared},
     directory::{
         Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser,
         seal::{Ha1, Prints, TrunkPrint},
     },
     model::{Email, EmailKey, Extension, NAME_BYTES, Secret},
-    render::{Digests, Phonebook, endpoint_name},
+    render::{self, Digests, Phonebook, endpoint_name},
 };
 
 /// One user of a random file.
@@ -314,9 +315,12 @@ impl State {
     }
 }
 
+fn files_of(plan: &Plan) -> PerFile<render::File> {
+    Phonebook::of(plan, None).files(Digests::Masked).unwrap()
+}
+
 fn masked(plan: &Plan) -> Vec<(String, String)> {
-    let files = Phonebook::of(plan, None).files(Digests::Masked).unwrap();
-    files.into_iter().map(|file| (file.path, file.text)).collect()
+    files_of(plan).into_iter().map(|(_, file)| (file.path, file.text)).collect()
 }
 
 proptest! {

@@ -7,12 +7,13 @@ use proptest::test_runner::{FileFailurePersistence, TestRunner};
 
 use super::*;
 use crate::{
+    asterisk::{ConfigFile, PerFile},
     deploy::{InPlace, Running, compare},
     render::Present,
 };
 
 /// The plan's id on a machine that has these files in place and runs them, or does not.
-fn id_where(inputs: &Inputs<'_>, in_place: &[InPlace; 2], running: Option<&Running>) -> Option<String> {
+fn id_where(inputs: &Inputs<'_>, in_place: &InPlace, running: Option<&Running>) -> Option<String> {
     compare(inputs, in_place, running, Vec::new()).unwrap().id
 }
 
@@ -90,7 +91,7 @@ proptest! {
         last in file(),
         seed in any::<usize>(),
         old in prop::option::of(file()),
-        live in any::<(bool, bool)>(),
+        live in any::<[bool; ConfigFile::ALL.len()]>(),
     ) {
         let state = State::after(&files);
         let (outside, allowance) = (outside(&last), BTreeMap::new());
@@ -104,15 +105,16 @@ proptest! {
         let allowed = BTreeMap::from([("deletes".to_owned(), 99)]);
         let host = Inputs { declared: &there, recorded, secrets, inbound, allowance: &allowed, now: later };
         // What is in place may be of any other time, or written by hand.
-        let in_place = match old.as_ref().map(|old| State::after(std::slice::from_ref(old))) {
-            Some(old) => {
-                let plan = planned(&here, &outside, &old.recorded, old.now);
-                masked(&plan).into_iter().map(|(_, text)| Some(Present::new(text))).collect::<Vec<_>>().try_into().unwrap()
-            }
-            None => [Some(Present::new("[general]\nby = hand\n".to_owned())), None],
+        let in_place = if let Some(old) = old.as_ref().map(|old| State::after(std::slice::from_ref(old))) {
+            let plan = planned(&here, &outside, &old.recorded, old.now);
+            files_of(&plan).map(|file| Some(Present::new(file.text)))
+        } else {
+            let mut in_place = InPlace::default();
+            in_place[ConfigFile::Endpoints] = Some(Present::new("[general]\nby = hand\n".to_owned()));
+            in_place
         };
-        let running = Running { endpoints_live: live.0, routing_live: live.1 };
-        let ours = id_where(&runner, &[None, None], None);
+        let running = Running { live: PerFile::from_fn(|file| live[file as usize]) };
+        let ours = id_where(&runner, &InPlace::default(), None);
         prop_assert_eq!(&ours, &id_where(&host, &in_place, Some(&running)));
         let plan = planned(&here, &outside, recorded, state.now);
         prop_assert_eq!(ours.is_some(), plan.problems.is_empty());

@@ -2,6 +2,8 @@
 
 use std::{fs, os::unix::net::UnixStream, thread, time::Duration};
 
+use reconcile::asterisk::PerFile;
+
 use super::{
     Case, PUT_BACK, Stage, Stands, UNTOUCHED, case,
     day::{ANA, BO, CY, Day, until},
@@ -12,10 +14,10 @@ const USERS: &[&str] = &[ANA, BO];
 const MORE: &[&str] = &[ANA, BO, CY];
 
 /// Nothing moved, and nobody can be asked.
-const UNASKED: Stands = Stands { running: [Stage::Gone; 2], ..UNTOUCHED };
+const UNASKED: Stands = Stands { running: PerFile::all(Stage::Gone), ..UNTOUCHED };
 
 /// Recorded and put back, but nobody can be asked.
-const DEAD: Stands = Stands { running: [Stage::Gone; 2], audit: Some("not_live"), ..PUT_BACK };
+const DEAD: Stands = Stands { running: PerFile::all(Stage::Gone), audit: Some("not_live"), ..PUT_BACK };
 
 fn start_again(day: &mut Day) {
     day.ask_directly();

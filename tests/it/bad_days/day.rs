@@ -4,15 +4,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use reconcile::{
+    asterisk::{
+        ConfigFile::{self, Endpoints, Routing},
+        PerFile, mark_context, mark_name,
+    },
     model::Tenant,
-    render::{endpoints_path, mark_context, mark_name, parse, routing_path},
+    render::parse,
 };
 
 use super::{
@@ -299,13 +303,16 @@ pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Marks by the kind of object that bears them.
+type Marks = BTreeMap<&'static str, Vec<String>>;
+
 /// What stands at each stage at one moment.
 #[derive(Debug, Clone)]
 pub(super) struct Snapshot {
     pub(super) rows: String,
-    pub(super) files: [Option<String>; 2],
-    /// The marks that run: of pjsip's three kinds, and of the dialplan.
-    pub(super) running: [BTreeMap<&'static str, Vec<String>>; 2],
+    pub(super) files: PerFile<Option<String>>,
+    /// The marks that run.
+    pub(super) running: PerFile<Marks>,
     pub(super) audit: Vec<(i64, String)>,
 }
 
@@ -318,12 +325,14 @@ impl Snapshot {
     /// Looks at the files and, where it answers, at Asterisk.
     pub(super) fn without_rows(day: &mut Day, answers: bool) -> Self {
         let tenant: Tenant = "acme".to_owned().try_into().expect("a tenant");
-        let paths: [PathBuf; 2] = [endpoints_path(&tenant), routing_path(&tenant)].map(|path| day.env.etc(&path));
-        let files = paths.map(|path| fs::read(path).ok().map(|text| String::from_utf8_lossy(&text).into_owned()));
-        for text in files.iter().flatten() {
+        let files = PerFile::from_fn(|file| {
+            let bytes = fs::read(day.env.etc(&file.path(&tenant))).ok()?;
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        });
+        for text in files.values().flatten() {
             day.digests.extend(text.split("MD5:").skip(1).map(|rest| rest.chars().take(32).collect::<String>()));
         }
-        let mut running = [BTreeMap::new(), BTreeMap::new()];
+        let mut running = PerFile::<Marks>::default();
         if answers {
             for (kind, command) in
                 [("aor", "pjsip list aors"), ("auth", "pjsip list auths"), ("endpoint", "pjsip list endpoints")]
@@ -332,27 +341,31 @@ impl Snapshot {
                 let words = answer.split_whitespace().filter_map(|word| word.split('/').next());
                 let marks = words.filter(|word| word.starts_with(&mark_name(&tenant, "")));
                 // A listing cuts long names.
-                running[0].insert(kind, marks.map(|mark| mark.chars().take(30).collect()).collect::<Vec<String>>());
+                running[Endpoints]
+                    .insert(kind, marks.map(|mark| mark.chars().take(30).collect()).collect::<Vec<String>>());
             }
             let answer = day.env.ask(&format!("dialplan show {}", mark_context(&tenant)));
             let marks = answer.lines().filter_map(|line| line.trim_start().strip_prefix('\'')?.split_once("' =>"));
-            running[1].insert("dialplan", marks.map(|(mark, _)| mark.to_owned()).collect());
+            running[Routing].insert("dialplan", marks.map(|(mark, _)| mark.to_owned()).collect());
         }
         Self { rows: String::new(), files, running, audit: Vec::new() }
     }
 
     /// The marks that run where these files do.
-    fn marks_of(files: &[Option<String>; 2]) -> [BTreeMap<&'static str, Vec<String>>; 2] {
+    fn marks_of(files: &PerFile<Option<String>>) -> PerFile<Marks> {
         let tenant: Tenant = "acme".to_owned().try_into().expect("a tenant");
         let marks = files.each_ref().map(|text| parse(text.as_deref().unwrap_or_default()).mark);
-        let name: String = mark_name(&tenant, &marks[0]).chars().take(30).collect();
-        let kinds = ["aor", "auth", "endpoint"].map(|kind| (kind, vec![name.clone()]));
-        [BTreeMap::from(kinds), BTreeMap::from([("dialplan", vec![marks[1].clone()])])]
+        // A listing cuts the names of pjsip's.
+        let name: String = mark_name(&tenant, &marks[Endpoints]).chars().take(30).collect();
+        PerFile::from_fn(|file| {
+            let shown = if file == Endpoints { &name } else { &marks[file] };
+            file.facts().marks.iter().map(|mark| (mark.kind, vec![shown.clone()])).collect()
+        })
     }
 
     /// Tells whether Asterisk runs exactly the files in place.
     pub(super) fn runs_its_files(&self) -> bool {
-        self.files.iter().all(Option::is_some) && self.running == Self::marks_of(&self.files)
+        self.files.values().all(Option::is_some) && self.running == Self::marks_of(&self.files)
     }
 
     /// Says what stands at each stage, between the states before and after; what is expected wins
@@ -368,28 +381,28 @@ impl Snapshot {
             let found = all.iter().find(|(stage, is)| *is && *stage == expected);
             found.or_else(|| all.iter().find(|(_, is)| *is)).map_or(Stage::Else, |(stage, _)| *stage)
         };
-        let stub = |index: usize| {
-            self.files[index].as_deref().is_some_and(|text| parse(text).intact && !text.contains("@example.com"))
+        let stub = |file: ConfigFile| {
+            self.files[file].as_deref().is_some_and(|text| parse(text).intact && !text.contains("@example.com"))
         };
-        let file = |index: usize| {
-            let (was, is) = (self.files[index] == before.files[index], self.files[index] == after.files[index]);
-            stage(expected.files[index], was, is, stub(index), self.files[index].is_none())
+        let in_place = |file: ConfigFile| {
+            let (was, is) = (self.files[file] == before.files[file], self.files[file] == after.files[file]);
+            stage(expected.files[file], was, is, stub(file), self.files[file].is_none())
         };
         let marks = Self::marks_of(&self.files);
-        let running = |index: usize| {
-            let found = &self.running[index];
+        let running = |file: ConfigFile| {
+            let found = &self.running[file];
             if found.is_empty() {
                 return Stage::Gone;
             }
-            let (was, is) = (*found == before.running[index], *found == after.running[index]);
+            let (was, is) = (*found == before.running[file], *found == after.running[file]);
             let nothing = found.values().all(Vec::is_empty);
-            stage(expected.running[index], was, is, stub(index) && *found == marks[index], nothing)
+            stage(expected.running[file], was, is, stub(file) && *found == marks[file], nothing)
         };
         let new = self.audit.iter().skip(before.audit.len()).next_back();
         Stands {
             rows: stage(expected.rows, self.rows == before.rows, self.rows == after.rows, false, false),
-            files: [file(0), file(1)],
-            running: [running(0), running(1)],
+            files: PerFile::from_fn(in_place),
+            running: PerFile::from_fn(running),
             audit: new.map(|(_, outcome)| word(outcome)),
         }
     }

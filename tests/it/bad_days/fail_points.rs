@@ -1,5 +1,7 @@
 //! Killed, failed or held up between any two phases of an apply, in each kind of change.
 
+use reconcile::asterisk::{ConfigFile::Endpoints, PerFile};
+
 use super::{
     Case, LIVE, PUT_BACK, Stage, Stands, UNTOUCHED, case,
     day::{ANA, ANA_CHANGED, BO, BO_RENAMED, CY, Day},
@@ -30,9 +32,13 @@ fn killed_at(point: &str) -> Stands {
     let open = Stands { audit: Some("open"), rows: Stage::After, ..UNTOUCHED };
     match point {
         "committed" => open,
-        "renamed" => Stands { files: [Stage::After, Stage::Before], ..open },
-        "written" => Stands { files: [Stage::After; 2], ..open },
-        "reloaded" => Stands { files: [Stage::After; 2], running: [Stage::After, Stage::Before], ..open },
+        "renamed" => Stands { files: PerFile::all(Stage::Before).with(Endpoints, Stage::After), ..open },
+        "written" => Stands { files: PerFile::all(Stage::After), ..open },
+        "reloaded" => Stands {
+            files: PerFile::all(Stage::After),
+            running: PerFile::all(Stage::Before).with(Endpoints, Stage::After),
+            ..open
+        },
         "read-back" | "proven" | "let-go" | "closing" | "put-back" => Stands { audit: Some("open"), ..LIVE },
         _ => UNTOUCHED,
     }
@@ -57,8 +63,11 @@ const fn put_back_says(rendered: &'static str) -> [&'static str; 5] {
 
 /// What a run that failed at a point leaves behind, and says.
 fn failed_at(point: &str, first: bool) -> (i32, &'static [&'static str], Stands) {
-    let put_back =
-        if first { Stands { files: [Stage::Stub; 2], running: [Stage::Stub; 2], ..PUT_BACK } } else { PUT_BACK };
+    let put_back = if first {
+        Stands { files: PerFile::all(Stage::Stub), running: PerFile::all(Stage::Stub), ..PUT_BACK }
+    } else {
+        PUT_BACK
+    };
     match point {
         "locked" | "checked" | "recording" | "rendered" | "staged" => (1, &["asked to fail here"], UNTOUCHED),
         "proven" | "let-go" => (0, &["warning: ", "asked to fail here", "Live: "], LIVE),

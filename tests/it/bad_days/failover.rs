@@ -2,6 +2,8 @@
 
 use std::{fs, process::Command};
 
+use reconcile::asterisk::{ConfigFile::Endpoints, PerFile};
+
 use super::{
     Case, LIVE, Stage, Stands, UNTOUCHED, case,
     database::{Cluster, url},
@@ -118,7 +120,7 @@ fn cases() -> Vec<Case> {
                 "hint: restore the rows that the database lost; or let those phones go",
                 "--allow foreign-files=1",
             ])
-            .stands(Stands { files: [Stage::Else, Stage::Before], running: [Stage::Else, Stage::Before], ..UNTOUCHED }),
+            .stands(Stands { files: PerFile::all(Stage::Before).with(Endpoints, Stage::Else), running: PerFile::all(Stage::Before).with(Endpoints, Stage::Else), ..UNTOUCHED }),
     ]
 }
 

@@ -21,6 +21,8 @@ use std::{
     sync::Mutex,
 };
 
+use reconcile::asterisk::PerFile;
+
 use super::support::{Outcome, say};
 use day::{Day, Snapshot};
 
@@ -64,25 +66,35 @@ enum Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stands {
     rows: Stage,
-    /// Endpoints, routing.
-    files: [Stage; 2],
-    /// Endpoints, routing.
-    running: [Stage; 2],
+    files: PerFile<Stage>,
+    running: PerFile<Stage>,
     /// How the audit row that the command wrote ended; none where it wrote none.
     audit: Option<&'static str>,
 }
 
 /// Nothing moved.
-const UNTOUCHED: Stands =
-    Stands { rows: Stage::Before, files: [Stage::Before; 2], running: [Stage::Before; 2], audit: None };
+const UNTOUCHED: Stands = Stands {
+    rows: Stage::Before,
+    files: PerFile::all(Stage::Before),
+    running: PerFile::all(Stage::Before),
+    audit: None,
+};
 
 /// All moved.
-const LIVE: Stands =
-    Stands { rows: Stage::After, files: [Stage::After; 2], running: [Stage::After; 2], audit: Some("live") };
+const LIVE: Stands = Stands {
+    rows: Stage::After,
+    files: PerFile::all(Stage::After),
+    running: PerFile::all(Stage::After),
+    audit: Some("live"),
+};
 
 /// The rows are recorded, the last good files are back and run.
-const PUT_BACK: Stands =
-    Stands { rows: Stage::After, files: [Stage::Before; 2], running: [Stage::Before; 2], audit: Some("rolled_back") };
+const PUT_BACK: Stands = Stands {
+    rows: Stage::After,
+    files: PerFile::all(Stage::Before),
+    running: PerFile::all(Stage::Before),
+    audit: Some("rolled_back"),
+};
 
 /// Undoes what went wrong, as an administrator would.
 type Mend = Box<dyn FnOnce(&mut Day)>;
@@ -152,7 +164,7 @@ impl Case {
         let before = Snapshot::take(day);
         let mend = (self.wrong)(day);
         let seen = (self.runs)(day);
-        let answers = self.stands.running != [Stage::Gone; 2];
+        let answers = self.stands.running != PerFile::all(Stage::Gone);
         assert_eq!(day.answers(), answers, "whether Asterisk answers; {}", seen.text());
         let files_and_running = Snapshot::without_rows(day, answers);
         mend(day);

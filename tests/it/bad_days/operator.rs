@@ -6,6 +6,11 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
 };
 
+use reconcile::asterisk::{
+    ConfigFile::{Endpoints, Routing},
+    PerFile,
+};
+
 use super::{
     Case, PUT_BACK, Stage, Stands, UNTOUCHED, case,
     day::{ANA, ANA_CHANGED, BO, CY, Day},
@@ -28,10 +33,14 @@ const NEITHER: &[&str] = &[
 ];
 
 /// Recorded, put back, and Asterisk has lost our phones all the same.
-const LOST: Stands = Stands { running: [Stage::Nothing, Stage::Before], audit: Some("not_live"), ..PUT_BACK };
+const LOST: Stands = Stands {
+    running: PerFile::all(Stage::Before).with(Endpoints, Stage::Nothing),
+    audit: Some("not_live"),
+    ..PUT_BACK
+};
 
 /// The same for the dialplan.
-const LOST_ROUTING: Stands = Stands { running: [Stage::Before, Stage::Nothing], ..LOST };
+const LOST_ROUTING: Stands = Stands { running: PerFile::all(Stage::Before).with(Routing, Stage::Nothing), ..LOST };
 
 /// A mistake in one of the operator's files, when phones change.
 fn mistake(name: &str, file: &'static str, edit: fn(&str) -> String) -> Case {
@@ -168,7 +177,11 @@ fn cases() -> Vec<Case> {
                 6,
                 &["auths are missing in the running Asterisk: `1002`", "Could not create an object of type 'auth'"],
             )
-            .stands(Stands { running: [Stage::After, Stage::Before], audit: Some("not_live"), ..PUT_BACK }),
+            .stands(Stands {
+                running: PerFile::all(Stage::Before).with(Endpoints, Stage::After),
+                audit: Some("not_live"),
+                ..PUT_BACK
+            }),
         routing_mistake("an unclosed section in the operator's dialplan", |text| before_ours(text, "[x"))
             .sees(6, &["the dialplan mark of", "its log: config.c: parse error: no closing ']'"])
             .stands(PUT_BACK),
@@ -213,7 +226,7 @@ fn damages() -> Vec<Case> {
                 1,
                 &["error: cannot read `[test]/asterisk/etc/pjsip.d/acme/generated_endpoints.conf`: Is a directory"],
             )
-            .stands(Stands { files: [Stage::Nothing, Stage::Before], ..UNTOUCHED }),
+            .stands(Stands { files: PerFile::all(Stage::Before).with(Endpoints, Stage::Nothing), ..UNTOUCHED }),
     ]
 }
 

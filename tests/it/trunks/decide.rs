@@ -13,7 +13,10 @@ use proptest::{
     strategy::ValueTree,
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
-use reconcile::calls::{Call, Caller, Routes, Target, decide};
+use reconcile::{
+    asterisk::ConfigFile,
+    calls::{Call, Caller, Routes, Target, decide},
+};
 
 use super::{declared, files, put};
 use crate::{
@@ -258,7 +261,7 @@ fn the_dialplan_and_the_decision_function_choose_the_same_targets() {
     for set in 0..SETS {
         let text = file().new_tree(&mut runner).expect("a file").current();
         let declared = declared(&text);
-        let [_, routing] = files(&declared, &declared.routes);
+        let routing = &files(&declared, &declared.routes)[ConfigFile::Routing];
         let calls: Vec<Arrival> =
             (0..CALLS).map(|_| arrival().new_tree(&mut runner).expect("a call").current()).collect();
         let mut lab = "[lab]\n".to_owned();
@@ -273,7 +276,7 @@ fn the_dialplan_and_the_decision_function_choose_the_same_targets() {
             );
         }
         fs::write(env.etc("extensions.d/lab/generated_routing.conf"), lab).expect("a file");
-        put(&env, std::slice::from_ref(&routing));
+        put(&env, [routing]);
         assert!(env.ask("dialplan reload").contains("reloaded"));
         let begun = fs::metadata(&log).expect("a log").len();
         for number in 0..CALLS {

@@ -13,6 +13,7 @@ mod strangers;
 use std::{collections::BTreeMap, fs};
 
 use reconcile::{
+    asterisk::PerFile,
     calls::Routes,
     desired::{self, Declared},
     directory::seal::Ha1,
@@ -34,7 +35,7 @@ fn declared(text: &str) -> Declared {
 }
 
 /// Renders a file whose users are all pinned, with these routes.
-fn files(declared: &Declared, routes: &Routes) -> [File; 2] {
+fn files(declared: &Declared, routes: &Routes) -> PerFile<File> {
     let secret = Secret::new(SECRET).expect("a secret");
     let phones: BTreeMap<Extension, Phone<'_>> = declared
         .users
@@ -59,7 +60,7 @@ fn files(declared: &Declared, routes: &Routes) -> [File; 2] {
 }
 
 /// Puts files in place.
-fn put(env: &TestEnv, files: &[File]) {
+fn put<'a>(env: &TestEnv, files: impl IntoIterator<Item = &'a File>) {
     for file in files {
         let path = env.etc(&file.path);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
@@ -69,7 +70,7 @@ fn put(env: &TestEnv, files: &[File]) {
 
 /// Puts the files of a tenant in place and has Asterisk take them.
 fn run(env: &TestEnv, declared: &Declared) {
-    put(env, &files(declared, &declared.routes));
+    put(env, files(declared, &declared.routes).values());
     reload(env);
 }
 

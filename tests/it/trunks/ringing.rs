@@ -1,5 +1,7 @@
 //! A call that rings while an apply changes the rules around its own.
 
+use reconcile::asterisk::ConfigFile::Routing;
+
 use super::{SECRET, declared, files, put, reload};
 use crate::{
     phones::{nothing_in_the_log, until},
@@ -106,16 +108,16 @@ fn a_call_that_rings_while_the_dialplan_of_an_older_version_is_replaced_goes_on(
     );
     let new = files(&declared(&file), &declared(&file).routes);
     let mut old = new.clone();
-    let sections = new[1].text.split("\n\n").filter(|section| {
+    let sections = new[Routing].text.split("\n\n").filter(|section| {
         !["[acme-ring]", "[acme-leg]", "[acme-phones]"].iter().any(|name| section.contains(&format!("{name}\n")))
     });
-    old[1].text = sections.collect::<Vec<_>>().join("\n\n") + BEFORE;
+    old[Routing].text = sections.collect::<Vec<_>>().join("\n\n") + BEFORE;
     let [ana, bo] = ["1000", "1001"].map(|name| Phone::with(&env, name.to_owned(), SECRET.to_owned()));
-    put(&env, &new);
+    put(&env, new.values());
     reload(&env);
     bo.registers();
     for inside in [true, false] {
-        put(&env, &old);
+        put(&env, old.values());
         reload(&env);
         let (ringing, answering) = (bo.rings(), dialer.picks_up());
         std::thread::scope(|threads| {
@@ -127,7 +129,7 @@ fn a_call_that_rings_while_the_dialplan_of_an_older_version_is_replaced_goes_on(
                 }
             });
             until("the phone rings", || ringing.log().contains("Call-ID: "));
-            put(&env, &new);
+            put(&env, new.values());
             reload(&env);
             bo.turns_away(&ringing);
             assert!(call.join().is_ok(), "inside: {inside}");

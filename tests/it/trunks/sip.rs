@@ -3,6 +3,7 @@
 use std::{fmt::Write, fs};
 
 use jiff::Timestamp;
+use reconcile::asterisk::ConfigFile;
 
 use super::{SECRET, declared, files, put, reload, run};
 use crate::{
@@ -192,8 +193,9 @@ fn a_carrier_without_addresses_is_known_by_the_registration() {
     let declared = declared(&file);
     let mut files = files(&declared, &declared.routes);
     // Asterisk asks name servers only, and here is none: the test is one.
-    files[0].text = files[0].text.replace("localhost:", "127.0.0.1:");
-    put(&env, &files);
+    let endpoints = &mut files[ConfigFile::Endpoints];
+    endpoints.text = endpoints.text.replace("localhost:", "127.0.0.1:");
+    put(&env, files.values());
     reload(&env);
     registered(&env, 1);
     let log = registrar.unplug();
