@@ -18,6 +18,7 @@ mod clients;
 mod commands;
 mod directory;
 mod docs;
+mod documents;
 mod expect;
 mod growth;
 mod handed_on;
