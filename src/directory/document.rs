@@ -82,7 +82,7 @@ pub(super) fn and_more(documents: usize) -> String {
 
 impl From<UnreadableDocument> for DirectoryError {
     fn from(document: UnreadableDocument) -> Self {
-        Self::Document { document, more: 0 }
+        Self::Document { document: Box::new(document), more: 0 }
     }
 }
 

@@ -116,7 +116,7 @@ pub enum DirectoryError {
     #[error("{document}{}", document::and_more(*more))]
     Document {
         /// The first one.
-        document: UnreadableDocument,
+        document: Box<UnreadableDocument>,
         /// How many more of the tenant's documents cannot be read.
         more: usize,
     },

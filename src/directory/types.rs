@@ -83,7 +83,7 @@ impl Recorded {
     pub fn require(&self, needed: impl Fn(&Place) -> bool) -> Result<(), DirectoryError> {
         let mut unreadable = self.unreadable.iter().filter(|document| needed(&document.place));
         let Some(first) = unreadable.next() else { return Ok(()) };
-        Err(DirectoryError::Document { document: first.clone(), more: unreadable.count() })
+        Err(DirectoryError::Document { document: Box::new(first.clone()), more: unreadable.count() })
     }
 
     /// Lists the tenant's public numbers, recorded or applied.

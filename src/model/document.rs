@@ -70,14 +70,14 @@ impl Unreadable {
 
 /// A document as it is written.
 #[derive(Serialize)]
-struct Written<'a, D> {
+struct Envelope<'a, D> {
     format_version: u16,
     written_by: &'static str,
     #[serde(flatten)]
     document: &'a D,
 }
 
-impl<'a, D: Document> Written<'a, D> {
+impl<'a, D: Document> Envelope<'a, D> {
     fn of(document: &'a D) -> Self {
         Self { format_version: D::VERSION, written_by: PROGRAM, document }
     }
@@ -88,7 +88,7 @@ impl<'a, D: Document> Written<'a, D> {
 /// # Errors
 /// If a value cannot be written as JSON. Nothing may be recorded in its place.
 pub fn write<D: Document>(document: &D) -> Result<String, serde_json::Error> {
-    serde_json::to_string(&Written::of(document))
+    serde_json::to_string(&Envelope::of(document))
 }
 
 /// Writes a document as a value for another document that holds it.
@@ -96,7 +96,7 @@ pub fn write<D: Document>(document: &D) -> Result<String, serde_json::Error> {
 /// # Errors
 /// If a value cannot be written as JSON.
 pub fn to_value<D: Document>(document: &D) -> Result<Value, serde_json::Error> {
-    serde_json::to_value(Written::of(document))
+    serde_json::to_value(Envelope::of(document))
 }
 
 /// Reads a document of this or an earlier version.
