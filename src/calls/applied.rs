@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Routes;
-use crate::model::{EmailKey, Tenant};
+use crate::model::{Document, EmailKey, Tenant};
 
 /// What callers of a tenant reach, complete in itself: it is written when an apply ends, and kept by
-/// each server so that it survives the loss of the database.
+/// each server so that it survives the loss of the database. No key has a default: callers stay with what they
+/// reached before, rather than reach what was guessed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     /// The tenant.
@@ -20,3 +21,5 @@ pub struct Applied {
     /// The SIP user names of the users who may get a call.
     pub users: BTreeMap<EmailKey, String>,
 }
+
+impl Document for Applied {}

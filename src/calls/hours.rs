@@ -160,6 +160,7 @@ pub struct Hours {
     /// The weekly ranges.
     pub open: Vec<OpenRange>,
     /// Dates that are closed from midnight to midnight.
+    #[serde(default)]
     pub closed: BTreeSet<Date>,
 }
 

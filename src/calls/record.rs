@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::CallerClass;
-use crate::model::Tenant;
+use crate::model::{Document, Tenant};
 
 /// Something that became known about a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Event {
     /// What.
     pub what: What,
 }
+
+impl Document for Event {}
 
 /// What became known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,12 +76,13 @@ pub struct Answer {
     /// The first step; none where nobody is dialled.
     pub first: Option<Started>,
     /// Whether it is a request that came again.
+    #[serde(default)]
     pub retry: bool,
     /// What was not as it should be, where the call was answered all the same.
     pub degraded: Option<String>,
     /// Where the fallback was asked, as an answer did not arrive: the step at which its chain begins.
     /// The step before is the one that answer would have begun.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<u32>,
 }
 

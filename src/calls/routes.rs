@@ -12,10 +12,11 @@ use super::{
     Hours,
     number::{E164, Prefix},
 };
-use crate::model::{EmailKey, ObjectName};
+use crate::model::{Document, EmailKey, ObjectName};
 
-/// All that is declared about a tenant's inbound calls, without secrets.
+/// All that is declared about a tenant's inbound calls, without secrets. Absent keys declare nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Routes {
     /// The SIP carriers, by name.
     pub trunks: BTreeMap<ObjectName, Trunk>,
@@ -39,12 +40,14 @@ pub struct Trunk {
     /// Where the carrier is reached: a name or an address, perhaps with a port.
     pub host: String,
     /// The addresses and networks its calls come from; none for those of the host.
+    #[serde(default)]
     pub identify: Vec<String>,
     /// The user name at the carrier.
     pub username: Option<ObjectName>,
     /// The carrier's digest realm; with it, Asterisk's file holds no plain secret.
     pub realm: Option<ObjectName>,
     /// Whether to register at the carrier.
+    #[serde(default)]
     pub register: bool,
 }
 
@@ -91,10 +94,11 @@ pub enum DialerTarget {
 /// Which number the dialer sees as the caller's.
 ///
 /// What is recorded as `called` has always meant the default; the called number has a word of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CallerId {
     /// The default caller ID where there is one; otherwise the one that was called.
+    #[default]
     #[serde(rename = "called")]
     Default,
     /// The one that was called.
@@ -112,11 +116,22 @@ pub struct Dialer {
     /// What it dials.
     pub target: DialerTarget,
     /// The caller ID it shows.
+    #[serde(default)]
     pub caller_id: CallerId,
     /// How long it rings, in seconds.
+    #[serde(default = "Dialer::default_ring")]
     pub ring: u32,
     /// The trunk over which Asterisk reaches it.
     pub trunk: Option<ObjectName>,
+}
+
+impl Dialer {
+    /// How long a dialer rings whose file does not say so, in seconds.
+    pub(crate) const DEFAULT_RING: u32 = 30;
+
+    fn default_ring() -> u32 {
+        Self::DEFAULT_RING
+    }
 }
 
 /// Which called numbers a rule is for.
@@ -159,6 +174,7 @@ pub struct Rule {
     /// The called numbers it is for.
     pub to: Called,
     /// The callers it is for; empty for all.
+    #[serde(default)]
     pub from: Vec<CallerMatch>,
     /// The hours it is for.
     pub when: Option<ObjectName>,
@@ -167,6 +183,7 @@ pub struct Rule {
     /// Who gets it outside those hours; without it, the next rule has its say.
     pub otherwise: Option<Vec<Target>>,
     /// Whether its removal is refused.
+    #[serde(default)]
     pub protected: bool,
 }
 
@@ -186,6 +203,8 @@ impl<'a> Entry<'a> {
         &self.rules[self.index]
     }
 }
+
+impl Document for Routes {}
 
 impl Routes {
     /// Tells whether nothing is declared about inbound calls.

@@ -11,7 +11,7 @@ use super::Exit;
 use crate::{
     deploy::{ApplyError, AsteriskError, FileError, RotateError},
     directory::{DirectoryError, hint_of_taken, seal::SealError},
-    model::Invalid,
+    model::{Invalid, Unreadable},
 };
 
 /// An error with the next step.
@@ -130,6 +130,10 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<FileError>() {
         use std::io::ErrorKind;
 
+        let unreadable = error.source.get_ref().and_then(|source| source.downcast_ref::<Unreadable>());
+        if let Some(reader) = unreadable.and_then(Unreadable::reader) {
+            return Some(format!("use {reader}; the file stays as it is"));
+        }
         let hint = match error.source.kind() {
             ErrorKind::PermissionDenied => {
                 "run as root, or as a user who may write there and is in that folder's group"
@@ -152,6 +156,7 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         Some(DirectoryError::Empty) => Some("`reconcile apply` records the first users".to_owned()),
         Some(DirectoryError::OlderSchema { .. }) => Some("run `reconcile migrate`".to_owned()),
         Some(DirectoryError::NewerSchema { .. }) => Some("use the later version of reconcile that wrote it".to_owned()),
+        Some(DirectoryError::Document { document, .. }) => document.hint(),
         Some(DirectoryError::NumberTaken { tenant, .. }) => Some(hint_of_taken(tenant)),
         Some(DirectoryError::Commit(_)) => Some("run the same command again: it finds out, and goes on".to_owned()),
         Some(DirectoryError::Query { source, .. }) => hint_of_state(source.code()?).map(str::to_owned),

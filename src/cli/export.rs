@@ -24,7 +24,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let tenant = args.which.tenant(printer)?;
     let recorded = match args.which.state.open_to_list(printer)? {
-        Some(mut directory) => directory.read(&tenant)?,
+        Some(mut directory) => directory.read_readable(&tenant)?,
         None => Recorded::default(),
     };
     let mut users: Vec<&RecordedUser> =

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     deploy::{self, Rotation},
-    directory::{Recorded, RecordedUser, seal::Owner},
+    directory::{Place, Recorded, RecordedUser, seal::Owner},
     model::{Email, Extension, Secret},
     render::endpoint_name,
 };
@@ -107,7 +107,9 @@ fn rotate(wanted: &Wanted, which: &Which, host: &HostName, actor: &ActorArgs, pr
     directory.migrate()?;
     let email = &match wanted {
         Wanted::Email(email) => email.clone(),
-        Wanted::Extension(_) => wanted.find(&directory.read(&tenant)?).ok_or_else(|| wanted.unknown())?.email.clone(),
+        Wanted::Extension(_) => {
+            wanted.find(&directory.read_readable(&tenant)?).ok_or_else(|| wanted.unknown())?.email.clone()
+        }
     };
     let rotation = Rotation {
         tenant: &tenant,
@@ -160,13 +162,18 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
     let tenant = which.tenant(printer)?;
     let first = || wanted.first().map_or_else(|| Hinted::new("nobody is named", "name an e-mail"), Wanted::unknown);
     let mut directory = which.state.open_to_list(printer)?.ok_or_else(first)?;
-    let recorded = directory.read(&tenant)?;
+    let recorded = directory.read_readable(&tenant)?;
     let row = recorded.tenant.as_ref().ok_or_else(first)?;
     // All of them are found before any secret is printed.
     let users = wanted
         .iter()
         .map(|wanted| wanted.find(&recorded).ok_or_else(|| wanted.unknown()))
         .collect::<Result<Vec<_>, _>>()?;
+    recorded.require(|place| match place {
+        Place::Settings(_) => true,
+        Place::Phone(id, _) => users.iter().any(|user| user.id == *id),
+        _ => false,
+    })?;
     let keys = which.state.keys()?;
     let mut found = Vec::with_capacity(users.len());
     for user in users {

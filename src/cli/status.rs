@@ -70,9 +70,9 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         let hint = "check the spelling and DATABASE_URL; without --tenant, the file is compared, recorded or not";
         return Err(Hinted::new(message, hint).into());
     }
+    let is_readable = known.recorded.unreadable.is_empty();
     let behind = match &desired {
-        None => None,
-        Some(desired) => {
+        Some(desired) if is_readable => {
             let secrets = session::secrets(&desired.declared, &args.secrets);
             let inbound = session::inbound(&desired.declared, &args.secrets);
             let allowance = plan::Allowance::new();
@@ -86,12 +86,13 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             };
             Some(plan::plan(&inputs))
         }
+        _ => None,
     };
     let in_place = host.in_place(&tenant)?;
     let mut comparison = None;
     let mut here = None;
     let mut unasked = args.no_asterisk.then(|| "not asked (--no-asterisk)".to_owned());
-    if let Some(plan) = plan::as_recorded(&tenant, &known.recorded) {
+    if let Some(plan) = plan::as_recorded(&tenant, &known.recorded).filter(|_| is_readable) {
         let compared =
             deploy::compare_plan(plan, &known.recorded, &in_place, None, &plan::Allowance::new(), Vec::new())?;
         let (status, silent) = deploy::status(&host, &tenant, &in_place, &compared, now);
@@ -106,7 +107,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         file: desired.as_ref(),
         behind: behind.as_ref(),
         recorded: &known.recorded,
-        numbers: plan::numbers(&known.recorded, now),
+        numbers: plan::numbers(&known.recorded, now).filter(|_| is_readable),
         comparison: comparison.as_ref(),
         here: here.as_ref(),
         unasked: unasked.as_deref(),
@@ -139,7 +140,7 @@ fn read(directory: Option<Directory>, tenant: &Tenant) -> Result<Known> {
         Known { database: "embedded".to_owned(), recorded: Recorded::default(), applies: Vec::new(), changed_at: None };
     let Some(mut directory) = directory else { return Ok(known) };
     known.database = directory.show();
-    known.recorded = directory.read(tenant)?;
+    known.recorded = directory.read_readable(tenant)?;
     if directory.schema()? != Schema::Absent {
         (known.applies, known.changed_at) = directory.last_applies(tenant)?;
     }

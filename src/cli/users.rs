@@ -98,7 +98,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let filter = Filter::of(args)?;
     let tenant = args.which.tenant(printer)?;
     let recorded = match args.which.state.open_to_list(printer)? {
-        Some(mut directory) => directory.read(&tenant)?,
+        Some(mut directory) => directory.read_readable(&tenant)?,
         None => Recorded::default(),
     };
     if recorded.tenant.is_none() && args.which.tenant.is_some() {

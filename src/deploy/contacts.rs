@@ -9,11 +9,13 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{
     asterisk::{Asterisk, AsteriskError},
-    files::{self, FileError, failed},
+    files::{self, FileError},
 };
+use crate::model::{Document, Unreadable};
 
 /// A registration as it was before the reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,6 +196,21 @@ struct Pending {
     contacts: Vec<Contact>,
 }
 
+/// What may have to be let go, by generation.
+#[derive(Default, Serialize, Deserialize)]
+struct AllPending {
+    pending: Vec<Pending>,
+}
+
+impl Document for AllPending {
+    const VERSION: u16 = 2;
+
+    /// Version 1 was the list alone.
+    fn upgrade(_: u16, pending: Value) -> Result<Value, Unreadable> {
+        Ok(json!({ "pending": pending }))
+    }
+}
+
 /// Reads what runs that were killed left to do, given the generation that is in place.
 pub(super) fn pending(path: &Path, mark: &str) -> Result<Vec<Contact>, FileError> {
     Ok(read(path)?.into_iter().filter(|pending| pending.mark == mark).flat_map(|pending| pending.contacts).collect())
@@ -215,7 +232,7 @@ pub(super) fn keep(path: &Path, in_place: &str, next: &str, contacts: &[Contact]
     if all.is_empty() {
         return files::forget(path);
     }
-    keep_all(path, &all)
+    files::keep_document(path, &AllPending { pending: all })
 }
 
 /// Forgets what other generations than this one left to do.
@@ -224,13 +241,8 @@ pub(super) fn keep_only(path: &Path, mark: &str) -> Result<(), FileError> {
     if left.is_empty() {
         return files::forget(path);
     }
-    let all = [Pending { mark: mark.to_owned(), contacts: left }];
-    keep_all(path, &all)
-}
-
-fn keep_all(path: &Path, all: &[Pending]) -> Result<(), FileError> {
-    let text = serde_json::to_string(all).map_err(|error| failed("write", path)(error.into()))?;
-    files::keep(path, &text)
+    let pending = vec![Pending { mark: mark.to_owned(), contacts: left }];
+    files::keep_document(path, &AllPending { pending })
 }
 
 /// Reads the note; one that is missing says that nothing is left to do.
@@ -239,8 +251,7 @@ fn keep_all(path: &Path, all: &[Pending]) -> Result<(), FileError> {
 /// If it cannot be read or understood. It is written whole, so that another hand was in it, and the
 /// registrations it named would stay with secrets that are no longer valid.
 fn read(path: &Path) -> Result<Vec<Pending>, FileError> {
-    let Some(text) = files::read(path)? else { return Ok(Vec::new()) };
-    serde_json::from_str(&text).map_err(|error| failed("understand", path)(error.into()))
+    Ok(files::read_document::<AllPending>(path)?.unwrap_or_default().pending)
 }
 
 #[cfg(test)]
@@ -300,5 +311,18 @@ mod tests {
         assert_eq!(pending(&note, "c").unwrap().len(), 2, "the same file again changes nothing");
         keep(&note, "d", "e", &[]).unwrap();
         assert!(!note.exists());
+    }
+
+    /// What an earlier version left to do is done by this one.
+    #[test]
+    fn golden_notes_are_read() {
+        for version in [1, 2] {
+            let note = format!("tests/documents/pending.{version}.json");
+            let pending = pending(Path::new(&note), "fa52726d2d84b79f185cec5fb0f2d725").unwrap();
+            let value = "{\"uri\":\"sip:acme-1001@127.0.0.1:9\",\"expiration_time\":\"4000000000\",\
+                         \"endpoint\":\"acme-1001\"}";
+            let key = "acme-1001;@0123456789abcdef0123456789abcdef";
+            assert_eq!(pending, [Contact { key: key.to_owned(), value: value.to_owned() }], "{note}");
+        }
     }
 }

@@ -10,7 +10,11 @@ use std::{
 
 use rustix::fs::OFlags;
 
-use crate::{asterisk::PerFile, render::Present};
+use crate::{
+    asterisk::PerFile,
+    model::{Document, Unreadable, document},
+    render::Present,
+};
 
 /// A file or folder could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +47,23 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, FileError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed("read", path)(error)),
     }
+}
+
+/// Reads a document; a missing file holds none.
+pub(super) fn read_document<D: Document>(path: &Path) -> Result<Option<D>, FileError> {
+    let Some(text) = read(path)? else { return Ok(None) };
+    let kind = |unreadable: &Unreadable| match unreadable {
+        Unreadable::Later { .. } => io::ErrorKind::Unsupported,
+        Unreadable::Damaged(_) => io::ErrorKind::InvalidData,
+    };
+    let document = document::read(&text).map_err(|error| io::Error::new(kind(&error), error));
+    document.map(Some).map_err(failed("understand", path))
+}
+
+/// Keeps a document for ourselves, as [`keep`] does.
+pub(super) fn keep_document<D: Document>(path: &Path, document: &D) -> Result<(), FileError> {
+    let text = document::write(document).map_err(|error| failed("write", path)(error.into()))?;
+    keep(path, &text)
 }
 
 /// Reads all of an open file that is to be a regular one.

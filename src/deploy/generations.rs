@@ -7,10 +7,15 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::files::{self, FileError, failed};
-use crate::{directory::seal::hex, render::Parsed};
+use super::files::{self, FileError};
+use crate::{
+    directory::seal::hex,
+    model::{Document, Unreadable},
+    render::Parsed,
+};
 
 /// How many generations are remembered; who never reloads has no phone that could be mistaken.
 const KEPT: usize = 10;
@@ -28,7 +33,18 @@ struct Generation {
 
 /// What was rendered since the last proof, the latest one last.
 #[derive(Default, Serialize, Deserialize)]
-pub(super) struct Generations(Vec<Generation>);
+pub(super) struct Generations {
+    generations: Vec<Generation>,
+}
+
+impl Document for Generations {
+    const VERSION: u16 = 2;
+
+    /// Version 1 was the list alone.
+    fn upgrade(_: u16, generations: Value) -> Result<Value, Unreadable> {
+        Ok(json!({ "generations": generations }))
+    }
+}
 
 impl Generations {
     /// Reads the note; one that is missing holds no generation.
@@ -36,32 +52,30 @@ impl Generations {
     /// # Errors
     /// If it cannot be read or understood: whose phones run would be guessed then.
     pub(super) fn read(note: &Path) -> Result<Self, FileError> {
-        let Some(text) = files::read(note)? else { return Ok(Self::default()) };
-        serde_json::from_str(&text).map_err(|error| failed("understand", note)(error.into()))
+        Ok(files::read_document(note)?.unwrap_or_default())
     }
 
     /// Adds a generation and keeps the note, before its file is put in place.
     pub(super) fn keep(mut self, note: &Path, file: &Parsed) -> Result<(), FileError> {
-        self.0.retain(|generation| generation.mark != file.mark);
-        self.0.push(Generation { mark: file.mark.clone(), phones: phones(file) });
-        let old = self.0.len().saturating_sub(KEPT);
-        self.0.drain(..old);
-        let text = serde_json::to_string(&self).map_err(|error| failed("write", note)(error.into()))?;
-        files::keep(note, &text)
+        self.generations.retain(|generation| generation.mark != file.mark);
+        self.generations.push(Generation { mark: file.mark.clone(), phones: phones(file) });
+        let old = self.generations.len().saturating_sub(KEPT);
+        self.generations.drain(..old);
+        files::keep_document(note, &self)
     }
 
     /// Finds what the generation with this mark holds.
     pub(super) fn find(&self, mark: &str) -> Option<&Phones> {
-        self.0.iter().find(|generation| generation.mark == mark).map(|generation| &generation.phones)
+        self.generations.iter().find(|generation| generation.mark == mark).map(|generation| &generation.phones)
     }
 
     /// Names all phones of all generations.
     pub(super) fn names(&self) -> BTreeSet<&str> {
-        self.0.iter().flat_map(|generation| generation.phones.keys()).map(String::as_str).collect()
+        self.generations.iter().flat_map(|generation| generation.phones.keys()).map(String::as_str).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.generations.is_empty()
     }
 }
 
@@ -69,4 +83,20 @@ impl Generations {
 pub(super) fn phones(file: &Parsed) -> Phones {
     let tag = |digest: &str| hex(&Sha256::digest(digest)[..8]);
     file.phones.iter().map(|(name, phone)| (name.clone(), tag(&phone.digest))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_notes_are_read() {
+        for version in [1, 2] {
+            let note = format!("tests/documents/generations.{version}.json");
+            let generations = Generations::read(Path::new(&note)).unwrap();
+            assert_eq!(generations.generations.len(), 5, "{note}");
+            let last = generations.find("af61083180660e3b2c4addc87722cc83").unwrap();
+            assert_eq!((last.len(), last["acme-1002"].as_str()), (4, "a827047438e79bee"), "{note}");
+        }
+    }
 }

@@ -14,7 +14,8 @@ use crate::{
         seal::{Keyring, Owner, Prints, Salt, generate},
     },
     model::{
-        DisplayName, Email, EmailKey, Extension, ExtensionRanges, ObjectName, PhoneOverride, Secret, Settings, Tenant,
+        DisplayName, Document, Email, EmailKey, Extension, ExtensionRanges, ObjectName, PhoneOverride, Secret,
+        Settings, Tenant, Unreadable, document,
     },
     plan::{Newcomers, NoNumber},
     render::endpoint_name,
@@ -284,6 +285,8 @@ struct Answer {
     secret: Zeroizing<String>,
 }
 
+impl Document for Answer {}
+
 /// Says what a sealed answer belongs to, so that it opens nowhere else.
 fn place(once: &Once) -> Vec<u8> {
     let mut hash = Sha256::new();
@@ -297,18 +300,24 @@ fn seal(portal: &Portal<'_>, once: &Once, created: &Created) -> Result<Vec<u8>, 
     let Created { user, username, realm, secret } = created.clone();
     let email = user.email.to_string();
     let answer = Answer { user, username, realm, secret: Zeroizing::new(secret.reveal().to_owned()) };
-    let bytes = Zeroizing::new(serde_json::to_vec(&answer)?);
+    let text = Zeroizing::new(document::write(&answer)?);
     portal
         .keys
-        .seal_bytes(&bytes, &place(once), &rows::random()?)
+        .seal_bytes(text.as_bytes(), &place(once), &rows::random()?)
         .map_err(|source| PrepareError::Seal { whose: email, source })
 }
 
 fn open(portal: &Portal<'_>, once: &Once, sealed: &[u8]) -> Result<Created, DirectoryError> {
     let broken = |reason: String| DirectoryError::BadRow { what: "answer", reason };
     let bytes = portal.keys.open_bytes(sealed, &place(once))?;
-    let Answer { user, username, realm, secret } =
-        serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| broken(error.to_string()))?;
+    let Answer { user, username, realm, secret } = document::read(text).map_err(|unreadable| {
+        broken(match unreadable {
+            Unreadable::Later { .. } => unreadable.to_string(),
+            // The reason may quote the secret.
+            Unreadable::Damaged(_) => "it is damaged".to_owned(),
+        })
+    })?;
     let secret = Secret::new(&secret).map_err(|error| broken(error.to_string()))?;
     Ok(Created { user, username, realm, secret })
 }
@@ -343,4 +352,21 @@ pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Direct
     writer.audit_deeds(portal.tenant, portal.host, ("delete user", "delete"), &[Deed { actor, change }])?;
     writer.commit()?;
     Ok(user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_answers_are_read() {
+        for name in ["answer.1.unversioned", "answer.1"] {
+            let text = std::fs::read_to_string(format!("tests/documents/{name}.json")).unwrap();
+            let answer: Answer = document::read(&text).unwrap();
+            assert_eq!((answer.user.email.as_str(), answer.user.extension.number()), ("portal@example.com", 1002));
+            assert_eq!((answer.username.as_str(), answer.realm.as_str()), ("acme-1002", "asterisk"));
+            assert_eq!(answer.secret.as_str(), "hi7v2viyfzg2a9t9az73kd3c");
+            assert!(document::write(&answer).unwrap().contains("\"format_version\":1"));
+        }
+    }
 }

@@ -15,8 +15,7 @@ use super::{
     read::At,
 };
 use crate::model::{
-    Codec, Country, EmailKey, HostName, NAME_BYTES, ObjectName, PhoneOverride, PhoneProfile, RailLimit, Settings,
-    Tenant,
+    Codec, Country, EmailKey, HostName, NAME_BYTES, PhoneOverride, PhoneProfile, RailLimit, Settings, Tenant,
 };
 
 /// Checks the file as a whole. The result is only meaningful where no error was added.
@@ -99,15 +98,7 @@ fn settings(
     dialplan: file::Dialplan,
     problems: &mut Vec<Diagnostic>,
 ) -> Settings {
-    let defaults = PhoneProfile {
-        codecs: ["opus", "g722", "ulaw", "alaw"].iter().filter_map(|name| name.parse().ok()).collect(),
-        devices: 1,
-        transport: None,
-        realm: match "asterisk".parse() {
-            Ok(realm) => realm,
-            Err(_) => stand_in::<ObjectName>(),
-        },
-    };
+    let defaults = PhoneProfile::default();
     let own = phone(phones, problems);
     Settings {
         range: extensions.range.and_then(|at| numbers::ranges(&at)).unwrap_or_default(),

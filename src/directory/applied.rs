@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use postgres::fallible_iterator::FallibleIterator;
 
-use super::{Directory, DirectoryError, failed, read::json};
-use crate::calls::Applied;
+use super::{Directory, DirectoryError, Place, document, failed, read::bad_row};
+use crate::{calls::Applied, model::Tenant};
 
 /// A tenant, and what was applied last of it.
 type ReadBack = (String, Result<Applied, DirectoryError>);
@@ -22,7 +22,11 @@ impl Directory {
             .client()
             .query_typed("select tenant, applied::text from applied_routes order by tenant", &[])
             .map_err(failed("read the applied routes"))?;
-        Ok(rows.iter().map(|row| (row.get(0), json("applied route", row.get(1)))).collect())
+        let applied = |row: &postgres::Row| {
+            let tenant: Tenant = row.get::<_, &str>(0).parse().map_err(bad_row("tenant"))?;
+            Ok(document::read(row.get(1), || Place::Applied(tenant))?)
+        };
+        Ok(rows.iter().map(|row| (row.get(0), applied(row))).collect())
     }
 
     /// Asks to be told when an apply ends. Behind a transaction pooler nobody is told anything.

@@ -7,10 +7,10 @@ use postgres::{
     GenericClient, Row,
     types::{ToSql, Type},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
-use super::{Directory, DirectoryError, EarlierRun, failed, to_json};
-use crate::model::Tenant;
+use super::{Directory, DirectoryError, EarlierRun, Place, document, failed};
+use crate::model::{Document, Tenant, document::Map};
 
 /// A run as it begins.
 #[derive(Debug, Clone)]
@@ -119,7 +119,8 @@ pub(super) fn open(db: &mut impl GenericClient, run: &Run) -> Result<i64, Direct
         &[(&run.tenant.as_str(), Type::TEXT), (&run.host, Type::TEXT), (&run.command, Type::TEXT)],
     )
     .map_err(failed(action))?;
-    let counts = to_json(action, &run.counts)?;
+    let counts = run.counts.iter().map(|(kind, count)| ((*kind).to_owned(), *count as u64));
+    let counts = document::write(action, &Map(counts.collect::<BTreeMap<_, _>>()))?;
     let row = db
         .query_typed_one(
             "insert into apply_audit_log
@@ -160,7 +161,9 @@ pub(super) fn runs_of_plan(
 /// Closes an audit row.
 pub(super) fn close(db: &mut impl GenericClient, id: i64, end: &End) -> Result<(), DirectoryError> {
     let action = "close the audit row";
-    let (files, phases) = (to_json(action, &end.files)?, to_json(action, &end.phases)?);
+    let phases = end.phases.iter().map(|(phase, time)| ((*phase).to_owned(), *time));
+    let phases = document::write(action, &Map(phases.collect::<BTreeMap<_, _>>()))?;
+    let files = document::write(action, &Map(end.files.clone()))?;
     db.query_typed(
         "update apply_audit_log
          set outcome = $2, files = $3::jsonb, phases = $4::jsonb, message = $5, finished_at = clock_timestamp()
@@ -196,15 +199,16 @@ pub(super) fn deeds(
 ) -> Result<(), DirectoryError> {
     let actors: Vec<&str> = deeds.iter().map(|deed| deed.actor).collect();
     let changes: Vec<&str> = deeds.iter().map(|deed| deed.change.as_str()).collect();
+    let counts = document::write("write the audit log", &Map(BTreeMap::from([(kind.to_owned(), 1_u64)])))?;
     db.query_typed(
         "insert into apply_audit_log (tenant, host, command, actor, counts, diff, outcome, finished_at)
-         select $1, $2, $3, n.actor, jsonb_build_object($4, 1), n.change, $7, now()
+         select $1, $2, $3, n.actor, $4::jsonb, n.change, $7, now()
          from unnest($5, $6) as n (actor, change)",
         &[
             (&tenant.as_str(), Type::TEXT),
             (&host, Type::TEXT),
             (&command, Type::TEXT),
-            (&kind, Type::TEXT),
+            (&counts, Type::TEXT),
             (&actors, Type::TEXT_ARRAY),
             (&changes, Type::TEXT_ARRAY),
             (&Outcome::Recorded.word(), Type::TEXT),
@@ -220,27 +224,44 @@ const READ: &str = "read the audit log";
 const COLUMNS: &str = "id, host, command, actor, git_commit, plan_id, counts::text, files::text, phases::text,
     outcome, message, started_at, finished_at";
 
-fn entry(row: &Row) -> Result<Entry, DirectoryError> {
-    Ok(Entry {
-        run: row.get(0),
+/// Reads an entry. A column that cannot be read is empty, and the message says so: the others are read all the same.
+fn entry(row: &Row) -> Entry {
+    let run = row.get(0);
+    let mut messages: Vec<String> = row.get::<_, Option<String>>(10).into_iter().collect();
+    let (counts, files, phases) = (
+        readable(row.get(6), run, "counts", &mut messages),
+        readable(row.get(7), run, "files", &mut messages),
+        readable(row.get(8), run, "phases", &mut messages),
+    );
+    Entry {
+        run,
         host: row.get(1),
         command: row.get(2),
         actor: row.get(3),
         git_commit: row.get(4),
         plan_id: row.get(5),
-        counts: json("counts", row.get(6))?,
-        files: json("files", row.get(7))?,
-        phases: json("phases", row.get(8))?,
+        counts,
+        files,
+        phases,
         outcome: row.get(9),
-        message: row.get(10),
+        message: (!messages.is_empty()).then(|| messages.join("; ")),
         started_at: row.get(11),
         finished_at: row.get(12),
         diff: None,
-    })
+    }
 }
 
-fn json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, DirectoryError> {
-    serde_json::from_str(text).map_err(|error| DirectoryError::BadRow { what, reason: error.to_string() })
+fn readable<V>(text: &str, run: i64, column: &'static str, messages: &mut Vec<String>) -> BTreeMap<String, V>
+where
+    Map<String, V>: Document,
+{
+    document::read(text, || Place::Run(run, column)).map_or_else(
+        |unreadable| {
+            messages.push(unreadable.to_string());
+            BTreeMap::new()
+        },
+        |Map(map)| map,
+    )
 }
 
 impl Directory {
@@ -269,7 +290,7 @@ impl Directory {
         let parameters: &[(&(dyn ToSql + Sync), Type)] =
             &[(&tenant.as_str(), Type::TEXT), (&i64::from(limit), Type::INT8)];
         let rows = self.client().query_typed(&statement, parameters).map_err(failed(READ))?;
-        rows.iter().map(entry).collect()
+        Ok(rows.iter().map(entry).collect())
     }
 
     /// Reads one run of a tenant, with its diff.
@@ -280,7 +301,7 @@ impl Directory {
         let statement = format!("select {COLUMNS}, diff from apply_audit_log where tenant = $1 and id = $2");
         let parameters: &[(&(dyn ToSql + Sync), Type)] = &[(&tenant.as_str(), Type::TEXT), (&run, Type::INT8)];
         let row = self.client().query_typed_opt(&statement, parameters).map_err(failed(READ))?;
-        row.map(|row| Ok(Entry { diff: Some(row.get(13)), ..entry(&row)? })).transpose()
+        Ok(row.map(|row| Entry { diff: Some(row.get(13)), ..entry(&row) }))
     }
 
     /// Reads the last apply on each host of a tenant, and when its rows last changed.
@@ -303,7 +324,7 @@ impl Directory {
                 parameters,
             )
             .map_err(failed(READ))?;
-        Ok((rows.iter().map(entry).collect::<Result<_, _>>()?, changed.get(0)))
+        Ok((rows.iter().map(entry).collect(), changed.get(0)))
     }
 
     /// Names the run that is open for a host: who holds its lock, and since when.

@@ -6,10 +6,9 @@ use postgres::{GenericClient, types::Type};
 use uuid::Uuid;
 
 use super::{
-    Directory, DirectoryError, LOCK, RecordedSecret, audit, failed, lock,
+    Directory, DirectoryError, LOCK, RecordedSecret, audit, document, failed, lock,
     read::bad_row,
     seal::TrunkPrint,
-    to_json,
     write::{NewSecret, run},
 };
 use crate::{
@@ -163,8 +162,11 @@ pub(super) fn change(
     }
     // A new secret, too, puts the hosts behind what is recorded.
     let action = "record the inbound calls";
-    let written =
-        routes.as_ref().filter(|routes| !routes.is_empty()).map(|routes| to_json(action, routes)).transpose()?;
+    let written = routes
+        .as_ref()
+        .filter(|routes| !routes.is_empty())
+        .map(|routes| document::write(action, routes))
+        .transpose()?;
     run(
         db,
         action,
@@ -231,7 +233,7 @@ impl Directory {
                 &[
                     (&applied.tenant.as_str(), Type::TEXT),
                     (&applied.run, Type::INT8),
-                    (&to_json(action, applied)?, Type::TEXT),
+                    (&document::write(action, applied)?, Type::TEXT),
                 ],
             )?;
         }

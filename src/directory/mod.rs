@@ -9,6 +9,7 @@ mod applied;
 pub mod audit;
 mod calls;
 mod connect;
+mod document;
 pub mod embedded;
 mod idempotency;
 mod inbound;
@@ -30,6 +31,7 @@ use uuid::Uuid;
 
 pub use calls::{CallEntry, CallStep, Whose, Written};
 pub use connect::Url;
+pub use document::{Place, UnreadableDocument};
 pub use idempotency::{Answered, Once};
 pub use inbound::{InboundRows, MadeLive, TrunkRow, hint_of_taken};
 pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText, is_token};
@@ -110,6 +112,14 @@ pub enum DirectoryError {
         /// Why not.
         reason: String,
     },
+    /// A document in a row cannot be read.
+    #[error("{document}{}", document::and_more(*more))]
+    Document {
+        /// The first one.
+        document: Box<UnreadableDocument>,
+        /// How many more of the tenant's documents cannot be read.
+        more: usize,
+    },
     /// Another tenant was faster.
     #[error("{number} is a number of the tenant `{tenant}` since just now; nothing was changed")]
     NumberTaken {
@@ -152,12 +162,6 @@ impl DirectoryError {
 /// A failed statement, with what it was for.
 pub(crate) fn failed(action: &'static str) -> impl FnOnce(postgres::Error) -> DirectoryError {
     move |source| DirectoryError::Query { action, source }
-}
-
-/// Writes a value as JSON for a row. An empty text or `null` in its place would be recorded as if it had been
-/// declared.
-pub(crate) fn to_json(action: &'static str, value: &impl serde::Serialize) -> Result<String, DirectoryError> {
-    serde_json::to_string(value).map_err(|source| DirectoryError::Unwritable { action, source })
 }
 
 /// An open connection to the directory.
@@ -276,8 +280,17 @@ impl Directory {
     /// Reads all that is recorded about a tenant, in one read-only snapshot.
     ///
     /// # Errors
-    /// When the database fails, or has a later schema.
+    /// When the database fails or has a later schema, or if a document cannot be read.
     pub fn read(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
+        self.read_readable(tenant)?.complete()
+    }
+
+    /// Reads what can be read about a tenant, in one read-only snapshot, for a command that does not need every
+    /// document. [`Recorded::unreadable`] lists the others.
+    ///
+    /// # Errors
+    /// When the database fails, or has a later schema.
+    pub fn read_readable(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
         let schema = match self.schema()? {
             Schema::Absent => return Ok(Recorded::default()),
             Schema::Older(version) => version,
@@ -414,9 +427,9 @@ impl Writer<'_> {
     /// Reads the tenant again, now that nobody else can change it.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the database fails, or if a document cannot be read.
     pub fn read(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
-        read::tenant(self.client, tenant, latest())
+        read::tenant(self.client, tenant, latest())?.complete()
     }
 
     /// Reads the sealed secrets of all users and trunks of a tenant, by their rows.
@@ -480,19 +493,5 @@ impl Writer<'_> {
     pub fn commit(mut self) -> Result<(), DirectoryError> {
         self.ended = true;
         self.client.batch_execute("commit").map_err(DirectoryError::Commit)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    /// It became `null` or an empty text, and was recorded.
-    #[test]
-    fn a_value_that_cannot_be_written_as_json_is_an_error() {
-        let odd = BTreeMap::from([(vec![1], 2)]);
-        let error = super::to_json("record it", &odd).unwrap_err();
-        assert_eq!(error.to_string(), "cannot record it: a value cannot be written as JSON");
-        assert_eq!(super::to_json("record it", &[1, 2]).unwrap(), "[1,2]");
     }
 }

@@ -6,11 +6,14 @@ use postgres::{GenericClient, Row, types::Type};
 use uuid::Uuid;
 
 use super::{
-    DirectoryError, failed,
+    DirectoryError, Place, UnreadableDocument, document, failed,
     seal::Prints,
     types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser},
 };
-use crate::model::{DisplayName, EmailKey, Extension, PhoneOverride, Tenant};
+use crate::{
+    calls::{Applied, Routes},
+    model::{DisplayName, Document, Email, EmailKey, Extension, PhoneOverride, Settings, Tenant},
+};
 
 /// The first schema version that knows what the last apply made live.
 const APPLIED_SINCE: i32 = 9;
@@ -30,7 +33,7 @@ const GONE: &str = "select number, held_for, freed_at, true from extensions wher
 /// Who had a freed number last, on a schema that knows it.
 const FREED: &str = " union all select number, email_key, freed_at, false from freed_numbers where tenant_id = $1";
 
-/// Reads everything about one tenant: five statements at most, whatever its size. A schema before
+/// Reads everything about one tenant that can be read: five statements at most, whatever its size. A schema before
 /// [`super::inbound::SINCE`] holds nothing about inbound calls, one before [`APPLIED_SINCE`] nothing about
 /// what was applied last.
 pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) -> Result<Recorded, DirectoryError> {
@@ -44,10 +47,15 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
         recorded.numbers_elsewhere = super::inbound::numbers_elsewhere(db, slug)?;
     }
     let Some(id) = row.get::<_, Option<Uuid>>(1) else { return Ok(recorded) };
-    recorded.tenant = Some(RecordedTenant { id, settings: json("settings", row.get(2))? });
-    recorded.applied = row.get::<_, Option<&str>>(4).map(|text| json("applied route", text)).transpose()?;
-    if let Some(routes) = row.get::<_, Option<&str>>(3) {
-        recorded.routes = json("route", routes)?;
+    let unreadable = &mut recorded.unreadable;
+    let settings: Option<Settings> = readable(row.get(2), || Place::Settings(slug.clone()), unreadable);
+    recorded.tenant = Some(RecordedTenant { id, settings: settings.unwrap_or_default() });
+    if let Some(text) = row.get(4) {
+        recorded.applied = readable::<Applied>(text, || Place::Applied(slug.clone()), unreadable);
+    }
+    if let Some(text) = row.get(3) {
+        let routes: Option<Routes> = readable(text, || Place::Routes(slug.clone()), unreadable);
+        recorded.routes = routes.unwrap_or_default();
         recorded.trunk_secrets = super::inbound::secrets(db, id, applied)?;
     }
     let later = if applied { "u.digest_applied, u.previous_key" } else { "null::bytea, null::text" };
@@ -64,7 +72,7 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
         )
         .map_err(failed("read the users"))?;
     for row in rows {
-        let user = user(&row)?;
+        let user = user(&row, &mut recorded.unreadable)?;
         recorded.users.insert(user.email.key(), user);
     }
     // Of those who are gone: held extensions, who had a number last, and whom there ever was, without a number.
@@ -96,16 +104,28 @@ pub(super) fn sealed(db: &mut impl GenericClient, tenant: Uuid) -> Result<BTreeM
     Ok(rows.into_iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-fn user(row: &Row) -> Result<RecordedUser, DirectoryError> {
-    let phone =
-        row.get::<_, Option<String>>(5).map_or_else(|| Ok(PhoneOverride::default()), |text| json("phone", &text))?;
+/// Reads a document, or notes why it cannot be read.
+fn readable<D: Document>(
+    text: &str,
+    place: impl FnOnce() -> Place,
+    unreadable: &mut Vec<UnreadableDocument>,
+) -> Option<D> {
+    document::read(text, place).map_err(|document| unreadable.push(document)).ok()
+}
+
+fn user(row: &Row, unreadable: &mut Vec<UnreadableDocument>) -> Result<RecordedUser, DirectoryError> {
+    let id = row.get(0);
+    let email: Email = row.get::<_, &str>(1).parse().map_err(bad_row("e-mail"))?;
+    // Most users have none, which is no document: `{}`.
+    let phone: Option<PhoneOverride> =
+        row.get::<_, Option<&str>>(5).and_then(|text| readable(text, || Place::Phone(id, email.clone()), unreadable));
     Ok(RecordedUser {
-        id: row.get(0),
-        email: row.get::<_, &str>(1).parse().map_err(bad_row("e-mail"))?,
+        id,
+        email,
         name: DisplayName::recorded(row.get(2)).map_err(bad_row("name"))?,
         managed_by: if row.get(3) { ManagedBy::Api } else { ManagedBy::File },
         protected: row.get(4),
-        phone,
+        phone: phone.unwrap_or_default(),
         extension: number(row.get(6))?,
         secret_declared: row.get(7),
         prints: Prints { salt: row.get(8), secret: row.get(9), digest: row.get(10) },
@@ -124,8 +144,4 @@ pub(super) fn number(number: i32) -> Result<Extension, DirectoryError> {
         .ok()
         .and_then(|number| Extension::try_from(number).ok())
         .ok_or_else(|| DirectoryError::BadRow { what: "extension", reason: number.to_string() })
-}
-
-pub(super) fn json<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> Result<T, DirectoryError> {
-    serde_json::from_str(text).map_err(|error| DirectoryError::BadRow { what, reason: error.to_string() })
 }

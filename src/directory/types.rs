@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::seal::{Prints, TrunkPrint};
+use super::{
+    DirectoryError, Place, UnreadableDocument,
+    seal::{Prints, TrunkPrint},
+};
 use crate::{
     calls::{Applied, E164, Routes},
     model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Settings, Tenant},
@@ -62,9 +65,27 @@ pub struct Recorded {
     pub numbers_elsewhere: BTreeMap<E164, Tenant>,
     /// The runs that applied the plan an apply is held to. Empty unless the caller looked them up.
     pub expected_runs: Vec<EarlierRun>,
+    /// Documents that cannot be read. In their place stand defaults, or `None`.
+    pub unreadable: Vec<UnreadableDocument>,
 }
 
 impl Recorded {
+    /// Returns what is recorded if every document of it can be read.
+    pub(super) fn complete(self) -> Result<Self, DirectoryError> {
+        self.require(|_| true)?;
+        Ok(self)
+    }
+
+    /// Makes sure that the documents in some places can be read.
+    ///
+    /// # Errors
+    /// If one of them cannot be read.
+    pub fn require(&self, needed: impl Fn(&Place) -> bool) -> Result<(), DirectoryError> {
+        let mut unreadable = self.unreadable.iter().filter(|document| needed(&document.place));
+        let Some(first) = unreadable.next() else { return Ok(()) };
+        Err(DirectoryError::Document { document: Box::new(first.clone()), more: unreadable.count() })
+    }
+
     /// Lists the tenant's public numbers, recorded or applied.
     pub fn numbers(&self) -> BTreeSet<&E164> {
         let applied = self.applied.as_ref().map(|applied| &applied.routes);

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Directory, DirectoryError, Writer, failed,
-    read::{bad_row, json, number},
+    Directory, DirectoryError, Place, Writer, document, failed,
+    read::{bad_row, number},
     types::{Hold, ManagedBy, RecordedTenant},
 };
 use crate::model::{DisplayName, Email, EmailKey, Extension, ExtensionRange, Settings, Tenant};
@@ -219,7 +219,8 @@ impl Directory {
             )
             .map_err(failed(action))?;
         let Some(row) = row else { return Ok(None) };
-        let (id, settings): (Uuid, Settings) = (row.get(0), json("settings", row.get(1))?);
+        let id: Uuid = row.get(0);
+        let settings: Settings = document::read(row.get(1), || Place::Settings(tenant.clone()))?;
         let reserved: Vec<i32> =
             settings.pinned_only().into_iter().filter(|number| settings.range.contains(*number)).map(int).collect();
         let within: Vec<String> = settings
@@ -298,7 +299,7 @@ impl Writer<'_> {
                 ],
             )
             .map_err(failed("read the tenant"))?;
-        row.as_ref().map(meeting).transpose()
+        row.as_ref().map(|row| meeting(tenant, row)).transpose()
     }
 
     /// Learns as many of the lowest numbers as it takes to give one to each of so many newcomers.
@@ -328,8 +329,8 @@ impl Writer<'_> {
     }
 }
 
-fn meeting(row: &Row) -> Result<Meeting, DirectoryError> {
-    let settings: Settings = json("settings", row.get(1))?;
+fn meeting(tenant: &Tenant, row: &Row) -> Result<Meeting, DirectoryError> {
+    let settings: Settings = document::read(row.get(1), || Place::Settings(tenant.clone()))?;
     let (lowest, behind) = (settings.range.lowest(), settings.range.highest() + 1);
     let first = u32::try_from(row.get::<_, i32>(3)).unwrap_or_default().clamp(lowest, behind);
     let mut numbers = Numbers { first, end: first, recorded: BTreeSet::new() };

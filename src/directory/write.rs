@@ -8,8 +8,8 @@ use postgres::{
 use uuid::Uuid;
 
 use super::{
-    DirectoryError, FREED_DAYS, InboundRows, Meeting, Once, Writer, audit::Deed, failed, inbound, seal::Prints,
-    to_json, types::ManagedBy,
+    DirectoryError, FREED_DAYS, InboundRows, Meeting, Once, Writer, audit::Deed, document, failed, inbound,
+    seal::Prints, types::ManagedBy,
 };
 use crate::model::{DisplayName, Email, EmailKey, Extension, PhoneOverride, Settings, Tenant};
 
@@ -69,7 +69,7 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
     let tenant = &changes.tenant;
     if let Some(settings) = &changes.settings {
         let action = "record the tenant";
-        let settings = to_json(action, settings)?;
+        let settings = document::write(action, settings)?;
         run(
             db,
             action,
@@ -198,7 +198,7 @@ impl<'a> Columns<'a> {
             names: rows.iter().map(|row| row.name.as_str()).collect(),
             managers: rows.iter().map(|row| row.managed_by.to_string()).collect(),
             protected: rows.iter().map(|row| row.protected).collect(),
-            phones: rows.iter().map(|row| to_json(action, &row.phone)).collect::<Result<_, _>>()?,
+            phones: rows.iter().map(|row| phone(action, &row.phone)).collect::<Result<_, _>>()?,
             sealed: rows.iter().map(|row| row.sealed.as_deref()).collect(),
             declared: rows.iter().map(|row| row.secret_declared).collect(),
             salts: rows.iter().map(|row| row.prints.salt.as_slice()).collect(),
@@ -226,6 +226,11 @@ impl<'a> Columns<'a> {
             (&self.numbers, Type::INT4_ARRAY),
         ]
     }
+}
+
+/// Writes what a user's phone has differently; `{}` if that is nothing.
+fn phone(action: &'static str, phone: &PhoneOverride) -> Result<String, DirectoryError> {
+    if *phone == PhoneOverride::default() { Ok("{}".to_owned()) } else { document::write(action, phone) }
 }
 
 /// Writes the rows of users, whose addresses and numbers are nobody's any more.

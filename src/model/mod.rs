@@ -3,6 +3,7 @@
 //! Each type is parsed once, at the edge, and carries its proof from then on. Nothing here reads
 //! a file, a clock or the environment.
 
+pub mod document;
 mod emergency;
 mod extension;
 mod host_name;
@@ -12,6 +13,7 @@ mod settings;
 mod text;
 mod visible;
 
+pub use document::{Document, Unreadable};
 pub use emergency::Country;
 pub(crate) use emergency::{emergency_numbers, emergency_numbers_anywhere};
 pub use extension::{Extension, ExtensionRange, ExtensionRanges};

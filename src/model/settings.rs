@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, Country, Extension, ExtensionRanges, ObjectName, Tenant, emergency_numbers};
+use super::{Codec, Country, Document, Extension, ExtensionRanges, ObjectName, Tenant, emergency_numbers};
 
 /// How endpoint, AOR and auth are named after the extension.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,8 +28,9 @@ impl EndpointNames {
     }
 }
 
-/// The profile every phone starts from.
+/// The profile every phone starts from. Absent keys have the defaults of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PhoneProfile {
     /// Codecs in order of preference.
     pub codecs: Vec<Codec>,
@@ -40,6 +41,18 @@ pub struct PhoneProfile {
     pub transport: Option<ObjectName>,
     /// The digest realm; must equal Asterisk's `default_realm`.
     pub realm: ObjectName,
+}
+
+impl Default for PhoneProfile {
+    /// The profile of a file that names none.
+    fn default() -> Self {
+        Self {
+            codecs: ["opus", "g722", "ulaw", "alaw"].iter().filter_map(|name| name.parse().ok()).collect(),
+            devices: 1,
+            transport: None,
+            realm: ObjectName::default_realm(),
+        }
+    }
 }
 
 /// The keys of the profile that one user overrides; recorded beside the user.
@@ -59,6 +72,8 @@ pub struct PhoneOverride {
     pub realm: Option<ObjectName>,
 }
 
+impl Document for PhoneOverride {}
+
 /// How many changes of one kind an apply may make without being told twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RailLimit {
@@ -74,14 +89,15 @@ impl Default for RailLimit {
     }
 }
 
-/// What a tenant's users have in common, as recorded: everything rendering and allocation need.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a tenant's users have in common, as recorded: everything rendering and allocation need. Absent keys have
+/// the defaults of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Settings {
     /// Where numbers are allocated from, in their order.
     pub range: ExtensionRanges,
-    /// The country whose emergency numbers are left to the operator's contexts; absent in settings
-    /// recorded by earlier versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The country whose emergency numbers are left to the operator's contexts.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub country: Option<Country>,
     /// Numbers that are never allocated by themselves.
     pub reserved: BTreeSet<Extension>,
@@ -94,6 +110,8 @@ pub struct Settings {
     /// The operator's own contexts, tried after ours.
     pub include: Vec<ObjectName>,
 }
+
+impl Document for Settings {}
 
 impl Settings {
     /// Returns the emergency numbers of the tenant's country.

@@ -276,6 +276,13 @@ text_type! {
     ] }
 }
 
+impl ObjectName {
+    /// The digest realm of an Asterisk whose `default_realm` was never set.
+    pub(super) fn default_realm() -> Self {
+        Self("asterisk".to_owned())
+    }
+}
+
 /// The codecs that `allow` takes on Asterisk 22 (`core show codecs`) and phones speak.
 const CODECS: &[&str] = &[
     "alaw", "ulaw", "g722", "opus", "gsm", "g726", "g729", "ilbc", "speex", "speex16", "speex32", "slin", "slin16",

@@ -135,7 +135,14 @@ pub(super) async fn metrics(
         let tenant = tenant.clone();
         let work = move |directory: &mut Directory| -> Result<_, DirectoryError> {
             let (applies, changed_at) = directory.last_applies(&tenant)?;
-            Ok((directory.standing(&tenant)?, applies, changed_at))
+            let standing = match directory.standing(&tenant) {
+                Err(error @ DirectoryError::Document { .. }) => {
+                    tracing::warn!("users and numbers are not counted: {error}");
+                    None
+                }
+                standing => standing?,
+            };
+            Ok((standing, applies, changed_at))
         };
         state.pool.run(work).await.ok()
     } else {

@@ -21,7 +21,7 @@ use crate::{
     calls::Applied,
     deploy::keep_shared,
     directory::{Directory, DirectoryError},
-    model::Tenant,
+    model::{Tenant, document},
 };
 
 /// How often the database is asked where nobody tells, as behind a pooler.
@@ -36,10 +36,15 @@ const AWAY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 /// The tenants' routes.
 type Tenants = Arc<BTreeMap<Tenant, Applied>>;
 
+/// The tenants' routes as they are kept: a document each, so that one that cannot be read takes no other along.
+type Snapshot = document::Map<Tenant, Value>;
+
 /// The routes that were applied last.
 pub(super) struct Routing {
     path: PathBuf,
     current: RwLock<Tenants>,
+    /// Documents of the file that cannot be read. They stay in it until an apply replaces them.
+    unreadable: BTreeMap<Tenant, Value>,
     /// Whether the file is behind.
     unsaved: AtomicBool,
     /// Whether the webhook answers no call, for want of a token.
@@ -50,23 +55,39 @@ pub(super) struct Routing {
 }
 
 impl Routing {
-    /// Takes up what was kept in a file; nothing where there is none. One that cannot be read is told,
-    /// and replaced by what the database has.
+    /// Takes up what was kept in a file; nothing where there is none. A file that cannot be read is logged, one
+    /// that cannot be understood is set aside besides, and what the database has is kept in its place.
     pub(super) fn load(path: PathBuf, counters: Arc<Counters>) -> Self {
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok("{}".to_owned()),
             text => text.map_err(anyhow::Error::from),
         };
-        let kept = text.and_then(|text| Ok(serde_json::from_str::<BTreeMap<Tenant, Value>>(&text)?));
         let told = |error: &anyhow::Error| {
             tracing::error!("cannot read `{}`, the routes that were applied last: {error:#}", path.display());
         };
-        let kept = kept.inspect_err(told).unwrap_or_default();
+        let understood = |text: String| match document::read::<Snapshot>(&text) {
+            Ok(document::Map(kept)) => kept,
+            Err(error) => {
+                let aside = path.with_extension("unreadable.json");
+                told(&anyhow::Error::from(error).context(format!("it is set aside in `{}`", aside.display())));
+                if let Err(error) = fs::rename(&path, &aside) {
+                    tracing::error!("cannot rename `{}`: {error}", path.display());
+                }
+                BTreeMap::new()
+            }
+        };
+        let kept = text.inspect_err(told).map(understood).unwrap_or_default();
+        let mut unreadable = BTreeMap::new();
         // What is wrong with one tenant's must not befall the others.
-        let readable = |(tenant, value)| match serde_json::from_value(value) {
+        let readable = |(tenant, value): (Tenant, Value)| match document::from_value(value.clone()) {
             Ok(applied) => Some((tenant, applied)),
             Err(error) => {
-                told(&anyhow::Error::from(error));
+                let next = match error.reader() {
+                    Some(reader) => format!("use {reader}"),
+                    None => format!("an apply of the tenant `{tenant}` writes them again"),
+                };
+                told(&anyhow::Error::from(error).context(format!("those of the tenant `{tenant}`, {next}")));
+                unreadable.insert(tenant, value);
                 None
             }
         };
@@ -75,6 +96,7 @@ impl Routing {
         Self {
             path,
             current: RwLock::new(current),
+            unreadable,
             unsaved: AtomicBool::new(false),
             unconfigured: AtomicBool::new(false),
             counters,
@@ -117,7 +139,7 @@ impl Routing {
         if tenants == *before && !self.unsaved.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let text = serde_json::to_string(&tenants).map_err(|error| error.to_string());
+        let text = self.snapshot(&tenants).map_err(|error| error.to_string());
         let next = Arc::new(tenants);
         self.counters.know(&next);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
@@ -136,6 +158,15 @@ impl Routing {
             tracing::error!(hint, "inbound routes are applied, and without the auth token the webhook answers no call");
         }
         Ok(())
+    }
+
+    /// Writes what is kept in the file.
+    fn snapshot(&self, tenants: &BTreeMap<Tenant, Applied>) -> Result<String, serde_json::Error> {
+        let mut kept = self.unreadable.clone();
+        for (tenant, applied) in tenants {
+            kept.insert(tenant.clone(), document::to_value(applied)?);
+        }
+        document::write(&document::Map(kept))
     }
 
     /// Follows what is applied, on a thread of its own, until the end.

@@ -19,6 +19,7 @@ mod commands;
 mod commit;
 mod directory;
 mod docs;
+mod documents;
 mod expect;
 mod growth;
 mod handed_on;

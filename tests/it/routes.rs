@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     serve::server::{Serve, token},
-    support::{Outcome, TestEnv, desired},
+    support::{Outcome, TestEnv, body, desired},
 };
 
 const FILE: &str = r#"version: 1
@@ -63,12 +63,12 @@ fn json(outcome: &Outcome) -> Value {
 fn applied(env: &TestEnv) -> Option<(i64, Value)> {
     let row =
         env.sql().query_opt("select run, applied::text from applied_routes where tenant = 'acme'", &[]).unwrap()?;
-    Some((row.get(0), serde_json::from_str(row.get(1)).unwrap()))
+    Some((row.get(0), body(serde_json::from_str(row.get(1)).unwrap())))
 }
 
 fn recorded(env: &TestEnv) -> Value {
     let row = env.sql().query_one("select routes::text from tenants where slug = 'acme'", &[]).unwrap();
-    row.get::<_, Option<&str>>(0).map_or(Value::Null, |text| serde_json::from_str(text).unwrap())
+    row.get::<_, Option<&str>>(0).map_or(Value::Null, |text| body(serde_json::from_str(text).unwrap()))
 }
 
 #[test]

@@ -424,6 +424,17 @@ impl Drop for TestEnv {
     }
 }
 
+/// Takes the version and the writer out of a document and of those in it.
+pub(crate) fn body(mut document: serde_json::Value) -> serde_json::Value {
+    if let Some(keys) = document.as_object_mut() {
+        for key in ["format_version", "written_by"] {
+            keys.remove(key);
+        }
+        keys.values_mut().for_each(|value| *value = body(value.take()));
+    }
+    document
+}
+
 /// Writes a desired state with these users: `email`, `name` and further keys in YAML flow style.
 pub(crate) fn desired(users: &[&str]) -> String {
     let mut text = "version: 1\ntenant: acme\nusers:\n".to_owned();

@@ -2,7 +2,7 @@
 
 use serde::ser::Error;
 
-use crate::calls::Event;
+use crate::{calls::Event, model::document};
 
 /// How long a line is at most, in bytes: a request is far smaller.
 pub const LARGEST: usize = 1024 * 1024;
@@ -14,7 +14,7 @@ pub const LARGEST: usize = 1024 * 1024;
 pub fn encode(event: &Event) -> Result<Vec<u8>, serde_json::Error> {
     let mut line = Vec::with_capacity(1024);
     line.extend(b"00000000 ");
-    serde_json::to_writer(&mut line, event)?;
+    line.extend(document::write(event)?.as_bytes());
     let sum = format!("{:08x}", crc32fast::hash(&line[9..]));
     line[..8].copy_from_slice(sum.as_bytes());
     line.push(b'\n');
@@ -29,5 +29,5 @@ pub fn decode(line: &[u8]) -> Option<Event> {
     let (sum, rest) = line.split_at_checked(8)?;
     let json = rest.strip_prefix(b" ")?;
     let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
-    (sum == crc32fast::hash(json)).then(|| serde_json::from_slice(json).ok())?
+    (sum == crc32fast::hash(json)).then(|| document::read(std::str::from_utf8(json).ok()?).ok())?
 }

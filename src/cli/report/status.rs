@@ -16,7 +16,7 @@ use crate::{
         session::{self, Desired},
     },
     deploy::{Comparison, FileState, Generation, HostStatus, Lack, Override, Probed, TrunkRegistration},
-    directory::{Recorded, RecordedUser, audit::Entry},
+    directory::{Recorded, RecordedUser, UnreadableDocument, audit::Entry},
     model::Tenant,
     plan::{Numbers, Plan},
     render::endpoint_name,
@@ -149,8 +149,8 @@ impl Status<'_> {
     }
 
     fn inbound(&self) -> Option<Inbound> {
-        let Recorded { routes, applied, .. } = self.recorded;
-        (!routes.is_empty() || applied.is_some()).then(|| Inbound {
+        let Recorded { routes, applied, unreadable, .. } = self.recorded;
+        (unreadable.is_empty() && (!routes.is_empty() || applied.is_some())).then(|| Inbound {
             in_step: self.comparison.is_none_or(|comparison| !comparison.callers_behind)
                 && (!self.silent || routes.trunks.is_empty())
                 && self.trunks().is_none_or(|trunks| trunks.values().all(TrunkRegistration::may_arrive)),
@@ -170,6 +170,9 @@ impl Status<'_> {
     }
 
     fn recorded(&self) -> Stage {
+        if !self.recorded.unreadable.is_empty() {
+            return Stage::of(self.recorded.unreadable.iter().take(LISTED).map(unreadable).collect());
+        }
         let Some(plan) = self.behind else { return Stage::unknown("not compared with a file (--tenant)") };
         let mut findings: Vec<String> = plan.problems.iter().map(|problem| problem.message.clone()).collect();
         if !plan.is_empty() {
@@ -195,9 +198,18 @@ impl Status<'_> {
         Stage { in_step: if in_step { None } else { Some(false) }, findings }
     }
 
+    /// Says why the host was not looked at.
+    fn why_not_here(&self) -> &'static str {
+        if self.recorded.unreadable.is_empty() {
+            "nothing is recorded yet"
+        } else {
+            "not compared: what is recorded cannot be read"
+        }
+    }
+
     fn rendered(&self) -> Stage {
         let (Some(here), Some(comparison)) = (self.here, self.comparison) else {
-            return Stage::unknown("nothing is recorded yet");
+            return Stage::unknown(self.why_not_here());
         };
         let mut findings: Vec<String> = comparison.plan.stops.iter().map(|stop| stop.message.clone()).collect();
         for (state, path) in here.files.iter().map(|(file, state)| (state, &comparison.files[file].path)) {
@@ -221,7 +233,7 @@ impl Status<'_> {
             findings.push(why.to_owned());
         }
         let Some(here) = self.here else {
-            return if findings.is_empty() { Stage::unknown("nothing is recorded yet") } else { Stage::of(findings) };
+            return if findings.is_empty() { Stage::unknown(self.why_not_here()) } else { Stage::of(findings) };
         };
         findings.extend(
             here.missing_includes
@@ -310,8 +322,13 @@ impl Status<'_> {
     }
 }
 
-/// How many overrides are listed.
+/// How many overrides and unreadable documents are listed.
 const LISTED: usize = 5;
+
+/// Says which document cannot be read, and what to do about it.
+fn unreadable(document: &UnreadableDocument) -> String {
+    document.hint().map_or_else(|| document.to_string(), |hint| format!("{document}: {hint}"))
+}
 
 /// Says which sections of other files change ours.
 fn overrides(overrides: &[Override]) -> Vec<String> {

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 pub use read::{CallEntry, CallStep, Whose};
 
-use super::{Directory, DirectoryError, failed};
+use super::{Directory, DirectoryError, document, failed};
 use crate::calls::Event;
 use rows::{AnswerRow, CallRow, DecisionRow, Rows, StepRow};
 
@@ -169,8 +169,7 @@ impl Directory {
     /// Puts an event aside that the tables refuse, once.
     fn put_aside(&mut self, event: &Event, error: &postgres::Error) -> Result<(), DirectoryError> {
         let action = "put a refused event aside";
-        let text = serde_json::to_string(event)
-            .map_err(|error| DirectoryError::BadRow { what: "event", reason: error.to_string() })?;
+        let text = document::write(action, event)?;
         let digest: [u8; 32] = Sha256::digest(&text).into();
         let error = error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string);
         self.client

@@ -107,7 +107,7 @@ impl Whose {
 
 const COLUMNS: &str = "call_sid, tenant, status::text, from_number, to_number, direction, caller_class, received_at,
     routed_at, response_ms, rule, reason,
-    array(select jsonb_array_elements_text(coalesce(targets, '[]'))),
+    array(select jsonb_array_elements_text(case jsonb_typeof(targets) when 'array' then targets else '[]' end)),
     case when routed_step = fallback_step - 1
          then (select dialer from call_steps as s
                where s.call_sid = calls.call_sid and step < routed_step and dialer is not null

@@ -222,6 +222,7 @@ fn prints(plan: &Plan, user: &PlannedUser, secret: &Secret) -> Prints {
 /// Does to what is recorded what the directory does.
 fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u128, now: Timestamp) -> Recorded {
     let mut after = Recorded {
+        unreadable: Vec::new(),
         directory: Some(Uuid::from_u128(1)),
         tenant: Some(RecordedTenant { id: Uuid::from_u128(2), settings: plan.settings.clone() }),
         users: BTreeMap::new(),

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{KEPT, Shared};
-use crate::calls::{Caller, Event, What};
+use crate::{
+    calls::{Caller, Event, What},
+    model::document,
+};
 
 /// Events taken out of memory to be written. Unless they are [`done`](Self::done), they go back when this is
 /// dropped, by an error or by a panic.
@@ -45,8 +48,7 @@ impl Drop for Taken<'_> {
 impl Shared {
     /// Keeps an event that the disk does not take, and writes it to the log.
     pub(super) fn keep(&self, event: &Event) {
-        // What cannot be written as JSON is in no spool either, and the log says that much.
-        let record = serde_json::to_string(&redacted(event)).unwrap_or_else(|error| error.to_string());
+        let record = document::write(&redacted(event)).unwrap_or_else(|error| format!("it cannot be written: {error}"));
         tracing::error!(call_sid = event.call_sid, record, "the disk does not take what is known about a call");
         self.metrics.not_durable.inc();
         let mut kept = self.kept();

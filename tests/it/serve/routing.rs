@@ -5,7 +5,10 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Value, json};
 
 use super::server::Serve;
-use crate::{phones::until, support::TestEnv};
+use crate::{
+    phones::until,
+    support::{TestEnv, body},
+};
 
 fn applied(tenant: &str, run: i64, number: &str) -> Value {
     let dialer =
@@ -32,7 +35,7 @@ fn apply(env: &TestEnv, applied: &Value) {
 
 fn kept(env: &TestEnv) -> Value {
     let text = std::fs::read_to_string(env.path("state/serve/applied-routes.json")).unwrap();
-    serde_json::from_str(&text).unwrap()
+    body(serde_json::from_str(&text).unwrap())
 }
 
 #[test]

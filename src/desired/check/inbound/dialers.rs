@@ -47,7 +47,7 @@ pub(super) fn check(
             Some(text) if text.as_str() == "caller" => CallerId::Caller,
             Some(text) => text.as_str().parse().map_or(CallerId::Default, CallerId::Number),
         };
-        let ring = dialer.ring.and_then(|at| at.value).map_or(30, |ring| ring.0);
+        let ring = dialer.ring.and_then(|at| at.value).map_or(Dialer::DEFAULT_RING, |ring| ring.0);
         dialers.insert(name, Dialer { target, caller_id, ring, trunk });
     }
     (dialers, without_trunk)
