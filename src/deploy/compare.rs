@@ -118,11 +118,10 @@ pub fn compare_plan(
     };
     let differences = [0, 1].map(|n| render::diff(in_place[n].as_ref(), &target[n].text, &same));
     let mut relogins = others.into_inner();
-    if let Some(file) = in_place[0].as_ref().filter(|_| !relogins.is_empty()) {
-        let successors = successors(&plan, recorded, file);
-        relogins.retain(|extension| !successors.contains(extension));
-    }
+    let successors = in_place[0].as_ref().map(|file| successors(&plan, recorded, file)).unwrap_or_default();
+    relogins.retain(|extension| !successors.contains(extension));
     note_foreign_digests(&mut plan, &relogins);
+    plan.made = made(&plan, in_place[0].as_ref(), successors);
     // A file in place that fits and runs is right, whatever was remembered of the last apply.
     let runs = running.is_some_and(|running| running.endpoints_live);
     let fitting = if runs { fitting.into_inner() } else { BTreeSet::new() };
@@ -185,6 +184,15 @@ fn successors(plan: &Plan, recorded: &Recorded, file: &Present) -> BTreeSet<Exte
         row.applied.is_none() && holder.is_some_and(|phone| EmailKey::of(&phone.email) != row.email.key())
     };
     plan.users.values().filter(is_successor).map(|user| user.extension).collect()
+}
+
+/// Finds the phones that the file in place lacks, or has for another user.
+fn made(plan: &Plan, file: Option<&Present>, mut successors: BTreeSet<Extension>) -> BTreeSet<Extension> {
+    let name = |user: &PlannedUser| render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
+    let has = |user: &PlannedUser| file.is_some_and(|file| file.parsed.phones.contains_key(&name(user)));
+    let made = plan.users.values().filter(|user| user.id.is_none() || !has(user));
+    successors.extend(made.map(|user| user.extension));
+    successors
 }
 
 /// Notes the phones whose digest in place is another one though the rows do not explain it: an older dump
