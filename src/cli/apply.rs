@@ -124,7 +124,7 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     common.state.need_key()?;
     let comparison = planner.show(&desired, printer)?;
     // Only the JSON of a plan names the database, and no difference does.
-    let report = Report { desired: &desired, comparison: &comparison, database: "" };
+    let report = Report { desired: &desired, comparison: &comparison, database: "", allowance: planner.allowance() };
     match hold_back(&report, expected.as_ref(), mode) {
         // The plan has named the rails.
         Err(error) if error::exit_of(&error) == Exit::Rail => return Ok(Exit::Rail),
@@ -197,7 +197,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
             host.note_requirements(&mut comparison, &allowance, &places, now).map_err(ApplyError::from)?;
         }
         refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
-        let report = Report { desired: &desired, comparison: &comparison, database: &database };
+        let report = Report { desired: &desired, comparison: &comparison, database: &database, allowance: &allowance };
         let document = report.write(args.format, &printer)?;
         printer.document(&document);
         hold_back(&report, expected.as_ref(), mode)?;

@@ -175,13 +175,18 @@ impl<'a> Planner<'a> {
                 .push("nothing is recorded yet: the first sync or apply creates the tables".to_owned());
         }
         refuse_problems(&comparison.plan.problems, desired, printer)?;
-        let report = Report { desired, comparison: &comparison, database: &database };
+        let report = Report { desired, comparison: &comparison, database: &database, allowance };
         let document = report.write(args.format, printer)?;
         printer.document(&document);
         for stop in &comparison.plan.stops {
             printer.error(&format!("[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint));
         }
         Ok(comparison)
+    }
+
+    /// What the rails let pass.
+    pub(crate) fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 
     /// The host that is compared.

@@ -302,5 +302,5 @@ fn foreign_files(plan: &mut Plan, recorded: &Recorded, in_place: &[InPlace; 2], 
     } else {
         return;
     };
-    plan.stops.push(plan::RailStop { rail: "foreign-files", message, hint });
+    plan.stops.push(plan::RailStop { rail: "foreign-files", message, hint, allow: None });
 }

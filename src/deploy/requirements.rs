@@ -54,11 +54,13 @@ impl Host {
     ) -> Result<(), StatusError> {
         let tenant = &comparison.plan.tenant;
         if let Some(Unreadable { message, hint }) = self.unreadable([&endpoints_path(tenant), &routing_path(tenant)])? {
-            comparison.plan.stops.push(RailStop { rail: "unreadable-files", message, hint });
+            comparison.plan.stops.push(RailStop { rail: "unreadable-files", message, hint, allow: None });
+        }
         }
         let found = self.requirements(&Phonebook::of(&comparison.plan, None), now)?;
         let Requirements { lacks, missing_names, unasked, unchecked_names } = found;
-        let lacking = lacks.into_iter().map(|Lack { rail, message, hint }| RailStop { rail, message, hint });
+        let lacking =
+            lacks.into_iter().map(|Lack { rail, message, hint }| RailStop { rail, message, hint, allow: None });
         comparison.plan.stops.extend(lacking);
         let allowed = allowance.get(names::RAIL).copied().unwrap_or(0);
         if missing_names.len() > allowed {
@@ -78,5 +80,5 @@ fn missing_names_stop(missing: &[MissingName], places: &NamePlaces) -> RailStop 
     let words: Vec<String> = missing.iter().map(|missing| missing.words(places)).collect();
     let mut hints: Vec<String> = missing.iter().map(MissingName::hint).collect();
     hints.push(format!("if this is meant: --allow {}={}", names::RAIL, missing.len()));
-    RailStop { rail: names::RAIL, message: words.join("; "), hint: hints.join("; ") }
+    RailStop { rail: names::RAIL, message: words.join("; "), hint: hints.join("; "), allow: Some(missing.len()) }
 }

@@ -47,6 +47,7 @@ impl ReloginRail {
             rail: RELOGINS,
             message: format!("{count} phones would have to log in again{over} (allowed {allowed})"),
             hint: format!("if this is meant: --allow {RELOGINS}={count}"),
+            allow: Some(count),
         })
     }
 }

@@ -146,3 +146,16 @@ fn phones_that_were_never_live_need_not_log_in_again() {
     assert_eq!(plan(&other, "", 0)["counts"]["relogin"], 0);
     other.run("apply").expect(0);
 }
+
+#[test]
+fn a_plan_that_a_rail_stops_for_good_names_no_command() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&["email: ana@example.com, name: Ana, protected: true", USERS[1]]));
+    env.run("apply --no-reload").expect(0);
+    env.write("pbx.yaml", &desired(&USERS[1..2]));
+    let plan = env.run("plan --no-asterisk").expect(0);
+    assert!(plan.stderr.starts_with("error[rail-protected]: "), "{}", plan.text());
+    assert!(!plan.stdout.contains("Apply exactly this"), "{}", plan.text());
+    let markdown = env.run("plan --no-asterisk --format markdown").expect(0).stdout;
+    assert!(markdown.contains("Plan id `p1-") && !markdown.contains("applies exactly this"), "{markdown}");
+}

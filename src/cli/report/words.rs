@@ -1,6 +1,8 @@
 //! The words that reports share: what happens to a user, to the settings, to Asterisk, in all.
 
-use super::text::count;
+use std::collections::BTreeMap;
+
+use super::{Report, text::count};
 use crate::{
     cli::session::{CALLER_ID, Desired},
     deploy::Comparison,
@@ -160,6 +162,18 @@ pub(super) fn expectations(desired: &Desired) -> Option<String> {
         1 => Some("Expect: 1 of 1 call reaches who it should".to_owned()),
         all => Some(format!("Expect: {all} of {all} calls reach who they should")),
     }
+}
+
+/// Writes the command that applies exactly this plan, with what its rails must let pass; `None` if a rail lets
+/// nothing pass.
+pub(super) fn apply(report: &Report<'_>, id: &str) -> Option<String> {
+    let mut allowed: BTreeMap<&str, usize> =
+        report.allowance.iter().map(|(rail, count)| (rail.as_str(), *count)).collect();
+    for stop in &report.comparison.plan.stops {
+        allowed.insert(stop.rail, stop.allow?);
+    }
+    let allowed: String = allowed.iter().map(|(rail, count)| format!(" --allow {rail}={count}")).collect();
+    Some(format!("reconcile apply --expect {id}{allowed}"))
 }
 
 /// Sums the plan up.
