@@ -13,7 +13,6 @@ use super::{
     asterisk::{Asterisk, AsteriskError},
     files::{self, FileError, InPlace, failed},
     folder::{Folder, Target},
-    includes,
     readable::{self, Unreadable},
     readback,
 };
@@ -205,21 +204,6 @@ impl Host {
         use sha2::{Digest, Sha256};
         let path = fs::canonicalize(&self.config_dir).unwrap_or_else(|_| self.config_dir.clone());
         self.state_dir.join("hosts").join(hex(&Sha256::digest(path.as_os_str().as_encoded_bytes())[..6]))
-    }
-
-    /// Finds out which lines that lead to our files the operator's own files lack.
-    pub(super) fn missing_includes(&self, tenant: &Tenant) -> Vec<&'static str> {
-        let lines = [
-            ("pjsip.conf", endpoints_path(tenant), "`#tryinclude pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`"),
-            (
-                "extensions.conf",
-                routing_path(tenant),
-                "`#tryinclude extensions.d/*/generated_routing.conf` in `extensions.conf`",
-            ),
-        ];
-        let included =
-            |file: &str, ours: &str| includes::leads_to(&self.config_dir, &self.path(file), &self.path(ours));
-        lines.into_iter().filter(|(file, ours, _)| !included(file, ours)).map(|(_, _, line)| line).collect()
     }
 
     /// Names a generated file.

@@ -18,6 +18,7 @@ mod foresee;
 mod generations;
 mod host;
 mod includes;
+mod left_out;
 mod listing;
 mod log;
 mod names;

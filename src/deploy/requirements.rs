@@ -40,7 +40,7 @@ impl Host {
         Ok(Requirements { lacks, missing_names: missing, unasked, unchecked_names: unchecked })
     }
 
-    /// Adds to a plan the rails at which it stops on this host: modules, time zones and names that its
+    /// Adds to a plan the rails at which it stops on this host: include lines, modules, time zones and names that its
     /// Asterisk does not have. `places` holds where the names are declared.
     ///
     /// # Errors
@@ -56,6 +56,8 @@ impl Host {
         if let Some(Unreadable { message, hint }) = self.unreadable([&endpoints_path(tenant), &routing_path(tenant)])? {
             comparison.plan.stops.push(RailStop { rail: "unreadable-files", message, hint, allow: None });
         }
+        if let Some(asterisk) = &self.asterisk {
+            self.note_missing_includes(asterisk, comparison, allowance)?;
         }
         let found = self.requirements(&Phonebook::of(&comparison.plan, None), now)?;
         let Requirements { lacks, missing_names, unasked, unchecked_names } = found;

@@ -30,9 +30,6 @@ const NEITHER: &[&str] = &[
 /// Recorded, put back, and Asterisk has lost our phones all the same.
 const LOST: Stands = Stands { running: [Stage::Nothing, Stage::Before], audit: Some("not_live"), ..PUT_BACK };
 
-/// The same for the dialplan.
-const LOST_ROUTING: Stands = Stands { running: [Stage::Before, Stage::Nothing], ..LOST };
-
 /// A mistake in one of the operator's files, when phones change.
 fn mistake(name: &str, file: &'static str, edit: fn(&str) -> String) -> Case {
     case(name, USERS, MORE).goes_wrong(move |day| day.edit(file, &edit))
@@ -133,11 +130,14 @@ fn cases() -> Vec<Case> {
         .stands(PUT_BACK),
         mistake("the operator's include line is gone", "pjsip.conf", |text| text.replace("#tryinclude", ";"))
             .sees(
-                6,
-                &["hint: Asterisk does not read our file; add this line once: \
-                 `#tryinclude pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`"],
+                3,
+                &[
+                    "error[rail-missing-includes]: `pjsip.conf` does not include the generated files of `acme`: a reload \
+                     would leave Asterisk without their phones and trunks\n",
+                    "hint: add `#tryinclude pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`; ",
+                ],
             )
-            .stands(LOST),
+            .stands(UNTOUCHED),
         case("the operator's pjsip.conf is gone", USERS, MORE)
             .goes_wrong(|day| {
                 let (here, away) = (day.env.etc("pjsip.conf"), day.env.path("away.conf"));
@@ -173,8 +173,14 @@ fn cases() -> Vec<Case> {
             .sees(6, &["the dialplan mark of", "its log: config.c: parse error: no closing ']'"])
             .stands(PUT_BACK),
         routing_mistake("the operator's dialplan includes ours no more", |text| text.replace("#tryinclude", ";"))
-            .sees(6, &["add this line once: `#tryinclude extensions.d/*/generated_routing.conf` in `extensions.conf`"])
-            .stands(LOST_ROUTING),
+            .sees(
+                3,
+                &[
+                    "`extensions.conf` does not include the generated files of `acme`: ",
+                    "hint: add `#tryinclude extensions.d/*/generated_routing.conf` in `extensions.conf`; ",
+                ],
+            )
+            .stands(UNTOUCHED),
         mistake("a mistake in a dialplan that is not reloaded", "extensions.conf", |text| before_ours(text, "[x")),
     ]
 }
