@@ -197,6 +197,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
             host.note_requirements(&mut comparison, &allowance, &places, now).map_err(ApplyError::from)?;
         }
         refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
+        plan::name_private(&args.state, &mut comparison.plan)?;
         let report = Report { desired: &desired, comparison: &comparison, database: &database, allowance: &allowance };
         let document = report.write(args.format, &printer)?;
         printer.document(&document);

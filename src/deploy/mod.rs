@@ -36,6 +36,7 @@ mod status;
 mod step;
 mod trunks;
 mod users;
+mod without_file;
 
 pub use apply::{Applied, Decide, Request, apply, sync};
 pub use asterisk::{Asterisk, AsteriskError};

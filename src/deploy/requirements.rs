@@ -40,8 +40,8 @@ impl Host {
         Ok(Requirements { lacks, missing_names: missing, unasked, unchecked_names: unchecked })
     }
 
-    /// Adds to a plan the rails at which it stops on this host: include lines, modules, time zones and names that its
-    /// Asterisk does not have. `places` holds where the names are declared.
+    /// Adds to a plan what its Asterisk tells of it: phones that run without a file, and the rails at which the plan stops on this host, which are include lines, modules, time zones and names
+    /// that Asterisk does not have. `places` holds where the names are declared.
     ///
     /// # Errors
     /// When Asterisk does not run, or stays silent.
@@ -58,6 +58,7 @@ impl Host {
         }
         if let Some(asterisk) = &self.asterisk {
             self.note_missing_includes(asterisk, comparison, allowance)?;
+            self.note_phones_without_file(asterisk, &mut comparison.plan)?;
         }
         let found = self.requirements(&Phonebook::of(&comparison.plan, None), now)?;
         let Requirements { lacks, missing_names, unasked, unchecked_names } = found;

@@ -69,7 +69,7 @@ impl Plan {
             self.relogins.difference(&self.behind).count()
         };
         self.stops.retain(|stop| stop.rail != RELOGINS);
-        let place = self.stops.iter().take_while(|stop| stop.rail == "deletes").count();
+        let place = self.stops.iter().take_while(|stop| ["foreign-files", "deletes"].contains(&stop.rail)).count();
         if let Some(stop) = self.relogin_rail.stop(counted, moved) {
             self.stops.insert(place, stop);
         }

@@ -535,7 +535,15 @@ fn another_directory_is_stopped_whatever_it_knows() {
     wrong.set("ASTERISK_COMMAND", env.path("asterisk/bin/asterisk").to_str().unwrap());
     wrong.write("pbx.yaml", &desired(&[ANA, BO]));
     wrong.run("sync").expect(0);
-    wrong.run("apply").expect(3);
+    let stopped = wrong.run("apply").expect(3).stderr;
+    // What the hint says is what lets it pass.
+    assert!(
+        stopped.contains("--allow foreign-files=2, and every phone of these files gets another secret"),
+        "{stopped}"
+    );
+    wrong.run("apply --dry-run --allow foreign-files=1 --allow relogins=2").expect(3);
+    wrong.run("apply --dry-run --allow foreign-files=2").expect(3);
+    wrong.run("apply --dry-run --allow foreign-files=2 --allow relogins=2").expect(0);
     // Deleting by `sync` and applying later is no reason to stop ...
     env.write("pbx.yaml", &desired(&[ANA]));
     env.run("sync").expect(0);
@@ -545,7 +553,7 @@ fn another_directory_is_stopped_whatever_it_knows() {
     env.write("pbx.yaml", &desired(&["email: zoe@example.com, name: Zoe"]));
     let stopped = env.run("apply").expect(3);
     assert!(
-        stopped.stderr.contains("the files in place hold 1 user that this directory never knew"),
+        stopped.stderr.contains("the files in place hold 1 user that this directory never knew: `ana@example.com`\n"),
         "{}",
         stopped.text()
     );
