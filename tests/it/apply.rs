@@ -292,12 +292,11 @@ fn names_of_others_are_taken() {
         let words = "error[rail-taken-names]: the endpoint `1000` stands in another tenant's file on this host\n";
         assert!(seen.starts_with(words), "{seen}");
     }
-    let refused = env.run("apply").expect(1);
-    assert!(
-        refused.stderr.contains("the endpoint `1000` stands in another tenant's file on this host"),
-        "{}",
-        refused.text()
-    );
+    let words = "error[rail-taken-names]: the endpoint `1000` stands in another tenant's file on this host\nhint: ";
+    for args in ["apply", "apply --dry-run"] {
+        let refused = env.run(args).expect(3);
+        assert!(refused.stderr.starts_with(words), "{}", refused.text());
+    }
     fs::remove_dir_all(env.etc("pjsip.d/other")).unwrap();
 
     let conf = env.etc("pjsip.conf");
@@ -306,7 +305,7 @@ fn names_of_others_are_taken() {
     env.ask("module reload res_pjsip.so");
     let seen = env.run("plan --format json").expect(0).stdout;
     assert!(seen.contains(r#""rail": "taken-names""#) && seen.contains("`1000` already runs in Asterisk"), "{seen}");
-    let refused = env.run("apply").expect(1);
+    let refused = env.run("apply").expect(3);
     assert!(
         refused.stderr.contains("the endpoint `1000` already runs in Asterisk, from a file that is not ours"),
         "{}",
@@ -502,7 +501,7 @@ fn names_of_others_are_taken_also_when_the_rows_came_first() {
     env.write("pbx.yaml", &desired(&[ANA]));
     env.run("sync").expect(0);
     let files = env.files();
-    env.run("apply").expect(1);
+    env.run("apply").expect(3);
     assert_eq!(env.files(), files);
 }
 
@@ -518,7 +517,7 @@ fn names_of_others_are_taken_also_while_our_files_run() {
     env.ask("module reload res_pjsip.so");
     let files = env.files();
     env.write("pbx.yaml", &desired(&[ANA, BO]));
-    let refused = env.run("apply").expect(1);
+    let refused = env.run("apply").expect(3);
     assert!(refused.stderr.contains("the endpoint `1001` already runs in Asterisk"), "{}", refused.text());
     assert!(env.files() == files, "something moved");
 }
