@@ -235,3 +235,15 @@ fn a_plan_that_a_rail_stops_for_good_names_no_command() {
     let markdown = env.run("plan --no-asterisk --format markdown").expect(0).stdout;
     assert!(markdown.contains("Plan id `p1-") && !markdown.contains("applies exactly this"), "{markdown}");
 }
+
+#[test]
+fn a_rotated_secret_is_in_the_summary() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&USERS));
+    env.run("apply --no-reload").expect(0);
+    env.run("secret rotate bo@example.com").expect(0);
+    let plan = env.run("plan --no-asterisk").expect(0).stdout;
+    let summary =
+        "Plan: 0 to create, 0 to update, 0 to rename, 0 to delete, 1 phone to log in again; 1 file to write.\n";
+    assert!(plan.contains(summary), "{plan}");
+}

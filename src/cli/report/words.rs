@@ -197,6 +197,10 @@ pub(super) fn summary(comparison: &Comparison) -> String {
     if settings > 0 {
         parts.push(format!("{} to change", count(settings, "setting")));
     }
+    let logins = comparison.plan.relogins.len();
+    if logins > 0 {
+        parts.push(format!("{} to log in again", count(logins, "phone")));
+    }
     match comparison.plan.inbound.len() {
         0 if comparison.callers_behind => parts.push("inbound calls to bring in step".to_owned()),
         0 => {}
