@@ -10,6 +10,7 @@ mod callers;
 mod clock;
 mod compare;
 mod contacts;
+mod emergency;
 mod error;
 mod fail_point;
 mod files;

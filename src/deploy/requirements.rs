@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Comparison, Host, StatusError,
+    Comparison, Host, StatusError, emergency,
     names::{self, CheckedNames, MissingName, NamePlaces},
     needs::{self, Found, Lack},
     readable::Unreadable,
@@ -40,7 +40,8 @@ impl Host {
         Ok(Requirements { lacks, missing_names: missing, unasked, unchecked_names: unchecked })
     }
 
-    /// Adds to a plan what its Asterisk tells of it: phones that run without a file, and the rails at which the plan stops on this host, which are include lines, modules, time zones and names
+    /// Adds to a plan what its Asterisk tells of it: phones that run without a file, emergency numbers that nobody can
+    /// dial, and the rails at which the plan stops on this host, which are include lines, modules, time zones and names
     /// that Asterisk does not have. `places` holds where the names are declared.
     ///
     /// # Errors
@@ -59,6 +60,7 @@ impl Host {
         if let Some(asterisk) = &self.asterisk {
             self.note_missing_includes(asterisk, comparison, allowance)?;
             self.note_phones_without_file(asterisk, &mut comparison.plan)?;
+            emergency::note_unreachable(asterisk, comparison)?;
         }
         let found = self.requirements(&Phonebook::of(&comparison.plan, None), now)?;
         let Requirements { lacks, missing_names, unasked, unchecked_names } = found;
