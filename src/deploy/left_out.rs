@@ -53,6 +53,10 @@ impl Host {
         let tenant = &comparison.plan.tenant;
         let (mut harms, mut lines) = (Vec::new(), Vec::new());
         for module in [Module::Pjsip, Module::Dialplan] {
+            // Without its file, a reload fails, and Asterisk keeps what it runs.
+            if !self.path(module.operators_file()).exists() {
+                continue;
+            }
             let patterns = self.patterns(module);
             let is_left_out = |tenant: &Tenant| !self.is_included(&patterns, module, tenant);
             let is_ours_left_out = is_left_out(tenant);
@@ -75,7 +79,7 @@ impl Host {
         }
         if harms.len() > allowance.get(RAIL).copied().unwrap_or(0) {
             let (message, lines, count) = (harms.join("; "), lines.join(" and "), harms.len());
-            let hint = format!("add {lines}; if this is meant: --allow {RAIL}={count}");
+            let hint = format!("add {lines}, outside of any comment; if this is meant: --allow {RAIL}={count}");
             comparison.plan.stops.push(RailStop { rail: RAIL, message, hint, allow: Some(count) });
         } else {
             comparison.plan.notes.extend(harms);

@@ -1,6 +1,6 @@
 //! The words that reports share: what happens to a user, to the settings, to Asterisk, in all.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write};
 
 use super::{Report, text::count};
 use crate::{
@@ -172,8 +172,11 @@ pub(super) fn apply(report: &Report<'_>, id: &str) -> Option<String> {
     for stop in &report.comparison.plan.stops {
         allowed.insert(stop.rail, stop.allow?);
     }
-    let allowed: String = allowed.iter().map(|(rail, count)| format!(" --allow {rail}={count}")).collect();
-    Some(format!("reconcile apply --expect {id}{allowed}"))
+    let mut command = format!("reconcile apply --expect {id}");
+    for (rail, count) in allowed {
+        let _ = write!(command, " --allow {rail}={count}");
+    }
+    Some(command)
 }
 
 /// Sums the plan up.

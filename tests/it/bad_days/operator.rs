@@ -118,8 +118,8 @@ fn cases() -> Vec<Case> {
             .sees(6, &["its log: config.c: parse error: no closing ']'", "running: Asterisk runs them, read back"])
             .stands(PUT_BACK),
         mistake("an unterminated comment in the operator's file", "pjsip.conf", |text| before_ours(text, ";-- oops"))
-            .sees(6, &["its log: config.c: Unterminated comment detected", "running: unknown"])
-            .stands(LOST),
+            .sees(3, &["error[rail-missing-includes]: `pjsip.conf` does not include the generated files of `acme`: "])
+            .stands(UNTOUCHED),
         mistake("an include of the operator's that leads nowhere", "pjsip.conf", |text| {
             text.to_owned() + "#include nosuch.conf\n"
         })
@@ -134,7 +134,7 @@ fn cases() -> Vec<Case> {
                 &[
                     "error[rail-missing-includes]: `pjsip.conf` does not include the generated files of `acme`: a reload \
                      would leave Asterisk without their phones and trunks\n",
-                    "hint: add `#tryinclude pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`; ",
+                    "hint: add `#tryinclude pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`, outside of any comment; ",
                 ],
             )
             .stands(UNTOUCHED),
@@ -177,7 +177,7 @@ fn cases() -> Vec<Case> {
                 3,
                 &[
                     "`extensions.conf` does not include the generated files of `acme`: ",
-                    "hint: add `#tryinclude extensions.d/*/generated_routing.conf` in `extensions.conf`; ",
+                    "hint: add `#tryinclude extensions.d/*/generated_routing.conf` in `extensions.conf`, ",
                 ],
             )
             .stands(UNTOUCHED),
