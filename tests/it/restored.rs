@@ -147,7 +147,7 @@ fn phones_that_were_never_live_need_not_log_in_again() {
     other.run("apply").expect(0);
 }
 
-/// DATABASE_URL is forgotten, and the private database takes over: the hint of the rail once led past all rails.
+/// `DATABASE_URL` is forgotten, and the private database takes over: the hint of the rail once led past all rails.
 #[test]
 fn a_forgotten_database_is_named_first_and_nobody_is_said_to_stay_registered() {
     let env = TestEnv::with_asterisk();
