@@ -125,7 +125,7 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     common.state.need_key()?;
     let comparison = planner.show(&desired, printer)?;
     // Only the JSON of a plan names the database, and no difference does.
-    let report = Report { desired: &desired, comparison: &comparison, database: "" };
+    let report = Report { desired: &desired, comparison: &comparison, database: "", allowance: planner.allowance() };
     match hold_back(&report, expected.as_ref(), mode) {
         // The plan has named the rails.
         Err(error) if error::exit_of(&error) == Exit::Rail => return Ok(Exit::Rail),
@@ -198,7 +198,8 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
             host.note_requirements(&mut comparison, &allowance, &places, now).map_err(ApplyError::from)?;
         }
         refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
-        let report = Report { desired: &desired, comparison: &comparison, database: &database };
+        plan::name_private(&args.state, &mut comparison.plan)?;
+        let report = Report { desired: &desired, comparison: &comparison, database: &database, allowance: &allowance };
         let document = report.write(args.format, &printer)?;
         printer.document(&document);
         hold_back(&report, expected.as_ref(), mode)?;
@@ -221,7 +222,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let mut observer = Log(printer.borrow().progress());
     let applied = match mode {
         Mode::Sync => deploy::sync(&request, &mut directory, &host, &mut observer)?,
-        Mode::Apply { .. } => deploy::apply(&request, &mut directory, &host, &mut observer)?,
+        Mode::Apply { .. } => deploy::apply(&request, &mut directory, &host, &mut observer).map_err(rail_of_names)?,
     };
     let mut printer = printer.borrow_mut();
     for warning in &applied.warnings {
@@ -263,6 +264,16 @@ fn hold_back(report: &Report<'_>, expected: Option<&Expected>, mode: Mode) -> Re
         .map(|stop| format!("error[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint))
         .collect();
     if words.is_empty() { Ok(()) } else { stop(Exit::Rail, words.join("\n")) }
+}
+
+/// Makes the rail `taken-names` of a name that was found taken only under the host's lock.
+fn rail_of_names(error: ApplyError) -> anyhow::Error {
+    match error {
+        ApplyError::NameTaken { message, hint } => {
+            Stop { exit: Exit::Rail, message: format!("error[rail-taken-names]: {message}\nhint: {hint}") }.into()
+        }
+        error => error.into(),
+    }
 }
 
 /// Says that an earlier run recorded the expected plan, if the present one has another id.

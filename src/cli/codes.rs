@@ -244,7 +244,7 @@ pub const RAILS: &[(&str, &str, &str)] = &[
     ),
     (
         "relogins",
-        "an apply after which more phones must log in again, or register over another transport, than `rails.relogins` allows; phones whose digest in the file in place is not the recorded one count, as after the restore of an older dump",
+        "an apply after which more phones must log in again, or register over another transport, than `rails.relogins` allows; phones whose digest in the file in place is not the recorded one count, as after the restore of an older dump, and without that file the digests that Asterisk still runs",
         "`--allow relogins=N`",
     ),
     (
@@ -254,7 +254,7 @@ pub const RAILS: &[(&str, &str, &str)] = &[
     ),
     (
         "taken-names",
-        "another file on the host defines a name of this tenant, or leads calls from an address of its trunks elsewhere; `plan` reports it, `apply` ends with exit code 1",
+        "another file on the host defines a name of this tenant, or leads calls from an address of its trunks elsewhere",
         "remove it there, choose `endpoint_names: tenant-extension`, or reserve the number",
     ),
     (
@@ -263,9 +263,14 @@ pub const RAILS: &[(&str, &str, &str)] = &[
         "the `chgrp` of the hint",
     ),
     (
+        "missing-includes",
+        "an apply if the operator's file does not include the generated files, and a reload would remove what Asterisk runs from them, of this tenant or another one, or leave other tenants' files out; on a host where nothing of ours runs yet, `plan` notes the missing line and stops nothing",
+        "add the line of the hint; `--allow missing-includes=N` lets N such files pass, for include lines that `reconcile` cannot read",
+    ),
+    (
         "foreign-files",
-        "an apply over files that another directory wrote, or whose users this one does not know",
-        "see to `DATABASE_URL`, or restore the rows; `--allow foreign-files=N`",
+        "an apply over files that another directory wrote, or whose users this one never knew",
+        "see to `DATABASE_URL`, or restore a newer dump; `--allow foreign-files=N` takes N users over: their phones end, or get another secret and must log in again",
     ),
     (
         "missing-names",

@@ -9,13 +9,14 @@ use super::{
     printer::Printer,
     report::Report,
     session,
-    settings::{FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs},
+    settings::{FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs, has_url},
 };
 use crate::{
     deploy::{self, Comparison, Host},
     desired::Diagnostic,
     directory::{Recorded, Schema},
-    plan::{Allowance, Inputs},
+    model::shown,
+    plan::{Allowance, Inputs, Plan, RailStop},
 };
 
 /// Show what an apply would change; moves nothing
@@ -175,13 +176,19 @@ impl<'a> Planner<'a> {
                 .push("nothing is recorded yet: the first sync or apply creates the tables".to_owned());
         }
         refuse_problems(&comparison.plan.problems, desired, printer)?;
-        let report = Report { desired, comparison: &comparison, database: &database };
+        name_private(&args.state, &mut comparison.plan)?;
+        let report = Report { desired, comparison: &comparison, database: &database, allowance };
         let document = report.write(args.format, printer)?;
         printer.document(&document);
         for stop in &comparison.plan.stops {
             printer.error(&format!("[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint));
         }
         Ok(comparison)
+    }
+
+    /// What the rails let pass.
+    pub(crate) fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 
     /// The host that is compared.
@@ -193,6 +200,24 @@ impl<'a> Planner<'a> {
     pub(crate) fn is_whole(&self, comparison: &Comparison) -> bool {
         comparison.plan.unresolved.is_empty() && (self.args.no_asterisk || comparison.unchecked.is_empty())
     }
+}
+
+/// Says first of a rail at files or phones of another directory that the private database is in use.
+pub(crate) fn name_private(state: &StateArgs, plan: &mut Plan) -> Result<()> {
+    let unexplained = plan.relogins.difference(&plan.behind).count() > 0;
+    let is_other = |stop: &&mut RailStop| match stop.rail {
+        "foreign-files" => true,
+        "relogins" => unexplained,
+        _ => false,
+    };
+    if !has_url()
+        && let Some(stop) = plan.stops.iter_mut().find(is_other)
+    {
+        let folder = shown(&state.dir()?);
+        let message = &stop.message;
+        stop.message = format!("DATABASE_URL is not set, and the private database in `{folder}` is used: {message}");
+    }
+    Ok(())
 }
 
 /// Says why a plan cannot be made, and ends.

@@ -168,11 +168,12 @@ pub(crate) fn allowance(args: &[String]) -> Result<Allowance> {
             let bad = || {
                 Stop::usage(
                     format!("`--allow {arg}` is not a rail and a number"),
-                    "write for example `--allow deletes=57`; the rails are deletes, relogins, foreign-files and missing-names",
+                    "write for example `--allow deletes=57`; the rails are deletes, relogins, foreign-files, \
+                     missing-names and missing-includes",
                 )
             };
             let (rail, count) = arg.split_once('=').ok_or_else(bad)?;
-            let known = ["deletes", "relogins", "foreign-files", "missing-names"].contains(&rail);
+            let known = ["deletes", "relogins", "foreign-files", "missing-names", "missing-includes"].contains(&rail);
             let count = count.parse().ok().filter(|_| known).ok_or_else(bad)?;
             Ok((rail.to_owned(), count))
         })

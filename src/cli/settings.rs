@@ -328,7 +328,7 @@ fn url() -> Result<Option<Url>> {
 }
 
 /// Tells whether a database is given by URL.
-fn has_url() -> bool {
+pub(crate) fn has_url() -> bool {
     variable("DATABASE_URL").is_some() || variable_path("DATABASE_URL_FILE").is_some()
 }
 

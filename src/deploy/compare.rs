@@ -135,17 +135,17 @@ pub fn compare_plan(
     let differences = PerFile::from_fn(|file| render::diff(in_place[file].as_ref(), &target[file].text, &same));
     let mut relogins = others.into_inner();
     let endpoints = in_place[ConfigFile::Endpoints].as_ref();
-    if let Some(file) = endpoints.filter(|_| !relogins.is_empty()) {
-        let successors = successors(&plan, recorded, file);
-        relogins.retain(|extension| !successors.contains(extension));
-    }
+    let successors = endpoints.map(|file| successors(&plan, recorded, file)).unwrap_or_default();
+    relogins.retain(|extension| !successors.contains(extension));
     note_foreign_digests(&mut plan, &relogins);
+    plan.made = made(&plan, endpoints, successors);
     // A file in place that fits and runs is right, whatever was remembered of the last apply.
     let runs = running.is_some_and(|running| running.live[ConfigFile::Endpoints]);
     let fitting = if runs { fitting.into_inner() } else { BTreeSet::new() };
     if let Some(file) = endpoints {
         let gone = ended(&plan, recorded, file);
         plan.ended = if runs { gone } else { gone.max(plan.ended) };
+        relogins.extend(other_logins(&plan, recorded, file));
     }
     relogins.extend(plan.behind.difference(&fitting));
     plan.settle_relogins(relogins);
@@ -202,6 +202,37 @@ fn successors(plan: &Plan, recorded: &Recorded, file: &Present) -> BTreeSet<Exte
         row.applied.is_none() && holder.is_some_and(|phone| EmailKey::of(&phone.email) != row.email.key())
     };
     plan.users.values().filter(is_successor).map(|user| user.extension).collect()
+}
+
+/// Finds the phones that the file in place lacks, or has for another user.
+fn made(plan: &Plan, file: Option<&Present>, mut successors: BTreeSet<Extension>) -> BTreeSet<Extension> {
+    let name = |user: &PlannedUser| render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
+    let has = |user: &PlannedUser| file.is_some_and(|file| file.parsed.phones.contains_key(&name(user)));
+    let made = plan.users.values().filter(|user| user.id.is_none() || !has(user));
+    successors.extend(made.map(|user| user.extension));
+    successors
+}
+
+/// Finds the users whose phone in the file in place has another login than the one to come, though no change of a
+/// row says so: the directory lacks their row, or it is another directory, with other numbers and secrets.
+fn other_logins(plan: &Plan, recorded: &Recorded, file: &Present) -> BTreeSet<Extension> {
+    let is_foreign = file.parsed.directory != recorded.directory;
+    let by_id: BTreeMap<Uuid, &PlannedUser> = plan.users.values().filter_map(|user| Some((user.id?, user))).collect();
+    let by_email: BTreeMap<EmailKey, &PlannedUser> = plan.users.values().map(|user| (user.email.key(), user)).collect();
+    let changed: BTreeSet<Extension> =
+        plan.changes.iter().filter(|change| change.relogin).map(|change| change.extension).collect();
+    let moves = file.parsed.phones.iter().filter_map(|(name, phone)| {
+        let key = EmailKey::of(&phone.email);
+        let user = match recorded.users.get(&key) {
+            // A row that was never live has inherited the address of the phone's user.
+            Some(row) if row.applied.is_none() && !is_foreign => return None,
+            Some(row) => by_id.get(&row.id)?,
+            None => by_email.get(&key)?,
+        };
+        let is_same = render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension) == *name;
+        (!is_same || user.digest.is_none()).then_some(user.extension)
+    });
+    moves.filter(|phone| !changed.contains(phone)).collect()
 }
 
 /// Notes the phones whose digest in place is another one though the rows do not explain it: an older dump
@@ -288,34 +319,46 @@ fn users(count: usize) -> String {
     if count == 1 { "1 user".to_owned() } else { format!("{count} users") }
 }
 
+/// The most users whom the rail names.
+const NAMED: usize = 5;
+
 /// The rail that keeps an empty, wrong or restored database from wiping a running system.
 fn foreign_files(plan: &mut Plan, recorded: &Recorded, in_place: &InPlace, allowed: usize) {
     let Some(endpoints) = in_place[ConfigFile::Endpoints].as_ref().map(|file| &file.parsed) else { return };
-    if endpoints.phones.is_empty() {
-        return;
-    }
     let known = |email: &str| {
         let key = EmailKey::of(email);
         recorded.users.contains_key(&key) || recorded.former.contains(&key)
     };
-    let unknown = endpoints.phones.values().filter(|phone| !known(&phone.email)).count();
-    let elsewhere = "check DATABASE_URL and --state-dir; if this directory is to take over, move the files away first";
-    let (message, hint) = if endpoints.directory.is_none() {
-        ("the endpoint file in place was not written by reconcile".to_owned(), elsewhere.to_owned())
-    } else if endpoints.directory != recorded.directory {
-        let users = users(endpoints.phones.len());
-        (format!("the files in place, with {users}, were written from another directory"), elsewhere.to_owned())
-    } else if unknown > allowed {
-        let users = users(unknown);
-        (
-            format!("the files in place hold {users} that this directory never knew"),
-            format!(
-                "restore the rows that the database lost; or let those phones go, declared ones get new secrets: \
-                 --allow foreign-files={unknown}"
-            ),
-        )
-    } else {
+    let is_elsewhere = endpoints.directory.is_none() || endpoints.directory != recorded.directory;
+    let unknown = endpoints.phones.values().filter(|phone| is_elsewhere || !known(&phone.email));
+    let unknown: Vec<&str> = unknown.map(|phone| phone.email.as_str()).collect();
+    let count = unknown.len();
+    if count <= allowed {
         return;
+    }
+    let (message, hint) = if is_elsewhere {
+        let message = match endpoints.directory {
+            None => "the endpoint file in place was not written by reconcile".to_owned(),
+            Some(_) => format!("the files in place, with {}, were written from another directory", users(count)),
+        };
+        let hint = format!(
+            "check DATABASE_URL and --state-dir; if this directory is to take over: --allow foreign-files={count}, and \
+             every phone of these files gets another secret and must log in again"
+        );
+        (message, hint)
+    } else {
+        let mut named: Vec<String> =
+            unknown.iter().take(NAMED).map(|email| format!("`{}`", crate::model::printable(email))).collect();
+        if count > NAMED {
+            named.push(format!("{} more", count - NAMED));
+        }
+        let message =
+            format!("the files in place hold {} that this directory never knew: {}", users(count), named.join(", "));
+        let hint = format!(
+            "restore a dump of the database that has them; or go on without them: --allow foreign-files={count}, and \
+             their phones end, or get another secret and must log in again if the file declares them"
+        );
+        (message, hint)
     };
-    plan.stops.push(plan::RailStop { rail: "foreign-files", message, hint });
+    plan.stops.insert(0, plan::RailStop { rail: "foreign-files", message, hint, allow: Some(count) });
 }

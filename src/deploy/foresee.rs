@@ -30,7 +30,7 @@ impl Host {
         match step.check_names() {
             Ok(()) => Ok(None),
             Err(ApplyError::NameTaken { message, hint }) => {
-                Ok(Some(RailStop { rail: "taken-names", message, hint: hint.to_owned() }))
+                Ok(Some(RailStop { rail: "taken-names", message, hint: hint.to_owned(), allow: None }))
             }
             Err(error) => Err(error),
         }

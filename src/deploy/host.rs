@@ -13,7 +13,6 @@ use super::{
     asterisk::{Asterisk, AsteriskError},
     files::{self, FileError, InPlace, failed},
     folder::{Folder, Target},
-    includes,
     readable::{self, Unreadable},
     readback,
 };
@@ -201,15 +200,6 @@ impl Host {
         use sha2::{Digest, Sha256};
         let path = fs::canonicalize(&self.config_dir).unwrap_or_else(|_| self.config_dir.clone());
         self.state_dir.join("hosts").join(hex(&Sha256::digest(path.as_os_str().as_encoded_bytes())[..6]))
-    }
-
-    /// Finds out which lines that lead to our files the operator's own files lack.
-    pub(super) fn missing_includes(&self, tenant: &Tenant) -> Vec<String> {
-        let is_included = |file: &ConfigFile| {
-            includes::leads_to(&self.config_dir, &self.path(file.facts().includer), &self.path(&file.path(tenant)))
-        };
-        let missing = ConfigFile::ALL.into_iter().filter(|file| !is_included(file));
-        missing.map(|file| format!("`{}` in `{}`", file.include_line(), file.facts().includer)).collect()
     }
 
     /// Names a generated file.

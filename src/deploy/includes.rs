@@ -63,14 +63,16 @@ fn follow(config_dir: &Path, file: &Path, depth: usize, known: &mut BTreeSet<Pat
     }
 }
 
-/// Tells whether a file includes another one, itself or through files that it includes. The other one
-/// need not exist.
-pub(super) fn leads_to(config_dir: &Path, file: &Path, target: &Path) -> bool {
-    let finds = |include: Include<'_>| {
-        let pattern = Pattern::new(&absolute(config_dir, include.name));
-        pattern.is_ok_and(|pattern| pattern.matches_path_with(target, WILDCARDS))
-    };
-    read(config_dir, file).iter().any(|file| includes(&file.text).any(finds))
+/// Lists what a file includes, itself or through files that it includes.
+pub(super) fn patterns(config_dir: &Path, file: &Path) -> Vec<Pattern> {
+    let files = read(config_dir, file);
+    let names = files.iter().flat_map(|file| includes(&file.text)).map(|include| absolute(config_dir, include.name));
+    names.filter_map(|name| Pattern::new(&name).ok()).collect()
+}
+
+/// Tells whether one of these finds a file. The file need not exist.
+pub(super) fn finds(patterns: &[Pattern], target: &Path) -> bool {
+    patterns.iter().any(|pattern| pattern.matches_path_with(target, WILDCARDS))
 }
 
 /// Finds the first include line for which Asterisk rejects a file as a whole.
@@ -140,7 +142,7 @@ mod tests {
             (folder.path().join("pjsip.conf"), folder.path().join("pjsip.d/acme/generated_endpoints.conf"));
         let leads = |text: &str| {
             fs::write(&top, text).unwrap();
-            leads_to(folder.path(), &top, &target)
+            finds(&patterns(folder.path(), &top), &target)
         };
         fs::write(folder.path().join("mine.conf"), "#include pjsip.d/*/generated_endpoints.conf\n").unwrap();
         for text in [

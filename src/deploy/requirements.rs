@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Comparison, Host, StatusError,
+    Comparison, Host, StatusError, emergency,
     names::{self, CheckedNames, MissingName, NamePlaces},
     needs::{self, Found, Lack},
     readable::Unreadable,
@@ -40,8 +40,9 @@ impl Host {
         Ok(Requirements { lacks, missing_names: missing, unasked, unchecked_names: unchecked })
     }
 
-    /// Adds to a plan the rails at which it stops on this host: modules, time zones and names that its
-    /// Asterisk does not have. `places` holds where the names are declared.
+    /// Adds to a plan what its Asterisk tells of it: phones that run without a file, emergency numbers that nobody can
+    /// dial, and the rails at which the plan stops on this host, which are include lines, modules, time zones and names
+    /// that Asterisk does not have. `places` holds where the names are declared.
     ///
     /// # Errors
     /// When Asterisk does not run, or stays silent.
@@ -54,11 +55,17 @@ impl Host {
     ) -> Result<(), StatusError> {
         let tenant = &comparison.plan.tenant;
         if let Some(Unreadable { message, hint }) = self.unreadable(tenant)? {
-            comparison.plan.stops.push(RailStop { rail: "unreadable-files", message, hint });
+            comparison.plan.stops.push(RailStop { rail: "unreadable-files", message, hint, allow: None });
+        }
+        if let Some(asterisk) = &self.asterisk {
+            self.note_missing_includes(asterisk, comparison, allowance)?;
+            self.note_phones_without_file(asterisk, &mut comparison.plan)?;
+            emergency::note_unreachable(asterisk, comparison)?;
         }
         let found = self.requirements(&Phonebook::of(&comparison.plan, None), now)?;
         let Requirements { lacks, missing_names, unasked, unchecked_names } = found;
-        let lacking = lacks.into_iter().map(|Lack { rail, message, hint }| RailStop { rail, message, hint });
+        let lacking =
+            lacks.into_iter().map(|Lack { rail, message, hint }| RailStop { rail, message, hint, allow: None });
         comparison.plan.stops.extend(lacking);
         let allowed = allowance.get(names::RAIL).copied().unwrap_or(0);
         if missing_names.len() > allowed {
@@ -78,5 +85,5 @@ fn missing_names_stop(missing: &[MissingName], places: &NamePlaces) -> RailStop 
     let words: Vec<String> = missing.iter().map(|missing| missing.words(places)).collect();
     let mut hints: Vec<String> = missing.iter().map(MissingName::hint).collect();
     hints.push(format!("if this is meant: --allow {}={}", names::RAIL, missing.len()));
-    RailStop { rail: names::RAIL, message: words.join("; "), hint: hints.join("; ") }
+    RailStop { rail: names::RAIL, message: words.join("; "), hint: hints.join("; "), allow: Some(missing.len()) }
 }

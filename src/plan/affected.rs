@@ -9,11 +9,11 @@ use super::{FieldChange, InboundObject, Plan, PlannedUser, inbound};
 use crate::{
     calls::{Called, E164, Rule, Target},
     directory::Recorded,
-    model::{ObjectName, PhoneOverride, Settings},
+    model::{Extension, ObjectName, PhoneOverride, Settings},
 };
 
-/// Whom a plan affects. A phone counts once, in the first of `ended`, `relogin`, `moved` and `reread` that is
-/// true of it. Phones of new users are not counted.
+/// Whom a plan affects. A phone counts once, in the first of `ended`, `relogin`, `moved`, `reread`, `dialing` and
+/// `left_alone` that is true of it. Phones that are only made by the plan are not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Affected {
     /// Phones whose registration ends because their user is gone.
@@ -26,7 +26,7 @@ pub struct Affected {
     pub reread: usize,
     /// Phones that can dial something else, because the operator's contexts change.
     pub dialing: usize,
-    /// Phones of users who stay, of which nothing changes.
+    /// Phones that stay, of which nothing changes.
     pub left_alone: usize,
     /// Trunks that change, come or go.
     pub trunks: usize,
@@ -78,36 +78,47 @@ pub(super) fn phone_change(
 impl Plan {
     /// Counts whom the plan affects.
     pub fn affected(&self) -> Affected {
-        let stay = self.users.values().filter(|user| user.id.is_some());
-        let (relogin, moved) = (self.counts.relogin, self.moved.difference(&self.relogins).count());
-        let reread = self.reread.difference(&self.relogins).count();
         let trunks = self.inbound.iter().filter(|change| change.object == InboundObject::Trunk);
         let trunks: BTreeSet<&str> = trunks
             .map(|change| change.name.as_str())
             .chain(self.trunks_behind.iter().map(ObjectName::as_str))
             .collect();
+        let mut left = self.staying();
+        let mut take = |is_in: &dyn Fn(&Extension) -> bool| {
+            let before = left.len();
+            left.retain(|phone| !is_in(phone));
+            before - left.len()
+        };
+        let logins = self.logins();
+        let dials_else = self.settings_changes.iter().any(|change| change.field == "dialplan.include");
         Affected {
             ended: self.ended,
-            relogin,
-            moved,
-            reread,
-            dialing: self.touched("dialplan.include"),
-            left_alone: stay.count().saturating_sub(relogin + moved + reread),
+            relogin: take(&|phone| logins.contains(phone)),
+            moved: take(&|phone| self.moved.contains(phone)),
+            reread: take(&|phone| self.reread.contains(phone)),
+            dialing: take(&|_| dials_else),
+            left_alone: left.len(),
             trunks: trunks.len(),
             numbers: self.numbers_affected,
         }
     }
 
-    /// Counts the phones of users who stay that a change of a setting reaches.
-    pub fn touched_by(&self, change: &FieldChange) -> usize {
-        self.touched(change.field)
+    /// Lists the phones that must log in again.
+    fn logins(&self) -> BTreeSet<Extension> {
+        let changed = self.changes.iter().filter(|change| change.relogin).map(|change| change.extension);
+        changed.chain(self.relogins.iter().copied()).collect()
     }
 
-    fn touched(&self, field: &str) -> usize {
-        if !self.settings_changes.iter().any(|change| change.field == field) {
-            return 0;
-        }
-        let reached = |user: &&PlannedUser| match field {
+    /// Lists the phones that are there before and after, if with another login.
+    fn staying(&self) -> BTreeSet<Extension> {
+        let logins = self.logins();
+        let stays = |phone: &&Extension| !self.made.contains(*phone) || logins.contains(*phone);
+        self.users.keys().filter(stays).copied().collect()
+    }
+
+    /// Counts the phones that stay and that a change of a setting reaches.
+    pub fn touched_by(&self, change: &FieldChange) -> usize {
+        let reached = |user: &PlannedUser| match change.field {
             "phones.codecs" => user.phone.codecs.is_none(),
             "phones.devices" => user.phone.devices.is_none(),
             "phones.transport" => user.phone.transport.is_none(),
@@ -115,7 +126,7 @@ impl Plan {
             "endpoint_names" | "dialplan.include" => true,
             _ => false,
         };
-        self.users.values().filter(|user| user.id.is_some()).filter(reached).count()
+        self.staying().iter().filter(|phone| self.users.get(*phone).is_some_and(reached)).count()
     }
 }
 

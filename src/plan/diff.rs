@@ -75,6 +75,9 @@ pub(super) fn add(
     place: Option<Place>,
 ) {
     let secret_changed = user.secret != SecretPlan::Keep && old.is_some();
+    if old.is_none_or(|old| old.applied.is_none()) {
+        plan.made.insert(user.extension);
+    }
     let (kind, fields, relogin) = match old {
         None => (Some(Kind::Create), Vec::new(), false),
         Some(old) => {

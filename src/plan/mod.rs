@@ -94,6 +94,8 @@ pub struct Plan {
     /// Phones that must log in again though their rows stay: those behind, or on the host those whose
     /// digest in place is not the recorded one.
     pub relogins: BTreeSet<Extension>,
+    /// Phones that are made by this plan: no apply made them live. On the host those that the file in place lacks.
+    pub made: BTreeSet<Extension>,
     /// Phones that keep their login and must register over another transport.
     pub moved: BTreeSet<Extension>,
     /// Phones that keep their login and transport, and whose sections change.
@@ -134,6 +136,7 @@ impl Plan {
             behind: BTreeSet::new(),
             trunks_behind: BTreeSet::new(),
             relogins: BTreeSet::new(),
+            made: BTreeSet::new(),
             moved: BTreeSet::new(),
             reread: BTreeSet::new(),
             ended: 0,

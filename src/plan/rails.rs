@@ -20,6 +20,9 @@ pub struct RailStop {
     pub message: String,
     /// The way out.
     pub hint: String,
+    /// The number with which `--allow` lets it pass; `None` if nothing does.
+    #[serde(skip)]
+    pub allow: Option<usize>,
 }
 
 /// Finds the rails that the plan's rows run into. [`Plan::settle_relogins`] adds `relogins`.
@@ -33,6 +36,7 @@ pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
             rail: "deletes",
             message: format!("{deletes} of {users} users would be deleted (allowed {allowed})"),
             hint: format!("if this is meant: --allow deletes={deletes}"),
+            allow: Some(deletes),
         });
     }
     let protected_rows: BTreeSet<Uuid> =
@@ -51,6 +55,7 @@ pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
             rail: "protected",
             message: format!("protected users would be deleted or renumbered: {}", protected.join(", ")),
             hint: "set `protected: false`, apply that, and only then make this change".to_owned(),
+            allow: None,
         });
     }
     let protected = inbound::protected(inputs.recorded);
@@ -60,6 +65,7 @@ pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
             rail: "protected",
             message: format!("protected routes would be changed or deleted: {}", routes.join(", ")),
             hint: "set `protected: false`, apply that, and only then make this change".to_owned(),
+            allow: None,
         });
     }
     stops

@@ -47,6 +47,7 @@ impl ReloginRail {
             rail: RELOGINS,
             message: format!("{count} phones would have to log in again{over} (allowed {allowed})"),
             hint: format!("if this is meant: --allow {RELOGINS}={count}"),
+            allow: Some(count),
         })
     }
 }
@@ -68,7 +69,7 @@ impl Plan {
             self.relogins.difference(&self.behind).count()
         };
         self.stops.retain(|stop| stop.rail != RELOGINS);
-        let place = self.stops.iter().take_while(|stop| stop.rail == "deletes").count();
+        let place = self.stops.iter().take_while(|stop| ["foreign-files", "deletes"].contains(&stop.rail)).count();
         if let Some(stop) = self.relogin_rail.stop(counted, moved) {
             self.stops.insert(place, stop);
         }

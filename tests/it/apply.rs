@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use super::support::{TestEnv, desired};
+use super::{
+    serve::server::{Serve, token},
+    support::{TestEnv, desired},
+};
 
 const ANA: &str = "email: ana@example.com, name: Ana";
 const BO: &str = "email: bo@example.com, name: Bo";
@@ -170,9 +173,59 @@ fn missing_include_lines_are_told_as_exactly_that() {
     }
     env.ask("module reload res_pjsip.so");
     env.write("pbx.yaml", &desired(&[ANA]));
+    let plan = env.run("plan").expect(0);
+    let note = "note: Asterisk does not include the generated file: add `#tryinclude pjsip.d/*/generated_endpoints.conf` in \
+                `pjsip.conf`\n";
+    assert!(plan.stdout.contains(note), "{}", plan.text());
     insta::assert_snapshot!(env.run("apply").expect(6).stderr);
     // What stands there now is a stub: whoever adds the lines later starts a sound Asterisk.
     assert!(!env.endpoints("acme").contains("ana@example.com"));
+}
+
+/// `sed -i /tryinclude/d pjsip.conf`, and the apply of a new tenant took the phones of all the others down.
+#[test]
+fn a_reload_that_would_take_phones_of_any_tenant_away_is_stopped_before_anything_moves() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+    let caller = token(&env, "ci", "apply");
+    let serve = Serve::start(&env, "--no-webhook");
+    let client = serve.client(&caller);
+    let bolt = desired(&["email: zoe@example.com, name: Zoe, extension: 1500"]).replace("tenant: acme", "tenant: bolt");
+    env.write("bolt.yaml", &bolt);
+    let operators = ["pjsip.conf", "extensions.conf"].map(|file| fs::read_to_string(env.etc(file)).unwrap());
+    for (at, file, module) in [(0, "pjsip.conf", "phones and trunks"), (1, "extensions.conf", "dialplan")] {
+        fs::write(env.etc(file), operators[at].replace("#tryinclude", ";")).unwrap();
+        let before = env.files();
+        // Of the tenant itself, even if nothing changes, and of another one that is new here.
+        for file_of in ["pbx", "bolt"] {
+            let words = format!(
+                "error[rail-missing-includes]: `{file}` does not include the generated files of `acme`: a reload would \
+                 leave Asterisk without their {module}"
+            );
+            let plan = env.run(&format!("plan --detailed-exitcode -f {file_of}.yaml")).expect(3);
+            assert!(plan.stderr.starts_with(&words), "{}", plan.text());
+            let stopped = env.run(&format!("apply -f {file_of}.yaml")).expect(3);
+            assert!(stopped.stderr.contains(&words), "{}", stopped.text());
+            assert!(stopped.stderr.contains("hint: add `#tryinclude "), "{}", stopped.text());
+        }
+        let stopped = client.apply("").expect(422).json();
+        assert_eq!(stopped["error"]["details"][0]["rail"], "missing-includes", "{stopped}");
+        assert!(env.files() == before, "something moved");
+        assert!(env.ask("pjsip list endpoints").contains("1000/1000"));
+        assert!(env.ask("dialplan show acme-internal").contains("Context 'acme-internal'"));
+        fs::write(env.etc(file), &operators[at]).unwrap();
+    }
+    // A line for each tenant: only those whose files are left out are named.
+    let line = |tenant: &str| format!("#tryinclude pjsip.d/{tenant}/generated_endpoints.conf");
+    let glob = "#tryinclude pjsip.d/*/generated_endpoints.conf";
+    fs::write(env.etc("pjsip.conf"), operators[0].replace(glob, &line("bolt"))).unwrap();
+    let stopped = env.run("apply -f bolt.yaml").expect(3).stderr;
+    assert!(stopped.contains("`pjsip.conf` does not include the generated files of `acme`: "), "{stopped}");
+    fs::write(env.etc("pjsip.conf"), operators[0].replace(glob, &format!("{}\n{}", line("acme"), line("bolt"))))
+        .unwrap();
+    env.run("apply -f bolt.yaml").expect(0);
+    assert!(env.ask("pjsip list endpoints").contains("1000/1000"));
 }
 
 #[test]
@@ -211,12 +264,11 @@ fn names_of_others_are_taken() {
         let words = "error[rail-taken-names]: the endpoint `1000` stands in another tenant's file on this host\n";
         assert!(seen.starts_with(words), "{seen}");
     }
-    let refused = env.run("apply").expect(1);
-    assert!(
-        refused.stderr.contains("the endpoint `1000` stands in another tenant's file on this host"),
-        "{}",
-        refused.text()
-    );
+    let words = "error[rail-taken-names]: the endpoint `1000` stands in another tenant's file on this host\nhint: ";
+    for args in ["apply", "apply --dry-run"] {
+        let refused = env.run(args).expect(3);
+        assert!(refused.stderr.starts_with(words), "{}", refused.text());
+    }
     fs::remove_dir_all(env.etc("pjsip.d/other")).unwrap();
 
     let conf = env.etc("pjsip.conf");
@@ -225,7 +277,7 @@ fn names_of_others_are_taken() {
     env.ask("module reload res_pjsip.so");
     let seen = env.run("plan --format json").expect(0).stdout;
     assert!(seen.contains(r#""rail": "taken-names""#) && seen.contains("`1000` already runs in Asterisk"), "{seen}");
-    let refused = env.run("apply").expect(1);
+    let refused = env.run("apply").expect(3);
     assert!(
         refused.stderr.contains("the endpoint `1000` already runs in Asterisk, from a file that is not ours"),
         "{}",
@@ -421,7 +473,7 @@ fn names_of_others_are_taken_also_when_the_rows_came_first() {
     env.write("pbx.yaml", &desired(&[ANA]));
     env.run("sync").expect(0);
     let files = env.files();
-    env.run("apply").expect(1);
+    env.run("apply").expect(3);
     assert_eq!(env.files(), files);
 }
 
@@ -437,7 +489,7 @@ fn names_of_others_are_taken_also_while_our_files_run() {
     env.ask("module reload res_pjsip.so");
     let files = env.files();
     env.write("pbx.yaml", &desired(&[ANA, BO]));
-    let refused = env.run("apply").expect(1);
+    let refused = env.run("apply").expect(3);
     assert!(refused.stderr.contains("the endpoint `1001` already runs in Asterisk"), "{}", refused.text());
     assert!(env.files() == files, "something moved");
 }
@@ -454,7 +506,15 @@ fn another_directory_is_stopped_whatever_it_knows() {
     wrong.set("ASTERISK_COMMAND", env.path("asterisk/bin/asterisk").to_str().unwrap());
     wrong.write("pbx.yaml", &desired(&[ANA, BO]));
     wrong.run("sync").expect(0);
-    wrong.run("apply").expect(3);
+    let stopped = wrong.run("apply").expect(3).stderr;
+    // What the hint says is what lets it pass.
+    assert!(
+        stopped.contains("--allow foreign-files=2, and every phone of these files gets another secret"),
+        "{stopped}"
+    );
+    wrong.run("apply --dry-run --allow foreign-files=1 --allow relogins=2").expect(3);
+    wrong.run("apply --dry-run --allow foreign-files=2").expect(3);
+    wrong.run("apply --dry-run --allow foreign-files=2 --allow relogins=2").expect(0);
     // Deleting by `sync` and applying later is no reason to stop ...
     env.write("pbx.yaml", &desired(&[ANA]));
     env.run("sync").expect(0);
@@ -464,7 +524,7 @@ fn another_directory_is_stopped_whatever_it_knows() {
     env.write("pbx.yaml", &desired(&["email: zoe@example.com, name: Zoe"]));
     let stopped = env.run("apply").expect(3);
     assert!(
-        stopped.stderr.contains("the files in place hold 1 user that this directory never knew"),
+        stopped.stderr.contains("the files in place hold 1 user that this directory never knew: `ana@example.com`\n"),
         "{}",
         stopped.text()
     );

@@ -171,3 +171,26 @@ fn a_plan_says_that_phones_cannot_dial_out() {
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
     assert!(plan.contains(&note("the last `dialplan.include` is removed")), "{plan}");
 }
+
+/// Applied and live, and nobody can dial 112: each later plan says so.
+#[test]
+fn an_emergency_number_that_the_running_dialplan_lacks_is_noted_by_each_plan() {
+    let env = TestEnv::with_asterisk();
+    let note = |numbers: &str| {
+        format!(
+            "note: phones cannot dial {numbers}: Asterisk finds no such extension in `acme-internal`, and no context of \
+             `dialplan.include` has it\n"
+        )
+    };
+    env.write("pbx.yaml", &desired("country: DE\ndialplan: { include: [parkedcalls] }\n"));
+    env.run("apply").expect(0);
+    let plan = env.run("plan --detailed-exitcode").expect(0).stdout;
+    assert!(plan.contains(&note("`110`, `112`")), "{plan}");
+    env.write("pbx.yaml", &desired("country: DE\ndialplan: { include: [outbound] }\n"));
+    // Still to be reloaded: what runs now says nothing of it.
+    assert!(!env.run("plan").expect(0).stdout.contains("phones cannot dial"));
+    env.run("apply").expect(0);
+    let plan = env.run("plan --detailed-exitcode").expect(0).stdout;
+    let outbound = env.ask("dialplan show outbound");
+    assert!(!plan.contains("`112`") && outbound.contains("'112'"), "{plan}{outbound}");
+}

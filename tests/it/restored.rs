@@ -146,3 +146,104 @@ fn phones_that_were_never_live_need_not_log_in_again() {
     assert_eq!(plan(&other, "", 0)["counts"]["relogin"], 0);
     other.run("apply").expect(0);
 }
+
+/// `DATABASE_URL` is forgotten, and the private database takes over: the hint of the rail once led past all rails.
+#[test]
+fn a_forgotten_database_is_named_first_and_nobody_is_said_to_stay_registered() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&USERS));
+    env.run("apply").expect(0);
+    let mut forgetful = TestEnv::embedded();
+    forgetful.set("ASTERISK_CONFIG_DIR", env.path("asterisk/etc").to_str().unwrap());
+    forgetful.set("ASTERISK_COMMAND", env.path("asterisk/bin/asterisk").to_str().unwrap());
+    // Two of the users in the other order: other numbers, and the same people.
+    forgetful.write("pbx.yaml", &desired(&[USERS[1], USERS[0], USERS[2]]));
+    let is_stopped = |rails: &str| {
+        let plan = forgetful.run("plan").expect(0);
+        let first = "DATABASE_URL is not set, and the private database in `";
+        let at = plan.stderr.find("error[rail-").unwrap_or_else(|| panic!("{}", plan.text()));
+        let line = plan.stderr[at..].lines().next().unwrap();
+        assert!(line.starts_with(rails) && line.contains(first), "{}", plan.text());
+        assert!(plan.stdout.contains("Affected: 3 phones must log in again\n"), "{}", plan.text());
+        assert!(plan.stdout.contains("; calls in progress and all other registrations are kept\n"), "{}", plan.text());
+        let stopped = forgetful.run("apply").expect(3);
+        assert!(stopped.stderr.contains("3 phones would have to log in again (allowed 1)"), "{}", stopped.text());
+        stopped.stderr
+    };
+    // Before anything is recorded there, and after.
+    let stderr = is_stopped("error[rail-foreign-files]: ");
+    let hint = "if this directory is to take over: --allow foreign-files=3, and every phone of these files gets another \
+                secret and must log in again\n";
+    assert!(stderr.contains(hint), "{stderr}");
+    forgetful.run("sync").expect(0);
+    is_stopped("error[rail-foreign-files]: ");
+    // Whoever moves the files away still runs into the other rail: Asterisk runs these phones.
+    for folder in ["pjsip.d/acme", "extensions.d/acme"] {
+        std::fs::rename(env.etc(folder), env.path(&folder.replace('/', "-"))).unwrap();
+    }
+    is_stopped("error[rail-relogins]: ");
+    // The right directory gives them their own digests again, and logs nobody out.
+    let plan = env.run("plan").expect(0);
+    assert!(!plan.stdout.contains("log in again"), "{}", plan.text());
+    assert!(
+        plan.stdout.contains("is missing, and Asterisk still runs phones from it: 3 of this plan\n"),
+        "{}",
+        plan.text()
+    );
+    env.run("apply").expect(0);
+}
+
+/// A dump from before two users were made: who is lost is named, and every phone is counted once.
+#[test]
+fn users_whom_a_restored_database_lost_are_named_and_counted() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&USERS[..1]));
+    env.run("apply").expect(0);
+    let dump = pg_dump(&env);
+    env.write("pbx.yaml", &desired(&USERS));
+    env.run("apply").expect(0);
+    restore(&env, &dump);
+    let stopped = env.run("apply --allow relogins=2").expect(3);
+    let words = "error[rail-foreign-files]: the files in place hold 2 users that this directory never knew: \
+                 `bo@example.com`, `cleo@example.com`\n\
+                 hint: restore a dump of the database that has them; or go on without them: --allow foreign-files=2, and \
+                 their phones end, or get another secret and must log in again if the file declares them\n";
+    assert_eq!(stopped.stderr, words);
+    let affected = "Affected: 2 phones must log in again, 1 phone is left alone\n";
+    assert!(stopped.stdout.contains(affected), "{}", stopped.text());
+    let plan = env.run("plan").expect(0).stdout;
+    let status = env.run("status").expect(0).stdout;
+    assert!(
+        status.contains("is older than what is recorded; `reconcile apply` would stop at rail-foreign-files"),
+        "{status}"
+    );
+    // What the plan says to run is what passes.
+    let command = plan.lines().find_map(|line| line.strip_prefix("Apply exactly this: reconcile ")).unwrap();
+    assert!(command.ends_with(" --allow foreign-files=2 --allow relogins=2"), "{command}");
+    env.run(command).expect(0);
+}
+
+#[test]
+fn a_plan_that_a_rail_stops_for_good_names_no_command() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&["email: ana@example.com, name: Ana, protected: true", USERS[1]]));
+    env.run("apply --no-reload").expect(0);
+    env.write("pbx.yaml", &desired(&USERS[1..2]));
+    let plan = env.run("plan --no-asterisk").expect(0);
+    assert!(plan.stderr.starts_with("error[rail-protected]: "), "{}", plan.text());
+    assert!(!plan.stdout.contains("Apply exactly this"), "{}", plan.text());
+    let markdown = env.run("plan --no-asterisk --format markdown").expect(0).stdout;
+    assert!(markdown.contains("Plan id `p1-") && !markdown.contains("applies exactly this"), "{markdown}");
+}
+
+#[test]
+fn a_rotated_secret_is_in_the_summary() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&USERS));
+    env.run("apply --no-reload").expect(0);
+    env.run("secret rotate bo@example.com").expect(0);
+    let plan = env.run("plan --no-asterisk").expect(0).stdout;
+    let summary =
+        "Plan: 0 to create, 0 to update, 0 to rename, 0 to delete, 1 phone to log in again; 1 file to write.\n";
+    assert!(plan.contains(summary), "{plan}");
+}

@@ -72,8 +72,8 @@ fn the_same_names_are_refused_before_anything_moves() {
     env.run("apply -f acme.yaml").expect(0);
     let before = (env.dump(), env.files());
     assert_eq!(
-        env.run("apply -f bolt.yaml").expect(1).stderr,
-        "error: the endpoint `1000` stands in another tenant's file on this host; nothing was changed\n\
+        env.run("apply -f bolt.yaml").expect(3).stderr,
+        "error[rail-taken-names]: the endpoint `1000` stands in another tenant's file on this host\n\
          hint: give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`\n"
     );
     assert!((env.dump(), env.files()) == before, "something moved");
@@ -90,11 +90,11 @@ fn an_edited_slug_is_refused_while_the_old_tenant_has_the_names() {
     env.run("apply").expect(0);
     let before = (env.dump(), env.files());
     env.write("pbx.yaml", &desired(&[ANA, BO]).replace("acme", "acme-ltd"));
-    let refused = env.run("apply").expect(1);
+    let refused = env.run("apply").expect(3);
     assert!(
-        refused.stderr.starts_with(
-            "error: the endpoint `1000` stands in another tenant's file on this host; nothing was changed\n"
-        ),
+        refused
+            .stderr
+            .starts_with("error[rail-taken-names]: the endpoint `1000` stands in another tenant's file on this host\n"),
         "{}",
         refused.text()
     );
@@ -327,7 +327,7 @@ fn a_file_somebody_broke_behind_ours_is_told_to_its_own_tenant_alone() {
     // A name of ours in the other's file is refused before anything moves.
     fs::write(&path, good.clone() + "[acme-1002](bolt-phone)\nauth = bolt-1000\n").unwrap();
     env.write("acme.yaml", &tenant("acme", &[ANA, BO, CY]));
-    let refused = env.run("apply -f acme.yaml").expect(1).stderr;
+    let refused = env.run("apply -f acme.yaml").expect(3).stderr;
     assert!(refused.contains("the endpoint `acme-1002` stands in another tenant's file on this host"), "{refused}");
     env.run("apply -f bolt.yaml").expect(0);
     env.run("apply -f acme.yaml").expect(0);

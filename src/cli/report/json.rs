@@ -58,8 +58,8 @@ pub(crate) struct PlanDocument<'a> {
     unchecked: Vec<&'a str>,
 }
 
-/// Whom the plan affects. A phone counts once, in the first of `ended`, `relogin`, `moved` and `reread` that is
-/// true of it. Phones of new users are not counted.
+/// Whom the plan affects. A phone counts once, in the first of `ended`, `relogin`, `moved`, `reread`, `dialing` and
+/// `left_alone` that is true of it. Phones that are only made by the plan are not counted.
 #[derive(Debug, Serialize, JsonSchema)]
 struct AffectedCounts {
     /// Phones whose registration ends because their user is gone.
@@ -72,7 +72,7 @@ struct AffectedCounts {
     reread: usize,
     /// Phones that can dial something else, because `dialplan.include` changes.
     dialing: usize,
-    /// Phones of users who stay, of which nothing changes.
+    /// Phones that stay, of which nothing changes.
     left_alone: usize,
     /// Trunks that change, come or go.
     trunks: usize,

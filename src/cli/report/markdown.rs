@@ -39,7 +39,10 @@ pub(super) fn plan(report: &Report<'_>, limit: usize) -> String {
     );
     match &comparison.id {
         Some(id) => {
-            let _ = writeln!(head, "Plan id `{id}`: `reconcile apply --expect {id}` applies exactly this.");
+            let _ = match words::apply(report, id) {
+                Some(command) => writeln!(head, "Plan id `{id}`: `{command}` applies exactly this."),
+                None => writeln!(head, "Plan id `{id}`."),
+            };
         }
         None => head.push_str("This plan has no id: a declared secret or number cannot be read here.\n"),
     }

@@ -38,7 +38,7 @@ fn compared(users: &[(String, String)]) -> (Desired, Comparison) {
 }
 
 fn written(desired: &Desired, comparison: &Comparison, limit: usize) -> String {
-    plan(&Report { desired, comparison, database: "embedded" }, limit)
+    plan(&Report { desired, comparison, database: "embedded", allowance: &crate::plan::Allowance::new() }, limit)
 }
 
 fn user(n: usize) -> (String, String) {
@@ -165,7 +165,7 @@ proptest! {
         comparison.plan.notes = vec![words(1), words(2)];
         comparison.plan.unresolved = vec![words(3)];
         comparison.unchecked = vec![words(4)];
-        comparison.plan.stops = vec![RailStop { rail: "deletes", message: words(5), hint: words(6) }];
+        comparison.plan.stops = vec![RailStop { rail: "deletes", message: words(5), hint: words(6), allow: Some(5) }];
         comparison.plan.changes[0].fields =
             vec![FieldChange { field: "name", before: Some(words(7)), after: Some(words(8)) }];
         comparison.plan.settings_changes =
@@ -188,7 +188,7 @@ proptest! {
         });
         let expected: Vec<String> = [
             "<!-- reconcile plan: acme -->", "heading", "strong",
-            &format!("code {id}"), &format!("code reconcile apply --expect {id}"),
+            &format!("code {id}"), &format!("code reconcile apply --expect {id} --allow deletes=5"),
             "strong", "block text", "block diff",
         ]
         .map(str::to_owned)
@@ -241,6 +241,7 @@ fn rails_and_a_missing_id() {
         rail: "deletes",
         message: "57 of 61 users would be deleted (allowed 5)".to_owned(),
         hint: "if this is meant: --allow deletes=57".to_owned(),
+        allow: Some(57),
     });
     for file in ConfigFile::ALL {
         comparison.files[file].diff.text = "@@ -0,0 +1,1 @@\n+...\n".to_owned();
@@ -258,6 +259,7 @@ fn thousands_of_users_fit() {
             rail: "protected",
             message: format!("protected users would be deleted: {}", "`u@example.com`, ".repeat(5_000)),
             hint: "set `protected: false`".to_owned(),
+            allow: None,
         });
         comparison.plan.unresolved = users.iter().map(|(email, _)| format!("{email}: not set")).collect();
         let markdown = written(&desired, &comparison, LIMIT);

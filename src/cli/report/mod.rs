@@ -11,7 +11,7 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use super::{printer::Printer, session::Desired, settings::PlanFormat};
-use crate::deploy::Comparison;
+use crate::{deploy::Comparison, plan::Allowance};
 
 /// What a report is about.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,8 @@ pub(crate) struct Report<'a> {
     pub(crate) comparison: &'a Comparison,
     /// The database, without its password.
     pub(crate) database: &'a str,
+    /// What `--allow` lets pass.
+    pub(crate) allowance: &'a Allowance,
 }
 
 impl Report<'_> {

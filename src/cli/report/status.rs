@@ -215,16 +215,23 @@ impl Status<'_> {
         for (state, path) in here.files.iter().map(|(file, state)| (state, &comparison.files[file].path)) {
             findings.extend(match state {
                 FileState::InStep => None,
-                FileState::Missing => Some(format!("{path} was never written; `reconcile apply` writes it")),
-                FileState::Behind => {
-                    Some(format!("{path} is older than what is recorded; `reconcile apply` renews it"))
-                }
-                FileState::Edited => {
-                    Some(format!("{path} was edited by hand or cut short; `reconcile apply` heals it"))
-                }
+                FileState::Missing => Some(format!("{path} was never written; {}", self.remedy("writes"))),
+                FileState::Behind => Some(format!("{path} is older than what is recorded; {}", self.remedy("renews"))),
+                FileState::Edited => Some(format!("{path} was edited by hand or cut short; {}", self.remedy("heals"))),
             });
         }
         Stage::of(findings)
+    }
+
+    /// Says what an apply does to a file: it does nothing if a rail stops it.
+    fn remedy(&self, verb: &str) -> String {
+        let stops = self.comparison.map(|comparison| comparison.plan.stops.as_slice()).unwrap_or_default();
+        let rails: Vec<String> = stops.iter().map(|stop| format!("rail-{}", stop.rail)).collect();
+        if rails.is_empty() {
+            format!("`reconcile apply` {verb} it")
+        } else {
+            format!("`reconcile apply` would stop at {}", rails.join(" and "))
+        }
     }
 
     fn running(&self) -> Stage {

@@ -15,7 +15,7 @@ const DIFF_LINES: usize = 100;
 /// Writes the plan; a shortened one counts what it leaves out.
 pub(crate) fn plan(report: &Report<'_>, color: bool, shortened: bool) -> String {
     let (most_rows, most_lines) = if shortened { (ROWS, DIFF_LINES) } else { (usize::MAX, usize::MAX) };
-    let Report { desired, comparison, database } = report;
+    let Report { desired, comparison, database, .. } = report;
     let plan = &comparison.plan;
     let mut text = format!(
         "{}  {}  {}  database {database}\n",
@@ -137,7 +137,9 @@ fn summary(text: &mut String, report: &Report<'_>) {
     let _ = writeln!(text, "{}", words::summary(comparison));
     match &comparison.id {
         Some(id) if !comparison.is_empty() => {
-            let _ = writeln!(text, "Apply exactly this: reconcile apply --expect {id}");
+            if let Some(command) = words::apply(report, id) {
+                let _ = writeln!(text, "Apply exactly this: {command}");
+            }
         }
         None if comparison.plan.problems.is_empty() => {
             text.push_str("This plan has no id: a declared secret or number cannot be read here.\n");

@@ -1,6 +1,8 @@
 //! The words that reports share: what happens to a user, to the settings, to Asterisk, in all.
 
-use super::text::count;
+use std::{collections::BTreeMap, fmt::Write};
+
+use super::{Report, text::count};
 use crate::{
     asterisk::ConfigFile,
     cli::session::{CALLER_ID, Desired},
@@ -163,6 +165,21 @@ pub(super) fn expectations(desired: &Desired) -> Option<String> {
     }
 }
 
+/// Writes the command that applies exactly this plan, with what its rails must let pass; `None` if a rail lets
+/// nothing pass.
+pub(super) fn apply(report: &Report<'_>, id: &str) -> Option<String> {
+    let mut allowed: BTreeMap<&str, usize> =
+        report.allowance.iter().map(|(rail, count)| (rail.as_str(), *count)).collect();
+    for stop in &report.comparison.plan.stops {
+        allowed.insert(stop.rail, stop.allow?);
+    }
+    let mut command = format!("reconcile apply --expect {id}");
+    for (rail, count) in allowed {
+        let _ = write!(command, " --allow {rail}={count}");
+    }
+    Some(command)
+}
+
 /// Sums the plan up.
 pub(super) fn summary(comparison: &Comparison) -> String {
     let counts = &comparison.plan.counts;
@@ -183,6 +200,10 @@ pub(super) fn summary(comparison: &Comparison) -> String {
     let settings = comparison.plan.settings_changes.len();
     if settings > 0 {
         parts.push(format!("{} to change", count(settings, "setting")));
+    }
+    let logins = comparison.plan.relogins.len();
+    if logins > 0 {
+        parts.push(format!("{} to log in again", count(logins, "phone")));
     }
     match comparison.plan.inbound.len() {
         0 if comparison.callers_behind => parts.push("inbound calls to bring in step".to_owned()),

@@ -117,7 +117,7 @@ fn cases() -> Vec<Case> {
             })
             .sees(3, &[
                 "error[rail-foreign-files]: the files in place hold 1 user that this directory never knew",
-                "hint: restore the rows that the database lost; or let those phones go",
+                "hint: restore a dump of the database that has them; or go on without them",
                 "--allow foreign-files=1",
             ])
             .stands(Stands { files: PerFile::all(Stage::Before).with(Endpoints, Stage::Else), running: PerFile::all(Stage::Before).with(Endpoints, Stage::Else), ..UNTOUCHED }),

@@ -6,10 +6,7 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
 };
 
-use reconcile::asterisk::{
-    ConfigFile::{Endpoints, Routing},
-    PerFile,
-};
+use reconcile::asterisk::{ConfigFile::Endpoints, PerFile};
 
 use super::{
     Case, PUT_BACK, Stage, Stands, UNTOUCHED, case,
@@ -38,9 +35,6 @@ const LOST: Stands = Stands {
     audit: Some("not_live"),
     ..PUT_BACK
 };
-
-/// The same for the dialplan.
-const LOST_ROUTING: Stands = Stands { running: PerFile::all(Stage::Before).with(Routing, Stage::Nothing), ..LOST };
 
 /// A mistake in one of the operator's files, when phones change.
 fn mistake(name: &str, file: &'static str, edit: fn(&str) -> String) -> Case {
@@ -130,8 +124,8 @@ fn cases() -> Vec<Case> {
             .sees(6, &["its log: config.c: parse error: no closing ']'", "running: Asterisk runs them, read back"])
             .stands(PUT_BACK),
         mistake("an unterminated comment in the operator's file", "pjsip.conf", |text| before_ours(text, ";-- oops"))
-            .sees(6, &["its log: config.c: Unterminated comment detected", "running: unknown"])
-            .stands(LOST),
+            .sees(3, &["error[rail-missing-includes]: `pjsip.conf` does not include the generated files of `acme`: "])
+            .stands(UNTOUCHED),
         mistake("an include of the operator's that leads nowhere", "pjsip.conf", |text| {
             text.to_owned() + "#include nosuch.conf\n"
         })
@@ -142,11 +136,14 @@ fn cases() -> Vec<Case> {
         .stands(PUT_BACK),
         mistake("the operator's include line is gone", "pjsip.conf", |text| text.replace("#tryinclude", ";"))
             .sees(
-                6,
-                &["hint: Asterisk does not read our file; add this line once: \
-                 `#tryinclude pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`"],
+                3,
+                &[
+                    "error[rail-missing-includes]: `pjsip.conf` does not include the generated files of `acme`: a reload \
+                     would leave Asterisk without their phones and trunks\n",
+                    "hint: add `#tryinclude pjsip.d/*/generated_endpoints.conf` in `pjsip.conf`, outside of any comment; ",
+                ],
             )
-            .stands(LOST),
+            .stands(UNTOUCHED),
         case("the operator's pjsip.conf is gone", USERS, MORE)
             .goes_wrong(|day| {
                 let (here, away) = (day.env.etc("pjsip.conf"), day.env.path("away.conf"));
@@ -186,8 +183,14 @@ fn cases() -> Vec<Case> {
             .sees(6, &["the dialplan mark of", "its log: config.c: parse error: no closing ']'"])
             .stands(PUT_BACK),
         routing_mistake("the operator's dialplan includes ours no more", |text| text.replace("#tryinclude", ";"))
-            .sees(6, &["add this line once: `#tryinclude extensions.d/*/generated_routing.conf` in `extensions.conf`"])
-            .stands(LOST_ROUTING),
+            .sees(
+                3,
+                &[
+                    "`extensions.conf` does not include the generated files of `acme`: ",
+                    "hint: add `#tryinclude extensions.d/*/generated_routing.conf` in `extensions.conf`, ",
+                ],
+            )
+            .stands(UNTOUCHED),
         mistake("a mistake in a dialplan that is not reloaded", "extensions.conf", |text| before_ours(text, "[x")),
     ]
 }

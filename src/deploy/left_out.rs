@@ -1,0 +1,122 @@
+//! Generated files that the operator's own files do not include. Asterisk reloads without complaint, and
+//! removes every object and context that it knew from them.
+
+use std::{fs, path::Path};
+
+use glob::Pattern;
+
+use super::{Asterisk, AsteriskError, Comparison, Host, StatusError, includes, listing::Listing};
+use crate::{
+    asterisk::{ConfigFile, Sections, mark_context, mark_name},
+    model::Tenant,
+    plan::{Allowance, RailStop},
+};
+
+/// The rail that stops an apply whose reload would remove what runs.
+const RAIL: &str = "missing-includes";
+
+/// Returns the line that the operator's file must have to include a generated file, and where.
+fn line_of(file: ConfigFile) -> String {
+    format!("`{}` in `{}`", file.include_line(), file.facts().includer)
+}
+
+impl Host {
+    /// Lists the lines that include a tenant's files and that the operator's own files lack.
+    pub(super) fn missing_includes(&self, tenant: &Tenant) -> Vec<String> {
+        let missing = |file: &ConfigFile| !self.is_included(&self.patterns(*file), *file, tenant);
+        ConfigFile::ALL.into_iter().filter(missing).map(line_of).collect()
+    }
+
+    /// Adds the rail `missing-includes` to a plan if a reload would remove what Asterisk runs from generated files,
+    /// of any tenant, or leave the files of other tenants out. On a host where nothing of ours runs yet, a missing
+    /// line is only noted.
+    ///
+    /// # Errors
+    /// When Asterisk does not run, or stays silent.
+    pub(super) fn note_missing_includes(
+        &self,
+        asterisk: &Asterisk,
+        comparison: &mut Comparison,
+        allowance: &Allowance,
+    ) -> Result<(), StatusError> {
+        let tenant = &comparison.plan.tenant;
+        let (mut harms, mut lines) = (Vec::new(), Vec::new());
+        for file in ConfigFile::ALL {
+            // Without its file, a reload fails, and Asterisk keeps what it runs.
+            if !self.path(file.facts().includer).exists() {
+                continue;
+            }
+            let patterns = self.patterns(file);
+            let is_left_out = |tenant: &Tenant| !self.is_included(&patterns, file, tenant);
+            let is_ours_left_out = is_left_out(tenant);
+            let mut harmed = Vec::new();
+            if is_ours_left_out && runs(asterisk, file, tenant)? {
+                harmed.push(format!("`{tenant}`"));
+            }
+            for other in others(&self.config_dir, file, tenant).into_iter().filter(is_left_out) {
+                if is_ours_left_out || runs(asterisk, file, &other)? {
+                    harmed.push(format!("`{other}`"));
+                }
+            }
+            if !harmed.is_empty() {
+                lines.push(line_of(file));
+                harms.push(words(file, &harmed));
+            } else if is_ours_left_out {
+                let line = line_of(file);
+                comparison.plan.notes.push(format!("Asterisk does not include the generated file: add {line}"));
+            }
+        }
+        if harms.len() > allowance.get(RAIL).copied().unwrap_or(0) {
+            let (message, lines, count) = (harms.join("; "), lines.join(" and "), harms.len());
+            let hint = format!("add {lines}, outside of any comment; if this is meant: --allow {RAIL}={count}");
+            comparison.plan.stops.push(RailStop { rail: RAIL, message, hint, allow: Some(count) });
+        } else {
+            comparison.plan.notes.extend(harms);
+        }
+        Ok(())
+    }
+
+    /// Reads what the operator's file that includes a generated one includes.
+    fn patterns(&self, file: ConfigFile) -> Vec<Pattern> {
+        includes::patterns(&self.config_dir, &self.path(file.facts().includer))
+    }
+
+    fn is_included(&self, patterns: &[Pattern], file: ConfigFile, tenant: &Tenant) -> bool {
+        includes::finds(patterns, &self.path(&file.path(tenant)))
+    }
+}
+
+/// Says what a reload does to the tenants whose files are left out.
+fn words(file: ConfigFile, tenants: &[String]) -> String {
+    let (includer, tenants) = (file.facts().includer, tenants.join(", "));
+    let harm = match file.facts().sections {
+        Sections::Objects => "a reload would leave Asterisk without their phones and trunks",
+        Sections::Contexts => {
+            "a reload would leave Asterisk without their dialplan, so that their phones can dial nothing"
+        }
+    };
+    format!("`{includer}` does not include the generated files of {tenants}: {harm}")
+}
+
+/// Lists the other tenants that have a generated file of a kind on this host, by name.
+fn others(config_dir: &Path, file: ConfigFile, tenant: &Tenant) -> Vec<Tenant> {
+    // A folder that cannot be read stops an apply elsewhere: the lock is in it.
+    let entries = fs::read_dir(config_dir.join(file.facts().folder)).into_iter().flatten().flatten();
+    let tenants = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<Tenant>().ok());
+    let has_file = |other: &Tenant| other != tenant && config_dir.join(file.path(other)).is_file();
+    let mut others: Vec<Tenant> = tenants.filter(has_file).collect();
+    others.sort();
+    others
+}
+
+/// Tells whether Asterisk runs a generation of a tenant's file, whichever.
+pub(super) fn runs(asterisk: &Asterisk, file: ConfigFile, tenant: &Tenant) -> Result<bool, AsteriskError> {
+    match file.facts().sections {
+        Sections::Objects => Ok(Listing::of_marks(asterisk, &mark_name(tenant, ""))?.endpoints().next().is_some()),
+        Sections::Contexts => {
+            let context = mark_context(tenant);
+            let answer = asterisk.ask(&format!("dialplan show {context}"))?;
+            Ok(answer.raw().contains(&format!("Context '{context}'")))
+        }
+    }
+}
