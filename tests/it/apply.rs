@@ -236,12 +236,13 @@ fn names_of_others_are_taken() {
     env.write("pbx.yaml", &desired(&[ANA]));
     for args in ["plan", "plan --no-asterisk"] {
         let seen = env.run(args).expect(0).stderr;
-        let words = "error[rail-taken-names]: the endpoint `1000` stands in another tenant's file on this host\n";
+        let words =
+            "error[rail-taken-names]: the endpoint `1000` stands in the file of the tenant `other` on this host\n";
         assert!(seen.starts_with(words), "{seen}");
     }
     let refused = env.run("apply").expect(1);
     assert!(
-        refused.stderr.contains("the endpoint `1000` stands in another tenant's file on this host"),
+        refused.stderr.contains("the endpoint `1000` stands in the file of the tenant `other` on this host"),
         "{}",
         refused.text()
     );

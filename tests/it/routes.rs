@@ -242,7 +242,10 @@ fn a_number_that_cannot_be_had_gives_no_id_and_no_apply() {
     assert!(stopped.contains(form), "{stopped}");
     env.write("pbx.yaml", &FILE.replace("DIALFIRE_PHONE_NUMBER", "DATABASE_URL"));
     let stopped = env.run("apply --no-reload").expect(1).stderr;
-    assert!(stopped.contains("`dialfire`: the variable it names is not allowed"), "{stopped}");
+    assert!(
+        stopped.contains("`dialfire`: the name of its variable fits none of the patterns of `--allow-env`"),
+        "{stopped}"
+    );
 }
 
 #[test]

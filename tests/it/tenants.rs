@@ -73,7 +73,7 @@ fn the_same_names_are_refused_before_anything_moves() {
     let before = (env.dump(), env.files());
     assert_eq!(
         env.run("apply -f bolt.yaml").expect(1).stderr,
-        "error: the endpoint `1000` stands in another tenant's file on this host; nothing was changed\n\
+        "error: the endpoint `1000` stands in the file of the tenant `acme` on this host; nothing was changed\n\
          hint: give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`\n"
     );
     assert!((env.dump(), env.files()) == before, "something moved");
@@ -93,7 +93,7 @@ fn an_edited_slug_is_refused_while_the_old_tenant_has_the_names() {
     let refused = env.run("apply").expect(1);
     assert!(
         refused.stderr.starts_with(
-            "error: the endpoint `1000` stands in another tenant's file on this host; nothing was changed\n"
+            "error: the endpoint `1000` stands in the file of the tenant `acme` on this host; nothing was changed\n"
         ),
         "{}",
         refused.text()
@@ -328,7 +328,10 @@ fn a_file_somebody_broke_behind_ours_is_told_to_its_own_tenant_alone() {
     fs::write(&path, good.clone() + "[acme-1002](bolt-phone)\nauth = bolt-1000\n").unwrap();
     env.write("acme.yaml", &tenant("acme", &[ANA, BO, CY]));
     let refused = env.run("apply -f acme.yaml").expect(1).stderr;
-    assert!(refused.contains("the endpoint `acme-1002` stands in another tenant's file on this host"), "{refused}");
+    assert!(
+        refused.contains("the endpoint `acme-1002` stands in the file of the tenant `bolt` on this host"),
+        "{refused}"
+    );
     env.run("apply -f bolt.yaml").expect(0);
     env.run("apply -f acme.yaml").expect(0);
 }

@@ -37,7 +37,7 @@ fn compared(users: &[(String, String)]) -> (Desired, Comparison) {
 }
 
 fn written(desired: &Desired, comparison: &Comparison, limit: usize) -> String {
-    plan(&Report { desired, comparison, database: "embedded" }, limit)
+    plan(&Report { desired, comparison, database: "private" }, limit)
 }
 
 fn user(n: usize) -> (String, String) {
