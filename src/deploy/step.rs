@@ -149,7 +149,7 @@ impl<'a> Step<'a> {
         self.check_trunks(&files)?;
         let others: BTreeMap<&str, &str> = files
             .iter()
-            .flat_map(|(tenant, text)| section_names(text).into_iter().map(move |name| (name, tenant.as_str())))
+            .flat_map(|(tenant, text)| section_names(text).map(move |name| (name, tenant.as_str())))
             .collect();
         let taken = |name: &String| others.get(name.as_str()).map(|tenant| (name.clone(), *tenant));
         if let Some((name, tenant)) = self.new.trunks.keys().find_map(taken) {

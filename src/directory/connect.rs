@@ -157,10 +157,10 @@ impl Url {
     pub fn show(&self) -> String {
         let hosts = self.config.get_hosts();
         let hosts = hosts.iter().filter_map(|host| if let Host::Tcp(name) = host { Some(name.as_str()) } else { None });
-        let parts =
+        let shown =
             hosts.filter(|host| !is_address(host)).chain(self.config.get_user()).chain(self.config.get_dbname());
         let plain = |c: char| c.is_alphanumeric() || ".-_".contains(c);
-        if !parts.flat_map(str::chars).all(plain) {
+        if !shown.flat_map(str::chars).all(plain) {
             return "postgres://".to_owned();
         }
         // One port may stand for all hosts.
