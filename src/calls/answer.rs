@@ -12,7 +12,7 @@ use super::{
     Status, Target, Verb, What, decide,
     steps::{Numbers, Step},
 };
-use crate::model::Tenant;
+use crate::model::{Tenant, quoted};
 
 /// The path to which the end of a step is told.
 pub const DIAL_RESULT: &str = "/webhooks/twilio/dial-result";
@@ -208,17 +208,26 @@ fn tenant_of<'a>(
     if let Some(named) = routed().find(is_named) {
         return (Some(named), Vec::new());
     }
-    let mut degraded = Vec::new();
-    if slug.is_some() {
-        degraded.push("the URL names a tenant that has no routes".to_owned());
-    }
-    let first = routed().next();
-    if let Some(first) = first.filter(|_| routed().count() > 1) {
-        let tenant = &first.tenant;
-        degraded.push(format!("no tenant has the called number, and the URL names none: `{tenant}` is the first"));
-    }
-    (first, degraded)
+    let Some(first) = routed().next() else { return (None, Vec::new()) };
+    let tenant = &first.tenant;
+    let degraded = match slug {
+        Some(slug) => {
+            let names: Vec<String> = routed().take(NAMED).map(|applied| format!("`{}`", applied.tenant)).collect();
+            let more = if routed().count() > NAMED { " and others" } else { "" };
+            let names = names.join(", ");
+            format!(
+                "the URL names the tenant {}, and only {names}{more} have routes: `{tenant}` gets the call",
+                quoted(slug)
+            )
+        }
+        None if routed().count() == 1 => return (Some(first), Vec::new()),
+        None => format!("no tenant has the called number, and the URL names none: `{tenant}` is the first"),
+    };
+    (Some(first), vec![degraded])
 }
+
+/// How many tenants are named that a URL could have meant.
+const NAMED: usize = 10;
 
 /// Finds which step the answer from a URL would have begun: the first one, or the one that follows.
 fn lost_step(url: &str) -> u32 {

@@ -3,6 +3,8 @@
 //! A step carries all that dialling needs, and the steps that remain travel in the signed URL to which
 //! the end of the present one is told: routes that are applied during a call change nothing for it.
 
+use std::collections::BTreeSet;
+
 use super::{Applied, Called, Caller, CallerClass, CallerId, DialerTarget, E164, Noun, NumberSource, Target};
 
 /// How long a user's phone rings, in seconds; as dialers do by default.
@@ -37,6 +39,15 @@ pub(super) struct Numbers<'a> {
     pub(super) called: Option<&'a E164>,
     /// Whoever calls.
     pub(super) caller: &'a Caller,
+}
+
+/// Lists the targets of a tenant's routes that the provider cannot dial, each with the reason.
+pub fn left_out(applied: &Applied) -> BTreeSet<String> {
+    let routes = &applied.routes;
+    let chains = routes.rules.iter().flat_map(|rule| [Some(&rule.route), rule.otherwise.as_ref()]).flatten();
+    // Of a caller with a number nothing else is worth a note.
+    let numbers = Numbers { called: None, caller: &Caller::new("+4930123456") };
+    chains.chain([&routes.default_route]).flat_map(|chain| Step::of(applied, chain, &numbers).1).collect()
 }
 
 impl Step {

@@ -164,8 +164,8 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let allowance = session::allowance(&args.allow)?;
     let expected = args.expect.as_deref().map(Expected::read).transpose()?;
     let desired = session::desired(&args.file, printer)?;
-    let secrets = session::secrets(&desired.declared, &args.secrets);
-    let inbound = session::inbound(&desired.declared, &args.secrets);
+    let secrets = session::secrets(&desired, &args.secrets);
+    let inbound = session::inbound(&desired, &args.secrets);
     let host = host.resolve(&args.state, mode == Mode::Apply { reload: true })?;
     if mode != Mode::Sync {
         need_folder(&host)?;

@@ -59,6 +59,11 @@ pub const VARIABLES: &[Variable] = &[
         example: "/etc/reconcile/secret.key",
     },
     Variable {
+        name: "RECONCILE_ALLOW_ENV",
+        about: "patterns of the variables that `{ env: NAME }` may name, by commas; `*` stands for anything",
+        example: "*_SECRET,*_PHONE_NUMBER",
+    },
+    Variable {
         name: "RECONCILE_SECRETS_DIR",
         about: "the folder of `secret: { file: name }`",
         example: "/run/secrets",

@@ -9,7 +9,7 @@ use postgres::error::SqlState;
 
 use super::Exit;
 use crate::{
-    deploy::{ApplyError, AsteriskError, FileError, RotateError},
+    deploy::{ApplyError, AsteriskError, FileError, ResealError, RotateError},
     directory::{DirectoryError, hint_of_taken, seal::SealError},
     model::{Invalid, Unreadable},
 };
@@ -112,10 +112,14 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     match cause.downcast_ref::<RotateError>() {
         Some(RotateError::Unknown(_)) => return Some("`reconcile users` lists who is recorded".to_owned()),
+        Some(RotateError::Directory(error)) => return hint_of(error),
         Some(RotateError::Declared(_)) => {
             return Some("change it where the file says that it comes from, then `reconcile apply`".to_owned());
         }
         _ => {}
+    }
+    if let Some(ResealError::Directory(error)) = cause.downcast_ref::<ResealError>() {
+        return hint_of(error);
     }
     if let Some(SealError::UnknownKey(_)) = cause.downcast_ref::<SealError>() {
         return Some("add the former key to RECONCILE_SECRET_KEY, behind the current one and a comma".to_owned());
@@ -153,6 +157,8 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         return Some("say how Asterisk is asked on this machine with `--asterisk-command`".to_owned());
     }
     match cause.downcast_ref::<DirectoryError>() {
+        // Transparent, too.
+        Some(DirectoryError::Seal(error)) => hint_of(error),
         Some(DirectoryError::Empty) => Some("`reconcile apply` records the first users".to_owned()),
         Some(DirectoryError::OlderSchema { .. }) => Some("run `reconcile migrate`".to_owned()),
         Some(DirectoryError::NewerSchema { .. }) => Some("use the later version of reconcile that wrote it".to_owned()),

@@ -101,7 +101,10 @@ impl Expected {
         if text.starts_with("p1-") {
             return Ok(Self::Id(text.to_owned()));
         }
-        let read = input::read(Path::new(text), MAX_BYTES).with_context(|| format!("cannot read the plan `{text}`"))?;
+        let read = input::read(Path::new(text), MAX_BYTES).with_context(|| {
+            let hint = "give an id, such as `p1-5c9e0b7d00112233`, or a file that `reconcile plan --format json` wrote";
+            Hinted::new(format!("cannot read the plan `{text}`"), hint)
+        })?;
         let saved = Saved::parse(&String::from_utf8_lossy(&read))
             .with_context(|| format!("`{text}` is no plan to be held to"))?;
         let id = saved.id.clone().ok_or_else(|| {

@@ -13,6 +13,7 @@ mod expect;
 mod export;
 mod flat_json;
 mod history;
+mod keys;
 pub(crate) mod log_queue;
 mod migrate;
 mod plan;
@@ -33,9 +34,13 @@ mod watch;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{Parser, Subcommand, builder::Styles};
+use clap::{
+    Parser, Subcommand,
+    builder::Styles,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
-use crate::child;
+use crate::{child, model};
 use exit::Exit;
 use printer::Printer;
 
@@ -82,6 +87,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             // Help and version are answers; the rest is wrong usage.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             let _ = error.print();
+            if let Some(hint) = hint_of_usage(&error) {
+                Printer::new(&settings::OutputArgs::plain()).talk(&format!("hint: {hint}"));
+            }
             return exit.into();
         }
     };
@@ -120,6 +128,20 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     log_queue::flush();
     exit
+}
+
+/// Says how an argument is written that is no argument here, but of many other programs.
+fn hint_of_usage(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return None };
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let is_file = [".yaml", ".yml"].iter().any(|end| argument.ends_with(end)) && !argument.starts_with('-');
+    match argument.as_str() {
+        "--json" => Some("write `--format json`".to_owned()),
+        file if is_file => Some(format!("name the file with `-f {}`", model::printable(file))),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

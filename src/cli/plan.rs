@@ -119,8 +119,8 @@ impl<'a> Planner<'a> {
             printer.show_all();
         }
         printer.phase("reading what is recorded");
-        let secrets = session::secrets(&desired.declared, &args.secrets);
-        let inbound = session::inbound(&desired.declared, &args.secrets);
+        let secrets = session::secrets(desired, &args.secrets);
+        let inbound = session::inbound(desired, &args.secrets);
         let tenant = &desired.declared.tenant;
 
         let mut directory = args.state.open_to_read(&mut |line| tracing::info!("{line}"))?;
@@ -134,8 +134,11 @@ impl<'a> Planner<'a> {
                 }
                 (recorded, directory.show(), directory.schema_note()?)
             }
-            None => (Recorded::default(), "embedded".to_owned(), None),
+            None => (Recorded::default(), "private".to_owned(), None),
         };
+        // Where no Asterisk is looked at, no apply will be either: the key stays on the Asterisk host.
+        let on_the_host = host.config_dir.is_dir() && !args.no_asterisk;
+        let lack = if on_the_host { args.state.lack_of_keys(directory.as_mut())? } else { None };
         drop(directory);
         let inputs = Inputs {
             declared: &desired.declared,
@@ -161,6 +164,7 @@ impl<'a> Planner<'a> {
             {
                 compared.unchecked.push(format!("{NO_LIST}{error}"));
             }
+            compared.unchecked.extend(lack.map(|why| format!("whether the secrets can be opened: {why}")));
             host.note_taken_names(&mut compared, &in_place, running.as_ref());
             compared
         } else {

@@ -7,13 +7,16 @@ use super::{
     Exit,
     error::{Hinted, Stop},
     printer::Printer,
-    report::json,
-    settings::{ActorArgs, Format, HostName},
+    report::{json, text::count},
+    settings::{ActorArgs, Format, HostName, StateArgs},
     users::Which,
 };
 use crate::{
     deploy::{self, Rotation},
-    directory::{Place, Recorded, RecordedUser, seal::Owner},
+    directory::{
+        Place, Recorded, RecordedUser,
+        seal::{Owner, hex},
+    },
     model::{Email, Extension, Secret},
     render::endpoint_name,
 };
@@ -58,6 +61,19 @@ enum Command {
         #[command(flatten)]
         actor: ActorArgs,
     },
+    /// Seal every stored secret with the current key, so that a former key can be retired
+    ///
+    /// The first key of `RECONCILE_SECRET_KEY` seals, the others open. Covers all tenants of the database, in one
+    /// transaction. Secrets stay the same: no phone must log in again.
+    #[command(after_help = "Example:\n  RECONCILE_SECRET_KEY=$NEW,$OLD reconcile secret reseal")]
+    Reseal {
+        #[command(flatten)]
+        state: StateArgs,
+        #[command(flatten)]
+        host: HostName,
+        #[command(flatten)]
+        actor: ActorArgs,
+    },
 }
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
@@ -66,6 +82,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             let wanted = users.iter().map(|text| Wanted::parse(text)).collect::<Result<Vec<_>, _>>()?;
             show(&wanted, which, *format, printer)
         }
+        Command::Reseal { state, host, actor } => reseal(state, host, actor, printer),
         Command::Rotate { user, which, host, actor } => rotate(&Wanted::parse(user)?, which, host, actor, printer),
     }
 }
@@ -126,6 +143,18 @@ fn rotate(wanted: &Wanted, which: &Which, host: &HostName, actor: &ActorArgs, pr
     Ok(Exit::Done)
 }
 
+fn reseal(state: &StateArgs, host: &HostName, actor: &ActorArgs, printer: &mut Printer) -> Result<Exit> {
+    let (mut directory, keys) = state.open_to_write(&mut |line| printer.talk(line))?;
+    directory.migrate()?;
+    let done = deploy::reseal(&keys, &host.resolve(), &actor.resolve(), &mut directory)?;
+    let key = hex(&keys.current()?);
+    for (tenant, number) in &done {
+        printer.document(&format!("Resealed: {} of {tenant}.\n", count(*number, "secret")));
+    }
+    printer.document(&format!("All secrets are sealed with the key {key}; no other key is needed any more.\n"));
+    Ok(Exit::Done)
+}
+
 /// What one phone logs in with.
 struct Credentials {
     email: Email,
@@ -174,7 +203,8 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
         Place::Phone(id, _) => users.iter().any(|user| user.id == *id),
         _ => false,
     })?;
-    let keys = which.state.keys()?;
+    let keys = which.state.keys(Some(&mut directory))?;
+    let behind: Vec<&Email> = users.iter().filter(|user| user.is_behind()).map(|user| &user.email).collect();
     let mut found = Vec::with_capacity(users.len());
     for user in users {
         let sealed = directory.sealed(user.id)?.ok_or_else(|| anyhow!("`{}` was deleted just now", user.email))?;
@@ -185,6 +215,11 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
             realm: user.phone.realm.as_ref().unwrap_or(&row.settings.phones.realm).to_string(),
             secret: keys.open(&sealed, Owner { tenant: row.id, user: user.id })?,
         });
+    }
+    for user in behind {
+        printer.talk(&format!(
+            "note: the secret of {user} is not live yet: Asterisk knows the former one until `reconcile apply`"
+        ));
     }
     printer.document(&match (format, found.as_slice()) {
         (Format::Text, found) => found.iter().map(Credentials::text).collect::<Vec<_>>().join("\n"),

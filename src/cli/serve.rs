@@ -140,15 +140,18 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let host = args.host.resolve(&args.state, true)?;
     let opener = args.state.opener()?;
     // Rather told now than at the first request; but a database that is away may come back.
-    let mut first = match opener.open() {
+    let mut first = match opener.connect() {
         Err(error) if error.downcast_ref::<DirectoryError>().is_some_and(DirectoryError::is_passing) => {
             tracing::warn!("{}", words(&error));
             None
         }
         first => Some(first?),
     };
-    let keys = args.state.keys()?;
+    let keys = args.state.keys(first.as_mut())?;
     if let Some(directory) = &mut first {
+        for migration in directory.migrate()? {
+            tracing::info!("migrated: {migration}");
+        }
         look_at_keys(directory, &keys)?;
     }
     let settings = serve::Settings {

@@ -14,9 +14,9 @@ use super::{
 use crate::{
     calls::{Dialer, DialerTarget, E164, NumberSource},
     deploy::NamePlaces,
-    desired::{self, Declared, DeclaredUser, Loaded, SecretSource, Source},
+    desired::{self, Declared, DeclaredUser, Loaded, Place, SecretSource, Source},
     input::{Folder, Refused},
-    model::{EmailKey, Secret, Tenant},
+    model::{EmailKey, ObjectName, Secret, Tenant},
     plan::{Allowance, InboundValues},
 };
 
@@ -82,28 +82,39 @@ pub(crate) fn desired_or_tenant(args: &FileArgs, printer: &mut Printer) -> Resul
 pub(crate) type Secrets = BTreeMap<EmailKey, Result<Secret, String>>;
 
 /// Reads the declared secrets from the environment and the secrets folder.
-pub(crate) fn secrets(declared: &Declared, args: &SecretArgs) -> Secrets {
-    let read = |user: &DeclaredUser| Some(secret(user.secret.as_ref()?, args));
-    declared.users.iter().filter_map(|(key, user)| Some((key.clone(), read(user)?))).collect()
+pub(crate) fn secrets(desired: &Desired, args: &SecretArgs) -> Secrets {
+    let read = |user: &DeclaredUser| Some(placed(secret(user.secret.as_ref()?, args), Some(&user.place), desired));
+    desired.declared.users.iter().filter_map(|(key, user)| Some((key.clone(), read(user)?))).collect()
 }
 
 /// Reads what the declared inbound calls need from the environment and the secrets folder.
-pub(crate) fn inbound(declared: &Declared, args: &SecretArgs) -> InboundValues {
-    let variable = |dialer: &Dialer| match &dialer.target {
-        DialerTarget::Number(NumberSource::Env(variable)) => Some(variable.clone()),
+pub(crate) fn inbound(desired: &Desired, args: &SecretArgs) -> InboundValues {
+    let Declared { routes, trunk_secrets, places, .. } = &desired.declared;
+    let variable = |(name, dialer): (&ObjectName, &Dialer)| match &dialer.target {
+        DialerTarget::Number(NumberSource::Env(variable)) => Some((variable.clone(), places.dialers.get(name))),
         _ => None,
     };
-    let number = |variable: String| {
+    let number = |(variable, place): (String, Option<&Place>)| {
         let number = allowed(&variable, &args.allow_env).and_then(|value| number(&variable, &value));
-        (variable, number)
+        (variable, placed(number, place, desired))
     };
     let caller_id = std::env::var(CALLER_ID).map_or_else(|_| String::new(), |value| value.trim().to_owned());
-    let secrets = declared.trunk_secrets.iter();
+    let secrets = trunk_secrets
+        .iter()
+        .map(|(name, source)| (name.clone(), placed(secret(source, args), places.trunks.get(name), desired)));
     InboundValues {
-        numbers: declared.routes.dialers.values().filter_map(variable).map(number).collect(),
+        numbers: routes.dialers.iter().filter_map(variable).map(number).collect(),
         caller_id: (!caller_id.is_empty()).then(|| self::number(CALLER_ID, &caller_id)),
-        trunk_secrets: secrets.map(|(name, source)| (name.clone(), secret(source, args))).collect(),
+        trunk_secrets: secrets.collect(),
     }
+}
+
+/// Adds where a value is declared to the reason why it cannot be had.
+fn placed<T>(value: Result<T, String>, place: Option<&Place>, desired: &Desired) -> Result<T, String> {
+    value.map_err(|reason| match place {
+        Some(place) => format!("{reason} ({})", place.show(&desired.sources)),
+        None => reason,
+    })
 }
 
 /// The variable of the default caller ID.
@@ -131,7 +142,8 @@ fn from_env(name: &str, patterns: &[String]) -> Result<Secret, String> {
 fn allowed(name: &str, allowed: &[String]) -> Result<Zeroizing<String>, String> {
     if !allowed.iter().any(|pattern| matches(pattern, name)) {
         // The name is not quoted: somebody may have put the secret itself there.
-        return Err(format!("the variable it names is not allowed (--allow-env {})", allowed.join(" --allow-env ")));
+        let patterns = allowed.join(", ");
+        return Err(format!("the name of its variable fits none of the patterns of `--allow-env`, {patterns}"));
     }
     std::env::var(name).map(Zeroizing::new).map_err(|_| format!("the variable {name} is not set"))
 }

@@ -11,13 +11,13 @@ use clap::{Args, ValueEnum};
 use super::{
     error::{Hinted, Stop},
     flat_json::FlatJson,
-    log_queue,
+    keys, log_queue,
     log_queue::LogQueue,
     printer::Printer,
 };
 use crate::{
     deploy::{Asterisk, Host},
-    directory::{self, Directory, Url, embedded::Embedded, seal::Keyring},
+    directory::{self, Directory, DirectoryError, Url, embedded::Embedded, seal::Keyring},
     input,
     model::{printable, shown},
 };
@@ -80,6 +80,13 @@ pub(crate) struct OutputArgs {
         hide_env_values = true
     )]
     pub(crate) log_format: LogFormat,
+}
+
+impl OutputArgs {
+    /// What holds if the arguments could not be read.
+    pub(crate) fn plain() -> Self {
+        Self { color: Color::Never, log: None, log_format: LogFormat::Text }
+    }
 }
 
 /// How the log looks.
@@ -182,53 +189,53 @@ impl StateArgs {
         Ok(Some(Directory::embedded(Embedded::start(&settings, talk)?)?))
     }
 
-    /// Opens the directory to write it, with the keys for its secrets; creates what is missing.
+    /// Opens the directory to write it, with the keys for its secrets; creates what is missing. Says so if that is the
+    /// private database because no other is given.
     pub(crate) fn open_to_write(&self, talk: &mut dyn FnMut(&str)) -> Result<(Directory, Keyring)> {
-        if let Some(url) = url()? {
-            // Before anything is asked of the database: without a key nothing can be written.
-            let keys = given_keys()?.ok_or_else(no_key)?;
-            return Ok((Directory::connect(url)?, keys));
-        }
-        let settings = self.embedded()?;
-        let mut directory = Directory::embedded(Embedded::start(&settings, talk)?)?;
-        let keys = match given_keys()? {
-            Some(keys) => keys,
-            // A new key beside secrets sealed with a lost one would only hide the loss.
-            None => own_key(&settings.state_dir.join("secret.key"), !directory.holds_secrets()?)?,
+        let mut directory = if let Some(url) = url()? {
+            Directory::connect(url)?
+        } else {
+            let settings = self.embedded()?;
+            talk(&format!("note: {}", writing_privately(&settings)));
+            Directory::embedded(Embedded::start(&settings, talk)?)?
         };
+        let keys = self.keys(Some(&mut directory))?;
         Ok((directory, keys))
     }
 
-    /// Prepares to open the directory again and again, its schema brought up to date; in the
-    /// private cluster, the key is made too. Wrong settings are told at once.
+    /// Prepares to open the directory again and again, its schema brought up to date.
     pub(crate) fn opener(&self) -> Result<Opener> {
         if let Some(url) = url()? {
-            given_keys()?.ok_or_else(no_key)?;
             return Ok(Opener::Url(Box::new(url)));
         }
-        Ok(Opener::Embedded(self.embedded()?))
+        let settings = self.embedded()?;
+        tracing::warn!("{}", writing_privately(&settings));
+        Ok(Opener::Embedded(settings))
     }
 
     /// Makes sure that what is given lets the database be written: one by URL needs a key.
     pub(crate) fn need_key(&self) -> Result<()> {
-        if has_url() || self.database == DatabaseKind::External {
-            given_keys()?.ok_or_else(no_key)?;
+        if let Some(url) = url()? {
+            self.keys(Some(&mut Directory::connect(url)?))?;
         }
         Ok(())
     }
 
-    /// Finds the keys without making any.
-    pub(crate) fn keys(&self) -> Result<Keyring> {
-        if let Some(keys) = given_keys()? {
-            return Ok(keys);
-        }
-        if has_url() {
-            return Err(no_key());
-        }
-        if self.database == DatabaseKind::External {
-            return Err(no_key());
-        }
-        own_key(&self.dir()?.join("secret.key"), false)
+    /// Finds the keys of the directory, if one is open.
+    pub(crate) fn keys(&self, directory: Option<&mut Directory>) -> Result<Keyring> {
+        let own = self.own_key()?;
+        keys::find(own.as_deref().map_or(keys::Home::Url, keys::Home::Private), directory)
+    }
+
+    /// Says why an apply could not open or seal the directory's secrets.
+    pub(crate) fn lack_of_keys(&self, directory: Option<&mut Directory>) -> Result<Option<String>> {
+        let own = self.own_key()?;
+        Ok(keys::lack(own.as_deref().map_or(keys::Home::Url, keys::Home::Private), directory))
+    }
+
+    /// Names the file with the key of the private database, if that is the one in use.
+    fn own_key(&self) -> Result<Option<PathBuf>> {
+        if has_url() { Ok(None) } else { Ok(Some(self.dir()?.join("secret.key"))) }
     }
 
     /// Opens the directory to read it, and names the private one on stderr: without `DATABASE_URL` an empty list may
@@ -279,22 +286,27 @@ pub(crate) enum Opener {
 impl Opener {
     /// Opens a connection.
     pub(crate) fn open(&self) -> Result<Directory> {
-        let mut directory = match self {
-            Self::Url(url) => Directory::connect(Url::clone(url))?,
-            Self::Embedded(settings) => {
-                let mut talk = |line: &str| tracing::info!("{line}");
-                let mut directory = Directory::embedded(Embedded::start(settings, &mut talk)?)?;
-                if given_keys()?.is_none() {
-                    own_key(&settings.state_dir.join("secret.key"), !directory.holds_secrets()?)?;
-                }
-                directory
-            }
-        };
+        let mut directory = self.connect()?;
         for migration in directory.migrate()? {
             tracing::info!("migrated: {migration}");
         }
         Ok(directory)
     }
+
+    /// Opens a connection to the database as it is.
+    pub(crate) fn connect(&self) -> Result<Directory> {
+        Ok(match self {
+            Self::Url(url) => Directory::connect(Url::clone(url))?,
+            Self::Embedded(settings) => {
+                Directory::embedded(Embedded::start(settings, &mut |line| tracing::info!("{line}"))?)?
+            }
+        })
+    }
+}
+
+/// Says that the private database is written: the variable may only have been forgotten.
+fn writing_privately(settings: &directory::embedded::Settings) -> String {
+    format!("DATABASE_URL is not set; writing to the private database in `{}`", shown(&settings.state_dir))
 }
 
 /// The largest file with a connection URL, in bytes.
@@ -303,6 +315,7 @@ const MAX_URL_FILE: u64 = 64 * 1024;
 /// Finds the connection URL, in `DATABASE_URL` or the file that `DATABASE_URL_FILE` names, with its password.
 fn url() -> Result<Option<Url>> {
     const FORM: &str = "write it as `postgres://user@host/database?sslmode=verify-full`";
+    const ENCODED: &str = "in user and password, write `@` as `%40`, `:` as `%3A`, `/` as `%2F`, `?` as `%3F`, `#` as `%23` and `%` as `%25`";
     let text = match (variable("DATABASE_URL"), variable_path("DATABASE_URL_FILE")) {
         (Some(text), _) => zeroize::Zeroizing::new(text),
         (None, Some(path)) => {
@@ -317,7 +330,10 @@ fn url() -> Result<Option<Url>> {
         }
         (None, None) => return Ok(None),
     };
-    let mut url = Url::parse(&text).map_err(|error| Hinted::new(error, FORM))?;
+    let mut url = Url::parse(&text).map_err(|error| match error {
+        DirectoryError::AmbiguousUrl => Hinted::new(error, ENCODED),
+        error => Hinted::new(error, FORM),
+    })?;
     let home = || Some(variable_path("HOME")?.join(".pgpass"));
     let password = variable("PGPASSWORD").map(zeroize::Zeroizing::new);
     let passfile = variable_path("PGPASSFILE").or_else(home);
@@ -341,59 +357,6 @@ fn variable_path(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-fn no_key() -> anyhow::Error {
-    Hinted::new(
-        "with DATABASE_URL, a key must be given that seals the SIP secrets",
-        "make one and keep it safe: export RECONCILE_SECRET_KEY=$(openssl rand -base64 32)",
-    )
-    .into()
-}
-
-fn given_keys() -> Result<Option<Keyring>> {
-    let bad = |error| Hinted::new(error, "make a key with: openssl rand -base64 32");
-    if let Some(text) = std::env::var("RECONCILE_SECRET_KEY").ok().filter(|text| !text.is_empty()) {
-        return Ok(Some(Keyring::parse(&text).map_err(bad)?));
-    }
-    if let Some(path) = std::env::var_os("RECONCILE_SECRET_KEY_FILE").filter(|path| !path.is_empty()) {
-        let path = Path::new(&path);
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read the key in `{}`", path.display()))?;
-        return Ok(Some(Keyring::parse(&text).map_err(bad)?));
-    }
-    Ok(None)
-}
-
-/// Reads the key of the private cluster; makes it on first use.
-fn own_key(path: &Path, make: bool) -> Result<Keyring> {
-    use base64::{Engine, prelude::BASE64_STANDARD};
-
-    let shown = || format!("the key of the private database in `{}`", path.display());
-    match std::fs::read_to_string(path) {
-        Ok(text) => return Keyring::parse(&text).with_context(shown),
-        Err(error) if make && error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(shown),
-    }
-    let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
-    getrandom::fill(&mut *bytes).context("the machine gives no random bytes")?;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let mut temp = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
-        .tempfile_in(folder)
-        .with_context(shown)?;
-    std::io::Write::write_all(&mut temp, format!("{}\n", BASE64_STANDARD.encode(*bytes)).as_bytes())
-        .with_context(shown)?;
-    temp.as_file().sync_all().with_context(shown)?;
-    // Two first runs at once: the key that is there wins.
-    match temp.persist_noclobber(path) {
-        Ok(_) => {}
-        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error.error).with_context(shown),
-    }
-    // A key that a power cut took back would take all secrets with it.
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(shown)?;
-    own_key(path, false)
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct ActorArgs {
     /// Who applies, for the audit log [default: the CI's actor, else the user]
@@ -407,12 +370,22 @@ impl ActorArgs {
         let variable = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let known = ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "SUDO_USER", "USER", "LOGNAME"];
         let actor = self.actor.clone().unwrap_or_else(|| {
-            let uid = || format!("uid {}", rustix::process::getuid().as_raw());
+            let uid = rustix::process::getuid().as_raw();
+            let uid = || user_name(uid).unwrap_or_else(|| format!("uid {uid}"));
             known.iter().find_map(variable).unwrap_or_else(uid) + "@" + &host_name()
         });
         // The audit log is shown on terminals and in CI logs, and anybody may name themselves.
         printable(&actor)
     }
+}
+
+/// Finds the name of a user of this machine, as where cron sets no `USER`.
+fn user_name(uid: u32) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    fields
+        .filter(|fields| fields.get(2) == Some(&uid.to_string().as_str()))
+        .find_map(|fields| Some((*fields.first()?).to_owned()))
 }
 
 #[derive(Debug, Clone, Args)]
@@ -465,8 +438,15 @@ fn host_name() -> String {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SecretArgs {
-    /// Environment variables that `secret: { env: .. }` may name; `*` stands for anything
-    #[arg(long, value_name = "PATTERN", default_values = ["*_SECRET", "*_PHONE_NUMBER"])]
+    /// Environment variables that `{ env: .. }` may name, instead of the default ones; `*` stands for anything
+    #[arg(
+        long,
+        env = "RECONCILE_ALLOW_ENV",
+        value_name = "PATTERN",
+        value_delimiter = ',',
+        default_values = ["*_SECRET", "*_PHONE_NUMBER"],
+        hide_env_values = true
+    )]
     pub(crate) allow_env: Vec<String>,
     /// The folder of `secret: { file: .. }`
     #[arg(long, env = "RECONCILE_SECRETS_DIR", value_name = "DIR", hide_env_values = true)]

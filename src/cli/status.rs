@@ -73,8 +73,8 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let is_readable = known.recorded.unreadable.is_empty();
     let behind = match &desired {
         Some(desired) if is_readable => {
-            let secrets = session::secrets(&desired.declared, &args.secrets);
-            let inbound = session::inbound(&desired.declared, &args.secrets);
+            let secrets = session::secrets(desired, &args.secrets);
+            let inbound = session::inbound(desired, &args.secrets);
             let allowance = plan::Allowance::new();
             let inputs = Inputs {
                 declared: &desired.declared,
@@ -89,6 +89,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         _ => None,
     };
     let in_place = host.in_place(&tenant)?;
+    let no_folder = (!host.config_dir.is_dir()).then(|| host.config_dir.display().to_string());
     let mut comparison = None;
     let mut here = None;
     let mut unasked = args.no_asterisk.then(|| "not asked (--no-asterisk)".to_owned());
@@ -112,6 +113,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         here: here.as_ref(),
         unasked: unasked.as_deref(),
         silent: unasked.is_some() && !args.no_asterisk,
+        no_folder: no_folder.as_deref(),
         registrations: args.registrations,
         applies: &known.applies,
         changed_at: known.changed_at,
@@ -137,7 +139,7 @@ struct Known {
 
 fn read(directory: Option<Directory>, tenant: &Tenant) -> Result<Known> {
     let mut known =
-        Known { database: "embedded".to_owned(), recorded: Recorded::default(), applies: Vec::new(), changed_at: None };
+        Known { database: "private".to_owned(), recorded: Recorded::default(), applies: Vec::new(), changed_at: None };
     let Some(mut directory) = directory else { return Ok(known) };
     known.database = directory.show();
     known.recorded = directory.read_readable(tenant)?;

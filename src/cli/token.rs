@@ -30,8 +30,8 @@ enum Command {
     New {
         /// The token's name: stands in the audit log, and is what it is revoked by
         name: TokenName,
-        /// What the token lets do: see users, make and delete them, apply, see calls; give it again for more
-        #[arg(long = "scope", required = true, value_name = "SCOPE", value_parser = scope())]
+        /// What the token lets do: see users, make and delete them, apply, see calls; several by commas, or given again
+        #[arg(long = "scope", required = true, value_delimiter = ',', value_name = "SCOPE", value_parser = scope())]
         scopes: Vec<Scope>,
         #[command(flatten)]
         which: Which,

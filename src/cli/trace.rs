@@ -28,7 +28,7 @@ use crate::{
 pub(crate) struct Args {
     /// The number that is called
     #[arg(long, value_name = "NUMBER")]
-    to: E164,
+    to: String,
     /// Whoever calls: a number, or `withheld`; without it, somebody no rule is for in particular
     #[arg(long, value_name = "NUMBER")]
     from: Option<String>,
@@ -50,13 +50,14 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             Stop::usage(format!("`{}` is not a moment", text.escape_debug()), hint)
         })?,
     };
+    let to: E164 = args.to.parse().map_err(Stop::argument)?;
     let desired = session::checked(shown(&args.file.file), desired::load_to_trace(&args.file.file), printer)?;
     if from_digits(args.from.as_deref()) {
         printer
             .talk("note: the caller's number is not in E.164 form, `+` and country code: no `from` prefix is for it");
     }
     let from = args.from.as_deref().map(Caller::new);
-    let call = Call { to: Some(args.to.clone()), from, at };
+    let call = Call { to: Some(to), from, at };
     let decision = decide(&desired.declared.routes, &call);
     printer.document(&match args.format {
         Format::Text => text(&args.at.clone().unwrap_or_else(|| local(at)), &call, &decision, &desired),

@@ -287,8 +287,9 @@ impl Asterisk {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let (stdout, stderr) = (text(done.stdout), text(done.stderr));
         if !done.status.success() {
-            let words = if stderr.trim().is_empty() { stdout.trim() } else { stderr.trim() };
-            return Err(AsteriskError::NotRunning(scrub(words)));
+            let words = [stderr.trim(), stdout.trim()].into_iter().find(|words| !words.is_empty()).map(scrub);
+            let silent = || format!("`{}` said nothing and ended with {}", self.program(), done.status);
+            return Err(AsteriskError::NotRunning(words.unwrap_or_else(silent)));
         }
         // What the client says where the daemon goes away under it, all the same with exit 0.
         if let Some(line) = stdout.lines().find(|line| line.starts_with("read() failed: ")) {

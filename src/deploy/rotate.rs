@@ -101,7 +101,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
         git_commit: None,
         plan_id: None,
         counts: BTreeMap::from([("update", 1)]),
-        diff: String::new(),
+        diff: format!("~ {}  extension {}; another secret\n", user.email, user.extension),
         target: None,
     })?;
     let end = End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: BTreeMap::new(), message: None };

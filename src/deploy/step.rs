@@ -1,10 +1,7 @@
 //! The step from the files in place to the rendered ones, on one host: whose names they hold, what
 //! is staged, and the notes that let a later run undo or finish it.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     ApplyError, Host,
@@ -146,16 +143,22 @@ impl<'a> Step<'a> {
     pub(super) fn check_names(&self) -> Result<(), ApplyError> {
         let files = self.host.files_of_others(self.tenant)?;
         self.check_trunks(&files)?;
-        let others: BTreeSet<&str> = files.iter().flat_map(|(_, text)| section_names(text)).collect();
-        if let Some(name) = self.new_endpoints().trunks.keys().find(|name| others.contains(name.as_str())) {
+        let others: BTreeMap<&str, &str> = files
+            .iter()
+            .flat_map(|(tenant, text)| section_names(text).map(move |name| (name, tenant.as_str())))
+            .collect();
+        let taken = |name: &String| others.get(name.as_str()).map(|tenant| (name.clone(), *tenant));
+        if let Some((name, tenant)) = self.new_endpoints().trunks.keys().find_map(taken) {
             return Err(ApplyError::NameTaken {
-                message: format!("the trunk `{name}` bears a name that stands in another tenant's file on this host"),
+                message: format!(
+                    "the trunk `{name}` bears a name that stands in the file of the tenant `{tenant}` on this host"
+                ),
                 hint: "give the trunk another name",
             });
         }
-        if let Some(name) = self.new_endpoints().phones.keys().find(|name| others.contains(name.as_str())) {
+        if let Some((name, tenant)) = self.new_endpoints().phones.keys().find_map(taken) {
             return Err(ApplyError::NameTaken {
-                message: format!("the endpoint `{name}` stands in another tenant's file on this host"),
+                message: format!("the endpoint `{name}` stands in the file of the tenant `{tenant}` on this host"),
                 hint: "give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`",
             });
         }

@@ -288,11 +288,11 @@ struct Answer {
 impl Document for Answer {}
 
 /// Says what a sealed answer belongs to, so that it opens nowhere else.
-fn place(once: &Once) -> Vec<u8> {
+pub(super) fn place(token: i64, key: &str) -> Vec<u8> {
     let mut hash = Sha256::new();
     hash.update(b"idempotency");
-    hash.update(once.token.to_be_bytes());
-    hash.update(once.key.as_bytes());
+    hash.update(token.to_be_bytes());
+    hash.update(key.as_bytes());
     hash.finalize().to_vec()
 }
 
@@ -303,13 +303,13 @@ fn seal(portal: &Portal<'_>, once: &Once, created: &Created) -> Result<Vec<u8>, 
     let text = Zeroizing::new(document::write(&answer)?);
     portal
         .keys
-        .seal_bytes(text.as_bytes(), &place(once), &rows::random()?)
+        .seal_bytes(text.as_bytes(), &place(once.token, &once.key), &rows::random()?)
         .map_err(|source| PrepareError::Seal { whose: email, source })
 }
 
 fn open(portal: &Portal<'_>, once: &Once, sealed: &[u8]) -> Result<Created, DirectoryError> {
     let broken = |reason: String| DirectoryError::BadRow { what: "answer", reason };
-    let bytes = portal.keys.open_bytes(sealed, &place(once))?;
+    let bytes = portal.keys.open_bytes(sealed, &place(once.token, &once.key))?;
     let text = std::str::from_utf8(&bytes).map_err(|error| broken(error.to_string()))?;
     let Answer { user, username, realm, secret } = document::read(text).map_err(|unreadable| {
         broken(match unreadable {

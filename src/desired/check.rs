@@ -52,7 +52,8 @@ pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Decla
         public_sip_host: file.public_sip_host,
         expect: file.expect,
     };
-    let calls = inbound::check(keys, &known, problems);
+    let renamed = users.values().filter_map(|user| Some((user.previously.as_ref()?.key(), user.email.key()))).collect();
+    let calls = inbound::check(keys, &known, &renamed, problems);
     // An unreadable slug was reported; the stand-in never leaves this module's caller.
     let tenant = file.tenant.value.unwrap_or_else(stand_in::<Tenant>);
     let inbound::Checked { routes, trunk_secrets, places, expectations } = calls;
@@ -138,7 +139,8 @@ fn phone(phone: file::Phone, problems: &mut Vec<Diagnostic>) -> PhoneOverride {
             }
             codecs.push(codec);
         }
-        if codecs.is_empty() {
+        // A codec that is not known was reported.
+        if codecs.is_empty() && at.whole {
             problems.push(
                 Diagnostic::error("no-codec", "a phone without a codec cannot speak", at.place)
                     .hint("list at least one, such as `[opus, alaw]`, or remove the key"),

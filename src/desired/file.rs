@@ -278,26 +278,35 @@ impl<'de> Deserialize<'de> for RangeText {
 }
 
 /// A number of days, written `30d`.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Hold(pub(super) u32);
 
-impl TryFrom<String> for Hold {
-    type Error = Invalid;
+impl<'de> Deserialize<'de> for Hold {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // As written: a number whose unit was forgotten is not text.
+        let Token(text) = Token::deserialize(deserializer)?;
+        text.trim_matches(['"', '\'']).parse().map_err(de::Error::custom)
+    }
+}
 
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        text.strip_suffix('d')
-            .filter(|days| !days.is_empty() && days.bytes().all(|b| b.is_ascii_digit()))
-            .and_then(|days| days.parse().ok())
-            .filter(|days| *days <= 3650)
-            .map(Self)
-            .ok_or_else(|| {
-                Invalid::new(
-                    "invalid-hold",
-                    format!("{} is not a number of days", quoted(&text)),
-                    "write whole days, such as `30d`, at most `3650d`",
-                )
-            })
+impl FromStr for Hold {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let days = |text: &str| text.parse().ok().filter(|days| *days <= 3650);
+        let digits = text.strip_suffix('d').unwrap_or(text);
+        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        match days(digits).filter(|_| plain) {
+            Some(days) if digits.len() < text.len() => Ok(Self(days)),
+            found => Err(Invalid::new(
+                "invalid-hold",
+                format!("{} is not a number of days with its unit", quoted(text)),
+                &found.map_or_else(
+                    || "write whole days, such as `30d`, at most `3650d`".to_owned(),
+                    |days| format!("write it as `{days}d`"),
+                ),
+            )),
+        }
     }
 }
 

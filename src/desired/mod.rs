@@ -165,6 +165,9 @@ pub fn load_text(name: &str, text: &str) -> Loaded {
 fn parse(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> (Option<Declared>, usize) {
     let Some(tree) = load::tree(sources, problems) else { return (None, 0) };
     let (file, unlisted) = read::read::<file::DesiredState>(&tree, problems);
+    if file.is_none() {
+        read::missing_keys(&tree, &["version", "tenant", "users"], problems);
+    }
     (file.map(|file| check::check(file, problems)), unlisted)
 }
 

@@ -73,6 +73,17 @@ pub(super) fn read<T: de::DeserializeOwned>(node: &Node, problems: &mut Vec<Diag
     (result.map_err(|problem| problems.push(problem.at(node.place))).ok(), sink.unlisted)
 }
 
+/// Reports each of the keys that a mapping must have and lacks, unless it was: serde reports the first one only.
+pub(super) fn missing_keys(node: &Node, keys: &[&'static str], problems: &mut Vec<Diagnostic>) {
+    let Kind::Map(pairs) = &node.kind else { return };
+    for key in keys.iter().filter(|key| !pairs.iter().any(|(found, _)| found.name == **key)) {
+        let problem = <Problem as de::Error>::missing_field(key).at(node.place);
+        if !problems.iter().any(|found| found.place == problem.place && found.message == problem.message) {
+            problems.push(problem);
+        }
+    }
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct AtVisitor<T>(PhantomData<T>);
@@ -198,7 +209,9 @@ impl de::Error for Problem {
         Self::new(Invalid::new("wrong-type", format!("{expected} is expected here, found {found}"), ""))
     }
     fn missing_field(field: &'static str) -> Self {
-        Self::new(Invalid::new("missing-key", format!("the key `{field}` is missing"), &format!("add `{field}:`")))
+        let value = if field == "version" { " 1" } else { "" };
+        let hint = format!("add `{field}:{value}`");
+        Self::new(Invalid::new("missing-key", format!("the key `{field}` is missing"), &hint))
     }
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         let hint = model::nearest(variant, expected.iter().copied())

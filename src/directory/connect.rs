@@ -22,6 +22,7 @@ use super::{
     DirectoryError, options,
     passfile::{Passfile, Server},
 };
+use crate::model::nearest;
 
 /// A parsed connection URL.
 #[derive(Debug, Clone)]
@@ -48,8 +49,15 @@ impl Url {
     /// # Errors
     /// When it is not a connection URL; the text is never quoted, it may hold a password.
     pub fn parse(text: &str) -> Result<Self, DirectoryError> {
+        if options::is_url(text) && !is_one_way_to_read(text) {
+            return Err(DirectoryError::AmbiguousUrl);
+        }
+        let no_url = || {
+            let scheme = text.split_once("://").is_some_and(|(scheme, _)| !scheme.contains(['=', ' ']));
+            if scheme && !options::is_url(text) { DirectoryError::OtherScheme } else { DirectoryError::NoUrl }
+        };
         let options::Taken { rest, values } =
-            options::take(text, &["sslmode", "sslrootcert", "passfile"]).ok_or(DirectoryError::NoUrl)?;
+            options::take(text, &["sslmode", "sslrootcert", "passfile"]).ok_or_else(no_url)?;
         let mut values = values.into_iter().map(|value| value.filter(|value| !value.is_empty()));
         let mut next = || values.next().flatten();
         let (mode, root, passfile) = (next(), next(), next().map(PathBuf::from));
@@ -58,7 +66,10 @@ impl Url {
             Some("require") if root.is_some() => Verify::Server(root),
             _ => Verify::Nobody,
         };
-        let mut config: Config = rest.parse().map_err(DirectoryError::BadUrl)?;
+        let mut config: Config = rest.parse().map_err(|error| DirectoryError::BadUrl(why_refused(&error)))?;
+        if !is_unambiguous(&config) {
+            return Err(DirectoryError::AmbiguousUrl);
+        }
         match mode.as_deref() {
             None => {}
             Some("disable") => drop(config.ssl_mode(SslMode::Disable)),
@@ -141,8 +152,17 @@ impl Url {
         self.config.connect(tls).map_err(|source| DirectoryError::Connect { url: self.show(), source })
     }
 
-    /// Writes the URL without its password.
+    /// Writes the URL without its password and options. If a part holds more than letters, digits, `.`, `-` and `_`,
+    /// only the scheme is shown: the part might be a piece of a password that was not percent-encoded.
     pub fn show(&self) -> String {
+        let hosts = self.config.get_hosts();
+        let hosts = hosts.iter().filter_map(|host| if let Host::Tcp(name) = host { Some(name.as_str()) } else { None });
+        let shown =
+            hosts.filter(|host| !is_address(host)).chain(self.config.get_user()).chain(self.config.get_dbname());
+        let plain = |c: char| c.is_alphanumeric() || ".-_".contains(c);
+        if !shown.flat_map(str::chars).all(plain) {
+            return "postgres://".to_owned();
+        }
         // One port may stand for all hosts.
         let ports = self.config.get_ports();
         let port = |index: usize| ports.get(index).or(ports.first()).filter(|port| **port != 5432);
@@ -175,6 +195,68 @@ impl Url {
         };
         Ok(MakeRustlsConnect::new(config))
     }
+}
+
+/// Returns whether a URL has one `@` at most, with nothing before it that ends user and password. The driver and libpq
+/// differ in how they read other URLs, and both can take a part of a password for the host.
+fn is_one_way_to_read(url: &str) -> bool {
+    let Some((scheme_and_user, rest)) = url.split_once('@') else { return true };
+    let user = scheme_and_user.split_once("://").map_or(scheme_and_user, |(_, user)| user);
+    !user.contains(['/', '?', '#']) && !rest.contains('@')
+}
+
+/// Returns whether user, hosts and database hold no character that separates the parts of a URL. A URL that is encoded
+/// as a whole, or whose password is not, has its password there, and the server's messages quote them.
+fn is_unambiguous(config: &Config) -> bool {
+    let user = config.get_user().is_none_or(|user| !user.contains([':', '/', '?', '#']));
+    let database = config.get_dbname().is_none_or(|name| !name.contains([':', '@', '/', '?', '#']));
+    let hosts = config.get_hosts().iter().all(|host| match host {
+        Host::Tcp(name) => is_address(name) || !name.contains([':', '@', '/', '?', '#', '=', ' ']),
+        Host::Unix(_) => true,
+    });
+    user && database && hosts
+}
+
+fn is_address(host: &str) -> bool {
+    host.parse::<std::net::IpAddr>().is_ok()
+}
+
+/// The options of a connection that the driver or this program knows.
+const OPTIONS: [&str; 21] = [
+    "application_name",
+    "channel_binding",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "hostaddr",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "load_balance_hosts",
+    "options",
+    "passfile",
+    "password",
+    "port",
+    "sslmode",
+    "sslnegotiation",
+    "sslrootcert",
+    "target_session_attrs",
+    "tcp_user_timeout",
+    "user",
+];
+
+/// Says which part the driver does not take. What it quotes may be a piece of the password, so that only names that are
+/// known are repeated.
+fn why_refused(error: &postgres::Error) -> String {
+    let said = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    if let Some(unknown) = said.strip_prefix("unknown option ") {
+        let near = nearest(unknown.trim_matches('`'), OPTIONS.into_iter());
+        let near = near.map(|near| format!(", perhaps meant as `{near}`")).unwrap_or_default();
+        return format!("it has an unknown option{near}");
+    }
+    let known = OPTIONS.into_iter().find(|name| said == format!("invalid value for option `{name}`"));
+    known.map_or_else(|| "a part of it is malformed".to_owned(), |name| format!("its `{name}` is malformed"))
 }
 
 /// The folders in which servers keep their socket unless they are told otherwise.
@@ -246,6 +328,71 @@ mod tests {
         let url = Url::parse("postgres://pbx:canary@db1,db2:6432/pbx?target_session_attrs=read-write").unwrap();
         assert_eq!(url.show(), "postgres://pbx@db1,db2:6432/pbx");
         assert!(!format!("{:?}", Url::parse("postgres://pbx:canary@db/%zz").err()).contains("canary"));
+    }
+
+    #[test]
+    fn a_url_that_may_hold_its_password_in_another_part_is_rejected() {
+        for url in [
+            "postgres://pbx:p@ss#w/rd@127.0.0.1:23592/pbx",
+            "postgres://pbx:geheim@wort@db/pbx",
+            "postgres://pbx%3Ageheim@db/pbx",
+            "postgres://pbx%3Ageheim%40db%2Fpbx",
+            "postgres://db/pbx?user=pbx&password=geheim@wort",
+            "postgres://127.0.0.1:1/pbx?user=pbx&password=geheim@wort",
+            "postgres://pbx:a/bcde@db/pbx",
+            "host=db user=pbx:geheim",
+        ] {
+            let error = Url::parse(url).unwrap_err();
+            assert!(matches!(error, DirectoryError::AmbiguousUrl), "{url}: {error}");
+        }
+        assert!(matches!(Url::parse("mysql://db/pbx"), Err(DirectoryError::OtherScheme)));
+        let shown = |url: &str| Url::parse(url).unwrap().show();
+        assert_eq!(shown("postgres://pbx:a:b%@db/pbx"), "postgres://pbx@db/pbx");
+        assert_eq!(shown("postgres://pbx%40azure:x@db/pbx"), "postgres://");
+        assert_eq!(shown("postgres://pbx@[::1]/pbx"), "postgres://pbx@::1/pbx");
+    }
+
+    #[test]
+    fn an_option_that_is_misspelt_or_malformed_is_named() {
+        let said = |url: &str| Url::parse(url).unwrap_err().to_string();
+        let head = "the database URL cannot be understood: ";
+        assert_eq!(
+            said("postgres://db/pbx?sslmod=disable"),
+            format!("{head}it has an unknown option, perhaps meant as `sslmode`")
+        );
+        assert_eq!(said("postgres://db/pbx?password=a&geheimnis=b"), format!("{head}it has an unknown option"));
+        assert_eq!(said("postgres://db:x/pbx"), format!("{head}its `port` is malformed"));
+    }
+
+    proptest::proptest! {
+        /// Whatever the password and however it is written down, no four characters of it are shown.
+        #[test]
+        fn no_piece_of_a_password_is_shown(password in "[vwxyz5-9@#/?:%=&' +\\\\]{4,24}") {
+            let coded: String = password.bytes().flat_map(|byte| format!("%{byte:02X}").into_bytes()).map(char::from).collect();
+            let quoted = password.replace('\\', r"\\").replace('\'', r"\'");
+            for text in [
+                format!("postgres://pbx:{password}@127.0.0.1:1/pbx"),
+                format!("postgres://pbx:{coded}@127.0.0.1:1/pbx"),
+                format!("postgres://pbx%3A{coded}@127.0.0.1:1/pbx"),
+                format!("postgres://pbx%3A{coded}%40db%2Fpbx"),
+                format!("postgres://127.0.0.1:1/pbx?user=pbx&password={password}"),
+                format!("postgres://127.0.0.1:1/pbx?password={password}&user=pbx"),
+                format!("host=127.0.0.1 user=pbx password={password} dbname=pbx"),
+                format!("host=127.0.0.1 user=pbx password='{password}' dbname=pbx"),
+                format!("host=127.0.0.1 user=pbx password='{quoted}' dbname=pbx"),
+                format!("mysql://pbx:{password}@db/pbx"),
+                password.clone(),
+            ] {
+                let said = match Url::parse(&text) {
+                    Ok(url) => format!("{} {url:?}", url.show()),
+                    Err(error) => format!("{error} {error:?}"),
+                };
+                let characters: Vec<char> = password.chars().collect();
+                for piece in characters.windows(4).map(String::from_iter) {
+                    proptest::prop_assert!(!said.contains(&piece), "{text}: {said}");
+                }
+            }
+        }
     }
 
     #[test]

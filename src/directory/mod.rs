@@ -16,6 +16,7 @@ mod inbound;
 mod options;
 mod passfile;
 mod read;
+mod reseal;
 pub mod seal;
 mod tokens;
 mod types;
@@ -34,6 +35,7 @@ pub use connect::Url;
 pub use document::{Place, UnreadableDocument};
 pub use idempotency::{Answered, Once};
 pub use inbound::{InboundRows, MadeLive, TrunkRow, hint_of_taken};
+pub use reseal::{Resealed, Sealed, SealedPlace};
 pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText, is_token};
 pub use types::{EarlierRun, FREED_DAYS, Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser};
 pub use users::{Meeting, Numbers, Standing, User};
@@ -48,9 +50,17 @@ mod migrations {
 /// The directory cannot be reached, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// The text is not a connection URL.
-    #[error("the database URL cannot be understood")]
-    BadUrl(#[source] postgres::Error),
+    /// The driver does not take the connection URL, for this reason.
+    #[error("the database URL cannot be understood: {0}")]
+    BadUrl(String),
+    /// A password ends where it should not, or the URL is encoded as a whole.
+    #[error(
+        "the database URL is ambiguous: user, password or host hold an `@`, `:`, `/`, `?` or `#` that is not encoded"
+    )]
+    AmbiguousUrl,
+    /// The scheme is that of another program.
+    #[error("the database URL does not begin with `postgres://`")]
+    OtherScheme,
     /// The text has not even the form of one.
     #[error("the database URL is neither a URL nor pairs of `key=value`")]
     NoUrl,
@@ -205,7 +215,7 @@ impl Directory {
 
     /// Names the database without any password.
     pub fn show(&self) -> String {
-        if self.cluster.is_some() { "embedded".to_owned() } else { self.url.show() }
+        if self.cluster.is_some() { "private".to_owned() } else { self.url.show() }
     }
 
     /// Tells whether the connection broke.
@@ -332,36 +342,6 @@ impl Directory {
             Schema::Absent => Err(DirectoryError::Empty),
             Schema::Older(found) => Err(DirectoryError::OlderSchema { found, known: latest() }),
         }
-    }
-
-    /// Tells whether any secret is sealed here.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn holds_secrets(&mut self) -> Result<bool, DirectoryError> {
-        let statement = match self.schema()? {
-            Schema::Absent => return Ok(false),
-            Schema::Older(version) if version < inbound::SINCE => "select exists (select from users)",
-            _ => "select exists (select from users) or exists (select from trunk_secrets)",
-        };
-        let row = self.client.query_typed_one(statement, &[]).map_err(failed("look for secrets"))?;
-        Ok(row.get(0))
-    }
-
-    /// Lists the ids of the keys that secrets were sealed with.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn key_ids(&mut self) -> Result<Vec<Vec<u8>>, DirectoryError> {
-        let rows = self
-            .client
-            .query_typed(
-                "select substring(secret_sealed from 2 for 8) from users
-                 union select substring(secret_sealed from 2 for 8) from trunk_secrets",
-                &[],
-            )
-            .map_err(failed("look for the keys of secrets"))?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     /// Reads one user's sealed secret.

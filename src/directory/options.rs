@@ -14,11 +14,15 @@ pub(super) struct Taken {
     pub(super) values: Vec<Option<String>>,
 }
 
+/// Returns whether the text is meant as a URL, not as pairs.
+pub(super) fn is_url(text: &str) -> bool {
+    ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme))
+}
+
 /// Takes the named options out; `None` if the text is of neither form.
 pub(super) fn take(text: &str, names: &[&str]) -> Option<Taken> {
     let mut taken = Taken { rest: String::new(), values: vec![None; names.len()] };
-    let is_url = ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
-    if is_url {
+    if is_url(text) {
         from_url(text, names, &mut taken)?;
     } else {
         from_pairs(text, names, &mut taken)?;
@@ -27,12 +31,8 @@ pub(super) fn take(text: &str, names: &[&str]) -> Option<Taken> {
 }
 
 fn from_url(text: &str, names: &[&str], taken: &mut Taken) -> Option<()> {
-    // A password may hold a `?`, as long as it holds no `/`.
-    let authority = text.find("://")? + 3;
-    let host = match text[authority..].find(['@', '/']) {
-        Some(at) if text[authority + at..].starts_with('@') => authority + at + 1,
-        _ => authority,
-    };
+    // As the driver has it, a password may hold `/`, `?` and `#`: it ends at the `@`.
+    let host = text.find('@').map_or(text.find("://")? + 3, |at| at + 1);
     let query = text[host..].find('?').map_or(text.len(), |at| host + at);
     let mut left: Vec<&str> = Vec::new();
     for pair in text[query..].trim_start_matches('?').split('&').filter(|pair| !pair.is_empty()) {
@@ -121,6 +121,8 @@ mod tests {
             taken(url),
             both("postgres://u:a?sslmode=b&c@db1:1,db2:2/pbx?target_session_attrs=any", "disable", "x")
         );
+        let slash = "postgres://u:a/b?sslrootcert=c@db/pbx";
+        assert_eq!(taken(slash), (slash.to_owned(), None, None));
         let plain = "postgres://u:p%3Fsslmode%3Dx@db/pbx";
         assert_eq!(taken(plain), (plain.to_owned(), None, None));
     }

@@ -82,6 +82,14 @@ impl Keyring {
         self.0.iter().any(|(known, _)| known == id)
     }
 
+    /// Returns the id of the key that seals: the first one.
+    ///
+    /// # Errors
+    /// When there is no key.
+    pub fn current(&self) -> Result<[u8; 8], SealError> {
+        self.0.first().map(|(id, _)| *id).ok_or(SealError::NoKey)
+    }
+
     /// Seals a secret for one user or trunk of one tenant.
     ///
     /// # Errors
@@ -141,7 +149,8 @@ pub struct Owner {
 }
 
 impl Owner {
-    fn bytes(self) -> [u8; 32] {
+    /// Returns what a secret's seal is bound to.
+    pub(crate) fn bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
         bytes[..16].copy_from_slice(self.tenant.as_bytes());
         bytes[16..].copy_from_slice(self.user.as_bytes());

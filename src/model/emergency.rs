@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{Extension, Invalid, nearest, quoted, text_type};
+use super::{Extension, Invalid, quoted, text_type};
 
 /// One line for each country: its code, a tab, its numbers. Lines with `#` are comments.
 const TABLE: &str = include_str!("emergency/table.tsv");
@@ -40,12 +40,17 @@ text_type! {
         }
         let upper = text.to_ascii_uppercase();
         let alias = ALIASES.iter().find(|(alias, _)| *alias == upper).map(|(_, code)| *code);
-        let near = alias.or_else(|| nearest(&upper, table().map(|(code, _)| code)));
+        // Any two letters are near some code: only another case is taken for a slip.
+        let near = alias.or_else(|| table().map(|(code, _)| code).find(|code| *code == upper));
         Err(Invalid::new(
             "unknown-country",
-            format!("{} is not the code of a country", quoted(text)),
+            format!("{} is not the code of a country whose emergency numbers are known", quoted(text)),
             &near.map_or_else(
-                || "write the ISO 3166-1 code of two upper-case letters, such as `DE`".to_owned(),
+                || {
+                    "write the ISO 3166-1 code of two upper-case letters, such as `DE`; without `country:`, 112 and \
+                     911 are kept free"
+                        .to_owned()
+                },
                 |near| format!("did you mean `{near}`?"),
             ),
         ))
@@ -116,6 +121,10 @@ mod tests {
         assert_eq!(hint("de"), "did you mean `DE`?");
         assert_eq!(hint("UK"), "did you mean `GB`?");
         assert_eq!(hint("USA"), "did you mean `US`?");
-        assert_eq!(hint("Germany"), "write the ISO 3166-1 code of two upper-case letters, such as `DE`");
+        for text in ["Germany", "AQ"] {
+            assert!(
+                hint(text).starts_with("write the ISO 3166-1 code of two upper-case letters, such as `DE`; without")
+            );
+        }
     }
 }

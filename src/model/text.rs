@@ -263,7 +263,12 @@ text_type! {
         if CODECS.contains(&text) {
             return Ok(text.to_owned());
         }
-        let near = nearest(text, CODECS.iter().copied());
+        // The names of RTP, under which phones list them.
+        let near = match text.to_ascii_lowercase().as_str() {
+            "pcma" => Some("alaw"),
+            "pcmu" => Some("ulaw"),
+            lower => nearest(lower, CODECS.iter().copied()),
+        };
         Err(Invalid::new(
             "unknown-codec",
             format!("{} is not a codec Asterisk 22 knows", quoted(text)),

@@ -61,10 +61,15 @@ pub(super) fn reused_numbers(plan: &Plan, inputs: &Inputs<'_>) -> Vec<String> {
             }
             (freed.email.clone(), freed.freed_at.strftime("%Y-%m-%d").to_string())
         };
+        let pinned = inputs.declared.users.get(&key).is_some_and(|user| user.extension.is_some());
+        let way = if pinned {
+            "`hold` does not keep it, because `extension:` asks for it"
+        } else {
+            "`hold: 30d` below `extensions` keeps a freed number from others for 30 days"
+        };
         (former != key).then(|| {
             format!(
-                "extension {number} goes to {} and was that of {former} until {until}: callers may still mean them; \
-                 `hold: 30d` below `extensions` keeps a freed number from others for 30 days",
+                "extension {number} goes to {} and was that of {former} until {until}: callers may still mean them; {way}",
                 change.email
             )
         })

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::{pool::Pool, webhook::Counters};
 use crate::{
-    calls::Applied,
+    calls::{Applied, left_out},
     deploy::keep_shared,
     directory::{Directory, DirectoryError},
     model::{Tenant, document},
@@ -38,6 +38,15 @@ type Tenants = Arc<BTreeMap<Tenant, Applied>>;
 
 /// The tenants' routes as they are kept: a document each, so that one that cannot be read takes no other along.
 type Snapshot = document::Map<Tenant, Value>;
+/// Says which targets the provider cannot reach: `trace` and the dialplan reach them, so nothing else would.
+fn warn_of_unreachable(applied: &Applied) {
+    let left_out = left_out(applied);
+    if !left_out.is_empty() {
+        let targets = left_out.into_iter().collect::<Vec<_>>().join("; ");
+        let hint = "declare `public_sip_host`, or route to a dialer with a number";
+        tracing::warn!(tenant = %applied.tenant, targets, hint, "Twilio cannot reach some targets of the applied routes");
+    }
+}
 
 /// The routes that were applied last.
 pub(super) struct Routing {
@@ -49,6 +58,8 @@ pub(super) struct Routing {
     unsaved: AtomicBool,
     /// Whether the webhook answers no call, for want of a token.
     unconfigured: AtomicBool,
+    /// Whether a webhook answers calls by these routes.
+    answered: AtomicBool,
     /// Hears which dialers there are, and of calls that nobody answers.
     counters: Arc<Counters>,
     ending: AtomicBool,
@@ -99,6 +110,7 @@ impl Routing {
             unreadable,
             unsaved: AtomicBool::new(false),
             unconfigured: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
             counters,
             ending: AtomicBool::new(false),
         }
@@ -107,6 +119,12 @@ impl Routing {
     /// Tells from now on, and counts, that nobody answers the calls that are routed.
     pub(super) fn unconfigured(&self) {
         self.unconfigured.store(true, Ordering::Relaxed);
+    }
+
+    /// Says from now on which targets of the routes the provider cannot reach.
+    pub(super) fn answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+        self.current().values().for_each(warn_of_unreachable);
     }
 
     /// Tells whether any call is routed.
@@ -149,8 +167,12 @@ impl Routing {
         if let Err(error) = saved {
             tracing::error!("the applied routes would not survive the loss of the database: {error}");
         }
-        for (tenant, Applied { run, routes, .. }) in next.iter().filter(|(name, new)| before.get(*name) != Some(*new)) {
+        for (tenant, applied) in next.iter().filter(|(name, new)| before.get(*name) != Some(*new)) {
+            let Applied { run, routes, .. } = applied;
             tracing::info!(%tenant, run, rules = routes.rules.len(), "calls are routed by this apply from now on");
+            if self.answered.load(Ordering::Relaxed) {
+                warn_of_unreachable(applied);
+            }
         }
         if self.unconfigured.load(Ordering::Relaxed) && self.counters.unconfigured(self.take_calls()) {
             let hint = "set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE and start the server again; or say \

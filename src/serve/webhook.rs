@@ -96,6 +96,9 @@ impl Webhook {
         if unconfigured {
             routing.unconfigured();
         }
+        if !unconfigured {
+            routing.answered();
+        }
         if settings.skip_signature {
             counters.skipped();
         }
@@ -200,18 +203,24 @@ fn log(route: &str, reply: &Reply, request: &Verified, retry: bool, took: Durati
             let [from, to] = [&answer.from, &answer.to].map(|number| Caller::new(number).to_string());
             let rule = answer.rule.as_deref().unwrap_or_default();
             let degraded = answer.degraded.as_deref().unwrap_or_default();
-            tracing::info!(
-                route,
-                call_sid,
-                from,
-                to,
-                dialer,
-                rule,
-                response_time_ms,
-                retry,
-                degraded,
-                "a call is routed"
-            );
+            macro_rules! line {
+                ($level:ident) => {
+                    tracing::$level!(
+                        route,
+                        call_sid,
+                        from,
+                        to,
+                        dialer,
+                        rule,
+                        response_time_ms,
+                        retry,
+                        degraded,
+                        "a call is routed"
+                    )
+                };
+            }
+            // Whoever gets the call, it is not as it was declared.
+            if degraded.is_empty() { line!(info) } else { line!(warn) }
         }
         What::Step { step, outcome, .. } => {
             let outcome = format!("{outcome:?}");

@@ -261,10 +261,12 @@ fn names_of_others_are_taken() {
     env.write("pbx.yaml", &desired(&[ANA]));
     for args in ["plan", "plan --no-asterisk"] {
         let seen = env.run(args).expect(0).stderr;
-        let words = "error[rail-taken-names]: the endpoint `1000` stands in another tenant's file on this host\n";
+        let words =
+            "error[rail-taken-names]: the endpoint `1000` stands in the file of the tenant `other` on this host\n";
         assert!(seen.starts_with(words), "{seen}");
     }
-    let words = "error[rail-taken-names]: the endpoint `1000` stands in another tenant's file on this host\nhint: ";
+    let words =
+        "error[rail-taken-names]: the endpoint `1000` stands in the file of the tenant `other` on this host\nhint: ";
     for args in ["apply", "apply --dry-run"] {
         let refused = env.run(args).expect(3);
         assert!(refused.stderr.starts_with(words), "{}", refused.text());

@@ -217,3 +217,54 @@ fn the_schemas_in_the_repository_are_the_printed_ones() {
     let openapi = env.run("schema openapi").expect(0).stdout;
     assert!(openapi == include_str!("../../schema/openapi.json"), "run: reconcile schema openapi");
 }
+
+/// Hints that were false, or led into the next error.
+#[test]
+fn a_hint_leads_out_of_its_error() {
+    let env = TestEnv::embedded();
+    let head = "version: 1\ntenant: acme\n";
+    let users = "users:\n  - { email: jan.new@example.com, name: Jan, previously: jan@example.com }\n  - { email: door@example.com, name: Door }\n";
+    for (text, hints, not) in [
+        (format!("{head}extensions: {{ hold: 30 }}\nusers: []\n"), &["hint: write it as `30d`"][..], "quotes"),
+        (format!("{head}extensions: {{ hold: \"30\" }}\nusers: []\n"), &["hint: write it as `30d`"], "quotes"),
+        (format!("{head}phones: {{ codecs: [pcma] }}\nusers: []\n"), &["did you mean `alaw`?"], "cannot speak"),
+        (
+            format!(
+                "{head}{users}trunks: {{ telco: {{ host: 192.0.2.1, register: true, secret: {{ env: T_SECRET }} }} }}\n"
+            ),
+            &["registers, but has no `username`", "hint: add `username:`"],
+            "no `secret`",
+        ),
+        (
+            format!("{head}{users}default_route: [jan@example.com]\n"),
+            &["hint: did you mean `jan.new@example.com`?"],
+            "declared are",
+        ),
+        (format!("{head}{users}default_route: [ghost@example.com]\n"), &["declared are: "], "did you mean"),
+        (
+            format!("{head}{users}default_route: [dor@example.com]\n"),
+            &["did you mean `door@example.com`?"],
+            "declared are",
+        ),
+        (
+            format!("{head}{users}default_route: [door@exmaple.com]\n"),
+            &["did you mean `door@example.com`?"],
+            "declared are",
+        ),
+        (
+            format!("{head}{users}default_route: [\"91\"]\n"),
+            &["a route names users by their e-mail, not by number"],
+            "declared are",
+        ),
+        (
+            format!("{head}country: AQ\nusers: []\n"),
+            &["whose emergency numbers are known", "such as `DE`"],
+            "did you mean",
+        ),
+        ("tenant: acme\n".to_owned(), &["add `version: 1`", "the key `users` is missing"], "`tenant` is missing"),
+    ] {
+        env.write("pbx.yaml", &text);
+        let said = env.run("check").expect(65).stderr;
+        assert!(hints.iter().all(|hint| said.contains(hint)) && !said.contains(not), "{text}{said}");
+    }
+}

@@ -124,6 +124,18 @@ fn a_plan_that_went_stale_changes_nothing() {
     assert!(env.ask("pjsip list endpoints").contains("1002/1002"));
 }
 
+/// The plan was green, and the apply after the merge failed: the file declared a secret that the jobs did not have.
+#[test]
+fn a_plan_without_an_id_fails_its_job_and_names_the_variables() {
+    let env = host();
+    let mut github = GitHub::new(&env);
+    github.commit("main", &desired(&[ANA]));
+    github.commit("door", &desired(&[ANA, "email: door@example.com, name: Door, secret: { env: DOOR_SECRET }"]));
+    let jobs = github.pull_request(9, "door", REPOSITORY);
+    let said = log(&jobs, "plan", 1);
+    assert!(said.contains("\n::error::the plan has no id") && said.trim_end().ends_with(": DOOR_SECRET"), "{said}");
+}
+
 /// The check is red before the merge, not the apply after it; the reviewer sees why.
 #[test]
 fn a_plan_that_a_rail_stops_fails_its_job_and_is_left_for_the_reviewer() {

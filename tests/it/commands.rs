@@ -88,6 +88,82 @@ fn a_forgotten_database_url_is_said() {
     assert_eq!(env.run("users").expect(0).stderr, "");
 }
 
+/// A newcomer's first tries, each of which ended without a word on how it is written.
+#[test]
+fn what_other_programs_take_is_answered_with_how_it_is_written_here() {
+    let mut env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    for (args, code, said) in [
+        ("check pbx.yaml", 64, "hint: name the file with `-f pbx.yaml`\n"),
+        ("plan --json", 64, "hint: write `--format json`\n"),
+        ("trace --to 030123456", 64, "hint: write it in E.164 form: `+`, country code and number"),
+        (
+            "apply --expect nofile.json",
+            1,
+            "hint: give an id, such as `p1-5c9e0b7d00112233`, or a file that `reconcile plan",
+        ),
+    ] {
+        let outcome = env.run(args).expect(code);
+        assert!(outcome.stderr.contains(said), "{args}: {}", outcome.text());
+    }
+    env.run("sync").expect(0);
+    env.run("token new portal --scope read,write").expect(0);
+    let scopes: Vec<String> = env.sql().query_one("select scopes from api_tokens", &[]).unwrap().get(0);
+    assert_eq!(scopes, ["read", "write"]);
+    // Cron sets no `USER`, and the audit log named a number.
+    let mut nameless = env.command(&["sync"]);
+    for name in ["RECONCILE_ACTOR", "USER", "LOGNAME", "SUDO_USER"] {
+        nameless.env_remove(name);
+    }
+    assert!(nameless.output().unwrap().status.success());
+    let actor: String =
+        env.sql().query_one("select actor from apply_audit_log order by id desc limit 1", &[]).unwrap().get(0);
+    assert!(!actor.starts_with("uid "), "{actor}");
+    // A missing folder was called a file that was never written.
+    let status = env.run("status --asterisk-config-dir /nowhere").expect(0).stdout;
+    assert!(
+        status.contains("there is no folder `/nowhere`: name Asterisk's") && !status.contains("never written"),
+        "{status}"
+    );
+    // What cannot be read is named, with its line.
+    env.write(
+        "pbx.yaml",
+        &desired(&[ANA, "id: x, email: door@example.com, name: Door, secret: { env: DOOR_KEY }"])
+            .replace("id: x, ", ""),
+    );
+    let patterns = "door@example.com: the name of its variable fits none of the patterns of `--allow-env`, *_SECRET, *_PHONE_NUMBER (pbx.yaml:5)";
+    for command in ["plan --no-asterisk", "status --no-asterisk"] {
+        let outcome = env.run(command).expect(0);
+        assert!(outcome.stdout.contains(patterns), "{}", outcome.text());
+    }
+    env.set("RECONCILE_ALLOW_ENV", "X_*,DOOR_*");
+    let unset = env.run("plan --no-asterisk").expect(0);
+    assert!(unset.stdout.contains("the variable DOOR_KEY is not set (pbx.yaml:5)"), "{}", unset.text());
+}
+
+#[test]
+fn a_rotated_secret_is_named_in_the_history_and_shown_as_not_live_yet() {
+    let mut env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+    assert_eq!(env.run("secret show 1000").expect(0).stderr, "");
+    env.run("secret rotate 1000").expect(0);
+    let note =
+        "note: the secret of ana@example.com is not live yet: Asterisk knows the former one until `reconcile apply`\n";
+    assert_eq!(env.run("secret show 1000").expect(0).stderr, note);
+    let run = env.run("history 2").expect(0).stdout;
+    assert!(run.contains("~ ana@example.com  extension 1000; another secret"), "{run}");
+    env.run("apply").expect(0);
+    assert_eq!(env.run("secret show 1000").expect(0).stderr, "");
+    // A client that fails without a word.
+    env.set("ASTERISK_COMMAND", "/bin/false");
+    let said = env.run("apply").expect(1).stderr;
+    assert!(
+        said.contains("Asterisk does not run here: `/bin/false` said nothing and ended with exit status: 1"),
+        "{said}"
+    );
+}
+
 /// A server that asks everybody but its administrator for a password.
 fn guarded(env: &TestEnv) -> (Server, String) {
     let rules = env.path("hba.conf");

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::support::{Outcome, Server, TestEnv, desired};
+use super::support::{KEY, Outcome, Server, TestEnv, desired};
 
 const ANA: &str = "email: ana@example.com, name: Ana";
 
@@ -27,10 +27,15 @@ fn without_a_url_a_private_cluster_serves_and_stops() {
     let env = TestEnv::embedded();
     env.write("pbx.yaml", &desired(&[ANA]));
     let plan = env.run("plan --no-asterisk").expect(0);
-    assert!(plan.stdout.contains("database embedded"), "{}", plan.text());
+    assert!(plan.stdout.contains("database private"), "{}", plan.text());
     assert!(!env.path("state").exists(), "a plan creates nothing");
     let first = env.run("apply --no-reload").expect(0);
-    assert_eq!(first.stderr, "creating the private database (first use)\n");
+    let writing = "note: DATABASE_URL is not set; writing to the private database in `[test]/state`\n";
+    assert_eq!(first.stderr, format!("{writing}creating the private database (first use)\n"));
+    for command in ["sync", "migrate", "secret reseal", "token new portal --scope read"] {
+        let said = env.run(command).expect(0).stderr;
+        assert!(said.starts_with(writing) && said.matches("DATABASE_URL").count() == 1, "{command}: {said}");
+    }
     let users = env.run("users").expect(0);
     assert_eq!(
         users.text(),
@@ -157,6 +162,99 @@ fn a_database_by_url_needs_a_key_to_write_and_none_to_plan() {
     assert_eq!(plan.status.code(), Some(0), "digests in the files are compared without a key");
 }
 
+/// The hint for a forgotten key made a new one, beside secrets that only the old one opens.
+#[test]
+fn a_forgotten_or_malformed_key_is_asked_for_by_its_id_once_secrets_are_recorded() {
+    let mut env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    let other = "//////////////////////////////////////////8=";
+    let sealed = "the secrets are sealed with the key `630dcd2966c43366`";
+    let new = "hint: make one and keep it safe: export RECONCILE_SECRET_KEY=$(openssl rand -base64 32)";
+    for key in ["", "abc"] {
+        env.set("RECONCILE_SECRET_KEY", key);
+        let said = env.run("apply").expect(1).stderr;
+        assert!(said.contains(new) && !said.contains("abc"), "nothing is sealed yet: {said}");
+        env.unset("RECONCILE_SECRET_KEY");
+    }
+    env.run("apply").expect(0);
+    for key in ["", "abc"] {
+        env.set("RECONCILE_SECRET_KEY", key);
+        for command in
+            ["apply", "apply --dry-run", "sync", "secret show 1000", "secret rotate 1000", "serve", "migrate"]
+        {
+            let said = env.run(command).expect(1).stderr;
+            let hint = format!("hint: {sealed}: give it in RECONCILE_SECRET_KEY or RECONCILE_SECRET_KEY_FILE\n");
+            assert!(said.contains(&hint) && !said.contains("openssl"), "{command}: {said}");
+        }
+        let plan = env.run("plan").expect(0);
+        assert!(plan.stdout.contains(&format!("an apply needs one; {sealed}")), "{}", plan.text());
+        let plan = env.run("plan --no-asterisk").expect(0);
+        assert!(!plan.stdout.contains("630dcd2966c43366"), "the key stays on the host: {}", plan.text());
+        env.unset("RECONCILE_SECRET_KEY");
+    }
+    assert!(!env.run("plan").expect(0).stdout.contains("key"));
+    env.set("RECONCILE_SECRET_KEY", other);
+    let plan = env.run("plan").expect(0);
+    assert!(plan.stdout.contains(&format!("{sealed}, not among those given")), "{}", plan.text());
+}
+
+/// A lost key file of the private database is not replaced, and the message names the key.
+#[test]
+fn the_private_database_names_the_key_that_was_lost() {
+    let env = TestEnv::embedded();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("sync").expect(0);
+    std::fs::remove_file(env.path("state/secret.key")).unwrap();
+    let said = env.run("sync").expect(1).stderr;
+    assert!(said.contains("hint: the secrets are sealed with the key `"), "{said}");
+    assert!(said.contains("or restore `[test]/state/secret.key`"), "{said}");
+    assert!(!env.path("state/secret.key").exists());
+}
+
+#[test]
+fn a_key_is_retired_once_every_secret_is_sealed_anew() {
+    let mut env = TestEnv::with_asterisk();
+    let other = "//////////////////////////////////////////8=";
+    let both = format!("{other},{KEY}");
+    env.set("TELCO_SECRET", "telco-secret-canary");
+    let trunk = "trunks:\n  telco: { host: 192.0.2.7, username: pbx, realm: telco, secret: { env: TELCO_SECRET } }\n";
+    env.write("pbx.yaml", &(desired(&[ANA, "email: bo@example.com, name: Bo"]) + trunk));
+    env.run("apply").expect(0);
+    env.write("other.yaml", "version: 1\ntenant: other\nphones: { realm: other }\nextensions: { range: 5000-5999 }\nusers:\n  - { email: zoe@example.com, name: Zoe }\n");
+    env.run("sync -f other.yaml").expect(0);
+    let shown = env.run("secret show 1000").expect(0).stdout;
+    let before = env.dump();
+    // The old key is needed to open what it sealed.
+    env.set("RECONCILE_SECRET_KEY", other);
+    let refused = env.run("secret reseal").expect(1);
+    assert!(refused.stderr.contains("sealed with the key 630dcd2966c43366, which is not among"), "{}", refused.text());
+    assert_eq!(env.dump(), before, "nothing was changed");
+    env.unset("RECONCILE_SECRET_KEY");
+    env.set("RECONCILE_SECRET_KEY", &both);
+    let done = env.run("secret reseal").expect(0);
+    let all = "All secrets are sealed with the key ";
+    assert!(done.stdout.starts_with("Resealed: 3 secrets of acme.\nResealed: 1 secret of other.\n"), "{}", done.text());
+    assert!(done.stdout.contains(all));
+    let again = env.run("secret reseal").expect(0);
+    assert!(again.stdout.starts_with(all), "{}", again.text());
+    env.unset("RECONCILE_SECRET_KEY");
+    env.set("RECONCILE_SECRET_KEY", other);
+    assert_eq!(env.run("secret show 1000").expect(0).stdout, shown);
+    let plan = env.run("plan").expect(0);
+    assert!(plan.stdout.contains("No changes."), "{}", plan.text());
+    let applied = env.run("apply").expect(0);
+    assert!(applied.stdout.contains("no file changed"), "{}", applied.text());
+    let history = env.run("history").expect(0).stdout;
+    assert_eq!(history.matches("secret reseal").count(), 1, "{history}");
+    let run: i64 = env
+        .sql()
+        .query_one("select id from apply_audit_log where tenant = 'acme' and command = 'secret reseal'", &[])
+        .unwrap()
+        .get(0);
+    let whole = env.run(&format!("history {run}")).expect(0).stdout;
+    assert!(whole.contains("3 secrets were sealed anew, with the key "), "{whole}");
+}
+
 #[test]
 fn a_plan_needs_no_right_to_write() {
     let mut env = TestEnv::new();
@@ -212,6 +310,38 @@ fn an_unreachable_database_is_named_without_its_password() {
         refused.text()
     );
     assert!(!refused.text().contains("canary"));
+}
+
+/// A newcomer's `p@ss#w/rd` stood in the first message: everything behind its `@` was taken for the host.
+#[test]
+fn no_piece_of_a_password_that_is_not_encoded_is_shown() {
+    let mut env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    for password in ["p@ss#wxyz/rd", "geheim@wort", "a/bcde?fghi=jk", "%zzvw:xy99", "wxyz'vw wxyz", "?passfile=vwxyz"] {
+        for url in [
+            format!("postgres://pbx:{password}@127.0.0.1:1/pbx"),
+            format!("postgres://127.0.0.1:1/pbx?user=pbx&password={password}"),
+            format!("host=127.0.0.1 port=1 user=pbx dbname=pbx password={password}"),
+            format!("host=127.0.0.1 port=1 user=pbx dbname=pbx password='{password}'"),
+        ] {
+            env.database = Some(url.clone());
+            env.set("RECONCILE_LOG", "trace");
+            for command in ["plan --no-asterisk --format markdown", "apply --no-reload", "users", "export --users"] {
+                let said = env.run(command).expect(1).text();
+                for piece in password.as_bytes().windows(4) {
+                    let piece = std::str::from_utf8(piece).unwrap();
+                    assert!(!said.contains(piece) || "passfile=".contains(piece), "{url}: {piece}: {said}");
+                }
+            }
+        }
+    }
+    env.database = Some("postgres://pbx:p@ss#w/rd@127.0.0.1:23592/pbx".to_owned());
+    assert_eq!(
+        env.run("plan").expect(1).stderr,
+        "error: the database URL is ambiguous: user, password or host hold an `@`, `:`, `/`, `?` or `#` that is not encoded\n\
+         hint: in user and password, write `@` as `%40`, `:` as `%3A`, `/` as `%2F`, `?` as `%3F`, `#` as `%23` and \
+         `%` as `%25`\n"
+    );
 }
 
 /// Eight writers at once on one tenant: the last file wins, and nobody's number is given twice.

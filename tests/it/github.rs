@@ -323,7 +323,10 @@ fn resolved(text: &str, context: &Context) -> String {
 
 /// Finds what the runner would obey in a log and the scripts did not write.
 fn foreign_commands(outcome: &Outcome) -> Vec<&str> {
-    const OURS: [&str; 5] = [
+    const OURS: [&str; 8] = [
+        "::error::every stage is in step, but ",
+        "::error::reconcile apply ended with exit code ",
+        "::error::the plan has no id, ",
         "::error::an apply of this plan would be stopped by a rail",
         "::error::nothing was applied, ",
         "::error::the program of the release ",

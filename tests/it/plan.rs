@@ -300,7 +300,7 @@ fn a_secret_that_cannot_be_read_gives_no_id_and_no_apply() {
     env.write("pbx.yaml", &desired(&[ANA, &format!("{BO}, secret: {{ env: BO_SIP_SECRET }}")]));
     let outcome = env.run("plan --no-asterisk").expect(0);
     assert!(
-        outcome.stdout.contains("unchecked: bo@example.com: the variable BO_SIP_SECRET is not set\n"),
+        outcome.stdout.contains("unchecked: bo@example.com: the variable BO_SIP_SECRET is not set (pbx.yaml:5)\n"),
         "{}",
         outcome.text()
     );

@@ -225,7 +225,7 @@ fn history_tells_what_changed_about_inbound_calls() {
 fn a_number_that_cannot_be_had_gives_no_id_and_no_apply() {
     let mut env = declared();
     env.unset("DIALFIRE_PHONE_NUMBER");
-    let words = "the number of the dialer `dialfire`: the variable DIALFIRE_PHONE_NUMBER is not set";
+    let words = "the number of the dialer `dialfire`: the variable DIALFIRE_PHONE_NUMBER is not set (pbx.yaml:9)";
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
     assert!(plan.contains(&format!("unchecked: {words}\n")), "{plan}");
     assert!(plan.ends_with("This plan has no id: a declared secret or number cannot be read here.\n"), "{plan}");
@@ -242,7 +242,10 @@ fn a_number_that_cannot_be_had_gives_no_id_and_no_apply() {
     assert!(stopped.contains(form), "{stopped}");
     env.write("pbx.yaml", &FILE.replace("DIALFIRE_PHONE_NUMBER", "DATABASE_URL"));
     let stopped = env.run("apply --no-reload").expect(1).stderr;
-    assert!(stopped.contains("`dialfire`: the variable it names is not allowed"), "{stopped}");
+    assert!(
+        stopped.contains("`dialfire`: the name of its variable fits none of the patterns of `--allow-env`"),
+        "{stopped}"
+    );
 }
 
 #[test]
@@ -384,7 +387,7 @@ fn a_trunks_secret_that_cannot_be_used_says_which_rule_it_breaks() {
         let plan = env.run("plan --no-asterisk").expect(0);
         let words = "unchecked: the secret of the trunk `carrier`: the variable CARRIER_SECRET: the value is not usable as a \
                      SIP secret: ";
-        assert!(plan.stdout.contains(&format!("{words}{rule}\n")), "{}", plan.text());
+        assert!(plan.stdout.contains(&format!("{words}{rule} (pbx.yaml:7)\n")), "{}", plan.text());
         assert!(!plan.text().contains("canary"), "{}", plan.text());
     }
 }

@@ -73,7 +73,7 @@ fn the_same_names_are_refused_before_anything_moves() {
     let before = (env.dump(), env.files());
     assert_eq!(
         env.run("apply -f bolt.yaml").expect(3).stderr,
-        "error[rail-taken-names]: the endpoint `1000` stands in another tenant's file on this host\n\
+        "error[rail-taken-names]: the endpoint `1000` stands in the file of the tenant `acme` on this host\n\
          hint: give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`\n"
     );
     assert!((env.dump(), env.files()) == before, "something moved");
@@ -92,9 +92,9 @@ fn an_edited_slug_is_refused_while_the_old_tenant_has_the_names() {
     env.write("pbx.yaml", &desired(&[ANA, BO]).replace("acme", "acme-ltd"));
     let refused = env.run("apply").expect(3);
     assert!(
-        refused
-            .stderr
-            .starts_with("error[rail-taken-names]: the endpoint `1000` stands in another tenant's file on this host\n"),
+        refused.stderr.starts_with(
+            "error[rail-taken-names]: the endpoint `1000` stands in the file of the tenant `acme` on this host\n"
+        ),
         "{}",
         refused.text()
     );
@@ -328,7 +328,10 @@ fn a_file_somebody_broke_behind_ours_is_told_to_its_own_tenant_alone() {
     fs::write(&path, good.clone() + "[acme-1002](bolt-phone)\nauth = bolt-1000\n").unwrap();
     env.write("acme.yaml", &tenant("acme", &[ANA, BO, CY]));
     let refused = env.run("apply -f acme.yaml").expect(3).stderr;
-    assert!(refused.contains("the endpoint `acme-1002` stands in another tenant's file on this host"), "{refused}");
+    assert!(
+        refused.contains("the endpoint `acme-1002` stands in the file of the tenant `bolt` on this host"),
+        "{refused}"
+    );
     env.run("apply -f bolt.yaml").expect(0);
     env.run("apply -f acme.yaml").expect(0);
 }

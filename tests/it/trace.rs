@@ -150,7 +150,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "username: acme, ",
         "register: true, ",
-        "error[incomplete-trunk]: the trunk `carrier` registers, but has no user name and secret\n  --> pbx.yaml:7:3",
+        "error[incomplete-trunk]: the trunk `carrier` registers, but has no `username`\n  --> pbx.yaml:7:3",
     ),
     (
         "username: acme, ",

@@ -38,7 +38,7 @@ fn compared(users: &[(String, String)]) -> (Desired, Comparison) {
 }
 
 fn written(desired: &Desired, comparison: &Comparison, limit: usize) -> String {
-    plan(&Report { desired, comparison, database: "embedded", allowance: &crate::plan::Allowance::new() }, limit)
+    plan(&Report { desired, comparison, database: "private", allowance: &crate::plan::Allowance::new() }, limit)
 }
 
 fn user(n: usize) -> (String, String) {

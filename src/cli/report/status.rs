@@ -42,6 +42,8 @@ pub(crate) struct Status<'a> {
     pub(crate) unasked: Option<&'a str>,
     /// Whether it was asked and did not answer.
     pub(crate) silent: bool,
+    /// Asterisk's configuration folder, if this machine has none.
+    pub(crate) no_folder: Option<&'a str>,
     /// Whether to list the contacts of every user.
     pub(crate) registrations: bool,
     /// The last apply on each host.
@@ -194,7 +196,8 @@ impl Status<'_> {
             return Stage::of(findings);
         }
         let values = count(plan.unresolved.len(), "declared value");
-        findings.push(format!("{values} cannot be read here, not compared"));
+        let reasons = plan.unresolved.join("; ");
+        findings.push(format!("{values} cannot be read here, not compared: {reasons}"));
         Stage { in_step: if in_step { None } else { Some(false) }, findings }
     }
 
@@ -211,6 +214,10 @@ impl Status<'_> {
         let (Some(here), Some(comparison)) = (self.here, self.comparison) else {
             return Stage::unknown(self.why_not_here());
         };
+        if let Some(folder) = self.no_folder {
+            let hint = "name Asterisk's configuration folder with `--asterisk-config-dir`";
+            return Stage::of(vec![format!("there is no folder `{folder}`: {hint}")]);
+        }
         let mut findings: Vec<String> = comparison.plan.stops.iter().map(|stop| stop.message.clone()).collect();
         for (state, path) in here.files.iter().map(|(file, state)| (state, &comparison.files[file].path)) {
             findings.extend(match state {

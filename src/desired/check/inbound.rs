@@ -62,6 +62,8 @@ impl<T: Ord> Known<T> {
 /// What rules and targets are checked against.
 struct Names<'a> {
     users: &'a Known<EmailKey>,
+    /// The present addresses of renamed users, by the former ones.
+    renamed: &'a BTreeMap<EmailKey, EmailKey>,
     dialers: Known<ObjectName>,
     hours: Known<ObjectName>,
     /// The dialers that Asterisk cannot reach, where it gets calls.
@@ -71,7 +73,12 @@ struct Names<'a> {
 }
 
 /// Checks what the file says about inbound calls.
-pub(super) fn check(keys: Keys, users: &Known<EmailKey>, problems: &mut Vec<Diagnostic>) -> Checked {
+pub(super) fn check(
+    keys: Keys,
+    users: &Known<EmailKey>,
+    renamed: &BTreeMap<EmailKey, EmailKey>,
+    problems: &mut Vec<Diagnostic>,
+) -> Checked {
     let readable = is_readable(&keys, problems);
     let (trunk_names, hours_names) = (known(keys.trunks.as_ref()), known(keys.hours.as_ref()));
     let dialer_names = known(keys.dialers.as_ref());
@@ -92,7 +99,7 @@ pub(super) fn check(keys: Keys, users: &Known<EmailKey>, problems: &mut Vec<Diag
         || !without_trunk.is_empty();
     let without_trunk = if trunk_names.names.is_empty() { BTreeSet::new() } else { without_trunk };
     let twilio_without_host = has_twilio && keys.public_sip_host.is_none();
-    let names = Names { users, dialers: dialer_names, hours: hours_names, without_trunk, twilio_without_host };
+    let names = Names { users, renamed, dialers: dialer_names, hours: hours_names, without_trunk, twilio_without_host };
     let before = errors(problems);
     let hours = rules::hours(keys.hours, problems);
     let Rules { all: rules, places: of_rules, broken } = rules::read(keys.inbound, &names, &hours, problems);
@@ -173,7 +180,18 @@ fn refer(
 const LISTED: usize = 10;
 
 fn unknown<'a>(what: &str, name: &str, place: Place, names: impl Iterator<Item = &'a str> + Clone) -> Diagnostic {
-    let hint = match nearest(name, names.clone()) {
+    unknown_with(nearest(name, names.clone()), what, name, place, names)
+}
+
+/// Reports a name that is not declared, and which one it was probably meant to be.
+fn unknown_with<'a>(
+    near: Option<&str>,
+    what: &str,
+    name: &str,
+    place: Place,
+    names: impl Iterator<Item = &'a str>,
+) -> Diagnostic {
+    let hint = match near {
         Some(near) => format!("did you mean `{near}`?"),
         None => match names.collect::<Vec<_>>().as_slice() {
             [] => format!("no {what} is declared"),

@@ -15,5 +15,7 @@ code=0
 quietly reconcile apply --expect "$dir/plan.json" || code=$?
 if [[ $code == 4 ]]; then
   echo "::error::nothing was applied, because the reviewed plan is no longer what would happen. To go on: $on"
+elif [[ $code != 0 ]]; then
+  echo "::error::reconcile apply ended with exit code $code: the log says why, and what to do"
 fi
 exit "$code"

@@ -22,6 +22,12 @@ if id=$(jq -er .id "$dir/plan.json"); then
   grep -qF "\`$id\`" "$dir/plan.md" || die "the directory changed while it was planned: run this job again"
 fi
 cat "$dir/plan.md" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
+if [[ ! $id || $id == null ]]; then
+  # No apply could be held to it. Names of variables are letters, digits and `_`: they may stand in an annotation.
+  unset=$(jq -r '[.unchecked[] | capture("the variable (?<name>[A-Za-z0-9_]+) is not set").name] | unique | join(", ")' "$dir/plan.json")
+  quietly jq -r '.unchecked[]' "$dir/plan.json"
+  die "the plan has no id, and could not be applied after the merge: a secret or number that the file declares cannot be read here. Give it to this step of the workflow under \`env:\`, and to those that apply and that look every night: ${unset:-the log names it}"
+fi
 if [[ $(jq '.rails | length' "$dir/plan.json") != 0 ]]; then
   echo "::error::an apply of this plan would be stopped by a rail: the plan names it, and the way out"
   exit 3

@@ -7,6 +7,12 @@ set -euo pipefail
 code=0
 quietly reconcile status --detailed-exitcode || code=$?
 if [[ $code == 2 ]]; then
-  echo "::error::what runs is not what was applied: the log says where"
+  # A carrier that rejects a trunk is no drift.
+  if status=$(reconcile status --format json) && jq -e '[.recorded, .rendered, .running]
+    | all(.in_step != false)' <<<"$status" >/dev/null; then
+    echo "::error::every stage is in step, but inbound calls do not arrive as declared: the log names the trunk, or says what callers reach"
+  else
+    echo "::error::what runs is not what was applied: the log says where"
+  fi
 fi
 exit "$code"

@@ -8,7 +8,7 @@ use super::{
         file,
         read::At,
     },
-    Names, unknown,
+    Names, unknown, unknown_with,
 };
 use crate::{
     calls::Target,
@@ -63,16 +63,44 @@ pub(super) fn target(
         let key = email.key();
         let declared = !names.users.lacks(&key);
         if !declared {
-            problems.push(unknown("user", text, item.place, names.users.names.iter().map(EmailKey::as_str)));
+            let near = names.renamed.get(&key).or_else(|| similar(&key, &names.users.names));
+            let users = names.users.names.iter().map(EmailKey::as_str);
+            problems.push(unknown_with(near.map(EmailKey::as_str), "user", text, item.place, users));
         }
         return Some((Target::User(key), declared));
     }
     let name: ObjectName = text.parse().ok()?;
     let declared = !names.dialers.lacks(&name);
     if !declared {
-        problems.push(unknown("dialer", text, item.place, names.dialers.names.iter().map(ObjectName::as_str)));
+        let problem = unknown("dialer", text, item.place, names.dialers.names.iter().map(ObjectName::as_str));
+        let is_number = text.bytes().all(|b| b.is_ascii_digit());
+        problems.push(if is_number {
+            problem.hint("a route names users by their e-mail, not by number")
+        } else {
+            problem
+        });
     }
     Some((Target::Dialer(name), declared))
+}
+
+/// Finds the address that a misspelt one was meant to be. Compares names and domains apart: a common domain alone makes
+/// whole addresses near each other. At most half of a part may differ.
+fn similar<'a>(key: &EmailKey, users: &'a BTreeSet<EmailKey>) -> Option<&'a EmailKey> {
+    let (name, domain) = key.as_str().split_once('@')?;
+    let distance = |one: &str, other: &str| {
+        let distance = strsim::damerau_levenshtein(one, other);
+        (2 * distance <= one.len().max(other.len())).then_some(distance)
+    };
+    let near = |other: &'a EmailKey| {
+        let (other_name, other_domain) = other.as_str().split_once('@')?;
+        let distance = match (other_name == name, other_domain == domain) {
+            (_, true) => distance(name, other_name)?,
+            (true, false) => distance(domain, other_domain)?,
+            (false, false) => return None,
+        };
+        Some((distance, other))
+    };
+    users.iter().filter_map(near).min().map(|(_, user)| user)
 }
 
 fn unreachable_user(target: &Target, item: &At<file::TargetName>, names: &Names<'_>) -> Option<Diagnostic> {

@@ -30,9 +30,14 @@ pub(super) fn check(
     let mut matches = Vec::new();
     for (place, name, trunk) in named(keys, problems) {
         let register = trunk.register.and_then(|at| at.value).unwrap_or(false);
-        if register && (trunk.username.is_none() || trunk.secret.is_none()) {
-            let message = format!("the trunk `{name}` registers, but has no user name and secret");
-            problems.push(Diagnostic::error("incomplete-trunk", message, place).hint("add `username:` and `secret:`"));
+        let missing: Vec<&str> = [("username", trunk.username.is_none()), ("secret", trunk.secret.is_none())]
+            .into_iter()
+            .filter_map(|(key, missing)| missing.then_some(key))
+            .collect();
+        if register && !missing.is_empty() {
+            let message = format!("the trunk `{name}` registers, but has no `{}`", missing.join("` and no `"));
+            let hint = format!("add `{}:`", missing.join(":` and `"));
+            problems.push(Diagnostic::error("incomplete-trunk", message, place).hint(hint));
         } else if trunk.username.is_some() != trunk.secret.is_some() {
             let message = format!("the trunk `{name}` has a user name or a secret, but not both");
             problems.push(

@@ -91,6 +91,39 @@ fn routes_that_come_later_than_a_server_without_a_token_are_told_once() {
     until("no call is routed any more", || unconfigured(&serve) == "0");
 }
 
+/// `trace` said that Bo is reached, Twilio called the default route, and an INFO line at each call was all.
+#[test]
+fn targets_that_twilio_cannot_reach_are_a_warning_at_the_start_and_when_routes_are_taken() {
+    let env = environment();
+    let to_bo = |host: Option<&str>| {
+        let mut routes = routes(DID, &json!([{ "user": "bo.li@example.com" }]));
+        routes["public_sip_host"] = json!(host);
+        routes
+    };
+    let words = "Twilio cannot reach some targets of the applied routes";
+    applied(&env, "acme", 1, &to_bo(None));
+    let mut serve = Serve::start(&env, "");
+    let line: Value = serde_json::from_str(&serve.says(words)).unwrap();
+    assert_eq!((&line["level"], &line["tenant"]), (&json!("WARN"), &json!("acme")), "{line}");
+    assert_eq!(line["targets"], "(e-mail) is left out: there is no `public_sip_host`", "{line}");
+    applied(&env, "acme", 2, &to_bo(Some("pbx.example")));
+    serve.says("\"run\":2,");
+    assert_eq!(serve.log().matches(words).count(), 1, "{}", serve.log());
+    applied(&env, "acme", 3, &to_bo(None));
+    serve.says("\"run\":3,");
+    until("it is said again", || serve.log().matches(words).count() == 2);
+
+    // A typing error in the URL of one company leads its calls to another one.
+    applied(&env, "zeta", 4, &routes("+15550009999", &json!([{ "dialer": "dialfire" }])));
+    serve.says("\"run\":4,");
+    let call = [("CallSid", "CA7"), ("From", "+4930123456"), ("To", "+15551112222")];
+    Provider::of(&serve).send("/webhooks/twilio?tenant=zetaa", &call).expect(200);
+    let line: Value = serde_json::from_str(&serve.says("a call is routed")).unwrap();
+    let why = "the URL names the tenant `zetaa`, and only `acme`, `zeta` have routes: `acme` gets the call";
+    assert_eq!(line["level"], "WARN", "{line}");
+    assert!(line["degraded"].as_str().unwrap().starts_with(why), "{line}");
+}
+
 /// Each request of a stranger made a time series of its own, for ever.
 #[test]
 fn where_signatures_are_not_looked_at_strangers_make_no_labels() {

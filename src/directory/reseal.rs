@@ -1,0 +1,168 @@
+//! All that is sealed in the directory, of every tenant: with which keys, and sealed anew so that a key can be retired.
+
+use postgres::types::Type;
+use uuid::Uuid;
+
+use super::{Directory, DirectoryError, LOCK, Schema, Writer, failed, inbound, lock};
+
+/// A sealed value and where it is recorded.
+#[derive(Debug)]
+pub struct Sealed {
+    /// The tenant's slug.
+    pub tenant: String,
+    /// The tenant's row.
+    pub tenant_id: Uuid,
+    /// Where in the tenant.
+    pub place: SealedPlace,
+    /// The sealed bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Which value of a tenant is sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SealedPlace {
+    /// The secret of the user with this row.
+    User(Uuid),
+    /// The secret of the trunk with this row.
+    Trunk(Uuid),
+    /// The answer that is kept for a client of the portal API, by token and idempotency key.
+    Answer(i64, String),
+}
+
+/// A value that was sealed anew.
+pub type Resealed = (SealedPlace, Uuid, Vec<u8>);
+
+impl Directory {
+    /// Tells whether any secret is sealed here.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn holds_secrets(&mut self) -> Result<bool, DirectoryError> {
+        let statement = match self.schema()? {
+            Schema::Absent => return Ok(false),
+            Schema::Older(version) if version < inbound::SINCE => "select exists (select from users)",
+            _ => "select exists (select from users) or exists (select from trunk_secrets)",
+        };
+        let row = self.client.query_typed_one(statement, &[]).map_err(failed("look for secrets"))?;
+        Ok(row.get(0))
+    }
+
+    /// Lists the ids of the keys that secrets were sealed with.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn key_ids(&mut self) -> Result<Vec<Vec<u8>>, DirectoryError> {
+        const OF_USERS: &str = "select substring(secret_sealed from 2 for 8) from users";
+        let statement = match self.schema()? {
+            Schema::Absent => return Ok(Vec::new()),
+            Schema::Older(version) if version < inbound::SINCE => format!("{OF_USERS} group by 1"),
+            _ => format!("{OF_USERS} union select substring(secret_sealed from 2 for 8) from trunk_secrets"),
+        };
+        let rows = self.client.query_typed(&statement, &[]).map_err(failed("look for the keys of secrets"))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Starts a transaction in which everything sealed may change; waits for the writers of all tenants.
+    ///
+    /// # Errors
+    /// When the database fails, or another writer keeps a lock for 30 seconds.
+    pub fn write_all(&mut self) -> Result<Writer<'_>, DirectoryError> {
+        self.require_current()?;
+        let writer = Writer { client: &mut self.client, ended: false };
+        writer.client.batch_execute("begin").map_err(failed("start a transaction"))?;
+        let rows = writer.client.query_typed("select slug from tenants order by slug collate \"C\"", &[]);
+        // In one order, so that two runs wait for each other; other writers hold one lock only.
+        let slugs = rows.map_err(failed("list the tenants"))?;
+        let locks: Vec<String> = slugs.iter().map(|row| lock(&format!("tenant {}", row.get::<_, &str>(0)))).collect();
+        writer.client.batch_execute(&locks.join("; ")).map_err(failed(LOCK))?;
+        Ok(writer)
+    }
+}
+
+impl Writer<'_> {
+    /// Reads all that was sealed with another key than this one, by tenants. Answers that are kept no longer are
+    /// deleted.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn sealed_otherwise(&mut self, key: &[u8]) -> Result<Vec<Sealed>, DirectoryError> {
+        let action = "read what is sealed";
+        self.client
+            .batch_execute("delete from idempotency_keys where created_at <= now() - interval '24 hours'")
+            .map_err(failed(action))?;
+        let rows = self
+            .client
+            .query_typed(
+                "select t.slug, t.id, 1, u.id, null::bigint, null, u.secret_sealed
+                 from users u join tenants t on t.id = u.tenant_id where substring(u.secret_sealed from 2 for 8) <> $1
+                 union all
+                 select t.slug, t.id, 2, s.id, null, null, s.secret_sealed
+                 from trunk_secrets s join tenants t on t.id = s.tenant_id
+                 where substring(s.secret_sealed from 2 for 8) <> $1
+                 union all
+                 select t.slug, t.id, 3, null, k.token, k.key, k.answer
+                 from idempotency_keys k join tenants t on t.id = k.tenant_id
+                 where substring(k.answer from 2 for 8) <> $1
+                 order by 1",
+                &[(&key, Type::BYTEA)],
+            )
+            .map_err(failed(action))?;
+        let sealed = |row: &postgres::Row| Sealed {
+            tenant: row.get(0),
+            tenant_id: row.get(1),
+            place: match row.get(2) {
+                1 => SealedPlace::User(row.get(3)),
+                2 => SealedPlace::Trunk(row.get(3)),
+                _ => SealedPlace::Answer(row.get(4), row.get(5)),
+            },
+            bytes: row.get(6),
+        };
+        Ok(rows.iter().map(sealed).collect())
+    }
+
+    /// Writes what was sealed anew; three statements, however much it is. Rows do not count as changed: what they say is
+    /// the same.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn write_sealed(&mut self, resealed: &[Resealed]) -> Result<(), DirectoryError> {
+        let action = "write what was sealed anew";
+        let by_row = |wanted: fn(&SealedPlace) -> Option<Uuid>| -> (Vec<Uuid>, Vec<&[u8]>) {
+            resealed.iter().filter_map(|(place, _, bytes)| Some((wanted(place)?, bytes.as_slice()))).unzip()
+        };
+        let users = by_row(|place| if let SealedPlace::User(id) = place { Some(*id) } else { None });
+        let trunks = by_row(|place| if let SealedPlace::Trunk(id) = place { Some(*id) } else { None });
+        for (table, (ids, bytes)) in [("users", users), ("trunk_secrets", trunks)] {
+            let statement = format!(
+                "update {table} set secret_sealed = n.sealed from unnest($1, $2) as n (id, sealed)
+                 where {table}.id = n.id"
+            );
+            self.client
+                .query_typed(&statement, &[(&ids, Type::UUID_ARRAY), (&bytes, Type::BYTEA_ARRAY)])
+                .map_err(failed(action))?;
+        }
+        let (mut tenants, mut tokens, mut keys, mut answers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (place, tenant, bytes) in resealed {
+            if let SealedPlace::Answer(token, key) = place {
+                tenants.push(*tenant);
+                tokens.push(*token);
+                keys.push(key.as_str());
+                answers.push(bytes.as_slice());
+            }
+        }
+        self.client
+            .query_typed(
+                "update idempotency_keys k set answer = n.answer
+                 from unnest($1, $2, $3, $4) as n (tenant_id, token, key, answer)
+                 where k.tenant_id = n.tenant_id and k.token = n.token and k.key = n.key",
+                &[
+                    (&tenants, Type::UUID_ARRAY),
+                    (&tokens, Type::INT8_ARRAY),
+                    (&keys, Type::TEXT_ARRAY),
+                    (&answers, Type::BYTEA_ARRAY),
+                ],
+            )
+            .map_err(failed(action))?;
+        Ok(())
+    }
+}
