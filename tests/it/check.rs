@@ -93,10 +93,39 @@ fn no_form_of_a_pasted_secret_is_shown() {
         "  - { email: bad, name: A, Secret: [canary, {a: canary}] }\n",
         "    secret: \"canary\n",
         "    password: canary: x\n",
+        "    secret:\n\n\n\n\n\n      a: canary: x\n",
+        "    secret: &x canary\n    extension: *x\n",
+        "    secret: &x 'canary'\n    name: [*x]\n",
+        "    secret: &x [canary]\n    name: *x\n",
+        "    secret: &x canary\n    *x : 1\n",
     ] {
         let outcome = check(format!("{head}{tail}")).expect(65);
         let told = outcome.text().replace("the key `canary` is not known here", "");
         assert!(!told.contains("canary"), "{tail}\n{}", outcome.text());
+    }
+}
+
+/// Other programs' words for a secret, too.
+#[test]
+fn what_stands_under_any_usual_word_for_a_secret_is_starred_out() {
+    for key in [
+        "pwd",
+        "pw",
+        "key",
+        "apikey",
+        "api_key",
+        "sip-key",
+        "credential",
+        "credentials",
+        "auth",
+        "passcode",
+        "PIN",
+        "kennwort",
+        "login",
+    ] {
+        let user = format!("  - {{ email: ana@example.com, name: Ana, {key}: canary }}\n");
+        let outcome = check(format!("version: 1\ntenant: acme\nusers:\n{user}")).expect(65);
+        assert!(!outcome.text().contains("canary"), "{key}\n{}", outcome.text());
     }
 }
 
