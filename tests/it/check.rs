@@ -129,6 +129,15 @@ fn what_stands_under_any_usual_word_for_a_secret_is_starred_out() {
     }
 }
 
+/// All pairs were compared before they were counted, which took over a minute.
+#[test]
+fn forty_thousand_ranges_are_counted_before_they_are_compared() {
+    let range = "1000-1001, ".repeat(40_000);
+    let outcome =
+        check(format!("version: 1\ntenant: acme\nextensions: {{ range: [{range}] }}\nusers: []\n")).expect(65);
+    assert!(outcome.text().contains("error[invalid-range]: 40000 ranges are too many"), "{}", outcome.text());
+}
+
 #[test]
 fn the_place_of_an_alias_is_where_it_is_used() {
     let text = "version: 1\ntenant: acme\nusers:\n  - { email: a@x.com, name: A, extension: &e 1500 }\n  \
