@@ -179,6 +179,7 @@ impl Host {
             }
             // The operator may have removed it meanwhile: what others lock is the new one.
             if folder.still_holds(LOCK, &file)? {
+                files::close_notes(&self.state_dir)?;
                 let note = self.notes().join(HOLDER);
                 files::keep(&note, holder)?;
                 return Ok(Some(HostLock { _file: file, note }));
