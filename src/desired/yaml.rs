@@ -176,7 +176,8 @@ fn secrets_below<'a>(node: &'a Node, hidden: &mut Vec<Range<u32>>, known: &mut H
             for (key, value) in pairs {
                 let full = known.len() >= MAX_KEYS;
                 if *known.entry(&key.name).or_insert_with(|| full || names_secret(&key.name)) {
-                    hidden.push(key.place.end..last_byte(value).max(key.place.end));
+                    let Place { start, end, .. } = under(key, value);
+                    hidden.push(start..end);
                 } else {
                     secrets_below(value, hidden, known);
                 }
@@ -189,6 +190,11 @@ fn secrets_below<'a>(node: &'a Node, hidden: &mut Vec<Range<u32>>, known: &mut H
 fn names_secret(key: &str) -> bool {
     let name = key.to_ascii_lowercase();
     has_secret_word(&name) || nearest(&name, SECRET_KEYS.iter().copied()).is_some()
+}
+
+/// The stretch behind a key up to the end of its value.
+pub(super) fn under(key: &Key, value: &Node) -> Place {
+    Place { start: key.place.end, end: last_byte(value).max(key.place.end), ..key.place }
 }
 
 /// The end of the last text below a node.

@@ -122,6 +122,7 @@ fn what_stands_under_any_usual_word_for_a_secret_is_starred_out() {
         "PIN",
         "kennwort",
         "login",
+        "anything",
     ] {
         let user = format!("  - {{ email: ana@example.com, name: Ana, {key}: canary }}\n");
         let outcome = check(format!("version: 1\ntenant: acme\nusers:\n{user}")).expect(65);
