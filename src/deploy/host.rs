@@ -126,7 +126,23 @@ impl Host {
     /// # Errors
     /// When one of them cannot be read.
     pub(super) fn files_of_others(&self, tenant: &Tenant) -> Result<Vec<(String, String)>, FileError> {
-        let folder = self.config_dir.join("pjsip.d");
+        self.read_of_others(tenant, "pjsip.d", "generated_endpoints.conf")
+    }
+
+    /// Reads other tenants' routing files on this host, by the name of their folder.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub(super) fn routing_of_others(&self, tenant: &Tenant) -> Result<Vec<(String, String)>, FileError> {
+        self.read_of_others(tenant, "extensions.d", "generated_routing.conf")
+    }
+
+    /// Reads the generated files of one name of all other tenants.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    fn read_of_others(&self, tenant: &Tenant, folder: &str, file: &str) -> Result<Vec<(String, String)>, FileError> {
+        let folder = self.config_dir.join(folder);
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -137,7 +153,7 @@ impl Host {
         let others = entries.into_iter().filter(is_other);
         let read = |entry: fs::DirEntry| {
             // What is no file holds no names, and is its tenant's trouble.
-            let path = entry.path().join("generated_endpoints.conf");
+            let path = entry.path().join(file);
             let text = if path.is_dir() { None } else { files::read(&path)? }.unwrap_or_default();
             Ok((entry.file_name().to_string_lossy().into_owned(), text))
         };

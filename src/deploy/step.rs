@@ -18,7 +18,7 @@ use super::{
     trunks,
 };
 use crate::{
-    model::Tenant,
+    model::{ObjectName, Tenant},
     render::{
         Digests, File, Module, NO_ROUTES, Parsed, Phonebook, endpoints_path, is_as_written, mark_name, parse,
         routing_path, section_names,
@@ -150,6 +150,7 @@ impl<'a> Step<'a> {
     pub(super) fn check_names(&self) -> Result<(), ApplyError> {
         let files = self.host.files_of_others(self.tenant)?;
         self.check_trunks(&files)?;
+        self.check_includes()?;
         let others: BTreeSet<&str> = files.iter().flat_map(|(_, text)| section_names(text)).collect();
         if let Some(name) = self.new.trunks.keys().find(|name| others.contains(name.as_str())) {
             return Err(ApplyError::NameTaken {
@@ -187,6 +188,27 @@ impl<'a> Step<'a> {
             message: format!("the {} `{name}` already runs in Asterisk, from a file that is not ours", kind.word()),
             hint: "remove it there, or reserve the number with `extensions.reserved`",
         })
+    }
+
+    /// Makes sure that phones do not dial into another tenant's contexts: its phones would ring, and its carriers
+    /// would be paid for.
+    fn check_includes(&self) -> Result<(), ApplyError> {
+        let include = &self.book.settings.include;
+        if include.is_empty() {
+            return Ok(());
+        }
+        for (other, text) in self.host.routing_of_others(self.tenant)? {
+            let theirs = |name: &&ObjectName| section_names(&text).any(|context| context == name.as_str());
+            if let Some(name) = include.iter().find(theirs) {
+                return Err(ApplyError::NameTaken {
+                    message: format!(
+                        "`dialplan.include` names `{name}`, a context of the tenant `{other}` on this host"
+                    ),
+                    hint: "include contexts of your own only",
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Makes sure that no address leads to two tenants: Asterisk gives its calls to either of them.

@@ -5,12 +5,12 @@ use std::{
     time::Instant,
 };
 
-use super::{Digests, File, NO_ROUTES, Needs, Phone, Phonebook, Present, diff, parse, trunk_name};
+use super::{Digests, File, NO_ROUTES, Needs, Phone, Phonebook, Present, diff, parse, section_names, trunk_name};
 use crate::{
     calls::{Called, Routes, Rule, Target},
     desired::{self, Declared},
     directory::seal::Ha1,
-    model::{Email, Extension, ObjectName, Secret},
+    model::{Email, Extension, GENERATED_CONTEXTS, ObjectName, Secret},
 };
 
 pub(super) const COMPANY: &str = r#"
@@ -77,6 +77,16 @@ fn routes_are_a_dialplan_in_the_order_in_which_they_are_decided() {
     let mut shuffled = declared.routes.clone();
     shuffled.rules.reverse();
     assert_eq!(files(&declared, &shuffled, false)[1].text, routing.text, "file order never matters");
+}
+
+/// `check` rejects an include of these.
+#[test]
+fn every_context_that_is_generated_is_known_by_name() {
+    let declared = declared(COMPANY);
+    let [_, routing] = files(&declared, &declared.routes, true);
+    let contexts: BTreeSet<&str> =
+        section_names(&routing.text).map(|name| name.strip_prefix("acme-").unwrap()).collect();
+    assert_eq!(contexts, GENERATED_CONTEXTS.iter().copied().collect());
 }
 
 /// What is shown where, in the file as in an answer to Twilio.
