@@ -236,7 +236,9 @@ fn an_apply_takes_either_a_plan_or_a_reason_from_a_fresh_folder() {
         }
     }
     for names in [&[][..], &["plan.json", "none"]] {
-        names.iter().for_each(|name| fs::write(folder.join(name), "{}").unwrap());
+        for name in names {
+            fs::write(folder.join(name), "{}").unwrap();
+        }
         let (code, said) = run("apply.sh", &folder);
         assert!(code == Some(1) && said.starts_with("::error::nothing was applied, because it is unclear"), "{said}");
     }

@@ -119,9 +119,13 @@ fn everybody(matches: &[Match], problems: &mut Vec<Diagnostic>) {
         problems.push(Diagnostic::error("identify-everybody", message, *place).hint(hint));
     };
     let (wide, narrow): (Vec<&Match>, Vec<&Match>) = matches.iter().partition(|found| is_too_wide(&found.network));
-    wide.iter().for_each(|found| refuse(&found.text, found));
+    for found in wide {
+        refuse(&found.text, found);
+    }
     let mut trunks: BTreeMap<&ObjectName, Vec<&Match>> = BTreeMap::new();
-    narrow.into_iter().for_each(|found| trunks.entry(&found.trunk).or_default().push(found));
+    for found in narrow {
+        trunks.entry(&found.trunk).or_default().push(found);
+    }
     for found in trunks.values() {
         let sum = IpNet::aggregate(&found.iter().map(|found| found.network).collect());
         for network in sum.iter().filter(|network| is_too_wide(network)) {
