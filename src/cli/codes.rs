@@ -40,8 +40,13 @@ pub const DIAGNOSTICS: &[(&str, &str, &str)] = &[
     ),
     ("file-too-large", "a file of more than 64 MiB", "split it and pass the folder"),
     (
+        "generated-context",
+        "`dialplan.include` names a context that is generated from this file; those of other tenants stop at `rail-taken-names`",
+        "include contexts of your own only",
+    ),
+    (
         "identify-everybody",
-        "a trunk whose `identify` holds every address: Asterisk would take phones and strangers for the carrier",
+        "a trunk whose `identify` is wider than a /8 of IPv4 or a /19 of IPv6, in one entry or added up: Asterisk would take phones and strangers for the carrier",
         "list the carrier's own addresses",
     ),
     ("incomplete-dialer", "a dialer with neither `number` nor `sip`, or with both", "give it exactly one of them"),
@@ -103,7 +108,7 @@ pub const DIAGNOSTICS: &[(&str, &str, &str)] = &[
     ("invalid-sip", "not a SIP address such as `sip:user@host`", "write `sip:`, a user, `@` and a host"),
     (
         "invalid-source",
-        "a `secret` that names no source; the value is never shown, because it may be the secret itself",
+        "a `secret` that names no source, or an alias (`*name`) of something under a key that names a secret; the value is never shown, because it may be the secret itself",
         "write `{ env: NAME }` or `{ file: name }`, and replace the secret if it was pasted",
     ),
     (
@@ -254,7 +259,7 @@ pub const RAILS: &[(&str, &str, &str)] = &[
     ),
     (
         "taken-names",
-        "another file on the host defines a name of this tenant, or leads calls from an address of its trunks elsewhere",
+        "another file on the host defines a name of this tenant, or leads calls from an address of its trunks elsewhere; or `dialplan.include` names a context of another tenant",
         "remove it there, choose `endpoint_names: tenant-extension`, or reserve the number",
     ),
     (

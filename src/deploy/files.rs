@@ -80,10 +80,6 @@ pub(super) fn text_of(mut file: File) -> io::Result<String> {
 /// Keeps a file for ourselves: 0600, in a folder that is made where it is missing; called by who holds the
 /// host's lock.
 pub(super) fn keep(path: &Path, text: &str) -> Result<(), FileError> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    make_private(folder)?;
-    // An earlier version made it as wide as the umask was.
-    close(folder)?;
     keep_sweeping(path, text, Duration::ZERO)
 }
 
@@ -123,8 +119,28 @@ fn make_private(folder: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Lets no one else list or write a folder of our notes.
-pub(super) fn close(folder: &Path) -> Result<(), FileError> {
+/// Lets no other user list or write the state folder, or a folder of our notes in it: an earlier version made
+/// them as wide as the umask was. The private database closes its own folders.
+pub(super) fn close_notes(state_dir: &Path) -> Result<(), FileError> {
+    make_private(state_dir)?;
+    close(state_dir)?;
+    ["hosts", "serve", "calls"].iter().try_for_each(|name| close_below(&state_dir.join(name)))
+}
+
+/// Closes a folder and all folders below it; none that a link leads to.
+fn close_below(folder: &Path) -> Result<(), FileError> {
+    match fs::symlink_metadata(folder) {
+        Ok(found) if found.is_dir() => close(folder)?,
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed("look at", folder)(error)),
+    }
+    let entries = fs::read_dir(folder).map_err(failed("read", folder))?;
+    entries.flatten().try_for_each(|entry| close_below(&entry.path()))
+}
+
+/// Lets no other user list or write a folder of ours.
+fn close(folder: &Path) -> Result<(), FileError> {
     const OTHERS: u32 = 0o066;
     let found = fs::metadata(folder).map_err(failed("look at", folder))?;
     let own = found.uid() == rustix::process::geteuid().as_raw();

@@ -121,7 +121,23 @@ impl Host {
     /// # Errors
     /// When one of them cannot be read.
     pub(super) fn files_of_others(&self, tenant: &Tenant) -> Result<Vec<(String, String)>, FileError> {
-        let folder = self.config_dir.join(ConfigFile::Endpoints.facts().folder);
+        self.read_of_others(tenant, ConfigFile::Endpoints)
+    }
+
+    /// Reads other tenants' routing files on this host, by the name of their folder.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub(super) fn routing_of_others(&self, tenant: &Tenant) -> Result<Vec<(String, String)>, FileError> {
+        self.read_of_others(tenant, ConfigFile::Routing)
+    }
+
+    /// Reads one generated file of all other tenants.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    fn read_of_others(&self, tenant: &Tenant, file: ConfigFile) -> Result<Vec<(String, String)>, FileError> {
+        let folder = self.config_dir.join(file.facts().folder);
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -132,7 +148,7 @@ impl Host {
         let others = entries.into_iter().filter(is_other);
         let read = |entry: fs::DirEntry| {
             // What is no file holds no names, and is its tenant's trouble.
-            let path = entry.path().join(ConfigFile::Endpoints.name());
+            let path = entry.path().join(file.name());
             let text = if path.is_dir() { None } else { files::read(&path)? }.unwrap_or_default();
             Ok((entry.file_name().to_string_lossy().into_owned(), text))
         };
@@ -174,6 +190,7 @@ impl Host {
             }
             // The operator may have removed it meanwhile: what others lock is the new one.
             if folder.still_holds(LOCK, &file)? {
+                files::close_notes(&self.state_dir)?;
                 let note = self.notes().join(HOLDER);
                 files::keep(&note, holder)?;
                 return Ok(Some(HostLock { _file: file, note }));

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     asterisk::{ConfigFile, PerFile, mark_name},
-    model::Tenant,
+    model::{ObjectName, Tenant},
     render::{Digests, File, NO_ROUTES, Parsed, Phonebook, is_as_written, parse, section_names},
 };
 
@@ -143,6 +143,7 @@ impl<'a> Step<'a> {
     pub(super) fn check_names(&self) -> Result<(), ApplyError> {
         let files = self.host.files_of_others(self.tenant)?;
         self.check_trunks(&files)?;
+        self.check_includes()?;
         let others: BTreeMap<&str, &str> = files
             .iter()
             .flat_map(|(tenant, text)| section_names(text).map(move |name| (name, tenant.as_str())))
@@ -186,6 +187,27 @@ impl<'a> Step<'a> {
             message: format!("the {} `{name}` already runs in Asterisk, from a file that is not ours", kind.word()),
             hint: "remove it there, or reserve the number with `extensions.reserved`",
         })
+    }
+
+    /// Makes sure that phones do not dial into another tenant's contexts: its phones would ring, and its carriers
+    /// would be paid for.
+    fn check_includes(&self) -> Result<(), ApplyError> {
+        let include = &self.book.settings.include;
+        if include.is_empty() {
+            return Ok(());
+        }
+        for (other, text) in self.host.routing_of_others(self.tenant)? {
+            let theirs = |name: &&ObjectName| section_names(&text).any(|context| context == name.as_str());
+            if let Some(name) = include.iter().find(theirs) {
+                return Err(ApplyError::NameTaken {
+                    message: format!(
+                        "`dialplan.include` names `{name}`, a context of the tenant `{other}` on this host"
+                    ),
+                    hint: "include contexts of your own only",
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Makes sure that no address leads to two tenants: Asterisk gives its calls to either of them.

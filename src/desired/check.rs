@@ -15,7 +15,8 @@ use super::{
     read::At,
 };
 use crate::model::{
-    Codec, Country, EmailKey, HostName, NAME_BYTES, PhoneOverride, PhoneProfile, RailLimit, Settings, Tenant,
+    Codec, Country, EmailKey, GENERATED_CONTEXTS, HostName, NAME_BYTES, PhoneOverride, PhoneProfile, RailLimit,
+    Settings, Tenant,
 };
 
 /// Checks the file as a whole. The result is only meaningful where no error was added.
@@ -56,6 +57,7 @@ pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Decla
     let calls = inbound::check(keys, &known, &renamed, problems);
     // An unreadable slug was reported; the stand-in never leaves this module's caller.
     let tenant = file.tenant.value.unwrap_or_else(stand_in::<Tenant>);
+    own_contexts(&tenant, &host_names, problems);
     let inbound::Checked { routes, trunk_secrets, places, expectations } = calls;
     Declared { tenant, settings, rails, users, routes, trunk_secrets, places, host_names, expectations }
 }
@@ -72,6 +74,20 @@ fn host_names(file: &DesiredState) -> BTreeMap<HostName, Place> {
         places.entry(name).or_insert(place);
     }
     places
+}
+
+/// Rejects an include of a context that the tenant's own routing file has: phones would dial what only a call that
+/// came in another way may reach.
+fn own_contexts(tenant: &Tenant, host_names: &BTreeMap<HostName, Place>, problems: &mut Vec<Diagnostic>) {
+    let prefix = format!("{tenant}-");
+    for (name, place) in host_names {
+        let HostName::Context(context) = name else { continue };
+        if context.as_str().strip_prefix(&prefix).is_some_and(|kind| GENERATED_CONTEXTS.contains(&kind)) {
+            let message = format!("the context `{context}` is generated from this file");
+            let hint = "include contexts of your own only, such as the one that leads to the carrier";
+            problems.push(Diagnostic::error("generated-context", message, *place).hint(hint));
+        }
+    }
 }
 
 /// Tells whether one of these keys may have been meant by a key that was skipped: one at the top of the

@@ -163,7 +163,7 @@ const EXCERPT: usize = 160;
 ///
 /// What stands under a key that names a secret is starred out, whatever it is: a secret pasted
 /// into the file by mistake must not travel on into a log. Where the file could not be read as a
-/// tree, lines near such a word are not shown at all.
+/// tree, what belongs to such a word is unknown: no line of a file that has one is shown.
 fn excerpt(source: &Source, place: Place, code: &str) -> (String, Range<usize>) {
     let text = &source.text;
     let start = text.floor_char_boundary(place.start as usize);
@@ -171,7 +171,7 @@ fn excerpt(source: &Source, place: Place, code: &str) -> (String, Range<usize>) 
     let line = text[from..].split('\n').next().unwrap_or_default().trim_end_matches('\r');
     let first = (start - from).min(line.len());
     let last = line.ceil_char_boundary((place.end as usize).saturating_sub(from).clamp(first, line.len()));
-    if ["invalid-yaml", "yaml-too-complex", "not-utf8"].contains(&code) && near_a_secret(text, from, line) {
+    if ["invalid-yaml", "yaml-too-complex", "not-utf8"].contains(&code) && names_secret_anywhere(text) {
         return (SENSITIVE.to_owned(), 0..0);
     }
     let end = line.floor_char_boundary(line.len().min(first + EXCERPT));
@@ -208,14 +208,20 @@ fn excerpt(source: &Source, place: Place, code: &str) -> (String, Range<usize>) 
     (shown, span.start..end)
 }
 
-/// Tells whether a word that names a secret stands on this line or on the three before it.
-fn near_a_secret(text: &str, from: usize, line: &str) -> bool {
-    let before = text[..from].lines().rev().take(3);
-    before.chain([line]).any(|line| {
-        let line = line.to_ascii_lowercase();
-        SECRET_KEYS.iter().any(|word| line.contains(word))
-    })
+/// Tells whether a word that names a secret stands anywhere in a text.
+fn names_secret_anywhere(text: &str) -> bool {
+    text.lines().any(|line| has_secret_word(&line.to_ascii_lowercase()))
 }
 
-/// Words that name a secret; keys that look like one of them are treated alike.
-pub(super) const SECRET_KEYS: &[&str] = &["secret", "password", "passwd", "passphrase", "token"];
+/// Tells whether a lower-case text has a word that names a secret.
+pub(super) fn has_secret_word(text: &str) -> bool {
+    let mut words = text.split(|c: char| !c.is_alphanumeric());
+    SECRET_KEYS.iter().any(|word| text.contains(word)) || words.any(|word| SECRET_WORDS.contains(&word))
+}
+
+/// Words that name a secret; keys that hold one of them, or look like one, are treated alike.
+pub(super) const SECRET_KEYS: &[&str] =
+    &["secret", "password", "passwd", "passphrase", "passcode", "token", "credential", "kennwort", "passwort"];
+
+/// Words that name a secret only if they stand alone, as in `api_key`: others hold them by chance.
+const SECRET_WORDS: &[&str] = &["pwd", "pw", "pass", "key", "apikey", "auth", "pin", "login"];

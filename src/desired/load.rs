@@ -263,9 +263,9 @@ pub(super) fn tree(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> Op
                 let message = format!("`{}` is not a desired state: {what}", source.name);
                 problems.push(Diagnostic::error("not-desired-state", message, node.place).hint(FOREIGN));
             }
-            Ok(node) => {
+            Ok(mut node) => {
                 source.ours = true;
-                yaml::secrets(&node, &mut source.hidden);
+                yaml::hide_secrets(&mut node, &mut source.hidden, problems);
                 whole = Some(match whole {
                     None => node,
                     Some(first) => merge(first, node, problems),

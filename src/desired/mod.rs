@@ -164,7 +164,13 @@ pub fn load_text(name: &str, text: &str) -> Loaded {
 /// Reads and checks; answers with how many problems are not listed, too.
 fn parse(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> (Option<Declared>, usize) {
     let Some(tree) = load::tree(sources, problems) else { return (None, 0) };
-    let (file, unlisted) = read::read::<file::DesiredState>(&tree, problems);
+    let mut hidden = Vec::new();
+    let (file, unlisted) = read::read::<file::DesiredState>(&tree, problems, &mut hidden);
+    for place in hidden {
+        if let Some(source) = sources.get_mut(place.file as usize) {
+            source.hidden.push(place.start..place.end);
+        }
+    }
     if file.is_none() {
         read::missing_keys(&tree, &["version", "tenant", "users"], problems);
     }

@@ -25,7 +25,7 @@ use self::access::{AtReader, AtStep, ListReader, MapReader, NamedReader};
 use super::{
     diagnostic::{Diagnostic, Place},
     sink::Sink,
-    yaml::{Key, Kind, Node},
+    yaml::{self, Key, Kind, Node},
 };
 use crate::model::{self, Invalid, quoted};
 
@@ -64,12 +64,17 @@ pub(super) struct Token(pub(super) String);
 
 /// Reads a node as a `T`, adding every problem to `problems`.
 ///
-/// Answers with how many problems there were beyond those, too.
-pub(super) fn read<T: de::DeserializeOwned>(node: &Node, problems: &mut Vec<Diagnostic>) -> (Option<T>, usize) {
+/// Answers with how many problems there were beyond those, too. What no snippet may show is added to `hidden`.
+pub(super) fn read<T: de::DeserializeOwned>(
+    node: &Node,
+    problems: &mut Vec<Diagnostic>,
+    hidden: &mut Vec<Place>,
+) -> (Option<T>, usize) {
     let sink = RefCell::new(Sink::default());
     let result = T::deserialize(NodeReader { node, sink: &sink, secret: false });
     let mut sink = sink.into_inner();
     problems.append(&mut sink.listed);
+    hidden.append(&mut sink.hidden);
     (result.map_err(|problem| problems.push(problem.at(node.place))).ok(), sink.unlisted)
 }
 
@@ -281,8 +286,9 @@ impl<'a> NodeReader<'a> {
         let mut kept: Vec<&(Key, Node)> = Vec::with_capacity(pairs.len());
         let mut sink = self.sink.borrow_mut();
         for pair in pairs {
-            let (key, _) = pair;
+            let (key, value) = pair;
             if !fields.contains(&key.name.as_str()) {
+                sink.hidden.push(yaml::under(key, value));
                 sink.push(|| unknown_key(key, fields));
             } else if let Some((first, _)) = kept.iter().find(|(first, _)| first.name == key.name) {
                 sink.push(|| duplicate_key(key, first.place));

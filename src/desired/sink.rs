@@ -1,6 +1,6 @@
 //! Where the reader puts problems: a file of a million mistakes is told in a thousand diagnostics and a count.
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Place};
 
 /// The most problems that are listed of what is read. Nobody works through more, and each costs memory and a
 /// search for what was meant.
@@ -12,6 +12,8 @@ pub(super) struct Sink {
     pub(super) listed: Vec<Diagnostic>,
     /// How many problems there were beyond those.
     pub(super) unlisted: usize,
+    /// What stands under unknown keys, which may be any program's word for a secret.
+    pub(super) hidden: Vec<Place>,
 }
 
 impl Sink {

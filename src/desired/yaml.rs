@@ -9,7 +9,7 @@ use std::{cell::Cell, collections::HashMap, fmt, ops::Range};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::{Location, Spanned, options::DuplicateKeyPolicy};
 
-use super::diagnostic::{Diagnostic, Place, SECRET_KEYS};
+use super::diagnostic::{Diagnostic, Place, SECRET_KEYS, has_secret_word};
 use crate::model::nearest;
 
 /// A YAML node with its place.
@@ -42,6 +42,8 @@ pub(super) enum Kind {
 #[derive(Debug, Clone)]
 pub(super) struct Key {
     pub(super) place: Place,
+    /// Where its text was written: elsewhere for an alias.
+    written: Place,
     pub(super) name: String,
 }
 
@@ -118,9 +120,48 @@ fn place_of(location: Location) -> Place {
     }
 }
 
-/// Finds the bytes under keys that name a secret, so that no snippet shows them.
-pub(super) fn secrets(node: &Node, hidden: &mut Vec<Range<u32>>) {
+/// Finds the bytes under keys that name a secret, so that no snippet shows them. Takes their text out of any other
+/// place that an alias repeats it in, so that no message quotes it either.
+pub(super) fn hide_secrets(node: &mut Node, hidden: &mut Vec<Range<u32>>, problems: &mut Vec<Diagnostic>) {
     secrets_below(node, hidden, &mut HashMap::new());
+    hidden.sort_unstable_by_key(|range| range.start);
+    hidden.dedup_by(|next, before| {
+        let within = next.start < before.end;
+        before.end = if within { before.end.max(next.end) } else { before.end };
+        within
+    });
+    take_out(node, hidden, problems);
+}
+
+/// Rejects each text that was written in one of these stretches, which are in order and apart, and is read elsewhere.
+fn take_out(node: &mut Node, hidden: &[Range<u32>], problems: &mut Vec<Diagnostic>) {
+    let inside = |place: Place| {
+        let before = hidden.partition_point(|range| range.start <= place.start);
+        before > 0 && hidden[before - 1].end > place.start
+    };
+    match &mut node.kind {
+        // Under the key itself, the reader knows that it may be a secret.
+        _ if inside(node.place) => {}
+        Kind::Number(_) | Kind::Text { .. } if inside(node.written) => {
+            node.kind = Kind::Null;
+            problems.push(repeated(node.place));
+        }
+        Kind::List(items) => items.iter_mut().for_each(|item| take_out(item, hidden, problems)),
+        Kind::Map(pairs) => pairs.retain_mut(|(key, value)| {
+            if inside(key.written) {
+                problems.push(repeated(key.place));
+                return false;
+            }
+            take_out(value, hidden, problems);
+            true
+        }),
+        Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text { .. } => {}
+    }
+}
+
+fn repeated(place: Place) -> Diagnostic {
+    Diagnostic::error("invalid-source", "this repeats what stands under a key that names a secret", place)
+        .hint("write the value itself; a secret never stands in this file")
 }
 
 /// The most different keys that are looked at; a file has some dozens, and a few names of its own. What stands
@@ -135,7 +176,8 @@ fn secrets_below<'a>(node: &'a Node, hidden: &mut Vec<Range<u32>>, known: &mut H
             for (key, value) in pairs {
                 let full = known.len() >= MAX_KEYS;
                 if *known.entry(&key.name).or_insert_with(|| full || names_secret(&key.name)) {
-                    hidden.push(key.place.end..last_byte(value).max(key.place.end));
+                    let Place { start, end, .. } = under(key, value);
+                    hidden.push(start..end);
                 } else {
                     secrets_below(value, hidden, known);
                 }
@@ -147,7 +189,12 @@ fn secrets_below<'a>(node: &'a Node, hidden: &mut Vec<Range<u32>>, known: &mut H
 
 fn names_secret(key: &str) -> bool {
     let name = key.to_ascii_lowercase();
-    SECRET_KEYS.iter().any(|word| name.contains(word)) || nearest(&name, SECRET_KEYS.iter().copied()).is_some()
+    has_secret_word(&name) || nearest(&name, SECRET_KEYS.iter().copied()).is_some()
+}
+
+/// The stretch behind a key up to the end of its value.
+pub(super) fn under(key: &Key, value: &Node) -> Place {
+    Place { start: key.place.end, end: last_byte(value).max(key.place.end), ..key.place }
 }
 
 /// The end of the last text below a node.
@@ -183,7 +230,7 @@ impl<'de> Deserialize<'de> for Node {
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<String>::deserialize(deserializer)?;
-        Ok(Self { place: place_of(spanned.referenced), name: spanned.value })
+        Ok(Self { place: place_of(spanned.referenced), written: place_of(spanned.defined), name: spanned.value })
     }
 }
 
@@ -252,9 +299,9 @@ mod tests {
     #[test]
     fn what_stands_under_the_ten_thousandth_different_key_is_hidden_unseen() {
         let text = (0..MAX_KEYS + 2).map(|n| format!("k{n}: value")).collect::<Vec<_>>().join("\n");
-        let node = parse(0, &text).unwrap();
+        let mut node = parse(0, &text).unwrap();
         let mut hidden = Vec::new();
-        secrets(&node, &mut hidden);
+        hide_secrets(&mut node, &mut hidden, &mut Vec::new());
         assert_eq!(hidden.len(), 2);
         assert_eq!(hidden[1].end as usize, text.trim_end().len());
     }

@@ -4,6 +4,22 @@ use std::fmt;
 
 use super::ObjectName;
 
+/// What the contexts of a tenant's generated routing file are named, behind its slug and a hyphen.
+pub(crate) const GENERATED_CONTEXTS: &[&str] = &[
+    "internal",
+    "ring",
+    "leg",
+    "inbound",
+    "caller",
+    "rules",
+    "hours",
+    "targets",
+    "dialers",
+    "phones",
+    "next",
+    "generation",
+];
+
 /// Something in the operator's own configuration that a desired state names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HostName {

@@ -18,6 +18,7 @@ pub use emergency::Country;
 pub(crate) use emergency::{emergency_numbers, emergency_numbers_anywhere};
 pub use extension::{Extension, ExtensionRange, ExtensionRanges};
 pub(crate) use extension::{overlap, overlapping, runs, shown_stretches};
+pub(crate) use host_name::GENERATED_CONTEXTS;
 pub use host_name::HostName;
 pub use invalid::Invalid;
 pub(crate) use invalid::{invisible_hint, is_direction_mark, nearest, quoted, shown};

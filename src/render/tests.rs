@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Digests, File, NO_ROUTES, Needs, Phone, Phonebook, Present, diff, parse, trunk_name};
+use super::{Digests, File, NO_ROUTES, Needs, Phone, Phonebook, Present, diff, parse, section_names, trunk_name};
 use crate::{
     asterisk::{
         ConfigFile::{Endpoints, Routing},
@@ -14,7 +14,7 @@ use crate::{
     calls::{Called, Routes, Rule, Target},
     desired::{self, Declared},
     directory::seal::Ha1,
-    model::{Email, Extension, ObjectName, Secret},
+    model::{Email, Extension, GENERATED_CONTEXTS, ObjectName, Secret},
 };
 
 pub(super) const COMPANY: &str = r#"
@@ -81,6 +81,16 @@ fn routes_are_a_dialplan_in_the_order_in_which_they_are_decided() {
     let mut shuffled = declared.routes.clone();
     shuffled.rules.reverse();
     assert_eq!(files(&declared, &shuffled, false)[Routing].text, routing.text, "file order never matters");
+}
+
+/// `check` rejects an include of these.
+#[test]
+fn every_context_that_is_generated_is_known_by_name() {
+    let declared = declared(COMPANY);
+    let files = files(&declared, &declared.routes, true);
+    let contexts: BTreeSet<&str> =
+        section_names(&files[Routing].text).map(|name| name.strip_prefix("acme-").unwrap()).collect();
+    assert_eq!(contexts, GENERATED_CONTEXTS.iter().copied().collect());
 }
 
 /// What is shown where, in the file as in an answer to Twilio.

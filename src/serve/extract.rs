@@ -113,15 +113,19 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Failure> {
     Err(Failure::new(ErrorType::UnsupportedMediaType, "send JSON, as `Content-Type: application/json`"))
 }
 
-/// Rejects a request that does not name exactly one host: what stands before this server, and what signs
-/// a URL, may go by the other one (RFC 9112, section 3.2).
+/// Rejects a request that does not name exactly one host, in `Host` and in its target: what stands before this
+/// server, and what signs a URL, may go by the other one (RFC 9112, section 3.2).
 pub(super) fn reject_ambiguous_host(request: &Request) -> Result<(), Failure> {
-    let hosts = request.headers().get_all(HOST).iter().count();
-    let is_old = request.version() < Version::HTTP_11 && hosts == 0;
-    if hosts == 1 || is_old {
-        return Ok(());
-    }
-    let message = if hosts == 0 { "the header `Host` is missing" } else { "the header `Host` is given more than once" };
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let target = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let is_target = |host: &[u8]| target.is_none_or(|target| target.eq_ignore_ascii_case(host));
+    let message = match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() < Version::HTTP_11 => return Ok(()),
+        (None, _) => "the header `Host` is missing",
+        (Some(_), Some(_)) => "the header `Host` is given more than once",
+        (Some(host), None) if is_target(host.as_bytes()) => return Ok(()),
+        (Some(_), None) => "the request's target names another host than the header `Host`",
+    };
     Err(Failure::new(ErrorType::BadRequest, message))
 }
 

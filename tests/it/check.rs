@@ -93,11 +93,50 @@ fn no_form_of_a_pasted_secret_is_shown() {
         "  - { email: bad, name: A, Secret: [canary, {a: canary}] }\n",
         "    secret: \"canary\n",
         "    password: canary: x\n",
+        "    secret:\n\n\n\n\n\n      a: canary: x\n",
+        "    secret: &x canary\n    extension: *x\n",
+        "    secret: &x 'canary'\n    name: [*x]\n",
+        "    secret: &x [canary]\n    name: *x\n",
+        "    secret: &x canary\n    *x : 1\n",
     ] {
         let outcome = check(format!("{head}{tail}")).expect(65);
         let told = outcome.text().replace("the key `canary` is not known here", "");
         assert!(!told.contains("canary"), "{tail}\n{}", outcome.text());
     }
+}
+
+/// Other programs' words for a secret, too.
+#[test]
+fn what_stands_under_any_usual_word_for_a_secret_is_starred_out() {
+    for key in [
+        "pwd",
+        "pw",
+        "key",
+        "apikey",
+        "api_key",
+        "sip-key",
+        "credential",
+        "credentials",
+        "auth",
+        "passcode",
+        "PIN",
+        "kennwort",
+        "login",
+        "anything",
+    ] {
+        let user = format!("  - {{ email: ana@example.com, name: Ana, {key}: canary }}\n");
+        let outcome = check(format!("version: 1\ntenant: acme\nusers:\n{user}")).expect(65);
+        assert!(!outcome.text().contains("canary"), "{key}\n{}", outcome.text());
+    }
+}
+
+/// All pairs were compared before they were counted, which took over a minute.
+#[test]
+fn forty_thousand_ranges_are_counted_before_they_are_compared() {
+    let range = "1000-1001, ".repeat(40_000);
+    let outcome =
+        check(format!("version: 1\ntenant: acme\nextensions: {{ range: [{range}] }}\nusers: []\n")).expect(65);
+    assert!(outcome.text().contains("error[invalid-range]: 40000 ranges are too many"), "{}", outcome.text());
 }
 
 #[test]

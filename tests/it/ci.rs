@@ -1,7 +1,7 @@
 //! The example for GitHub Actions does what it says: its workflow files and scripts are run as they
 //! stand, with real git, PostgreSQL and Asterisk; GitHub itself is a stand-in.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::{Value, json};
 
@@ -185,6 +185,77 @@ fn without_a_reviewed_plan_nothing_is_applied() {
     assert_eq!((env.dump(), env.files()), (dump, files));
 }
 
+/// Such a plan was applied: both artefact actions keep a file that is already there.
+#[test]
+fn a_plan_that_a_commit_brings_along_is_not_the_reviewed_one() {
+    let env = host();
+    let mut github = GitHub::new(&env);
+    github.commit("main", &desired(&[ANA]));
+    let two = desired(&[ANA, BO]);
+    env.write("pbx.yaml", &two);
+    let plan = env.run("plan --format json").expect(0).stdout;
+    let (dump, files) = (env.dump(), env.files());
+    let folder = env.path("repository/reviewed");
+    let own = env.path("repository/own");
+    fs::create_dir(&own).unwrap();
+    for folder in [&folder, &own] {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join("plan.json"), &plan).unwrap();
+    }
+    // Pushed to main,
+    github.commit("main", &two);
+    let said = log(&github.push(), "apply", 1).to_owned();
+    assert!(said.contains("\n::error::nothing was applied, because no reviewed plan was found"), "{said}");
+    // as a link,
+    fs::remove_dir_all(&folder).unwrap();
+    std::os::unix::fs::symlink("own", &folder).unwrap();
+    github.commit("main", &two);
+    log(&github.push(), "apply", 1);
+    // with a link in place of the reason,
+    fs::remove_file(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
+    std::os::unix::fs::symlink("../own/plan.json", folder.join("none")).unwrap();
+    fs::write(folder.join("plan.json"), &plan).unwrap();
+    github.commit("main", &two);
+    log(&github.push(), "apply", 1);
+    // and merged from a fork.
+    github.commit("theirs", &(two + "# theirs\n"));
+    log(&github.merge(9, "theirs", "mallory/phones"), "apply", 1);
+    assert_eq!((env.dump(), env.files()), (dump, files));
+}
+
+/// A folder that was there before may hold what nobody reviewed.
+#[test]
+fn an_apply_takes_either_a_plan_or_a_reason_from_a_fresh_folder() {
+    let env = TestEnv::new();
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ci/.github/reconcile");
+    let run = |script: &str, folder: &Path| {
+        let mut command = Command::new(scripts.join(script));
+        command.arg(folder).envs([("GITHUB_REPOSITORY", REPOSITORY), ("GITHUB_SHA", "x"), ("GITHUB_REF_NAME", "main")]);
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), said)
+    };
+    let folder = env.path("reviewed");
+    std::os::unix::fs::symlink("elsewhere", &folder).unwrap();
+    for made in [false, true] {
+        if made {
+            fs::create_dir(env.path("elsewhere")).unwrap();
+        }
+        for script in ["reviewed-plan.sh", "plan.sh"] {
+            let (code, said) = run(script, &folder);
+            assert!(code == Some(1) && said.contains("File exists"), "{script}: {said}");
+        }
+    }
+    for names in [&[][..], &["plan.json", "none"]] {
+        for name in names {
+            fs::write(folder.join(name), "{}").unwrap();
+        }
+        let (code, said) = run("apply.sh", &folder);
+        assert!(code == Some(1) && said.starts_with("::error::nothing was applied, because it is unclear"), "{said}");
+    }
+}
+
 /// A pull request to a base with a workflow of its own can have the same last commit: its run has
 /// left what that workflow likes.
 #[test]
@@ -293,7 +364,7 @@ fn code_of_the_branch_never_runs_with_a_token_that_can_write() {
     {
         let branch = format!("artefact-{number}");
         github.commit(&branch, &desired(&[ANA, BO]));
-        let script = format!("mkdir -p plan; {{ {leaves}; }} >plan/plan.md; echo {{}} >plan/plan.json");
+        let script = format!("mkdir \"$1\"; {{ {leaves}; }} >\"$1/plan.md\"; echo {{}} >\"$1/plan.json\"");
         fs::write(&plan_sh, format!("#!/bin/sh\n{script}\n")).unwrap();
         github.commit(&branch, &desired(&[ANA, BO]));
         let jobs = github.pull_request(number, &branch, REPOSITORY);
@@ -413,9 +484,12 @@ fn the_workflows_give_nobody_more_than_needed() {
                     );
                     let checkout = action.starts_with("actions/checkout@");
                     assert!(!checkout || step["with"]["persist-credentials"] == false, "{at}");
+                    let path = step["with"]["path"].as_str();
+                    assert!(path.is_none_or(|path| path.starts_with("${{ runner.temp }}/")), "{at}: {path:?}");
                 } else {
                     let run = step["run"].as_str().unwrap();
-                    assert!(run.starts_with(".github/reconcile/") && !run.contains("${{"), "{at}: {run}");
+                    let ours = [".github/reconcile/", "mkdir \"$RUNNER_TEMP/"].iter().any(|word| run.starts_with(word));
+                    assert!(ours && !run.contains("${{"), "{at}: {run}");
                 }
             }
         }

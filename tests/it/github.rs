@@ -238,7 +238,8 @@ impl<'a> GitHub<'a> {
             if let Some(action) = step["uses"].as_str() {
                 let artefact = || {
                     let (name, path) = (step["with"]["name"].as_str().unwrap(), step["with"]["path"].as_str().unwrap());
-                    (self.artefact(name), workspace.join(path))
+                    let runner = Context::from([("runner.temp".to_owned(), temp.path().to_str().unwrap().to_owned())]);
+                    (self.artefact(name), workspace.join(resolved(path, &runner)))
                 };
                 let copy = |(from, to): (PathBuf, PathBuf)| {
                     fs::create_dir_all(to.parent().unwrap()).unwrap();

@@ -145,6 +145,33 @@ fn root_and_the_owner_of_the_folder_share_the_lock() {
     assert_eq!(outcome.code, 3, "{}", outcome.text());
 }
 
+/// An apply closed the folder of its host, and left open those above and below it.
+#[test]
+fn an_apply_closes_every_state_folder_that_an_earlier_version_left_open() {
+    let env = TestEnv::embedded();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply --no-reload").expect(0);
+    let state = env.path("state");
+    for name in ["serve", "calls/0"] {
+        fs::create_dir_all(state.join(name)).unwrap();
+    }
+    let elsewhere = env.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, state.join("calls/link")).unwrap();
+    let notes = ["hosts", "serve", "calls"].iter().flat_map(|name| tree(&state.join(name)));
+    let folders: Vec<PathBuf> =
+        notes.filter(|path| path.is_dir() && !path.is_symlink()).chain([state.clone()]).collect();
+    assert!(folders.len() >= 7, "{folders:?}");
+    for folder in folders.iter().chain([&elsewhere]) {
+        fs::set_permissions(folder, PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    env.run("apply --no-reload").expect(0);
+    for folder in &folders {
+        assert_eq!(mode(folder), 0o711, "{}", folder.display());
+    }
+    assert_eq!(mode(&elsewhere), 0o777, "no link is followed");
+}
+
 /// Under umask 000 every user could replace the last good files, which the next put-back makes live.
 #[test]
 fn the_umask_opens_nothing() {

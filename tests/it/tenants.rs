@@ -47,6 +47,37 @@ fn the_same_numbers_ring_within_each_tenant() {
     nothing_in_the_log(&env);
 }
 
+/// Phones of one tenant rang those of the other: only the existence of an included context was looked at.
+#[test]
+fn an_include_of_a_generated_context_is_rejected_before_anything_moves() {
+    let env = two_tenants(&[ANA], &[ANA, BO]);
+    let include = |context: &str| {
+        let text =
+            tenant("acme", &[ANA, BO]).replace("users:", &format!("dialplan: {{ include: [{context}] }}\nusers:"));
+        env.write("acme.yaml", &text);
+    };
+    let (dump, files) = (env.dump(), env.files());
+    for kind in ["internal", "ring", "leg", "generation"] {
+        include(&format!("bolt-{kind}"));
+        let words = format!("`dialplan.include` names `bolt-{kind}`, a context of the tenant `bolt` on this host");
+        for args in ["plan -f acme.yaml", "plan --no-asterisk -f acme.yaml"] {
+            let seen = env.run(args).expect(0).stderr;
+            assert!(seen.contains(&format!("error[rail-taken-names]: {words}")), "{args}: {seen}");
+        }
+        for args in ["apply -f acme.yaml", "apply --no-reload -f acme.yaml"] {
+            let refused = env.run(args).expect(1);
+            assert!(refused.stderr.contains(&words), "{args}: {}", refused.text());
+        }
+        include(&format!("acme-{kind}"));
+        let refused = env.run("check -f acme.yaml").expect(65);
+        let words = format!("error[generated-context]: the context `acme-{kind}` is generated from this file");
+        assert!(refused.stderr.contains(&words), "{}", refused.text());
+    }
+    assert_eq!((env.dump(), env.files()), (dump, files));
+    include("acme-outbound");
+    env.run("check -f acme.yaml").expect(0);
+}
+
 /// Ranges may overlap as long as no number is used twice; callers heard 480 for a number of the other
 /// tenant's, and would have rung its phone.
 #[test]

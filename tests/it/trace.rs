@@ -171,12 +171,37 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "[203.0.113.0/28]",
         "[0.0.0.0/0]",
-        "error[identify-everybody]: `0.0.0.0/0` takes everybody for the trunk `carrier`, the phones too\n  --> pbx.yaml:7:45",
+        "error[identify-everybody]: `0.0.0.0/0` takes strangers and phones for the trunk `carrier`\n  --> pbx.yaml:7:45",
     ),
     (
         "[203.0.113.0/28]",
         "[203.0.113.0/28, \"2001:db8::/0\"]",
-        "error[identify-everybody]: `2001:db8::/0` takes everybody for the trunk `carrier`, the phones too\n  --> pbx.yaml:7:61",
+        "error[identify-everybody]: `2001:db8::/0` takes strangers and phones for the trunk `carrier`\n  --> pbx.yaml:7:61",
+    ),
+    (
+        "[203.0.113.0/28]",
+        "[\"0.0.0.0/1\", \"128.0.0.0/1\"]",
+        "error[identify-everybody]: `128.0.0.0/1` takes strangers and phones for the trunk `carrier`\n  --> pbx.yaml:7:58",
+    ),
+    (
+        "[203.0.113.0/28]",
+        "[\"8000::/1\"]",
+        "error[identify-everybody]: `8000::/1` takes strangers and phones for the trunk `carrier`\n  --> pbx.yaml:7:45",
+    ),
+    (
+        "[203.0.113.0/28]",
+        "[\"::ffff:0:0/96\"]",
+        "error[identify-everybody]: `::ffff:0:0/96` takes strangers and phones for the trunk `carrier`\n  --> pbx.yaml:7:45",
+    ),
+    (
+        "[203.0.113.0/28]",
+        "[\"::/64\"]",
+        "error[identify-everybody]: `::/64` takes strangers and phones for the trunk `carrier`\n  --> pbx.yaml:7:45",
+    ),
+    (
+        "[203.0.113.0/28]",
+        "[21.0.0.0/8, 203.0.113.7, 20.0.0.0/8]",
+        "error[identify-everybody]: `20.0.0.0/7` takes strangers and phones for the trunk `carrier`\n  --> pbx.yaml:7:45",
     ),
     (
         "dialers:\n",

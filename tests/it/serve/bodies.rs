@@ -152,4 +152,17 @@ fn a_request_names_exactly_one_host() {
         assert_eq!(answered, status, "{version} {hosts}: {body}");
         assert!(status == 200 || body.contains("\"BadRequest\""), "{body}");
     }
+    // The target may be a whole URL (RFC 9112, section 3.2.2), as a proxy writes it.
+    for (version, target, host, status) in [
+        ("1.1", "http://a:81/healthz", "Host: A:81\r\n", 200),
+        ("1.0", "http://a/healthz", "", 200),
+        ("1.1", "http://evil.example/healthz", "Host: a\r\n", 400),
+        ("1.0", "http://evil.example/healthz", "Host: a\r\n", 400),
+        ("1.1", "http://a:81/healthz", "Host: a\r\n", 400),
+        ("1.1", "http://evil@a/healthz", "Host: a\r\n", 400),
+    ] {
+        let (answered, body) = raw(&serve, &format!("GET {target} HTTP/{version}\r\n{host}Connection: close"), "");
+        assert_eq!(answered, status, "{version} {target} {host}: {body}");
+        assert!(status == 200 || body.contains("names another host"), "{body}");
+    }
 }

@@ -6,7 +6,10 @@ set -euo pipefail
 
 dir=$1
 on='open a pull request (an empty commit will do), so that what is merged is planned and reviewed, or run on the PBX host: reconcile apply --expect, with the id of the plan above'
-if [[ ! -f $dir/plan.json ]]; then
+if [[ -e $dir/plan.json && -e $dir/none || ! -e $dir/plan.json && ! -e $dir/none ]]; then
+  die "nothing was applied, because it is unclear if there is a reviewed plan: run the whole workflow again"
+fi
+if [[ -e $dir/none ]]; then
   quietly reconcile plan || true
   quietly cat "$dir/none" || true
   die "nothing was applied, because no reviewed plan was found for this commit. To go on: $on"

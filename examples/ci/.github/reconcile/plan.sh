@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# plan.sh DIR - leaves the plan in DIR: plan.json for the apply, plan.md for the reviewer.
+# plan.sh DIR - makes DIR, which must not exist, and leaves the plan in it: plan.json for the apply, plan.md for the reviewer.
 #
 # Needs the database, and neither its key nor Asterisk. Changes are no failure. A rail that would stop the apply of
 # what is merged is one (exit 3), after the plan was left for the reviewer.
@@ -8,7 +8,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 dir=$1
-mkdir -p "$dir"
+mkdir "$dir"
 plan() {
   local code=0
   reconcile plan --no-asterisk --detailed-exitcode --format "$1" >"$dir/$2" || code=$?

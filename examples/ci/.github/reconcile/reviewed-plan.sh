@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# reviewed-plan.sh DIR - leaves in DIR the plan that the review of this commit saw, or why there is none.
+# reviewed-plan.sh DIR - makes DIR, and leaves in it the plan that the review of this commit saw, or why there is none.
+#
+# DIR must not exist: a commit could have brought a plan along in it.
 #
 # The way there has no text that a user can write: this commit, the pull request whose merge it is,
 # the last successful run of our workflow for that pull request's last commit, that run's artefact.
@@ -13,7 +15,7 @@ set -euo pipefail
 
 : "${GITHUB_REPOSITORY:?}" "${GITHUB_SHA:?}" "${GITHUB_REF_NAME:?}"
 dir=$1
-mkdir -p "$dir"
+mkdir "$dir"
 none() {
   echo "$1" | tee "$dir/none"
   exit 0
@@ -58,5 +60,6 @@ artefact=$(mktemp -d)
 trap 'rm -rf "$artefact"' EXIT
 gh run download "$run" --repo "$GITHUB_REPOSITORY" --name reconcile-plan --dir "$artefact" ||
   none "run $run has left no plan, or it is too old"
+[[ -f $artefact/plan.json && ! -L $artefact/plan.json ]] || none "run $run has left no plan"
 cp "$artefact/plan.json" "$dir/"
 echo "the plan is that of run $run, for pull request $number at $head"

@@ -1,8 +1,11 @@
 //! Trunks: whom Asterisk takes for a carrier, and how it logs in there.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::{
     super::{
@@ -86,7 +89,20 @@ struct Match {
 
 fn network(text: &str) -> Option<IpNet> {
     let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    network.ok().map(|network| network.trunc())
+    let network = network.ok()?.trunc();
+    let IpNet::V6(six) = network else { return Some(network) };
+    // Calls from IPv4-mapped addresses are those of IPv4.
+    let four = six.addr().to_ipv4_mapped().zip(six.prefix_len().checked_sub(96));
+    Some(four.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok()).map_or(network, IpNet::V4))
+}
+
+/// The widest network of a carrier: the largest block that a registry gives out. Wider ones hold strangers, and the
+/// phones.
+fn is_too_wide(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => network.prefix_len() < 8,
+        IpNet::V6(network) => network.prefix_len() < 19 || network.contains(&Ipv4Addr::UNSPECIFIED.to_ipv6_mapped()),
+    }
 }
 
 /// Warns of a trunk that nothing could be known to come from.
@@ -99,14 +115,36 @@ fn silent(name: &ObjectName, trunk: &Trunk, place: Place) -> Option<Diagnostic> 
     })
 }
 
-/// Refuses addresses that everybody has, and those that belong to two trunks.
-fn identified(mut matches: Vec<Match>, problems: &mut Vec<Diagnostic>) {
-    for Match { text, trunk, place, .. } in matches.iter().filter(|found| found.network.prefix_len() == 0) {
-        let message = format!("`{text}` takes everybody for the trunk `{trunk}`, the phones too");
-        let hint = "list the networks of the carrier: whatever comes from one of them needs no password";
+/// Refuses addresses that everybody has, one by one or added up.
+fn everybody(matches: &[Match], problems: &mut Vec<Diagnostic>) {
+    let hint = "list the networks of the carrier, at most a /8 of IPv4 or a /19 of IPv6: whatever comes from one of \
+                them needs no password";
+    let mut refuse = |text: &str, Match { trunk, place, .. }: &Match| {
+        let message = format!("`{text}` takes strangers and phones for the trunk `{trunk}`");
         problems.push(Diagnostic::error("identify-everybody", message, *place).hint(hint));
+    };
+    let (wide, narrow): (Vec<&Match>, Vec<&Match>) = matches.iter().partition(|found| is_too_wide(&found.network));
+    for found in wide {
+        refuse(&found.text, found);
     }
-    matches.retain(|found| found.network.prefix_len() > 0);
+    let mut trunks: BTreeMap<&ObjectName, Vec<&Match>> = BTreeMap::new();
+    for found in narrow {
+        trunks.entry(&found.trunk).or_default().push(found);
+    }
+    for found in trunks.values() {
+        let sum = IpNet::aggregate(&found.iter().map(|found| found.network).collect());
+        for network in sum.iter().filter(|network| is_too_wide(network)) {
+            if let Some(first) = found.iter().find(|found| network.contains(&found.network)) {
+                refuse(&network.to_string(), first);
+            }
+        }
+    }
+}
+
+/// Refuses addresses that belong to two trunks.
+fn identified(mut matches: Vec<Match>, problems: &mut Vec<Diagnostic>) {
+    everybody(&matches, problems);
+    matches.retain(|found| !is_too_wide(&found.network));
     // Two networks are apart, or one holds the other and stands before it here.
     matches.sort_by_key(|found| (found.network, found.place));
     let mut around: Vec<&Match> = Vec::new();
