@@ -127,10 +127,11 @@ pub(super) fn close_notes(state_dir: &Path) -> Result<(), FileError> {
     ["hosts", "serve", "calls"].iter().try_for_each(|name| close_below(&state_dir.join(name)))
 }
 
-/// Closes a folder and all folders below it; none that a link leads to.
+/// Closes a folder of this user and all such folders below it; none that a link leads to. What another user has,
+/// such as the one that `serve` runs as, is theirs to close.
 fn close_below(folder: &Path) -> Result<(), FileError> {
     match fs::symlink_metadata(folder) {
-        Ok(found) if found.is_dir() => close(folder)?,
+        Ok(found) if found.is_dir() && is_own(&found) => close(folder)?,
         Ok(_) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed("look at", folder)(error)),
@@ -143,12 +144,15 @@ fn close_below(folder: &Path) -> Result<(), FileError> {
 fn close(folder: &Path) -> Result<(), FileError> {
     const OTHERS: u32 = 0o066;
     let found = fs::metadata(folder).map_err(failed("look at", folder))?;
-    let own = found.uid() == rustix::process::geteuid().as_raw();
-    if own && found.mode() & OTHERS != 0 {
+    if is_own(&found) && found.mode() & OTHERS != 0 {
         let mode = fs::Permissions::from_mode(found.mode() & 0o7777 & !OTHERS);
         fs::set_permissions(folder, mode).map_err(failed("set the mode of", folder))?;
     }
     Ok(())
+}
+
+fn is_own(found: &fs::Metadata) -> bool {
+    found.uid() == rustix::process::geteuid().as_raw()
 }
 
 /// Removes temporary files of ours that were not touched for so long.

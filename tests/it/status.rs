@@ -241,13 +241,15 @@ fn a_declared_secret_that_cannot_be_read_here_is_not_taken_for_in_step() {
     };
     assert_eq!(recorded(&env, 0), serde_json::json!({ "in_step": true, "findings": [] }));
     env.unset("BO_SIP_SECRET");
-    let unread = "1 declared value cannot be read here, not compared";
+    let unread = "1 declared value cannot be read here, not compared: bo@example.com: the variable BO_SIP_SECRET is \
+                  not set (pbx.yaml:5)";
     assert_eq!(recorded(&env, 0), serde_json::json!({ "in_step": null, "findings": [unread] }));
     let status = env.run("status").expect(0).stdout;
     assert!(status.contains(&format!("recorded    {unread}\n")), "{status}");
     // Drift stays drift.
     env.write("pbx.yaml", &desired(&[&bo]));
     let behind = "behind the file: 1 to delete; see `reconcile plan`";
+    let unread = unread.replace("pbx.yaml:5", "pbx.yaml:4");
     assert_eq!(recorded(&env, 2), serde_json::json!({ "in_step": false, "findings": [behind, unread] }));
 }
 

@@ -65,7 +65,7 @@ fn an_include_of_a_generated_context_is_rejected_before_anything_moves() {
             assert!(seen.contains(&format!("error[rail-taken-names]: {words}")), "{args}: {seen}");
         }
         for args in ["apply -f acme.yaml", "apply --no-reload -f acme.yaml"] {
-            let refused = env.run(args).expect(1);
+            let refused = env.run(args).expect(3);
             assert!(refused.stderr.contains(&words), "{args}: {}", refused.text());
         }
         include(&format!("acme-{kind}"));

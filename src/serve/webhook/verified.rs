@@ -32,7 +32,7 @@ const LARGEST_FORM: usize = 16 * 1024;
 /// The most parameters of a form or of a query: each costs more to sort and sign than its bytes.
 const MOST_PARAMETERS: usize = 256;
 
-/// What the name of a parameter must not begin with. A signature has no border between the URL and the parameters:
+/// What the name of a signed parameter must not begin with. A signature has no border between the URL and the parameters:
 /// with such a name, what was signed for one URL would fit another.
 const OF_URLS: [char; 3] = ['/', '?', '&'];
 
@@ -80,15 +80,12 @@ impl FromRequest<Arc<State>> for Verified {
         // A GET says all in its query, which is signed with the URL.
         let asks = [Method::GET, Method::HEAD].contains(&parts.method);
         let form = if asks { Form::default() } else { Form::parse(&bytes) };
-        if form.iter().any(|(name, _)| name.starts_with(OF_URLS)) {
-            let message = "the name of a parameter begins like a part of a URL";
-            return Err(Failure::new(ErrorType::BadRequest, message));
-        }
         let address = webhook.address(&parts);
         if let Some(signature) = signature {
             let urls = address.as_ref().map(|address| address.urls(path_and_query(&parts)));
             let urls = urls.as_ref().map_or(&[][..], |urls| &urls[..]);
-            if !is_signed(&webhook.settings.tokens, signature, &Signed { urls, form: &form }) {
+            let is_ambiguous = form.iter().any(|(name, _)| name.starts_with(OF_URLS));
+            if is_ambiguous || !is_signed(&webhook.settings.tokens, signature, &Signed { urls, form: &form }) {
                 webhook.counters.refused("invalid");
                 if !state.strangers.is_flood() {
                     tell(&webhook.settings, address.as_deref(), &parts, &form, &query);
