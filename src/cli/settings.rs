@@ -16,7 +16,7 @@ use super::{
     printer::Printer,
 };
 use crate::{
-    deploy::{Asterisk, Host},
+    deploy::{Asterisk, Host, name_in},
     directory::{self, Directory, DirectoryError, Url, embedded::Embedded, seal::Keyring},
     input,
     model::{printable, shown},
@@ -371,21 +371,12 @@ impl ActorArgs {
         let known = ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "SUDO_USER", "USER", "LOGNAME"];
         let actor = self.actor.clone().unwrap_or_else(|| {
             let uid = rustix::process::getuid().as_raw();
-            let uid = || user_name(uid).unwrap_or_else(|| format!("uid {uid}"));
+            let uid = || name_in("/etc/passwd", uid).unwrap_or_else(|| format!("uid {uid}"));
             known.iter().find_map(variable).unwrap_or_else(uid) + "@" + &host_name()
         });
         // The audit log is shown on terminals and in CI logs, and anybody may name themselves.
         printable(&actor)
     }
-}
-
-/// Finds the name of a user of this machine, as where cron sets no `USER`.
-fn user_name(uid: u32) -> Option<String> {
-    let users = std::fs::read_to_string("/etc/passwd").ok()?;
-    let fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    fields
-        .filter(|fields| fields.get(2) == Some(&uid.to_string().as_str()))
-        .find_map(|fields| Some((*fields.first()?).to_owned()))
 }
 
 #[derive(Debug, Clone, Args)]

@@ -123,7 +123,7 @@ fn make_private(folder: &Path) -> Result<(), FileError> {
 /// them as wide as the umask was. The private database closes its own folders.
 pub(super) fn close_notes(state_dir: &Path) -> Result<(), FileError> {
     make_private(state_dir)?;
-    close(state_dir)?;
+    close(state_dir, &fs::metadata(state_dir).map_err(failed("look at", state_dir))?)?;
     ["hosts", "serve", "calls"].iter().try_for_each(|name| close_below(&state_dir.join(name)))
 }
 
@@ -131,20 +131,23 @@ pub(super) fn close_notes(state_dir: &Path) -> Result<(), FileError> {
 /// such as the one that `serve` runs as, is theirs to close.
 fn close_below(folder: &Path) -> Result<(), FileError> {
     match fs::symlink_metadata(folder) {
-        Ok(found) if found.is_dir() && is_own(&found) => close(folder)?,
+        Ok(found) if found.is_dir() && is_own(&found) => close(folder, &found)?,
         Ok(_) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed("look at", folder)(error)),
     }
-    let entries = fs::read_dir(folder).map_err(failed("read", folder))?;
-    entries.flatten().try_for_each(|entry| close_below(&entry.path()))
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.flatten().try_for_each(|entry| close_below(&entry.path())),
+        // A server that ended meanwhile has removed it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed("read", folder)(error)),
+    }
 }
 
 /// Lets no other user list or write a folder of ours.
-fn close(folder: &Path) -> Result<(), FileError> {
+fn close(folder: &Path, found: &fs::Metadata) -> Result<(), FileError> {
     const OTHERS: u32 = 0o066;
-    let found = fs::metadata(folder).map_err(failed("look at", folder))?;
-    if is_own(&found) && found.mode() & OTHERS != 0 {
+    if is_own(found) && found.mode() & OTHERS != 0 {
         let mode = fs::Permissions::from_mode(found.mode() & 0o7777 & !OTHERS);
         fs::set_permissions(folder, mode).map_err(failed("set the mode of", folder))?;
     }

@@ -173,8 +173,8 @@ fn access_of(folder: &Path) -> Option<Access> {
 /// Says who may not read what, and which commands let it.
 fn said(user: &User, blocked: &BTreeSet<Blocked>) -> Option<Unreadable> {
     let first = blocked.first()?;
-    let name = name_of("/etc/passwd", user.uid);
-    let group = name_of("/etc/group", user.gid);
+    let name = name_in("/etc/passwd", user.uid).unwrap_or_else(|| user.uid.to_string());
+    let group = name_in("/etc/group", user.gid).unwrap_or_else(|| user.gid.to_string());
     let verb = if first.missing { "would not be able to read" } else { "may not read" };
     let folders: Vec<String> = blocked.iter().map(|blocked| format!("`{}`", blocked.folder.display())).collect();
     let command = |blocked: &Blocked| {
@@ -197,8 +197,8 @@ fn said(user: &User, blocked: &BTreeSet<Blocked>) -> Option<Unreadable> {
     })
 }
 
-/// Finds the name of a user or group; its number if it has none.
-fn name_of(list: &str, id: u32) -> String {
+/// Finds the name of a user or group in `/etc/passwd` or `/etc/group`; `None` if it has none.
+pub(crate) fn name_in(list: &str, id: u32) -> Option<String> {
     let found = |text: String| {
         let mut entries = text.lines().map(|line| line.split(':'));
         entries.find_map(|mut fields| {
@@ -206,7 +206,7 @@ fn name_of(list: &str, id: u32) -> String {
             (fields.nth(1)?.parse() == Ok(id)).then_some(name)
         })
     };
-    fs::read_to_string(list).ok().and_then(found).unwrap_or_else(|| id.to_string())
+    fs::read_to_string(list).ok().and_then(found)
 }
 
 #[cfg(test)]
