@@ -23,6 +23,7 @@ pub mod desired;
 pub mod directory;
 mod input;
 pub mod model;
+pub mod objects;
 pub mod plan;
 pub mod render;
 mod serve;

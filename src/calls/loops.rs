@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Called, Dialer, DialerTarget, NumberSource, Routes, routes::without_port};
-use crate::model::ObjectName;
+use crate::{
+    model::ObjectName,
+    objects::without_port,
+    objects::{Called, Dialer, DialerTarget, NumberSource, Routes},
+};
 
 /// Finds the dialers that dial a number which a rule is for: each the index of the first such rule, and the
 /// dialer.

@@ -12,11 +12,11 @@ use super::{
     settings::{FileArgs, SecretArgs},
 };
 use crate::{
-    calls::{Dialer, DialerTarget, E164, NumberSource},
     deploy::NamePlaces,
     desired::{self, Declared, DeclaredUser, Loaded, Place, SecretSource, Source},
     input::{Folder, Refused},
-    model::{EmailKey, ObjectName, Secret, Tenant},
+    model::{E164, EmailKey, ObjectName, Secret, Tenant},
+    objects::{Dialer, DialerTarget, NumberSource},
     plan::{Allowance, InboundValues},
 };
 

@@ -14,9 +14,10 @@ use super::{
     settings::{FileArgs, Format},
 };
 use crate::{
-    calls::{Call, Caller, CallerClass, Considered, Decision, E164, Fit, Target, decide},
+    calls::{Call, Considered, Decision, Fit, decide},
     desired,
-    model::shown,
+    model::{Caller, CallerClass, E164, shown},
+    objects::Target,
 };
 
 /// Show who would get a call by the file, and why

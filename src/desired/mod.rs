@@ -20,10 +20,11 @@ pub use diagnostic::{Diagnostic, Place, Severity, Source, Sources};
 pub use file::{SecretSource, SourceName, schema};
 
 use crate::{
-    calls::{Call, Routes, Target},
+    calls::Call,
     model::{
         DisplayName, Email, EmailKey, Extension, HostName, ObjectName, PhoneOverride, RailLimit, Settings, Tenant,
     },
+    objects::{Routes, Target},
 };
 
 /// A checked desired state: every value is good, alone and together with the others.

@@ -17,8 +17,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    calls::Trunk,
     model::{SENSITIVE, Secret},
+    objects::Trunk,
 };
 
 /// Random bytes for sealing one secret: its nonce.

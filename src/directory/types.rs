@@ -14,8 +14,9 @@ use super::{
     seal::{Prints, TrunkPrint},
 };
 use crate::{
-    calls::{Applied, E164, Routes},
-    model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Settings, Tenant},
+    calls::Applied,
+    model::{DisplayName, E164, Email, EmailKey, Extension, ObjectName, PhoneOverride, Settings, Tenant},
+    objects::Routes,
 };
 
 /// Who creates, changes and deletes a row.

@@ -10,10 +10,11 @@ use serde::Serialize;
 
 use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan, shown};
 use crate::{
-    calls::{self, Called, CallerId, Dialer, DialerTarget, E164, Hours, NumberSource, Routes, Rule, Target, Trunk},
+    calls,
     desired::{Declared, Diagnostic, InboundPlaces, Place, route_loop},
     directory::{self, Recorded, RecordedSecret},
-    model::{ObjectName, SENSITIVE, Secret},
+    model::{E164, ObjectName, SENSITIVE, Secret},
+    objects::{Called, CallerId, Dialer, DialerTarget, Hours, NumberSource, Routes, Rule, Target, Trunk},
 };
 
 /// What inbound calls need from outside of the file: each the value, or why it cannot be had.

@@ -35,13 +35,13 @@ pub use relogins::ReloginRail;
 pub use supply::{Newcomers, NoNumber};
 
 use crate::{
-    calls::Routes,
     desired::{Declared, Diagnostic, Place},
     directory::{
         ManagedBy, Recorded,
         seal::{Prints, TrunkPrint},
     },
     model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Secret, Settings, Tenant},
+    objects::Routes,
 };
 
 /// Everything a plan is made of.

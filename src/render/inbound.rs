@@ -18,9 +18,9 @@ use super::{
     inbound_context,
 };
 use crate::{
-    calls::{Called, CallerMatch, Entry, Hours, OpenRange, Routes, WITHHELD},
     directory::seal::hex,
-    model::{EmailKey, ObjectName},
+    model::{EmailKey, ObjectName, WITHHELD},
+    objects::{Called, CallerMatch, Entry, Hours, OpenRange, Routes},
 };
 
 /// Names the days as Asterisk does, from Monday on.
@@ -29,7 +29,7 @@ const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 /// What begins the names of steps that ring one phone.
 const PHONE: &str = "p";
 
-/// Blanks around a caller's number, as [`crate::calls::Caller`] drops them.
+/// Blanks around a caller's number, as [`crate::model::Caller`] drops them.
 const BLANKS: &str = "[[:space:]]*";
 
 /// What the rules for calls to other numbers than ours are called.

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BadValue, Digests, Phonebook, routing, trunks};
-use crate::calls::Timezone;
+use crate::objects::Timezone;
 
 /// The modules behind the objects of a trunk, by type.
 const BEHIND: [(&str, &str); 4] = [

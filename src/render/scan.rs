@@ -2,7 +2,7 @@
 //! shown or checked.
 
 use super::{Digests, NO_ROUTES, Phone, Phonebook};
-use crate::{asterisk::ConfigFile, calls::Routes, desired, model::Extension};
+use crate::{asterisk::ConfigFile, desired, model::Extension, objects::Routes};
 
 /// What a caller or a phone wrote.
 const FOREIGN: [&str; 4] = ["${CALLERID(", "${FROM_", "${CONTACT}", ",uri)}"];

@@ -12,8 +12,8 @@ use super::{
     trunk_name,
 };
 use crate::{
-    calls::{CallerId, Dialer, DialerTarget, NumberSource, Target},
     model::ObjectName,
+    objects::{CallerId, Dialer, DialerTarget, NumberSource, Target},
 };
 
 /// Hang-up causes (Q.850): unallocated (404), busy (486), no answer (480), unavailable (480), rejected (403).

@@ -31,9 +31,10 @@ use self::recent::{First, Recent};
 pub(super) use self::{counters::Counters, verified::Verified};
 use super::{State, recorder::Recorder, routing::Routing};
 use crate::{
-    calls::{self, Caller, Incoming, Reply, Tenants, Tokens, Verb, What},
+    calls::{self, Incoming, Reply, Tenants, Tokens, Verb, What},
     cli::error::Stop,
     deploy::fail_point,
+    model::Caller,
 };
 
 /// The method by which the provider asks: exactly one. A signature has no border between URL and

@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::Report;
 use crate::{
-    calls::{Caller, E164},
     cli::session::Desired,
     deploy::{ComparedFile, Comparison},
     desired::{Expectation, Sources},
+    model::{Caller, E164},
     plan::{self, Affected, FieldChange},
 };
 

@@ -20,8 +20,8 @@ use super::super::{
     read::{At, Named},
 };
 use crate::{
-    calls::Routes,
     model::{EmailKey, ObjectName, nearest},
+    objects::Routes,
 };
 use rules::Rules;
 pub(crate) use rules::route_loop;

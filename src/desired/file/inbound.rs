@@ -11,8 +11,8 @@ use serde::{
 
 use super::{At, Host, SecretSource, SourceName, Token};
 use crate::{
-    calls::{E164, NumberSource, OpenRange, Prefix, Timezone},
-    model::{Email, Invalid, ObjectName, nearest, quoted, text_type},
+    model::{E164, Email, Invalid, ObjectName, Prefix, nearest, quoted, text_type},
+    objects::{NumberSource, OpenRange, Timezone},
 };
 
 /// A SIP carrier.

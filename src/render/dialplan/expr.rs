@@ -3,10 +3,7 @@
 use std::{collections::BTreeMap, fmt, ops::Add};
 
 use super::super::{BadValue, Name};
-use crate::{
-    calls::{E164, Prefix},
-    model::{Extension, Tenant},
-};
+use crate::model::{E164, Extension, Prefix, Tenant};
 
 /// Applications and functions, each with the module that provides it.
 pub(in crate::render) type Words = BTreeMap<&'static str, &'static str>;

@@ -8,13 +8,14 @@ use std::{
 use super::{kept::redacted, *};
 use crate::{
     calls::{
-        Answer, CallerClass, What,
+        Answer, What,
         spool::{Reader, encode},
     },
     directory::{
         Directory, Whose,
         embedded::{Embedded, Settings},
     },
+    model::CallerClass,
 };
 
 fn event(number: usize) -> Event {

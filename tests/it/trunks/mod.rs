@@ -14,10 +14,10 @@ use std::{collections::BTreeMap, fs};
 
 use reconcile::{
     asterisk::PerFile,
-    calls::Routes,
     desired::{self, Declared},
     directory::seal::Ha1,
     model::{Extension, ObjectName, Secret},
+    objects::Routes,
     render::{Digests, File, Phone, Phonebook, endpoint_name},
 };
 

@@ -11,8 +11,8 @@ use super::{
     Known, named, refer,
 };
 use crate::{
-    calls::{CallerId, Dialer, DialerTarget},
     model::ObjectName,
+    objects::{CallerId, Dialer, DialerTarget},
 };
 
 /// Checks the dialers; names those that no trunk leads to.

@@ -4,7 +4,11 @@ use super::{
     super::super::{Expectation, diagnostic::Diagnostic, file, read::At},
     Names, targets,
 };
-use crate::calls::{Call, Caller, Decider, Routes, Target};
+use crate::{
+    calls::{Call, Decider},
+    model::Caller,
+    objects::{Routes, Target},
+};
 
 /// Runs the expectations; where the routes have errors themselves, what they decide means nothing.
 pub(super) fn check(

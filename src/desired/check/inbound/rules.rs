@@ -15,8 +15,9 @@ use super::{
     Names, named, overlaps, refer, targets,
 };
 use crate::{
-    calls::{Called, CallerMatch, DialerTarget, Entry, Hours, NumberSource, Routes, Rule, loops},
+    calls::loops,
     model::ObjectName,
+    objects::{Called, CallerMatch, DialerTarget, Entry, Hours, NumberSource, Routes, Rule},
 };
 
 /// The rules of a file.

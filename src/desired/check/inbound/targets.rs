@@ -11,8 +11,8 @@ use super::{
     Names, unknown, unknown_with,
 };
 use crate::{
-    calls::Target,
     model::{Email, EmailKey, ObjectName},
+    objects::Target,
 };
 
 /// Reads who gets a call, tried in turn.

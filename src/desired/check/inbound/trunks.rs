@@ -19,7 +19,7 @@ use super::{
     },
     named,
 };
-use crate::{calls::Trunk, model::ObjectName};
+use crate::{model::ObjectName, objects::Trunk};
 
 /// How long the name of a trunk may be: with the tenant's it is that of a section, 79 bytes at most.
 const TRUNK_NAME: usize = 40;
