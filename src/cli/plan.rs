@@ -13,9 +13,8 @@ use super::{
 };
 use crate::{
     deploy::{self, Comparison, Host},
-    desired::Diagnostic,
     directory::{Recorded, Schema},
-    model::shown,
+    model::{Diagnostic, shown},
     plan::{Allowance, Inputs, Plan, RailStop},
 };
 

@@ -11,7 +11,7 @@ use super::{
     log_queue,
     settings::{Color, OutputArgs},
 };
-use crate::desired::{Diagnostic, Sources};
+use crate::{desired::Sources, model::Diagnostic};
 
 /// Writes documents and talk.
 #[expect(clippy::struct_excessive_bools, reason = "two streams, two ways to lose the reader")]

@@ -10,13 +10,11 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use super::{
     Declared, DeclaredUser, Rails,
-    diagnostic::{Diagnostic, Place},
     file::{self, DesiredState},
-    read::At,
 };
 use crate::model::{
-    Codec, Country, EmailKey, GENERATED_CONTEXTS, HostName, NAME_BYTES, PhoneOverride, PhoneProfile, RailLimit,
-    Settings, Tenant,
+    At, Codec, Country, Diagnostic, EmailKey, GENERATED_CONTEXTS, HostName, NAME_BYTES, PhoneOverride, PhoneProfile,
+    Place, RailLimit, Settings, Tenant,
 };
 
 /// Checks the file as a whole. The result is only meaningful where no error was added.

@@ -16,10 +16,9 @@ mod inbound;
 use inbound::TargetText;
 pub(super) use inbound::{CallerName, Dialer, Expectation, InboundRule, OpeningHours, TargetName, Trunk};
 
-use super::read::{At, Named, Token, WORD_OR_LIST};
 use crate::model::{
-    Codec, Country, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Invalid, ObjectName, Tenant, quoted,
-    text_type,
+    At, Codec, Country, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Invalid, Named, ObjectName,
+    SecretSource, Tenant, Token, WORD_OR_LIST, quoted, text_type,
 };
 
 /// A company's phones, as they shall be.
@@ -175,51 +174,6 @@ pub(super) struct User {
     /// What this user's phone has differently.
     #[serde(default)]
     pub(super) phone: Option<At<Phone>>,
-}
-
-/// Where a declared secret is read from at the time of `sync` or `apply`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SecretSource {
-    /// An environment variable, whose name `--allow-env` must match.
-    Env(SourceName),
-    /// A file below `--secrets-dir`.
-    File(SourceName),
-}
-
-/// The name of an environment variable or a file that holds a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-pub struct SourceName(String);
-
-impl SourceName {
-    /// Returns the name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Refuses a value without quoting it: somebody may have put the secret itself here.
-    pub(super) fn refusal() -> Invalid {
-        Invalid::new(
-            "invalid-source",
-            "this does not name where the secret comes from",
-            "write `{ env: BO_SIP_SECRET }` or `{ file: bo }`; the secret itself never stands in this file",
-        )
-    }
-}
-
-impl TryFrom<String> for SourceName {
-    type Error = Invalid;
-
-    fn try_from(name: String) -> Result<Self, Invalid> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-/".contains(&b);
-        let steps_up = name.split('/').any(|part| part == ".." || part.is_empty());
-        if (1..=200).contains(&name.len()) && name.bytes().all(plain) && !steps_up {
-            Ok(Self(name))
-        } else {
-            Err(Self::refusal())
-        }
-    }
 }
 
 /// An extension as it must be written: plain digits.

@@ -16,13 +16,14 @@ mod yaml;
 use std::{collections::BTreeMap, path::Path};
 
 pub(crate) use check::route_loop;
-pub use diagnostic::{Diagnostic, Place, Severity, Source, Sources};
-pub use file::{SecretSource, SourceName, schema};
+pub use diagnostic::{Source, Sources};
+pub use file::schema;
 
 use crate::{
     calls::Call,
     model::{
-        DisplayName, Email, EmailKey, Extension, HostName, ObjectName, PhoneOverride, RailLimit, Settings, Tenant,
+        Diagnostic, DisplayName, Email, EmailKey, Extension, HostName, ObjectName, PhoneOverride, Place, RailLimit,
+        SecretSource, Settings, Severity, Tenant,
     },
     objects::{Routes, Target},
 };

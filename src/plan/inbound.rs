@@ -11,9 +11,9 @@ use serde::Serialize;
 use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan, shown};
 use crate::{
     calls,
-    desired::{Declared, Diagnostic, InboundPlaces, Place, route_loop},
+    desired::{Declared, InboundPlaces, route_loop},
     directory::{self, Recorded, RecordedSecret},
-    model::{E164, ObjectName, SENSITIVE, Secret},
+    model::{Diagnostic, E164, ObjectName, Place, SENSITIVE, Secret},
     objects::{Called, CallerId, Dialer, DialerTarget, Hours, NumberSource, Routes, Rule, Target, Trunk},
 };
 

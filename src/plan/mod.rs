@@ -35,12 +35,14 @@ pub use relogins::ReloginRail;
 pub use supply::{Newcomers, NoNumber};
 
 use crate::{
-    desired::{Declared, Diagnostic, Place},
+    desired::Declared,
     directory::{
         ManagedBy, Recorded,
         seal::{Prints, TrunkPrint},
     },
-    model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Secret, Settings, Tenant},
+    model::{
+        Diagnostic, DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Place, Secret, Settings, Tenant,
+    },
     objects::Routes,
 };
 

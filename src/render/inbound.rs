@@ -10,14 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::{
-    BadValue, Digests, Name, Phone, Phonebook,
-    dialplan::{
-        CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
-    },
-    inbound_context,
-};
+use super::{Digests, Phone, Phonebook, inbound_context};
 use crate::{
+    asterisk::{
+        BadValue, Name,
+        dialplan::{
+            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
+        },
+    },
     directory::seal::hex,
     model::{EmailKey, ObjectName, WITHHELD},
     objects::{Called, CallerMatch, Entry, Hours, OpenRange, Routes},

@@ -23,7 +23,7 @@ fn steps(text: &str) -> Vec<(&str, String, String)> {
             context = name.trim_end_matches(']');
         }
         let Some((key, value)) = line.split_once(" => ") else { continue };
-        let value = super::read_value(value);
+        let value = crate::asterisk::read_value(value);
         let after = if key.trim() == "same" { 1 } else { 2 };
         let step = value.splitn(after + 1, ',').nth(after).unwrap_or_default().to_owned();
         if key == "include" || value.contains(",hint,") {

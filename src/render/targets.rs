@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 
 use super::{
-    BadValue, Name, Phone,
-    dialplan::{
-        CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
-    },
+    Phone,
     inbound::{Contexts, DEFAULT, Inbound, phone_extension, stable},
     routing::{RANG, leg},
     trunk_name,
 };
 use crate::{
+    asterisk::{
+        BadValue, Name,
+        dialplan::{
+            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
+        },
+    },
     model::ObjectName,
     objects::{CallerId, Dialer, DialerTarget, NumberSource, Target},
 };

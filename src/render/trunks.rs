@@ -7,8 +7,9 @@
 
 use std::{collections::BTreeMap, fmt::Write, net::Ipv6Addr};
 
-use super::{BadValue, Digests, Name, Phonebook, Value, pjsip};
+use super::{Digests, Phonebook, pjsip};
 use crate::{
+    asterisk::{BadValue, Name, Value},
     directory::seal::Ha1,
     model::{Codec, ObjectName, SENSITIVE, Secret, Tenant},
     objects::Trunk,

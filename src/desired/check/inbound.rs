@@ -13,14 +13,9 @@ mod trunks;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{
-    Expectation, InboundPlaces, SecretSource,
-    diagnostic::{Diagnostic, Place, Severity},
-    file,
-    read::{At, Named},
-};
+use super::super::{Expectation, InboundPlaces, file};
 use crate::{
-    model::{EmailKey, ObjectName, nearest},
+    model::{At, Diagnostic, EmailKey, Named, ObjectName, Place, SecretSource, Severity, nearest},
     objects::Routes,
 };
 use rules::Rules;

@@ -9,9 +9,9 @@ use serde::{
     de::{self, MapAccess, Visitor},
 };
 
-use super::{At, Host, SecretSource, SourceName, Token};
+use super::{At, Host, Token};
 use crate::{
-    model::{E164, Email, Invalid, ObjectName, Prefix, nearest, quoted, text_type},
+    model::{E164, Email, Invalid, ObjectName, Prefix, SecretSource, SourceName, nearest, quoted, text_type},
     objects::{NumberSource, OpenRange, Timezone},
 };
 

@@ -2,16 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    super::super::{
-        diagnostic::Diagnostic,
-        file,
-        read::{At, Named},
-    },
-    Known, named, refer,
-};
+use super::{super::super::file, Known, named, refer};
 use crate::{
-    model::ObjectName,
+    model::{At, Diagnostic, Named, ObjectName},
     objects::{CallerId, Dialer, DialerTarget},
 };
 

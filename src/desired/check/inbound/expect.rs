@@ -1,12 +1,12 @@
 //! Expectations: who gets a call that is thought of.
 
 use super::{
-    super::super::{Expectation, diagnostic::Diagnostic, file, read::At},
+    super::super::{Expectation, file},
     Names, targets,
 };
 use crate::{
     calls::{Call, Decider},
-    model::Caller,
+    model::{At, Caller, Diagnostic},
     objects::{Routes, Target},
 };
 

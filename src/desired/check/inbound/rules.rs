@@ -4,19 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::{
-        super::{
-            InboundPlaces,
-            diagnostic::{Diagnostic, Place},
-            file,
-            read::{At, Named},
-        },
+        super::{InboundPlaces, file},
         values,
     },
     Names, named, overlaps, refer, targets,
 };
 use crate::{
     calls::loops,
-    model::ObjectName,
+    model::{At, Diagnostic, Named, ObjectName, Place},
     objects::{Called, CallerMatch, DialerTarget, Entry, Hours, NumberSource, Routes, Rule},
 };
 

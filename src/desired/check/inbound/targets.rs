@@ -2,16 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    super::super::{
-        diagnostic::{Diagnostic, Place},
-        file,
-        read::At,
-    },
-    Names, unknown, unknown_with,
-};
+use super::{super::super::file, Names, unknown, unknown_with};
 use crate::{
-    model::{Email, EmailKey, ObjectName},
+    model::{At, Diagnostic, Email, EmailKey, ObjectName, Place},
     objects::Target,
 };
 

@@ -8,18 +8,13 @@ use std::{
 use ipnet::{IpNet, Ipv4Net};
 
 use super::{
-    super::{
-        super::{
-            SecretSource,
-            diagnostic::{Diagnostic, Place},
-            file,
-            read::{At, Named},
-        },
-        values,
-    },
+    super::{super::file, values},
     named,
 };
-use crate::{model::ObjectName, objects::Trunk};
+use crate::{
+    model::{At, Diagnostic, Named, ObjectName, Place, SecretSource},
+    objects::Trunk,
+};
 
 /// How long the name of a trunk may be: with the tenant's it is that of a section, 79 bytes at most.
 const TRUNK_NAME: usize = 40;
