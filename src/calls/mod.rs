@@ -9,7 +9,6 @@ mod answer;
 mod applied;
 mod decide;
 mod form;
-mod loops;
 mod record;
 mod signature;
 pub mod spool;
@@ -20,7 +19,6 @@ pub use answer::{DIAL_RESULT, Incoming, Reply, Tenants, answer, answer_by_defaul
 pub use applied::Applied;
 pub use decide::{Branch, Call, Considered, Decider, Decision, Fit, decide};
 pub use form::Form;
-pub use loops::loops;
 pub use record::{Answer, Event, Outcome, Started, Status, What};
 pub use signature::{Signed, Tokens, is_signed};
 pub use steps::left_out;

@@ -125,3 +125,7 @@ impl<T: JsonSchema> JsonSchema for At<T> {
         T::json_schema(generator)
     }
 }
+
+pub(crate) fn values<T>(list: Option<At<Vec<At<T>>>>) -> Vec<T> {
+    list.and_then(|at| at.value).unwrap_or_default().into_iter().filter_map(|at| at.value).collect()
+}

@@ -1,8 +1,7 @@
 //! Telephone numbers: ours, which are checked, and callers', which never are.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::{Invalid, invisible_hint, quoted, text_type};

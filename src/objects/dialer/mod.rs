@@ -1,5 +1,8 @@
 //! Dialers: public numbers and SIP addresses outside that calls can be sent to.
 
+pub(super) mod check;
+pub(crate) mod file;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{E164, ObjectName};

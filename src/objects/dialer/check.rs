@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{super::super::file, Known, named, refer};
+use super::{
+    super::check::{Known, named, refer},
+    file,
+};
 use crate::{
     model::{At, Diagnostic, Named, ObjectName},
     objects::{CallerId, Dialer, DialerTarget},
 };
 
 /// Checks the dialers; names those that no trunk leads to.
-pub(super) fn check(
+pub(in crate::objects) fn check(
     keys: Option<At<Named<file::Dialer>>>,
     trunks: &Known<ObjectName>,
     problems: &mut Vec<Diagnostic>,

@@ -12,7 +12,7 @@ use crate::{
 /// dialer.
 ///
 /// A number that is not known yet is nobody's.
-pub fn loops(routes: &Routes) -> Vec<(usize, &ObjectName)> {
+pub(crate) fn loops(routes: &Routes) -> Vec<(usize, &ObjectName)> {
     let ours = routes.public_sip_host.as_deref();
     let mut rules: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, rule) in routes.rules.iter().enumerate() {

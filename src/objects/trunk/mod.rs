@@ -1,5 +1,8 @@
 //! Trunks: SIP carriers.
 
+pub(super) mod check;
+pub(crate) mod file;
+
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};

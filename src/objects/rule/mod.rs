@@ -1,5 +1,13 @@
 //! Rules: who gets which inbound call.
 
+pub(super) mod check;
+pub(crate) mod file;
+mod loops;
+mod overlaps;
+
+pub(crate) use check::route_loop;
+pub(crate) use loops::loops;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

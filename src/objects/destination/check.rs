@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::{super::super::file, Names, unknown, unknown_with};
+use super::{
+    super::check::{Names, unknown, unknown_with},
+    file,
+};
 use crate::{
     model::{At, Diagnostic, Email, EmailKey, ObjectName, Place},
     objects::Target,
 };
 
 /// Reads who gets a call, tried in turn.
-pub(super) fn read(
+pub(in crate::objects) fn read(
     list: Option<At<Vec<At<file::TargetName>>>>,
     names: &Names<'_>,
     problems: &mut Vec<Diagnostic>,
@@ -41,7 +44,7 @@ pub(super) fn read(
 }
 
 /// Reads one target, where it was not refused, and whether somebody of that name is declared.
-pub(super) fn target(
+pub(crate) fn target(
     item: &At<file::TargetName>,
     names: &Names<'_>,
     problems: &mut Vec<Diagnostic>,

@@ -7,12 +7,9 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{
-    super::{super::file, values},
-    named,
-};
+use super::{super::check::named, file};
 use crate::{
-    model::{At, Diagnostic, Named, ObjectName, Place, SecretSource},
+    model::{At, Diagnostic, Named, ObjectName, Place, SecretSource, values},
     objects::Trunk,
 };
 
@@ -20,7 +17,7 @@ use crate::{
 const TRUNK_NAME: usize = 40;
 
 /// Checks the trunks, each alone and together.
-pub(super) fn check(
+pub(in crate::objects) fn check(
     keys: Option<At<Named<file::Trunk>>>,
     problems: &mut Vec<Diagnostic>,
 ) -> (BTreeMap<ObjectName, Trunk>, BTreeMap<ObjectName, SecretSource>) {

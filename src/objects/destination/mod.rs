@@ -1,5 +1,8 @@
 //! Destinations: who gets a call.
 
+pub(super) mod check;
+pub(crate) mod file;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
