@@ -25,4 +25,5 @@ mod input;
 pub mod model;
 pub mod plan;
 pub mod render;
+mod report;
 mod serve;

@@ -17,8 +17,7 @@ use super::{
     expect::Expected,
     plan::{self, refuse_problems},
     printer::{Printer, Progress},
-    report::{Report, json, text::count},
-    session::{self, Desired},
+    session,
     settings::{ActorArgs, FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs},
 };
 use crate::{
@@ -26,6 +25,7 @@ use crate::{
     deploy::{self, Applied, ApplyError, Comparison, Host, Observer, Request},
     directory::audit::Outcome,
     plan::{Inputs, RailStop},
+    report::{Desired, Report, json, name_places, text::count},
 };
 
 /// Apply the file: record it, render it, make Asterisk run it, and prove it
@@ -194,13 +194,13 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         };
         let mut comparison = deploy::compare(&inputs, in_place, running, unchecked)?;
         if running.is_some() {
-            let places = session::name_places(&desired);
+            let places = name_places(&desired);
             host.note_requirements(&mut comparison, &allowance, &places, now).map_err(ApplyError::from)?;
         }
         refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
         plan::name_private(&args.state, &mut comparison.plan)?;
         let report = Report { desired: &desired, comparison: &comparison, database: &database, allowance: &allowance };
-        let document = report.write(args.format, &printer)?;
+        let document = plan::written(&report, args.format, &printer)?;
         printer.document(&document);
         hold_back(&report, expected.as_ref(), mode)?;
         if let Some(words) = expected.as_ref().and_then(|expected| already(&comparison, expected)) {

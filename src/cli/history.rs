@@ -4,15 +4,11 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::{
-    Exit,
-    error::Hinted,
-    printer::Printer,
+use super::{Exit, error::Hinted, printer::Printer, settings::Format, users::Which};
+use crate::{
+    directory::{DirectoryError, audit::Entry},
     report::{json, status::seconds, table},
-    settings::Format,
-    users::Which,
 };
-use crate::directory::{DirectoryError, audit::Entry};
 
 /// Show who applied what, when, and how it ended; moves nothing
 ///

@@ -19,7 +19,6 @@ mod migrate;
 mod plan;
 mod printer;
 mod redact;
-pub(crate) mod report;
 mod saves;
 mod schema;
 mod secret;

@@ -11,7 +11,10 @@ use super::{
     log_queue,
     settings::{Color, OutputArgs},
 };
-use crate::desired::{Diagnostic, Sources};
+use crate::{
+    desired::{Diagnostic, Sources},
+    report::paint,
+};
 
 /// Writes documents and talk.
 #[expect(clippy::struct_excessive_bools, reason = "two streams, two ways to lose the reader")]
@@ -156,15 +159,5 @@ fn name_long(phases: &Receiver<Option<&'static str>>) {
             }
             (Err(_), _) => return,
         };
-    }
-}
-
-/// Colours text where that is wanted.
-pub(crate) fn paint(color: bool, with: anstyle::AnsiColor, text: &str) -> String {
-    if color {
-        let style = with.on_default();
-        format!("{style}{text}{style:#}")
-    } else {
-        text.to_owned()
     }
 }

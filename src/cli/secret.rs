@@ -7,7 +7,6 @@ use super::{
     Exit,
     error::{Hinted, Stop},
     printer::Printer,
-    report::{json, text::count},
     settings::{ActorArgs, Format, HostName, StateArgs},
     users::Which,
 };
@@ -19,6 +18,7 @@ use crate::{
     },
     model::{Email, Extension, Secret},
     render::endpoint_name,
+    report::{json, text::count},
 };
 
 /// Show or renew the SIP credentials of one phone

@@ -7,7 +7,6 @@ use super::{
     Exit,
     error::Hinted,
     printer::Printer,
-    report::status::{self, Status},
     session,
     settings::{FileArgs, Format, HostArgs, SecretArgs, StateArgs},
 };
@@ -16,6 +15,7 @@ use crate::{
     directory::{Directory, Recorded, Schema},
     model::Tenant,
     plan::{self, Inputs},
+    report::status::{self, Status},
 };
 
 /// Show whether each stage is in step with the one before it; moves nothing

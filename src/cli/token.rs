@@ -6,15 +6,11 @@ use anyhow::{Context, Result};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use zeroize::Zeroizing;
 
-use super::{
-    Exit,
-    error::Hinted,
-    printer::Printer,
+use super::{Exit, error::Hinted, printer::Printer, settings::Format, users::Which};
+use crate::{
+    directory::{Scope, TokenBytes, TokenEntry, TokenName, TokenText},
     report::{json, status::seconds},
-    settings::Format,
-    users::Which,
 };
-use crate::directory::{Scope, TokenBytes, TokenEntry, TokenName, TokenText};
 
 /// Make, list or revoke tokens for the portal API
 #[derive(Debug, clap::Args)]

@@ -9,14 +9,14 @@ use super::{
     Exit,
     error::Stop,
     printer::Printer,
-    report::json,
-    session::{self, Desired},
+    session,
     settings::{FileArgs, Format},
 };
 use crate::{
     calls::{Call, Caller, CallerClass, Considered, Decision, E164, Fit, Target, decide},
     desired,
     model::shown,
+    report::{Desired, json},
 };
 
 /// Show who would get a call by the file, and why

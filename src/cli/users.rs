@@ -9,13 +9,13 @@ use super::{
     Exit,
     error::{Hinted, Stop},
     printer::Printer,
-    report::json,
     session,
     settings::{FileArgs, Format, StateArgs},
 };
 use crate::{
     directory::{ManagedBy, Recorded, RecordedUser},
     model::{Extension, Tenant},
+    report::json,
 };
 
 /// List the recorded users with their extensions; never a secret
