@@ -34,13 +34,13 @@ use super::{
     error::Failure,
     extract::{NoParameters, Parameters},
     look,
-    recorder::RecorderMetrics,
     webhook::Counters,
 };
 use crate::{
     cli::log_queue,
     directory::{Bearer, Directory, DirectoryError, Standing, audit::Entry},
     plan,
+    recorder::RecorderMetrics,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -29,11 +29,12 @@ use utoipa::ToSchema;
 pub(crate) use self::address::Address;
 use self::recent::{First, Recent};
 pub(super) use self::{counters::Counters, verified::Verified};
-use super::{State, recorder::Recorder, routing::Routing};
+use super::{State, routing::Routing};
 use crate::{
     calls::{self, Caller, Incoming, Reply, Tenants, Tokens, Verb, What},
     cli::error::Stop,
     deploy::fail_point,
+    recorder::Recorder,
 };
 
 /// The method by which the provider asks: exactly one. A signature has no border between URL and
