@@ -24,6 +24,7 @@ pub mod directory;
 mod input;
 pub mod model;
 pub mod plan;
+pub mod portal;
 pub mod recorder;
 pub mod render;
 mod report;

@@ -9,9 +9,10 @@ use postgres::error::SqlState;
 
 use super::Exit;
 use crate::{
-    deploy::{ApplyError, AsteriskError, FileError, ResealError, RotateError},
+    deploy::{ApplyError, AsteriskError, FileError},
     directory::{DirectoryError, hint_of_taken, seal::SealError},
     model::{Invalid, Unreadable},
+    portal::{ResealError, RotateError},
 };
 
 /// An error with the next step.

@@ -14,9 +14,10 @@ use utoipa::ToSchema;
 
 use crate::{
     cli::error::words_of,
-    deploy::{ApplyError, CreateError, DeleteError, NotLive, Refused},
+    deploy::{ApplyError, NotLive},
     directory::DirectoryError,
     model::Invalid,
+    portal::{CreateError, DeleteError, Refused},
 };
 
 /// What kind of error it is: a closed set, for programs.

@@ -207,13 +207,13 @@ impl Broken for DirectoryError {
     }
 }
 
-impl Broken for crate::deploy::CreateError {
+impl Broken for crate::portal::CreateError {
     fn can_be_tried_again(&self) -> bool {
         !matches!(self, Self::Unconfirmed { .. })
     }
 }
 
-impl Broken for crate::deploy::DeleteError {
+impl Broken for crate::portal::DeleteError {
     fn can_be_tried_again(&self) -> bool {
         !matches!(self, Self::Directory(DirectoryError::Commit(_)))
     }
