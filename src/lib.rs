@@ -21,6 +21,7 @@ pub mod cli;
 pub mod deploy;
 pub mod desired;
 pub mod directory;
+mod error;
 mod input;
 pub mod model;
 pub mod plan;

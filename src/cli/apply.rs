@@ -13,17 +13,18 @@ use jiff::Timestamp;
 
 use super::{
     Exit,
-    error::{self, Hinted, Stop},
     expect::Expected,
     plan::{self, refuse_problems},
     printer::{Printer, Progress},
     session,
     settings::{ActorArgs, FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs},
+    stop::{self, Stop},
 };
 use crate::{
     child::{self, Limits},
     deploy::{self, Applied, ApplyError, Comparison, Host, Observer, Request},
     directory::audit::Outcome,
+    error::Hinted,
     plan::{Inputs, RailStop},
     report::{Desired, Report, json, name_places, text::count},
 };
@@ -128,7 +129,7 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let report = Report { desired: &desired, comparison: &comparison, database: "", allowance: planner.allowance() };
     match hold_back(&report, expected.as_ref(), mode) {
         // The plan has named the rails.
-        Err(error) if error::exit_of(&error) == Exit::Rail => return Ok(Exit::Rail),
+        Err(error) if stop::exit_of(&error) == Exit::Rail => return Ok(Exit::Rail),
         held => held?,
     }
     if let Some(words) = expected.as_ref().and_then(|expected| already(&comparison, expected)) {

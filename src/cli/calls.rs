@@ -5,9 +5,10 @@ use std::{fmt::Write, time::Duration};
 use anyhow::Result;
 use jiff::Timestamp;
 
-use super::{Exit, error::Hinted, printer::Printer, settings::Format, users::Which};
+use super::{Exit, printer::Printer, settings::Format, users::Which};
 use crate::{
     directory::{CallEntry, CallStep, DirectoryError, Whose},
+    error::Hinted,
     model::printable,
     report::{json, table},
 };

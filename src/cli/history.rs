@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::{Exit, error::Hinted, printer::Printer, settings::Format, users::Which};
+use super::{Exit, printer::Printer, settings::Format, users::Which};
 use crate::{
     directory::{DirectoryError, audit::Entry},
+    error::Hinted,
     report::{json, status::seconds, table},
 };
 

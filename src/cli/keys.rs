@@ -4,10 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 
-use super::error::Hinted;
-use crate::directory::{
-    Directory,
-    seal::{Keyring, hex},
+use crate::{
+    directory::{
+        Directory,
+        seal::{Keyring, hex},
+    },
+    error::Hinted,
 };
 
 /// What the keys are for, if no environment variable gives one.

@@ -7,7 +7,6 @@ mod calls;
 mod check;
 pub mod codes;
 pub mod env;
-pub(crate) mod error;
 pub mod exit;
 mod expect;
 mod export;
@@ -26,6 +25,7 @@ mod serve;
 mod session;
 mod settings;
 mod status;
+pub(crate) mod stop;
 mod token;
 mod trace;
 mod users;
@@ -39,7 +39,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use crate::{child, model};
+use crate::{child, error::words, model};
 use exit::Exit;
 use printer::Printer;
 
@@ -120,8 +120,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Exit::Done) if printer.failed => Exit::Error.into(),
         Ok(exit) => exit.into(),
         Err(error) => {
-            let exit = error::exit_of(&error);
-            printer.error(&error::words(&error));
+            let exit = stop::exit_of(&error);
+            printer.error(&words(&error));
             exit.into()
         }
     };

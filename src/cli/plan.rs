@@ -5,10 +5,10 @@ use jiff::Timestamp;
 
 use super::{
     Exit,
-    error::Stop,
     printer::Printer,
     session,
     settings::{FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs, has_url},
+    stop::Stop,
 };
 use crate::{
     deploy::{self, Comparison, Host},

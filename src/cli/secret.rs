@@ -5,9 +5,9 @@ use jiff::Timestamp;
 
 use super::{
     Exit,
-    error::{Hinted, Stop},
     printer::Printer,
     settings::{ActorArgs, Format, HostName, StateArgs},
+    stop::Stop,
     users::Which,
 };
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
         Place, Recorded, RecordedUser,
         seal::{Owner, hex},
     },
+    error::Hinted,
     model::{Email, Extension, Secret},
     portal::{self, Rotation},
     render::endpoint_name,

@@ -10,8 +10,8 @@ use ipnet::IpNet;
 
 use super::{
     Exit,
-    error::{Hinted, Stop, words},
     settings::{HostArgs, StateArgs},
+    stop::Stop,
 };
 use crate::{
     calls::Tokens,
@@ -19,6 +19,7 @@ use crate::{
         Directory, DirectoryError,
         seal::{Keyring, hex},
     },
+    error::{Hinted, words},
     serve::{
         self,
         tls::TlsVersion,

@@ -7,13 +7,14 @@ use zeroize::Zeroizing;
 
 use super::{
     Exit,
-    error::{Hinted, Stop},
     printer::Printer,
     settings::{FileArgs, SecretArgs},
+    stop::Stop,
 };
 use crate::{
     calls::{Dialer, DialerTarget, E164, NumberSource},
     desired::{self, Declared, DeclaredUser, Loaded, Place, SecretSource},
+    error::Hinted,
     input::{Folder, Refused},
     model::{EmailKey, ObjectName, Secret, Tenant},
     plan::{Allowance, InboundValues},

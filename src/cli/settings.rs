@@ -8,16 +8,11 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use super::{
-    error::{Hinted, Stop},
-    flat_json::FlatJson,
-    keys, log_queue,
-    log_queue::LogQueue,
-    printer::Printer,
-};
+use super::{flat_json::FlatJson, keys, log_queue, log_queue::LogQueue, printer::Printer, stop::Stop};
 use crate::{
     deploy::{Asterisk, Host, name_in},
     directory::{self, Directory, DirectoryError, Url, embedded::Embedded, seal::Keyring},
+    error::Hinted,
     input,
     model::{printable, shown},
 };

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 
 use super::{
     Exit,
-    error::Hinted,
     printer::Printer,
     session,
     settings::{FileArgs, Format, HostArgs, SecretArgs, StateArgs},
@@ -13,6 +12,7 @@ use super::{
 use crate::{
     deploy,
     directory::{Directory, Recorded, Schema},
+    error::Hinted,
     model::Tenant,
     plan::{self, Inputs},
     report::status::{self, Status},

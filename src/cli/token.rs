@@ -6,9 +6,10 @@ use anyhow::{Context, Result};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use zeroize::Zeroizing;
 
-use super::{Exit, error::Hinted, printer::Printer, settings::Format, users::Which};
+use super::{Exit, printer::Printer, settings::Format, users::Which};
 use crate::{
     directory::{Scope, TokenBytes, TokenEntry, TokenName, TokenText},
+    error::Hinted,
     report::{json, status::seconds},
 };
 

@@ -7,10 +7,10 @@ use jiff::{Timestamp, Zoned};
 
 use super::{
     Exit,
-    error::Stop,
     printer::Printer,
     session,
     settings::{FileArgs, Format},
+    stop::Stop,
 };
 use crate::{
     calls::{Call, Caller, CallerClass, Considered, Decision, E164, Fit, Target, decide},

@@ -7,13 +7,14 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::{
     Exit,
-    error::{Hinted, Stop},
     printer::Printer,
     session,
     settings::{FileArgs, Format, StateArgs},
+    stop::Stop,
 };
 use crate::{
     directory::{ManagedBy, Recorded, RecordedUser},
+    error::Hinted,
     model::{Extension, Tenant},
     report::json,
 };

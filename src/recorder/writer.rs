@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     calls::Event,
-    cli::error::words,
     directory::{Directory, Open, Written},
+    error::words,
 };
 
 /// How long more events are waited for, once there is one.

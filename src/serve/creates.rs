@@ -22,8 +22,8 @@ use super::{
     pool::{Broken, Pool, panicked},
 };
 use crate::{
-    cli::error::words_of,
     directory::{Directory, seal::Keyring},
+    error::words_of,
     model::Tenant,
     portal::{self, CreateError, Created, NewUser, Portal, Refused},
 };

@@ -13,9 +13,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    cli::error::words_of,
     deploy::{ApplyError, NotLive},
     directory::DirectoryError,
+    error::words_of,
     model::Invalid,
     portal::{CreateError, DeleteError, Refused},
 };

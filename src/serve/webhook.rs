@@ -32,7 +32,7 @@ pub(super) use self::{counters::Counters, verified::Verified};
 use super::{State, routing::Routing};
 use crate::{
     calls::{self, Caller, Incoming, Reply, Tenants, Tokens, Verb, What},
-    cli::error::Stop,
+    cli::stop::Stop,
     deploy::fail_point,
     recorder::Recorder,
 };
