@@ -23,6 +23,7 @@ pub mod desired;
 pub mod directory;
 mod error;
 mod input;
+mod log;
 pub mod model;
 pub mod plan;
 pub mod portal;

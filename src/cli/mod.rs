@@ -10,14 +10,11 @@ pub mod env;
 pub mod exit;
 mod expect;
 mod export;
-mod flat_json;
 mod history;
 mod keys;
-pub(crate) mod log_queue;
 mod migrate;
 mod plan;
 mod printer;
-mod redact;
 mod saves;
 mod schema;
 mod secret;
@@ -39,7 +36,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use crate::{child, error::words, model};
+use crate::{child, error::words, log, model};
 use exit::Exit;
 use printer::Printer;
 
@@ -125,7 +122,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             exit.into()
         }
     };
-    log_queue::flush();
+    log::flush();
     exit
 }
 

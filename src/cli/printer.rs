@@ -7,12 +7,10 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    log_queue,
-    settings::{Color, OutputArgs},
-};
+use super::settings::{Color, OutputArgs};
 use crate::{
     desired::{Diagnostic, Sources},
+    log,
     report::paint,
 };
 
@@ -81,7 +79,7 @@ impl Printer {
     /// Says something on the side.
     pub(crate) fn talk(&mut self, line: &str) {
         // What was logged before stands before it.
-        log_queue::flush();
+        log::flush();
         let _ = writeln!(io::stderr(), "{line}");
     }
 
