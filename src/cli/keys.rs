@@ -5,11 +5,9 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 
 use crate::{
-    directory::{
-        Directory,
-        seal::{Keyring, hex},
-    },
+    directory::{Directory, seal::Keyring},
     error::Hinted,
+    model::hex,
 };
 
 /// What the keys are for, if no environment variable gives one.

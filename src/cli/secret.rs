@@ -11,12 +11,9 @@ use super::{
     users::Which,
 };
 use crate::{
-    directory::{
-        Place, Recorded, RecordedUser,
-        seal::{Owner, hex},
-    },
+    directory::{Place, Recorded, RecordedUser, seal::Owner},
     error::Hinted,
-    model::{Email, Extension, Secret},
+    model::{Email, Extension, Secret, hex},
     portal::{self, Rotation},
     render::endpoint_name,
     report::{json, text::count},

@@ -15,11 +15,9 @@ use super::{
 };
 use crate::{
     calls::Tokens,
-    directory::{
-        Directory, DirectoryError,
-        seal::{Keyring, hex},
-    },
+    directory::{Directory, DirectoryError, seal::Keyring},
     error::{Hinted, words},
+    model::hex,
     serve::{
         self,
         tls::TlsVersion,

@@ -8,9 +8,9 @@ use uuid::Uuid;
 use crate::{
     directory::{
         InboundRows, Recorded, Row, RowChanges, TrunkRow,
-        seal::{Ha1, Keyring, Nonce, Owner, Prints, Salt, SealError, TrunkPrint, generate},
+        seal::{Keyring, Nonce, Owner, Salt, SealError, TrunkPrint, generate},
     },
-    model::{EmailKey, Extension, ObjectName, PhoneOverride, Secret, Settings},
+    model::{EmailKey, Extension, Ha1, ObjectName, PhoneOverride, Prints, Secret, Settings},
     plan::{Plan, SecretPlan},
     render::endpoint_name,
 };

@@ -8,9 +8,9 @@ use crate::{
     directory::{
         Directory, DirectoryError, Sealed, SealedPlace,
         audit::Deed,
-        seal::{Keyring, Owner, hex},
+        seal::{Keyring, Owner},
     },
-    model::Tenant,
+    model::{Tenant, hex},
 };
 
 /// Secrets were not sealed anew; nothing was changed.

@@ -9,9 +9,9 @@ use crate::{
     directory::{
         Directory, DirectoryError, InboundRows, Row, RowChanges,
         audit::{End, Outcome, Run},
-        seal::{Keyring, Owner, Prints, Salt, generate},
+        seal::{Keyring, Owner, Salt, generate},
     },
-    model::{Email, Extension, Tenant},
+    model::{Email, Extension, Prints, Tenant},
     render::endpoint_name,
 };
 

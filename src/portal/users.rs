@@ -11,10 +11,10 @@ use crate::{
     directory::{
         Additions, Answered, Directory, DirectoryError, InboundRows, ManagedBy, Once, Row, RowChanges, User,
         audit::Deed,
-        seal::{Keyring, Owner, Prints, Salt, generate},
+        seal::{Keyring, Owner, Salt, generate},
     },
     model::{
-        DisplayName, Document, Email, EmailKey, Extension, ExtensionRanges, ObjectName, PhoneOverride, Secret,
+        DisplayName, Document, Email, EmailKey, Extension, ExtensionRanges, ObjectName, PhoneOverride, Prints, Secret,
         Settings, Tenant, Unreadable, document,
     },
     plan::{Newcomers, NoNumber},
