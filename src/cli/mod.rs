@@ -22,7 +22,7 @@ mod serve;
 mod session;
 mod settings;
 mod status;
-pub(crate) mod stop;
+mod stop;
 mod token;
 mod trace;
 mod users;

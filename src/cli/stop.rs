@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Exit;
-use crate::{deploy::ApplyError, model::Invalid};
+use crate::{deploy::ApplyError, model::Invalid, serve::webhook::NoToken};
 
 /// A command that ended without doing its work; what went wrong was already said.
 #[derive(Debug)]
@@ -38,6 +38,9 @@ pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
     for cause in error.chain() {
         if let Some(stop) = cause.downcast_ref::<Stop>() {
             return stop.exit;
+        }
+        if cause.is::<NoToken>() {
+            return Exit::Usage;
         }
         match cause.downcast_ref::<ApplyError>() {
             Some(ApplyError::Locked { .. }) => return Exit::Locked,
