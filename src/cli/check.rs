@@ -3,10 +3,13 @@
 use super::{
     Exit,
     printer::Printer,
-    report::{json, text::count},
     settings::{FileArgs, Format},
 };
-use crate::{desired, model::Severity};
+use crate::{
+    desired,
+    model::Severity,
+    report::{json, text::count},
+};
 use anyhow::Result;
 
 /// Check the desired-state file: every problem in one run

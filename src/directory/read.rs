@@ -7,12 +7,11 @@ use uuid::Uuid;
 
 use super::{
     DirectoryError, Place, UnreadableDocument, document, failed,
-    seal::Prints,
     types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser},
 };
 use crate::{
     calls::Applied,
-    model::{DisplayName, Document, Email, EmailKey, Extension, PhoneOverride, Settings, Tenant},
+    model::{DisplayName, Document, Email, EmailKey, Extension, PhoneOverride, Prints, Settings, Tenant},
     objects::Routes,
 };
 

@@ -9,13 +9,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    DirectoryError, Place, UnreadableDocument,
-    seal::{Prints, TrunkPrint},
-};
+use super::{DirectoryError, Place, UnreadableDocument, seal::TrunkPrint};
 use crate::{
     calls::Applied,
-    model::{DisplayName, E164, Email, EmailKey, Extension, ObjectName, PhoneOverride, Settings, Tenant},
+    model::{DisplayName, E164, Email, EmailKey, Extension, ObjectName, PhoneOverride, Prints, Settings, Tenant},
     objects::Routes,
 };
 

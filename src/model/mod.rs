@@ -5,6 +5,7 @@
 
 mod at;
 mod diagnostic;
+mod digest;
 pub mod document;
 mod emergency;
 mod extension;
@@ -20,6 +21,8 @@ mod visible;
 
 pub(crate) use at::{AT, At, NAMED, Named, TOKEN, Token, WORD_OR_LIST, values};
 pub use diagnostic::{Diagnostic, Place, Severity};
+pub use digest::{Ha1, Prints};
+pub(crate) use digest::{hex, print};
 pub use document::{Document, Unreadable};
 pub use emergency::Country;
 pub(crate) use emergency::{emergency_numbers, emergency_numbers_anywhere};

@@ -36,12 +36,10 @@ pub use supply::{Newcomers, NoNumber};
 
 use crate::{
     desired::Declared,
-    directory::{
-        ManagedBy, Recorded,
-        seal::{Prints, TrunkPrint},
-    },
+    directory::{ManagedBy, Recorded, seal::TrunkPrint},
     model::{
-        Diagnostic, DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Place, Secret, Settings, Tenant,
+        Diagnostic, DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Place, Prints, Secret,
+        Settings, Tenant,
     },
     objects::Routes,
 };

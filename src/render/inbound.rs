@@ -18,8 +18,7 @@ use crate::{
             CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
         },
     },
-    directory::seal::hex,
-    model::{EmailKey, ObjectName, WITHHELD},
+    model::{EmailKey, ObjectName, WITHHELD, hex},
     objects::{Called, CallerMatch, Entry, Hours, OpenRange, Routes},
 };
 

@@ -28,8 +28,9 @@ pub use trunks::{Section, inbound_context, sections as trunk_sections, trunk_nam
 
 use crate::{
     asterisk::{BadValue, ConfigFile, Name, PerFile},
-    directory::seal::{Ha1, hex},
-    model::{DisplayName, Email, EndpointNames, Extension, ObjectName, PhoneOverride, Secret, Settings, Tenant},
+    model::{
+        DisplayName, Email, EndpointNames, Extension, Ha1, ObjectName, PhoneOverride, Secret, Settings, Tenant, hex,
+    },
     objects::Routes,
     plan::Plan,
 };

@@ -12,8 +12,7 @@ use crate::{
         PerFile,
     },
     desired::{self, Declared},
-    directory::seal::Ha1,
-    model::{Email, Extension, GENERATED_CONTEXTS, ObjectName, Secret},
+    model::{Email, Extension, GENERATED_CONTEXTS, Ha1, ObjectName, Secret},
     objects::{Called, Routes, Rule, Target},
 };
 

@@ -10,8 +10,7 @@ use std::{collections::BTreeMap, fmt::Write, net::Ipv6Addr};
 use super::{Digests, Phonebook, pjsip};
 use crate::{
     asterisk::{BadValue, Name, Value},
-    directory::seal::Ha1,
-    model::{Codec, ObjectName, SENSITIVE, Secret, Tenant},
+    model::{Codec, Ha1, ObjectName, SENSITIVE, Secret, Tenant},
     objects::Trunk,
 };
 

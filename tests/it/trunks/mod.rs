@@ -15,8 +15,7 @@ use std::{collections::BTreeMap, fs};
 use reconcile::{
     asterisk::PerFile,
     desired::{self, Declared},
-    directory::seal::Ha1,
-    model::{Extension, ObjectName, Secret},
+    model::{Extension, Ha1, ObjectName, Secret},
     objects::Routes,
     render::{Digests, File, Phone, Phonebook, endpoint_name},
 };

@@ -6,9 +6,8 @@ use anyhow::{Context, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Report;
+use super::{Desired, Report};
 use crate::{
-    cli::session::Desired,
     deploy::{ComparedFile, Comparison},
     desired::{Expectation, Sources},
     model::{Caller, E164},
