@@ -7,7 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EmailKey, ObjectName};
+use super::object::{Fields, Listed, Object, Store};
+use crate::model::{E164, EmailKey, ObjectName};
 
 /// Who gets a call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -31,5 +32,38 @@ impl fmt::Display for Target {
             Self::Hangup => f.write_str("hangup"),
             Self::Busy => f.write_str("busy"),
         }
+    }
+}
+
+/// Writes who gets a call: `dialfire, then zendesk_talk`.
+pub(super) fn in_turn(targets: &[Target]) -> String {
+    targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", then ")
+}
+
+/// The default route. There is none if it is empty.
+impl Object for Vec<Target> {
+    fn fields(&self) -> Fields {
+        vec![("default_route", Some(in_turn(self)))]
+    }
+}
+
+impl Store for Vec<Target> {
+    fn list(&self) -> Vec<Listed<'_>> {
+        let one = (!self.is_empty()).then(|| Listed { name: String::new(), object: self });
+        one.into_iter().collect()
+    }
+}
+
+/// The public SIP host.
+impl Object for String {
+    fn fields(&self) -> Fields {
+        vec![("public_sip_host", Some(self.clone()))]
+    }
+}
+
+/// The default caller ID.
+impl Object for E164 {
+    fn fields(&self) -> Fields {
+        vec![("caller_id", Some(self.to_string()))]
     }
 }

@@ -5,6 +5,10 @@ pub(crate) mod file;
 
 use serde::{Deserialize, Serialize};
 
+use super::{
+    ObjectKind,
+    object::{Fields, Object},
+};
 use crate::model::{E164, ObjectName};
 
 /// A number that stands in the file, or in a variable of the environment.
@@ -67,5 +71,32 @@ impl Dialer {
 
     fn default_ring() -> u32 {
         Self::DEFAULT_RING
+    }
+}
+
+impl Object for Dialer {
+    fn fields(&self) -> Fields {
+        let (number, sip) = match &self.target {
+            DialerTarget::Number(NumberSource::Given(number)) => (Some(number.to_string()), None),
+            DialerTarget::Number(NumberSource::Env(variable)) => (Some(format!("({variable})")), None),
+            DialerTarget::Sip(address) => (None, Some(address.clone())),
+        };
+        let caller_id = match &self.caller_id {
+            CallerId::Default => None,
+            CallerId::Called => Some("called".to_owned()),
+            CallerId::Caller => Some("caller".to_owned()),
+            CallerId::Number(number) => Some(number.to_string()),
+        };
+        vec![
+            ("number", number),
+            ("sip", sip),
+            ("caller_id", caller_id),
+            ("ring", Some(format!("{}s", self.ring))),
+            ("trunk", self.trunk.as_ref().map(ToString::to_string)),
+        ]
+    }
+
+    fn refs(&self) -> Vec<(ObjectKind, &ObjectName)> {
+        self.trunk.iter().map(|trunk| (ObjectKind::Trunk, trunk)).collect()
     }
 }
