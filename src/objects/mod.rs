@@ -19,7 +19,7 @@ pub(crate) use destination::{
     check::target,
     file::{TargetName, TargetText},
 };
-pub use dialer::{CallerId, Dialer, DialerTarget, NumberSource};
+pub use dialer::Dialer;
 pub use hours::{Hours, OpenRange, Timezone};
 pub(crate) use object::{Fields, Object};
 pub use rule::{Called, CallerMatch, Entry, Rule};

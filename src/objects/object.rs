@@ -1,7 +1,7 @@
 //! What all kinds of objects have in common.
 
 use super::ObjectKind;
-use crate::model::ObjectName;
+use crate::model::{Chain, ObjectName};
 
 /// The properties of an object: each key as the file has it, with its value in words, or `None` if it is absent.
 /// Objects of one kind have the same keys in the same order.
@@ -11,6 +11,11 @@ pub(crate) type Fields = Vec<(&'static str, Option<String>)>;
 pub(crate) trait Object {
     /// Lists its properties for a plan. A secret reads `(sensitive)`.
     fn fields(&self) -> Fields;
+
+    /// Describes how a call goes that is sent to it under its name, or `None` if no call can be sent to it.
+    fn flow(&self, _name: &ObjectName) -> Option<Chain> {
+        None
+    }
 
     /// Lists the objects that it names. A user is not an object.
     fn refs(&self) -> Vec<(ObjectKind, &ObjectName)> {
@@ -34,12 +39,21 @@ pub(crate) struct Listed<'a> {
 pub(crate) trait Store {
     /// Lists the objects.
     fn list(&self) -> Vec<Listed<'_>>;
+
+    /// Finds the object of a name. Only objects of kinds that have names are found.
+    fn named(&self, _name: &ObjectName) -> Option<&dyn Object> {
+        None
+    }
 }
 
 /// Objects that have names.
 impl<T: Object> Store for std::collections::BTreeMap<ObjectName, T> {
     fn list(&self) -> Vec<Listed<'_>> {
         self.iter().map(|(name, object)| Listed { name: name.to_string(), object }).collect()
+    }
+
+    fn named(&self, name: &ObjectName) -> Option<&dyn Object> {
+        self.get(name).map(|object| object as &dyn Object)
     }
 }
 
@@ -82,6 +96,17 @@ macro_rules! kinds {
                     all.extend(listed.into_iter().map(|one| ((ObjectKind::$kind, one.name), one.object)));
                 )*
                 all
+            }
+
+            /// Describes how a call goes that is sent to the object of a name, or `None` if there is none that takes
+            /// calls.
+            pub(crate) fn flow_of(&self, name: &$crate::model::ObjectName) -> Option<$crate::model::Chain> {
+                let mut found = None;
+                $(
+                    let object = $crate::objects::object::Store::named(&self.$field, name);
+                    found = found.or_else(|| object.and_then(|object| object.flow(name)));
+                )*
+                found
             }
         }
     };

@@ -7,10 +7,8 @@ use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan, sho
 use crate::{
     desired::Declared,
     directory::{self, Recorded, RecordedSecret},
-    model::{Diagnostic, E164, ObjectName, Place, Secret},
-    objects::{
-        self, Called, Dialer, DialerTarget, Fields, InboundPlaces, NumberSource, Object, ObjectKind, Routes, Trunk,
-    },
+    model::{Diagnostic, E164, NumberSource, ObjectName, OutsideLine, Place, Secret},
+    objects::{self, Called, Dialer, Fields, InboundPlaces, Object, ObjectKind, Routes, Trunk},
 };
 
 /// What inbound calls need from outside of the file: each the value, or why it cannot be had.
@@ -143,10 +141,10 @@ fn loops(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
     let mut routes = declared.routes.clone();
     let mut variables: BTreeMap<ObjectName, String> = BTreeMap::new();
     for (name, dialer) in &mut routes.dialers {
-        let DialerTarget::Number(NumberSource::Env(variable)) = &dialer.target else { continue };
+        let OutsideLine::Number(NumberSource::Env(variable)) = &dialer.target else { continue };
         let Some(Ok(number)) = inbound.numbers.get(variable) else { continue };
         variables.insert(name.clone(), variable.clone());
-        dialer.target = DialerTarget::Number(NumberSource::Given(number.clone()));
+        dialer.target = OutsideLine::Number(NumberSource::Given(number.clone()));
     }
     let found = objects::loops(&routes).into_iter().filter_map(|(rule, dialer)| {
         let number = format!("the number in {}", variables.get(dialer)?);
@@ -186,9 +184,9 @@ fn wanted(inputs: &Inputs<'_>, unresolved: &mut Vec<String>) -> (Routes, Places)
         unresolved.extend(missing);
         let mut routes = Routes { caller_id, ..declared.routes.clone() };
         for (name, dialer) in &mut routes.dialers {
-            let DialerTarget::Number(NumberSource::Env(variable)) = &dialer.target else { continue };
+            let OutsideLine::Number(NumberSource::Env(variable)) = &dialer.target else { continue };
             if let Ok(number) = number(variable) {
-                dialer.target = DialerTarget::Number(NumberSource::Given(number));
+                dialer.target = OutsideLine::Number(NumberSource::Given(number));
             } else if let Some(old) = recorded.routes.dialers.get(name) {
                 // As a secret that cannot be had, it stays for now.
                 dialer.target = old.target.clone();
@@ -233,7 +231,7 @@ fn tidy(routes: &mut Routes) {
 }
 
 fn is_resolved(routes: &Routes) -> bool {
-    let open = |dialer: &Dialer| matches!(dialer.target, DialerTarget::Number(NumberSource::Env(_)));
+    let open = |dialer: &Dialer| matches!(dialer.target, OutsideLine::Number(NumberSource::Env(_)));
     !routes.dialers.values().any(open)
 }
 

@@ -14,8 +14,9 @@ use crate::model::{E164, EmailKey, ObjectName};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
-    /// A dialer.
-    Dialer(ObjectName),
+    /// An object that takes calls.
+    #[serde(rename = "dialer")]
+    Object(ObjectName),
     /// A user's phone.
     User(EmailKey),
     /// Nobody: the call ends.
@@ -27,7 +28,7 @@ pub enum Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dialer(name) => write!(f, "{name}"),
+            Self::Object(name) => write!(f, "{name}"),
             Self::User(email) => write!(f, "{email}"),
             Self::Hangup => f.write_str("hangup"),
             Self::Busy => f.write_str("busy"),

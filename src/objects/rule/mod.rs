@@ -132,7 +132,7 @@ impl Object for Rule {
     fn refs(&self) -> Vec<(ObjectKind, &ObjectName)> {
         let targets = self.route.iter().chain(self.otherwise.iter().flatten());
         let dialers = targets.filter_map(|target| match target {
-            Target::Dialer(name) => Some((ObjectKind::Dialer, name)),
+            Target::Object(name) => Some((ObjectKind::Dialer, name)),
             _ => None,
         });
         dialers.chain(self.when.iter().map(|when| (ObjectKind::Hours, when))).collect()
