@@ -19,11 +19,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("directory", &["calls", "child", "input", "model", "objects"]),
     ("plan", &["calls", "desired", "directory", "model", "objects"]),
     ("render", &["asterisk", "model", "objects"]),
-    ("deploy", &["asterisk", "calls", "child", "directory", "model", "plan", "render"]),
+    ("deploy", &["asterisk", "calls", "child", "directory", "model", "objects", "plan", "render"]),
     ("portal", &["directory", "model", "plan", "render"]),
     ("error", &["deploy", "directory", "model", "portal"]),
     ("recorder", &["calls", "directory", "error", "model"]),
-    ("report", &["asterisk", "calls", "deploy", "desired", "directory", "model", "plan", "render"]),
+    ("report", &["asterisk", "calls", "deploy", "desired", "directory", "model", "objects", "plan", "render"]),
 ];
 
 /// Rooms that know all others but each other.
