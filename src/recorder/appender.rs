@@ -5,7 +5,6 @@
 //! that serves never touches the disk: if the disk hangs, it waits a bounded time and goes on.
 
 use std::{
-    hint::spin_loop,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -181,7 +180,7 @@ impl Queue {
     fn take(&self, looks: bool) -> Option<Vec<Line>> {
         let began = Instant::now();
         while looks && !self.filled.load(Ordering::Relaxed) && began.elapsed() < LOOKS {
-            spin_loop();
+            thread::yield_now();
         }
         let mut waiting = self.lock();
         waiting.idle = true;
