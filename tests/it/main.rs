@@ -7,6 +7,7 @@ mod github;
 mod sipp;
 mod status;
 mod support;
+mod transcript;
 
 mod affected;
 mod apply;
