@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::support::{Outcome, TestEnv};
+use super::support::{Outcome, TestEnv, desired};
 
 fn check(text: impl AsRef<[u8]>) -> Outcome {
     let env = TestEnv::embedded();
@@ -37,6 +37,15 @@ fn no_form_of_a_pasted_secret_is_shown() {
         let outcome = check(format!("{head}{tail}")).expect(65);
         let told = outcome.text().replace("the key `canary` is not known here", "");
         assert!(!told.contains("canary"), "{tail}\n{}", outcome.text());
+    }
+}
+
+/// A secret that was pasted into the file is never quoted, if it is a number either.
+#[test]
+fn a_secret_that_is_a_number_is_not_quoted() {
+    for source in ["{ env: 4711471147 }", "{ file: +4711471147 }", "4711471147", "[4711471147]"] {
+        let outcome = check(desired(&[&format!("email: ana@example.com, name: Ana, secret: {source}")])).expect(65);
+        assert!(!outcome.text().contains("4711"), "{}", outcome.text());
     }
 }
 

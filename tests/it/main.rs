@@ -28,7 +28,6 @@ mod hosts;
 mod lab;
 mod let_go;
 mod local_users;
-mod messages;
 mod names;
 mod numbers;
 mod phones;

@@ -271,3 +271,18 @@ fn every_scenario_ends_as_it_says() {
         failed.join("\n")
     );
 }
+
+#[test]
+fn a_scenario_is_written_as_it_was_read() {
+    let text =
+        "needs: asterisk\n\n# why\n$ reconcile plan\nfirst\n\n second\n[exit 2]\n\n\n$ true\ncall +1 -> nobody\n";
+    let scenario = Scenario::read(text).unwrap();
+    assert_eq!((scenario.write().as_str(), scenario.needs_asterisk, scenario.steps.len()), (text, true, 4));
+    assert_eq!(scenario.steps[1].printed, "first\n\n second\n[exit 2]\n");
+    for wrong in ["nothing runs this\n", "# why\n\noutput of nothing\n", "call +1 -> nobody\nmore\n"] {
+        assert!(Scenario::read(wrong).is_err(), "{wrong}");
+    }
+    for wrong in ["call +1 from -> nobody", "call +1 by +2 -> nobody"] {
+        assert!(Scenario::read(wrong).unwrap().steps[0].command().is_err(), "{wrong}");
+    }
+}
