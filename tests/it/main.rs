@@ -37,6 +37,7 @@ mod properties;
 mod pull_request;
 mod reinstalled;
 mod restored;
+mod rooms;
 mod routes;
 mod scenarios;
 mod secrets;
