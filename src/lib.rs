@@ -22,6 +22,8 @@ pub mod deploy;
 pub mod desired;
 pub mod directory;
 mod error;
+mod fail_point;
+mod fs;
 mod input;
 mod log;
 pub mod model;

@@ -19,8 +19,8 @@ use serde_json::Value;
 use super::{pool::Pool, webhook::Counters};
 use crate::{
     calls::{Applied, left_out},
-    deploy::keep_shared,
     directory::{Directory, DirectoryError},
+    fs::keep_shared,
     model::{Tenant, document},
 };
 

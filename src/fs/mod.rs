@@ -1,5 +1,7 @@
 //! Our own files in the state folder, for ourselves alone, and what a failure to read or write says.
 
+mod folder;
+
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, Read, Write},
@@ -10,11 +12,9 @@ use std::{
 
 use rustix::fs::OFlags;
 
-use crate::{
-    asterisk::PerFile,
-    model::{Document, Unreadable, document},
-    render::Present,
-};
+pub(crate) use folder::{FILE_MODE, FOLDER_MODE, Folder, Staged, Target};
+
+use crate::model::{Document, Unreadable, document};
 
 /// A file or folder could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -28,18 +28,15 @@ pub struct FileError {
     pub source: io::Error,
 }
 
-pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
     move |source| FileError { action, path: path.to_owned(), source }
 }
 
-/// The generated files in place, as far as they exist.
-pub type InPlace = PerFile<Option<Present>>;
-
 /// How our temporary files begin.
-pub(super) const TEMP: &str = ".reconcile-";
+pub(crate) const TEMP: &str = ".reconcile-";
 
 /// Reads a file; a missing one is none.
-pub(super) fn read(path: &Path) -> Result<Option<String>, FileError> {
+pub(crate) fn read(path: &Path) -> Result<Option<String>, FileError> {
     // A pipe in its place must not hold us.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     match File::options().read(true).custom_flags(flags).open(path).and_then(text_of) {
@@ -50,7 +47,7 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, FileError> {
 }
 
 /// Reads a document; a missing file holds none.
-pub(super) fn read_document<D: Document>(path: &Path) -> Result<Option<D>, FileError> {
+pub(crate) fn read_document<D: Document>(path: &Path) -> Result<Option<D>, FileError> {
     let Some(text) = read(path)? else { return Ok(None) };
     let kind = |unreadable: &Unreadable| match unreadable {
         Unreadable::Later { .. } => io::ErrorKind::Unsupported,
@@ -61,13 +58,13 @@ pub(super) fn read_document<D: Document>(path: &Path) -> Result<Option<D>, FileE
 }
 
 /// Keeps a document for ourselves, as [`keep`] does.
-pub(super) fn keep_document<D: Document>(path: &Path, document: &D) -> Result<(), FileError> {
+pub(crate) fn keep_document<D: Document>(path: &Path, document: &D) -> Result<(), FileError> {
     let text = document::write(document).map_err(|error| failed("write", path)(error.into()))?;
     keep(path, &text)
 }
 
 /// Reads all of an open file that is to be a regular one.
-pub(super) fn text_of(mut file: File) -> io::Result<String> {
+pub(crate) fn text_of(mut file: File) -> io::Result<String> {
     let kind = file.metadata()?.file_type();
     if !kind.is_file() && !kind.is_dir() {
         return Err(io::Error::other("it is no regular file"));
@@ -79,7 +76,7 @@ pub(super) fn text_of(mut file: File) -> io::Result<String> {
 
 /// Keeps a file for ourselves: 0600, in a folder that is made where it is missing; called by who holds the
 /// host's lock.
-pub(super) fn keep(path: &Path, text: &str) -> Result<(), FileError> {
+pub(crate) fn keep(path: &Path, text: &str) -> Result<(), FileError> {
     keep_sweeping(path, text, Duration::ZERO)
 }
 
@@ -121,7 +118,7 @@ fn make_private(folder: &Path) -> Result<(), FileError> {
 
 /// Lets no other user list or write the state folder, or a folder of our notes in it: an earlier version made
 /// them as wide as the umask was. The private database closes its own folders.
-pub(super) fn close_notes(state_dir: &Path) -> Result<(), FileError> {
+pub(crate) fn close_notes(state_dir: &Path) -> Result<(), FileError> {
     make_private(state_dir)?;
     close(state_dir, &fs::metadata(state_dir).map_err(failed("look at", state_dir))?)?;
     ["hosts", "serve", "calls"].iter().try_for_each(|name| close_below(&state_dir.join(name)))
@@ -169,7 +166,7 @@ fn sweep(folder: &Path, untouched: Duration) -> Result<(), FileError> {
 }
 
 /// Removes a file of our own; one that is gone already is fine.
-pub(super) fn forget(path: &Path) -> Result<(), FileError> {
+pub(crate) fn forget(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
         _ => Ok(()),

@@ -13,25 +13,25 @@ use std::{
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, linkat, mkdirat, openat, renameat, statat, unlinkat};
 
-use super::files::{FileError, TEMP, failed, text_of};
+use super::{FileError, TEMP, failed, text_of};
 use crate::model::hex;
 
 /// The mode of a generated file: Asterisk reads it by its group.
-pub(super) const FILE_MODE: u32 = 0o640;
+pub(crate) const FILE_MODE: u32 = 0o640;
 
 /// The mode of a folder that we make for generated files.
-pub(super) const FOLDER_MODE: u32 = 0o750;
+pub(crate) const FOLDER_MODE: u32 = 0o750;
 
 /// A generated file, by the configuration folder and its path below it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Target<'a> {
+pub(crate) struct Target<'a> {
     config_dir: &'a Path,
     file: &'a str,
 }
 
 impl<'a> Target<'a> {
     /// Takes a path such as `pjsip.d/acme/generated_endpoints.conf`.
-    pub(super) fn new(config_dir: &'a Path, file: &'a str) -> Self {
+    pub(crate) fn new(config_dir: &'a Path, file: &'a str) -> Self {
         Self { config_dir, file }
     }
 
@@ -47,7 +47,7 @@ impl<'a> Target<'a> {
 
     /// Reads the file. One that is missing is `None`, and so is a link in its place: the next apply
     /// replaces it by a file.
-    pub(super) fn read(self) -> Result<Option<String>, FileError> {
+    pub(crate) fn read(self) -> Result<Option<String>, FileError> {
         let (below, name) = self.parts();
         let Some(folder) = Folder::open(self.config_dir, below)? else { return Ok(None) };
         // A pipe in its place must not hold us.
@@ -66,7 +66,7 @@ impl<'a> Target<'a> {
     /// # Errors
     /// If the folder cannot be made or written, or its group cannot be given: Asterisk would not be able
     /// to read the file, and would silently forget all that is in it.
-    pub(super) fn stage(self, text: &str) -> Result<Staged, FileError> {
+    pub(crate) fn stage(self, text: &str) -> Result<Staged, FileError> {
         let (below, name) = self.parts();
         let folder = Folder::make(self.config_dir, below)?;
         let temp = temp_name()?;
@@ -86,7 +86,7 @@ impl<'a> Target<'a> {
     ///
     /// # Errors
     /// If there is nothing, or the file system knows no second names.
-    pub(super) fn link(self) -> Result<Staged, FileError> {
+    pub(crate) fn link(self) -> Result<Staged, FileError> {
         let (below, name) = self.parts();
         let folder = Folder::make(self.config_dir, below)?;
         let temp = temp_name()?;
@@ -97,7 +97,7 @@ impl<'a> Target<'a> {
 
     /// Gives a file that stays as it is back to whom it would be written for: Asterisk silently forgets
     /// what it may not read.
-    pub(super) fn admit_in_place(self) -> Result<(), FileError> {
+    pub(crate) fn admit_in_place(self) -> Result<(), FileError> {
         let (below, name) = self.parts();
         let path = self.path();
         let folder = Folder::make(self.config_dir, below)?;
@@ -108,7 +108,7 @@ impl<'a> Target<'a> {
     }
 
     /// Removes what a killed run left beside it; called by who holds the host's lock.
-    pub(super) fn sweep_beside(self) -> Result<(), FileError> {
+    pub(crate) fn sweep_beside(self) -> Result<(), FileError> {
         match Folder::open(self.config_dir, self.parts().0)? {
             Some(folder) => folder.sweep(),
             None => Ok(()),
@@ -118,7 +118,7 @@ impl<'a> Target<'a> {
 
 /// An open folder for generated files.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     file: File,
     path: PathBuf,
 }
@@ -128,7 +128,7 @@ impl Folder {
     ///
     /// The configuration folder itself may be reached over links, as the operator likes. Those below
     /// it may not be links.
-    pub(super) fn open(config_dir: &Path, below: &str) -> Result<Option<Self>, FileError> {
+    pub(crate) fn open(config_dir: &Path, below: &str) -> Result<Option<Self>, FileError> {
         let Some(mut folder) = Self::top(config_dir)? else { return Ok(None) };
         for name in below.split('/').filter(|name| !name.is_empty()) {
             let Some(next) = folder.enter(name)? else { return Ok(None) };
@@ -139,7 +139,7 @@ impl Folder {
 
     /// Opens a folder below the configuration folder, and makes those that are missing, each with the
     /// owner and group of the one above it.
-    pub(super) fn make(config_dir: &Path, below: &str) -> Result<Self, FileError> {
+    pub(crate) fn make(config_dir: &Path, below: &str) -> Result<Self, FileError> {
         let missing = || failed("open", config_dir)(io::ErrorKind::NotFound.into());
         let mut folder = Self::top(config_dir)?.ok_or_else(missing)?;
         for name in below.split('/').filter(|name| !name.is_empty()) {
@@ -224,7 +224,7 @@ impl Folder {
 
     /// Opens the file in this folder that is locked, for who may write the folder and no one else: who
     /// can open a file can keep it locked for ever.
-    pub(super) fn open_lock(&self, name: &str) -> Result<File, FileError> {
+    pub(crate) fn open_lock(&self, name: &str) -> Result<File, FileError> {
         let path = self.path.join(name);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let open = |flags: OFlags| openat(&self.file, name, flags, Mode::from_raw_mode(0o600));
@@ -257,7 +257,7 @@ impl Folder {
     }
 
     /// Tells whether a file that was opened in this folder still bears its name there.
-    pub(super) fn still_holds(&self, name: &str, file: &File) -> Result<bool, FileError> {
+    pub(crate) fn still_holds(&self, name: &str, file: &File) -> Result<bool, FileError> {
         let own = file.metadata().map_err(failed("look at", &self.path.join(name)))?;
         let found = statat(&self.file, name, AtFlags::SYMLINK_NOFOLLOW);
         Ok(found.is_ok_and(|found| found.st_ino == own.ino() && found.st_dev == own.dev()))
@@ -266,7 +266,7 @@ impl Folder {
 
 /// A written file that waits beside its target for the rename.
 #[derive(Debug)]
-pub(super) struct Staged {
+pub(crate) struct Staged {
     folder: Folder,
     /// Its name until then; `None` once it is in place.
     temp: Option<String>,
@@ -275,7 +275,7 @@ pub(super) struct Staged {
 
 impl Staged {
     /// Puts the file into its place, in one step.
-    pub(super) fn commit(mut self) -> Result<(), FileError> {
+    pub(crate) fn commit(mut self) -> Result<(), FileError> {
         if let Some(temp) = &self.temp {
             renameat(&self.folder.file, temp, &self.folder.file, &self.name)
                 .map_err(|error| failed("replace", &self.folder.path.join(&self.name))(error.into()))?;
