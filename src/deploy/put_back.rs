@@ -4,8 +4,9 @@
 use super::{Asterisk, AsteriskError, NotLive, Observer, clock::Clock, readback, step::Step};
 use crate::{
     asterisk::{ConfigFile, PerFile},
+    fail_point,
+    fs::Staged,
     render::parse,
-    {fail_point, fs::Staged},
 };
 
 /// Puts the last good files back and makes Asterisk run them again.
