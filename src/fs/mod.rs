@@ -1,18 +1,25 @@
-//! Our own files in the state folder, for ourselves alone, and what a failure to read or write says.
+//! Reading and writing files, and what a failure says.
+//!
+//! The one way in which this program puts a file in place: into Asterisk's configuration, and into its own state
+//! folder. Not here: the spool, which is appended to, and the logs of the private database.
 
 mod folder;
+mod private;
 
 use std::{
-    fs::{self, DirBuilder, File},
-    io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    ffi::OsStr,
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use rustix::fs::OFlags;
 
-pub(crate) use folder::{FILE_MODE, FOLDER_MODE, Folder, Staged, Target};
+pub(crate) use folder::{FILE_MODE, FOLDER_MODE, Folder, Rights, Staged, Target};
+pub(crate) use private::close_notes;
+use private::make_private;
 
 use crate::model::{Document, Unreadable, document};
 
@@ -86,83 +93,38 @@ pub(crate) fn keep_shared(path: &Path, text: &str) -> Result<(), FileError> {
 }
 
 fn keep_sweeping(path: &Path, text: &str, untouched: Duration) -> Result<(), FileError> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    make_private(folder)?;
-    sweep(folder, untouched)?;
-    let mut temp = tempfile::Builder::new()
-        .prefix(TEMP)
-        .permissions(fs::Permissions::from_mode(0o600))
-        .tempfile_in(folder)
-        .map_err(failed("write into", folder))?;
-    temp.write_all(text.as_bytes()).map_err(failed("write", path))?;
-    temp.as_file().sync_all().map_err(failed("sync", path))?;
-    temp.persist(path).map_err(|error| failed("replace", path)(error.error))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync", folder))
+    make_private(folder_of(path))?;
+    let (folder, name) = place_of(path)?;
+    folder.sweep(untouched)?;
+    folder.stage(name, text.as_bytes(), Rights::Private)?.commit()
 }
 
-/// Makes a folder that only we can list and write, and those above it that are missing. The modes do not
-/// depend on the umask: under 000 every user of the machine could replace the last good files.
-///
-/// Root's may be passed through, because the private database below the state folder runs as another user.
-fn make_private(folder: &Path) -> Result<(), FileError> {
-    let mode = if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 };
-    let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
-    for path in missing.into_iter().rev() {
-        match DirBuilder::new().mode(mode).create(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed("create", path)(error)),
-            _ => {}
-        }
-    }
-    Ok(())
+/// Keeps a file for ourselves unless one is there already, which another process may have kept meanwhile.
+pub(crate) fn keep_new(path: &Path, text: &str) -> Result<(), FileError> {
+    let (folder, name) = place_of(path)?;
+    folder.stage(name, text.as_bytes(), Rights::Private)?.commit_new()
 }
 
-/// Lets no other user list or write the state folder, or a folder of our notes in it: an earlier version made
-/// them as wide as the umask was. The private database closes its own folders.
-pub(crate) fn close_notes(state_dir: &Path) -> Result<(), FileError> {
-    make_private(state_dir)?;
-    close(state_dir, &fs::metadata(state_dir).map_err(failed("look at", state_dir))?)?;
-    ["hosts", "serve", "calls"].iter().try_for_each(|name| close_below(&state_dir.join(name)))
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
 }
 
-/// Closes a folder of this user and all such folders below it; none that a link leads to. What another user has,
-/// such as the one that `serve` runs as, is theirs to close.
-fn close_below(folder: &Path) -> Result<(), FileError> {
-    match fs::symlink_metadata(folder) {
-        Ok(found) if found.is_dir() && is_own(&found) => close(folder, &found)?,
-        Ok(_) => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed("look at", folder)(error)),
-    }
-    match fs::read_dir(folder) {
-        Ok(entries) => entries.flatten().try_for_each(|entry| close_below(&entry.path())),
-        // A server that ended meanwhile has removed it.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(failed("read", folder)(error)),
-    }
+/// Opens the folder of a file; returns it with the file's name in it.
+fn place_of(path: &Path) -> Result<(Folder, &str), FileError> {
+    let missing = || failed("write", path)(io::ErrorKind::NotFound.into());
+    let name = path.file_name().and_then(OsStr::to_str).ok_or_else(missing)?;
+    Ok((Folder::top(folder_of(path))?.ok_or_else(missing)?, name))
 }
 
-/// Lets no other user list or write a folder of ours.
-fn close(folder: &Path, found: &fs::Metadata) -> Result<(), FileError> {
-    const OTHERS: u32 = 0o066;
-    if is_own(found) && found.mode() & OTHERS != 0 {
-        let mode = fs::Permissions::from_mode(found.mode() & 0o7777 & !OTHERS);
-        fs::set_permissions(folder, mode).map_err(failed("set the mode of", folder))?;
-    }
-    Ok(())
+/// Renames a file or a folder, and syncs its new name.
+pub(crate) fn rename_synced(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_names(folder_of(to))
 }
 
-fn is_own(found: &fs::Metadata) -> bool {
-    found.uid() == rustix::process::geteuid().as_raw()
-}
-
-/// Removes temporary files of ours that were not touched for so long.
-fn sweep(folder: &Path, untouched: Duration) -> Result<(), FileError> {
-    let entries = fs::read_dir(folder).map_err(failed("read", folder))?;
-    let ours = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(TEMP.as_bytes());
-    let age = |entry: &fs::DirEntry| entry.metadata().and_then(|data| data.modified()).ok()?.elapsed().ok();
-    let left = |entry: &fs::DirEntry| untouched.is_zero() || age(entry).is_some_and(|age| age >= untouched);
-    let left = entries.flatten().filter(|entry| ours(entry) && left(entry));
-    left.map(|entry| entry.path()).try_for_each(|path| forget(&path))
+/// Syncs the names in a folder.
+pub(crate) fn sync_names(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 /// Removes a file of our own; one that is gone already is fine.
@@ -170,5 +132,52 @@ pub(crate) fn forget(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+
+    #[test]
+    fn a_kept_file_is_replaced_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hosts/pbx/note");
+        fs::create_dir_all(folder.path().join("hosts/pbx")).unwrap();
+        fs::write(folder.path().join("hosts/pbx").join(format!("{TEMP}killed")), "half").unwrap();
+        for text in ["one", "another"] {
+            keep(&path, text).unwrap();
+            assert_eq!(read(&path).unwrap().as_deref(), Some(text));
+        }
+        assert_eq!(names(path.parent().unwrap()), ["note"]);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+    }
+
+    #[test]
+    fn of_many_new_files_at_once_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let seen: Vec<String> = std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..8)
+                .map(|number| {
+                    let path = &path;
+                    scope.spawn(move || {
+                        keep_new(path, &number.to_string()).unwrap();
+                        read(path).unwrap().unwrap()
+                    })
+                })
+                .collect();
+            writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+        });
+        assert!(seen.iter().all(|text| *text == seen[0]), "{seen:?}");
+        assert_eq!(names(folder.path()), ["key"]);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
     }
 }
