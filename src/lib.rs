@@ -27,6 +27,7 @@ mod fs;
 mod input;
 mod log;
 pub mod model;
+pub mod objects;
 pub mod plan;
 pub mod portal;
 pub mod recorder;

@@ -16,11 +16,11 @@ use super::{
     host::{InPlace, Running},
 };
 use crate::{
-    asterisk::{ConfigFile, Module, PerFile},
+    asterisk::{BadValue, ConfigFile, Module, PerFile},
     directory::{EarlierRun, Recorded, RecordedUser, RowChanges, seal::TrunkPrint},
     model::{EmailKey, Extension, ObjectName, Prints, hex},
     plan::{self, Allowance, Inputs, Plan, PlannedUser, plan_id, target_hash},
-    render::{self, BadValue, Digests, File, FileDiff, Phonebook, Present},
+    render::{self, Digests, File, FileDiff, Phonebook, Present},
 };
 
 /// The stages could not be compared.
