@@ -8,7 +8,7 @@ use super::{
 use crate::{
     desired,
     model::Severity,
-    report::{json, text::count},
+    report::{count, json},
 };
 use anyhow::Result;
 

@@ -16,7 +16,7 @@ use std::{
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{pool::Pool, webhook::Counters};
+use super::{counters::Counters, pool::Pool};
 use crate::{
     calls::{Applied, left_out},
     directory::{Directory, DirectoryError},

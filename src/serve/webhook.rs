@@ -5,7 +5,6 @@
 //! be written down is counted.
 
 mod address;
-mod counters;
 mod recent;
 mod verified;
 
@@ -28,8 +27,8 @@ use utoipa::ToSchema;
 
 pub(crate) use self::address::Address;
 use self::recent::{First, Recent};
-pub(super) use self::{counters::Counters, verified::Verified};
-use super::{State, routing::Routing};
+pub(super) use self::verified::Verified;
+use super::{State, counters::Counters, routing::Routing};
 use crate::{
     calls::{self, Incoming, Reply, Tenants, Tokens, Verb, What},
     fail_point,
