@@ -1,7 +1,11 @@
 //! How an apply fails, and what stands where afterwards, in words.
 
-use super::{AsteriskError, Override, rows::PrepareError};
-use crate::{asterisk::BadValue, directory::DirectoryError, fs::FileError};
+use super::{AsteriskError, Override};
+use crate::{
+    asterisk::BadValue,
+    directory::{DirectoryError, PrepareError},
+    fs::FileError,
+};
 
 /// An apply that did not end well.
 #[derive(Debug, thiserror::Error)]

@@ -49,8 +49,7 @@ pub use names::{MissingName, NamePlaces};
 pub use needs::Lack;
 pub use reach::{Probed, TrunkRegistration};
 pub(crate) use readable::name_in;
-pub use rows::{PrepareError, Prepared, prepare};
-pub(crate) use rows::{digest, new_id, random};
+pub use rows::{Prepared, prepare};
 pub use status::{FileState, Generation, HostStatus, RunningState, status};
 
 pub use crate::fs::FileError;
