@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use crate::{
     directory::{
-        InboundRows, PrepareError, Recorded, Row, RowChanges, TrunkRow, new_id, random,
-        seal::{Keyring, Nonce, Owner, Salt, TrunkPrint, generate},
+        InboundRows, PrepareError, Recorded, Row, RowChanges, TrunkRow, new_id, prints, random,
+        seal::{Keyring, Owner, Salt, TrunkPrint, generate},
+        seal_secret,
     },
-    model::{EmailKey, Extension, Ha1, ObjectName, Prints, Secret},
+    model::{EmailKey, Extension, Ha1, ObjectName, Secret},
     plan::{Plan, SecretPlan},
     render::endpoint_name,
 };
@@ -66,14 +67,13 @@ pub fn prepare(
         let name = endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
         let digest = Ha1::of_phone(&plan.settings, &user.phone, &name, &secret);
         if user.write {
-            let nonce: Nonce = random()?;
             let sealed = match user.secret {
                 SecretPlan::Keep => None,
-                _ => Some(keys.seal(&secret, owner, &nonce).map_err(failed)?),
+                _ => Some(seal_secret(keys, &secret, owner, &user.email)?),
             };
             let prints = match &user.digest {
-                Some(prints) => prints.clone(),
-                None => Prints::new(&random::<{ size_of::<Salt>() }>()?, &secret, &digest),
+                Some(known) => known.clone(),
+                None => prints(&secret, &digest)?,
             };
             rows.push(Row {
                 id,
@@ -149,7 +149,7 @@ impl Trunks<'_> {
                 rows.secrets.push(TrunkRow {
                     trunk: name.clone(),
                     id,
-                    sealed: keys.seal(&secret, Owner { tenant, user: id }, &random()?).map_err(failed)?,
+                    sealed: seal_secret(keys, &secret, Owner { tenant, user: id }, name)?,
                     print: TrunkPrint::new(&random::<{ size_of::<Salt>() }>()?, trunk, &secret),
                 });
             }

@@ -2,7 +2,11 @@
 
 use uuid::Uuid;
 
-use super::seal::SealError;
+use super::{
+    NewSecret,
+    seal::{Keyring, Owner, Salt, SealError},
+};
+use crate::model::{Ha1, Prints, Secret};
 
 /// A row with a secret cannot be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -35,4 +39,20 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], PrepareError> {
 
 pub(crate) fn new_id() -> Result<Uuid, PrepareError> {
     Ok(uuid::Builder::from_random_bytes(random()?).into_uuid())
+}
+
+/// Seals a secret for the row that it belongs to. `whose` names the user or the trunk in the error.
+pub(crate) fn seal_secret(
+    keys: &Keyring,
+    secret: &Secret,
+    owner: Owner,
+    whose: &impl ToString,
+) -> Result<NewSecret, PrepareError> {
+    let sealed = keys.seal(secret, owner, &random()?);
+    sealed.map_err(|source| PrepareError::Seal { whose: whose.to_string(), source })
+}
+
+/// Takes the fingerprints that a row keeps beside its sealed secret, with a salt of their own.
+pub(crate) fn prints(secret: &Secret, digest: &Ha1) -> Result<Prints, PrepareError> {
+    Ok(Prints::new(&random::<{ size_of::<Salt>() }>()?, secret, digest))
 }

@@ -34,7 +34,7 @@ use uuid::Uuid;
 pub use calls::{CallEntry, CallStep, Whose, Written};
 pub use connect::Url;
 pub use credentials::PrepareError;
-pub(crate) use credentials::{new_id, random};
+pub(crate) use credentials::{new_id, prints, random, seal_secret};
 pub use document::{Place, UnreadableDocument};
 pub use idempotency::{Answered, Once};
 pub use inbound::{InboundRows, MadeLive, TrunkRow, hint_of_taken};

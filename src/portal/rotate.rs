@@ -8,10 +8,11 @@ use crate::{
     directory::{
         Directory, DirectoryError, InboundRows, PrepareError, Row, RowChanges,
         audit::{End, Outcome, Run},
-        random,
-        seal::{Keyring, Owner, Salt, generate},
+        prints, random,
+        seal::{Keyring, Owner, generate},
+        seal_secret,
     },
-    model::{Email, Extension, Ha1, Prints, Tenant},
+    model::{Email, Extension, Ha1, Tenant},
     render::endpoint_name,
 };
 
@@ -65,10 +66,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
     }
     let secret = generate(&random()?);
     let owner = Owner { tenant: row.id, user: user.id };
-    let sealed = request
-        .keys
-        .seal(&secret, owner, &random()?)
-        .map_err(|source| PrepareError::Seal { whose: email.to_string(), source })?;
+    let sealed = seal_secret(request.keys, &secret, owner, email)?;
     let name = endpoint_name(tenant, row.settings.endpoint_names, user.extension);
     let digest = Ha1::of_phone(&row.settings, &user.phone, &name, &secret);
     writer.change(&RowChanges {
@@ -87,7 +85,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
             extension: user.extension,
             secret_declared: false,
             sealed: Some(sealed),
-            prints: Prints::new(&random::<{ size_of::<Salt>() }>()?, &secret, &digest),
+            prints: prints(&secret, &digest)?,
             previous: None,
         }],
         inbound: InboundRows::default(),

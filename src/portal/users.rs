@@ -11,12 +11,13 @@ use crate::{
         Additions, Answered, Directory, DirectoryError, InboundRows, ManagedBy, Once, PrepareError, Row, RowChanges,
         User,
         audit::Deed,
-        new_id, random,
-        seal::{Keyring, Owner, Salt, generate},
+        new_id, prints, random,
+        seal::{Keyring, Owner, generate},
+        seal_secret,
     },
     model::{
-        DisplayName, Document, Email, EmailKey, Extension, ExtensionRanges, Ha1, ObjectName, PhoneOverride, Prints,
-        Secret, Settings, Tenant, Unreadable, document,
+        DisplayName, Document, Email, EmailKey, Extension, ExtensionRanges, Ha1, ObjectName, PhoneOverride, Secret,
+        Settings, Tenant, Unreadable, document,
     },
     plan::{Newcomers, NoNumber},
     render::endpoint_name,
@@ -246,10 +247,7 @@ fn make(
     let NewUser { email, name, .. } = user;
     let (id, phone) = (new_id()?, PhoneOverride::default());
     let secret = generate(&random()?);
-    let sealed = portal
-        .keys
-        .seal(&secret, Owner { tenant, user: id }, &random()?)
-        .map_err(|source| PrepareError::Seal { whose: email.to_string(), source })?;
+    let sealed = seal_secret(portal.keys, &secret, Owner { tenant, user: id }, email)?;
     let username = endpoint_name(portal.tenant, settings.endpoint_names, extension);
     let digest = Ha1::of_phone(settings, &phone, &username, &secret);
     let row = Row {
@@ -262,7 +260,7 @@ fn make(
         extension,
         secret_declared: false,
         sealed: Some(sealed),
-        prints: Prints::new(&random::<{ size_of::<Salt>() }>()?, &secret, &digest),
+        prints: prints(&secret, &digest)?,
         previous: None,
     };
     let user = User {
