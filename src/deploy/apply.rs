@@ -29,7 +29,7 @@ use super::{
     trunks,
 };
 use crate::{
-    asterisk::{ConfigFile, Module, PerFile},
+    asterisk::{ConfigFile, PerFile},
     directory::{
         Directory, DirectoryError, Recorded, Writer,
         audit::{End, Outcome, Run},
