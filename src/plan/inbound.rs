@@ -12,7 +12,7 @@ use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan, sho
 use crate::{
     desired::Declared,
     directory::{self, Recorded, RecordedSecret},
-    model::{Diagnostic, E164, ObjectName, Place, SENSITIVE, Secret},
+    model::{Code, Diagnostic, E164, ObjectName, Place, SENSITIVE, Secret},
     objects::{
         self, Called, CallerId, Dialer, DialerTarget, Hours, InboundPlaces, NumberSource, Routes, Rule, Target, Trunk,
     },
@@ -173,7 +173,7 @@ fn taken(plan: &mut Plan, inputs: &Inputs<'_>) {
             ));
         } else {
             let message = format!("{number} is a number of the tenant `{other}`");
-            plan.problems.push(Diagnostic::error("number-taken", message, *place).hint(hint));
+            plan.problems.push(Diagnostic::error(Code::NumberTaken, message, *place).hint(hint));
         }
     }
 }
