@@ -7,12 +7,21 @@
 //!       \____ plan/ (pure: what must change at every stage, decided before anything moves) ____/
 //! ```
 //!
-//! A difference between two neighbours is all this program ever talks about. Each stage has a
-//! module of that name; [`model`] holds the words they share, [`plan`] decides, [`cli`] talks.
-//! `serve` does over HTTP what `cli` does on the command line.
-//! Arrows point one way: `cli` and `serve` know everything; `deploy` knows `render` and `directory`; `plan`
-//! knows `desired` and the directory's types; nothing below them knows the terminal
-//! or HTTP. [`asterisk`] is the language of its configuration, which `render` writes and `deploy` reads back.
+//! Each stage has a room of its name, and the program only ever talks about differences between two neighbours.
+//!
+//! - `model`: the words that all rooms share. Knows no other room.
+//! - `objects`: what a file declares beside users, a folder for each kind.
+//! - `desired`, `plan`, `render`, `asterisk`, `calls`: pure, or nearly so. They read no database, and ask no
+//!   Asterisk. `asterisk` is the language of its configuration, which `render` writes and `deploy` reads back.
+//! - `directory`: the rows. `deploy`: files and the running Asterisk. `portal`: users one by one.
+//!   `recorder`: the record of calls.
+//! - `fs` is the one way to put a file in place, `input` the one way to read what others wrote. `log` is the log,
+//!   `fail_point` where tests stop an apply, `child` how other programs are run.
+//! - `report` and `error`: what is said, for people and for programs.
+//! - `cli` and `serve`: the edges. `serve` does over HTTP what `cli` does on the command line, and neither
+//!   does it itself.
+//!
+//! `tests/it/rooms.rs` lists which room may know which.
 
 pub mod asterisk;
 pub mod calls;
@@ -22,6 +31,8 @@ pub mod deploy;
 pub mod desired;
 pub mod directory;
 mod error;
+mod fail_point;
+mod fs;
 mod input;
 mod log;
 pub mod model;

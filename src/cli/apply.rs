@@ -26,7 +26,7 @@ use crate::{
     directory::audit::Outcome,
     error::Hinted,
     plan::{Inputs, RailStop},
-    report::{Desired, Report, json, name_places, text::count},
+    report::{Desired, Report, count, json, name_places},
 };
 
 /// Apply the file: record it, render it, make Asterisk run it, and prove it

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     desired,
     model::Severity,
-    report::{json, text::count},
+    report::{count, json},
 };
 use anyhow::Result;
 
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             .iter()
             .map(|problem| Problem {
                 severity: problem.severity,
-                code: problem.code,
+                code: problem.code.as_str(),
                 message: &problem.message,
                 file: problem.place.and_then(|p| loaded.sources.get(p.file as usize)).map(|s| s.name.as_str()),
                 line: problem.place.map(|place| place.line),

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use crate::{
     directory::{Directory, seal::Keyring},
     error::Hinted,
+    fs::keep_new,
     model::hex,
 };
 
@@ -109,21 +110,8 @@ fn own(path: &Path, make: bool) -> Result<Keyring> {
     }
     let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
     getrandom::fill(&mut *bytes).context("the machine gives no random bytes")?;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let mut temp = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
-        .tempfile_in(folder)
-        .with_context(shown)?;
-    std::io::Write::write_all(&mut temp, format!("{}\n", BASE64_STANDARD.encode(*bytes)).as_bytes())
-        .with_context(shown)?;
-    temp.as_file().sync_all().with_context(shown)?;
+    let text = zeroize::Zeroizing::new(format!("{}\n", BASE64_STANDARD.encode(*bytes)));
     // Two first runs at once: the key that is there wins.
-    match temp.persist_noclobber(path) {
-        Ok(_) => {}
-        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error.error).with_context(shown),
-    }
-    // A key that a power cut took back would take all secrets with it.
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(shown)?;
+    keep_new(path, &text).with_context(shown)?;
     own(path, false)
 }

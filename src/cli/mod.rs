@@ -13,6 +13,7 @@ mod export;
 mod history;
 mod keys;
 mod migrate;
+mod output;
 mod plan;
 mod printer;
 mod saves;
@@ -52,7 +53,7 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    output: settings::OutputArgs,
+    output: output::OutputArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,14 +85,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             let _ = error.print();
             if let Some(hint) = hint_of_usage(&error) {
-                Printer::new(&settings::OutputArgs::plain()).talk(&format!("hint: {hint}"));
+                Printer::new(&output::OutputArgs::plain()).talk(&format!("hint: {hint}"));
             }
             return exit.into();
         }
     };
     let mut printer = Printer::new(&cli.output);
     // A server tells of each request; other commands speak through the printer.
-    settings::log(&cli.output, if matches!(cli.command, Command::Serve(_)) { "info" } else { "warn" });
+    output::log(&cli.output, if matches!(cli.command, Command::Serve(_)) { "info" } else { "warn" });
     if !matches!(cli.command, Command::Serve(_)) {
         child::end_with_us();
     }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::settings::{Color, OutputArgs};
+use super::output::{Color, OutputArgs};
 use crate::{desired::Sources, log, model::Diagnostic, report::paint};
 
 /// Writes documents and talk.

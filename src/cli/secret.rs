@@ -16,7 +16,7 @@ use crate::{
     model::{Email, Extension, Secret, hex},
     portal::{self, Rotation},
     render::endpoint_name,
-    report::{json, text::count},
+    report::{count, json},
 };
 
 /// Show or renew the SIP credentials of one phone

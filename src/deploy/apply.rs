@@ -14,27 +14,29 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Running, audit_row, callers,
+    Applied, ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Running, audit_row, callers,
     clock::Clock,
     compare::target_of,
-    contacts, fail_point,
-    files::{FileError, InPlace},
-    folder::Staged,
+    contacts,
+    host::InPlace,
     log::LogMark,
+    mismatch::Mismatch,
     put_back::put_back,
-    readback::{self, Expected, Mismatch},
+    readback::{self, Expected},
     reload::{check_names_late, load_stopped, loaded_words, reload},
     rows::{Prepared, prepare},
     step::{StagedFiles, Step},
     trunks,
 };
 use crate::{
-    asterisk::{ConfigFile, Module, PerFile},
+    asterisk::{ConfigFile, PerFile},
     directory::{
         Directory, DirectoryError, Recorded, Writer,
         audit::{End, Outcome, Run},
         seal::Keyring,
     },
+    fail_point,
+    fs::{FileError, Staged},
     model::{EmailKey, Extension, ObjectName, Secret, Tenant, hex},
     plan::Plan,
     render::{Digests, File, Phonebook, endpoint_name},
@@ -64,49 +66,6 @@ pub struct Request<'a> {
 
 /// Compares all stages, given what is recorded, the files in place and what Asterisk runs.
 pub type Decide<'a> = dyn Fn(&Recorded, &InPlace, Option<&Running>) -> anyhow::Result<Comparison> + 'a;
-
-/// How an apply ended well.
-#[derive(Debug)]
-pub struct Applied {
-    /// `recorded`, `rendered` or `live`.
-    pub outcome: Outcome,
-    /// The audit row.
-    pub run: i64,
-    /// The files as they now stand: SHA-256 by path.
-    pub files: BTreeMap<String, String>,
-    /// Those of them that were written.
-    pub written: Vec<String>,
-    /// The modules reloaded.
-    pub reloaded: Vec<Module>,
-    /// Objects that were looked at one by one, of those that changed.
-    pub looked_at: (usize, usize),
-    /// Registrations that were deleted.
-    pub let_go: usize,
-    /// Milliseconds of each phase.
-    pub phases: BTreeMap<&'static str, u64>,
-    /// The modules that Asterisk had not loaded, and now has.
-    pub loaded: Vec<Module>,
-    /// What did not work out, and takes nothing from the outcome: the next apply tries again.
-    pub warnings: Vec<String>,
-}
-
-impl Applied {
-    /// A run that moved nothing yet.
-    fn new(outcome: Outcome, run: i64) -> Self {
-        Self {
-            outcome,
-            run,
-            files: BTreeMap::new(),
-            written: Vec::new(),
-            reloaded: Vec::new(),
-            looked_at: (0, 0),
-            let_go: 0,
-            phases: BTreeMap::new(),
-            loaded: Vec::new(),
-            warnings: Vec::new(),
-        }
-    }
-}
 
 /// Records the plan: rows only.
 ///

@@ -11,7 +11,10 @@ use std::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{callers, files::InPlace, host::Running};
+use super::{
+    callers,
+    host::{InPlace, Running},
+};
 use crate::{
     asterisk::{BadValue, ConfigFile, Module, PerFile},
     directory::{EarlierRun, Recorded, RecordedUser, RowChanges, seal::TrunkPrint},

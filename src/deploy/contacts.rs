@@ -11,11 +11,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{
-    asterisk::{Asterisk, AsteriskError},
-    files::{self, FileError},
+use super::asterisk::{Asterisk, AsteriskError};
+use crate::{
+    fs::{self, FileError},
+    model::{Document, Unreadable},
 };
-use crate::model::{Document, Unreadable};
 
 /// A registration as it was before the reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -230,19 +230,19 @@ pub(super) fn keep(path: &Path, in_place: &str, next: &str, contacts: &[Contact]
         .map(|(mark, contacts)| Pending { mark: mark.to_owned(), contacts })
         .collect();
     if all.is_empty() {
-        return files::forget(path);
+        return fs::forget(path);
     }
-    files::keep_document(path, &AllPending { pending: all })
+    fs::keep_document(path, &AllPending { pending: all })
 }
 
 /// Forgets what other generations than this one left to do.
 pub(super) fn keep_only(path: &Path, mark: &str) -> Result<(), FileError> {
     let left = pending(path, mark)?;
     if left.is_empty() {
-        return files::forget(path);
+        return fs::forget(path);
     }
     let pending = vec![Pending { mark: mark.to_owned(), contacts: left }];
-    files::keep_document(path, &AllPending { pending })
+    fs::keep_document(path, &AllPending { pending })
 }
 
 /// Reads the note; one that is missing says that nothing is left to do.
@@ -251,7 +251,7 @@ pub(super) fn keep_only(path: &Path, mark: &str) -> Result<(), FileError> {
 /// If it cannot be read or understood. It is written whole, so that another hand was in it, and the
 /// registrations it named would stay with secrets that are no longer valid.
 fn read(path: &Path) -> Result<Vec<Pending>, FileError> {
-    Ok(files::read_document::<AllPending>(path)?.unwrap_or_default().pending)
+    Ok(fs::read_document::<AllPending>(path)?.unwrap_or_default().pending)
 }
 
 #[cfg(test)]

@@ -1,7 +1,11 @@
 //! How an apply fails, and what stands where afterwards, in words.
 
-use super::{AsteriskError, Override, StatusError, files::FileError, rows::PrepareError};
-use crate::{asterisk::BadValue, directory::DirectoryError};
+use super::{AsteriskError, Override};
+use crate::{
+    asterisk::BadValue,
+    directory::{DirectoryError, PrepareError},
+    fs::FileError,
+};
 
 /// An apply that did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +57,20 @@ impl From<StatusError> for ApplyError {
             StatusError::Render(error) => Self::Render(error),
         }
     }
+}
+
+/// A host's state cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// What Asterisk must have is not known, because a value cannot be rendered.
+    #[error(transparent)]
+    Render(#[from] BadValue),
+    /// Asterisk cannot be asked.
+    #[error(transparent)]
+    Asterisk(#[from] AsteriskError),
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// What stands where after an apply that Asterisk did not take.

@@ -1,6 +1,6 @@
 //! What an apply would be stopped by on this host, looked at for a plan: moves nothing.
 
-use super::{ApplyError, Comparison, Host, Running, files::InPlace, step::Step};
+use super::{ApplyError, Comparison, Host, Running, host::InPlace, step::Step};
 use crate::{
     plan::{Plan, RailStop},
     render::{Digests, Phonebook},

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::files::{self, FileError};
 use crate::{
+    fs::{self, FileError},
     model::{Document, Unreadable, hex},
     render::Parsed,
 };
@@ -51,7 +51,7 @@ impl Generations {
     /// # Errors
     /// If it cannot be read or understood: whose phones run would be guessed then.
     pub(super) fn read(note: &Path) -> Result<Self, FileError> {
-        Ok(files::read_document(note)?.unwrap_or_default())
+        Ok(fs::read_document(note)?.unwrap_or_default())
     }
 
     /// Adds a generation and keeps the note, before its file is put in place.
@@ -60,7 +60,7 @@ impl Generations {
         self.generations.push(Generation { mark: file.mark.clone(), phones: phones(file) });
         let old = self.generations.len().saturating_sub(KEPT);
         self.generations.drain(..old);
-        files::keep_document(note, &self)
+        fs::keep_document(note, &self)
     }
 
     /// Finds what the generation with this mark holds.

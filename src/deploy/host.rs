@@ -11,13 +11,12 @@ use rustix::fs::{FlockOperation, flock};
 use super::{
     ApplyError,
     asterisk::{Asterisk, AsteriskError},
-    files::{self, FileError, InPlace, failed},
-    folder::{Folder, Target},
     readable::{self, Unreadable},
     readback,
 };
 use crate::{
     asterisk::{ConfigFile, PerFile},
+    fs::{FileError, Folder, Target, close_notes, failed, forget, keep, read},
     model::{Tenant, hex},
     render::{Present, section_names},
 };
@@ -31,6 +30,9 @@ const LOCK: &str = ".reconcile.lock";
 
 /// The note that names who has the lock.
 const HOLDER: &str = "lock_holder";
+
+/// The generated files in place, as far as they exist.
+pub type InPlace = PerFile<Option<Present>>;
 
 /// Where rendered becomes running.
 #[derive(Debug, Clone)]
@@ -62,7 +64,7 @@ pub(super) struct HostLock {
 impl Drop for HostLock {
     fn drop(&mut self) {
         // A note that stays is read only while another process has the lock, which writes its own.
-        if let Err(error) = files::forget(&self.note) {
+        if let Err(error) = forget(&self.note) {
             tracing::debug!(%error, "the note of the lock stays");
         }
     }
@@ -148,7 +150,7 @@ impl Host {
         let read = |entry: fs::DirEntry| {
             // What is no file holds no names, and is its tenant's trouble.
             let path = entry.path().join(file.name());
-            let text = if path.is_dir() { None } else { files::read(&path)? }.unwrap_or_default();
+            let text = if path.is_dir() { None } else { read(&path)? }.unwrap_or_default();
             Ok((entry.file_name().to_string_lossy().into_owned(), text))
         };
         others.map(read).collect()
@@ -189,9 +191,9 @@ impl Host {
             }
             // The operator may have removed it meanwhile: what others lock is the new one.
             if folder.still_holds(LOCK, &file)? {
-                files::close_notes(&self.state_dir)?;
+                close_notes(&self.state_dir)?;
                 let note = self.notes().join(HOLDER);
-                files::keep(&note, holder)?;
+                keep(&note, holder)?;
                 return Ok(Some(HostLock { _file: file, note }));
             }
         }
@@ -200,7 +202,7 @@ impl Host {
     /// Reads who noted that they have the lock. The note is only for the message, and another user's
     /// state folder may be closed to us.
     pub(super) fn holder(&self) -> Option<String> {
-        files::read(&self.notes().join(HOLDER)).unwrap_or_else(|error| {
+        read(&self.notes().join(HOLDER)).unwrap_or_else(|error| {
             tracing::debug!(%error, "who has the lock is not known");
             None
         })

@@ -131,6 +131,27 @@ fn includes(text: &str) -> impl Iterator<Item = Include<'_>> {
     })
 }
 
+/// A section in another file that changes one of our objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Override {
+    /// Where it begins, as `file:line` below Asterisk's configuration folder.
+    pub place: String,
+    /// The object that it changes.
+    pub name: String,
+    /// The options that it sets.
+    pub keys: Vec<String>,
+}
+
+impl Override {
+    /// Says what changes what.
+    pub fn words(&self) -> String {
+        let Self { place, name, keys } = self;
+        let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+        let what = if keys.is_empty() { String::new() } else { format!(": {}", keys.join(", ")) };
+        format!("{place} changes `{name}`, which reconcile generates{what}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

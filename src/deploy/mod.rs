@@ -3,6 +3,7 @@
 //! Owns the apply protocol and everything that touches Asterisk or its configuration folder. What
 //! is to be applied was decided by `plan`; how it is reported is the business of `cli`.
 
+mod applied;
 mod apply;
 mod asterisk;
 mod audit_row;
@@ -12,9 +13,6 @@ mod compare;
 mod contacts;
 mod emergency;
 mod error;
-mod fail_point;
-mod files;
-mod folder;
 mod foresee;
 mod generations;
 mod host;
@@ -22,6 +20,7 @@ mod includes;
 mod left_out;
 mod listing;
 mod log;
+mod mismatch;
 mod names;
 mod needs;
 mod overrides;
@@ -37,21 +36,20 @@ mod step;
 mod trunks;
 mod without_file;
 
-pub use apply::{Applied, Decide, Request, apply, sync};
+pub use applied::Applied;
+pub use apply::{Decide, Request, apply, sync};
 pub use asterisk::{Asterisk, AsteriskError};
 pub use clock::Observer;
 pub use compare::{CompareError, ComparedFile, Comparison, compare, compare_plan, compare_recorded};
-pub use error::{ApplyError, NotLive};
-pub(crate) use fail_point::pass as fail_point;
-pub(crate) use files::keep_shared;
-pub use files::{FileError, InPlace};
-pub use host::{Host, Running};
+pub use error::{ApplyError, NotLive, StatusError};
+pub use host::{Host, InPlace, Running};
+pub use includes::Override;
+pub use mismatch::Mismatch;
 pub use names::{MissingName, NamePlaces};
 pub use needs::Lack;
-pub use overrides::Override;
 pub use reach::{Probed, TrunkRegistration};
 pub(crate) use readable::name_in;
-pub use readback::Mismatch;
-pub use rows::{PrepareError, Prepared, prepare};
-pub(crate) use rows::{digest, new_id, random};
-pub use status::{FileState, Generation, HostStatus, RunningState, StatusError, status};
+pub use rows::{Prepared, prepare};
+pub use status::{FileState, Generation, HostStatus, RunningState, status};
+
+pub use crate::fs::FileError;

@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, path::Path};
 use super::{
     asterisk::{Answer, Asterisk, AsteriskError, running_modules},
     includes,
+    mismatch::has_parameters,
     needs::ask,
-    readback::has_parameters,
 };
 use crate::{
     asterisk::{ConfigFile, Module, PerFile},

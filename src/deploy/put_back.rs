@@ -1,11 +1,11 @@
 //! The way back, after the rows were committed: the last good files in place, running again and
 //! read back. It needs no database.
 
-use super::{
-    Asterisk, AsteriskError, NotLive, Observer, clock::Clock, fail_point, folder::Staged, readback, step::Step,
-};
+use super::{Asterisk, AsteriskError, NotLive, Observer, clock::Clock, readback, step::Step};
 use crate::{
     asterisk::{ConfigFile, PerFile},
+    fail_point,
+    fs::Staged,
     render::parse,
 };
 

@@ -9,10 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    asterisk::{Asterisk, AsteriskError},
-    folder::{FILE_MODE, FOLDER_MODE},
-};
+use super::asterisk::{Asterisk, AsteriskError};
+use crate::fs::{FILE_MODE, FOLDER_MODE};
 
 /// The capabilities that let a process read every file: `CAP_DAC_OVERRIDE` and `CAP_DAC_READ_SEARCH`.
 const READS_ALL: u64 = 0b110;

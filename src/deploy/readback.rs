@@ -4,11 +4,12 @@
 //! independently. Names prove that every phone is there; the changed objects are looked at one by
 //! one, a spread sample where they are many.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
 use super::{
     asterisk::{Answer, Asterisk, AsteriskError},
     listing::{Kind, Listing},
+    mismatch::{Mismatch, has_parameters, values_of},
     trunks,
 };
 use crate::{
@@ -16,61 +17,6 @@ use crate::{
     model::{Codec, Extension, Ha1, ObjectName, Secret, Tenant},
     render::{Parsed, Phone, Phonebook, endpoint_name},
 };
-
-/// Asterisk runs something else than the files say.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", self.words())]
-pub enum Mismatch {
-    /// The generation of a file is not there.
-    Mark {
-        /// The kind of object, such as `endpoint`.
-        kind: &'static str,
-        /// The file that ought to be loaded.
-        file: String,
-    },
-    /// Objects are missing.
-    Missing {
-        /// The kind of object.
-        kind: &'static str,
-        /// Their names.
-        names: Vec<String>,
-    },
-    /// An object has another value.
-    Value {
-        /// The object's name.
-        name: String,
-        /// The key.
-        key: &'static str,
-    },
-    /// An object is there that was removed.
-    Left {
-        /// The kind of object.
-        kind: &'static str,
-        /// Its name.
-        name: String,
-    },
-}
-
-impl Mismatch {
-    fn words(&self) -> String {
-        let list = |names: &[String]| {
-            let mut shown = names.iter().take(5).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            if names.len() > 5 {
-                let _ = write!(shown, " and {} more", names.len() - 5);
-            }
-            shown
-        };
-        match self {
-            Self::Mark { kind, file } => format!("the {kind} mark of `{file}` is not in the running Asterisk"),
-            Self::Missing { kind, names } => {
-                let kinds = if *kind == "identify" { "identifies".to_owned() } else { format!("{kind}s") };
-                format!("{kinds} are missing in the running Asterisk: {}", list(names))
-            }
-            Self::Left { kind, name } => format!("the {kind} `{name}` is still in the running Asterisk"),
-            Self::Value { name, key } => format!("`{key}` of `{name}` has another value in the running Asterisk"),
-        }
-    }
-}
 
 /// How many objects are looked at one by one.
 const LOOKED_AT: usize = 100;
@@ -227,11 +173,6 @@ pub(super) fn auth_mark(asterisk: &Asterisk, tenant: &Tenant, mark: &str) -> Res
     Ok(has_parameters(&asterisk.ask(&format!("pjsip show auth {}", mark_name(tenant, mark)))?))
 }
 
-/// The table above the parameters cuts long names; that there are parameters is the proof.
-pub(super) fn has_parameters(answer: &Answer) -> bool {
-    answer.raw().contains("ParameterName")
-}
-
 /// Asks for the marks; tells of each, in the order of the table, whether it is there.
 fn marks_running(
     asterisk: &Asterisk,
@@ -243,14 +184,4 @@ fn marks_running(
     let answers = asterisk.ask_all(&commands)?;
     let mut shown = checks().zip(&answers).map(|((check, mark), answer)| check.is_shown(answer.raw(), tenant, mark));
     Ok(PerFile::from_fn(|file| shown.by_ref().take(file.facts().marks.len()).collect()))
-}
-
-/// Reads the `key : value` lines of a `pjsip show`.
-pub(super) fn values_of(answer: &Answer) -> BTreeMap<String, String> {
-    answer
-        .raw()
-        .lines()
-        .filter_map(|line| line.split_once(" : "))
-        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
-        .collect()
 }

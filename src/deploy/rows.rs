@@ -7,35 +7,14 @@ use uuid::Uuid;
 
 use crate::{
     directory::{
-        InboundRows, Recorded, Row, RowChanges, TrunkRow,
-        seal::{Keyring, Nonce, Owner, Salt, SealError, TrunkPrint, generate},
+        InboundRows, PrepareError, Recorded, Row, RowChanges, TrunkRow, new_id, prints, random,
+        seal::{Keyring, Owner, Salt, TrunkPrint, generate},
+        seal_secret,
     },
-    model::{EmailKey, Extension, Ha1, ObjectName, PhoneOverride, Prints, Secret, Settings},
+    model::{EmailKey, Extension, Ha1, ObjectName, Secret},
     plan::{Plan, SecretPlan},
     render::endpoint_name,
 };
-
-/// A plan's rows cannot be prepared.
-#[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
-    /// A seal cannot be made or opened.
-    #[error("the secret of `{whose}`: {source}")]
-    Seal {
-        /// A user's or a trunk's.
-        whose: String,
-        /// Why.
-        source: SealError,
-    },
-    /// The machine has no randomness.
-    #[error("the machine gives no random bytes: {0}")]
-    Random(#[from] getrandom::Error),
-    /// An answer that is kept for a client which asks again cannot be written as JSON.
-    #[error("the answer cannot be kept: {0}")]
-    Answer(#[from] serde_json::Error),
-    /// A secret that the plan takes or keeps is not there.
-    #[error("the secret of `{0}` is not there")]
-    NoSecret(String),
-}
 
 /// What an apply writes.
 #[derive(Debug)]
@@ -86,16 +65,15 @@ pub fn prepare(
             },
         };
         let name = endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
-        let digest = digest(&plan.settings, &user.phone, &name, &secret);
+        let digest = Ha1::of_phone(&plan.settings, &user.phone, &name, &secret);
         if user.write {
-            let nonce: Nonce = random()?;
             let sealed = match user.secret {
                 SecretPlan::Keep => None,
-                _ => Some(keys.seal(&secret, owner, &nonce).map_err(failed)?),
+                _ => Some(seal_secret(keys, &secret, owner, &user.email)?),
             };
             let prints = match &user.digest {
-                Some(prints) => prints.clone(),
-                None => Prints::new(&random::<{ size_of::<Salt>() }>()?, &secret, &digest),
+                Some(known) => known.clone(),
+                None => prints(&secret, &digest)?,
             };
             rows.push(Row {
                 id,
@@ -171,7 +149,7 @@ impl Trunks<'_> {
                 rows.secrets.push(TrunkRow {
                     trunk: name.clone(),
                     id,
-                    sealed: keys.seal(&secret, Owner { tenant, user: id }, &random()?).map_err(failed)?,
+                    sealed: seal_secret(keys, &secret, Owner { tenant, user: id }, name)?,
                     print: TrunkPrint::new(&random::<{ size_of::<Salt>() }>()?, trunk, &secret),
                 });
             }
@@ -179,21 +157,4 @@ impl Trunks<'_> {
         }
         Ok((rows, secrets))
     }
-}
-
-/// Computes what a phone's auth holds.
-pub(crate) fn digest(settings: &Settings, phone: &PhoneOverride, name: &str, secret: &Secret) -> Ha1 {
-    let realm = phone.realm.as_ref().unwrap_or(&settings.phones.realm);
-    Ha1::new(name, realm.as_str(), secret)
-}
-
-/// Takes random bytes from the machine.
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], PrepareError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes)
-}
-
-pub(crate) fn new_id() -> Result<Uuid, PrepareError> {
-    Ok(uuid::Builder::from_random_bytes(random()?).into_uuid())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    Asterisk, AsteriskError, Comparison, FileError, Host, InPlace, Lack, Mismatch, MissingName, Override, Probed,
+    Asterisk, AsteriskError, Comparison, Host, InPlace, Lack, Mismatch, MissingName, Override, Probed, StatusError,
     TrunkRegistration, contacts, listing::Listing, reach, readback, requirements::Requirements,
 };
 use crate::{
@@ -178,18 +178,4 @@ fn trunk_registrations(
     let prefix = trunk_prefix(tenant);
     let name = |object: &str| object.strip_prefix(&prefix).unwrap_or(object).to_owned();
     Ok(found.into_iter().map(|(object, registration)| (name(&object), registration)).collect())
-}
-
-/// A host's state cannot be told.
-#[derive(Debug, thiserror::Error)]
-pub enum StatusError {
-    /// What Asterisk must have is not known, because a value cannot be rendered.
-    #[error(transparent)]
-    Render(#[from] crate::asterisk::BadValue),
-    /// Asterisk cannot be asked.
-    #[error(transparent)]
-    Asterisk(#[from] AsteriskError),
-    /// A file cannot be read.
-    #[error(transparent)]
-    File(#[from] FileError),
 }

@@ -7,15 +7,14 @@ use super::{
     ApplyError, Host,
     asterisk::AsteriskError,
     contacts::{self, Contact},
-    files::{self, FileError, InPlace},
-    folder::{Staged, Target},
     generations::{self, Generations, Phones},
-    host::Running,
+    host::{InPlace, Running},
     listing::{Kind, Listing},
     trunks,
 };
 use crate::{
     asterisk::{ConfigFile, PerFile, mark_name},
+    fs::{self, FileError, Staged, Target},
     model::{ObjectName, Tenant},
     render::{Digests, File, NO_ROUTES, Parsed, Phonebook, is_as_written, parse, section_names},
 };
@@ -82,7 +81,7 @@ impl<'a> Step<'a> {
             let old = old.as_ref().map(|old| old.text.clone());
             // What runs now was proven just now, whoever put it there.
             let note = host.note(tenant, &file.last_good_note());
-            let kept = if running.live[file] { None } else { files::read(&note)? };
+            let kept = if running.live[file] { None } else { fs::read(&note)? };
             if let Some(kept) = kept.or(old) {
                 last_good[file] = kept;
                 first = false;
@@ -238,7 +237,7 @@ impl<'a> Step<'a> {
             if self.changed(file) {
                 staged.new[file] = Some(target.stage(text)?);
                 staged.back[file] = Some(self.stage_back(file, target)?);
-                files::keep(&self.host.note(self.tenant, &file.last_good_note()), &self.last_good[file])?;
+                fs::keep(&self.host.note(self.tenant, &file.last_good_note()), &self.last_good[file])?;
             } else {
                 target.admit_in_place()?;
             }
@@ -292,7 +291,7 @@ impl<'a> Step<'a> {
     /// Reads what we last proved to run, which may be older than what runs now.
     fn last_proven(&self) -> Result<Phones, FileError> {
         let file = ConfigFile::Endpoints;
-        let kept = files::read(&self.host.note(self.tenant, &file.last_good_note()))?;
+        let kept = fs::read(&self.host.note(self.tenant, &file.last_good_note()))?;
         let kept = kept.filter(|kept| self.in_place[file].as_ref().is_none_or(|old| old.text != *kept));
         Ok(kept.map_or_else(Phones::new, |kept| generations::phones(&parse(&kept))))
     }
@@ -310,11 +309,11 @@ impl<'a> Step<'a> {
     pub(super) fn proven(&self) -> Result<(), FileError> {
         for (file, File { text, .. }) in self.rendered.iter() {
             let note = self.host.note(self.tenant, &file.last_good_note());
-            if files::read(&note)?.as_deref() != Some(text.as_str()) {
-                files::keep(&note, text)?;
+            if fs::read(&note)?.as_deref() != Some(text.as_str()) {
+                fs::keep(&note, text)?;
             }
         }
-        files::forget(&self.host.note(self.tenant, GENERATIONS))
+        fs::forget(&self.host.note(self.tenant, GENERATIONS))
     }
 
     /// Puts the last good files of other tenants back, where Asterisk complains about theirs and they
@@ -324,7 +323,7 @@ impl<'a> Step<'a> {
         let others = self.host.others_at_fault(self.tenant, complaints)?;
         for other in others.iter().filter_map(|other| other.parse::<Tenant>().ok()) {
             for file in ConfigFile::ALL {
-                let Some(good) = files::read(&self.host.note(&other, &file.last_good_note()))? else { continue };
+                let Some(good) = fs::read(&self.host.note(&other, &file.last_good_note()))? else { continue };
                 let path = file.path(&other);
                 let target = self.host.target(&path);
                 let stands = target.read()?.is_none_or(|text| is_as_written(&text, &good));
@@ -339,7 +338,7 @@ impl<'a> Step<'a> {
 
     /// Forgets the registrations to end: they ended.
     pub(super) fn forget_contacts(&self) -> Result<(), FileError> {
-        files::forget(&self.pending_note())
+        fs::forget(&self.pending_note())
     }
 
     /// Forgets the registrations that this step was to end: it was undone. What the last good

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::{
     asterisk::{Answer, Asterisk, AsteriskError},
-    readback::{Mismatch, has_parameters, values_of},
+    mismatch::{Mismatch, has_parameters, values_of},
 };
 use crate::{
     asterisk::BadValue,

@@ -6,7 +6,7 @@ use super::{
     Asterisk, AsteriskError, Host,
     left_out::runs,
     listing::{Kind, Listing},
-    readback::values_of,
+    mismatch::values_of,
 };
 use crate::{
     asterisk::ConfigFile,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{
-        At, Codec, Country, Diagnostic, EmailKey, GENERATED_CONTEXTS, HostName, NAME_BYTES, PhoneOverride,
+        At, Code, Codec, Country, Diagnostic, EmailKey, GENERATED_CONTEXTS, HostName, NAME_BYTES, PhoneOverride,
         PhoneProfile, Place, RailLimit, Settings, Tenant, values,
     },
     objects,
@@ -24,7 +24,7 @@ pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Decla
         && version != 1
     {
         problems.push(
-            Diagnostic::error("unknown-version", format!("version {version} of the format is not known"), place)
+            Diagnostic::error(Code::UnknownVersion, format!("version {version} of the format is not known"), place)
                 .hint("this program reads `version: 1`"),
         );
     }
@@ -84,7 +84,7 @@ fn own_contexts(tenant: &Tenant, host_names: &BTreeMap<HostName, Place>, problem
         if context.as_str().strip_prefix(&prefix).is_some_and(|kind| GENERATED_CONTEXTS.contains(&kind)) {
             let message = format!("the context `{context}` is generated from this file");
             let hint = "include contexts of your own only, such as the one that leads to the carrier";
-            problems.push(Diagnostic::error("generated-context", message, *place).hint(hint));
+            problems.push(Diagnostic::error(Code::GeneratedContext, message, *place).hint(hint));
         }
     }
 }
@@ -93,8 +93,8 @@ fn own_contexts(tenant: &Tenant, host_names: &BTreeMap<HostName, Place>, problem
 /// file that is not known, or one of them given twice.
 fn has_lost_key(problems: &[Diagnostic], keys: &[&str]) -> bool {
     problems.iter().any(|problem| match problem.code {
-        "unknown-key" => problem.place.is_some_and(|place| place.column == 1),
-        "duplicate-key" => keys.iter().any(|key| problem.message.contains(&format!("`{key}`"))),
+        Code::UnknownKey => problem.place.is_some_and(|place| place.column == 1),
+        Code::DuplicateKey => keys.iter().any(|key| problem.message.contains(&format!("`{key}`"))),
         _ => false,
     })
 }
@@ -144,7 +144,7 @@ fn phone(phone: file::Phone, problems: &mut Vec<Diagnostic>) -> PhoneOverride {
             let Some(codec) = value else { continue };
             if let Some(first) = seen.insert(codec.clone(), place) {
                 problems.push(
-                    Diagnostic::error("duplicate-codec", format!("the codec `{codec}` is listed twice"), place)
+                    Diagnostic::error(Code::DuplicateCodec, format!("the codec `{codec}` is listed twice"), place)
                         .also(first, "first listed here"),
                 );
             }
@@ -153,7 +153,7 @@ fn phone(phone: file::Phone, problems: &mut Vec<Diagnostic>) -> PhoneOverride {
         // A codec that is not known was reported.
         if codecs.is_empty() && at.whole {
             problems.push(
-                Diagnostic::error("no-codec", "a phone without a codec cannot speak", at.place)
+                Diagnostic::error(Code::NoCodec, "a phone without a codec cannot speak", at.place)
                     .hint("list at least one, such as `[opus, alaw]`, or remove the key"),
             );
         }
@@ -176,7 +176,7 @@ fn bounded(
     let number = at.value?;
     if !range.contains(&number) {
         let message = format!("`{key}` cannot be {number}");
-        problems.push(Diagnostic::error("out-of-bounds", message, at.place).hint(format!(
+        problems.push(Diagnostic::error(Code::OutOfBounds, message, at.place).hint(format!(
             "it goes from {} to {}",
             range.start(),
             range.end()
@@ -210,7 +210,7 @@ fn users(
         match places.entry(key.clone()) {
             Entry::Occupied(first) => {
                 problems.push(
-                    Diagnostic::error("duplicate-email", format!("`{email}` is declared twice"), email_place)
+                    Diagnostic::error(Code::DuplicateEmail, format!("`{email}` is declared twice"), email_place)
                         .also(*first.get(), "first declared here")
                         .hint("one person is one entry; upper and lower case do not matter"),
                 );
@@ -226,7 +226,7 @@ fn users(
             && name.shown().len() < name.as_str().len()
         {
             problems.push(
-                Diagnostic::warning("long-name", format!("the name is longer than {NAME_BYTES} bytes"), *place)
+                Diagnostic::warning(Code::LongName, format!("the name is longer than {NAME_BYTES} bytes"), *place)
                     .hint(format!("phones will see {}", crate::model::quoted(name.shown()))),
             );
         }
@@ -264,12 +264,12 @@ fn check_renames(formers: &[(EmailKey, EmailKey, Place)], problems: &mut Vec<Dia
     for (former, email, place) in formers {
         if former == email {
             problems.push(
-                Diagnostic::error("invalid-rename", "a user cannot be renamed to the same address", *place)
+                Diagnostic::error(Code::InvalidRename, "a user cannot be renamed to the same address", *place)
                     .hint("remove the `previously` line"),
             );
         } else if !seen.insert(former) {
             problems.push(
-                Diagnostic::error("invalid-rename", format!("two users were previously `{former}`"), *place)
+                Diagnostic::error(Code::InvalidRename, format!("two users were previously `{former}`"), *place)
                     .hint("keep `previously` on the one who keeps the number"),
             );
         }

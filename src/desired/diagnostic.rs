@@ -2,7 +2,7 @@
 
 use std::{ops::Range, path::PathBuf};
 
-use crate::model::{Diagnostic, Place, SENSITIVE, Severity, visible};
+use crate::model::{Code, Diagnostic, Place, SENSITIVE, Severity, visible};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 /// One file as it was read.
@@ -38,7 +38,7 @@ impl Diagnostic {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let title = level.primary_title(self.message.as_str()).id(self.code);
+        let title = level.primary_title(self.message.as_str()).id(self.code.as_str());
         let places = self.place.iter().map(|place| (place, None));
         let places = places.chain(self.also.iter().map(|(place, label)| (place, Some(label.as_str()))));
         let lines: Vec<_> = places
@@ -80,14 +80,14 @@ const EXCERPT: usize = 160;
 /// What stands under a key that names a secret is starred out, whatever it is: a secret pasted
 /// into the file by mistake must not travel on into a log. Where the file could not be read as a
 /// tree, what belongs to such a word is unknown: no line of a file that has one is shown.
-fn excerpt(source: &Source, place: Place, code: &str) -> (String, Range<usize>) {
+fn excerpt(source: &Source, place: Place, code: Code) -> (String, Range<usize>) {
     let text = &source.text;
     let start = text.floor_char_boundary(place.start as usize);
     let from = text[..start].rfind('\n').map_or(0, |at| at + 1);
     let line = text[from..].split('\n').next().unwrap_or_default().trim_end_matches('\r');
     let first = (start - from).min(line.len());
     let last = line.ceil_char_boundary((place.end as usize).saturating_sub(from).clamp(first, line.len()));
-    if ["invalid-yaml", "yaml-too-complex", "not-utf8"].contains(&code) && names_secret_anywhere(text) {
+    if [Code::InvalidYaml, Code::YamlTooComplex, Code::NotUtf8].contains(&code) && names_secret_anywhere(text) {
         return (SENSITIVE.to_owned(), 0..0);
     }
     let end = line.floor_char_boundary(line.len().min(first + EXCERPT));

@@ -17,7 +17,7 @@ pub(super) use expect::Expectation;
 
 use crate::{
     model::{
-        At, Codec, Country, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Host, Invalid, Named,
+        At, Code, Codec, Country, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Host, Invalid, Named,
         ObjectName, SecretSource, Tenant, Token, WORD_OR_LIST, quoted,
     },
     objects::{
@@ -258,7 +258,7 @@ impl FromStr for Hold {
         match days(digits).filter(|_| plain) {
             Some(days) if digits.len() < text.len() => Ok(Self(days)),
             found => Err(Invalid::new(
-                "invalid-hold",
+                Code::InvalidHold,
                 format!("{} is not a number of days with its unit", quoted(text)),
                 &found.map_or_else(
                     || "write whole days, such as `30d`, at most `3650d`".to_owned(),

@@ -1,6 +1,6 @@
 //! Warnings of one kind are gathered: a file with many of them has one warning that counts them.
 
-use crate::model::{Diagnostic, Severity};
+use crate::model::{Code, Diagnostic, Severity};
 use std::collections::HashMap;
 
 /// How many different warnings of one code are shown one by one.
@@ -16,12 +16,12 @@ pub(super) fn warnings(problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let once = gather(problems, same, |more| {
         if more == 1 { "also at one other place".to_owned() } else { format!("also at {more} other places") }
     });
-    let mut kinds: HashMap<&'static str, usize> = HashMap::new();
+    let mut kinds: HashMap<Code, usize> = HashMap::new();
     for problem in once.iter().filter(|problem| problem.severity == Severity::Warning) {
         *kinds.entry(problem.code).or_default() += 1;
     }
     let kind = |problem: &Diagnostic| {
-        let many = kinds.get(problem.code).is_some_and(|count| *count > FEW);
+        let many = kinds.get(&problem.code).is_some_and(|count| *count > FEW);
         (
             problem.code,
             if many { String::new() } else { problem.message.clone() },

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     input::{self, Folder, Refused},
-    model::{Diagnostic, Place, Tenant, shown},
+    model::{Code, Diagnostic, Place, Tenant, shown},
 };
 
 /// The largest file that is read, in bytes.
@@ -59,7 +59,7 @@ impl Found {
         if below.is_empty() && self.problems.is_empty() {
             let message = format!("the folder `{}` holds no YAML file", shown(path));
             self.problems.push(
-                Diagnostic::error("missing-file", message, None)
+                Diagnostic::error(Code::MissingFile, message, None)
                     .hint("desired state is read from `*.yaml` and `*.yml`"),
             );
         }
@@ -74,7 +74,7 @@ impl Found {
             Ok(entries) => entries,
             Err(error) => {
                 let message = format!("cannot read the folder `{}`: {error}", shown(&path.join(below)));
-                self.problems.push(Diagnostic::error("unreadable-file", message, None));
+                self.problems.push(Diagnostic::error(Code::UnreadableFile, message, None));
                 return;
             }
         };
@@ -124,25 +124,25 @@ fn unread(name: &str, refused: Refused) -> Diagnostic {
     let whole = |code, message: String, hint: &str| Diagnostic::error(code, message, None).hint(hint);
     match refused {
         Refused::Io(error) if error.kind() == io::ErrorKind::NotFound => whole(
-            "missing-file",
+            Code::MissingFile,
             format!("there is no file `{name}`"),
             "name the desired-state file or folder with `--file`; a missing file never means \"delete all\"",
         ),
         Refused::Io(error) => {
-            whole("unreadable-file", format!("cannot read `{name}`: {error}"), "check the path and its permissions")
+            whole(Code::UnreadableFile, format!("cannot read `{name}`: {error}"), "check the path and its permissions")
         }
         Refused::LeadsOut => whole(
-            "link-outside",
+            Code::LinkOutside,
             format!("`{name}` is not read, because a link leads out of its folder"),
             "put the file itself into the folder, or name the path that the link leads to with `--file`",
         ),
         Refused::NotAFile => whole(
-            "unreadable-file",
+            Code::UnreadableFile,
             format!("`{name}` is not a file"),
             "write it into a regular file, or pipe it in and name it `-`",
         ),
         Refused::TooLarge(most) => whole(
-            "file-too-large",
+            Code::FileTooLarge,
             format!("`{name}` is larger than {} MiB", most / 1024 / 1024),
             "split it and pass the folder to `--file`",
         ),
@@ -159,7 +159,7 @@ fn not_utf8(file: usize, text: &str, valid: usize) -> Diagnostic {
         start: count(valid),
         end: count(valid + 1),
     };
-    Diagnostic::error("not-utf8", "the file is not UTF-8 text", place)
+    Diagnostic::error(Code::NotUtf8, "the file is not UTF-8 text", place)
         .hint("save the file as UTF-8, without a legacy code page")
 }
 
@@ -243,7 +243,7 @@ pub(super) fn tree(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> Op
     for (file, source) in sources.iter_mut().enumerate() {
         let file = u32::try_from(file).unwrap_or(u32::MAX);
         match yaml::parse(file, &source.text) {
-            Err(problem) if problem.code == "invalid-yaml" && !source.ours => {
+            Err(problem) if problem.code == Code::InvalidYaml && !source.ours => {
                 let message = "not valid YAML, and most of its keys are not those of a desired state";
                 problems.push(Diagnostic { message: message.to_owned(), ..problem }.hint(FOREIGN));
             }
@@ -251,7 +251,7 @@ pub(super) fn tree(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> Op
             Ok(Node { kind: Kind::Null, place, .. }) => {
                 if alone {
                     problems.push(
-                        Diagnostic::error("empty-file", format!("`{}` declares nothing", source.name), place)
+                        Diagnostic::error(Code::EmptyFile, format!("`{}` declares nothing", source.name), place)
                             .hint("an empty file never means \"delete all\"; `users: []` says that nobody is declared"),
                     );
                 }
@@ -261,7 +261,7 @@ pub(super) fn tree(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> Op
                 let what =
                     if matches!(node.kind, Kind::Map(_)) { "most of its keys are foreign" } else { "it is no mapping" };
                 let message = format!("`{}` is not a desired state: {what}", source.name);
-                problems.push(Diagnostic::error("not-desired-state", message, node.place).hint(FOREIGN));
+                problems.push(Diagnostic::error(Code::NotDesiredState, message, node.place).hint(FOREIGN));
             }
             Ok(mut node) => {
                 source.ours = true;
@@ -274,7 +274,7 @@ pub(super) fn tree(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> Op
         }
     }
     if whole.is_none() && problems.is_empty() {
-        problems.push(Diagnostic::error("empty-file", "no file declares anything", None));
+        problems.push(Diagnostic::error(Code::EmptyFile, "no file declares anything", None));
     }
     whole
 }
@@ -284,7 +284,7 @@ fn merge(first: Node, second: Node, problems: &mut Vec<Diagnostic>) -> Node {
         (Kind::Map(pairs), Kind::Map(more)) => (pairs, more),
         (kind, _) => {
             let message = "every file must be a mapping of the keys of a desired state";
-            problems.push(Diagnostic::error("wrong-type", message, second.place));
+            problems.push(Diagnostic::error(Code::WrongType, message, second.place));
             return Node { kind, ..first };
         }
     };

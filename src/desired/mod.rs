@@ -21,8 +21,8 @@ pub use file::schema;
 use crate::{
     calls::Call,
     model::{
-        Diagnostic, DisplayName, Email, EmailKey, Extension, HostName, ObjectName, PhoneOverride, Place, RailLimit,
-        SecretSource, Settings, Severity, Tenant,
+        Code, Diagnostic, DisplayName, Email, EmailKey, Extension, HostName, ObjectName, PhoneOverride, Place,
+        RailLimit, SecretSource, Settings, Severity, Tenant,
     },
     objects::{InboundPlaces, Routes, Target},
 };
@@ -123,7 +123,7 @@ pub fn load(path: &Path) -> Loaded {
 /// Does so for whoever asks why an expectation fails: such a failure is only a warning.
 pub fn load_to_trace(path: &Path) -> Loaded {
     load_with(path, |problem| {
-        if problem.code == "failed-expectation" {
+        if problem.code == Code::FailedExpectation {
             problem.severity = Severity::Warning;
         }
     })

@@ -23,7 +23,7 @@ use super::{
     sink::Sink,
     yaml::{self, Key, Kind, Node},
 };
-use crate::model::{self, AT, Diagnostic, Invalid, NAMED, Place, SourceName, TOKEN, WORD_OR_LIST, quoted};
+use crate::model::{self, AT, Code, Diagnostic, Invalid, NAMED, Place, SourceName, TOKEN, WORD_OR_LIST, quoted};
 
 /// Reads a node as a `T`, adding every problem to `problems`.
 ///
@@ -91,17 +91,17 @@ impl de::Error for Problem {
             de::Unexpected::Map => "a mapping",
             _ => "something else",
         };
-        Self::new(Invalid::new("wrong-type", format!("{expected} is expected here, found {found}"), ""))
+        Self::new(Invalid::new(Code::WrongType, format!("{expected} is expected here, found {found}"), ""))
     }
     fn missing_field(field: &'static str) -> Self {
         let value = if field == "version" { " 1" } else { "" };
         let hint = format!("add `{field}:{value}`");
-        Self::new(Invalid::new("missing-key", format!("the key `{field}` is missing"), &hint))
+        Self::new(Invalid::new(Code::MissingKey, format!("the key `{field}` is missing"), &hint))
     }
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         let hint = model::nearest(variant, expected.iter().copied())
             .map_or_else(|| format!("one of: {}", expected.join(", ")), |near| format!("did you mean `{near}`?"));
-        Self::new(Invalid::new("unknown-value", format!("{} is not known here", quoted(variant)), &hint))
+        Self::new(Invalid::new(Code::UnknownValue, format!("{} is not known here", quoted(variant)), &hint))
     }
 }
 
@@ -128,7 +128,7 @@ impl<'a> NodeReader<'a> {
             Kind::List(_) => "a list",
             Kind::Map(_) => "a mapping",
         };
-        Problem::new(Invalid::new("wrong-type", format!("{expected} is expected here, found {found}"), hint))
+        Problem::new(Invalid::new(Code::WrongType, format!("{expected} is expected here, found {found}"), hint))
             .or_at(self.node.place)
     }
 
@@ -141,7 +141,7 @@ impl<'a> NodeReader<'a> {
             _ => ("a number".to_owned(), "put it in quotes if this is really meant".to_owned()),
         };
         let message = format!("{expected} is expected here, found {found}");
-        Problem::new(Invalid::new("wrong-type", message, &hint)).or_at(self.node.place)
+        Problem::new(Invalid::new(Code::WrongType, message, &hint)).or_at(self.node.place)
     }
 
     /// Keeps the pairs of a mapping of names, each name once.
@@ -186,12 +186,12 @@ fn unknown_key(key: &Key, fields: &[&str]) -> Diagnostic {
     let hint = near
         .map_or_else(|| format!("the keys here are: {}", fields.join(", ")), |near| format!("did you mean `{near}`?"));
     let message = format!("the key {} is not known here", quoted(&key.name));
-    Diagnostic::error("unknown-key", message, key.place).hint(hint)
+    Diagnostic::error(Code::UnknownKey, message, key.place).hint(hint)
 }
 
 /// Reports a key that was given before.
 pub(super) fn duplicate_key(key: &Key, first: Place) -> Diagnostic {
-    Diagnostic::error("duplicate-key", format!("the key `{}` is given twice", key.name), key.place)
+    Diagnostic::error(Code::DuplicateKey, format!("the key `{}` is given twice", key.name), key.place)
         .also(first, "first given here")
         .hint("keep one of them")
 }

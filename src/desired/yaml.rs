@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::{Location, Spanned, options::DuplicateKeyPolicy};
 
 use super::diagnostic::{SECRET_KEYS, has_secret_word};
-use crate::model::{Diagnostic, Place, nearest};
+use crate::model::{Code, Diagnostic, Place, nearest};
 
 /// A YAML node with its place.
 #[derive(Debug, Clone)]
@@ -95,14 +95,14 @@ fn refusal(error: &str, place: Place) -> Diagnostic {
     // The parser repeats the position at the end of its message.
     let message = error.split(" at line ").next().unwrap_or(error);
     if message.contains("budget breached") || message.contains("recursion limit") || message.contains("Limit") {
-        return Diagnostic::error("yaml-too-complex", "the file nests or repeats itself beyond all need", place)
+        return Diagnostic::error(Code::YamlTooComplex, "the file nests or repeats itself beyond all need", place)
             .hint("write the users out: at most 16 levels, 4 million nodes and few aliases are read");
     }
     if message.contains("multiple YAML documents") {
-        return Diagnostic::error("invalid-yaml", "the file holds more than one YAML document", place)
+        return Diagnostic::error(Code::InvalidYaml, "the file holds more than one YAML document", place)
             .hint("one file is one document: remove the `---`, or split the file and pass the folder to `--file`");
     }
-    Diagnostic::error("invalid-yaml", format!("not valid YAML: {message}"), place)
+    Diagnostic::error(Code::InvalidYaml, format!("not valid YAML: {message}"), place)
         .hint("check indentation, colons and quotes near this place")
 }
 
@@ -160,7 +160,7 @@ fn take_out(node: &mut Node, hidden: &[Range<u32>], problems: &mut Vec<Diagnosti
 }
 
 fn repeated(place: Place) -> Diagnostic {
-    Diagnostic::error("invalid-source", "this repeats what stands under a key that names a secret", place)
+    Diagnostic::error(Code::InvalidSource, "this repeats what stands under a key that names a secret", place)
         .hint("write the value itself; a secret never stands in this file")
 }
 

@@ -9,6 +9,7 @@ mod applied;
 pub mod audit;
 mod calls;
 mod connect;
+mod credentials;
 mod document;
 pub mod embedded;
 mod idempotency;
@@ -32,6 +33,8 @@ use uuid::Uuid;
 
 pub use calls::{CallEntry, CallStep, Whose, Written};
 pub use connect::Url;
+pub use credentials::PrepareError;
+pub(crate) use credentials::{new_id, prints, random, seal_secret};
 pub use document::{Place, UnreadableDocument};
 pub use idempotency::{Answered, Once};
 pub use inbound::{InboundRows, MadeLive, TrunkRow, hint_of_taken};

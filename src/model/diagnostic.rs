@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::Invalid;
+use super::{Code, Invalid};
 
 /// A stretch of a source file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -37,8 +37,8 @@ pub enum Severity {
 pub struct Diagnostic {
     /// Whether it stops the command.
     pub severity: Severity,
-    /// Stable code, such as `duplicate-email`; listed in `docs/reference/diagnostics.md`.
-    pub code: &'static str,
+    /// Which kind of problem it is.
+    pub code: Code,
     /// What is wrong.
     pub message: String,
     /// Where; none where a whole file or folder is at fault.
@@ -51,7 +51,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// Makes an error at a place.
-    pub fn error(code: &'static str, message: impl Into<String>, place: impl Into<Option<Place>>) -> Self {
+    pub fn error(code: Code, message: impl Into<String>, place: impl Into<Option<Place>>) -> Self {
         Self {
             severity: Severity::Error,
             code,
@@ -63,7 +63,7 @@ impl Diagnostic {
     }
 
     /// Makes a warning at a place.
-    pub fn warning(code: &'static str, message: impl Into<String>, place: Place) -> Self {
+    pub fn warning(code: Code, message: impl Into<String>, place: Place) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, message, place) }
     }
 

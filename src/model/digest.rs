@@ -7,7 +7,7 @@ use md5::{Digest, Md5};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{SENSITIVE, Secret};
+use super::{PhoneOverride, SENSITIVE, Secret, Settings};
 
 /// A digest (HA1): what the phone proves to know. As good as the secret for its realm.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,6 +21,12 @@ impl Ha1 {
             md5.update(part.as_bytes());
         }
         Self(Zeroizing::new(hex(&md5.finalize())))
+    }
+
+    /// Computes what a phone's auth holds.
+    pub(crate) fn of_phone(settings: &Settings, phone: &PhoneOverride, name: &str, secret: &Secret) -> Self {
+        let realm = phone.realm.as_ref().unwrap_or(&settings.phones.realm);
+        Self::new(name, realm.as_str(), secret)
     }
 
     /// Returns the 32 hex digits, for the one place that renders them.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Extension, Invalid, quoted, text_type};
+use super::{Code, Extension, Invalid, quoted, text_type};
 
 /// One line for each country: its code, a tab, its numbers. Lines with `#` are comments.
 const TABLE: &str = include_str!("emergency/table.tsv");
@@ -40,7 +40,7 @@ text_type! {
         // Any two letters are near some code: only another case is taken for a slip.
         let near = alias.or_else(|| table().map(|(code, _)| code).find(|code| *code == upper));
         Err(Invalid::new(
-            "unknown-country",
+            Code::UnknownCountry,
             format!("{} is not the code of a country whose emergency numbers are known", quoted(text)),
             &near.map_or_else(
                 || {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, ops::RangeInclusive, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, quoted};
+use super::{Code, Invalid, quoted};
 
 /// An internal number: 1 to 8 digits, no leading zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ impl TryFrom<u32> for Extension {
             Ok(Self(number))
         } else {
             Err(Invalid::new(
-                "invalid-extension",
+                Code::InvalidExtension,
                 format!("{number} is not an extension"),
                 "an extension is a whole number from 1 to 99999999",
             ))
@@ -51,7 +51,7 @@ impl FromStr for Extension {
                 }
                 None => "write plain digits without quotes, sign, dot or leading zero, such as `1010`".to_owned(),
             };
-            Invalid::new("invalid-extension", format!("{} is not an extension", quoted(text)), &hint)
+            Invalid::new(Code::InvalidExtension, format!("{} is not an extension", quoted(text)), &hint)
         })
     }
 }
@@ -122,7 +122,7 @@ impl FromStr for ExtensionRange {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let bad = |hint: &str| Invalid::new("invalid-range", format!("{} is not a range", quoted(text)), hint);
+        let bad = |hint: &str| Invalid::new(Code::InvalidRange, format!("{} is not a range", quoted(text)), hint);
         let usual = "write the lowest and the highest number, such as `1000-1999`";
         let Some((first, last)) = text.split_once('-') else {
             let hint = match text.trim().parse::<Extension>() {
@@ -146,7 +146,7 @@ impl FromStr for ExtensionRange {
         };
         if first > last {
             return Err(Invalid::new(
-                "backwards-range",
+                Code::BackwardsRange,
                 format!("the range {} runs backwards", quoted(text)),
                 &format!("write `{last}-{first}`"),
             ));
@@ -178,12 +178,12 @@ impl ExtensionRanges {
     pub fn new(ranges: Vec<ExtensionRange>) -> Result<Self, Invalid> {
         if ranges.is_empty() {
             let hint = "write at least one, such as `1000-1999`, or remove the key, which means that one";
-            return Err(Invalid::new("invalid-range", "the list of ranges is empty", hint));
+            return Err(Invalid::new(Code::InvalidRange, "the list of ranges is empty", hint));
         }
         if ranges.len() > Self::MOST {
             let message = format!("{} ranges are too many", ranges.len());
             let hint = format!("write at most {}, and list single numbers in `reserved`", Self::MOST);
-            return Err(Invalid::new("invalid-range", message, &hint));
+            return Err(Invalid::new(Code::InvalidRange, message, &hint));
         }
         if let Some((first, second)) = overlap(&ranges) {
             let (first, second) = (ranges[first], ranges[second]);
@@ -282,7 +282,11 @@ pub(crate) fn overlap(ranges: &[ExtensionRange]) -> Option<(usize, usize)> {
 /// Rejects two ranges that overlap.
 pub(crate) fn overlapping(first: ExtensionRange, second: ExtensionRange) -> Invalid {
     let message = format!("the ranges {first} and {second} overlap");
-    Invalid::new("overlapping-ranges", message, "give each number to one range: numbers are allocated range by range")
+    Invalid::new(
+        Code::OverlappingRanges,
+        message,
+        "give each number to one range: numbers are allocated range by range",
+    )
 }
 
 impl Default for ExtensionRanges {

@@ -1,6 +1,6 @@
 //! Names and addresses of hosts.
 
-use super::{Invalid, quoted, text_type};
+use super::{Code, Invalid, quoted, text_type};
 
 text_type! {
     /// The name or address of a host, with a port where it is another one than usual.
@@ -22,7 +22,7 @@ text_type! {
             Ok(text.to_owned())
         } else {
             Err(Invalid::new(
-                "invalid-host",
+                Code::InvalidHost,
                 format!("{} is not a host", quoted(text)),
                 "write a name or an address, such as `sip.example.com` or `198.51.100.7:5080`",
             ))

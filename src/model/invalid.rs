@@ -2,13 +2,13 @@
 
 use std::{fmt, path::Path};
 
-use super::{is_unseen, printable};
+use super::{Code, is_unseen, printable};
 
 /// A value that was refused, with the reason and the way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
-    /// Stable code of the rule that was broken, such as `invalid-email`.
-    pub code: &'static str,
+    /// The rule that was broken.
+    pub code: Code,
     /// What is wrong, with the offending value quoted.
     pub message: String,
     /// What to write instead.
@@ -16,7 +16,7 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    pub(crate) fn new(code: &'static str, message: impl Into<String>, hint: &str) -> Self {
+    pub(crate) fn new(code: Code, message: impl Into<String>, hint: &str) -> Self {
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
         Self { code, message: message.into(), hint }
     }
@@ -25,42 +25,16 @@ impl Invalid {
     pub(crate) fn decode(text: &str) -> Self {
         let parts: Vec<&str> = text.split(SEPARATOR).collect();
         if let [code, message, hint] = parts[..]
-            && let Some(code) = CODES.iter().find(|known| **known == code)
+            && let Some(code) = Code::ALL.iter().find(|known| known.as_str() == code)
         {
-            return Self::new(code, message, hint);
+            return Self::new(*code, message, hint);
         }
-        Self::new("invalid-value", text, "")
+        Self::new(Code::InvalidValue, text, "")
     }
 }
 
 /// Stands between the parts of an [`Invalid`] on its way through serde, whose errors are text.
 const SEPARATOR: char = '\u{1f}';
-
-/// The codes of all refusals, so that they survive the way through serde.
-const CODES: &[&str] = &[
-    "invalid-extension",
-    "invalid-range",
-    "backwards-range",
-    "overlapping-ranges",
-    "unknown-country",
-    "invalid-tenant",
-    "invalid-email",
-    "invalid-name",
-    "invalid-object-name",
-    "unknown-codec",
-    "invalid-hold",
-    "invalid-source",
-    "invalid-number",
-    "invalid-prefix",
-    "invalid-hours",
-    "invalid-date",
-    "invalid-ring",
-    "invalid-sip",
-    "invalid-target",
-    "invalid-time",
-    "invalid-host",
-    "unknown-timezone",
-];
 
 impl std::error::Error for Invalid {}
 

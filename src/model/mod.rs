@@ -4,6 +4,7 @@
 //! a file, a clock or the environment.
 
 mod at;
+mod code;
 mod diagnostic;
 mod digest;
 pub mod document;
@@ -21,6 +22,7 @@ mod text;
 mod visible;
 
 pub(crate) use at::{AT, At, NAMED, Named, TOKEN, Token, WORD_OR_LIST, values};
+pub use code::Code;
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use digest::{Ha1, Prints};
 pub(crate) use digest::{hex, print};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, invisible_hint, quoted, text_type};
+use super::{Code, Invalid, invisible_hint, quoted, text_type};
 
 text_type! {
     /// A public number in E.164 form: `+`, then 7 to 15 digits, the first of them not 0.
@@ -16,7 +16,7 @@ text_type! {
             Ok(text.to_owned())
         } else {
             Err(Invalid::new(
-                "invalid-number",
+                Code::InvalidNumber,
                 format!("{} is not a public number", quoted(text)),
                 &invisible_hint(text).unwrap_or_else(|| {
                     "write it in E.164 form: `+`, country code and number without blanks, in quotes, such as \
@@ -39,7 +39,7 @@ text_type! {
             Ok(text.to_owned())
         } else {
             Err(Invalid::new(
-                "invalid-prefix",
+                Code::InvalidPrefix,
                 format!("{} is not the beginning of callers' numbers", quoted(text)),
                 "write `+`, the first digits and `*`, in quotes, such as \"+49*\"; or `withheld`",
             ))

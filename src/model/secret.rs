@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::Invalid;
+use super::{Code, Invalid};
 
 /// What stands wherever a secret would.
 pub const SENSITIVE: &str = "(sensitive)";
@@ -35,7 +35,7 @@ impl Secret {
             return Ok(Self(Zeroizing::new(text.to_owned())));
         };
         Err(Invalid::new(
-            "invalid-secret",
+            Code::InvalidSecret,
             format!("the value is not usable as a SIP secret: {why}"),
             "a secret has 1 to 128 printable ASCII characters without blanks; 20 random ones are good",
         ))

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Invalid;
+use super::{Code, Invalid};
 
 /// Where a declared secret is read from at the time of `sync` or `apply`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -29,7 +29,7 @@ impl SourceName {
     /// Refuses a value without quoting it: somebody may have put the secret itself here.
     pub(crate) fn refusal() -> Invalid {
         Invalid::new(
-            "invalid-source",
+            Code::InvalidSource,
             "this does not name where the secret comes from",
             "write `{ env: BO_SIP_SECRET }` or `{ file: bo }`; the secret itself never stands in this file",
         )

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, first_unprintable, invisible_hint, is_direction_mark, is_unseen, nearest, quoted, visible};
+use super::{Code, Invalid, first_unprintable, invisible_hint, is_direction_mark, is_unseen, nearest, quoted, visible};
 
 /// Defines a newtype over a checked string: parse, show, serialise, JSON schema.
 macro_rules! text_type {
@@ -74,7 +74,7 @@ text_type! {
             Ok(text.to_owned())
         } else {
             Err(Invalid::new(
-                "invalid-tenant",
+                Code::InvalidTenant,
                 format!("{} is not a tenant slug", quoted(text)),
                 "use lower-case letters, digits and single hyphens, starting with a letter, at most 28 \
                  characters, such as `synergycall`",
@@ -108,7 +108,7 @@ text_type! {
                 Ok(text.to_owned())
             }
             _ => Err(Invalid::new(
-                "invalid-email",
+                Code::InvalidEmail,
                 format!("{} is not an e-mail address", quoted(text)),
                 &email_hint(text),
             )),
@@ -183,11 +183,11 @@ text_type! {
 /// Refuses what no name may be; blanks around it are none of its business.
 fn check_name(text: &str) -> Result<(), Invalid> {
     if text.trim().is_empty() {
-        return Err(Invalid::new("invalid-name", "the name is empty", "write the name the callee shall see"));
+        return Err(Invalid::new(Code::InvalidName, "the name is empty", "write the name the callee shall see"));
     }
     if let Some(bad) = first_unprintable(text) {
         return Err(Invalid::new(
-            "invalid-name",
+            Code::InvalidName,
             format!(
                 "the name holds the {} character U+{:04X}",
                 if bad.is_control() { "control" } else { "invisible" },
@@ -198,7 +198,7 @@ fn check_name(text: &str) -> Result<(), Invalid> {
     }
     if text.chars().count() > NAME_CHARS {
         return Err(Invalid::new(
-            "invalid-name",
+            Code::InvalidName,
             format!("the name is {} characters long", text.chars().count()),
             "phones show about 20 characters; at most 255 are accepted",
         ));
@@ -246,7 +246,7 @@ text_type! {
             Ok(text.to_owned())
         } else {
             Err(Invalid::new(
-                "invalid-object-name",
+                Code::InvalidObjectName,
                 format!("{} cannot name an object in Asterisk's configuration", quoted(text)),
                 "use letters, digits and `_ . + -`, at most 70 characters",
             ))
@@ -269,7 +269,7 @@ text_type! {
             lower => nearest(lower, CODECS.iter().copied()),
         };
         Err(Invalid::new(
-            "unknown-codec",
+            Code::UnknownCodec,
             format!("{} is not a codec Asterisk 22 knows", quoted(text)),
             &near.map_or_else(|| format!("one of: {}", CODECS.join(", ")), |near| format!("did you mean `{near}`?")),
         ))

@@ -12,7 +12,7 @@ use super::{
     trunk,
 };
 use crate::{
-    model::{At, Diagnostic, EmailKey, Host, Named, ObjectName, Place, SecretSource, Severity, nearest},
+    model::{At, Code, Diagnostic, EmailKey, Host, Named, ObjectName, Place, SecretSource, Severity, nearest},
     objects::Routes,
 };
 
@@ -135,7 +135,7 @@ fn errors(problems: &[Diagnostic]) -> usize {
 fn is_readable(keys: &Keys, problems: &[Diagnostic]) -> bool {
     let skipped = |problem: &Diagnostic| {
         let at_top = problem.place.is_some_and(|place| place.column == 1);
-        at_top && ["unknown-key", "duplicate-key"].contains(&problem.code)
+        at_top && [Code::UnknownKey, Code::DuplicateKey].contains(&problem.code)
     };
     let whole = [
         keys.inbound.as_ref().is_none_or(|at| at.whole),
@@ -214,5 +214,5 @@ pub(super) fn unknown_with<'a>(
             names => format!("declared are: {}", names.join(", ")),
         },
     };
-    Diagnostic::error("unknown-reference", format!("no such {what}: `{name}`"), place).hint(hint)
+    Diagnostic::error(Code::UnknownReference, format!("no such {what}: `{name}`"), place).hint(hint)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Choice, Inputs, supply::Supply};
 use crate::{
     directory::RecordedUser,
-    model::{Diagnostic, Email, EmailKey, Extension, Place},
+    model::{Code, Diagnostic, Email, EmailKey, Extension, Place},
 };
 
 /// The numbers of the declared users, each with the reason where it is a new one.
@@ -81,7 +81,7 @@ impl<'a> Allocation<'a, '_> {
                 Some(_) => "widen `extensions.range`, or pin the user to a number inside it: nobody is moved silently",
                 None => "widen `extensions.range`: this user was made through the API, and is not moved silently",
             };
-            self.problems.push(Diagnostic::error("number-outside-range", message, place).hint(hint));
+            self.problems.push(Diagnostic::error(Code::NumberOutsideRange, message, place).hint(hint));
         }
     }
 
@@ -99,7 +99,7 @@ impl<'a> Allocation<'a, '_> {
             let Some(pin) = user.extension else { continue };
             if let Some(holder) = taken.get(&pin) {
                 self.problems.push(
-                    Diagnostic::error("pin-taken", format!("{pin} belongs to `{holder}`"), user.place)
+                    Diagnostic::error(Code::PinTaken, format!("{pin} belongs to `{holder}`"), user.place)
                         .hint(format!("pin another number, or pin `{holder}` elsewhere in the same change")),
                 );
                 continue;
@@ -166,7 +166,7 @@ impl<'a> Allocation<'a, '_> {
             let message =
                 format!("the range {range} ({size} numbers{kept}) is full: {missing} {users} without a number");
             self.problems.push(
-                Diagnostic::error("range-exhausted", message, None)
+                Diagnostic::error(Code::RangeExhausted, message, None)
                     .hint("widen `extensions.range`, shorten `hold` or release `reserved` numbers"),
             );
         }

@@ -7,7 +7,7 @@ use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan, sho
 use crate::{
     desired::Declared,
     directory::{self, Recorded, RecordedSecret},
-    model::{Diagnostic, E164, NumberSource, ObjectName, OutsideLine, Place, Secret},
+    model::{Code, Diagnostic, E164, NumberSource, ObjectName, OutsideLine, Place, Secret},
     objects::{self, Called, Dialer, Fields, InboundPlaces, Object, ObjectKind, Routes, Trunk},
 };
 
@@ -130,7 +130,7 @@ fn taken(plan: &mut Plan, inputs: &Inputs<'_>) {
             ));
         } else {
             let message = format!("{number} is a number of the tenant `{other}`");
-            plan.problems.push(Diagnostic::error("number-taken", message, *place).hint(hint));
+            plan.problems.push(Diagnostic::error(Code::NumberTaken, message, *place).hint(hint));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::{
     desired::Declared,
     directory::Recorded,
-    model::{Diagnostic, Email, EmailKey},
+    model::{Code, Diagnostic, Email, EmailKey},
 };
 
 /// Finds the recorded row of each declared user.
@@ -39,7 +39,7 @@ pub(super) fn matched<'a>(
                 {
                     problems.push(
                         Diagnostic::error(
-                            "rename-conflict",
+                            Code::RenameConflict,
                             format!("`{}` and its former address `{former}` are both recorded", user.email),
                             user.place,
                         )

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::users;
 use crate::{
-    deploy::{self, PrepareError},
     directory::{
-        Directory, DirectoryError, Sealed, SealedPlace,
+        Directory, DirectoryError, PrepareError, Sealed, SealedPlace,
         audit::Deed,
+        random,
         seal::{Keyring, Owner},
     },
     model::{Tenant, hex},
@@ -45,7 +45,7 @@ pub fn reseal(
             SealedPlace::Answer(token, key) => users::place(*token, key),
         };
         let opened = keys.open_bytes(&bytes, &bound_to).map_err(DirectoryError::from)?;
-        let sealed = keys.seal_bytes(&opened, &bound_to, &deploy::random()?).map_err(DirectoryError::from)?;
+        let sealed = keys.seal_bytes(&opened, &bound_to, &random()?).map_err(DirectoryError::from)?;
         resealed.push((place, tenant_id, sealed));
         *counts.entry(tenant).or_default() += 1;
     }

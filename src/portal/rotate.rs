@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
-    deploy::{self, PrepareError},
     directory::{
-        Directory, DirectoryError, InboundRows, Row, RowChanges,
+        Directory, DirectoryError, InboundRows, PrepareError, Row, RowChanges,
         audit::{End, Outcome, Run},
-        seal::{Keyring, Owner, Salt, generate},
+        prints, random,
+        seal::{Keyring, Owner, generate},
+        seal_secret,
     },
-    model::{Email, Extension, Prints, Tenant},
+    model::{Email, Extension, Ha1, Tenant},
     render::endpoint_name,
 };
 
@@ -63,14 +64,11 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
     if user.secret_declared {
         return Err(RotateError::Declared(user.email.clone()));
     }
-    let secret = generate(&deploy::random()?);
+    let secret = generate(&random()?);
     let owner = Owner { tenant: row.id, user: user.id };
-    let sealed = request
-        .keys
-        .seal(&secret, owner, &deploy::random()?)
-        .map_err(|source| PrepareError::Seal { whose: email.to_string(), source })?;
+    let sealed = seal_secret(request.keys, &secret, owner, email)?;
     let name = endpoint_name(tenant, row.settings.endpoint_names, user.extension);
-    let digest = deploy::digest(&row.settings, &user.phone, &name, &secret);
+    let digest = Ha1::of_phone(&row.settings, &user.phone, &name, &secret);
     writer.change(&RowChanges {
         tenant: row.id,
         slug: tenant.clone(),
@@ -87,7 +85,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
             extension: user.extension,
             secret_declared: false,
             sealed: Some(sealed),
-            prints: Prints::new(&deploy::random::<{ size_of::<Salt>() }>()?, &secret, &digest),
+            prints: prints(&secret, &digest)?,
             previous: None,
         }],
         inbound: InboundRows::default(),

@@ -7,14 +7,16 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    deploy::{self, PrepareError},
     directory::{
-        Additions, Answered, Directory, DirectoryError, InboundRows, ManagedBy, Once, Row, RowChanges, User,
+        Additions, Answered, Directory, DirectoryError, InboundRows, ManagedBy, Once, PrepareError, Row, RowChanges,
+        User,
         audit::Deed,
-        seal::{Keyring, Owner, Salt, generate},
+        new_id, prints, random,
+        seal::{Keyring, Owner, generate},
+        seal_secret,
     },
     model::{
-        DisplayName, Document, Email, EmailKey, Extension, ExtensionRanges, ObjectName, PhoneOverride, Prints, Secret,
+        DisplayName, Document, Email, EmailKey, Extension, ExtensionRanges, Ha1, ObjectName, PhoneOverride, Secret,
         Settings, Tenant, Unreadable, document,
     },
     plan::{Newcomers, NoNumber},
@@ -243,14 +245,11 @@ fn make(
     created_at: Timestamp,
 ) -> Result<(Created, Row), PrepareError> {
     let NewUser { email, name, .. } = user;
-    let (id, phone) = (deploy::new_id()?, PhoneOverride::default());
-    let secret = generate(&deploy::random()?);
-    let sealed = portal
-        .keys
-        .seal(&secret, Owner { tenant, user: id }, &deploy::random()?)
-        .map_err(|source| PrepareError::Seal { whose: email.to_string(), source })?;
+    let (id, phone) = (new_id()?, PhoneOverride::default());
+    let secret = generate(&random()?);
+    let sealed = seal_secret(portal.keys, &secret, Owner { tenant, user: id }, email)?;
     let username = endpoint_name(portal.tenant, settings.endpoint_names, extension);
-    let digest = deploy::digest(settings, &phone, &username, &secret);
+    let digest = Ha1::of_phone(settings, &phone, &username, &secret);
     let row = Row {
         id,
         email: email.clone(),
@@ -261,7 +260,7 @@ fn make(
         extension,
         secret_declared: false,
         sealed: Some(sealed),
-        prints: Prints::new(&deploy::random::<{ size_of::<Salt>() }>()?, &secret, &digest),
+        prints: prints(&secret, &digest)?,
         previous: None,
     };
     let user = User {
@@ -303,7 +302,7 @@ fn seal(portal: &Portal<'_>, once: &Once, created: &Created) -> Result<Vec<u8>, 
     let text = Zeroizing::new(document::write(&answer)?);
     portal
         .keys
-        .seal_bytes(text.as_bytes(), &place(once.token, &once.key), &deploy::random()?)
+        .seal_bytes(text.as_bytes(), &place(once.token, &once.key), &random()?)
         .map_err(|source| PrepareError::Seal { whose: email, source })
 }
 

@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use super::{Report, text::count, words};
+use super::{Report, count, words};
 use crate::{asterisk::ConfigFile, deploy::ComparedFile, model::visible, plan::Kind};
 
 #[cfg(test)]

@@ -80,3 +80,8 @@ pub(crate) fn paint(color: bool, with: anstyle::AnsiColor, text: &str) -> String
         text.to_owned()
     }
 }
+
+/// Writes a number with its noun.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Desired, json::pretty, name_places, paint, text::count};
+use super::{Desired, count, json::pretty, name_places, paint};
 use crate::{
     asterisk::Facts,
     deploy::{Comparison, FileState, Generation, HostStatus, Lack, Override, Probed, TrunkRegistration},

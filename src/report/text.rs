@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anstyle::AnsiColor;
 
-use super::{Report, paint, words};
+use super::{Report, count, paint, words};
 use crate::{deploy::ComparedFile, plan::Kind};
 
 /// The most rows of a kind, such as users to create, in a shortened plan.
@@ -54,11 +54,6 @@ pub(crate) fn plan(report: &Report<'_>, color: bool, shortened: bool) -> String 
     runtime(&mut text, report);
     summary(&mut text, report);
     text
-}
-
-/// Writes a number with its noun.
-pub(crate) fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 fn rows(text: &mut String, report: &Report<'_>, color: bool, most: usize) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use super::{CALLER_ID, Desired, Report, text::count};
+use super::{CALLER_ID, Desired, Report, count};
 use crate::{
     asterisk::ConfigFile,
     deploy::Comparison,

@@ -16,7 +16,7 @@ use crate::{
     deploy::{ApplyError, NotLive},
     directory::DirectoryError,
     error::words_of,
-    model::Invalid,
+    model::{Code, Invalid},
     portal::{CreateError, DeleteError, Refused},
 };
 
@@ -130,7 +130,7 @@ impl Detail {
     /// Takes over why a value was refused.
     pub(super) fn invalid(field: &'static str, invalid: &Invalid) -> Self {
         let Invalid { code, message, hint } = invalid.clone();
-        Self { code: Some(code), hint, ..Self::of(field, message) }
+        Self { code: Some(code.as_str()), hint, ..Self::of(field, message) }
     }
 }
 
@@ -291,8 +291,8 @@ impl From<Refused> for Failure {
         let (message, hint) = hinted(&refused.to_string());
         let field = (!field.is_empty()).then(|| field.to_owned());
         let code = match &refused {
-            Refused::OutsideRange { .. } => Some("pin-outside-range"),
-            Refused::EmergencyNumber(_) => Some("emergency-number"),
+            Refused::OutsideRange { .. } => Some(Code::PinOutsideRange.as_str()),
+            Refused::EmergencyNumber(_) => Some(Code::EmergencyNumber.as_str()),
             _ => None,
         };
         let detail = Detail { field, code, message: message.clone(), hint, ..Detail::default() };

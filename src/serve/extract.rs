@@ -1,7 +1,16 @@
 //! What a request holds: its JSON body, its query and the id in its path, each refused in the one
 //! form of errors.
 
-use std::{fmt, future::poll_fn, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     body::{Body, HttpBody},
@@ -23,8 +32,7 @@ use uuid::Uuid;
 use super::{
     State,
     error::{Detail, ErrorType, Failure},
-    observe::BodyRead,
-    openapi::Operations,
+    operations::Operations,
 };
 use crate::model::{nearest, printable, quoted};
 
@@ -36,6 +44,20 @@ const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How many unknown fields of one body are reported.
 const UNKNOWN_FIELDS_REPORTED: usize = 10;
+
+/// Whether the body of a request was read to its end.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BodyRead(Arc<AtomicBool>);
+
+impl BodyRead {
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// The body: a JSON object, field by field.
 #[derive(Debug, Default, PartialEq)]

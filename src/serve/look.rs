@@ -21,7 +21,7 @@ use prometheus_client::registry::Registry;
 use super::{
     State,
     error::Failure,
-    metrics::{Label, gauge},
+    gauge::{Label, gauge},
 };
 use crate::{
     deploy::{self, ApplyError, HostStatus},

@@ -2,7 +2,7 @@
 //! stands.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use prometheus_client::{
     metrics::{
         counter::{ConstCounter, Counter},
         family::Family,
-        gauge::{ConstGauge, Gauge},
+        gauge::ConstGauge,
         histogram::{Histogram, exponential_buckets},
     },
     registry::Registry,
@@ -31,10 +31,11 @@ use subtle::ConstantTimeEq;
 use super::{
     State,
     auth::{Caller, Read, token, unauthorized},
+    counters::Counters,
     error::Failure,
     extract::{NoParameters, Parameters},
+    gauge::{Label, gauge},
     look,
-    webhook::Counters,
 };
 use crate::{
     directory::{Bearer, Directory, DirectoryError, Standing, audit::Entry},
@@ -171,8 +172,6 @@ pub(super) async fn metrics(
     Ok(([(CONTENT_TYPE, kind)], text).into_response())
 }
 
-pub(super) type Label = (&'static str, String);
-
 fn users(registry: &mut Registry, tenant: &Label, standing: &Standing) {
     let numbers = plan::count(standing, Timestamp::now());
     let managed = |manager: &str, users: u32| (vec![tenant.clone(), ("managed_by", manager.to_owned())], users.into());
@@ -210,20 +209,6 @@ fn stages(registry: &mut Registry, tenant: &Label, host: &str, applies: &[Entry]
         lags.push((at(host), changed_at.map_or(0.0, age)));
     }
     gauge(registry, "stage_lag_seconds", "How long recorded rows have waited to be live", lags);
-}
-
-/// Declares a gauge, once, with all its samples.
-pub(super) fn gauge(
-    registry: &mut Registry,
-    name: &str,
-    help: &str,
-    samples: impl IntoIterator<Item = (Vec<Label>, f64)>,
-) {
-    let family = Family::<Vec<Label>, Gauge<f64, AtomicU64>>::default();
-    for (labels, value) in samples {
-        family.get_or_create(&labels).set(value);
-    }
-    registry.register(name, help, family);
 }
 
 /// Whoever reads the metrics.

@@ -7,9 +7,11 @@ mod apply;
 mod auth;
 mod calls;
 mod connections;
+mod counters;
 mod creates;
 mod error;
 mod extract;
+mod gauge;
 mod health;
 mod listen;
 mod look;
@@ -17,6 +19,7 @@ mod lookups;
 mod metrics;
 mod observe;
 pub(crate) mod openapi;
+mod operations;
 mod pool;
 mod routing;
 mod strangers;
@@ -44,7 +47,7 @@ use self::{
     listen::Server,
     lookups::Lookups,
     metrics::Metrics,
-    openapi::Operations,
+    operations::Operations,
     pool::Pool,
     routing::Routing,
     strangers::Strangers,

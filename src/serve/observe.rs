@@ -3,10 +3,7 @@
 
 use std::{
     any::Any,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -25,7 +22,7 @@ use super::{
     State,
     connections::Connection,
     error::{ErrorType, Failure},
-    extract::{reject_ambiguous_host, reject_unexpected_body},
+    extract::{BodyRead, reject_ambiguous_host, reject_unexpected_body},
 };
 
 /// How long a request may take, its body included; an apply takes what it takes. Longer than a
@@ -46,16 +43,6 @@ impl Actor {
 
     fn is_known(&self) -> bool {
         self.0.get().is_some()
-    }
-}
-
-/// Whether the body of a request was read to its end.
-#[derive(Debug, Clone, Default)]
-pub(super) struct BodyRead(Arc<AtomicBool>);
-
-impl BodyRead {
-    pub(super) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -95,7 +82,7 @@ pub(super) async fn observe(Shared(state): Shared<Arc<State>>, mut request: Requ
     let mut response = finish(response, &asked.id);
     // The connection, on which the rest of the body may come, is not used again, and the client told
     // so: it would send its next request into the void.
-    if !body_read.0.load(Ordering::Relaxed) {
+    if !body_read.is_set() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 

@@ -16,11 +16,11 @@ use std::{
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{pool::Pool, webhook::Counters};
+use super::{counters::Counters, pool::Pool};
 use crate::{
     calls::{Applied, left_out},
-    deploy::keep_shared,
     directory::{Directory, DirectoryError},
+    fs::{keep_shared, rename_synced},
     model::{Tenant, document},
 };
 
@@ -81,7 +81,7 @@ impl Routing {
             Err(error) => {
                 let aside = path.with_extension("unreadable.json");
                 told(&anyhow::Error::from(error).context(format!("it is set aside in `{}`", aside.display())));
-                if let Err(error) = fs::rename(&path, &aside) {
+                if let Err(error) = rename_synced(&path, &aside) {
                     tracing::error!("cannot rename `{}`: {error}", path.display());
                 }
                 BTreeMap::new()

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     directory::{self, Directory, DirectoryError, ManagedBy, Once},
-    model::{DisplayName, Email, Extension, Invalid, Tenant},
+    model::{Code, DisplayName, Email, Extension, Invalid, Tenant},
     portal::{self, Created, NewUser, Portal},
 };
 
@@ -240,7 +240,7 @@ fn extension(body: &Map<String, Value>, details: &mut Vec<Detail>) -> Option<Ext
     let extension = number.and_then(|number| u32::try_from(number).ok()?.try_into().ok());
     if extension.is_none() {
         let message = format!("this is no whole number from 1 to {}", Extension::MAX);
-        details.push(Detail { code: Some("invalid-extension"), ..Detail::of("extension", message) });
+        details.push(Detail { code: Some(Code::InvalidExtension.as_str()), ..Detail::of("extension", message) });
     }
     extension
 }

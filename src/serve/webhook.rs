@@ -5,7 +5,6 @@
 //! be written down is counted.
 
 mod address;
-mod counters;
 mod recent;
 mod verified;
 
@@ -28,11 +27,11 @@ use utoipa::ToSchema;
 
 pub(crate) use self::address::Address;
 use self::recent::{First, Recent};
-pub(super) use self::{counters::Counters, verified::Verified};
-use super::{State, routing::Routing};
+pub(super) use self::verified::Verified;
+use super::{State, counters::Counters, routing::Routing};
 use crate::{
     calls::{self, Incoming, Reply, Tenants, Tokens, Verb, What},
-    deploy::fail_point,
+    fail_point,
     model::Caller,
     recorder::Recorder,
 };
@@ -173,7 +172,7 @@ impl Webhook {
 /// Answers a call by its rules; by the default route where they end in a panic, which was logged.
 fn by_rules(tenants: &Tenants, incoming: &Incoming<'_>) -> Reply {
     let by_rules = catch_unwind(AssertUnwindSafe(|| {
-        let _ = fail_point("webhook-rules");
+        let _ = fail_point::pass("webhook-rules");
         calls::answer(tenants, incoming)
     }));
     by_rules.unwrap_or_else(|_| by_default(tenants, incoming, "the decision ended in a panic"))
@@ -182,7 +181,7 @@ fn by_rules(tenants: &Tenants, incoming: &Incoming<'_>) -> Reply {
 /// Answers a call by the default route; refuses it where that ends in a panic.
 fn by_default(tenants: &Tenants, incoming: &Incoming<'_>, why: &str) -> Reply {
     let by_default = catch_unwind(AssertUnwindSafe(|| {
-        let _ = fail_point("webhook-default");
+        let _ = fail_point::pass("webhook-default");
         calls::answer_by_default(tenants, incoming, why)
     }));
     by_default.unwrap_or_else(|_| calls::refuse(incoming, why))
@@ -191,7 +190,7 @@ fn by_default(tenants: &Tenants, incoming: &Incoming<'_>, why: &str) -> Reply {
 /// Goes on with a call; ends it where that ends in a panic.
 fn by_url(incoming: &Incoming<'_>) -> Reply {
     let by_url = catch_unwind(AssertUnwindSafe(|| {
-        let _ = fail_point("webhook-step");
+        let _ = fail_point::pass("webhook-step");
         calls::dial_result(incoming)
     }));
     by_url.unwrap_or_else(|_| {

@@ -135,7 +135,7 @@ fn every_key_of_the_schema_is_read_and_every_key_read_is_in_the_schema() {
     // Whatever the reader does not know it reports as `unknown-key`; a value of a wrong type does not.
     let unknown = |text: &str| {
         let loaded = reconcile::desired::load_text("pbx.yaml", text);
-        loaded.problems.iter().any(|problem| problem.code == "unknown-key")
+        loaded.problems.iter().any(|problem| problem.code == reconcile::model::Code::UnknownKey)
     };
     for key in keys(&schema) {
         assert!(!unknown(&format!("{key}: {{}}\nusers: []")), "{key}");

@@ -3,7 +3,7 @@
 use super::super::{Expectation, file};
 use crate::{
     calls::{Call, Decider},
-    model::{At, Caller, Diagnostic},
+    model::{At, Caller, Code, Diagnostic},
     objects::{Names, Routes, Target, target},
 };
 
@@ -30,7 +30,7 @@ pub(super) fn check(
         if *reached != expected {
             let message = format!("this call reaches `{reached}`, not `{expected}`");
             let hint = "`reconcile trace` with the same numbers and time says why";
-            problems.push(Diagnostic::error("failed-expectation", message, place).hint(hint));
+            problems.push(Diagnostic::error(Code::FailedExpectation, message, place).hint(hint));
         }
         expectations.push(Expectation { call, reaches: expected, place });
     }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{super::file, has_lost_key};
 use crate::model::{
-    At, Country, Diagnostic, Email, Extension, ExtensionRange, ExtensionRanges, Place, Settings, emergency_numbers,
-    emergency_numbers_anywhere, overlap, overlapping, runs,
+    At, Code, Country, Diagnostic, Email, Extension, ExtensionRange, ExtensionRanges, Place, Settings,
+    emergency_numbers, emergency_numbers_anywhere, overlap, overlapping, runs,
 };
 
 /// Checks pins one by one, and what they mean for emergency numbers.
@@ -69,18 +69,18 @@ impl Pins {
                 let message = format!("{extension} is outside the range {ranges}");
                 (message, "widen `extensions.range`, or pin a number inside it")
             };
-            problems.push(Diagnostic::error("pin-outside-range", message, at.place).hint(hint));
+            problems.push(Diagnostic::error(Code::PinOutsideRange, message, at.place).hint(hint));
         }
         if let Some(first) = self.seen.insert(extension, at.place) {
             problems.push(
-                Diagnostic::error("duplicate-pin", format!("two users are pinned to {extension}"), at.place)
+                Diagnostic::error(Code::DuplicatePin, format!("two users are pinned to {extension}"), at.place)
                     .also(first, "first pinned here")
                     .hint("give one of them another number, or remove the key to have one allocated"),
             );
         } else if self.emergency.contains(&extension) {
             let message = format!("{extension} is an emergency number: phones that dial it reach `{email}`");
             problems.push(
-                Diagnostic::warning("emergency-number", message, at.place)
+                Diagnostic::warning(Code::EmergencyNumber, message, at.place)
                     .hint("pin another number; then the operator's contexts get these calls"),
             );
         }
@@ -100,7 +100,7 @@ impl Pins {
         }
         let message =
             format!("the range {} covers emergency numbers of some countries: {}", settings.range, runs(&caught));
-        problems.push(Diagnostic::warning("emergency-number", message, place).hint(
+        problems.push(Diagnostic::warning(Code::EmergencyNumber, message, place).hint(
             "declare where the phones are, such as `country: DE`: the emergency numbers of that country are then left \
              to the operator's contexts; without it, 112 and 911 are",
         ));

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    model::{At, E164, Invalid, quoted},
+    model::{At, Code, E164, Invalid, quoted},
     objects::{TargetName, TargetText},
 };
 
@@ -46,7 +46,7 @@ impl TryFrom<String> for Instant {
     fn try_from(text: String) -> Result<Self, Invalid> {
         text.parse::<Timestamp>().map(Self).map_err(|_| {
             Invalid::new(
-                "invalid-time",
+                Code::InvalidTime,
                 format!("{} is not a moment", quoted(&text)),
                 "write date, time and offset in quotes, such as \"2026-12-24T22:00+01:00\"",
             )

@@ -3,6 +3,7 @@
 //! Owns creating the data folder, starting the server, telling whether it runs, and stopping it.
 //! Takes no locks: every method that changes something is called by whoever holds the turn.
 
+use crate::fs::rename_synced;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -173,7 +174,7 @@ impl Cluster {
         let path = self.file(name);
         if bounded && fs::symlink_metadata(&path).is_ok_and(|file| file.len() > LOG_MAX) {
             let aside = self.file(&format!("{name}.1"));
-            fs::rename(&path, aside).map_err(|source| EmbeddedError::io("set aside", &path, source))?;
+            rename_synced(&path, &aside).map_err(|source| EmbeddedError::io("set aside", &path, source))?;
         }
         account::open_private(&path).map_err(|source| EmbeddedError::io("open", path, source))
     }
@@ -291,8 +292,7 @@ impl Cluster {
                 account::output(&mut create, CREATE).map_err(|source| EmbeddedError::io("run", initdb, source))?;
             if done.status.success() {
                 // `initdb` has synced the folder's content.
-                return fs::rename(unfinished.path(), &self.data)
-                    .and_then(|()| File::open(&self.folder)?.sync_all())
+                return rename_synced(unfinished.path(), &self.data)
                     .map(|()| drop(unfinished.keep()))
                     .map_err(|source| EmbeddedError::io("create", &self.data, source));
             }

@@ -7,7 +7,7 @@ use super::{
     file,
 };
 use crate::{
-    model::{At, Diagnostic, Email, EmailKey, ObjectName, Place},
+    model::{At, Code, Diagnostic, Email, EmailKey, ObjectName, Place},
     objects::Target,
 };
 
@@ -20,7 +20,7 @@ pub(in crate::objects) fn read(
     let Some(At { place, value: Some(items), .. }) = list else { return Vec::new() };
     if items.is_empty() {
         let hint = "name at least one dialer or user; `[hangup]` ends the call";
-        problems.push(Diagnostic::error("empty-route", "nobody gets these calls", place).hint(hint));
+        problems.push(Diagnostic::error(Code::EmptyRoute, "nobody gets these calls", place).hint(hint));
     }
     let mut targets: Vec<Target> = Vec::with_capacity(items.len());
     let mut seen = BTreeSet::new();
@@ -31,11 +31,11 @@ pub(in crate::objects) fn read(
         }
         if matches!(target, Target::Hangup | Target::Busy) && at + 1 < items.len() {
             let message = format!("nothing behind `{target}` is ever tried");
-            problems.push(Diagnostic::error("unreachable-route", message, item.place).hint("put it last"));
+            problems.push(Diagnostic::error(Code::UnreachableRoute, message, item.place).hint("put it last"));
         }
         if !seen.insert(target.clone()) {
             let message = format!("`{target}` is tried twice");
-            problems.push(Diagnostic::error("duplicate-target", message, item.place).hint("keep one of them"));
+            problems.push(Diagnostic::error(Code::DuplicateTarget, message, item.place).hint("keep one of them"));
         }
         targets.push(target);
     }
@@ -105,7 +105,7 @@ fn unreachable_user(target: &Target, item: &At<file::TargetName>, names: &Names<
         let written = item.value.as_ref().map_or(user.as_str(), file::TargetName::as_str);
         let message = format!("a call that comes through Twilio cannot reach `{written}`, and takes the next target");
         let hint = "add `public_sip_host:`, the name under which the phones are reached from outside";
-        Diagnostic::warning("unreachable-user", message, item.place).hint(hint)
+        Diagnostic::warning(Code::UnreachableUser, message, item.place).hint(hint)
     })
 }
 
@@ -123,6 +123,6 @@ fn unreachable_dialers(targets: &[Target], names: &Names<'_>, place: Place) -> O
     nobody.then(|| {
         let message = "a call that comes over a trunk reaches nobody here: none of these dialers has a trunk";
         let hint = "add `trunk:` to one of them; Asterisk dials nobody without";
-        Diagnostic::warning("unreachable-dialer", message, place).hint(hint)
+        Diagnostic::warning(Code::UnreachableDialer, message, place).hint(hint)
     })
 }

@@ -1,6 +1,6 @@
 //! How a destination is written.
 
-use crate::model::{Email, Invalid, ObjectName, quoted, text_type};
+use crate::model::{Code, Email, Invalid, ObjectName, quoted, text_type};
 
 text_type! {
     /// Who gets a call, by name: a dialer, a user's e-mail, `hangup` or `busy`.
@@ -10,7 +10,7 @@ text_type! {
             Ok(text.to_owned())
         } else {
             Err(Invalid::new(
-                "invalid-target",
+                Code::InvalidTarget,
                 format!("{} names nobody who gets calls", quoted(text)),
                 "name a dialer, a user by e-mail, `hangup` or `busy`",
             ))

@@ -7,7 +7,7 @@ use super::{
     file,
 };
 use crate::{
-    model::{At, CallerId, Diagnostic, Named, ObjectName, OutsideLine},
+    model::{At, CallerId, Code, Diagnostic, Named, ObjectName, OutsideLine},
     objects::Dialer,
 };
 
@@ -21,14 +21,15 @@ pub(in crate::objects) fn check(
     for (place, name, dialer) in named(keys, problems) {
         if ["hangup", "busy", "default"].contains(&name.as_str()) {
             let message = format!("a dialer cannot be called `{name}`");
-            problems.push(Diagnostic::error("reserved-name", message, place).hint("choose another name"));
+            problems.push(Diagnostic::error(Code::ReservedName, message, place).hint("choose another name"));
         }
         let target = match (dialer.number, dialer.sip) {
             (Some(number), None) => number.value.map(|number| OutsideLine::Number(number.0)),
             (None, Some(sip)) => sip.value.map(|sip| OutsideLine::Sip(sip.into())),
             _ => {
                 let message = format!("the dialer `{name}` needs either a number or a SIP address");
-                problems.push(Diagnostic::error("incomplete-dialer", message, place).hint("write `number:` or `sip:`"));
+                problems
+                    .push(Diagnostic::error(Code::IncompleteDialer, message, place).hint("write `number:` or `sip:`"));
                 None
             }
         };

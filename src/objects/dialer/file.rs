@@ -9,7 +9,7 @@ use serde::{
 };
 
 use super::NumberSource;
-use crate::model::{At, E164, Host, Invalid, ObjectName, SourceName, Token, quoted, text_type};
+use crate::model::{At, Code, E164, Host, Invalid, ObjectName, SourceName, Token, quoted, text_type};
 
 /// Somewhere calls can be sent to: a public number or a SIP address.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -53,7 +53,7 @@ impl<'de> Deserialize<'de> for Number {
                 let bad = || {
                     let hint = "write the number in quotes, or `{ env: DIALFIRE_PHONE_NUMBER }`";
                     de::Error::custom(Invalid::new(
-                        "invalid-number",
+                        Code::InvalidNumber,
                         "this does not say where the number comes from",
                         hint,
                     ))
@@ -104,7 +104,7 @@ text_type! {
                 Ok(text.to_owned())
             }
             _ => Err(Invalid::new(
-                "invalid-sip",
+                Code::InvalidSip,
                 format!("{} is not a SIP address", quoted(text)),
                 "write it as `sip:user@host`, without parameters",
             )),
@@ -121,7 +121,7 @@ text_type! {
             Ok(text.to_owned())
         } else {
             Err(Invalid::new(
-                "invalid-number",
+                Code::InvalidNumber,
                 format!("{} is no caller ID", quoted(text)),
                 "write `called`, `caller`, or a number in E.164 form, in quotes",
             ))
@@ -153,7 +153,7 @@ impl FromStr for Ring {
                 Some(seconds) => format!("write it with its unit: `{seconds}s`"),
                 None => "write whole seconds, such as `30s`, from `5s` to `600s`".to_owned(),
             };
-            Invalid::new("invalid-ring", format!("{} is not a time to ring", quoted(text)), &hint)
+            Invalid::new(Code::InvalidRing, format!("{} is not a time to ring", quoted(text)), &hint)
         })
     }
 }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{OpenRange, Timezone};
-use crate::model::{At, Invalid, quoted};
+use crate::model::{At, Code, Invalid, quoted};
 
 /// When somebody is there.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -35,7 +35,7 @@ impl TryFrom<String> for ClosedDate {
         let date = (text.len() == 10).then(|| text.parse::<Date>().ok()).flatten();
         date.map(Self).ok_or_else(|| {
             Invalid::new(
-                "invalid-date",
+                Code::InvalidDate,
                 format!("{} is not a date", quoted(&text)),
                 "write year, month and day in quotes, such as \"2026-12-25\"",
             )

@@ -13,7 +13,7 @@ use jiff::{
 use serde::{Deserialize, Serialize};
 
 use super::object::{Fields, Object, some};
-use crate::model::{Invalid, quoted};
+use crate::model::{Code, Invalid, quoted};
 
 /// The time zones that are built in.
 static BUNDLED: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
@@ -47,7 +47,7 @@ impl TryFrom<String> for Timezone {
         match zone {
             Some((name, zone)) => Ok(Self(zone, name)),
             None => Err(Invalid::new(
-                "unknown-timezone",
+                Code::UnknownTimezone,
                 format!("{} is not a time zone", quoted(&name)),
                 "write its IANA name, such as `Europe/Berlin`",
             )),
@@ -97,7 +97,7 @@ impl FromStr for OpenRange {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let bad = || {
             Invalid::new(
-                "invalid-hours",
+                Code::InvalidHours,
                 format!("{} is not a weekly range", quoted(text)),
                 "write days and times, such as `mon-fri 09:00-18:00` or `sat,sun 22:00-06:00`; 24:00 ends a day",
             )

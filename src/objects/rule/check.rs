@@ -11,7 +11,7 @@ use super::{
     file, loops, overlaps,
 };
 use crate::{
-    model::{At, Diagnostic, NumberSource, ObjectName, OutsideLine, Place},
+    model::{At, Code, Diagnostic, NumberSource, ObjectName, OutsideLine, Place},
     objects::{Called, CallerMatch, Entry, Hours, Routes, Rule},
 };
 
@@ -38,7 +38,7 @@ pub(in crate::objects) fn read(
         if let (None, Some(otherwise), true) = (&rule.when, &rule.otherwise, whole) {
             let message = "`otherwise` has no hours that it could be outside of";
             let hint = "add `when:`, or remove it";
-            problems.push(Diagnostic::error("unreachable-route", message, otherwise.place).hint(hint));
+            problems.push(Diagnostic::error(Code::UnreachableRoute, message, otherwise.place).hint(hint));
         }
         let when = rule.when.and_then(|at| {
             let name = refer("hours", &at, &names.hours, problems)?;
@@ -62,7 +62,7 @@ fn never_open(name: &ObjectName, hours: &Hours, place: Place) -> Option<Diagnost
     hours.open.is_empty().then(|| {
         let message = format!("`{name}` is never open: nobody of `route` gets a call");
         let hint = "add weekly ranges to its `open:`, such as \"mon-fri 09:00-18:00\"";
-        Diagnostic::warning("never-open", message, place).hint(hint)
+        Diagnostic::warning(Code::NeverOpen, message, place).hint(hint)
     })
 }
 
@@ -78,7 +78,7 @@ fn callers(list: Option<At<Vec<At<file::CallerName>>>>, problems: &mut Vec<Diagn
                 CallerMatch::Prefix(prefix) => format!("the prefix `{prefix}` is given twice"),
                 CallerMatch::Withheld => "`withheld` is given twice".to_owned(),
             };
-            let problem = Diagnostic::error("duplicate-caller", message, place);
+            let problem = Diagnostic::error(Code::DuplicateCaller, message, place);
             problems.push(problem.also(*first, "first given here").hint("keep one of them"));
             continue;
         }
@@ -128,7 +128,7 @@ pub(in crate::objects) fn check(
             ""
         };
         let hint = format!("let that rule be for some calls only, or remove one of both{exception}");
-        let problem = Diagnostic::warning("unreachable-route", message, place).hint(hint);
+        let problem = Diagnostic::warning(Code::UnreachableRoute, message, place).hint(hint);
         problems.push(problem.also(places.routes[entry.index], "this rule"));
     }
 }
@@ -140,7 +140,7 @@ fn is_for_all(rule: &Rule) -> bool {
 /// Refuses a dialer whose calls come back to a rule; `number` is what it dials, in words.
 pub(crate) fn route_loop(dialer: &ObjectName, number: &str, rule: usize, places: &InboundPlaces) -> Diagnostic {
     let message = format!("the dialer `{dialer}` dials {number}, which comes back to this rule");
-    let problem = Diagnostic::error("route-loop", message, places.routes.get(rule).copied());
+    let problem = Diagnostic::error(Code::RouteLoop, message, places.routes.get(rule).copied());
     let problem = problem.hint("give the dialer the number of the service it stands for");
     match places.dialers.get(dialer) {
         Some(place) => problem.also(*place, "the dialer"),
@@ -157,13 +157,13 @@ fn contradiction(routes: &Routes, first: &Entry<'_>, second: &Entry<'_>, place: 
     let overlap = |when: &str| {
         let message = format!("another rule decides about {calls} {when}");
         let hint = "make one of them more specific, by `from` or by hours that do not overlap, or put both into one";
-        Diagnostic::error("overlapping-routes", message, place).hint(hint)
+        Diagnostic::error(Code::OverlappingRoutes, message, place).hint(hint)
     };
     match (hours(first), hours(second)) {
         (Some(_), _) if first.rule().otherwise.is_some() => {
             let message = format!("another rule decides about {calls} at all times, by its `otherwise`");
             let hint = "remove that `otherwise`, or this rule";
-            Some(Diagnostic::error("unreachable-route", message, place).hint(hint))
+            Some(Diagnostic::error(Code::UnreachableRoute, message, place).hint(hint))
         }
         (Some(one), Some(other)) => one.may_overlap(other).then(|| overlap("in some of the same hours")),
         (None, None) => Some(overlap("too")),

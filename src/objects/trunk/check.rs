@@ -9,7 +9,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::{super::check::named, file};
 use crate::{
-    model::{At, Diagnostic, Named, ObjectName, Place, SecretSource, values},
+    model::{At, Code, Diagnostic, Named, ObjectName, Place, SecretSource, values},
     objects::Trunk,
 };
 
@@ -32,17 +32,17 @@ pub(in crate::objects) fn check(
         if register && !missing.is_empty() {
             let message = format!("the trunk `{name}` registers, but has no `{}`", missing.join("` and no `"));
             let hint = format!("add `{}:`", missing.join(":` and `"));
-            problems.push(Diagnostic::error("incomplete-trunk", message, place).hint(hint));
+            problems.push(Diagnostic::error(Code::IncompleteTrunk, message, place).hint(hint));
         } else if trunk.username.is_some() != trunk.secret.is_some() {
             let message = format!("the trunk `{name}` has a user name or a secret, but not both");
             problems.push(
-                Diagnostic::error("incomplete-trunk", message, place).hint("add the other one, or leave out both"),
+                Diagnostic::error(Code::IncompleteTrunk, message, place).hint("add the other one, or leave out both"),
             );
         }
         if name.as_str().len() > TRUNK_NAME {
             let message = format!("the name of the trunk `{name}` is {} characters long", name.as_str().len());
             let hint = format!("its objects in Asterisk bear the tenant's name too: at most {TRUNK_NAME} are left");
-            problems.push(Diagnostic::error("invalid-object-name", message, place).hint(hint));
+            problems.push(Diagnostic::error(Code::InvalidObjectName, message, place).hint(hint));
         }
         let whole = trunk.identify.as_ref().is_none_or(|at| at.whole);
         let places: Vec<Place> =
@@ -103,7 +103,7 @@ fn silent(name: &ObjectName, trunk: &Trunk, place: Place) -> Option<Diagnostic> 
         let message = format!("no call that comes from the trunk `{name}` is ever taken");
         let hint = "`host:` is a name, which is not looked up: list the carrier's addresses in `identify:`, or set \
                     `register: true`; calls go out over it as it is";
-        Diagnostic::warning("silent-trunk", message, place).hint(hint)
+        Diagnostic::warning(Code::SilentTrunk, message, place).hint(hint)
     })
 }
 
@@ -113,7 +113,7 @@ fn everybody(matches: &[Match], problems: &mut Vec<Diagnostic>) {
                 them needs no password";
     let mut refuse = |text: &str, Match { trunk, place, .. }: &Match| {
         let message = format!("`{text}` takes strangers and phones for the trunk `{trunk}`");
-        problems.push(Diagnostic::error("identify-everybody", message, *place).hint(hint));
+        problems.push(Diagnostic::error(Code::IdentifyEverybody, message, *place).hint(hint));
     };
     let (wide, narrow): (Vec<&Match>, Vec<&Match>) = matches.iter().partition(|found| is_too_wide(&found.network));
     for found in wide {
@@ -147,7 +147,7 @@ fn identified(mut matches: Vec<Match>, problems: &mut Vec<Diagnostic>) {
         if let Some(other) = around.iter().rev().find(|outer| outer.trunk != found.trunk) {
             let (first, second) = if other.place < found.place { (*other, found) } else { (found, *other) };
             let message = format!("calls from `{}` are those of the trunk `{}` already", second.text, first.trunk);
-            let problem = Diagnostic::error("overlapping-trunks", message, second.place);
+            let problem = Diagnostic::error(Code::OverlappingTrunks, message, second.place);
             let hint = "give each address to one trunk: Asterisk would take either; both lead to the same routes";
             problems.push(problem.also(first.place, "the other trunk").hint(hint));
         }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::model::{At, Host, Invalid, ObjectName, SecretSource, quoted, text_type};
+use crate::model::{At, Code, Host, Invalid, ObjectName, SecretSource, quoted, text_type};
 
 /// A SIP carrier.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -44,7 +44,7 @@ text_type! {
             Ok(text.to_owned())
         } else {
             Err(Invalid::new(
-                "invalid-host",
+                Code::InvalidHost,
                 format!("{} is not an address or a network", quoted(text)),
                 "write it as `203.0.113.7` or `203.0.113.0/28`",
             ))

@@ -1,5 +1,6 @@
 //! The folders of the spool: one a server, each with a lock that ends with whoever holds it.
 
+use crate::fs::rename_synced;
 use std::{
     fs::{self, DirBuilder, File},
     io,
@@ -150,11 +151,11 @@ pub fn set_aside(path: &Path) -> Result<PathBuf, SpoolError> {
     let numbered = (2..OWNERS).map(|number| path.with_extension(format!("unreadable.{number}")));
     let free = std::iter::once(name).chain(numbered).find(|name| name.symlink_metadata().is_err());
     let free = free.ok_or_else(|| failed("rename", path)(io::Error::other("all names are taken")))?;
-    fs::rename(path, &free).map_err(failed("rename", path))?;
+    rename_synced(path, &free).map_err(failed("rename", path))?;
     Ok(free)
 }
 
 /// Syncs the names in a folder.
 pub(super) fn sync_names(folder: &Path) -> Result<(), SpoolError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync", folder))
+    crate::fs::sync_names(folder).map_err(failed("sync", folder))
 }

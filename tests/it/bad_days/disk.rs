@@ -86,7 +86,11 @@ fn on_small_disks() -> Vec<Case> {
         full("the disk of the files is full", ENDPOINTS)
             .sees(
                 1,
-                &["error: cannot write `[test]/asterisk/etc/pjsip.d/acme/.reconcile-", "No space left on device", ROOM],
+                &[
+                    "error: cannot write `[test]/asterisk/etc/pjsip.d/acme/generated_endpoints.conf`",
+                    "No space left on device",
+                    ROOM,
+                ],
             )
             .stands(UNTOUCHED),
         full("the disk of the state is full", "state")

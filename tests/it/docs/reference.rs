@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeSet, fmt::Write, fs, path::PathBuf};
 
-use reconcile::cli::{
-    codes::{DIAGNOSTICS, RAILS},
-    env::VARIABLES,
-    exit::Exit,
+use reconcile::{
+    cli::{codes::RAILS, env::VARIABLES, exit::Exit},
+    model::Code,
 };
 use serde_json::Value;
 use ureq::http::StatusCode;
@@ -13,7 +12,7 @@ use ureq::http::StatusCode;
 use super::{compare_generated, path, read, table};
 use crate::support::TestEnv;
 
-/// Shows each source of the program, the tables of codes aside.
+/// Shows each source of the program, the table of rails aside.
 pub(super) fn sources(see: &mut dyn FnMut(&PathBuf, &str)) {
     let mut folders = vec![path("src")];
     while let Some(folder) = folders.pop() {
@@ -47,45 +46,33 @@ fn the_page_of_the_environment_is_the_table() {
 #[test]
 fn the_page_of_diagnostics_is_the_table() {
     const PAGE: &str = "docs/reference/diagnostics.md";
-    let rows = |codes: &'static [(&str, &str, &str)], prefix: &'static str| {
-        let row = move |(code, meaning, remedy): &(&str, &str, &str)| {
-            vec![format!("`{prefix}{code}`"), (*meaning).to_owned(), (*remedy).to_owned()]
-        };
-        codes.iter().map(row)
-    };
-    compare_generated(PAGE, "codes", &table(&["code", "meaning", "what to do"], rows(DIAGNOSTICS, "")));
-    compare_generated(PAGE, "rails", &table(&["rail", "what it stops", "what to do"], rows(RAILS, "rail-")));
-    assert!(DIAGNOSTICS.is_sorted_by_key(|(code, ..)| code));
+    let row = |code: String, meaning: &str, remedy: &str| vec![code, meaning.to_owned(), remedy.to_owned()];
+    let codes = Code::ALL.iter().map(|code| {
+        let (meaning, remedy) = code.explained();
+        row(format!("`{code}`"), meaning, remedy)
+    });
+    compare_generated(PAGE, "codes", &table(&["code", "meaning", "what to do"], codes));
+    let rails = RAILS.iter().map(|(rail, meaning, remedy)| row(format!("`rail-{rail}`"), meaning, remedy));
+    compare_generated(PAGE, "rails", &table(&["rail", "what it stops", "what to do"], rails));
+    assert!(Code::ALL.is_sorted() && Code::ALL.is_sorted_by_key(|code| code.as_str()));
 }
 
-/// Every code that can be reported is in the table, and nothing else is.
+/// Every code and every rail is reported somewhere, and no rail is that is not in the table.
 #[test]
 fn the_tables_have_every_code_of_the_program() {
-    let (mut codes, mut rails) = (BTreeSet::new(), BTreeSet::new());
-    let mut literals = BTreeSet::new();
+    let (mut used, mut rails, mut literals) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     sources(&mut |path, text| {
-        if path.ends_with("src/model/invalid.rs") {
-            let listed = text.split_once("const CODES").unwrap().1.split_once("];").unwrap().0;
-            codes.extend(listed.split('"').skip(1).step_by(2).map(str::to_owned));
-        }
-        // Problems of the file, refused values, and the details of the API's errors.
-        let calls = ["Diagnostic::error(", "Diagnostic::warning(", "Invalid::new(", "Self::new(", "whole("];
-        for call in calls.into_iter().chain(["let bad = ", "code: Some(", "=> Some("]) {
-            for (at, _) in text.match_indices(call) {
-                let rest = &text[at + call.len()..];
-                let code = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
-                let kebab = |code: &&str| {
-                    code.contains('-')
-                        && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-                };
-                codes.extend(code.filter(kebab).map(str::to_owned));
-            }
+        if !path.ends_with("model/code.rs") {
+            let is_word = |c: char| c.is_ascii_alphanumeric();
+            used.extend(
+                text.split("Code::").skip(1).filter_map(|rest| Some(rest.split(|c| !is_word(c)).next()?.to_owned())),
+            );
         }
         rails.extend(text.split("rail: \"").skip(1).filter_map(|rest| Some(rest.split('"').next()?.to_owned())));
         literals.extend(text.split('"').map(str::to_owned));
     });
-    assert!(codes.len() > 25, "{codes:?}");
-    assert_eq!(codes, DIAGNOSTICS.iter().map(|(code, ..)| (*code).to_owned()).collect());
+    let unused: Vec<_> = Code::ALL.iter().filter(|code| !used.contains(&format!("{code:?}"))).collect();
+    assert!(unused.is_empty(), "{unused:?}");
     let listed: BTreeSet<String> = RAILS.iter().map(|(rail, ..)| (*rail).to_owned()).collect();
     assert!(rails.is_subset(&listed), "{rails:?}");
     assert!(listed.is_subset(&literals), "{:?}", listed.difference(&literals));

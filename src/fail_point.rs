@@ -3,7 +3,7 @@
 //!
 //! `RECONCILE_FAIL_POINT=NAME=kill|error|delay|panic|stop`, several separated by commas.
 
-use super::files::FileError;
+use crate::fs::FileError;
 
 /// Passes the point, unless the environment of a debug build says what happens here.
 ///
@@ -19,7 +19,7 @@ pub(crate) fn pass(name: &'static str) -> Result<(), FileError> {
             std::thread::park();
             Ok(())
         }
-        Some("error") => Err(super::files::failed("pass", name.as_ref())(std::io::Error::other("asked to fail here"))),
+        Some("error") => Err(crate::fs::failed("pass", name.as_ref())(std::io::Error::other("asked to fail here"))),
         Some("panic") => panic!("asked to panic here"),
         Some("stop") => {
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);

@@ -1,37 +1,44 @@
-//! The generated files: temp file beside the target, fsync, rename, fsync of the folder. The one way
-//! in which this program writes anything into Asterisk's configuration.
+//! Files written whole or not at all: temporary file beside the target, fsync, rename, fsync of the folder.
 //!
 //! A folder is opened step by step from the configuration folder, and everything is done in the open
 //! folder: root must not be led elsewhere by a link that whoever may write there puts in the way.
 
 use std::{
+    ffi::CStr,
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::{MetadataExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
+    time::{Duration, UNIX_EPOCH},
 };
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, linkat, mkdirat, openat, renameat, statat, unlinkat};
+use rustix::{
+    fs::{
+        AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, linkat, mkdirat, openat, renameat, renameat_with,
+        statat, unlinkat,
+    },
+    io::Errno,
+};
 
-use super::files::{FileError, TEMP, failed, text_of};
+use super::{FileError, TEMP, failed, text_of};
 use crate::model::hex;
 
 /// The mode of a generated file: Asterisk reads it by its group.
-pub(super) const FILE_MODE: u32 = 0o640;
+pub(crate) const FILE_MODE: u32 = 0o640;
 
 /// The mode of a folder that we make for generated files.
-pub(super) const FOLDER_MODE: u32 = 0o750;
+pub(crate) const FOLDER_MODE: u32 = 0o750;
 
 /// A generated file, by the configuration folder and its path below it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Target<'a> {
+pub(crate) struct Target<'a> {
     config_dir: &'a Path,
     file: &'a str,
 }
 
 impl<'a> Target<'a> {
     /// Takes a path such as `pjsip.d/acme/generated_endpoints.conf`.
-    pub(super) fn new(config_dir: &'a Path, file: &'a str) -> Self {
+    pub(crate) fn new(config_dir: &'a Path, file: &'a str) -> Self {
         Self { config_dir, file }
     }
 
@@ -47,7 +54,7 @@ impl<'a> Target<'a> {
 
     /// Reads the file. One that is missing is `None`, and so is a link in its place: the next apply
     /// replaces it by a file.
-    pub(super) fn read(self) -> Result<Option<String>, FileError> {
+    pub(crate) fn read(self) -> Result<Option<String>, FileError> {
         let (below, name) = self.parts();
         let Some(folder) = Folder::open(self.config_dir, below)? else { return Ok(None) };
         // A pipe in its place must not hold us.
@@ -55,7 +62,7 @@ impl<'a> Target<'a> {
         let path = self.path();
         match openat(&folder.file, name, flags, Mode::empty()) {
             Ok(file) => text_of(File::from(file)).map(Some).map_err(failed("read", &path)),
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) => Ok(None),
+            Err(Errno::NOENT | Errno::LOOP) => Ok(None),
             Err(error) => Err(failed("read", &path)(error.into())),
         }
     }
@@ -66,27 +73,16 @@ impl<'a> Target<'a> {
     /// # Errors
     /// If the folder cannot be made or written, or its group cannot be given: Asterisk would not be able
     /// to read the file, and would silently forget all that is in it.
-    pub(super) fn stage(self, text: &str) -> Result<Staged, FileError> {
+    pub(crate) fn stage(self, text: &str) -> Result<Staged, FileError> {
         let (below, name) = self.parts();
-        let folder = Folder::make(self.config_dir, below)?;
-        let temp = temp_name()?;
-        let path = folder.path.join(&temp);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&folder.file, &temp, flags, Mode::from_raw_mode(FILE_MODE))
-            .map_err(|error| failed("write into", &folder.path)(error.into()))?;
-        let staged = Staged { folder, temp: Some(temp), name: name.to_owned() };
-        let mut file = File::from(file);
-        file.write_all(text.as_bytes()).map_err(failed("write", &path))?;
-        admit(&file, &path, &staged.folder)?;
-        file.sync_all().map_err(failed("sync", &path))?;
-        Ok(staged)
+        Folder::make(self.config_dir, below)?.stage(name, text.as_bytes(), Rights::OfFolder)
     }
 
     /// Keeps what stands there within reach: a second name for it costs no room on the disk.
     ///
     /// # Errors
     /// If there is nothing, or the file system knows no second names.
-    pub(super) fn link(self) -> Result<Staged, FileError> {
+    pub(crate) fn link(self) -> Result<Staged, FileError> {
         let (below, name) = self.parts();
         let folder = Folder::make(self.config_dir, below)?;
         let temp = temp_name()?;
@@ -97,7 +93,7 @@ impl<'a> Target<'a> {
 
     /// Gives a file that stays as it is back to whom it would be written for: Asterisk silently forgets
     /// what it may not read.
-    pub(super) fn admit_in_place(self) -> Result<(), FileError> {
+    pub(crate) fn admit_in_place(self) -> Result<(), FileError> {
         let (below, name) = self.parts();
         let path = self.path();
         let folder = Folder::make(self.config_dir, below)?;
@@ -108,17 +104,26 @@ impl<'a> Target<'a> {
     }
 
     /// Removes what a killed run left beside it; called by who holds the host's lock.
-    pub(super) fn sweep_beside(self) -> Result<(), FileError> {
+    pub(crate) fn sweep_beside(self) -> Result<(), FileError> {
         match Folder::open(self.config_dir, self.parts().0)? {
-            Some(folder) => folder.sweep(),
+            Some(folder) => folder.sweep(Duration::ZERO),
             None => Ok(()),
         }
     }
 }
 
-/// An open folder for generated files.
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rights {
+    /// The user that this process runs as: mode 0600.
+    Private,
+    /// The owner and the group of the folder: mode 0640.
+    OfFolder,
+}
+
+/// An open folder.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     file: File,
     path: PathBuf,
 }
@@ -128,7 +133,7 @@ impl Folder {
     ///
     /// The configuration folder itself may be reached over links, as the operator likes. Those below
     /// it may not be links.
-    pub(super) fn open(config_dir: &Path, below: &str) -> Result<Option<Self>, FileError> {
+    pub(crate) fn open(config_dir: &Path, below: &str) -> Result<Option<Self>, FileError> {
         let Some(mut folder) = Self::top(config_dir)? else { return Ok(None) };
         for name in below.split('/').filter(|name| !name.is_empty()) {
             let Some(next) = folder.enter(name)? else { return Ok(None) };
@@ -139,7 +144,7 @@ impl Folder {
 
     /// Opens a folder below the configuration folder, and makes those that are missing, each with the
     /// owner and group of the one above it.
-    pub(super) fn make(config_dir: &Path, below: &str) -> Result<Self, FileError> {
+    pub(crate) fn make(config_dir: &Path, below: &str) -> Result<Self, FileError> {
         let missing = || failed("open", config_dir)(io::ErrorKind::NotFound.into());
         let mut folder = Self::top(config_dir)?.ok_or_else(missing)?;
         for name in below.split('/').filter(|name| !name.is_empty()) {
@@ -151,10 +156,11 @@ impl Folder {
         Ok(folder)
     }
 
-    fn top(config_dir: &Path) -> Result<Option<Self>, FileError> {
+    /// Opens a folder, which may be reached over links; `None` if it is missing.
+    pub(crate) fn top(config_dir: &Path) -> Result<Option<Self>, FileError> {
         match openat(CWD, config_dir, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
             Ok(file) => Ok(Some(Self { file: file.into(), path: config_dir.to_owned() })),
-            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(failed("open", config_dir)(error.into())),
         }
     }
@@ -164,7 +170,7 @@ impl Folder {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat(&self.file, name, flags, Mode::empty()) {
             Ok(file) => Ok(Some(Self { file: file.into(), path })),
-            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(Errno::NOENT) => Ok(None),
             Err(_) if self.is_link(name) => {
                 let link = "it is a symbolic link, and generated files are only written into real folders";
                 Err(failed("open", &path)(io::Error::new(io::ErrorKind::NotADirectory, link)))
@@ -181,7 +187,7 @@ impl Folder {
     fn make_in(&self, name: &str) -> Result<Self, FileError> {
         let path = self.path.join(name);
         match mkdirat(&self.file, name, Mode::from_raw_mode(FOLDER_MODE)) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(failed("create", &path)(error.into())),
         }
         let gone = || failed("create", &path)(io::ErrorKind::NotFound.into());
@@ -204,32 +210,64 @@ impl Folder {
         self.file.sync_all().map_err(failed("sync", &self.path))
     }
 
-    /// Removes temporary files of ours.
-    fn sweep(&self) -> Result<(), FileError> {
-        let read = |error: rustix::io::Errno| failed("read", &self.path)(error.into());
+    /// Writes a file beside its place, as deep in the disk as fsync goes. Nothing is visible yet.
+    ///
+    /// # Errors
+    /// If it cannot be written, or not be given to the folder's group.
+    pub(crate) fn stage(self, name: &str, bytes: &[u8], rights: Rights) -> Result<Staged, FileError> {
+        let (temp, path) = (temp_name()?, self.path.join(name));
+        let mode = if rights == Rights::Private { 0o600 } else { FILE_MODE };
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&self.file, &temp, flags, Mode::from_raw_mode(mode))
+            .map_err(|error| failed("write into", &self.path)(error.into()))?;
+        let staged = Staged { folder: self, temp: Some(temp), name: name.to_owned() };
+        let mut file = File::from(file);
+        file.write_all(bytes).map_err(failed("write", &path))?;
+        if rights == Rights::OfFolder {
+            admit(&file, &path, &staged.folder)?;
+        }
+        file.sync_all().map_err(failed("sync", &path))?;
+        Ok(staged)
+    }
+
+    /// Removes temporary files of ours that were not touched for so long.
+    pub(crate) fn sweep(&self, untouched: Duration) -> Result<(), FileError> {
+        let read = |error: Errno| failed("read", &self.path)(error.into());
         for entry in Dir::read_from(&self.file).map_err(read)? {
             let entry = entry.map_err(read)?;
-            if entry.file_name().to_bytes().starts_with(TEMP.as_bytes()) {
-                match unlinkat(&self.file, entry.file_name(), AtFlags::empty()) {
-                    Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-                    Err(error) => {
-                        let path = self.path.join(entry.file_name().to_string_lossy().as_ref());
-                        return Err(failed("remove", &path)(error.into()));
-                    }
+            let name = entry.file_name();
+            if !name.to_bytes().starts_with(TEMP.as_bytes()) || !self.is_left(name, untouched) {
+                continue;
+            }
+            match unlinkat(&self.file, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => {
+                    let path = self.path.join(name.to_string_lossy().as_ref());
+                    return Err(failed("remove", &path)(error.into()));
                 }
             }
         }
         Ok(())
     }
 
+    /// Tells whether no process touched a file for so long.
+    fn is_left(&self, name: &CStr, untouched: Duration) -> bool {
+        if untouched.is_zero() {
+            return true;
+        }
+        let Ok(found) = statat(&self.file, name, AtFlags::SYMLINK_NOFOLLOW) else { return false };
+        let modified = u64::try_from(found.st_mtime).map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+        modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age >= untouched))
+    }
+
     /// Opens the file in this folder that is locked, for who may write the folder and no one else: who
     /// can open a file can keep it locked for ever.
-    pub(super) fn open_lock(&self, name: &str) -> Result<File, FileError> {
+    pub(crate) fn open_lock(&self, name: &str) -> Result<File, FileError> {
         let path = self.path.join(name);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let open = |flags: OFlags| openat(&self.file, name, flags, Mode::from_raw_mode(0o600));
         let opened = match open(flags) {
-            Err(rustix::io::Errno::NOENT) => open(flags | OFlags::CREATE),
+            Err(Errno::NOENT) => open(flags | OFlags::CREATE),
             opened => opened,
         };
         let file = File::from(opened.map_err(|error| failed("open", &path)(error.into()))?);
@@ -257,7 +295,7 @@ impl Folder {
     }
 
     /// Tells whether a file that was opened in this folder still bears its name there.
-    pub(super) fn still_holds(&self, name: &str, file: &File) -> Result<bool, FileError> {
+    pub(crate) fn still_holds(&self, name: &str, file: &File) -> Result<bool, FileError> {
         let own = file.metadata().map_err(failed("look at", &self.path.join(name)))?;
         let found = statat(&self.file, name, AtFlags::SYMLINK_NOFOLLOW);
         Ok(found.is_ok_and(|found| found.st_ino == own.ino() && found.st_dev == own.dev()))
@@ -266,7 +304,7 @@ impl Folder {
 
 /// A written file that waits beside its target for the rename.
 #[derive(Debug)]
-pub(super) struct Staged {
+pub(crate) struct Staged {
     folder: Folder,
     /// Its name until then; `None` once it is in place.
     temp: Option<String>,
@@ -275,13 +313,30 @@ pub(super) struct Staged {
 
 impl Staged {
     /// Puts the file into its place, in one step.
-    pub(super) fn commit(mut self) -> Result<(), FileError> {
+    pub(crate) fn commit(mut self) -> Result<(), FileError> {
         if let Some(temp) = &self.temp {
             renameat(&self.folder.file, temp, &self.folder.file, &self.name)
                 .map_err(|error| failed("replace", &self.folder.path.join(&self.name))(error.into()))?;
             self.temp = None;
         }
         self.folder.sync()
+    }
+
+    /// Puts the file into its place, in one step, unless another file is there already.
+    pub(crate) fn commit_new(mut self) -> Result<(), FileError> {
+        let Some(temp) = self.temp.take() else { return Ok(()) };
+        let (folder, name) = (&self.folder.file, &self.name);
+        let placed = match renameat_with(folder, &temp, folder, name, RenameFlags::NOREPLACE) {
+            // Some file systems only know links.
+            Err(Errno::INVAL | Errno::NOSYS) => linkat(folder, &temp, folder, name, AtFlags::empty()),
+            renamed => renamed,
+        };
+        // Gone already if it was renamed.
+        let _ = unlinkat(folder, &temp, AtFlags::empty());
+        match placed {
+            Ok(()) | Err(Errno::EXIST) => self.folder.sync(),
+            Err(error) => Err(failed("create", &self.folder.path.join(name))(error.into())),
+        }
     }
 }
 

@@ -1,0 +1,79 @@
+//! How the output and the log look.
+
+use std::io::{self, Write};
+
+use clap::{Args, ValueEnum};
+
+use crate::log::{self, FlatJson, LogQueue};
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// When to colour the output
+    #[arg(long, value_enum, default_value_t = Color::Auto, global = true, display_order = 900, value_name = "WHEN")]
+    pub(crate) color: Color,
+    /// What is logged to stderr: error, warn, info, debug, trace
+    #[arg(
+        long,
+        env = "RECONCILE_LOG",
+        global = true,
+        display_order = 901,
+        value_name = "LEVEL",
+        hide_env_values = true
+    )]
+    pub(crate) log: Option<String>,
+    /// How the log is written
+    #[arg(
+        long,
+        env = "RECONCILE_LOG_FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Text,
+        global = true,
+        display_order = 902,
+        value_name = "FORMAT",
+        hide_env_values = true
+    )]
+    pub(crate) log_format: LogFormat,
+}
+
+impl OutputArgs {
+    /// What holds if the arguments could not be read.
+    pub(crate) fn plain() -> Self {
+        Self { color: Color::Never, log: None, log_format: LogFormat::Text }
+    }
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: a JSON object a line.
+    Json,
+}
+
+/// Starts logging to stderr; a second call in the same process changes nothing.
+pub(crate) fn log(args: &OutputArgs, level: &str) {
+    let level = args.log.as_deref().unwrap_or(level);
+    let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_default();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogQueue::default).with_ansi(false);
+    let first = match args.log_format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.fmt_fields(FlatJson).event_format(FlatJson).try_init(),
+    };
+    if first.is_ok()
+        && let Err(error) = log::start()
+    {
+        let _ = writeln!(io::stderr(), "warning: nothing is logged: {error}");
+    }
+}

@@ -1,0 +1,48 @@
+//! What an apply did.
+
+use std::collections::BTreeMap;
+
+use crate::{asterisk::Module, directory::audit::Outcome};
+
+/// How an apply ended well.
+#[derive(Debug)]
+pub struct Applied {
+    /// `recorded`, `rendered` or `live`.
+    pub outcome: Outcome,
+    /// The audit row.
+    pub run: i64,
+    /// The files as they now stand: SHA-256 by path.
+    pub files: BTreeMap<String, String>,
+    /// Those of them that were written.
+    pub written: Vec<String>,
+    /// The modules reloaded.
+    pub reloaded: Vec<Module>,
+    /// Objects that were looked at one by one, of those that changed.
+    pub looked_at: (usize, usize),
+    /// Registrations that were deleted.
+    pub let_go: usize,
+    /// Milliseconds of each phase.
+    pub phases: BTreeMap<&'static str, u64>,
+    /// The modules that Asterisk had not loaded, and now has.
+    pub loaded: Vec<Module>,
+    /// What did not work out, and takes nothing from the outcome: the next apply tries again.
+    pub warnings: Vec<String>,
+}
+
+impl Applied {
+    /// A run that moved nothing yet.
+    pub(super) fn new(outcome: Outcome, run: i64) -> Self {
+        Self {
+            outcome,
+            run,
+            files: BTreeMap::new(),
+            written: Vec::new(),
+            reloaded: Vec::new(),
+            looked_at: (0, 0),
+            let_go: 0,
+            phases: BTreeMap::new(),
+            loaded: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What Asterisk answers about an object, and how that differs from the files.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use super::asterisk::Answer;
+
+/// Asterisk runs something else than the files say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.words())]
+pub enum Mismatch {
+    /// The generation of a file is not there.
+    Mark {
+        /// The kind of object, such as `endpoint`.
+        kind: &'static str,
+        /// The file that ought to be loaded.
+        file: String,
+    },
+    /// Objects are missing.
+    Missing {
+        /// The kind of object.
+        kind: &'static str,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// An object has another value.
+    Value {
+        /// The object's name.
+        name: String,
+        /// The key.
+        key: &'static str,
+    },
+    /// An object is there that was removed.
+    Left {
+        /// The kind of object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl Mismatch {
+    fn words(&self) -> String {
+        let list = |names: &[String]| {
+            let mut shown = names.iter().take(5).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            if names.len() > 5 {
+                let _ = write!(shown, " and {} more", names.len() - 5);
+            }
+            shown
+        };
+        match self {
+            Self::Mark { kind, file } => format!("the {kind} mark of `{file}` is not in the running Asterisk"),
+            Self::Missing { kind, names } => {
+                let kinds = if *kind == "identify" { "identifies".to_owned() } else { format!("{kind}s") };
+                format!("{kinds} are missing in the running Asterisk: {}", list(names))
+            }
+            Self::Left { kind, name } => format!("the {kind} `{name}` is still in the running Asterisk"),
+            Self::Value { name, key } => format!("`{key}` of `{name}` has another value in the running Asterisk"),
+        }
+    }
+}
+
+/// The table above the parameters cuts long names; that there are parameters is the proof.
+pub(super) fn has_parameters(answer: &Answer) -> bool {
+    answer.raw().contains("ParameterName")
+}
+
+/// Reads the `key : value` lines of a `pjsip show`.
+pub(super) fn values_of(answer: &Answer) -> BTreeMap<String, String> {
+    answer
+        .raw()
+        .lines()
+        .filter_map(|line| line.split_once(" : "))
+        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
+        .collect()
+}

@@ -1,0 +1,256 @@
+//! The codes of problems: one list, from which the enum and the page that explains them are made.
+
+use std::fmt;
+
+/// Makes the enum. Each line has a code, what it means, and what to do, in Markdown whose links are those of
+/// `docs/reference/diagnostics.md`.
+macro_rules! codes {
+    ($($name:ident $code:literal: $meaning:literal, $remedy:literal;)*) => {
+        /// What is wrong with a desired state, as `check`, `plan` and the API report it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = $meaning] $name,)*
+        }
+
+        impl Code {
+            /// All codes, by their text.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// Returns the text that is shown, such as `duplicate-email`. It stays the same in later versions.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+
+            /// Returns what it means and what to do.
+            pub const fn explained(self) -> (&'static str, &'static str) {
+                match self {
+                    $(Self::$name => ($meaning, $remedy),)*
+                }
+            }
+        }
+    };
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+codes! {
+    BackwardsRange "backwards-range":
+        "a range whose first number is larger than its last",
+        "swap the two numbers";
+    DuplicateCaller "duplicate-caller":
+        "a rule that names the same callers twice",
+        "remove one of the two";
+    DuplicateCodec "duplicate-codec":
+        "a codec that is listed twice",
+        "remove one of the two";
+    DuplicateEmail "duplicate-email":
+        "two users with the same e-mail; upper and lower case do not matter",
+        "remove one of the two, or give it its own e-mail";
+    DuplicateKey "duplicate-key":
+        "a key given twice, in one mapping or in two files of a folder; both places are shown",
+        "remove one of the two";
+    DuplicatePin "duplicate-pin":
+        "two users pinned to one number; both places are shown",
+        "pin one of them to another number, or to none";
+    DuplicateTarget "duplicate-target":
+        "a route that tries the same target twice",
+        "remove one of the two";
+    EmergencyNumber "emergency-number":
+        "warning: a user is pinned to an emergency number, or, without `country`, the ranges cover [numbers that some country dials for help](#emergency-numbers); through the API such a pin is rejected",
+        "pin another number; declare `country`";
+    EmptyFile "empty-file":
+        "a file without content; an empty file never means \"delete all\"",
+        "write `users: []` if no user is meant";
+    EmptyRoute "empty-route":
+        "an empty list of targets",
+        "name a target; `[hangup]` ends the call";
+    FailedExpectation "failed-expectation":
+        "an `expect` entry that does not hold",
+        "ask `reconcile trace` why; correct the rules or the entry";
+    FileTooLarge "file-too-large":
+        "a file of more than 64 MiB",
+        "split it and pass the folder";
+    GeneratedContext "generated-context":
+        "`dialplan.include` names a context that is generated from this file; those of other tenants stop at `rail-taken-names`",
+        "include contexts of your own only";
+    IdentifyEverybody "identify-everybody":
+        "a trunk whose `identify` is wider than a /8 of IPv4 or a /19 of IPv6, in one entry or added up: Asterisk would take phones and strangers for the carrier",
+        "list the carrier's own addresses";
+    IncompleteDialer "incomplete-dialer":
+        "a dialer with neither `number` nor `sip`, or with both",
+        "give it exactly one of them";
+    IncompleteTrunk "incomplete-trunk":
+        "a trunk that registers without user name and secret, or has only one of them",
+        "add what is missing, or remove `register`";
+    InvalidDate "invalid-date":
+        "not a date such as `2026-12-25`",
+        "write year, month and day";
+    InvalidEmail "invalid-email":
+        "not an e-mail address as the HTML standard defines it (ASCII)",
+        "write an international domain in its ASCII form, `xn--..`";
+    InvalidExtension "invalid-extension":
+        "not plain digits from 1 to 99999999: quoted, signed, with a dot, an exponent or a leading zero",
+        "write the digits alone; numbers have no leading zero: `0200` is written, and dialled, as `200`";
+    InvalidHold "invalid-hold":
+        "not a number of days such as `30d`",
+        "write digits and `d`";
+    InvalidHost "invalid-host":
+        "not the name or address of a host, or not a network such as `203.0.113.0/28`",
+        "write a name, an address or a network";
+    InvalidHours "invalid-hours":
+        "not a weekly range such as `mon-fri 09:00-18:00`",
+        "write days, a blank, and two times";
+    InvalidName "invalid-name":
+        "a display name that is empty, longer than 255 characters, or holds control, text-direction or other [invisible characters](#names)",
+        "remove what the hint names";
+    InvalidNumber "invalid-number":
+        "not a public number in E.164 form such as `+15559876543`, nor a place where one comes from",
+        "write `+` and digits in quotes, or `{ env: NAME }`";
+    InvalidObjectName "invalid-object-name":
+        "a context, transport, realm or trunk with characters that Asterisk's configuration could misread, or a trunk's name over 40 characters",
+        "use letters, digits and `_ . + -`";
+    InvalidPrefix "invalid-prefix":
+        "not the beginning of callers' numbers such as `+49*`, nor `withheld`",
+        "write `+`, digits and `*`";
+    InvalidRange "invalid-range":
+        "not a range such as `1000-1999`, nor a list of such ranges",
+        "write two numbers with a hyphen";
+    InvalidRename "invalid-rename":
+        "a `previously` that names the user itself, or an address that two users claim",
+        "name the former address of this user; it may be declared as another user's now: the plan then hands it on";
+    InvalidRing "invalid-ring":
+        "not a time to ring such as `30s`, from 5 to 600 seconds",
+        "write digits and `s`";
+    InvalidSecret "invalid-secret":
+        "a secret that no phone could be given: empty, longer than 128 characters, or not printable ASCII; never quoted",
+        "put another secret into its source";
+    InvalidSip "invalid-sip":
+        "not a SIP address such as `sip:user@host`",
+        "write `sip:`, a user, `@` and a host";
+    InvalidSource "invalid-source":
+        "a `secret` that names no source, or an alias (`*name`) of something under a key that names a secret; the value is never shown, because it may be the secret itself",
+        "write `{ env: NAME }` or `{ file: name }`, and replace the secret if it was pasted";
+    InvalidTarget "invalid-target":
+        "not a name that a dialer or user could have",
+        "write a dialer's name, an e-mail, `hangup` or `busy`";
+    InvalidTenant "invalid-tenant":
+        "a tenant slug with other than lower-case letters, digits and single hyphens",
+        "choose such a slug";
+    InvalidTime "invalid-time":
+        "not a moment with its offset, such as `2026-12-24T22:00+01:00`",
+        "write date, `T`, time and offset";
+    InvalidValue "invalid-value":
+        "a value that no other rule explains",
+        "write what the message says";
+    InvalidYaml "invalid-yaml":
+        "text that is not YAML, or more than one document in a file",
+        "correct it where the snippet points";
+    LinkOutside "link-outside":
+        "a path that leads [through a link out of its folder](#links), or out of the working directory if it is relative",
+        "put the file itself there, or name the real path";
+    LongName "long-name":
+        "warning: a name of more than 79 bytes is cut where phones see it",
+        "shorten it";
+    MissingFile "missing-file":
+        "the file is not there, or the folder holds no `*.yaml`",
+        "name it by `-f` or `RECONCILE_FILE`";
+    MissingKey "missing-key":
+        "a key that must be there",
+        "add it";
+    NeverOpen "never-open":
+        "warning: a rule for hours without any range, which are never",
+        "give the hours a range, or remove the rule";
+    NoCodec "no-codec":
+        "`codecs` is empty",
+        "name a codec, or remove the key";
+    NotDesiredState "not-desired-state":
+        "a file that is no mapping, or most of whose keys are not those of a desired state; no word of it is shown",
+        "name the right file";
+    NotUtf8 "not-utf8":
+        "bytes that are not UTF-8",
+        "save the file as UTF-8";
+    NumberOutsideRange "number-outside-range":
+        "a user has a number outside `extensions.range`, because the range was narrowed; no user is moved silently",
+        "pin the user to another number, or widen the range";
+    NumberTaken "number-taken":
+        "a public number that [another tenant](#numbers-of-another-tenant) of the same database has, recorded or applied: a call to it would be ambiguous",
+        "apply the other tenant's file without it first";
+    OutOfBounds "out-of-bounds":
+        "a number that is too small or too large for its key",
+        "stay within the bounds of the message";
+    OverlappingRanges "overlapping-ranges":
+        "two ranges of `extensions.range` that have a number in common; ranges are never merged, because their order is the order of allocation",
+        "make them disjoint";
+    OverlappingRoutes "overlapping-routes":
+        "two rules for the same calls that may decide at the same time; both places are shown",
+        "make one more specific, or remove it";
+    OverlappingTrunks "overlapping-trunks":
+        "an address from which the calls of two trunks come; both places are shown",
+        "give it to one of them";
+    PinOutsideRange "pin-outside-range":
+        "a pinned number outside `extensions.range`",
+        "pin another number, or widen the range";
+    PinTaken "pin-taken":
+        "a pinned number that another recorded user has",
+        "pin another number, or renumber the other user in the same file";
+    RangeExhausted "range-exhausted":
+        "more users than free numbers; says how many are missing",
+        "widen `extensions.range`";
+    RenameConflict "rename-conflict":
+        "the present and the former address are both recorded",
+        "remove `previously`, or delete one of the two users first";
+    ReservedName "reserved-name":
+        "a dialer called `hangup`, `busy` or `default`",
+        "call it otherwise";
+    RouteLoop "route-loop":
+        "a dialer that dials one of the numbers whose calls it gets, by a SIP address at `public_sip_host` or by a variable, too (then `plan` reports it)",
+        "dial another number";
+    SilentTrunk "silent-trunk":
+        "warning: a trunk whose calls cannot be known: its host is a name, without `identify` or `register`",
+        "add one of the two";
+    UnknownCodec "unknown-codec":
+        "not a codec of Asterisk 22",
+        "choose one of those in [keys](keys.md)";
+    UnknownCountry "unknown-country":
+        "a `country` that is not an ISO 3166-1 code in upper case, such as `DE`",
+        "write that code";
+    UnknownKey "unknown-key":
+        "a key that is not known in its place; what follows it is not shown",
+        "correct its name, as the hint says";
+    UnknownReference "unknown-reference":
+        "a dialer, user, trunk or hours that are not declared",
+        "declare it, or correct the name";
+    UnknownTimezone "unknown-timezone":
+        "not an IANA time zone",
+        "write one such as `Europe/Berlin`";
+    UnknownValue "unknown-value":
+        "not one of the words that are possible here",
+        "choose one of those in the message";
+    UnknownVersion "unknown-version":
+        "another `version` than 1",
+        "write `version: 1`";
+    UnreachableDialer "unreachable-dialer":
+        "warning: in a file with trunks, a route all of whose dialers lack a `trunk`",
+        "give one of them a `trunk`";
+    UnreachableRoute "unreachable-route":
+        "a rule, an `otherwise` or a target that no call can ever reach; as a warning, a `default_route` behind a rule for all calls",
+        "remove it";
+    UnreachableUser "unreachable-user":
+        "warning: a call that comes through Twilio needs `public_sip_host` to reach a user's phone; only in a file in which Twilio has a part, because it has no trunk, or a dialer without `trunk`",
+        "declare `public_sip_host`";
+    UnreadableFile "unreadable-file":
+        "the file or folder cannot be read",
+        "see to its mode and owner";
+    WrongType "wrong-type":
+        "a value of another type, such as text where a list is expected, or a telephone number without quotes, which YAML takes for a number",
+        "write the type of the message; put telephone numbers in quotes";
+    YamlTooComplex "yaml-too-complex":
+        "a file that nests deeper than 16 levels, or grows without measure when its aliases are followed",
+        "write it without such aliases";
+}
