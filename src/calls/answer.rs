@@ -114,11 +114,11 @@ pub fn answer(tenants: &Tenants, incoming: &Incoming<'_>) -> Reply {
     let numbers = Numbers { called: ours.as_ref(), caller: &from };
     let call = Call { to: called.clone(), from: Some(from.clone()), at: incoming.at };
     let decision = decide(&applied.routes, &call);
-    let (mut steps, left_out) = Step::of(applied, decision.targets, &numbers);
+    let (mut steps, left_out) = Step::of(applied, &applied.routes.chain(decision.targets), &numbers);
     degraded.extend(left_out);
     if steps.is_empty() && !decision.targets.is_empty() {
         degraded.push("nobody is left: the default route is taken".to_owned());
-        steps = Step::of(applied, &applied.routes.default_route, &numbers).0;
+        steps = Step::of(applied, &applied.routes.chain(&applied.routes.default_route), &numbers).0;
     }
     let (rule, reason) = (decision.rule().map(ToString::to_string), reason(&decision));
     reply(incoming, Some(&applied.tenant), &steps, Chosen { rule, reason, targets: decision.targets, degraded })
@@ -132,7 +132,8 @@ pub fn answer_by_default(tenants: &Tenants, incoming: &Incoming<'_>, why: &str) 
     let from = Caller::new(incoming.from());
     let targets = &applied.routes.default_route;
     let ours = incoming.ours(called.as_ref(), applied);
-    let (steps, left_out) = Step::of(applied, targets, &Numbers { called: ours.as_ref(), caller: &from });
+    let (steps, left_out) =
+        Step::of(applied, &applied.routes.chain(targets), &Numbers { called: ours.as_ref(), caller: &from });
     degraded.extend(left_out);
     degraded.insert(0, why.to_owned());
     let reason = "the default route is taken".to_owned();

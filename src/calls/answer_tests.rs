@@ -9,7 +9,10 @@ use super::{
     Applied, Dial, Form, Incoming, Noun, Outcome, Reason, Reply, Response, Status, Tenants, Verb, What, answer,
     answer_by_default, dial_result, left_out, refuse, status, steps::Step,
 };
-use crate::objects::{Called, CallerId, Dialer, DialerTarget, NumberSource, Routes, Rule, Target};
+use crate::{
+    model::{CallerId, NumberSource, OutsideLine},
+    objects::{Called, Dialer, Routes, Rule, Target},
+};
 
 const DID: &str = "+15559876543";
 
@@ -18,14 +21,14 @@ fn target(name: &str) -> Target {
         "hangup" => Target::Hangup,
         "busy" => Target::Busy,
         email if email.contains('@') => Target::User(email.parse::<crate::model::Email>().unwrap().key()),
-        dialer => Target::Dialer(dialer.parse().unwrap()),
+        dialer => Target::Object(dialer.parse().unwrap()),
     }
 }
 
 fn dialer(to: &str, caller_id: CallerId, ring: u32) -> Dialer {
     let target = match to.parse() {
-        Ok(number) => DialerTarget::Number(NumberSource::Given(number)),
-        Err(_) => DialerTarget::Sip(to.to_owned()),
+        Ok(number) => OutsideLine::Number(NumberSource::Given(number)),
+        Err(_) => OutsideLine::Sip(to.to_owned()),
     };
     Dialer { target, caller_id, ring, trunk: None }
 }

@@ -7,12 +7,9 @@ use std::collections::BTreeSet;
 
 use super::{Applied, Noun};
 use crate::{
-    model::{Caller, CallerClass, E164},
-    objects::{Called, CallerId, DialerTarget, NumberSource, Target},
+    model::{Caller, CallerClass, CallerId, Cause, Chain, E164, EmailKey, Leg, Node, NumberSource, OutsideLine},
+    objects::Called,
 };
-
-/// How long a user's phone rings, in seconds; as dialers do by default.
-const RING: u32 = 30;
 
 /// What stands for no caller ID in a URL.
 const NONE: &str = "-";
@@ -51,52 +48,50 @@ pub fn left_out(applied: &Applied) -> BTreeSet<String> {
     let chains = routes.rules.iter().flat_map(|rule| [Some(&rule.route), rule.otherwise.as_ref()]).flatten();
     // Of a caller with a number nothing else is worth a note.
     let numbers = Numbers { called: None, caller: &Caller::new("+4930123456") };
-    chains.chain([&routes.default_route]).flat_map(|chain| Step::of(applied, chain, &numbers).1).collect()
+    let chains = chains.chain([&routes.default_route]).map(|targets| routes.chain(targets));
+    chains.flat_map(|chain| Step::of(applied, &chain, &numbers).1).collect()
 }
 
 impl Step {
-    /// Makes steps of targets, up to one that ends the call; tells which targets cannot be dialled, or
-    /// only without a caller ID that the provider is sure to take.
-    pub(super) fn of(applied: &Applied, targets: &[Target], numbers: &Numbers<'_>) -> (Vec<Self>, Vec<String>) {
+    /// Makes steps of a chain, up to one that ends the call; tells which targets cannot be dialled, or only
+    /// without a caller ID that the provider is sure to take.
+    pub(super) fn of(applied: &Applied, chain: &Chain, numbers: &Numbers<'_>) -> (Vec<Self>, Vec<String>) {
         let (mut steps, mut notes) = (Vec::new(), Vec::new());
-        for target in targets {
-            let step = match target {
-                Target::Hangup => Ok(Self::Hangup),
-                Target::Busy => Ok(Self::Busy),
-                Target::Dialer(name) => match applied.routes.dialers.get(name) {
-                    Some(dialer) => noun(&dialer.target).map(|noun| Self::Dial {
-                        target: name.to_string(),
-                        ring: dialer.ring,
-                        caller_id: caller_id(&dialer.caller_id, applied, numbers),
-                        noun,
-                    }),
-                    None => Err("there is no such dialer"),
-                },
-                Target::User(email) => match (applied.users.get(email), &applied.routes.public_sip_host) {
-                    (None, _) => Err("there is no such user"),
-                    (_, None) => Err("there is no `public_sip_host`"),
-                    (Some(name), Some(host)) => Ok(Self::Dial {
-                        target: email.to_string(),
-                        ring: RING,
-                        caller_id: caller_id(&CallerId::Caller, applied, numbers),
-                        noun: Noun::Sip(format!("sip:{name}@{host}")),
-                    }),
-                },
-            };
-            match step {
-                Ok(Self::Dial { ref caller_id, .. }) => {
-                    // Without one the provider shows the caller's own.
-                    if caller_id.is_none() && numbers.caller.class() != CallerClass::E164 {
-                        notes.push(format!("{target} is dialled without a caller ID: no number of ours is known"));
-                    }
-                    steps.extend(step);
-                }
-                Ok(end) => {
-                    steps.push(end);
+        for node in &chain.0 {
+            let ring = match node {
+                Node::Ring(ring) => ring,
+                Node::End(cause) => {
+                    steps.push(match cause {
+                        Cause::Busy => Self::Busy,
+                        Cause::Rejected => Self::Hangup,
+                    });
                     break;
                 }
-                Err(why) => notes.push(format!("{target} is left out: {why}")),
+                Node::Missing(name) => {
+                    notes.push(format!("{name} is left out: there is no such dialer"));
+                    continue;
+                }
+            };
+            let noun = match &ring.leg {
+                Leg::Outside(outside) => noun(&outside.line),
+                Leg::Phone(email) => phone(email, applied),
+            };
+            let noun = match noun {
+                Ok(noun) => noun,
+                Err(why) => {
+                    notes.push(format!("{} is left out: {why}", ring.name));
+                    continue;
+                }
+            };
+            let caller_id = match &ring.leg {
+                Leg::Outside(outside) => caller_id(&outside.caller_id, applied, numbers),
+                Leg::Phone(_) => caller_id(&CallerId::Caller, applied, numbers),
+            };
+            // Without one the provider shows the caller's own.
+            if caller_id.is_none() && numbers.caller.class() != CallerClass::E164 {
+                notes.push(format!("{} is dialled without a caller ID: no number of ours is known", ring.name));
             }
+            steps.push(Self::Dial { target: ring.name.clone(), ring: ring.seconds, caller_id, noun });
         }
         (steps, notes)
     }
@@ -129,11 +124,19 @@ impl Step {
     }
 }
 
-fn noun(target: &DialerTarget) -> Result<Noun, &'static str> {
+fn phone(email: &EmailKey, applied: &Applied) -> Result<Noun, &'static str> {
+    match (applied.users.get(email), &applied.routes.public_sip_host) {
+        (None, _) => Err("there is no such user"),
+        (_, None) => Err("there is no `public_sip_host`"),
+        (Some(name), Some(host)) => Ok(Noun::Sip(format!("sip:{name}@{host}"))),
+    }
+}
+
+fn noun(target: &OutsideLine) -> Result<Noun, &'static str> {
     match target {
-        DialerTarget::Number(NumberSource::Given(number)) => Ok(Noun::Number(number.to_string())),
-        DialerTarget::Number(NumberSource::Env(_)) => Err("its number was not resolved"),
-        DialerTarget::Sip(address) => Ok(Noun::Sip(address.clone())),
+        OutsideLine::Number(NumberSource::Given(number)) => Ok(Noun::Number(number.to_string())),
+        OutsideLine::Number(NumberSource::Env(_)) => Err("its number was not resolved"),
+        OutsideLine::Sip(address) => Ok(Noun::Sip(address.clone())),
     }
 }
 

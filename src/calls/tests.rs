@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::{Branch, Call, Fit, decide};
 use crate::{
-    model::{Caller, CallerClass, E164, Prefix},
-    objects::{Called, CallerId, CallerMatch, Hours, OpenRange, Routes, Rule, Target, Timezone},
+    model::{Caller, CallerClass, CallerId, E164, Prefix},
+    objects::{Called, CallerMatch, Hours, OpenRange, Routes, Rule, Target, Timezone},
 };
 
 fn at(text: &str) -> Timestamp {
@@ -134,7 +134,7 @@ fn rule(to: &str, from: &[&str], when: Option<&str>, target: &str) -> Rule {
 }
 
 fn dialer(name: &str) -> Target {
-    Target::Dialer(name.parse().unwrap())
+    Target::Object(name.parse().unwrap())
 }
 
 fn example() -> Routes {

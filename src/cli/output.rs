@@ -69,7 +69,7 @@ pub(crate) fn log(args: &OutputArgs, level: &str) {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogQueue::default).with_ansi(false);
     let first = match args.log_format {
         LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().event_format(FlatJson).try_init(),
+        LogFormat::Json => log.fmt_fields(FlatJson).event_format(FlatJson).try_init(),
     };
     if first.is_ok()
         && let Err(error) = log::start()

@@ -15,8 +15,8 @@ use crate::{
     desired::{self, Declared, DeclaredUser, Loaded},
     error::Hinted,
     input::{Folder, Refused},
-    model::{E164, EmailKey, ObjectName, Place, Secret, SecretSource, Severity, Tenant},
-    objects::{Dialer, DialerTarget, NumberSource},
+    model::{E164, EmailKey, NumberSource, ObjectName, OutsideLine, Place, Secret, SecretSource, Severity, Tenant},
+    objects::Dialer,
     plan::{Allowance, InboundValues},
     report::{CALLER_ID, Desired},
 };
@@ -78,7 +78,7 @@ pub(crate) fn secrets(desired: &Desired, args: &SecretArgs) -> Secrets {
 pub(crate) fn inbound(desired: &Desired, args: &SecretArgs) -> InboundValues {
     let Declared { routes, trunk_secrets, places, .. } = &desired.declared;
     let variable = |(name, dialer): (&ObjectName, &Dialer)| match &dialer.target {
-        DialerTarget::Number(NumberSource::Env(variable)) => Some((variable.clone(), places.dialers.get(name))),
+        OutsideLine::Number(NumberSource::Env(variable)) => Some((variable.clone(), places.dialers.get(name))),
         _ => None,
     };
     let number = |(variable, place): (String, Option<&Place>)| {

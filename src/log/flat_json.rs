@@ -4,19 +4,17 @@
 //! A text that a stranger sent may be long. Each text gets at most half of the room that is left in its line,
 //! so that a long one takes no room from what stands behind it, and says how much of it is left out.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use jiff::Timestamp;
-use serde::{
-    Serialize, Serializer,
-    ser::{Error as _, SerializeMap},
-};
-use serde_json::value::RawValue;
+use serde::Serialize;
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
+    span::Record,
 };
 use tracing_subscriber::{
+    field::RecordFields,
     fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, format::Writer},
     registry::{LookupSpan, Scope},
 };
@@ -26,8 +24,8 @@ use super::{queue::LINE, redact::beginning};
 /// The room for texts in a line: the rest is names, numbers, time stamp and marks.
 const ROOM: usize = LINE - 1024;
 
-/// Writes events as flat JSON; the fields of spans must be formatted as JSON, and be called otherwise
-/// than those of events.
+/// Writes events as flat JSON, and the fields of spans as the part of a line that they become. Fields of spans must be
+/// called otherwise than those of events.
 pub(crate) struct FlatJson;
 
 impl<S, N> FormatEvent<S, N> for FlatJson
@@ -36,52 +34,83 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let line = line(context, event).map_err(|_| fmt::Error)?;
-        writer.write_str(&line)
-    }
-}
-
-fn line<S, N>(context: &FmtContext<'_, S, N>, event: &Event<'_>) -> Result<String, serde_json::Error>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    let mut bytes = Vec::with_capacity(512);
-    let mut object = serde_json::Serializer::new(&mut bytes);
-    let mut fields = Fields { map: object.serialize_map(None)?, room: ROOM, result: Ok(()) };
-    let metadata = event.metadata();
-    fields.put("timestamp", &Timestamp::now());
-    fields.put("level", metadata.level().as_str());
-    fields.put("target", metadata.target());
-    for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
-        let known = span.extensions();
-        let known = known.get::<FormattedFields<N>>().and_then(|fields| serde_json::from_str(&fields.fields).ok());
-        let known: BTreeMap<&str, &RawValue> = known.unwrap_or_default();
-        for (name, value) in known {
-            fields.put(name, value);
+        let mut line = Fields::new("{");
+        let metadata = event.metadata();
+        line.put("timestamp", &Timestamp::now());
+        line.put("level", metadata.level().as_str());
+        line.put("target", metadata.target());
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
+            let known = span.extensions();
+            line.put_part(known.get::<FormattedFields<N>>().map_or("", |known| known.fields.as_str()));
         }
+        event.record(&mut line);
+        writer.write_str(&line.end()?)?;
+        writer.write_str("}\n")
     }
-    event.record(&mut fields);
-    fields.result?;
-    fields.map.end()?;
-    let mut line = String::from_utf8(bytes).map_err(serde_json::Error::custom)?;
-    line.push('\n');
-    Ok(line)
 }
 
-/// The fields of a line.
-struct Fields<M: SerializeMap> {
-    map: M,
+impl<'a> FormatFields<'a> for FlatJson {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'a>, fields: R) -> fmt::Result {
+        let mut part = Fields::new("");
+        fields.record(&mut part);
+        writer.write_str(&part.end()?)
+    }
+
+    fn add_fields(&self, current: &'a mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        let mut part = Fields::new("");
+        part.put_part(&current.fields);
+        fields.record(&mut part);
+        current.fields = part.end()?;
+        Ok(())
+    }
+}
+
+/// Fields of a line, with commas between them.
+struct Fields {
+    bytes: Vec<u8>,
+    /// How long it is without fields.
+    empty: usize,
     /// How many bytes of text still fit.
     room: usize,
-    result: Result<(), M::Error>,
+    result: serde_json::Result<()>,
 }
 
-impl<M: SerializeMap> Fields<M> {
-    fn put(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
-        if self.result.is_ok() {
-            self.result = self.map.serialize_entry(name, value);
+impl Fields {
+    fn new(begin: &str) -> Self {
+        let mut bytes = Vec::with_capacity(512);
+        bytes.extend_from_slice(begin.as_bytes());
+        Self { bytes, empty: begin.len(), room: ROOM, result: Ok(()) }
+    }
+
+    /// Returns the text.
+    fn end(self) -> Result<String, fmt::Error> {
+        self.result.map_err(|_| fmt::Error)?;
+        String::from_utf8(self.bytes).map_err(|_| fmt::Error)
+    }
+
+    /// Adds fields that are written already.
+    fn put_part(&mut self, part: &str) {
+        if !part.is_empty() {
+            self.separate();
+            self.bytes.extend_from_slice(part.as_bytes());
         }
+    }
+
+    fn separate(&mut self) {
+        if self.bytes.len() > self.empty {
+            self.bytes.push(b',');
+        }
+    }
+
+    fn put(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        if self.result.is_err() {
+            return;
+        }
+        self.separate();
+        self.result = serde_json::to_writer(&mut self.bytes, name).and_then(|()| {
+            self.bytes.push(b':');
+            serde_json::to_writer(&mut self.bytes, value)
+        });
     }
 
     fn put_text(&mut self, name: &str, text: &str) {
@@ -116,7 +145,7 @@ fn fitting(text: &str, room: usize) -> (usize, usize) {
     (text.len(), size)
 }
 
-impl<M: SerializeMap> Visit for Fields<M> {
+impl Visit for Fields {
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.put(field.name(), &value);
     }
@@ -174,7 +203,11 @@ mod tests {
     #[test]
     fn long_texts_are_cut_and_the_line_is_still_json_that_a_pipe_takes_at_once() {
         let lines = Lines::default();
-        let log = tracing_subscriber::fmt().with_writer(lines.clone()).with_ansi(false).json().event_format(FlatJson);
+        let log = tracing_subscriber::fmt()
+            .with_writer(lines.clone())
+            .with_ansi(false)
+            .fmt_fields(FlatJson)
+            .event_format(FlatJson);
         tracing::subscriber::with_default(log.finish(), || {
             for long in ["a", "\"", "\u{1}", "\u{1f4de}", "\\"].map(|text| text.repeat(100_000)) {
                 let span = tracing::info_span!("request", request_id = "7f");

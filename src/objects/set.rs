@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Called, Dialer, DialerTarget, Entry, Hours, NumberSource, Rule, Target, Trunk, rule};
-use crate::model::{Document, E164, EmailKey, ObjectName};
+use super::{Called, Dialer, Entry, Hours, Rule, Target, Trunk, rule};
+use crate::model::{
+    Cause, Chain, Document, E164, EmailKey, Leg, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring,
+};
 
 /// All that is declared about a tenant's inbound calls, without secrets. Absent keys declare nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +32,9 @@ pub struct Routes {
 impl Document for Routes {}
 
 impl Routes {
+    /// How long a user's phone rings, in seconds.
+    pub const PHONE_RING: u32 = 30;
+
     /// Tells whether nothing is declared about inbound calls.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -54,14 +59,42 @@ impl Routes {
         let mut routes = Self { caller_id, ..self.clone() };
         let mut missing = Vec::new();
         for (name, dialer) in &mut routes.dialers {
-            if let DialerTarget::Number(NumberSource::Env(from)) = &dialer.target {
+            if let OutsideLine::Number(NumberSource::Env(from)) = &dialer.target {
                 match variable(from) {
-                    Ok(number) => dialer.target = DialerTarget::Number(NumberSource::Given(number)),
+                    Ok(number) => dialer.target = OutsideLine::Number(NumberSource::Given(number)),
                     Err(reason) => missing.push(format!("the number of the dialer `{name}`: {reason}")),
                 }
             }
         }
         if missing.is_empty() { Ok(routes) } else { Err(missing) }
+    }
+
+    /// Describes how a call goes to destinations that are tried in turn.
+    pub fn chain(&self, targets: &[Target]) -> Chain {
+        let nodes = targets.iter().flat_map(|target| match target {
+            Target::Object(name) => {
+                self.flow_of(name).map_or_else(|| vec![Node::Missing(name.clone())], |chain| chain.0)
+            }
+            Target::User(email) => {
+                let leg = Leg::Phone(email.clone());
+                vec![Node::Ring(Ring { name: email.to_string(), leg, seconds: Self::PHONE_RING })]
+            }
+            Target::Hangup => vec![Node::End(Cause::Rejected)],
+            Target::Busy => vec![Node::End(Cause::Busy)],
+        });
+        Chain(nodes.collect())
+    }
+
+    /// Lists the calls to outside of the objects that calls can be sent to, by name.
+    pub fn outside(&self) -> BTreeMap<String, (Outside, u32)> {
+        let names: BTreeSet<ObjectName> =
+            self.objects().into_keys().filter_map(|(_, name)| name.parse().ok()).collect();
+        let chains: Vec<Chain> = names.iter().filter_map(|name| self.flow_of(name)).collect();
+        let rings = chains.iter().flat_map(Chain::rings).filter_map(|ring| match &ring.leg {
+            Leg::Outside(outside) => Some((ring.name.clone(), (outside.clone(), ring.seconds))),
+            Leg::Phone(_) => None,
+        });
+        rings.collect()
     }
 
     /// Lists our numbers that have rules of their own.

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{FieldChange, InboundObject, Plan, PlannedUser, inbound};
+use super::{FieldChange, Plan, PlannedUser};
 use crate::{
     directory::Recorded,
     model::{E164, Extension, ObjectName, PhoneOverride, Settings},
-    objects::{Called, Rule, Target},
+    objects::{self, Called, Object, ObjectKind},
 };
 
 /// Whom a plan affects. A phone counts once, in the first of `ended`, `relogin`, `moved`, `reread`, `dialing` and
@@ -78,7 +78,7 @@ pub(super) fn phone_change(
 impl Plan {
     /// Counts whom the plan affects.
     pub fn affected(&self) -> Affected {
-        let trunks = self.inbound.iter().filter(|change| change.object == InboundObject::Trunk);
+        let trunks = self.inbound.iter().filter(|change| change.object == ObjectKind::Trunk);
         let trunks: BTreeSet<&str> = trunks
             .map(|change| change.name.as_str())
             .chain(self.trunks_behind.iter().map(ObjectName::as_str))
@@ -130,23 +130,17 @@ impl Plan {
     }
 }
 
-/// Counts the public numbers whose rules change, or name a dialer or hours that change.
+/// Counts the public numbers whose rules change, or name an object that changes.
 pub(super) fn numbers(plan: &Plan, recorded: &Recorded) -> usize {
-    let changed = |object| -> BTreeSet<&str> {
-        plan.inbound.iter().filter(|change| change.object == object).map(|change| change.name.as_str()).collect()
-    };
-    let (rules, dialers, hours) =
-        (changed(InboundObject::Route), changed(InboundObject::Dialer), changed(InboundObject::Hours));
-    let names_changed = |rule: &Rule| {
-        let mut targets = rule.route.iter().chain(rule.otherwise.iter().flatten());
-        rule.when.as_ref().is_some_and(|when| hours.contains(when.as_str()))
-            || targets.any(|target| matches!(target, Target::Dialer(name) if dialers.contains(name.as_str())))
-    };
+    let changed: BTreeSet<(ObjectKind, &str)> =
+        plan.inbound.iter().map(|change| (change.object, change.name.as_str())).collect();
+    let is_changed = |kind, name: &str| changed.contains(&(kind, name));
     let mut numbers: BTreeSet<&E164> = BTreeSet::new();
     for routes in [&recorded.routes, &plan.routes] {
-        for (name, rule) in inbound::names(&routes.rules).iter().zip(&routes.rules) {
+        for (name, rule) in objects::names(&routes.rules).iter().zip(&routes.rules) {
             if let Called::Did(number) = &rule.to
-                && (rules.contains(name.as_str()) || names_changed(rule))
+                && (is_changed(ObjectKind::Route, name)
+                    || rule.refs().into_iter().any(|(kind, name)| is_changed(kind, name.as_str())))
             {
                 numbers.insert(number);
             }

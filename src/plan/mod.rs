@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 pub use affected::Affected;
 pub use id::{plan_id, target_hash};
-pub use inbound::{InboundChange, InboundObject, InboundValues};
+pub use inbound::{InboundChange, InboundValues};
 pub use numbers::{Numbers, count, numbers};
 pub use rails::{Allowance, RailStop};
 pub use relogins::ReloginRail;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Change, InboundChange, InboundObject, Inputs, Kind, Plan, inbound};
-use crate::{desired::Rails, directory::ManagedBy, model::RailLimit};
+use super::{Change, InboundChange, Inputs, Kind, Plan, inbound};
+use crate::{desired::Rails, directory::ManagedBy, model::RailLimit, objects::ObjectKind};
 
 /// What `--allow NAME=N` lets pass this once.
 pub type Allowance = BTreeMap<String, usize>;
@@ -72,9 +72,9 @@ pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
 }
 
 /// Tells whether a change takes something from a protected route.
-fn is_undone(change: &InboundChange, protected: &BTreeSet<String>) -> bool {
+fn is_undone(change: &InboundChange, protected: &BTreeSet<(ObjectKind, String)>) -> bool {
     let gone = change.kind == Kind::Delete || change.fields.iter().any(|field| field.field != "protected");
-    change.object == InboundObject::Route && gone && protected.contains(&change.name)
+    gone && protected.contains(&(change.object, change.name.clone()))
 }
 
 fn named(change: &InboundChange) -> String {

@@ -26,6 +26,14 @@ use crate::{calls::Event, fail_point};
 /// that works takes some 10 us. To sleep and be woken takes several times as long.
 const QUICK: Duration = Duration::from_micros(100);
 
+/// How long the thread that writes looks for the next line before it sleeps. To wake it takes the thread that serves
+/// some 10 us, and the line another 30 us.
+const LOOKS: Duration = Duration::from_micros(60);
+
+/// The thread looks for the next line if the last one came so soon after the one before. If calls are rarer, it sleeps:
+/// to look takes processor time.
+const SOON: Duration = Duration::from_micros(200);
+
 /// How long the disk is waited for before a call is answered.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -49,6 +57,8 @@ const RESCUED: usize = 500;
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     come: Condvar,
+    /// Whether there are lines, for the thread that looks for them without the lock.
+    filled: AtomicBool,
     /// Whether the disk was late, and has not come back.
     late: AtomicBool,
 }
@@ -160,18 +170,25 @@ impl Queue {
         }
         let wakes = waiting.idle && waiting.lines.is_empty();
         waiting.lines.push(line);
+        self.filled.store(true, Ordering::Relaxed);
         drop(waiting);
         Ok(wakes.then_some(Wakes(&self.come)))
     }
 
-    /// Takes all that has come, waiting for it a while; none at the end.
-    fn take(&self) -> Option<Vec<Line>> {
+    /// Takes all that has come, waiting for it a while; none at the end. `looks` says whether it first looks for it
+    /// without sleeping.
+    fn take(&self, looks: bool) -> Option<Vec<Line>> {
+        let began = Instant::now();
+        while looks && !self.filled.load(Ordering::Relaxed) && began.elapsed() < LOOKS {
+            thread::yield_now();
+        }
         let mut waiting = self.lock();
         waiting.idle = true;
         let idle = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.ending;
         let waited = self.come.wait_timeout_while(waiting, RESCUE, idle);
         let mut waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
         waiting.idle = false;
+        self.filled.store(false, Ordering::Relaxed);
         let lines = std::mem::take(&mut waiting.lines);
         (!lines.is_empty() || !waiting.ending).then_some(lines)
     }
@@ -186,7 +203,10 @@ impl Shared {
     pub(super) fn write_groups(&self) {
         let _late = LateAfterPanic(&self.queue);
         let mut tried = Instant::now();
-        while let Some(lines) = self.queue.take() {
+        let mut asked = Instant::now();
+        let mut looks = false;
+        while let Some(lines) = self.queue.take(looks) {
+            looks = asked.elapsed() < SOON;
             if tried.elapsed() >= RESCUE {
                 tried = Instant::now();
                 self.claim();
@@ -197,6 +217,7 @@ impl Shared {
                 continue;
             }
             self.write_group(lines);
+            asked = Instant::now();
         }
         self.rescue();
     }

@@ -153,9 +153,6 @@ pub static NO_ROUTES: Routes = Routes {
 /// The line that ends what a generation mark vouches for.
 const GENERATION: &str = "; generation\n";
 
-/// How long a phone rings, in seconds.
-const RING: u32 = 30;
-
 /// What stands for a mark where files are compared.
 const MASKED_MARK: &str = "(generation)";
 

@@ -4,13 +4,16 @@
 //! hints would make a reload quadratic in their number.
 
 use super::{
-    Digests, GENERATION, Phonebook, RING, head, inbound, mark,
+    Digests, GENERATION, Phonebook, head, inbound, mark,
     targets::{UNALLOCATED, UNAVAILABLE},
 };
-use crate::asterisk::{
-    BadValue, Name,
-    dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
-    mark_context,
+use crate::{
+    asterisk::{
+        BadValue, Name,
+        dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
+        mark_context,
+    },
+    objects::Routes,
 };
 
 /// Renders the file.
@@ -128,7 +131,7 @@ fn devices(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
         .labelled("dial", Step::goto_if(Expr::var(Variable::Line).blank(), Place::Label("away")))
         .step(Step::Dial {
             to: Expr::rest(Variable::Line),
-            seconds: RING,
+            seconds: Routes::PHONE_RING,
             options: Expr::from("i") + Expr::var(Variable::Argument),
         })
         .step(Step::Return(Some(RANG.into())))

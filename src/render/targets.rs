@@ -15,8 +15,8 @@ use crate::{
             CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
         },
     },
-    model::ObjectName,
-    objects::{CallerId, Dialer, DialerTarget, NumberSource, Target},
+    model::{CallerId, Cause, Leg, Node, NumberSource, ObjectName, OutsideLine, Ring},
+    objects::Target,
 };
 
 /// Hang-up causes (Q.850): unallocated (404), busy (486), no answer (480), unavailable (480), rejected (403).
@@ -65,22 +65,26 @@ impl Inbound<'_> {
 
     fn route(&self, extension: Expr, targets: &[Target]) -> Extension {
         let Contexts { dialers, phones, .. } = &self.contexts;
+        let chain = self.routes.chain(targets);
         // Until somebody was tried there is no cause but this one.
-        let nobody = if targets.is_empty() { UNALLOCATED } else { UNAVAILABLE };
+        let nobody = if chain.0.is_empty() { UNALLOCATED } else { UNAVAILABLE };
         let mut steps = Extension::new(Pattern::literal(extension));
         steps.step(Step::Set(Variable::Cause, Expr::number(nobody)));
-        for target in targets {
-            steps.step(match target {
-                Target::Hangup | Target::Busy => {
-                    let cause = if *target == Target::Busy { BUSY } else { REJECTED };
+        for node in &chain.0 {
+            steps.step(match node {
+                Node::End(cause) => {
+                    let cause = match cause {
+                        Cause::Busy => BUSY,
+                        Cause::Rejected => REJECTED,
+                    };
                     steps.step(Step::Hangup(Some(Expr::number(cause))));
                     return steps;
                 }
-                Target::Dialer(name) if self.routes.dialers.contains_key(name) => {
-                    Step::Gosub(dialers.clone(), Expr::hex('d', &stable(name.as_str())))
+                Node::Missing(_) => Step::NoOp(Some("a dialer that is not declared".into())),
+                Node::Ring(Ring { name, leg: Leg::Outside(_), .. }) => {
+                    Step::Gosub(dialers.clone(), Expr::hex('d', &stable(name)))
                 }
-                Target::Dialer(_) => Step::NoOp(Some("a dialer that is not declared".into())),
-                Target::User(email) => match self.called.get(email) {
+                Node::Ring(Ring { leg: Leg::Phone(email), .. }) => match self.called.get(email) {
                     Some(phone) => Step::Gosub(phones.clone(), phone.extension.into()),
                     None => Step::NoOp(Some("a user who has no phone".into())),
                 },
@@ -92,7 +96,8 @@ impl Inbound<'_> {
 
     /// How each dialer is reached.
     pub(super) fn dialers(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
-        if self.routes.dialers.is_empty() {
+        let outside = self.routes.outside();
+        if outside.is_empty() {
             return Ok(());
         }
         let Contexts { dialers, next, .. } = &self.contexts;
@@ -100,14 +105,14 @@ impl Inbound<'_> {
             dialers,
             "Dialers, over their trunks. What they forward a call to is not followed, nor is the caller told who answers.",
         );
-        for (name, dialer) in &self.routes.dialers {
+        for (name, (line, seconds)) in &outside {
             context.comment(name);
-            let mut steps = Extension::new(Pattern::literal(Expr::hex('d', &stable(name.as_str()))));
-            if let Some(trunk) = &dialer.trunk {
-                self.show(&mut steps, dialer);
-                let to = self.address(dialer, trunk)?;
+            let mut steps = Extension::new(Pattern::literal(Expr::hex('d', &stable(name))));
+            if let Some(trunk) = &line.trunk {
+                self.show(&mut steps, &line.caller_id);
+                let to = self.address(&line.line, trunk)?;
                 steps
-                    .step(Step::Dial { to, seconds: dialer.ring, options: "iI".into() })
+                    .step(Step::Dial { to, seconds: *seconds, options: "iI".into() })
                     .step(Step::Goto(Place::Context(next.clone(), "s".into())));
             } else {
                 steps.explained(Step::Return(None), "it has no trunk: the next target gets the call");
@@ -119,15 +124,15 @@ impl Inbound<'_> {
     }
 
     /// Shows the dialer a number and nothing else of the caller.
-    fn show(&self, steps: &mut Extension, dialer: &Dialer) {
-        let number = match &dialer.caller_id {
+    fn show(&self, steps: &mut Extension, caller_id: &CallerId) {
+        let number = match caller_id {
             CallerId::Number(number) => Some(number),
             CallerId::Default => self.routes.caller_id.as_ref(),
             CallerId::Called | CallerId::Caller => None,
         };
         let number = number.map_or_else(|| Expr::var(Variable::Called), Expr::from);
         steps.step(Step::SetField(CallerField::Number, number));
-        if dialer.caller_id == CallerId::Caller {
+        if *caller_id == CallerId::Caller {
             let known = Expr::start(Variable::Caller, 1).equals("+").calc();
             let show = Step::SetField(CallerField::Number, Expr::var(Variable::Caller));
             steps.step(Step::ExecIf(known, Box::new(show)));
@@ -138,18 +143,18 @@ impl Inbound<'_> {
     }
 
     /// Writes what is dialled: a number at the trunk's host, or an address with the trunk's settings.
-    fn address(&self, dialer: &Dialer, trunk: &ObjectName) -> Result<Expr, BadValue> {
+    fn address(&self, line: &OutsideLine, trunk: &ObjectName) -> Result<Expr, BadValue> {
         let trunk = Name::new(trunk_name(self.book.tenant, trunk))?;
-        let line = Expr::from("PJSIP/");
-        match &dialer.target {
-            DialerTarget::Number(NumberSource::Given(number)) => Ok(line + number + "@" + &trunk),
-            DialerTarget::Number(NumberSource::Env(variable)) if self.masked => {
-                Ok(line + Expr::placeholder(variable) + "@" + &trunk)
+        let begin = Expr::from("PJSIP/");
+        match line {
+            OutsideLine::Number(NumberSource::Given(number)) => Ok(begin + number + "@" + &trunk),
+            OutsideLine::Number(NumberSource::Env(variable)) if self.masked => {
+                Ok(begin + Expr::placeholder(variable) + "@" + &trunk)
             }
-            DialerTarget::Number(NumberSource::Env(_)) => {
+            OutsideLine::Number(NumberSource::Env(_)) => {
                 Err(BadValue { what: "a dialer's number", reason: "it is missing" })
             }
-            DialerTarget::Sip(address) => Ok(line + &trunk + "/" + Expr::text("sip", address)?),
+            OutsideLine::Sip(address) => Ok(begin + &trunk + "/" + Expr::text("sip", address)?),
         }
     }
 

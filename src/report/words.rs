@@ -7,7 +7,8 @@ use crate::{
     asterisk::ConfigFile,
     deploy::Comparison,
     desired::Source,
-    plan::{Change, Choice, FieldChange, InboundChange, InboundObject, Kind, Plan},
+    objects::ObjectKind,
+    plan::{Change, Choice, FieldChange, InboundChange, Kind, Plan},
 };
 
 fn in_quotes(name: &str) -> String {
@@ -83,7 +84,7 @@ pub(super) fn relogins(plan: &Plan) -> Vec<(String, String)> {
 pub(super) fn inbound_place(change: &InboundChange, sources: &[Source]) -> String {
     match change.place {
         Some(place) => place.show(sources),
-        None if change.object == InboundObject::CallerId => CALLER_ID.to_owned(),
+        None if change.object == ObjectKind::CallerId => CALLER_ID.to_owned(),
         None if change.kind == Kind::Delete => "no longer declared".to_owned(),
         None => String::new(),
     }

@@ -76,7 +76,7 @@ pub(crate) fn target(
             problem
         });
     }
-    Some((Target::Dialer(name), declared))
+    Some((Target::Object(name), declared))
 }
 
 /// Finds the address that a misspelt one was meant to be. Compares names and domains apart: a common domain alone makes
@@ -114,7 +114,7 @@ fn unreachable_dialers(targets: &[Target], names: &Names<'_>, place: Place) -> O
     let dialers: Vec<&ObjectName> = targets
         .iter()
         .filter_map(|target| match target {
-            Target::Dialer(name) => Some(name),
+            Target::Object(name) => Some(name),
             _ => None,
         })
         .collect();

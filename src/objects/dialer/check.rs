@@ -7,8 +7,8 @@ use super::{
     file,
 };
 use crate::{
-    model::{At, Code, Diagnostic, Named, ObjectName},
-    objects::{CallerId, Dialer, DialerTarget},
+    model::{At, CallerId, Code, Diagnostic, Named, ObjectName, OutsideLine},
+    objects::Dialer,
 };
 
 /// Checks the dialers; names those that no trunk leads to.
@@ -24,8 +24,8 @@ pub(in crate::objects) fn check(
             problems.push(Diagnostic::error(Code::ReservedName, message, place).hint("choose another name"));
         }
         let target = match (dialer.number, dialer.sip) {
-            (Some(number), None) => number.value.map(|number| DialerTarget::Number(number.0)),
-            (None, Some(sip)) => sip.value.map(|sip| DialerTarget::Sip(sip.into())),
+            (Some(number), None) => number.value.map(|number| OutsideLine::Number(number.0)),
+            (None, Some(sip)) => sip.value.map(|sip| OutsideLine::Sip(sip.into())),
             _ => {
                 let message = format!("the dialer `{name}` needs either a number or a SIP address");
                 problems

@@ -5,52 +5,17 @@ pub(crate) mod file;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{E164, ObjectName};
-
-/// A number that stands in the file, or in a variable of the environment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NumberSource {
-    /// The number itself.
-    Given(E164),
-    /// The variable.
-    Env(String),
-}
-
-/// What a dialer dials.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DialerTarget {
-    /// A public number.
-    Number(NumberSource),
-    /// A SIP address.
-    Sip(String),
-}
-
-/// Which number the dialer sees as the caller's.
-///
-/// What is recorded as `called` has always meant the default; the called number has a word of its own.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CallerId {
-    /// The default caller ID where there is one; otherwise the one that was called.
-    #[default]
-    #[serde(rename = "called")]
-    Default,
-    /// The one that was called.
-    #[serde(rename = "always-called")]
-    Called,
-    /// The caller's own, where it is a number; otherwise the one that was called.
-    Caller,
-    /// This one.
-    Number(E164),
-}
+use super::{
+    ObjectKind,
+    object::{Fields, Object},
+};
+use crate::model::{CallerId, Chain, Leg, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring};
 
 /// Somewhere calls can be sent to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dialer {
     /// What it dials.
-    pub target: DialerTarget,
+    pub target: OutsideLine,
     /// The caller ID it shows.
     #[serde(default)]
     pub caller_id: CallerId,
@@ -67,5 +32,39 @@ impl Dialer {
 
     fn default_ring() -> u32 {
         Self::DEFAULT_RING
+    }
+}
+
+impl Object for Dialer {
+    fn fields(&self) -> Fields {
+        let (number, sip) = match &self.target {
+            OutsideLine::Number(NumberSource::Given(number)) => (Some(number.to_string()), None),
+            OutsideLine::Number(NumberSource::Env(variable)) => (Some(format!("({variable})")), None),
+            OutsideLine::Sip(address) => (None, Some(address.clone())),
+        };
+        let caller_id = match &self.caller_id {
+            CallerId::Default => None,
+            CallerId::Called => Some("called".to_owned()),
+            CallerId::Caller => Some("caller".to_owned()),
+            CallerId::Number(number) => Some(number.to_string()),
+        };
+        vec![
+            ("number", number),
+            ("sip", sip),
+            ("caller_id", caller_id),
+            ("ring", Some(format!("{}s", self.ring))),
+            ("trunk", self.trunk.as_ref().map(ToString::to_string)),
+        ]
+    }
+
+    fn flow(&self, name: &ObjectName) -> Option<Chain> {
+        let Self { target, caller_id, ring, trunk } = self;
+        let outside = Outside { line: target.clone(), trunk: trunk.clone(), caller_id: caller_id.clone() };
+        let ring = Ring { name: name.to_string(), leg: Leg::Outside(outside), seconds: *ring };
+        Some(Chain(vec![Node::Ring(ring)]))
+    }
+
+    fn refs(&self) -> Vec<(ObjectKind, &ObjectName)> {
+        self.trunk.iter().map(|trunk| (ObjectKind::Trunk, trunk)).collect()
     }
 }

@@ -12,6 +12,7 @@ use jiff::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::object::{Fields, Object, some};
 use crate::model::{Code, Invalid, quoted};
 
 /// The time zones that are built in.
@@ -195,4 +196,16 @@ impl Hours {
 
 fn weekday(day: Weekday) -> u8 {
     u8::try_from(day.to_monday_zero_offset()).unwrap_or(0)
+}
+
+impl Object for Hours {
+    fn fields(&self) -> Fields {
+        let list = |texts: Vec<String>, between: &str| some(texts.join(between));
+        vec![
+            ("timezone", Some(self.timezone.name().to_owned())),
+            // A range may hold commas itself.
+            ("open", list(self.open.iter().map(ToString::to_string).collect(), " and ")),
+            ("closed", list(self.closed.iter().map(ToString::to_string).collect(), ",")),
+        ]
+    }
 }

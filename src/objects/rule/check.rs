@@ -11,8 +11,8 @@ use super::{
     file, loops, overlaps,
 };
 use crate::{
-    model::{At, Code, Diagnostic, ObjectName, Place},
-    objects::{Called, CallerMatch, DialerTarget, Entry, Hours, NumberSource, Routes, Rule},
+    model::{At, Code, Diagnostic, NumberSource, ObjectName, OutsideLine, Place},
+    objects::{Called, CallerMatch, Entry, Hours, Routes, Rule},
 };
 
 /// The rules of a file.
@@ -113,9 +113,9 @@ pub(in crate::objects) fn check(
     }
     for (rule, name) in loops::loops(routes) {
         let number = match routes.dialers.get(name).map(|dialer| &dialer.target) {
-            Some(DialerTarget::Number(NumberSource::Given(number))) => number.as_str(),
-            Some(DialerTarget::Sip(address)) => address,
-            Some(DialerTarget::Number(NumberSource::Env(_))) | None => continue,
+            Some(OutsideLine::Number(NumberSource::Given(number))) => number.as_str(),
+            Some(OutsideLine::Sip(address)) => address,
+            Some(OutsideLine::Number(NumberSource::Env(_))) | None => continue,
         };
         problems.push(route_loop(name, number, rule, places));
     }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    model::ObjectName,
-    objects::without_port,
-    objects::{Called, Dialer, DialerTarget, NumberSource, Routes},
+    model::{NumberSource, ObjectName, OutsideLine},
+    objects::{Called, Dialer, Routes, without_port},
 };
 
 /// Finds the dialers that dial a number which a rule is for: each the index of the first such rule, and the
@@ -27,9 +26,9 @@ pub(crate) fn loops(routes: &Routes) -> Vec<(usize, &ObjectName)> {
 /// The public number that a dialer dials; in a SIP address only where its host is ours.
 fn number<'a>(dialer: &'a Dialer, ours: Option<&str>) -> Option<&'a str> {
     match &dialer.target {
-        DialerTarget::Number(NumberSource::Given(number)) => Some(number.as_str()),
-        DialerTarget::Number(NumberSource::Env(_)) => None,
-        DialerTarget::Sip(address) => {
+        OutsideLine::Number(NumberSource::Given(number)) => Some(number.as_str()),
+        OutsideLine::Number(NumberSource::Env(_)) => None,
+        OutsideLine::Sip(address) => {
             let (user, host) = address.split_once(':')?.1.split_once('@')?;
             // Whatever its ports, they are of one machine.
             without_port(host).eq_ignore_ascii_case(without_port(ours?)).then_some(user)

@@ -8,11 +8,15 @@ mod overlaps;
 pub(crate) use check::route_loop;
 pub(crate) use loops::loops;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::Target;
+use super::{
+    ObjectKind, Target,
+    destination::in_turn,
+    object::{Fields, Listed, Object, Store},
+};
 use crate::model::{E164, ObjectName, Prefix};
 
 /// Which called numbers a rule is for.
@@ -114,4 +118,45 @@ impl fmt::Display for CallerMatch {
             Self::Withheld => f.write_str("withheld"),
         }
     }
+}
+
+impl Object for Rule {
+    fn fields(&self) -> Fields {
+        vec![
+            ("route", Some(in_turn(&self.route))),
+            ("otherwise", self.otherwise.as_deref().map(in_turn)),
+            ("protected", Some(self.protected.to_string())),
+        ]
+    }
+
+    fn refs(&self) -> Vec<(ObjectKind, &ObjectName)> {
+        let targets = self.route.iter().chain(self.otherwise.iter().flatten());
+        let dialers = targets.filter_map(|target| match target {
+            Target::Object(name) => Some((ObjectKind::Dialer, name)),
+            _ => None,
+        });
+        dialers.chain(self.when.iter().map(|when| (ObjectKind::Hours, when))).collect()
+    }
+
+    fn is_protected(&self) -> bool {
+        self.protected
+    }
+}
+
+impl Store for Vec<Rule> {
+    fn list(&self) -> Vec<Listed<'_>> {
+        let named = names(self).into_iter().zip(self);
+        named.map(|(name, object)| Listed { name, object }).collect()
+    }
+}
+
+/// Names rules by what they are for; hours in which nobody is ever there may have several for the same.
+pub(crate) fn names(rules: &[Rule]) -> Vec<String> {
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    let mut name = |rule: &Rule| {
+        let name = rule.to_string();
+        let count = known.entry(name.clone()).and_modify(|count| *count += 1).or_insert(1);
+        if *count == 1 { name } else { format!("{name} ({count})") }
+    };
+    rules.iter().map(&mut name).collect()
 }

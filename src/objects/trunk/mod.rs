@@ -7,7 +7,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::ObjectName;
+use super::object::{Fields, Object, some};
+use crate::model::{ObjectName, SENSITIVE};
 
 /// A SIP carrier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,5 +44,19 @@ pub(crate) fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, _)) if !name.contains(':') || name.ends_with(']') => name,
         _ => host,
+    }
+}
+
+impl Object for Trunk {
+    fn fields(&self) -> Fields {
+        vec![
+            ("host", Some(self.host.clone())),
+            ("identify", some(self.identify.join(","))),
+            ("username", self.username.as_ref().map(ToString::to_string)),
+            // A trunk has both or none of them.
+            ("secret", self.username.is_some().then(|| SENSITIVE.to_owned())),
+            ("realm", self.realm.as_ref().map(ToString::to_string)),
+            ("register", Some(self.register.to_string())),
+        ]
     }
 }

@@ -6,10 +6,11 @@ use proptest::prelude::*;
 use reconcile::{
     calls::{Answer, Applied, Event, Outcome, Started, Status, What},
     model::{
-        CallerClass, Document, EndpointNames, PhoneOverride, PhoneProfile, Settings,
+        CallerClass, CallerId, Document, EndpointNames, NumberSource, OutsideLine, PhoneOverride, PhoneProfile,
+        Settings,
         document::{self, Map},
     },
-    objects::{Called, CallerId, CallerMatch, Dialer, DialerTarget, Hours, NumberSource, Routes, Rule, Target, Trunk},
+    objects::{Called, CallerMatch, Dialer, Hours, Routes, Rule, Target, Trunk},
     recorder::spool,
 };
 use serde_json::Value;
@@ -54,14 +55,14 @@ fn routes() -> Routes {
         realm: None,
         register: false,
     };
-    let number = |number: &str| DialerTarget::Number(NumberSource::Given(of(number)));
+    let number = |number: &str| OutsideLine::Number(NumberSource::Given(of(number)));
     let dialer = |target, caller_id, ring, trunk: &[&str]| Dialer {
         target,
         caller_id,
         ring,
         trunk: trunk.first().map(|name| of(name)),
     };
-    let desk = |name: &str| Target::Dialer(of(name));
+    let desk = |name: &str| Target::Object(of(name));
     let bo = || Target::User(of::<reconcile::model::Email>("bo.li@example.com").key());
     let ana = Target::User(of::<reconcile::model::Email>("ana.silva@example.com").key());
     Routes {
@@ -84,7 +85,7 @@ fn routes() -> Routes {
             (of("dialfire"), dialer(number("+4930123456"), CallerId::Default, 25, &["carrier"])),
             (
                 of("zendesk_talk"),
-                dialer(DialerTarget::Sip("sip:acme@talk.example".to_owned()), CallerId::Default, 20, &["backup"]),
+                dialer(OutsideLine::Sip("sip:acme@talk.example".to_owned()), CallerId::Default, 20, &["backup"]),
             ),
         ]),
         hours: BTreeMap::from([(
@@ -238,7 +239,7 @@ fn object() -> impl Strategy<Value = reconcile::model::ObjectName> {
 
 fn target() -> impl Strategy<Value = Target> {
     prop_oneof![
-        object().prop_map(Target::Dialer),
+        object().prop_map(Target::Object),
         "[a-z]{1,5}@example\\.com".prop_map(|email| Target::User(of::<reconcile::model::Email>(&email).key())),
         Just(Target::Hangup),
         Just(Target::Busy),
@@ -257,9 +258,9 @@ fn any_routes() -> impl Strategy<Value = Routes> {
         number().prop_map(|number| CallerId::Number(of(&number))),
     ];
     let dials = prop_oneof![
-        number().prop_map(|number| DialerTarget::Number(NumberSource::Given(of(&number)))),
-        "[A-Z_]{1,9}".prop_map(|name| DialerTarget::Number(NumberSource::Env(name))),
-        "sip:[a-z]{1,5}@[a-z]{1,5}".prop_map(DialerTarget::Sip),
+        number().prop_map(|number| OutsideLine::Number(NumberSource::Given(of(&number)))),
+        "[A-Z_]{1,9}".prop_map(|name| OutsideLine::Number(NumberSource::Env(name))),
+        "sip:[a-z]{1,5}@[a-z]{1,5}".prop_map(OutsideLine::Sip),
     ];
     let dialer = (dials, caller, any::<u32>(), prop::option::of(object()))
         .prop_map(|(target, caller_id, ring, trunk)| Dialer { target, caller_id, ring, trunk });

@@ -208,7 +208,7 @@ fn decided(routes: &Routes, call: &Arrival) -> Vec<String> {
     let mut tried = Vec::new();
     for target in decide(routes, &call).targets {
         tried.push(match target {
-            Target::Dialer(name) => name.to_string(),
+            Target::Object(name) => name.to_string(),
             Target::User(email) => email.to_string(),
             Target::Hangup => "hangup".to_owned(),
             Target::Busy => "busy".to_owned(),
