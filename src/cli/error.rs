@@ -72,6 +72,7 @@ pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
         match cause.downcast_ref::<ApplyError>() {
             Some(ApplyError::Locked { .. }) => return Exit::Locked,
             Some(ApplyError::NotLive(_)) => return Exit::NotLive,
+            Some(ApplyError::Rail(_)) => return Exit::Rail,
             Some(ApplyError::Stopped(inner)) => return exit_of(inner),
             _ => {}
         }
@@ -242,5 +243,21 @@ fn hint_of_state(state: &SqlState) -> Option<&'static str> {
             Some("this server only reads: name all servers in DATABASE_URL, with `target_session_attrs=read-write`")
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::RailStop;
+
+    /// A rail that was found under the host's lock ended with 1 wherever the caller forgot to map it.
+    #[test]
+    fn a_rail_ends_with_its_code_wherever_it_was_found() {
+        let stop = RailStop { rail: "taken-names", message: "m".into(), hint: "h".into(), allow: None };
+        let error = anyhow::Error::from(ApplyError::Rail(stop));
+        assert_eq!(words(&error), "error[rail-taken-names]: m\nhint: h");
+        assert_eq!(exit_of(&error), Exit::Rail);
+        assert_eq!(exit_of(&anyhow::Error::from(ApplyError::Stopped(error.context("outside")))), Exit::Rail);
     }
 }

@@ -306,6 +306,29 @@ fn a_rail_stops_it_and_the_plan_is_told() {
     assert_eq!(plan["rails"][0]["rail"], "foreign-files", "{plan:#}");
 }
 
+/// Found only under the host's lock, it was an error of its own, `NameTaken`, while a dry run named the rail.
+#[test]
+fn a_name_that_another_file_has_is_the_rail_that_a_dry_run_names() {
+    let env = system();
+    let (_serve, client) = serving(&env);
+    make(&client, "Ana");
+    fs::create_dir_all(env.etc("pjsip.d/other")).unwrap();
+    fs::write(env.etc("pjsip.d/other/generated_endpoints.conf"), "[1001]\ntype = aor\n").unwrap();
+    let before = standing(&env);
+    let planned = client.apply("?dry_run=true").expect(200).json();
+    let stopped = client.apply("").expect(422);
+    assert_eq!(stopped.error(), "RailStopped");
+    let detail = &stopped.json()["error"]["details"][0];
+    let words = "the endpoint `1001` stands in the file of the tenant `other` on this host";
+    assert_eq!((&detail["rail"], &detail["message"]), (&json!("taken-names"), &json!(words)));
+    assert_eq!(planned["rails"][0]["rail"], detail["rail"], "{planned:#}");
+    assert_eq!(planned["rails"][0]["hint"], detail["hint"], "{planned:#}");
+    assert_eq!(standing(&env), before);
+    fs::remove_dir_all(env.etc("pjsip.d/other")).unwrap();
+    client.apply("").expect(200);
+    is_in_step(&env);
+}
+
 #[test]
 fn what_asterisk_does_not_take_is_put_back_and_told_stage_by_stage() {
     let env = system();
