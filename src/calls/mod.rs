@@ -32,7 +32,7 @@ pub use routes::{
     Called, CallerId, CallerMatch, Dialer, DialerTarget, Entry, NumberSource, Routes, Rule, Target, Trunk,
 };
 pub use signature::{Signed, Tokens, is_signed};
-pub use steps::left_out;
+pub use steps::{LeftOut, left_out};
 pub use twiml::{Dial, Noun, Reason, Response, Verb};
 
 #[cfg(test)]
