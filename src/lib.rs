@@ -14,6 +14,7 @@
 //! knows `desired` and the directory's types; nothing below them knows the terminal
 //! or HTTP. [`asterisk`] is the language of its configuration, which `render` writes and `deploy` reads back.
 
+mod accounts;
 pub mod asterisk;
 pub mod calls;
 mod child;

@@ -53,7 +53,6 @@ pub use names::{MissingName, NamePlaces};
 pub use needs::Lack;
 pub use overrides::Override;
 pub use reach::{Probed, TrunkRegistration};
-pub(crate) use readable::name_in;
 pub use readback::Mismatch;
 pub use reseal::{ResealError, reseal};
 pub use rotate::{RotateError, Rotation, rotate};
