@@ -214,6 +214,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         trunk_secrets: &inbound.trunk_secrets,
         keys: &keys,
         decide: &decide,
+        allowance: &allowance,
         expect: expected.as_ref().map(Expected::id),
         actor: args.actor.resolve(),
         git_commit: git_commit(&desired, &args.file.file),

@@ -265,6 +265,7 @@ fn carry_out(
         trunk_secrets: &trunk_secrets,
         keys: &state.keys,
         decide: &decide,
+        allowance: &Allowance::new(),
         expect: how.expect.as_deref(),
         actor,
         git_commit: None,
