@@ -238,6 +238,54 @@ fn rules_numbers_and_trunks_cost_no_more_when_there_are_many() {
     }
 }
 
+/// Rules that contradict each other were told in pairs: a thousand equal ones in half a million messages.
+#[test]
+fn a_rule_that_contradicts_others_is_told_once() {
+    let env = TestEnv::new();
+    let declare = |rules: usize, rule: &dyn Fn(usize) -> String| {
+        let mut text = "version: 1\ntenant: acme\nusers:\n  - { email: ana@example.com, name: Ana }\n".to_owned();
+        text += "dialers:\n  desk: { number: \"+4930900100\" }\nhours:\n";
+        text += "  day: { timezone: Europe/Berlin, open: [\"mon-fri 09:00-18:00\"] }\ninbound:\n";
+        for n in 0..rules {
+            let _ = writeln!(text, "  - {{ to: \"+4930100100\", {}, route: [desk] }}", rule(n));
+        }
+        env.write("pbx.yaml", &text);
+    };
+    let problems = || -> Vec<serde_json::Value> {
+        let told = env.run("check --format json").expect(65).stdout;
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        told["problems"].as_array().unwrap().clone()
+    };
+    let equal: [&dyn Fn(usize) -> String; 3] =
+        [&|_| "from: [\"+43*\", \"+49*\", withheld]".to_owned(), &|_| "when: day".to_owned(), &|_| {
+            "when: day, otherwise: [hangup]".to_owned()
+        }];
+    for rule in equal {
+        declare(1000, rule);
+        let told = problems();
+        assert_eq!(told.len(), 999, "{:?}", told.first());
+        let mut lines: Vec<u64> = told.iter().map(|problem| problem["line"].as_u64().unwrap()).collect();
+        lines.dedup();
+        assert_eq!(lines.len(), 999, "each rule once");
+    }
+    // Unknown names were looked for among all others, each.
+    let unknown = |n: usize| format!("from: [\"+49{}*\"], when: night{n}", 100_000 + n);
+    for rule in [equal[0], &unknown] {
+        let fastest = |rules: usize| {
+            declare(rules, rule);
+            let took = |_| {
+                let start = std::time::Instant::now();
+                env.run("check").expect(65);
+                start.elapsed()
+            };
+            (0..3).map(took).min().unwrap()
+        };
+        let (few, many) = (fastest(1000), fastest(8000));
+        say(&format!("check: {few:?} with 1,000 wrong rules, {many:?} with 8,000"));
+        assert!(many < few * 25, "1,000 rules took {few:?}, 8,000 took {many:?}");
+    }
+}
+
 /// Counts the statements in a server's log.
 fn logged(folder: &Path) -> usize {
     let log = fs::read_to_string(folder.join("log")).unwrap();

@@ -8,7 +8,7 @@ use super::{
         file,
         read::At,
     },
-    Names, unknown, unknown_with,
+    Names, SEARCHED, unknown, unknown_with,
 };
 use crate::{
     calls::Target,
@@ -63,7 +63,8 @@ pub(super) fn target(
         let key = email.key();
         let declared = !names.users.lacks(&key);
         if !declared {
-            let near = names.renamed.get(&key).or_else(|| similar(&key, &names.users.names));
+            let similar = || (problems.len() < SEARCHED).then(|| similar(&key, &names.users.names)).flatten();
+            let near = names.renamed.get(&key).or_else(similar);
             let users = names.users.names.iter().map(EmailKey::as_str);
             problems.push(unknown_with(near.map(EmailKey::as_str), "user", text, item.place, users));
         }
@@ -72,15 +73,27 @@ pub(super) fn target(
     let name: ObjectName = text.parse().ok()?;
     let declared = !names.dialers.lacks(&name);
     if !declared {
-        let problem = unknown("dialer", text, item.place, names.dialers.names.iter().map(ObjectName::as_str));
-        let is_number = text.bytes().all(|b| b.is_ascii_digit());
-        problems.push(if is_number {
-            problem.hint("a route names users by their e-mail, not by number")
-        } else {
-            problem
-        });
+        let problem = unknown_dialer(text, item.place, names, problems);
+        problems.push(problem);
     }
     Some((Target::Dialer(name), declared))
+}
+
+/// Reports a name that no dialer has. It may be another way to name a user, or a word of the format.
+fn unknown_dialer(text: &str, place: Place, names: &Names<'_>, problems: &[Diagnostic]) -> Diagnostic {
+    let dialers = names.dialers.names.iter().map(ObjectName::as_str);
+    let problem = unknown("dialer", text, place, dialers, problems);
+    if text.bytes().all(|b| b.is_ascii_digit()) {
+        return problem.hint("a route names users by their e-mail, not by number");
+    }
+    let user = format!("{}@", text.to_ascii_lowercase());
+    let is_user = |key: &&EmailKey| key.as_str().starts_with(&user);
+    let user = (problems.len() < SEARCHED).then(|| names.users.names.iter().find(is_user)).flatten();
+    match (user, ["hangup", "busy"].into_iter().find(|word| text.eq_ignore_ascii_case(word))) {
+        (Some(user), _) => problem.hint(format!("did you mean `{user}`? a route names users by their e-mail")),
+        (None, Some(word)) => problem.hint(format!("did you mean `{word}`?")),
+        (None, None) => problem,
+    }
 }
 
 /// Finds the address that a misspelt one was meant to be. Compares names and domains apart: a common domain alone makes
