@@ -16,7 +16,7 @@ mod inbound;
 use inbound::TargetText;
 pub(super) use inbound::{CallerName, Dialer, Expectation, InboundRule, OpeningHours, TargetName, Trunk};
 
-use super::read::{At, Named, Token, WORD_OR_LIST};
+use super::read::{At, Named, Token, WORD_OR_LIST, Word};
 use crate::model::{
     Codec, Country, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Invalid, ObjectName, Tenant, quoted,
     text_type,

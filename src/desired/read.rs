@@ -50,9 +50,10 @@ impl<T> Default for Named<T> {
     }
 }
 
-/// Names under which [`At`], [`Token`] and [`Named`] ask this deserializer for what serde cannot carry.
+/// Names under which [`At`], [`Token`], [`Word`] and [`Named`] ask this deserializer for what serde cannot carry.
 const AT: &str = "$reconcile::At";
 const TOKEN: &str = "$reconcile::Token";
+const WORD: &str = "$reconcile::Word";
 const NAMED: &str = "$reconcile::Named";
 
 /// The name under which a type asks for a scalar as text, whatever it is, or for a list.
@@ -61,6 +62,10 @@ pub(super) const WORD_OR_LIST: &str = "$reconcile::WordOrList";
 /// A scalar exactly as written in the file, quotes included.
 #[derive(Debug, Clone)]
 pub(super) struct Token(pub(super) String);
+
+/// Text, or a number as text.
+#[derive(Debug, Clone)]
+pub(super) struct Word(pub(super) String);
 
 /// Reads a node as a `T`, adding every problem to `problems`.
 ///
@@ -71,7 +76,7 @@ pub(super) fn read<T: de::DeserializeOwned>(
     hidden: &mut Vec<Place>,
 ) -> (Option<T>, usize) {
     let sink = RefCell::new(Sink::default());
-    let result = T::deserialize(NodeReader { node, sink: &sink, secret: false });
+    let result = T::deserialize(NodeReader { node, sink: &sink, secret: false, quoted: false });
     let mut sink = sink.into_inner();
     problems.append(&mut sink.listed);
     hidden.append(&mut sink.hidden);
@@ -100,8 +105,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<At<T>, A::Error> {
                 let (file, line, column, start, end) = map.next_value()?;
                 let place = Place { file, line, column, start, end };
-                // A failure was put into the sink by the reader: its neighbours go on.
+                // A failure goes into the sink: its neighbours go on.
                 let value = map.next_value().ok();
+                if value.is_none() {
+                    let _ = map.next_value::<T>();
+                }
                 Ok(At { place, value, whole: map.next_value()? })
             }
         }
@@ -130,19 +138,28 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
     }
 }
 
+/// Takes what this deserializer makes of a scalar.
+struct ScalarVisitor;
+
+impl Visitor<'_> for ScalarVisitor {
+    type Value = String;
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a single value")
+    }
+    fn visit_str<E>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+}
+
 impl<'de> Deserialize<'de> for Token {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TokenVisitor;
-        impl Visitor<'_> for TokenVisitor {
-            type Value = Token;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a single value")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Token, E> {
-                Ok(Token(text.to_owned()))
-            }
-        }
-        deserializer.deserialize_newtype_struct(TOKEN, TokenVisitor)
+        deserializer.deserialize_newtype_struct(TOKEN, ScalarVisitor).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(WORD, ScalarVisitor).map(Self)
     }
 }
 
@@ -232,6 +249,8 @@ struct NodeReader<'a> {
     sink: &'a RefCell<Sink>,
     /// Whether the node may hold a secret that was pasted into the file: it is never quoted.
     secret: bool,
+    /// Whether a number is read as if it stood in quotes.
+    quoted: bool,
 }
 
 impl<'a> NodeReader<'a> {
@@ -325,8 +344,8 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
             Kind::Null => visitor.visit_unit(),
             Kind::Bool(value) => visitor.visit_bool(*value),
             // What takes numbers asks for them; what asks for anything takes text, a list or a mapping.
-            Kind::Number(_) => Err(self.unquoted(&(&visitor as &dyn de::Expected).to_string())),
-            Kind::Text { text, .. } => visitor.visit_borrowed_str(text),
+            Kind::Number(_) if !self.quoted => Err(self.unquoted(&(&visitor as &dyn de::Expected).to_string())),
+            Kind::Number(text) | Kind::Text { text, .. } => visitor.visit_borrowed_str(text),
             Kind::List(items) => visitor.visit_seq(ListReader { reader: self, items: items.iter() }),
             Kind::Map(pairs) => {
                 let pairs = pairs.iter().collect::<Vec<_>>().into_iter();
@@ -359,6 +378,7 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
                 visitor.visit_str(text).map_err(|problem: Problem| problem.or_at(self.node.place))
             }
             Kind::List(_) | Kind::Map(_) => Err(self.wrong_type("text", "write a single value")),
+            Kind::Number(text) if self.quoted => visitor.visit_str(text),
             Kind::Number(_) => Err(self.unquoted("text")),
             _ => Err(self.wrong_type("text", "put it in quotes if this is really meant")),
         }
@@ -403,9 +423,10 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
                 visitor.visit_seq(NamedReader { reader: self, pairs, pair: None, step: 0 })
             }
             (NAMED, _) => Err(self.wrong_type("a mapping of names", "write each as `name: { .. }`")),
-            (TOKEN | WORD_OR_LIST, Kind::Number(text)) | (WORD_OR_LIST, Kind::Text { text, .. }) => {
+            (TOKEN | WORD | WORD_OR_LIST, Kind::Number(text)) | (WORD_OR_LIST, Kind::Text { text, .. }) => {
                 visitor.visit_str(text)
             }
+            (WORD, _) => self.deserialize_string(visitor),
             (WORD_OR_LIST, Kind::List(items)) => visitor.visit_seq(ListReader { reader: self, items: items.iter() }),
             (TOKEN, Kind::Text { text, quoted }) => {
                 let token = if *quoted { format!("\"{text}\"") } else { text.clone() };

@@ -9,7 +9,7 @@ use serde::{
     de::{self, MapAccess, Visitor},
 };
 
-use super::{At, Host, SecretSource, SourceName, Token};
+use super::{At, Host, SecretSource, SourceName, Token, Word};
 use crate::{
     calls::{E164, NumberSource, OpenRange, Prefix, Timezone},
     model::{Email, Invalid, ObjectName, nearest, quoted, text_type},
@@ -253,23 +253,40 @@ text_type! {
 
 text_type! {
     /// Who gets a call, by name: a dialer, a user's e-mail, `hangup` or `busy`.
-    TargetName,
+    TargetText,
     |text| {
         if text.parse::<Email>().is_ok() || text.parse::<ObjectName>().is_ok() {
-            Ok(text.to_owned())
-        } else {
-            Err(Invalid::new(
-                "invalid-target",
-                format!("{} names nobody who gets calls", quoted(text)),
-                "name a dialer, a user by e-mail, `hangup` or `busy`",
-            ))
+            return Ok(text.to_owned());
         }
+        let is_number = text.starts_with('+') && text[1..].bytes().all(|b| b.is_ascii_digit());
+        let hint = if is_number {
+            "a route names an outside number by its dialer: declare one with this number"
+        } else {
+            "name a dialer, a user by e-mail, `hangup` or `busy`"
+        };
+        Err(Invalid::new("invalid-target", format!("{} names nobody who gets calls", quoted(text)), hint))
     },
     { "type": "string", "minLength": 1, "maxLength": 254 }
 }
 
-/// Describes [`TargetName`].
-pub(super) type TargetText = TargetName;
+/// A [`TargetText`] as it is read: a number is taken as text, so that the message is about what a route names
+/// instead of quotes.
+#[derive(Debug, Clone)]
+pub(in crate::desired) struct TargetName(TargetText);
+
+impl TargetName {
+    /// Returns the text.
+    pub(in crate::desired) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl<'de> Deserialize<'de> for TargetName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Word(text) = Word::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(de::Error::custom)
+    }
+}
 
 text_type! {
     /// An address, or a network such as `203.0.113.0/28`.
