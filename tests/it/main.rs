@@ -9,6 +9,7 @@ mod status;
 mod support;
 
 mod affected;
+mod annotations;
 mod apply;
 mod bad_days;
 mod calls;
