@@ -43,6 +43,7 @@ mod routes;
 mod secrets;
 mod serve;
 mod taken;
+mod taken_names;
 mod tenants;
 mod tokens;
 mod trace;
