@@ -256,15 +256,14 @@ text_type! {
     TargetText,
     |text| {
         if text.parse::<Email>().is_ok() || text.parse::<ObjectName>().is_ok() {
-            return Ok(text.to_owned());
-        }
-        let is_number = text.starts_with('+') && text[1..].bytes().all(|b| b.is_ascii_digit());
-        let hint = if is_number {
-            "a route names an outside number by its dialer: declare one with this number"
+            Ok(text.to_owned())
         } else {
-            "name a dialer, a user by e-mail, `hangup` or `busy`"
-        };
-        Err(Invalid::new("invalid-target", format!("{} names nobody who gets calls", quoted(text)), hint))
+            Err(Invalid::new(
+                "invalid-target",
+                format!("{} names nobody who gets calls", quoted(text)),
+                "name a dialer, a user by e-mail, `hangup` or `busy`",
+            ))
+        }
     },
     { "type": "string", "minLength": 1, "maxLength": 254 }
 }

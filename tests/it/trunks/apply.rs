@@ -105,6 +105,24 @@ fn a_secret_that_asterisk_quotes_in_its_complaints_is_told_nowhere() {
     env.run("apply").expect(0);
 }
 
+/// Carriers need options that the file does not have; the docs say where they go.
+#[test]
+fn an_apply_keeps_the_options_that_the_operator_adds_to_a_trunk() {
+    let mut env = TestEnv::with_asterisk();
+    env.set("PLAIN_SECRET", "canary-of-the-plain-trunk");
+    env.set("KNOWN_SECRET", "canary-of-the-known-trunk");
+    let own = "\n[acme-trunk-plain](+type=endpoint)\nfrom_domain = carrier.example\nmedia_encryption = sdes\n";
+    let conf = env.etc("pjsip.conf");
+    fs::write(&conf, fs::read_to_string(&conf).unwrap() + own).unwrap();
+    for text in [FILE.to_owned(), FILE.replace("127.0.0.1:9", "127.0.0.1:19")] {
+        env.write("pbx.yaml", &text);
+        env.run("apply").expect(0);
+        let endpoint = env.ask("pjsip show endpoint acme-trunk-plain");
+        let has = |key: &str, value: &str| endpoint.lines().any(|line| line.split_whitespace().eq([key, ":", value]));
+        assert!(has("from_domain", "carrier.example") && has("media_encryption", "sdes"), "{endpoint}");
+    }
+}
+
 /// Asterisk would give an address's calls to either of them.
 #[test]
 fn an_address_leads_to_one_tenant_of_a_host() {

@@ -11,7 +11,7 @@ use super::{
     Names, SEARCHED, unknown, unknown_with,
 };
 use crate::{
-    calls::Target,
+    calls::{E164, Target},
     model::{Email, EmailKey, ObjectName},
 };
 
@@ -83,6 +83,9 @@ pub(super) fn target(
 fn unknown_dialer(text: &str, place: Place, names: &Names<'_>, problems: &[Diagnostic]) -> Diagnostic {
     let dialers = names.dialers.names.iter().map(ObjectName::as_str);
     let problem = unknown("dialer", text, place, dialers, problems);
+    if text.parse::<E164>().is_ok() {
+        return problem.hint("a route names an outside number by its dialer: declare one with this number");
+    }
     if text.bytes().all(|b| b.is_ascii_digit()) {
         return problem.hint("a route names users by their e-mail, not by number");
     }
