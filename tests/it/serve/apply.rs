@@ -2,13 +2,11 @@
 
 use std::{
     fs,
-    io::Write,
-    net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Command, Stdio},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
