@@ -3,19 +3,14 @@
 //! Pure: routes, call and instant come in as arguments, and one function decides for Twilio, for
 //! `trace`, for the expectations in the file and for the rendered dialplan alike. Does not know
 //! YAML (`desired`), Asterisk's syntax (`render`) or HTTP (`serve`). Beside it, what is written down
-//! about each call, and the [`spool`] on the local disk in which it waits for the database.
+//! about each call.
 
 mod answer;
 mod applied;
 mod decide;
 mod form;
-mod hours;
-mod loops;
-mod number;
 mod record;
-mod routes;
 mod signature;
-pub mod spool;
 mod steps;
 mod twiml;
 
@@ -23,14 +18,7 @@ pub use answer::{DIAL_RESULT, Incoming, Reply, Tenants, answer, answer_by_defaul
 pub use applied::Applied;
 pub use decide::{Branch, Call, Considered, Decider, Decision, Fit, decide};
 pub use form::Form;
-pub use hours::{Hours, OpenRange, Timezone};
-pub use loops::loops;
-pub(crate) use number::WITHHELD;
-pub use number::{Caller, CallerClass, E164, Prefix};
 pub use record::{Answer, Event, Outcome, Started, Status, What};
-pub use routes::{
-    Called, CallerId, CallerMatch, Dialer, DialerTarget, Entry, NumberSource, Routes, Rule, Target, Trunk,
-};
 pub use signature::{Signed, Tokens, is_signed};
 pub use steps::{LeftOut, left_out};
 pub use twiml::{Dial, Noun, Reason, Response, Verb};

@@ -3,10 +3,13 @@
 use super::{
     Exit,
     printer::Printer,
-    report::{json, text::count},
     settings::{FileArgs, Format},
 };
-use crate::desired;
+use crate::{
+    desired,
+    model::Severity,
+    report::{json, text::count},
+};
 use anyhow::Result;
 
 /// Check the desired-state file: every problem in one run
@@ -24,7 +27,7 @@ pub(crate) struct Args {
 
 #[derive(serde::Serialize)]
 struct Problem<'a> {
-    severity: desired::Severity,
+    severity: Severity,
     code: &'a str,
     message: &'a str,
     file: Option<&'a str>,
@@ -58,7 +61,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         printer.diagnostics(&loaded.problems, loaded.unlisted, &loaded.sources);
     }
     let of = |severity| loaded.problems.iter().filter(|problem| problem.severity == severity).count();
-    let (errors, warnings) = (of(desired::Severity::Error) + loaded.unlisted, of(desired::Severity::Warning));
+    let (errors, warnings) = (of(Severity::Error) + loaded.unlisted, of(Severity::Warning));
     let name = args.file.name();
     let verdict = match &loaded.declared {
         Some(declared) => format!("{name}: valid, {}", count(declared.users.len(), "user")),

@@ -5,18 +5,17 @@ use jiff::Timestamp;
 
 use super::{
     Exit,
-    error::Stop,
     printer::Printer,
-    report::Report,
     session,
     settings::{FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs, has_url},
+    stop::Stop,
 };
 use crate::{
     deploy::{self, Comparison, Host},
-    desired::Diagnostic,
     directory::{Recorded, Schema},
-    model::shown,
+    model::{Diagnostic, shown},
     plan::{Allowance, Inputs, Plan, RailStop},
+    report::{Desired, Report, json, markdown, name_places, text},
 };
 
 /// Show what an apply would change; moves nothing
@@ -113,7 +112,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Makes the plan of a checked desired state and prints it, with the rails it runs into.
-    pub(crate) fn show(&self, desired: &session::Desired, printer: &mut Printer) -> Result<Comparison> {
+    pub(crate) fn show(&self, desired: &Desired, printer: &mut Printer) -> Result<Comparison> {
         let Self { args, allowance, host, expect } = self;
         if args.full {
             printer.show_all();
@@ -159,8 +158,7 @@ impl<'a> Planner<'a> {
             printer.phase("planning");
             let mut compared = deploy::compare(&inputs, &in_place, running.as_ref(), unchecked.into_iter().collect())?;
             if running.is_some()
-                && let Err(error) =
-                    host.note_requirements(&mut compared, allowance, &session::name_places(desired), inputs.now)
+                && let Err(error) = host.note_requirements(&mut compared, allowance, &name_places(desired), inputs.now)
             {
                 compared.unchecked.push(format!("{NO_LIST}{error}"));
             }
@@ -182,7 +180,7 @@ impl<'a> Planner<'a> {
         refuse_problems(&comparison.plan.problems, desired, printer)?;
         name_private(&args.state, &mut comparison.plan)?;
         let report = Report { desired, comparison: &comparison, database: &database, allowance };
-        let document = report.write(args.format, printer)?;
+        let document = written(&report, args.format, printer)?;
         printer.document(&document);
         for stop in &comparison.plan.stops {
             printer.error(&format!("[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint));
@@ -225,14 +223,22 @@ pub(crate) fn name_private(state: &StateArgs, plan: &mut Plan) -> Result<()> {
 }
 
 /// Says why a plan cannot be made, and ends.
-pub(crate) fn refuse_problems(
-    problems: &[Diagnostic],
-    desired: &session::Desired,
-    printer: &mut Printer,
-) -> Result<()> {
+pub(crate) fn refuse_problems(problems: &[Diagnostic], desired: &Desired, printer: &mut Printer) -> Result<()> {
     if problems.is_empty() {
         return Ok(());
     }
     printer.diagnostics(problems, 0, &desired.sources);
     Err(Stop { exit: Exit::Error, message: "no plan can be made; nothing was changed".to_owned() }.into())
+}
+
+/// Writes the plan in a format.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub(crate) fn written(report: &Report<'_>, format: PlanFormat, printer: &Printer) -> Result<String> {
+    Ok(match format {
+        PlanFormat::Text => text::plan(report, printer.color(), printer.is_shortened()),
+        PlanFormat::Json => json::plan(report)?,
+        PlanFormat::Markdown => markdown::plan(report, markdown::LIMIT),
+    })
 }

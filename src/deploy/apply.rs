@@ -33,9 +33,9 @@ use crate::{
     directory::{
         Directory, DirectoryError, Recorded, Writer,
         audit::{End, Outcome, Run},
-        seal::{Keyring, hex},
+        seal::Keyring,
     },
-    model::{EmailKey, Extension, ObjectName, Secret, Tenant},
+    model::{EmailKey, Extension, ObjectName, Secret, Tenant, hex},
     plan::{Allowance, Plan},
     render::{Digests, File, Phonebook, endpoint_name},
 };

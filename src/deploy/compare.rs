@@ -13,14 +13,11 @@ use uuid::Uuid;
 
 use super::{callers, files::InPlace, host::Running};
 use crate::{
-    asterisk::{ConfigFile, Module, PerFile},
-    directory::{
-        EarlierRun, Recorded, RecordedUser, RowChanges,
-        seal::{Prints, TrunkPrint, hex},
-    },
-    model::{EmailKey, Extension, ObjectName},
+    asterisk::{BadValue, ConfigFile, Module, PerFile},
+    directory::{EarlierRun, Recorded, RecordedUser, RowChanges, seal::TrunkPrint},
+    model::{EmailKey, Extension, ObjectName, Prints, hex},
     plan::{self, Allowance, Inputs, Plan, PlannedUser, plan_id, target_hash},
-    render::{self, BadValue, Digests, File, FileDiff, Phonebook, Present},
+    render::{self, Digests, File, FileDiff, Phonebook, Present},
 };
 
 /// The stages could not be compared.

@@ -9,13 +9,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    DirectoryError, Place, UnreadableDocument,
-    seal::{Prints, TrunkPrint},
-};
+use super::{DirectoryError, Place, UnreadableDocument, seal::TrunkPrint};
 use crate::{
-    calls::{Applied, E164, Routes},
-    model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Settings, Tenant},
+    calls::Applied,
+    model::{DisplayName, E164, Email, EmailKey, Extension, ObjectName, PhoneOverride, Prints, Settings, Tenant},
+    objects::Routes,
 };
 
 /// Who creates, changes and deletes a row.

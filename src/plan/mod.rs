@@ -35,13 +35,13 @@ pub use relogins::ReloginRail;
 pub use supply::{Newcomers, NoNumber};
 
 use crate::{
-    calls::Routes,
-    desired::{Declared, Diagnostic, Place},
-    directory::{
-        ManagedBy, Recorded,
-        seal::{Prints, TrunkPrint},
+    desired::Declared,
+    directory::{ManagedBy, Recorded, seal::TrunkPrint},
+    model::{
+        Diagnostic, DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Place, Prints, Secret,
+        Settings, Tenant,
     },
-    model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Secret, Settings, Tenant},
+    objects::Routes,
 };
 
 /// Everything a plan is made of.

@@ -11,10 +11,9 @@ use crate::{
         ConfigFile::{Endpoints, Routing},
         PerFile,
     },
-    calls::{Called, Routes, Rule, Target},
     desired::{self, Declared},
-    directory::seal::Ha1,
-    model::{Email, Extension, GENERATED_CONTEXTS, ObjectName, Secret},
+    model::{Email, Extension, GENERATED_CONTEXTS, Ha1, ObjectName, Secret},
+    objects::{Called, Routes, Rule, Target},
 };
 
 pub(super) const COMPANY: &str = r#"

@@ -22,11 +22,11 @@ use super::{
     pool::panicked,
 };
 use crate::{
-    cli::report::json,
     deploy::{self, Applied, ApplyError, Comparison, InPlace, NamePlaces, Observer, Request, Running, StatusError},
     directory::{Directory, Recorded},
     model::Tenant,
     plan::{self, Allowance},
+    report::json,
 };
 
 /// The fields of [`ApplyOptions`].

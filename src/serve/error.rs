@@ -13,11 +13,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    cli::error::words_of,
-    deploy::{ApplyError, CreateError, DeleteError, NotLive, Refused},
+    deploy::{ApplyError, NotLive},
     directory::DirectoryError,
+    error::words_of,
     model::Invalid,
     plan::RailStop,
+    portal::{CreateError, DeleteError, Refused},
 };
 
 /// What kind of error it is: a closed set, for programs.

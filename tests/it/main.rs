@@ -39,6 +39,7 @@ mod properties;
 mod pull_request;
 mod reinstalled;
 mod restored;
+mod rooms;
 mod routes;
 mod secrets;
 mod serve;

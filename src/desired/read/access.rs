@@ -3,9 +3,9 @@
 use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, value};
 
 use super::{NodeReader, Problem};
-use crate::desired::{
-    diagnostic::Place,
-    yaml::{Key, Kind, Node},
+use crate::{
+    desired::yaml::{Key, Kind, Node},
+    model::Place,
 };
 
 /// Says that a value is missing; why stands in the sink.

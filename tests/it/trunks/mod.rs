@@ -14,10 +14,9 @@ use std::{collections::BTreeMap, fs};
 
 use reconcile::{
     asterisk::PerFile,
-    calls::Routes,
     desired::{self, Declared},
-    directory::seal::Ha1,
-    model::{Extension, ObjectName, Secret},
+    model::{Extension, Ha1, ObjectName, Secret},
+    objects::Routes,
     render::{Digests, File, Phone, Phonebook, endpoint_name},
 };
 

@@ -1,0 +1,361 @@
+//! Expressions of the dialplan, in two types: text of our own, and text that a caller or a phone controls.
+
+use std::{collections::BTreeMap, fmt, ops::Add};
+
+use super::super::{BadValue, Name};
+use crate::model::{E164, Extension, Prefix, Tenant};
+
+/// Applications and functions, each with the module that provides it.
+pub(crate) type Words = BTreeMap<&'static str, &'static str>;
+
+/// Text of our own, or text that passed a check: it may stand in any argument.
+///
+/// There is no way from [`Foreign`] to this type except the checks in this module.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Expr {
+    text: String,
+    words: Words,
+}
+
+/// Text that a caller, a phone or a carrier controls. It may be copied into a variable or one field of the
+/// channel, and checked. It cannot stand in a dial string, an option, a file name, an expression or a list.
+#[derive(Debug, Clone)]
+pub(crate) struct Foreign {
+    text: String,
+    words: Words,
+}
+
+/// A variable that holds text of our own only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Variable {
+    /// The called number, if it is one of ours; otherwise its digits.
+    Called,
+    /// The caller's number in E.164 form, `withheld`, or nothing.
+    Caller,
+    /// The hang-up cause of the last target that did not answer.
+    Cause,
+    /// The ids of the contacts that were not read yet, with commas between them.
+    ContactIds,
+    /// The id of the contact that is read.
+    ContactId,
+    /// The dial string of the contacts that may be dialled, with `&` before each.
+    Line,
+    /// Asterisk: the argument of the running `Gosub`.
+    Argument,
+    /// Asterisk: how the last `Dial` ended.
+    DialStatus,
+    /// Asterisk: the current time, in seconds.
+    Epoch,
+    /// Asterisk: the result of the last `Return`.
+    GosubRetval,
+    /// Asterisk: why the last called channel ended.
+    HangupCause,
+    /// Asterisk: the time that rules go by, if it was set.
+    TestTime,
+    /// Today's date in the time zone of the hours.
+    Today,
+}
+
+impl Variable {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Called => "CALLED",
+            Self::Caller => "CALLER",
+            Self::Cause => "CAUSE",
+            Self::ContactIds => "CONTACT_IDS",
+            Self::ContactId => "CONTACT_ID",
+            Self::Line => "LINE",
+            Self::Argument => "ARG1",
+            Self::DialStatus => "DIALSTATUS",
+            Self::Epoch => "EPOCH",
+            Self::GosubRetval => "GOSUB_RETVAL",
+            Self::HangupCause => "HANGUPCAUSE",
+            Self::TestTime => "TESTTIME",
+            Self::Today => "TODAY",
+        }
+    }
+}
+
+/// A variable that holds a copy of [`Foreign`] text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ForeignVariable {
+    /// A contact as a phone registered it.
+    Contact,
+    /// The caller's number as it was sent.
+    FromNumber,
+    /// The caller's name as it was sent.
+    FromName,
+    /// Whether the caller's number may be shown, as it was sent.
+    FromShown,
+}
+
+impl ForeignVariable {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Contact => "CONTACT",
+            Self::FromNumber => "FROM_NUMBER",
+            Self::FromName => "FROM_NAME",
+            Self::FromShown => "FROM_SHOWN",
+        }
+    }
+}
+
+/// A field of the channel that may be set to a caller's text: what the callee sees of the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallerField {
+    /// The caller's number.
+    Number,
+    /// The caller's name.
+    Name,
+    /// Whether the number may be shown.
+    Presentation,
+}
+
+impl CallerField {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Number => "CALLERID(num)",
+            Self::Name => "CALLERID(name)",
+            Self::Presentation => "CALLERID(pres)",
+        }
+    }
+
+    pub(super) fn words() -> Words {
+        Words::from([("CALLERID", "func_callerid")])
+    }
+}
+
+impl Expr {
+    /// Takes text from the desired state: letters, digits and `_ . + - : @ / [ ]`, none of which means
+    /// anything in an argument.
+    ///
+    /// # Errors
+    /// When anything else is in it, or it is empty.
+    pub(crate) fn text(what: &'static str, text: &str) -> Result<Self, BadValue> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.+-:@/[]".contains(&b);
+        if text.is_empty() || !text.bytes().all(plain) {
+            return Err(BadValue { what, reason: "only letters, digits and `_ . + - : @ / [ ]` are safe" });
+        }
+        Ok(Self::plain(text))
+    }
+
+    /// Stands for a number that is not known yet, in a plan.
+    pub(crate) fn placeholder(variable: &str) -> Self {
+        Self::plain(format!("({variable})"))
+    }
+
+    /// Names an extension after a hash, in hex.
+    pub(crate) fn hex(letter: char, hash: &str) -> Self {
+        Self::plain(format!("{letter}{hash}"))
+    }
+
+    /// Counts.
+    pub(crate) fn number(number: impl Into<u64>) -> Self {
+        Self::plain(number.into().to_string())
+    }
+
+    fn plain(text: impl Into<String>) -> Self {
+        Self { text: text.into(), words: Words::new() }
+    }
+
+    /// Reads a variable of our own.
+    pub(crate) fn var(variable: Variable) -> Self {
+        Self::plain(format!("${{{}}}", variable.name()))
+    }
+
+    /// Reads the first `length` characters of a variable of our own.
+    pub(crate) fn start(variable: Variable, length: usize) -> Self {
+        Self::plain(format!("${{{}:0:{length}}}", variable.name()))
+    }
+
+    /// Reads a variable of our own without its first character.
+    pub(crate) fn rest(variable: Variable) -> Self {
+        Self::plain(format!("${{{}:1}}", variable.name()))
+    }
+
+    /// Reads the extension, in one that only our own patterns of digits or our own steps lead to.
+    pub(super) fn exten() -> Self {
+        Self::plain("${EXTEN}")
+    }
+
+    /// Evaluates a condition.
+    pub(crate) fn calc(self) -> Self {
+        Self { text: format!("$[{}]", self.text), words: self.words }
+    }
+
+    /// Compares two texts.
+    pub(crate) fn equals(self, other: impl Into<Self>) -> Self {
+        quoted(self) + " = " + quoted(other.into())
+    }
+
+    /// Compares two texts.
+    pub(crate) fn differs_from(self, other: impl Into<Self>) -> Self {
+        quoted(self) + " != " + quoted(other.into())
+    }
+
+    /// Asks a sorcery object of `res_pjsip` for one of its fields; empty if there is no such object.
+    pub(crate) fn sorcery(kind: &'static str, id: Self, field: &'static str) -> Self {
+        call("AST_SORCERY", "func_sorcery", Self::from("res_pjsip,") + kind + "," + id + "," + field)
+    }
+
+    /// Lists the ids of the contacts of an AOR of ours: its name and a hash, with commas between them.
+    pub(crate) fn contact_ids(aor: Self) -> Self {
+        call("PJSIP_AOR", "func_pjsip_aor", aor + ",contact")
+    }
+
+    /// Reads whether a contact answers: one of Asterisk's own words.
+    pub(crate) fn contact_status(id: Self) -> Self {
+        call("PJSIP_CONTACT", "func_pjsip_contact", id + ",status")
+    }
+
+    /// Takes the first element out of a list.
+    pub(crate) fn shift(list: Variable) -> Self {
+        call("SHIFT", "func_strings", Self::from(list.name()))
+    }
+
+    /// Counts the characters of a text.
+    pub(crate) fn length(text: Foreign) -> Self {
+        call("LEN", "func_strings", text.checked())
+    }
+
+    /// Counts the characters of a variable of our own.
+    pub(crate) fn length_of(variable: Variable) -> Self {
+        call("LEN", "func_strings", Self::var(variable))
+    }
+
+    /// Tells whether a text is empty.
+    pub(crate) fn blank(self) -> Self {
+        call("ISNULL", "func_logic", self)
+    }
+
+    /// Formats a time.
+    pub(crate) fn strftime(time: Self, zone: Self, format: &'static str) -> Self {
+        call("STRFTIME", "func_strings", time + "," + zone + "," + format)
+    }
+
+    /// Tells whether a text matches a POSIX extended expression of ours.
+    pub(crate) fn matches(pattern: &str, text: Foreign) -> Self {
+        call("REGEX", "func_strings", Self::plain(format!("\"{pattern}\" ")) + text.checked())
+    }
+
+    /// Keeps the characters of a text that are in a set of ours.
+    pub(crate) fn filter(set: &'static str, text: Foreign) -> Self {
+        call("FILTER", "func_strings", Self::from(set) + "," + text.checked())
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn words(&self) -> &Words {
+        &self.words
+    }
+}
+
+fn quoted(text: Expr) -> Expr {
+    Expr::from("\"") + text + "\""
+}
+
+/// Calls a function.
+fn call(name: &'static str, module: &'static str, arguments: Expr) -> Expr {
+    let mut words = arguments.words;
+    words.insert(name, module);
+    Expr { text: format!("${{{name}({})}}", arguments.text), words }
+}
+
+impl Foreign {
+    /// Reads a field of the caller's.
+    pub(crate) fn field(field: CallerField) -> Self {
+        Self { text: format!("${{{}}}", field.name()), words: CallerField::words() }
+    }
+
+    /// Reads a contact as its phone registered it.
+    pub(crate) fn contact(id: Expr) -> Self {
+        let Expr { text, words } = call("PJSIP_CONTACT", "func_pjsip_contact", id + ",uri");
+        Self { text, words }
+    }
+
+    /// Reads a copy.
+    pub(crate) fn var(variable: ForeignVariable) -> Self {
+        Self { text: format!("${{{}}}", variable.name()), words: Words::new() }
+    }
+
+    /// Reads the extension as it was dialled, up to the first `;`.
+    pub(super) fn exten_without_parameters() -> Self {
+        Self { text: "${CUT(EXTEN,;,1)}".to_owned(), words: Words::from([("CUT", "func_cut")]) }
+    }
+
+    /// Writes it in lower case.
+    pub(crate) fn lower(self) -> Self {
+        let Expr { text, words } = call("TOLOWER", "func_strings", self.checked());
+        Self { text, words }
+    }
+
+    /// Hands the text to a function whose last argument is the text to the end, and whose result is ours; or
+    /// to what follows a check of it.
+    pub(super) fn checked(self) -> Expr {
+        Expr { text: self.text, words: self.words }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn words(&self) -> &Words {
+        &self.words
+    }
+}
+
+/// Words of the program itself.
+impl From<&'static str> for Expr {
+    fn from(text: &'static str) -> Self {
+        Self::plain(text)
+    }
+}
+
+impl From<&Name> for Expr {
+    fn from(name: &Name) -> Self {
+        Self::plain(name.to_string())
+    }
+}
+
+impl From<&Tenant> for Expr {
+    fn from(tenant: &Tenant) -> Self {
+        Self::plain(tenant.as_str())
+    }
+}
+
+impl From<&E164> for Expr {
+    fn from(number: &E164) -> Self {
+        Self::plain(number.as_str())
+    }
+}
+
+impl From<&Prefix> for Expr {
+    fn from(prefix: &Prefix) -> Self {
+        Self::plain(prefix.start())
+    }
+}
+
+impl From<Extension> for Expr {
+    fn from(number: Extension) -> Self {
+        Self::plain(number.to_string())
+    }
+}
+
+impl<T: Into<Expr>> Add<T> for Expr {
+    type Output = Self;
+
+    fn add(mut self, other: T) -> Self {
+        let Self { text, words } = other.into();
+        self.text.push_str(&text);
+        self.words.extend(words);
+        self
+    }
+}
+
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

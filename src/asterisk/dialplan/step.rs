@@ -1,0 +1,129 @@
+//! The steps of an extension, one type each.
+
+use super::{
+    super::Name,
+    expr::{CallerField, Expr, Foreign, ForeignVariable, Variable, Words},
+};
+
+/// Where a call goes on.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    /// A labelled step of this extension.
+    Label(&'static str),
+    /// The first step of another extension of this context.
+    Extension(Expr),
+    /// The first step of an extension of another context.
+    Context(Name, Expr),
+}
+
+impl Place {
+    fn write(&self) -> Expr {
+        match self {
+            Self::Label(label) => Expr::from(*label),
+            Self::Extension(extension) => extension.clone() + ",1",
+            Self::Context(context, extension) => Expr::from(context) + "," + extension.clone() + ",1",
+        }
+    }
+}
+
+/// One step. Asterisk's core provides those without a module.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    /// Copies foreign text into a variable, which stays foreign.
+    Copy(ForeignVariable, Foreign),
+    /// Calls, for so many seconds at most.
+    Dial { to: Expr, seconds: u32, options: Expr },
+    /// Runs a step if the condition holds.
+    ExecIf(Expr, Box<Step>),
+    /// Runs another extension and comes back.
+    Gosub(Name, Expr),
+    /// Runs another extension with an argument and comes back.
+    GosubWith(Name, Expr, &'static str),
+    /// Goes on elsewhere.
+    Goto(Place),
+    /// Goes on elsewhere if the condition holds, and perhaps in another place if it does not.
+    GotoIf(Expr, Place, Option<Place>),
+    /// Goes on elsewhere if the condition does not hold.
+    GotoUnless(Expr, Place),
+    /// Goes on elsewhere in these times: `HH:MM-HH:MM,days,*,*,zone`.
+    GotoIfTime(Expr, Place),
+    /// Ends the call, with a cause (Q.850) if there is one.
+    Hangup(Option<Expr>),
+    /// Writes a line of Asterisk's log, of level `NOTICE`.
+    Log(Expr),
+    /// Does nothing.
+    NoOp(Option<Expr>),
+    /// Comes back from a `Gosub`, with a result if there is one.
+    Return(Option<Expr>),
+    /// Sets a variable of our own.
+    Set(Variable, Expr),
+    /// Sets a field of the channel to text of our own.
+    SetField(CallerField, Expr),
+    /// Sets a field of the channel to a caller's text: the one place where that text is passed on.
+    Show(CallerField, Foreign),
+}
+
+impl Step {
+    /// Sets a variable of our own if the condition holds.
+    pub(crate) fn set_if(condition: Expr, variable: Variable, value: impl Into<Expr>) -> Self {
+        Self::ExecIf(condition, Box::new(Self::Set(variable, value.into())))
+    }
+
+    /// Goes on elsewhere if the condition holds.
+    pub(crate) fn goto_if(condition: Expr, place: Place) -> Self {
+        Self::GotoIf(condition, place, None)
+    }
+
+    /// Writes the application with its arguments, and collects what it needs.
+    pub(super) fn write(&self, words: &mut Words) -> String {
+        let (application, module, arguments) = match self {
+            Self::Copy(variable, text) => {
+                words.extend(text.words());
+                return format!("Set({}={})", variable.name(), text.as_str());
+            }
+            Self::Show(field, text) => {
+                words.extend(text.words());
+                words.extend(CallerField::words());
+                return format!("Set({}={})", field.name(), text.as_str());
+            }
+            Self::ExecIf(condition, step) => {
+                let step = step.write(words);
+                words.extend(condition.words());
+                words.insert("ExecIf", "app_exec");
+                return format!("ExecIf({condition}?{step})");
+            }
+            Self::Dial { to, seconds, options } => {
+                let line = to.clone() + "," + Expr::number(*seconds);
+                let options = options.clone();
+                let line = if options.as_str().is_empty() { line } else { line + "," + options };
+                ("Dial", Some("app_dial"), line)
+            }
+            Self::Gosub(context, extension) => {
+                ("Gosub", Some("app_stack"), Place::Context(context.clone(), extension.clone()).write())
+            }
+            Self::GosubWith(context, extension, argument) => {
+                let place = Place::Context(context.clone(), extension.clone()).write();
+                ("Gosub", Some("app_stack"), place + "(" + *argument + ")")
+            }
+            Self::Goto(place) => ("Goto", None, place.write()),
+            Self::GotoIf(condition, place, None) => ("GotoIf", None, condition.clone() + "?" + place.write()),
+            Self::GotoIf(condition, place, Some(other)) => {
+                ("GotoIf", None, condition.clone() + "?" + place.write() + ":" + other.write())
+            }
+            Self::GotoUnless(condition, place) => ("GotoIf", None, condition.clone() + "?:" + place.write()),
+            Self::GotoIfTime(times, place) => ("GotoIfTime", None, times.clone() + "?" + place.write()),
+            Self::Hangup(cause) => ("Hangup", None, cause.clone().unwrap_or_default()),
+            Self::Log(text) => ("Log", Some("app_verbose"), Expr::from("NOTICE,") + text.clone()),
+            Self::NoOp(text) => ("NoOp", None, text.clone().unwrap_or_default()),
+            Self::Return(result) => ("Return", Some("app_stack"), result.clone().unwrap_or_default()),
+            Self::Set(variable, value) => ("Set", None, Expr::from(variable.name()) + "=" + value.clone()),
+            Self::SetField(field, value) => {
+                words.extend(CallerField::words());
+                ("Set", None, Expr::from(field.name()) + "=" + value.clone())
+            }
+        };
+        words.extend(arguments.words());
+        words.extend(module.map(|module| (application, module)));
+        format!("{application}({arguments})")
+    }
+}

@@ -1,0 +1,223 @@
+//! The rules about inbound calls: every name is known, no two rules contradict each other, no call
+//! goes round in circles, and what is expected holds.
+//!
+//! What was refused before is not held against anything else: a name that is declared but broken is
+//! known, and what cannot be told without it is not told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    destination, dialer, hours,
+    rule::{self, check::Rules},
+    trunk,
+};
+use crate::{
+    model::{At, Diagnostic, EmailKey, Host, Named, ObjectName, Place, SecretSource, Severity, nearest},
+    objects::Routes,
+};
+
+/// Where everything about inbound calls is declared.
+#[derive(Debug, Clone, Default)]
+pub struct InboundPlaces {
+    /// The trunks.
+    pub trunks: BTreeMap<ObjectName, Place>,
+    /// The dialers.
+    pub dialers: BTreeMap<ObjectName, Place>,
+    /// The hours.
+    pub hours: BTreeMap<ObjectName, Place>,
+    /// The rules, in their order.
+    pub routes: Vec<Place>,
+    /// The default route.
+    pub default_route: Option<Place>,
+    /// The name under which phones are reached.
+    pub public_sip_host: Option<Place>,
+}
+
+/// What the file says about inbound calls.
+pub(crate) struct Keys {
+    pub(crate) trunks: Option<At<Named<trunk::file::Trunk>>>,
+    pub(crate) dialers: Option<At<Named<dialer::file::Dialer>>>,
+    pub(crate) hours: Option<At<Named<hours::file::OpeningHours>>>,
+    pub(crate) inbound: Option<At<Vec<At<rule::file::InboundRule>>>>,
+    pub(crate) default_route: Option<At<Vec<At<destination::file::TargetName>>>>,
+    pub(crate) public_sip_host: Option<At<Host>>,
+}
+
+/// What it means.
+pub(crate) struct Checked<'a> {
+    pub(crate) routes: Routes,
+    pub(crate) trunk_secrets: BTreeMap<ObjectName, SecretSource>,
+    pub(crate) places: InboundPlaces,
+    /// The names that may be referred to.
+    pub(crate) names: Names<'a>,
+    /// Whether nothing of what decides about calls was refused.
+    pub(crate) is_sound: bool,
+}
+
+/// The names of one kind that may be referred to, broken ones too.
+#[derive(Debug)]
+pub(crate) struct Known<T> {
+    pub(crate) names: BTreeSet<T>,
+    /// Whether these are all: where some could not be read, no name is unknown.
+    pub(crate) all: bool,
+}
+
+impl<T: Ord> Known<T> {
+    pub(super) fn lacks(&self, name: &T) -> bool {
+        self.all && !self.names.contains(name)
+    }
+}
+
+/// What rules and targets are checked against.
+pub(crate) struct Names<'a> {
+    pub(super) users: &'a Known<EmailKey>,
+    /// The present addresses of renamed users, by the former ones.
+    pub(super) renamed: &'a BTreeMap<EmailKey, EmailKey>,
+    pub(super) dialers: Known<ObjectName>,
+    pub(super) hours: Known<ObjectName>,
+    /// The dialers that Asterisk cannot reach, where it gets calls.
+    pub(super) without_trunk: BTreeSet<ObjectName>,
+    /// Whether calls come through Twilio that cannot reach a user's phone.
+    pub(super) twilio_without_host: bool,
+}
+
+/// Checks what the file says about inbound calls.
+pub(crate) fn check<'a>(
+    keys: Keys,
+    users: &'a Known<EmailKey>,
+    renamed: &'a BTreeMap<EmailKey, EmailKey>,
+    problems: &mut Vec<Diagnostic>,
+) -> Checked<'a> {
+    let readable = is_readable(&keys, problems);
+    let (trunk_names, hours_names) = (known(keys.trunks.as_ref()), known(keys.hours.as_ref()));
+    let dialer_names = known(keys.dialers.as_ref());
+    let mut places = InboundPlaces {
+        routes: Vec::new(),
+        trunks: places(keys.trunks.as_ref()),
+        dialers: places(keys.dialers.as_ref()),
+        hours: places(keys.hours.as_ref()),
+        default_route: keys.default_route.as_ref().map(|at| at.place),
+        public_sip_host: keys.public_sip_host.as_ref().map(|at| at.place),
+    };
+    let (trunks, trunk_secrets) = trunk::check::check(keys.trunks, problems);
+    let (dialers, without_trunk) = dialer::check::check(keys.dialers, &trunk_names, problems);
+    // Twilio has a part in a file that names where it finds the phones, that has no trunk over which calls
+    // could come, or that has a dialer which only Twilio can reach.
+    let has_twilio = keys.public_sip_host.is_some()
+        || (trunk_names.all && trunk_names.names.is_empty())
+        || !without_trunk.is_empty();
+    let without_trunk = if trunk_names.names.is_empty() { BTreeSet::new() } else { without_trunk };
+    let twilio_without_host = has_twilio && keys.public_sip_host.is_none();
+    let names = Names { users, renamed, dialers: dialer_names, hours: hours_names, without_trunk, twilio_without_host };
+    let before = errors(problems);
+    let hours = hours::check::read(keys.hours, problems);
+    let Rules { all: rules, places: of_rules, broken } = rule::check::read(keys.inbound, &names, &hours, problems);
+    places.routes = of_rules;
+    let routes = Routes {
+        trunks,
+        dialers,
+        hours,
+        rules,
+        default_route: destination::check::read(keys.default_route, &names, problems),
+        public_sip_host: keys.public_sip_host.and_then(|at| at.value).map(String::from),
+        caller_id: None,
+    };
+    rule::check::check(&routes, &places, &broken, has_twilio, problems);
+    let is_sound = readable && errors(problems) == before;
+    Checked { routes, trunk_secrets, places, names, is_sound }
+}
+
+fn errors(problems: &[Diagnostic]) -> usize {
+    problems.iter().filter(|problem| problem.severity == Severity::Error).count()
+}
+
+/// Tells whether all that decides about calls could be read; a key that was not may have meant it.
+fn is_readable(keys: &Keys, problems: &[Diagnostic]) -> bool {
+    let skipped = |problem: &Diagnostic| {
+        let at_top = problem.place.is_some_and(|place| place.column == 1);
+        at_top && ["unknown-key", "duplicate-key"].contains(&problem.code)
+    };
+    let whole = [
+        keys.inbound.as_ref().is_none_or(|at| at.whole),
+        keys.hours.as_ref().is_none_or(|at| at.whole),
+        keys.default_route.as_ref().is_none_or(|at| at.whole),
+    ];
+    whole.into_iter().all(|whole| whole) && !problems.iter().any(skipped)
+}
+
+/// Lists the names of a mapping.
+fn known<T>(keys: Option<&At<Named<T>>>) -> Known<ObjectName> {
+    let all = keys.is_none_or(|at| at.value.is_some());
+    Known { names: places(keys).into_keys().collect(), all }
+}
+
+/// Finds where each name of a mapping stands.
+fn places<T>(keys: Option<&At<Named<T>>>) -> BTreeMap<ObjectName, Place> {
+    let pairs = keys.and_then(|at| at.value.as_ref()).map(|named| named.0.as_slice()).unwrap_or_default();
+    pairs.iter().filter_map(|(place, name, _)| Some((name.parse().ok()?, *place))).collect()
+}
+
+/// Reads the names of a mapping, each in the form of an object's name, with what could be read of it.
+pub(super) fn named<T>(keys: Option<At<Named<T>>>, problems: &mut Vec<Diagnostic>) -> Vec<(Place, ObjectName, T)> {
+    let pairs = keys.and_then(|at| at.value).unwrap_or_default().0;
+    let mut kept = Vec::with_capacity(pairs.len());
+    for (place, name, value) in pairs {
+        match name.parse::<ObjectName>() {
+            Err(invalid) => problems.push(Diagnostic::invalid(invalid, place)),
+            Ok(name) => kept.extend(value.value.map(|value| (place, name, value))),
+        }
+    }
+    kept
+}
+
+/// Reads a reference to something that has a name.
+pub(super) fn refer(
+    what: &'static str,
+    at: &At<ObjectName>,
+    known: &Known<ObjectName>,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<ObjectName> {
+    let name = at.value.clone()?;
+    if known.lacks(&name) {
+        let names = known.names.iter().map(ObjectName::as_str);
+        let problem = unknown(what, name.as_str(), at.place, names, problems);
+        problems.push(problem);
+    }
+    Some(name)
+}
+
+/// How many names a hint lists: a file may have 100,000 users, and as many mistakes.
+const LISTED: usize = 10;
+
+/// For how many unknown names the one that was meant is looked for among all others.
+pub(super) const SEARCHED: usize = 1000;
+
+/// Reports a name that is not declared.
+pub(super) fn unknown<'a>(
+    what: &str,
+    name: &str,
+    place: Place,
+    names: impl ExactSizeIterator<Item = &'a str> + Clone,
+    problems: &[Diagnostic],
+) -> Diagnostic {
+    let near = (problems.len() < SEARCHED).then(|| nearest(name, names.clone())).flatten();
+    unknown_with(near, what, name, place, names)
+}
+
+/// Reports a name that is not declared, and which one it was probably meant to be.
+pub(super) fn unknown_with<'a>(
+    near: Option<&str>,
+    what: &str,
+    name: &str,
+    place: Place,
+    names: impl ExactSizeIterator<Item = &'a str>,
+) -> Diagnostic {
+    let more = names.len().saturating_sub(LISTED);
+    let hint = match (near, names.take(LISTED).collect::<Vec<_>>().as_slice()) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, []) => format!("no {what} is declared"),
+        (None, names) if more > 0 => format!("declared are: {}, and {more} more", names.join(", ")),
+        (None, names) => format!("declared are: {}", names.join(", ")),
+    };
+    Diagnostic::error("unknown-reference", format!("no such {what}: `{name}`"), place).hint(hint)
+}

@@ -1,0 +1,144 @@
+//! Targets: who gets a call, tried in turn.
+
+use std::collections::BTreeSet;
+
+use super::{
+    super::check::{Names, SEARCHED, unknown, unknown_with},
+    file,
+};
+use crate::{
+    model::{At, Diagnostic, E164, Email, EmailKey, ObjectName, Place},
+    objects::Target,
+};
+
+/// Reads who gets a call, tried in turn.
+pub(in crate::objects) fn read(
+    list: Option<At<Vec<At<file::TargetName>>>>,
+    names: &Names<'_>,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Target> {
+    let Some(At { place, value: Some(items), .. }) = list else { return Vec::new() };
+    if items.is_empty() {
+        let hint = "name at least one dialer or user; `[hangup]` ends the call";
+        problems.push(Diagnostic::error("empty-route", "nobody gets these calls", place).hint(hint));
+    }
+    let mut targets: Vec<Target> = Vec::with_capacity(items.len());
+    let mut seen = BTreeSet::new();
+    for (at, item) in items.iter().enumerate() {
+        let Some((target, declared)) = target(item, names, problems) else { continue };
+        if declared {
+            problems.extend(unreachable_user(&target, item, names));
+        }
+        if matches!(target, Target::Hangup | Target::Busy) && at + 1 < items.len() {
+            let message = format!("nothing behind `{target}` is ever tried");
+            problems.push(Diagnostic::error("unreachable-route", message, item.place).hint("put it last"));
+        }
+        if !seen.insert(target.clone()) {
+            let message = format!("`{target}` is tried twice");
+            problems.push(Diagnostic::error("duplicate-target", message, item.place).hint("keep one of them"));
+        }
+        targets.push(target);
+    }
+    problems.extend(unreachable_dialers(&targets, names, place));
+    targets
+}
+
+/// Reads one target, where it was not refused, and whether somebody of that name is declared.
+pub(crate) fn target(
+    item: &At<file::TargetName>,
+    names: &Names<'_>,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<(Target, bool)> {
+    let text = item.value.as_ref()?.as_str();
+    match text {
+        "hangup" => return Some((Target::Hangup, true)),
+        "busy" => return Some((Target::Busy, true)),
+        _ => {}
+    }
+    if let Ok(email) = text.parse::<Email>() {
+        let key = email.key();
+        let declared = !names.users.lacks(&key);
+        if !declared {
+            let similar = || (problems.len() < SEARCHED).then(|| similar(&key, &names.users.names)).flatten();
+            let near = names.renamed.get(&key).or_else(similar);
+            let users = names.users.names.iter().map(EmailKey::as_str);
+            problems.push(unknown_with(near.map(EmailKey::as_str), "user", text, item.place, users));
+        }
+        return Some((Target::User(key), declared));
+    }
+    let name: ObjectName = text.parse().ok()?;
+    let declared = !names.dialers.lacks(&name);
+    if !declared {
+        let problem = unknown_dialer(text, item.place, names, problems);
+        problems.push(problem);
+    }
+    Some((Target::Dialer(name), declared))
+}
+
+/// Reports a name that no dialer has. It may be another way to name a user, or a word of the format.
+fn unknown_dialer(text: &str, place: Place, names: &Names<'_>, problems: &[Diagnostic]) -> Diagnostic {
+    let dialers = names.dialers.names.iter().map(ObjectName::as_str);
+    let problem = unknown("dialer", text, place, dialers, problems);
+    if text.parse::<E164>().is_ok() {
+        return problem.hint("a route names an outside number by its dialer: declare one with this number");
+    }
+    if text.bytes().all(|b| b.is_ascii_digit()) {
+        return problem.hint("a route names users by their e-mail, not by number");
+    }
+    let user = format!("{}@", text.to_ascii_lowercase());
+    let is_user = |key: &&EmailKey| key.as_str().starts_with(&user);
+    let user = (problems.len() < SEARCHED).then(|| names.users.names.iter().find(is_user)).flatten();
+    match (user, ["hangup", "busy"].into_iter().find(|word| text.eq_ignore_ascii_case(word))) {
+        (Some(user), _) => problem.hint(format!("did you mean `{user}`? a route names users by their e-mail")),
+        (None, Some(word)) => problem.hint(format!("did you mean `{word}`?")),
+        (None, None) => problem,
+    }
+}
+
+/// Finds the address that a misspelt one was meant to be. Compares names and domains apart: a common domain alone makes
+/// whole addresses near each other. At most half of a part may differ.
+fn similar<'a>(key: &EmailKey, users: &'a BTreeSet<EmailKey>) -> Option<&'a EmailKey> {
+    let (name, domain) = key.as_str().split_once('@')?;
+    let distance = |one: &str, other: &str| {
+        let distance = strsim::damerau_levenshtein(one, other);
+        (2 * distance <= one.len().max(other.len())).then_some(distance)
+    };
+    let near = |other: &'a EmailKey| {
+        let (other_name, other_domain) = other.as_str().split_once('@')?;
+        let distance = match (other_name == name, other_domain == domain) {
+            (_, true) => distance(name, other_name)?,
+            (true, false) => distance(domain, other_domain)?,
+            (false, false) => return None,
+        };
+        Some((distance, other))
+    };
+    users.iter().filter_map(near).min().map(|(_, user)| user)
+}
+
+fn unreachable_user(target: &Target, item: &At<file::TargetName>, names: &Names<'_>) -> Option<Diagnostic> {
+    let Target::User(user) = target else { return None };
+    names.twilio_without_host.then(|| {
+        let written = item.value.as_ref().map_or(user.as_str(), file::TargetName::as_str);
+        let message = format!("a call that comes through Twilio cannot reach `{written}`, and takes the next target");
+        let hint = "add `public_sip_host:`, the name under which the phones are reached from outside";
+        Diagnostic::warning("unreachable-user", message, item.place).hint(hint)
+    })
+}
+
+/// Finds a route in which Asterisk has nobody to dial, in a file whose trunks bring it calls.
+fn unreachable_dialers(targets: &[Target], names: &Names<'_>, place: Place) -> Option<Diagnostic> {
+    let dialers: Vec<&ObjectName> = targets
+        .iter()
+        .filter_map(|target| match target {
+            Target::Dialer(name) => Some(name),
+            _ => None,
+        })
+        .collect();
+    let users = targets.iter().any(|target| matches!(target, Target::User(_)));
+    let nobody = !users && !dialers.is_empty() && dialers.iter().all(|name| names.without_trunk.contains(*name));
+    nobody.then(|| {
+        let message = "a call that comes over a trunk reaches nobody here: none of these dialers has a trunk";
+        let hint = "add `trunk:` to one of them; Asterisk dials nobody without";
+        Diagnostic::warning("unreachable-dialer", message, place).hint(hint)
+    })
+}

@@ -1,0 +1,111 @@
+//! A new secret for one phone: recorded at once, live with the next apply.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::{
+    deploy::{self, PrepareError},
+    directory::{
+        Directory, DirectoryError, InboundRows, Row, RowChanges,
+        audit::{End, Outcome, Run},
+        seal::{Keyring, Owner, Salt, generate},
+    },
+    model::{Email, Extension, Prints, Tenant},
+    render::endpoint_name,
+};
+
+/// Whose secret is rotated, and in whose name.
+#[derive(Debug)]
+pub struct Rotation<'a> {
+    /// The tenant.
+    pub tenant: &'a Tenant,
+    /// The user.
+    pub email: &'a Email,
+    /// The keys of the directory.
+    pub keys: &'a Keyring,
+    /// The host it is run on, for the audit log.
+    pub host: &'a str,
+    /// Who runs it, for the audit log.
+    pub actor: String,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// A secret was not rotated; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateError {
+    /// Nobody has this address.
+    #[error("`{0}` is not recorded")]
+    Unknown(Email),
+    /// The file says where the secret comes from.
+    #[error("the secret of `{0}` is declared in the desired state; nothing was changed")]
+    Declared(Email),
+    /// The directory failed.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The new secret could not be made or sealed.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+}
+
+/// Records a new secret; answers with the number of the phone and the audit row.
+///
+/// # Errors
+/// When the user is unknown or has a declared secret, or the directory fails.
+pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Extension, i64), RotateError> {
+    let Rotation { tenant, email, .. } = *request;
+    let mut writer = directory.write(tenant)?;
+    let recorded = writer.read(tenant)?;
+    let unknown = || RotateError::Unknown(email.clone());
+    let row = recorded.tenant.as_ref().ok_or_else(unknown)?;
+    let user = recorded.users.get(&email.key()).ok_or_else(unknown)?;
+    if user.secret_declared {
+        return Err(RotateError::Declared(user.email.clone()));
+    }
+    let secret = generate(&deploy::random()?);
+    let owner = Owner { tenant: row.id, user: user.id };
+    let sealed = request
+        .keys
+        .seal(&secret, owner, &deploy::random()?)
+        .map_err(|source| PrepareError::Seal { whose: email.to_string(), source })?;
+    let name = endpoint_name(tenant, row.settings.endpoint_names, user.extension);
+    let digest = deploy::digest(&row.settings, &user.phone, &name, &secret);
+    writer.change(&RowChanges {
+        tenant: row.id,
+        slug: tenant.clone(),
+        settings: None,
+        deletes: Vec::new(),
+        holds: Vec::new(),
+        rows: vec![Row {
+            id: user.id,
+            email: user.email.clone(),
+            name: user.name.clone(),
+            managed_by: user.managed_by,
+            protected: user.protected,
+            phone: user.phone.clone(),
+            extension: user.extension,
+            secret_declared: false,
+            sealed: Some(sealed),
+            prints: Prints::new(&deploy::random::<{ size_of::<Salt>() }>()?, &secret, &digest),
+            previous: None,
+        }],
+        inbound: InboundRows::default(),
+        now: request.now,
+    })?;
+    let run = writer.open_audit(&Run {
+        tenant: tenant.clone(),
+        host: request.host.to_owned(),
+        command: "secret rotate",
+        actor: request.actor.clone(),
+        git_commit: None,
+        plan_id: None,
+        counts: BTreeMap::from([("update", 1)]),
+        diff: format!("~ {}  extension {}; another secret\n", user.email, user.extension),
+        target: None,
+    })?;
+    let end = End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: BTreeMap::new(), message: None };
+    writer.close_audit(run, &end)?;
+    writer.commit()?;
+    Ok((user.extension, run))
+}

@@ -1,0 +1,372 @@
+//! Users made and deleted through the portal API: rows only, live with the next apply.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::{
+    deploy::{self, PrepareError},
+    directory::{
+        Additions, Answered, Directory, DirectoryError, InboundRows, ManagedBy, Once, Row, RowChanges, User,
+        audit::Deed,
+        seal::{Keyring, Owner, Salt, generate},
+    },
+    model::{
+        DisplayName, Document, Email, EmailKey, Extension, ExtensionRanges, ObjectName, PhoneOverride, Prints, Secret,
+        Settings, Tenant, Unreadable, document,
+    },
+    plan::{Newcomers, NoNumber},
+    render::endpoint_name,
+};
+
+/// Whose users are changed, and when.
+#[derive(Debug)]
+pub struct Portal<'a> {
+    /// The tenant.
+    pub tenant: &'a Tenant,
+    /// The keys of the directory.
+    pub keys: &'a Keyring,
+    /// The host it is run on, for the audit log.
+    pub host: &'a str,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// A user to make.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// The address; nobody else's.
+    pub email: Email,
+    /// The display name.
+    pub name: DisplayName,
+    /// The number, if it must be this one: in one of the ranges, reserved or not, no emergency number.
+    pub extension: Option<Extension>,
+    /// Who makes it, for the audit log.
+    pub actor: String,
+    /// What makes this request the same as an earlier one.
+    pub once: Option<Once>,
+}
+
+/// A new user, with what the phone logs in with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// The user.
+    pub user: User,
+    /// The SIP user name.
+    pub username: String,
+    /// The digest realm.
+    pub realm: ObjectName,
+    /// The SIP secret.
+    pub secret: Secret,
+}
+
+/// A user was not made, because of what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The address is a user's.
+    #[error("`{0}` is a user already")]
+    EmailTaken(Email),
+    /// The pinned number is somebody's.
+    #[error("the extension {0} is taken")]
+    NumberTaken(Extension),
+    /// The pinned number is none of the tenant's.
+    #[error("the extension {number} is outside the range {range}")]
+    OutsideRange {
+        /// The number.
+        number: Extension,
+        /// The tenant's ranges.
+        range: ExtensionRanges,
+    },
+    /// The pinned number is one that callers dial for help.
+    #[error(
+        "{0} is an emergency number: phones that dial it would reach this user\nhint: choose another number, or pin \
+         it in the desired-state file if this is meant"
+    )]
+    EmergencyNumber(Extension),
+    /// No number is left.
+    #[error("the range {0} ({size} numbers) has none left", size = .0.size())]
+    RangeExhausted(ExtensionRanges),
+    /// Nothing is recorded about the tenant, not even its range.
+    #[error("the tenant `{0}` is not recorded yet\nhint: run `reconcile sync` or `reconcile apply` with its file once")]
+    NoTenant(Tenant),
+    /// The key was used for something else.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+}
+
+/// Users could not be made; nobody was, unless the commit was not confirmed.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The directory failed.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// A secret could not be made, sealed or opened.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The commit was not confirmed: all were made, or none; see [`is_made`].
+    #[error("{source}")]
+    Unconfirmed {
+        /// What was to be.
+        results: Vec<Result<Created, Refused>>,
+        /// One of those who were to be made: an answer that is given again is about somebody else.
+        made: Uuid,
+        /// Why.
+        source: DirectoryError,
+    },
+}
+
+/// A user was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// The tenant has no such user.
+    #[error("there is no user {0}")]
+    Unknown(Uuid),
+    /// The user is protected from deletion.
+    #[error("`{0}` is protected from deletion\nhint: set `protected: false` in the desired state and apply it first")]
+    Protected(Email),
+    /// The user stands in the desired state.
+    #[error(
+        "`{email}` is declared in the desired state\nhint: remove the lines of `{email}` from `users:` in the file of \
+         the tenant `{tenant}`, and run `reconcile apply` with it"
+    )]
+    Declared {
+        /// Who.
+        email: Email,
+        /// Whose file it is.
+        tenant: Tenant,
+    },
+    /// The directory failed.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+/// Makes users, all in one transaction, each on its own merits and in their order: a refused one
+/// does not stop the others.
+///
+/// # Errors
+/// When the directory fails or a secret cannot be sealed.
+pub fn create(
+    portal: &Portal<'_>,
+    users: &[NewUser],
+    directory: &mut Directory,
+) -> Result<Vec<Result<Created, Refused>>, CreateError> {
+    let keys: Vec<EmailKey> = users.iter().map(|user| user.email.key()).collect();
+    let pins: Vec<Extension> = users.iter().filter_map(|user| user.extension).collect();
+    let mut writer = directory.write(portal.tenant)?;
+    let Some(mut meeting) = writer.meet(portal.tenant, keys.iter(), &pins)? else {
+        return Ok(users.iter().map(|_| Err(Refused::NoTenant(portal.tenant.clone()))).collect());
+    };
+    writer.look_for(users.len(), &mut meeting)?;
+    let (tenant, settings) = (meeting.tenant.id, &meeting.tenant.settings);
+    let requests: Vec<&Once> = users.iter().filter_map(|user| user.once.as_ref()).collect();
+    let mut answered = writer.recall(tenant, &requests, portal.now)?;
+    let (taken, gaps) = (std::mem::take(&mut meeting.taken), meeting.numbers.gaps(settings));
+    let mut newcomers = Newcomers::new(settings, &meeting.holds, taken, gaps, users.len(), portal.now);
+
+    let (mut results, mut rows, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+    for (user, key) in users.iter().zip(keys) {
+        let earlier = user.once.as_ref().and_then(|once| answered.get(&(once.token, once.key.clone())));
+        if let (Some(once), Some(earlier)) = (&user.once, earlier) {
+            let same = earlier.request == once.request;
+            results.push(if same { Ok(open(portal, once, &earlier.answer)?) } else { Err(Refused::KeyReused) });
+            continue;
+        }
+        if meeting.present.contains(&key) {
+            results.push(Err(Refused::EmailTaken(user.email.clone())));
+            continue;
+        }
+        let number = match newcomers.give(&key, user.extension) {
+            Ok(number) => number,
+            Err(why) => {
+                results.push(Err(refused(why, user, &settings.range)));
+                continue;
+            }
+        };
+        let (created, row) = make(portal, tenant, settings, user, number, meeting.now)?;
+        if let Some(once) = &user.once {
+            let answer = seal(portal, once, &created)?;
+            answers.push((once, answer.clone()));
+            let earlier = Answered { request: once.request.to_vec(), answer };
+            answered.insert((once.token, once.key.clone()), earlier);
+        }
+        meeting.present.insert(key);
+        rows.push((row, user.actor.as_str()));
+        results.push(Ok(created));
+    }
+    if !rows.is_empty() {
+        let deeds: Vec<Deed<'_>> = rows
+            .iter()
+            .map(|(row, actor): &(Row, &str)| Deed {
+                actor,
+                change: format!("+ {}  extension {}\n", row.email, row.extension),
+            })
+            .collect();
+        let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
+        let made = rows[0].id;
+        let given = rows.iter().map(|row| row.extension.number()).collect();
+        let taken_below = meeting.numbers.taken_below(settings, &given);
+        let (slug, host, now) = (portal.tenant, portal.host, portal.now);
+        writer.add(&meeting, &Additions { slug, host, rows, deeds, answers, now, taken_below })?;
+        if let Err(source) = writer.commit() {
+            return Err(CreateError::Unconfirmed { results, made, source });
+        }
+    }
+    Ok(results)
+}
+
+/// Finds out whether a user was made by a transaction whose end was never heard; waits for that end.
+///
+/// # Errors
+/// When the directory fails.
+pub fn is_made(tenant: &Tenant, id: Uuid, directory: &mut Directory) -> Result<bool, DirectoryError> {
+    // The lock of the only writer is free as soon as the other transaction has ended.
+    Ok(directory.write(tenant)?.user(tenant, id)?.is_some())
+}
+
+fn refused(why: NoNumber, user: &NewUser, range: &ExtensionRanges) -> Refused {
+    match (why, user.extension) {
+        (NoNumber::Taken, Some(number)) => Refused::NumberTaken(number),
+        (NoNumber::OutsideRange, Some(number)) => Refused::OutsideRange { number, range: range.clone() },
+        (NoNumber::Emergency, Some(number)) => Refused::EmergencyNumber(number),
+        _ => Refused::RangeExhausted(range.clone()),
+    }
+}
+
+fn make(
+    portal: &Portal<'_>,
+    tenant: Uuid,
+    settings: &Settings,
+    user: &NewUser,
+    extension: Extension,
+    created_at: Timestamp,
+) -> Result<(Created, Row), PrepareError> {
+    let NewUser { email, name, .. } = user;
+    let (id, phone) = (deploy::new_id()?, PhoneOverride::default());
+    let secret = generate(&deploy::random()?);
+    let sealed = portal
+        .keys
+        .seal(&secret, Owner { tenant, user: id }, &deploy::random()?)
+        .map_err(|source| PrepareError::Seal { whose: email.to_string(), source })?;
+    let username = endpoint_name(portal.tenant, settings.endpoint_names, extension);
+    let digest = deploy::digest(settings, &phone, &username, &secret);
+    let row = Row {
+        id,
+        email: email.clone(),
+        name: name.clone(),
+        managed_by: ManagedBy::Api,
+        protected: false,
+        phone,
+        extension,
+        secret_declared: false,
+        sealed: Some(sealed),
+        prints: Prints::new(&deploy::random::<{ size_of::<Salt>() }>()?, &secret, &digest),
+        previous: None,
+    };
+    let user = User {
+        id,
+        email: email.clone(),
+        name: name.clone(),
+        extension,
+        managed_by: ManagedBy::Api,
+        protected: false,
+        created_at,
+    };
+    Ok((Created { user, username, realm: settings.phones.realm.clone(), secret }, row))
+}
+
+/// An answer as it is sealed.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    user: User,
+    username: String,
+    realm: ObjectName,
+    secret: Zeroizing<String>,
+}
+
+impl Document for Answer {}
+
+/// Says what a sealed answer belongs to, so that it opens nowhere else.
+pub(super) fn place(token: i64, key: &str) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update(b"idempotency");
+    hash.update(token.to_be_bytes());
+    hash.update(key.as_bytes());
+    hash.finalize().to_vec()
+}
+
+fn seal(portal: &Portal<'_>, once: &Once, created: &Created) -> Result<Vec<u8>, PrepareError> {
+    let Created { user, username, realm, secret } = created.clone();
+    let email = user.email.to_string();
+    let answer = Answer { user, username, realm, secret: Zeroizing::new(secret.reveal().to_owned()) };
+    let text = Zeroizing::new(document::write(&answer)?);
+    portal
+        .keys
+        .seal_bytes(text.as_bytes(), &place(once.token, &once.key), &deploy::random()?)
+        .map_err(|source| PrepareError::Seal { whose: email, source })
+}
+
+fn open(portal: &Portal<'_>, once: &Once, sealed: &[u8]) -> Result<Created, DirectoryError> {
+    let broken = |reason: String| DirectoryError::BadRow { what: "answer", reason };
+    let bytes = portal.keys.open_bytes(sealed, &place(once.token, &once.key))?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| broken(error.to_string()))?;
+    let Answer { user, username, realm, secret } = document::read(text).map_err(|unreadable| {
+        broken(match unreadable {
+            Unreadable::Later { .. } => unreadable.to_string(),
+            // The reason may quote the secret.
+            Unreadable::Damaged(_) => "it is damaged".to_owned(),
+        })
+    })?;
+    let secret = Secret::new(&secret).map_err(|error| broken(error.to_string()))?;
+    Ok(Created { user, username, realm, secret })
+}
+
+/// Deletes a user that was made through the API, and frees the number, which is held as the
+/// tenant's settings say; answers with the user as it was.
+///
+/// # Errors
+/// When there is none, it is protected or declared in the file, or the directory fails.
+pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Directory) -> Result<User, DeleteError> {
+    let mut writer = directory.write(portal.tenant)?;
+    let meeting = writer.meet(portal.tenant, std::iter::empty(), &[])?.ok_or(DeleteError::Unknown(id))?;
+    let user = writer.user(portal.tenant, id)?.ok_or(DeleteError::Unknown(id))?;
+    if user.protected {
+        return Err(DeleteError::Protected(user.email));
+    }
+    if user.managed_by == ManagedBy::File {
+        return Err(DeleteError::Declared { email: user.email, tenant: portal.tenant.clone() });
+    }
+    let held = meeting.tenant.settings.hold_days > 0;
+    writer.change(&RowChanges {
+        tenant: meeting.tenant.id,
+        slug: portal.tenant.clone(),
+        settings: None,
+        deletes: vec![id],
+        holds: if held { vec![(user.extension, user.email.key())] } else { Vec::new() },
+        rows: Vec::new(),
+        inbound: InboundRows::default(),
+        now: portal.now,
+    })?;
+    let change = format!("- {}  extension {}\n", user.email, user.extension);
+    writer.audit_deeds(portal.tenant, portal.host, ("delete user", "delete"), &[Deed { actor, change }])?;
+    writer.commit()?;
+    Ok(user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_answers_are_read() {
+        for name in ["answer.1.unversioned", "answer.1"] {
+            let text = std::fs::read_to_string(format!("tests/documents/{name}.json")).unwrap();
+            let answer: Answer = document::read(&text).unwrap();
+            assert_eq!((answer.user.email.as_str(), answer.user.extension.number()), ("portal@example.com", 1002));
+            assert_eq!((answer.username.as_str(), answer.realm.as_str()), ("acme-1002", "asterisk"));
+            assert_eq!(answer.secret.as_str(), "hi7v2viyfzg2a9t9az73kd3c");
+            assert!(document::write(&answer).unwrap().contains("\"format_version\":1"));
+        }
+    }
+}

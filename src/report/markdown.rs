@@ -1,0 +1,177 @@
+//! The plan for a comment on a pull request: bounded, and nothing in it can break out.
+//!
+//! What others wrote (names, addresses, paths, messages, the files in place) stands in fenced
+//! blocks only, each longer than any run of backticks inside; what stands between them is made of
+//! our own words, numbers and slugs. Nothing can be a command to the runner that prints it.
+
+use std::fmt::Write;
+
+use super::{Report, text::count, words};
+use crate::{asterisk::ConfigFile, deploy::ComparedFile, model::visible, plan::Kind};
+
+#[cfg(test)]
+#[path = "markdown_tests.rs"]
+mod tests;
+
+/// The most bytes a plan has: a comment on GitHub takes 65,536 characters, and a script may add to it.
+pub(crate) const LIMIT: usize = 60_000;
+
+/// The most bytes of one line.
+const LINE: usize = 500;
+
+/// The most bytes of a list of messages.
+const MESSAGES: usize = 6_000;
+
+/// What is set aside for saying what was left out of rows and files.
+const NOTICES: usize = (1 + ConfigFile::ALL.len()) * 120;
+
+/// Writes the plan in at most `limit` bytes.
+///
+/// Summary, id and rails are always there, messages up to a bound; rows and then diffs share the rest.
+pub(crate) fn plan(report: &Report<'_>, limit: usize) -> String {
+    let Report { desired, comparison, .. } = report;
+    let plan = &comparison.plan;
+    let mut head = format!(
+        "<!-- reconcile plan: {0} -->\n### Plan for {0}\n\n**{1}** {2} declared.\n\n",
+        plan.tenant,
+        words::summary(comparison),
+        count(desired.declared.users.len(), "user")
+    );
+    match &comparison.id {
+        Some(id) => {
+            let _ = match words::apply(report, id) {
+                Some(command) => writeln!(head, "Plan id `{id}`: `{command}` applies exactly this."),
+                None => writeln!(head, "Plan id `{id}`."),
+            };
+        }
+        None => head.push_str("This plan has no id: a declared secret or number cannot be read here.\n"),
+    }
+    let rails: Vec<String> = plan
+        .stops
+        .iter()
+        .flat_map(|stop| [format!("rail-{}: {}", stop.rail, stop.message), format!("  hint: {}", stop.hint)])
+        .collect();
+    head.push_str(&titled("**An apply is stopped by a rail:**", "text", &rails, "line", MESSAGES));
+
+    let mut tail = String::new();
+    for line in words::affected(plan).into_iter().chain(words::reload(comparison)) {
+        let _ = write!(tail, "\n{line}\n");
+    }
+    if let Some(expectations) = words::expectations(desired) {
+        let _ = writeln!(tail, "\n{expectations}");
+    }
+    let unchecked: Vec<&str> = plan.unresolved.iter().chain(&comparison.unchecked).map(String::as_str).collect();
+    tail.push_str(&titled("Unchecked:", "text", &unchecked, "reason", MESSAGES));
+    let mut notes = plan.notes.clone();
+    if plan.api_users > 0 {
+        notes.push(format!("{} made through the API left alone", count(plan.api_users, "user")));
+    }
+    tail.push_str(&titled("Notes:", "text", &notes, "note", MESSAGES));
+
+    let mut room = limit.saturating_sub(head.len() + tail.len() + NOTICES);
+    let mut text = head;
+    let rows = titled("", "diff", &rows(report), "row", room);
+    room = room.saturating_sub(rows.len());
+    text.push_str(&rows);
+    // The last file is the small one: what it leaves is the others'.
+    let changed: Vec<_> = comparison.changed_files().collect();
+    let mut sections = Vec::new();
+    for (left, ComparedFile { path, diff, .. }) in (1..=changed.len()).rev().zip(changed.iter().rev()) {
+        let (added, removed) = (count(diff.added, "line"), diff.removed);
+        let opening = format!("\n<details><summary>{path}: {added} added, {removed} removed</summary>\n");
+        let closing = "\n</details>\n";
+        let lines: Vec<&str> =
+            if diff.text.is_empty() { vec!["(its marks do not fit its bytes)"] } else { diff.text.lines().collect() };
+        let share = (room / left).saturating_sub(opening.len() + closing.len());
+        let section = opening + &titled("", "diff", &lines, "line", share) + closing;
+        room = room.saturating_sub(section.len());
+        sections.push(section);
+    }
+    sections.iter().rev().for_each(|section| text.push_str(section));
+    text + &tail
+}
+
+/// Writes a line for each change; the signs are those that a `diff` block colours.
+fn rows(report: &Report<'_>) -> Vec<String> {
+    let plan = &report.comparison.plan;
+    let settings = plan.settings_changes.iter().map(|change| format!("! {}", words::setting(change, plan)));
+    let sources = &report.desired.sources;
+    let row = |kind: Kind, name: &str, words: &str, place: &str| {
+        let sign = match kind {
+            Kind::Create => '+',
+            Kind::Delete => '-',
+            Kind::Update | Kind::Rename | Kind::Adopt => '!',
+        };
+        format!("{sign} {name}  {words}  {place}").trim_end().to_owned()
+    };
+    let users = plan
+        .changes
+        .iter()
+        .map(|change| row(change.kind, change.email.as_str(), &words::change(change), &words::place(change, sources)));
+    let inbound = plan.inbound.iter().map(|change| {
+        let (name, place) = (change.title(), words::inbound_place(change, sources));
+        row(change.kind, &name, &change.words(), &place)
+    });
+    let relogins = words::relogins(plan).into_iter().map(|(user, words)| row(Kind::Update, &user, &words, ""));
+    settings.chain(users).chain(relogins).chain(inbound).collect()
+}
+
+/// Writes lines in a fence under a title, as many as there is room for; says how many are left out.
+fn titled(title: &str, language: &str, lines: &[impl AsRef<str>], noun: &str, room: usize) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<String> = lines.iter().map(|line| harmless(line.as_ref())).collect();
+    let ticks = lines.iter().map(|line| longest_run(line)).max().unwrap_or(0) + 1;
+    let fence = "`".repeat(ticks.max(3));
+    let mut text = String::from("\n");
+    if !title.is_empty() {
+        let _ = write!(text, "{title}\n\n");
+    }
+    let frame = text.len() + 2 * fence.len() + language.len() + 2;
+    let mut left = room.saturating_sub(frame);
+    let shown = lines
+        .iter()
+        .take_while(|line| {
+            let fits = line.len() < left;
+            left = left.saturating_sub(line.len() + 1);
+            fits
+        })
+        .count();
+    if shown > 0 {
+        let _ = writeln!(text, "{fence}{language}\n{}\n{fence}", lines[..shown].join("\n"));
+    }
+    if shown < lines.len() {
+        let more = if shown > 0 { " more" } else { "" };
+        let left_out = lines.len() - shown;
+        let noun = if left_out == 1 { noun.to_owned() } else { format!("{noun}s") };
+        let _ = write!(text, "\n... and {left_out}{more} {noun}, left out to keep this short.\n");
+    }
+    text
+}
+
+/// Makes of any text one line that neither ends the block, nor misleads an eye, nor commands a runner.
+///
+/// A runner obeys `::` behind blanks at the start of a line, and `##[` anywhere in it.
+fn harmless(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    if line.trim_start().starts_with("::") {
+        text.push('\\');
+    }
+    for (c, seen) in visible(line) {
+        if text.len() > LINE {
+            text.push('…');
+            break;
+        }
+        match c {
+            '[' if text.ends_with("##") => text.push_str("\\["),
+            c if !seen && c != '\t' => text.extend(c.escape_default()),
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+fn longest_run(line: &str) -> usize {
+    line.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}

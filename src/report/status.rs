@@ -1,0 +1,479 @@
+//! Where each stage stands, for people and for programs.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use anstyle::AnsiColor;
+use anyhow::Result;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Desired, json::pretty, name_places, paint, text::count};
+use crate::{
+    asterisk::Facts,
+    deploy::{Comparison, FileState, Generation, HostStatus, Lack, Override, Probed, TrunkRegistration},
+    directory::{Recorded, RecordedUser, UnreadableDocument, audit::Entry},
+    model::Tenant,
+    plan::{Numbers, Plan},
+    render::endpoint_name,
+};
+
+/// What the report is about.
+#[derive(Debug)]
+pub(crate) struct Status<'a> {
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) host: &'a str,
+    /// The database, without its password.
+    pub(crate) database: &'a str,
+    /// The file; none where it is not compared.
+    pub(crate) file: Option<&'a Desired>,
+    /// What the directory lacks of the file.
+    pub(crate) behind: Option<&'a Plan>,
+    pub(crate) recorded: &'a Recorded,
+    pub(crate) numbers: Option<Numbers>,
+    /// What the files lack of the directory; none before the first sync.
+    pub(crate) comparison: Option<&'a Comparison>,
+    pub(crate) here: Option<&'a HostStatus>,
+    /// Why Asterisk was not asked.
+    pub(crate) unasked: Option<&'a str>,
+    /// Whether it was asked and did not answer.
+    pub(crate) silent: bool,
+    /// Asterisk's configuration folder, if this machine has none.
+    pub(crate) no_folder: Option<&'a str>,
+    /// Whether to list the contacts of every user.
+    pub(crate) registrations: bool,
+    /// The last apply on each host.
+    pub(crate) applies: &'a [Entry],
+    /// When the rows last changed.
+    pub(crate) changed_at: Option<Timestamp>,
+}
+
+/// One stage in words: whether it is in step with the one before it, and what is not.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Stage {
+    /// Whether it is in step; null where it was not compared.
+    in_step: Option<bool>,
+    /// What was found, a line each.
+    findings: Vec<String>,
+}
+
+impl Stage {
+    fn of(findings: Vec<String>) -> Self {
+        Self { in_step: Some(findings.is_empty()), findings }
+    }
+
+    fn unknown(why: &str) -> Self {
+        Self { in_step: None, findings: vec![why.to_owned()] }
+    }
+}
+
+/// The last apply on a host.
+#[derive(Debug, Serialize, JsonSchema)]
+struct LastApply<'a> {
+    /// The host.
+    host: &'a str,
+    /// The run, for `reconcile history N`.
+    run: i64,
+    /// How it ended.
+    outcome: &'a str,
+    /// When it started, in UTC.
+    started_at: String,
+    /// Who ran it.
+    actor: &'a str,
+    /// The commit of the desired state.
+    git_commit: Option<&'a str>,
+    /// Whether that host runs less than what is recorded.
+    behind: bool,
+}
+
+/// What is recorded about inbound calls, and whether callers reach it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Inbound {
+    /// Whether callers reach what is recorded: its routes were applied, and no carrier rejects a trunk.
+    in_step: bool,
+    /// The apply whose routes callers reach; null before the first one.
+    applied_run: Option<i64>,
+    /// Rules.
+    routes: usize,
+    /// Dialers.
+    dialers: usize,
+    /// Trunks.
+    trunks: usize,
+    /// How the trunks that register stand at their carriers, in Asterisk's words, by trunk: `Registered`,
+    /// `Unregistered` (not answered yet), `Rejected`, `Stopped` or `Absent`; null if Asterisk was not asked.
+    registrations: Option<BTreeMap<String, String>>,
+}
+
+/// The status of a tenant on one host.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct StatusDocument<'a> {
+    /// The version of this document: 1.
+    format_version: u32,
+    /// The tenant's slug.
+    tenant: &'a str,
+    /// The Asterisk host that was looked at.
+    host: &'a str,
+    /// Whether every stage that was compared is in step with the one before it.
+    in_step: bool,
+    /// The directory beside the file.
+    recorded: Stage,
+    /// The generated files beside the directory.
+    rendered: Stage,
+    /// The running Asterisk beside the generated files.
+    running: Stage,
+    /// What somebody else changed in the files: unified diff towards what is recorded, secrets masked.
+    edits: BTreeMap<&'a str, &'a str>,
+    /// Users with a registered phone; null where Asterisk was not asked.
+    registered: Option<usize>,
+    /// Users among them whose phones do not answer Asterisk's probes; null where Asterisk was not asked.
+    unreachable: Option<usize>,
+    /// Users among them whose phones Asterisk has not probed yet; null where Asterisk was not asked.
+    unprobed: Option<usize>,
+    /// Registered contacts by e-mail; null unless asked for.
+    registrations: Option<BTreeMap<&'a str, usize>>,
+    /// The numbers of the range; null before the first sync.
+    numbers: Option<Numbers>,
+    /// Inbound calls; null where there never were any.
+    inbound: Option<Inbound>,
+    /// The last apply on each host, by host.
+    last_applies: Vec<LastApply<'a>>,
+}
+
+impl Status<'_> {
+    /// Tells whether every stage that was compared is in step with the one before it.
+    pub(crate) fn in_step(&self) -> bool {
+        let stages = [self.recorded(), self.rendered(), self.running()];
+        stages.iter().all(|stage| stage.in_step != Some(false)) && self.inbound().is_none_or(|inbound| inbound.in_step)
+    }
+
+    fn inbound(&self) -> Option<Inbound> {
+        let Recorded { routes, applied, unreadable, .. } = self.recorded;
+        (unreadable.is_empty() && (!routes.is_empty() || applied.is_some())).then(|| Inbound {
+            in_step: self.comparison.is_none_or(|comparison| !comparison.callers_behind)
+                && (!self.silent || routes.trunks.is_empty())
+                && self.trunks().is_none_or(|trunks| trunks.values().all(TrunkRegistration::may_arrive)),
+            applied_run: applied.as_ref().map(|applied| applied.run),
+            routes: routes.rules.len(),
+            dialers: routes.dialers.len(),
+            trunks: routes.trunks.len(),
+            registrations: self
+                .trunks()
+                .map(|trunks| trunks.iter().map(|(name, trunk)| (name.clone(), trunk.word().to_owned())).collect()),
+        })
+    }
+
+    /// How trunks stand at their carriers; `None` if Asterisk was not asked.
+    fn trunks(&self) -> Option<&BTreeMap<String, TrunkRegistration>> {
+        Some(&self.here?.running.as_ref()?.trunks)
+    }
+
+    fn recorded(&self) -> Stage {
+        if !self.recorded.unreadable.is_empty() {
+            return Stage::of(self.recorded.unreadable.iter().take(LISTED).map(unreadable).collect());
+        }
+        let Some(plan) = self.behind else { return Stage::unknown("not compared with a file (--tenant)") };
+        let mut findings: Vec<String> = plan.problems.iter().map(|problem| problem.message.clone()).collect();
+        if !plan.is_empty() {
+            let counts = &plan.counts;
+            let kinds = [
+                (counts.create, "to create"),
+                (counts.update, "to update"),
+                (counts.rename, "to rename"),
+                (counts.adopt, "to adopt"),
+                (counts.delete, "to delete"),
+                (plan.settings_changes.len(), "of the settings to change"),
+                (plan.inbound.len(), "of inbound calls to change"),
+            ];
+            let words = kinds.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
+            findings.push(format!("behind the file: {}; see `reconcile plan`", words.collect::<Vec<_>>().join(", ")));
+        }
+        let in_step = findings.is_empty();
+        if plan.unresolved.is_empty() {
+            return Stage::of(findings);
+        }
+        let values = count(plan.unresolved.len(), "declared value");
+        let reasons = plan.unresolved.join("; ");
+        findings.push(format!("{values} cannot be read here, not compared: {reasons}"));
+        Stage { in_step: if in_step { None } else { Some(false) }, findings }
+    }
+
+    /// Says why the host was not looked at.
+    fn why_not_here(&self) -> &'static str {
+        if self.recorded.unreadable.is_empty() {
+            "nothing is recorded yet"
+        } else {
+            "not compared: what is recorded cannot be read"
+        }
+    }
+
+    fn rendered(&self) -> Stage {
+        let (Some(here), Some(comparison)) = (self.here, self.comparison) else {
+            return Stage::unknown(self.why_not_here());
+        };
+        if let Some(folder) = self.no_folder {
+            let hint = "name Asterisk's configuration folder with `--asterisk-config-dir`";
+            return Stage::of(vec![format!("there is no folder `{folder}`: {hint}")]);
+        }
+        let mut findings: Vec<String> = comparison.plan.stops.iter().map(|stop| stop.message.clone()).collect();
+        for (state, path) in here.files.iter().map(|(file, state)| (state, &comparison.files[file].path)) {
+            findings.extend(match state {
+                FileState::InStep => None,
+                FileState::Missing => Some(format!("{path} was never written; {}", self.remedy("writes"))),
+                FileState::Behind => Some(format!("{path} is older than what is recorded; {}", self.remedy("renews"))),
+                FileState::Edited => Some(format!("{path} was edited by hand or cut short; {}", self.remedy("heals"))),
+            });
+        }
+        Stage::of(findings)
+    }
+
+    /// Says what an apply does to a file: it does nothing if a rail stops it.
+    fn remedy(&self, verb: &str) -> String {
+        let stops = self.comparison.map(|comparison| comparison.plan.stops.as_slice()).unwrap_or_default();
+        let rails: Vec<String> = stops.iter().map(|stop| format!("rail-{}", stop.rail)).collect();
+        if rails.is_empty() {
+            format!("`reconcile apply` {verb} it")
+        } else {
+            format!("`reconcile apply` would stop at {}", rails.join(" and "))
+        }
+    }
+
+    fn running(&self) -> Stage {
+        let mut findings = Vec::new();
+        if let Some(why) = self.unasked.filter(|_| self.silent) {
+            findings.push(why.to_owned());
+        }
+        let Some(here) = self.here else {
+            return if findings.is_empty() { Stage::unknown(self.why_not_here()) } else { Stage::of(findings) };
+        };
+        findings.extend(
+            here.missing_includes
+                .iter()
+                .map(|line| format!("Asterisk does not include the generated file: add {line}")),
+        );
+        findings.extend(overrides(&here.overrides));
+        let Some(running) = &here.running else {
+            return match self.unasked {
+                Some(why) if findings.is_empty() => Stage::unknown(why),
+                _ => Stage::of(findings),
+            };
+        };
+        for (file, generation) in running.generations.iter() {
+            let Facts { reader, noun, .. } = file.facts();
+            findings.extend(match generation {
+                Generation::InPlace => None,
+                Generation::Another(mark) => Some(format!("{reader} runs another generation of the {noun} ({mark})")),
+                Generation::Absent => Some(format!("{reader} runs no generation of the {noun}")),
+                Generation::NotInPlace => Some(format!("{reader} runs another generation of the {noun}, or none")),
+            });
+        }
+        findings.extend(running.missing.iter().map(ToString::to_string));
+        findings.extend(running.lacks.iter().map(Lack::words));
+        let places = self.file.map(name_places).unwrap_or_default();
+        let names = running.missing_names.iter();
+        findings.extend(names.map(|missing| format!("{}: {}", missing.words(&places), missing.hint())));
+        if running.unchecked_names.is_empty() {
+            return Stage::of(findings);
+        }
+        let in_step = if findings.is_empty() { None } else { Some(false) };
+        findings.extend(running.unchecked_names.iter().map(|name| format!("not checked: {name}")));
+        Stage { in_step, findings }
+    }
+
+    /// Says which trunks are not registered at their carriers.
+    fn carriers(&self) -> Vec<(AnsiColor, String)> {
+        let trunks = self.trunks().into_iter().flatten().filter(|(_, trunk)| !trunk.is_registered());
+        let words = trunks.map(|(name, trunk)| {
+            if trunk.is_pending() {
+                let words = "its carrier has not answered the registration yet";
+                return (AnsiColor::Yellow, format!("trunk `{name}` is {}: {words}", trunk.word()));
+            }
+            let words = "calls to its numbers do not arrive; see its `host`, `username` and `secret`";
+            (AnsiColor::Red, format!("trunk `{name}` is {}: {words}", trunk.word()))
+        });
+        words.collect()
+    }
+
+    fn edits(&self) -> BTreeMap<&str, &str> {
+        let (Some(here), Some(comparison)) = (self.here, self.comparison) else { return BTreeMap::new() };
+        let edited = here.files.iter().filter(|(_, state)| **state == FileState::Edited);
+        let edited = edited.map(|(file, _)| &comparison.files[file]);
+        edited.map(|file| (file.path.as_str(), file.diff.text.as_str())).collect()
+    }
+
+    /// What Asterisk's probes found out; `None` if Asterisk was not asked.
+    fn probed(&self) -> Option<&Probed> {
+        Some(&self.here?.running.as_ref()?.probed)
+    }
+
+    /// Counts the contacts of every user, by number.
+    fn contacts(&self) -> Option<Vec<(&RecordedUser, usize)>> {
+        let running = self.here?.running.as_ref()?;
+        let names = self.recorded.tenant.as_ref()?.settings.endpoint_names;
+        let count = |user: &RecordedUser| {
+            running.registrations.get(&endpoint_name(self.tenant, names, user.extension)).copied().unwrap_or(0)
+        };
+        let mut users: Vec<_> = self.recorded.users.values().map(|user| (user, count(user))).collect();
+        users.sort_by_key(|(user, _)| user.extension);
+        Some(users)
+    }
+
+    fn last_applies(&self) -> Vec<LastApply<'_>> {
+        let stale = |entry: &Entry| self.changed_at.is_some_and(|changed| changed > entry.started_at);
+        let applies = self.applies.iter().map(|entry| LastApply {
+            host: &entry.host,
+            run: entry.run,
+            outcome: &entry.outcome,
+            started_at: seconds(entry.started_at),
+            actor: &entry.actor,
+            git_commit: entry.git_commit.as_deref(),
+            behind: !["live", "rendered"].contains(&entry.outcome.as_str()) || stale(entry),
+        });
+        applies.collect()
+    }
+}
+
+/// How many overrides and unreadable documents are listed.
+const LISTED: usize = 5;
+
+/// Says which document cannot be read, and what to do about it.
+fn unreadable(document: &UnreadableDocument) -> String {
+    document.hint().map_or_else(|| document.to_string(), |hint| format!("{document}: {hint}"))
+}
+
+/// Says which sections of other files change ours.
+fn overrides(overrides: &[Override]) -> Vec<String> {
+    let mut words: Vec<String> = overrides.iter().take(LISTED).map(Override::words).collect();
+    let more = overrides.len().saturating_sub(LISTED);
+    if more > 0 {
+        words.push(format!("{} more of other files change what reconcile generates", count(more, "section")));
+    }
+    words
+}
+
+/// Writes a time to the second.
+pub(crate) fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Writes the status for programs.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub(crate) fn json(status: &Status<'_>) -> Result<String> {
+    let contacts = status.contacts();
+    let by_email = |contacts: &Vec<(&RecordedUser, usize)>| {
+        contacts.iter().map(|(user, count)| (user.email.as_str().to_owned(), *count)).collect::<BTreeMap<_, _>>()
+    };
+    let registrations = contacts.as_ref().filter(|_| status.registrations).map(by_email);
+    pretty(&StatusDocument {
+        format_version: 1,
+        tenant: status.tenant.as_str(),
+        host: status.host,
+        in_step: status.in_step(),
+        recorded: status.recorded(),
+        rendered: status.rendered(),
+        running: status.running(),
+        edits: status.edits(),
+        registered: contacts.as_ref().map(|users| users.iter().filter(|(_, count)| *count > 0).count()),
+        unreachable: status.probed().map(|probed| probed.unreachable.len()),
+        unprobed: status.probed().map(|probed| probed.unprobed.len()),
+        registrations: registrations
+            .as_ref()
+            .map(|counts| counts.iter().map(|(email, count)| (email.as_str(), *count)).collect()),
+        numbers: status.numbers,
+        inbound: status.inbound(),
+        last_applies: status.last_applies(),
+    })
+}
+
+/// Writes the JSON schema of the status.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub(crate) fn schema() -> Result<String> {
+    pretty(&schemars::schema_for!(StatusDocument<'static>))
+}
+
+/// Writes the status for people.
+pub(crate) fn text(status: &Status<'_>, color: bool) -> String {
+    let mut text = format!("{} on {}  database {}\n", status.tenant, status.host, status.database);
+    if let Some(file) = status.file {
+        let _ = writeln!(text, "declared    {}: {}", file.name, count(file.declared.users.len(), "user"));
+    }
+    let stages = [
+        ("recorded", status.recorded(), "in step with the file"),
+        ("rendered", status.rendered(), "in step with what is recorded"),
+        ("running", status.running(), "in step with the files"),
+    ];
+    for (name, stage, good) in stages {
+        let tone = match stage.in_step {
+            Some(true) => AnsiColor::Green,
+            Some(false) => AnsiColor::Red,
+            None => AnsiColor::Yellow,
+        };
+        let mut findings = stage.findings.iter().map(String::as_str);
+        let _ = writeln!(text, "{name:<10}  {}", paint(color, tone, findings.next().unwrap_or(good)));
+        for finding in findings {
+            let _ = writeln!(text, "            {}", paint(color, tone, finding));
+        }
+    }
+    if let Some(contacts) = status.contacts() {
+        let registered = contacts.iter().filter(|(_, count)| *count > 0).count();
+        let probed = status.probed().cloned().unwrap_or_default();
+        let kinds = [(probed.unreachable.len(), "unreachable"), (probed.unprobed.len(), "not probed yet")];
+        let kinds = kinds.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!(", {number} {what}"));
+        let kinds: String = kinds.collect();
+        let _ = writeln!(text, "registered  {registered} of {}{kinds}", count(contacts.len(), "phone"));
+        let names = status.recorded.tenant.as_ref().map(|tenant| tenant.settings.endpoint_names).unwrap_or_default();
+        for (user, contacts) in contacts.iter().filter(|_| status.registrations) {
+            let name = endpoint_name(status.tenant, names, user.extension);
+            let gone = if probed.unreachable.contains(&name) { ", unreachable" } else { "" };
+            let contacts = count(*contacts, "contact");
+            let _ = writeln!(text, "            {}  {}  {contacts}{gone}", user.extension, user.email);
+        }
+    }
+    if let (Some(numbers), Some(tenant)) = (status.numbers, &status.recorded.tenant) {
+        let Numbers { size, in_use, held, reserved, free } = numbers;
+        let range = &tenant.settings.range;
+        let _ = writeln!(
+            text,
+            "numbers     {in_use} in use, {held} on hold, {reserved} reserved, {free} of {size} free ({range})"
+        );
+    }
+    if let Some(inbound) = status.inbound() {
+        let Inbound { applied_run, routes, dialers, trunks, .. } = inbound;
+        let counts = [count(routes, "route"), count(dialers, "dialer"), count(trunks, "trunk")].join(", ");
+        let behind = status.comparison.is_some_and(|comparison| comparison.callers_behind);
+        let carriers = status.carriers();
+        let (tone, words) = match (behind, applied_run) {
+            (false, _) if trunks > 0 && status.silent => {
+                (AnsiColor::Red, "callers of trunks reach nothing while Asterisk does not answer".to_owned())
+            }
+            (false, _) if carriers.iter().any(|(tone, _)| *tone == AnsiColor::Red) => {
+                (AnsiColor::Red, "callers do not reach all of it".to_owned())
+            }
+            (false, _) => (AnsiColor::Green, "callers reach what is recorded".to_owned()),
+            (true, Some(run)) => {
+                (AnsiColor::Red, format!("callers still reach what run {run} applied; `reconcile apply` heals it"))
+            }
+            (true, None) => (AnsiColor::Red, "callers reach nothing of it yet; `reconcile apply` heals it".to_owned()),
+        };
+        let _ = writeln!(text, "inbound     {counts}: {}", paint(color, tone, &words));
+        if trunks > 0 && !status.silent && status.trunks().is_none() {
+            let _ = writeln!(text, "            how trunks stand at their carriers was not asked");
+        }
+        for (tone, words) in carriers {
+            let _ = writeln!(text, "            {}", paint(color, tone, &words));
+        }
+    }
+    for apply in status.last_applies() {
+        let commit = apply.git_commit.map(|commit| format!(", commit {commit}")).unwrap_or_default();
+        let behind = if apply.behind { "; behind what is recorded" } else { "" };
+        let LastApply { host, run, outcome, started_at, actor, .. } = apply;
+        let _ = writeln!(text, "last apply  {host}: run {run}, {outcome}, {started_at}, by {actor}{commit}{behind}");
+    }
+    for (path, diff) in status.edits() {
+        let _ = write!(text, "--- {path}\n+++ {path}\n{diff}");
+    }
+    text
+}

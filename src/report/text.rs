@@ -1,0 +1,149 @@
+//! The plan for people: rows, files, runtime, summary.
+
+use std::fmt::Write;
+
+use anstyle::AnsiColor;
+
+use super::{Report, paint, words};
+use crate::{deploy::ComparedFile, plan::Kind};
+
+/// The most rows of a kind, such as users to create, in a shortened plan.
+const ROWS: usize = 50;
+/// The most lines of a file's diff in a shortened plan.
+const DIFF_LINES: usize = 100;
+
+/// Writes the plan; a shortened one counts what it leaves out.
+pub(crate) fn plan(report: &Report<'_>, color: bool, shortened: bool) -> String {
+    let (most_rows, most_lines) = if shortened { (ROWS, DIFF_LINES) } else { (usize::MAX, usize::MAX) };
+    let Report { desired, comparison, database, .. } = report;
+    let plan = &comparison.plan;
+    let mut text = format!(
+        "{}  {}  {}  database {database}\n",
+        plan.tenant,
+        desired.name,
+        count(desired.declared.users.len(), "user")
+    );
+    rows(&mut text, report, color, most_rows);
+    for note in &plan.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+    if plan.api_users > 0 {
+        let _ = writeln!(text, "note: {} made through the API left alone", count(plan.api_users, "user"));
+    }
+    for ComparedFile { path, diff, .. } in comparison.changed_files() {
+        let _ = write!(text, "--- {path}\n+++ {path}\n");
+        if diff.text.is_empty() {
+            text.push_str("(its marks do not fit its bytes)\n");
+        }
+        for line in diff.text.lines().take(most_lines) {
+            let tone = match line.as_bytes().first() {
+                Some(b'+') => Some(AnsiColor::Green),
+                Some(b'-') => Some(AnsiColor::Red),
+                Some(b'@') => Some(AnsiColor::Cyan),
+                _ => None,
+            };
+            text.push_str(&tone.map_or_else(|| line.to_owned(), |tone| paint(color, tone, line)));
+            text.push('\n');
+        }
+        let more = if shortened { diff.text.lines().count().saturating_sub(most_lines) } else { 0 };
+        if more > 0 {
+            let _ =
+                writeln!(text, "... and {more} more {}; --full shows all", if more == 1 { "line" } else { "lines" });
+        }
+    }
+    runtime(&mut text, report);
+    summary(&mut text, report);
+    text
+}
+
+/// Writes a number with its noun.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+fn rows(text: &mut String, report: &Report<'_>, color: bool, most: usize) {
+    let plan = &report.comparison.plan;
+    for change in &plan.settings_changes {
+        let _ = writeln!(text, "  {} {}", paint(color, AnsiColor::Yellow, "~"), words::setting(change, plan));
+    }
+    let sources = &report.desired.sources;
+    let users = plan.changes.iter().map(|change| {
+        let place = words::place(change, sources);
+        (change.kind, change.email.to_string(), words::change(change), place)
+    });
+    let relogins = words::relogins(plan).into_iter().map(|(user, words)| (Kind::Update, user, words, String::new()));
+    lines(text, &users.chain(relogins).collect::<Vec<_>>(), color, most);
+    let inbound = plan.inbound.iter().map(|change| {
+        let place = words::inbound_place(change, sources);
+        (change.kind, change.title(), change.words(), place)
+    });
+    lines(text, &inbound.collect::<Vec<_>>(), color, most);
+}
+
+/// Writes changes in columns: sign, name, words, place; of each kind so many, the rest is counted.
+fn lines(text: &mut String, lines: &[(Kind, String, String, String)], color: bool, most: usize) {
+    let width = |of: fn(&(Kind, String, String, String)) -> usize, most: usize| {
+        lines.iter().map(of).max().unwrap_or(0).min(most)
+    };
+    let name = width(|line| line.1.chars().count(), 40);
+    let wide = width(|line| line.2.chars().count(), 60);
+    let mut counts = [(Kind::Create, 0), (Kind::Update, 0), (Kind::Rename, 0), (Kind::Adopt, 0), (Kind::Delete, 0)];
+    for (kind, named, words, place) in lines {
+        let of_kind = counts.iter_mut().find(|(known, _)| known == kind);
+        let nth = of_kind.map_or(0, |(_, count)| {
+            *count += 1;
+            *count
+        });
+        if nth > most {
+            continue;
+        }
+        let sign = paint(color, tone(*kind), kind.sign());
+        let _ = writeln!(text, "{}", format!("  {sign} {named:<name$}  {words:<wide$}  {place}").trim_end());
+    }
+    for (kind, count) in counts {
+        if count > most {
+            let sign = paint(color, tone(kind), kind.sign());
+            let _ = writeln!(text, "  {sign} ... and {} more of this kind; --full shows all", count - most);
+        }
+    }
+}
+
+fn tone(kind: Kind) -> AnsiColor {
+    match kind {
+        Kind::Create => AnsiColor::Green,
+        Kind::Update | Kind::Rename | Kind::Adopt => AnsiColor::Yellow,
+        Kind::Delete => AnsiColor::Red,
+    }
+}
+
+fn runtime(text: &mut String, report: &Report<'_>) {
+    let comparison = report.comparison;
+    if let Some(affected) = words::affected(&comparison.plan) {
+        let _ = writeln!(text, "{affected}");
+    }
+    if let Some(reload) = words::reload(comparison) {
+        let _ = writeln!(text, "{reload}");
+    }
+    for reason in comparison.plan.unresolved.iter().chain(&comparison.unchecked) {
+        let _ = writeln!(text, "unchecked: {reason}");
+    }
+}
+
+fn summary(text: &mut String, report: &Report<'_>) {
+    let comparison = report.comparison;
+    if let Some(expectations) = words::expectations(report.desired) {
+        let _ = writeln!(text, "{expectations}");
+    }
+    let _ = writeln!(text, "{}", words::summary(comparison));
+    match &comparison.id {
+        Some(id) if !comparison.is_empty() => {
+            if let Some(command) = words::apply(report, id) {
+                let _ = writeln!(text, "Apply exactly this: {command}");
+            }
+        }
+        None if comparison.plan.problems.is_empty() => {
+            text.push_str("This plan has no id: a declared secret or number cannot be read here.\n");
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,214 @@
+//! The words that reports share: what happens to a user, to the settings, to Asterisk, in all.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use super::{CALLER_ID, Desired, Report, text::count};
+use crate::{
+    asterisk::ConfigFile,
+    deploy::Comparison,
+    desired::Source,
+    plan::{Change, Choice, FieldChange, InboundChange, InboundObject, Kind, Plan},
+};
+
+fn in_quotes(name: &str) -> String {
+    format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Says what happens to a user.
+pub(super) fn change(change: &Change) -> String {
+    let number = change.extension;
+    let mut parts: Vec<String> = Vec::new();
+    let mut fields: Vec<&FieldChange> = change.fields.iter().collect();
+    let renumbered = fields.iter().any(|field| field.field == "extension");
+    match change.kind {
+        Kind::Create => {
+            let why = match change.choice {
+                Some(Choice::Pinned) => "pinned",
+                Some(Choice::Held) => "held since it was freed",
+                Some(Choice::LowestFree) | None => "lowest free",
+            };
+            return format!("extension {number} ({why})");
+        }
+        Kind::Delete => return format!("frees extension {number}"),
+        Kind::Rename => {
+            let former = fields.iter().find(|field| field.field == "email").and_then(|field| field.before.as_deref());
+            parts.push(format!("was {}", former.unwrap_or("another address")));
+            fields.retain(|field| field.field != "email");
+            if !renumbered {
+                parts.push(format!("keeps extension {number}"));
+            }
+        }
+        Kind::Adopt => parts.push(format!(
+            "adopted from the API{}; removing the line later deletes the user",
+            if renumbered { String::new() } else { format!(", keeps extension {number}") }
+        )),
+        Kind::Update => {}
+    }
+    parts.extend(fields.iter().map(|field| match (field.field, field.before.as_ref(), field.after.as_ref()) {
+        ("name", Some(before), Some(after)) => format!("name {} -> {}", in_quotes(before), in_quotes(after)),
+        _ => field.to_string(),
+    }));
+    if change.secret_changed {
+        parts.push("secret changed".to_owned());
+    }
+    if parts.is_empty() {
+        parts.push(if change.relogin { "digest changed" } else { "the secret's source changed" }.to_owned());
+    }
+    let relogin = if change.relogin { " (phone must log in again)" } else { "" };
+    format!("{}{relogin}", parts.join("; "))
+}
+
+/// The most phones that are listed one by one though their rows stay.
+const LISTED: usize = 5;
+
+/// Lists the phones that must log in again though their rows stay, each with what happens; the last line
+/// counts those that are not listed.
+pub(super) fn relogins(plan: &Plan) -> Vec<(String, String)> {
+    let users = plan.relogins.iter().filter_map(|number| plan.users.get(number));
+    let mut lines: Vec<(String, String)> = users
+        .take(LISTED)
+        .map(|user| {
+            let words = format!("extension {}; another digest becomes live (phone must log in again)", user.extension);
+            (user.email.to_string(), words)
+        })
+        .collect();
+    let more = plan.relogins.len().saturating_sub(LISTED);
+    if more > 0 {
+        lines.push((format!("and {} more", count(more, "phone")), "the same".to_owned()));
+    }
+    lines
+}
+
+/// Says where something about inbound calls is declared.
+pub(super) fn inbound_place(change: &InboundChange, sources: &[Source]) -> String {
+    match change.place {
+        Some(place) => place.show(sources),
+        None if change.object == InboundObject::CallerId => CALLER_ID.to_owned(),
+        None if change.kind == Kind::Delete => "no longer declared".to_owned(),
+        None => String::new(),
+    }
+}
+
+/// Says where a user is declared.
+pub(super) fn place(change: &Change, sources: &[Source]) -> String {
+    match change.place {
+        Some(place) => place.show(sources),
+        None if change.kind == Kind::Delete => "no longer declared".to_owned(),
+        None => String::new(),
+    }
+}
+
+/// Says what happens to a setting, and how many phones it reaches.
+pub(super) fn setting(change: &FieldChange, plan: &Plan) -> String {
+    let phones = count(plan.touched_by(change), "phone");
+    let reaches = match (plan.touched_by(change), change.field) {
+        (0, _) => return change.to_string(),
+        (_, "phones.realm" | "endpoint_names") => format!("{phones} must log in again"),
+        (_, "phones.transport") => format!("{phones} must register over it"),
+        (_, "dialplan.include") => format!("changes what {phones} can dial"),
+        _ => format!("read again by {phones}"),
+    };
+    format!("{change} ({reaches})")
+}
+
+/// Says who is affected, counted.
+pub(super) fn affected(plan: &Plan) -> Option<String> {
+    let affected = plan.affected();
+    if affected.is_none() {
+        return None;
+    }
+    let verb = |number: usize, one: &str, many: &str| if number == 1 { one.to_owned() } else { many.to_owned() };
+    let phones = |number: usize, one: &str, many: &str| {
+        (number > 0).then(|| format!("{} {}", count(number, "phone"), verb(number, one, many)))
+    };
+    let other = |number: usize, noun: &str| (number > 0).then(|| count(number, noun));
+    let parts = [
+        phones(affected.ended, "ends", "end"),
+        phones(affected.relogin, "must log in again", "must log in again"),
+        phones(affected.moved, "must register over another transport", "must register over another transport"),
+        phones(affected.reread, "is read again and stays registered", "are read again and stay registered"),
+        phones(affected.dialing, "can dial something else", "can dial something else"),
+        other(affected.trunks, "trunk"),
+        other(affected.numbers, "public number"),
+        phones(affected.left_alone, "is left alone", "are left alone"),
+    ];
+    Some(format!("Affected: {}", parts.into_iter().flatten().collect::<Vec<_>>().join(", ")))
+}
+
+/// Says what Asterisk has to reload, and why.
+pub(super) fn reload(comparison: &Comparison) -> Option<String> {
+    if comparison.reload.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = comparison.reload.iter().map(|module| module.name).collect();
+    let changed = comparison.changed_files().count();
+    let why = if changed == 0 {
+        "Asterisk does not run the files in place".to_owned()
+    } else {
+        format!("{changed} of {} files changed", ConfigFile::ALL.len())
+    };
+    let kept = if comparison.plan.affected().keeps_registrations() {
+        "calls and registrations are kept"
+    } else {
+        "calls in progress and all other registrations are kept"
+    };
+    Some(format!("Reload: {} ({why}); {kept}", names.join(", ")))
+}
+
+/// Says how many of the declared tests of the routes hold; a plan is only made where all of them do.
+pub(super) fn expectations(desired: &Desired) -> Option<String> {
+    match desired.declared.expectations.len() {
+        0 => None,
+        1 => Some("Expect: 1 of 1 call reaches who it should".to_owned()),
+        all => Some(format!("Expect: {all} of {all} calls reach who they should")),
+    }
+}
+
+/// Writes the command that applies exactly this plan, with what its rails must let pass; `None` if a rail lets
+/// nothing pass.
+pub(super) fn apply(report: &Report<'_>, id: &str) -> Option<String> {
+    let mut allowed: BTreeMap<&str, usize> =
+        report.allowance.iter().map(|(rail, count)| (rail.as_str(), *count)).collect();
+    for stop in &report.comparison.plan.stops {
+        allowed.insert(stop.rail, stop.allow?);
+    }
+    let mut command = format!("reconcile apply --expect {id}");
+    for (rail, count) in allowed {
+        let _ = write!(command, " --allow {rail}={count}");
+    }
+    Some(command)
+}
+
+/// Sums the plan up.
+pub(super) fn summary(comparison: &Comparison) -> String {
+    let counts = &comparison.plan.counts;
+    let files = comparison.changed_files().count();
+    if comparison.is_empty() {
+        let all = comparison.unchecked.is_empty() && comparison.plan.unresolved.is_empty();
+        return format!("No changes{}.", if all { "" } else { " in what was checked" });
+    }
+    let mut parts = vec![
+        format!("{} to create", counts.create),
+        format!("{} to update", counts.update),
+        format!("{} to rename", counts.rename),
+        format!("{} to delete", counts.delete),
+    ];
+    if counts.adopt > 0 {
+        parts.insert(3, format!("{} to adopt", counts.adopt));
+    }
+    let settings = comparison.plan.settings_changes.len();
+    if settings > 0 {
+        parts.push(format!("{} to change", count(settings, "setting")));
+    }
+    let logins = comparison.plan.relogins.len();
+    if logins > 0 {
+        parts.push(format!("{} to log in again", count(logins, "phone")));
+    }
+    match comparison.plan.inbound.len() {
+        0 if comparison.callers_behind => parts.push("inbound calls to bring in step".to_owned()),
+        0 => {}
+        1 => parts.push("1 change of inbound calls".to_owned()),
+        changes => parts.push(format!("{changes} changes of inbound calls")),
+    }
+    format!("Plan: {}; {} to write.", parts.join(", "), count(files, "file"))
+}
