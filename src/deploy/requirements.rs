@@ -78,9 +78,7 @@ impl Host {
         comparison.unchecked.extend(unchecked_names);
         Ok(())
     }
-}
 
-impl Host {
     /// Checks the names again that were `unchecked`: the modules that know them are loaded now.
     ///
     /// # Errors
