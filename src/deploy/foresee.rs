@@ -29,7 +29,7 @@ impl Host {
         let step = Step::new(self, &book, &rendered, in_place, running.copied().unwrap_or_default())?;
         match step.check_names() {
             Ok(()) => Ok(None),
-            Err(ApplyError::Rail(stop)) => Ok(Some(stop)),
+            Err(ApplyError::Rail(rail)) => Ok(Some(rail)),
             Err(error) => Err(error),
         }
     }
