@@ -222,7 +222,7 @@ fn rules_numbers_and_trunks_cost_no_more_when_there_are_many() {
         text
     };
     for command in ["check", "plan --no-asterisk"] {
-        grows_with_its_input(&env, command, 0, &declare);
+        grows_with_its_input(&env, command, 0, declare);
     }
 }
 
