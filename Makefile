@@ -18,11 +18,11 @@ lint:
 	cargo clippy --locked --all-targets -- -D warnings
 	! command -v shellcheck >/dev/null || shellcheck -x examples/ci/.github/reconcile/*.sh tests/it/github/gh
 
-# Our times beside floors measured in the same run.
+# Our times beside floors measured in the same run; `make bench BENCH='--only plan --json FILE'` passes options on.
 bench:
 	@tests/lab/setup
 	cargo build --locked --release
-	@benches/run
+	@python3 benches/bench.py $(BENCH)
 
 # The book, into target/book. mdBook is installed below target/ when this is called for the first time.
 MDBOOK = target/mdbook-0.5.4

@@ -7,7 +7,7 @@
 //! `closed`: some clients, each with one connection, send a request as soon as the one before is answered. Prints
 //! the microseconds that all of it took, as `load` does for other requests.
 //!
-//! Built by `benches/run` as `load.rs` is. The requests are signed beforehand: a line each, the
+//! Built by `benches/bench.py` as `load.rs` is. The requests are signed beforehand: a line each, the
 //! signature and the body.
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "this is a program of its own")]

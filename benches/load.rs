@@ -2,7 +2,7 @@
 //! request again and again. Prints the microseconds that all of it took; ends with 1 where an
 //! answer is none of 2xx.
 //!
-//! Needs nothing but the standard library, so that `benches/run` builds it with `rustc` alone.
+//! Needs nothing but the standard library, so that `benches/bench.py` builds it with `rustc` alone.
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "this is a program of its own")]
 

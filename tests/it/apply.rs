@@ -26,36 +26,6 @@ fn outcome(env: &TestEnv) -> String {
 }
 
 #[test]
-fn an_apply_makes_it_so_and_the_next_one_touches_nothing() {
-    let env = TestEnv::with_asterisk();
-    env.write("pbx.yaml", &desired(&[ANA, BO]));
-    let first = env.run("apply").expect(0);
-    assert!(
-        first.stdout.ends_with(
-            "Live: 2 files written; res_pjsip and dialplan reloaded; read back, 6 changed objects one by one (run 1).\n"
-        ),
-        "{}",
-        first.text()
-    );
-    let endpoints = env.ask("pjsip list endpoints");
-    assert!(endpoints.contains("1000/1000") && endpoints.contains("1001/1001"), "{endpoints}");
-
-    let before = env.files();
-    let again = env.run("apply").expect(0);
-    insta::with_settings!({ filters => vec![(r"postgres://\S+", "[url]")] }, {
-        insta::assert_snapshot!(again.text());
-    });
-    assert_eq!(env.files(), before, "not even the time of change differs");
-
-    // One user more reloads res_pjsip only.
-    env.write("pbx.yaml", &desired(&[ANA, BO, "email: cleo@example.com, name: Cleo"]));
-    let third = env.run("apply").expect(0);
-    let words = "Live: 1 file written; res_pjsip reloaded; read back, 3 changed objects one by one (run 3).\n";
-    assert!(third.stdout.ends_with(words), "{}", third.text());
-    assert_eq!(env.run("plan --detailed-exitcode").expect(0).stdout.lines().last(), Some("No changes."));
-}
-
-#[test]
 fn files_are_for_asterisk_alone_and_hold_no_plain_secret() {
     let mut env = TestEnv::with_asterisk();
     env.set("BO_SIP_SECRET", "canary-of-bo");

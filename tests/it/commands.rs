@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
-use super::support::{Outcome, Server, TestEnv, desired};
+use super::support::{Server, TestEnv, desired};
 
 const ANA: &str = "email: ana@example.com, name: Ana Silva";
 const BO: &str = "email: bo@example.com, name: Bo Li";
@@ -276,23 +276,6 @@ fn a_role_with_the_documented_grants_plans_and_changes_nothing() {
 }
 
 #[test]
-fn an_argument_that_is_no_value_of_its_type_is_wrong_usage() {
-    let env = TestEnv::new();
-    env.write("pbx.yaml", &desired(&[ANA]));
-    for (args, said) in [
-        ("secret show nobody", "error: `nobody` is not an e-mail address\nhint: write it as `name@example.com`\n"),
-        ("secret rotate nobody@", "error: `nobody@` is not an e-mail address"),
-        ("secret show 0", "error: `0` is not an extension"),
-        ("users --tenant Acme", "error: `Acme` is not a tenant slug"),
-        ("users --extension 10-x", "error: `x` is not an extension"),
-        ("status --tenant Acme", "`Acme` is not a tenant slug"),
-    ] {
-        let outcome = env.run(args).expect(64);
-        assert!(outcome.stderr.contains(said), "{args}: {}", outcome.text());
-    }
-}
-
-#[test]
 fn phones_are_shown_by_number_and_several_at_once() {
     let env = TestEnv::new();
     env.write("pbx.yaml", &desired(&[ANA, BO]));
@@ -331,27 +314,6 @@ fn users_are_filtered_by_text_number_and_who_manages_them() {
     assert_eq!(listed("--managed-by api"), [1001]);
     assert_eq!(listed("silva --managed-by file --extension 1400-1600"), [1500]);
     assert_eq!(listed("nothing"), Vec::<u64>::new());
-}
-
-#[test]
-fn the_desired_state_may_come_from_standard_input() {
-    let env = TestEnv::new();
-    let piped = |args: &str, text: &str| -> Outcome {
-        env.write("input", text);
-        let words: Vec<&str> = args.split_whitespace().collect();
-        let mut command = env.command(&words);
-        command.stdin(fs::File::open(env.path("work/input")).unwrap());
-        env.outcome(command.output().unwrap())
-    };
-    assert_eq!(piped("check -f -", &desired(&[ANA])).expect(0).stdout, "stdin: valid, 1 user\n");
-    let outcome = piped("check -f -", &desired(&["email: nobody, name: Ana"])).expect(65);
-    assert!(outcome.stderr.contains("--> stdin:4:"), "{}", outcome.text());
-    assert!(piped("check -f -", "").expect(65).stderr.contains("empty-file"));
-    let planned = piped("plan -f - --no-asterisk", &desired(&[ANA])).expect(0);
-    assert!(planned.stdout.contains("stdin:4"), "{}", planned.text());
-    piped("sync -f -", &desired(&[ANA])).expect(0);
-    assert!(piped("users -f -", &desired(&[ANA])).expect(0).stdout.contains("ana@example.com"));
-    env.run("watch -f -").expect(64);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::{
 use super::{
     phones::nothing_in_the_log,
     sipp::Phone,
-    support::{Outcome, TestEnv, desired, tool},
+    support::{TestEnv, desired, tool},
 };
 
 const ANA: &str = "email: ana@example.com, name: Ana";
@@ -19,12 +19,6 @@ const BO: &str = "email: bo@example.com, name: Bo";
 
 fn with(extensions: &str, users: &[&str]) -> String {
     desired(users).replace("users:", &format!("extensions: {{ {extensions} }}\nusers:"))
-}
-
-fn check(text: &str) -> Outcome {
-    let env = TestEnv::embedded();
-    env.write("pbx.yaml", text);
-    env.run("check")
 }
 
 /// Runs a call through the phones' context as `channel originate` does, and tells whose step it came to
@@ -131,111 +125,6 @@ fn ranges_are_filled_in_their_order_and_the_dialplan_holds_nothing_between_them(
         full.contains("the range 2000-2001, 100-102 (5 numbers, 1 of them reserved or for emergencies) is full"),
         "{full}"
     );
-}
-
-#[test]
-fn ranges_stand_in_a_list_or_in_one_text() {
-    for range in ["\"100-149, 2000-2099\"", "[100-149, 2000-2099]", "\"2000-2099,100 - 149\""] {
-        let users =
-            ["email: ana@example.com, name: Ana, extension: 149", "email: bo@example.com, name: Bo, extension: 2050"];
-        let good = check(&with(&format!("range: {range}"), &users)).expect(0);
-        assert!(!good.text().contains("pin-outside-range"), "{}", good.text());
-    }
-    let between = check(&with("range: [100-149, 2000-2099]", &["email: a@example.com, name: A, extension: 150"]));
-    let between = between.expect(65).text();
-    assert!(between.contains("error[pin-outside-range]: 150 is outside the range 100-149, 2000-2099"), "{between}");
-}
-
-#[test]
-fn wrong_ranges_are_told_with_the_way_out() {
-    insta::assert_snapshot!(
-        [
-            "[1000-1999, 100-199, 1500-1600]",
-            "\"1000-1999, 1500-1600\"",
-            "0200-0299",
-            "[0200-0299]",
-            "1000",
-            "[112]",
-            "[]",
-            "100-",
-        ]
-        .map(|range| check(&with(&format!("range: {range}"), &["email: a@example.com, name: A, extension: 150"])).stderr)
-        .concat()
-    );
-}
-
-/// A range that could not be read was replaced by 1000-1999, and each pin was held against that.
-#[test]
-fn a_range_that_is_rejected_is_the_only_error() {
-    let users =
-        ["email: ana@example.com, name: Ana, extension: 150", "email: bo@example.com, name: Bo, extension: 112"];
-    for extensions in ["range: 100-2x00", "range: [100-199, 2000]", "rnage: 100-199", "range: 100-199, range: 100-199"]
-    {
-        let outcome = check(&with(extensions, &users)).expect(65);
-        assert!(
-            outcome.stdout.contains(": 1 error\n") || outcome.stdout.contains(": 1 error, 1 warning\n"),
-            "{extensions}: {}",
-            outcome.text()
-        );
-    }
-    let misspelt = check(&with("range: 100-199", &users).replace("extensions:", "extentions:")).expect(65);
-    assert_eq!(misspelt.stdout.matches("1 error").count(), 1, "{}", misspelt.text());
-    // Without a range, the default is what counts, and is called that.
-    let default = check(&desired(&users[..1])).expect(65).text();
-    assert!(default.contains("150 is outside the range 1000-1999, the default"), "{default}");
-}
-
-#[test]
-fn a_country_decides_which_emergency_numbers_are_left_to_the_operator() {
-    let file = |country: &str, users: &[&str]| with("range: 100-199", users) + country;
-    // Unknown: 112 is left out, and the warning knows the numbers of every country.
-    let unknown = check(&file("", &[ANA])).expect(0);
-    assert_eq!(unknown.stderr.matches("warning[emergency-number]").count(), 1, "{}", unknown.text());
-    for numbers in ["100-108,", "113-120,", "122-125,", "127-133,", " 144,", "190-195,", "country: DE"] {
-        assert!(unknown.stderr.contains(numbers), "{numbers}: {}", unknown.text());
-    }
-    assert_eq!(check(&file("country: DE\n", &[ANA])).expect(0).stderr, "");
-    assert_eq!(check(&file("country: NO\n", &[ANA])).expect(0).stderr, "", "YAML 1.2 knows no boolean `NO`");
-    let pinned = "email: ana@example.com, name: Ana, extension: 110";
-    let warned = check(&file("country: DE\n", &[pinned])).expect(0).stderr;
-    assert!(
-        warned.contains(
-            "warning[emergency-number]: 110 is an emergency number: phones that dial it reach `ana@example.com`"
-        ),
-        "{warned}"
-    );
-    let wrong = check(&file("country: UK\n", &[pinned])).expect(65);
-    assert!(wrong.stdout.contains(": 1 error\n"), "{}", wrong.text());
-    assert!(
-        wrong.stderr.contains("unknown-country") && wrong.stderr.contains("did you mean `GB`?"),
-        "{}",
-        wrong.text()
-    );
-}
-
-#[test]
-fn allocation_gives_no_emergency_number_and_a_user_who_has_one_keeps_it() {
-    let env = TestEnv::new();
-    let file = |range: &str, users: &[&str]| with(&format!("range: {range}"), users);
-    // As an earlier version recorded it, which knew no emergency numbers.
-    env.write("pbx.yaml", &file("111-114", &["email: ana@example.com, name: Ana, extension: 112"]));
-    env.run("sync").expect(0);
-    env.write("pbx.yaml", &file("111-114", &[ANA, BO]));
-    let kept = env.run("plan").expect(0).stdout;
-    assert!(
-        kept.contains("ana@example.com has the emergency number 112: phones that dial it reach this user"),
-        "{kept}"
-    );
-    assert!(kept.contains("+ bo@example.com  extension 111"), "{kept}");
-    env.run("sync").expect(0);
-    // Freed, it is given to nobody: not even to the one it is held for.
-    env.write("pbx.yaml", &file("111-114, hold: 30d", &[BO]));
-    env.run("sync").expect(0);
-    env.write("pbx.yaml", &file("111-114, hold: 30d", &[ANA, BO, "email: cy@example.com, name: Cy"]));
-    env.run("sync").expect(0);
-    let listed = env.run("users").expect(0).stdout;
-    let numbers: Vec<&str> = listed.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(numbers.join(" "), "111 113 114", "{listed}");
 }
 
 /// Settings as every earlier version recorded them: one range, no country.

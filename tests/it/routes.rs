@@ -71,68 +71,6 @@ fn recorded(env: &TestEnv) -> Value {
     row.get::<_, Option<&str>>(0).map_or(Value::Null, |text| body(serde_json::from_str(text).unwrap()))
 }
 
-#[test]
-fn a_plan_shows_inbound_calls_beside_the_users_in_every_form() {
-    let env = declared();
-    let plan = env.run("plan --no-asterisk").expect(0);
-    insta::assert_snapshot!(rows(&plan));
-    let summary =
-        "Plan: 1 to create, 0 to update, 0 to rename, 0 to delete, 8 changes of inbound calls; 2 files to write.";
-    assert!(plan.stdout.contains(summary), "{}", plan.text());
-    let document = json(&env.run("plan --no-asterisk --format json").expect(0));
-    insta::assert_snapshot!(serde_json::to_string_pretty(&document["inbound"][4]).unwrap());
-    assert_eq!(document["inbound"].as_array().unwrap().len(), 8);
-    let markdown = env.run("plan --no-asterisk --format markdown").expect(0).stdout;
-    let route = "\n+ route to default  -> dialfire, then busy  pbx.yaml:20\n";
-    assert!(markdown.contains(route), "{markdown}");
-
-    env.run("sync").expect(0);
-    let text = FILE.replace("route: [dialfire, busy]", "route: [zendesk_talk]").replace("\"2026-12-25\", ", "");
-    env.write("pbx.yaml", &text.replace("ring: 20s", "ring: 25s"));
-    let plan = env.run("plan --no-asterisk --detailed-exitcode").expect(2);
-    insta::assert_snapshot!(rows(&plan));
-    env.write("pbx.yaml", &desired(&["email: bo.li@example.com, name: Bo Li"]));
-    let plan = env.run("plan --no-asterisk").expect(0);
-    insta::assert_snapshot!(rows(&plan));
-    let rail = "error: [rail-protected]: protected routes would be changed or deleted: \
-                `to +15559876543 from +49*, withheld when office`\n\
-                hint: set `protected: false`, apply that, and only then make this change\n";
-    assert!(plan.stderr.replace("error[", "error: [").contains(rail), "{}", plan.text());
-    env.run("apply --no-reload").expect(3);
-}
-
-/// Whoever approves a plan sees that its routes were tested; the tests change nothing that is applied.
-#[test]
-fn expectations_are_shown_in_every_form_and_are_no_part_of_the_id() {
-    let env = declared();
-    let id = || json(&env.run("plan --no-asterisk --format json").expect(0))["id"].clone();
-    let none = env.run("plan --no-asterisk").expect(0);
-    assert!(!none.stdout.contains("Expect"), "{}", none.text());
-    let untested = json(&env.run("plan --no-asterisk --format json").expect(0));
-    assert_eq!(untested["expectations"], serde_json::json!([]));
-
-    let one = "expect:\n  - { call: { to: \"+15559876543\", from: \"+4930123456\", at: \"2026-12-24T22:00+01:00\" }, \
-               reaches: bo.li@example.com }\n";
-    env.write("pbx.yaml", &format!("{FILE}{one}"));
-    let plan = env.run("plan --no-asterisk").expect(0);
-    assert!(plan.stdout.contains("\nExpect: 1 of 1 call reaches who it should\nPlan: 1 to create"), "{}", plan.text());
-    let more = "  - { call: { to: \"+15550000000\", at: \"2026-12-25T12:00Z\" }, reaches: dialfire }\n  \
-                - { call: { to: \"+15550000000\", at: \"2026-12-24T12:00Z\" }, reaches: dialfire }\n";
-    env.write("pbx.yaml", &format!("{FILE}{one}{more}"));
-    let plan = env.run("plan --no-asterisk").expect(0);
-    assert!(plan.stdout.contains("\nExpect: 3 of 3 calls reach who they should\nPlan: "), "{}", plan.text());
-    let markdown = env.run("plan --no-asterisk --format markdown").expect(0).stdout;
-    assert!(markdown.contains("\nExpect: 3 of 3 calls reach who they should\n"), "{markdown}");
-    let document = json(&env.run("plan --no-asterisk --format json").expect(0));
-    insta::assert_snapshot!(serde_json::to_string_pretty(&document["expectations"]).unwrap());
-    assert_eq!(id(), untested["id"]);
-    assert!(untested["id"].is_string());
-
-    env.run("apply --no-reload").expect(0);
-    let same = env.run("plan --no-asterisk").expect(0);
-    assert!(same.stdout.contains("\nExpect: 3 of 3 calls reach who they should\nNo changes"), "{}", same.text());
-}
-
 /// A company without an Asterisk of its own runs only the webhook.
 #[test]
 fn an_apply_without_reload_records_numbers_and_reaches_callers() {

@@ -42,35 +42,6 @@ fn is_refused(outcome: &Outcome) {
     assert!(outcome.stdout.is_empty() && outcome.stderr.ends_with(end), "{}", outcome.text());
 }
 
-#[test]
-fn a_number_that_another_tenant_has_is_refused_before_anything_moves() {
-    let env = two_tenants();
-    env.run("apply --no-reload -f acme.yaml").expect(0);
-    let before = (env.dump(), env.files());
-    for command in ["plan", "plan --format json", "plan --no-asterisk", "sync", "apply --no-reload"] {
-        is_refused(&env.run(&format!("{command} -f bolt.yaml")));
-    }
-    assert!((env.dump(), env.files()) == before, "something moved");
-    // Its owner has it, and others may have other numbers and the same dialers.
-    env.run("apply --no-reload -f acme.yaml").expect(0);
-    env.write("bolt.yaml", &file("bolt", &["+15550000002"]));
-    env.run("apply --no-reload -f bolt.yaml").expect(0);
-}
-
-/// What is recorded comes with the next apply, even one by the API; what was applied, callers reach until then.
-#[test]
-fn a_number_is_free_once_its_owner_applied_without_it() {
-    let env = two_tenants();
-    env.run("sync -f acme.yaml").expect(0);
-    is_refused(&env.run("apply --no-reload -f bolt.yaml"));
-    env.run("apply --no-reload -f acme.yaml").expect(0);
-    env.write("acme.yaml", &file("acme", &[]));
-    env.run("sync -f acme.yaml").expect(0);
-    is_refused(&env.run("apply --no-reload -f bolt.yaml"));
-    env.run("apply --no-reload -f acme.yaml").expect(0);
-    env.run("apply --no-reload -f bolt.yaml").expect(0);
-}
-
 /// Two tenants who have the same number, as an earlier version let them.
 fn both_have_it() -> TestEnv {
     let env = two_tenants();
@@ -128,24 +99,6 @@ fn of_two_who_have_it_either_can_give_it_up() {
     // What nobody can read of another tenant, as what a later version wrote, is in nobody's way.
     env.sql().execute("update tenants set routes = '[7, {\"rules\": 7}]' where slug = 'bolt'", &[]).unwrap();
     env.run("plan --no-asterisk -f acme.yaml").expect(0);
-}
-
-/// A renamed tenant is a new one. Its old file without the number frees it; the default route gets the calls
-/// in between.
-#[test]
-fn a_renamed_tenant_gets_its_numbers_once_its_old_file_was_applied_without_them() {
-    let env = two_tenants();
-    env.run("apply --no-reload -f acme.yaml").expect(0);
-    env.write("acme2.yaml", &file("acme2", &[NUMBER]));
-    let refused = env.run("apply --no-reload -f acme2.yaml").expect(1).stderr;
-    let hint = "where `acme` was renamed or is no more, apply its last file once more without the number\n";
-    assert!(refused.contains(hint), "{refused}");
-    env.write("acme.yaml", &file("acme", &[]));
-    env.run("apply --no-reload -f acme.yaml").expect(0);
-    env.run("apply --no-reload -f acme2.yaml").expect(0);
-    // The old one is nothing any more.
-    env.write("acme.yaml", "version: 1\ntenant: acme\nusers: []\n");
-    env.run("apply --no-reload -f acme.yaml").expect(0);
 }
 
 /// On one host the old one's phones have the names of the new one's, so that it ends first.

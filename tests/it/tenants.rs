@@ -95,44 +95,6 @@ fn a_number_of_the_other_tenants_is_nobodys_here() {
     nothing_in_the_log(&env);
 }
 
-#[test]
-fn the_same_names_are_refused_before_anything_moves() {
-    let env = TestEnv::with_asterisk();
-    env.write("acme.yaml", &desired(&[ANA]));
-    env.write("bolt.yaml", &desired(&[BO]).replace("acme", "bolt"));
-    env.run("apply -f acme.yaml").expect(0);
-    let before = (env.dump(), env.files());
-    assert_eq!(
-        env.run("apply -f bolt.yaml").expect(3).stderr,
-        "error[rail-taken-names]: the endpoint `1000` stands in the file of the tenant `acme` on this host\n\
-         hint: give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`\n"
-    );
-    assert!((env.dump(), env.files()) == before, "something moved");
-    env.run("apply -f acme.yaml").expect(0);
-    env.write("bolt.yaml", &tenant("bolt", &[BO]));
-    env.run("apply -f bolt.yaml").expect(0);
-}
-
-/// An edited slug is a new tenant: the old one keeps its phones, and its names.
-#[test]
-fn an_edited_slug_is_refused_while_the_old_tenant_has_the_names() {
-    let env = TestEnv::with_asterisk();
-    env.write("pbx.yaml", &desired(&[ANA, BO]));
-    env.run("apply").expect(0);
-    let before = (env.dump(), env.files());
-    env.write("pbx.yaml", &desired(&[ANA, BO]).replace("acme", "acme-ltd"));
-    let refused = env.run("apply").expect(3);
-    assert!(
-        refused.stderr.starts_with(
-            "error[rail-taken-names]: the endpoint `1000` stands in the file of the tenant `acme` on this host\n"
-        ),
-        "{}",
-        refused.text()
-    );
-    assert!((env.dump(), env.files()) == before, "something moved");
-    assert!(env.ask("pjsip list endpoints").contains("1001/1001"));
-}
-
 /// The phones of a tenant `acme-gen` are called as the marks of `acme` begin.
 #[test]
 fn no_slug_makes_the_phones_of_one_tenant_look_like_marks_of_another() {

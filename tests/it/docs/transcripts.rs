@@ -1,12 +1,9 @@
 //! Each `console` block of the README and the book is run, and each `yaml` block is checked.
 
-use std::{fmt::Write, path::PathBuf, process::Command};
+use std::{fmt::Write, process::Command};
 
 use super::{Page, chapters, compare, path, read};
-use crate::{
-    serve::server::Serve,
-    support::{TestEnv, tool},
-};
+use crate::{serve::server::Serve, support::TestEnv, transcript};
 
 /// Where the server listens in the documentation.
 const DOCUMENTED: &str = "http://127.0.0.1:8000";
@@ -20,28 +17,15 @@ fn pages() -> impl Iterator<Item = String> {
     ["README.md".to_owned()].into_iter().chain(chapters)
 }
 
-/// Runs the commands of a `console` block in one shell, and writes what they print.
-fn transcript(env: &TestEnv, block: &str, url: &str) -> String {
-    let mut shell = Command::new("bash");
+/// Runs the commands of a `console` block, and writes what they print.
+fn of_block(env: &TestEnv, block: &str, url: &str) -> String {
     let commands: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
-    let script: String = commands.iter().fold("exec 2>&1\n".to_owned(), |script, command| {
-        script + &command.replace(DOCUMENTED, url) + "\nprintf '\\0'\n"
-    });
-    let reconcile = PathBuf::from(env!("CARGO_BIN_EXE_reconcile"));
-    let programs = [reconcile, tool("LAB_JQ"), tool("LAB_CURL"), tool("LAB_OPENSSL")];
-    let folders = programs.map(|program| program.parent().unwrap().display().to_string() + ":");
-    let path = folders.concat() + &std::env::var("PATH").unwrap();
-    shell.args(["-c", &script]).current_dir(env.path("work")).env_clear();
-    for (name, value) in env.command(&[]).get_envs() {
-        shell.env(name, value.unwrap_or_default());
-    }
-    let output = shell.env("PATH", path).output().unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap().replace(url, DOCUMENTED);
-    let printed = printed.replace(env.path("state").to_str().unwrap(), "/var/lib/reconcile");
+    let here: Vec<String> = commands.iter().map(|command| command.replace(DOCUMENTED, url)).collect();
     let mut text = String::new();
-    for (command, printed) in commands.iter().zip(printed.split('\0')) {
+    for (command, printed) in commands.iter().zip(transcript::run(env, &here, &[])) {
+        let printed = printed.text.replace(url, DOCUMENTED);
         let _ = writeln!(text, "$ {command}");
-        text.push_str(printed);
+        text.push_str(&printed.replace(env.path("state").to_str().unwrap(), "/var/lib/reconcile"));
     }
     text
 }
@@ -63,7 +47,7 @@ fn every_transcript_is_true() {
             let (block, after) = after.split_once("```\n").unwrap();
             let serve = block.contains(DOCUMENTED).then(|| Serve::start(&env, ""));
             let url = serve.as_ref().map_or(DOCUMENTED, |serve| &serve.url);
-            let _ = writeln!(right, "{before}{CONSOLE}{}```", transcript(&env, block, url));
+            let _ = writeln!(right, "{before}{CONSOLE}{}```", of_block(&env, block, url));
             rest = after;
             run += 1;
         }
