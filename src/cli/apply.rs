@@ -215,6 +215,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         trunk_secrets: &inbound.trunk_secrets,
         keys: &keys,
         decide: &decide,
+        allowance: &allowance,
         expect: expected.as_ref().map(Expected::id),
         actor: args.actor.resolve(),
         git_commit: git_commit(&desired, &args.file.file),
@@ -223,7 +224,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let mut observer = Log(printer.borrow().progress());
     let applied = match mode {
         Mode::Sync => deploy::sync(&request, &mut directory, &host, &mut observer)?,
-        Mode::Apply { .. } => deploy::apply(&request, &mut directory, &host, &mut observer).map_err(rail_of_names)?,
+        Mode::Apply { .. } => deploy::apply(&request, &mut directory, &host, &mut observer)?,
     };
     let mut printer = printer.borrow_mut();
     for warning in &applied.warnings {
@@ -260,21 +261,8 @@ fn hold_back(report: &Report<'_>, expected: Option<&Expected>, mode: Mode) -> Re
     }
     let stops: Vec<&RailStop> =
         if mode == Mode::Sync { plan.stops_of_rows().collect() } else { plan.stops.iter().collect() };
-    let words: Vec<String> = stops
-        .into_iter()
-        .map(|stop| format!("error[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint))
-        .collect();
+    let words: Vec<String> = stops.into_iter().map(RailStop::to_string).collect();
     if words.is_empty() { Ok(()) } else { stop(Exit::Rail, words.join("\n")) }
-}
-
-/// Makes the rail `taken-names` of a name that was found taken only under the host's lock.
-fn rail_of_names(error: ApplyError) -> anyhow::Error {
-    match error {
-        ApplyError::NameTaken { message, hint } => {
-            Stop { exit: Exit::Rail, message: format!("error[rail-taken-names]: {message}\nhint: {hint}") }.into()
-        }
-        error => error.into(),
-    }
 }
 
 /// Says that an earlier run recorded the expected plan, if the present one has another id.

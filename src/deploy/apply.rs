@@ -38,7 +38,7 @@ use crate::{
     fail_point,
     fs::{FileError, Staged},
     model::{EmailKey, Extension, ObjectName, Secret, Tenant, hex},
-    plan::Plan,
+    plan::{Allowance, Plan},
     render::{Digests, File, Phonebook, endpoint_name},
 };
 
@@ -54,6 +54,8 @@ pub struct Request<'a> {
     pub keys: &'a Keyring,
     /// Makes the plan from what is recorded, or refuses to go on (rails, `--expect`).
     pub decide: &'a Decide<'a>,
+    /// What rails let pass this once.
+    pub allowance: &'a Allowance,
     /// The id of the plan it is held to, or `None` if it is held to none.
     pub expect: Option<&'a str>,
     /// Who runs it, for the audit log.
@@ -178,7 +180,6 @@ pub fn apply(
     fail_point::pass("locked")?;
     clock.start("check", observer);
     host.wait()?;
-    let loaded = load_stopped(host)?;
     // The host and the directory are looked at at the same time.
     let mut writer = directory.write(request.tenant)?;
     let (seen, read) = thread::scope(|scope| {
@@ -200,6 +201,12 @@ pub fn apply(
         .files(Digests::Real { digests: &decided.prepared.digests, trunk_secrets: &decided.prepared.trunk_secrets })?;
     let step = Step::new(host, &book, &rendered, &in_place, running.unwrap_or_default())?;
     step.check_names()?;
+    // Every rail that can be known by now has let the plan pass.
+    let loaded = load_stopped(host)?;
+    if !loaded.is_empty() {
+        step.check_names()?;
+        host.check_names_again(&book, &decided.unchecked, request.allowance)?;
+    }
     fail_point::pass("rendered")?;
     let staged = step.stage()?;
     fail_point::pass("staged")?;

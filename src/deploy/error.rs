@@ -5,6 +5,7 @@ use crate::{
     asterisk::BadValue,
     directory::{DirectoryError, PrepareError},
     fs::FileError,
+    plan::RailStop,
 };
 
 /// An apply that did not end well.
@@ -36,17 +37,19 @@ pub enum ApplyError {
     /// Asterisk cannot be asked; nothing moved.
     #[error("{0}; nothing was changed")]
     Asterisk(#[from] AsteriskError),
-    /// Names are taken by somebody else on this host; nothing moved.
-    #[error("{message}; nothing was changed\nhint: {hint}")]
-    NameTaken {
-        /// Which name, and by whom.
-        message: String,
-        /// The way out.
-        hint: &'static str,
-    },
+    /// A rail that was found only under the host's lock; nothing moved.
+    #[error("{0}")]
+    Rail(RailStop),
     /// Rows are recorded, but Asterisk does not run them.
     #[error("{0}")]
     NotLive(Box<NotLive>),
+}
+
+impl ApplyError {
+    /// Another file on this host defines a name, or leads calls elsewhere.
+    pub(super) fn taken_name(message: String, hint: &str) -> Self {
+        Self::Rail(RailStop { rail: "taken-names", message, hint: hint.to_owned(), allow: None })
+    }
 }
 
 impl From<StatusError> for ApplyError {

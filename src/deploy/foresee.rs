@@ -29,9 +29,7 @@ impl Host {
         let step = Step::new(self, &book, &rendered, in_place, running.copied().unwrap_or_default())?;
         match step.check_names() {
             Ok(()) => Ok(None),
-            Err(ApplyError::NameTaken { message, hint }) => {
-                Ok(Some(RailStop { rail: "taken-names", message, hint: hint.to_owned(), allow: None }))
-            }
+            Err(ApplyError::Rail(rail)) => Ok(Some(rail)),
             Err(error) => Err(error),
         }
     }

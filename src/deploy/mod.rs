@@ -48,7 +48,6 @@ pub use mismatch::Mismatch;
 pub use names::{MissingName, NamePlaces};
 pub use needs::Lack;
 pub use reach::{Probed, TrunkRegistration};
-pub(crate) use readable::name_in;
 pub use rows::{Prepared, prepare};
 pub use status::{FileState, Generation, HostStatus, RunningState, status};
 

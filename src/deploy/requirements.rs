@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Comparison, Host, StatusError, emergency,
+    ApplyError, Comparison, Host, StatusError, emergency,
     names::{self, CheckedNames, MissingName, NamePlaces},
     needs::{self, Found, Lack},
     readable::Unreadable,
@@ -76,6 +76,24 @@ impl Host {
         comparison.plan.notes.extend(unasked.clone());
         comparison.unasked.extend(unasked);
         comparison.unchecked.extend(unchecked_names);
+        Ok(())
+    }
+
+    /// Checks the names again that were `unchecked`: the modules that know them are loaded now.
+    ///
+    /// # Errors
+    /// When Asterisk does not run, or stays silent, or lacks more of the names than are allowed.
+    pub(super) fn check_names_again(
+        &self,
+        book: &Phonebook<'_>,
+        unchecked: &[String],
+        allowance: &Allowance,
+    ) -> Result<(), ApplyError> {
+        let Some(asterisk) = self.asterisk.as_ref().filter(|_| !unchecked.is_empty()) else { return Ok(()) };
+        let CheckedNames { missing, unchecked: _ } = names::check(asterisk, &self.config_dir, book)?;
+        if missing.len() > allowance.get(names::RAIL).copied().unwrap_or(0) {
+            return Err(ApplyError::Rail(missing_names_stop(&missing, &NamePlaces::new())));
+        }
         Ok(())
     }
 }

@@ -149,18 +149,18 @@ impl<'a> Step<'a> {
             .collect();
         let taken = |name: &String| others.get(name.as_str()).map(|tenant| (name.clone(), *tenant));
         if let Some((name, tenant)) = self.new_endpoints().trunks.keys().find_map(taken) {
-            return Err(ApplyError::NameTaken {
-                message: format!(
+            return Err(ApplyError::taken_name(
+                format!(
                     "the trunk `{name}` bears a name that stands in the file of the tenant `{tenant}` on this host"
                 ),
-                hint: "give the trunk another name",
-            });
+                "give the trunk another name",
+            ));
         }
         if let Some((name, tenant)) = self.new_endpoints().phones.keys().find_map(taken) {
-            return Err(ApplyError::NameTaken {
-                message: format!("the endpoint `{name}` stands in the file of the tenant `{tenant}` on this host"),
-                hint: "give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`",
-            });
+            return Err(ApplyError::taken_name(
+                format!("the endpoint `{name}` stands in the file of the tenant `{tenant}` on this host"),
+                "give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`",
+            ));
         }
         let Some(asterisk) = &self.host.asterisk else { return Ok(()) };
         let mut fresh: Vec<&String> =
@@ -182,10 +182,10 @@ impl<'a> Step<'a> {
         {
             return Ok(());
         }
-        Err(ApplyError::NameTaken {
-            message: format!("the {} `{name}` already runs in Asterisk, from a file that is not ours", kind.word()),
-            hint: "remove it there, or reserve the number with `extensions.reserved`",
-        })
+        Err(ApplyError::taken_name(
+            format!("the {} `{name}` already runs in Asterisk, from a file that is not ours", kind.word()),
+            "remove it there, or reserve the number with `extensions.reserved`",
+        ))
     }
 
     /// Makes sure that phones do not dial into another tenant's contexts: its phones would ring, and its carriers
@@ -198,12 +198,10 @@ impl<'a> Step<'a> {
         for (other, text) in self.host.routing_of_others(self.tenant)? {
             let theirs = |name: &&ObjectName| section_names(&text).any(|context| context == name.as_str());
             if let Some(name) = include.iter().find(theirs) {
-                return Err(ApplyError::NameTaken {
-                    message: format!(
-                        "`dialplan.include` names `{name}`, a context of the tenant `{other}` on this host"
-                    ),
-                    hint: "include contexts of your own only",
-                });
+                return Err(ApplyError::taken_name(
+                    format!("`dialplan.include` names `{name}`, a context of the tenant `{other}` on this host"),
+                    "include contexts of your own only",
+                ));
             }
         }
         Ok(())
@@ -218,10 +216,10 @@ impl<'a> Step<'a> {
         for (other, theirs) in others.iter().flat_map(|(other, text)| addresses(text).map(move |of| (other, of))) {
             for (name, trunk) in &self.new_endpoints().trunks {
                 if let Some(ours) = trunk.addresses.iter().find(|ours| trunks::overlap(ours, &theirs)) {
-                    return Err(ApplyError::NameTaken {
-                        message: format!("calls from `{ours}`, of `{name}`, go to the tenant `{other}` on this host"),
-                        hint: "an address leads to one tenant: narrow `identify`, or give both to one tenant",
-                    });
+                    return Err(ApplyError::taken_name(
+                        format!("calls from `{ours}`, of `{name}`, go to the tenant `{other}` on this host"),
+                        "an address leads to one tenant: narrow `identify`, or give both to one tenant",
+                    ));
                 }
             }
         }

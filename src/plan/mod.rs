@@ -385,7 +385,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     inbound::add(&mut plan, inputs);
     plan.changes.sort_by_cached_key(|change| (change.email.key(), change.kind));
-    plan.notes.extend(advice::same_names(&plan, &leaving));
+    plan.notes.extend(advice::perhaps_renamed(&plan, &leaving));
     plan.notes.extend(advice::reused_numbers(&plan, inputs));
     if declared.settings.hold_days == 0 {
         plan.holds.clear();

@@ -1,6 +1,9 @@
 //! Rails: what an apply refuses to do unless it is told twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -23,6 +26,13 @@ pub struct RailStop {
     /// The number with which `--allow` lets it pass; `None` if nothing does.
     #[serde(skip)]
     pub allow: Option<usize>,
+}
+
+impl fmt::Display for RailStop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rail, message, hint, allow: _ } = self;
+        write!(f, "error[rail-{rail}]: {message}\nhint: {hint}")
+    }
 }
 
 /// Finds the rails that the plan's rows run into. [`Plan::settle_relogins`] adds `relogins`.

@@ -265,6 +265,7 @@ fn carry_out(
         trunk_secrets: &trunk_secrets,
         keys: &state.keys,
         decide: &decide,
+        allowance: &Allowance::new(),
         expect: how.expect.as_deref(),
         actor,
         git_commit: None,
@@ -340,22 +341,10 @@ fn stale(comparison: &Comparison, how: &How) -> Option<Failure> {
 
 fn stopped(comparison: &Comparison) -> Option<Failure> {
     let stops = &comparison.plan.stops;
-    let first = stops.first()?;
-    let mut details: Vec<Detail> = stops
-        .iter()
-        .map(|stop| Detail {
-            rail: Some(stop.rail),
-            message: stop.message.clone(),
-            hint: Some(stop.hint.clone()),
-            ..Detail::default()
-        })
-        .collect();
-    details.push(Detail {
-        message: "the plan that was not applied".to_owned(),
-        plan: document(comparison),
-        ..Detail::default()
-    });
-    Some(Failure::new(ErrorType::RailStopped, format!("{}; nothing was changed", first.message)).with(details))
+    (!stops.is_empty()).then(|| {
+        let message = "the plan that was not applied".to_owned();
+        Failure::stopped(stops).and(Detail { message, plan: document(comparison), ..Detail::default() })
+    })
 }
 
 /// Logs what happens while it happens.
