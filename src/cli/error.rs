@@ -72,6 +72,7 @@ pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
         match cause.downcast_ref::<ApplyError>() {
             Some(ApplyError::Locked { .. }) => return Exit::Locked,
             Some(ApplyError::NotLive(_)) => return Exit::NotLive,
+            Some(ApplyError::Stale(_)) => return Exit::Stale,
             Some(ApplyError::Stopped(inner)) => return exit_of(inner),
             _ => {}
         }

@@ -12,7 +12,7 @@ use super::{
     settings::{FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs, has_url},
 };
 use crate::{
-    deploy::{self, Comparison, Host},
+    deploy::{self, Comparison, Host, Policy},
     desired::Diagnostic,
     directory::{Recorded, Schema},
     model::shown,
@@ -66,7 +66,7 @@ const ON_THE_HOST: &str = "what only the Asterisk host can tell: whether the dig
 
 /// How the lines begin that say that Asterisk did not answer. An apply fails then; a plan goes on.
 const NO_ANSWER: &str = "the running Asterisk: ";
-const NO_LIST: &str = "what the running Asterisk has loaded: ";
+const NO_LIST: &str = deploy::NO_LIST;
 
 /// Lists why an apply would fail, of what a plan could not check.
 pub(crate) fn unanswered(comparison: &Comparison) -> Vec<&str> {
@@ -150,23 +150,17 @@ impl<'a> Planner<'a> {
         };
         printer.phase("asking Asterisk what it runs");
         let mut comparison = if host.config_dir.is_dir() {
-            let in_place = host.in_place(tenant)?;
-            let (running, unchecked) = match host.wait().and_then(|()| host.running(tenant, &in_place)) {
-                Ok(Some(running)) => (Some(running), None),
-                Ok(None) => (None, Some("the running Asterisk (--no-asterisk)".to_owned())),
-                Err(error) => (None, Some(format!("{NO_ANSWER}{error}"))),
+            let survey = host.survey(tenant)?;
+            let unchecked = match (&survey.running, &survey.silent) {
+                (Some(_), _) => None,
+                (None, None) => Some("the running Asterisk (--no-asterisk)".to_owned()),
+                (None, Some(error)) => Some(format!("{NO_ANSWER}{error}")),
             };
+            let lack = lack.map(|why| format!("whether the secrets can be opened: {why}"));
             printer.phase("planning");
-            let mut compared = deploy::compare(&inputs, &in_place, running.as_ref(), unchecked.into_iter().collect())?;
-            if running.is_some()
-                && let Err(error) =
-                    host.note_requirements(&mut compared, allowance, &session::name_places(desired), inputs.now)
-            {
-                compared.unchecked.push(format!("{NO_LIST}{error}"));
-            }
-            compared.unchecked.extend(lack.map(|why| format!("whether the secrets can be opened: {why}")));
-            host.note_taken_names(&mut compared, &in_place, running.as_ref());
-            compared
+            let compared = deploy::compare(&inputs, &survey, unchecked.into_iter().chain(lack).collect())?;
+            let places = session::name_places(desired);
+            host.complete(compared, &survey, Policy { allowance, places: &places, now: inputs.now })
         } else {
             let folder = host.config_dir.display();
             let unchecked = format!("the files in place and the running Asterisk: there is no folder `{folder}` here");

@@ -11,7 +11,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{callers, files::InPlace, host::Running};
+use super::{Survey, callers, files::InPlace, survey::Findings, without_file::PhonesWithoutFile};
 use crate::{
     asterisk::{ConfigFile, Module, PerFile},
     directory::{
@@ -87,6 +87,21 @@ impl Comparison {
         self.plan.is_empty() && self.plan.is_applied() && self.reload.is_empty() && files && !self.callers_behind
     }
 
+    /// Adds what the host has or lacks for the plan.
+    pub(super) fn with(mut self, found: Findings) -> Self {
+        let Findings { stops, notes, unasked, unchecked, without_file } = found;
+        self.plan.stops.extend(stops);
+        self.plan.notes.extend(notes);
+        self.unasked.extend(unasked);
+        self.unchecked.extend(unchecked);
+        if let Some(PhonesWithoutFile { running, others }) = without_file {
+            self.plan.made.retain(|phone| !running.contains(phone));
+            let relogins = self.plan.relogins.union(&others).copied().collect();
+            self.plan.settle_relogins(relogins);
+        }
+        self
+    }
+
     /// Tells whether this is the plan with an id, or leads to exactly what a run with that id recorded.
     pub fn is_expected(&self, id: &str) -> bool {
         self.id.as_deref() == Some(id) || self.earlier.is_some()
@@ -97,13 +112,8 @@ impl Comparison {
 ///
 /// # Errors
 /// If a value cannot be rendered, or the plan has no id.
-pub fn compare(
-    inputs: &Inputs<'_>,
-    in_place: &InPlace,
-    running: Option<&Running>,
-    unchecked: Vec<String>,
-) -> Result<Comparison, CompareError> {
-    compare_plan(plan::plan(inputs), inputs.recorded, in_place, running, inputs.allowance, unchecked)
+pub fn compare(inputs: &Inputs<'_>, survey: &Survey, unchecked: Vec<String>) -> Result<Comparison, CompareError> {
+    compare_plan(plan::plan(inputs), inputs.recorded, survey, inputs.allowance, unchecked)
 }
 
 /// Compares the stages behind a plan with what it leads to.
@@ -113,11 +123,11 @@ pub fn compare(
 pub fn compare_plan(
     mut plan: Plan,
     recorded: &Recorded,
-    in_place: &InPlace,
-    running: Option<&Running>,
+    survey: &Survey,
     allowance: &Allowance,
     unchecked: Vec<String>,
 ) -> Result<Comparison, CompareError> {
+    let Survey { in_place, running, .. } = survey;
     foreign_files(&mut plan, recorded, in_place, allowance.get("foreign-files").copied().unwrap_or(0));
     let target = target(&plan, recorded)?;
     let (names, trunks) = (kept_digests(&plan), kept_trunks(&plan));
@@ -140,7 +150,7 @@ pub fn compare_plan(
     note_foreign_digests(&mut plan, &relogins);
     plan.made = made(&plan, endpoints, successors);
     // A file in place that fits and runs is right, whatever was remembered of the last apply.
-    let runs = running.is_some_and(|running| running.live[ConfigFile::Endpoints]);
+    let runs = running.as_ref().is_some_and(|running| running.live[ConfigFile::Endpoints]);
     let fitting = if runs { fitting.into_inner() } else { BTreeSet::new() };
     if let Some(file) = endpoints {
         let gone = ended(&plan, recorded, file);
@@ -149,7 +159,7 @@ pub fn compare_plan(
     }
     relogins.extend(plan.behind.difference(&fitting));
     plan.settle_relogins(relogins);
-    let live = running.map_or(PerFile::all(true), |running| running.live);
+    let live = running.as_ref().map_or(PerFile::all(true), |running| running.live);
     side_by_side(plan, recorded, &target, differences, live, unchecked)
 }
 

@@ -3,9 +3,10 @@
 use std::{panic::resume_unwind, thread, time::Duration};
 
 use super::{
-    Applied, Asterisk, AsteriskError, Host,
+    Applied, ApplyError, Asterisk, AsteriskError, Host,
     asterisk::Reload,
     contacts::{self, Contact},
+    host::HostLock,
     names::{self, CheckedNames, NamePlaces},
     readback,
     step::Step,
@@ -14,14 +15,20 @@ use crate::asterisk::{ConfigFile, Module};
 
 /// Loads what Asterisk has not loaded although our files need it: it rejected the operator's file when
 /// it started, and what was wrong may have been mended since. One that still does not load is tried
-/// again once our files are in place.
-pub(super) fn load_stopped(host: &Host) -> Result<Vec<Module>, AsteriskError> {
+/// again once our files are in place. Takes the host's lock for the loading.
+pub(super) fn load_stopped(
+    host: &Host,
+    mut lock: impl FnMut() -> Result<HostLock, ApplyError>,
+) -> Result<Vec<Module>, ApplyError> {
     let Some(asterisk) = &host.asterisk else { return Ok(Vec::new()) };
     let mut loaded = Vec::new();
     for module in ConfigFile::ALL.map(ConfigFile::module) {
-        if asterisk.runs(module)? == Some(false) && asterisk.load(module).is_ok() {
-            tracing::warn!("{} was not loaded, and is now", module.object);
-            loaded.push(module);
+        if asterisk.runs(module)? == Some(false) {
+            let _lock = lock()?;
+            if asterisk.load(module).is_ok() {
+                tracing::warn!("{} was not loaded, and is now", module.object);
+                loaded.push(module);
+            }
         }
     }
     Ok(loaded)

@@ -320,6 +320,7 @@ impl From<ApplyError> for Failure {
             },
             ApplyError::Directory(error) => error.into(),
             ApplyError::Locked { .. } => Self::hinted(ErrorType::ApplyInProgress, &error),
+            ApplyError::Stale(_) => Self::hinted(ErrorType::PlanStale, &error),
             ApplyError::NameTaken { .. } => Self::hinted(ErrorType::NameTaken, &error),
             ApplyError::File(_) | ApplyError::Asterisk(_) => Self::hinted(ErrorType::HostUnavailable, &error),
             ApplyError::Prepare(_) | ApplyError::Render(_) => Self::internal(error.to_string()),

@@ -46,4 +46,5 @@ mod tenants;
 mod tokens;
 mod trace;
 mod trunks;
+mod unlocked;
 mod watch;

@@ -10,7 +10,7 @@ use super::{LIMIT, LINE, plan};
 use crate::{
     asterisk::ConfigFile,
     cli::{report::Report, session::Desired},
-    deploy::{self, ComparedFile, Comparison, InPlace},
+    deploy::{self, ComparedFile, Comparison, Survey},
     desired,
     directory::Recorded,
     plan::{FieldChange, InboundValues, Inputs, RailStop},
@@ -33,7 +33,7 @@ fn compared(users: &[(String, String)]) -> (Desired, Comparison) {
         allowance: &BTreeMap::new(),
         now: Timestamp::UNIX_EPOCH,
     };
-    let comparison = deploy::compare(&inputs, &InPlace::default(), None, Vec::new()).unwrap();
+    let comparison = deploy::compare(&inputs, &Survey::default(), Vec::new()).unwrap();
     (Desired { name: "pbx.yaml".to_owned(), sources: loaded.sources, declared }, comparison)
 }
 
