@@ -196,7 +196,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let show = |mut comparison: Comparison| {
         let mut printer = printer.borrow_mut();
         refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
-        plan::name_private(&args.state, &mut comparison.plan)?;
+        plan::name_private(&args.state, &mut comparison)?;
         let report = Report { desired: &desired, comparison: &comparison, database: &database, allowance: &allowance };
         let document = report.write(args.format, &printer)?;
         let mut printed = printed.borrow_mut();
@@ -265,7 +265,7 @@ fn hold_back(report: &Report<'_>, expected: Option<&Expected>, mode: Mode) -> Re
         return stop(Exit::Stale, message);
     }
     let stops: Vec<&RailStop> =
-        if mode == Mode::Sync { plan.stops_of_rows().collect() } else { plan.stops.iter().collect() };
+        if mode == Mode::Sync { comparison.stops_of_rows().collect() } else { comparison.stops.iter().collect() };
     let words: Vec<String> = stops
         .into_iter()
         .map(|stop| format!("error[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint))

@@ -16,7 +16,7 @@ use crate::{
     desired::Diagnostic,
     directory::{Recorded, Schema},
     model::shown,
-    plan::{Allowance, Inputs, Plan, RailStop},
+    plan::{Allowance, Inputs, RailStop},
 };
 
 /// Show what an apply would change; moves nothing
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let planner = args.common.resolve()?;
     let desired = session::desired(&args.common.file, printer)?;
     let comparison = planner.show(&desired, printer)?;
-    let exit = if !comparison.plan.stops.is_empty() {
+    let exit = if !comparison.stops.is_empty() {
         Exit::Rail
     } else if comparison.is_empty() {
         Exit::Done
@@ -166,19 +166,16 @@ impl<'a> Planner<'a> {
             let unchecked = format!("the files in place and the running Asterisk: there is no folder `{folder}` here");
             deploy::compare_recorded(&inputs, vec![unchecked, ON_THE_HOST.to_owned()])?
         };
-        comparison.plan.notes.extend(schema_note);
+        comparison.notes.extend(schema_note);
         if recorded.directory.is_none() {
-            comparison
-                .plan
-                .notes
-                .push("nothing is recorded yet: the first sync or apply creates the tables".to_owned());
+            comparison.notes.push("nothing is recorded yet: the first sync or apply creates the tables".to_owned());
         }
         refuse_problems(&comparison.plan.problems, desired, printer)?;
-        name_private(&args.state, &mut comparison.plan)?;
+        name_private(&args.state, &mut comparison)?;
         let report = Report { desired, comparison: &comparison, database: &database, allowance };
         let document = report.write(args.format, printer)?;
         printer.document(&document);
-        for stop in &comparison.plan.stops {
+        for stop in &comparison.stops {
             printer.error(&format!("[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint));
         }
         Ok(comparison)
@@ -201,15 +198,15 @@ impl<'a> Planner<'a> {
 }
 
 /// Says first of a rail at files or phones of another directory that the private database is in use.
-pub(crate) fn name_private(state: &StateArgs, plan: &mut Plan) -> Result<()> {
-    let unexplained = plan.relogins.difference(&plan.behind).count() > 0;
+pub(crate) fn name_private(state: &StateArgs, comparison: &mut Comparison) -> Result<()> {
+    let unexplained = comparison.phones.relogins.difference(&comparison.plan.behind).count() > 0;
     let is_other = |stop: &&mut RailStop| match stop.rail {
         "foreign-files" => true,
         "relogins" => unexplained,
         _ => false,
     };
     if !has_url()
-        && let Some(stop) = plan.stops.iter_mut().find(is_other)
+        && let Some(stop) = comparison.stops.iter_mut().find(is_other)
     {
         let folder = shown(&state.dir()?);
         let message = &stop.message;

@@ -16,7 +16,7 @@ use crate::{
     asterisk::ConfigFile,
     directory::{Directory, DirectoryError, Recorded, Writer, audit::Run},
     model::Extension,
-    plan::{FieldChange, Kind, Plan, RailStop},
+    plan::{FieldChange, Kind, PhoneEffects, Plan, RailStop},
 };
 
 /// How often a plan is made and shown before the rows that move meanwhile are a reason to give up.
@@ -61,7 +61,7 @@ pub(super) fn show(
     let comparison = comparison.with(findings.clone());
     let shown = Shown {
         id: comparison.id.clone(),
-        stops: comparison.plan.stops.clone(),
+        stops: comparison.stops.clone(),
         changes: DeclaredChanges::of(&comparison.plan),
         findings,
         changes_endpoints: comparison.files[ConfigFile::Endpoints].diff.changed,
@@ -79,6 +79,7 @@ pub(super) fn show(
 /// A plan with everything that carrying it out needs.
 pub(super) struct Decided {
     pub(super) plan: Plan,
+    pub(super) phones: PhoneEffects,
     id: Option<String>,
     /// What changes in the settings and about inbound calls, and in the files.
     pub(super) diff: String,
@@ -108,15 +109,16 @@ pub(super) fn decide(
     let is_shown = comparison.id == shown.id
         || is_last && request.expect.is_none() && DeclaredChanges::of(&comparison.plan) == shown.changes;
     let is_expected = request.expect.is_none_or(|id| comparison.is_expected(id));
-    if comparison.id.is_none() || !is_shown || !is_expected || comparison.plan.stops != shown.stops {
+    if comparison.id.is_none() || !is_shown || !is_expected || comparison.stops != shown.stops {
         return Ok(None);
     }
-    let diff = audit_row::bounded(audit_row::rows_no_file_shows(&comparison.plan) + &comparison.diff());
+    let diff =
+        audit_row::bounded(audit_row::rows_no_file_shows(&comparison.plan, &comparison.phones) + &comparison.diff());
     let Request { secrets, trunk_secrets, keys, policy, .. } = *request;
     let prepared = prepare(&comparison.plan, &recorded, secrets, trunk_secrets, &sealed, keys, policy.now)?;
     let target = target_of(&comparison, &prepared.rows);
-    let Comparison { plan, id, unasked, unchecked, .. } = comparison;
-    Ok(Some(Decided { plan, id, diff, target, recorded, prepared, unasked, unchecked }))
+    let Comparison { plan, phones, id, unasked, unchecked, .. } = comparison;
+    Ok(Some(Decided { plan, phones, id, diff, target, recorded, prepared, unasked, unchecked }))
 }
 
 /// What is recorded, with the sealed secrets.
@@ -144,7 +146,7 @@ impl Decided {
             actor: request.actor.clone(),
             git_commit: request.git_commit.clone(),
             plan_id: self.id.clone(),
-            counts: audit_row::counts(&self.plan),
+            counts: audit_row::counts(&self.plan, &self.phones),
             diff: diff.to_owned(),
             target: Some(self.target.clone()),
         }

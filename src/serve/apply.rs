@@ -327,12 +327,13 @@ fn stale(comparison: &Comparison, how: &How) -> Option<Failure> {
 }
 
 fn stopped(comparison: &Comparison) -> Option<Failure> {
-    let stops = &comparison.plan.stops;
+    let stops = &comparison.stops;
     let first = stops.first()?;
-    if let Some(taken) = stops.iter().find(|stop| stop.rail == TAKEN_NAMES) {
-        let detail = Detail { message: taken.message.clone(), hint: Some(taken.hint.clone()), ..Detail::default() };
-        let message = format!("{}; nothing was changed", taken.message);
-        return Some(Failure::new(ErrorType::NameTaken, message).with(vec![detail]));
+    if first.rail == TAKEN_NAMES {
+        let detail = Detail { message: first.message.clone(), hint: Some(first.hint.clone()), ..Detail::default() };
+        return Some(
+            Failure::new(ErrorType::NameTaken, format!("{}; nothing was changed", first.message)).with(vec![detail]),
+        );
     }
     let mut details: Vec<Detail> = stops
         .iter()

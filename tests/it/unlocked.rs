@@ -6,6 +6,7 @@ use std::{
     io::Read,
     os::unix::fs::PermissionsExt,
     process::{Child, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -214,6 +215,36 @@ fn an_asterisk_that_hangs_keeps_no_writer_waiting() {
         assert_eq!(applying.join().unwrap().expect(200).json()["outcome"], "live");
     });
     env.run("status --detailed-exitcode").expect(0);
+}
+
+/// Rows that the file does not declare move all the time, and each plan has another id.
+#[test]
+fn an_apply_ends_while_the_portal_makes_users_all_the_time() {
+    let mut env = TestEnv::with_asterisk();
+    system(&mut env, "apply", 0);
+    let (_serve, client) = serving(&env);
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let portal = scope.spawn(|| {
+            let mut made = 0;
+            while !ended.load(Ordering::Relaxed) {
+                make(&client, &format!("ana{made}")).expect(201);
+                made += 1;
+            }
+            made
+        });
+        until("the portal makes users", || count_of(&env, "ana%") > 0);
+        let by_command = env.run("apply -f other.yaml");
+        let by_portal = client.apply("");
+        ended.store(true, Ordering::Relaxed);
+        let made = portal.join().unwrap();
+        let by_command = by_command.expect(0);
+        assert_eq!(by_command.stdout.matches("Plan: 0 to create, 1 to update").count(), 3, "{}", by_command.text());
+        assert_eq!(by_portal.expect(200).json()["outcome"], "live");
+        assert!(made > 3, "{made}");
+    });
+    env.run("apply -f other.yaml").expect(0);
+    env.run("status -f other.yaml --detailed-exitcode").expect(0);
 }
 
 /// Whatever Asterisk is asked, no transaction is open meanwhile: the client looks.
