@@ -3,7 +3,7 @@
 //! Pure: routes, call and instant come in as arguments, and one function decides for Twilio, for
 //! `trace`, for the expectations in the file and for the rendered dialplan alike. Does not know
 //! YAML (`desired`), Asterisk's syntax (`render`) or HTTP (`serve`). Beside it, what is written down
-//! about each call, and the [`spool`] on the local disk in which it waits for the database.
+//! about each call.
 
 mod answer;
 mod applied;
@@ -15,7 +15,6 @@ mod number;
 mod record;
 mod routes;
 mod signature;
-pub mod spool;
 mod steps;
 mod twiml;
 

@@ -13,19 +13,20 @@ use jiff::Timestamp;
 
 use super::{
     Exit,
-    error::{self, Hinted, Stop},
     expect::Expected,
     plan::{self, refuse_problems},
     printer::{Printer, Progress},
-    report::{Report, json, text::count},
-    session::{self, Desired},
+    session,
     settings::{ActorArgs, FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs},
+    stop::{self, Stop},
 };
 use crate::{
     child::{self, Limits},
     deploy::{self, Applied, ApplyError, Comparison, Host, Observer, Policy, Request, Survey},
     directory::audit::Outcome,
+    error::Hinted,
     plan::{Inputs, RailStop},
+    report::{Desired, Report, json, name_places, text::count},
 };
 
 /// Apply the file: record it, render it, make Asterisk run it, and prove it
@@ -128,7 +129,7 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let report = Report { desired: &desired, comparison: &comparison, database: "", allowance: planner.allowance() };
     match hold_back(&report, expected.as_ref(), mode) {
         // The plan has named the rails.
-        Err(error) if error::exit_of(&error) == Exit::Rail => return Ok(Exit::Rail),
+        Err(error) if stop::exit_of(&error) == Exit::Rail => return Ok(Exit::Rail),
         held => held?,
     }
     if let Some(words) = expected.as_ref().and_then(|expected| already(&comparison, expected)) {
@@ -198,7 +199,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
         plan::name_private(&args.state, &mut comparison)?;
         let report = Report { desired: &desired, comparison: &comparison, database: &database, allowance: &allowance };
-        let document = report.write(args.format, &printer)?;
+        let document = plan::written(&report, args.format, &printer)?;
         let mut printed = printed.borrow_mut();
         if printed.as_ref() != Some(&document) {
             if printed.is_some() {
@@ -213,7 +214,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         }
         Ok(())
     };
-    let places = session::name_places(&desired);
+    let places = name_places(&desired);
     let request = Request {
         tenant: &desired.declared.tenant,
         secrets: &secrets,

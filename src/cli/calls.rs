@@ -5,17 +5,12 @@ use std::{fmt::Write, time::Duration};
 use anyhow::Result;
 use jiff::Timestamp;
 
-use super::{
-    Exit,
-    error::Hinted,
-    printer::Printer,
-    report::{json, table},
-    settings::Format,
-    users::Which,
-};
+use super::{Exit, printer::Printer, settings::Format, users::Which};
 use crate::{
     directory::{CallEntry, CallStep, DirectoryError, Whose},
+    error::Hinted,
     model::printable,
+    report::{json, table},
 };
 
 /// Show inbound calls: who called, what was decided and why, and what became of it; moves nothing

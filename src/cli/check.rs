@@ -3,10 +3,12 @@
 use super::{
     Exit,
     printer::Printer,
-    report::{json, text::count},
     settings::{FileArgs, Format},
 };
-use crate::desired;
+use crate::{
+    desired,
+    report::{json, text::count},
+};
 use anyhow::Result;
 
 /// Check the desired-state file: every problem in one run

@@ -7,8 +7,7 @@ use std::{collections::BTreeMap, fmt::Write, path::Path};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::error::Hinted;
-use crate::{input, model::printable};
+use crate::{error::Hinted, input, model::printable};
 
 /// The version of JSON plans that can be read.
 const FORMAT_VERSION: u32 = 1;

@@ -4,15 +4,12 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::{
-    Exit,
+use super::{Exit, printer::Printer, settings::Format, users::Which};
+use crate::{
+    directory::{DirectoryError, audit::Entry},
     error::Hinted,
-    printer::Printer,
     report::{json, status::seconds, table},
-    settings::Format,
-    users::Which,
 };
-use crate::directory::{DirectoryError, audit::Entry};
 
 /// Show who applied what, when, and how it ended; moves nothing
 ///

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 
-use super::error::Hinted;
-use crate::directory::{
-    Directory,
-    seal::{Keyring, hex},
+use crate::{
+    directory::{Directory, seal::Keyring},
+    error::Hinted,
+    model::hex,
 };
 
 /// What the keys are for, if no environment variable gives one.

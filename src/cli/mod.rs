@@ -7,19 +7,14 @@ mod calls;
 mod check;
 pub mod codes;
 pub mod env;
-pub(crate) mod error;
 pub mod exit;
 mod expect;
 mod export;
-mod flat_json;
 mod history;
 mod keys;
-pub(crate) mod log_queue;
 mod migrate;
 mod plan;
 mod printer;
-mod redact;
-pub(crate) mod report;
 mod saves;
 mod schema;
 mod secret;
@@ -27,6 +22,7 @@ mod serve;
 mod session;
 mod settings;
 mod status;
+mod stop;
 mod token;
 mod trace;
 mod users;
@@ -40,7 +36,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use crate::{child, model};
+use crate::{child, error::words, log, model};
 use exit::Exit;
 use printer::Printer;
 
@@ -121,12 +117,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Exit::Done) if printer.failed => Exit::Error.into(),
         Ok(exit) => exit.into(),
         Err(error) => {
-            let exit = error::exit_of(&error);
-            printer.error(&error::words(&error));
+            let exit = stop::exit_of(&error);
+            printer.error(&words(&error));
             exit.into()
         }
     };
-    log_queue::flush();
+    log::flush();
     exit
 }
 

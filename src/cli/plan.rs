@@ -5,11 +5,10 @@ use jiff::Timestamp;
 
 use super::{
     Exit,
-    error::Stop,
     printer::Printer,
-    report::Report,
     session,
     settings::{FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs, has_url},
+    stop::Stop,
 };
 use crate::{
     deploy::{self, Comparison, Host, Policy},
@@ -17,6 +16,7 @@ use crate::{
     directory::{Recorded, Schema},
     model::shown,
     plan::{Allowance, Inputs, RailStop},
+    report::{Desired, Report, json, markdown, name_places, text},
 };
 
 /// Show what an apply would change; moves nothing
@@ -113,7 +113,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Makes the plan of a checked desired state and prints it, with the rails it runs into.
-    pub(crate) fn show(&self, desired: &session::Desired, printer: &mut Printer) -> Result<Comparison> {
+    pub(crate) fn show(&self, desired: &Desired, printer: &mut Printer) -> Result<Comparison> {
         let Self { args, allowance, host, expect } = self;
         if args.full {
             printer.show_all();
@@ -159,7 +159,7 @@ impl<'a> Planner<'a> {
             let lack = lack.map(|why| format!("whether the secrets can be opened: {why}"));
             printer.phase("planning");
             let compared = deploy::compare(&inputs, &survey, unchecked.into_iter().chain(lack).collect())?;
-            let places = session::name_places(desired);
+            let places = name_places(desired);
             host.complete(compared, &survey, Policy { allowance, places: &places, now: inputs.now })
         } else {
             let folder = host.config_dir.display();
@@ -173,7 +173,7 @@ impl<'a> Planner<'a> {
         refuse_problems(&comparison.plan.problems, desired, printer)?;
         name_private(&args.state, &mut comparison)?;
         let report = Report { desired, comparison: &comparison, database: &database, allowance };
-        let document = report.write(args.format, printer)?;
+        let document = written(&report, args.format, printer)?;
         printer.document(&document);
         for stop in &comparison.stops {
             printer.error(&format!("[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint));
@@ -216,14 +216,22 @@ pub(crate) fn name_private(state: &StateArgs, comparison: &mut Comparison) -> Re
 }
 
 /// Says why a plan cannot be made, and ends.
-pub(crate) fn refuse_problems(
-    problems: &[Diagnostic],
-    desired: &session::Desired,
-    printer: &mut Printer,
-) -> Result<()> {
+pub(crate) fn refuse_problems(problems: &[Diagnostic], desired: &Desired, printer: &mut Printer) -> Result<()> {
     if problems.is_empty() {
         return Ok(());
     }
     printer.diagnostics(problems, 0, &desired.sources);
     Err(Stop { exit: Exit::Error, message: "no plan can be made; nothing was changed".to_owned() }.into())
+}
+
+/// Writes the plan in a format.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub(crate) fn written(report: &Report<'_>, format: PlanFormat, printer: &Printer) -> Result<String> {
+    Ok(match format {
+        PlanFormat::Text => text::plan(report, printer.color(), printer.is_shortened()),
+        PlanFormat::Json => json::plan(report)?,
+        PlanFormat::Markdown => markdown::plan(report, markdown::LIMIT),
+    })
 }

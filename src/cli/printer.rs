@@ -7,11 +7,12 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    log_queue,
-    settings::{Color, OutputArgs},
+use super::settings::{Color, OutputArgs};
+use crate::{
+    desired::{Diagnostic, Sources},
+    log,
+    report::paint,
 };
-use crate::desired::{Diagnostic, Sources};
 
 /// Writes documents and talk.
 #[expect(clippy::struct_excessive_bools, reason = "two streams, two ways to lose the reader")]
@@ -78,7 +79,7 @@ impl Printer {
     /// Says something on the side.
     pub(crate) fn talk(&mut self, line: &str) {
         // What was logged before stands before it.
-        log_queue::flush();
+        log::flush();
         let _ = writeln!(io::stderr(), "{line}");
     }
 
@@ -156,15 +157,5 @@ fn name_long(phases: &Receiver<Option<&'static str>>) {
             }
             (Err(_), _) => return,
         };
-    }
-}
-
-/// Colours text where that is wanted.
-pub(crate) fn paint(color: bool, with: anstyle::AnsiColor, text: &str) -> String {
-    if color {
-        let style = with.on_default();
-        format!("{style}{text}{style:#}")
-    } else {
-        text.to_owned()
     }
 }

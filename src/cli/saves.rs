@@ -18,8 +18,7 @@ use notify::{
     event::{AccessKind, AccessMode, ModifyKind},
 };
 
-use super::error::Hinted;
-use crate::model::shown;
+use crate::{error::Hinted, model::shown};
 
 /// A save is over when nothing moved for so long.
 const QUIET: Duration = Duration::from_millis(200);

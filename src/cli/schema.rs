@@ -3,12 +3,12 @@
 use anyhow::Result;
 use clap::ValueEnum;
 
-use super::{
-    Exit,
-    printer::Printer,
+use super::{Exit, printer::Printer};
+use crate::{
+    desired,
     report::{json, status},
+    serve::openapi,
 };
-use crate::{desired, serve::openapi};
 
 /// Print the JSON schema of the desired-state file, a JSON plan or status; or the `OpenAPI` document
 #[derive(Debug, clap::Args)]

@@ -5,20 +5,18 @@ use jiff::Timestamp;
 
 use super::{
     Exit,
-    error::{Hinted, Stop},
     printer::Printer,
-    report::{json, text::count},
     settings::{ActorArgs, Format, HostName, StateArgs},
+    stop::Stop,
     users::Which,
 };
 use crate::{
-    deploy::{self, Rotation},
-    directory::{
-        Place, Recorded, RecordedUser,
-        seal::{Owner, hex},
-    },
-    model::{Email, Extension, Secret},
+    directory::{Place, Recorded, RecordedUser, seal::Owner},
+    error::Hinted,
+    model::{Email, Extension, Secret, hex},
+    portal::{self, Rotation},
     render::endpoint_name,
+    report::{json, text::count},
 };
 
 /// Show or renew the SIP credentials of one phone
@@ -136,7 +134,7 @@ fn rotate(wanted: &Wanted, which: &Which, host: &HostName, actor: &ActorArgs, pr
         actor: actor.resolve(),
         now: Timestamp::now(),
     };
-    let (extension, run) = deploy::rotate(&rotation, &mut directory)?;
+    let (extension, run) = portal::rotate(&rotation, &mut directory)?;
     printer.document(&format!(
         "Rotated: the phone of {email}, extension {extension}, has a new secret, pending until `reconcile apply` (run {run}).\n"
     ));
@@ -146,7 +144,7 @@ fn rotate(wanted: &Wanted, which: &Which, host: &HostName, actor: &ActorArgs, pr
 fn reseal(state: &StateArgs, host: &HostName, actor: &ActorArgs, printer: &mut Printer) -> Result<Exit> {
     let (mut directory, keys) = state.open_to_write(&mut |line| printer.talk(line))?;
     directory.migrate()?;
-    let done = deploy::reseal(&keys, &host.resolve(), &actor.resolve(), &mut directory)?;
+    let done = portal::reseal(&keys, &host.resolve(), &actor.resolve(), &mut directory)?;
     let key = hex(&keys.current()?);
     for (tenant, number) in &done {
         printer.document(&format!("Resealed: {} of {tenant}.\n", count(*number, "secret")));

@@ -10,15 +10,14 @@ use ipnet::IpNet;
 
 use super::{
     Exit,
-    error::{Hinted, Stop, words},
     settings::{HostArgs, StateArgs},
+    stop::Stop,
 };
 use crate::{
     calls::Tokens,
-    directory::{
-        Directory, DirectoryError,
-        seal::{Keyring, hex},
-    },
+    directory::{Directory, DirectoryError, seal::Keyring},
+    error::{Hinted, words},
+    model::hex,
     serve::{
         self,
         tls::TlsVersion,

@@ -7,26 +7,19 @@ use zeroize::Zeroizing;
 
 use super::{
     Exit,
-    error::{Hinted, Stop},
     printer::Printer,
     settings::{FileArgs, SecretArgs},
+    stop::Stop,
 };
 use crate::{
     calls::{Dialer, DialerTarget, E164, NumberSource},
-    deploy::NamePlaces,
-    desired::{self, Declared, DeclaredUser, Loaded, Place, SecretSource, Source},
+    desired::{self, Declared, DeclaredUser, Loaded, Place, SecretSource},
+    error::Hinted,
     input::{Folder, Refused},
     model::{EmailKey, ObjectName, Secret, Tenant},
     plan::{Allowance, InboundValues},
+    report::{CALLER_ID, Desired},
 };
-
-/// A checked desired state with its sources.
-#[derive(Debug)]
-pub(crate) struct Desired {
-    pub(crate) name: String,
-    pub(crate) sources: Vec<Source>,
-    pub(crate) declared: Declared,
-}
 
 /// Reads and checks the desired state; says every problem.
 pub(crate) fn desired(args: &FileArgs, printer: &mut Printer) -> Result<Desired> {
@@ -45,12 +38,6 @@ pub(crate) fn checked(name: String, loaded: Loaded, printer: &mut Printer) -> Re
         return Err(Stop { exit: Exit::Invalid, message }.into());
     };
     Ok(Desired { name, sources: loaded.sources, declared })
-}
-
-/// Writes where the names are declared that must exist on the Asterisk host.
-pub(crate) fn name_places(desired: &Desired) -> NamePlaces {
-    let places = desired.declared.host_names.iter();
-    places.map(|(name, place)| (name.clone(), place.show(&desired.sources))).collect()
 }
 
 /// Finds the tenant of a file for a command that needs nothing else of it.
@@ -116,9 +103,6 @@ fn placed<T>(value: Result<T, String>, place: Option<&Place>, desired: &Desired)
         None => reason,
     })
 }
-
-/// The variable of the default caller ID.
-pub(crate) const CALLER_ID: &str = "TWILIO_PHONE_NUMBER";
 
 /// Reads a number of ours; another value is not quoted.
 fn number(variable: &str, value: &str) -> Result<E164, String> {

@@ -8,17 +8,13 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use super::{
-    error::{Hinted, Stop},
-    flat_json::FlatJson,
-    keys, log_queue,
-    log_queue::LogQueue,
-    printer::Printer,
-};
+use super::{keys, printer::Printer, stop::Stop};
 use crate::{
     deploy::{Asterisk, Host, name_in},
     directory::{self, Directory, DirectoryError, Url, embedded::Embedded, seal::Keyring},
+    error::Hinted,
     input,
+    log::{self, FlatJson, LogQueue},
     model::{printable, shown},
 };
 
@@ -108,7 +104,7 @@ pub(crate) fn log(args: &OutputArgs, level: &str) {
         LogFormat::Json => log.json().event_format(FlatJson).try_init(),
     };
     if first.is_ok()
-        && let Err(error) = log_queue::start()
+        && let Err(error) = log::start()
     {
         let _ = writeln!(io::stderr(), "warning: nothing is logged: {error}");
     }

@@ -5,17 +5,17 @@ use jiff::Timestamp;
 
 use super::{
     Exit,
-    error::Hinted,
     printer::Printer,
-    report::status::{self, Status},
     session,
     settings::{FileArgs, Format, HostArgs, SecretArgs, StateArgs},
 };
 use crate::{
     deploy,
     directory::{Directory, Recorded, Schema},
+    error::Hinted,
     model::Tenant,
     plan::{self, Inputs},
+    report::status::{self, Status},
 };
 
 /// Show whether each stage is in step with the one before it; moves nothing

@@ -6,15 +6,12 @@ use anyhow::{Context, Result};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use zeroize::Zeroizing;
 
-use super::{
-    Exit,
+use super::{Exit, printer::Printer, settings::Format, users::Which};
+use crate::{
+    directory::{Scope, TokenBytes, TokenEntry, TokenName, TokenText},
     error::Hinted,
-    printer::Printer,
     report::{json, status::seconds},
-    settings::Format,
-    users::Which,
 };
-use crate::directory::{Scope, TokenBytes, TokenEntry, TokenName, TokenText};
 
 /// Make, list or revoke tokens for the portal API
 #[derive(Debug, clap::Args)]

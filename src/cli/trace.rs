@@ -7,16 +7,16 @@ use jiff::{Timestamp, Zoned};
 
 use super::{
     Exit,
-    error::Stop,
     printer::Printer,
-    report::json,
-    session::{self, Desired},
+    session,
     settings::{FileArgs, Format},
+    stop::Stop,
 };
 use crate::{
     calls::{Call, Caller, CallerClass, Considered, Decision, E164, Fit, Target, decide},
     desired,
     model::shown,
+    report::{Desired, json},
 };
 
 /// Show who would get a call by the file, and why

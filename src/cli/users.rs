@@ -7,15 +7,16 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::{
     Exit,
-    error::{Hinted, Stop},
     printer::Printer,
-    report::json,
     session,
     settings::{FileArgs, Format, StateArgs},
+    stop::Stop,
 };
 use crate::{
     directory::{ManagedBy, Recorded, RecordedUser},
+    error::Hinted,
     model::{Extension, Tenant},
+    report::json,
 };
 
 /// List the recorded users with their extensions; never a secret

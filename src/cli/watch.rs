@@ -14,14 +14,15 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Exit,
-    error::{self, Stop},
     plan::{Common, Planner},
     printer::Printer,
     saves::Saves,
     session,
+    stop::{self, Stop},
 };
 use crate::{
     desired::{self, Loaded},
+    error::words,
     model::shown,
 };
 
@@ -72,8 +73,8 @@ fn show(planner: &Planner<'_>, name: String, loaded: Loaded, printer: &mut Print
     match shown {
         Ok(comparison) => planner.is_whole(&comparison),
         Err(error) => {
-            printer.error(&error::words(&error));
-            error::exit_of(&error) == Exit::Invalid
+            printer.error(&words(&error));
+            stop::exit_of(&error) == Exit::Invalid
         }
     }
 }

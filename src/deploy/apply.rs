@@ -35,9 +35,9 @@ use crate::{
     directory::{
         Directory, Recorded,
         audit::{End, Outcome},
-        seal::{Keyring, hex},
+        seal::Keyring,
     },
-    model::{EmailKey, Extension, ObjectName, Secret, Tenant},
+    model::{EmailKey, Extension, ObjectName, Secret, Tenant, hex},
     render::{Digests, File, Phonebook, endpoint_name},
 };
 

@@ -14,11 +14,8 @@ use uuid::Uuid;
 use super::{Survey, callers, files::InPlace, survey::Findings, without_file::PhonesWithoutFile};
 use crate::{
     asterisk::{ConfigFile, Module, PerFile},
-    directory::{
-        EarlierRun, Recorded, RecordedUser, RowChanges,
-        seal::{Prints, TrunkPrint, hex},
-    },
-    model::{EmailKey, Extension, ObjectName},
+    directory::{EarlierRun, Recorded, RecordedUser, RowChanges, seal::TrunkPrint},
+    model::{EmailKey, Extension, ObjectName, Prints, hex},
     plan::{self, Affected, Allowance, Inputs, PhoneEffects, Plan, PlannedUser, RailStop, plan_id, target_hash},
     render::{self, BadValue, Digests, File, FileDiff, Phonebook, Present},
 };

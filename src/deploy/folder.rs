@@ -14,7 +14,7 @@ use std::{
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, linkat, mkdirat, openat, renameat, statat, unlinkat};
 
 use super::files::{FileError, TEMP, failed, text_of};
-use crate::directory::seal::hex;
+use crate::model::hex;
 
 /// The mode of a generated file: Asterisk reads it by its group.
 pub(super) const FILE_MODE: u32 = 0o640;

@@ -12,8 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::files::{self, FileError};
 use crate::{
-    directory::seal::hex,
-    model::{Document, Unreadable},
+    model::{Document, Unreadable, hex},
     render::Parsed,
 };
 

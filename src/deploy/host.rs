@@ -17,8 +17,7 @@ use super::{
 };
 use crate::{
     asterisk::{ConfigFile, PerFile},
-    directory::seal::hex,
-    model::Tenant,
+    model::{Tenant, hex},
     render::{Present, section_names},
 };
 

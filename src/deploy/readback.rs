@@ -13,8 +13,7 @@ use super::{
 };
 use crate::{
     asterisk::{ConfigFile, PerFile, mark_name},
-    directory::seal::Ha1,
-    model::{Codec, Extension, ObjectName, Secret, Tenant},
+    model::{Codec, Extension, Ha1, ObjectName, Secret, Tenant},
     render::{Parsed, Phone, Phonebook, endpoint_name},
 };
 

@@ -8,9 +8,9 @@ use uuid::Uuid;
 use crate::{
     directory::{
         InboundRows, Recorded, Row, RowChanges, TrunkRow,
-        seal::{Ha1, Keyring, Nonce, Owner, Prints, Salt, SealError, TrunkPrint, generate},
+        seal::{Keyring, Nonce, Owner, Salt, SealError, TrunkPrint, generate},
     },
-    model::{EmailKey, Extension, ObjectName, PhoneOverride, Secret, Settings},
+    model::{EmailKey, Extension, Ha1, ObjectName, PhoneOverride, Prints, Secret, Settings},
     plan::{Plan, SecretPlan},
     render::endpoint_name,
 };
@@ -182,18 +182,18 @@ impl Trunks<'_> {
 }
 
 /// Computes what a phone's auth holds.
-pub(super) fn digest(settings: &Settings, phone: &PhoneOverride, name: &str, secret: &Secret) -> Ha1 {
+pub(crate) fn digest(settings: &Settings, phone: &PhoneOverride, name: &str, secret: &Secret) -> Ha1 {
     let realm = phone.realm.as_ref().unwrap_or(&settings.phones.realm);
     Ha1::new(name, realm.as_str(), secret)
 }
 
 /// Takes random bytes from the machine.
-pub(super) fn random<const N: usize>() -> Result<[u8; N], PrepareError> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], PrepareError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)?;
     Ok(bytes)
 }
 
-pub(super) fn new_id() -> Result<Uuid, PrepareError> {
+pub(crate) fn new_id() -> Result<Uuid, PrepareError> {
     Ok(uuid::Builder::from_random_bytes(random()?).into_uuid())
 }

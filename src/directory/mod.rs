@@ -43,6 +43,9 @@ pub use write::{Additions, NewSecret, Row, RowChanges};
 
 use crate::{calls::E164, model::Tenant};
 
+/// Opens the directory, its schema brought up to date.
+pub(crate) type Open = dyn Fn() -> anyhow::Result<Directory> + Send + Sync;
+
 mod migrations {
     refinery::embed_migrations!("migrations");
 }

@@ -1,4 +1,4 @@
-//! Secrets at rest: sealing, fingerprints and digests.
+//! Secrets at rest: keys, seals and the fingerprints of trunks.
 //!
 //! Pure but for nothing: randomness and keys come in as arguments. Which secret belongs to whom,
 //! and where the bytes are kept, is not decided here.
@@ -10,15 +10,13 @@ use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
-use hmac::{Hmac, Mac};
-use md5::Md5;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
     calls::Trunk,
-    model::{SENSITIVE, Secret},
+    model::{Ha1, SENSITIVE, Secret, hex, print},
 };
 
 /// Random bytes for sealing one secret: its nonce.
@@ -158,65 +156,6 @@ impl Owner {
     }
 }
 
-/// A digest (HA1): what the phone proves to know. As good as the secret for its realm.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Ha1(Zeroizing<String>);
-
-impl Ha1 {
-    /// Computes `MD5(username:realm:secret)` in lower-case hex (RFC 2617, 3.2.2.2).
-    pub fn new(username: &str, realm: &str, secret: &Secret) -> Self {
-        let mut md5 = Md5::new();
-        for part in [username, ":", realm, ":", secret.reveal()] {
-            md5.update(part.as_bytes());
-        }
-        Self(Zeroizing::new(hex(&md5.finalize())))
-    }
-
-    /// Returns the 32 hex digits, for the one place that renders them.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Ha1 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(SENSITIVE)
-    }
-}
-
-/// A salted fingerprint of a secret and of its digest, kept beside the row: who reads the row can
-/// tell that a secret changed, without a key and without learning it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prints {
-    /// The salt of both.
-    pub salt: Vec<u8>,
-    /// Of the secret.
-    pub secret: Vec<u8>,
-    /// Of the digest, for the endpoint's name and realm of that time.
-    pub digest: Vec<u8>,
-}
-
-impl Prints {
-    /// Takes the fingerprints of a secret and its digest.
-    pub fn new(salt: &[u8], secret: &Secret, digest: &Ha1) -> Self {
-        Self {
-            salt: salt.to_vec(),
-            secret: print(salt, "secret", secret.reveal()),
-            digest: print(salt, "digest", digest.reveal()),
-        }
-    }
-
-    /// Tells whether a secret is the recorded one.
-    pub fn is_secret(&self, secret: &Secret) -> bool {
-        print(&self.salt, "secret", secret.reveal()) == self.secret
-    }
-
-    /// Tells whether a digest found in a file is the recorded one.
-    pub fn is_digest(&self, hex: &str) -> bool {
-        print(&self.salt, "digest", hex) == self.digest
-    }
-}
-
 /// A salted fingerprint of a trunk's secret as the endpoint file shows it, kept beside the row: the
 /// digest where the trunk has a user name and a realm, else the secret itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -246,27 +185,11 @@ impl TrunkPrint {
 
 fn shown(trunk: &Trunk, secret: &Secret) -> Zeroizing<String> {
     match (&trunk.username, &trunk.realm) {
-        (Some(username), Some(realm)) => Ha1::new(username.as_str(), realm.as_str(), secret).0,
+        (Some(username), Some(realm)) => {
+            Zeroizing::new(Ha1::new(username.as_str(), realm.as_str(), secret).reveal().to_owned())
+        }
         _ => Zeroizing::new(secret.reveal().to_owned()),
     }
-}
-
-fn print(salt: &[u8], purpose: &str, value: &str) -> Vec<u8> {
-    // A key of any length is taken: longer ones are hashed first (RFC 2104).
-    let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(salt) else { return Vec::new() };
-    mac.update(purpose.as_bytes());
-    mac.update(b":");
-    mac.update(value.as_bytes());
-    mac.finalize().into_bytes().to_vec()
-}
-
-/// Writes bytes as lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Letters and digits that nobody mistakes for one another on a phone's keypad.
@@ -311,21 +234,6 @@ mod tests {
             assert!(ring.open(&changed, owner(7)).is_err(), "byte {at}");
             assert!(ring.open(&sealed[..at], owner(7)).is_err(), "cut at {at}");
         }
-    }
-
-    #[test]
-    fn the_digest_is_the_one_of_rfc_2617() {
-        let secret = Secret::new("CircleOfLife").unwrap();
-        let ha1 = Ha1::new("Mufasa", "testrealm@host.com", &secret);
-        assert_eq!(ha1.reveal(), "4945ecf42b1bb868634058a845bedde8");
-    }
-
-    #[test]
-    fn secrets_show_themselves_to_nobody() {
-        let secret = Secret::new("canary-secret").unwrap();
-        let ha1 = Ha1::new("1001", "asterisk", &secret);
-        let shown = format!("{secret:?} {secret} {ha1:?} {}", serde_json::to_string(&secret).unwrap());
-        assert_eq!(shown, r#"(sensitive) (sensitive) (sensitive) "(sensitive)""#);
     }
 
     #[test]

@@ -9,13 +9,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    DirectoryError, Place, UnreadableDocument,
-    seal::{Prints, TrunkPrint},
-};
+use super::{DirectoryError, Place, UnreadableDocument, seal::TrunkPrint};
 use crate::{
     calls::{Applied, E164, Routes},
-    model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Settings, Tenant},
+    model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Prints, Settings, Tenant},
 };
 
 /// Who creates, changes and deletes a row.

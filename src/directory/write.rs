@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::{
     DirectoryError, FREED_DAYS, InboundRows, Meeting, Once, Writer, audit::Deed, document, failed, inbound,
-    seal::Prints, types::ManagedBy,
+    types::ManagedBy,
 };
-use crate::model::{DisplayName, Email, EmailKey, Extension, PhoneOverride, Settings, Tenant};
+use crate::model::{DisplayName, Email, EmailKey, Extension, PhoneOverride, Prints, Settings, Tenant};
 
 /// All that a sync or apply writes about one tenant.
 #[derive(Debug)]

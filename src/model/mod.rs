@@ -3,6 +3,7 @@
 //! Each type is parsed once, at the edge, and carries its proof from then on. Nothing here reads
 //! a file, a clock or the environment.
 
+mod digest;
 pub mod document;
 mod emergency;
 mod extension;
@@ -13,6 +14,8 @@ mod settings;
 mod text;
 mod visible;
 
+pub use digest::{Ha1, Prints};
+pub(crate) use digest::{hex, print};
 pub use document::{Document, Unreadable};
 pub use emergency::Country;
 pub(crate) use emergency::{emergency_numbers, emergency_numbers_anywhere};

@@ -4,8 +4,8 @@ use sha2::{Digest, Sha256};
 
 use super::{InboundChange, Kind, Plan, PlannedUser};
 use crate::{
-    directory::seal::{Prints, TrunkPrint, hex},
-    model::ObjectName,
+    directory::seal::TrunkPrint,
+    model::{ObjectName, Prints, hex},
 };
 
 /// Computes the id of a plan and the files it leads to, whose secrets and marks are placeholders.

@@ -37,11 +37,8 @@ pub use supply::{Newcomers, NoNumber};
 use crate::{
     calls::Routes,
     desired::{Declared, Diagnostic, Place},
-    directory::{
-        ManagedBy, Recorded,
-        seal::{Prints, TrunkPrint},
-    },
-    model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Secret, Settings, Tenant},
+    directory::{ManagedBy, Recorded, seal::TrunkPrint},
+    model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Prints, Secret, Settings, Tenant},
 };
 
 /// Everything a plan is made of.

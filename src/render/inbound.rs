@@ -19,8 +19,7 @@ use super::{
 };
 use crate::{
     calls::{Called, CallerMatch, Entry, Hours, OpenRange, Routes, WITHHELD},
-    directory::seal::hex,
-    model::{EmailKey, ObjectName},
+    model::{EmailKey, ObjectName, hex},
 };
 
 /// Names the days as Asterisk does, from Monday on.

@@ -32,8 +32,9 @@ pub use value::{BadValue, Name, Value, read_value};
 use crate::{
     asterisk::{ConfigFile, PerFile},
     calls::Routes,
-    directory::seal::{Ha1, hex},
-    model::{DisplayName, Email, EndpointNames, Extension, ObjectName, PhoneOverride, Secret, Settings, Tenant},
+    model::{
+        DisplayName, Email, EndpointNames, Extension, Ha1, ObjectName, PhoneOverride, Secret, Settings, Tenant, hex,
+    },
     plan::Plan,
 };
 

@@ -13,8 +13,7 @@ use crate::{
     },
     calls::{Called, Routes, Rule, Target},
     desired::{self, Declared},
-    directory::seal::Ha1,
-    model::{Email, Extension, GENERATED_CONTEXTS, ObjectName, Secret},
+    model::{Email, Extension, GENERATED_CONTEXTS, Ha1, ObjectName, Secret},
 };
 
 pub(super) const COMPANY: &str = r#"

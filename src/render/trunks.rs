@@ -10,8 +10,7 @@ use std::{collections::BTreeMap, fmt::Write, net::Ipv6Addr};
 use super::{BadValue, Digests, Name, Phonebook, Value, pjsip};
 use crate::{
     calls::Trunk,
-    directory::seal::Ha1,
-    model::{Codec, ObjectName, SENSITIVE, Secret, Tenant},
+    model::{Codec, Ha1, ObjectName, SENSITIVE, Secret, Tenant},
 };
 
 /// What begins the comment before a trunk.

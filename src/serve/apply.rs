@@ -22,11 +22,11 @@ use super::{
     pool::panicked,
 };
 use crate::{
-    cli::report::json,
     deploy::{self, Applied, ApplyError, Comparison, NamePlaces, Observer, Policy, Request, Survey, TAKEN_NAMES},
     directory::{Directory, Recorded},
     model::Tenant,
     plan::{self, Allowance},
+    report::json,
 };
 
 /// The fields of [`ApplyOptions`].

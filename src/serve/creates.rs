@@ -22,10 +22,10 @@ use super::{
     pool::{Broken, Pool, panicked},
 };
 use crate::{
-    cli::error::words_of,
-    deploy::{self, CreateError, Created, NewUser, Portal, Refused},
     directory::{Directory, seal::Keyring},
+    error::words_of,
     model::Tenant,
+    portal::{self, CreateError, Created, NewUser, Portal, Refused},
 };
 
 /// How many users one transaction makes at most.
@@ -157,14 +157,14 @@ impl Creates {
         let portal = Portal { tenant, keys: &self.keys, host: &self.host, now: Timestamp::now() };
         let began = Instant::now();
         loop {
-            let result = self.pool.work(|directory| match deploy::create(&portal, users, directory) {
+            let result = self.pool.work(|directory| match portal::create(&portal, users, directory) {
                 Err(CreateError::Unconfirmed { results, made, source }) => Ok((results, Some((made, source)))),
                 result => result.map(|results| (results, None)),
             })?;
             let (results, Some((made, source))) = result else { return Ok(result.0) };
             // Either all of them were made, or none.
             let confirmed = loop {
-                match self.pool.work(|directory| deploy::is_made(tenant, made, directory)) {
+                match self.pool.work(|directory| portal::is_made(tenant, made, directory)) {
                     Ok(confirmed) => break Some(confirmed),
                     Err(_) if began.elapsed() < DOUBT => thread::sleep(PAUSE),
                     Err(_) => break None,

@@ -13,10 +13,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    cli::error::words_of,
-    deploy::{ApplyError, CreateError, DeleteError, NotLive, Refused},
+    deploy::{ApplyError, NotLive},
     directory::DirectoryError,
+    error::words_of,
     model::Invalid,
+    portal::{CreateError, DeleteError, Refused},
 };
 
 /// What kind of error it is: a closed set, for programs.

@@ -34,13 +34,12 @@ use super::{
     error::Failure,
     extract::{NoParameters, Parameters},
     look,
-    recorder::RecorderMetrics,
     webhook::Counters,
 };
 use crate::{
-    cli::log_queue,
     directory::{Bearer, Directory, DirectoryError, Standing, audit::Entry},
-    plan,
+    log, plan,
+    recorder::RecorderMetrics,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -154,7 +153,7 @@ pub(super) async fn metrics(
     let up = ConstGauge::new(i64::from(standing.is_some()));
     registry.register("database_up", "Whether the database answers", up);
     let help = "Lines of the log that its reader did not take in time";
-    registry.register("log_lines_dropped", help, ConstCounter::new(log_queue::dropped()));
+    registry.register("log_lines_dropped", help, ConstCounter::new(log::dropped()));
     if let Some((standing, applies, changed_at)) = standing {
         let label = ("tenant", tenant.as_str().to_owned());
         if let Some(standing) = &standing {

@@ -18,7 +18,6 @@ mod metrics;
 mod observe;
 pub(crate) mod openapi;
 mod pool;
-mod recorder;
 mod routing;
 mod strangers;
 pub(crate) mod tls;
@@ -39,8 +38,6 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::catch_panic::CatchPanicLayer;
 
-pub(crate) use pool::Open;
-
 use self::{
     connections::{Connections, Limits},
     creates::Creates,
@@ -49,14 +46,14 @@ use self::{
     metrics::Metrics,
     openapi::Operations,
     pool::Pool,
-    recorder::Recorder,
     routing::Routing,
     strangers::Strangers,
     webhook::Webhook,
 };
 use crate::{
     deploy::Host,
-    directory::{Directory, seal::Keyring},
+    directory::{Directory, Open, seal::Keyring},
+    recorder::Recorder,
 };
 
 /// How long clients have to take their answers when the server ends.

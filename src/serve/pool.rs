@@ -14,7 +14,7 @@ use tokio::{
 use tracing::Span;
 
 use super::error::{ErrorType, Failure};
-use crate::directory::{Directory, DirectoryError};
+use crate::directory::{Directory, DirectoryError, Open};
 
 /// How many connections there are at most.
 const CONNECTIONS: usize = 8;
@@ -27,9 +27,6 @@ const WRITERS: usize = 16;
 
 /// How long a request waits for one of them.
 const WAIT: Duration = Duration::from_secs(10);
-
-/// Opens the directory, its schema brought up to date.
-pub(crate) type Open = dyn Fn() -> anyhow::Result<Directory> + Send + Sync;
 
 /// The connections.
 pub(super) struct Pool {
@@ -210,13 +207,13 @@ impl Broken for DirectoryError {
     }
 }
 
-impl Broken for crate::deploy::CreateError {
+impl Broken for crate::portal::CreateError {
     fn can_be_tried_again(&self) -> bool {
         !matches!(self, Self::Unconfirmed { .. })
     }
 }
 
-impl Broken for crate::deploy::DeleteError {
+impl Broken for crate::portal::DeleteError {
     fn can_be_tried_again(&self) -> bool {
         !matches!(self, Self::Directory(DirectoryError::Commit(_)))
     }

@@ -22,9 +22,9 @@ use super::{
     extract::{Id, NoParameters, Object, Parameters, reject_unknown_fields},
 };
 use crate::{
-    deploy::{self, Created, NewUser, Portal},
     directory::{self, Directory, DirectoryError, ManagedBy, Once},
     model::{DisplayName, Email, Extension, Invalid, Tenant},
+    portal::{self, Created, NewUser, Portal},
 };
 
 /// The fields of a user to make.
@@ -349,7 +349,7 @@ pub(super) async fn delete(
     let whose = tenant.clone();
     let work = move |directory: &mut directory::Directory| {
         let portal = Portal { tenant: &whose, keys: &keys, host: &host, now: Timestamp::now() };
-        deploy::delete(&portal, id, &actor, directory)
+        portal::delete(&portal, id, &actor, directory)
     };
     state.creates.in_turn(&tenant, work).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -29,11 +29,11 @@ use utoipa::ToSchema;
 pub(crate) use self::address::Address;
 use self::recent::{First, Recent};
 pub(super) use self::{counters::Counters, verified::Verified};
-use super::{State, recorder::Recorder, routing::Routing};
+use super::{State, routing::Routing};
 use crate::{
     calls::{self, Caller, Incoming, Reply, Tenants, Tokens, Verb, What},
-    cli::error::Stop,
     deploy::fail_point,
+    recorder::Recorder,
 };
 
 /// The method by which the provider asks: exactly one. A signature has no border between URL and
@@ -65,6 +65,14 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: Vec<IpNet>,
 }
 
+/// The server is started without what it needs to check the provider's signature.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "inbound routes are applied, and without the auth token no call could be told from a forgery\n\
+     hint: set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE; or say `--no-webhook` where calls come by Asterisk alone"
+)]
+pub(crate) struct NoToken;
+
 /// The webhook.
 pub(super) struct Webhook {
     settings: Settings,
@@ -88,10 +96,7 @@ impl Webhook {
     ) -> Result<Self> {
         let unconfigured = settings.tokens.is_empty() && !settings.skip_signature;
         if unconfigured && routing.take_calls() {
-            let hint = "set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE; or say `--no-webhook` where calls come by \
-                        Asterisk alone";
-            let message = "inbound routes are applied, and without the auth token no call could be told from a forgery";
-            return Err(Stop::usage(message, hint).into());
+            return Err(NoToken.into());
         }
         if unconfigured {
             routing.unconfigured();

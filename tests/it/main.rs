@@ -38,6 +38,7 @@ mod properties;
 mod pull_request;
 mod reinstalled;
 mod restored;
+mod rooms;
 mod routes;
 mod secrets;
 mod serve;

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::super::{InboundValues, Inputs, Kind, Plan, SecretPlan, plan};
 use crate::{
     desired::{self, Declared},
-    directory::{Recorded, RecordedTenant, seal::Ha1},
-    model::{ObjectName, Secret},
+    directory::{Recorded, RecordedTenant},
+    model::{Ha1, ObjectName, Secret},
 };
 
 const FILE: &str = r#"version: 1

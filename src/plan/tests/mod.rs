@@ -14,11 +14,8 @@ use super::{Choice, InboundValues, Inputs, Kind, Plan, PlannedUser, SecretPlan, 
 use crate::{
     asterisk::PerFile,
     desired::{self, Declared},
-    directory::{
-        Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser,
-        seal::{Ha1, Prints, TrunkPrint},
-    },
-    model::{Email, EmailKey, Extension, NAME_BYTES, Secret},
+    directory::{Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser, seal::TrunkPrint},
+    model::{Email, EmailKey, Extension, Ha1, NAME_BYTES, Prints, Secret},
     render::{self, Digests, Phonebook, endpoint_name},
 };
 

@@ -1,6 +1,6 @@
 //! Clocks that jump: a call stays one row, and nothing lasts less than no time.
 
-use reconcile::calls::spool::{Spool, encode};
+use reconcile::recorder::spool::{Spool, encode};
 
 use super::{
     super::{

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reconcile::calls::spool::{Reader, Spool, encode};
+use reconcile::recorder::spool::{Reader, Spool, encode};
 use rustix::process::Signal;
 
 use super::{

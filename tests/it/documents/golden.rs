@@ -6,12 +6,13 @@ use proptest::prelude::*;
 use reconcile::{
     calls::{
         Answer, Applied, Called, CallerClass, CallerId, CallerMatch, Dialer, DialerTarget, Event, Hours, NumberSource,
-        Outcome, Routes, Rule, Started, Status, Target, Trunk, What, spool,
+        Outcome, Routes, Rule, Started, Status, Target, Trunk, What,
     },
     model::{
         Document, EndpointNames, PhoneOverride, PhoneProfile, Settings,
         document::{self, Map},
     },
+    recorder::spool,
 };
 use serde_json::Value;
 

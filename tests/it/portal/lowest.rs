@@ -8,7 +8,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::{prelude::*, test_runner::TestRunner};
-use reconcile::{deploy::NewUser, directory::ManagedBy};
+use reconcile::{directory::ManagedBy, portal::NewUser};
 
 use super::{super::support::TestEnv, Desk, env, extension, new, pinned};
 

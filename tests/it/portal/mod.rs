@@ -11,9 +11,9 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use reconcile::{
-    deploy::{self, Created, DeleteError, NewUser, Portal, Refused},
     directory::{Directory, InboundRows, ManagedBy, Once, RowChanges, Url, User, seal::Keyring},
     model::{Extension, ExtensionRanges, Settings, Tenant},
+    portal::{self, Created, DeleteError, NewUser, Portal, Refused},
 };
 use uuid::Uuid;
 
@@ -61,7 +61,7 @@ impl Desk {
 
     fn create(&mut self, users: &[NewUser]) -> Vec<Result<Created, Refused>> {
         let Self { tenant, keys, directory, now } = self;
-        deploy::create(&Portal { tenant, keys, host: "pbx-test", now: *now }, users, directory).unwrap()
+        portal::create(&Portal { tenant, keys, host: "pbx-test", now: *now }, users, directory).unwrap()
     }
 
     fn number(&mut self, user: NewUser) -> Result<u32, Refused> {
@@ -70,7 +70,7 @@ impl Desk {
 
     fn delete(&mut self, id: Uuid) -> Result<User, DeleteError> {
         let Self { tenant, keys, directory, now } = self;
-        deploy::delete(&Portal { tenant, keys, host: "pbx-test", now: *now }, id, "token desk", directory)
+        portal::delete(&Portal { tenant, keys, host: "pbx-test", now: *now }, id, "token desk", directory)
     }
 
     fn users(&mut self) -> Vec<User> {

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::{prelude::*, test_runner::TestRunner};
-use reconcile::deploy::NewUser;
+use reconcile::portal::NewUser;
 
 use super::{Desk, env, extension, new};
 

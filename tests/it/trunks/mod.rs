@@ -16,8 +16,7 @@ use reconcile::{
     asterisk::PerFile,
     calls::Routes,
     desired::{self, Declared},
-    directory::seal::Ha1,
-    model::{Extension, ObjectName, Secret},
+    model::{Extension, Ha1, ObjectName, Secret},
     render::{Digests, File, Phone, Phonebook, endpoint_name},
 };
 

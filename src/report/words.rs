@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use super::{Report, text::count};
+use super::{CALLER_ID, Desired, Report, text::count};
 use crate::{
     asterisk::ConfigFile,
-    cli::session::{CALLER_ID, Desired},
     deploy::Comparison,
     desired::Source,
     plan::{Change, Choice, FieldChange, InboundChange, InboundObject, Kind},

@@ -6,8 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::RecorderMetrics;
-use crate::calls::spool::{Batch, Reader, SpoolError};
+use super::{
+    RecorderMetrics,
+    spool::{Batch, Reader, SpoolError},
+};
 
 /// How many events a batch has at most.
 pub(super) const BATCH: usize = 2000;

@@ -1,17 +1,35 @@
 //! Reports: a comparison as text, JSON or Markdown, each made from the comparison, none from another.
 
 pub(crate) mod json;
-mod markdown;
+pub(crate) mod markdown;
 pub(crate) mod status;
 pub(crate) mod text;
 mod words;
 
 use std::fmt::Write;
 
-use anyhow::Result;
+use crate::{
+    deploy::{Comparison, NamePlaces},
+    desired::{Declared, Source},
+    plan::Allowance,
+};
 
-use super::{printer::Printer, session::Desired, settings::PlanFormat};
-use crate::{deploy::Comparison, plan::Allowance};
+/// A checked desired state with its sources.
+#[derive(Debug)]
+pub(crate) struct Desired {
+    pub(crate) name: String,
+    pub(crate) sources: Vec<Source>,
+    pub(crate) declared: Declared,
+}
+
+/// Writes where the names are declared that must exist on the Asterisk host.
+pub(crate) fn name_places(desired: &Desired) -> NamePlaces {
+    let places = desired.declared.host_names.iter();
+    places.map(|(name, place)| (name.clone(), place.show(&desired.sources))).collect()
+}
+
+/// The variable of the default caller ID.
+pub(crate) const CALLER_ID: &str = "TWILIO_PHONE_NUMBER";
 
 /// What a report is about.
 #[derive(Debug, Clone, Copy)]
@@ -22,20 +40,6 @@ pub(crate) struct Report<'a> {
     pub(crate) database: &'a str,
     /// What `--allow` lets pass.
     pub(crate) allowance: &'a Allowance,
-}
-
-impl Report<'_> {
-    /// Writes the plan in a format.
-    ///
-    /// # Errors
-    /// When it cannot be written as JSON.
-    pub(crate) fn write(&self, format: PlanFormat, printer: &Printer) -> Result<String> {
-        Ok(match format {
-            PlanFormat::Text => text::plan(self, printer.color(), printer.is_shortened()),
-            PlanFormat::Json => json::plan(self)?,
-            PlanFormat::Markdown => markdown::plan(self, markdown::LIMIT),
-        })
-    }
 }
 
 /// The most characters of a cell: a call's id has 128, and is whole.
@@ -65,4 +69,14 @@ fn cut(cell: &str) -> String {
         return cell.to_owned();
     }
     cell.chars().take(CELL - 1).chain(['…']).collect()
+}
+
+/// Colours text where that is wanted.
+pub(crate) fn paint(color: bool, with: anstyle::AnsiColor, text: &str) -> String {
+    if color {
+        let style = with.on_default();
+        format!("{style}{text}{style:#}")
+    } else {
+        text.to_owned()
+    }
 }

@@ -21,14 +21,14 @@ use tracing_subscriber::{
     registry::{LookupSpan, Scope},
 };
 
-use super::{log_queue::LINE, redact::beginning};
+use super::{queue::LINE, redact::beginning};
 
 /// The room for texts in a line: the rest is names, numbers, time stamp and marks.
 const ROOM: usize = LINE - 1024;
 
 /// Writes events as flat JSON; the fields of spans must be formatted as JSON, and be called otherwise
 /// than those of events.
-pub(super) struct FlatJson;
+pub(crate) struct FlatJson;
 
 impl<S, N> FormatEvent<S, N> for FlatJson
 where

@@ -16,14 +16,11 @@ use std::{
 
 use tokio::{sync::oneshot, task::yield_now, time::timeout};
 
-use super::{KEPT, RecorderError, Shared};
-use crate::{
-    calls::{
-        Event,
-        spool::{Spool, SpoolError, encode},
-    },
-    deploy::fail_point,
+use super::{
+    KEPT, RecorderError, Shared,
+    spool::{Spool, SpoolError, encode},
 };
+use crate::{calls::Event, deploy::fail_point};
 
 /// How long a request asks again and again whether its line is written, before it sleeps until it is told. A disk
 /// that works takes some 10 us. To sleep and be woken takes several times as long.

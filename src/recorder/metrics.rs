@@ -13,7 +13,7 @@ use prometheus_client::{
 
 /// What is counted; clones count together.
 #[derive(Debug, Clone)]
-pub(in crate::serve) struct RecorderMetrics {
+pub(crate) struct RecorderMetrics {
     /// Bytes that wait on the disk.
     pub(super) spool_bytes: Gauge,
     /// How long the oldest event has waited.
@@ -36,7 +36,7 @@ pub(in crate::serve) struct RecorderMetrics {
 }
 
 impl RecorderMetrics {
-    pub(in crate::serve) fn register(registry: &mut Registry) -> Self {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             spool_bytes: Gauge::default(),
             oldest: Gauge::default(),

@@ -1,4 +1,4 @@
-//! Errors at the edge: their words, their hints and their exit codes.
+//! Errors at the edges: their words and their hints.
 
 use std::{
     fmt::{self, Write},
@@ -7,11 +7,11 @@ use std::{
 
 use postgres::error::SqlState;
 
-use super::Exit;
 use crate::{
-    deploy::{ApplyError, AsteriskError, FileError, ResealError, RotateError},
+    deploy::{ApplyError, AsteriskError, FileError},
     directory::{DirectoryError, hint_of_taken, seal::SealError},
     model::{Invalid, Unreadable},
+    portal::{ResealError, RotateError},
 };
 
 /// An error with the next step.
@@ -34,51 +34,6 @@ impl fmt::Display for Hinted {
 }
 
 impl std::error::Error for Hinted {}
-
-/// A command that ended without doing its work; what went wrong was already said.
-#[derive(Debug)]
-pub(crate) struct Stop {
-    pub(crate) exit: Exit,
-    pub(crate) message: String,
-}
-
-impl Stop {
-    /// Refuses an argument that is no value of its type.
-    pub(crate) fn argument(invalid: Invalid) -> Self {
-        let hint = invalid.hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-        Self { exit: Exit::Usage, message: format!("{}{hint}", invalid.message) }
-    }
-
-    /// Refuses an argument, with the next step.
-    pub(crate) fn usage(message: impl fmt::Display, hint: &str) -> Self {
-        Self { exit: Exit::Usage, message: format!("{message}\nhint: {hint}") }
-    }
-}
-
-impl fmt::Display for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Stop {}
-
-/// The one mapping of errors to exit codes.
-pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
-    for cause in error.chain() {
-        if let Some(stop) = cause.downcast_ref::<Stop>() {
-            return stop.exit;
-        }
-        match cause.downcast_ref::<ApplyError>() {
-            Some(ApplyError::Locked { .. }) => return Exit::Locked,
-            Some(ApplyError::NotLive(_)) => return Exit::NotLive,
-            Some(ApplyError::Stale(_)) => return Exit::Stale,
-            Some(ApplyError::Stopped(inner)) => return exit_of(inner),
-            _ => {}
-        }
-    }
-    Exit::Error
-}
 
 /// Writes an error with its causes, hints last.
 pub(crate) fn words(error: &anyhow::Error) -> String {

@@ -6,15 +6,15 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::rows::{self, PrepareError};
 use crate::{
+    deploy::{self, PrepareError},
     directory::{
         Additions, Answered, Directory, DirectoryError, InboundRows, ManagedBy, Once, Row, RowChanges, User,
         audit::Deed,
-        seal::{Keyring, Owner, Prints, Salt, generate},
+        seal::{Keyring, Owner, Salt, generate},
     },
     model::{
-        DisplayName, Document, Email, EmailKey, Extension, ExtensionRanges, ObjectName, PhoneOverride, Secret,
+        DisplayName, Document, Email, EmailKey, Extension, ExtensionRanges, ObjectName, PhoneOverride, Prints, Secret,
         Settings, Tenant, Unreadable, document,
     },
     plan::{Newcomers, NoNumber},
@@ -243,14 +243,14 @@ fn make(
     created_at: Timestamp,
 ) -> Result<(Created, Row), PrepareError> {
     let NewUser { email, name, .. } = user;
-    let (id, phone) = (rows::new_id()?, PhoneOverride::default());
-    let secret = generate(&rows::random()?);
+    let (id, phone) = (deploy::new_id()?, PhoneOverride::default());
+    let secret = generate(&deploy::random()?);
     let sealed = portal
         .keys
-        .seal(&secret, Owner { tenant, user: id }, &rows::random()?)
+        .seal(&secret, Owner { tenant, user: id }, &deploy::random()?)
         .map_err(|source| PrepareError::Seal { whose: email.to_string(), source })?;
     let username = endpoint_name(portal.tenant, settings.endpoint_names, extension);
-    let digest = rows::digest(settings, &phone, &username, &secret);
+    let digest = deploy::digest(settings, &phone, &username, &secret);
     let row = Row {
         id,
         email: email.clone(),
@@ -261,7 +261,7 @@ fn make(
         extension,
         secret_declared: false,
         sealed: Some(sealed),
-        prints: Prints::new(&rows::random::<{ size_of::<Salt>() }>()?, &secret, &digest),
+        prints: Prints::new(&deploy::random::<{ size_of::<Salt>() }>()?, &secret, &digest),
         previous: None,
     };
     let user = User {
@@ -303,7 +303,7 @@ fn seal(portal: &Portal<'_>, once: &Once, created: &Created) -> Result<Vec<u8>, 
     let text = Zeroizing::new(document::write(&answer)?);
     portal
         .keys
-        .seal_bytes(text.as_bytes(), &place(once.token, &once.key), &rows::random()?)
+        .seal_bytes(text.as_bytes(), &place(once.token, &once.key), &deploy::random()?)
         .map_err(|source| PrepareError::Seal { whose: email, source })
 }
 

@@ -9,11 +9,11 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use super::{LIMIT, LINE, plan};
 use crate::{
     asterisk::ConfigFile,
-    cli::{report::Report, session::Desired},
     deploy::{self, ComparedFile, Comparison, Survey},
     desired,
     directory::Recorded,
     plan::{FieldChange, InboundValues, Inputs, RailStop},
+    report::{Desired, Report},
 };
 
 /// Compares a file with an empty directory, or with one that is in step with it.

@@ -71,12 +71,12 @@ struct Waiting {
 ///
 /// # Errors
 /// When the system has no more threads. Lines are then dropped.
-pub(super) fn start() -> io::Result<()> {
+pub(crate) fn start() -> io::Result<()> {
     thread::Builder::new().name("log".to_owned()).spawn(|| LOG.write_lines(write_to_stderr)).map(drop)
 }
 
 /// Waits until what was logged is written, for a bounded time.
-pub(super) fn flush() {
+pub(crate) fn flush() {
     LOG.flush();
 }
 
@@ -87,7 +87,7 @@ pub(crate) fn dropped() -> u64 {
 
 /// Takes the log's lines, each in one piece.
 #[derive(Debug, Default)]
-pub(super) struct LogQueue;
+pub(crate) struct LogQueue;
 
 impl io::Write for LogQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::rows::{self, PrepareError};
 use crate::{
+    deploy::{self, PrepareError},
     directory::{
         Directory, DirectoryError, InboundRows, Row, RowChanges,
         audit::{End, Outcome, Run},
-        seal::{Keyring, Owner, Prints, Salt, generate},
+        seal::{Keyring, Owner, Salt, generate},
     },
-    model::{Email, Extension, Tenant},
+    model::{Email, Extension, Prints, Tenant},
     render::endpoint_name,
 };
 
@@ -63,14 +63,14 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
     if user.secret_declared {
         return Err(RotateError::Declared(user.email.clone()));
     }
-    let secret = generate(&rows::random()?);
+    let secret = generate(&deploy::random()?);
     let owner = Owner { tenant: row.id, user: user.id };
     let sealed = request
         .keys
-        .seal(&secret, owner, &rows::random()?)
+        .seal(&secret, owner, &deploy::random()?)
         .map_err(|source| PrepareError::Seal { whose: email.to_string(), source })?;
     let name = endpoint_name(tenant, row.settings.endpoint_names, user.extension);
-    let digest = rows::digest(&row.settings, &user.phone, &name, &secret);
+    let digest = deploy::digest(&row.settings, &user.phone, &name, &secret);
     writer.change(&RowChanges {
         tenant: row.id,
         slug: tenant.clone(),
@@ -87,7 +87,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
             extension: user.extension,
             secret_declared: false,
             sealed: Some(sealed),
-            prints: Prints::new(&rows::random::<{ size_of::<Salt>() }>()?, &secret, &digest),
+            prints: Prints::new(&deploy::random::<{ size_of::<Salt>() }>()?, &secret, &digest),
             previous: None,
         }],
         inbound: InboundRows::default(),

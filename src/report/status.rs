@@ -8,13 +8,9 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{json::pretty, text::count};
+use super::{Desired, json::pretty, name_places, paint, text::count};
 use crate::{
     asterisk::Facts,
-    cli::{
-        printer::paint,
-        session::{self, Desired},
-    },
     deploy::{Comparison, FileState, Generation, HostStatus, Lack, Override, Probed, TrunkRegistration},
     directory::{Recorded, RecordedUser, UnreadableDocument, audit::Entry},
     model::Tenant,
@@ -272,7 +268,7 @@ impl Status<'_> {
         }
         findings.extend(running.missing.iter().map(ToString::to_string));
         findings.extend(running.lacks.iter().map(Lack::words));
-        let places = self.file.map(session::name_places).unwrap_or_default();
+        let places = self.file.map(name_places).unwrap_or_default();
         let names = running.missing_names.iter();
         findings.extend(names.map(|missing| format!("{}: {}", missing.words(&places), missing.hint())));
         if running.unchecked_names.is_empty() {

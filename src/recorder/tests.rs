@@ -5,12 +5,13 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{kept::redacted, *};
+use super::{
+    kept::redacted,
+    spool::{Reader, encode},
+    *,
+};
 use crate::{
-    calls::{
-        Answer, CallerClass, What,
-        spool::{Reader, encode},
-    },
+    calls::{Answer, CallerClass, What},
     directory::{
         Directory, Whose,
         embedded::{Embedded, Settings},

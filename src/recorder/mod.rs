@@ -9,6 +9,7 @@ mod appender;
 mod kept;
 mod metrics;
 mod source;
+pub mod spool;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -25,13 +26,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(super) use metrics::RecorderMetrics;
+pub(crate) use metrics::RecorderMetrics;
 
-use super::pool::Open;
-use crate::calls::{
-    Event,
-    spool::{Spool, SpoolError},
-};
+use self::spool::{Spool, SpoolError};
+use crate::{calls::Event, directory::Open};
 use appender::Queue;
 use writer::Writer;
 
@@ -49,7 +47,7 @@ const RESTART: Duration = Duration::from_secs(1);
 
 /// An event is not on the disk.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RecorderError {
+pub(crate) enum RecorderError {
     /// It cannot be written as JSON.
     #[error("an event cannot be written down: {0}")]
     Encode(#[from] serde_json::Error),
@@ -68,7 +66,7 @@ pub(super) enum RecorderError {
 }
 
 /// Writes down what becomes known about calls.
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     shared: Arc<Shared>,
     /// Hears when the threads have ended: the one that writes to the database; the one that syncs.
     ended: Mutex<[Receiver<()>; 2]>,
@@ -99,7 +97,7 @@ struct Wake {
 
 impl Recorder {
     /// Starts the threads. `open` gives the writer its connection.
-    pub(super) fn start(state_dir: &Path, open: Arc<Open>, metrics: RecorderMetrics) -> std::io::Result<Self> {
+    pub(crate) fn start(state_dir: &Path, open: Arc<Open>, metrics: RecorderMetrics) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             root: state_dir.join("calls"),
             spool: OnceLock::new(),
@@ -136,7 +134,7 @@ impl Recorder {
     /// # Errors
     /// When it is not on the disk. It is then kept in memory and written to the log; the call is to be
     /// answered all the same.
-    pub(super) async fn append(&self, event: &Event) -> Result<(), RecorderError> {
+    pub(crate) async fn append(&self, event: &Event) -> Result<(), RecorderError> {
         let appended = self.shared.queue.append(event).await;
         if appended.is_err() {
             self.shared.metrics.durable.set(0);
@@ -147,7 +145,7 @@ impl Recorder {
     }
 
     /// Writes what waits, for some seconds at most; the rest waits for the next server.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         let [written, synced] = &*self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.wake.lock().unwrap_or_else(PoisonError::into_inner).ending = Some(Instant::now() + FLUSH);
         self.shared.woken.notify_one();

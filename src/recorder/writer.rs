@@ -11,15 +11,12 @@ use jiff::Timestamp;
 use super::{
     Shared,
     source::{BATCH, Backoff, Source},
+    spool::{self, Folder, Orphans, Reader, SpoolError},
 };
 use crate::{
-    calls::{
-        Event,
-        spool::{self, Folder, Orphans, Reader, SpoolError},
-    },
-    cli::error::words,
-    directory::{Directory, Written},
-    serve::pool::Open,
+    calls::Event,
+    directory::{Directory, Open, Written},
+    error::words,
 };
 
 /// How long more events are waited for, once there is one.

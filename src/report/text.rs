@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use anstyle::AnsiColor;
 
-use super::{Report, words};
-use crate::{cli::printer::paint, deploy::ComparedFile, plan::Kind};
+use super::{Report, paint, words};
+use crate::{deploy::ComparedFile, plan::Kind};
 
 /// The most rows of a kind, such as users to create, in a shortened plan.
 const ROWS: usize = 50;

@@ -6,10 +6,9 @@ use anyhow::{Context, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Report;
+use super::{Desired, Report};
 use crate::{
     calls::{Caller, E164},
-    cli::session::Desired,
     deploy::{ComparedFile, Comparison},
     desired::{Expectation, Sources},
     plan::{self, Affected, FieldChange},

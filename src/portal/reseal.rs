@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    rows::{self, PrepareError},
-    users,
-};
+use super::users;
 use crate::{
+    deploy::{self, PrepareError},
     directory::{
         Directory, DirectoryError, Sealed, SealedPlace,
         audit::Deed,
-        seal::{Keyring, Owner, hex},
+        seal::{Keyring, Owner},
     },
-    model::Tenant,
+    model::{Tenant, hex},
 };
 
 /// Secrets were not sealed anew; nothing was changed.
@@ -47,7 +45,7 @@ pub fn reseal(
             SealedPlace::Answer(token, key) => users::place(*token, key),
         };
         let opened = keys.open_bytes(&bytes, &bound_to).map_err(DirectoryError::from)?;
-        let sealed = keys.seal_bytes(&opened, &bound_to, &rows::random()?).map_err(DirectoryError::from)?;
+        let sealed = keys.seal_bytes(&opened, &bound_to, &deploy::random()?).map_err(DirectoryError::from)?;
         resealed.push((place, tenant_id, sealed));
         *counts.entry(tenant).or_default() += 1;
     }

@@ -14,7 +14,7 @@ use crate::{asterisk::ConfigFile, deploy::ComparedFile, model::visible, plan::Ki
 mod tests;
 
 /// The most bytes a plan has: a comment on GitHub takes 65,536 characters, and a script may add to it.
-pub(super) const LIMIT: usize = 60_000;
+pub(crate) const LIMIT: usize = 60_000;
 
 /// The most bytes of one line.
 const LINE: usize = 500;
@@ -28,7 +28,7 @@ const NOTICES: usize = (1 + ConfigFile::ALL.len()) * 120;
 /// Writes the plan in at most `limit` bytes.
 ///
 /// Summary, id and rails are always there, messages up to a bound; rows and then diffs share the rest.
-pub(super) fn plan(report: &Report<'_>, limit: usize) -> String {
+pub(crate) fn plan(report: &Report<'_>, limit: usize) -> String {
     let Report { desired, comparison, .. } = report;
     let plan = &comparison.plan;
     let mut head = format!(
