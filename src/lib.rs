@@ -25,6 +25,7 @@ mod error;
 mod input;
 mod log;
 pub mod model;
+pub mod objects;
 pub mod plan;
 pub mod portal;
 pub mod recorder;

@@ -2,10 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use reconcile::{
-    model::{DisplayName, Extension},
-    render::{Value, read_value},
-};
+use reconcile::{model::{DisplayName, Extension}, asterisk::{Value, read_value}};
 
 fuzz_target!(|bytes: &[u8]| {
     let text = &*String::from_utf8_lossy(bytes);

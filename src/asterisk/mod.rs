@@ -1,11 +1,14 @@
 //! The language of Asterisk's configuration that all stages share: which files are generated, how Asterisk
-//! takes each of them, and what their generation marks are called.
+//! takes each of them, what their generation marks are called, the values of a line and the dialplan as a tree.
 //!
 //! Pure: it opens no file and asks no Asterisk. `render` writes the files, `deploy` puts them in place.
 
 mod config_file;
+pub(crate) mod dialplan;
+mod value;
 
 pub use config_file::{ConfigFile, Facts, MarkCheck, Module, PerFile, Sections};
+pub use value::{BadValue, Name, Value, read_value};
 
 use crate::model::Tenant;
 

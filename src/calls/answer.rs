@@ -8,11 +8,13 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use jiff::Timestamp;
 
 use super::{
-    Answer, Applied, Call, Called, Caller, Decision, Dial, E164, Event, Form, Outcome, Reason, Response, Started,
-    Status, Target, Verb, What, decide,
+    Answer, Applied, Call, Decision, Dial, Event, Form, Outcome, Reason, Response, Started, Status, Verb, What, decide,
     steps::{Numbers, Step},
 };
-use crate::model::{Tenant, quoted};
+use crate::{
+    model::{Caller, E164, Tenant, quoted},
+    objects::{Called, Target},
+};
 
 /// The path to which the end of a step is told.
 pub const DIAL_RESULT: &str = "/webhooks/twilio/dial-result";

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::{
-    Applied, Called, CallerId, Dial, Dialer, DialerTarget, Form, Incoming, Noun, NumberSource, Outcome, Reason, Reply,
-    Response, Routes, Rule, Status, Target, Tenants, Verb, What, answer, answer_by_default, dial_result, left_out,
-    refuse, status, steps::Step,
+    Applied, Dial, Form, Incoming, Noun, Outcome, Reason, Reply, Response, Status, Tenants, Verb, What, answer,
+    answer_by_default, dial_result, left_out, refuse, status, steps::Step,
 };
+use crate::objects::{Called, CallerId, Dialer, DialerTarget, NumberSource, Routes, Rule, Target};
 
 const DID: &str = "+15559876543";
 

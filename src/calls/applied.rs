@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Routes;
-use crate::model::{Document, EmailKey, Tenant};
+use crate::{
+    model::{Document, EmailKey, Tenant},
+    objects::Routes,
+};
 
 /// What callers of a tenant reach, complete in itself: it is written when an apply ends, and kept by
 /// each server so that it survives the loss of the database. No key has a default: callers stay with what they

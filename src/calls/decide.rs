@@ -4,8 +4,10 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{Called, Caller, CallerClass, CallerMatch, E164, Entry, Routes, Rule, Target};
-use crate::model::ObjectName;
+use crate::{
+    model::{Caller, CallerClass, E164, ObjectName},
+    objects::{Called, CallerMatch, Entry, Routes, Rule, Target},
+};
 
 /// A call that comes in.
 #[derive(Debug, Clone)]

@@ -9,11 +9,7 @@ mod answer;
 mod applied;
 mod decide;
 mod form;
-mod hours;
-mod loops;
-mod number;
 mod record;
-mod routes;
 mod signature;
 mod steps;
 mod twiml;
@@ -22,14 +18,7 @@ pub use answer::{DIAL_RESULT, Incoming, Reply, Tenants, answer, answer_by_defaul
 pub use applied::Applied;
 pub use decide::{Branch, Call, Considered, Decider, Decision, Fit, decide};
 pub use form::Form;
-pub use hours::{Hours, OpenRange, Timezone};
-pub use loops::loops;
-pub(crate) use number::WITHHELD;
-pub use number::{Caller, CallerClass, E164, Prefix};
 pub use record::{Answer, Event, Outcome, Started, Status, What};
-pub use routes::{
-    Called, CallerId, CallerMatch, Dialer, DialerTarget, Entry, NumberSource, Routes, Rule, Target, Trunk,
-};
 pub use signature::{Signed, Tokens, is_signed};
 pub use steps::left_out;
 pub use twiml::{Dial, Noun, Reason, Response, Verb};

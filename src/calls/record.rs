@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::CallerClass;
-use crate::model::{Document, Tenant};
+use crate::model::{CallerClass, Document, Tenant};
 
 /// Something that became known about a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Applied, Called, Caller, CallerClass, CallerId, DialerTarget, E164, Noun, NumberSource, Target};
+use super::{Applied, Noun};
+use crate::{
+    model::{Caller, CallerClass, E164},
+    objects::{Called, CallerId, DialerTarget, NumberSource, Target},
+};
 
 /// How long a user's phone rings, in seconds; as dialers do by default.
 const RING: u32 = 30;

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::{
-    Branch, Call, Called, Caller, CallerClass, CallerId, CallerMatch, E164, Fit, Hours, OpenRange, Prefix, Routes,
-    Rule, Target, Timezone, decide,
+use super::{Branch, Call, Fit, decide};
+use crate::{
+    model::{Caller, CallerClass, E164, Prefix},
+    objects::{Called, CallerId, CallerMatch, Hours, OpenRange, Routes, Rule, Target, Timezone},
 };
 
 fn at(text: &str) -> Timestamp {
@@ -234,8 +235,8 @@ proptest! {
 /// Asterisk looks for the name as it is written, and takes what it does not find for UTC.
 #[test]
 fn a_time_zone_has_its_proper_name_wherever_it_is_looked_up() {
-    let name = |text: &str| String::from(crate::calls::Timezone::try_from(text.to_owned()).unwrap());
+    let name = |text: &str| String::from(crate::objects::Timezone::try_from(text.to_owned()).unwrap());
     assert_eq!(name("europe/berlin"), "Europe/Berlin");
     assert_eq!(name("US/Eastern"), "US/Eastern");
-    assert!(crate::calls::Timezone::try_from("Europe/Nowhere".to_owned()).is_err());
+    assert!(crate::objects::Timezone::try_from("Europe/Nowhere".to_owned()).is_err());
 }

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     desired,
+    model::Severity,
     report::{json, text::count},
 };
 use anyhow::Result;
@@ -26,7 +27,7 @@ pub(crate) struct Args {
 
 #[derive(serde::Serialize)]
 struct Problem<'a> {
-    severity: desired::Severity,
+    severity: Severity,
     code: &'a str,
     message: &'a str,
     file: Option<&'a str>,
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         printer.diagnostics(&loaded.problems, loaded.unlisted, &loaded.sources);
     }
     let of = |severity| loaded.problems.iter().filter(|problem| problem.severity == severity).count();
-    let (errors, warnings) = (of(desired::Severity::Error) + loaded.unlisted, of(desired::Severity::Warning));
+    let (errors, warnings) = (of(Severity::Error) + loaded.unlisted, of(Severity::Warning));
     let name = args.file.name();
     let verdict = match &loaded.declared {
         Some(declared) => format!("{name}: valid, {}", count(declared.users.len(), "user")),

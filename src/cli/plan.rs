@@ -12,9 +12,8 @@ use super::{
 };
 use crate::{
     deploy::{self, Comparison, Host, Policy},
-    desired::Diagnostic,
     directory::{Recorded, Schema},
-    model::shown,
+    model::{Diagnostic, shown},
     plan::{Allowance, Inputs, RailStop},
     report::{Desired, Report, json, markdown, name_places, text},
 };

@@ -8,11 +8,7 @@ use std::{
 };
 
 use super::settings::{Color, OutputArgs};
-use crate::{
-    desired::{Diagnostic, Sources},
-    log,
-    report::paint,
-};
+use crate::{desired::Sources, log, model::Diagnostic, report::paint};
 
 /// Writes documents and talk.
 #[expect(clippy::struct_excessive_bools, reason = "two streams, two ways to lose the reader")]

@@ -12,11 +12,11 @@ use super::{
     stop::Stop,
 };
 use crate::{
-    calls::{Dialer, DialerTarget, E164, NumberSource},
-    desired::{self, Declared, DeclaredUser, Loaded, Place, SecretSource},
+    desired::{self, Declared, DeclaredUser, Loaded},
     error::Hinted,
     input::{Folder, Refused},
-    model::{EmailKey, ObjectName, Secret, Tenant},
+    model::{E164, EmailKey, ObjectName, Place, Secret, SecretSource, Severity, Tenant},
+    objects::{Dialer, DialerTarget, NumberSource},
     plan::{Allowance, InboundValues},
     report::{CALLER_ID, Desired},
 };
@@ -31,7 +31,7 @@ pub(crate) fn desired(args: &FileArgs, printer: &mut Printer) -> Result<Desired>
 pub(crate) fn checked(name: String, loaded: Loaded, printer: &mut Printer) -> Result<Desired> {
     printer.diagnostics(&loaded.problems, loaded.unlisted, &loaded.sources);
     let Some(declared) = loaded.declared else {
-        let errors = loaded.problems.iter().filter(|p| p.severity == desired::Severity::Error).count();
+        let errors = loaded.problems.iter().filter(|p| p.severity == Severity::Error).count();
         let errors = errors + loaded.unlisted;
         let noun = if errors == 1 { "error" } else { "errors" };
         let message = format!("`{name}` has {errors} {noun}; nothing was changed");

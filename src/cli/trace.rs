@@ -13,9 +13,10 @@ use super::{
     stop::Stop,
 };
 use crate::{
-    calls::{Call, Caller, CallerClass, Considered, Decision, E164, Fit, Target, decide},
+    calls::{Call, Considered, Decision, Fit, decide},
     desired,
-    model::shown,
+    model::{Caller, CallerClass, E164, shown},
+    objects::Target,
     report::{Desired, json},
 };
 

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use crate::{
-    calls::{self, Routes},
+    calls,
     directory::{
         Directory, DirectoryError, MadeLive, Recorded, RowChanges,
         audit::{End, Outcome},
     },
     model::{EmailKey, EndpointNames, Extension, ObjectName, Tenant},
+    objects::Routes,
     plan::Plan,
     render::endpoint_name,
 };

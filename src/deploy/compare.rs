@@ -13,11 +13,11 @@ use uuid::Uuid;
 
 use super::{Survey, callers, files::InPlace, survey::Findings, without_file::PhonesWithoutFile};
 use crate::{
-    asterisk::{ConfigFile, Module, PerFile},
+    asterisk::{BadValue, ConfigFile, Module, PerFile},
     directory::{EarlierRun, Recorded, RecordedUser, RowChanges, seal::TrunkPrint},
     model::{EmailKey, Extension, ObjectName, Prints, hex},
     plan::{self, Affected, Allowance, Inputs, PhoneEffects, Plan, PlannedUser, RailStop, plan_id, target_hash},
-    render::{self, BadValue, Digests, File, FileDiff, Phonebook, Present},
+    render::{self, Digests, File, FileDiff, Phonebook, Present},
 };
 
 /// The stages could not be compared.

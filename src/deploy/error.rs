@@ -1,7 +1,7 @@
 //! How an apply fails, and what stands where afterwards, in words.
 
 use super::{AsteriskError, Override, StatusError, files::FileError, rows::PrepareError};
-use crate::{directory::DirectoryError, render::BadValue};
+use crate::{asterisk::BadValue, directory::DirectoryError};
 
 /// An apply that did not end well.
 #[derive(Debug, thiserror::Error)]

@@ -182,7 +182,7 @@ fn trunk_registrations(
 pub enum StatusError {
     /// What Asterisk must have is not known, because a value cannot be rendered.
     #[error(transparent)]
-    Render(#[from] crate::render::BadValue),
+    Render(#[from] crate::asterisk::BadValue),
     /// Asterisk cannot be asked.
     #[error(transparent)]
     Asterisk(#[from] AsteriskError),

@@ -13,8 +13,9 @@ use super::{
     readback::{Mismatch, has_parameters, values_of},
 };
 use crate::{
+    asterisk::BadValue,
     model::{ObjectName, Secret},
-    render::{BadValue, Parsed, ParsedTrunk, Phonebook, trunk_name, trunk_sections},
+    render::{Parsed, ParsedTrunk, Phonebook, trunk_name, trunk_sections},
 };
 
 /// The types of a trunk's objects.

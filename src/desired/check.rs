@@ -1,22 +1,21 @@
 //! The rules that values keep together: unique identities and numbers, pins inside the range,
 //! sensible limits. Adds every breach to the problems and builds the [`Declared`] state.
 
-mod inbound;
+mod expect;
 mod numbers;
-
-pub(crate) use inbound::route_loop;
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use super::{
     Declared, DeclaredUser, Rails,
-    diagnostic::{Diagnostic, Place},
     file::{self, DesiredState},
-    read::At,
 };
-use crate::model::{
-    Codec, Country, EmailKey, GENERATED_CONTEXTS, HostName, NAME_BYTES, PhoneOverride, PhoneProfile, RailLimit,
-    Settings, Tenant,
+use crate::{
+    model::{
+        At, Codec, Country, Diagnostic, EmailKey, GENERATED_CONTEXTS, HostName, NAME_BYTES, PhoneOverride,
+        PhoneProfile, Place, RailLimit, Settings, Tenant, values,
+    },
+    objects,
 };
 
 /// Checks the file as a whole. The result is only meaningful where no error was added.
@@ -44,21 +43,21 @@ pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Decla
     let known = known_users(&file.users);
     let users = users(file.users.value.unwrap_or_default(), &mut numbers, problems);
     numbers.check(&settings, problems);
-    let keys = inbound::Keys {
+    let keys = objects::Keys {
         trunks: file.trunks,
         dialers: file.dialers,
         hours: file.hours,
         inbound: file.inbound,
         default_route: file.default_route,
         public_sip_host: file.public_sip_host,
-        expect: file.expect,
     };
     let renamed = users.values().filter_map(|user| Some((user.previously.as_ref()?.key(), user.email.key()))).collect();
-    let calls = inbound::check(keys, &known, &renamed, problems);
+    let calls = objects::check(keys, &known, &renamed, problems);
     // An unreadable slug was reported; the stand-in never leaves this module's caller.
     let tenant = file.tenant.value.unwrap_or_else(stand_in::<Tenant>);
     own_contexts(&tenant, &host_names, problems);
-    let inbound::Checked { routes, trunk_secrets, places, expectations } = calls;
+    let objects::Checked { routes, trunk_secrets, places, names, is_sound } = calls;
+    let expectations = expect::check(file.expect, is_sound.then_some(&routes), &names, problems);
     Declared { tenant, settings, rails, users, routes, trunk_secrets, places, host_names, expectations }
 }
 
@@ -135,10 +134,6 @@ fn settings(
 
 /// The most devices of a phone: their contacts are dialled together, and Asterisk cuts what is dialled at 4,091 bytes.
 const MAX_DEVICES: u32 = 15;
-
-fn values<T>(list: Option<At<Vec<At<T>>>>) -> Vec<T> {
-    list.and_then(|at| at.value).unwrap_or_default().into_iter().filter_map(|at| at.value).collect()
-}
 
 fn phone(phone: file::Phone, problems: &mut Vec<Diagnostic>) -> PhoneOverride {
     let codecs = phone.codecs.and_then(|at| {
@@ -256,11 +251,11 @@ fn users(
 }
 
 /// Lists the users that may be referred to: those with an address that could be read.
-fn known_users(list: &At<Vec<At<file::User>>>) -> inbound::Known<EmailKey> {
+fn known_users(list: &At<Vec<At<file::User>>>) -> objects::Known<EmailKey> {
     let items = list.value.as_deref().unwrap_or_default();
     let email = |item: &At<file::User>| Some(item.value.as_ref()?.email.value.as_ref()?.key());
     let all = list.value.is_some() && items.iter().all(|item| email(item).is_some());
-    inbound::Known { names: items.iter().filter_map(email).collect(), all }
+    objects::Known { names: items.iter().filter_map(email).collect(), all }
 }
 
 /// Checks who was whom. A former address may be declared as well: it is handed on to somebody else then.

@@ -7,19 +7,23 @@ use std::{fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
-    Deserialize, Deserializer, Serialize,
+    Deserialize, Deserializer,
     de::{self, SeqAccess, Visitor},
 };
 
-mod inbound;
+mod expect;
 
-use inbound::TargetText;
-pub(super) use inbound::{CallerName, Dialer, Expectation, InboundRule, OpeningHours, TargetName, Trunk};
+pub(super) use expect::Expectation;
 
-use super::read::{At, Named, Token, WORD_OR_LIST};
-use crate::model::{
-    Codec, Country, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Invalid, ObjectName, Tenant, quoted,
-    text_type,
+use crate::{
+    model::{
+        At, Codec, Country, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Host, Invalid, Named,
+        ObjectName, SecretSource, Tenant, Token, WORD_OR_LIST, quoted,
+    },
+    objects::{
+        destination::file::{TargetName, TargetText},
+        dialer, hours, rule, trunk,
+    },
 };
 
 /// A company's phones, as they shall be.
@@ -55,16 +59,16 @@ pub(super) struct DesiredState {
     pub(super) users: At<Vec<At<User>>>,
     /// SIP carriers.
     #[serde(default)]
-    pub(super) trunks: Option<At<Named<Trunk>>>,
+    pub(super) trunks: Option<At<Named<trunk::file::Trunk>>>,
     /// Where inbound calls can be sent to.
     #[serde(default)]
-    pub(super) dialers: Option<At<Named<Dialer>>>,
+    pub(super) dialers: Option<At<Named<dialer::file::Dialer>>>,
     /// Opening hours.
     #[serde(default)]
-    pub(super) hours: Option<At<Named<OpeningHours>>>,
+    pub(super) hours: Option<At<Named<hours::file::OpeningHours>>>,
     /// Who gets which inbound call. The order carries no meaning: the most specific rule decides.
     #[serde(default)]
-    pub(super) inbound: Option<At<Vec<At<InboundRule>>>>,
+    pub(super) inbound: Option<At<Vec<At<rule::file::InboundRule>>>>,
     /// Who gets an inbound call that no rule is for, tried in turn.
     #[serde(default)]
     #[schemars(with = "Option<Vec<TargetText>>")]
@@ -177,51 +181,6 @@ pub(super) struct User {
     pub(super) phone: Option<At<Phone>>,
 }
 
-/// Where a declared secret is read from at the time of `sync` or `apply`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SecretSource {
-    /// An environment variable, whose name `--allow-env` must match.
-    Env(SourceName),
-    /// A file below `--secrets-dir`.
-    File(SourceName),
-}
-
-/// The name of an environment variable or a file that holds a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-pub struct SourceName(String);
-
-impl SourceName {
-    /// Returns the name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Refuses a value without quoting it: somebody may have put the secret itself here.
-    pub(super) fn refusal() -> Invalid {
-        Invalid::new(
-            "invalid-source",
-            "this does not name where the secret comes from",
-            "write `{ env: BO_SIP_SECRET }` or `{ file: bo }`; the secret itself never stands in this file",
-        )
-    }
-}
-
-impl TryFrom<String> for SourceName {
-    type Error = Invalid;
-
-    fn try_from(name: String) -> Result<Self, Invalid> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-/".contains(&b);
-        let steps_up = name.split('/').any(|part| part == ".." || part.is_empty());
-        if (1..=200).contains(&name.len()) && name.bytes().all(plain) && !steps_up {
-            Ok(Self(name))
-        } else {
-            Err(Self::refusal())
-        }
-    }
-}
-
 /// An extension as it must be written: plain digits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Digits(pub(super) Extension);
@@ -308,35 +267,6 @@ impl FromStr for Hold {
             )),
         }
     }
-}
-
-text_type! {
-    /// The name or address of a host, with a port where it is another one than usual.
-    Host,
-    |text| {
-        let (name, port) = match text.rsplit_once(':') {
-            // An address of IPv6 has a port only behind its brackets.
-            Some((name, port)) if !name.contains(':') || name.ends_with(']') => (name, Some(port)),
-            _ => (text, None),
-        };
-        let label = |label: &str| {
-            !label.is_empty() && label.len() <= 63 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        };
-        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-        let good = name.len() <= 253
-            && (name.split('.').all(label) || bare.parse::<std::net::IpAddr>().is_ok())
-            && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-        if good {
-            Ok(text.to_owned())
-        } else {
-            Err(Invalid::new(
-                "invalid-host",
-                format!("{} is not a host", quoted(text)),
-                "write a name or an address, such as `sip.example.com` or `198.51.100.7:5080`",
-            ))
-        }
-    },
-    { "type": "string", "minLength": 1, "maxLength": 259 }
 }
 
 /// Makes a type that exists only to describe a value in the JSON schema.

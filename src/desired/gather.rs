@@ -1,8 +1,7 @@
 //! Warnings of one kind are gathered: a file with many of them has one warning that counts them.
 
+use crate::model::{Diagnostic, Severity};
 use std::collections::HashMap;
-
-use super::diagnostic::{Diagnostic, Severity};
 
 /// How many different warnings of one code are shown one by one.
 const FEW: usize = 3;

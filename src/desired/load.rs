@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    diagnostic::{Diagnostic, Place, Source},
+    diagnostic::Source,
     file::DesiredState,
     keys::keys_of,
     read::duplicate_key,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     input::{self, Folder, Refused},
-    model::{Tenant, shown},
+    model::{Diagnostic, Place, Tenant, shown},
 };
 
 /// The largest file that is read, in bytes.

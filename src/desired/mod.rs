@@ -15,15 +15,16 @@ mod yaml;
 
 use std::{collections::BTreeMap, path::Path};
 
-pub(crate) use check::route_loop;
-pub use diagnostic::{Diagnostic, Place, Severity, Source, Sources};
-pub use file::{SecretSource, SourceName, schema};
+pub use diagnostic::{Source, Sources};
+pub use file::schema;
 
 use crate::{
-    calls::{Call, Routes, Target},
+    calls::Call,
     model::{
-        DisplayName, Email, EmailKey, Extension, HostName, ObjectName, PhoneOverride, RailLimit, Settings, Tenant,
+        Diagnostic, DisplayName, Email, EmailKey, Extension, HostName, ObjectName, PhoneOverride, Place, RailLimit,
+        SecretSource, Settings, Severity, Tenant,
     },
+    objects::{InboundPlaces, Routes, Target},
 };
 
 /// A checked desired state: every value is good, alone and together with the others.
@@ -47,23 +48,6 @@ pub struct Declared {
     pub host_names: BTreeMap<HostName, Place>,
     /// The tests of the routes; all of them hold, but for a trace.
     pub expectations: Vec<Expectation>,
-}
-
-/// Where everything about inbound calls is declared.
-#[derive(Debug, Clone, Default)]
-pub struct InboundPlaces {
-    /// The trunks.
-    pub trunks: BTreeMap<ObjectName, Place>,
-    /// The dialers.
-    pub dialers: BTreeMap<ObjectName, Place>,
-    /// The hours.
-    pub hours: BTreeMap<ObjectName, Place>,
-    /// The rules, in their order.
-    pub routes: Vec<Place>,
-    /// The default route.
-    pub default_route: Option<Place>,
-    /// The name under which phones are reached.
-    pub public_sip_host: Option<Place>,
 }
 
 /// A test of the routes.

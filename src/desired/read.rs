@@ -7,60 +7,23 @@
 mod access;
 
 use std::{
-    borrow::Cow,
     cell::RefCell,
     collections::{HashMap, hash_map::Entry},
     fmt,
-    marker::PhantomData,
 };
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{
-    Deserialize, Deserializer,
-    de::{self, IntoDeserializer, MapAccess, SeqAccess, Visitor, value},
+    Deserializer,
+    de::{self, IntoDeserializer, Visitor, value},
     forward_to_deserialize_any,
 };
 
 use self::access::{AtReader, AtStep, ListReader, MapReader, NamedReader};
 use super::{
-    diagnostic::{Diagnostic, Place},
     sink::Sink,
     yaml::{self, Key, Kind, Node},
 };
-use crate::model::{self, Invalid, quoted};
-
-/// A value and its place; the value is missing where it was refused (and reported).
-#[derive(Debug, Clone)]
-pub(super) struct At<T> {
-    /// Where it stands.
-    pub(super) place: Place,
-    /// The value, unless it was refused.
-    pub(super) value: Option<T>,
-    /// Whether nothing in it was refused.
-    pub(super) whole: bool,
-}
-
-/// The pairs of a mapping whose keys are names of the user's choice, in their order.
-#[derive(Debug)]
-pub(super) struct Named<T>(pub(super) Vec<(Place, String, At<T>)>);
-
-impl<T> Default for Named<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-/// Names under which [`At`], [`Token`] and [`Named`] ask this deserializer for what serde cannot carry.
-const AT: &str = "$reconcile::At";
-const TOKEN: &str = "$reconcile::Token";
-const NAMED: &str = "$reconcile::Named";
-
-/// The name under which a type asks for a scalar as text, whatever it is, or for a list.
-pub(super) const WORD_OR_LIST: &str = "$reconcile::WordOrList";
-
-/// A scalar exactly as written in the file, quotes included.
-#[derive(Debug, Clone)]
-pub(super) struct Token(pub(super) String);
+use crate::model::{self, AT, Diagnostic, Invalid, NAMED, Place, SourceName, TOKEN, WORD_OR_LIST, quoted};
 
 /// Reads a node as a `T`, adding every problem to `problems`.
 ///
@@ -86,89 +49,6 @@ pub(super) fn missing_keys(node: &Node, keys: &[&'static str], problems: &mut Ve
         if !problems.iter().any(|found| found.place == problem.place && found.message == problem.message) {
             problems.push(problem);
         }
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AtVisitor<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for AtVisitor<T> {
-            type Value = At<T>;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a value with a place")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<At<T>, A::Error> {
-                let (file, line, column, start, end) = map.next_value()?;
-                let place = Place { file, line, column, start, end };
-                // A failure was put into the sink by the reader: its neighbours go on.
-                let value = map.next_value().ok();
-                Ok(At { place, value, whole: map.next_value()? })
-            }
-        }
-        deserializer.deserialize_newtype_struct(AT, AtVisitor(PhantomData))
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NamedVisitor<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for NamedVisitor<T> {
-            type Value = Named<T>;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a mapping of names")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Named<T>, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some((file, line, column, start, end)) = items.next_element()? {
-                    let (Some(name), Some(value)) = (items.next_element()?, items.next_element()?) else { break };
-                    pairs.push((Place { file, line, column, start, end }, name, value));
-                }
-                Ok(Named(pairs))
-            }
-        }
-        deserializer.deserialize_newtype_struct(NAMED, NamedVisitor(PhantomData))
-    }
-}
-
-impl<'de> Deserialize<'de> for Token {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TokenVisitor;
-        impl Visitor<'_> for TokenVisitor {
-            type Value = Token;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a single value")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Token, E> {
-                Ok(Token(text.to_owned()))
-            }
-        }
-        deserializer.deserialize_newtype_struct(TOKEN, TokenVisitor)
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for Named<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        format!("Named_{}", T::schema_name()).into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let value = generator.subschema_for::<T>();
-        let name = generator.subschema_for::<model::ObjectName>();
-        schemars::json_schema!({ "type": "object", "propertyNames": name, "additionalProperties": value })
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for At<T> {
-    fn inline_schema() -> bool {
-        T::inline_schema()
-    }
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
     }
 }
 
@@ -430,7 +310,7 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
         match &self.node.kind {
             // Never quoted, not even as a key: this is where somebody puts the secret itself.
             kind if name == "SecretSource" && !matches!(kind, Kind::Map(pairs) if pairs.iter().all(close)) => {
-                Err(Problem::new(super::file::SourceName::refusal()).or_at(self.node.place))
+                Err(Problem::new(SourceName::refusal()).or_at(self.node.place))
             }
             Kind::Text { text, .. } => visitor
                 .visit_enum(IntoDeserializer::<Problem>::into_deserializer(text.as_str()))

@@ -1,6 +1,6 @@
 //! Where the reader puts problems: a file of a million mistakes is told in a thousand diagnostics and a count.
 
-use super::diagnostic::{Diagnostic, Place};
+use crate::model::{Diagnostic, Place};
 
 /// The most problems that are listed of what is read. Nobody works through more, and each costs memory and a
 /// search for what was meant.

@@ -9,8 +9,8 @@ use std::{cell::Cell, collections::HashMap, fmt, ops::Range};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::{Location, Spanned, options::DuplicateKeyPolicy};
 
-use super::diagnostic::{Diagnostic, Place, SECRET_KEYS, has_secret_word};
-use crate::model::nearest;
+use super::diagnostic::{SECRET_KEYS, has_secret_word};
+use crate::model::{Diagnostic, Place, nearest};
 
 /// A YAML node with its place.
 #[derive(Debug, Clone)]

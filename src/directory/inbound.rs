@@ -12,8 +12,9 @@ use super::{
     write::{NewSecret, run},
 };
 use crate::{
-    calls::{Applied, E164, Routes},
-    model::{ObjectName, Tenant},
+    calls::Applied,
+    model::{E164, ObjectName, Tenant},
+    objects::Routes,
 };
 
 /// The first schema version that holds anything about them.

@@ -41,7 +41,7 @@ pub use types::{EarlierRun, FREED_DAYS, Hold, ManagedBy, Recorded, RecordedSecre
 pub use users::{Meeting, Numbers, Standing, User};
 pub use write::{Additions, NewSecret, Row, RowChanges};
 
-use crate::{calls::E164, model::Tenant};
+use crate::model::{E164, Tenant};
 
 /// Opens the directory, its schema brought up to date.
 pub(crate) type Open = dyn Fn() -> anyhow::Result<Directory> + Send + Sync;

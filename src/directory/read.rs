@@ -10,8 +10,9 @@ use super::{
     types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser},
 };
 use crate::{
-    calls::{Applied, Routes},
+    calls::Applied,
     model::{DisplayName, Document, Email, EmailKey, Extension, PhoneOverride, Prints, Settings, Tenant},
+    objects::Routes,
 };
 
 /// The first schema version that knows what the last apply made live.

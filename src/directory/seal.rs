@@ -15,8 +15,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    calls::Trunk,
     model::{Ha1, SENSITIVE, Secret, hex, print},
+    objects::Trunk,
 };
 
 /// Random bytes for sealing one secret: its nonce.

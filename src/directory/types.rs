@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use super::{DirectoryError, Place, UnreadableDocument, seal::TrunkPrint};
 use crate::{
-    calls::{Applied, E164, Routes},
-    model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Prints, Settings, Tenant},
+    calls::Applied,
+    model::{DisplayName, E164, Email, EmailKey, Extension, ObjectName, PhoneOverride, Prints, Settings, Tenant},
+    objects::Routes,
 };
 
 /// Who creates, changes and deletes a row.

@@ -4,10 +4,7 @@
 //! `tests/lab/emergency.py`. It knows more numbers than each country's main one: also those that
 //! reach one service only, such as an ambulance.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 use super::{Extension, Invalid, quoted, text_type};
 

@@ -3,17 +3,24 @@
 //! Each type is parsed once, at the edge, and carries its proof from then on. Nothing here reads
 //! a file, a clock or the environment.
 
+mod at;
+mod diagnostic;
 mod digest;
 pub mod document;
 mod emergency;
 mod extension;
+mod host;
 mod host_name;
 mod invalid;
+mod number;
 mod secret;
+mod secret_source;
 mod settings;
 mod text;
 mod visible;
 
+pub(crate) use at::{AT, At, NAMED, Named, TOKEN, Token, WORD_OR_LIST, values};
+pub use diagnostic::{Diagnostic, Place, Severity};
 pub use digest::{Ha1, Prints};
 pub(crate) use digest::{hex, print};
 pub use document::{Document, Unreadable};
@@ -21,11 +28,15 @@ pub use emergency::Country;
 pub(crate) use emergency::{emergency_numbers, emergency_numbers_anywhere};
 pub use extension::{Extension, ExtensionRange, ExtensionRanges};
 pub(crate) use extension::{overlap, overlapping, runs, shown_stretches};
+pub use host::Host;
 pub(crate) use host_name::GENERATED_CONTEXTS;
 pub use host_name::HostName;
 pub use invalid::Invalid;
 pub(crate) use invalid::{invisible_hint, is_direction_mark, nearest, quoted, shown};
+pub(crate) use number::WITHHELD;
+pub use number::{Caller, CallerClass, E164, Prefix};
 pub use secret::{SENSITIVE, Secret, TELLING};
+pub use secret_source::{SecretSource, SourceName};
 pub use settings::{EndpointNames, PhoneOverride, PhoneProfile, RailLimit, Settings};
 pub(crate) use text::text_type;
 pub use text::{Codec, DisplayName, Email, EmailKey, NAME_BYTES, ObjectName, Tenant};

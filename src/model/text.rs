@@ -1,9 +1,8 @@
 //! Words of the file: tenant, e-mail, display name, names of objects, codecs. Each is text that was
 //! checked.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::{Invalid, first_unprintable, invisible_hint, is_direction_mark, is_unseen, nearest, quoted, visible};
@@ -12,7 +11,7 @@ use super::{Invalid, first_unprintable, invisible_hint, is_direction_mark, is_un
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident, $check:expr, $schema:tt) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, ::serde::Serialize, ::serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
@@ -22,16 +21,16 @@ macro_rules! text_type {
                 &self.0
             }
         }
-        impl FromStr for $name {
-            type Err = Invalid;
-            fn from_str(text: &str) -> Result<Self, Invalid> {
-                let check: fn(&str) -> Result<String, Invalid> = $check;
+        impl ::std::str::FromStr for $name {
+            type Err = $crate::model::Invalid;
+            fn from_str(text: &str) -> Result<Self, $crate::model::Invalid> {
+                let check: fn(&str) -> Result<String, $crate::model::Invalid> = $check;
                 check(text).map(Self)
             }
         }
         impl TryFrom<String> for $name {
-            type Error = Invalid;
-            fn try_from(text: String) -> Result<Self, Invalid> {
+            type Error = $crate::model::Invalid;
+            fn try_from(text: String) -> Result<Self, $crate::model::Invalid> {
                 text.parse()
             }
         }
@@ -40,20 +39,20 @@ macro_rules! text_type {
                 value.0
             }
         }
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
-        impl JsonSchema for $name {
+        impl ::schemars::JsonSchema for $name {
             fn inline_schema() -> bool {
                 true
             }
-            fn schema_name() -> std::borrow::Cow<'static, str> {
+            fn schema_name() -> ::std::borrow::Cow<'static, str> {
                 stringify!($name).into()
             }
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
+            fn json_schema(_: &mut ::schemars::SchemaGenerator) -> ::schemars::Schema {
+                ::schemars::json_schema!($schema)
             }
         }
     };

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::{FieldChange, InboundObject, PhoneEffects, Plan, PlannedUser, inbound};
 use crate::{
-    calls::{Called, E164, Rule, Target},
     directory::Recorded,
-    model::{Extension, ObjectName, PhoneOverride, Settings},
+    model::{E164, Extension, ObjectName, PhoneOverride, Settings},
+    objects::{Called, Rule, Target},
 };
 
 /// Whom a plan affects. A phone counts once, in the first of `ended`, `relogin`, `moved`, `reread`, `dialing` and

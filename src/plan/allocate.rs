@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Choice, Inputs, supply::Supply};
 use crate::{
-    desired::{Diagnostic, Place},
     directory::RecordedUser,
-    model::{Email, EmailKey, Extension},
+    model::{Diagnostic, Email, EmailKey, Extension, Place},
 };
 
 /// The numbers of the declared users, each with the reason where it is a new one.

@@ -5,9 +5,9 @@ use super::{
     affected::{self, PhoneChange},
 };
 use crate::{
-    desired::{DeclaredUser, Place},
+    desired::DeclaredUser,
     directory::{ManagedBy, RecordedUser},
-    model::{Email, EndpointNames, Extension, PhoneOverride, Settings},
+    model::{Email, EndpointNames, Extension, PhoneOverride, Place, Settings},
 };
 
 /// Describes a declared user as it shall be recorded.

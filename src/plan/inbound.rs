@@ -10,10 +10,12 @@ use serde::Serialize;
 
 use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan, shown};
 use crate::{
-    calls::{self, Called, CallerId, Dialer, DialerTarget, E164, Hours, NumberSource, Routes, Rule, Target, Trunk},
-    desired::{Declared, Diagnostic, InboundPlaces, Place, route_loop},
+    desired::Declared,
     directory::{self, Recorded, RecordedSecret},
-    model::{ObjectName, SENSITIVE, Secret},
+    model::{Diagnostic, E164, ObjectName, Place, SENSITIVE, Secret},
+    objects::{
+        self, Called, CallerId, Dialer, DialerTarget, Hours, InboundPlaces, NumberSource, Routes, Rule, Target, Trunk,
+    },
 };
 
 /// What inbound calls need from outside of the file: each the value, or why it cannot be had.
@@ -187,9 +189,9 @@ fn loops(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
         variables.insert(name.clone(), variable.clone());
         dialer.target = DialerTarget::Number(NumberSource::Given(number.clone()));
     }
-    let found = calls::loops(&routes).into_iter().filter_map(|(rule, dialer)| {
+    let found = objects::loops(&routes).into_iter().filter_map(|(rule, dialer)| {
         let number = format!("the number in {}", variables.get(dialer)?);
-        Some(route_loop(dialer, &number, rule, &declared.places))
+        Some(objects::route_loop(dialer, &number, rule, &declared.places))
     });
     found.collect()
 }

@@ -35,10 +35,13 @@ pub use relogins::{PhoneEffects, RELOGINS, ReloginRail};
 pub use supply::{Newcomers, NoNumber};
 
 use crate::{
-    calls::Routes,
-    desired::{Declared, Diagnostic, Place},
+    desired::Declared,
     directory::{ManagedBy, Recorded, seal::TrunkPrint},
-    model::{DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Prints, Secret, Settings, Tenant},
+    model::{
+        Diagnostic, DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Place, Prints, Secret,
+        Settings, Tenant,
+    },
+    objects::Routes,
 };
 
 /// Everything a plan is made of.

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    desired::{Declared, Diagnostic},
+    desired::Declared,
     directory::Recorded,
-    model::{Email, EmailKey},
+    model::{Diagnostic, Email, EmailKey},
 };
 
 /// Finds the recorded row of each declared user.

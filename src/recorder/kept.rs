@@ -8,8 +8,8 @@ use std::{
 
 use super::{KEPT, Shared};
 use crate::{
-    calls::{Caller, Event, What},
-    model::document,
+    calls::{Event, What},
+    model::{Caller, document},
 };
 
 /// Events taken out of memory to be written. Unless they are [`done`](Self::done), they go back when this is

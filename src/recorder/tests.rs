@@ -11,11 +11,12 @@ use super::{
     *,
 };
 use crate::{
-    calls::{Answer, CallerClass, What},
+    calls::{Answer, What},
     directory::{
         Directory, Whose,
         embedded::{Embedded, Settings},
     },
+    model::CallerClass,
 };
 
 fn event(number: usize) -> Event {

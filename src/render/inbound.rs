@@ -10,16 +10,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::{
-    BadValue, Digests, Name, Phone, Phonebook,
-    dialplan::{
-        CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
-    },
-    inbound_context,
-};
+use super::{Digests, Phone, Phonebook, inbound_context};
 use crate::{
-    calls::{Called, CallerMatch, Entry, Hours, OpenRange, Routes, WITHHELD},
-    model::{EmailKey, ObjectName, hex},
+    asterisk::{
+        BadValue, Name,
+        dialplan::{
+            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
+        },
+    },
+    model::{EmailKey, ObjectName, WITHHELD, hex},
+    objects::{Called, CallerMatch, Entry, Hours, OpenRange, Routes},
 };
 
 /// Names the days as Asterisk does, from Monday on.
@@ -28,7 +28,7 @@ const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 /// What begins the names of steps that ring one phone.
 const PHONE: &str = "p";
 
-/// Blanks around a caller's number, as [`crate::calls::Caller`] drops them.
+/// Blanks around a caller's number, as [`crate::model::Caller`] drops them.
 const BLANKS: &str = "[[:space:]]*";
 
 /// What the rules for calls to other numbers than ours are called.

@@ -5,7 +5,6 @@
 //! the files in place is the business of `deploy`.
 
 mod cover;
-mod dialplan;
 mod diff;
 mod inbound;
 mod needs;
@@ -14,7 +13,6 @@ mod pjsip;
 mod routing;
 mod targets;
 mod trunks;
-mod value;
 
 use std::collections::BTreeMap;
 
@@ -27,14 +25,13 @@ pub use diff::{FileDiff, SameDigest, diff};
 pub use needs::Needs;
 pub use parse::{Parsed, ParsedPhone, ParsedTrunk, Present, is_as_written, parse, section_names};
 pub use trunks::{Section, inbound_context, sections as trunk_sections, trunk_name, trunk_prefix};
-pub use value::{BadValue, Name, Value, read_value};
 
 use crate::{
-    asterisk::{ConfigFile, PerFile},
-    calls::Routes,
+    asterisk::{BadValue, ConfigFile, Name, PerFile},
     model::{
         DisplayName, Email, EndpointNames, Extension, Ha1, ObjectName, PhoneOverride, Secret, Settings, Tenant, hex,
     },
+    objects::Routes,
     plan::Plan,
 };
 

@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{BadValue, Digests, Phonebook, routing, trunks};
-use crate::calls::Timezone;
+use super::{Digests, Phonebook, routing, trunks};
+use crate::{asterisk::BadValue, objects::Timezone};
 
 /// The modules behind the objects of a trunk, by type.
 const BEHIND: [(&str, &str); 4] = [

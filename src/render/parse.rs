@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::{GENERATION, mark, read_value, trunks};
+use super::{GENERATION, mark, trunks};
+use crate::asterisk::read_value;
 
 /// What a generated file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -2,11 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{
-    BadValue, Digests, GENERATION, MASKED_MARK, Name, Phone, Phonebook, Value, head, mark, mark_digest, trunks,
-};
+use super::{Digests, GENERATION, MASKED_MARK, Phone, Phonebook, head, mark, mark_digest, trunks};
 use crate::{
-    asterisk::mark_name,
+    asterisk::{BadValue, Name, Value, mark_name},
     model::{Codec, PhoneProfile, SENSITIVE},
 };
 

@@ -4,12 +4,14 @@
 //! hints would make a reload quadratic in their number.
 
 use super::{
-    BadValue, Digests, GENERATION, Name, Phonebook, RING,
-    dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
-    head, inbound, mark,
+    Digests, GENERATION, Phonebook, RING, head, inbound, mark,
     targets::{UNALLOCATED, UNAVAILABLE},
 };
-use crate::asterisk::mark_context;
+use crate::asterisk::{
+    BadValue, Name,
+    dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
+    mark_context,
+};
 
 /// Renders the file.
 pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<String, BadValue> {

@@ -2,7 +2,7 @@
 //! shown or checked.
 
 use super::{Digests, NO_ROUTES, Phone, Phonebook};
-use crate::{asterisk::ConfigFile, calls::Routes, desired, model::Extension};
+use crate::{asterisk::ConfigFile, desired, model::Extension, objects::Routes};
 
 /// What a caller or a phone wrote.
 const FOREIGN: [&str; 4] = ["${CALLERID(", "${FROM_", "${CONTACT}", ",uri)}"];
@@ -23,7 +23,7 @@ fn steps(text: &str) -> Vec<(&str, String, String)> {
             context = name.trim_end_matches(']');
         }
         let Some((key, value)) = line.split_once(" => ") else { continue };
-        let value = super::read_value(value);
+        let value = crate::asterisk::read_value(value);
         let after = if key.trim() == "same" { 1 } else { 2 };
         let step = value.splitn(after + 1, ',').nth(after).unwrap_or_default().to_owned();
         if key == "include" || value.contains(",hint,") {

@@ -3,17 +3,20 @@
 use std::collections::BTreeSet;
 
 use super::{
-    BadValue, Name, Phone,
-    dialplan::{
-        CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
-    },
+    Phone,
     inbound::{Contexts, DEFAULT, Inbound, phone_extension, stable},
     routing::{RANG, leg},
     trunk_name,
 };
 use crate::{
-    calls::{CallerId, Dialer, DialerTarget, NumberSource, Target},
+    asterisk::{
+        BadValue, Name,
+        dialplan::{
+            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
+        },
+    },
     model::ObjectName,
+    objects::{CallerId, Dialer, DialerTarget, NumberSource, Target},
 };
 
 /// Hang-up causes (Q.850): unallocated (404), busy (486), no answer (480), unavailable (480), rejected (403).

@@ -11,9 +11,9 @@ use crate::{
         ConfigFile::{Endpoints, Routing},
         PerFile,
     },
-    calls::{Called, Routes, Rule, Target},
     desired::{self, Declared},
     model::{Email, Extension, GENERATED_CONTEXTS, Ha1, ObjectName, Secret},
+    objects::{Called, Routes, Rule, Target},
 };
 
 pub(super) const COMPANY: &str = r#"

@@ -7,10 +7,11 @@
 
 use std::{collections::BTreeMap, fmt::Write, net::Ipv6Addr};
 
-use super::{BadValue, Digests, Name, Phonebook, Value, pjsip};
+use super::{Digests, Phonebook, pjsip};
 use crate::{
-    calls::Trunk,
+    asterisk::{BadValue, Name, Value},
     model::{Codec, Ha1, ObjectName, SENSITIVE, Secret, Tenant},
+    objects::Trunk,
 };
 
 /// What begins the comment before a trunk.

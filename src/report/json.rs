@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::{Desired, Report};
 use crate::{
-    calls::{Caller, E164},
     deploy::{ComparedFile, Comparison},
     desired::{Expectation, Sources},
+    model::{Caller, E164},
     plan::{self, Affected, FieldChange},
 };
 

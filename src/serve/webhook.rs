@@ -31,8 +31,9 @@ use self::recent::{First, Recent};
 pub(super) use self::{counters::Counters, verified::Verified};
 use super::{State, routing::Routing};
 use crate::{
-    calls::{self, Caller, Incoming, Reply, Tenants, Tokens, Verb, What},
+    calls::{self, Incoming, Reply, Tenants, Tokens, Verb, What},
     deploy::fail_point,
+    model::Caller,
     recorder::Recorder,
 };
 

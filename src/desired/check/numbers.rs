@@ -6,16 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    super::{
-        diagnostic::{Diagnostic, Place},
-        file,
-        read::At,
-    },
-    has_lost_key,
-};
+use super::{super::file, has_lost_key};
 use crate::model::{
-    Country, Email, Extension, ExtensionRange, ExtensionRanges, Settings, emergency_numbers,
+    At, Country, Diagnostic, Email, Extension, ExtensionRange, ExtensionRanges, Place, Settings, emergency_numbers,
     emergency_numbers_anywhere, overlap, overlapping, runs,
 };
 

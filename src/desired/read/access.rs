@@ -3,9 +3,9 @@
 use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, value};
 
 use super::{NodeReader, Problem};
-use crate::desired::{
-    diagnostic::Place,
-    yaml::{Key, Node},
+use crate::{
+    desired::yaml::{Key, Node},
+    model::Place,
 };
 
 /// The pairs of a mapping.

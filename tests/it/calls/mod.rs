@@ -8,8 +8,9 @@ mod shown;
 
 use jiff::{SignedDuration, Timestamp};
 use reconcile::{
-    calls::{Answer, CallerClass, Event, Outcome, Started, Status, What},
+    calls::{Answer, Event, Outcome, Started, Status, What},
     directory::{Directory, Url},
+    model::CallerClass,
 };
 
 use super::support::TestEnv;

@@ -1,6 +1,6 @@
 //! Calls as `reconcile calls` and `GET /calls` show them.
 
-use reconcile::calls::{CallerClass, What};
+use reconcile::{calls::What, model::CallerClass};
 
 use super::{
     super::{

@@ -4,14 +4,12 @@ use std::{collections::BTreeMap, fs};
 
 use proptest::prelude::*;
 use reconcile::{
-    calls::{
-        Answer, Applied, Called, CallerClass, CallerId, CallerMatch, Dialer, DialerTarget, Event, Hours, NumberSource,
-        Outcome, Routes, Rule, Started, Status, Target, Trunk, What,
-    },
+    calls::{Answer, Applied, Event, Outcome, Started, Status, What},
     model::{
-        Document, EndpointNames, PhoneOverride, PhoneProfile, Settings,
+        CallerClass, Document, EndpointNames, PhoneOverride, PhoneProfile, Settings,
         document::{self, Map},
     },
+    objects::{Called, CallerId, CallerMatch, Dialer, DialerTarget, Hours, NumberSource, Routes, Rule, Target, Trunk},
     recorder::spool,
 };
 use serde_json::Value;

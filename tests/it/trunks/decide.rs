@@ -15,7 +15,9 @@ use proptest::{
 };
 use reconcile::{
     asterisk::ConfigFile,
-    calls::{Call, Caller, Routes, Target, decide},
+    calls::{Call, decide},
+    model::Caller,
+    objects::{Routes, Target},
 };
 
 use super::{declared, files, put};

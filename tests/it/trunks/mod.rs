@@ -14,9 +14,9 @@ use std::{collections::BTreeMap, fs};
 
 use reconcile::{
     asterisk::PerFile,
-    calls::Routes,
     desired::{self, Declared},
     model::{Extension, Ha1, ObjectName, Secret},
+    objects::Routes,
     render::{Digests, File, Phone, Phonebook, endpoint_name},
 };
 

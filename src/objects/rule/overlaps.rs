@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::calls::{Hours, OpenRange};
+use crate::objects::{Hours, OpenRange};
 
 /// The rules for the same calls that were looked at, in their order.
 #[derive(Default)]

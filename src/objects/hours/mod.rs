@@ -1,5 +1,8 @@
 //! Opening hours: weekly ranges in a time zone, and dates that are closed all day.
 
+pub(super) mod check;
+pub(crate) mod file;
+
 use std::{collections::BTreeSet, fmt, str::FromStr, sync::LazyLock};
 
 use jiff::{

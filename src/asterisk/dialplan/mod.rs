@@ -10,21 +10,21 @@ mod step;
 
 use std::fmt::{self, Write};
 
-pub(super) use expr::{CallerField, Expr, Foreign, ForeignVariable, Variable, Words};
-pub(super) use step::{Place, Step};
+pub(crate) use expr::{CallerField, Expr, Foreign, ForeignVariable, Variable, Words};
+pub(crate) use step::{Place, Step};
 
 use super::{BadValue, Name};
 use crate::model::visible;
 
 /// A dialplan, in the order in which it is printed.
 #[derive(Debug, Default)]
-pub(super) struct Dialplan {
+pub(crate) struct Dialplan {
     contexts: Vec<Context>,
 }
 
 /// A context with what stands in it.
 #[derive(Debug)]
-pub(super) struct Context {
+pub(crate) struct Context {
     name: Name,
     /// The comment before it.
     comment: Option<String>,
@@ -41,11 +41,11 @@ enum Item {
 
 /// The name or pattern of an extension.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern(String);
+pub(crate) struct Pattern(String);
 
 /// An extension with its steps.
 #[derive(Debug)]
-pub(super) struct Extension {
+pub(crate) struct Extension {
     pattern: Pattern,
     steps: Vec<Line>,
 }
@@ -59,7 +59,7 @@ struct Line {
 
 impl Pattern {
     /// Names one extension.
-    pub(super) fn literal(name: impl Into<Expr>) -> Self {
+    pub(crate) fn literal(name: impl Into<Expr>) -> Self {
         Self(name.into().as_str().to_owned())
     }
 
@@ -67,7 +67,7 @@ impl Pattern {
     ///
     /// # Errors
     /// When it is a pattern for anything else than digits.
-    pub(super) fn digits(pattern: String) -> Result<(Self, Expr), BadValue> {
+    pub(crate) fn digits(pattern: String) -> Result<(Self, Expr), BadValue> {
         let digits = |b: u8| b.is_ascii_digit() || b"_X[-]".contains(&b);
         if pattern.bytes().all(digits) {
             Ok((Self(pattern), Expr::exten()))
@@ -78,18 +78,18 @@ impl Pattern {
 
     /// Takes a pattern of a context that no phone and no trunk is in, that is included nowhere, and that
     /// only steps of ours lead to: `${EXTEN}` is what they named.
-    pub(super) fn ours(pattern: &'static str) -> (Self, Expr) {
+    pub(crate) fn ours(pattern: &'static str) -> (Self, Expr) {
         (Self(pattern.to_owned()), Expr::exten())
     }
 
     /// Takes a pattern that a caller may fill in. The second text is what stands before parameters, such as
     /// `;npdi=yes`.
-    pub(super) fn anything(pattern: &'static str) -> (Self, Foreign) {
+    pub(crate) fn anything(pattern: &'static str) -> (Self, Foreign) {
         (Self(pattern.to_owned()), Foreign::exten_without_parameters())
     }
 
     /// Takes a name or number with any parameters behind it. `x`, `z` and `n` stand for digits in a pattern.
-    pub(super) fn with_parameters(name: impl Into<Expr>) -> Self {
+    pub(crate) fn with_parameters(name: impl Into<Expr>) -> Self {
         let mut pattern = String::from("_");
         for sign in name.into().as_str().chars() {
             if matches!(sign, 'x' | 'z' | 'n') {
@@ -104,24 +104,24 @@ impl Pattern {
 
 impl Extension {
     /// Begins an extension.
-    pub(super) fn new(pattern: Pattern) -> Self {
+    pub(crate) fn new(pattern: Pattern) -> Self {
         Self { pattern, steps: Vec::new() }
     }
 
     /// Adds a step.
-    pub(super) fn step(&mut self, step: Step) -> &mut Self {
+    pub(crate) fn step(&mut self, step: Step) -> &mut Self {
         self.steps.push(Line { label: None, step, comment: None });
         self
     }
 
     /// Adds a step that others jump to.
-    pub(super) fn labelled(&mut self, label: &'static str, step: Step) -> &mut Self {
+    pub(crate) fn labelled(&mut self, label: &'static str, step: Step) -> &mut Self {
         self.steps.push(Line { label: Some(label), step, comment: None });
         self
     }
 
     /// Adds a step and says why.
-    pub(super) fn explained(&mut self, step: Step, comment: &'static str) -> &mut Self {
+    pub(crate) fn explained(&mut self, step: Step, comment: &'static str) -> &mut Self {
         self.steps.push(Line { label: None, step, comment: Some(comment) });
         self
     }
@@ -129,44 +129,44 @@ impl Extension {
 
 impl Context {
     /// Begins a context with a comment before it.
-    pub(super) fn new(name: &Name, comment: impl fmt::Display) -> Self {
+    pub(crate) fn new(name: &Name, comment: impl fmt::Display) -> Self {
         Self { name: name.clone(), comment: Some(comment.to_string()), items: Vec::new() }
     }
 
     /// Begins a context.
-    pub(super) fn bare(name: &Name) -> Self {
+    pub(crate) fn bare(name: &Name) -> Self {
         Self { name: name.clone(), comment: None, items: Vec::new() }
     }
 
     /// Adds a comment: what the next extension is for.
-    pub(super) fn comment(&mut self, text: impl fmt::Display) {
+    pub(crate) fn comment(&mut self, text: impl fmt::Display) {
         self.items.push(Item::Comment(text.to_string()));
     }
 
     /// Adds an extension.
-    pub(super) fn extension(&mut self, extension: Extension) {
+    pub(crate) fn extension(&mut self, extension: Extension) {
         self.items.push(Item::Extension(extension));
     }
 
     /// Adds an extension of one step.
-    pub(super) fn one_step(&mut self, pattern: Pattern, step: Step) {
+    pub(crate) fn one_step(&mut self, pattern: Pattern, step: Step) {
         self.items.push(Item::Extension(Extension { pattern, steps: vec![Line { label: None, step, comment: None }] }));
     }
 
     /// Adds the state that a lamp shows.
-    pub(super) fn hint(&mut self, pattern: Pattern, device: Expr) {
+    pub(crate) fn hint(&mut self, pattern: Pattern, device: Expr) {
         self.items.push(Item::Hint(pattern, device));
     }
 
     /// Includes another context: it is tried after this one.
-    pub(super) fn include(&mut self, context: Expr) {
+    pub(crate) fn include(&mut self, context: Expr) {
         self.items.push(Item::Include(context));
     }
 }
 
 impl Context {
     /// Prints it.
-    pub(super) fn print(&self, text: &mut String) {
+    pub(crate) fn print(&self, text: &mut String) {
         let Self { name, comment, items } = self;
         if let Some(comment) = comment {
             write_comment(text, comment);
@@ -187,12 +187,12 @@ impl Context {
 
 impl Dialplan {
     /// Adds a context.
-    pub(super) fn push(&mut self, context: Context) {
+    pub(crate) fn push(&mut self, context: Context) {
         self.contexts.push(context);
     }
 
     /// Lists the applications and functions that it uses, without those of Asterisk's core.
-    pub(super) fn words(&self) -> Words {
+    pub(crate) fn words(&self) -> Words {
         let mut words = Words::new();
         for item in self.contexts.iter().flat_map(|context| &context.items) {
             match item {
@@ -209,7 +209,7 @@ impl Dialplan {
     }
 
     /// Prints it, with a blank line before each context.
-    pub(super) fn print(&self, text: &mut String) {
+    pub(crate) fn print(&self, text: &mut String) {
         for context in &self.contexts {
             text.push('\n');
             context.print(text);

@@ -3,20 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    super::super::{
-        diagnostic::Diagnostic,
-        file,
-        read::{At, Named},
-    },
-    Known, named, refer,
+    super::check::{Known, named, refer},
+    file,
 };
 use crate::{
-    calls::{CallerId, Dialer, DialerTarget},
-    model::ObjectName,
+    model::{At, Diagnostic, Named, ObjectName},
+    objects::{CallerId, Dialer, DialerTarget},
 };
 
 /// Checks the dialers; names those that no trunk leads to.
-pub(super) fn check(
+pub(in crate::objects) fn check(
     keys: Option<At<Named<file::Dialer>>>,
     trunks: &Known<ObjectName>,
     problems: &mut Vec<Diagnostic>,

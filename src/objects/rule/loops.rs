@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{Called, Dialer, DialerTarget, NumberSource, Routes, routes::without_port};
-use crate::model::ObjectName;
+use crate::{
+    model::ObjectName,
+    objects::without_port,
+    objects::{Called, Dialer, DialerTarget, NumberSource, Routes},
+};
 
 /// Finds the dialers that dial a number which a rule is for: each the index of the first such rule, and the
 /// dialer.
 ///
 /// A number that is not known yet is nobody's.
-pub fn loops(routes: &Routes) -> Vec<(usize, &ObjectName)> {
+pub(crate) fn loops(routes: &Routes) -> Vec<(usize, &ObjectName)> {
     let ours = routes.public_sip_host.as_deref();
     let mut rules: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, rule) in routes.rules.iter().enumerate() {

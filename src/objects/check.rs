@@ -4,81 +4,90 @@
 //! What was refused before is not held against anything else: a name that is declared but broken is
 //! known, and what cannot be told without it is not told.
 
-mod dialers;
-mod expect;
-mod overlaps;
-mod rules;
-mod targets;
-mod trunks;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{
-    Expectation, InboundPlaces, SecretSource,
-    diagnostic::{Diagnostic, Place, Severity},
-    file,
-    read::{At, Named},
+use super::{
+    destination, dialer, hours,
+    rule::{self, check::Rules},
+    trunk,
 };
 use crate::{
-    calls::Routes,
-    model::{EmailKey, ObjectName, nearest},
+    model::{At, Diagnostic, EmailKey, Host, Named, ObjectName, Place, SecretSource, Severity, nearest},
+    objects::Routes,
 };
-use rules::Rules;
-pub(crate) use rules::route_loop;
+
+/// Where everything about inbound calls is declared.
+#[derive(Debug, Clone, Default)]
+pub struct InboundPlaces {
+    /// The trunks.
+    pub trunks: BTreeMap<ObjectName, Place>,
+    /// The dialers.
+    pub dialers: BTreeMap<ObjectName, Place>,
+    /// The hours.
+    pub hours: BTreeMap<ObjectName, Place>,
+    /// The rules, in their order.
+    pub routes: Vec<Place>,
+    /// The default route.
+    pub default_route: Option<Place>,
+    /// The name under which phones are reached.
+    pub public_sip_host: Option<Place>,
+}
 
 /// What the file says about inbound calls.
-pub(super) struct Keys {
-    pub(super) trunks: Option<At<Named<file::Trunk>>>,
-    pub(super) dialers: Option<At<Named<file::Dialer>>>,
-    pub(super) hours: Option<At<Named<file::OpeningHours>>>,
-    pub(super) inbound: Option<At<Vec<At<file::InboundRule>>>>,
-    pub(super) default_route: Option<At<Vec<At<file::TargetName>>>>,
-    pub(super) public_sip_host: Option<At<file::Host>>,
-    pub(super) expect: Option<At<Vec<At<file::Expectation>>>>,
+pub(crate) struct Keys {
+    pub(crate) trunks: Option<At<Named<trunk::file::Trunk>>>,
+    pub(crate) dialers: Option<At<Named<dialer::file::Dialer>>>,
+    pub(crate) hours: Option<At<Named<hours::file::OpeningHours>>>,
+    pub(crate) inbound: Option<At<Vec<At<rule::file::InboundRule>>>>,
+    pub(crate) default_route: Option<At<Vec<At<destination::file::TargetName>>>>,
+    pub(crate) public_sip_host: Option<At<Host>>,
 }
 
 /// What it means.
-pub(super) struct Checked {
-    pub(super) routes: Routes,
-    pub(super) trunk_secrets: BTreeMap<ObjectName, SecretSource>,
-    pub(super) places: InboundPlaces,
-    pub(super) expectations: Vec<Expectation>,
+pub(crate) struct Checked<'a> {
+    pub(crate) routes: Routes,
+    pub(crate) trunk_secrets: BTreeMap<ObjectName, SecretSource>,
+    pub(crate) places: InboundPlaces,
+    /// The names that may be referred to.
+    pub(crate) names: Names<'a>,
+    /// Whether nothing of what decides about calls was refused.
+    pub(crate) is_sound: bool,
 }
 
 /// The names of one kind that may be referred to, broken ones too.
 #[derive(Debug)]
-pub(super) struct Known<T> {
-    pub(super) names: BTreeSet<T>,
+pub(crate) struct Known<T> {
+    pub(crate) names: BTreeSet<T>,
     /// Whether these are all: where some could not be read, no name is unknown.
-    pub(super) all: bool,
+    pub(crate) all: bool,
 }
 
 impl<T: Ord> Known<T> {
-    fn lacks(&self, name: &T) -> bool {
+    pub(super) fn lacks(&self, name: &T) -> bool {
         self.all && !self.names.contains(name)
     }
 }
 
 /// What rules and targets are checked against.
-struct Names<'a> {
-    users: &'a Known<EmailKey>,
+pub(crate) struct Names<'a> {
+    pub(super) users: &'a Known<EmailKey>,
     /// The present addresses of renamed users, by the former ones.
-    renamed: &'a BTreeMap<EmailKey, EmailKey>,
-    dialers: Known<ObjectName>,
-    hours: Known<ObjectName>,
+    pub(super) renamed: &'a BTreeMap<EmailKey, EmailKey>,
+    pub(super) dialers: Known<ObjectName>,
+    pub(super) hours: Known<ObjectName>,
     /// The dialers that Asterisk cannot reach, where it gets calls.
-    without_trunk: BTreeSet<ObjectName>,
+    pub(super) without_trunk: BTreeSet<ObjectName>,
     /// Whether calls come through Twilio that cannot reach a user's phone.
-    twilio_without_host: bool,
+    pub(super) twilio_without_host: bool,
 }
 
 /// Checks what the file says about inbound calls.
-pub(super) fn check(
+pub(crate) fn check<'a>(
     keys: Keys,
-    users: &Known<EmailKey>,
-    renamed: &BTreeMap<EmailKey, EmailKey>,
+    users: &'a Known<EmailKey>,
+    renamed: &'a BTreeMap<EmailKey, EmailKey>,
     problems: &mut Vec<Diagnostic>,
-) -> Checked {
+) -> Checked<'a> {
     let readable = is_readable(&keys, problems);
     let (trunk_names, hours_names) = (known(keys.trunks.as_ref()), known(keys.hours.as_ref()));
     let dialer_names = known(keys.dialers.as_ref());
@@ -90,8 +99,8 @@ pub(super) fn check(
         default_route: keys.default_route.as_ref().map(|at| at.place),
         public_sip_host: keys.public_sip_host.as_ref().map(|at| at.place),
     };
-    let (trunks, trunk_secrets) = trunks::check(keys.trunks, problems);
-    let (dialers, without_trunk) = dialers::check(keys.dialers, &trunk_names, problems);
+    let (trunks, trunk_secrets) = trunk::check::check(keys.trunks, problems);
+    let (dialers, without_trunk) = dialer::check::check(keys.dialers, &trunk_names, problems);
     // Twilio has a part in a file that names where it finds the phones, that has no trunk over which calls
     // could come, or that has a dialer which only Twilio can reach.
     let has_twilio = keys.public_sip_host.is_some()
@@ -101,22 +110,21 @@ pub(super) fn check(
     let twilio_without_host = has_twilio && keys.public_sip_host.is_none();
     let names = Names { users, renamed, dialers: dialer_names, hours: hours_names, without_trunk, twilio_without_host };
     let before = errors(problems);
-    let hours = rules::hours(keys.hours, problems);
-    let Rules { all: rules, places: of_rules, broken } = rules::read(keys.inbound, &names, &hours, problems);
+    let hours = hours::check::read(keys.hours, problems);
+    let Rules { all: rules, places: of_rules, broken } = rule::check::read(keys.inbound, &names, &hours, problems);
     places.routes = of_rules;
     let routes = Routes {
         trunks,
         dialers,
         hours,
         rules,
-        default_route: targets::read(keys.default_route, &names, problems),
+        default_route: destination::check::read(keys.default_route, &names, problems),
         public_sip_host: keys.public_sip_host.and_then(|at| at.value).map(String::from),
         caller_id: None,
     };
-    rules::check(&routes, &places, &broken, has_twilio, problems);
-    let sound = readable && errors(problems) == before;
-    let expectations = expect::check(keys.expect, sound.then_some(&routes), &names, problems);
-    Checked { routes, trunk_secrets, places, expectations }
+    rule::check::check(&routes, &places, &broken, has_twilio, problems);
+    let is_sound = readable && errors(problems) == before;
+    Checked { routes, trunk_secrets, places, names, is_sound }
 }
 
 fn errors(problems: &[Diagnostic]) -> usize {
@@ -150,7 +158,7 @@ fn places<T>(keys: Option<&At<Named<T>>>) -> BTreeMap<ObjectName, Place> {
 }
 
 /// Reads the names of a mapping, each in the form of an object's name, with what could be read of it.
-fn named<T>(keys: Option<At<Named<T>>>, problems: &mut Vec<Diagnostic>) -> Vec<(Place, ObjectName, T)> {
+pub(super) fn named<T>(keys: Option<At<Named<T>>>, problems: &mut Vec<Diagnostic>) -> Vec<(Place, ObjectName, T)> {
     let pairs = keys.and_then(|at| at.value).unwrap_or_default().0;
     let mut kept = Vec::with_capacity(pairs.len());
     for (place, name, value) in pairs {
@@ -163,7 +171,7 @@ fn named<T>(keys: Option<At<Named<T>>>, problems: &mut Vec<Diagnostic>) -> Vec<(
 }
 
 /// Reads a reference to something that has a name.
-fn refer(
+pub(super) fn refer(
     what: &'static str,
     at: &At<ObjectName>,
     known: &Known<ObjectName>,
@@ -179,12 +187,17 @@ fn refer(
 /// How many names a hint lists: a file may have 100,000 users, and as many mistakes.
 const LISTED: usize = 10;
 
-fn unknown<'a>(what: &str, name: &str, place: Place, names: impl Iterator<Item = &'a str> + Clone) -> Diagnostic {
+pub(super) fn unknown<'a>(
+    what: &str,
+    name: &str,
+    place: Place,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Diagnostic {
     unknown_with(nearest(name, names.clone()), what, name, place, names)
 }
 
 /// Reports a name that is not declared, and which one it was probably meant to be.
-fn unknown_with<'a>(
+pub(super) fn unknown_with<'a>(
     near: Option<&str>,
     what: &str,
     name: &str,

@@ -1,50 +1,31 @@
-//! Rules and the hours they are for: which calls each decides about, and which it never sees.
+//! Rules: which calls each decides about, and which it never sees.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::{
-        super::{
-            InboundPlaces,
-            diagnostic::{Diagnostic, Place},
-            file,
-            read::{At, Named},
-        },
-        values,
+        InboundPlaces,
+        check::{Names, refer},
+        destination,
     },
-    Names, named, overlaps, refer, targets,
+    file, loops, overlaps,
 };
 use crate::{
-    calls::{Called, CallerMatch, DialerTarget, Entry, Hours, NumberSource, Routes, Rule, loops},
-    model::ObjectName,
+    model::{At, Diagnostic, ObjectName, Place},
+    objects::{Called, CallerMatch, DialerTarget, Entry, Hours, NumberSource, Routes, Rule},
 };
 
 /// The rules of a file.
-pub(super) struct Rules {
-    pub(super) all: Vec<Rule>,
+pub(in crate::objects) struct Rules {
+    pub(in crate::objects) all: Vec<Rule>,
     /// Where each stands.
-    pub(super) places: Vec<Place>,
+    pub(in crate::objects) places: Vec<Place>,
     /// Those of which something was refused: what they are for is not known.
-    pub(super) broken: BTreeSet<usize>,
-}
-
-/// Reads the hours of which nothing was refused.
-pub(super) fn hours(
-    keys: Option<At<Named<file::OpeningHours>>>,
-    problems: &mut Vec<Diagnostic>,
-) -> BTreeMap<ObjectName, Hours> {
-    let mut hours = BTreeMap::new();
-    for (_, name, opening) in named(keys, problems) {
-        let whole = opening.open.whole && opening.closed.as_ref().is_none_or(|closed| closed.whole);
-        let Some(timezone) = opening.timezone.value.filter(|_| whole) else { continue };
-        let closed = values(opening.closed).into_iter().map(|date| date.0).collect();
-        hours.insert(name, Hours { timezone, open: values(Some(opening.open)), closed });
-    }
-    hours
+    pub(in crate::objects) broken: BTreeSet<usize>,
 }
 
 /// Reads the rules.
-pub(super) fn read(
+pub(in crate::objects) fn read(
     keys: Option<At<Vec<At<file::InboundRule>>>>,
     names: &Names<'_>,
     hours: &BTreeMap<ObjectName, Hours>,
@@ -64,8 +45,8 @@ pub(super) fn read(
             problems.extend(hours.get(&name).and_then(|hours| never_open(&name, hours, at.place)));
             Some(name)
         });
-        let (from, route) = (callers(rule.from, problems), targets::read(Some(rule.route), names, problems));
-        let otherwise = rule.otherwise.map(|at| targets::read(Some(at), names, problems));
+        let (from, route) = (callers(rule.from, problems), destination::check::read(Some(rule.route), names, problems));
+        let otherwise = rule.otherwise.map(|at| destination::check::read(Some(at), names, problems));
         let Some(to) = to else { continue };
         let protected = rule.protected.and_then(|at| at.value).unwrap_or(false);
         if !whole || when.as_ref().is_some_and(|when| !hours.contains_key(when)) {
@@ -109,7 +90,7 @@ fn callers(list: Option<At<Vec<At<file::CallerName>>>>, problems: &mut Vec<Diagn
 
 /// Finds rules that say different things about the same calls, calls that come back to us, and a default
 /// route that no call takes.
-pub(super) fn check(
+pub(in crate::objects) fn check(
     routes: &Routes,
     places: &InboundPlaces,
     broken: &BTreeSet<usize>,
@@ -130,7 +111,7 @@ pub(super) fn check(
             }
         }
     }
-    for (rule, name) in loops(routes) {
+    for (rule, name) in loops::loops(routes) {
         let number = match routes.dialers.get(name).map(|dialer| &dialer.target) {
             Some(DialerTarget::Number(NumberSource::Given(number))) => number.as_str(),
             Some(DialerTarget::Sip(address)) => address,

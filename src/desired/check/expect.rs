@@ -1,10 +1,11 @@
 //! Expectations: who gets a call that is thought of.
 
-use super::{
-    super::super::{Expectation, diagnostic::Diagnostic, file, read::At},
-    Names, targets,
+use super::super::{Expectation, file};
+use crate::{
+    calls::{Call, Decider},
+    model::{At, Caller, Diagnostic},
+    objects::{Names, Routes, Target, target},
 };
-use crate::calls::{Call, Caller, Decider, Routes, Target};
 
 /// Runs the expectations; where the routes have errors themselves, what they decide means nothing.
 pub(super) fn check(
@@ -17,7 +18,7 @@ pub(super) fn check(
     let decider = routes.map(Decider::new);
     for At { place, value, .. } in list.and_then(|at| at.value).unwrap_or_default() {
         let Some(expectation) = value else { continue };
-        let expected = targets::target(&expectation.reaches, names, problems);
+        let expected = target(&expectation.reaches, names, problems);
         let expected = expected.filter(|(_, declared)| *declared).map(|(target, _)| target);
         let Some(call) = expectation.call.value else { continue };
         let (Some(expected), Some(to), Some(at)) = (expected, call.to.value, call.at.value) else { continue };

@@ -3,20 +3,16 @@
 use std::collections::BTreeSet;
 
 use super::{
-    super::super::{
-        diagnostic::{Diagnostic, Place},
-        file,
-        read::At,
-    },
-    Names, unknown, unknown_with,
+    super::check::{Names, unknown, unknown_with},
+    file,
 };
 use crate::{
-    calls::Target,
-    model::{Email, EmailKey, ObjectName},
+    model::{At, Diagnostic, Email, EmailKey, ObjectName, Place},
+    objects::Target,
 };
 
 /// Reads who gets a call, tried in turn.
-pub(super) fn read(
+pub(in crate::objects) fn read(
     list: Option<At<Vec<At<file::TargetName>>>>,
     names: &Names<'_>,
     problems: &mut Vec<Diagnostic>,
@@ -48,7 +44,7 @@ pub(super) fn read(
 }
 
 /// Reads one target, where it was not refused, and whether somebody of that name is declared.
-pub(super) fn target(
+pub(crate) fn target(
     item: &At<file::TargetName>,
     names: &Names<'_>,
     problems: &mut Vec<Diagnostic>,

@@ -1,11 +1,10 @@
 //! Telephone numbers: ours, which are checked, and callers', which never are.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Invalid, invisible_hint, quoted, text_type};
+use super::{Invalid, invisible_hint, quoted, text_type};
 
 text_type! {
     /// A public number in E.164 form: `+`, then 7 to 15 digits, the first of them not 0.

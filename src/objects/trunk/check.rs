@@ -7,25 +7,17 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{
-    super::{
-        super::{
-            SecretSource,
-            diagnostic::{Diagnostic, Place},
-            file,
-            read::{At, Named},
-        },
-        values,
-    },
-    named,
+use super::{super::check::named, file};
+use crate::{
+    model::{At, Diagnostic, Named, ObjectName, Place, SecretSource, values},
+    objects::Trunk,
 };
-use crate::{calls::Trunk, model::ObjectName};
 
 /// How long the name of a trunk may be: with the tenant's it is that of a section, 79 bytes at most.
 const TRUNK_NAME: usize = 40;
 
 /// Checks the trunks, each alone and together.
-pub(super) fn check(
+pub(in crate::objects) fn check(
     keys: Option<At<Named<file::Trunk>>>,
     problems: &mut Vec<Diagnostic>,
 ) -> (BTreeMap<ObjectName, Trunk>, BTreeMap<ObjectName, SecretSource>) {

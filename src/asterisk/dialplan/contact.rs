@@ -27,7 +27,7 @@ const LONGEST_LINE: u64 = 3900;
 impl Extension {
     /// Adds the device of an endpoint to the dial string in [`Variable::Line`] if the contact in
     /// [`ForeignVariable::Contact`] is a plain SIP address; goes on at `otherwise` if it is not.
-    pub(in crate::render) fn add_device(&mut self, endpoint: Expr, otherwise: &'static str) -> &mut Self {
+    pub(crate) fn add_device(&mut self, endpoint: Expr, otherwise: &'static str) -> &mut Self {
         let contact = || Foreign::var(ForeignVariable::Contact);
         let length = Expr::length_of(Variable::Line) + " + " + Expr::length(contact());
         let too_long = (length + " > " + Expr::number(LONGEST_LINE)).calc();

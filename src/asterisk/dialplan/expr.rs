@@ -3,19 +3,16 @@
 use std::{collections::BTreeMap, fmt, ops::Add};
 
 use super::super::{BadValue, Name};
-use crate::{
-    calls::{E164, Prefix},
-    model::{Extension, Tenant},
-};
+use crate::model::{E164, Extension, Prefix, Tenant};
 
 /// Applications and functions, each with the module that provides it.
-pub(in crate::render) type Words = BTreeMap<&'static str, &'static str>;
+pub(crate) type Words = BTreeMap<&'static str, &'static str>;
 
 /// Text of our own, or text that passed a check: it may stand in any argument.
 ///
 /// There is no way from [`Foreign`] to this type except the checks in this module.
 #[derive(Debug, Clone, Default)]
-pub(in crate::render) struct Expr {
+pub(crate) struct Expr {
     text: String,
     words: Words,
 }
@@ -23,14 +20,14 @@ pub(in crate::render) struct Expr {
 /// Text that a caller, a phone or a carrier controls. It may be copied into a variable or one field of the
 /// channel, and checked. It cannot stand in a dial string, an option, a file name, an expression or a list.
 #[derive(Debug, Clone)]
-pub(in crate::render) struct Foreign {
+pub(crate) struct Foreign {
     text: String,
     words: Words,
 }
 
 /// A variable that holds text of our own only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::render) enum Variable {
+pub(crate) enum Variable {
     /// The called number, if it is one of ours; otherwise its digits.
     Called,
     /// The caller's number in E.164 form, `withheld`, or nothing.
@@ -81,7 +78,7 @@ impl Variable {
 
 /// A variable that holds a copy of [`Foreign`] text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::render) enum ForeignVariable {
+pub(crate) enum ForeignVariable {
     /// A contact as a phone registered it.
     Contact,
     /// The caller's number as it was sent.
@@ -105,7 +102,7 @@ impl ForeignVariable {
 
 /// A field of the channel that may be set to a caller's text: what the callee sees of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::render) enum CallerField {
+pub(crate) enum CallerField {
     /// The caller's number.
     Number,
     /// The caller's name.
@@ -134,7 +131,7 @@ impl Expr {
     ///
     /// # Errors
     /// When anything else is in it, or it is empty.
-    pub(in crate::render) fn text(what: &'static str, text: &str) -> Result<Self, BadValue> {
+    pub(crate) fn text(what: &'static str, text: &str) -> Result<Self, BadValue> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.+-:@/[]".contains(&b);
         if text.is_empty() || !text.bytes().all(plain) {
             return Err(BadValue { what, reason: "only letters, digits and `_ . + - : @ / [ ]` are safe" });
@@ -143,17 +140,17 @@ impl Expr {
     }
 
     /// Stands for a number that is not known yet, in a plan.
-    pub(in crate::render) fn placeholder(variable: &str) -> Self {
+    pub(crate) fn placeholder(variable: &str) -> Self {
         Self::plain(format!("({variable})"))
     }
 
     /// Names an extension after a hash, in hex.
-    pub(in crate::render) fn hex(letter: char, hash: &str) -> Self {
+    pub(crate) fn hex(letter: char, hash: &str) -> Self {
         Self::plain(format!("{letter}{hash}"))
     }
 
     /// Counts.
-    pub(in crate::render) fn number(number: impl Into<u64>) -> Self {
+    pub(crate) fn number(number: impl Into<u64>) -> Self {
         Self::plain(number.into().to_string())
     }
 
@@ -162,17 +159,17 @@ impl Expr {
     }
 
     /// Reads a variable of our own.
-    pub(in crate::render) fn var(variable: Variable) -> Self {
+    pub(crate) fn var(variable: Variable) -> Self {
         Self::plain(format!("${{{}}}", variable.name()))
     }
 
     /// Reads the first `length` characters of a variable of our own.
-    pub(in crate::render) fn start(variable: Variable, length: usize) -> Self {
+    pub(crate) fn start(variable: Variable, length: usize) -> Self {
         Self::plain(format!("${{{}:0:{length}}}", variable.name()))
     }
 
     /// Reads a variable of our own without its first character.
-    pub(in crate::render) fn rest(variable: Variable) -> Self {
+    pub(crate) fn rest(variable: Variable) -> Self {
         Self::plain(format!("${{{}:1}}", variable.name()))
     }
 
@@ -182,67 +179,67 @@ impl Expr {
     }
 
     /// Evaluates a condition.
-    pub(in crate::render) fn calc(self) -> Self {
+    pub(crate) fn calc(self) -> Self {
         Self { text: format!("$[{}]", self.text), words: self.words }
     }
 
     /// Compares two texts.
-    pub(in crate::render) fn equals(self, other: impl Into<Self>) -> Self {
+    pub(crate) fn equals(self, other: impl Into<Self>) -> Self {
         quoted(self) + " = " + quoted(other.into())
     }
 
     /// Compares two texts.
-    pub(in crate::render) fn differs_from(self, other: impl Into<Self>) -> Self {
+    pub(crate) fn differs_from(self, other: impl Into<Self>) -> Self {
         quoted(self) + " != " + quoted(other.into())
     }
 
     /// Asks a sorcery object of `res_pjsip` for one of its fields; empty if there is no such object.
-    pub(in crate::render) fn sorcery(kind: &'static str, id: Self, field: &'static str) -> Self {
+    pub(crate) fn sorcery(kind: &'static str, id: Self, field: &'static str) -> Self {
         call("AST_SORCERY", "func_sorcery", Self::from("res_pjsip,") + kind + "," + id + "," + field)
     }
 
     /// Lists the ids of the contacts of an AOR of ours: its name and a hash, with commas between them.
-    pub(in crate::render) fn contact_ids(aor: Self) -> Self {
+    pub(crate) fn contact_ids(aor: Self) -> Self {
         call("PJSIP_AOR", "func_pjsip_aor", aor + ",contact")
     }
 
     /// Reads whether a contact answers: one of Asterisk's own words.
-    pub(in crate::render) fn contact_status(id: Self) -> Self {
+    pub(crate) fn contact_status(id: Self) -> Self {
         call("PJSIP_CONTACT", "func_pjsip_contact", id + ",status")
     }
 
     /// Takes the first element out of a list.
-    pub(in crate::render) fn shift(list: Variable) -> Self {
+    pub(crate) fn shift(list: Variable) -> Self {
         call("SHIFT", "func_strings", Self::from(list.name()))
     }
 
     /// Counts the characters of a text.
-    pub(in crate::render) fn length(text: Foreign) -> Self {
+    pub(crate) fn length(text: Foreign) -> Self {
         call("LEN", "func_strings", text.checked())
     }
 
     /// Counts the characters of a variable of our own.
-    pub(in crate::render) fn length_of(variable: Variable) -> Self {
+    pub(crate) fn length_of(variable: Variable) -> Self {
         call("LEN", "func_strings", Self::var(variable))
     }
 
     /// Tells whether a text is empty.
-    pub(in crate::render) fn blank(self) -> Self {
+    pub(crate) fn blank(self) -> Self {
         call("ISNULL", "func_logic", self)
     }
 
     /// Formats a time.
-    pub(in crate::render) fn strftime(time: Self, zone: Self, format: &'static str) -> Self {
+    pub(crate) fn strftime(time: Self, zone: Self, format: &'static str) -> Self {
         call("STRFTIME", "func_strings", time + "," + zone + "," + format)
     }
 
     /// Tells whether a text matches a POSIX extended expression of ours.
-    pub(in crate::render) fn matches(pattern: &str, text: Foreign) -> Self {
+    pub(crate) fn matches(pattern: &str, text: Foreign) -> Self {
         call("REGEX", "func_strings", Self::plain(format!("\"{pattern}\" ")) + text.checked())
     }
 
     /// Keeps the characters of a text that are in a set of ours.
-    pub(in crate::render) fn filter(set: &'static str, text: Foreign) -> Self {
+    pub(crate) fn filter(set: &'static str, text: Foreign) -> Self {
         call("FILTER", "func_strings", Self::from(set) + "," + text.checked())
     }
 
@@ -268,18 +265,18 @@ fn call(name: &'static str, module: &'static str, arguments: Expr) -> Expr {
 
 impl Foreign {
     /// Reads a field of the caller's.
-    pub(in crate::render) fn field(field: CallerField) -> Self {
+    pub(crate) fn field(field: CallerField) -> Self {
         Self { text: format!("${{{}}}", field.name()), words: CallerField::words() }
     }
 
     /// Reads a contact as its phone registered it.
-    pub(in crate::render) fn contact(id: Expr) -> Self {
+    pub(crate) fn contact(id: Expr) -> Self {
         let Expr { text, words } = call("PJSIP_CONTACT", "func_pjsip_contact", id + ",uri");
         Self { text, words }
     }
 
     /// Reads a copy.
-    pub(in crate::render) fn var(variable: ForeignVariable) -> Self {
+    pub(crate) fn var(variable: ForeignVariable) -> Self {
         Self { text: format!("${{{}}}", variable.name()), words: Words::new() }
     }
 
@@ -289,7 +286,7 @@ impl Foreign {
     }
 
     /// Writes it in lower case.
-    pub(in crate::render) fn lower(self) -> Self {
+    pub(crate) fn lower(self) -> Self {
         let Expr { text, words } = call("TOLOWER", "func_strings", self.checked());
         Self { text, words }
     }

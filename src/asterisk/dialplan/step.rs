@@ -7,7 +7,7 @@ use super::{
 
 /// Where a call goes on.
 #[derive(Debug, Clone)]
-pub(in crate::render) enum Place {
+pub(crate) enum Place {
     /// A labelled step of this extension.
     Label(&'static str),
     /// The first step of another extension of this context.
@@ -28,7 +28,7 @@ impl Place {
 
 /// One step. Asterisk's core provides those without a module.
 #[derive(Debug, Clone)]
-pub(in crate::render) enum Step {
+pub(crate) enum Step {
     /// Copies foreign text into a variable, which stays foreign.
     Copy(ForeignVariable, Foreign),
     /// Calls, for so many seconds at most.
@@ -65,12 +65,12 @@ pub(in crate::render) enum Step {
 
 impl Step {
     /// Sets a variable of our own if the condition holds.
-    pub(in crate::render) fn set_if(condition: Expr, variable: Variable, value: impl Into<Expr>) -> Self {
+    pub(crate) fn set_if(condition: Expr, variable: Variable, value: impl Into<Expr>) -> Self {
         Self::ExecIf(condition, Box::new(Self::Set(variable, value.into())))
     }
 
     /// Goes on elsewhere if the condition holds.
-    pub(in crate::render) fn goto_if(condition: Expr, place: Place) -> Self {
+    pub(crate) fn goto_if(condition: Expr, place: Place) -> Self {
         Self::GotoIf(condition, place, None)
     }
 

@@ -1,0 +1,117 @@
+//! Rules: who gets which inbound call.
+
+pub(super) mod check;
+pub(crate) mod file;
+mod loops;
+mod overlaps;
+
+pub(crate) use check::route_loop;
+pub(crate) use loops::loops;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Target;
+use crate::model::{E164, ObjectName, Prefix};
+
+/// Which called numbers a rule is for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Called {
+    /// One of ours.
+    Did(E164),
+    /// Every other number.
+    Default,
+}
+
+/// Which callers a rule is for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallerMatch {
+    /// Numbers that begin like this.
+    Prefix(Prefix),
+    /// Callers who do not show a number.
+    Withheld,
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// The called numbers it is for.
+    pub to: Called,
+    /// The callers it is for; empty for all.
+    #[serde(default)]
+    pub from: Vec<CallerMatch>,
+    /// The hours it is for.
+    pub when: Option<ObjectName>,
+    /// Who gets the call, tried in turn.
+    pub route: Vec<Target>,
+    /// Who gets it outside those hours; without it, the next rule has its say.
+    pub otherwise: Option<Vec<Target>>,
+    /// Whether its removal is refused.
+    #[serde(default)]
+    pub protected: bool,
+}
+
+/// One rule for one kind of caller.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    pub(super) rules: &'a [Rule],
+    /// Which of the rules.
+    pub index: usize,
+    /// The callers; none for all.
+    pub from: Option<&'a CallerMatch>,
+}
+
+impl<'a> Entry<'a> {
+    /// Returns the rule.
+    pub fn rule(&self) -> &'a Rule {
+        &self.rules[self.index]
+    }
+}
+
+/// The order of entries; entries that are equal in it contradict each other.
+pub(super) fn key<'a>(
+    entry: &Entry<'a>,
+) -> (&'a Called, u8, usize, Option<&'a CallerMatch>, bool, Option<&'a ObjectName>) {
+    let (rank, length) = match entry.from {
+        Some(CallerMatch::Prefix(prefix)) => (0, usize::MAX - prefix.start().len()),
+        Some(CallerMatch::Withheld) => (1, 0),
+        None => (2, 0),
+    };
+    let when = entry.rule().when.as_ref();
+    (&entry.rule().to, rank, length, entry.from, when.is_none(), when)
+}
+
+/// Names a rule by what it is for, as the file says it.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.to {
+            Called::Did(number) => write!(f, "to {number}")?,
+            Called::Default => f.write_str("to default")?,
+        }
+        for (index, from) in self.from.iter().enumerate() {
+            write!(f, "{}{from}", if index == 0 { " from " } else { ", " })?;
+        }
+        self.when.as_ref().map_or(Ok(()), |when| write!(f, " when {when}"))
+    }
+}
+
+impl fmt::Display for Called {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Did(number) => write!(f, "{number}"),
+            Self::Default => f.write_str("any other number"),
+        }
+    }
+}
+
+impl fmt::Display for CallerMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefix(prefix) => write!(f, "{prefix}"),
+            Self::Withheld => f.write_str("withheld"),
+        }
+    }
+}

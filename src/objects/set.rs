@@ -1,0 +1,108 @@
+//! All objects of a tenant.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Called, Dialer, DialerTarget, Entry, Hours, NumberSource, Rule, Target, Trunk, rule};
+use crate::model::{Document, E164, EmailKey, ObjectName};
+
+/// All that is declared about a tenant's inbound calls, without secrets. Absent keys declare nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Routes {
+    /// The SIP carriers, by name.
+    pub trunks: BTreeMap<ObjectName, Trunk>,
+    /// Where calls can be sent to, by name.
+    pub dialers: BTreeMap<ObjectName, Dialer>,
+    /// Opening hours, by name.
+    pub hours: BTreeMap<ObjectName, Hours>,
+    /// The rules; their order carries no meaning.
+    pub rules: Vec<Rule>,
+    /// Who gets a call that no rule is for, tried in turn.
+    pub default_route: Vec<Target>,
+    /// The host at which users' phones are reached from outside, for Twilio calls.
+    pub public_sip_host: Option<String>,
+    /// The caller ID that dialers see by default; none for the called number.
+    pub caller_id: Option<E164>,
+}
+
+impl Document for Routes {}
+
+impl Routes {
+    /// Tells whether nothing is declared about inbound calls.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Tells whether any call could be routed.
+    pub fn take_calls(&self) -> bool {
+        !self.rules.is_empty() || !self.default_route.is_empty()
+    }
+
+    /// Takes the numbers that come from variables from there, and the default caller ID: what is
+    /// recorded holds numbers only, so that every host and server uses the same. Where a number cannot
+    /// be had, its name and reason are listed.
+    ///
+    /// # Errors
+    /// The dialers whose number cannot be had, each with the reason.
+    pub fn resolved(
+        &self,
+        caller_id: Option<E164>,
+        variable: impl Fn(&str) -> Result<E164, String>,
+    ) -> Result<Self, Vec<String>> {
+        let mut routes = Self { caller_id, ..self.clone() };
+        let mut missing = Vec::new();
+        for (name, dialer) in &mut routes.dialers {
+            if let DialerTarget::Number(NumberSource::Env(from)) = &dialer.target {
+                match variable(from) {
+                    Ok(number) => dialer.target = DialerTarget::Number(NumberSource::Given(number)),
+                    Err(reason) => missing.push(format!("the number of the dialer `{name}`: {reason}")),
+                }
+            }
+        }
+        if missing.is_empty() { Ok(routes) } else { Err(missing) }
+    }
+
+    /// Lists our numbers that have rules of their own.
+    pub fn numbers(&self) -> BTreeSet<&E164> {
+        let numbers = self.rules.iter().filter_map(|rule| match &rule.to {
+            Called::Did(number) => Some(number),
+            Called::Default => None,
+        });
+        numbers.collect()
+    }
+
+    /// Lists the users who may get a call.
+    pub fn users(&self) -> BTreeSet<&EmailKey> {
+        let rules = self.rules.iter().flat_map(|rule| rule.route.iter().chain(rule.otherwise.iter().flatten()));
+        let users = rules.chain(&self.default_route).filter_map(|target| match target {
+            Target::User(email) => Some(email),
+            _ => None,
+        });
+        users.collect()
+    }
+
+    /// Lists the rules for each kind of caller, the most specific first: one of our numbers before the
+    /// default, a longer beginning of the caller's number before a shorter, hours before none.
+    pub fn entries(&self) -> Vec<Entry<'_>> {
+        self.entries_of(|_| true)
+    }
+
+    /// Lists as [`Self::entries`] does, of the rules for some numbers alone.
+    pub(crate) fn entries_of(&self, is_called: impl Fn(&Called) -> bool) -> Vec<Entry<'_>> {
+        let mut entries: Vec<Entry<'_>> = self
+            .rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| is_called(&rule.to))
+            .flat_map(|(index, rule)| {
+                let entry = move |from| Entry { rules: &self.rules, index, from };
+                let all = rule.from.is_empty().then_some(entry(None));
+                rule.from.iter().map(move |from| entry(Some(from))).chain(all)
+            })
+            .collect();
+        entries.sort_by(|a, b| rule::key(a).cmp(&rule::key(b)));
+        entries
+    }
+}

@@ -1,0 +1,47 @@
+//! Trunks: SIP carriers.
+
+pub(super) mod check;
+pub(crate) mod file;
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::ObjectName;
+
+/// A SIP carrier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trunk {
+    /// Where the carrier is reached: a name or an address, perhaps with a port.
+    pub host: String,
+    /// The addresses and networks its calls come from; none for those of the host.
+    #[serde(default)]
+    pub identify: Vec<String>,
+    /// The user name at the carrier.
+    pub username: Option<ObjectName>,
+    /// The carrier's digest realm; with it, Asterisk's file holds no plain secret.
+    pub realm: Option<ObjectName>,
+    /// Whether to register at the carrier.
+    #[serde(default)]
+    pub register: bool,
+}
+
+impl Trunk {
+    /// Lists the addresses that its calls come from: those declared, or that of a host given as an
+    /// address. Names are never resolved: a resolver that hangs would hang Asterisk's reload.
+    pub fn addresses(&self) -> Vec<String> {
+        if !self.identify.is_empty() {
+            return self.identify.clone();
+        }
+        let host = without_port(&self.host).trim_start_matches('[').trim_end_matches(']');
+        host.parse::<IpAddr>().map(|address| address.to_string()).into_iter().collect()
+    }
+}
+
+/// The host alone; an IPv6 address has a port only where it stands in brackets.
+pub(crate) fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, _)) if !name.contains(':') || name.ends_with(']') => name,
+        _ => host,
+    }
+}
