@@ -193,20 +193,20 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         };
         Ok(deploy::compare(&inputs, survey, left_alone.into_iter().collect())?)
     };
-    let printed = RefCell::new(None);
+    let last_shown = RefCell::new(None);
     let show = |mut comparison: Comparison| {
         let mut printer = printer.borrow_mut();
         refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
         plan::name_private(&args.state, &mut comparison)?;
         let report = Report { desired: &desired, comparison: &comparison, database: &database, allowance: &allowance };
         let document = plan::written(&report, args.format, &printer)?;
-        let mut printed = printed.borrow_mut();
-        if printed.as_ref() != Some(&document) {
-            if printed.is_some() {
+        let mut last = last_shown.borrow_mut();
+        if last.as_ref() != Some(&document) {
+            if last.is_some() {
                 printer.talk("another writer was faster; planned again");
             }
             printer.document(&document);
-            *printed = Some(document);
+            *last = Some(document);
         }
         hold_back(&report, expected.as_ref(), mode)?;
         if let Some(words) = expected.as_ref().and_then(|expected| already(&comparison, expected)) {

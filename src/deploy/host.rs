@@ -88,12 +88,7 @@ impl Host {
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub(super) fn marks_of(
-        &self,
-        asterisk: &Asterisk,
-        tenant: &Tenant,
-        in_place: &InPlace,
-    ) -> Result<Running, AsteriskError> {
+    pub(super) fn marks_of(asterisk: &Asterisk, tenant: &Tenant, in_place: &InPlace) -> Result<Running, AsteriskError> {
         let marks = in_place.each_ref().map(|file| file.as_ref().map_or("", |file| file.parsed.mark.as_str()));
         Ok(Running { live: readback::live(asterisk, tenant, &marks)? })
     }

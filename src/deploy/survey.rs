@@ -88,7 +88,7 @@ impl Host {
     /// Asks an Asterisk that has finished starting whether it runs the files in place, and if it does not, what else.
     fn running(&self, tenant: &Tenant, in_place: &InPlace) -> Result<(Option<Running>, Vec<String>), AsteriskError> {
         let Some(asterisk) = &self.asterisk else { return Ok((None, Vec::new())) };
-        let running = self.marks_of(asterisk, tenant, in_place)?;
+        let running = Self::marks_of(asterisk, tenant, in_place)?;
         let marks = if running.live[ConfigFile::Endpoints] { Vec::new() } else { running_marks(asterisk, tenant)? };
         Ok((Some(running), marks))
     }
@@ -105,7 +105,7 @@ impl Host {
             }
         }
         let Some(asterisk) = &self.asterisk else { return Ok(true) };
-        let running = self.marks_of(asterisk, tenant, &survey.in_place)?;
+        let running = Self::marks_of(asterisk, tenant, &survey.in_place)?;
         Ok(survey.running.is_some_and(|before| before.live == running.live))
     }
 
