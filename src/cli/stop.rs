@@ -46,6 +46,7 @@ pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
             Some(ApplyError::Locked { .. }) => return Exit::Locked,
             Some(ApplyError::NotLive(_)) => return Exit::NotLive,
             Some(ApplyError::Rail(_)) => return Exit::Rail,
+            Some(ApplyError::Stale(_)) => return Exit::Stale,
             Some(ApplyError::Stopped(inner)) => return exit_of(inner),
             _ => {}
         }

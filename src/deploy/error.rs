@@ -22,6 +22,9 @@ pub enum ApplyError {
     /// The plan must not be applied.
     #[error(transparent)]
     Stopped(#[from] anyhow::Error),
+    /// The plan is another one than the one that was shown; nothing moved.
+    #[error("{0}; nothing was changed\nhint: run the same command again, and read its plan")]
+    Stale(String),
     /// The directory failed; nothing moved.
     #[error(transparent)]
     Directory(#[from] DirectoryError),

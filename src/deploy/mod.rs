@@ -11,6 +11,7 @@ mod callers;
 mod clock;
 mod compare;
 mod contacts;
+mod decide;
 mod emergency;
 mod error;
 mod foresee;
@@ -33,11 +34,12 @@ mod requirements;
 mod rows;
 mod status;
 mod step;
+mod survey;
 mod trunks;
 mod without_file;
 
 pub use applied::Applied;
-pub use apply::{Decide, Request, apply, sync};
+pub use apply::{Compare, Request, Show, apply, sync};
 pub use asterisk::{Asterisk, AsteriskError};
 pub use clock::Observer;
 pub use compare::{CompareError, ComparedFile, Comparison, compare, compare_plan, compare_recorded};
@@ -50,5 +52,6 @@ pub use needs::Lack;
 pub use reach::{Probed, TrunkRegistration};
 pub use rows::{Prepared, prepare};
 pub use status::{FileState, Generation, HostStatus, RunningState, status};
+pub use survey::{NO_LIST, Policy, Survey};
 
 pub use crate::fs::FileError;

@@ -35,7 +35,7 @@ impl fmt::Display for RailStop {
     }
 }
 
-/// Finds the rails that the plan's rows run into. [`Plan::settle_relogins`] adds `relogins`.
+/// Finds the rails that the plan's rows run into. [`Plan::relogin_stop`] finds `relogins`.
 pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
     let users = inputs.recorded.users.values().filter(|user| user.managed_by == ManagedBy::File).count();
     let told = inputs.allowance.get("deletes").copied().unwrap_or(0);

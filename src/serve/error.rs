@@ -326,6 +326,7 @@ impl From<ApplyError> for Failure {
             ApplyError::Directory(error) => error.into(),
             ApplyError::Locked { .. } => Self::hinted(ErrorType::ApplyInProgress, &error),
             ApplyError::Rail(stop) => Self::stopped(&[stop]),
+            ApplyError::Stale(_) => Self::hinted(ErrorType::PlanStale, &error),
             ApplyError::File(_) | ApplyError::Asterisk(_) => Self::hinted(ErrorType::HostUnavailable, &error),
             ApplyError::Prepare(_) | ApplyError::Render(_) => Self::internal(error.to_string()),
             ApplyError::NotLive(not_live) => Self::not_live(&not_live),

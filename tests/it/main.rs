@@ -50,4 +50,5 @@ mod taken_names;
 mod tenants;
 mod tokens;
 mod trunks;
+mod unlocked;
 mod watch;
