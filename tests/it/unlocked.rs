@@ -2,6 +2,7 @@
 //! open: a plan that nobody reads and an Asterisk that hangs keep no other writer waiting.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::Read,
     os::unix::fs::PermissionsExt,
@@ -26,9 +27,10 @@ const AT_ONCE: Duration = Duration::from_secs(8);
 
 /// A desired state whose plan is larger than the 64 KiB of a pipe.
 fn many(users: usize) -> String {
-    let lines: String = (0..users)
-        .map(|n| format!("  - {{ email: user{n}@example.com, name: User {n}, secret: {{ env: ONE_SECRET }} }}\n"))
-        .collect();
+    let lines = (0..users).fold(String::new(), |mut lines, n| {
+        let _ = writeln!(lines, "  - {{ email: user{n}@example.com, name: User {n}, secret: {{ env: ONE_SECRET }} }}");
+        lines
+    });
     desired(&[BO]).replace("users:\n", "extensions: { range: 1000-4999 }\nusers:\n") + &lines
 }
 
