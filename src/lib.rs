@@ -23,6 +23,7 @@
 //!
 //! `tests/it/rooms.rs` lists which room may know which.
 
+mod accounts;
 pub mod asterisk;
 pub mod calls;
 mod child;

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::{
-    Applied, Dial, Form, Incoming, Noun, Outcome, Reason, Reply, Response, Status, Tenants, Verb, What, answer,
-    answer_by_default, dial_result, left_out, refuse, status, steps::Step,
+    Applied, Dial, Form, Incoming, LeftOut, Noun, Outcome, Reason, Reply, Response, Status, Tenants, Verb, What,
+    answer, answer_by_default, dial_result, left_out, refuse, status, steps::Step,
 };
 use crate::{
     model::{CallerId, NumberSource, OutsideLine},
-    objects::{Called, Dialer, Routes, Rule, Target},
+    objects::{Called, Dialer, Routes, Rule, Target, Trunk},
 };
 
 const DID: &str = "+15559876543";
@@ -277,10 +277,19 @@ fn the_tenant_is_the_one_with_the_number_else_the_one_in_the_url_else_the_first(
 #[test]
 fn targets_that_the_provider_cannot_reach_are_listed() {
     let mut applied = tenant("acme", DID, &["bo@example.com", "zendesk", "hangup", "ghost@example.com"]);
-    assert_eq!(left_out(&applied), BTreeSet::new(), "nobody behind the end of a call is dialled");
+    assert_eq!(left_out(&applied), None, "nobody behind the end of a call is dialled");
     applied.routes.public_sip_host = None;
-    let said = "bo@example.com is left out: there is no `public_sip_host`";
-    assert_eq!(left_out(&applied), BTreeSet::from([said.to_owned()]));
+    let targets = BTreeSet::from(["bo@example.com is left out: there is no `public_sip_host`".to_owned()]);
+    assert_eq!(left_out(&applied), Some(LeftOut { targets: targets.clone(), all: false }));
+    applied.routes.rules[0].route.remove(1);
+    applied.routes.default_route = vec![Target::Hangup];
+    assert_eq!(left_out(&applied), Some(LeftOut { targets, all: true }));
+    // Calls that come over trunks alone are none of the provider's.
+    let trunk =
+        Trunk { host: "192.0.2.1".to_owned(), identify: Vec::new(), username: None, realm: None, register: false };
+    applied.routes.trunks.insert("carrier".parse().unwrap(), trunk);
+    applied.routes.dialers.clear();
+    assert_eq!(left_out(&applied), None);
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub use decide::{Branch, Call, Considered, Decider, Decision, Fit, decide};
 pub use form::Form;
 pub use record::{Answer, Event, Outcome, Started, Status, What};
 pub use signature::{Signed, Tokens, is_signed};
-pub use steps::left_out;
+pub use steps::{LeftOut, left_out};
 pub use twiml::{Dial, Noun, Reason, Response, Verb};
 
 #[cfg(test)]

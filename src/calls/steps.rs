@@ -42,14 +42,35 @@ pub(super) struct Numbers<'a> {
     pub(super) caller: &'a Caller,
 }
 
-/// Lists the targets of a tenant's routes that the provider cannot dial, each with the reason.
-pub fn left_out(applied: &Applied) -> BTreeSet<String> {
+/// What the provider cannot dial of a tenant's routes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The targets, each with the reason.
+    pub targets: BTreeSet<String>,
+    /// Whether it can dial nobody at all, so that it ends every call.
+    pub all: bool,
+}
+
+/// Finds the targets of a tenant's routes that the provider cannot dial; `None` if there are none, or if the
+/// tenant's calls come over its trunks alone.
+pub fn left_out(applied: &Applied) -> Option<LeftOut> {
     let routes = &applied.routes;
-    let chains = routes.rules.iter().flat_map(|rule| [Some(&rule.route), rule.otherwise.as_ref()]).flatten();
+    let has_part = routes.public_sip_host.is_some()
+        || routes.trunks.is_empty()
+        || routes.dialers.values().any(|dialer| dialer.trunk.is_none());
+    if !has_part {
+        return None;
+    }
     // Of a caller with a number nothing else is worth a note.
     let numbers = Numbers { called: None, caller: &Caller::new("+4930123456") };
-    let chains = chains.chain([&routes.default_route]).map(|targets| routes.chain(targets));
-    chains.flat_map(|chain| Step::of(applied, &chain, &numbers).1).collect()
+    let (mut targets, mut all) = (BTreeSet::new(), true);
+    let chains = routes.rules.iter().flat_map(|rule| [Some(&rule.route), rule.otherwise.as_ref()]).flatten();
+    for chain in chains.chain([&routes.default_route]) {
+        let (steps, notes) = Step::of(applied, &routes.chain(chain), &numbers);
+        all &= !steps.iter().any(|step| matches!(step, Step::Dial { .. }));
+        targets.extend(notes);
+    }
+    (!targets.is_empty()).then_some(LeftOut { targets, all })
 }
 
 impl Step {

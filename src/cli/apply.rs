@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     child::{self, Limits},
-    deploy::{self, Applied, ApplyError, Comparison, Host, Observer, Request},
+    deploy::{self, Applied, Comparison, Host, Observer, Policy, Request, Survey},
     directory::audit::Outcome,
     error::Hinted,
     plan::{Inputs, RailStop},
@@ -181,10 +181,8 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let database = directory.show();
     let now = Timestamp::now();
     let printer = RefCell::new(printer);
-    let decide = |recorded: &_, in_place: &_, running: Option<&_>| {
-        let mut printer = printer.borrow_mut();
-        let unchecked =
-            if running.is_none() { vec!["the running Asterisk, which is left alone".to_owned()] } else { Vec::new() };
+    let compare = |recorded: &_, survey: &Survey| {
+        let left_alone = survey.running.is_none().then(|| "the running Asterisk, which is left alone".to_owned());
         let inputs = Inputs {
             declared: &desired.declared,
             recorded,
@@ -193,37 +191,46 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
             allowance: &allowance,
             now,
         };
-        let mut comparison = deploy::compare(&inputs, in_place, running, unchecked)?;
-        if running.is_some() {
-            let places = name_places(&desired);
-            host.note_requirements(&mut comparison, &allowance, &places, now).map_err(ApplyError::from)?;
-        }
+        Ok(deploy::compare(&inputs, survey, left_alone.into_iter().collect())?)
+    };
+    let last_shown = RefCell::new(None);
+    let show = |mut comparison: Comparison| {
+        let mut printer = printer.borrow_mut();
         refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
-        plan::name_private(&args.state, &mut comparison.plan)?;
+        plan::name_private(&args.state, &mut comparison)?;
         let report = Report { desired: &desired, comparison: &comparison, database: &database, allowance: &allowance };
         let document = plan::written(&report, args.format, &printer)?;
-        printer.document(&document);
+        let mut last = last_shown.borrow_mut();
+        if last.as_ref() != Some(&document) {
+            if last.is_some() {
+                printer.talk("another writer was faster; planned again");
+            }
+            printer.document(&document);
+            *last = Some(document);
+        }
         hold_back(&report, expected.as_ref(), mode)?;
         if let Some(words) = expected.as_ref().and_then(|expected| already(&comparison, expected)) {
             printer.talk(&words);
         }
-        Ok(comparison)
+        Ok(())
     };
+    let places = name_places(&desired);
     let request = Request {
         tenant: &desired.declared.tenant,
         secrets: &secrets,
         trunk_secrets: &inbound.trunk_secrets,
         keys: &keys,
-        decide: &decide,
+        compare: &compare,
+        show: &show,
+        policy: Policy { allowance: &allowance, places: &places, now },
         expect: expected.as_ref().map(Expected::id),
         actor: args.actor.resolve(),
         git_commit: git_commit(&desired, &args.file.file),
-        now,
     };
     let mut observer = Log(printer.borrow().progress());
     let applied = match mode {
         Mode::Sync => deploy::sync(&request, &mut directory, &host, &mut observer)?,
-        Mode::Apply { .. } => deploy::apply(&request, &mut directory, &host, &mut observer).map_err(rail_of_names)?,
+        Mode::Apply { .. } => deploy::apply(&request, &mut directory, &host, &mut observer)?,
     };
     let mut printer = printer.borrow_mut();
     for warning in &applied.warnings {
@@ -259,22 +266,9 @@ fn hold_back(report: &Report<'_>, expected: Option<&Expected>, mode: Mode) -> Re
         return stop(Exit::Stale, message);
     }
     let stops: Vec<&RailStop> =
-        if mode == Mode::Sync { plan.stops_of_rows().collect() } else { plan.stops.iter().collect() };
-    let words: Vec<String> = stops
-        .into_iter()
-        .map(|stop| format!("error[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint))
-        .collect();
+        if mode == Mode::Sync { comparison.stops_of_rows().collect() } else { comparison.stops.iter().collect() };
+    let words: Vec<String> = stops.into_iter().map(RailStop::to_string).collect();
     if words.is_empty() { Ok(()) } else { stop(Exit::Rail, words.join("\n")) }
-}
-
-/// Makes the rail `taken-names` of a name that was found taken only under the host's lock.
-fn rail_of_names(error: ApplyError) -> anyhow::Error {
-    match error {
-        ApplyError::NameTaken { message, hint } => {
-            Stop { exit: Exit::Rail, message: format!("error[rail-taken-names]: {message}\nhint: {hint}") }.into()
-        }
-        error => error.into(),
-    }
 }
 
 /// Says that an earlier run recorded the expected plan, if the present one has another id.

@@ -13,7 +13,7 @@ pub enum Exit {
     Changes,
     /// A rail stopped it.
     Rail,
-    /// The plan is not the expected one.
+    /// The plan is not the expected one, or no longer the one that was shown.
     Stale,
     /// Another apply holds the lock.
     Locked,
@@ -32,7 +32,7 @@ impl Exit {
         (Self::Error, 1, "something failed; stderr says what, and what to do"),
         (Self::Changes, 2, "changes are present (only with `--detailed-exitcode`)"),
         (Self::Rail, 3, "stopped by a rail, before anything moved"),
-        (Self::Stale, 4, "the plan is not the one given by `--expect`"),
+        (Self::Stale, 4, "the plan is not the one given by `--expect`, or no longer the one that was shown"),
         (Self::Locked, 5, "another apply holds the host"),
         (Self::NotLive, 6, "recorded, but Asterisk did not take it; the last good files were put back"),
         (Self::Usage, 64, "wrong usage of the command line"),

@@ -11,10 +11,10 @@ use super::{
     stop::Stop,
 };
 use crate::{
-    deploy::{self, Comparison, Host},
+    deploy::{self, Comparison, Host, Policy},
     directory::{Recorded, Schema},
     model::{Diagnostic, shown},
-    plan::{Allowance, Inputs, Plan, RailStop},
+    plan::{Allowance, Inputs, RailStop},
     report::{Desired, Report, json, markdown, name_places, text},
 };
 
@@ -65,7 +65,7 @@ const ON_THE_HOST: &str = "what only the Asterisk host can tell: whether the dig
 
 /// How the lines begin that say that Asterisk did not answer. An apply fails then; a plan goes on.
 const NO_ANSWER: &str = "the running Asterisk: ";
-const NO_LIST: &str = "what the running Asterisk has loaded: ";
+const NO_LIST: &str = deploy::NO_LIST;
 
 /// Lists why an apply would fail, of what a plan could not check.
 pub(crate) fn unanswered(comparison: &Comparison) -> Vec<&str> {
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let planner = args.common.resolve()?;
     let desired = session::desired(&args.common.file, printer)?;
     let comparison = planner.show(&desired, printer)?;
-    let exit = if !comparison.plan.stops.is_empty() {
+    let exit = if !comparison.stops.is_empty() {
         Exit::Rail
     } else if comparison.is_empty() {
         Exit::Done
@@ -149,40 +149,32 @@ impl<'a> Planner<'a> {
         };
         printer.phase("asking Asterisk what it runs");
         let mut comparison = if host.config_dir.is_dir() {
-            let in_place = host.in_place(tenant)?;
-            let (running, unchecked) = match host.wait().and_then(|()| host.running(tenant, &in_place)) {
-                Ok(Some(running)) => (Some(running), None),
-                Ok(None) => (None, Some("the running Asterisk (--no-asterisk)".to_owned())),
-                Err(error) => (None, Some(format!("{NO_ANSWER}{error}"))),
+            let survey = host.survey(tenant)?;
+            let unchecked = match (&survey.running, &survey.silent) {
+                (Some(_), _) => None,
+                (None, None) => Some("the running Asterisk (--no-asterisk)".to_owned()),
+                (None, Some(error)) => Some(format!("{NO_ANSWER}{error}")),
             };
+            let lack = lack.map(|why| format!("whether the secrets can be opened: {why}"));
             printer.phase("planning");
-            let mut compared = deploy::compare(&inputs, &in_place, running.as_ref(), unchecked.into_iter().collect())?;
-            if running.is_some()
-                && let Err(error) = host.note_requirements(&mut compared, allowance, &name_places(desired), inputs.now)
-            {
-                compared.unchecked.push(format!("{NO_LIST}{error}"));
-            }
-            compared.unchecked.extend(lack.map(|why| format!("whether the secrets can be opened: {why}")));
-            host.note_taken_names(&mut compared, &in_place, running.as_ref());
-            compared
+            let compared = deploy::compare(&inputs, &survey, unchecked.into_iter().chain(lack).collect())?;
+            let places = name_places(desired);
+            host.complete(compared, &survey, Policy { allowance, places: &places, now: inputs.now })
         } else {
             let folder = host.config_dir.display();
             let unchecked = format!("the files in place and the running Asterisk: there is no folder `{folder}` here");
             deploy::compare_recorded(&inputs, vec![unchecked, ON_THE_HOST.to_owned()])?
         };
-        comparison.plan.notes.extend(schema_note);
+        comparison.notes.extend(schema_note);
         if recorded.directory.is_none() {
-            comparison
-                .plan
-                .notes
-                .push("nothing is recorded yet: the first sync or apply creates the tables".to_owned());
+            comparison.notes.push("nothing is recorded yet: the first sync or apply creates the tables".to_owned());
         }
         refuse_problems(&comparison.plan.problems, desired, printer)?;
-        name_private(&args.state, &mut comparison.plan)?;
+        name_private(&args.state, &mut comparison)?;
         let report = Report { desired, comparison: &comparison, database: &database, allowance };
         let document = written(&report, args.format, printer)?;
         printer.document(&document);
-        for stop in &comparison.plan.stops {
+        for stop in &comparison.stops {
             printer.error(&format!("[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint));
         }
         Ok(comparison)
@@ -205,15 +197,15 @@ impl<'a> Planner<'a> {
 }
 
 /// Says first of a rail at files or phones of another directory that the private database is in use.
-pub(crate) fn name_private(state: &StateArgs, plan: &mut Plan) -> Result<()> {
-    let unexplained = plan.relogins.difference(&plan.behind).count() > 0;
+pub(crate) fn name_private(state: &StateArgs, comparison: &mut Comparison) -> Result<()> {
+    let unexplained = comparison.phones.relogins.difference(&comparison.plan.behind).count() > 0;
     let is_other = |stop: &&mut RailStop| match stop.rail {
         "foreign-files" => true,
         "relogins" => unexplained,
         _ => false,
     };
     if !has_url()
-        && let Some(stop) = plan.stops.iter_mut().find(is_other)
+        && let Some(stop) = comparison.stops.iter_mut().find(is_other)
     {
         let folder = shown(&state.dir()?);
         let message = &stop.message;

@@ -7,7 +7,8 @@ use clap::{Args, ValueEnum};
 
 use super::{keys, printer::Printer, stop::Stop};
 use crate::{
-    deploy::{Asterisk, Host, name_in},
+    accounts,
+    deploy::{Asterisk, Host},
     directory::{self, Directory, DirectoryError, Url, embedded::Embedded, seal::Keyring},
     error::Hinted,
     input,
@@ -291,7 +292,7 @@ impl ActorArgs {
         let known = ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "SUDO_USER", "USER", "LOGNAME"];
         let actor = self.actor.clone().unwrap_or_else(|| {
             let uid = rustix::process::getuid().as_raw();
-            let uid = || name_in("/etc/passwd", uid).unwrap_or_else(|| format!("uid {uid}"));
+            let uid = || accounts::user(uid).map_or_else(|| format!("uid {uid}"), |user| user.name);
             known.iter().find_map(variable).unwrap_or_else(uid) + "@" + &host_name()
         });
         // The audit log is shown on terminals and in CI logs, and anybody may name themselves.

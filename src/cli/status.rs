@@ -88,15 +88,14 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         }
         _ => None,
     };
-    let in_place = host.in_place(&tenant)?;
+    let survey = host.survey(&tenant)?;
     let no_folder = (!host.config_dir.is_dir()).then(|| host.config_dir.display().to_string());
     let mut comparison = None;
     let mut here = None;
     let mut unasked = args.no_asterisk.then(|| "not asked (--no-asterisk)".to_owned());
     if let Some(plan) = plan::as_recorded(&tenant, &known.recorded).filter(|_| is_readable) {
-        let compared =
-            deploy::compare_plan(plan, &known.recorded, &in_place, None, &plan::Allowance::new(), Vec::new())?;
-        let (status, silent) = deploy::status(&host, &tenant, &in_place, &compared, now);
+        let compared = deploy::compare_plan(plan, &known.recorded, &survey, &plan::Allowance::new(), Vec::new())?;
+        let (status, silent) = deploy::status(&host, &tenant, survey, &compared, now);
         unasked = silent.map(|error| error.to_string()).or(unasked);
         here = Some(status);
         comparison = Some(compared);

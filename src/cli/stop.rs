@@ -45,9 +45,27 @@ pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
         match cause.downcast_ref::<ApplyError>() {
             Some(ApplyError::Locked { .. }) => return Exit::Locked,
             Some(ApplyError::NotLive(_)) => return Exit::NotLive,
+            Some(ApplyError::Rail(_)) => return Exit::Rail,
+            Some(ApplyError::Stale(_)) => return Exit::Stale,
             Some(ApplyError::Stopped(inner)) => return exit_of(inner),
             _ => {}
         }
     }
     Exit::Error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{error::words, plan::RailStop};
+
+    /// A rail that was found under the host's lock ended with 1 wherever the caller forgot to map it.
+    #[test]
+    fn a_rail_ends_with_its_code_wherever_it_was_found() {
+        let stop = RailStop { rail: "taken-names", message: "m".into(), hint: "h".into(), allow: None };
+        let error = anyhow::Error::from(ApplyError::Rail(stop));
+        assert_eq!(words(&error), "error[rail-taken-names]: m\nhint: h");
+        assert_eq!(exit_of(&error), Exit::Rail);
+        assert_eq!(exit_of(&anyhow::Error::from(ApplyError::Stopped(error.context("outside")))), Exit::Rail);
+    }
 }

@@ -1,44 +1,44 @@
-//! The apply protocol, step by step: lock, plan under the lock, rows, staged files, commit,
+//! The apply protocol, step by step: survey, plan, lock, the same plan under the lock, rows, staged files, commit,
 //! rename, reload, read back, old phones, audit. Anything wrong after the commit puts the last
 //! good files back, which needs no database.
+//!
+//! While a transaction or the tenant's lock is open, nothing is printed, no pipe is waited for and Asterisk is not
+//! asked: other writers of the tenant wait for that lock.
 
 use std::{
     collections::BTreeMap,
-    panic::resume_unwind,
     thread,
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::{
-    Applied, ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Running, audit_row, callers,
+    Applied, ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Policy, Survey, audit_row,
+    callers,
     clock::Clock,
-    compare::target_of,
     contacts,
-    host::InPlace,
+    decide::{Decided, ROUNDS, decide, never_still, show},
+    host::HostLock,
     log::LogMark,
     mismatch::Mismatch,
     put_back::put_back,
     readback::{self, Expected},
     reload::{check_names_late, load_stopped, loaded_words, reload},
-    rows::{Prepared, prepare},
+    rows::Prepared,
     step::{StagedFiles, Step},
     trunks,
 };
 use crate::{
-    asterisk::{ConfigFile, PerFile},
+    asterisk::{ConfigFile, Module, PerFile},
     directory::{
-        Directory, DirectoryError, Recorded, Writer,
-        audit::{End, Outcome, Run},
+        Directory, Recorded,
+        audit::{End, Outcome},
         seal::Keyring,
     },
     fail_point,
     fs::{FileError, Staged},
     model::{EmailKey, Extension, ObjectName, Secret, Tenant, hex},
-    plan::Plan,
     render::{Digests, File, Phonebook, endpoint_name},
 };
 
@@ -52,20 +52,25 @@ pub struct Request<'a> {
     pub trunk_secrets: &'a BTreeMap<ObjectName, Result<Secret, String>>,
     /// The keys of the directory.
     pub keys: &'a Keyring,
-    /// Makes the plan from what is recorded, or refuses to go on (rails, `--expect`).
-    pub decide: &'a Decide<'a>,
+    /// Makes the plan from what is recorded. It is called again under the tenant's lock, so it only computes.
+    pub compare: &'a Compare<'a>,
+    /// Shows a plan, or refuses to go on (rails, `--expect`). Nothing is locked meanwhile.
+    pub show: &'a Show<'a>,
+    /// What the rails let pass, where names are declared, and the present.
+    pub policy: Policy<'a>,
     /// The id of the plan it is held to, or `None` if it is held to none.
     pub expect: Option<&'a str>,
     /// Who runs it, for the audit log.
     pub actor: String,
     /// The commit of the desired state.
     pub git_commit: Option<String>,
-    /// The present.
-    pub now: Timestamp,
 }
 
-/// Compares all stages, given what is recorded, the files in place and what Asterisk runs.
-pub type Decide<'a> = dyn Fn(&Recorded, &InPlace, Option<&Running>) -> anyhow::Result<Comparison> + 'a;
+/// Compares all stages, given what is recorded and what was found on the host.
+pub type Compare<'a> = dyn Fn(&Recorded, &Survey) -> anyhow::Result<Comparison> + 'a;
+
+/// Shows a plan, or refuses to go on.
+pub type Show<'a> = dyn Fn(Comparison) -> anyhow::Result<()> + 'a;
 
 /// Records the plan: rows only.
 ///
@@ -78,79 +83,28 @@ pub fn sync(
     observer: &mut dyn Observer,
 ) -> Result<Applied, ApplyError> {
     let mut clock = Clock::default();
-    clock.start("record", observer);
-    let in_place = host.in_place(request.tenant)?;
-    let mut writer = directory.write(request.tenant)?;
-    let read = read(request, &mut writer)?;
-    let decided = decide(request, read, &in_place, None)?;
-    writer.change(&decided.prepared.rows)?;
-    let rows = audit_row::bounded(audit_row::all_rows(&decided.plan));
-    let run = writer.open_audit(&run_of(request, host, "sync", &decided, &rows))?;
-    clock.stop();
-    let end = End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: clock.phases.clone(), message: None };
-    writer.close_audit(run, &end)?;
-    writer.commit()?;
-    Ok(Applied { phases: clock.phases, ..Applied::new(Outcome::Recorded, run) })
-}
-
-/// A plan with everything that carrying it out needs.
-struct Decided {
-    plan: Plan,
-    id: Option<String>,
-    /// What changes in the settings and about inbound calls, and in the files.
-    diff: String,
-    /// The hash of what it leads to.
-    target: String,
-    recorded: Recorded,
-    prepared: Prepared,
-    /// What Asterisk does not answer about itself.
-    unasked: Vec<String>,
-    /// Names that could not be checked before the files were written.
-    unchecked: Vec<String>,
-}
-
-/// What is recorded, with the sealed secrets.
-type Read = (Recorded, BTreeMap<Uuid, Vec<u8>>);
-
-fn read(request: &Request<'_>, writer: &mut Writer<'_>) -> Result<Read, DirectoryError> {
-    let mut recorded = writer.read(request.tenant)?;
-    if let Some(id) = request.expect {
-        recorded.expected_runs = writer.runs_of_plan(request.tenant, id)?;
+    let mut shown = None;
+    for round in 1..=ROUNDS {
+        clock.start("check", observer);
+        let survey = host.survey(request.tenant)?;
+        let plan = show(request, directory, None, &survey, shown.as_ref(), (&mut clock, observer))?;
+        clock.start("record", observer);
+        let mut writer = directory.write(request.tenant)?;
+        let Some(decided) = decide(request, &mut writer, &survey, &plan, round == ROUNDS)? else {
+            shown = Some(plan);
+            continue;
+        };
+        writer.change(&decided.prepared.rows)?;
+        let rows = audit_row::bounded(audit_row::all_rows(&decided.plan, &decided.phones));
+        let run = writer.open_audit(&decided.run(request, host, "sync", &rows))?;
+        clock.stop();
+        let end =
+            End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: clock.phases.clone(), message: None };
+        writer.close_audit(run, &end)?;
+        writer.commit()?;
+        return Ok(Applied { phases: clock.phases, ..Applied::new(Outcome::Recorded, run) });
     }
-    let sealed = match &recorded.tenant {
-        Some(tenant) => writer.sealed(tenant.id)?,
-        None => BTreeMap::new(),
-    };
-    Ok((recorded, sealed))
-}
-
-fn decide(
-    request: &Request<'_>,
-    (recorded, sealed): Read,
-    in_place: &InPlace,
-    running: Option<&Running>,
-) -> Result<Decided, ApplyError> {
-    let comparison = (request.decide)(&recorded, in_place, running)?;
-    let diff = audit_row::bounded(audit_row::rows_no_file_shows(&comparison.plan) + &comparison.diff());
-    let Request { secrets, trunk_secrets, keys, now, .. } = *request;
-    let prepared = prepare(&comparison.plan, &recorded, secrets, trunk_secrets, &sealed, keys, now)?;
-    let target = target_of(&comparison, &prepared.rows);
-    let Comparison { plan, id, unasked, unchecked, .. } = comparison;
-    Ok(Decided { plan, id, diff, target, recorded, prepared, unasked, unchecked })
-}
-
-fn run_of(request: &Request<'_>, host: &Host, command: &'static str, decided: &Decided, diff: &str) -> Run {
-    Run {
-        tenant: request.tenant.clone(),
-        host: host.name.clone(),
-        command,
-        actor: request.actor.clone(),
-        git_commit: request.git_commit.clone(),
-        plan_id: decided.id.clone(),
-        counts: audit_row::counts(&decided.plan),
-        diff: diff.to_owned(),
-        target: Some(decided.target.clone()),
-    }
+    Err(never_still())
 }
 
 /// Applies: records the rows, renders the files, makes Asterisk run them, and proves it.
@@ -165,49 +119,84 @@ pub fn apply(
     observer: &mut dyn Observer,
 ) -> Result<Applied, ApplyError> {
     let mut clock = Clock::default();
-    let since = request.now.strftime("%Y-%m-%dT%H:%M:%SZ");
-    let Some(_lock) = host.lock(&format!("{} runs `apply` on {} since {since}", request.actor, host.name))? else {
-        // Who holds it is only told: that it is held stands, whatever the directory says.
-        let open_run = |directory: &mut Directory| {
-            let run = directory.open_run(&host.name);
-            run.inspect_err(|error| tracing::debug!(%error, "who has the lock is not known")).ok().flatten()
+    let (mut loaded, mut shown) = (Vec::new(), None);
+    for round in 1..=ROUNDS {
+        let is_last = round == ROUNDS;
+        clock.start("check", observer);
+        host.wait()?;
+        let survey = host.look(request.tenant)?;
+        let plan = show(request, directory, Some(host), &survey, shown.as_ref(), (&mut clock, observer))?;
+        let _lock = lock(request, directory, host)?;
+        fail_point::pass("locked")?;
+        // No rail stops the plan. What Asterisk loads now may know names that were unchecked, so it is asked again.
+        let now_loaded = load_stopped(host)?;
+        if !now_loaded.is_empty() {
+            loaded.extend(now_loaded);
+            shown = Some(plan);
+            continue;
+        }
+        let is_still = host.still_has(request.tenant, &survey)?;
+        // Listed in time to be kept before the files change.
+        let registered = match &host.asterisk {
+            Some(asterisk) if is_still && (plan.changes_endpoints || is_last) => contacts::all(asterisk)?,
+            _ => Vec::new(),
         };
-        let holder = host.holder().or_else(|| open_run(directory));
-        return Err(ApplyError::Locked { host: host.name.clone(), holder });
+        fail_point::pass("checked")?;
+        if !is_still {
+            shown = Some(plan);
+            continue;
+        }
+        clock.start("record", observer);
+        let mut writer = directory.write(request.tenant)?;
+        let Some(decided) = decide(request, &mut writer, &survey, &plan, is_last)? else {
+            shown = Some(plan);
+            continue;
+        };
+        writer.change(&decided.prepared.rows)?;
+        let run = writer.open_audit(&decided.run(request, host, "apply", &decided.diff))?;
+        fail_point::pass("recording")?;
+
+        clock.start("render", observer);
+        let book = Phonebook::of(&decided.plan, decided.recorded.directory);
+        let Prepared { digests, trunk_secrets, .. } = &decided.prepared;
+        let rendered = book.files(Digests::Real { digests, trunk_secrets })?;
+        let step = Step::new(host, &book, &rendered, &survey)?;
+        step.check_files()?;
+        fail_point::pass("rendered")?;
+        let staged = step.stage(&registered)?;
+        fail_point::pass("staged")?;
+        writer.commit()?;
+        return carry_out((&step, staged), &decided, (directory, run, loaded), clock, observer);
+    }
+    Err(never_still())
+}
+
+/// Takes the host's lock, or says who has it.
+fn lock(request: &Request<'_>, directory: &mut Directory, host: &Host) -> Result<HostLock, ApplyError> {
+    let since = request.policy.now.strftime("%Y-%m-%dT%H:%M:%SZ");
+    if let Some(lock) = host.lock(&format!("{} runs `apply` on {} since {since}", request.actor, host.name))? {
+        return Ok(lock);
+    }
+    // Who holds it is only told: that it is held stands, whatever the directory says.
+    let open_run = |directory: &mut Directory| {
+        let run = directory.open_run(&host.name);
+        run.inspect_err(|error| tracing::debug!(%error, "who has the lock is not known")).ok().flatten()
     };
-    fail_point::pass("locked")?;
-    clock.start("check", observer);
-    host.wait()?;
-    let loaded = load_stopped(host)?;
-    // The host and the directory are looked at at the same time.
-    let mut writer = directory.write(request.tenant)?;
-    let (seen, read) = thread::scope(|scope| {
-        let seen = scope.spawn(|| host.look(request.tenant));
-        let read = read(request, &mut writer);
-        (seen.join().unwrap_or_else(|panic| resume_unwind(panic)), read)
-    });
-    let (in_place, running) = seen?;
-    fail_point::pass("checked")?;
-    clock.start("record", observer);
-    let decided = decide(request, read?, &in_place, running.as_ref())?;
-    writer.change(&decided.prepared.rows)?;
-    let run = writer.open_audit(&run_of(request, host, "apply", &decided, &decided.diff))?;
-    fail_point::pass("recording")?;
+    let holder = host.holder().or_else(|| open_run(directory));
+    Err(ApplyError::Locked { host: host.name.clone(), holder })
+}
 
-    clock.start("render", observer);
-    let book = Phonebook::of(&decided.plan, decided.recorded.directory);
-    let rendered = book
-        .files(Digests::Real { digests: &decided.prepared.digests, trunk_secrets: &decided.prepared.trunk_secrets })?;
-    let step = Step::new(host, &book, &rendered, &in_place, running.unwrap_or_default())?;
-    step.check_names()?;
-    fail_point::pass("rendered")?;
-    let staged = step.stage()?;
-    fail_point::pass("staged")?;
-    writer.commit()?;
-
+/// Carries out what was committed, and closes the audit row.
+fn carry_out(
+    (step, staged): (&Step<'_>, StagedFiles),
+    decided: &Decided,
+    (directory, run, loaded): (&mut Directory, i64, Vec<Module>),
+    mut clock: Clock,
+    observer: &mut dyn Observer,
+) -> Result<Applied, ApplyError> {
     // From here on the rows stand; what goes wrong is put back.
     let mut live = Applied { loaded, ..Applied::new(Outcome::Rendered, 0) };
-    let attempt = carry_out(&step, staged, &decided, &mut live, &mut clock, observer).map(|()| live);
+    let attempt = write_and_reload(step, staged, decided, &mut live, &mut clock, observer).map(|()| live);
     clock.stop();
     let phases = clock.phases;
     let (outcome, message, result) = match attempt {
@@ -218,9 +207,9 @@ pub fn apply(
         }
     };
     let passed = fail_point::pass("closing").map_err(|error| error.to_string());
-    let files = hashes(host, &rendered);
+    let files = hashes(step.host, step.rendered);
     let end = End { outcome, files: files.clone(), phases: phases.clone(), message };
-    let Decided { plan, recorded, prepared, .. } = &decided;
+    let Decided { plan, recorded, prepared, .. } = decided;
     let closed = passed.and_then(|()| {
         callers::close(directory, run, &end, plan, recorded, &prepared.rows).map_err(|error| error.to_string())
     });
@@ -247,7 +236,7 @@ fn hashes(host: &Host, files: &PerFile<File>) -> BTreeMap<String, String> {
     files.values().filter_map(|file| Some((file.path.clone(), hex(&Sha256::digest(text(file)?.as_bytes()))))).collect()
 }
 
-fn carry_out(
+fn write_and_reload(
     step: &Step<'_>,
     StagedFiles { new, back }: StagedFiles,
     decided: &Decided,

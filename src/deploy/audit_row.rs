@@ -2,23 +2,23 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use crate::plan::{Change, FieldChange, Plan};
+use crate::plan::{Change, FieldChange, PhoneEffects, Plan};
 
 /// Writes the rows that no generated file shows: settings and inbound calls.
-pub(super) fn rows_no_file_shows(plan: &Plan) -> String {
-    let settings = plan.settings_changes.iter().map(|change| setting(plan, change));
+pub(super) fn rows_no_file_shows(plan: &Plan, phones: &PhoneEffects) -> String {
+    let settings = plan.settings_changes.iter().map(|change| setting(plan, change, phones));
     let inbound =
         plan.inbound.iter().map(|change| format!("{} {}  {}", change.kind.sign(), change.title(), change.words()));
     settings.chain(inbound).map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 /// Writes all rows, those of users too: a run that writes no file has nothing else to show.
-pub(super) fn all_rows(plan: &Plan) -> String {
-    plan.changes.iter().map(|change| user(change) + "\n").collect::<String>() + &rows_no_file_shows(plan)
+pub(super) fn all_rows(plan: &Plan, phones: &PhoneEffects) -> String {
+    plan.changes.iter().map(|change| user(change) + "\n").collect::<String>() + &rows_no_file_shows(plan, phones)
 }
 
-fn setting(plan: &Plan, change: &FieldChange) -> String {
-    let reach = match plan.touched_by(change) {
+fn setting(plan: &Plan, change: &FieldChange, phones: &PhoneEffects) -> String {
+    let reach = match plan.touched_by(change, phones) {
         0 => String::new(),
         1 => "  (1 phone)".to_owned(),
         phones => format!("  ({phones} phones)"),
@@ -38,8 +38,8 @@ fn user(change: &Change) -> String {
 }
 
 /// Counts the changes of users by kind. Counts of everything else stand there only if they are not zero.
-pub(super) fn counts(plan: &Plan) -> BTreeMap<&'static str, usize> {
-    let affected = plan.affected();
+pub(super) fn counts(plan: &Plan, phones: &PhoneEffects) -> BTreeMap<&'static str, usize> {
+    let affected = plan.affected(phones);
     let others = [
         ("inbound", plan.inbound.len()),
         ("settings", plan.settings_changes.len()),

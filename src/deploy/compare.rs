@@ -11,15 +11,12 @@ use std::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{
-    callers,
-    host::{InPlace, Running},
-};
+use super::{Survey, callers, host::InPlace, survey::Findings, without_file::PhonesWithoutFile};
 use crate::{
     asterisk::{BadValue, ConfigFile, Module, PerFile},
     directory::{EarlierRun, Recorded, RecordedUser, RowChanges, seal::TrunkPrint},
     model::{EmailKey, Extension, ObjectName, Prints, hex},
-    plan::{self, Allowance, Inputs, Plan, PlannedUser, plan_id, target_hash},
+    plan::{self, Affected, Allowance, Inputs, PhoneEffects, Plan, PlannedUser, RailStop, plan_id, target_hash},
     render::{self, Digests, File, FileDiff, Phonebook, Present},
 };
 
@@ -37,8 +34,14 @@ pub enum CompareError {
 /// A plan together with what it does to files and Asterisk.
 #[derive(Debug)]
 pub struct Comparison {
-    /// The plan, with the rails of the files in place among its stops.
+    /// The plan.
     pub plan: Plan,
+    /// What becomes of phones, as far as it is known here.
+    pub phones: PhoneEffects,
+    /// Rails that stop the plan from being applied: those of the rows, of the files in place and of the host.
+    pub stops: Vec<RailStop>,
+    /// What an administrator should know: the notes of the plan, and those of the later stages.
+    pub notes: Vec<String>,
     /// The id; none where the plan cannot be applied.
     pub id: Option<String>,
     /// What becomes of the files.
@@ -84,7 +87,34 @@ impl Comparison {
     /// Tells whether an apply would move anything.
     pub fn is_empty(&self) -> bool {
         let files = self.changed_files().next().is_none();
-        self.plan.is_empty() && self.plan.is_applied() && self.reload.is_empty() && files && !self.callers_behind
+        let applied = self.plan.is_applied() && self.phones.relogins.is_empty();
+        self.plan.is_empty() && applied && self.reload.is_empty() && files && !self.callers_behind
+    }
+
+    /// Adds what the host has or lacks for the plan.
+    pub(super) fn with(mut self, found: Findings) -> Self {
+        let Findings { stops, notes, unasked, unchecked, without_file } = found;
+        self.stops.extend(stops);
+        self.notes.extend(notes);
+        self.unasked.extend(unasked);
+        self.unchecked.extend(unchecked);
+        if let Some(PhonesWithoutFile { running, others }) = without_file {
+            self.phones.made.retain(|phone| !running.contains(phone));
+            self.phones.relogins.extend(others);
+            self.stops.retain(|stop| stop.rail != plan::RELOGINS);
+            add_relogin_stop(&mut self.stops, &self.plan, &self.phones);
+        }
+        self
+    }
+
+    /// Counts whom the plan affects.
+    pub fn affected(&self) -> Affected {
+        self.plan.affected(&self.phones)
+    }
+
+    /// Lists the rails that stop the rows from being recorded.
+    pub fn stops_of_rows(&self) -> impl Iterator<Item = &RailStop> {
+        self.stops.iter().filter(|stop| self.plan.stops_rows(stop))
     }
 
     /// Tells whether this is the plan with an id, or leads to exactly what a run with that id recorded.
@@ -97,13 +127,8 @@ impl Comparison {
 ///
 /// # Errors
 /// If a value cannot be rendered, or the plan has no id.
-pub fn compare(
-    inputs: &Inputs<'_>,
-    in_place: &InPlace,
-    running: Option<&Running>,
-    unchecked: Vec<String>,
-) -> Result<Comparison, CompareError> {
-    compare_plan(plan::plan(inputs), inputs.recorded, in_place, running, inputs.allowance, unchecked)
+pub fn compare(inputs: &Inputs<'_>, survey: &Survey, unchecked: Vec<String>) -> Result<Comparison, CompareError> {
+    compare_plan(plan::plan(inputs), inputs.recorded, survey, inputs.allowance, unchecked)
 }
 
 /// Compares the stages behind a plan with what it leads to.
@@ -111,14 +136,15 @@ pub fn compare(
 /// # Errors
 /// If a value cannot be rendered, or the plan has no id.
 pub fn compare_plan(
-    mut plan: Plan,
+    plan: Plan,
     recorded: &Recorded,
-    in_place: &InPlace,
-    running: Option<&Running>,
+    survey: &Survey,
     allowance: &Allowance,
     unchecked: Vec<String>,
 ) -> Result<Comparison, CompareError> {
-    foreign_files(&mut plan, recorded, in_place, allowance.get("foreign-files").copied().unwrap_or(0));
+    let Survey { in_place, running, .. } = survey;
+    let allowed = allowance.get(FOREIGN_FILES).copied().unwrap_or(0);
+    let mut stops: Vec<RailStop> = foreign_files(recorded, in_place, allowed).into_iter().collect();
     let target = target(&plan, recorded)?;
     let (names, trunks) = (kept_digests(&plan), kept_trunks(&plan));
     // Phones whose digest in place is that of the recorded secret, and those with another one.
@@ -137,20 +163,22 @@ pub fn compare_plan(
     let endpoints = in_place[ConfigFile::Endpoints].as_ref();
     let successors = endpoints.map(|file| successors(&plan, recorded, file)).unwrap_or_default();
     relogins.retain(|extension| !successors.contains(extension));
-    note_foreign_digests(&mut plan, &relogins);
-    plan.made = made(&plan, endpoints, successors);
+    let notes = foreign_digests(&plan, &relogins).into_iter().collect();
+    let mut phones = PhoneEffects { made: made(&plan, endpoints, successors), ..plan.phones_by_rows() };
     // A file in place that fits and runs is right, whatever was remembered of the last apply.
-    let runs = running.is_some_and(|running| running.live[ConfigFile::Endpoints]);
+    let runs = running.as_ref().is_some_and(|running| running.live[ConfigFile::Endpoints]);
     let fitting = if runs { fitting.into_inner() } else { BTreeSet::new() };
     if let Some(file) = endpoints {
         let gone = ended(&plan, recorded, file);
-        plan.ended = if runs { gone } else { gone.max(plan.ended) };
+        phones.ended = if runs { gone } else { gone.max(phones.ended) };
         relogins.extend(other_logins(&plan, recorded, file));
     }
     relogins.extend(plan.behind.difference(&fitting));
-    plan.settle_relogins(relogins);
-    let live = running.map_or(PerFile::all(true), |running| running.live);
-    side_by_side(plan, recorded, &target, differences, live, unchecked)
+    phones.relogins = relogins;
+    stops.extend(plan.stops.iter().cloned());
+    add_relogin_stop(&mut stops, &plan, &phones);
+    let live = running.as_ref().map_or(PerFile::all(true), |running| running.live);
+    side_by_side(plan, (phones, stops, notes), recorded, &target, differences, live, unchecked)
 }
 
 /// Makes the plan where there are no files to look at: what is recorded stands for them.
@@ -172,7 +200,9 @@ pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<C
         // Masked marks vouch for nothing.
         FileDiff { changed: diff.added + diff.removed > 0, ..diff }
     });
-    side_by_side(plan, recorded, &target, differences, PerFile::all(true), unchecked)
+    let (phones, mut stops) = (plan.phones_by_rows(), plan.stops.clone());
+    add_relogin_stop(&mut stops, &plan, &phones);
+    side_by_side(plan, (phones, stops, Vec::new()), recorded, &target, differences, PerFile::all(true), unchecked)
 }
 
 /// Renders what the plan leads to, secrets and marks masked.
@@ -235,17 +265,25 @@ fn other_logins(plan: &Plan, recorded: &Recorded, file: &Present) -> BTreeSet<Ex
     moves.filter(|phone| !changed.contains(phone)).collect()
 }
 
+/// Adds the rail at too many phones that must log in again, in its place.
+fn add_relogin_stop(stops: &mut Vec<RailStop>, plan: &Plan, phones: &PhoneEffects) {
+    if let Some(stop) = plan.relogin_stop(phones) {
+        let place = stops.iter().take_while(|stop| [FOREIGN_FILES, "deletes"].contains(&stop.rail)).count();
+        stops.insert(place, stop);
+    }
+}
+
 /// Notes the phones whose digest in place is another one though the rows do not explain it: an older dump
 /// was restored, or somebody edited the file.
-fn note_foreign_digests(plan: &mut Plan, phones: &BTreeSet<Extension>) {
+fn foreign_digests(plan: &Plan, phones: &BTreeSet<Extension>) -> Option<String> {
     let unexplained = phones.difference(&plan.behind).count();
-    if unexplained > 0 {
-        let phones = if unexplained == 1 { "1 phone".to_owned() } else { format!("{unexplained} phones") };
-        plan.notes.push(format!(
+    let phones = if unexplained == 1 { "1 phone".to_owned() } else { format!("{unexplained} phones") };
+    (unexplained > 0).then(|| {
+        format!(
             "the file in place gives {phones} another digest than the directory, which did not change it since the \
              last apply: was an older dump restored, or the file edited?"
-        ));
-    }
+        )
+    })
 }
 
 /// Finds the digests that stay, by the endpoint's name.
@@ -263,7 +301,8 @@ fn kept_trunks(plan: &Plan) -> BTreeMap<String, &TrunkPrint> {
 }
 
 fn side_by_side(
-    mut plan: Plan,
+    plan: Plan,
+    (phones, stops, found): (PhoneEffects, Vec<RailStop>, Vec<String>),
     recorded: &Recorded,
     target: &PerFile<File>,
     mut differences: PerFile<FileDiff>,
@@ -285,9 +324,21 @@ fn side_by_side(
     });
     let behind = callers::behind(&plan.tenant, recorded);
     let callers_behind = behind.is_some();
-    plan.notes.extend(behind);
+    let notes = plan.notes.iter().cloned().chain(found).chain(behind).collect();
     let earlier = earlier_run(&plan, recorded, &files);
-    Ok(Comparison { plan, id, files, reload, callers_behind, unchecked, earlier, unasked: Vec::new() })
+    Ok(Comparison {
+        plan,
+        phones,
+        stops,
+        notes,
+        id,
+        files,
+        reload,
+        callers_behind,
+        unchecked,
+        earlier,
+        unasked: Vec::new(),
+    })
 }
 
 /// Finds the run of the expected plan that recorded exactly what this plan leads to.
@@ -322,9 +373,12 @@ fn users(count: usize) -> String {
 /// The most users whom the rail names.
 const NAMED: usize = 5;
 
+/// The rail at files that the directory does not know.
+const FOREIGN_FILES: &str = "foreign-files";
+
 /// The rail that keeps an empty, wrong or restored database from wiping a running system.
-fn foreign_files(plan: &mut Plan, recorded: &Recorded, in_place: &InPlace, allowed: usize) {
-    let Some(endpoints) = in_place[ConfigFile::Endpoints].as_ref().map(|file| &file.parsed) else { return };
+fn foreign_files(recorded: &Recorded, in_place: &InPlace, allowed: usize) -> Option<RailStop> {
+    let endpoints = in_place[ConfigFile::Endpoints].as_ref().map(|file| &file.parsed)?;
     let known = |email: &str| {
         let key = EmailKey::of(email);
         recorded.users.contains_key(&key) || recorded.former.contains(&key)
@@ -334,7 +388,7 @@ fn foreign_files(plan: &mut Plan, recorded: &Recorded, in_place: &InPlace, allow
     let unknown: Vec<&str> = unknown.map(|phone| phone.email.as_str()).collect();
     let count = unknown.len();
     if count <= allowed {
-        return;
+        return None;
     }
     let (message, hint) = if is_elsewhere {
         let message = match endpoints.directory {
@@ -360,5 +414,5 @@ fn foreign_files(plan: &mut Plan, recorded: &Recorded, in_place: &InPlace, allow
         );
         (message, hint)
     };
-    plan.stops.insert(0, plan::RailStop { rail: "foreign-files", message, hint, allow: Some(count) });
+    Some(RailStop { rail: FOREIGN_FILES, message, hint, allow: Some(count) })
 }

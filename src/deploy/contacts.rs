@@ -55,10 +55,19 @@ pub(super) fn list(asterisk: &Asterisk, aors: &[String]) -> Result<Vec<Contact>,
     if aors.is_empty() {
         return Ok(Vec::new());
     }
-    let wanted: BTreeSet<&str> = aors.iter().map(String::as_str).collect();
+    Ok(of_aors(&all(asterisk)?, aors))
+}
+
+/// Lists all registrations.
+pub(super) fn all(asterisk: &Asterisk) -> Result<Vec<Contact>, AsteriskError> {
     let answer = asterisk.ask("database show registrar/contact")?;
-    let listed = answer.raw().lines().filter_map(Contact::of_line);
-    Ok(listed.filter(|contact| wanted.contains(contact.aor())).collect())
+    Ok(answer.raw().lines().filter_map(Contact::of_line).collect())
+}
+
+/// Picks the registrations of some AORs.
+pub(super) fn of_aors(registered: &[Contact], aors: &[String]) -> Vec<Contact> {
+    let wanted: BTreeSet<&str> = aors.iter().map(String::as_str).collect();
+    registered.iter().filter(|contact| wanted.contains(contact.aor())).cloned().collect()
 }
 
 /// How many registrations are ended one by one: four commands of 7 ms each.

@@ -3,18 +3,18 @@
 use super::{Asterisk, AsteriskError, Comparison, needs::ask};
 use crate::asterisk::ConfigFile;
 
-/// Notes each emergency number of the tenant's country that the running dialplan does not have. Notes nothing if no
+/// Says which emergency numbers of the tenant's country the running dialplan does not have. `None` if it has all, if no
 /// country is declared, or if the dialplan is still to be reloaded.
 ///
 /// # Errors
 /// When Asterisk does not run, or stays silent.
-pub(super) fn note_unreachable(asterisk: &Asterisk, comparison: &mut Comparison) -> Result<(), AsteriskError> {
+pub(super) fn unreachable(asterisk: &Asterisk, comparison: &Comparison) -> Result<Option<String>, AsteriskError> {
     let plan = &comparison.plan;
     if plan.settings.country.is_none()
         || plan.users.is_empty()
         || comparison.reload.contains(&ConfigFile::Routing.module())
     {
-        return Ok(());
+        return Ok(None);
     }
     let context = format!("{}-internal", plan.tenant);
     let numbers = plan.settings.emergency_numbers();
@@ -26,12 +26,11 @@ pub(super) fn note_unreachable(asterisk: &Asterisk, comparison: &mut Comparison)
         is_missing(&number, answer?.raw()).then_some(format!("`{number}`"))
     });
     let missing: Vec<String> = missing.collect();
-    if !missing.is_empty() {
-        comparison.plan.notes.push(format!(
+    Ok((!missing.is_empty()).then(|| {
+        format!(
             "phones cannot dial {}: Asterisk finds no such extension in `{context}`, and no context of \
              `dialplan.include` has it",
             missing.join(", ")
-        ));
-    }
-    Ok(())
+        )
+    }))
 }

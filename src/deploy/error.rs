@@ -5,6 +5,7 @@ use crate::{
     asterisk::BadValue,
     directory::{DirectoryError, PrepareError},
     fs::FileError,
+    plan::RailStop,
 };
 
 /// An apply that did not end well.
@@ -21,6 +22,9 @@ pub enum ApplyError {
     /// The plan must not be applied.
     #[error(transparent)]
     Stopped(#[from] anyhow::Error),
+    /// The plan is another one than the one that was shown; nothing moved.
+    #[error("{0}; nothing was changed\nhint: run the same command again, and read its plan")]
+    Stale(String),
     /// The directory failed; nothing moved.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -36,17 +40,19 @@ pub enum ApplyError {
     /// Asterisk cannot be asked; nothing moved.
     #[error("{0}; nothing was changed")]
     Asterisk(#[from] AsteriskError),
-    /// Names are taken by somebody else on this host; nothing moved.
-    #[error("{message}; nothing was changed\nhint: {hint}")]
-    NameTaken {
-        /// Which name, and by whom.
-        message: String,
-        /// The way out.
-        hint: &'static str,
-    },
+    /// A rail that was found only under the host's lock; nothing moved.
+    #[error("{0}")]
+    Rail(RailStop),
     /// Rows are recorded, but Asterisk does not run them.
     #[error("{0}")]
     NotLive(Box<NotLive>),
+}
+
+impl ApplyError {
+    /// Another file on this host defines a name, or leads calls elsewhere.
+    pub(super) fn taken_name(message: String, hint: &str) -> Self {
+        Self::Rail(RailStop { rail: "taken-names", message, hint: hint.to_owned(), allow: None })
+    }
 }
 
 impl From<StatusError> for ApplyError {

@@ -9,7 +9,6 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 
 use super::{
-    ApplyError,
     asterisk::{Asterisk, AsteriskError},
     readable::{self, Unreadable},
     readback,
@@ -75,7 +74,7 @@ impl Host {
     ///
     /// # Errors
     /// When one is there but cannot be read.
-    pub fn in_place(&self, tenant: &Tenant) -> Result<InPlace, FileError> {
+    pub(super) fn in_place(&self, tenant: &Tenant) -> Result<InPlace, FileError> {
         PerFile::try_from_fn(|file| Ok(self.target(&file.path(tenant)).read()?.map(Present::new)))
     }
 
@@ -83,28 +82,17 @@ impl Host {
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub fn wait(&self) -> Result<(), AsteriskError> {
+    pub(super) fn wait(&self) -> Result<(), AsteriskError> {
         self.asterisk.as_ref().map_or(Ok(()), Asterisk::wait_until_booted)
-    }
-
-    /// Reads the tenant's files in place, and asks whether Asterisk runs them.
-    ///
-    /// # Errors
-    /// When a file cannot be read, or Asterisk cannot be asked.
-    pub(super) fn look(&self, tenant: &Tenant) -> Result<(InPlace, Option<Running>), ApplyError> {
-        let in_place = self.in_place(tenant)?;
-        let running = self.running(tenant, &in_place)?;
-        Ok((in_place, running))
     }
 
     /// Asks an Asterisk that has finished starting whether it runs the files in place.
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub fn running(&self, tenant: &Tenant, in_place: &InPlace) -> Result<Option<Running>, AsteriskError> {
-        let Some(asterisk) = &self.asterisk else { return Ok(None) };
+    pub(super) fn marks_of(asterisk: &Asterisk, tenant: &Tenant, in_place: &InPlace) -> Result<Running, AsteriskError> {
         let marks = in_place.each_ref().map(|file| file.as_ref().map_or("", |file| file.parsed.mark.as_str()));
-        Ok(Some(Running { live: readback::live(asterisk, tenant, &marks)? }))
+        Ok(Running { live: readback::live(asterisk, tenant, &marks)? })
     }
 
     /// Finds out whether the user its Asterisk runs as may read the generated files; `None` if it may, or

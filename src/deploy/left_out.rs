@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use glob::Pattern;
 
-use super::{Asterisk, AsteriskError, Comparison, Host, StatusError, includes, listing::Listing};
+use super::{Asterisk, AsteriskError, Host, StatusError, includes, listing::Listing, survey::Findings};
 use crate::{
     asterisk::{ConfigFile, Sections, mark_context, mark_name},
     model::Tenant,
@@ -27,19 +27,19 @@ impl Host {
         ConfigFile::ALL.into_iter().filter(missing).map(line_of).collect()
     }
 
-    /// Adds the rail `missing-includes` to a plan if a reload would remove what Asterisk runs from generated files,
+    /// Finds the rail `missing-includes`, for a plan whose reload would remove what Asterisk runs from generated files,
     /// of any tenant, or leave the files of other tenants out. On a host where nothing of ours runs yet, a missing
     /// line is only noted.
     ///
     /// # Errors
     /// When Asterisk does not run, or stays silent.
-    pub(super) fn note_missing_includes(
+    pub(super) fn find_missing_includes(
         &self,
         asterisk: &Asterisk,
-        comparison: &mut Comparison,
+        tenant: &Tenant,
         allowance: &Allowance,
+        found: &mut Findings,
     ) -> Result<(), StatusError> {
-        let tenant = &comparison.plan.tenant;
         let (mut harms, mut lines) = (Vec::new(), Vec::new());
         for file in ConfigFile::ALL {
             // Without its file, a reload fails, and Asterisk keeps what it runs.
@@ -63,15 +63,15 @@ impl Host {
                 harms.push(words(file, &harmed));
             } else if is_ours_left_out {
                 let line = line_of(file);
-                comparison.plan.notes.push(format!("Asterisk does not include the generated file: add {line}"));
+                found.notes.push(format!("Asterisk does not include the generated file: add {line}"));
             }
         }
         if harms.len() > allowance.get(RAIL).copied().unwrap_or(0) {
             let (message, lines, count) = (harms.join("; "), lines.join(" and "), harms.len());
             let hint = format!("add {lines}, outside of any comment; if this is meant: --allow {RAIL}={count}");
-            comparison.plan.stops.push(RailStop { rail: RAIL, message, hint, allow: Some(count) });
+            found.stops.push(RailStop { rail: RAIL, message, hint, allow: Some(count) });
         } else {
-            comparison.plan.notes.extend(harms);
+            found.notes.extend(harms);
         }
         Ok(())
     }

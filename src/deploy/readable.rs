@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::asterisk::{Asterisk, AsteriskError};
-use crate::fs::{FILE_MODE, FOLDER_MODE};
+use crate::{
+    accounts,
+    fs::{FILE_MODE, FOLDER_MODE},
+};
 
 /// The capabilities that let a process read every file: `CAP_DAC_OVERRIDE` and `CAP_DAC_READ_SEARCH`.
 const READS_ALL: u64 = 0b110;
@@ -171,8 +174,8 @@ fn access_of(folder: &Path) -> Option<Access> {
 /// Says who may not read what, and which commands let it.
 fn said(user: &User, blocked: &BTreeSet<Blocked>) -> Option<Unreadable> {
     let first = blocked.first()?;
-    let name = name_in("/etc/passwd", user.uid).unwrap_or_else(|| user.uid.to_string());
-    let group = name_in("/etc/group", user.gid).unwrap_or_else(|| user.gid.to_string());
+    let name = accounts::user(user.uid).map_or_else(|| user.uid.to_string(), |user| user.name);
+    let group = accounts::group_name(user.gid).unwrap_or_else(|| user.gid.to_string());
     let verb = if first.missing { "would not be able to read" } else { "may not read" };
     let folders: Vec<String> = blocked.iter().map(|blocked| format!("`{}`", blocked.folder.display())).collect();
     let command = |blocked: &Blocked| {
@@ -193,18 +196,6 @@ fn said(user: &User, blocked: &BTreeSet<Blocked>) -> Option<Unreadable> {
         ),
         hint: format!("let its group read: {}", commands.join(" && ")),
     })
-}
-
-/// Finds the name of a user or group in `/etc/passwd` or `/etc/group`; `None` if it has none.
-pub(crate) fn name_in(list: &str, id: u32) -> Option<String> {
-    let found = |text: String| {
-        let mut entries = text.lines().map(|line| line.split(':'));
-        entries.find_map(|mut fields| {
-            let name = fields.next()?.to_owned();
-            (fields.nth(1)?.parse() == Ok(id)).then_some(name)
-        })
-    };
-    fs::read_to_string(list).ok().and_then(found)
 }
 
 #[cfg(test)]

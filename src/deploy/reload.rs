@@ -14,7 +14,8 @@ use crate::asterisk::{ConfigFile, Module};
 
 /// Loads what Asterisk has not loaded although our files need it: it rejected the operator's file when
 /// it started, and what was wrong may have been mended since. One that still does not load is tried
-/// again once our files are in place.
+/// again once our files are in place. Called only when no rail stops the apply: an apply that is stopped leaves
+/// Asterisk alone.
 pub(super) fn load_stopped(host: &Host) -> Result<Vec<Module>, AsteriskError> {
     let Some(asterisk) = &host.asterisk else { return Ok(Vec::new()) };
     let mut loaded = Vec::new();

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    Asterisk, AsteriskError, Comparison, Host, InPlace, Lack, Mismatch, MissingName, Override, Probed, StatusError,
-    TrunkRegistration, contacts, listing::Listing, reach, readback, requirements::Requirements,
+    Asterisk, AsteriskError, Comparison, Host, InPlace, Lack, Mismatch, MissingName, Override, Probed, Running,
+    StatusError, Survey, TrunkRegistration, contacts, reach, readback, requirements::Requirements,
 };
 use crate::{
-    asterisk::{ConfigFile, PerFile, mark_name},
+    asterisk::{ConfigFile, PerFile},
     model::Tenant,
     render::{FileDiff, Parsed, Phonebook, Present, trunk_prefix},
 };
@@ -109,17 +109,20 @@ impl HostStatus {
 pub fn status(
     host: &Host,
     tenant: &Tenant,
-    in_place: &InPlace,
+    survey: Survey,
     comparison: &Comparison,
     now: Timestamp,
 ) -> (HostStatus, Option<StatusError>) {
+    let Survey { in_place, running: live, silent, marks } = survey;
     let files = PerFile::from_fn(|file| FileState::of(in_place[file].as_ref(), &comparison.files[file].diff));
-    let (running, silent) = match &host.asterisk {
-        None => (None, None),
-        Some(asterisk) => match running(host, asterisk, tenant, in_place, comparison, now) {
-            Ok(running) => (Some(running), None),
-            Err(error) => (None, Some(error)),
-        },
+    let (running, silent) = match (&host.asterisk, live) {
+        (Some(asterisk), Some(live)) => {
+            match running(host, asterisk, tenant, (&in_place, live, marks), comparison, now) {
+                Ok(running) => (Some(running), None),
+                Err(error) => (None, Some(error)),
+            }
+        }
+        _ => (None, silent.map(StatusError::from)),
     };
     let (missing_includes, overrides) = if host.config_dir.is_dir() {
         (host.missing_includes(tenant), host.overrides(tenant))
@@ -134,19 +137,13 @@ fn running(
     host: &Host,
     asterisk: &Asterisk,
     tenant: &Tenant,
-    in_place: &InPlace,
+    (in_place, live, marks): (&InPlace, Running, Vec<String>),
     comparison: &Comparison,
     now: Timestamp,
 ) -> Result<RunningState, StatusError> {
-    host.wait()?;
-    let live = host.running(tenant, in_place)?.unwrap_or_default();
     let mut generations = live.live.map(|live| if live { Generation::InPlace } else { Generation::NotInPlace });
     if !live.live[ConfigFile::Endpoints] {
-        let prefix = mark_name(tenant, "");
-        let found = Listing::of_marks(asterisk, &prefix)?;
-        let mark = found.endpoints().find_map(|name| name.strip_prefix(&prefix));
-        generations[ConfigFile::Endpoints] =
-            mark.map_or(Generation::Absent, |mark| Generation::Another(mark.to_owned()));
+        generations[ConfigFile::Endpoints] = marks.into_iter().next().map_or(Generation::Absent, Generation::Another);
     }
     let mut missing = Vec::new();
     for (file, present) in in_place.iter() {

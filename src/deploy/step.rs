@@ -5,11 +5,12 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     ApplyError, Host,
-    asterisk::AsteriskError,
+    asterisk::Asterisk,
     contacts::{self, Contact},
     generations::{self, Generations, Phones},
     host::{InPlace, Running},
     listing::{Kind, Listing},
+    survey::Survey,
     trunks,
 };
 use crate::{
@@ -63,10 +64,9 @@ impl<'a> Step<'a> {
         host: &'a Host,
         book: &'a Phonebook<'a>,
         rendered: &'a PerFile<File>,
-        in_place: &'a InPlace,
-        running: Running,
+        survey: &'a Survey,
     ) -> Result<Self, ApplyError> {
-        let tenant = book.tenant;
+        let (tenant, in_place, running) = (book.tenant, &survey.in_place, survey.running.unwrap_or_default());
         let empty = Phonebook {
             tenant,
             settings: book.settings,
@@ -105,22 +105,19 @@ impl<'a> Step<'a> {
             generations,
             stale: Vec::new(),
         };
-        step.stale = step.stale_aors()?;
+        step.stale = step.stale_aors(&survey.marks)?;
         Ok(step)
     }
 
     /// Finds out which phones run: those of the file in place, of another generation that we know,
-    /// or, for want of anything better, of the last good one.
-    fn running_phones(&self) -> Result<Phones, ApplyError> {
-        let (false, Some(asterisk)) = (self.running.live[ConfigFile::Endpoints], &self.host.asterisk) else {
-            return Ok(generations::phones(&self.old));
-        };
+    /// or, for want of anything better, of the last good one. `marks` are those that run.
+    fn running_phones(&self, marks: &[String]) -> Phones {
+        if self.running.live[ConfigFile::Endpoints] || self.host.asterisk.is_none() {
+            return generations::phones(&self.old);
+        }
         let good = parse(&self.last_good[ConfigFile::Endpoints]);
-        let prefix = mark_name(self.tenant, "");
-        let marks = Listing::of_marks(asterisk, &prefix)?;
-        let mut marks =
-            marks.endpoints().filter_map(|name| name.strip_prefix(&prefix)).filter(|mark| *mark != good.mark);
-        Ok(marks.find_map(|mark| self.generations.find(mark)).cloned().unwrap_or_else(|| generations::phones(&good)))
+        let mut others = marks.iter().filter(|mark| **mark != good.mark);
+        others.find_map(|mark| self.generations.find(mark)).cloned().unwrap_or_else(|| generations::phones(&good))
     }
 
     /// Tells whether a file must be written.
@@ -138,8 +135,8 @@ impl<'a> Step<'a> {
         &self.new[ConfigFile::Endpoints]
     }
 
-    /// Makes sure that no name belongs to another tenant or to the operator's own files.
-    pub(super) fn check_names(&self) -> Result<(), ApplyError> {
+    /// Makes sure that no name belongs to another tenant on this host, by its files.
+    pub(super) fn check_files(&self) -> Result<(), ApplyError> {
         let files = self.host.files_of_others(self.tenant)?;
         self.check_trunks(&files)?;
         self.check_includes()?;
@@ -149,20 +146,24 @@ impl<'a> Step<'a> {
             .collect();
         let taken = |name: &String| others.get(name.as_str()).map(|tenant| (name.clone(), *tenant));
         if let Some((name, tenant)) = self.new_endpoints().trunks.keys().find_map(taken) {
-            return Err(ApplyError::NameTaken {
-                message: format!(
+            return Err(ApplyError::taken_name(
+                format!(
                     "the trunk `{name}` bears a name that stands in the file of the tenant `{tenant}` on this host"
                 ),
-                hint: "give the trunk another name",
-            });
+                "give the trunk another name",
+            ));
         }
         if let Some((name, tenant)) = self.new_endpoints().phones.keys().find_map(taken) {
-            return Err(ApplyError::NameTaken {
-                message: format!("the endpoint `{name}` stands in the file of the tenant `{tenant}` on this host"),
-                hint: "give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`",
-            });
+            return Err(ApplyError::taken_name(
+                format!("the endpoint `{name}` stands in the file of the tenant `{tenant}` on this host"),
+                "give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`",
+            ));
         }
-        let Some(asterisk) = &self.host.asterisk else { return Ok(()) };
+        Ok(())
+    }
+
+    /// Makes sure that no new name already runs in Asterisk, from the operator's own files.
+    pub(super) fn check_running(&self, asterisk: &Asterisk) -> Result<(), ApplyError> {
         let mut fresh: Vec<&String> =
             self.new_endpoints().phones.keys().filter(|name| !self.old.phones.contains_key(*name)).collect();
         if fresh.is_empty() {
@@ -182,10 +183,10 @@ impl<'a> Step<'a> {
         {
             return Ok(());
         }
-        Err(ApplyError::NameTaken {
-            message: format!("the {} `{name}` already runs in Asterisk, from a file that is not ours", kind.word()),
-            hint: "remove it there, or reserve the number with `extensions.reserved`",
-        })
+        Err(ApplyError::taken_name(
+            format!("the {} `{name}` already runs in Asterisk, from a file that is not ours", kind.word()),
+            "remove it there, or reserve the number with `extensions.reserved`",
+        ))
     }
 
     /// Makes sure that phones do not dial into another tenant's contexts: its phones would ring, and its carriers
@@ -198,12 +199,10 @@ impl<'a> Step<'a> {
         for (other, text) in self.host.routing_of_others(self.tenant)? {
             let theirs = |name: &&ObjectName| section_names(&text).any(|context| context == name.as_str());
             if let Some(name) = include.iter().find(theirs) {
-                return Err(ApplyError::NameTaken {
-                    message: format!(
-                        "`dialplan.include` names `{name}`, a context of the tenant `{other}` on this host"
-                    ),
-                    hint: "include contexts of your own only",
-                });
+                return Err(ApplyError::taken_name(
+                    format!("`dialplan.include` names `{name}`, a context of the tenant `{other}` on this host"),
+                    "include contexts of your own only",
+                ));
             }
         }
         Ok(())
@@ -218,18 +217,19 @@ impl<'a> Step<'a> {
         for (other, theirs) in others.iter().flat_map(|(other, text)| addresses(text).map(move |of| (other, of))) {
             for (name, trunk) in &self.new_endpoints().trunks {
                 if let Some(ours) = trunk.addresses.iter().find(|ours| trunks::overlap(ours, &theirs)) {
-                    return Err(ApplyError::NameTaken {
-                        message: format!("calls from `{ours}`, of `{name}`, go to the tenant `{other}` on this host"),
-                        hint: "an address leads to one tenant: narrow `identify`, or give both to one tenant",
-                    });
+                    return Err(ApplyError::taken_name(
+                        format!("calls from `{ours}`, of `{name}`, go to the tenant `{other}` on this host"),
+                        "an address leads to one tenant: narrow `identify`, or give both to one tenant",
+                    ));
                 }
             }
         }
         Ok(())
     }
 
-    /// Writes what changed beside its target, and keeps what must be undone or finished later.
-    pub(super) fn stage(&self) -> Result<StagedFiles, ApplyError> {
+    /// Writes what changed beside its target, and keeps what must be undone or finished later: of the registrations,
+    /// those that the step from what runs to what shall run makes invalid.
+    pub(super) fn stage(&self, registered: &[Contact]) -> Result<StagedFiles, ApplyError> {
         let mut staged = StagedFiles::default();
         for (file, File { path, text }) in self.rendered.iter() {
             let target = self.host.target(path);
@@ -247,7 +247,8 @@ impl<'a> Step<'a> {
             Generations::read(&note)?.keep(&note, self.new_endpoints())?;
             if self.host.asterisk.is_some() {
                 let new = &self.new_endpoints().mark;
-                contacts::keep(&self.pending_note(), &self.old.mark, new, &self.stale_contacts()?)?;
+                let invalid = contacts::of_aors(registered, &self.stale);
+                contacts::keep(&self.pending_note(), &self.old.mark, new, &invalid)?;
             }
         }
         Ok(staged)
@@ -265,18 +266,10 @@ impl<'a> Step<'a> {
         self.host.note(self.tenant, PENDING)
     }
 
-    /// Lists the registrations that the step from what runs to what shall run makes invalid.
-    fn stale_contacts(&self) -> Result<Vec<Contact>, AsteriskError> {
-        match &self.host.asterisk {
-            Some(asterisk) => contacts::list(asterisk, &self.stale),
-            None => Ok(Vec::new()),
-        }
-    }
-
     /// Names the AORs whose registrations that step makes invalid: those that vanish or change their
     /// digest, and those that vanished behind our back and may come back as somebody else's.
-    fn stale_aors(&self) -> Result<Vec<String>, ApplyError> {
-        let (runs, new) = (self.running_phones()?, generations::phones(self.new_endpoints()));
+    fn stale_aors(&self, marks: &[String]) -> Result<Vec<String>, FileError> {
+        let (runs, new) = (self.running_phones(marks), generations::phones(self.new_endpoints()));
         let good = if self.running.live[ConfigFile::Endpoints] { self.last_proven()? } else { Phones::new() };
         let gone = good.iter().filter(|(name, _)| !runs.contains_key(*name));
         let invalid = runs.iter().chain(gone).filter(|(name, tag)| new.get(*name) != Some(*tag));

@@ -7,6 +7,7 @@ use super::{
     left_out::runs,
     listing::{Kind, Listing},
     mismatch::values_of,
+    survey::Findings,
 };
 use crate::{
     asterisk::ConfigFile,
@@ -15,13 +16,26 @@ use crate::{
     render::endpoint_name,
 };
 
+/// The phones of a plan that Asterisk runs without a file in place.
+#[derive(Debug, Clone)]
+pub(super) struct PhonesWithoutFile {
+    /// All of them.
+    pub(super) running: BTreeSet<Extension>,
+    /// Those that run with another digest than the recorded one, though no change of their row says so.
+    pub(super) others: BTreeSet<Extension>,
+}
+
 impl Host {
-    /// Counts the phones of a plan that Asterisk runs without a file in place among those that stay, and those that
-    /// run with another digest than the recorded one among those that must log in again.
+    /// Finds the phones of a plan that Asterisk runs without a file in place.
     ///
     /// # Errors
     /// When Asterisk does not run, or stays silent.
-    pub(super) fn note_phones_without_file(&self, asterisk: &Asterisk, plan: &mut Plan) -> Result<(), AsteriskError> {
+    pub(super) fn find_phones_without_file(
+        &self,
+        asterisk: &Asterisk,
+        plan: &Plan,
+        found: &mut Findings,
+    ) -> Result<(), AsteriskError> {
         let tenant = &plan.tenant;
         if self.path(&ConfigFile::Endpoints.path(tenant)).exists() || !runs(asterisk, ConfigFile::Endpoints, tenant)? {
             return Ok(());
@@ -40,16 +54,14 @@ impl Host {
         });
         let changed: BTreeSet<Extension> =
             plan.changes.iter().filter(|change| change.relogin).map(|change| change.extension).collect();
-        let others = others.map(|(user, _)| user.extension).filter(|phone| !changed.contains(phone));
-        let relogins: BTreeSet<Extension> = plan.relogins.iter().copied().chain(others).collect();
+        let others = others.map(|(user, _)| user.extension).filter(|phone| !changed.contains(phone)).collect();
         let running: BTreeSet<Extension> = users.values().map(|user| user.extension).collect();
-        plan.made.retain(|phone| !running.contains(phone));
-        plan.notes.push(format!(
+        found.notes.push(format!(
             "`{}` is missing, and Asterisk still runs phones from it: {} of this plan",
             ConfigFile::Endpoints.path(tenant),
             running.len()
         ));
-        plan.settle_relogins(relogins);
+        found.without_file = Some(PhonesWithoutFile { running, others });
         Ok(())
     }
 }

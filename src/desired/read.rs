@@ -23,7 +23,7 @@ use super::{
     sink::Sink,
     yaml::{self, Key, Kind, Node},
 };
-use crate::model::{self, AT, Code, Diagnostic, Invalid, NAMED, Place, SourceName, TOKEN, WORD_OR_LIST, quoted};
+use crate::model::{self, AT, Code, Diagnostic, Invalid, NAMED, Place, SourceName, TOKEN, WORD, WORD_OR_LIST, quoted};
 
 /// Reads a node as a `T`, adding every problem to `problems`.
 ///
@@ -34,7 +34,7 @@ pub(super) fn read<T: de::DeserializeOwned>(
     hidden: &mut Vec<Place>,
 ) -> (Option<T>, usize) {
     let sink = RefCell::new(Sink::default());
-    let result = T::deserialize(NodeReader { node, sink: &sink, secret: false });
+    let result = T::deserialize(NodeReader { node, sink: &sink, secret: false, quoted: false });
     let mut sink = sink.into_inner();
     problems.append(&mut sink.listed);
     hidden.append(&mut sink.hidden);
@@ -112,6 +112,8 @@ struct NodeReader<'a> {
     sink: &'a RefCell<Sink>,
     /// Whether the node may hold a secret that was pasted into the file: it is never quoted.
     secret: bool,
+    /// Whether a number is read as if it stood in quotes.
+    quoted: bool,
 }
 
 impl<'a> NodeReader<'a> {
@@ -205,8 +207,8 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
             Kind::Null => visitor.visit_unit(),
             Kind::Bool(value) => visitor.visit_bool(*value),
             // What takes numbers asks for them; what asks for anything takes text, a list or a mapping.
-            Kind::Number(_) => Err(self.unquoted(&(&visitor as &dyn de::Expected).to_string())),
-            Kind::Text { text, .. } => visitor.visit_borrowed_str(text),
+            Kind::Number(_) if !self.quoted => Err(self.unquoted(&(&visitor as &dyn de::Expected).to_string())),
+            Kind::Number(text) | Kind::Text { text, .. } => visitor.visit_borrowed_str(text),
             Kind::List(items) => visitor.visit_seq(ListReader { reader: self, items: items.iter() }),
             Kind::Map(pairs) => {
                 let pairs = pairs.iter().collect::<Vec<_>>().into_iter();
@@ -239,6 +241,7 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
                 visitor.visit_str(text).map_err(|problem: Problem| problem.or_at(self.node.place))
             }
             Kind::List(_) | Kind::Map(_) => Err(self.wrong_type("text", "write a single value")),
+            Kind::Number(text) if self.quoted => visitor.visit_str(text),
             Kind::Number(_) => Err(self.unquoted("text")),
             _ => Err(self.wrong_type("text", "put it in quotes if this is really meant")),
         }
@@ -283,9 +286,10 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
                 visitor.visit_seq(NamedReader { reader: self, pairs, pair: None, step: 0 })
             }
             (NAMED, _) => Err(self.wrong_type("a mapping of names", "write each as `name: { .. }`")),
-            (TOKEN | WORD_OR_LIST, Kind::Number(text)) | (WORD_OR_LIST, Kind::Text { text, .. }) => {
+            (TOKEN | WORD | WORD_OR_LIST, Kind::Number(text)) | (WORD_OR_LIST, Kind::Text { text, .. }) => {
                 visitor.visit_str(text)
             }
+            (WORD, _) => self.deserialize_string(visitor),
             (WORD_OR_LIST, Kind::List(items)) => visitor.visit_seq(ListReader { reader: self, items: items.iter() }),
             (TOKEN, Kind::Text { text, quoted }) => {
                 let token = if *quoted { format!("\"{text}\"") } else { text.clone() };

@@ -31,9 +31,10 @@ impl<T> Default for Named<T> {
     }
 }
 
-/// Names under which [`At`], [`Token`] and [`Named`] ask this deserializer for what serde cannot carry.
+/// Names under which [`At`], [`Token`], [`Word`] and [`Named`] ask this deserializer for what serde cannot carry.
 pub(crate) const AT: &str = "$reconcile::At";
 pub(crate) const TOKEN: &str = "$reconcile::Token";
+pub(crate) const WORD: &str = "$reconcile::Word";
 pub(crate) const NAMED: &str = "$reconcile::Named";
 
 /// The name under which a type asks for a scalar as text, whatever it is, or for a list.
@@ -42,6 +43,10 @@ pub(crate) const WORD_OR_LIST: &str = "$reconcile::WordOrList";
 /// A scalar exactly as written in the file, quotes included.
 #[derive(Debug, Clone)]
 pub(crate) struct Token(pub(crate) String);
+
+/// Text, or a number as text.
+#[derive(Debug, Clone)]
+pub(crate) struct Word(pub(crate) String);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -54,8 +59,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<At<T>, A::Error> {
                 let (file, line, column, start, end) = map.next_value()?;
                 let place = Place { file, line, column, start, end };
-                // A failure was put into the sink by the reader: its neighbours go on.
+                // A failure goes into the sink of the reader: its neighbours go on.
                 let value = map.next_value().ok();
+                if value.is_none() {
+                    let _ = map.next_value::<T>();
+                }
                 Ok(At { place, value, whole: map.next_value()? })
             }
         }
@@ -84,19 +92,28 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
     }
 }
 
+/// Takes what the reader makes of a scalar.
+struct ScalarVisitor;
+
+impl Visitor<'_> for ScalarVisitor {
+    type Value = String;
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a single value")
+    }
+    fn visit_str<E>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+}
+
 impl<'de> Deserialize<'de> for Token {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TokenVisitor;
-        impl Visitor<'_> for TokenVisitor {
-            type Value = Token;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a single value")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Token, E> {
-                Ok(Token(text.to_owned()))
-            }
-        }
-        deserializer.deserialize_newtype_struct(TOKEN, TokenVisitor)
+        deserializer.deserialize_newtype_struct(TOKEN, ScalarVisitor).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(WORD, ScalarVisitor).map(Self)
     }
 }
 

@@ -179,7 +179,9 @@ pub(super) fn refer(
 ) -> Option<ObjectName> {
     let name = at.value.clone()?;
     if known.lacks(&name) {
-        problems.push(unknown(what, name.as_str(), at.place, known.names.iter().map(ObjectName::as_str)));
+        let names = known.names.iter().map(ObjectName::as_str);
+        let problem = unknown(what, name.as_str(), at.place, names, problems);
+        problems.push(problem);
     }
     Some(name)
 }
@@ -187,13 +189,19 @@ pub(super) fn refer(
 /// How many names a hint lists: a file may have 100,000 users, and as many mistakes.
 const LISTED: usize = 10;
 
+/// For how many unknown names the one that was meant is looked for among all others.
+pub(super) const SEARCHED: usize = 1000;
+
+/// Reports a name that is not declared.
 pub(super) fn unknown<'a>(
     what: &str,
     name: &str,
     place: Place,
-    names: impl Iterator<Item = &'a str> + Clone,
+    names: impl ExactSizeIterator<Item = &'a str> + Clone,
+    problems: &[Diagnostic],
 ) -> Diagnostic {
-    unknown_with(nearest(name, names.clone()), what, name, place, names)
+    let near = (problems.len() < SEARCHED).then(|| nearest(name, names.clone())).flatten();
+    unknown_with(near, what, name, place, names)
 }
 
 /// Reports a name that is not declared, and which one it was probably meant to be.
@@ -202,17 +210,14 @@ pub(super) fn unknown_with<'a>(
     what: &str,
     name: &str,
     place: Place,
-    names: impl Iterator<Item = &'a str>,
+    names: impl ExactSizeIterator<Item = &'a str>,
 ) -> Diagnostic {
-    let hint = match near {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => match names.collect::<Vec<_>>().as_slice() {
-            [] => format!("no {what} is declared"),
-            names if names.len() > LISTED => {
-                format!("declared are: {}, and {} more", names[..LISTED].join(", "), names.len() - LISTED)
-            }
-            names => format!("declared are: {}", names.join(", ")),
-        },
+    let more = names.len().saturating_sub(LISTED);
+    let hint = match (near, names.take(LISTED).collect::<Vec<_>>().as_slice()) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, []) => format!("no {what} is declared"),
+        (None, names) if more > 0 => format!("declared are: {}, and {more} more", names.join(", ")),
+        (None, names) => format!("declared are: {}", names.join(", ")),
     };
     Diagnostic::error(Code::UnknownReference, format!("no such {what}: `{name}`"), place).hint(hint)
 }

@@ -14,30 +14,38 @@ use crate::{
 /// The most notes of a kind: the rest is counted.
 const MOST: usize = 5;
 
-/// Finds users who are deleted while one new user has the same name: perhaps their address changed.
-pub(super) fn same_names(plan: &Plan, leaving: &[&RecordedUser]) -> Vec<String> {
+/// Finds users who are deleted while a new user has their former address, or while one new user has the same name:
+/// perhaps a rename is undone, or their address changed.
+pub(super) fn perhaps_renamed(plan: &Plan, leaving: &[&RecordedUser]) -> Vec<String> {
+    let mut new: BTreeMap<EmailKey, &Change> =
+        plan.changes.iter().filter(|change| change.kind == Kind::Create).map(|c| (c.email.key(), c)).collect();
+    let mut notes = Vec::new();
     let mut by_name: BTreeMap<&str, (Vec<&RecordedUser>, Vec<&Change>)> = BTreeMap::new();
     for user in leaving {
-        by_name.entry(user.name.as_str()).or_default().0.push(user);
+        match user.previous.as_ref().and_then(|former| new.remove(former)) {
+            Some(change) => notes.push(rename_note(user, change, "the second one had the first address before")),
+            None => by_name.entry(user.name.as_str()).or_default().0.push(user),
+        }
     }
-    for change in plan.changes.iter().filter(|change| change.kind == Kind::Create) {
+    for change in new.into_values() {
         let Some(user) = plan.users.get(&change.extension) else { continue };
         if let Some((_, new)) = by_name.get_mut(user.name.as_str()) {
             new.push(change);
         }
     }
-    let pairs = by_name.values().filter_map(|(old, new)| match (old.as_slice(), new.as_slice()) {
-        ([old], [new]) => Some((*old, *new)),
+    notes.extend(by_name.values().filter_map(|(old, new)| match (old.as_slice(), new.as_slice()) {
+        ([old], [new]) => Some(rename_note(old, new, "both have the same name")),
         _ => None,
-    });
-    let note = |(old, new): (&RecordedUser, &Change)| {
-        format!(
-            "{} is created and {} is deleted, and both have the same name: if this is one person, write \
-             `previously: {}` below `email: {}`, which keeps extension {} and the secret",
-            new.email, old.email, old.email, new.email, old.extension
-        )
-    };
-    bounded(pairs.map(note).collect(), "pairs of a deleted and a new user have the same name")
+    }));
+    bounded(notes, "pairs of a deleted and a new user may be the same person")
+}
+
+fn rename_note(old: &RecordedUser, new: &Change, why: &str) -> String {
+    format!(
+        "{} is created and {} is deleted, and {why}: if this is one person, write `previously: {}` below `email: {}`, \
+         which keeps extension {} and the secret",
+        new.email, old.email, old.email, new.email, old.extension
+    )
 }
 
 /// Finds numbers that go to somebody and were somebody else's at most [`FREED_DAYS`] days ago.

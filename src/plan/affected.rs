@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{FieldChange, Plan, PlannedUser};
+use super::{FieldChange, PhoneEffects, Plan, PlannedUser};
 use crate::{
     directory::Recorded,
     model::{E164, Extension, ObjectName, PhoneOverride, Settings},
@@ -77,22 +77,22 @@ pub(super) fn phone_change(
 
 impl Plan {
     /// Counts whom the plan affects.
-    pub fn affected(&self) -> Affected {
+    pub fn affected(&self, phones: &PhoneEffects) -> Affected {
         let trunks = self.inbound.iter().filter(|change| change.object == ObjectKind::Trunk);
         let trunks: BTreeSet<&str> = trunks
             .map(|change| change.name.as_str())
             .chain(self.trunks_behind.iter().map(ObjectName::as_str))
             .collect();
-        let mut left = self.staying();
+        let mut left = self.staying(phones);
         let mut take = |is_in: &dyn Fn(&Extension) -> bool| {
             let before = left.len();
             left.retain(|phone| !is_in(phone));
             before - left.len()
         };
-        let logins = self.logins();
+        let logins = self.logins(phones);
         let dials_else = self.settings_changes.iter().any(|change| change.field == "dialplan.include");
         Affected {
-            ended: self.ended,
+            ended: phones.ended,
             relogin: take(&|phone| logins.contains(phone)),
             moved: take(&|phone| self.moved.contains(phone)),
             reread: take(&|phone| self.reread.contains(phone)),
@@ -104,20 +104,20 @@ impl Plan {
     }
 
     /// Lists the phones that must log in again.
-    fn logins(&self) -> BTreeSet<Extension> {
+    fn logins(&self, phones: &PhoneEffects) -> BTreeSet<Extension> {
         let changed = self.changes.iter().filter(|change| change.relogin).map(|change| change.extension);
-        changed.chain(self.relogins.iter().copied()).collect()
+        changed.chain(phones.relogins.iter().copied()).collect()
     }
 
     /// Lists the phones that are there before and after, if with another login.
-    fn staying(&self) -> BTreeSet<Extension> {
-        let logins = self.logins();
-        let stays = |phone: &&Extension| !self.made.contains(*phone) || logins.contains(*phone);
+    fn staying(&self, phones: &PhoneEffects) -> BTreeSet<Extension> {
+        let logins = self.logins(phones);
+        let stays = |phone: &&Extension| !phones.made.contains(*phone) || logins.contains(*phone);
         self.users.keys().filter(stays).copied().collect()
     }
 
     /// Counts the phones that stay and that a change of a setting reaches.
-    pub fn touched_by(&self, change: &FieldChange) -> usize {
+    pub fn touched_by(&self, change: &FieldChange, phones: &PhoneEffects) -> usize {
         let reached = |user: &PlannedUser| match change.field {
             "phones.codecs" => user.phone.codecs.is_none(),
             "phones.devices" => user.phone.devices.is_none(),
@@ -126,7 +126,7 @@ impl Plan {
             "endpoint_names" | "dialplan.include" => true,
             _ => false,
         };
-        self.staying().iter().filter(|phone| self.users.get(*phone).is_some_and(reached)).count()
+        self.staying(phones).iter().filter(|phone| self.users.get(*phone).is_some_and(reached)).count()
     }
 }
 

@@ -31,7 +31,7 @@ pub use id::{plan_id, target_hash};
 pub use inbound::{InboundChange, InboundValues};
 pub use numbers::{Numbers, count, numbers};
 pub use rails::{Allowance, RailStop};
-pub use relogins::ReloginRail;
+pub use relogins::{PhoneEffects, RELOGINS, ReloginRail};
 pub use supply::{Newcomers, NoNumber};
 
 use crate::{
@@ -91,17 +91,12 @@ pub struct Plan {
     pub behind: BTreeSet<Extension>,
     /// The same for the secrets of trunks.
     pub trunks_behind: BTreeSet<ObjectName>,
-    /// Phones that must log in again though their rows stay: those behind, or on the host those whose
-    /// digest in place is not the recorded one.
-    pub relogins: BTreeSet<Extension>,
-    /// Phones that are made by this plan: no apply made them live. On the host those that the file in place lacks.
+    /// Phones that are made by this plan: no apply made them live.
     pub made: BTreeSet<Extension>,
     /// Phones that keep their login and must register over another transport.
     pub moved: BTreeSet<Extension>,
     /// Phones that keep their login and transport, and whose sections change.
     pub reread: BTreeSet<Extension>,
-    /// How many phones end because their user is gone. On the host those in the file in place.
-    pub ended: usize,
     /// How many public numbers' calls may go another way.
     pub numbers_affected: usize,
     /// How many phones may have to log in again.
@@ -110,7 +105,7 @@ pub struct Plan {
     pub counts: Counts,
     /// Why the plan cannot be made, if anything stands here.
     pub problems: Vec<Diagnostic>,
-    /// Rails that stop it from being applied.
+    /// Rails that the rows run into. Those that depend on more are in the comparison with the host.
     pub stops: Vec<RailStop>,
     /// What an administrator should know.
     pub notes: Vec<String>,
@@ -135,11 +130,9 @@ impl Plan {
             inbound: Vec::new(),
             behind: BTreeSet::new(),
             trunks_behind: BTreeSet::new(),
-            relogins: BTreeSet::new(),
             made: BTreeSet::new(),
             moved: BTreeSet::new(),
             reread: BTreeSet::new(),
-            ended: 0,
             numbers_affected: 0,
             relogin_rail: ReloginRail::default(),
             counts: Counts::default(),
@@ -157,7 +150,7 @@ impl Plan {
 
     /// Tells whether the last apply made everything live that stays recorded.
     pub fn is_applied(&self) -> bool {
-        self.behind.is_empty() && self.trunks_behind.is_empty() && self.relogins.is_empty()
+        self.behind.is_empty() && self.trunks_behind.is_empty()
     }
 }
 
@@ -174,14 +167,12 @@ pub struct Counts {
     pub adopt: usize,
     /// Deleted users.
     pub delete: usize,
-    /// Phones that must log in again, those whose rows stay included.
-    pub relogin: usize,
 }
 
 impl Counts {
     /// Counts the changes by the word for their kind.
     pub fn by_kind(&self) -> BTreeMap<&'static str, usize> {
-        let Self { create, update, rename, adopt, delete, relogin: _ } = *self;
+        let Self { create, update, rename, adopt, delete } = *self;
         BTreeMap::from([
             ("create", create),
             ("update", update),
@@ -334,7 +325,6 @@ pub fn as_recorded(tenant: &Tenant, recorded: &Recorded) -> Option<Plan> {
     }
     inbound::keep(&mut plan, recorded);
     plan.relogin_rail = ReloginRail::of_recorded(recorded);
-    plan.settle_relogins(plan.behind.clone());
     Some(plan)
 }
 
@@ -385,7 +375,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     inbound::add(&mut plan, inputs);
     plan.changes.sort_by_cached_key(|change| (change.email.key(), change.kind));
-    plan.notes.extend(advice::same_names(&plan, &leaving));
+    plan.notes.extend(advice::perhaps_renamed(&plan, &leaving));
     plan.notes.extend(advice::reused_numbers(&plan, inputs));
     if declared.settings.hold_days == 0 {
         plan.holds.clear();
@@ -400,12 +390,10 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         };
         *count += 1;
     }
-    plan.ended = plan.counts.delete;
     plan.numbers_affected = affected::numbers(&plan, recorded);
     plan.relogin_rail = ReloginRail::of_file(inputs);
     plan.notes.extend(numbers::dialled(&plan, recorded));
     plan.stops = rails::stops(&plan, inputs);
-    plan.settle_relogins(plan.behind.clone());
     plan.notes.extend(rails::notes(&declared.rails));
     plan.notes.extend(no_way_out(&plan, recorded));
     plan

@@ -1,6 +1,9 @@
 //! Rails: what an apply refuses to do unless it is told twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -25,7 +28,14 @@ pub struct RailStop {
     pub allow: Option<usize>,
 }
 
-/// Finds the rails that the plan's rows run into. [`Plan::settle_relogins`] adds `relogins`.
+impl fmt::Display for RailStop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rail, message, hint, allow: _ } = self;
+        write!(f, "error[rail-{rail}]: {message}\nhint: {hint}")
+    }
+}
+
+/// Finds the rails that the plan's rows run into. [`Plan::relogin_stop`] finds `relogins`.
 pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
     let users = inputs.recorded.users.values().filter(|user| user.managed_by == ManagedBy::File).count();
     let told = inputs.allowance.get("deletes").copied().unwrap_or(0);

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The rail's name.
-const RELOGINS: &str = "relogins";
+pub const RELOGINS: &str = "relogins";
 
 /// How many phones may have to log in again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,32 +57,51 @@ fn users(recorded: &Recorded) -> usize {
     recorded.users.values().filter(|user| user.managed_by == ManagedBy::File).count()
 }
 
+/// What becomes of phones. The rows tell it, and on the host the files in place tell it better.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PhoneEffects {
+    /// Phones that must log in again though their rows stay: those behind, or on the host those whose
+    /// digest in place is not the recorded one.
+    pub relogins: BTreeSet<Extension>,
+    /// Phones that are made: no apply made them live, or on the host the file in place lacks them.
+    pub made: BTreeSet<Extension>,
+    /// How many phones end because their user is gone. On the host those in the file in place.
+    pub ended: usize,
+}
+
 impl Plan {
-    /// Takes over which phones must log in again though their rows stay, and counts anew.
-    pub fn settle_relogins(&mut self, phones: BTreeSet<Extension>) {
-        self.relogins = phones;
-        self.counts.relogin = self.changed_logins() + self.relogins.len();
-        let moved = self.moved.difference(&self.relogins).count();
-        let counted = if self.relogin_rail.counts_rows {
-            self.counts.relogin + moved
-        } else {
-            self.relogins.difference(&self.behind).count()
-        };
-        self.stops.retain(|stop| stop.rail != RELOGINS);
-        let place = self.stops.iter().take_while(|stop| ["foreign-files", "deletes"].contains(&stop.rail)).count();
-        if let Some(stop) = self.relogin_rail.stop(counted, moved) {
-            self.stops.insert(place, stop);
-        }
+    /// Tells what becomes of phones by the rows alone.
+    pub fn phones_by_rows(&self) -> PhoneEffects {
+        PhoneEffects { relogins: self.behind.clone(), made: self.made.clone(), ended: self.counts.delete }
     }
 
-    /// Lists the rails that stop the rows from being recorded. What is in place stops an apply only.
-    pub fn stops_of_rows(&self) -> impl Iterator<Item = &RailStop> {
-        let too_many = self.relogin_rail.stop(self.changed_logins() + self.moved.len(), self.moved.len()).is_some();
-        self.stops.iter().filter(move |stop| match stop.rail {
-            RELOGINS => too_many,
+    /// Counts the phones that must log in again, those whose rows stay included.
+    pub fn count_relogins(&self, phones: &PhoneEffects) -> usize {
+        self.changed_logins() + phones.relogins.len()
+    }
+
+    /// Finds the rail at too many phones that must log in again.
+    pub fn relogin_stop(&self, phones: &PhoneEffects) -> Option<RailStop> {
+        let relogins = &phones.relogins;
+        let moved = self.moved.difference(relogins).count();
+        let counted = if self.relogin_rail.counts_rows {
+            self.count_relogins(phones) + moved
+        } else {
+            relogins.difference(&self.behind).count()
+        };
+        self.relogin_rail.stop(counted, moved)
+    }
+
+    /// Tells whether a rail stops the rows from being recorded. What is in place stops an apply only.
+    pub fn stops_rows(&self, stop: &RailStop) -> bool {
+        match stop.rail {
+            RELOGINS => {
+                let count = self.changed_logins() + self.moved.len();
+                self.relogin_rail.stop(count, self.moved.len()).is_some()
+            }
             "deletes" | "protected" => true,
             _ => false,
-        })
+        }
     }
 
     /// Counts the phones that must log in again because their rows change.

@@ -230,18 +230,18 @@ fn expected<'a>(expectation: &'a Expectation, sources: &Sources) -> Expected<'a>
 
 /// Makes the document of a plan, with places in these sources and without a file's expectations.
 pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> PlanDocument<'a> {
-    let plan = &comparison.plan;
+    let Comparison { plan, phones, .. } = comparison;
     PlanDocument {
         format_version: FORMAT_VERSION,
         id: comparison.id.as_deref(),
         tenant: plan.tenant.as_str(),
         has_changes: !comparison.is_empty(),
-        counts: plan.counts.by_kind().into_iter().chain([("relogin", plan.counts.relogin)]).collect(),
-        affected: affected(plan.affected()),
+        counts: plan.counts.by_kind().into_iter().chain([("relogin", plan.count_relogins(phones))]).collect(),
+        affected: affected(comparison.affected()),
         settings: plan
             .settings_changes
             .iter()
-            .map(|change| Setting { change: field(change), phones: plan.touched_by(change) })
+            .map(|change| Setting { change: field(change), phones: plan.touched_by(change, phones) })
             .collect(),
         users: plan
             .changes
@@ -257,7 +257,7 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
                 place: change.place.map(|place| place.show(sources)),
             })
             .collect(),
-        relogins: plan
+        relogins: phones
             .relogins
             .iter()
             .filter_map(|number| plan.users.get(number))
@@ -290,12 +290,12 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
             .collect(),
         reload: comparison.reload.iter().map(|module| module.name).collect(),
         api_users: plan.api_users,
-        rails: plan
+        rails: comparison
             .stops
             .iter()
             .map(|stop| Rail { rail: stop.rail, message: &stop.message, hint: &stop.hint })
             .collect(),
-        notes: &plan.notes,
+        notes: &comparison.notes,
         unchecked: plan.unresolved.iter().chain(&comparison.unchecked).map(String::as_str).collect(),
     }
 }

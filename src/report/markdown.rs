@@ -46,7 +46,7 @@ pub(crate) fn plan(report: &Report<'_>, limit: usize) -> String {
         }
         None => head.push_str("This plan has no id: a declared secret or number cannot be read here.\n"),
     }
-    let rails: Vec<String> = plan
+    let rails: Vec<String> = comparison
         .stops
         .iter()
         .flat_map(|stop| [format!("rail-{}: {}", stop.rail, stop.message), format!("  hint: {}", stop.hint)])
@@ -54,7 +54,7 @@ pub(crate) fn plan(report: &Report<'_>, limit: usize) -> String {
     head.push_str(&titled("**An apply is stopped by a rail:**", "text", &rails, "line", MESSAGES));
 
     let mut tail = String::new();
-    for line in words::affected(plan).into_iter().chain(words::reload(comparison)) {
+    for line in words::affected(comparison).into_iter().chain(words::reload(comparison)) {
         let _ = write!(tail, "\n{line}\n");
     }
     if let Some(expectations) = words::expectations(desired) {
@@ -62,7 +62,7 @@ pub(crate) fn plan(report: &Report<'_>, limit: usize) -> String {
     }
     let unchecked: Vec<&str> = plan.unresolved.iter().chain(&comparison.unchecked).map(String::as_str).collect();
     tail.push_str(&titled("Unchecked:", "text", &unchecked, "reason", MESSAGES));
-    let mut notes = plan.notes.clone();
+    let mut notes = comparison.notes.clone();
     if plan.api_users > 0 {
         notes.push(format!("{} made through the API left alone", count(plan.api_users, "user")));
     }
@@ -94,7 +94,8 @@ pub(crate) fn plan(report: &Report<'_>, limit: usize) -> String {
 /// Writes a line for each change; the signs are those that a `diff` block colours.
 fn rows(report: &Report<'_>) -> Vec<String> {
     let plan = &report.comparison.plan;
-    let settings = plan.settings_changes.iter().map(|change| format!("! {}", words::setting(change, plan)));
+    let settings =
+        plan.settings_changes.iter().map(|change| format!("! {}", words::setting(change, report.comparison)));
     let sources = &report.desired.sources;
     let row = |kind: Kind, name: &str, words: &str, place: &str| {
         let sign = match kind {
@@ -112,7 +113,8 @@ fn rows(report: &Report<'_>) -> Vec<String> {
         let (name, place) = (change.title(), words::inbound_place(change, sources));
         row(change.kind, &name, &change.words(), &place)
     });
-    let relogins = words::relogins(plan).into_iter().map(|(user, words)| row(Kind::Update, &user, &words, ""));
+    let relogins =
+        words::relogins(report.comparison).into_iter().map(|(user, words)| row(Kind::Update, &user, &words, ""));
     settings.chain(users).chain(relogins).chain(inbound).collect()
 }
 

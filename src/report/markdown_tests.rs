@@ -9,7 +9,7 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use super::{LIMIT, LINE, plan};
 use crate::{
     asterisk::ConfigFile,
-    deploy::{self, ComparedFile, Comparison, InPlace},
+    deploy::{self, ComparedFile, Comparison, Survey},
     desired,
     directory::Recorded,
     plan::{FieldChange, InboundValues, Inputs, RailStop},
@@ -33,7 +33,7 @@ fn compared(users: &[(String, String)]) -> (Desired, Comparison) {
         allowance: &BTreeMap::new(),
         now: Timestamp::UNIX_EPOCH,
     };
-    let comparison = deploy::compare(&inputs, &InPlace::default(), None, Vec::new()).unwrap();
+    let comparison = deploy::compare(&inputs, &Survey::default(), Vec::new()).unwrap();
     (Desired { name: "pbx.yaml".to_owned(), sources: loaded.sources, declared }, comparison)
 }
 
@@ -162,10 +162,10 @@ proptest! {
         let (mut desired, mut comparison) = compared(&users);
         let words = |n: usize| texts[n].clone();
         desired.sources[0].name = words(0);
-        comparison.plan.notes = vec![words(1), words(2)];
+        comparison.notes = vec![words(1), words(2)];
         comparison.plan.unresolved = vec![words(3)];
         comparison.unchecked = vec![words(4)];
-        comparison.plan.stops = vec![RailStop { rail: "deletes", message: words(5), hint: words(6), allow: Some(5) }];
+        comparison.stops = vec![RailStop { rail: "deletes", message: words(5), hint: words(6), allow: Some(5) }];
         comparison.plan.changes[0].fields =
             vec![FieldChange { field: "name", before: Some(words(7)), after: Some(words(8)) }];
         comparison.plan.settings_changes =
@@ -212,7 +212,7 @@ fn a_small_plan() {
 fn no_changes() {
     let (desired, mut comparison) = compared(&[user(1)]);
     comparison.plan.changes.clear();
-    comparison.plan.notes.clear();
+    comparison.notes.clear();
     for file in ConfigFile::ALL {
         comparison.files[file].diff.changed = false;
     }
@@ -235,9 +235,9 @@ fn rails_and_a_missing_id() {
     let (desired, mut comparison) = compared(&[user(1)]);
     comparison.id = None;
     comparison.plan.unresolved.push("u1@example.com: the variable U1_SECRET is not set".to_owned());
-    comparison.plan.notes.push("u1@example.com: `u0@example.com` is not recorded, so this is a new user".to_owned());
+    comparison.notes.push("u1@example.com: `u0@example.com` is not recorded, so this is a new user".to_owned());
     comparison.plan.api_users = 2;
-    comparison.plan.stops.push(RailStop {
+    comparison.stops.push(RailStop {
         rail: "deletes",
         message: "57 of 61 users would be deleted (allowed 5)".to_owned(),
         hint: "if this is meant: --allow deletes=57".to_owned(),
@@ -255,7 +255,7 @@ fn thousands_of_users_fit() {
     for (number, rows_cut) in [(400, false), (5_000, true)] {
         let users: Vec<(String, String)> = (0..number).map(user).collect();
         let (desired, mut comparison) = compared(&users);
-        comparison.plan.stops.push(RailStop {
+        comparison.stops.push(RailStop {
             rail: "protected",
             message: format!("protected users would be deleted: {}", "`u@example.com`, ".repeat(5_000)),
             hint: "set `protected: false`".to_owned(),

@@ -214,7 +214,7 @@ impl Status<'_> {
             let hint = "name Asterisk's configuration folder with `--asterisk-config-dir`";
             return Stage::of(vec![format!("there is no folder `{folder}`: {hint}")]);
         }
-        let mut findings: Vec<String> = comparison.plan.stops.iter().map(|stop| stop.message.clone()).collect();
+        let mut findings: Vec<String> = comparison.stops.iter().map(|stop| stop.message.clone()).collect();
         for (state, path) in here.files.iter().map(|(file, state)| (state, &comparison.files[file].path)) {
             findings.extend(match state {
                 FileState::InStep => None,
@@ -228,7 +228,7 @@ impl Status<'_> {
 
     /// Says what an apply does to a file: it does nothing if a rail stops it.
     fn remedy(&self, verb: &str) -> String {
-        let stops = self.comparison.map(|comparison| comparison.plan.stops.as_slice()).unwrap_or_default();
+        let stops = self.comparison.map(|comparison| comparison.stops.as_slice()).unwrap_or_default();
         let rails: Vec<String> = stops.iter().map(|stop| format!("rail-{}", stop.rail)).collect();
         if rails.is_empty() {
             format!("`reconcile apply` {verb} it")

@@ -24,7 +24,7 @@ pub(crate) fn plan(report: &Report<'_>, color: bool, shortened: bool) -> String 
         count(desired.declared.users.len(), "user")
     );
     rows(&mut text, report, color, most_rows);
-    for note in &plan.notes {
+    for note in &comparison.notes {
         let _ = writeln!(text, "note: {note}");
     }
     if plan.api_users > 0 {
@@ -59,14 +59,16 @@ pub(crate) fn plan(report: &Report<'_>, color: bool, shortened: bool) -> String 
 fn rows(text: &mut String, report: &Report<'_>, color: bool, most: usize) {
     let plan = &report.comparison.plan;
     for change in &plan.settings_changes {
-        let _ = writeln!(text, "  {} {}", paint(color, AnsiColor::Yellow, "~"), words::setting(change, plan));
+        let _ =
+            writeln!(text, "  {} {}", paint(color, AnsiColor::Yellow, "~"), words::setting(change, report.comparison));
     }
     let sources = &report.desired.sources;
     let users = plan.changes.iter().map(|change| {
         let place = words::place(change, sources);
         (change.kind, change.email.to_string(), words::change(change), place)
     });
-    let relogins = words::relogins(plan).into_iter().map(|(user, words)| (Kind::Update, user, words, String::new()));
+    let relogins =
+        words::relogins(report.comparison).into_iter().map(|(user, words)| (Kind::Update, user, words, String::new()));
     lines(text, &users.chain(relogins).collect::<Vec<_>>(), color, most);
     let inbound = plan.inbound.iter().map(|change| {
         let place = words::inbound_place(change, sources);
@@ -113,7 +115,7 @@ fn tone(kind: Kind) -> AnsiColor {
 
 fn runtime(text: &mut String, report: &Report<'_>) {
     let comparison = report.comparison;
-    if let Some(affected) = words::affected(&comparison.plan) {
+    if let Some(affected) = words::affected(comparison) {
         let _ = writeln!(text, "{affected}");
     }
     if let Some(reload) = words::reload(comparison) {

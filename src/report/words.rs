@@ -8,7 +8,7 @@ use crate::{
     deploy::Comparison,
     desired::Source,
     objects::ObjectKind,
-    plan::{Change, Choice, FieldChange, InboundChange, Kind, Plan},
+    plan::{Change, Choice, FieldChange, InboundChange, Kind},
 };
 
 fn in_quotes(name: &str) -> String {
@@ -64,8 +64,9 @@ const LISTED: usize = 5;
 
 /// Lists the phones that must log in again though their rows stay, each with what happens; the last line
 /// counts those that are not listed.
-pub(super) fn relogins(plan: &Plan) -> Vec<(String, String)> {
-    let users = plan.relogins.iter().filter_map(|number| plan.users.get(number));
+pub(super) fn relogins(comparison: &Comparison) -> Vec<(String, String)> {
+    let Comparison { plan, phones, .. } = comparison;
+    let users = phones.relogins.iter().filter_map(|number| plan.users.get(number));
     let mut lines: Vec<(String, String)> = users
         .take(LISTED)
         .map(|user| {
@@ -73,7 +74,7 @@ pub(super) fn relogins(plan: &Plan) -> Vec<(String, String)> {
             (user.email.to_string(), words)
         })
         .collect();
-    let more = plan.relogins.len().saturating_sub(LISTED);
+    let more = phones.relogins.len().saturating_sub(LISTED);
     if more > 0 {
         lines.push((format!("and {} more", count(more, "phone")), "the same".to_owned()));
     }
@@ -100,9 +101,10 @@ pub(super) fn place(change: &Change, sources: &[Source]) -> String {
 }
 
 /// Says what happens to a setting, and how many phones it reaches.
-pub(super) fn setting(change: &FieldChange, plan: &Plan) -> String {
-    let phones = count(plan.touched_by(change), "phone");
-    let reaches = match (plan.touched_by(change), change.field) {
+pub(super) fn setting(change: &FieldChange, comparison: &Comparison) -> String {
+    let touched = comparison.plan.touched_by(change, &comparison.phones);
+    let phones = count(touched, "phone");
+    let reaches = match (touched, change.field) {
         (0, _) => return change.to_string(),
         (_, "phones.realm" | "endpoint_names") => format!("{phones} must log in again"),
         (_, "phones.transport") => format!("{phones} must register over it"),
@@ -113,8 +115,8 @@ pub(super) fn setting(change: &FieldChange, plan: &Plan) -> String {
 }
 
 /// Says who is affected, counted.
-pub(super) fn affected(plan: &Plan) -> Option<String> {
-    let affected = plan.affected();
+pub(super) fn affected(comparison: &Comparison) -> Option<String> {
+    let affected = comparison.affected();
     if affected.is_none() {
         return None;
     }
@@ -148,7 +150,7 @@ pub(super) fn reload(comparison: &Comparison) -> Option<String> {
     } else {
         format!("{changed} of {} files changed", ConfigFile::ALL.len())
     };
-    let kept = if comparison.plan.affected().keeps_registrations() {
+    let kept = if comparison.affected().keeps_registrations() {
         "calls and registrations are kept"
     } else {
         "calls in progress and all other registrations are kept"
@@ -170,7 +172,7 @@ pub(super) fn expectations(desired: &Desired) -> Option<String> {
 pub(super) fn apply(report: &Report<'_>, id: &str) -> Option<String> {
     let mut allowed: BTreeMap<&str, usize> =
         report.allowance.iter().map(|(rail, count)| (rail.as_str(), *count)).collect();
-    for stop in &report.comparison.plan.stops {
+    for stop in &report.comparison.stops {
         allowed.insert(stop.rail, stop.allow?);
     }
     let mut command = format!("reconcile apply --expect {id}");
@@ -201,7 +203,7 @@ pub(super) fn summary(comparison: &Comparison) -> String {
     if settings > 0 {
         parts.push(format!("{} to change", count(settings, "setting")));
     }
-    let logins = comparison.plan.relogins.len();
+    let logins = comparison.phones.relogins.len();
     if logins > 0 {
         parts.push(format!("{} to log in again", count(logins, "phone")));
     }

@@ -22,7 +22,7 @@ use super::{
     pool::panicked,
 };
 use crate::{
-    deploy::{self, Applied, ApplyError, Comparison, InPlace, NamePlaces, Observer, Request, Running, StatusError},
+    deploy::{self, Applied, ApplyError, Comparison, NamePlaces, Observer, Policy, Request, Survey},
     directory::{Directory, Recorded},
     model::Tenant,
     plan::{self, Allowance},
@@ -220,19 +220,11 @@ fn plan(state: &State, tenant: &Tenant, how: &How, directory: &mut Directory) ->
     if let Some(id) = &how.expect {
         recorded.expected_runs = directory.runs_of_plan(tenant, id)?;
     }
-    let in_place = state.host.in_place(tenant).map_err(ApplyError::from)?;
-    let (running, unchecked) = match state.host.wait().and_then(|()| state.host.running(tenant, &in_place)) {
-        Ok(running) => (running, None),
-        Err(error) => (None, Some(format!("the running Asterisk: {error}"))),
-    };
-    let mut comparison = compare(tenant, &recorded, &in_place, running.as_ref(), unchecked.into_iter().collect())
-        .map_err(ApplyError::from)?;
-    if running.is_some()
-        && let Err(error) = note_requirements(state, &mut comparison)
-    {
-        comparison.unchecked.push(format!("what the running Asterisk has loaded: {error}"));
-    }
-    state.host.note_taken_names(&mut comparison, &in_place, running.as_ref());
+    let survey = state.host.survey(tenant).map_err(ApplyError::from)?;
+    let unchecked = survey.silent.as_ref().map(|error| format!("the running Asterisk: {error}"));
+    let comparison = compare(tenant, &recorded, &survey, unchecked.into_iter().collect()).map_err(ApplyError::from)?;
+    let (allowance, places) = (Allowance::new(), NamePlaces::new());
+    let comparison = state.host.complete(comparison, &survey, policy(&allowance, &places));
     if let Some(failure) = stale(&comparison, how) {
         return Err(failure);
     }
@@ -249,26 +241,28 @@ fn carry_out(
     directory: &mut Directory,
 ) -> Result<Report, Failure> {
     let decided = RefCell::new(None);
-    let decide = |recorded: &Recorded, in_place: &InPlace, running: Option<&Running>| {
-        let mut comparison = compare(tenant, recorded, in_place, running, Vec::new())?;
-        note_requirements(state, &mut comparison).map_err(|error| Failure::from(ApplyError::from(error)))?;
-        if let Some(failure) = stale(&comparison, how).or_else(|| stopped(&comparison)) {
-            return Err(failure.into());
-        }
+    let compare = |recorded: &Recorded, survey: &Survey| {
+        let comparison = compare(tenant, recorded, survey, Vec::new())?;
         *decided.borrow_mut() = Some((comparison.id.clone(), comparison.plan.users.len(), comparison.diff()));
         Ok(comparison)
     };
+    let show = |comparison: Comparison| match stale(&comparison, how).or_else(|| stopped(&comparison)) {
+        Some(failure) => Err(failure.into()),
+        None => Ok(()),
+    };
+    let (allowance, places) = (Allowance::new(), NamePlaces::new());
     let (secrets, trunk_secrets) = (BTreeMap::new(), BTreeMap::new());
     let request = Request {
         tenant,
         secrets: &secrets,
         trunk_secrets: &trunk_secrets,
         keys: &state.keys,
-        decide: &decide,
+        compare: &compare,
+        show: &show,
+        policy: policy(&allowance, &places),
         expect: how.expect.as_deref(),
         actor,
         git_commit: None,
-        now: Timestamp::now(),
     };
     let applied = deploy::apply(&request, directory, &state.host, &mut Log)?;
     let (plan_id, users, diff) = decided.take().unwrap_or_default();
@@ -302,25 +296,19 @@ fn run(applied: Applied, plan_id: Option<String>, users: usize, diff: String) ->
 }
 
 /// Compares what is recorded with the files in place and what runs.
-fn compare(
-    tenant: &Tenant,
-    recorded: &Recorded,
-    in_place: &InPlace,
-    running: Option<&Running>,
-    unchecked: Vec<String>,
-) -> Result<Comparison> {
+fn compare(tenant: &Tenant, recorded: &Recorded, survey: &Survey, unchecked: Vec<String>) -> Result<Comparison> {
     let plan = plan::as_recorded(tenant, recorded).ok_or_else(|| {
         let message = format!("the tenant `{tenant}` is not recorded yet");
         let hint = "run `reconcile sync` or `reconcile apply` with its file once".to_owned();
         let detail = Detail { message: message.clone(), hint: Some(hint), ..Detail::default() };
         Failure::new(ErrorType::TenantNotRecorded, message).with(vec![detail])
     })?;
-    Ok(deploy::compare_plan(plan, recorded, in_place, running, &Allowance::new(), unchecked)?)
+    Ok(deploy::compare_plan(plan, recorded, survey, &Allowance::new(), unchecked)?)
 }
 
-/// Adds the rails of what the host's Asterisk does not have. Their places are in the file, which is not here.
-fn note_requirements(state: &State, comparison: &mut Comparison) -> Result<(), StatusError> {
-    state.host.note_requirements(comparison, &Allowance::new(), &NamePlaces::new(), Timestamp::now())
+/// Lets no rail pass. The places of names are in the file, which is not here.
+fn policy<'a>(allowance: &'a Allowance, places: &'a NamePlaces) -> Policy<'a> {
+    Policy { allowance, places, now: Timestamp::now() }
 }
 
 fn document(comparison: &Comparison) -> Option<Value> {
@@ -339,23 +327,11 @@ fn stale(comparison: &Comparison, how: &How) -> Option<Failure> {
 }
 
 fn stopped(comparison: &Comparison) -> Option<Failure> {
-    let stops = &comparison.plan.stops;
-    let first = stops.first()?;
-    let mut details: Vec<Detail> = stops
-        .iter()
-        .map(|stop| Detail {
-            rail: Some(stop.rail),
-            message: stop.message.clone(),
-            hint: Some(stop.hint.clone()),
-            ..Detail::default()
-        })
-        .collect();
-    details.push(Detail {
-        message: "the plan that was not applied".to_owned(),
-        plan: document(comparison),
-        ..Detail::default()
-    });
-    Some(Failure::new(ErrorType::RailStopped, format!("{}; nothing was changed", first.message)).with(details))
+    let stops = &comparison.stops;
+    (!stops.is_empty()).then(|| {
+        let message = "the plan that was not applied".to_owned();
+        Failure::stopped(stops).and(Detail { message, plan: document(comparison), ..Detail::default() })
+    })
 }
 
 /// Logs what happens while it happens.

@@ -17,6 +17,7 @@ use crate::{
     directory::DirectoryError,
     error::words_of,
     model::{Code, Invalid},
+    plan::RailStop,
     portal::{CreateError, DeleteError, Refused},
 };
 
@@ -38,7 +39,6 @@ pub(super) enum ErrorType {
     TenantNotRecorded,
     UserDeclared,
     UserProtected,
-    NameTaken,
     ApplyInProgress,
     PlanStale,
     PayloadTooLarge,
@@ -70,7 +70,6 @@ impl ErrorType {
         (Self::TenantNotRecorded, StatusCode::CONFLICT, "the tenant's file was never recorded"),
         (Self::UserDeclared, StatusCode::CONFLICT, "the user is declared in the desired-state file"),
         (Self::UserProtected, StatusCode::CONFLICT, "the user is protected from deletion"),
-        (Self::NameTaken, StatusCode::CONFLICT, "another file on this host defines the endpoint's name"),
         (Self::ApplyInProgress, StatusCode::CONFLICT, "another apply holds the host"),
         (Self::PlanStale, StatusCode::PRECONDITION_FAILED, "the plan is not the expected one"),
         (Self::PayloadTooLarge, StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
@@ -171,6 +170,11 @@ impl Failure {
 
     pub(super) fn with(mut self, details: Vec<Detail>) -> Self {
         self.details = details;
+        self
+    }
+
+    pub(super) fn and(mut self, detail: Detail) -> Self {
+        self.details.push(detail);
         self
     }
 
@@ -321,7 +325,8 @@ impl From<ApplyError> for Failure {
             },
             ApplyError::Directory(error) => error.into(),
             ApplyError::Locked { .. } => Self::hinted(ErrorType::ApplyInProgress, &error),
-            ApplyError::NameTaken { .. } => Self::hinted(ErrorType::NameTaken, &error),
+            ApplyError::Rail(stop) => Self::stopped(&[stop]),
+            ApplyError::Stale(_) => Self::hinted(ErrorType::PlanStale, &error),
             ApplyError::File(_) | ApplyError::Asterisk(_) => Self::hinted(ErrorType::HostUnavailable, &error),
             ApplyError::Prepare(_) | ApplyError::Render(_) => Self::internal(error.to_string()),
             ApplyError::NotLive(not_live) => Self::not_live(&not_live),
@@ -335,6 +340,19 @@ impl Failure {
         let (message, hint) = hinted(&error.to_string());
         let details = hint.map(|hint| Detail { message: message.clone(), hint: Some(hint), ..Detail::default() });
         Self::new(kind, message).with(details.into_iter().collect())
+    }
+
+    /// Names the rails that stopped an apply.
+    pub(super) fn stopped(stops: &[RailStop]) -> Self {
+        let detail = |stop: &RailStop| Detail {
+            rail: Some(stop.rail),
+            message: stop.message.clone(),
+            hint: Some(stop.hint.clone()),
+            ..Detail::default()
+        };
+        let first = stops.first().map(|stop| stop.message.as_str()).unwrap_or_default();
+        let failure = Self::new(ErrorType::RailStopped, format!("{first}; nothing was changed"));
+        failure.with(stops.iter().map(detail).collect())
     }
 
     fn not_live(not_live: &NotLive) -> Self {

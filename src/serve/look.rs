@@ -113,10 +113,10 @@ fn begin(state: Arc<State>, tenant: Tenant) {
 fn look(state: &State, tenant: &Tenant, directory: &mut Directory) -> Result<Option<Look>, Failure> {
     let recorded = directory.read(tenant)?;
     let Some(plan) = plan::as_recorded(tenant, &recorded) else { return Ok(None) };
-    let in_place = state.host.in_place(tenant).map_err(ApplyError::from)?;
-    let comparison = deploy::compare_plan(plan, &recorded, &in_place, None, &Allowance::new(), Vec::new())
+    let survey = state.host.survey(tenant).map_err(ApplyError::from)?;
+    let comparison = deploy::compare_plan(plan, &recorded, &survey, &Allowance::new(), Vec::new())
         .map_err(|error| Failure::internal(error.to_string()))?;
-    let (status, silent) = deploy::status(&state.host, tenant, &in_place, &comparison, Timestamp::now());
+    let (status, silent) = deploy::status(&state.host, tenant, survey, &comparison, Timestamp::now());
     let callers_behind = comparison.callers_behind;
     Ok(Some(Look { ended: Instant::now(), status, asterisk_up: silent.is_none(), callers_behind }))
 }

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::{counters::Counters, pool::Pool};
 use crate::{
-    calls::{Applied, left_out},
+    calls::{Applied, LeftOut, left_out},
     directory::{Directory, DirectoryError},
     fs::{keep_shared, rename_synced},
     model::{Tenant, document},
@@ -38,13 +38,16 @@ type Tenants = Arc<BTreeMap<Tenant, Applied>>;
 
 /// The tenants' routes as they are kept: a document each, so that one that cannot be read takes no other along.
 type Snapshot = document::Map<Tenant, Value>;
+
 /// Says which targets the provider cannot reach: `trace` and the dialplan reach them, so nothing else would.
 fn warn_of_unreachable(applied: &Applied) {
-    let left_out = left_out(applied);
-    if !left_out.is_empty() {
-        let targets = left_out.into_iter().collect::<Vec<_>>().join("; ");
-        let hint = "declare `public_sip_host`, or route to a dialer with a number";
-        tracing::warn!(tenant = %applied.tenant, targets, hint, "Twilio cannot reach some targets of the applied routes");
+    let Some(LeftOut { targets, all }) = left_out(applied) else { return };
+    let (tenant, targets) = (&applied.tenant, targets.into_iter().collect::<Vec<_>>().join("; "));
+    let hint = "declare `public_sip_host`, or route to a dialer with a number";
+    if all {
+        tracing::error!(%tenant, targets, hint, "Twilio can reach no target of the applied routes: it ends every call");
+    } else {
+        tracing::warn!(%tenant, targets, hint, "Twilio cannot reach some targets of the applied routes");
     }
 }
 
@@ -124,7 +127,11 @@ impl Routing {
     /// Says from now on which targets of the routes the provider cannot reach.
     pub(super) fn answered(&self) {
         self.answered.store(true, Ordering::Relaxed);
-        self.current().values().for_each(warn_of_unreachable);
+        let current = self.current();
+        current.values().for_each(warn_of_unreachable);
+        if !self.take_calls() {
+            tracing::warn!("no routes are applied: the webhook rejects every call until an apply brings some");
+        }
     }
 
     /// Tells whether any call is routed.

@@ -231,45 +231,6 @@ fn a_second_apply_at_once_is_refused_and_told_who_holds_the_host() {
 }
 
 #[test]
-fn names_of_others_are_taken() {
-    let env = TestEnv::with_asterisk();
-    fs::create_dir_all(env.etc("pjsip.d/other")).unwrap();
-    fs::write(env.etc("pjsip.d/other/generated_endpoints.conf"), "[1000]\ntype = aor\n").unwrap();
-    env.write("pbx.yaml", &desired(&[ANA]));
-    for args in ["plan", "plan --no-asterisk"] {
-        let seen = env.run(args).expect(0).stderr;
-        let words =
-            "error[rail-taken-names]: the endpoint `1000` stands in the file of the tenant `other` on this host\n";
-        assert!(seen.starts_with(words), "{seen}");
-    }
-    let words =
-        "error[rail-taken-names]: the endpoint `1000` stands in the file of the tenant `other` on this host\nhint: ";
-    for args in ["apply", "apply --dry-run"] {
-        let refused = env.run(args).expect(3);
-        assert!(refused.stderr.starts_with(words), "{}", refused.text());
-    }
-    fs::remove_dir_all(env.etc("pjsip.d/other")).unwrap();
-
-    let conf = env.etc("pjsip.conf");
-    let operators = fs::read_to_string(&conf).unwrap();
-    fs::write(&conf, format!("{operators}\n[1000]\ntype = endpoint\ncontext = none\nallow = ulaw\n")).unwrap();
-    env.ask("module reload res_pjsip.so");
-    let seen = env.run("plan --format json").expect(0).stdout;
-    assert!(seen.contains(r#""rail": "taken-names""#) && seen.contains("`1000` already runs in Asterisk"), "{seen}");
-    let refused = env.run("apply").expect(3);
-    assert!(
-        refused.stderr.contains("the endpoint `1000` already runs in Asterisk, from a file that is not ours"),
-        "{}",
-        refused.text()
-    );
-    assert!(env.sql().query("select 1 from users", &[]).unwrap().is_empty());
-    let text = desired(&[ANA]).replace("users:", "endpoint_names: tenant-extension\nusers:");
-    env.write("pbx.yaml", &text);
-    env.run("apply").expect(0);
-    assert!(env.ask("pjsip list endpoints").contains("acme-1000/1000"));
-}
-
-#[test]
 fn an_empty_database_never_wipes_a_running_system() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&[ANA, BO]));
@@ -428,49 +389,6 @@ fn an_apply_that_never_happened_lets_nobody_go() {
     let left: Vec<_> =
         env.files().into_iter().filter(|(path, ..)| path.to_str().unwrap().contains(".reconcile-")).collect();
     assert!(left.is_empty(), "{left:?}");
-}
-
-/// Names that Asterisk still runs from an earlier file of ours are ours.
-#[test]
-fn our_own_names_never_stand_in_our_way() {
-    let env = TestEnv::with_asterisk();
-    for (users, reload) in
-        [(&[ANA][..], true), (&[ANA, BO], false), (&[ANA, BO], true), (&[ANA], false), (&[ANA, BO], true)]
-    {
-        env.write("pbx.yaml", &desired(users));
-        env.run(if reload { "apply" } else { "apply --no-reload" }).expect(0);
-    }
-}
-
-#[test]
-fn names_of_others_are_taken_also_when_the_rows_came_first() {
-    let env = TestEnv::with_asterisk();
-    let conf = env.etc("pjsip.conf");
-    let operators = fs::read_to_string(&conf).unwrap();
-    fs::write(&conf, format!("{operators}\n[1000]\ntype = endpoint\ncontext = none\nallow = ulaw\n")).unwrap();
-    env.ask("module reload res_pjsip.so");
-    env.write("pbx.yaml", &desired(&[ANA]));
-    env.run("sync").expect(0);
-    let files = env.files();
-    env.run("apply").expect(3);
-    assert_eq!(env.files(), files);
-}
-
-/// A generation of ours that runs is no excuse for a name that somebody else took meanwhile.
-#[test]
-fn names_of_others_are_taken_also_while_our_files_run() {
-    let env = TestEnv::with_asterisk();
-    env.write("pbx.yaml", &desired(&[ANA]));
-    env.run("apply").expect(0);
-    let conf = env.etc("pjsip.conf");
-    let operators = fs::read_to_string(&conf).unwrap();
-    fs::write(&conf, format!("{operators}\n[1001]\ntype = endpoint\ncontext = none\nallow = ulaw\n")).unwrap();
-    env.ask("module reload res_pjsip.so");
-    let files = env.files();
-    env.write("pbx.yaml", &desired(&[ANA, BO]));
-    let refused = env.run("apply").expect(3);
-    assert!(refused.stderr.contains("the endpoint `1001` already runs in Asterisk"), "{}", refused.text());
-    assert!(env.files() == files, "something moved");
 }
 
 /// Neither a database that was synced first, nor one restored from an old backup, gets past the rail.

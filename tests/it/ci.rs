@@ -15,7 +15,7 @@ const BO: &str = "email: bo@example.com, name: Bo";
 const CLEO: &str = "email: cleo@example.com, name: 'Cleo ##[add-path]/tmp ::error::x'";
 
 /// A host that runs one phone, and a role that may only read its database.
-fn host() -> TestEnv {
+pub(super) fn host() -> TestEnv {
     let env = TestEnv::with_asterisk();
     env.sql()
         .batch_execute(
@@ -34,7 +34,7 @@ fn code(jobs: &Jobs, job: &str) -> Option<i32> {
 }
 
 #[track_caller]
-fn log<'a>(jobs: &'a Jobs, job: &str, code: i32) -> &'a str {
+pub(super) fn log<'a>(jobs: &'a Jobs, job: &str, code: i32) -> &'a str {
     let outcome = jobs[job].as_ref().expect("the job ran");
     assert_eq!(outcome.code, code, "{}", outcome.text());
     &outcome.stdout

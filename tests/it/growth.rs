@@ -196,7 +196,7 @@ fn the_number_of_statements_does_not_depend_on_the_number_of_users() {
 #[test]
 fn rules_numbers_and_trunks_cost_no_more_when_there_are_many() {
     let env = TestEnv::new();
-    let declare = |users: u32| {
+    let declare = |users: usize| {
         let mut text = "version: 1\ntenant: acme\nextensions: { range: 10000-29999 }\n".to_owned();
         text += "public_sip_host: pbx.example.com\nusers:\n";
         for n in 0..users {
@@ -219,23 +219,69 @@ fn rules_numbers_and_trunks_cost_no_more_when_there_are_many() {
             let call = format!("{{ to: \"+4930100{n:05}\", at: \"2026-12-01T10:00:00Z\" }}");
             let _ = writeln!(text, "  - {{ call: {call}, reaches: u{n}@example.com }}");
         }
-        env.write("pbx.yaml", &text);
+        text
     };
-    let fastest = |users: u32, command: &str| {
-        declare(users);
+    for command in ["check", "plan --no-asterisk"] {
+        grows_with_its_input(&env, command, 0, declare);
+    }
+}
+
+/// Rules that contradict each other were told in pairs: a thousand equal ones in half a million messages.
+#[test]
+fn a_rule_that_contradicts_others_is_told_once() {
+    let env = TestEnv::new();
+    let text = |rules: usize, rule: &str| {
+        let mut text =
+            "version: 1\ntenant: acme\nusers: []\ndialers: { desk: { number: \"+4930900100\" } }\n".to_owned();
+        text += "hours: { day: { timezone: Europe/Berlin, open: [\"mon-fri 09:00-18:00\"] } }\ninbound:\n";
+        text + &format!("  - {{ to: \"+4930100100\", {rule}, route: [desk] }}\n").repeat(rules)
+    };
+    let rules = ["from: [\"+43*\", \"+49*\", withheld]", "when: day", "when: day, otherwise: [hangup]"];
+    for rule in rules {
+        env.write("pbx.yaml", &text(1000, rule));
+        let told: serde_json::Value = serde_json::from_str(&env.run("check --format json").expect(65).stdout).unwrap();
+        let line = |problem: &serde_json::Value| problem["line"].as_u64().unwrap();
+        let mut lines: Vec<u64> = told["problems"].as_array().unwrap().iter().map(line).collect();
+        assert_eq!(lines.len(), 999, "{rule}");
+        lines.dedup();
+        assert_eq!(lines.len(), 999, "{rule}: each rule once");
+    }
+    grows_with_its_input(&env, "check", 65, |size| text(size, rules[0]));
+}
+
+/// Each unknown name was compared with all that are declared.
+#[test]
+fn many_unknown_names_cost_no_more_than_many_known_ones() {
+    let env = TestEnv::new();
+    grows_with_its_input(&env, "check", 65, |size| {
+        let mut text = "version: 1\ntenant: acme\nusers: []\ndialers:\n".to_owned();
+        for n in 0..size {
+            let _ = writeln!(text, "  d{n:05}: {{ number: \"+4930900{n:05}\" }}");
+        }
+        text += "inbound:\n";
+        for n in 0..size {
+            let _ = writeln!(text, "  - {{ to: \"+4930100{n:05}\", route: [e{n:05}] }}");
+        }
+        text
+    });
+}
+
+/// Runs a command on a file of 1,000 and one of 8,000 of something, three times each, and compares the fastest.
+#[track_caller]
+fn grows_with_its_input(env: &TestEnv, command: &str, code: i32, file: impl Fn(usize) -> String) {
+    let fastest = |size: usize| {
+        env.write("pbx.yaml", &file(size));
         let took = |_| {
             let start = std::time::Instant::now();
-            env.run(command).expect(0);
+            env.run(command).expect(code);
             start.elapsed()
         };
         (0..3).map(took).min().unwrap()
     };
-    for command in ["check", "plan --no-asterisk"] {
-        let (few, many) = (fastest(1000, command), fastest(8000, command));
-        say(&format!("{command}: {few:?} with 1,000 rules, {many:?} with 8,000"));
-        // Eight times as many take 8 times as long, and took 44 times. The rest is for a machine with other work.
-        assert!(many < few * 25, "{command}: 1,000 rules took {few:?}, 8,000 took {many:?}");
-    }
+    let (few, many) = (fastest(1000), fastest(8000));
+    say(&format!("{command}: {few:?} with 1,000, {many:?} with 8,000"));
+    // Eight times as many take 8 times as long. The rest is for a machine with other work.
+    assert!(many < few * 25, "{command}: 1,000 took {few:?}, 8,000 took {many:?}");
 }
 
 /// Counts the statements in a server's log.

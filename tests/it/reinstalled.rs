@@ -91,6 +91,68 @@ fn a_missing_name_is_told_once_the_dialplan_is_loaded() {
     env.run("apply").expect(3);
 }
 
+/// A host whose Asterisk rejected the operator's dialplan when it started; the mistake was mended since.
+fn mended_dialplan() -> TestEnv {
+    let mut env = TestEnv::new();
+    env.start_asterisk_again();
+    env.stop_asterisk();
+    let conf = env.etc("extensions.conf");
+    let operators = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, operators.clone() + "#include nosuch.conf\n").unwrap();
+    env.start_asterisk_whatever_it_loads();
+    fs::write(&conf, operators).unwrap();
+    env
+}
+
+fn has_a_dialplan(env: &TestEnv) -> bool {
+    env.ask("dialplan show outbound").contains("'112'")
+}
+
+/// The module was loaded first, with the operator's own part of it, and then a rail stopped the apply.
+#[test]
+fn an_apply_that_is_stopped_loads_nothing() {
+    let env = mended_dialplan();
+    env.write("pbx.yaml", &(desired(&["email: ana@example.com, name: Ana"]) + "dialplan: { include: [outbound] }\n"));
+    assert!(!has_a_dialplan(&env));
+    env.run("apply --expect p1-0000000000000000").expect(4);
+    assert!(!has_a_dialplan(&env));
+    // A rail that only an apply asks about, under its lock.
+    fs::create_dir_all(env.etc("pjsip.d/other")).unwrap();
+    fs::write(env.etc("pjsip.d/other/generated_endpoints.conf"), "[1000]\ntype = aor\n").unwrap();
+    let stopped = env.run("apply").expect(3).stderr;
+    assert!(stopped.starts_with("error[rail-taken-names]: the endpoint `1000` stands"), "{stopped}");
+    assert!(!has_a_dialplan(&env));
+    // Of the plan itself.
+    fs::remove_dir_all(env.etc("pjsip.d/other")).unwrap();
+    env.write("pbx.yaml", &(desired(&["email: ana@example.com, name: Ana, protected: true"])));
+    env.run("sync").expect(0);
+    env.write("pbx.yaml", &desired(&["email: bo@example.com, name: Bo"]));
+    let stopped = env.run("apply").expect(3).stderr;
+    assert!(stopped.contains("error[rail-protected]"), "{stopped}");
+    assert!(!has_a_dialplan(&env));
+
+    env.write("pbx.yaml", &(desired(&["email: ana@example.com, name: Ana"]) + "dialplan: { include: [outbound] }\n"));
+    let applied = env.run("apply").expect(0).stderr;
+    assert!(applied.contains("warning: Asterisk had not loaded pbx_config: loaded now"), "{applied}");
+    assert!(has_a_dialplan(&env));
+    env.run("status --detailed-exitcode").expect(0);
+}
+
+/// What can only be asked once the module is loaded still stops the apply before a row or file moves.
+#[test]
+fn a_name_that_is_missing_once_the_module_is_loaded_is_a_rail() {
+    let env = mended_dialplan();
+    env.write("pbx.yaml", &(desired(&["email: ana@example.com, name: Ana"]) + "dialplan: { include: [outbond] }\n"));
+    env.run("migrate").expect(0);
+    let before = (env.dump(), env.files());
+    let stopped = env.run("apply").expect(3).stderr;
+    assert!(stopped.contains("WARN") && stopped.contains("pbx_config was not loaded, and is now\n"), "{stopped}");
+    assert!(stopped.contains("\nerror[rail-missing-names]: Asterisk does not have the context `outbond`"), "{stopped}");
+    assert!(stopped.contains("did you mean `outbound`?"), "{stopped}");
+    assert!((env.dump(), env.files()) == before, "something moved");
+    env.run("apply --allow missing-names=1").expect(0);
+}
+
 /// The operator's own file is at fault: what Asterisk says stands in the message, and no stub is called
 /// a last good file.
 #[test]
@@ -112,7 +174,7 @@ fn a_module_that_cannot_be_loaded_is_named_with_what_its_log_says() {
         assert!(refused.contains(words), "{words}: {refused}");
     }
     assert!(!refused.contains("last good"), "{refused}");
-    // Once it is mended, an apply loads the module before it looks at anything.
+    // Once it is mended, an apply loads the module.
     fs::write(&conf, operators).unwrap();
     let healed = env.run("apply").expect(0);
     assert!(healed.stderr.contains("warning: Asterisk had not loaded pbx_config"), "{}", healed.text());

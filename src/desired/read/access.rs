@@ -4,9 +4,14 @@ use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, v
 
 use super::{NodeReader, Problem};
 use crate::{
-    desired::yaml::{Key, Node},
+    desired::yaml::{Key, Kind, Node},
     model::Place,
 };
+
+/// Says that a value is missing; why stands in the sink.
+fn failed() -> Problem {
+    de::Error::custom("rejected")
+}
 
 /// The pairs of a mapping.
 pub(super) struct MapReader<'a> {
@@ -79,7 +84,8 @@ fn numbers(Place { file, line, column, start, end }: Place) -> [u32; 5] {
     [file, line, column, start, end]
 }
 
-/// First the place of a node, then its value, whose failure goes to the sink, then whether anything did.
+/// First the place of a node, then its value, then, if that failed, the value once more, whose failure goes to the
+/// sink, then whether anything did.
 pub(super) struct AtReader<'a> {
     pub(super) reader: NodeReader<'a>,
     pub(super) step: AtStep,
@@ -89,6 +95,8 @@ pub(super) enum AtStep {
     Place,
     /// How many problems there were before the value.
     Value(usize),
+    /// What is wrong with the value.
+    Failed(Problem),
     Whole(bool),
 }
 
@@ -100,20 +108,28 @@ impl<'de> MapAccess<'de> for AtReader<'de> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
-        let NodeReader { node, sink, .. } = self.reader;
-        match self.step {
+        let NodeReader { node, sink, secret, .. } = self.reader;
+        match std::mem::replace(&mut self.step, AtStep::Whole(false)) {
             AtStep::Place => {
                 self.step = AtStep::Value(sink.borrow().len());
                 seed.deserialize(value::SeqDeserializer::new(numbers(node.place).into_iter()))
             }
-            AtStep::Value(before) => {
-                let read = seed.deserialize(self.reader).map_err(|problem| {
-                    let text = problem.to_string();
-                    sink.borrow_mut().push(|| problem.at(node.place));
-                    de::Error::custom(text)
-                });
-                self.step = AtStep::Whole(sink.borrow().len() == before);
-                read
+            AtStep::Value(before) => match seed.deserialize(self.reader) {
+                Ok(value) => {
+                    self.step = AtStep::Whole(sink.borrow().len() == before);
+                    Ok(value)
+                }
+                Err(problem) => {
+                    self.step = AtStep::Failed(problem);
+                    Err(failed())
+                }
+            },
+            AtStep::Failed(problem) => {
+                // The hint to put a number in quotes must not lead to the next problem.
+                let is_number = matches!(node.kind, Kind::Number(_)) && !secret;
+                let next = is_number.then(|| seed.deserialize(NodeReader { quoted: true, ..self.reader }).err());
+                sink.borrow_mut().push(|| next.flatten().unwrap_or(problem).at(node.place));
+                Err(failed())
             }
             AtStep::Whole(whole) => seed.deserialize(whole.into_deserializer()),
         }

@@ -15,7 +15,10 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use super::EmbeddedError;
-use crate::child::{self, Limits};
+use crate::{
+    accounts,
+    child::{self, Limits},
+};
 
 /// Users that may run the server when the process is root, best first.
 const CANDIDATES: [&str; 3] = ["postgres", "_postgres", "nobody"];
@@ -44,18 +47,16 @@ impl Account {
             }
             if me == 0 && found.uid() != 0 {
                 let (uid, gid) = (found.uid(), found.gid());
-                return Ok(Some(Self { name: name_of(uid), uid, gid }));
+                let name = accounts::user(uid).map_or_else(|| uid.to_string(), |user| user.name);
+                return Ok(Some(Self { name, uid, gid }));
             }
         }
         if me != 0 {
             return Ok(None);
         }
-        let users = fs::read_to_string(PASSWD).unwrap_or_default();
-        CANDIDATES
-            .iter()
-            .find_map(|name| users.lines().filter_map(parse).find(|user| user.name == *name))
-            .map(Some)
-            .ok_or(EmbeddedError::NoAccount)
+        let mut found = CANDIDATES.iter().filter_map(|name| accounts::user_named(name));
+        let lent = found.find(|user| user.uid != 0).ok_or(EmbeddedError::NoAccount)?;
+        Ok(Some(Self { name: lent.name, uid: lent.uid, gid: lent.gid }))
     }
 
     /// Refuses a folder this user cannot enter, and names the one that is in the way.
@@ -82,24 +83,6 @@ impl Account {
         };
         folder.mode() & bit != 0
     }
-}
-
-const PASSWD: &str = "/etc/passwd";
-
-/// Reads one line of the user list; root is no candidate.
-fn parse(line: &str) -> Option<Account> {
-    let mut fields = line.split(':');
-    let name = fields.next()?.to_owned();
-    let uid = fields.nth(1)?.parse().ok().filter(|uid| *uid != 0)?;
-    let gid = fields.next()?.parse().ok()?;
-    Some(Account { name, uid, gid })
-}
-
-/// Finds the name of a user for messages; its number when it has none.
-fn name_of(uid: u32) -> String {
-    let users = fs::read_to_string(PASSWD).unwrap_or_default();
-    let found = users.lines().filter_map(parse).find(|user| user.uid == uid);
-    found.map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 /// Prepares a server program: as the server's user, away from our folder, and with nothing of

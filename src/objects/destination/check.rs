@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{
-    super::check::{Names, unknown, unknown_with},
+    super::check::{Names, SEARCHED, unknown, unknown_with},
     file,
 };
 use crate::{
-    model::{At, Code, Diagnostic, Email, EmailKey, ObjectName, Place},
+    model::{At, Code, Diagnostic, E164, Email, EmailKey, ObjectName, Place},
     objects::Target,
 };
 
@@ -59,7 +59,8 @@ pub(crate) fn target(
         let key = email.key();
         let declared = !names.users.lacks(&key);
         if !declared {
-            let near = names.renamed.get(&key).or_else(|| similar(&key, &names.users.names));
+            let similar = || (problems.len() < SEARCHED).then(|| similar(&key, &names.users.names)).flatten();
+            let near = names.renamed.get(&key).or_else(similar);
             let users = names.users.names.iter().map(EmailKey::as_str);
             problems.push(unknown_with(near.map(EmailKey::as_str), "user", text, item.place, users));
         }
@@ -68,15 +69,30 @@ pub(crate) fn target(
     let name: ObjectName = text.parse().ok()?;
     let declared = !names.dialers.lacks(&name);
     if !declared {
-        let problem = unknown("dialer", text, item.place, names.dialers.names.iter().map(ObjectName::as_str));
-        let is_number = text.bytes().all(|b| b.is_ascii_digit());
-        problems.push(if is_number {
-            problem.hint("a route names users by their e-mail, not by number")
-        } else {
-            problem
-        });
+        let problem = unknown_dialer(text, item.place, names, problems);
+        problems.push(problem);
     }
     Some((Target::Object(name), declared))
+}
+
+/// Reports a name that no dialer has. It may be another way to name a user, or a word of the format.
+fn unknown_dialer(text: &str, place: Place, names: &Names<'_>, problems: &[Diagnostic]) -> Diagnostic {
+    let dialers = names.dialers.names.iter().map(ObjectName::as_str);
+    let problem = unknown("dialer", text, place, dialers, problems);
+    if text.parse::<E164>().is_ok() {
+        return problem.hint("a route names an outside number by its dialer: declare one with this number");
+    }
+    if text.bytes().all(|b| b.is_ascii_digit()) {
+        return problem.hint("a route names users by their e-mail, not by number");
+    }
+    let user = format!("{}@", text.to_ascii_lowercase());
+    let is_user = |key: &&EmailKey| key.as_str().starts_with(&user);
+    let user = (problems.len() < SEARCHED).then(|| names.users.names.iter().find(is_user)).flatten();
+    match (user, ["hangup", "busy"].into_iter().find(|word| text.eq_ignore_ascii_case(word))) {
+        (Some(user), _) => problem.hint(format!("did you mean `{user}`? a route names users by their e-mail")),
+        (None, Some(word)) => problem.hint(format!("did you mean `{word}`?")),
+        (None, None) => problem,
+    }
 }
 
 /// Finds the address that a misspelt one was meant to be. Compares names and domains apart: a common domain alone makes

@@ -1,10 +1,12 @@
 //! How a destination is written.
 
-use crate::model::{Code, Email, Invalid, ObjectName, quoted, text_type};
+use serde::{Deserialize, Deserializer, de};
+
+use crate::model::{Code, Email, Invalid, ObjectName, Word, quoted, text_type};
 
 text_type! {
     /// Who gets a call, by name: a dialer, a user's e-mail, `hangup` or `busy`.
-    TargetName,
+    TargetText,
     |text| {
         if text.parse::<Email>().is_ok() || text.parse::<ObjectName>().is_ok() {
             Ok(text.to_owned())
@@ -19,5 +21,21 @@ text_type! {
     { "type": "string", "minLength": 1, "maxLength": 254 }
 }
 
-/// Describes [`TargetName`].
-pub(crate) type TargetText = TargetName;
+/// A [`TargetText`] as it is read: a number is taken as text, so that the message is about what a route names
+/// instead of quotes.
+#[derive(Debug, Clone)]
+pub(crate) struct TargetName(TargetText);
+
+impl TargetName {
+    /// Returns the text.
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl<'de> Deserialize<'de> for TargetName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Word(text) = Word::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(de::Error::custom)
+    }
+}

@@ -99,14 +99,17 @@ pub(in crate::objects) fn check(
 ) {
     let mut entries = routes.entries();
     entries.retain(|entry| !broken.contains(&entry.index));
-    // Those for the same calls stand side by side.
+    let mut reported = BTreeSet::new();
+    // Those for the same calls stand side by side. A rule is reported once, whatever number of others it contradicts
+    // and for whatever number of callers.
     for same in entries.chunk_by(|one, other| one.rule().to == other.rule().to && one.from == other.from) {
         let mut earlier = overlaps::Earlier::default();
         for entry in same {
             let hours = entry.rule().when.as_ref().and_then(|name| routes.hours.get(name));
-            for first in earlier.candidates(hours, entry.rule().otherwise.is_some()) {
-                let (first, place) = (&same[first], places.routes[entry.index]);
-                let Some(problem) = contradiction(routes, first, entry, place) else { continue };
+            let first = earlier.contradicted_by(hours, entry.rule().otherwise.is_some());
+            let Some(first) = first.map(|first| &same[first]) else { continue };
+            if reported.insert(entry.index) {
+                let problem = contradiction(routes, first, entry, places.routes[entry.index]);
                 problems.push(problem.also(places.routes[first.index], "the other rule"));
             }
         }
@@ -148,25 +151,18 @@ pub(crate) fn route_loop(dialer: &ObjectName, number: &str, rule: usize, places:
     }
 }
 
-/// Finds out whether two rules for the same calls contradict each other; the first one is looked at
-/// first.
-fn contradiction(routes: &Routes, first: &Entry<'_>, second: &Entry<'_>, place: Place) -> Option<Diagnostic> {
+/// Reports a rule that contradicts an earlier one for the same calls.
+fn contradiction(routes: &Routes, first: &Entry<'_>, second: &Entry<'_>, place: Place) -> Diagnostic {
     let callers = second.from.map_or_else(String::new, |from| format!(" from {from}"));
     let calls = format!("calls to {}{callers}", second.rule().to);
-    let hours = |entry: &Entry<'_>| entry.rule().when.as_ref().and_then(|name| routes.hours.get(name));
-    let overlap = |when: &str| {
-        let message = format!("another rule decides about {calls} {when}");
-        let hint = "make one of them more specific, by `from` or by hours that do not overlap, or put both into one";
-        Diagnostic::error(Code::OverlappingRoutes, message, place).hint(hint)
-    };
-    match (hours(first), hours(second)) {
-        (Some(_), _) if first.rule().otherwise.is_some() => {
-            let message = format!("another rule decides about {calls} at all times, by its `otherwise`");
-            let hint = "remove that `otherwise`, or this rule";
-            Some(Diagnostic::error(Code::UnreachableRoute, message, place).hint(hint))
-        }
-        (Some(one), Some(other)) => one.may_overlap(other).then(|| overlap("in some of the same hours")),
-        (None, None) => Some(overlap("too")),
-        _ => None,
+    let has_hours = |entry: &Entry<'_>| entry.rule().when.as_ref().is_some_and(|name| routes.hours.contains_key(name));
+    if has_hours(first) && first.rule().otherwise.is_some() {
+        let message = format!("another rule decides about {calls} at all times, by its `otherwise`");
+        let hint = "remove that `otherwise`, or this rule";
+        return Diagnostic::error(Code::UnreachableRoute, message, place).hint(hint);
     }
+    let when = if has_hours(second) { "in some of the same hours" } else { "too" };
+    let message = format!("another rule decides about {calls} {when}");
+    let hint = "make one of them more specific, by `from` or by hours that do not overlap, or put both into one";
+    Diagnostic::error(Code::OverlappingRoutes, message, place).hint(hint)
 }

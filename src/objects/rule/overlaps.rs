@@ -1,68 +1,92 @@
-//! Which rules for the same calls can contradict each other, without a look at every pair: a thousand
-//! rules for one number by the hour would be half a million pairs.
+//! Which rule contradicts an earlier one for the same calls, without a comparison of every pair: a thousand
+//! rules for one number by the hour would be half a million pairs, and a thousand equal ones as many problems.
 
 use std::collections::BTreeMap;
 
-use crate::objects::{Hours, OpenRange};
+use crate::objects::{Hours, OpenRange, Timezone};
 
-/// The rules for the same calls that were looked at, in their order.
+/// A range of minutes within a day of the week, as [`OpenRange::parts`] returns it.
+type Range = (u8, u16, u16);
+
+/// The earlier rules for the same calls.
 #[derive(Default)]
 pub(super) struct Earlier<'a> {
     count: usize,
-    /// Those that decide at all times, by their `otherwise`.
-    always: Vec<usize>,
-    /// Those without hours.
-    without_hours: Vec<usize>,
-    /// Those with hours that overlap with earlier ones.
-    loose: Vec<usize>,
-    /// The hours of the others, which do not overlap: the end of each range by its day and beginning.
-    week: BTreeMap<(u8, u16), u16>,
-    /// The first rule's hours, whose time zone is that of all until another one comes.
-    zone: Option<&'a Hours>,
-    /// Whether hours of different time zones came, which are taken to overlap.
-    mixed: bool,
+    /// The first rule that decides at all times, by its `otherwise`.
+    always: Option<usize>,
+    /// The first rule without hours.
+    without_hours: Option<usize>,
+    /// The first rule with hours, and their time zone.
+    zone: Option<(usize, &'a Timezone)>,
+    /// The first rule with hours of another time zone: they count as overlapping.
+    other_zone: Option<usize>,
+    /// The hours of the rules in one time zone, by day and first minute: the first minute after the range, and a
+    /// rule with these hours. The ranges do not overlap.
+    week: BTreeMap<(u8, u16), (u16, usize)>,
 }
 
 impl<'a> Earlier<'a> {
-    /// Returns the earlier rules that may contradict this one, in their order, and takes note of it.
-    ///
-    /// Those left out certainly do not; of the others, the rules themselves are compared.
-    pub(super) fn candidates(&mut self, hours: Option<&'a Hours>, otherwise: bool) -> Vec<usize> {
+    /// Adds a rule, and returns an earlier one that it contradicts.
+    pub(super) fn contradicted_by(&mut self, hours: Option<&'a Hours>, otherwise: bool) -> Option<usize> {
         let at = self.count;
         self.count += 1;
         let Some(hours) = hours else {
-            let mut candidates = [self.always.as_slice(), &self.without_hours].concat();
-            candidates.sort_unstable();
-            self.without_hours.push(at);
-            return candidates;
+            let first = self.always.into_iter().chain(self.without_hours).min();
+            self.without_hours.get_or_insert(at);
+            return first;
         };
-        self.mixed |= self.zone.is_some_and(|zone| zone.timezone != hours.timezone);
-        self.zone = self.zone.or(Some(hours));
-        let ranges: Vec<_> = hours.open.iter().flat_map(OpenRange::parts).collect();
-        let overlaps = self.mixed || ranges.iter().any(|range| self.is_taken(*range));
-        let candidates = if overlaps {
-            self.loose.push(at);
-            (0..at).collect()
-        } else {
-            // Ranges of the same hours may overlap each other.
-            for (day, from, to) in ranges {
-                let end = self.week.entry((day, from)).or_insert(to);
-                *end = to.max(*end);
-            }
-            let mut candidates = [self.always.as_slice(), &self.loose].concat();
-            candidates.sort_unstable();
-            candidates.dedup();
-            candidates
-        };
+        let first = self.always.into_iter().chain(self.overlapping(hours)).min();
+        self.add(at, hours);
         if otherwise {
-            self.always.push(at);
+            self.always.get_or_insert(at);
         }
-        candidates
+        first
     }
 
-    /// Tells whether a range overlaps with one in the week.
-    fn is_taken(&self, (day, from, to): (u8, u16, u16)) -> bool {
-        self.week.range((day, 0)..(day, to)).any(|((..), end)| *end > from)
+    /// Returns a rule whose hours overlap with these.
+    fn overlapping(&self, hours: &Hours) -> Option<usize> {
+        let (first, zone) = self.zone?;
+        if *zone != hours.timezone {
+            return Some(first);
+        }
+        let in_range = |(day, from, to): Range| {
+            // Of ranges that do not overlap, the last one to begin is the last one to end.
+            let (_, (end, rule)) = self.week.range((day, 0)..(day, to)).next_back()?;
+            (*end > from).then_some(*rule)
+        };
+        self.other_zone.or_else(|| hours.open.iter().flat_map(OpenRange::parts).filter_map(in_range).min())
+    }
+
+    fn add(&mut self, rule: usize, hours: &'a Hours) {
+        let (_, zone) = *self.zone.get_or_insert((rule, &hours.timezone));
+        if *zone != hours.timezone {
+            // From here on, every rule contradicts an earlier one, whatever its hours.
+            self.other_zone.get_or_insert(rule);
+            return;
+        }
+        for range in hours.open.iter().flat_map(OpenRange::parts) {
+            self.cover(range, rule);
+        }
+    }
+
+    /// Puts a range in place of the parts that it covers. Each range adds two parts at most, so that the work
+    /// is linear in all of them.
+    fn cover(&mut self, (day, from, to): Range, rule: usize) {
+        let parts = self.week.range((day, 0)..(day, to)).rev().take_while(|(_, (end, _))| *end > from);
+        let parts: Vec<(u16, u16, usize)> = parts.map(|((_, start), (end, rule))| (*start, *end, *rule)).collect();
+        if parts.iter().any(|(start, end, _)| *start <= from && *end >= to) {
+            return;
+        }
+        for (start, end, other) in parts {
+            self.week.remove(&(day, start));
+            if start < from {
+                self.week.insert((day, start), (from, other));
+            }
+            if end > to {
+                self.week.insert((day, to), (end, other));
+            }
+        }
+        self.week.insert((day, from), (to, rule));
     }
 }
 
@@ -98,21 +122,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_pair_that_contradicts_is_left_out(
+        fn a_rule_is_reported_if_it_contradicts_any_earlier_one(
             rules in prop::collection::vec((prop::option::weighted(0.9, hours()), prop::bool::weighted(0.1)), 0..12),
         ) {
             let mut earlier = Earlier::default();
             for (at, rule) in rules.iter().enumerate() {
-                let candidates = earlier.candidates(rule.0.as_ref(), rule.1);
-                let found: Vec<usize> = candidates.into_iter().filter(|first| contradict(&rules[*first], rule)).collect();
-                let plain: Vec<usize> = (0..at).filter(|first| contradict(&rules[*first], rule)).collect();
-                prop_assert_eq!(found, plain);
+                let found = earlier.contradicted_by(rule.0.as_ref(), rule.1);
+                prop_assert_eq!(found.is_some(), rules[..at].iter().any(|first| contradict(first, rule)));
+                prop_assert!(found.is_none_or(|first| first < at && contradict(&rules[first], rule)));
             }
         }
     }
 
     #[test]
-    fn rules_by_the_hour_are_not_compared_in_pairs() {
+    fn rules_by_the_minute_do_not_contradict_each_other() {
         let slot = |minute: u16| {
             let (hour, rest) = (minute / 60, minute % 60);
             let open = format!("mon {hour:02}:{rest:02}-{hour:02}:{:02}", rest + 1).parse().unwrap();
@@ -124,6 +147,9 @@ mod tests {
         };
         let all: Vec<Hours> = (0..1440).filter(|minute| minute % 60 < 59).map(slot).collect();
         let mut earlier = Earlier::default();
-        assert_eq!(all.iter().map(|hours| earlier.candidates(Some(hours), false).len()).sum::<usize>(), 0);
+        assert!(all.iter().all(|hours| earlier.contradicted_by(Some(hours), false).is_none()));
+        let all_day = Hours { open: vec!["mon 00:00-24:00".parse().unwrap()], ..all[0].clone() };
+        assert!(earlier.contradicted_by(Some(&all_day), false).is_some());
+        assert_eq!(earlier.week.len(), 1, "the day covers its minutes");
     }
 }

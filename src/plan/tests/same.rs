@@ -8,13 +8,14 @@ use proptest::test_runner::{FileFailurePersistence, TestRunner};
 use super::*;
 use crate::{
     asterisk::{ConfigFile, PerFile},
-    deploy::{InPlace, Running, compare},
+    deploy::{InPlace, Running, Survey, compare},
     render::Present,
 };
 
 /// The plan's id on a machine that has these files in place and runs them, or does not.
-fn id_where(inputs: &Inputs<'_>, in_place: &InPlace, running: Option<&Running>) -> Option<String> {
-    compare(inputs, in_place, running, Vec::new()).unwrap().id
+fn id_where(inputs: &Inputs<'_>, in_place: InPlace, running: Option<Running>) -> Option<String> {
+    let survey = Survey { in_place, running, ..Survey::default() };
+    compare(inputs, &survey, Vec::new()).unwrap().id
 }
 
 fn id(plan: &Plan) -> String {
@@ -114,8 +115,8 @@ proptest! {
             in_place
         };
         let running = Running { live: PerFile::from_fn(|file| live[file as usize]) };
-        let ours = id_where(&runner, &InPlace::default(), None);
-        prop_assert_eq!(&ours, &id_where(&host, &in_place, Some(&running)));
+        let ours = id_where(&runner, InPlace::default(), None);
+        prop_assert_eq!(&ours, &id_where(&host, in_place, Some(running)));
         let plan = planned(&here, &outside, recorded, state.now);
         prop_assert_eq!(ours.is_some(), plan.problems.is_empty());
     }

@@ -72,7 +72,7 @@ pub(super) fn url(addresses: &str, options: &str) -> String {
 /// Nobody asks for it, and nobody may show it.
 pub(super) const DATABASE_PASSWORD: &str = "canary9of9the9database";
 
-/// Stands between the program and the server, and breaks off at COMMIT: before the server hears of
+/// Stands between the program and the server, and breaks off at the COMMIT of a writer: before the server hears of
 /// it, or before the program hears of its answer.
 fn break_off_at_commit(server: String, heard: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -90,8 +90,12 @@ fn pass_on(mut client: TcpStream, mut server: TcpStream, heard: bool) {
     let (mut answers, mut back) = (server.try_clone().expect("a socket"), client.try_clone().expect("a socket"));
     let answering = thread::spawn(move || std::io::copy(&mut answers, &mut back));
     let mut bytes = [0; 8 * 1024];
+    let mut writes = false;
     while let Ok(read @ 1..) = client.read(&mut bytes) {
-        let commit = bytes[..read].windows(7).any(|words| words.eq_ignore_ascii_case(b"COMMIT\0"));
+        let has = |part: &[u8]| bytes[..read].windows(part.len()).any(|words| words.eq_ignore_ascii_case(part));
+        // A snapshot that is only read ends with COMMIT as well.
+        writes |= has(b"pg_advisory_xact_lock");
+        let commit = writes && has(b"COMMIT\0");
         if commit {
             // No answer gets through any more.
             let _ = client.shutdown(Shutdown::Both);

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::server::{Answer, Client, Serve, token};
-use crate::support::{Server, TestEnv, desired};
+use crate::support::{KEY, Server, TestEnv, desired};
 
 /// Waits for something that takes a moment.
 #[track_caller]
@@ -234,6 +234,37 @@ fn two_servers_on_one_database_behave_as_one() {
     let again = there.post("/users", &newcomer("once@example.com")).expect(201);
     assert_eq!((first.text, first.headers.get("location")), (again.text, again.headers.get("location")));
     assert_eq!(there.post("/users", &newcomer("other@example.com")).expect(422).error(), "IdempotencyKeyReused");
+}
+
+/// Answers that are kept hold a secret: they must be sealed anew with all others, or a request that is sent again
+/// after the old key was retired would fail.
+#[test]
+fn an_answer_is_given_again_after_its_key_was_retired() {
+    let mut env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&[]));
+    env.run("sync").expect(0);
+    let token = token(&env, "portal", "read write");
+    let post = |env: &TestEnv, email: &str| {
+        let serve = Serve::start(env, "");
+        serve.client(&token).with("Idempotency-Key", "k-1").post("/users", &newcomer(email))
+    };
+    let first = post(&env, "once@example.com").expect(201);
+    let sealed =
+        |env: &TestEnv| -> Vec<u8> { env.sql().query_one("select answer from idempotency_keys", &[]).unwrap().get(0) };
+    let before = sealed(&env);
+
+    let (old, new) = (KEY, "//////////////////////////////////////////8=");
+    env.unset("RECONCILE_SECRET_KEY");
+    env.set("RECONCILE_SECRET_KEY", &format!("{new},{old}"));
+    let done = env.run("secret reseal").expect(0).stdout;
+    assert!(done.starts_with("Resealed: 2 secrets of acme.\n"), "the user's, and the answer: {done}");
+    assert_ne!(sealed(&env)[1..9], before[1..9], "the key's id");
+    env.unset("RECONCILE_SECRET_KEY");
+    env.set("RECONCILE_SECRET_KEY", new);
+    let again = post(&env, "once@example.com").expect(201);
+    assert_eq!((first.text, first.headers.get("location")), (again.text, again.headers.get("location")));
+    assert_eq!(post(&env, "other@example.com").expect(422).error(), "IdempotencyKeyReused");
+    assert_eq!(recorded(&env), ["once@example.com".to_owned()].into());
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! `reconcile serve`: the portal API, on a real PostgreSQL and a real Asterisk.
 
 mod apply;
+mod apply_cut;
 mod auth;
 mod bodies;
 mod database;
+mod ends;
 mod errors;
 mod hostile;
 mod operate;

@@ -105,6 +105,23 @@ fn a_secret_that_asterisk_quotes_in_its_complaints_is_told_nowhere() {
     env.run("apply").expect(0);
 }
 
+/// Carriers need options that the file does not have; the docs say where they go.
+#[test]
+fn an_apply_keeps_the_options_that_the_operator_adds_to_a_trunk() {
+    let env = TestEnv::with_asterisk();
+    let own = "\n[acme-trunk-carrier](+type=endpoint)\nfrom_domain = carrier.example\nmedia_encryption = sdes\n";
+    let conf = env.etc("pjsip.conf");
+    fs::write(&conf, fs::read_to_string(&conf).unwrap() + own).unwrap();
+    for host in ["192.0.2.1", "192.0.2.2"] {
+        let trunk = format!("version: 1\ntenant: acme\nusers: []\ntrunks: {{ carrier: {{ host: {host} }} }}\n");
+        env.write("pbx.yaml", &trunk);
+        env.run("apply").expect(0);
+        let endpoint = env.ask("pjsip show endpoint acme-trunk-carrier");
+        let has = |key: &str, value: &str| endpoint.lines().any(|line| line.split_whitespace().eq([key, ":", value]));
+        assert!(has("from_domain", "carrier.example") && has("media_encryption", "sdes"), "{endpoint}");
+    }
+}
+
 /// Asterisk would give an address's calls to either of them.
 #[test]
 fn an_address_leads_to_one_tenant_of_a_host() {

@@ -113,7 +113,20 @@ fn targets_that_twilio_cannot_reach_are_a_warning_at_the_start_and_when_routes_a
     serve.says("\"run\":3,");
     until("it is said again", || serve.log().matches(words).count() == 2);
 
+    // Where nobody else is left, every call ends.
+    let mut nobody = to_bo(None);
+    nobody["default_route"] = json!([{ "user": "bo.li@example.com" }]);
+    applied(&env, "acme", 5, &nobody);
+    serve.says("\"run\":5,");
+    let line: Value = serde_json::from_str(&serve.says("it ends every call")).unwrap();
+    assert_eq!((&line["level"], &line["tenant"]), (&json!("ERROR"), &json!("acme")), "{line}");
+    // The same from the start.
+    let mut again = Serve::start(&env, "--state-dir again");
+    again.says("it ends every call");
+
     // A typing error in the URL of one company leads its calls to another one.
+    applied(&env, "acme", 6, &to_bo(None));
+    serve.says("\"run\":6,");
     applied(&env, "zeta", 4, &routes("+15550009999", &json!([{ "dialer": "dialfire" }])));
     serve.says("\"run\":4,");
     let call = [("CallSid", "CA7"), ("From", "+4930123456"), ("To", "+15551112222")];

@@ -1,0 +1,220 @@
+//! From what is found to a plan that may be carried out: shown while nothing is locked, and made again from the rows
+//! under the tenant's lock. What is carried out is what was shown, by its id.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::{
+    ApplyError, Comparison, Host, Observer, Request, Survey, audit_row,
+    clock::Clock,
+    compare::target_of,
+    rows::{Prepared, prepare},
+    survey::Findings,
+};
+use crate::{
+    asterisk::ConfigFile,
+    directory::{Directory, DirectoryError, Recorded, Writer, audit::Run},
+    model::Extension,
+    plan::{FieldChange, Kind, PhoneEffects, Plan, RailStop},
+};
+
+/// How often a plan is made and shown before the rows that move meanwhile are a reason to give up.
+pub(super) const ROUNDS: usize = 3;
+
+/// The most changes that a message names.
+const NAMED: usize = 5;
+
+/// A plan that was shown while nothing was locked.
+pub(super) struct Shown {
+    id: Option<String>,
+    stops: Vec<RailStop>,
+    changes: DeclaredChanges,
+    /// What the host has or lacks for the plan. It holds for every plan with the same id.
+    findings: Findings,
+    /// Whether the endpoint file changes, so that registrations may end.
+    pub(super) changes_endpoints: bool,
+}
+
+/// Makes the plan from a snapshot and shows it. `earlier` is the plan that was shown before.
+///
+/// # Errors
+/// If the plan must not be applied, or changes what `earlier` does not, or if Asterisk or the directory fails.
+pub(super) fn show(
+    request: &Request<'_>,
+    directory: &mut Directory,
+    host: Option<&Host>,
+    survey: &Survey,
+    earlier: Option<&Shown>,
+    (clock, observer): (&mut Clock, &mut dyn Observer),
+) -> Result<Shown, ApplyError> {
+    let mut recorded = directory.read(request.tenant)?;
+    if let Some(id) = request.expect {
+        recorded.expected_runs = directory.runs_of_plan(request.tenant, id)?;
+    }
+    let comparison = (request.compare)(&recorded, survey)?;
+    drop(recorded);
+    let findings = match host {
+        Some(host) => host.findings(&comparison, survey, request.policy)?,
+        None => Findings::default(),
+    };
+    let comparison = comparison.with(findings.clone());
+    let shown = Shown {
+        id: comparison.id.clone(),
+        stops: comparison.stops.clone(),
+        changes: DeclaredChanges::of(&comparison.plan),
+        findings,
+        changes_endpoints: comparison.files[ConfigFile::Endpoints].diff.changed,
+    };
+    if let Some(earlier) = earlier.filter(|_| request.expect.is_none()) {
+        shown.changes.are_in(&earlier.changes)?;
+    }
+    // What was shown is not shown again.
+    let is_known = |earlier: &Shown| earlier.id.is_some() && earlier.id == shown.id && earlier.stops == shown.stops;
+    if !earlier.is_some_and(is_known) {
+        // A person may read for an hour.
+        clock.stop();
+        (request.show)(comparison)?;
+        clock.start("check", observer);
+    }
+    Ok(shown)
+}
+
+/// A plan with everything that carrying it out needs.
+pub(super) struct Decided {
+    pub(super) plan: Plan,
+    pub(super) phones: PhoneEffects,
+    id: Option<String>,
+    /// What changes in the settings and about inbound calls, and in the files.
+    pub(super) diff: String,
+    /// The hash of what it leads to.
+    target: String,
+    pub(super) recorded: Recorded,
+    pub(super) prepared: Prepared,
+    /// What Asterisk does not answer about itself.
+    pub(super) unasked: Vec<String>,
+    /// Names that could not be checked before the files were written.
+    pub(super) unchecked: Vec<String>,
+}
+
+/// Makes the plan again from the rows, which nobody else changes now. `None` if it is another one than was shown.
+///
+/// In the last round, rows that the file does not declare may differ, such as those that the portal makes all the
+/// time: the declared changes and their numbers are those that were shown.
+pub(super) fn decide(
+    request: &Request<'_>,
+    writer: &mut Writer<'_>,
+    survey: &Survey,
+    shown: &Shown,
+    is_last: bool,
+) -> Result<Option<Decided>, ApplyError> {
+    let (recorded, sealed) = read(request, writer)?;
+    let comparison = (request.compare)(&recorded, survey)?.with(shown.findings.clone());
+    let is_shown = comparison.id == shown.id
+        || is_last && request.expect.is_none() && DeclaredChanges::of(&comparison.plan) == shown.changes;
+    let is_expected = request.expect.is_none_or(|id| comparison.is_expected(id));
+    if comparison.id.is_none() || !is_shown || !is_expected || comparison.stops != shown.stops {
+        return Ok(None);
+    }
+    let diff =
+        audit_row::bounded(audit_row::rows_no_file_shows(&comparison.plan, &comparison.phones) + &comparison.diff());
+    let Request { secrets, trunk_secrets, keys, policy, .. } = *request;
+    let prepared = prepare(&comparison.plan, &recorded, secrets, trunk_secrets, &sealed, keys, policy.now)?;
+    let target = target_of(&comparison, &prepared.rows);
+    let Comparison { plan, phones, id, unasked, unchecked, .. } = comparison;
+    Ok(Some(Decided { plan, phones, id, diff, target, recorded, prepared, unasked, unchecked }))
+}
+
+/// What is recorded, with the sealed secrets.
+type Read = (Recorded, BTreeMap<Uuid, Vec<u8>>);
+
+fn read(request: &Request<'_>, writer: &mut Writer<'_>) -> Result<Read, DirectoryError> {
+    let mut recorded = writer.read(request.tenant)?;
+    if let Some(id) = request.expect {
+        recorded.expected_runs = writer.runs_of_plan(request.tenant, id)?;
+    }
+    let sealed = match &recorded.tenant {
+        Some(tenant) => writer.sealed(tenant.id)?,
+        None => BTreeMap::new(),
+    };
+    Ok((recorded, sealed))
+}
+
+impl Decided {
+    /// Writes the audit row of the run that carries it out.
+    pub(super) fn run(&self, request: &Request<'_>, host: &Host, command: &'static str, diff: &str) -> Run {
+        Run {
+            tenant: request.tenant.clone(),
+            host: host.name.clone(),
+            command,
+            actor: request.actor.clone(),
+            git_commit: request.git_commit.clone(),
+            plan_id: self.id.clone(),
+            counts: audit_row::counts(&self.plan, &self.phones),
+            diff: diff.to_owned(),
+            target: Some(self.target.clone()),
+        }
+    }
+}
+
+/// Says that the rows moved each time while the plan was shown.
+pub(super) fn never_still() -> ApplyError {
+    ApplyError::Stale(format!("what the plan is made from changed {ROUNDS} times while it was shown"))
+}
+
+/// What a plan changes because the file declares it, with the numbers that the new users get.
+#[derive(Debug, PartialEq, Eq)]
+struct DeclaredChanges(BTreeMap<DeclaredChange, Option<Extension>>);
+
+/// One of them: what is changed, and what it becomes. A number is allocated, so that it is not part of it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct DeclaredChange {
+    what: String,
+    becomes: Vec<String>,
+}
+
+impl DeclaredChanges {
+    fn of(plan: &Plan) -> Self {
+        let sign = |kind: Kind, name: &str| format!("{} {name}", kind.sign());
+        let users = plan.changes.iter().map(|change| {
+            let becomes = becomes(&change.fields, change.secret_changed);
+            (DeclaredChange { what: sign(change.kind, change.email.as_str()), becomes }, Some(change.extension))
+        });
+        let settings = plan.settings_changes.iter().map(|field| {
+            let becomes = becomes(std::slice::from_ref(field), false);
+            (DeclaredChange { what: field.field.to_owned(), becomes }, None)
+        });
+        let inbound = plan.inbound.iter().map(|change| {
+            let what = sign(change.kind, &change.title());
+            (DeclaredChange { what, becomes: becomes(&change.fields, change.secret_changed) }, None)
+        });
+        Self(users.chain(settings).chain(inbound).collect())
+    }
+
+    /// Makes sure that a plan which was made again changes nothing that the one which was shown does not.
+    fn are_in(&self, shown: &Self) -> Result<(), ApplyError> {
+        let new: BTreeSet<&str> =
+            self.0.keys().filter(|change| !shown.0.contains_key(change)).map(|change| change.what.as_str()).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let count = if new.len() == 1 { "1 change".to_owned() } else { format!("{} changes", new.len()) };
+        let more = new.len().saturating_sub(NAMED);
+        let mut named: Vec<String> = new.into_iter().take(NAMED).map(str::to_owned).collect();
+        if more > 0 {
+            named.push(format!("{more} more"));
+        }
+        Err(ApplyError::Stale(format!(
+            "another writer was faster, and now there would be {count} that the plan above does not show: {}",
+            named.join(", ")
+        )))
+    }
+}
+
+fn becomes(fields: &[FieldChange], secret_changed: bool) -> Vec<String> {
+    let words = |field: &FieldChange| match (field.field, &field.after) {
+        ("extension", _) | (_, None) => field.field.to_owned(),
+        (name, Some(after)) => format!("{name} {after}"),
+    };
+    fields.iter().map(words).chain(secret_changed.then(|| "secret".to_owned())).collect()
+}

@@ -1,0 +1,188 @@
+//! What is found on a host: the files in place, and what its Asterisk answers about itself and about a plan.
+//!
+//! All commands take the same survey. It is taken while no transaction and no lock of the database is open: Asterisk
+//! may take its time, and other writers do not wait for it.
+
+use jiff::Timestamp;
+
+use super::{
+    ApplyError, Asterisk, AsteriskError, Comparison, FileError, Host, InPlace, NamePlaces, Running, StatusError,
+    emergency,
+    listing::Listing,
+    names::{self, MissingName},
+    needs::Lack,
+    readable::Unreadable,
+    requirements::Requirements,
+    without_file::PhonesWithoutFile,
+};
+use crate::{
+    asterisk::{ConfigFile, mark_name},
+    model::Tenant,
+    plan::{Allowance, RailStop},
+    render::Phonebook,
+};
+
+/// How the line begins that says that Asterisk did not answer about a plan. An apply fails then; a plan goes on.
+pub const NO_LIST: &str = "what the running Asterisk has loaded: ";
+
+/// What is found on a host about a tenant's files.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// The generated files in place.
+    pub in_place: InPlace,
+    /// Which of them Asterisk runs. `None` if it is left alone or does not answer.
+    pub running: Option<Running>,
+    /// Why Asterisk does not answer.
+    pub silent: Option<AsteriskError>,
+    /// The generations of the endpoint file that run, by their marks. Not asked for if the one in place runs.
+    pub marks: Vec<String>,
+}
+
+/// What of a plan depends on the command: what the rails let pass, where the names are declared, and the present.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy<'a> {
+    /// What rails let pass this once.
+    pub allowance: &'a Allowance,
+    /// Where the names are declared that the host must have.
+    pub places: &'a NamePlaces,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// What a host has or lacks for a plan.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Findings {
+    pub(super) stops: Vec<RailStop>,
+    pub(super) notes: Vec<String>,
+    /// What Asterisk does not answer about itself.
+    pub(super) unasked: Vec<String>,
+    /// What could not be checked, with the reason.
+    pub(super) unchecked: Vec<String>,
+    /// The phones that Asterisk runs though their file is missing.
+    pub(super) without_file: Option<PhonesWithoutFile>,
+}
+
+impl Host {
+    /// Takes the survey for a command that can do without Asterisk.
+    ///
+    /// # Errors
+    /// If a file is in place but cannot be read.
+    pub fn survey(&self, tenant: &Tenant) -> Result<Survey, FileError> {
+        let in_place = self.in_place(tenant)?;
+        Ok(match self.wait().and_then(|()| self.running(tenant, &in_place)) {
+            Ok((running, marks)) => Survey { in_place, running, silent: None, marks },
+            Err(error) => Survey { in_place, running: None, silent: Some(error), marks: Vec::new() },
+        })
+    }
+
+    /// Takes the survey for an apply, which needs an answer of an Asterisk that has finished starting.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or Asterisk does not answer.
+    pub(super) fn look(&self, tenant: &Tenant) -> Result<Survey, ApplyError> {
+        let in_place = self.in_place(tenant)?;
+        let (running, marks) = self.running(tenant, &in_place)?;
+        Ok(Survey { in_place, running, silent: None, marks })
+    }
+
+    /// Asks an Asterisk that has finished starting whether it runs the files in place, and if it does not, what else.
+    fn running(&self, tenant: &Tenant, in_place: &InPlace) -> Result<(Option<Running>, Vec<String>), AsteriskError> {
+        let Some(asterisk) = &self.asterisk else { return Ok((None, Vec::new())) };
+        let running = Self::marks_of(asterisk, tenant, in_place)?;
+        let marks = if running.live[ConfigFile::Endpoints] { Vec::new() } else { running_marks(asterisk, tenant)? };
+        Ok((Some(running), marks))
+    }
+
+    /// Tells whether a survey still holds, for a command that has the host's lock: the files are the same, and
+    /// Asterisk runs the same of them.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or Asterisk does not answer.
+    pub(super) fn still_has(&self, tenant: &Tenant, survey: &Survey) -> Result<bool, ApplyError> {
+        for (file, before) in survey.in_place.iter() {
+            if self.target(&file.path(tenant)).read()?.as_deref() != before.as_ref().map(|file| file.text.as_str()) {
+                return Ok(false);
+            }
+        }
+        let Some(asterisk) = &self.asterisk else { return Ok(true) };
+        let running = Self::marks_of(asterisk, tenant, &survey.in_place)?;
+        Ok(survey.running.is_some_and(|before| before.live == running.live))
+    }
+
+    /// Adds to a comparison what this host has or lacks for its plan. What cannot be found out is listed as unchecked.
+    pub fn complete(&self, comparison: Comparison, survey: &Survey, policy: Policy<'_>) -> Comparison {
+        let mut found = Findings::default();
+        if survey.running.is_some()
+            && let Err(error) = self.ask_about(&comparison, policy, &mut found)
+        {
+            found.unchecked.push(format!("{NO_LIST}{error}"));
+        }
+        match self.taken_names(&comparison.plan, survey) {
+            Ok(stop) => found.stops.extend(stop),
+            Err(error) => found.unchecked.push(format!("names that other files on this host define: {error}")),
+        }
+        comparison.with(found)
+    }
+
+    /// Finds out what this host has or lacks for a plan that is to be applied.
+    ///
+    /// # Errors
+    /// If Asterisk does not answer, or a file cannot be read.
+    pub(super) fn findings(
+        &self,
+        comparison: &Comparison,
+        survey: &Survey,
+        policy: Policy<'_>,
+    ) -> Result<Findings, ApplyError> {
+        let mut found = Findings::default();
+        if survey.running.is_some() {
+            self.ask_about(comparison, policy, &mut found)?;
+        }
+        found.stops.extend(self.taken_names(&comparison.plan, survey)?);
+        Ok(found)
+    }
+
+    /// Asks Asterisk what a plan depends on: whether it may read the files and includes them, which phones run without
+    /// a file, emergency numbers that nobody can dial, and the modules, time zones and names that it does not have.
+    fn ask_about(&self, comparison: &Comparison, policy: Policy<'_>, found: &mut Findings) -> Result<(), StatusError> {
+        let plan = &comparison.plan;
+        if let Some(Unreadable { message, hint }) = self.unreadable(&plan.tenant)? {
+            found.stops.push(RailStop { rail: "unreadable-files", message, hint, allow: None });
+        }
+        if let Some(asterisk) = &self.asterisk {
+            self.find_missing_includes(asterisk, &plan.tenant, policy.allowance, found)?;
+            self.find_phones_without_file(asterisk, plan, found)?;
+            found.notes.extend(emergency::unreachable(asterisk, comparison)?);
+        }
+        let requirements = self.requirements(&Phonebook::of(plan, None), policy.now)?;
+        let Requirements { lacks, missing_names, unasked, unchecked_names } = requirements;
+        let lacking =
+            lacks.into_iter().map(|Lack { rail, message, hint }| RailStop { rail, message, hint, allow: None });
+        found.stops.extend(lacking);
+        let allowed = policy.allowance.get(names::RAIL).copied().unwrap_or(0);
+        if missing_names.len() > allowed {
+            found.stops.push(missing_names_stop(&missing_names, policy.places));
+        } else {
+            found.notes.extend(missing_names.iter().map(|missing| missing.words(policy.places)));
+        }
+        found.notes.extend(unasked.clone());
+        found.unasked.extend(unasked);
+        found.unchecked.extend(unchecked_names);
+        Ok(())
+    }
+}
+
+/// Lists the generations of a tenant's endpoint file that run, by their marks.
+fn running_marks(asterisk: &Asterisk, tenant: &Tenant) -> Result<Vec<String>, AsteriskError> {
+    let prefix = mark_name(tenant, "");
+    let listing = Listing::of_marks(asterisk, &prefix)?;
+    Ok(listing.endpoints().filter_map(|name| name.strip_prefix(&prefix)).map(str::to_owned).collect())
+}
+
+/// Makes one stop of all missing names.
+fn missing_names_stop(missing: &[MissingName], places: &NamePlaces) -> RailStop {
+    let words: Vec<String> = missing.iter().map(|missing| missing.words(places)).collect();
+    let mut hints: Vec<String> = missing.iter().map(MissingName::hint).collect();
+    hints.push(format!("if this is meant: --allow {}={}", names::RAIL, missing.len()));
+    RailStop { rail: names::RAIL, message: words.join("; "), hint: hints.join("; "), allow: Some(missing.len()) }
+}
