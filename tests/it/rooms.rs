@@ -171,9 +171,9 @@ const NAME_A_KIND: &[&str] = &[
     "render/trunks.rs",
     "report/status.rs",
     "report/words.rs",
+    "serve/counters.rs",
     "serve/look.rs",
     "serve/routing.rs",
-    "serve/webhook/counters.rs",
 ];
 
 /// The types of the kinds, and the fields that keep their objects.
