@@ -8,6 +8,7 @@ use super::{
     printer::Printer,
     session,
     settings::{FileArgs, Format, HostArgs, SecretArgs, StateArgs},
+    stop::Stop,
 };
 use crate::{
     deploy,
@@ -30,7 +31,7 @@ pub(crate) struct Args {
     file: FileArgs,
     /// The tenant; its file is then not compared [default: the one in the file]
     #[arg(long, value_name = "SLUG")]
-    tenant: Option<Tenant>,
+    tenant: Option<String>,
     #[command(flatten)]
     state: StateArgs,
     #[command(flatten)]
@@ -53,7 +54,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let (tenant, desired) = match &args.tenant {
-        Some(tenant) => (tenant.clone(), None),
+        Some(slug) => (slug.parse().map_err(Stop::argument)?, None),
         None => match session::desired_or_tenant(&args.file, printer)? {
             Ok(desired) => (desired.declared.tenant.clone(), Some(desired)),
             Err(tenant) => (tenant, None),

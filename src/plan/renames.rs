@@ -3,7 +3,7 @@
 //! Addresses can be handed on: a user leaves one to another person in the same plan, two users swap theirs,
 //! or several pass theirs round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     desired::Declared,
@@ -77,13 +77,12 @@ struct Renames<'a> {
 impl<'a> Renames<'a> {
     fn of(declared: &'a Declared, recorded: &'a Recorded) -> Self {
         // Those whose former address is recorded, unless the row says that it was renamed from there.
-        let mut rows = BTreeMap::new();
+        let (mut rows, mut done) = (BTreeMap::new(), BTreeMap::new());
         for (key, user) in &declared.users {
             let Some(former) = user.previously.as_ref().map(Email::key) else { continue };
             let Some((row, _)) = recorded.users.get_key_value(&former) else { continue };
-            if recorded.users.get(key).and_then(|old| old.previous.as_ref()) != Some(&former) {
-                rows.insert(key, row);
-            }
+            let is_done = recorded.users.get(key).and_then(|old| old.previous.as_ref()) == Some(&former);
+            if is_done { &mut done } else { &mut rows }.insert(key, row);
         }
         let by_former: BTreeMap<_, _> = rows.iter().map(|(key, row)| (*row, *key)).collect();
         // A rename is possible if its new address is free, or is left by another possible rename. Each address
@@ -106,9 +105,38 @@ impl<'a> Renames<'a> {
             };
             possible.extend(chain.into_iter().map(|key| (key, outcome)));
         }
+        let rings = Self::rings(&rows, &done, |key| possible.get(key) != Some(&true));
         rows.retain(|key, _| possible.get(key) == Some(&true));
+        rows.extend(rings);
         let by_former = rows.iter().map(|(key, row)| (*row, *key)).collect();
         Self { rows, by_former }
+    }
+
+    /// Finds rings that need renames which were done once. If two people who exchanged an address swap it back, one
+    /// of the lines may be that of the first time.
+    fn rings(
+        rows: &BTreeMap<&'a EmailKey, &'a EmailKey>,
+        done: &BTreeMap<&'a EmailKey, &'a EmailKey>,
+        is_open: impl Fn(&EmailKey) -> bool,
+    ) -> Vec<(&'a EmailKey, &'a EmailKey)> {
+        let all: BTreeMap<_, _> = done.iter().chain(rows).map(|(key, row)| (*key, *row)).collect();
+        let by_former: BTreeMap<_, _> = all.iter().map(|(key, row)| (*row, *key)).collect();
+        let (mut rings, mut seen) = (Vec::new(), BTreeSet::new());
+        for start in rows.keys().filter(|key| is_open(key)) {
+            let mut chain = vec![*start];
+            let closed = loop {
+                let at = chain[chain.len() - 1];
+                match by_former.get(at) {
+                    Some(next) if next == start => break true,
+                    Some(next) if seen.insert(*next) => chain.push(*next),
+                    _ => break false,
+                }
+            };
+            if closed {
+                rings.extend(chain.into_iter().map(|key| (key, all[key])));
+            }
+        }
+        rings
     }
 
     /// Returns the row that a user takes over from the former address.

@@ -70,3 +70,20 @@ fn a_line_that_renames_nobody_any_more_is_told() {
     assert!(plan.is_empty());
     assert!(plan.notes[0].contains("are both recorded already, so nobody is renamed"), "{:?}", plan.notes);
 }
+
+/// An address was handed on, and is then given back in exchange for the new one. Only the names changed places, because
+/// one of the two lines was that of the first rename: numbers and secrets stayed with the addresses.
+#[test]
+fn an_address_that_was_handed_on_can_be_swapped_back() {
+    let mut ids = 10;
+    let (first, _) = applied(&[(0, None)], &Recorded::default(), &mut ids);
+    let (handed_on, _) = applied(&[(1, Some(0)), (0, None)], &first, &mut ids);
+    let swapped = [(0, Some(1)), (1, Some(0))];
+    let (after, plan) = applied(&swapped, &handed_on, &mut ids);
+    for (was, is) in [(0, 1), (1, 0)] {
+        let (was, is) = (&handed_on.users[&key(was)], &after.users[&key(is)]);
+        assert_eq!((was.id, was.extension), (is.id, is.extension));
+    }
+    assert_eq!((plan.counts.rename, plan.counts.create, plan.counts.delete), (2, 0, 0));
+    assert!(applied(&swapped, &after, &mut ids).1.is_empty());
+}
