@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
 use reconcile::{
+    asterisk::ConfigFile,
     desired,
     directory::Recorded,
     plan::{self, Allowance, InboundValues, Inputs},
@@ -35,6 +36,6 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     }
     let files = Phonebook::of(&plan, None).files(Digests::Masked).expect("what was checked can be rendered");
-    let phones = render::parse(&files[0].text).phones;
+    let phones = render::parse(&files[ConfigFile::Endpoints].text).phones;
     assert_eq!(phones.len(), declared.users.len(), "every phone is read back");
 });
