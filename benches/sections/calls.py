@@ -12,7 +12,7 @@ from lab import Failed, Portal, say
 from measure import Bench
 
 TOKEN = "bench-token"
-PUBLIC_URL = "http://bench"
+PUBLIC_URL = "http://bench.example"
 
 # What Twilio says of each call.
 CALL = {

@@ -210,7 +210,8 @@ mod tests {
             .event_format(FlatJson);
         tracing::subscriber::with_default(log.finish(), || {
             for long in ["a", "\"", "\u{1}", "\u{1f4de}", "\\"].map(|text| text.repeat(100_000)) {
-                let span = tracing::info_span!("request", request_id = "7f");
+                let span = tracing::info_span!("request", request_id = "7f", run = tracing::field::Empty);
+                span.record("run", 3);
                 let _entered = span.enter();
                 tracing::info!(one = long, two = ?long, three = %long, count = 7, hint = "look there", "{long}");
             }
@@ -223,7 +224,13 @@ mod tests {
             for name in ["message", "one", "two", "three"] {
                 assert!(object[name].as_str().unwrap().ends_with(" bytes left out)"), "{name}: {line}");
             }
-            assert!(object["count"] == 7 && object["hint"] == "look there" && object["request_id"] == "7f", "{line}");
+            assert!(
+                object["count"] == 7
+                    && object["hint"] == "look there"
+                    && object["request_id"] == "7f"
+                    && object["run"] == 3,
+                "{line}"
+            );
         }
     }
 }

@@ -60,16 +60,6 @@ pub enum Cause {
     Rejected,
 }
 
-impl Chain {
-    /// Lists those who ring.
-    pub fn rings(&self) -> impl Iterator<Item = &Ring> {
-        self.0.iter().filter_map(|node| match node {
-            Node::Ring(ring) => Some(ring),
-            Node::End(_) | Node::Missing(_) => None,
-        })
-    }
-}
-
 /// A number that stands in the file, or in a variable of the environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -87,12 +87,10 @@ impl Routes {
 
     /// Lists the calls to outside of the objects that calls can be sent to, by name.
     pub fn outside(&self) -> BTreeMap<String, (Outside, u32)> {
-        let names: BTreeSet<ObjectName> =
-            self.objects().into_keys().filter_map(|(_, name)| name.parse().ok()).collect();
-        let chains: Vec<Chain> = names.iter().filter_map(|name| self.flow_of(name)).collect();
-        let rings = chains.iter().flat_map(Chain::rings).filter_map(|ring| match &ring.leg {
-            Leg::Outside(outside) => Some((ring.name.clone(), (outside.clone(), ring.seconds))),
-            Leg::Phone(_) => None,
+        let chains = self.objects().into_iter().filter_map(|((_, name), object)| object.flow(&name.parse().ok()?));
+        let rings = chains.flat_map(|chain| chain.0).filter_map(|node| match node {
+            Node::Ring(Ring { name, leg: Leg::Outside(outside), seconds }) => Some((name, (outside, seconds))),
+            _ => None,
         });
         rings.collect()
     }

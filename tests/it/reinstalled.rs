@@ -91,8 +91,8 @@ fn a_missing_name_is_told_once_the_dialplan_is_loaded() {
     env.run("apply").expect(3);
 }
 
-/// A host whose Asterisk rejected the operator's dialplan when it started; the mistake was mended since.
-fn mended_dialplan() -> TestEnv {
+/// A host whose Asterisk rejected the operator's dialplan when it started, and that dialplan without the mistake.
+fn broken_dialplan() -> (TestEnv, String) {
     let mut env = TestEnv::new();
     env.start_asterisk_again();
     env.stop_asterisk();
@@ -100,7 +100,13 @@ fn mended_dialplan() -> TestEnv {
     let operators = fs::read_to_string(&conf).unwrap();
     fs::write(&conf, operators.clone() + "#include nosuch.conf\n").unwrap();
     env.start_asterisk_whatever_it_loads();
-    fs::write(&conf, operators).unwrap();
+    (env, operators)
+}
+
+/// Such a host after the mistake was mended.
+fn mended_dialplan() -> TestEnv {
+    let (env, operators) = broken_dialplan();
+    fs::write(env.etc("extensions.conf"), operators).unwrap();
     env
 }
 
@@ -157,13 +163,8 @@ fn a_name_that_is_missing_once_the_module_is_loaded_is_a_rail() {
 /// a last good file.
 #[test]
 fn a_module_that_cannot_be_loaded_is_named_with_what_its_log_says() {
-    let mut env = TestEnv::new();
-    env.start_asterisk_again();
-    env.stop_asterisk();
+    let (env, operators) = broken_dialplan();
     let conf = env.etc("extensions.conf");
-    let operators = fs::read_to_string(&conf).unwrap();
-    fs::write(&conf, operators.clone() + "#include nosuch.conf\n").unwrap();
-    env.start_asterisk_whatever_it_loads();
     env.write("pbx.yaml", &desired(&["email: ana@example.com, name: Ana"]));
     let refused = env.run("apply").expect(6).stderr;
     for words in [
