@@ -6,7 +6,7 @@
 use crate::fs::rename_synced;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -30,6 +30,9 @@ const SOCKET: &str = ".s.PGSQL.5432";
 /// The file in which the server says who it is and how it does.
 const STATE: &str = "postmaster.pid";
 const LOG: &str = "server.log";
+/// Names the process of a server that was told to stop. The server itself says so only once it has
+/// read the signal; a command that is killed in between leaves one that still calls itself ready.
+const STOPPING: &str = "stopping";
 /// What the folders that `initdb` works in begin with.
 const UNFINISHED: &str = "data.new-";
 
@@ -191,6 +194,10 @@ impl Cluster {
         loop {
             match self.server() {
                 Server::Hidden => return Ok(None),
+                Server::Process(pid) if self.was_told_to_stop(pid) => {
+                    self.stop(None)?;
+                    continue;
+                }
                 Server::Process(pid) => match self.wait_ready(pid, None)? {
                     Waited::Ready => return Ok(None),
                     Waited::Gone => continue,
@@ -244,6 +251,12 @@ impl Cluster {
         let binaries = Binaries::find(settings, self.account(), Some(&self.data))?;
         self.clear_stale(&self.data.join(STATE))?;
         self.clear_stale(&self.sockets.join(format!("{SOCKET}.lock")))?;
+        match fs::remove_file(self.file(STOPPING)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(EmbeddedError::io("remove", self.file(STOPPING), error));
+            }
+            _ => {}
+        }
         Ok(binaries)
     }
 
@@ -388,6 +401,8 @@ impl Cluster {
                 return Ok(());
             }
         };
+        writeln!(self.open_file(STOPPING, false)?, "{}", pid.as_raw_nonzero())
+            .map_err(|source| EmbeddedError::io("write", self.file(STOPPING), source))?;
         // Fast shutdown first; an immediate one only if that does not end.
         for signal in [Signal::INT, Signal::QUIT] {
             match kill_process(pid, signal) {
@@ -411,6 +426,12 @@ impl Cluster {
             tracing::warn!(pid = pid.as_raw_nonzero(), "the database server is slow to stop");
         }
         Err(EmbeddedError::Stop { pid: pid.as_raw_nonzero().get(), log: self.file(LOG) })
+    }
+
+    /// Tells whether a command told this server to stop, and was perhaps killed before it had.
+    fn was_told_to_stop(&self, pid: Pid) -> bool {
+        let told = fs::read_to_string(self.file(STOPPING)).unwrap_or_default();
+        told.lines().any(|line| line == pid.as_raw_nonzero().to_string())
     }
 
     fn not_ready(&self, logged: u64) -> EmbeddedError {

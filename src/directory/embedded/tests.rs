@@ -178,29 +178,52 @@ fn recovers_from_a_command_killed_while_starting_or_stopping() {
 }
 
 #[test]
+fn joins_no_server_that_a_killed_command_told_to_stop() {
+    let state = state_dir();
+    let mut command = Played::hold(state.path());
+    let told = server(state.path()).unwrap();
+    // The server reads the signal late, and calls itself ready until then.
+    signal(told, Signal::STOP);
+    drop(command.child.stdin.take());
+    await_that(|| is_pending(told, Signal::INT));
+    command.kill();
+
+    let woken = std::thread::spawn(move || {
+        sleep(Duration::from_millis(200));
+        signal(told, Signal::CONT);
+    });
+    let embedded = start(state.path());
+    assert_ne!(server(state.path()), Some(told));
+    assert_eq!(ask(&embedded, "select 1::text"), "1");
+    embedded.leave().unwrap();
+    woken.join().unwrap();
+}
+
+#[test]
 fn starts_again_after_the_server_was_killed_in_use() {
     let state = state_dir();
     let user = start(state.path());
-    // A process busy with computing notices the end of its server late, and holds its memory.
+    // A process that is slow to notice the end of its server holds its memory.
     let mut client = connect(&user);
-    let busy = std::thread::spawn(move || {
-        client.batch_execute("select count(*) from generate_series(1, 8000000) a").ok();
-    });
-    sleep(Duration::from_millis(300));
+    let slow: i32 = client.query_one("select pg_backend_pid()", &[]).unwrap().get(0);
+    signal(slow, Signal::STOP);
     let killed = server(state.path()).unwrap();
-    kill_process(Pid::from_raw(killed).unwrap(), Signal::KILL).unwrap();
+    signal(killed, Signal::KILL);
     await_that(|| !is_running(killed));
 
+    let log = state.path().join("postgres/server.log");
+    let woken = std::thread::spawn(move || {
+        await_that(|| fs::read_to_string(&log).unwrap().contains("still in use"));
+        signal(slow, Signal::CONT);
+    });
     let embedded = start(state.path());
+    woken.join().unwrap();
     assert_ne!(server(state.path()), Some(killed));
-    let log = fs::read_to_string(state.path().join("postgres/server.log")).unwrap();
-    assert!(log.contains("still in use"), "the case this is about did not come up: {log}");
     assert_eq!(ask(&embedded, "select 1::text"), "1");
     user.leave().unwrap();
     assert_eq!(ask(&embedded, "select 1::text"), "1");
     embedded.leave().unwrap();
     assert_eq!(server(state.path()), None);
-    busy.join().unwrap();
 }
 
 #[test]
@@ -476,6 +499,18 @@ fn ask(embedded: &Embedded, question: &str) -> String {
 fn server(state: &Path) -> Option<i32> {
     let record = fs::read_to_string(cluster::data_dir(state).join("postmaster.pid")).ok()?;
     record.lines().next()?.trim().parse().ok().filter(|pid| is_running(*pid))
+}
+
+#[track_caller]
+fn signal(pid: i32, signal: Signal) {
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// Tells whether a stopped process has been sent a signal that it will read once it goes on.
+fn is_pending(pid: i32, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).unwrap();
+    u64::from_str_radix(pending.trim(), 16).unwrap() >> (signal.as_raw() - 1) & 1 == 1
 }
 
 fn is_running(pid: i32) -> bool {
