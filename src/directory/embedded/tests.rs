@@ -4,23 +4,22 @@
 //! [`plays_a_command`]. Run as root they cover the borrowed user, too.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use self::played::{COMMAND, Played, STATE_DIR};
 use super::*;
 
-/// Tells the test program which command to play: `hold` or `rounds <n>`.
-const COMMAND: &str = "EMBEDDED_TEST_COMMAND";
-/// The state folder of the played command.
-const STATE_DIR: &str = "EMBEDDED_TEST_STATE_DIR";
+mod played;
+
 /// A user that exists everywhere and is neither root nor the server's.
 const NOBODY: u32 = 65534;
 
@@ -383,86 +382,6 @@ fn plays_a_command() {
             embedded.leave().unwrap();
             sleep(Duration::from_millis((u64::from(std::process::id()) * 3 + round * 17) % 25));
         }
-    }
-}
-
-/// Another command, played by this test program.
-struct Played {
-    child: Child,
-    lines: BufReader<std::process::ChildStdout>,
-    _program: Option<TempDir>,
-}
-
-impl Played {
-    fn spawn(state: &Path, command: &str, user: Option<u32>) -> Self {
-        let mut program = std::env::current_exe().unwrap();
-        // The build folder may be closed to other users.
-        let copy = user.map(|_| state_dir());
-        if let Some(copy) = &copy {
-            let target = copy.path().join("command");
-            fs::copy(&program, &target).unwrap();
-            program = target;
-        }
-        let name = format!("{}::plays_a_command", module_path!().split_once("::").unwrap().1);
-        let mut process = Command::new(program);
-        process
-            .args([&name, "--exact", "--nocapture", "--test-threads=1"])
-            .env(COMMAND, command)
-            .env(STATE_DIR, state)
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        if let Some(user) = user {
-            process.uid(user).gid(user).stderr(Stdio::piped());
-        }
-        let mut child = process.spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
-        Self { child, lines, _program: copy }
-    }
-
-    fn hold(state: &Path) -> Self {
-        let mut played = Self::spawn(state, "hold", None);
-        played.await_line("ready");
-        played
-    }
-
-    fn rounds(state: &Path, rounds: u32) -> Self {
-        Self::spawn(state, &format!("rounds {rounds}"), None)
-    }
-
-    fn await_line(&mut self, wanted: &str) {
-        let found = self.lines.by_ref().lines().any(|line| line.unwrap() == wanted);
-        assert!(found, "the command ended early");
-    }
-
-    /// Lets a holding command leave, and waits until it is through.
-    fn leave(&mut self) {
-        drop(self.child.stdin.take());
-        self.finish();
-    }
-
-    fn finish(&mut self) {
-        assert!(self.child.wait().unwrap().success());
-    }
-
-    fn fail(mut self) -> String {
-        let mut output = String::new();
-        self.lines.read_to_string(&mut output).unwrap();
-        self.child.stderr.take().unwrap().read_to_string(&mut output).unwrap();
-        assert!(!self.child.wait().unwrap().success());
-        output
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Played {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }
 
