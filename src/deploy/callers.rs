@@ -11,7 +11,7 @@ use crate::{
         Directory, DirectoryError, MadeLive, Recorded, RowChanges,
         audit::{End, Outcome},
     },
-    model::{EmailKey, EndpointNames, Extension, ObjectName, Tenant},
+    model::{EmailKey, EndpointNames, Extension, Tenant},
     objects::Routes,
     plan::Plan,
     render::endpoint_name,
@@ -34,7 +34,7 @@ pub(super) fn close(
     let live = MadeLive {
         tenant: rows.tenant,
         digests: digests_made_live(plan, recorded, rows),
-        trunk_secrets: trunks_made_live(plan, recorded, rows),
+        secrets: secrets_made_live(plan, recorded, rows),
         routes,
     };
     directory.close_applied(run, end, &live)
@@ -50,13 +50,15 @@ fn digests_made_live<'a>(plan: &'a Plan, recorded: &Recorded, rows: &'a RowChang
     written.chain(kept).filter(|(id, digest)| known.get(id) != Some(digest)).collect()
 }
 
-/// The same for the secrets of trunks, by name.
-fn trunks_made_live<'a>(plan: &'a Plan, recorded: &Recorded, rows: &'a RowChanges) -> Vec<(&'a ObjectName, &'a [u8])> {
-    let known = |name: &ObjectName| recorded.trunk_secrets.get(name).and_then(|row| row.applied.as_deref());
-    let written = rows.inbound.secrets.iter().map(|row| (&row.trunk, row.print.shown.as_slice()));
-    let kept = plan.trunk_secrets.iter();
-    let kept = kept.filter_map(|(name, planned)| Some((name, planned.print.as_ref()?.shown.as_slice())));
-    written.chain(kept).filter(|(name, print)| known(name) != Some(print)).collect()
+/// The same for the secrets of objects.
+fn secrets_made_live<'a>(plan: &'a Plan, recorded: &Recorded, rows: &'a RowChanges) -> Vec<(Uuid, &'a [u8])> {
+    let rows_before = recorded.trunk_secrets.values();
+    let known: BTreeMap<Uuid, &[u8]> = rows_before.filter_map(|row| Some((row.id, row.applied.as_deref()?))).collect();
+    let written = rows.objects.secrets.iter().map(|row| (row.row, row.print.shown.as_slice()));
+    let kept = plan.trunk_secrets.iter().filter_map(|(name, planned)| {
+        Some((recorded.trunk_secrets.get(name)?.id, planned.print.as_ref()?.shown.as_slice()))
+    });
+    written.chain(kept).filter(|(object, print)| known.get(object) != Some(print)).collect()
 }
 
 /// Says what it means for callers that the audit row could not be closed.

@@ -16,6 +16,7 @@ use crate::{
     asterisk::{BadValue, ConfigFile, Module, PerFile},
     directory::{EarlierRun, Recorded, RecordedUser, RowChanges, seal::TrunkPrint},
     model::{EmailKey, Extension, ObjectName, Prints, hex},
+    objects::Routes,
     plan::{self, Affected, Allowance, Inputs, PhoneEffects, Plan, PlannedUser, RailStop, plan_id, target_hash},
     render::{self, Digests, File, FileDiff, Phonebook, Present},
 };
@@ -359,10 +360,10 @@ fn fingerprints(files: &PerFile<ComparedFile>) -> Vec<&str> {
 pub(super) fn target_of<'a>(comparison: &'a Comparison, rows: &'a RowChanges) -> String {
     let Comparison { plan, files, .. } = comparison;
     let written: BTreeMap<Extension, &Prints> = rows.rows.iter().map(|row| (row.extension, &row.prints)).collect();
-    let trunks: BTreeMap<&ObjectName, &TrunkPrint> =
-        rows.inbound.secrets.iter().map(|row| (&row.trunk, &row.print)).collect();
+    let secrets = rows.objects.secrets.iter().map(|row| (row.object.clone(), &row.print));
+    let secrets: BTreeMap<ObjectName, &TrunkPrint> = Routes::trunk_secrets(secrets.collect());
     let prints = |user: &'a PlannedUser| written.get(&user.extension).copied().or(user.digest.as_ref());
-    let trunk = |name: &'a ObjectName| trunks.get(name).copied().or(plan.trunk_secrets.get(name)?.print.as_ref());
+    let trunk = |name: &'a ObjectName| secrets.get(name).copied().or(plan.trunk_secrets.get(name)?.print.as_ref());
     target_hash(plan, &fingerprints(files), &prints, &trunk)
 }
 

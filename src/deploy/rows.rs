@@ -1,17 +1,19 @@
 //! From a plan to rows and digests: secrets are taken, made, sealed and digested here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde::ser::Error;
 use uuid::Uuid;
 
 use crate::{
     directory::{
-        InboundRows, PrepareError, Recorded, Row, RowChanges, TrunkRow, new_id, prints, random,
+        NumberChanges, ObjectChanges, PrepareError, Recorded, Row, RowChanges, SecretRow, new_id, prints, random,
         seal::{Keyring, Owner, Salt, TrunkPrint, generate},
         seal_secret,
     },
-    model::{EmailKey, Extension, Ha1, ObjectName, Secret},
+    model::{E164, EmailKey, Extension, Ha1, ObjectName, Secret},
+    objects::{ObjectId, ObjectKind, ObjectRow},
     plan::{Plan, SecretPlan},
     render::endpoint_name,
 };
@@ -45,13 +47,14 @@ pub fn prepare(
         None => new_id()?,
     };
     let mut rows = Vec::new();
-    let mut digests = BTreeMap::new();
+    let (mut digests, mut ids) = (BTreeMap::new(), BTreeMap::new());
     for user in plan.users.values() {
         let failed = |source| PrepareError::Seal { whose: user.email.to_string(), source };
         let id = match user.id {
             Some(id) => id,
             None => new_id()?,
         };
+        ids.insert(user.email.key(), id);
         let owner = Owner { tenant, user: id };
         let secret = match user.secret {
             SecretPlan::Keep => {
@@ -91,8 +94,9 @@ pub fn prepare(
         }
         digests.insert(user.extension, digest);
     }
+    let mut objects = object_changes(plan, recorded, &ids)?;
     let trunks = Trunks { plan, recorded, declared: trunk_secrets, sealed, keys };
-    let (inbound, trunk_secrets) = trunks.rows(tenant)?;
+    let trunk_secrets = trunks.secrets(tenant, &mut objects)?;
     let settings = (recorded.tenant.is_none() || !plan.settings_changes.is_empty()).then(|| plan.settings.clone());
     let rows = RowChanges {
         tenant,
@@ -101,13 +105,51 @@ pub fn prepare(
         deletes: plan.deletes.clone(),
         holds: plan.holds.clone(),
         rows,
-        inbound,
+        objects: objects.changes,
         now,
     };
     Ok(Prepared { rows, digests, trunk_secrets })
 }
 
-/// What the rows about inbound calls are made from.
+/// The rows of objects that change, and which row each object has.
+struct Objects {
+    changes: ObjectChanges,
+    rows: BTreeMap<ObjectId, Uuid>,
+}
+
+/// Compares the rows of objects as they are and as they shall be.
+fn object_changes(plan: &Plan, recorded: &Recorded, ids: &BTreeMap<EmailKey, Uuid>) -> Result<Objects, PrepareError> {
+    let of_user = |email: &EmailKey| {
+        let row = ids.get(email).or_else(|| recorded.users.get(email).map(|user| &user.id)).copied();
+        row.ok_or_else(|| serde_json::Error::custom(format!("`{email}` has no row")))
+    };
+    let was_of_user = |email: &EmailKey| {
+        let row = recorded.users.get(email).map(|user| user.id);
+        row.ok_or_else(|| serde_json::Error::custom(format!("`{email}` had no row")))
+    };
+    let by_id = |rows: Vec<ObjectRow>| rows.into_iter().map(|row| ((row.kind, row.name.clone()), row));
+    let before: BTreeMap<ObjectId, ObjectRow> =
+        by_id(recorded.routes.rows(&was_of_user).map_err(PrepareError::Object)?).collect();
+    let mut changes = ObjectChanges::default();
+    let mut rows = BTreeMap::new();
+    for (object, row) in by_id(plan.routes.rows(&of_user).map_err(PrepareError::Object)?) {
+        let known = recorded.object_rows.get(&object).copied();
+        let id = known.map_or_else(new_id, Ok)?;
+        if known.is_none() || before.get(&object) != Some(&row) {
+            changes.rows.push((id, row));
+        }
+        rows.insert(object, id);
+    }
+    let gone = recorded.object_rows.iter().filter(|(object, _)| !rows.contains_key(*object));
+    changes.gone = gone.map(|(_, id)| *id).collect();
+    let all: BTreeSet<E164> = plan.routes.numbers().into_iter().cloned().collect();
+    let ours = recorded.numbers();
+    let new: BTreeSet<E164> = all.iter().filter(|number| !ours.contains(*number)).cloned().collect();
+    changes.numbers = (recorded.own_numbers != all).then_some(NumberChanges { all, new });
+    Ok(Objects { changes, rows })
+}
+
+/// What the rows of trunks' secrets are made from.
 struct Trunks<'a> {
     plan: &'a Plan,
     recorded: &'a Recorded,
@@ -117,26 +159,20 @@ struct Trunks<'a> {
 }
 
 impl Trunks<'_> {
-    /// Prepares the rows about inbound calls; opens or takes the secrets of all trunks.
-    fn rows(&self, tenant: Uuid) -> Result<(InboundRows, BTreeMap<ObjectName, Secret>), PrepareError> {
+    /// Opens or takes the secrets of all trunks, and adds the rows that change.
+    fn secrets(&self, tenant: Uuid, objects: &mut Objects) -> Result<BTreeMap<ObjectName, Secret>, PrepareError> {
         let Self { plan, recorded, declared, sealed, keys } = self;
-        let mut rows = InboundRows {
-            routes: (plan.routes != recorded.routes).then(|| plan.routes.clone()),
-            forgotten: recorded
-                .trunk_secrets
-                .keys()
-                .filter(|name| !plan.trunk_secrets.contains_key(name))
-                .cloned()
-                .collect(),
-            secrets: Vec::new(),
-        };
+        let row_of =
+            |objects: &Objects, name: &ObjectName| objects.rows.get(&(ObjectKind::Trunk, name.to_string())).copied();
+        let without = recorded.trunk_secrets.iter().filter(|(name, _)| !plan.trunk_secrets.contains_key(*name));
+        objects.changes.forgotten =
+            without.filter(|(name, _)| row_of(objects, name).is_some()).map(|(_, row)| row.id).collect();
         let mut secrets = BTreeMap::new();
         for (name, planned) in &plan.trunk_secrets {
             let failed = |source| PrepareError::Seal { whose: name.to_string(), source };
             let missing = || PrepareError::NoSecret(name.to_string());
-            let row = recorded.trunk_secrets.get(name);
             let secret = if planned.secret == SecretPlan::Keep {
-                let row = row.ok_or_else(missing)?;
+                let row = recorded.trunk_secrets.get(name).ok_or_else(missing)?;
                 let bytes = sealed.get(&row.id).ok_or_else(missing)?;
                 keys.open(bytes, Owner { tenant, user: row.id }).map_err(failed)?
             } else {
@@ -145,16 +181,16 @@ impl Trunks<'_> {
             };
             if planned.print.is_none() {
                 let trunk = plan.routes.trunks.get(name).ok_or_else(missing)?;
-                let id = row.map_or_else(new_id, |row| Ok(row.id))?;
-                rows.secrets.push(TrunkRow {
-                    trunk: name.clone(),
-                    id,
-                    sealed: seal_secret(keys, &secret, Owner { tenant, user: id }, name)?,
+                let row = row_of(objects, name).ok_or_else(missing)?;
+                objects.changes.secrets.push(SecretRow {
+                    object: (ObjectKind::Trunk, name.to_string()),
+                    row,
+                    sealed: seal_secret(keys, &secret, Owner { tenant, user: row }, name)?,
                     print: TrunkPrint::new(&random::<{ size_of::<Salt>() }>()?, trunk, &secret),
                 });
             }
             secrets.insert(name.clone(), secret);
         }
-        Ok((rows, secrets))
+        Ok(secrets)
     }
 }

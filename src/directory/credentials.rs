@@ -25,6 +25,9 @@ pub enum PrepareError {
     /// An answer that is kept for a client which asks again cannot be written as JSON.
     #[error("the answer cannot be kept: {0}")]
     Answer(#[from] serde_json::Error),
+    /// An object cannot be written as a document.
+    #[error("the objects cannot be recorded: {0}")]
+    Object(serde_json::Error),
     /// A secret that the plan takes or keeps is not there.
     #[error("the secret of `{0}` is not there")]
     NoSecret(String),

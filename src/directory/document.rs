@@ -5,15 +5,24 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::DirectoryError;
-use crate::model::{Document, Email, Tenant, Unreadable, document};
+use crate::model::{Document, Email, Tenant, Unreadable, document, quoted};
 
 /// A document in a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// `tenants.settings`.
     Settings(Tenant),
-    /// `tenants.routes`.
+    /// `tenants.routes`, of a schema before objects had rows.
     Routes(Tenant),
+    /// A row of `objects`.
+    Object {
+        /// The tenant.
+        tenant: Tenant,
+        /// The row.
+        id: Uuid,
+        /// The kind and the name.
+        name: String,
+    },
     /// `applied_routes.applied`.
     Applied(Tenant),
     /// `users.phone`.
@@ -27,6 +36,9 @@ impl fmt::Display for Place {
         match self {
             Self::Settings(tenant) => write!(f, "the recorded settings of the tenant `{tenant}`"),
             Self::Routes(tenant) => write!(f, "the recorded routes of the tenant `{tenant}`"),
+            Self::Object { tenant, name, .. } => {
+                write!(f, "the recorded {} of the tenant `{tenant}`", quoted(name))
+            }
             Self::Applied(tenant) => write!(f, "the routes that were applied last of the tenant `{tenant}`"),
             Self::Phone(_, email) => write!(f, "the recorded phone of `{email}`"),
             Self::Run(run, column) => write!(f, "the {column} of run {run}"),
@@ -40,6 +52,7 @@ impl Place {
         match self {
             Self::Settings(tenant) => Some(format!("update tenants set settings = '{{}}' where slug = '{tenant}'")),
             Self::Routes(tenant) => Some(format!("update tenants set routes = null where slug = '{tenant}'")),
+            Self::Object { id, .. } => Some(format!("delete from objects where id = '{id}'")),
             Self::Applied(tenant) => Some(format!("delete from applied_routes where tenant = '{tenant}'")),
             Self::Phone(id, _) => Some(format!("update users set phone = '{{}}' where id = '{id}'")),
             Self::Run(..) => None,

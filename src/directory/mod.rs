@@ -11,9 +11,11 @@ mod calls;
 mod connect;
 mod credentials;
 mod document;
+mod earlier;
 pub mod embedded;
 mod idempotency;
 mod inbound;
+mod objects;
 mod options;
 mod passfile;
 mod read;
@@ -37,7 +39,8 @@ pub use credentials::PrepareError;
 pub(crate) use credentials::{new_id, prints, random, seal_secret};
 pub use document::{Place, UnreadableDocument};
 pub use idempotency::{Answered, Once};
-pub use inbound::{InboundRows, MadeLive, TrunkRow, hint_of_taken};
+pub use inbound::MadeLive;
+pub use objects::{NumberChanges, ObjectChanges, SecretRow, hint_of_taken};
 pub use reseal::{Resealed, Sealed, SealedPlace};
 pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText, is_token};
 pub use types::{EarlierRun, FREED_DAYS, Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser};
@@ -418,7 +421,7 @@ impl Writer<'_> {
         read::tenant(self.client, tenant, latest())?.complete()
     }
 
-    /// Reads the sealed secrets of all users and trunks of a tenant, by their rows.
+    /// Reads the sealed secrets of all users and objects of a tenant, by their rows.
     ///
     /// # Errors
     /// When the database fails.

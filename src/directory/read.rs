@@ -6,7 +6,7 @@ use postgres::{GenericClient, Row, types::Type};
 use uuid::Uuid;
 
 use super::{
-    DirectoryError, Place, UnreadableDocument, document, failed,
+    DirectoryError, Place, UnreadableDocument, document, earlier, failed, objects,
     types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser},
 };
 use crate::{
@@ -22,8 +22,12 @@ const APPLIED_SINCE: i32 = 9;
 const EARLIER: &str = "select d.id, t.id, t.settings::text, null, null
          from directory d left join tenants t on t.slug = $1";
 
+/// The tenant, on a schema with one document of all objects.
+const WITH_ROUTES: &str = "select d.id, t.id, t.settings::text, t.routes::text, a.applied::text
+         from directory d left join tenants t on t.slug = $1 left join applied_routes a on a.tenant = $1";
+
 /// The tenant.
-const TENANT: &str = "select d.id, t.id, t.settings::text, t.routes::text, a.applied::text
+const TENANT: &str = "select d.id, t.id, t.settings::text, null, a.applied::text
          from directory d left join tenants t on t.slug = $1 left join applied_routes a on a.tenant = $1";
 
 /// Who is gone: held extensions, and whom there ever was, without a number.
@@ -34,17 +38,24 @@ const GONE: &str = "select number, held_for, freed_at, true from extensions wher
 const FREED: &str = " union all select number, email_key, freed_at, false from freed_numbers where tenant_id = $1";
 
 /// Reads everything about one tenant that can be read: five statements at most, whatever its size. A schema before
-/// [`super::inbound::SINCE`] holds nothing about inbound calls, one before [`APPLIED_SINCE`] nothing about
+/// [`earlier::INBOUND_SINCE`] holds nothing about inbound calls, one before [`APPLIED_SINCE`] nothing about
 /// what was applied last.
 pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) -> Result<Recorded, DirectoryError> {
-    let inbound = schema >= super::inbound::SINCE;
-    let applied = schema >= APPLIED_SINCE;
-    let row = db
-        .query_typed_one(if inbound { TENANT } else { EARLIER }, &[(&slug.as_str(), Type::TEXT)])
-        .map_err(failed("read the tenant"))?;
+    let (inbound, applied, objects) =
+        (schema >= earlier::INBOUND_SINCE, schema >= APPLIED_SINCE, schema >= objects::SINCE);
+    let statement = if objects {
+        TENANT
+    } else if inbound {
+        WITH_ROUTES
+    } else {
+        EARLIER
+    };
+    let row = db.query_typed_one(statement, &[(&slug.as_str(), Type::TEXT)]).map_err(failed("read the tenant"))?;
     let mut recorded = Recorded { directory: Some(row.get(0)), ..Recorded::default() };
-    if inbound {
-        recorded.numbers_elsewhere = super::inbound::numbers_elsewhere(db, slug)?;
+    if objects {
+        objects::numbers(db, slug, &mut recorded)?;
+    } else if inbound {
+        recorded.numbers_elsewhere = earlier::numbers_elsewhere(db, slug)?;
     }
     let Some(id) = row.get::<_, Option<Uuid>>(1) else { return Ok(recorded) };
     let unreadable = &mut recorded.unreadable;
@@ -56,7 +67,7 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
     if let Some(text) = row.get(3) {
         let routes: Option<Routes> = readable(text, || Place::Routes(slug.clone()), unreadable);
         recorded.routes = routes.unwrap_or_default();
-        recorded.trunk_secrets = super::inbound::secrets(db, id, applied)?;
+        recorded.trunk_secrets = earlier::secrets(db, id, applied)?;
     }
     let later = if applied { "u.digest_applied, u.previous_key" } else { "null::bytea, null::text" };
     let rows = db
@@ -75,6 +86,9 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
         let user = user(&row, &mut recorded.unreadable)?;
         recorded.users.insert(user.email.key(), user);
     }
+    if objects {
+        objects::read(db, id, slug, &mut recorded)?;
+    }
     // Of those who are gone: held extensions, who had a number last, and whom there ever was, without a number.
     let rows = db
         .query_typed(&format!("{GONE}{}", if applied { FREED } else { "" }), &[(&id, Type::UUID)])
@@ -92,12 +106,13 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
     Ok(recorded)
 }
 
-/// Reads the sealed secrets of a tenant's users and trunks, by their rows.
+/// Reads the sealed secrets of a tenant's users and objects, by their rows.
 pub(super) fn sealed(db: &mut impl GenericClient, tenant: Uuid) -> Result<BTreeMap<Uuid, Vec<u8>>, DirectoryError> {
     let rows = db
         .query_typed(
             "select id, secret_sealed from users where tenant_id = $1
-             union all select id, secret_sealed from trunk_secrets where tenant_id = $1",
+             union all select o.id, s.secret_sealed from objects o join secrets s on s.object_id = o.id
+             where o.tenant_id = $1",
             &[(&tenant, Type::UUID)],
         )
         .map_err(failed("read the secrets"))?;

@@ -3,7 +3,7 @@
 use postgres::types::Type;
 use uuid::Uuid;
 
-use super::{Directory, DirectoryError, LOCK, Schema, Writer, failed, inbound, lock};
+use super::{Directory, DirectoryError, LOCK, Schema, Writer, earlier, failed, lock, objects};
 
 /// A sealed value and where it is recorded.
 #[derive(Debug)]
@@ -23,10 +23,20 @@ pub struct Sealed {
 pub enum SealedPlace {
     /// The secret of the user with this row.
     User(Uuid),
-    /// The secret of the trunk with this row.
-    Trunk(Uuid),
+    /// The secret of the object with this row.
+    Object(Uuid),
     /// The answer that is kept for a client of the portal API, by token and idempotency key.
     Answer(i64, String),
+}
+
+/// The tables that hold sealed secrets of users and objects.
+fn sealed_tables(schema: Schema) -> &'static [&'static str] {
+    match schema {
+        Schema::Absent => &[],
+        Schema::Older(version) if version < earlier::INBOUND_SINCE => &["users"],
+        Schema::Older(version) if version < objects::SINCE => &["users", "trunk_secrets"],
+        _ => &["users", "secrets"],
+    }
 }
 
 /// A value that was sealed anew.
@@ -38,12 +48,15 @@ impl Directory {
     /// # Errors
     /// When the database fails.
     pub fn holds_secrets(&mut self) -> Result<bool, DirectoryError> {
-        let statement = match self.schema()? {
-            Schema::Absent => return Ok(false),
-            Schema::Older(version) if version < inbound::SINCE => "select exists (select from users)",
-            _ => "select exists (select from users) or exists (select from trunk_secrets)",
-        };
-        let row = self.client.query_typed_one(statement, &[]).map_err(failed("look for secrets"))?;
+        let tables = sealed_tables(self.schema()?);
+        if tables.is_empty() {
+            return Ok(false);
+        }
+        let any: Vec<String> = tables.iter().map(|table| format!("exists (select from {table})")).collect();
+        let row = self
+            .client
+            .query_typed_one(&format!("select {}", any.join(" or ")), &[])
+            .map_err(failed("look for secrets"))?;
         Ok(row.get(0))
     }
 
@@ -52,12 +65,13 @@ impl Directory {
     /// # Errors
     /// When the database fails.
     pub fn key_ids(&mut self) -> Result<Vec<Vec<u8>>, DirectoryError> {
-        const OF_USERS: &str = "select substring(secret_sealed from 2 for 8) from users";
-        let statement = match self.schema()? {
-            Schema::Absent => return Ok(Vec::new()),
-            Schema::Older(version) if version < inbound::SINCE => format!("{OF_USERS} group by 1"),
-            _ => format!("{OF_USERS} union select substring(secret_sealed from 2 for 8) from trunk_secrets"),
-        };
+        let tables = sealed_tables(self.schema()?);
+        if tables.is_empty() {
+            return Ok(Vec::new());
+        }
+        let of = |table: &&str| format!("select substring(secret_sealed from 2 for 8) as key from {table}");
+        let all: Vec<String> = tables.iter().map(of).collect();
+        let statement = format!("select distinct key from ({}) as sealed", all.join(" union all "));
         let rows = self.client.query_typed(&statement, &[]).map_err(failed("look for the keys of secrets"))?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
@@ -96,8 +110,8 @@ impl Writer<'_> {
                 "select t.slug, t.id, 1, u.id, null::bigint, null, u.secret_sealed
                  from users u join tenants t on t.id = u.tenant_id where substring(u.secret_sealed from 2 for 8) <> $1
                  union all
-                 select t.slug, t.id, 2, s.id, null, null, s.secret_sealed
-                 from trunk_secrets s join tenants t on t.id = s.tenant_id
+                 select t.slug, t.id, 2, o.id, null, null, s.secret_sealed
+                 from secrets s join objects o on o.id = s.object_id join tenants t on t.id = o.tenant_id
                  where substring(s.secret_sealed from 2 for 8) <> $1
                  union all
                  select t.slug, t.id, 3, null, k.token, k.key, k.answer
@@ -112,7 +126,7 @@ impl Writer<'_> {
             tenant_id: row.get(1),
             place: match row.get(2) {
                 1 => SealedPlace::User(row.get(3)),
-                2 => SealedPlace::Trunk(row.get(3)),
+                2 => SealedPlace::Object(row.get(3)),
                 _ => SealedPlace::Answer(row.get(4), row.get(5)),
             },
             bytes: row.get(6),
@@ -131,11 +145,11 @@ impl Writer<'_> {
             resealed.iter().filter_map(|(place, _, bytes)| Some((wanted(place)?, bytes.as_slice()))).unzip()
         };
         let users = by_row(|place| if let SealedPlace::User(id) = place { Some(*id) } else { None });
-        let trunks = by_row(|place| if let SealedPlace::Trunk(id) = place { Some(*id) } else { None });
-        for (table, (ids, bytes)) in [("users", users), ("trunk_secrets", trunks)] {
+        let objects = by_row(|place| if let SealedPlace::Object(id) = place { Some(*id) } else { None });
+        for (table, key, (ids, bytes)) in [("users", "id", users), ("secrets", "object_id", objects)] {
             let statement = format!(
                 "update {table} set secret_sealed = n.sealed from unnest($1, $2) as n (id, sealed)
-                 where {table}.id = n.id"
+                 where {table}.{key} = n.id"
             );
             self.client
                 .query_typed(&statement, &[(&ids, Type::UUID_ARRAY), (&bytes, Type::BYTEA_ARRAY)])

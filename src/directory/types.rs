@@ -13,7 +13,7 @@ use super::{DirectoryError, Place, UnreadableDocument, seal::TrunkPrint};
 use crate::{
     calls::Applied,
     model::{DisplayName, E164, Email, EmailKey, Extension, ObjectName, PhoneOverride, Prints, Settings, Tenant},
-    objects::Routes,
+    objects::{ObjectId, Routes},
 };
 
 /// Who creates, changes and deletes a row.
@@ -55,10 +55,14 @@ pub struct Recorded {
     pub freed: BTreeMap<Extension, Hold>,
     /// The inbound calls, with every number resolved.
     pub routes: Routes,
+    /// The rows of its objects.
+    pub object_rows: BTreeMap<ObjectId, Uuid>,
     /// The secrets of their trunks.
     pub trunk_secrets: BTreeMap<ObjectName, RecordedSecret>,
     /// What callers reach; none before the first apply.
     pub applied: Option<Applied>,
+    /// The public numbers that are kept for this tenant because its rules are recorded.
+    pub own_numbers: BTreeSet<E164>,
     /// Public numbers that another tenant has, and which one.
     pub numbers_elsewhere: BTreeMap<E164, Tenant>,
     /// The runs that applied the plan an apply is held to. Empty unless the caller looked them up.
@@ -102,10 +106,10 @@ pub struct EarlierRun {
     pub target: String,
 }
 
-/// The row of a trunk's secret.
+/// The row of an object's secret.
 #[derive(Debug, Clone)]
 pub struct RecordedSecret {
-    /// The row's identity.
+    /// The object's row, to which the seal is bound.
     pub id: Uuid,
     /// What tells another secret apart.
     pub print: TrunkPrint,

@@ -8,7 +8,7 @@ use postgres::{
 use uuid::Uuid;
 
 use super::{
-    DirectoryError, FREED_DAYS, InboundRows, Meeting, Once, Writer, audit::Deed, document, failed, inbound,
+    DirectoryError, FREED_DAYS, Meeting, ObjectChanges, Once, Writer, audit::Deed, document, failed, objects,
     types::ManagedBy,
 };
 use crate::model::{DisplayName, Email, EmailKey, Extension, PhoneOverride, Prints, Settings, Tenant};
@@ -28,8 +28,8 @@ pub struct RowChanges {
     pub holds: Vec<(Extension, EmailKey)>,
     /// Users to create or change: whole rows.
     pub rows: Vec<Row>,
-    /// What changes about inbound calls.
-    pub inbound: InboundRows,
+    /// What changes about objects.
+    pub objects: ObjectChanges,
     /// The time of the run: freed numbers are held from then on.
     pub now: Timestamp,
 }
@@ -91,7 +91,7 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
     if !changes.rows.is_empty() {
         write_rows(db, changes)?;
     }
-    inbound::change(db, *tenant, &changes.slug, &changes.inbound)
+    objects::change(db, *tenant, &changes.slug, &changes.objects)
 }
 
 /// Remembers the addresses and the numbers that deleted, renamed and renumbered users leave. Numbers are

@@ -114,6 +114,29 @@ pub fn read<D: Document>(text: &str) -> Result<D, Unreadable> {
 /// As [`read`].
 pub fn from_value<D: Document>(mut value: Value) -> Result<D, Unreadable> {
     let version = take_version(&mut value, D::VERSION)?;
+    upgraded(version, value)
+}
+
+/// Writes a document whose version is kept beside it.
+///
+/// # Errors
+/// If a value cannot be written as JSON.
+pub fn body<D: Document>(document: &D) -> Result<String, serde_json::Error> {
+    serde_json::to_string(document)
+}
+
+/// Reads a document whose version is kept beside it.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_body<D: Document>(version: u16, text: &str) -> Result<D, Unreadable> {
+    if version > D::VERSION {
+        return Err(Unreadable::Later { found: version.into(), known: D::VERSION, writer: None });
+    }
+    upgraded(version.max(1), serde_json::from_str(text).map_err(|error| Unreadable::Damaged(error.to_string()))?)
+}
+
+fn upgraded<D: Document>(version: u16, value: Value) -> Result<D, Unreadable> {
     let upgraded = (version..D::VERSION).try_fold(value, |value, from| D::upgrade(from, value))?;
     serde_path_to_error::deserialize(upgraded).map_err(|error| {
         let path = error.path().to_string();

@@ -22,8 +22,9 @@ pub(crate) use destination::{
 pub use dialer::Dialer;
 pub use hours::{Hours, OpenRange, Timezone};
 pub(crate) use object::{Fields, Object};
+pub use object::{ObjectId, ObjectRow};
 pub use rule::{Called, CallerMatch, Entry, Rule};
-pub(crate) use rule::{loops, names, route_loop};
+pub(crate) use rule::{loops, names, order, route_loop};
 pub use set::Routes;
 pub use trunk::Trunk;
 pub(crate) use trunk::without_port;

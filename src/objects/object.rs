@@ -1,7 +1,11 @@
 //! What all kinds of objects have in common.
 
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
 use super::ObjectKind;
-use crate::model::{Chain, ObjectName};
+use crate::model::{Chain, Document, EmailKey, Invalid, ObjectName, Unreadable, document};
 
 /// The properties of an object: each key as the file has it, with its value in words, or `None` if it is absent.
 /// Objects of one kind have the same keys in the same order.
@@ -28,28 +32,128 @@ pub(crate) trait Object {
     }
 }
 
-/// An object with what identifies it among those of its kind.
-pub(crate) struct Listed<'a> {
+/// An object as a row of the directory holds it: users by their rows, so that a renamed user changes no object.
+pub(crate) trait Recorded: Sized {
+    /// The document in the row.
+    type Body: Document;
+
+    /// Writes the document.
+    ///
+    /// # Errors
+    /// If a user of the object has no row.
+    fn body(&self, rows: &RowsOfUsers<'_>) -> Result<Self::Body, serde_json::Error>;
+
+    /// Reads the document.
+    ///
+    /// # Errors
+    /// If it names a row that is no user's.
+    fn of_body(body: Self::Body, users: &UsersOfRows<'_>) -> Result<Self, Unreadable>;
+}
+
+/// Finds a user's row.
+pub(crate) type RowsOfUsers<'a> = dyn Fn(&EmailKey) -> Result<Uuid, serde_json::Error> + 'a;
+
+/// Finds the user of a row.
+pub(crate) type UsersOfRows<'a> = dyn Fn(&Uuid) -> Result<EmailKey, Unreadable> + 'a;
+
+/// Objects that name no user: a row holds them as they are.
+macro_rules! without_users {
+    ($($object:ty),*) => {
+        $(
+            impl $crate::model::Document for $object {}
+
+            impl $crate::objects::object::Recorded for $object {
+                type Body = Self;
+
+                fn body(&self, _: &$crate::objects::object::RowsOfUsers<'_>) -> Result<Self, ::serde_json::Error> {
+                    Ok(self.clone())
+                }
+
+                fn of_body(
+                    body: Self,
+                    _: &$crate::objects::object::UsersOfRows<'_>,
+                ) -> Result<Self, $crate::model::Unreadable> {
+                    Ok(body)
+                }
+            }
+        )*
+    };
+}
+
+pub(super) use without_users;
+
+/// What identifies an object among all of a tenant: its kind, and its name or what a rule is for. The name is empty if
+/// there is only one of the kind.
+pub type ObjectId = (ObjectKind, String);
+
+/// A row of the directory that holds an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectRow {
+    /// Its kind.
+    pub kind: ObjectKind,
     /// Its name, or what a rule is for. Empty if there is only one of the kind.
-    pub(crate) name: String,
-    pub(crate) object: &'a dyn Object,
+    pub name: String,
+    /// The version of the document.
+    pub version: u16,
+    /// Whether its removal is refused.
+    pub protected: bool,
+    /// The document, as JSON.
+    pub body: String,
 }
 
 /// How the objects of a kind are kept.
 pub(crate) trait Store {
-    /// Lists the objects.
-    fn list(&self) -> Vec<Listed<'_>>;
+    /// The objects.
+    type Item: Object + Recorded;
+
+    /// Lists the objects, each with its name, or what a rule is for. The name is empty if there is only one of the kind.
+    fn items(&self) -> Vec<(String, &Self::Item)>;
+
+    /// Adds an object that was recorded.
+    ///
+    /// # Errors
+    /// If no object can have this name.
+    fn put(&mut self, name: &str, item: Self::Item) -> Result<(), Invalid>;
 
     /// Finds the object of a name. Only objects of kinds that have names are found.
     fn named(&self, _name: &ObjectName) -> Option<&dyn Object> {
         None
     }
+
+    /// Writes the rows.
+    ///
+    /// # Errors
+    /// If a document cannot be written.
+    fn rows(&self, kind: ObjectKind, of_users: &RowsOfUsers<'_>) -> Result<Vec<ObjectRow>, serde_json::Error> {
+        let row = |(name, item): (String, &Self::Item)| {
+            let body = document::body(&item.body(of_users)?)?;
+            let version = <Self::Item as Recorded>::Body::VERSION;
+            Ok(ObjectRow { kind, name, version, protected: item.is_protected(), body })
+        };
+        self.items().into_iter().map(row).collect()
+    }
+
+    /// Adds the object of a row.
+    ///
+    /// # Errors
+    /// If the document cannot be read.
+    fn take(&mut self, row: &ObjectRow, users: &UsersOfRows<'_>) -> Result<(), Unreadable> {
+        let item = Recorded::of_body(document::read_body(row.version, &row.body)?, users)?;
+        self.put(&row.name, item).map_err(|invalid| Unreadable::Damaged(invalid.message))
+    }
 }
 
 /// Objects that have names.
-impl<T: Object> Store for std::collections::BTreeMap<ObjectName, T> {
-    fn list(&self) -> Vec<Listed<'_>> {
-        self.iter().map(|(name, object)| Listed { name: name.to_string(), object }).collect()
+impl<T: Object + Recorded> Store for BTreeMap<ObjectName, T> {
+    type Item = T;
+
+    fn items(&self) -> Vec<(String, &T)> {
+        self.iter().map(|(name, object)| (name.to_string(), object)).collect()
+    }
+
+    fn put(&mut self, name: &str, item: T) -> Result<(), Invalid> {
+        self.insert(name.parse()?, item);
+        Ok(())
     }
 
     fn named(&self, name: &ObjectName) -> Option<&dyn Object> {
@@ -58,9 +162,16 @@ impl<T: Object> Store for std::collections::BTreeMap<ObjectName, T> {
 }
 
 /// An object of which there is one at most.
-impl<T: Object> Store for Option<T> {
-    fn list(&self) -> Vec<Listed<'_>> {
-        self.iter().map(|object| Listed { name: String::new(), object }).collect()
+impl<T: Object + Recorded> Store for Option<T> {
+    type Item = T;
+
+    fn items(&self) -> Vec<(String, &T)> {
+        self.iter().map(|object| (String::new(), object)).collect()
+    }
+
+    fn put(&mut self, _: &str, item: T) -> Result<(), Invalid> {
+        *self = Some(item);
+        Ok(())
     }
 }
 
@@ -87,13 +198,54 @@ macro_rules! kinds {
             }
         }
 
+        impl ::std::str::FromStr for ObjectKind {
+            type Err = $crate::model::Unreadable;
+
+            fn from_str(word: &str) -> Result<Self, $crate::model::Unreadable> {
+                match word {
+                    $($word => Ok(Self::$kind),)*
+                    _ => Err($crate::model::Unreadable::Damaged(format!("there is no kind `{word}`"))),
+                }
+            }
+        }
+
         impl $crate::objects::Routes {
+            /// Writes the rows of all objects, by kind and name.
+            ///
+            /// # Errors
+            /// If a document cannot be written.
+            pub(crate) fn rows(
+                &self,
+                of_users: &$crate::objects::object::RowsOfUsers<'_>,
+            ) -> Result<Vec<$crate::objects::ObjectRow>, ::serde_json::Error> {
+                let mut rows = Vec::new();
+                $(
+                    rows.extend($crate::objects::object::Store::rows(&self.$field, ObjectKind::$kind, of_users)?);
+                )*
+                Ok(rows)
+            }
+
+            /// Adds the object of a row.
+            ///
+            /// # Errors
+            /// If the document cannot be read.
+            pub(crate) fn take(
+                &mut self,
+                row: &$crate::objects::ObjectRow,
+                users: &$crate::objects::object::UsersOfRows<'_>,
+            ) -> Result<(), $crate::model::Unreadable> {
+                match row.kind {
+                    $(ObjectKind::$kind => $crate::objects::object::Store::take(&mut self.$field, row, users),)*
+                }
+            }
+
             /// Lists all objects by kind and name.
             pub(crate) fn objects(&self) -> ::std::collections::BTreeMap<(ObjectKind, String), &dyn $crate::objects::Object> {
                 let mut all = ::std::collections::BTreeMap::new();
                 $(
-                    let listed = $crate::objects::object::Store::list(&self.$field);
-                    all.extend(listed.into_iter().map(|one| ((ObjectKind::$kind, one.name), one.object)));
+                    for (name, object) in $crate::objects::object::Store::items(&self.$field) {
+                        all.insert((ObjectKind::$kind, name), object as &dyn $crate::objects::Object);
+                    }
                 )*
                 all
             }

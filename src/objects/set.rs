@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Called, Dialer, Entry, Hours, Rule, Target, Trunk, rule};
+use super::{Called, Dialer, Entry, Hours, ObjectId, ObjectKind, Rule, Target, Trunk, rule};
 use crate::model::{
     Cause, Chain, Document, E164, EmailKey, Leg, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring,
 };
@@ -102,6 +102,35 @@ impl Routes {
             Called::Default => None,
         });
         numbers.collect()
+    }
+
+    /// Puts the rules in the order in which they are recorded, that of the calls they are for.
+    pub(crate) fn sort(&mut self) {
+        self.rules.sort_by_cached_key(rule::order);
+    }
+
+    /// Describes the same routes with users under other addresses, former ones before present ones.
+    pub(crate) fn readdressed(&self, addresses: &BTreeMap<EmailKey, EmailKey>) -> Self {
+        let mut routes = self.clone();
+        let rules = routes.rules.iter_mut();
+        let rules = rules.flat_map(|rule| rule.route.iter_mut().chain(rule.otherwise.iter_mut().flatten()));
+        for target in rules.chain(&mut routes.default_route) {
+            if let Target::User(email) = target
+                && let Some(present) = addresses.get(email)
+            {
+                *email = present.clone();
+            }
+        }
+        routes.sort();
+        routes
+    }
+
+    /// Picks the secrets that are of trunks.
+    pub(crate) fn trunk_secrets<S>(secrets: BTreeMap<ObjectId, S>) -> BTreeMap<ObjectName, S> {
+        let of_trunk = |((kind, name), secret): (ObjectId, S)| {
+            Some(name).filter(|_| kind == ObjectKind::Trunk)?.parse().ok().map(|name| (name, secret))
+        };
+        secrets.into_iter().filter_map(of_trunk).collect()
     }
 
     /// Lists the users who may get a call.

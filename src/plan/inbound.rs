@@ -1,13 +1,18 @@
 //! What changes about inbound calls: the comparison of what is declared, with the numbers that come
 //! from outside of the file, and what is recorded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use uuid::Uuid;
 
 use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan, shown};
 use crate::{
     desired::Declared,
     directory::{self, Recorded, RecordedSecret},
-    model::{Code, Diagnostic, E164, NumberSource, ObjectName, OutsideLine, Place, Secret},
+    model::{Code, Diagnostic, E164, EmailKey, NumberSource, ObjectName, OutsideLine, Place, Secret},
     objects::{self, Called, Dialer, Fields, InboundPlaces, Object, ObjectKind, Routes, Trunk},
 };
 
@@ -106,9 +111,27 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
         .iter()
         .filter(|(name, planned)| planned.secret == SecretPlan::Take && recorded.trunk_secrets.contains_key(*name));
     let renewed = taken.map(|(name, _)| (ObjectKind::Trunk, name.to_string())).collect();
-    plan.inbound = changes(&recorded.routes, &routes, &places, &renewed);
+    // The rows name users by their rows: a rename changes nothing about who gets a call.
+    let renamed: BTreeMap<EmailKey, EmailKey> = renamed(plan, recorded);
+    let before = if renamed.is_empty() {
+        Cow::Borrowed(&recorded.routes)
+    } else {
+        Cow::Owned(recorded.routes.readdressed(&renamed))
+    };
+    plan.inbound = changes(&before, &routes, &places, &renewed);
     // Where a number is missing, there is nothing that could be rendered.
     plan.routes = if is_resolved(&routes) { routes } else { recorded.routes.clone() };
+}
+
+/// Lists the present addresses of users that are renamed, by the former ones.
+fn renamed(plan: &Plan, recorded: &Recorded) -> BTreeMap<EmailKey, EmailKey> {
+    let present: BTreeMap<Uuid, EmailKey> =
+        plan.users.values().filter_map(|user| Some((user.id?, user.email.key()))).collect();
+    let moved = recorded.users.iter().filter_map(|(former, user)| Some((former, present.get(&user.id)?)));
+    moved
+        .filter(|(former, present)| former != present)
+        .map(|(former, present)| (former.clone(), present.clone()))
+        .collect()
 }
 
 /// Refuses numbers that another tenant has: whose a call to them is could not be told. Each is told once.
@@ -196,7 +219,7 @@ fn wanted(inputs: &Inputs<'_>, unresolved: &mut Vec<String>) -> (Routes, Places)
     });
     tidy(&mut routes);
     let mut rules: Vec<_> = routes.rules.into_iter().zip(declared.places.routes.iter().copied()).collect();
-    rules.sort_by_cached_key(|(rule, _)| (rule.to.clone(), rule.to_string(), format!("{:?}", rule.fields())));
+    rules.sort_by_cached_key(|(rule, _)| objects::order(rule));
     let (rules, places): (Vec<_>, Vec<_>) = rules.into_iter().unzip();
     let rule_places = objects::names(&rules).into_iter().zip(places);
     routes.rules = rules;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     directory::{
-        Directory, DirectoryError, InboundRows, PrepareError, Row, RowChanges,
+        Directory, DirectoryError, ObjectChanges, PrepareError, Row, RowChanges,
         audit::{End, Outcome, Run},
         prints, random,
         seal::{Keyring, Owner, generate},
@@ -88,7 +88,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
             prints: prints(&secret, &digest)?,
             previous: None,
         }],
-        inbound: InboundRows::default(),
+        objects: ObjectChanges::default(),
         now: request.now,
     })?;
     let run = writer.open_audit(&Run {

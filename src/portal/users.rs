@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     directory::{
-        Additions, Answered, Directory, DirectoryError, InboundRows, ManagedBy, Once, PrepareError, Row, RowChanges,
+        Additions, Answered, Directory, DirectoryError, ManagedBy, ObjectChanges, Once, PrepareError, Row, RowChanges,
         User,
         audit::Deed,
         new_id, prints, random,
@@ -344,7 +344,7 @@ pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Direct
         deletes: vec![id],
         holds: if held { vec![(user.extension, user.email.key())] } else { Vec::new() },
         rows: Vec::new(),
-        inbound: InboundRows::default(),
+        objects: ObjectChanges::default(),
         now: portal.now,
     })?;
     let change = format!("- {}  extension {}\n", user.email, user.extension);

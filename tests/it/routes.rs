@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::{
+    objects::recorded,
     serve::server::{Serve, token},
     support::{Outcome, TestEnv, body, desired},
 };
@@ -66,11 +67,6 @@ fn applied(env: &TestEnv) -> Option<(i64, Value)> {
     Some((row.get(0), body(serde_json::from_str(row.get(1)).unwrap())))
 }
 
-fn recorded(env: &TestEnv) -> Value {
-    let row = env.sql().query_one("select routes::text from tenants where slug = 'acme'", &[]).unwrap();
-    row.get::<_, Option<&str>>(0).map_or(Value::Null, |text| body(serde_json::from_str(text).unwrap()))
-}
-
 /// A company without an Asterisk of its own runs only the webhook.
 #[test]
 fn an_apply_without_reload_records_numbers_and_reaches_callers() {
@@ -95,7 +91,7 @@ fn an_apply_without_reload_records_numbers_and_reaches_callers() {
 /// The tenant's row and those of its trunks, with what is sealed in them.
 fn recorded_rows(env: &TestEnv) -> (Value, SystemTime, Vec<Vec<u8>>) {
     let updated = env.sql().query_one("select updated_at from tenants", &[]).unwrap().get(0);
-    let sealed = env.sql().query("select secret_sealed from trunk_secrets order by trunk", &[]).unwrap();
+    let sealed = env.sql().query("select secret_sealed from secrets order by object_id", &[]).unwrap();
     (recorded(env), updated, sealed.iter().map(|row| row.get(0)).collect())
 }
 

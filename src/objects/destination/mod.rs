@@ -6,19 +6,20 @@ pub(crate) mod file;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::object::{Fields, Listed, Object, Store};
-use crate::model::{E164, EmailKey, ObjectName};
+use super::object::{Fields, Object, Recorded, RowsOfUsers, Store, UsersOfRows, without_users};
+use crate::model::{Document, E164, EmailKey, Invalid, ObjectName, Unreadable};
 
 /// Who gets a call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Target {
+pub enum Target<User = EmailKey> {
     /// An object that takes calls.
     #[serde(rename = "dialer")]
     Object(ObjectName),
     /// A user's phone.
-    User(EmailKey),
+    User(User),
     /// Nobody: the call ends.
     Hangup,
     /// Nobody: the caller hears that the line is busy.
@@ -49,11 +50,50 @@ impl Object for Vec<Target> {
 }
 
 impl Store for Vec<Target> {
-    fn list(&self) -> Vec<Listed<'_>> {
-        let one = (!self.is_empty()).then(|| Listed { name: String::new(), object: self });
+    type Item = Self;
+
+    fn items(&self) -> Vec<(String, &Self)> {
+        let one = (!self.is_empty()).then(|| (String::new(), self));
         one.into_iter().collect()
     }
+
+    fn put(&mut self, _: &str, item: Self) -> Result<(), Invalid> {
+        *self = item;
+        Ok(())
+    }
 }
+
+impl Document for Vec<Target<Uuid>> {}
+
+impl Recorded for Vec<Target> {
+    type Body = Vec<Target<Uuid>>;
+
+    fn body(&self, rows: &RowsOfUsers<'_>) -> Result<Self::Body, serde_json::Error> {
+        with_users(self.clone(), &|user| rows(&user))
+    }
+
+    fn of_body(body: Self::Body, users: &UsersOfRows<'_>) -> Result<Self, Unreadable> {
+        with_users(body, &|row| users(&row))
+    }
+}
+
+/// Names the users of destinations in another way.
+pub(super) fn with_users<U, V, E>(
+    targets: Vec<Target<U>>,
+    user: &impl Fn(U) -> Result<V, E>,
+) -> Result<Vec<Target<V>>, E> {
+    let one = |target| {
+        Ok(match target {
+            Target::User(named) => Target::User(user(named)?),
+            Target::Object(name) => Target::Object(name),
+            Target::Hangup => Target::Hangup,
+            Target::Busy => Target::Busy,
+        })
+    };
+    targets.into_iter().map(one).collect()
+}
+
+without_users!(String, E164);
 
 /// The public SIP host.
 impl Object for String {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ObjectKind,
-    object::{Fields, Object},
+    object::{Fields, Object, without_users},
 };
 use crate::model::{CallerId, Chain, Leg, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring};
 
@@ -68,3 +68,5 @@ impl Object for Dialer {
         self.trunk.iter().map(|trunk| (ObjectKind::Trunk, trunk)).collect()
     }
 }
+
+without_users!(Dialer);

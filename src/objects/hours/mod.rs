@@ -12,7 +12,7 @@ use jiff::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::object::{Fields, Object, some};
+use super::object::{Fields, Object, some, without_users};
 use crate::model::{Code, Invalid, quoted};
 
 /// The time zones that are built in.
@@ -209,3 +209,5 @@ impl Object for Hours {
         ]
     }
 }
+
+without_users!(Hours);

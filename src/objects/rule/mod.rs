@@ -11,13 +11,14 @@ pub(crate) use loops::loops;
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{
     ObjectKind, Target,
-    destination::in_turn,
-    object::{Fields, Listed, Object, Store},
+    destination::{in_turn, with_users},
+    object::{Fields, Object, Recorded, RowsOfUsers, Store, UsersOfRows},
 };
-use crate::model::{E164, ObjectName, Prefix};
+use crate::model::{Document, E164, EmailKey, Invalid, ObjectName, Prefix, Unreadable};
 
 /// Which called numbers a rule is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ pub enum CallerMatch {
 
 /// One rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rule {
+pub struct Rule<User = EmailKey> {
     /// The called numbers it is for.
     pub to: Called,
     /// The callers it is for; empty for all.
@@ -50,9 +51,9 @@ pub struct Rule {
     /// The hours it is for.
     pub when: Option<ObjectName>,
     /// Who gets the call, tried in turn.
-    pub route: Vec<Target>,
+    pub route: Vec<Target<User>>,
     /// Who gets it outside those hours; without it, the next rule has its say.
-    pub otherwise: Option<Vec<Target>>,
+    pub otherwise: Option<Vec<Target<User>>>,
     /// Whether its removal is refused.
     #[serde(default)]
     pub protected: bool,
@@ -144,10 +145,44 @@ impl Object for Rule {
 }
 
 impl Store for Vec<Rule> {
-    fn list(&self) -> Vec<Listed<'_>> {
-        let named = names(self).into_iter().zip(self);
-        named.map(|(name, object)| Listed { name, object }).collect()
+    type Item = Rule;
+
+    fn items(&self) -> Vec<(String, &Rule)> {
+        names(self).into_iter().zip(self).collect()
     }
+
+    fn put(&mut self, _: &str, item: Rule) -> Result<(), Invalid> {
+        self.push(item);
+        Ok(())
+    }
+}
+
+impl Document for Rule<Uuid> {}
+
+impl Recorded for Rule {
+    type Body = Rule<Uuid>;
+
+    fn body(&self, rows: &RowsOfUsers<'_>) -> Result<Rule<Uuid>, serde_json::Error> {
+        self.clone().with_users(|user| rows(&user))
+    }
+
+    fn of_body(body: Rule<Uuid>, users: &UsersOfRows<'_>) -> Result<Self, Unreadable> {
+        body.with_users(|row| users(&row))
+    }
+}
+
+impl<U> Rule<U> {
+    /// Names its users in another way.
+    fn with_users<V, E>(self, user: impl Fn(U) -> Result<V, E>) -> Result<Rule<V>, E> {
+        let Self { to, from, when, route, otherwise, protected } = self;
+        let (route, otherwise) = (with_users(route, &user)?, otherwise.map(|targets| with_users(targets, &user)));
+        Ok(Rule { to, from, when, route, otherwise: otherwise.transpose()?, protected })
+    }
+}
+
+/// The order in which rules are recorded. The file's carries no meaning.
+pub(crate) fn order(rule: &Rule) -> impl Ord + use<> {
+    (rule.to.clone(), rule.to_string(), format!("{:?}", rule.fields()))
 }
 
 /// Names rules by what they are for; hours in which nobody is ever there may have several for the same.

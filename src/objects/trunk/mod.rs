@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::object::{Fields, Object, some};
+use super::object::{Fields, Object, some, without_users};
 use crate::model::{ObjectName, SENSITIVE};
 
 /// A SIP carrier.
@@ -60,3 +60,5 @@ impl Object for Trunk {
         ]
     }
 }
+
+without_users!(Trunk);

@@ -229,6 +229,8 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
         routes: plan.routes.clone(),
         trunk_secrets: BTreeMap::new(),
         applied: None,
+        object_rows: BTreeMap::new(),
+        own_numbers: before.own_numbers.clone(),
         numbers_elsewhere: before.numbers_elsewhere.clone(),
         expected_runs: Vec::new(),
     };

@@ -11,7 +11,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use reconcile::{
-    directory::{Directory, InboundRows, ManagedBy, Once, RowChanges, Url, User, seal::Keyring},
+    directory::{Directory, ManagedBy, ObjectChanges, Once, RowChanges, Url, User, seal::Keyring},
     model::{Extension, ExtensionRanges, Settings, Tenant},
     portal::{self, Created, DeleteError, NewUser, Portal, Refused},
 };
@@ -52,7 +52,7 @@ impl Desk {
             deletes: Vec::new(),
             holds: Vec::new(),
             rows: Vec::new(),
-            inbound: InboundRows::default(),
+            objects: ObjectChanges::default(),
             now: self.now,
         };
         writer.change(&changes).unwrap();

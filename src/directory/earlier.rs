@@ -1,0 +1,58 @@
+//! What a `plan` reads of a schema whose objects had no rows of their own: one document held them all.
+
+use std::collections::BTreeMap;
+
+use postgres::{GenericClient, types::Type};
+use uuid::Uuid;
+
+use super::{DirectoryError, RecordedSecret, failed, read::bad_row, seal::TrunkPrint};
+use crate::model::{E164, ObjectName, Tenant};
+
+/// The first schema version that holds anything about inbound calls.
+pub(super) const INBOUND_SINCE: i32 = 6;
+
+/// Reads what is known of the secrets of a tenant's trunks, and on a schema that knows it which of them were applied
+/// last.
+pub(super) fn secrets(
+    db: &mut impl GenericClient,
+    tenant: Uuid,
+    applied: bool,
+) -> Result<BTreeMap<ObjectName, RecordedSecret>, DirectoryError> {
+    let applied = if applied { "fingerprint_applied" } else { "null::bytea" };
+    let rows = db
+        .query_typed(
+            &format!(
+                "select trunk, id, secret_salt, secret_fingerprint, {applied} from trunk_secrets where tenant_id = $1"
+            ),
+            &[(&tenant, Type::UUID)],
+        )
+        .map_err(failed("read the trunks"))?;
+    let secret = |row: &postgres::Row| {
+        let name = row.get::<_, &str>(0).parse().map_err(bad_row("trunk"))?;
+        let print = TrunkPrint { salt: row.get(2), shown: row.get(3) };
+        Ok((name, RecordedSecret { id: row.get(1), print, applied: row.get(4) }))
+    };
+    rows.iter().map(secret).collect()
+}
+
+/// Reads which public numbers other tenants have, and which one: of several, the first in the alphabet.
+pub(super) fn numbers_elsewhere(
+    db: &mut impl GenericClient,
+    slug: &Tenant,
+) -> Result<BTreeMap<E164, Tenant>, DirectoryError> {
+    // Recorded or applied: the one is live with their next apply, by whom ever, the other is it until then.
+    let rows = db
+        .query_typed(
+            "select n.number, n.tenant from (
+                select slug as tenant, jsonb_path_query(routes, '$.rules[*].to.did') #>> '{}' as number from tenants
+                union select tenant, jsonb_path_query(applied, '$.routes.rules[*].to.did') #>> '{}' from applied_routes
+             ) n order by n.tenant desc",
+            &[],
+        )
+        .map_err(failed("read the numbers of other tenants"))?;
+    // What a later version wrote there and this one cannot read is in nobody's way.
+    let owned =
+        |row: &postgres::Row| Some((row.get::<_, Option<&str>>(0)?.parse().ok()?, row.get::<_, &str>(1).parse().ok()?));
+    let owned = rows.iter().filter_map(owned);
+    Ok(owned.filter(|(_, tenant): &(E164, Tenant)| tenant != slug).collect())
+}

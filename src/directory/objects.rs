@@ -1,0 +1,301 @@
+//! The statements about objects: their rows, their secrets and the public numbers. They know no kind.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use postgres::{GenericClient, Row, types::Type};
+use uuid::Uuid;
+
+use super::{
+    DirectoryError, Place, Recorded, RecordedSecret, UnreadableDocument, failed,
+    read::bad_row,
+    seal::TrunkPrint,
+    write::{NewSecret, run},
+};
+use crate::{
+    model::{E164, EmailKey, Tenant, Unreadable},
+    objects::{ObjectId, ObjectRow, Routes},
+};
+
+/// The first schema version that has them.
+pub(super) const SINCE: i32 = 10;
+
+/// What a sync or apply writes about a tenant's objects.
+#[derive(Debug, Default)]
+pub struct ObjectChanges {
+    /// The rows of objects that are no more; their secrets go with them.
+    pub gone: Vec<Uuid>,
+    /// Objects that are new, or whose document changed, each with its row.
+    pub rows: Vec<(Uuid, ObjectRow)>,
+    /// Rows of objects that stay without a secret.
+    pub forgotten: Vec<Uuid>,
+    /// New secrets and secrets with a new login: whole rows.
+    pub secrets: Vec<SecretRow>,
+    /// The public numbers, if they change.
+    pub numbers: Option<NumberChanges>,
+}
+
+impl ObjectChanges {
+    fn is_empty(&self) -> bool {
+        let Self { gone, rows, forgotten, secrets, numbers } = self;
+        gone.is_empty() && rows.is_empty() && forgotten.is_empty() && secrets.is_empty() && numbers.is_none()
+    }
+}
+
+/// The public numbers of a tenant as they shall be recorded.
+#[derive(Debug)]
+pub struct NumberChanges {
+    /// All of them.
+    pub all: BTreeSet<E164>,
+    /// Those that the tenant did not have before: they must be nobody's.
+    pub new: BTreeSet<E164>,
+}
+
+/// The row of an object's secret as it shall be.
+#[derive(Debug)]
+pub struct SecretRow {
+    /// The object.
+    pub object: ObjectId,
+    /// Its row.
+    pub row: Uuid,
+    /// The secret.
+    pub sealed: NewSecret,
+    /// Its fingerprint.
+    pub print: TrunkPrint,
+}
+
+/// Reads the objects of a tenant, and what is known of their secrets.
+pub(super) fn read(
+    db: &mut impl GenericClient,
+    tenant: Uuid,
+    slug: &Tenant,
+    recorded: &mut Recorded,
+) -> Result<(), DirectoryError> {
+    let rows = db
+        .query_typed(
+            "select o.id, o.kind, o.name, o.version, o.protected, o.body::text,
+                    s.secret_salt, s.secret_fingerprint, s.fingerprint_applied
+             from objects o left join secrets s on s.object_id = o.id
+             where o.tenant_id = $1 order by o.kind collate \"C\", o.name collate \"C\"",
+            &[(&tenant, Type::UUID)],
+        )
+        .map_err(failed("read the objects"))?;
+    let users: BTreeMap<Uuid, &EmailKey> = recorded.users.iter().map(|(email, user)| (user.id, email)).collect();
+    let user = |row: &Uuid| {
+        let email = users.get(row).map(|email| (*email).clone());
+        email.ok_or_else(|| Unreadable::Damaged(format!("`{row}` is no user's row")))
+    };
+    let (mut routes, mut secrets) = (Routes::default(), BTreeMap::new());
+    for row in &rows {
+        let id = row.get(0);
+        match object(row, &mut routes, &user) {
+            Ok(object) => {
+                if let Some(salt) = row.get(6) {
+                    let print = TrunkPrint { salt, shown: row.get(7) };
+                    secrets.insert(object.clone(), RecordedSecret { id, print, applied: row.get(8) });
+                }
+                recorded.object_rows.insert(object, id);
+            }
+            Err(reason) => {
+                let name = format!("{} {}", row.get::<_, &str>(1), row.get::<_, &str>(2)).trim_end().to_owned();
+                recorded
+                    .unreadable
+                    .push(UnreadableDocument { place: Place::Object { tenant: slug.clone(), id, name }, reason });
+            }
+        }
+    }
+    routes.sort();
+    recorded.routes = routes;
+    recorded.trunk_secrets = Routes::trunk_secrets(secrets);
+    Ok(())
+}
+
+fn object(
+    row: &Row,
+    routes: &mut Routes,
+    user: &dyn Fn(&Uuid) -> Result<EmailKey, Unreadable>,
+) -> Result<ObjectId, Unreadable> {
+    let version = u16::try_from(row.get::<_, i16>(3)).unwrap_or_default();
+    let row = ObjectRow {
+        kind: row.get::<_, &str>(1).parse()?,
+        name: row.get(2),
+        version,
+        protected: row.get(4),
+        body: row.get(5),
+    };
+    routes.take(&row, user)?;
+    Ok((row.kind, row.name))
+}
+
+/// Reads whose the public numbers are.
+pub(super) fn numbers(
+    db: &mut impl GenericClient,
+    slug: &Tenant,
+    recorded: &mut Recorded,
+) -> Result<(), DirectoryError> {
+    let rows = db
+        .query_typed("select number, tenant, recorded from public_numbers", &[])
+        .map_err(failed("read the public numbers"))?;
+    for row in &rows {
+        let (number, tenant) = owned(row)?;
+        if tenant != *slug {
+            recorded.numbers_elsewhere.insert(number, tenant);
+        } else if row.get(2) {
+            recorded.own_numbers.insert(number);
+        }
+    }
+    Ok(())
+}
+
+fn owned(row: &Row) -> Result<(E164, Tenant), DirectoryError> {
+    let number = row.get::<_, &str>(0).parse().map_err(bad_row("public number"))?;
+    Ok((number, row.get::<_, &str>(1).parse().map_err(bad_row("tenant"))?))
+}
+
+/// Records whose the public numbers are from now on. A number that is new to the tenant must be nobody's: whoever
+/// wants the same one waits here until the end of this transaction.
+fn claim(db: &mut impl GenericClient, slug: &Tenant, numbers: &NumberChanges) -> Result<(), DirectoryError> {
+    let all: Vec<&str> = numbers.all.iter().map(E164::as_str).collect();
+    let new: Vec<&str> = numbers.new.iter().map(E164::as_str).collect();
+    hold_numbers(db, slug, "recorded", &all)?;
+    let taken = db
+        .query_typed_opt(
+            "select number, tenant from public_numbers where number = any ($2) and tenant <> $1
+             order by number collate \"C\" limit 1",
+            &[(&slug.as_str(), Type::TEXT), (&new, Type::TEXT_ARRAY)],
+        )
+        .map_err(failed("look for numbers of other tenants"))?;
+    let Some(row) = taken else { return Ok(()) };
+    let (number, tenant) = owned(&row)?;
+    Err(DirectoryError::NumberTaken { number, tenant })
+}
+
+/// Keeps the numbers that are recorded, or that callers reach, as a column says: these and no others. What another
+/// tenant has stays with it.
+pub(super) fn hold_numbers(
+    db: &mut impl GenericClient,
+    slug: &Tenant,
+    column: &'static str,
+    numbers: &[&str],
+) -> Result<(), DirectoryError> {
+    let action = "record the public numbers";
+    let parameters: [(&(dyn postgres::types::ToSql + Sync), Type); 2] =
+        [(&slug.as_str(), Type::TEXT), (&numbers, Type::TEXT_ARRAY)];
+    // In one order, so that two tenants do not wait for each other.
+    run(
+        db,
+        action,
+        &format!(
+            "insert into public_numbers as p (number, tenant, recorded, applied)
+             select n, $1, '{column}' = 'recorded', '{column}' = 'applied' from unnest($2) as n order by n collate \"C\"
+             on conflict (number) do update set {column} = true where p.tenant = $1 and not p.{column}"
+        ),
+        &parameters,
+    )?;
+    let other = if column == "recorded" { "applied" } else { "recorded" };
+    run(
+        db,
+        action,
+        &format!(
+            "with gone as (delete from public_numbers where tenant = $1 and number <> all ($2) and not {other})
+             update public_numbers set {column} = false where tenant = $1 and number <> all ($2) and {column} and {other}"
+        ),
+        &parameters,
+    )
+}
+
+/// Says how a public number that another tenant has gets free.
+pub fn hint_of_taken(other: &Tenant) -> String {
+    format!(
+        "remove it from the file of `{other}`, and apply that first; where `{other}` was renamed or is no more, \
+         apply its last file once more without the number"
+    )
+}
+
+/// Writes the changes: eight statements at most.
+pub(super) fn change(
+    db: &mut impl GenericClient,
+    tenant: Uuid,
+    slug: &Tenant,
+    changes: &ObjectChanges,
+) -> Result<(), DirectoryError> {
+    let ObjectChanges { gone, rows, forgotten, secrets, numbers } = changes;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    if let Some(numbers) = numbers {
+        claim(db, slug, numbers)?;
+    }
+    if !gone.is_empty() {
+        run(
+            db,
+            "delete objects",
+            "delete from objects where tenant_id = $1 and id = any ($2)",
+            &[(&tenant, Type::UUID), (gone, Type::UUID_ARRAY)],
+        )?;
+    }
+    if !rows.is_empty() {
+        write(db, tenant, rows)?;
+    }
+    if !forgotten.is_empty() {
+        run(
+            db,
+            "forget the secrets of objects",
+            "delete from secrets where object_id = any ($1)",
+            &[(forgotten, Type::UUID_ARRAY)],
+        )?;
+    }
+    if !secrets.is_empty() {
+        write_secrets(db, secrets)?;
+    }
+    // A new secret, too, puts the hosts behind what is recorded.
+    run(db, "record the tenant", "update tenants set updated_at = now() where id = $1", &[(&tenant, Type::UUID)])
+}
+
+fn write(db: &mut impl GenericClient, tenant: Uuid, rows: &[(Uuid, ObjectRow)]) -> Result<(), DirectoryError> {
+    let ids: Vec<Uuid> = rows.iter().map(|(id, _)| *id).collect();
+    let kinds: Vec<String> = rows.iter().map(|(_, row)| row.kind.to_string()).collect();
+    let names: Vec<&str> = rows.iter().map(|(_, row)| row.name.as_str()).collect();
+    let versions: Vec<i16> = rows.iter().map(|(_, row)| i16::try_from(row.version).unwrap_or(i16::MAX)).collect();
+    let protected: Vec<bool> = rows.iter().map(|(_, row)| row.protected).collect();
+    let bodies: Vec<&str> = rows.iter().map(|(_, row)| row.body.as_str()).collect();
+    run(
+        db,
+        "record objects",
+        "insert into objects (id, tenant_id, kind, name, version, protected, body)
+         select n.id, $1, n.kind, n.name, n.version, n.protected, n.body::jsonb
+         from unnest($2, $3, $4, $5, $6, $7) as n (id, kind, name, version, protected, body)
+         on conflict (id) do update set version = excluded.version, protected = excluded.protected,
+            body = excluded.body, updated_at = now()",
+        &[
+            (&tenant, Type::UUID),
+            (&ids, Type::UUID_ARRAY),
+            (&kinds, Type::TEXT_ARRAY),
+            (&names, Type::TEXT_ARRAY),
+            (&versions, Type::INT2_ARRAY),
+            (&protected, Type::BOOL_ARRAY),
+            (&bodies, Type::TEXT_ARRAY),
+        ],
+    )
+}
+
+fn write_secrets(db: &mut impl GenericClient, secrets: &[SecretRow]) -> Result<(), DirectoryError> {
+    let objects: Vec<Uuid> = secrets.iter().map(|secret| secret.row).collect();
+    let sealed: Vec<&[u8]> = secrets.iter().map(|row| row.sealed.as_slice()).collect();
+    let salts: Vec<&[u8]> = secrets.iter().map(|row| row.print.salt.as_slice()).collect();
+    let prints: Vec<&[u8]> = secrets.iter().map(|row| row.print.shown.as_slice()).collect();
+    run(
+        db,
+        "record the secrets of objects",
+        "insert into secrets (object_id, secret_sealed, secret_salt, secret_fingerprint)
+         select n.object, n.sealed, n.salt, n.print from unnest($1, $2, $3, $4) as n (object, sealed, salt, print)
+         on conflict (object_id) do update set
+            secret_sealed = excluded.secret_sealed, secret_salt = excluded.secret_salt,
+            secret_fingerprint = excluded.secret_fingerprint",
+        &[
+            (&objects, Type::UUID_ARRAY),
+            (&sealed, Type::BYTEA_ARRAY),
+            (&salts, Type::BYTEA_ARRAY),
+            (&prints, Type::BYTEA_ARRAY),
+        ],
+    )
+}
