@@ -6,6 +6,7 @@
 mod applied;
 mod apply;
 mod asterisk;
+mod at_once;
 mod audit_row;
 mod callers;
 mod clock;
