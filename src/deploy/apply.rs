@@ -14,8 +14,9 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Applied, ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Policy, Survey, audit_row,
-    callers,
+    Applied, ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Policy, Survey,
+    at_once::both,
+    audit_row, callers,
     clock::Clock,
     contacts,
     decide::{Decided, ROUNDS, decide, never_still, show},
@@ -128,21 +129,18 @@ pub fn apply(
         let plan = show(request, directory, Some(host), &survey, shown.as_ref(), (&mut clock, observer))?;
         let _lock = lock(request, directory, host)?;
         fail_point::pass("locked")?;
-        // No rail stops the plan. What Asterisk loads now may know names that were unchecked, so it is asked again.
-        let now_loaded = load_stopped(host)?;
-        if !now_loaded.is_empty() {
-            loaded.extend(now_loaded);
-            shown = Some(plan);
-            continue;
-        }
-        let is_still = host.still_has(request.tenant, &survey)?;
         // Listed in time to be kept before the files change.
-        let registered = match &host.asterisk {
-            Some(asterisk) if is_still && (plan.changes_endpoints || is_last) => contacts::all(asterisk)?,
-            _ => Vec::new(),
+        let registered = || match &host.asterisk {
+            Some(asterisk) if plan.changes_endpoints || is_last => contacts::all(asterisk),
+            _ => Ok(Vec::new()),
         };
+        let (registered, is_still) = both(registered, || host.still_has(request.tenant, &survey));
+        let (registered, is_still) = (registered?, is_still?);
         fail_point::pass("checked")?;
-        if !is_still {
+        // No rail stops the plan. What Asterisk loads now may know names that were unchecked, so it is asked again.
+        let now_loaded = if is_still { load_stopped(host, &survey)? } else { Vec::new() };
+        if !is_still || !now_loaded.is_empty() {
+            loaded.extend(now_loaded);
             shown = Some(plan);
             continue;
         }
@@ -245,11 +243,11 @@ fn write_and_reload(
     observer: &mut dyn Observer,
 ) -> Result<(), Box<NotLive>> {
     clock.start("write", observer);
-    if let Err(error) = write(step, new, live) {
+    let (log, written) = both(|| step.host.asterisk.as_ref().map(LogMark::now), || write(step, new, live));
+    if let Err(error) = written {
         return Err(Box::new(put_back(step, back, vec![error.to_string()], clock, observer)));
     }
-    let Some(asterisk) = &step.host.asterisk else { return Ok(()) };
-    let log = LogMark::now(asterisk);
+    let Some((asterisk, log)) = step.host.asterisk.as_ref().zip(log) else { return Ok(()) };
     make_live(step, asterisk, &log, decided, live, clock, observer).map_err(|reasons| {
         let complaints = log.complaints(&decided.prepared.trunk_secrets);
         let mut reasons = reasons;
