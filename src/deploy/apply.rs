@@ -28,6 +28,7 @@ use super::{
     reload::{check_names_late, load_stopped, loaded_words, reload},
     rows::Prepared,
     step::{StagedFiles, Step},
+    taken::Defined,
     trunks,
 };
 use crate::{
@@ -159,7 +160,7 @@ pub fn apply(
         let Prepared { digests, trunk_secrets, .. } = &decided.prepared;
         let rendered = book.files(Digests::Real { digests, trunk_secrets })?;
         let step = Step::new(host, &book, &rendered, &survey)?;
-        step.check_files()?;
+        Defined::by(host, &book).check_files()?;
         fail_point::pass("rendered")?;
         let staged = step.stage(&registered)?;
         fail_point::pass("staged")?;

@@ -15,7 +15,6 @@ mod contacts;
 mod decide;
 mod emergency;
 mod error;
-mod foresee;
 mod generations;
 mod host;
 mod includes;
@@ -36,6 +35,7 @@ mod rows;
 mod status;
 mod step;
 mod survey;
+mod taken;
 mod trunks;
 mod without_file;
 
