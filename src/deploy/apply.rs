@@ -54,7 +54,8 @@ pub struct Request<'a> {
     pub trunk_secrets: &'a BTreeMap<ObjectName, Result<Secret, String>>,
     /// The keys of the directory.
     pub keys: &'a Keyring,
-    /// Makes the plan from what is recorded. It is called again under the tenant's lock, so it only computes.
+    /// Makes the plan from what is recorded. It is called again under the tenant's lock if the rows moved, so it only
+    /// computes.
     pub compare: &'a Compare<'a>,
     /// Shows a plan, or refuses to go on (rails, `--expect`). Nothing is locked meanwhile.
     pub show: &'a Show<'a>,
@@ -72,7 +73,7 @@ pub struct Request<'a> {
 pub type Compare<'a> = dyn Fn(&Recorded, &Survey) -> anyhow::Result<Comparison> + 'a;
 
 /// Shows a plan, or refuses to go on.
-pub type Show<'a> = dyn Fn(Comparison) -> anyhow::Result<()> + 'a;
+pub type Show<'a> = dyn Fn(&mut Comparison) -> anyhow::Result<()> + 'a;
 
 /// Records the plan: rows only.
 ///
@@ -89,10 +90,10 @@ pub fn sync(
     for round in 1..=ROUNDS {
         clock.start("check", observer);
         let survey = host.survey(request.tenant)?;
-        let plan = show(request, directory, None, &survey, shown.as_ref(), (&mut clock, observer))?;
+        let mut plan = show(request, directory, None, &survey, shown.as_ref(), (&mut clock, observer))?;
         clock.start("record", observer);
         let mut writer = directory.write(request.tenant)?;
-        let Some(decided) = decide(request, &mut writer, &survey, &plan, round == ROUNDS)? else {
+        let Some(decided) = decide(request, &mut writer, &survey, &mut plan, round == ROUNDS)? else {
             shown = Some(plan);
             continue;
         };
@@ -127,7 +128,7 @@ pub fn apply(
         clock.start("check", observer);
         host.wait()?;
         let survey = host.look(request.tenant)?;
-        let plan = show(request, directory, Some(host), &survey, shown.as_ref(), (&mut clock, observer))?;
+        let mut plan = show(request, directory, Some(host), &survey, shown.as_ref(), (&mut clock, observer))?;
         let _lock = lock(request, directory, host)?;
         fail_point::pass("locked")?;
         // Listed in time to be kept before the files change.
@@ -147,7 +148,7 @@ pub fn apply(
         }
         clock.start("record", observer);
         let mut writer = directory.write(request.tenant)?;
-        let Some(decided) = decide(request, &mut writer, &survey, &plan, is_last)? else {
+        let Some(decided) = decide(request, &mut writer, &survey, &mut plan, is_last)? else {
             shown = Some(plan);
             continue;
         };

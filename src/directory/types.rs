@@ -39,7 +39,7 @@ impl fmt::Display for ManagedBy {
 pub const FREED_DAYS: u32 = 30;
 
 /// Everything recorded about one tenant.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recorded {
     /// The directory's identity; none before the first migration.
     pub directory: Option<Uuid>,
@@ -103,7 +103,7 @@ pub struct EarlierRun {
 }
 
 /// The row of a trunk's secret.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedSecret {
     /// The row's identity.
     pub id: Uuid,
@@ -121,7 +121,7 @@ impl RecordedSecret {
 }
 
 /// The tenant's row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedTenant {
     /// The row's identity.
     pub id: Uuid,
@@ -130,7 +130,7 @@ pub struct RecordedTenant {
 }
 
 /// A user's row, with the number.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedUser {
     /// The row's identity.
     pub id: Uuid,
@@ -164,7 +164,7 @@ impl RecordedUser {
 }
 
 /// A freed number.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
     /// Whose it was.
     pub email: EmailKey,

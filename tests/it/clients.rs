@@ -64,7 +64,7 @@ fn an_answer_without_end_is_an_error_before_anything_moves() {
     fs::write(&client, "exec cat /dev/zero\n").unwrap();
     env.set("ASTERISK_COMMAND", &format!("sh {}", client.display()));
     let said = env.run("apply").expect(1).stderr;
-    let wanted = "error: Asterisk's answer to `core show version` is longer than 256 MiB; nothing was changed";
+    let wanted = "error: Asterisk's answer to `core waitfullybooted` is longer than 256 MiB; nothing was changed";
     assert!(said.contains(wanted), "{said}");
 }
 
