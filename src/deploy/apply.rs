@@ -126,7 +126,6 @@ pub fn apply(
     for round in 1..=ROUNDS {
         let is_last = round == ROUNDS;
         clock.start("check", observer);
-        host.wait()?;
         let survey = host.look(request.tenant)?;
         let mut plan = show(request, directory, Some(host), &survey, shown.as_ref(), (&mut clock, observer))?;
         let _lock = lock(request, directory, host)?;

@@ -115,17 +115,16 @@ pub(super) fn decide(
 ) -> Result<Option<Decided>, ApplyError> {
     let (recorded, sealed) = read(request, writer)?;
     let same = shown.made.take().filter(|(rows, _)| *rows == recorded);
-    let comparison = match same {
-        Some((_, comparison)) => comparison,
-        None => {
-            let comparison = (request.compare)(&recorded, survey)?.with(shown.findings.clone());
-            let is_shown = comparison.id == shown.id
-                || is_last && request.expect.is_none() && DeclaredChanges::of(&comparison.plan) == shown.changes;
-            if !is_shown || comparison.stops != shown.stops {
-                return Ok(None);
-            }
-            comparison
+    let comparison = if let Some((_, comparison)) = same {
+        comparison
+    } else {
+        let comparison = (request.compare)(&recorded, survey)?.with(shown.findings.clone());
+        let is_shown = comparison.id == shown.id
+            || is_last && request.expect.is_none() && DeclaredChanges::of(&comparison.plan) == shown.changes;
+        if !is_shown || comparison.stops != shown.stops {
+            return Ok(None);
         }
+        comparison
     };
     if comparison.id.is_none() || request.expect.is_some_and(|id| !comparison.is_expected(id)) {
         return Ok(None);

@@ -70,7 +70,7 @@ impl Host {
     /// If a file is in place but cannot be read.
     pub fn survey(&self, tenant: &Tenant) -> Result<Survey, FileError> {
         let in_place = self.in_place(tenant)?;
-        Ok(match self.wait().and_then(|()| self.running(tenant, &in_place)) {
+        Ok(match self.running(tenant, &in_place) {
             Ok((running, marks)) => Survey { in_place, running, silent: None, marks },
             Err(error) => Survey { in_place, running: None, silent: Some(error), marks: Vec::new() },
         })
@@ -86,10 +86,19 @@ impl Host {
         Ok(Survey { in_place, running, silent: None, marks })
     }
 
-    /// Asks an Asterisk that has finished starting whether it runs the files in place, and if it does not, what else.
+    /// Asks Asterisk whether it runs the files in place, and if it does not, what else. Waits until it has finished
+    /// starting.
     fn running(&self, tenant: &Tenant, in_place: &InPlace) -> Result<(Option<Running>, Vec<String>), AsteriskError> {
         let Some(asterisk) = &self.asterisk else { return Ok((None, Vec::new())) };
-        let running = Self::marks_of(asterisk, tenant, in_place)?;
+        let runs_all = |running: &Running| running.live.values().all(|live| *live);
+        // A mark that runs is proof at any time. That it does not is none while Asterisk starts: it is asked again.
+        let early = || {
+            let is_whole = in_place.values().all(Option::is_some);
+            is_whole.then(|| Self::marks_of(asterisk, tenant, in_place).ok()).flatten().filter(runs_all)
+        };
+        let (booted, early) = both(|| asterisk.wait_until_booted(), early);
+        booted?;
+        let running = early.map_or_else(|| Self::marks_of(asterisk, tenant, in_place), Ok)?;
         let marks = if running.live[ConfigFile::Endpoints] { Vec::new() } else { running_marks(asterisk, tenant)? };
         Ok((Some(running), marks))
     }
