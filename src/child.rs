@@ -35,7 +35,11 @@ const GRACE: Duration = Duration::from_millis(200);
 /// How often a program whose pipe stays silent is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How often a program that closed its pipes is looked at until it ends, which takes it microseconds.
+/// How soon a program that closed its pipes is looked at again: it ends within microseconds. Each further wait is
+/// twice as long, up to [`TICK`].
+const FIRST_TICK: Duration = Duration::from_micros(50);
+
+/// How often a program is looked at that takes its time to end.
 const TICK: Duration = Duration::from_millis(1);
 
 /// How long a killed program may take to disappear. One that hangs in the kernel, or that runs as
@@ -156,6 +160,7 @@ impl Running {
         let (mut out, mut err) = (self.child.stdout.take(), self.child.stderr.take());
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let mut ended: Option<Instant> = None;
+        let mut tick = FIRST_TICK;
         loop {
             if ended.is_none() && self.has_ended()? {
                 ended = Some(Instant::now());
@@ -170,7 +175,8 @@ impl Running {
                 return Err(ChildError::Deadline(limits.deadline));
             }
             if closed {
-                thread::sleep(left.min(TICK));
+                thread::sleep(left.min(tick));
+                tick = TICK.min(tick * 2);
                 continue;
             }
             let [out_ready, err_ready] = ready(out.as_ref(), err.as_ref(), left.min(LOOK))?;

@@ -194,11 +194,11 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         Ok(deploy::compare(&inputs, survey, left_alone.into_iter().collect())?)
     };
     let last_shown = RefCell::new(None);
-    let show = |mut comparison: Comparison| {
+    let show = |comparison: &mut Comparison| {
         let mut printer = printer.borrow_mut();
         refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
-        plan::name_private(&args.state, &mut comparison)?;
-        let report = Report { desired: &desired, comparison: &comparison, database: &database, allowance: &allowance };
+        plan::name_private(&args.state, comparison)?;
+        let report = Report { desired: &desired, comparison, database: &database, allowance: &allowance };
         let document = plan::written(&report, args.format, &printer)?;
         let mut last = last_shown.borrow_mut();
         if last.as_ref() != Some(&document) {
@@ -209,7 +209,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
             *last = Some(document);
         }
         hold_back(&report, expected.as_ref(), mode)?;
-        if let Some(words) = expected.as_ref().and_then(|expected| already(&comparison, expected)) {
+        if let Some(words) = expected.as_ref().and_then(|expected| already(comparison, expected)) {
             printer.talk(&words);
         }
         Ok(())

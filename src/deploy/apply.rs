@@ -14,8 +14,9 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Applied, ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Policy, Survey, audit_row,
-    callers,
+    Applied, ApplyError, Asterisk, AsteriskError, Comparison, Host, NotLive, Observer, Policy, Survey,
+    at_once::both,
+    audit_row, callers,
     clock::Clock,
     contacts,
     decide::{Decided, ROUNDS, decide, never_still, show},
@@ -27,6 +28,7 @@ use super::{
     reload::{check_names_late, load_stopped, loaded_words, reload},
     rows::Prepared,
     step::{StagedFiles, Step},
+    taken::Defined,
     trunks,
 };
 use crate::{
@@ -52,7 +54,8 @@ pub struct Request<'a> {
     pub trunk_secrets: &'a BTreeMap<ObjectName, Result<Secret, String>>,
     /// The keys of the directory.
     pub keys: &'a Keyring,
-    /// Makes the plan from what is recorded. It is called again under the tenant's lock, so it only computes.
+    /// Makes the plan from what is recorded. It is called again under the tenant's lock if the rows moved, so it only
+    /// computes.
     pub compare: &'a Compare<'a>,
     /// Shows a plan, or refuses to go on (rails, `--expect`). Nothing is locked meanwhile.
     pub show: &'a Show<'a>,
@@ -70,7 +73,7 @@ pub struct Request<'a> {
 pub type Compare<'a> = dyn Fn(&Recorded, &Survey) -> anyhow::Result<Comparison> + 'a;
 
 /// Shows a plan, or refuses to go on.
-pub type Show<'a> = dyn Fn(Comparison) -> anyhow::Result<()> + 'a;
+pub type Show<'a> = dyn Fn(&mut Comparison) -> anyhow::Result<()> + 'a;
 
 /// Records the plan: rows only.
 ///
@@ -87,10 +90,10 @@ pub fn sync(
     for round in 1..=ROUNDS {
         clock.start("check", observer);
         let survey = host.survey(request.tenant)?;
-        let plan = show(request, directory, None, &survey, shown.as_ref(), (&mut clock, observer))?;
+        let mut plan = show(request, directory, None, &survey, shown.as_ref(), (&mut clock, observer))?;
         clock.start("record", observer);
         let mut writer = directory.write(request.tenant)?;
-        let Some(decided) = decide(request, &mut writer, &survey, &plan, round == ROUNDS)? else {
+        let Some(decided) = decide(request, &mut writer, &survey, &mut plan, round == ROUNDS)? else {
             shown = Some(plan);
             continue;
         };
@@ -123,32 +126,28 @@ pub fn apply(
     for round in 1..=ROUNDS {
         let is_last = round == ROUNDS;
         clock.start("check", observer);
-        host.wait()?;
         let survey = host.look(request.tenant)?;
-        let plan = show(request, directory, Some(host), &survey, shown.as_ref(), (&mut clock, observer))?;
+        let mut plan = show(request, directory, Some(host), &survey, shown.as_ref(), (&mut clock, observer))?;
         let _lock = lock(request, directory, host)?;
         fail_point::pass("locked")?;
-        // No rail stops the plan. What Asterisk loads now may know names that were unchecked, so it is asked again.
-        let now_loaded = load_stopped(host)?;
-        if !now_loaded.is_empty() {
-            loaded.extend(now_loaded);
-            shown = Some(plan);
-            continue;
-        }
-        let is_still = host.still_has(request.tenant, &survey)?;
         // Listed in time to be kept before the files change.
-        let registered = match &host.asterisk {
-            Some(asterisk) if is_still && (plan.changes_endpoints || is_last) => contacts::all(asterisk)?,
-            _ => Vec::new(),
+        let registered = || match &host.asterisk {
+            Some(asterisk) if plan.changes_endpoints || is_last => contacts::all(asterisk),
+            _ => Ok(Vec::new()),
         };
+        let (registered, is_still) = both(registered, || host.still_has(request.tenant, &survey));
+        let (registered, is_still) = (registered?, is_still?);
         fail_point::pass("checked")?;
-        if !is_still {
+        // No rail stops the plan. What Asterisk loads now may know names that were unchecked, so it is asked again.
+        let now_loaded = if is_still { load_stopped(host, &survey)? } else { Vec::new() };
+        if !is_still || !now_loaded.is_empty() {
+            loaded.extend(now_loaded);
             shown = Some(plan);
             continue;
         }
         clock.start("record", observer);
         let mut writer = directory.write(request.tenant)?;
-        let Some(decided) = decide(request, &mut writer, &survey, &plan, is_last)? else {
+        let Some(decided) = decide(request, &mut writer, &survey, &mut plan, is_last)? else {
             shown = Some(plan);
             continue;
         };
@@ -161,7 +160,7 @@ pub fn apply(
         let Prepared { digests, trunk_secrets, .. } = &decided.prepared;
         let rendered = book.files(Digests::Real { digests, trunk_secrets })?;
         let step = Step::new(host, &book, &rendered, &survey)?;
-        step.check_files()?;
+        Defined::by(host, &book).check_files()?;
         fail_point::pass("rendered")?;
         let staged = step.stage(&registered)?;
         fail_point::pass("staged")?;
@@ -245,11 +244,11 @@ fn write_and_reload(
     observer: &mut dyn Observer,
 ) -> Result<(), Box<NotLive>> {
     clock.start("write", observer);
-    if let Err(error) = write(step, new, live) {
+    let (log, written) = both(|| step.host.asterisk.as_ref().map(LogMark::now), || write(step, new, live));
+    if let Err(error) = written {
         return Err(Box::new(put_back(step, back, vec![error.to_string()], clock, observer)));
     }
-    let Some(asterisk) = &step.host.asterisk else { return Ok(()) };
-    let log = LogMark::now(asterisk);
+    let Some((asterisk, log)) = step.host.asterisk.as_ref().zip(log) else { return Ok(()) };
     make_live(step, asterisk, &log, decided, live, clock, observer).map_err(|reasons| {
         let complaints = log.complaints(&decided.prepared.trunk_secrets);
         let mut reasons = reasons;

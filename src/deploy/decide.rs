@@ -27,6 +27,8 @@ const NAMED: usize = 5;
 
 /// A plan that was shown while nothing was locked.
 pub(super) struct Shown {
+    /// The rows it was made from, and all stages side by side. Taken once it is decided what to carry out.
+    made: Option<(Recorded, Comparison)>,
     id: Option<String>,
     stops: Vec<RailStop>,
     changes: DeclaredChanges,
@@ -53,13 +55,13 @@ pub(super) fn show(
         recorded.expected_runs = directory.runs_of_plan(request.tenant, id)?;
     }
     let comparison = (request.compare)(&recorded, survey)?;
-    drop(recorded);
     let findings = match host {
         Some(host) => host.findings(&comparison, survey, request.policy)?,
         None => Findings::default(),
     };
-    let comparison = comparison.with(findings.clone());
-    let shown = Shown {
+    let mut comparison = comparison.with(findings.clone());
+    let mut shown = Shown {
+        made: None,
         id: comparison.id.clone(),
         stops: comparison.stops.clone(),
         changes: DeclaredChanges::of(&comparison.plan),
@@ -74,9 +76,10 @@ pub(super) fn show(
     if !earlier.is_some_and(is_known) {
         // A person may read for an hour.
         clock.stop();
-        (request.show)(comparison)?;
+        (request.show)(&mut comparison)?;
         clock.start("check", observer);
     }
+    shown.made = Some((recorded, comparison));
     Ok(shown)
 }
 
@@ -99,21 +102,31 @@ pub(super) struct Decided {
 
 /// Makes the plan again from the rows, which nobody else changes now. `None` if it is another one than was shown.
 ///
+/// A plan depends on nothing that moves but the rows: from those that it was shown for, it is the one that was shown.
+///
 /// In the last round, rows that the file does not declare may differ, such as those that the portal makes all the
 /// time: the declared changes and their numbers are those that were shown.
 pub(super) fn decide(
     request: &Request<'_>,
     writer: &mut Writer<'_>,
     survey: &Survey,
-    shown: &Shown,
+    shown: &mut Shown,
     is_last: bool,
 ) -> Result<Option<Decided>, ApplyError> {
     let (recorded, sealed) = read(request, writer)?;
-    let comparison = (request.compare)(&recorded, survey)?.with(shown.findings.clone());
-    let is_shown = comparison.id == shown.id
-        || is_last && request.expect.is_none() && DeclaredChanges::of(&comparison.plan) == shown.changes;
-    let is_expected = request.expect.is_none_or(|id| comparison.is_expected(id));
-    if comparison.id.is_none() || !is_shown || !is_expected || comparison.stops != shown.stops {
+    let same = shown.made.take().filter(|(rows, _)| *rows == recorded);
+    let comparison = if let Some((_, comparison)) = same {
+        comparison
+    } else {
+        let comparison = (request.compare)(&recorded, survey)?.with(shown.findings.clone());
+        let is_shown = comparison.id == shown.id
+            || is_last && request.expect.is_none() && DeclaredChanges::of(&comparison.plan) == shown.changes;
+        if !is_shown || comparison.stops != shown.stops {
+            return Ok(None);
+        }
+        comparison
+    };
+    if comparison.id.is_none() || request.expect.is_some_and(|id| !comparison.is_expected(id)) {
         return Ok(None);
     }
     let diff =

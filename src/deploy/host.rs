@@ -78,14 +78,6 @@ impl Host {
         PerFile::try_from_fn(|file| Ok(self.target(&file.path(tenant)).read()?.map(Present::new)))
     }
 
-    /// Waits until Asterisk has finished starting, where it may be asked.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
-    pub(super) fn wait(&self) -> Result<(), AsteriskError> {
-        self.asterisk.as_ref().map_or(Ok(()), Asterisk::wait_until_booted)
-    }
-
     /// Asks an Asterisk that has finished starting whether it runs the files in place.
     ///
     /// # Errors

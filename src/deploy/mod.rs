@@ -6,6 +6,7 @@
 mod applied;
 mod apply;
 mod asterisk;
+mod at_once;
 mod audit_row;
 mod callers;
 mod clock;
@@ -14,7 +15,6 @@ mod contacts;
 mod decide;
 mod emergency;
 mod error;
-mod foresee;
 mod generations;
 mod host;
 mod includes;
@@ -35,6 +35,7 @@ mod rows;
 mod status;
 mod step;
 mod survey;
+mod taken;
 mod trunks;
 mod without_file;
 

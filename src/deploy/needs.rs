@@ -9,7 +9,7 @@ use super::asterisk::{Answer, Asterisk, AsteriskError, running_modules};
 use crate::render::Needs;
 
 /// The lists that Asterisk is asked for, each with what any such list has: a word of Asterisk's core, or the
-/// last line. An answer without it is none, as where the operator forbids the command.
+/// last line. An answer without it is none, as where the operator forbids the command. The last list is for trunks.
 const LISTS: [(&str, &str); 3] = [
     ("core show applications", "WaitExten"),
     ("core show functions", "EXCEPTION"),
@@ -56,12 +56,13 @@ pub(super) fn lacks(asterisk: &Asterisk, needs: &Needs<'_>, now: Timestamp) -> R
     }
     let asked: Vec<_> = needs.zones.values().flat_map(|zone| probes(now).map(|at| (*zone, at))).collect();
     let clocks = asked.iter().map(|(zone, at)| clock(zone.name(), *at));
-    let answers = ask(asterisk, &LISTS.iter().map(|(list, _)| (*list).to_owned()).chain(clocks).collect::<Vec<_>>())?;
-    let (shown, clocks) = answers.split_at(LISTS.len());
+    let lists = if needs.modules.is_empty() { &LISTS[..2] } else { &LISTS[..] };
+    let answers = ask(asterisk, &lists.iter().map(|(list, _)| (*list).to_owned()).chain(clocks).collect::<Vec<_>>())?;
+    let (shown, clocks) = answers.split_at(lists.len());
     let mut unasked = BTreeSet::new();
     let [applications, functions, modules] = [0, 1, 2].map(|at: usize| {
         let (list, sure) = LISTS[at];
-        let answer = shown[at].as_ref().filter(|answer| answer.raw().contains(sure));
+        let answer = shown.get(at)?.as_ref().filter(|answer| answer.raw().contains(sure));
         answer.or_else(|| {
             unasked.insert(list);
             None

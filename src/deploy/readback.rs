@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::{
     asterisk::{Answer, Asterisk, AsteriskError},
+    at_once::both,
     listing::{Kind, Listing},
     mismatch::{Mismatch, has_parameters, values_of},
     trunks,
@@ -93,8 +94,6 @@ fn phones_and_trunks_differing(asterisk: &Asterisk, expected: &Expected<'_>) -> 
     let book = expected.book;
     let name_of = |extension| endpoint_name(book.tenant, book.settings.endpoint_names, extension);
     let names: Vec<String> = book.phones.iter().map(|phone| name_of(phone.extension)).collect();
-    let mut wrong = phones_missing(asterisk, &names)?;
-    wrong.extend(trunks::read_back(asterisk, book, expected.trunk_secrets, &expected.gone)?);
     let by_number: BTreeMap<Extension, &Phone<'_>> = book.phones.iter().map(|phone| (phone.extension, phone)).collect();
     let step = expected.changed.len().div_ceil(LOOKED_AT / 3).max(1);
     let sample: Vec<(&Phone<'_>, String)> = expected
@@ -105,7 +104,10 @@ fn phones_and_trunks_differing(asterisk: &Asterisk, expected: &Expected<'_>) -> 
         .collect();
     let commands =
         sample.iter().flat_map(|(_, name)| Kind::ALL.map(|kind| format!("pjsip show {} {name}", kind.word())));
-    let answers = asterisk.ask_all(&commands.collect::<Vec<_>>())?;
+    let commands: Vec<String> = commands.collect();
+    let (missing, answers) = both(|| phones_missing(asterisk, &names), || asterisk.ask_all(&commands));
+    let (mut wrong, answers) = (missing?, answers?);
+    wrong.extend(trunks::read_back(asterisk, book, expected.trunk_secrets, &expected.gone)?);
     for ((phone, name), answers) in sample.iter().zip(answers.chunks(Kind::ALL.len())) {
         wrong.extend(phone_as_expected(expected, phone, name, answers));
     }

@@ -3,7 +3,7 @@
 use std::{panic::resume_unwind, thread, time::Duration};
 
 use super::{
-    Applied, Asterisk, AsteriskError, Host,
+    Applied, Asterisk, AsteriskError, Host, Survey,
     asterisk::Reload,
     contacts::{self, Contact},
     names::{self, CheckedNames, NamePlaces},
@@ -16,10 +16,13 @@ use crate::asterisk::{ConfigFile, Module};
 /// it started, and what was wrong may have been mended since. One that still does not load is tried
 /// again once our files are in place. Called only when no rail stops the apply: an apply that is stopped leaves
 /// Asterisk alone.
-pub(super) fn load_stopped(host: &Host) -> Result<Vec<Module>, AsteriskError> {
+///
+/// A module whose file runs, by its marks, is loaded and not asked about.
+pub(super) fn load_stopped(host: &Host, survey: &Survey) -> Result<Vec<Module>, AsteriskError> {
     let Some(asterisk) = &host.asterisk else { return Ok(Vec::new()) };
+    let runs = |file: &ConfigFile| survey.running.is_some_and(|running| running.live[*file]);
     let mut loaded = Vec::new();
-    for module in ConfigFile::ALL.map(ConfigFile::module) {
+    for module in ConfigFile::ALL.into_iter().filter(|file| !runs(file)).map(ConfigFile::module) {
         if asterisk.runs(module)? == Some(false) && asterisk.load(module).is_ok() {
             tracing::warn!("{} was not loaded, and is now", module.object);
             loaded.push(module);

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Host, StatusError,
+    at_once::both,
     names::{self, CheckedNames, MissingName},
     needs::{self, Found, Lack},
 };
@@ -31,8 +32,10 @@ impl Host {
     /// When Asterisk does not run, or stays silent, or when a value cannot be rendered.
     pub(super) fn requirements(&self, book: &Phonebook<'_>, now: Timestamp) -> Result<Requirements, StatusError> {
         let Some(asterisk) = &self.asterisk else { return Ok(Requirements::default()) };
-        let Found { lacks, unasked } = needs::lacks(asterisk, &book.needs()?, now)?;
-        let CheckedNames { missing, unchecked } = names::check(asterisk, &self.config_dir, book)?;
+        let needs = book.needs()?;
+        let (found, checked) =
+            both(|| needs::lacks(asterisk, &needs, now), || names::check(asterisk, &self.config_dir, book));
+        let (Found { lacks, unasked }, CheckedNames { missing, unchecked }) = (found?, checked?);
         Ok(Requirements { lacks, missing_names: missing, unasked, unchecked_names: unchecked })
     }
 }

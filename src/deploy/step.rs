@@ -1,30 +1,27 @@
-//! The step from the files in place to the rendered ones, on one host: whose names they hold, what
-//! is staged, and the notes that let a later run undo or finish it.
+//! The step from the files in place to the rendered ones, on one host: what is staged, and the notes that let a later
+//! run undo or finish it.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     ApplyError, Host,
-    asterisk::Asterisk,
     contacts::{self, Contact},
     generations::{self, Generations, Phones},
     host::{InPlace, Running},
-    listing::{Kind, Listing},
     survey::Survey,
-    trunks,
 };
 use crate::{
-    asterisk::{ConfigFile, PerFile, mark_name},
+    asterisk::{ConfigFile, PerFile},
     fs::{self, FileError, Staged, Target},
-    model::{ObjectName, Tenant},
-    render::{Digests, File, NO_ROUTES, Parsed, Phonebook, is_as_written, parse, section_names},
+    model::Tenant,
+    render::{Digests, File, NO_ROUTES, Parsed, Phonebook, is_as_written, parse},
 };
 
 /// The note with the registrations to end.
 const PENDING: &str = "pending_contacts.json";
 
 /// The note with the generations rendered since Asterisk was last proven to run one.
-const GENERATIONS: &str = "generations.json";
+pub(super) const GENERATIONS: &str = "generations.json";
 
 /// The step.
 pub(super) struct Step<'a> {
@@ -59,6 +56,21 @@ pub(super) struct StagedFiles {
     pub(super) back: PerFile<Option<Staged>>,
 }
 
+impl Host {
+    /// Reads the last file that Asterisk was proven to run, or the one in place. `None` if there is neither.
+    pub(super) fn last_good(
+        &self,
+        tenant: &Tenant,
+        file: ConfigFile,
+        survey: &Survey,
+    ) -> Result<Option<String>, FileError> {
+        // What runs now was proven just now, whoever put it there.
+        let is_live = survey.running.is_some_and(|running| running.live[file]);
+        let kept = if is_live { None } else { fs::read(&self.note(tenant, &file.last_good_note()))? };
+        Ok(kept.or_else(|| survey.in_place[file].as_ref().map(|old| old.text.clone())))
+    }
+}
+
 impl<'a> Step<'a> {
     pub(super) fn new(
         host: &'a Host,
@@ -77,13 +89,9 @@ impl<'a> Step<'a> {
         let stubs = empty.files(Digests::Real { digests: &BTreeMap::new(), trunk_secrets: &BTreeMap::new() })?;
         let mut last_good = stubs.map(|stub| stub.text);
         let mut first = true;
-        for (file, old) in in_place.iter() {
-            let old = old.as_ref().map(|old| old.text.clone());
-            // What runs now was proven just now, whoever put it there.
-            let note = host.note(tenant, &file.last_good_note());
-            let kept = if running.live[file] { None } else { fs::read(&note)? };
-            if let Some(kept) = kept.or(old) {
-                last_good[file] = kept;
+        for file in ConfigFile::ALL {
+            if let Some(good) = host.last_good(tenant, file, survey)? {
+                last_good[file] = good;
                 first = false;
             }
         }
@@ -133,98 +141,6 @@ impl<'a> Step<'a> {
     /// Returns the endpoint file that shall be, read.
     pub(super) fn new_endpoints(&self) -> &Parsed {
         &self.new[ConfigFile::Endpoints]
-    }
-
-    /// Makes sure that no name belongs to another tenant on this host, by its files.
-    pub(super) fn check_files(&self) -> Result<(), ApplyError> {
-        let files = self.host.files_of_others(self.tenant)?;
-        self.check_trunks(&files)?;
-        self.check_includes()?;
-        let others: BTreeMap<&str, &str> = files
-            .iter()
-            .flat_map(|(tenant, text)| section_names(text).map(move |name| (name, tenant.as_str())))
-            .collect();
-        let taken = |name: &String| others.get(name.as_str()).map(|tenant| (name.clone(), *tenant));
-        if let Some((name, tenant)) = self.new_endpoints().trunks.keys().find_map(taken) {
-            return Err(ApplyError::taken_name(
-                format!(
-                    "the trunk `{name}` bears a name that stands in the file of the tenant `{tenant}` on this host"
-                ),
-                "give the trunk another name",
-            ));
-        }
-        if let Some((name, tenant)) = self.new_endpoints().phones.keys().find_map(taken) {
-            return Err(ApplyError::taken_name(
-                format!("the endpoint `{name}` stands in the file of the tenant `{tenant}` on this host"),
-                "give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`",
-            ));
-        }
-        Ok(())
-    }
-
-    /// Makes sure that no new name already runs in Asterisk, from the operator's own files.
-    pub(super) fn check_running(&self, asterisk: &Asterisk) -> Result<(), ApplyError> {
-        let mut fresh: Vec<&String> =
-            self.new_endpoints().phones.keys().filter(|name| !self.old.phones.contains_key(*name)).collect();
-        if fresh.is_empty() {
-            return Ok(());
-        }
-        let good = parse(&self.last_good[ConfigFile::Endpoints]);
-        let ours = self.generations.names();
-        fresh.retain(|name| !good.phones.contains_key(*name) && !ours.contains(name.as_str()));
-        let running = Listing::of_names(asterisk, fresh.iter().map(|name| name.as_str()))?;
-        let taken = |name: &str| Kind::ALL.into_iter().find(|kind| running.has(*kind, name));
-        let Some((name, kind)) = fresh.into_iter().find_map(|name| Some((name, taken(name)?))) else { return Ok(()) };
-        // A generation of ours that no note knows any more: whose a name is cannot be told.
-        let prefix = mark_name(self.tenant, "");
-        let known = [&self.old.mark, &good.mark, &self.new_endpoints().mark];
-        let is_known = |name: &str| known.iter().any(|mark| name.strip_prefix(&prefix) == Some(mark.as_str()));
-        if self.generations.is_empty() && Listing::of_marks(asterisk, &prefix)?.endpoints().any(|mark| !is_known(mark))
-        {
-            return Ok(());
-        }
-        Err(ApplyError::taken_name(
-            format!("the {} `{name}` already runs in Asterisk, from a file that is not ours", kind.word()),
-            "remove it there, or reserve the number with `extensions.reserved`",
-        ))
-    }
-
-    /// Makes sure that phones do not dial into another tenant's contexts: its phones would ring, and its carriers
-    /// would be paid for.
-    fn check_includes(&self) -> Result<(), ApplyError> {
-        let include = &self.book.settings.include;
-        if include.is_empty() {
-            return Ok(());
-        }
-        for (other, text) in self.host.routing_of_others(self.tenant)? {
-            let theirs = |name: &&ObjectName| section_names(&text).any(|context| context == name.as_str());
-            if let Some(name) = include.iter().find(theirs) {
-                return Err(ApplyError::taken_name(
-                    format!("`dialplan.include` names `{name}`, a context of the tenant `{other}` on this host"),
-                    "include contexts of your own only",
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes sure that no address leads to two tenants: Asterisk gives its calls to either of them.
-    fn check_trunks(&self, others: &[(String, String)]) -> Result<(), ApplyError> {
-        if self.new_endpoints().trunks.values().all(|trunk| trunk.addresses.is_empty()) {
-            return Ok(());
-        }
-        let addresses = |text: &str| parse(text).trunks.into_values().flat_map(|trunk| trunk.addresses);
-        for (other, theirs) in others.iter().flat_map(|(other, text)| addresses(text).map(move |of| (other, of))) {
-            for (name, trunk) in &self.new_endpoints().trunks {
-                if let Some(ours) = trunk.addresses.iter().find(|ours| trunks::overlap(ours, &theirs)) {
-                    return Err(ApplyError::taken_name(
-                        format!("calls from `{ours}`, of `{name}`, go to the tenant `{other}` on this host"),
-                        "an address leads to one tenant: narrow `identify`, or give both to one tenant",
-                    ));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Writes what changed beside its target, and keeps what must be undone or finished later: of the registrations,

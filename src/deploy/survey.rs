@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     ApplyError, Asterisk, AsteriskError, Comparison, FileError, Host, InPlace, NamePlaces, Running, StatusError,
+    at_once::both,
     emergency,
     listing::Listing,
     names::{self, MissingName},
@@ -69,7 +70,7 @@ impl Host {
     /// If a file is in place but cannot be read.
     pub fn survey(&self, tenant: &Tenant) -> Result<Survey, FileError> {
         let in_place = self.in_place(tenant)?;
-        Ok(match self.wait().and_then(|()| self.running(tenant, &in_place)) {
+        Ok(match self.running(tenant, &in_place) {
             Ok((running, marks)) => Survey { in_place, running, silent: None, marks },
             Err(error) => Survey { in_place, running: None, silent: Some(error), marks: Vec::new() },
         })
@@ -85,10 +86,19 @@ impl Host {
         Ok(Survey { in_place, running, silent: None, marks })
     }
 
-    /// Asks an Asterisk that has finished starting whether it runs the files in place, and if it does not, what else.
+    /// Asks Asterisk whether it runs the files in place, and if it does not, what else. Waits until it has finished
+    /// starting.
     fn running(&self, tenant: &Tenant, in_place: &InPlace) -> Result<(Option<Running>, Vec<String>), AsteriskError> {
         let Some(asterisk) = &self.asterisk else { return Ok((None, Vec::new())) };
-        let running = Self::marks_of(asterisk, tenant, in_place)?;
+        let runs_all = |running: &Running| running.live.values().all(|live| *live);
+        // A mark that runs is proof at any time. That it does not is none while Asterisk starts: it is asked again.
+        let early = || {
+            let is_whole = in_place.values().all(Option::is_some);
+            is_whole.then(|| Self::marks_of(asterisk, tenant, in_place).ok()).flatten().filter(runs_all)
+        };
+        let (booted, early) = both(|| asterisk.wait_until_booted(), early);
+        booted?;
+        let running = early.map_or_else(|| Self::marks_of(asterisk, tenant, in_place), Ok)?;
         let marks = if running.live[ConfigFile::Endpoints] { Vec::new() } else { running_marks(asterisk, tenant)? };
         Ok((Some(running), marks))
     }
@@ -135,27 +145,24 @@ impl Host {
         policy: Policy<'_>,
     ) -> Result<Findings, ApplyError> {
         let mut found = Findings::default();
-        if survey.running.is_some() {
-            self.ask_about(comparison, policy, &mut found)?;
-        }
-        found.stops.extend(self.taken_names(&comparison.plan, survey)?);
+        let (taken, asked) = both(
+            || self.taken_names(&comparison.plan, survey),
+            || survey.running.map_or(Ok(()), |_| self.ask_about(comparison, policy, &mut found)),
+        );
+        asked?;
+        found.stops.extend(taken?);
         Ok(found)
     }
 
-    /// Asks Asterisk what a plan depends on: whether it may read the files and includes them, which phones run without
-    /// a file, emergency numbers that nobody can dial, and the modules, time zones and names that it does not have.
+    /// Asks Asterisk what a plan depends on: its files, and the modules, time zones and names that it does not have.
     fn ask_about(&self, comparison: &Comparison, policy: Policy<'_>, found: &mut Findings) -> Result<(), StatusError> {
         let plan = &comparison.plan;
-        if let Some(Unreadable { message, hint }) = self.unreadable(&plan.tenant)? {
-            found.stops.push(RailStop { rail: "unreadable-files", message, hint, allow: None });
-        }
-        if let Some(asterisk) = &self.asterisk {
-            self.find_missing_includes(asterisk, &plan.tenant, policy.allowance, found)?;
-            self.find_phones_without_file(asterisk, plan, found)?;
-            found.notes.extend(emergency::unreachable(asterisk, comparison)?);
-        }
-        let requirements = self.requirements(&Phonebook::of(plan, None), policy.now)?;
-        let Requirements { lacks, missing_names, unasked, unchecked_names } = requirements;
+        let (requirements, asked) = both(
+            || self.requirements(&Phonebook::of(plan, None), policy.now),
+            || self.ask_about_files(comparison, policy, found),
+        );
+        asked?;
+        let Requirements { lacks, missing_names, unasked, unchecked_names } = requirements?;
         let lacking =
             lacks.into_iter().map(|Lack { rail, message, hint }| RailStop { rail, message, hint, allow: None });
         found.stops.extend(lacking);
@@ -168,6 +175,26 @@ impl Host {
         found.notes.extend(unasked.clone());
         found.unasked.extend(unasked);
         found.unchecked.extend(unchecked_names);
+        Ok(())
+    }
+
+    /// Asks Asterisk what the files of a plan depend on: whether it may read and includes them, which phones run
+    /// without one, and emergency numbers that nobody can dial.
+    fn ask_about_files(
+        &self,
+        comparison: &Comparison,
+        policy: Policy<'_>,
+        found: &mut Findings,
+    ) -> Result<(), StatusError> {
+        let plan = &comparison.plan;
+        if let Some(Unreadable { message, hint }) = self.unreadable(&plan.tenant)? {
+            found.stops.push(RailStop { rail: "unreadable-files", message, hint, allow: None });
+        }
+        if let Some(asterisk) = &self.asterisk {
+            self.find_missing_includes(asterisk, &plan.tenant, policy.allowance, found)?;
+            self.find_phones_without_file(asterisk, plan, found)?;
+            found.notes.extend(emergency::unreachable(asterisk, comparison)?);
+        }
         Ok(())
     }
 }

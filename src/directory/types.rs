@@ -39,7 +39,7 @@ impl fmt::Display for ManagedBy {
 pub const FREED_DAYS: u32 = 30;
 
 /// Everything recorded about one tenant.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recorded {
     /// The directory's identity; none before the first migration.
     pub directory: Option<Uuid>,
@@ -107,7 +107,7 @@ pub struct EarlierRun {
 }
 
 /// The row of an object's secret.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedSecret {
     /// The object's row, to which the seal is bound.
     pub id: Uuid,
@@ -125,7 +125,7 @@ impl RecordedSecret {
 }
 
 /// The tenant's row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedTenant {
     /// The row's identity.
     pub id: Uuid,
@@ -134,7 +134,7 @@ pub struct RecordedTenant {
 }
 
 /// A user's row, with the number.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedUser {
     /// The row's identity.
     pub id: Uuid,
@@ -168,7 +168,7 @@ impl RecordedUser {
 }
 
 /// A freed number.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
     /// Whose it was.
     pub email: EmailKey,

@@ -246,7 +246,7 @@ fn carry_out(
         *decided.borrow_mut() = Some((comparison.id.clone(), comparison.plan.users.len(), comparison.diff()));
         Ok(comparison)
     };
-    let show = |comparison: Comparison| match stale(&comparison, how).or_else(|| stopped(&comparison)) {
+    let show = |comparison: &mut Comparison| match stale(comparison, how).or_else(|| stopped(comparison)) {
         Some(failure) => Err(failure.into()),
         None => Ok(()),
     };

@@ -64,8 +64,9 @@ fn an_answer_without_end_is_an_error_before_anything_moves() {
     fs::write(&client, "exec cat /dev/zero\n").unwrap();
     env.set("ASTERISK_COMMAND", &format!("sh {}", client.display()));
     let said = env.run("apply").expect(1).stderr;
-    let wanted = "error: Asterisk's answer to `core show version` is longer than 256 MiB; nothing was changed";
-    assert!(said.contains(wanted), "{said}");
+    // Which question it is depends on how long so much takes.
+    assert!(said.contains("error: Asterisk's answer to `core "), "{said}");
+    assert!(said.contains("` is longer than 256 MiB; nothing was changed"), "{said}");
 }
 
 /// The client runs in a process group of its own, which Ctrl-C in a terminal does not reach, and the

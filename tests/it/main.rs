@@ -37,6 +37,7 @@ mod plan;
 mod portal;
 mod properties;
 mod pull_request;
+mod questions;
 mod reinstalled;
 mod renames;
 mod restored;

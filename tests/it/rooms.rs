@@ -154,7 +154,7 @@ const NAME_A_KIND: &[&str] = &[
     "deploy/readback.rs",
     "deploy/rows.rs",
     "deploy/status.rs",
-    "deploy/step.rs",
+    "deploy/taken.rs",
     "deploy/trunks.rs",
     "desired/check.rs",
     "desired/file.rs",
