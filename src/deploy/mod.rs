@@ -25,6 +25,7 @@ mod mismatch;
 mod names;
 mod needs;
 mod overrides;
+mod phonebook;
 mod put_back;
 mod reach;
 mod readable;

@@ -32,7 +32,6 @@ use crate::{
         DisplayName, Email, EndpointNames, Extension, Ha1, ObjectName, PhoneOverride, Secret, Settings, Tenant, hex,
     },
     objects::Routes,
-    plan::Plan,
 };
 
 /// What one tenant's files are made of.
@@ -87,23 +86,6 @@ pub struct File {
 }
 
 impl<'a> Phonebook<'a> {
-    /// Takes what a plan leads to.
-    pub fn of(plan: &'a Plan, directory: Option<Uuid>) -> Self {
-        let phones = plan.users.values().map(|user| Phone {
-            email: &user.email,
-            name: &user.name,
-            extension: user.extension,
-            phone: &user.phone,
-        });
-        Self {
-            tenant: &plan.tenant,
-            settings: &plan.settings,
-            directory,
-            phones: phones.collect(),
-            routes: &plan.routes,
-        }
-    }
-
     /// Renders the files.
     ///
     /// # Errors
@@ -187,7 +169,5 @@ fn head(book: &Phonebook<'_>, digests: Digests<'_>) -> String {
     )
 }
 
-#[cfg(test)]
-mod scan;
 #[cfg(test)]
 mod tests;

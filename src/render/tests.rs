@@ -1,5 +1,7 @@
 //! The files of a tenant with trunks and inbound routes.
 
+mod scan;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Instant,
@@ -16,7 +18,7 @@ use crate::{
     objects::{Called, Routes, Rule, Target},
 };
 
-pub(super) const COMPANY: &str = r#"
+const COMPANY: &str = r#"
 version: 1
 tenant: acme
 extensions: { range: 1000-1999 }
