@@ -300,8 +300,7 @@ fn make_live(
     let expected = Expected {
         book: step.book,
         digests: &decided.prepared.digests,
-        trunk_secrets: &decided.prepared.trunk_secrets,
-        marks: step.new.each_ref().map(|file| file.mark.as_str()),
+        files: &step.new,
         changed,
         gone: trunks::gone(&step.old, step.new_endpoints()),
     };

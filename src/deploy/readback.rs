@@ -13,8 +13,8 @@ use super::{
     trunks,
 };
 use crate::{
-    asterisk::{ConfigFile, PerFile, mark_name},
-    model::{Codec, Extension, Ha1, ObjectName, Secret, Tenant},
+    asterisk::{ConfigFile, PerFile, SectionType, mark_name},
+    model::{Codec, Extension, Ha1, Tenant},
     render::{Parsed, Phone, Phonebook, endpoint_name},
 };
 
@@ -26,13 +26,12 @@ const LOOKED_AT: usize = 100;
 pub(super) struct Expected<'a> {
     pub(super) book: &'a Phonebook<'a>,
     pub(super) digests: &'a BTreeMap<Extension, Ha1>,
-    pub(super) trunk_secrets: &'a BTreeMap<ObjectName, Secret>,
-    /// The marks of the files.
-    pub(super) marks: PerFile<&'a str>,
+    /// The files, read.
+    pub(super) files: &'a PerFile<Parsed>,
     /// Numbers whose objects changed.
     pub(super) changed: Vec<Extension>,
-    /// Objects of trunks that were removed, by type and name.
-    pub(super) gone: Vec<(&'static str, String)>,
+    /// Sections of objects that were removed, by type and name.
+    pub(super) gone: Vec<(SectionType, String)>,
 }
 
 /// What is wrong, and how many objects were looked at one by one.
@@ -50,7 +49,7 @@ struct ReadBack {
 fn read_back_of(file: ConfigFile) -> ReadBack {
     match file {
         ConfigFile::Endpoints => {
-            ReadBack { missing: phones_and_trunks_missing, differing: phones_and_trunks_differing }
+            ReadBack { missing: phones_and_objects_missing, differing: phones_and_objects_differing }
         }
         // The dialplan loads as a whole: its mark, which ends the file, proves all of it.
         ConfigFile::Routing => ReadBack { missing: |_, _| Ok(Vec::new()), differing: |_, _| Ok((Vec::new(), 0)) },
@@ -82,19 +81,19 @@ pub(super) fn missing(asterisk: &Asterisk, file: ConfigFile, parsed: &Parsed) ->
     (read_back_of(file).missing)(asterisk, parsed)
 }
 
-fn phones_and_trunks_missing(asterisk: &Asterisk, file: &Parsed) -> Result<Vec<Mismatch>, AsteriskError> {
+fn phones_and_objects_missing(asterisk: &Asterisk, file: &Parsed) -> Result<Vec<Mismatch>, AsteriskError> {
     let names: Vec<String> = file.phones.keys().cloned().collect();
     let mut missing = phones_missing(asterisk, &names)?;
-    missing.extend(trunks::missing(asterisk, &file.trunks)?);
+    missing.extend(trunks::missing(asterisk, &file.objects)?);
     Ok(missing)
 }
 
-fn phones_and_trunks_differing(asterisk: &Asterisk, expected: &Expected<'_>) -> Compared {
+fn phones_and_objects_differing(asterisk: &Asterisk, expected: &Expected<'_>) -> Compared {
     let book = expected.book;
     let name_of = |extension| endpoint_name(book.tenant, book.settings.endpoint_names, extension);
     let names: Vec<String> = book.phones.iter().map(|phone| name_of(phone.extension)).collect();
     let mut wrong = phones_missing(asterisk, &names)?;
-    wrong.extend(trunks::read_back(asterisk, book, expected.trunk_secrets, &expected.gone)?);
+    wrong.extend(trunks::read_back(asterisk, &expected.files[ConfigFile::Endpoints].objects, &expected.gone)?);
     let by_number: BTreeMap<Extension, &Phone<'_>> = book.phones.iter().map(|phone| (phone.extension, phone)).collect();
     let step = expected.changed.len().div_ceil(LOOKED_AT / 3).max(1);
     let sample: Vec<(&Phone<'_>, String)> = expected
@@ -125,7 +124,7 @@ fn phones_missing(asterisk: &Asterisk, names: &[String]) -> Result<Vec<Mismatch>
 
 fn marks_as_expected(asterisk: &Asterisk, expected: &Expected<'_>) -> Result<Vec<Mismatch>, AsteriskError> {
     let tenant = expected.book.tenant;
-    let running = marks_running(asterisk, tenant, &expected.marks)?;
+    let running = marks_running(asterisk, tenant, &expected.files.each_ref().map(|file| file.mark.as_str()))?;
     let missing = running.into_iter().flat_map(|(file, shown)| {
         let absent = file.facts().marks.iter().zip(shown).filter(|(_, shown)| !shown);
         absent.map(move |(mark, _)| Mismatch::Mark { kind: mark.kind, file: file.path(tenant) })

@@ -17,7 +17,7 @@ use crate::{
     asterisk::{ConfigFile, PerFile, mark_name},
     fs::{self, FileError, Staged, Target},
     model::{ObjectName, Tenant},
-    render::{Digests, File, NO_ROUTES, Parsed, Phonebook, is_as_written, parse, section_names},
+    render::{Digests, File, NO_ROUTES, Parsed, ParsedObject, Phonebook, is_as_written, parse, section_names},
 };
 
 /// The note with the registrations to end.
@@ -138,19 +138,20 @@ impl<'a> Step<'a> {
     /// Makes sure that no name belongs to another tenant on this host, by its files.
     pub(super) fn check_files(&self) -> Result<(), ApplyError> {
         let files = self.host.files_of_others(self.tenant)?;
-        self.check_trunks(&files)?;
+        self.check_addresses(&files)?;
         self.check_includes()?;
         let others: BTreeMap<&str, &str> = files
             .iter()
             .flat_map(|(tenant, text)| section_names(text).map(move |name| (name, tenant.as_str())))
             .collect();
         let taken = |name: &String| others.get(name.as_str()).map(|tenant| (name.clone(), *tenant));
-        if let Some((name, tenant)) = self.new_endpoints().trunks.keys().find_map(taken) {
+        let mut ours = self.new_endpoints().objects.iter();
+        if let Some((kind, (name, tenant))) = ours.find_map(|(name, object)| Some((object.kind, taken(name)?))) {
             return Err(ApplyError::taken_name(
                 format!(
-                    "the trunk `{name}` bears a name that stands in the file of the tenant `{tenant}` on this host"
+                    "the {kind} `{name}` bears a name that stands in the file of the tenant `{tenant}` on this host"
                 ),
-                "give the trunk another name",
+                &format!("give the {kind} another name"),
             ));
         }
         if let Some((name, tenant)) = self.new_endpoints().phones.keys().find_map(taken) {
@@ -209,16 +210,19 @@ impl<'a> Step<'a> {
     }
 
     /// Makes sure that no address leads to two tenants: Asterisk gives its calls to either of them.
-    fn check_trunks(&self, others: &[(String, String)]) -> Result<(), ApplyError> {
-        if self.new_endpoints().trunks.values().all(|trunk| trunk.addresses.is_empty()) {
+    fn check_addresses(&self, others: &[(String, String)]) -> Result<(), ApplyError> {
+        let ours = &self.new_endpoints().objects;
+        if ours.values().all(|object| object.addresses().next().is_none()) {
             return Ok(());
         }
-        let addresses = |text: &str| parse(text).trunks.into_values().flat_map(|trunk| trunk.addresses);
-        for (other, theirs) in others.iter().flat_map(|(other, text)| addresses(text).map(move |of| (other, of))) {
-            for (name, trunk) in &self.new_endpoints().trunks {
-                if let Some(ours) = trunk.addresses.iter().find(|ours| trunks::overlap(ours, &theirs)) {
+        for (other, text) in others {
+            let parsed = parse(text);
+            let theirs: Vec<&str> = parsed.objects.values().flat_map(ParsedObject::addresses).collect();
+            let shared = |ours: &str| theirs.iter().any(|theirs| trunks::overlap(ours, theirs));
+            for (name, object) in ours {
+                if let Some(address) = object.addresses().find(|address| shared(address)) {
                     return Err(ApplyError::taken_name(
-                        format!("calls from `{ours}`, of `{name}`, go to the tenant `{other}` on this host"),
+                        format!("calls from `{address}`, of `{name}`, go to the tenant `{other}` on this host"),
                         "an address leads to one tenant: narrow `identify`, or give both to one tenant",
                     ));
                 }

@@ -10,13 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::{Digests, Phone, Phonebook, inbound_context};
+use super::{Digests, Phone, Phonebook};
 use crate::{
     asterisk::{
         BadValue, Name,
         dialplan::{
             CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
         },
+        inbound_context,
     },
     model::{EmailKey, ObjectName, WITHHELD, hex},
     objects::{Called, CallerMatch, Entry, Hours, OpenRange, Routes},

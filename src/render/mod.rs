@@ -9,10 +9,10 @@ mod diff;
 mod inbound;
 mod needs;
 mod parse;
+mod parts;
 mod pjsip;
 mod routing;
 mod targets;
-mod trunks;
 
 use std::collections::BTreeMap;
 
@@ -23,9 +23,9 @@ use uuid::Uuid;
 pub use cover::prefix_cover;
 pub use diff::{FileDiff, SameDigest, diff};
 pub use needs::Needs;
-pub use parse::{Parsed, ParsedPhone, ParsedTrunk, Present, is_as_written, parse, section_names};
-pub use trunks::{Section, inbound_context, sections as trunk_sections, trunk_name, trunk_prefix};
+pub use parse::{Parsed, ParsedObject, ParsedPhone, ParsedSection, Present, is_as_written, parse, section_names};
 
+pub use crate::objects::trunk_name;
 use crate::{
     asterisk::{BadValue, ConfigFile, Name, PerFile},
     model::{

@@ -6,7 +6,6 @@ use super::{
     Phone,
     inbound::{Contexts, DEFAULT, Inbound, phone_extension, stable},
     routing::{RANG, leg},
-    trunk_name,
 };
 use crate::{
     asterisk::{
@@ -16,7 +15,7 @@ use crate::{
         },
     },
     model::{CallerId, Cause, Leg, Node, NumberSource, ObjectName, OutsideLine, Ring},
-    objects::Target,
+    objects::{Target, trunk_name},
 };
 
 /// Hang-up causes (Q.850): unallocated (404), busy (486), no answer (480), unavailable (480), rejected (403).

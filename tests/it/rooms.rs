@@ -145,11 +145,7 @@ fn rooms_are_found_in_groups_and_paths() {
 /// touch them.
 const NAME_A_KIND: &[&str] = &[
     "cli/session.rs",
-    "deploy/readback.rs",
     "deploy/rows.rs",
-    "deploy/status.rs",
-    "deploy/step.rs",
-    "deploy/trunks.rs",
     "desired/check.rs",
     "desired/file.rs",
     "directory/inbound.rs",
@@ -160,9 +156,7 @@ const NAME_A_KIND: &[&str] = &[
     "portal/reseal.rs",
     "render/inbound.rs",
     "render/needs.rs",
-    "render/parse.rs",
     "render/targets.rs",
-    "render/trunks.rs",
     "report/status.rs",
     "report/words.rs",
     "serve/counters.rs",

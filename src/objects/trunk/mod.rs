@@ -2,13 +2,22 @@
 
 pub(super) mod check;
 pub(crate) mod file;
+mod render;
+
+pub use render::trunk_name;
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::object::{Fields, Object, some};
-use crate::model::{ObjectName, SENSITIVE};
+use super::{
+    object::{Fields, Object, some},
+    render::{Parts, RenderContext},
+};
+use crate::{
+    asterisk::BadValue,
+    model::{ObjectName, SENSITIVE},
+};
 
 /// A SIP carrier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,5 +67,9 @@ impl Object for Trunk {
             ("realm", self.realm.as_ref().map(ToString::to_string)),
             ("register", Some(self.register.to_string())),
         ]
+    }
+
+    fn render(&self, name: &str, cx: &RenderContext<'_>, parts: &mut Parts) -> Result<(), BadValue> {
+        render::render(self, name, cx, parts)
     }
 }
