@@ -26,8 +26,8 @@ use super::{
     readback::{self, Expected},
     reload::{check_names_late, load_stopped, loaded_words, reload},
     rows::Prepared,
+    sections,
     step::{StagedFiles, Step},
-    trunks,
 };
 use crate::{
     asterisk::{ConfigFile, Module, PerFile},
@@ -302,7 +302,7 @@ fn make_live(
         digests: &decided.prepared.digests,
         files: &step.new,
         changed,
-        gone: trunks::gone(&step.old, step.new_endpoints()),
+        gone: sections::gone(&step.old, step.new_endpoints()),
     };
     // Objects that are missing without any change of ours were kept out by somebody else's mistake:
     // a reload brings them back where it was mended.

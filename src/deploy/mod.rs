@@ -33,10 +33,10 @@ mod readback;
 mod reload;
 mod requirements;
 mod rows;
+mod sections;
 mod status;
 mod step;
 mod survey;
-mod trunks;
 mod without_file;
 
 pub use applied::Applied;

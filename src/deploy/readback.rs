@@ -10,7 +10,7 @@ use super::{
     asterisk::{Answer, Asterisk, AsteriskError},
     listing::{Kind, Listing},
     mismatch::{Mismatch, has_parameters, values_of},
-    trunks,
+    sections,
 };
 use crate::{
     asterisk::{ConfigFile, PerFile, SectionType, mark_name},
@@ -84,7 +84,7 @@ pub(super) fn missing(asterisk: &Asterisk, file: ConfigFile, parsed: &Parsed) ->
 fn phones_and_objects_missing(asterisk: &Asterisk, file: &Parsed) -> Result<Vec<Mismatch>, AsteriskError> {
     let names: Vec<String> = file.phones.keys().cloned().collect();
     let mut missing = phones_missing(asterisk, &names)?;
-    missing.extend(trunks::missing(asterisk, &file.objects)?);
+    missing.extend(sections::missing(asterisk, &file.objects)?);
     Ok(missing)
 }
 
@@ -93,7 +93,7 @@ fn phones_and_objects_differing(asterisk: &Asterisk, expected: &Expected<'_>) ->
     let name_of = |extension| endpoint_name(book.tenant, book.settings.endpoint_names, extension);
     let names: Vec<String> = book.phones.iter().map(|phone| name_of(phone.extension)).collect();
     let mut wrong = phones_missing(asterisk, &names)?;
-    wrong.extend(trunks::read_back(asterisk, &expected.files[ConfigFile::Endpoints].objects, &expected.gone)?);
+    wrong.extend(sections::read_back(asterisk, &expected.files[ConfigFile::Endpoints].objects, &expected.gone)?);
     let by_number: BTreeMap<Extension, &Phone<'_>> = book.phones.iter().map(|phone| (phone.extension, phone)).collect();
     let step = expected.changed.len().div_ceil(LOOKED_AT / 3).max(1);
     let sample: Vec<(&Phone<'_>, String)> = expected

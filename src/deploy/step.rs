@@ -10,8 +10,8 @@ use super::{
     generations::{self, Generations, Phones},
     host::{InPlace, Running},
     listing::{Kind, Listing},
+    sections,
     survey::Survey,
-    trunks,
 };
 use crate::{
     asterisk::{ConfigFile, PerFile, mark_name},
@@ -218,7 +218,7 @@ impl<'a> Step<'a> {
         for (other, text) in others {
             let parsed = parse(text);
             let theirs: Vec<&str> = parsed.objects.values().flat_map(ParsedObject::addresses).collect();
-            let shared = |ours: &str| theirs.iter().any(|theirs| trunks::overlap(ours, theirs));
+            let shared = |ours: &str| theirs.iter().any(|theirs| sections::overlap(ours, theirs));
             for (name, object) in ours {
                 if let Some(address) = object.addresses().find(|address| shared(address)) {
                     return Err(ApplyError::taken_name(
