@@ -20,11 +20,11 @@ pub(crate) trait Object {
         None
     }
 
-    /// Writes what it brings to the files of its tenant.
+    /// Writes what it brings to the files of its tenant, and what Asterisk must have for that.
     ///
     /// # Errors
     /// When a value cannot stand in a configuration line, or a secret is missing.
-    fn render(&self, _name: &str, _cx: &RenderContext<'_>, _parts: &mut Parts) -> Result<(), BadValue> {
+    fn render<'a>(&'a self, _name: &str, _cx: &RenderContext<'_>, _parts: &mut Parts<'a>) -> Result<(), BadValue> {
         Ok(())
     }
 

@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{ObjectKind, Routes};
+use super::{ObjectKind, Routes, Timezone};
 use crate::{
-    asterisk::{BadValue, Section},
+    asterisk::{
+        BadValue, Section,
+        dialplan::{Expr, Extension, Pattern},
+    },
     model::{ObjectName, PhoneProfile, SENSITIVE, Secret, Tenant},
 };
 
@@ -33,9 +36,33 @@ impl RenderContext<'_> {
 
 /// What all objects of a tenant bring to its files.
 #[derive(Debug, Default)]
-pub(crate) struct Parts {
+pub(crate) struct Parts<'a> {
     /// Blocks of the endpoint file.
     pub(crate) blocks: Vec<Block>,
+    /// Conditions of the dialplan.
+    pub(crate) conditions: Vec<Condition>,
+    /// Time zones that Asterisk must have, by name.
+    pub(crate) zones: BTreeMap<&'a str, &'a Timezone>,
+}
+
+impl Parts<'_> {
+    /// Begins the condition of an object: a subroutine that returns 1 while it holds, and 0 while it does not.
+    pub(crate) fn condition(&mut self, name: &str) -> &mut Extension {
+        let number = self.conditions.last().map_or(1, |last| last.number + 1);
+        let steps = Extension::new(Pattern::literal(Expr::number(number)));
+        &mut self.conditions.push_mut(Condition { name: name.to_owned(), number, steps }).steps
+    }
+}
+
+/// A condition that calls go by: a subroutine of the dialplan.
+#[derive(Debug)]
+pub(crate) struct Condition {
+    /// The name of the object, as it is declared.
+    pub(crate) name: String,
+    /// The extension of the subroutine.
+    pub(crate) number: u64,
+    /// Its steps.
+    pub(crate) steps: Extension,
 }
 
 /// The sections of an object in the endpoint file. Calls from them arrive in the context for inbound calls.
@@ -56,7 +83,7 @@ impl Routes {
     ///
     /// # Errors
     /// When a value cannot stand in a configuration line, or a secret is missing.
-    pub(crate) fn parts(&self, cx: &RenderContext<'_>) -> Result<Parts, BadValue> {
+    pub(crate) fn parts(&self, cx: &RenderContext<'_>) -> Result<Parts<'_>, BadValue> {
         let mut parts = Parts::default();
         for ((_, name), object) in self.objects() {
             object.render(&name, cx, &mut parts)?;

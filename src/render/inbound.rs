@@ -6,7 +6,7 @@
 //! turn. Text that callers control stays in variables: it is matched as data, and never stands in
 //! an expression or an argument list.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
@@ -19,12 +19,9 @@ use crate::{
         },
         inbound_context,
     },
-    model::{EmailKey, ObjectName, WITHHELD, hex},
-    objects::{Called, CallerMatch, Entry, Hours, OpenRange, Routes},
+    model::{EmailKey, WITHHELD, hex},
+    objects::{Called, CallerMatch, Condition, Entry, Routes},
 };
-
-/// Names the days as Asterisk does, from Monday on.
-const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// What begins the names of steps that ring one phone.
 const PHONE: &str = "p";
@@ -40,7 +37,7 @@ pub(super) struct Contexts {
     arrival: Name,
     caller: Name,
     rules: Name,
-    hours: Name,
+    conditions: Name,
     pub(super) targets: Name,
     pub(super) dialers: Name,
     pub(super) phones: Name,
@@ -59,21 +56,18 @@ pub(super) struct Inbound<'a> {
     pub(super) names: BTreeMap<usize, String>,
     /// The phones of users who may get a call, by address.
     pub(super) called: BTreeMap<EmailKey, &'a Phone<'a>>,
-    /// Each of the hours by its place in their context.
-    hours: BTreeMap<&'a ObjectName, u64>,
+    /// The extensions of conditions, by name.
+    conditions: BTreeMap<String, u64>,
     /// Whether numbers that are not known yet may be shown as such.
     pub(super) masked: bool,
-}
-
-/// Tells whether there is anything to render.
-pub(super) fn is_declared(routes: &Routes) -> bool {
-    routes.take_calls() || !routes.trunks.is_empty()
 }
 
 /// Adds the contexts for inbound calls, if any are declared.
 pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests<'_>) -> Result<(), BadValue> {
     let routes = book.routes;
-    if !is_declared(routes) {
+    let parts = book.parts(digests)?;
+    // What has sections sends calls to these contexts, whether any rule is for them or not.
+    if !routes.take_calls() && parts.blocks.is_empty() {
         return Ok(());
     }
     let context = |kind: &str| Name::new(format!("{}-{kind}", book.tenant));
@@ -81,7 +75,7 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
         arrival: Name::new(inbound_context(book.tenant))?,
         caller: context("caller")?,
         rules: context("rules")?,
-        hours: context("hours")?,
+        conditions: context("hours")?,
         targets: context("targets")?,
         dialers: context("dialers")?,
         phones: context("phones")?,
@@ -103,13 +97,13 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
     let users = routes.users();
     let keyed = book.phones.iter().map(|phone| (phone.email.key(), phone));
     let called = keyed.filter(|(key, _)| users.contains(key)).collect();
-    let hours = routes.hours.keys().zip(1..).collect();
+    let conditions = parts.conditions.iter().map(|one| (one.name.clone(), one.number)).collect();
     let masked = matches!(digests, Digests::Masked);
-    let inbound = Inbound { book, routes, contexts, entries, names, called, hours, masked };
+    let inbound = Inbound { book, routes, contexts, entries, names, called, conditions, masked };
     inbound.arrival(plan)?;
     inbound.caller(plan);
     inbound.rules(plan);
-    inbound.hours(plan)?;
+    inbound.conditions(plan, parts.conditions);
     inbound.targets(plan);
     inbound.dialers(plan)?;
     inbound.phones(plan)
@@ -219,7 +213,7 @@ impl Inbound<'_> {
     }
 
     fn rule(&self, steps: &mut Extension, entry: &Entry<'_>) {
-        let Contexts { hours, targets, .. } = &self.contexts;
+        let Contexts { conditions, targets, .. } = &self.contexts;
         let rule = entry.rule();
         let name = &self.names[&entry.index];
         let to = |letter| Place::Context(targets.clone(), Expr::hex(letter, name));
@@ -229,14 +223,14 @@ impl Inbound<'_> {
                 Expr::start(Variable::Caller, prefix.start().len()).equals(Expr::from(prefix))
             }
         });
-        let Some(when) = rule.when.as_ref().and_then(|when| self.hours.get(when)) else {
+        let Some(when) = rule.when.as_ref().and_then(|when| self.conditions.get(when.as_str())) else {
             steps.step(match from {
                 Some(from) => Step::goto_if(from.calc(), to('r')),
                 None => Step::Goto(to('r')),
             });
             return;
         };
-        steps.step(Step::Gosub(hours.clone(), Expr::number(*when)));
+        steps.step(Step::Gosub(conditions.clone(), Expr::number(*when)));
         let mut jump = |open: u64, place: Place| {
             let open = Expr::var(Variable::GosubRetval) + " = " + Expr::number(open);
             let condition = match &from {
@@ -251,57 +245,17 @@ impl Inbound<'_> {
         }
     }
 
-    /// Whether it is open, by the hours' own clock.
-    fn hours(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
-        if self.routes.hours.is_empty() {
-            return Ok(());
+    /// Whether the conditions hold that rules go by.
+    fn conditions(&self, plan: &mut Dialplan, conditions: Vec<Condition>) {
+        if conditions.is_empty() {
+            return;
         }
         let mut context =
-            Context::new(&self.contexts.hours, "Opening hours; a range ends with the minute that is named last.");
-        for ((name, hours), number) in self.routes.hours.iter().zip(1_u64..) {
+            Context::new(&self.contexts.conditions, "Opening hours; a range ends with the minute that is named last.");
+        for Condition { name, steps, .. } in conditions {
             context.comment(name);
-            let zone = Expr::text("timezone", hours.timezone.name())?;
-            let today = Expr::strftime(Expr::var(Variable::TestTime), zone.clone(), "%Y-%m-%d");
-            let mut steps = Extension::new(Pattern::literal(Expr::number(number)));
-            steps.step(Step::Set(Variable::Today, today));
-            for date in &hours.closed {
-                let date = Expr::text("closed", &date.to_string())?;
-                steps.step(Step::goto_if(Expr::var(Variable::Today).equals(date).calc(), Place::Label("closed")));
-            }
-            for ((from, to), days) in weekly(hours) {
-                let times = Expr::text("open", &format!("{}-{}", clock(from), clock(to - 1)))?;
-                let times = times + "," + named(&days) + ",*,*," + zone.clone();
-                steps.step(Step::GotoIfTime(times, Place::Label("open")));
-            }
-            steps
-                .labelled("closed", Step::Return(Some(Expr::number(0_u8))))
-                .labelled("open", Step::Return(Some(Expr::number(1_u8))));
             context.extension(steps);
         }
         plan.push(context);
-        Ok(())
     }
-}
-
-/// Sorts the hours of a week by clock time: first minute, first minute after it, and the days.
-fn weekly(hours: &Hours) -> BTreeMap<(u16, u16), BTreeSet<u8>> {
-    let mut weekly: BTreeMap<(u16, u16), BTreeSet<u8>> = BTreeMap::new();
-    for (day, from, to) in hours.open.iter().flat_map(OpenRange::parts) {
-        weekly.entry((from, to)).or_default().insert(day);
-    }
-    weekly
-}
-
-/// Lists days as `GotoIfTime` reads them.
-fn named(days: &BTreeSet<u8>) -> Expr {
-    let mut list = Expr::default();
-    for (index, day) in days.iter().enumerate() {
-        list = list + (if index == 0 { "" } else { "&" }) + DAYS[usize::from(*day) % 7];
-    }
-    list
-}
-
-/// Writes a minute of the day.
-fn clock(minute: u16) -> String {
-    format!("{:02}:{:02}", minute / 60, minute % 60)
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Digests, Phonebook, routing};
 use crate::{
     asterisk::{BadValue, Section},
-    objects::Timezone,
+    objects::{Parts, Timezone},
 };
 
 /// What Asterisk must have.
@@ -31,15 +31,12 @@ impl Phonebook<'_> {
     /// When a value cannot stand in a configuration line.
     pub fn needs(&self) -> Result<Needs<'_>, BadValue> {
         let mut modules: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for block in self.parts(Digests::Masked)?.blocks {
+        let Parts { blocks, zones, .. } = self.parts(Digests::Masked)?;
+        for block in blocks {
             for (section, module) in block.sections.iter().filter_map(Section::module) {
                 modules.entry(module).or_default().insert(format!("the {section} of {}s", block.kind));
             }
         }
-        Ok(Needs {
-            words: routing::dialplan(self, Digests::Masked)?.words(),
-            modules,
-            zones: self.routes.hours.values().map(|hours| (hours.timezone.name(), &hours.timezone)).collect(),
-        })
+        Ok(Needs { words: routing::dialplan(self, Digests::Masked)?.words(), modules, zones })
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 
 impl Phonebook<'_> {
     /// Collects what the objects bring.
-    pub(super) fn parts(&self, digests: Digests<'_>) -> Result<Parts, BadValue> {
+    pub(super) fn parts(&self, digests: Digests<'_>) -> Result<Parts<'_>, BadValue> {
         let secrets = match digests {
             Digests::Masked => None,
             Digests::Real { trunk_secrets, .. } => Some(trunk_secrets),

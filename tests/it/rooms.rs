@@ -155,7 +155,6 @@ const NAME_A_KIND: &[&str] = &[
     "plan/inbound.rs",
     "portal/reseal.rs",
     "render/inbound.rs",
-    "render/needs.rs",
     "render/targets.rs",
     "report/status.rs",
     "report/words.rs",

@@ -69,7 +69,7 @@ impl Object for Trunk {
         ]
     }
 
-    fn render(&self, name: &str, cx: &RenderContext<'_>, parts: &mut Parts) -> Result<(), BadValue> {
+    fn render<'a>(&'a self, name: &str, cx: &RenderContext<'_>, parts: &mut Parts<'a>) -> Result<(), BadValue> {
         render::render(self, name, cx, parts)
     }
 }

@@ -56,7 +56,7 @@ fn sip_host(host: &str) -> String {
 ///
 /// # Errors
 /// When the secret of a trunk that logs in is missing; for values never, if the trunk was checked.
-pub(super) fn render(trunk: &Trunk, name: &str, cx: &RenderContext<'_>, parts: &mut Parts) -> Result<(), BadValue> {
+pub(super) fn render(trunk: &Trunk, name: &str, cx: &RenderContext<'_>, parts: &mut Parts<'_>) -> Result<(), BadValue> {
     let object = Name::new(trunk_name(cx.tenant, name))?;
     let own_name = object.to_string();
     let host = sip_host(&trunk.host);
