@@ -26,7 +26,7 @@ pub use hours::{Hours, OpenRange, Timezone};
 pub(crate) use object::{Fields, Object};
 pub(crate) use render::{Block, Condition, Parts, RenderContext};
 pub use rule::{Called, CallerMatch, Entry, Rule};
-pub(crate) use rule::{loops, names, route_loop};
+pub(crate) use rule::{Outcome, loops, names, route_loop};
 pub use set::Routes;
 pub(crate) use trunk::without_port;
 pub use trunk::{Trunk, trunk_name};

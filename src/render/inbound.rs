@@ -20,7 +20,7 @@ use crate::{
         inbound_context,
     },
     model::{EmailKey, WITHHELD, hex},
-    objects::{Called, CallerMatch, Condition, Entry, Routes},
+    objects::{Called, CallerMatch, Condition, Entry, Outcome, Routes},
 };
 
 /// What begins the names of steps that ring one phone.
@@ -36,10 +36,10 @@ pub(super) const DEFAULT: &str = "default";
 pub(super) struct Contexts {
     arrival: Name,
     caller: Name,
-    rules: Name,
+    decision: Name,
     conditions: Name,
     pub(super) targets: Name,
-    pub(super) dialers: Name,
+    pub(super) outside: Name,
     pub(super) phones: Name,
     pub(super) next: Name,
 }
@@ -51,9 +51,9 @@ pub(super) struct Inbound<'a> {
     pub(super) contexts: Contexts,
     /// The rules by called number, in the order in which they are tried.
     entries: BTreeMap<&'a Called, Vec<Entry<'a>>>,
-    /// Names for the rules, the same for as long as a rule is for the same calls: a call that rings goes
-    /// on where it is when another rule comes or goes.
-    pub(super) names: BTreeMap<usize, String>,
+    /// What becomes of the calls of each rule, with a name that stays the same for as long as the rule is for the
+    /// same calls: a call that rings goes on where it is when another rule comes or goes.
+    pub(super) outcomes: BTreeMap<usize, (String, Outcome)>,
     /// The phones of users who may get a call, by address.
     pub(super) called: BTreeMap<EmailKey, &'a Phone<'a>>,
     /// The extensions of conditions, by name.
@@ -74,38 +74,40 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
     let contexts = Contexts {
         arrival: Name::new(inbound_context(book.tenant))?,
         caller: context("caller")?,
-        rules: context("rules")?,
+        decision: context("rules")?,
         conditions: context("hours")?,
         targets: context("targets")?,
-        dialers: context("dialers")?,
+        outside: context("dialers")?,
         phones: context("phones")?,
         next: context("next")?,
     };
     let mut entries: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    let mut names: BTreeMap<usize, String> = BTreeMap::new();
+    let mut outcomes: BTreeMap<usize, (String, Outcome)> = BTreeMap::new();
     let mut same: BTreeMap<String, u32> = BTreeMap::new();
     for entry in routes.entries() {
-        names.entry(entry.index).or_insert_with(|| {
-            let name = stable(&entry.rule().to_string());
+        outcomes.entry(entry.index).or_insert_with(|| {
+            let outcome = entry.outcome(routes);
+            let name = stable(&outcome.calls);
             // Rules may say the same where their hours never overlap.
             let others = same.entry(name.clone()).or_default();
             *others += 1;
-            if *others == 1 { name } else { format!("{name}x{}", *others - 1) }
+            let name = if *others == 1 { name } else { format!("{name}x{}", *others - 1) };
+            (name, outcome)
         });
-        entries.entry(&entry.rule().to).or_default().push(entry);
+        entries.entry(entry.to()).or_default().push(entry);
     }
     let users = routes.users();
     let keyed = book.phones.iter().map(|phone| (phone.email.key(), phone));
     let called = keyed.filter(|(key, _)| users.contains(key)).collect();
     let conditions = parts.conditions.iter().map(|one| (one.name.clone(), one.number)).collect();
     let masked = matches!(digests, Digests::Masked);
-    let inbound = Inbound { book, routes, contexts, entries, names, called, conditions, masked };
+    let inbound = Inbound { book, routes, contexts, entries, outcomes, called, conditions, masked };
     inbound.arrival(plan)?;
     inbound.caller(plan);
-    inbound.rules(plan);
+    inbound.decision(plan);
     inbound.conditions(plan, parts.conditions);
     inbound.targets(plan);
-    inbound.dialers(plan)?;
+    inbound.outside(plan)?;
     inbound.phones(plan)
 }
 
@@ -159,7 +161,7 @@ impl Inbound<'_> {
 
     /// Who calls, and when: noted once, so that all that follows agrees.
     fn caller(&self, plan: &mut Dialplan) {
-        let Contexts { caller, rules, .. } = &self.contexts;
+        let Contexts { caller, decision, .. } = &self.contexts;
         let mut context =
             Context::new(caller, "Who calls: a number in E.164 form, `withheld`, or nothing of the kind.");
         let (pattern, called) = Pattern::ours("_[+dp].");
@@ -181,15 +183,15 @@ impl Inbound<'_> {
             .labelled("number", Step::Set(Variable::Caller, Expr::filter("+0-9", number())))
             .step(Step::Goto(Place::Label("decide")))
             .labelled("withheld", Step::Set(Variable::Caller, "withheld".into()))
-            .labelled("decide", Step::Goto(Place::Context(rules.clone(), called)));
+            .labelled("decide", Step::Goto(Place::Context(decision.clone(), called)));
         context.extension(steps);
         plan.push(context);
     }
 
     /// The rules for each called number, the most specific first.
-    fn rules(&self, plan: &mut Dialplan) {
-        let Contexts { rules, targets, .. } = &self.contexts;
-        let mut context = Context::new(rules, "The first rule that is for the call decides.");
+    fn decision(&self, plan: &mut Dialplan) {
+        let Contexts { decision, targets, .. } = &self.contexts;
+        let mut context = Context::new(decision, "The first rule that is for the call decides.");
         let in_turn = |called: &Called, steps: &mut Extension| {
             for entry in self.entries.get(called).into_iter().flatten() {
                 self.rule(steps, entry);
@@ -214,8 +216,7 @@ impl Inbound<'_> {
 
     fn rule(&self, steps: &mut Extension, entry: &Entry<'_>) {
         let Contexts { conditions, targets, .. } = &self.contexts;
-        let rule = entry.rule();
-        let name = &self.names[&entry.index];
+        let (name, outcome) = &self.outcomes[&entry.index];
         let to = |letter| Place::Context(targets.clone(), Expr::hex(letter, name));
         let from = entry.from.map(|from| match from {
             CallerMatch::Withheld => Expr::var(Variable::Caller).equals("withheld"),
@@ -223,7 +224,7 @@ impl Inbound<'_> {
                 Expr::start(Variable::Caller, prefix.start().len()).equals(Expr::from(prefix))
             }
         });
-        let Some(when) = rule.when.as_ref().and_then(|when| self.conditions.get(when.as_str())) else {
+        let Some(when) = entry.condition().and_then(|name| self.conditions.get(name.as_str())) else {
             steps.step(match from {
                 Some(from) => Step::goto_if(from.calc(), to('r')),
                 None => Step::Goto(to('r')),
@@ -240,7 +241,7 @@ impl Inbound<'_> {
             steps.step(Step::goto_if(condition.calc(), place));
         };
         jump(1, to('r'));
-        if rule.otherwise.is_some() {
+        if outcome.otherwise.is_some() {
             jump(0, to('o'));
         }
     }

@@ -85,7 +85,7 @@ pub struct File {
     pub text: String,
 }
 
-impl<'a> Phonebook<'a> {
+impl Phonebook<'_> {
     /// Renders the files.
     ///
     /// # Errors

@@ -154,8 +154,6 @@ const NAME_A_KIND: &[&str] = &[
     "plan/affected.rs",
     "plan/inbound.rs",
     "portal/reseal.rs",
-    "render/inbound.rs",
-    "render/targets.rs",
     "report/status.rs",
     "report/words.rs",
     "serve/counters.rs",
