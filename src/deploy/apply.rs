@@ -27,9 +27,9 @@ use super::{
     readback::{self, Expected},
     reload::{check_names_late, load_stopped, loaded_words, reload},
     rows::Prepared,
+    sections,
     step::{StagedFiles, Step},
     taken::Defined,
-    trunks,
 };
 use crate::{
     asterisk::{ConfigFile, Module, PerFile},
@@ -160,7 +160,7 @@ pub fn apply(
         let Prepared { digests, trunk_secrets, .. } = &decided.prepared;
         let rendered = book.files(Digests::Real { digests, trunk_secrets })?;
         let step = Step::new(host, &book, &rendered, &survey)?;
-        Defined::by(host, &book).check_files()?;
+        Defined::by(host, &book)?.check_files()?;
         fail_point::pass("rendered")?;
         let staged = step.stage(&registered)?;
         fail_point::pass("staged")?;
@@ -299,10 +299,9 @@ fn make_live(
     let expected = Expected {
         book: step.book,
         digests: &decided.prepared.digests,
-        trunk_secrets: &decided.prepared.trunk_secrets,
-        marks: step.new.each_ref().map(|file| file.mark.as_str()),
+        files: &step.new,
         changed,
-        gone: trunks::gone(&step.old, step.new_endpoints()),
+        gone: sections::gone(&step.old, step.new_endpoints()),
     };
     // Objects that are missing without any change of ours were kept out by somebody else's mistake:
     // a reload brings them back where it was mended.

@@ -116,8 +116,8 @@ fn missing(needs: &Needs<'_>, known: Option<&[&str]>, running: Option<&[&str]>) 
         missing.entry(module).or_default().push((*word).to_owned());
     }
     let stopped = |module: &str| running.is_some_and(|running| !running.contains(&module));
-    for (module, kinds) in needs.modules.iter().filter(|(module, _)| stopped(module)) {
-        missing.entry(module).or_default().extend(kinds.iter().map(|kind| format!("the {kind} of trunks")));
+    for (module, uses) in needs.modules.iter().filter(|(module, _)| stopped(module)) {
+        missing.entry(module).or_default().extend(uses.iter().cloned());
     }
     missing
 }

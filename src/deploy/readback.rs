@@ -11,11 +11,11 @@ use super::{
     at_once::both,
     listing::{Kind, Listing},
     mismatch::{Mismatch, has_parameters, values_of},
-    trunks,
+    sections,
 };
 use crate::{
-    asterisk::{ConfigFile, PerFile, mark_name},
-    model::{Codec, Extension, Ha1, ObjectName, Secret, Tenant},
+    asterisk::{ConfigFile, PerFile, SectionType, mark_name},
+    model::{Codec, Extension, Ha1, Tenant},
     render::{Parsed, Phone, Phonebook, endpoint_name},
 };
 
@@ -27,13 +27,12 @@ const LOOKED_AT: usize = 100;
 pub(super) struct Expected<'a> {
     pub(super) book: &'a Phonebook<'a>,
     pub(super) digests: &'a BTreeMap<Extension, Ha1>,
-    pub(super) trunk_secrets: &'a BTreeMap<ObjectName, Secret>,
-    /// The marks of the files.
-    pub(super) marks: PerFile<&'a str>,
+    /// The files, read.
+    pub(super) files: &'a PerFile<Parsed>,
     /// Numbers whose objects changed.
     pub(super) changed: Vec<Extension>,
-    /// Objects of trunks that were removed, by type and name.
-    pub(super) gone: Vec<(&'static str, String)>,
+    /// Sections of objects that were removed, by type and name.
+    pub(super) gone: Vec<(SectionType, String)>,
 }
 
 /// What is wrong, and how many objects were looked at one by one.
@@ -51,7 +50,7 @@ struct ReadBack {
 fn read_back_of(file: ConfigFile) -> ReadBack {
     match file {
         ConfigFile::Endpoints => {
-            ReadBack { missing: phones_and_trunks_missing, differing: phones_and_trunks_differing }
+            ReadBack { missing: phones_and_objects_missing, differing: phones_and_objects_differing }
         }
         // The dialplan loads as a whole: its mark, which ends the file, proves all of it.
         ConfigFile::Routing => ReadBack { missing: |_, _| Ok(Vec::new()), differing: |_, _| Ok((Vec::new(), 0)) },
@@ -83,14 +82,14 @@ pub(super) fn missing(asterisk: &Asterisk, file: ConfigFile, parsed: &Parsed) ->
     (read_back_of(file).missing)(asterisk, parsed)
 }
 
-fn phones_and_trunks_missing(asterisk: &Asterisk, file: &Parsed) -> Result<Vec<Mismatch>, AsteriskError> {
+fn phones_and_objects_missing(asterisk: &Asterisk, file: &Parsed) -> Result<Vec<Mismatch>, AsteriskError> {
     let names: Vec<String> = file.phones.keys().cloned().collect();
     let mut missing = phones_missing(asterisk, &names)?;
-    missing.extend(trunks::missing(asterisk, &file.trunks)?);
+    missing.extend(sections::missing(asterisk, &file.objects)?);
     Ok(missing)
 }
 
-fn phones_and_trunks_differing(asterisk: &Asterisk, expected: &Expected<'_>) -> Compared {
+fn phones_and_objects_differing(asterisk: &Asterisk, expected: &Expected<'_>) -> Compared {
     let book = expected.book;
     let name_of = |extension| endpoint_name(book.tenant, book.settings.endpoint_names, extension);
     let names: Vec<String> = book.phones.iter().map(|phone| name_of(phone.extension)).collect();
@@ -107,7 +106,7 @@ fn phones_and_trunks_differing(asterisk: &Asterisk, expected: &Expected<'_>) -> 
     let commands: Vec<String> = commands.collect();
     let (missing, answers) = both(|| phones_missing(asterisk, &names), || asterisk.ask_all(&commands));
     let (mut wrong, answers) = (missing?, answers?);
-    wrong.extend(trunks::read_back(asterisk, book, expected.trunk_secrets, &expected.gone)?);
+    wrong.extend(sections::read_back(asterisk, &expected.files[ConfigFile::Endpoints].objects, &expected.gone)?);
     for ((phone, name), answers) in sample.iter().zip(answers.chunks(Kind::ALL.len())) {
         wrong.extend(phone_as_expected(expected, phone, name, answers));
     }
@@ -127,7 +126,7 @@ fn phones_missing(asterisk: &Asterisk, names: &[String]) -> Result<Vec<Mismatch>
 
 fn marks_as_expected(asterisk: &Asterisk, expected: &Expected<'_>) -> Result<Vec<Mismatch>, AsteriskError> {
     let tenant = expected.book.tenant;
-    let running = marks_running(asterisk, tenant, &expected.marks)?;
+    let running = marks_running(asterisk, tenant, &expected.files.each_ref().map(|file| file.mark.as_str()))?;
     let missing = running.into_iter().flat_map(|(file, shown)| {
         let absent = file.facts().marks.iter().zip(shown).filter(|(_, shown)| !shown);
         absent.map(move |(mark, _)| Mismatch::Mark { kind: mark.kind, file: file.path(tenant) })

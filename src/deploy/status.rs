@@ -9,9 +9,9 @@ use super::{
     StatusError, Survey, TrunkRegistration, contacts, reach, readback, requirements::Requirements,
 };
 use crate::{
-    asterisk::{ConfigFile, PerFile},
+    asterisk::{ConfigFile, PerFile, SectionType},
     model::Tenant,
-    render::{FileDiff, Parsed, Phonebook, Present, trunk_prefix},
+    render::{FileDiff, Parsed, Phonebook, Present},
 };
 
 /// How a generated file stands to what is recorded.
@@ -116,12 +116,10 @@ pub fn status(
     let Survey { in_place, running: live, silent, marks } = survey;
     let files = PerFile::from_fn(|file| FileState::of(in_place[file].as_ref(), &comparison.files[file].diff));
     let (running, silent) = match (&host.asterisk, live) {
-        (Some(asterisk), Some(live)) => {
-            match running(host, asterisk, tenant, (&in_place, live, marks), comparison, now) {
-                Ok(running) => (Some(running), None),
-                Err(error) => (None, Some(error)),
-            }
-        }
+        (Some(asterisk), Some(live)) => match running(host, asterisk, (&in_place, live, marks), comparison, now) {
+            Ok(running) => (Some(running), None),
+            Err(error) => (None, Some(error)),
+        },
         _ => (None, silent.map(StatusError::from)),
     };
     let (missing_includes, overrides) = if host.config_dir.is_dir() {
@@ -136,7 +134,6 @@ pub fn status(
 fn running(
     host: &Host,
     asterisk: &Asterisk,
-    tenant: &Tenant,
     (in_place, live, marks): (&InPlace, Running, Vec<String>),
     comparison: &Comparison,
     now: Timestamp,
@@ -157,22 +154,17 @@ fn running(
         registrations = contacts::count(asterisk, &names)?;
         let registered: Vec<&str> = registrations.keys().map(String::as_str).collect();
         probed = reach::probed(asterisk, &registered)?;
-        trunks = trunk_registrations(asterisk, tenant, &endpoints.parsed)?;
+        trunks = registrations_of(asterisk, &endpoints.parsed)?;
     }
     let Requirements { lacks, missing_names, unchecked_names, .. } =
         host.requirements(&Phonebook::of(&comparison.plan, None), now)?;
     Ok(RunningState { generations, missing, lacks, missing_names, unchecked_names, registrations, probed, trunks })
 }
 
-/// Asks how the trunks of a file that register stand at their carriers, by trunk.
-fn trunk_registrations(
-    asterisk: &Asterisk,
-    tenant: &Tenant,
-    file: &Parsed,
-) -> Result<BTreeMap<String, TrunkRegistration>, AsteriskError> {
-    let registers = file.trunks.iter().filter(|(_, trunk)| trunk.kinds.contains("registration"));
-    let found = reach::registrations(asterisk, &registers.map(|(name, _)| name).collect::<Vec<_>>())?;
-    let prefix = trunk_prefix(tenant);
-    let name = |object: &str| object.strip_prefix(&prefix).unwrap_or(object).to_owned();
-    Ok(found.into_iter().map(|(object, registration)| (name(&object), registration)).collect())
+/// Asks how the objects of a file that register stand at their carriers, by the name they are declared under.
+fn registrations_of(asterisk: &Asterisk, file: &Parsed) -> Result<BTreeMap<String, TrunkRegistration>, AsteriskError> {
+    let registers = file.objects.iter().filter(|(_, object)| object.has(SectionType::Registration));
+    let found = reach::registrations(asterisk, &registers.map(|(section, _)| section).collect::<Vec<_>>())?;
+    let name = |section: String| file.objects.get(&section).map_or(section, |object| object.name.clone());
+    Ok(found.into_iter().map(|(section, registration)| (name(section), registration)).collect())
 }

@@ -9,14 +9,14 @@ use super::{
     generations::Generations,
     listing::{Kind, Listing},
     step::GENERATIONS,
+    sections,
     survey::Survey,
-    trunks,
 };
 use crate::{
-    asterisk::{ConfigFile, mark_name},
+    asterisk::{BadValue, ConfigFile, mark_name},
     model::ObjectName,
     plan::{Plan, RailStop},
-    render::{Phone, Phonebook, endpoint_name, parse, section_names, trunk_name},
+    render::{ParsedObject, Phone, Phonebook, endpoint_name, parse, section_names},
 };
 
 impl Host {
@@ -26,7 +26,7 @@ impl Host {
     /// If a file cannot be read, or Asterisk does not answer.
     pub(super) fn taken_names(&self, plan: &Plan, survey: &Survey) -> Result<Option<RailStop>, ApplyError> {
         let book = Phonebook::of(plan, None);
-        let defined = Defined::by(self, &book);
+        let defined = Defined::by(self, &book)?;
         let asterisk = self.asterisk.as_ref().filter(|_| survey.running.is_some());
         let checked = defined
             .check_files()
@@ -45,35 +45,37 @@ pub(super) struct Defined<'a> {
     book: &'a Phonebook<'a>,
     /// The names of the phones' objects.
     phones: BTreeSet<String>,
-    /// The names of the trunks' objects, with the addresses that calls come from.
-    trunks: BTreeMap<String, BTreeSet<String>>,
+    /// The sections of declared objects, by their names.
+    objects: BTreeMap<String, ParsedObject>,
 }
 
 impl<'a> Defined<'a> {
-    pub(super) fn by(host: &'a Host, book: &'a Phonebook<'a>) -> Self {
+    /// Collects what the file defines.
+    ///
+    /// # Errors
+    /// When a value cannot stand in a configuration line.
+    pub(super) fn by(host: &'a Host, book: &'a Phonebook<'a>) -> Result<Self, BadValue> {
         let phone = |phone: &Phone<'_>| endpoint_name(book.tenant, book.settings.endpoint_names, phone.extension);
-        let trunks = book.routes.trunks.iter();
-        let trunks =
-            trunks.map(|(name, trunk)| (trunk_name(book.tenant, name), trunk.addresses().into_iter().collect()));
-        Self { host, book, phones: book.phones.iter().map(phone).collect(), trunks: trunks.collect() }
+        Ok(Self { host, book, phones: book.phones.iter().map(phone).collect(), objects: book.objects()? })
     }
 
     /// Makes sure that no name belongs to another tenant on this host, by its files.
     pub(super) fn check_files(&self) -> Result<(), ApplyError> {
         let files = self.host.files_of_others(self.book.tenant)?;
-        self.check_trunks(&files)?;
+        self.check_addresses(&files)?;
         self.check_includes()?;
         let others: BTreeMap<&str, &str> = files
             .iter()
             .flat_map(|(tenant, text)| section_names(text).map(move |name| (name, tenant.as_str())))
             .collect();
         let taken = |name: &String| others.get(name.as_str()).map(|tenant| (name.clone(), *tenant));
-        if let Some((name, tenant)) = self.trunks.keys().find_map(taken) {
+        let mut ours = self.objects.iter();
+        if let Some((kind, (name, tenant))) = ours.find_map(|(name, object)| Some((object.kind, taken(name)?))) {
             return Err(ApplyError::taken_name(
                 format!(
-                    "the trunk `{name}` bears a name that stands in the file of the tenant `{tenant}` on this host"
+                    "the {kind} `{name}` bears a name that stands in the file of the tenant `{tenant}` on this host"
                 ),
-                "give the trunk another name",
+                &format!("give the {kind} another name"),
             ));
         }
         if let Some((name, tenant)) = self.phones.iter().find_map(taken) {
@@ -135,16 +137,18 @@ impl<'a> Defined<'a> {
     }
 
     /// Makes sure that no address leads to two tenants: Asterisk gives its calls to either of them.
-    fn check_trunks(&self, others: &[(String, String)]) -> Result<(), ApplyError> {
-        if self.trunks.values().all(BTreeSet::is_empty) {
+    fn check_addresses(&self, others: &[(String, String)]) -> Result<(), ApplyError> {
+        if self.objects.values().all(|object| object.addresses().next().is_none()) {
             return Ok(());
         }
-        let addresses = |text: &str| parse(text).trunks.into_values().flat_map(|trunk| trunk.addresses);
-        for (other, theirs) in others.iter().flat_map(|(other, text)| addresses(text).map(move |of| (other, of))) {
-            for (name, addresses) in &self.trunks {
-                if let Some(ours) = addresses.iter().find(|ours| trunks::overlap(ours, &theirs)) {
+        for (other, text) in others {
+            let parsed = parse(text);
+            let theirs: Vec<&str> = parsed.objects.values().flat_map(ParsedObject::addresses).collect();
+            let shared = |ours: &str| theirs.iter().any(|theirs| sections::overlap(ours, theirs));
+            for (name, object) in &self.objects {
+                if let Some(address) = object.addresses().find(|address| shared(address)) {
                     return Err(ApplyError::taken_name(
-                        format!("calls from `{ours}`, of `{name}`, go to the tenant `{other}` on this host"),
+                        format!("calls from `{address}`, of `{name}`, go to the tenant `{other}` on this host"),
                         "an address leads to one tenant: narrow `identify`, or give both to one tenant",
                     ));
                 }

@@ -1,13 +1,15 @@
 //! What a file declares beside users and settings: objects, each of a kind.
 //!
-//! Pure: no file, clock or socket. Knows `model` only. Reading YAML is the business of `desired`, the decision
-//! about a call of `calls`, Asterisk's syntax of `render`.
+//! Pure: no file, clock or socket. Knows `model`, and the language of `asterisk` for what an object brings to the
+//! files. Reading YAML is the business of `desired`, the decision about a call of `calls`, putting the files
+//! together of `render`.
 
 mod check;
 pub(crate) mod destination;
 pub(crate) mod dialer;
 pub(crate) mod hours;
 mod object;
+mod render;
 pub(crate) mod rule;
 mod set;
 pub(crate) mod trunk;
@@ -23,11 +25,12 @@ pub use dialer::Dialer;
 pub use hours::{Hours, OpenRange, Timezone};
 pub(crate) use object::{Fields, Object};
 pub use object::{ObjectId, ObjectRow};
+pub(crate) use render::{Block, Condition, Parts, RenderContext};
 pub use rule::{Called, CallerMatch, Entry, Rule};
-pub(crate) use rule::{loops, names, order, route_loop};
+pub(crate) use rule::{Outcome, loops, names, order, route_loop};
 pub use set::Routes;
-pub use trunk::Trunk;
 pub(crate) use trunk::without_port;
+pub use trunk::{Trunk, trunk_name};
 
 object::kinds! {
     /// A SIP carrier.

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::ObjectKind;
-use crate::model::{Chain, Document, EmailKey, Invalid, ObjectName, Unreadable, document};
+use super::{ObjectKind, Parts, RenderContext};
+use crate::{
+    asterisk::BadValue,
+    model::{Chain, Document, EmailKey, Invalid, ObjectName, Unreadable, document},
+};
 
 /// The properties of an object: each key as the file has it, with its value in words, or `None` if it is absent.
 /// Objects of one kind have the same keys in the same order.
@@ -19,6 +22,14 @@ pub(crate) trait Object {
     /// Describes how a call goes that is sent to it under its name, or `None` if no call can be sent to it.
     fn flow(&self, _name: &ObjectName) -> Option<Chain> {
         None
+    }
+
+    /// Writes what it brings to the files of its tenant, and what Asterisk must have for that.
+    ///
+    /// # Errors
+    /// When a value cannot stand in a configuration line, or a secret is missing.
+    fn render<'a>(&'a self, _name: &str, _cx: &RenderContext<'_>, _parts: &mut Parts<'a>) -> Result<(), BadValue> {
+        Ok(())
     }
 
     /// Lists the objects that it names. A user is not an object.
@@ -188,6 +199,16 @@ macro_rules! kinds {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ::serde::Serialize)]
         pub enum ObjectKind {
             $($(#[$doc])* #[serde(rename = $word)] $kind,)*
+        }
+
+        impl ObjectKind {
+            /// Finds the kind that a word stands for.
+            pub(crate) fn of(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$kind),)*
+                    _ => None,
+                }
+            }
         }
 
         impl ::std::fmt::Display for ObjectKind {

@@ -6,24 +6,22 @@
 //! turn. Text that callers control stays in variables: it is matched as data, and never stands in
 //! an expression or an argument list.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::{Digests, Phone, Phonebook, inbound_context};
+use super::{Digests, Phone, Phonebook};
 use crate::{
     asterisk::{
         BadValue, Name,
         dialplan::{
             CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
         },
+        inbound_context,
     },
-    model::{EmailKey, ObjectName, WITHHELD, hex},
-    objects::{Called, CallerMatch, Entry, Hours, OpenRange, Routes},
+    model::{EmailKey, WITHHELD, hex},
+    objects::{Called, CallerMatch, Condition, Entry, Outcome, Routes},
 };
-
-/// Names the days as Asterisk does, from Monday on.
-const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// What begins the names of steps that ring one phone.
 const PHONE: &str = "p";
@@ -38,10 +36,10 @@ pub(super) const DEFAULT: &str = "default";
 pub(super) struct Contexts {
     arrival: Name,
     caller: Name,
-    rules: Name,
-    hours: Name,
+    decision: Name,
+    conditions: Name,
     pub(super) targets: Name,
-    pub(super) dialers: Name,
+    pub(super) outside: Name,
     pub(super) phones: Name,
     pub(super) next: Name,
 }
@@ -53,64 +51,63 @@ pub(super) struct Inbound<'a> {
     pub(super) contexts: Contexts,
     /// The rules by called number, in the order in which they are tried.
     entries: BTreeMap<&'a Called, Vec<Entry<'a>>>,
-    /// Names for the rules, the same for as long as a rule is for the same calls: a call that rings goes
-    /// on where it is when another rule comes or goes.
-    pub(super) names: BTreeMap<usize, String>,
+    /// What becomes of the calls of each rule, with a name that stays the same for as long as the rule is for the
+    /// same calls: a call that rings goes on where it is when another rule comes or goes.
+    pub(super) outcomes: BTreeMap<usize, (String, Outcome)>,
     /// The phones of users who may get a call, by address.
     pub(super) called: BTreeMap<EmailKey, &'a Phone<'a>>,
-    /// Each of the hours by its place in their context.
-    hours: BTreeMap<&'a ObjectName, u64>,
+    /// The extensions of conditions, by name.
+    conditions: BTreeMap<String, u64>,
     /// Whether numbers that are not known yet may be shown as such.
     pub(super) masked: bool,
-}
-
-/// Tells whether there is anything to render.
-pub(super) fn is_declared(routes: &Routes) -> bool {
-    routes.take_calls() || !routes.trunks.is_empty()
 }
 
 /// Adds the contexts for inbound calls, if any are declared.
 pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests<'_>) -> Result<(), BadValue> {
     let routes = book.routes;
-    if !is_declared(routes) {
+    let parts = book.parts(digests)?;
+    // What has sections sends calls to these contexts, whether any rule is for them or not.
+    if !routes.take_calls() && parts.blocks.is_empty() {
         return Ok(());
     }
     let context = |kind: &str| Name::new(format!("{}-{kind}", book.tenant));
     let contexts = Contexts {
         arrival: Name::new(inbound_context(book.tenant))?,
         caller: context("caller")?,
-        rules: context("rules")?,
-        hours: context("hours")?,
+        decision: context("rules")?,
+        conditions: context("hours")?,
         targets: context("targets")?,
-        dialers: context("dialers")?,
+        outside: context("dialers")?,
         phones: context("phones")?,
         next: context("next")?,
     };
     let mut entries: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    let mut names: BTreeMap<usize, String> = BTreeMap::new();
+    let mut outcomes: BTreeMap<usize, (String, Outcome)> = BTreeMap::new();
     let mut same: BTreeMap<String, u32> = BTreeMap::new();
     for entry in routes.entries() {
-        names.entry(entry.index).or_insert_with(|| {
-            let name = stable(&entry.rule().to_string());
+        outcomes.entry(entry.index).or_insert_with(|| {
+            let outcome = entry.outcome(routes);
+            let name = stable(&outcome.calls);
             // Rules may say the same where their hours never overlap.
             let others = same.entry(name.clone()).or_default();
             *others += 1;
-            if *others == 1 { name } else { format!("{name}x{}", *others - 1) }
+            let name = if *others == 1 { name } else { format!("{name}x{}", *others - 1) };
+            (name, outcome)
         });
-        entries.entry(&entry.rule().to).or_default().push(entry);
+        entries.entry(entry.to()).or_default().push(entry);
     }
     let users = routes.users();
     let keyed = book.phones.iter().map(|phone| (phone.email.key(), phone));
     let called = keyed.filter(|(key, _)| users.contains(key)).collect();
-    let hours = routes.hours.keys().zip(1..).collect();
+    let conditions = parts.conditions.iter().map(|one| (one.name.clone(), one.number)).collect();
     let masked = matches!(digests, Digests::Masked);
-    let inbound = Inbound { book, routes, contexts, entries, names, called, hours, masked };
+    let inbound = Inbound { book, routes, contexts, entries, outcomes, called, conditions, masked };
     inbound.arrival(plan)?;
     inbound.caller(plan);
-    inbound.rules(plan);
-    inbound.hours(plan)?;
+    inbound.decision(plan);
+    inbound.conditions(plan, parts.conditions);
     inbound.targets(plan);
-    inbound.dialers(plan)?;
+    inbound.outside(plan)?;
     inbound.phones(plan)
 }
 
@@ -164,7 +161,7 @@ impl Inbound<'_> {
 
     /// Who calls, and when: noted once, so that all that follows agrees.
     fn caller(&self, plan: &mut Dialplan) {
-        let Contexts { caller, rules, .. } = &self.contexts;
+        let Contexts { caller, decision, .. } = &self.contexts;
         let mut context =
             Context::new(caller, "Who calls: a number in E.164 form, `withheld`, or nothing of the kind.");
         let (pattern, called) = Pattern::ours("_[+dp].");
@@ -186,15 +183,15 @@ impl Inbound<'_> {
             .labelled("number", Step::Set(Variable::Caller, Expr::filter("+0-9", number())))
             .step(Step::Goto(Place::Label("decide")))
             .labelled("withheld", Step::Set(Variable::Caller, "withheld".into()))
-            .labelled("decide", Step::Goto(Place::Context(rules.clone(), called)));
+            .labelled("decide", Step::Goto(Place::Context(decision.clone(), called)));
         context.extension(steps);
         plan.push(context);
     }
 
     /// The rules for each called number, the most specific first.
-    fn rules(&self, plan: &mut Dialplan) {
-        let Contexts { rules, targets, .. } = &self.contexts;
-        let mut context = Context::new(rules, "The first rule that is for the call decides.");
+    fn decision(&self, plan: &mut Dialplan) {
+        let Contexts { decision, targets, .. } = &self.contexts;
+        let mut context = Context::new(decision, "The first rule that is for the call decides.");
         let in_turn = |called: &Called, steps: &mut Extension| {
             for entry in self.entries.get(called).into_iter().flatten() {
                 self.rule(steps, entry);
@@ -218,9 +215,8 @@ impl Inbound<'_> {
     }
 
     fn rule(&self, steps: &mut Extension, entry: &Entry<'_>) {
-        let Contexts { hours, targets, .. } = &self.contexts;
-        let rule = entry.rule();
-        let name = &self.names[&entry.index];
+        let Contexts { conditions, targets, .. } = &self.contexts;
+        let (name, outcome) = &self.outcomes[&entry.index];
         let to = |letter| Place::Context(targets.clone(), Expr::hex(letter, name));
         let from = entry.from.map(|from| match from {
             CallerMatch::Withheld => Expr::var(Variable::Caller).equals("withheld"),
@@ -228,14 +224,14 @@ impl Inbound<'_> {
                 Expr::start(Variable::Caller, prefix.start().len()).equals(Expr::from(prefix))
             }
         });
-        let Some(when) = rule.when.as_ref().and_then(|when| self.hours.get(when)) else {
+        let Some(when) = entry.condition().and_then(|name| self.conditions.get(name.as_str())) else {
             steps.step(match from {
                 Some(from) => Step::goto_if(from.calc(), to('r')),
                 None => Step::Goto(to('r')),
             });
             return;
         };
-        steps.step(Step::Gosub(hours.clone(), Expr::number(*when)));
+        steps.step(Step::Gosub(conditions.clone(), Expr::number(*when)));
         let mut jump = |open: u64, place: Place| {
             let open = Expr::var(Variable::GosubRetval) + " = " + Expr::number(open);
             let condition = match &from {
@@ -245,62 +241,22 @@ impl Inbound<'_> {
             steps.step(Step::goto_if(condition.calc(), place));
         };
         jump(1, to('r'));
-        if rule.otherwise.is_some() {
+        if outcome.otherwise.is_some() {
             jump(0, to('o'));
         }
     }
 
-    /// Whether it is open, by the hours' own clock.
-    fn hours(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
-        if self.routes.hours.is_empty() {
-            return Ok(());
+    /// Whether the conditions hold that rules go by.
+    fn conditions(&self, plan: &mut Dialplan, conditions: Vec<Condition>) {
+        if conditions.is_empty() {
+            return;
         }
         let mut context =
-            Context::new(&self.contexts.hours, "Opening hours; a range ends with the minute that is named last.");
-        for ((name, hours), number) in self.routes.hours.iter().zip(1_u64..) {
+            Context::new(&self.contexts.conditions, "Opening hours; a range ends with the minute that is named last.");
+        for Condition { name, steps, .. } in conditions {
             context.comment(name);
-            let zone = Expr::text("timezone", hours.timezone.name())?;
-            let today = Expr::strftime(Expr::var(Variable::TestTime), zone.clone(), "%Y-%m-%d");
-            let mut steps = Extension::new(Pattern::literal(Expr::number(number)));
-            steps.step(Step::Set(Variable::Today, today));
-            for date in &hours.closed {
-                let date = Expr::text("closed", &date.to_string())?;
-                steps.step(Step::goto_if(Expr::var(Variable::Today).equals(date).calc(), Place::Label("closed")));
-            }
-            for ((from, to), days) in weekly(hours) {
-                let times = Expr::text("open", &format!("{}-{}", clock(from), clock(to - 1)))?;
-                let times = times + "," + named(&days) + ",*,*," + zone.clone();
-                steps.step(Step::GotoIfTime(times, Place::Label("open")));
-            }
-            steps
-                .labelled("closed", Step::Return(Some(Expr::number(0_u8))))
-                .labelled("open", Step::Return(Some(Expr::number(1_u8))));
             context.extension(steps);
         }
         plan.push(context);
-        Ok(())
     }
-}
-
-/// Sorts the hours of a week by clock time: first minute, first minute after it, and the days.
-fn weekly(hours: &Hours) -> BTreeMap<(u16, u16), BTreeSet<u8>> {
-    let mut weekly: BTreeMap<(u16, u16), BTreeSet<u8>> = BTreeMap::new();
-    for (day, from, to) in hours.open.iter().flat_map(OpenRange::parts) {
-        weekly.entry((from, to)).or_default().insert(day);
-    }
-    weekly
-}
-
-/// Lists days as `GotoIfTime` reads them.
-fn named(days: &BTreeSet<u8>) -> Expr {
-    let mut list = Expr::default();
-    for (index, day) in days.iter().enumerate() {
-        list = list + (if index == 0 { "" } else { "&" }) + DAYS[usize::from(*day) % 7];
-    }
-    list
-}
-
-/// Writes a minute of the day.
-fn clock(minute: u16) -> String {
-    format!("{:02}:{:02}", minute / 60, minute % 60)
 }

@@ -9,10 +9,10 @@ mod diff;
 mod inbound;
 mod needs;
 mod parse;
+mod parts;
 mod pjsip;
 mod routing;
 mod targets;
-mod trunks;
 
 use std::collections::BTreeMap;
 
@@ -23,16 +23,15 @@ use uuid::Uuid;
 pub use cover::prefix_cover;
 pub use diff::{FileDiff, SameDigest, diff};
 pub use needs::Needs;
-pub use parse::{Parsed, ParsedPhone, ParsedTrunk, Present, is_as_written, parse, section_names};
-pub use trunks::{Section, inbound_context, sections as trunk_sections, trunk_name, trunk_prefix};
+pub use parse::{Parsed, ParsedObject, ParsedPhone, ParsedSection, Present, is_as_written, parse, section_names};
 
+pub use crate::objects::trunk_name;
 use crate::{
     asterisk::{BadValue, ConfigFile, Name, PerFile},
     model::{
         DisplayName, Email, EndpointNames, Extension, Ha1, ObjectName, PhoneOverride, Secret, Settings, Tenant, hex,
     },
     objects::Routes,
-    plan::Plan,
 };
 
 /// What one tenant's files are made of.
@@ -86,24 +85,7 @@ pub struct File {
     pub text: String,
 }
 
-impl<'a> Phonebook<'a> {
-    /// Takes what a plan leads to.
-    pub fn of(plan: &'a Plan, directory: Option<Uuid>) -> Self {
-        let phones = plan.users.values().map(|user| Phone {
-            email: &user.email,
-            name: &user.name,
-            extension: user.extension,
-            phone: &user.phone,
-        });
-        Self {
-            tenant: &plan.tenant,
-            settings: &plan.settings,
-            directory,
-            phones: phones.collect(),
-            routes: &plan.routes,
-        }
-    }
-
+impl Phonebook<'_> {
     /// Renders the files.
     ///
     /// # Errors
@@ -187,7 +169,5 @@ fn head(book: &Phonebook<'_>, digests: Digests<'_>) -> String {
     )
 }
 
-#[cfg(test)]
-mod scan;
 #[cfg(test)]
 mod tests;

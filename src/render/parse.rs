@@ -2,12 +2,15 @@
 //!
 //! Used on files that may have been edited by hand, so everything is optional.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::{GENERATION, mark, trunks};
-use crate::asterisk::read_value;
+use super::{GENERATION, mark};
+use crate::{
+    asterisk::{SectionType, read_value},
+    objects::ObjectKind,
+};
 
 /// What a generated file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,8 +19,8 @@ pub struct Parsed {
     pub directory: Option<Uuid>,
     /// The phones by the name of their endpoint.
     pub phones: BTreeMap<String, ParsedPhone>,
-    /// The trunks by the name of their objects.
-    pub trunks: BTreeMap<String, ParsedTrunk>,
+    /// The objects that are declared, by the name of their sections.
+    pub objects: BTreeMap<String, ParsedObject>,
     /// The mark the bytes ought to carry.
     pub mark: String,
     /// Whether they do carry it: the file is whole and unedited.
@@ -41,20 +44,42 @@ impl std::fmt::Debug for ParsedPhone {
     }
 }
 
-/// One trunk as the file has it.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct ParsedTrunk {
-    /// The types of its objects.
-    pub kinds: BTreeSet<String>,
-    /// The addresses and networks its calls come from.
-    pub addresses: BTreeSet<String>,
-    /// Its secret, or the digest of it; never shown.
-    pub secret: String,
+/// The sections of one declared object as the file has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParsedObject {
+    /// Its kind.
+    pub kind: ObjectKind,
+    /// The name it is declared under.
+    pub name: String,
+    /// Its sections.
+    pub sections: Vec<ParsedSection>,
 }
 
-impl std::fmt::Debug for ParsedTrunk {
+impl ParsedObject {
+    /// Tells whether it has a section of a type.
+    pub fn has(&self, kind: SectionType) -> bool {
+        self.sections.iter().any(|section| section.kind == Some(kind))
+    }
+
+    /// Lists the addresses and networks its calls come from.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        let options = self.sections.iter().flat_map(|section| &section.options);
+        options.filter(|(key, _)| key == "match").map(|(_, value)| value.as_str())
+    }
+}
+
+/// One section of an object.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ParsedSection {
+    /// Its type, if it is one that we write.
+    pub kind: Option<SectionType>,
+    /// Its options in the order of the file. Values may be secrets; never shown.
+    pub options: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for ParsedSection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} {}", self.kinds, crate::model::SENSITIVE)
+        write!(f, "{:?} {}", self.kind, crate::model::SENSITIVE)
     }
 }
 
@@ -80,6 +105,7 @@ pub fn parse(text: &str) -> Parsed {
     let mut parsed = Parsed { mark: mark(body), ..Parsed::default() };
     parsed.intact = tail.contains(&parsed.mark);
     let mut email = "";
+    let mut object = None;
     let mut name = String::new();
     for line in body.lines().map(str::trim_end) {
         if let Some(comment) = line.strip_prefix("; ") {
@@ -87,8 +113,9 @@ pub fn parse(text: &str) -> Parsed {
                 parsed.directory = id.parse().ok();
             }
             email = comment;
-        } else if is_trunk(email) {
-            trunk_line(line, &mut name, &mut parsed.trunks);
+            object = declared(comment);
+        } else if let Some(declared) = object {
+            object_line(line, declared, &mut name, &mut parsed.objects);
         } else if let Some((section, template)) = section(line) {
             section.clone_into(&mut name);
             // A mark may stand here where somebody tore its comment off.
@@ -107,23 +134,29 @@ pub fn parse(text: &str) -> Parsed {
     parsed
 }
 
-fn is_trunk(comment: &str) -> bool {
-    comment.starts_with(trunks::COMMENT)
+/// Reads the comment before the sections of a declared object.
+fn declared(comment: &str) -> Option<(ObjectKind, &str)> {
+    let (kind, name) = comment.split_once(' ')?;
+    Some((ObjectKind::of(kind)?, name))
 }
 
-/// Takes a line behind a trunk's comment.
-fn trunk_line(line: &str, name: &mut String, trunks: &mut BTreeMap<String, ParsedTrunk>) {
+/// Takes a line behind such a comment.
+fn object_line(
+    line: &str,
+    (kind, declared): (ObjectKind, &str),
+    name: &mut String,
+    objects: &mut BTreeMap<String, ParsedObject>,
+) {
     if let Some((section, _)) = section(line) {
         section.clone_into(name);
-    } else if let Some((key, value)) = line.split_once('=') {
-        let trunk = trunks.entry(name.clone()).or_default();
-        match key.trim() {
-            "type" => drop(trunk.kinds.insert(read_value(value))),
-            "match" => drop(trunk.addresses.insert(read_value(value))),
-            _ => {}
-        }
-        if let Some(secret) = secret_of(line) {
-            trunk.secret = secret;
+        let new = || ParsedObject { kind, name: declared.to_owned(), sections: Vec::new() };
+        objects.entry(name.clone()).or_insert_with(new).sections.push(ParsedSection::default());
+    } else if let Some((key, value)) = line.split_once('=')
+        && let Some(section) = objects.get_mut(name).and_then(|object| object.sections.last_mut())
+    {
+        match (key.trim(), read_value(value)) {
+            ("type", value) => section.kind = SectionType::of(&value),
+            (key, value) => section.options.push((key.to_owned(), value)),
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{Digests, GENERATION, MASKED_MARK, Phone, Phonebook, head, mark, mark_digest, trunks};
+use super::{Digests, GENERATION, MASKED_MARK, Phone, Phonebook, head, mark, mark_digest, parts};
 use crate::{
-    asterisk::{BadValue, Name, Value, mark_name},
+    asterisk::{BadValue, Name, Value, mark_name, nowhere_context},
     model::{Codec, PhoneProfile, SENSITIVE},
 };
 
@@ -39,7 +39,7 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
     for phone in &book.phones {
         user(&mut text, book, phone, &templates, digests)?;
     }
-    trunks::render(&mut text, book, digests)?;
+    parts::render(&mut text, book, digests)?;
     text.push('\n');
     let mark = match digests {
         Digests::Masked => MASKED_MARK.to_owned(),
@@ -54,7 +54,7 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
         Digests::Masked => MASKED_MARK.to_owned(),
         Digests::Real { .. } => Name::new(mark_name(book.tenant, &mark))?.to_string(),
     };
-    let context = nowhere(book)?;
+    let context = nowhere_context(book.tenant);
     let Templates { auth, aor, phone } = &templates;
     let _ = write!(
         text,
@@ -63,12 +63,6 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
          [{name}]({phone})\nauth = {name}\ncontext = {context}\n"
     );
     Ok(text)
-}
-
-/// Names a context that does not exist: what is sent there is answered with 404. A SIP MESSAGE goes there, because
-/// Asterisk would run the dialplan for it as for a call.
-pub(super) fn nowhere(book: &Phonebook<'_>) -> Result<Name, BadValue> {
-    Name::new(format!("{}-nowhere", book.tenant))
 }
 
 struct Templates {
@@ -100,7 +94,7 @@ fn profile(text: &mut String, book: &Phonebook<'_>, templates: &Templates) -> Re
         templates.phone,
         tenant = book.tenant
     );
-    let _ = writeln!(text, "message_context = {}", nowhere(book)?);
+    let _ = writeln!(text, "message_context = {}", nowhere_context(book.tenant));
     if let Some(transport) = transport {
         line(text, "transport", &Value::new("transport", transport.as_str())?);
     }

@@ -6,7 +6,6 @@ use super::{
     Phone,
     inbound::{Contexts, DEFAULT, Inbound, phone_extension, stable},
     routing::{RANG, leg},
-    trunk_name,
 };
 use crate::{
     asterisk::{
@@ -15,8 +14,8 @@ use crate::{
             CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
         },
     },
-    model::{CallerId, Cause, Leg, Node, NumberSource, ObjectName, OutsideLine, Ring},
-    objects::Target,
+    model::{CallerId, Cause, Chain, Leg, Node, NumberSource, ObjectName, OutsideLine, Ring},
+    objects::{Outcome, Target, trunk_name},
 };
 
 /// Hang-up causes (Q.850): unallocated (404), busy (486), no answer (480), unavailable (480), rejected (403).
@@ -31,21 +30,21 @@ impl Inbound<'_> {
     pub(super) fn targets(&self, plan: &mut Dialplan) {
         let mut context =
             Context::new(&self.contexts.targets, "Who gets the calls of a rule, in turn; `o`: outside its hours.");
-        let mut named: Vec<(&String, &usize)> = self.names.iter().map(|(index, name)| (name, index)).collect();
-        named.sort_unstable();
-        for (name, index) in named {
-            let rule = &self.routes.rules[*index];
-            context.comment(rule);
-            context.extension(self.route(Expr::hex('r', name), &rule.route));
-            if let Some(otherwise) = &rule.otherwise {
+        let mut named: Vec<&(String, Outcome)> = self.outcomes.values().collect();
+        named.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (name, Outcome { calls, then, otherwise }) in named {
+            context.comment(calls);
+            context.extension(self.route(Expr::hex('r', name), then));
+            if let Some(otherwise) = otherwise {
                 context.extension(self.route(Expr::hex('o', name), otherwise));
             }
         }
         context.comment("any other call");
-        context.extension(self.route(DEFAULT.into(), &self.routes.default_route));
+        context.extension(self.route(DEFAULT.into(), &self.routes.chain(&self.routes.default_route)));
         for (name, phone) in self.phones_by_name() {
             context.comment(format_args!("the phone `{name}`, called by its name"));
-            context.extension(self.route(phone_extension(phone), &[Target::User(phone.email.key())]));
+            let chain = self.routes.chain(&[Target::User(phone.email.key())]);
+            context.extension(self.route(phone_extension(phone), &chain));
         }
         plan.push(context);
     }
@@ -63,9 +62,8 @@ impl Inbound<'_> {
         named
     }
 
-    fn route(&self, extension: Expr, targets: &[Target]) -> Extension {
-        let Contexts { dialers, phones, .. } = &self.contexts;
-        let chain = self.routes.chain(targets);
+    fn route(&self, extension: Expr, chain: &Chain) -> Extension {
+        let Contexts { outside, phones, .. } = &self.contexts;
         // Until somebody was tried there is no cause but this one.
         let nobody = if chain.0.is_empty() { UNALLOCATED } else { UNAVAILABLE };
         let mut steps = Extension::new(Pattern::literal(extension));
@@ -82,7 +80,7 @@ impl Inbound<'_> {
                 }
                 Node::Missing(_) => Step::NoOp(Some("a dialer that is not declared".into())),
                 Node::Ring(Ring { name, leg: Leg::Outside(_), .. }) => {
-                    Step::Gosub(dialers.clone(), Expr::hex('d', &stable(name)))
+                    Step::Gosub(outside.clone(), Expr::hex('d', &stable(name)))
                 }
                 Node::Ring(Ring { leg: Leg::Phone(email), .. }) => match self.called.get(email) {
                     Some(phone) => Step::Gosub(phones.clone(), phone.extension.into()),
@@ -94,18 +92,18 @@ impl Inbound<'_> {
         steps
     }
 
-    /// How each dialer is reached.
-    pub(super) fn dialers(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
-        let outside = self.routes.outside();
-        if outside.is_empty() {
+    /// How each number or address outside is reached.
+    pub(super) fn outside(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
+        let calls = self.routes.outside();
+        if calls.is_empty() {
             return Ok(());
         }
-        let Contexts { dialers, next, .. } = &self.contexts;
+        let Contexts { outside, next, .. } = &self.contexts;
         let mut context = Context::new(
-            dialers,
+            outside,
             "Dialers, over their trunks. What they forward a call to is not followed, nor is the caller told who answers.",
         );
-        for (name, (line, seconds)) in &outside {
+        for (name, (line, seconds)) in &calls {
             context.comment(name);
             let mut steps = Extension::new(Pattern::literal(Expr::hex('d', &stable(name))));
             if let Some(trunk) = &line.trunk {

@@ -1,11 +1,15 @@
 //! The files of a tenant with trunks and inbound routes.
 
+mod scan;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Instant,
 };
 
-use super::{Digests, File, NO_ROUTES, Needs, Phone, Phonebook, Present, diff, parse, section_names, trunk_name};
+use super::{
+    Digests, File, NO_ROUTES, Needs, ParsedObject, Phone, Phonebook, Present, diff, parse, section_names, trunk_name,
+};
 use crate::{
     asterisk::{
         ConfigFile::{Endpoints, Routing},
@@ -13,10 +17,10 @@ use crate::{
     },
     desired::{self, Declared},
     model::{Email, Extension, GENERATED_CONTEXTS, Ha1, ObjectName, Secret},
-    objects::{Called, Routes, Rule, Target},
+    objects::{Called, ObjectKind, Routes, Rule, Target},
 };
 
-pub(super) const COMPANY: &str = r#"
+const COMPANY: &str = r#"
 version: 1
 tenant: acme
 extensions: { range: 1000-1999 }
@@ -132,20 +136,31 @@ fn trunks_are_read_back_as_they_were_written_and_their_secrets_are_never_shown()
     let real = &files(&declared, &declared.routes, true)[Endpoints];
     let parsed = parse(&real.text);
     assert!(parsed.intact && parsed.phones.keys().eq(["1001"]));
-    let secrets: Vec<(&str, &str)> =
-        parsed.trunks.iter().map(|(name, trunk)| (name.as_str(), trunk.secret.as_str())).collect();
+    let secret = |object: &ParsedObject| {
+        let mut options = object.sections.iter().flat_map(|section| &section.options);
+        let found = options.find(|(key, _)| key.starts_with("password"));
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    let secrets: Vec<(&str, String)> =
+        parsed.objects.iter().map(|(name, object)| (name.as_str(), secret(object))).collect();
     let digest = Ha1::new("acme", "carrier.example", &Secret::new("canary;1").unwrap());
     assert_eq!(
         secrets,
-        [("acme-trunk-carrier", digest.reveal()), ("acme-trunk-other", "canary;2"), ("acme-trunk-plain", "")]
+        [
+            ("acme-trunk-carrier", format!("MD5:{}", digest.reveal())),
+            ("acme-trunk-other", "canary;2".to_owned()),
+            ("acme-trunk-plain", String::new())
+        ]
     );
-    for (name, kinds) in [
-        ("carrier", "aor auth endpoint identify registration"),
-        ("other", "aor auth endpoint registration"),
+    for (name, types) in [
+        ("carrier", "auth aor endpoint identify registration"),
+        ("other", "auth aor endpoint registration"),
         ("plain", "aor endpoint identify"),
     ] {
-        let trunk = &parsed.trunks[&trunk_name(&declared.tenant, &name.parse().unwrap())];
-        assert_eq!(trunk.kinds.iter().map(String::as_str).collect::<Vec<_>>().join(" "), kinds, "{name}");
+        let object = &parsed.objects[&trunk_name(&declared.tenant, name)];
+        assert_eq!((object.kind, object.name.as_str()), (ObjectKind::Trunk, name));
+        let found = object.sections.iter().map(|section| section.kind.unwrap().word());
+        assert_eq!(found.collect::<Vec<_>>().join(" "), types, "{name}");
     }
 
     let present = Present::new(real.text.clone());

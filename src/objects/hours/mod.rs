@@ -2,6 +2,7 @@
 
 pub(super) mod check;
 pub(crate) mod file;
+mod render;
 
 use std::{collections::BTreeSet, fmt, str::FromStr, sync::LazyLock};
 
@@ -12,8 +13,14 @@ use jiff::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::object::{Fields, Object, some, without_users};
-use crate::model::{Code, Invalid, quoted};
+use super::{
+    object::{Fields, Object, some, without_users},
+    render::{Parts, RenderContext},
+};
+use crate::{
+    asterisk::BadValue,
+    model::{Code, Invalid, quoted},
+};
 
 /// The time zones that are built in.
 static BUNDLED: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
@@ -207,6 +214,10 @@ impl Object for Hours {
             ("open", list(self.open.iter().map(ToString::to_string).collect(), " and ")),
             ("closed", list(self.closed.iter().map(ToString::to_string).collect(), ",")),
         ]
+    }
+
+    fn render<'a>(&'a self, name: &str, _cx: &RenderContext<'_>, parts: &mut Parts<'a>) -> Result<(), BadValue> {
+        render::render(self, name, parts)
     }
 }
 

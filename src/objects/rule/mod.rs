@@ -3,10 +3,12 @@
 pub(super) mod check;
 pub(crate) mod file;
 mod loops;
+mod outcome;
 mod overlaps;
 
 pub(crate) use check::route_loop;
 pub(crate) use loops::loops;
+pub(crate) use outcome::Outcome;
 
 use std::{collections::BTreeMap, fmt};
 

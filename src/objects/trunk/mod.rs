@@ -2,13 +2,22 @@
 
 pub(super) mod check;
 pub(crate) mod file;
+mod render;
+
+pub use render::trunk_name;
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::object::{Fields, Object, some, without_users};
-use crate::model::{ObjectName, SENSITIVE};
+use super::{
+    object::{Fields, Object, some, without_users},
+    render::{Parts, RenderContext},
+};
+use crate::{
+    asterisk::BadValue,
+    model::{ObjectName, SENSITIVE},
+};
 
 /// A SIP carrier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +67,10 @@ impl Object for Trunk {
             ("realm", self.realm.as_ref().map(ToString::to_string)),
             ("register", Some(self.register.to_string())),
         ]
+    }
+
+    fn render<'a>(&'a self, name: &str, cx: &RenderContext<'_>, parts: &mut Parts<'a>) -> Result<(), BadValue> {
+        render::render(self, name, cx, parts)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A scan over rendered dialplans, as text: what callers and phones control stands nowhere but where it is copied,
 //! shown or checked.
 
-use super::{Digests, NO_ROUTES, Phone, Phonebook};
+use super::{COMPANY, Digests, NO_ROUTES, Phone, Phonebook};
 use crate::{asterisk::ConfigFile, desired, model::Extension, objects::Routes};
 
 /// What a caller or a phone wrote.
@@ -87,11 +87,14 @@ fn scan(text: &str) {
 #[test]
 fn no_text_of_a_caller_or_phone_stands_in_a_dial_string_an_option_or_a_list() {
     for file in [
-        super::tests::COMPANY.to_owned(),
-        super::tests::COMPANY.replace("tenant: acme\n", "tenant: acme\nendpoint_names: tenant-extension\n"),
-        include_str!("../../examples/synergycall/pbx.yaml").to_owned(),
-        [include_str!("../../examples/synergycall/pbx.yaml"), include_str!("../../examples/inbound/inbound.yaml")]
-            .concat(),
+        COMPANY.to_owned(),
+        COMPANY.replace("tenant: acme\n", "tenant: acme\nendpoint_names: tenant-extension\n"),
+        include_str!("../../../examples/synergycall/pbx.yaml").to_owned(),
+        [
+            include_str!("../../../examples/synergycall/pbx.yaml"),
+            include_str!("../../../examples/inbound/inbound.yaml"),
+        ]
+        .concat(),
     ] {
         let loaded = desired::load_text("pbx.yaml", &file);
         let declared = loaded.declared.unwrap_or_else(|| panic!("a valid file: {file}"));

@@ -1,8 +1,8 @@
-//! Reading trunks back: each of their objects runs with the values in the file, and what was removed
-//! is gone.
+//! Reading the objects that are declared back: each of their sections runs with the values in the file, and what was
+//! removed is gone.
 //!
 //! Identifies and registrations bear no generation mark, because one would take calls or register
-//! somewhere; a tenant has few trunks, so all their objects are looked at each time.
+//! somewhere; a tenant has few such objects, so all their sections are looked at each time.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -13,16 +13,9 @@ use super::{
     mismatch::{Mismatch, has_parameters, values_of},
 };
 use crate::{
-    asterisk::BadValue,
-    model::{ObjectName, Secret},
-    render::{Parsed, ParsedTrunk, Phonebook, trunk_name, trunk_sections},
+    asterisk::SectionType,
+    render::{Parsed, ParsedObject},
 };
-
-/// The types of a trunk's objects.
-const KINDS: [&str; 5] = ["auth", "aor", "endpoint", "identify", "registration"];
-
-/// The types that no generation mark vouches for.
-const UNMARKED: [&str; 2] = ["identify", "registration"];
 
 /// The keys that are compared; others hold no name, address or secret.
 const COMPARED: [&str; 13] = [
@@ -41,93 +34,89 @@ const COMPARED: [&str; 13] = [
     "client_uri",
 ];
 
-/// Compares all trunks with what runs.
+/// Compares all sections of objects with what runs.
 pub(super) fn read_back(
     asterisk: &Asterisk,
-    book: &Phonebook<'_>,
-    secrets: &BTreeMap<ObjectName, Secret>,
-    gone: &[(&'static str, String)],
+    objects: &BTreeMap<String, ParsedObject>,
+    gone: &[(SectionType, String)],
 ) -> Result<Vec<Mismatch>, AsteriskError> {
-    let (mut objects, mut wrong) = (Vec::new(), Vec::new());
-    for (name, trunk) in &book.routes.trunks {
-        let object = trunk_name(book.tenant, name);
-        match trunk_sections(book, name, trunk, secrets.get(name)) {
-            Ok(sections) => objects.extend(sections.into_iter().map(|section| (object.clone(), section))),
-            // What cannot be rendered was never written, so that it cannot run.
-            Err(BadValue { .. }) => wrong.push(Mismatch::Missing { kind: "endpoint", names: vec![object] }),
-        }
-    }
-    let wanted = objects.iter().map(|(name, section)| show(section.kind, name));
-    let commands: Vec<String> = wanted.chain(gone.iter().map(|(kind, name)| show(kind, name))).collect();
+    let sections = objects.iter().flat_map(|(name, object)| object.sections.iter().map(move |section| (name, section)));
+    let wanted: Vec<_> =
+        sections.filter_map(|(name, section)| Some((name, section.kind?, section.options.as_slice()))).collect();
+    let commands = wanted.iter().map(|(name, kind, _)| show(*kind, name));
+    let commands: Vec<String> = commands.chain(gone.iter().map(|(kind, name)| show(*kind, name))).collect();
     let answers = asterisk.ask_all(&commands)?;
-    for ((name, section), answer) in objects.iter().zip(&answers) {
+    let mut wrong = Vec::new();
+    for ((name, kind, options), answer) in wanted.iter().zip(&answers) {
         if has_parameters(answer) {
-            let differs = |key| Mismatch::Value { name: name.clone(), key };
-            wrong.extend(differing(&section.lines, answer).into_iter().map(differs));
+            let differs = |key| Mismatch::Value { name: (*name).clone(), key };
+            wrong.extend(differing(options, answer).into_iter().map(differs));
         } else {
-            wrong.push(Mismatch::Missing { kind: section.kind, names: vec![name.clone()] });
+            wrong.push(Mismatch::Missing { kind: kind.word(), names: vec![(*name).clone()] });
         }
     }
-    for ((kind, name), answer) in gone.iter().zip(answers.iter().skip(objects.len())) {
+    for ((kind, name), answer) in gone.iter().zip(answers.iter().skip(wanted.len())) {
         if has_parameters(answer) {
-            wrong.push(Mismatch::Left { kind, name: name.clone() });
+            wrong.push(Mismatch::Left { kind: kind.word(), name: name.clone() });
         }
     }
     Ok(wrong)
 }
 
-fn show(kind: &str, name: &str) -> String {
+fn show(kind: SectionType, name: &str) -> String {
     format!("pjsip show {kind} {name}")
 }
 
-/// Lists the objects that no mark vouches for and that the new file no longer holds.
-pub(super) fn gone(old: &Parsed, new: &Parsed) -> Vec<(&'static str, String)> {
-    let has = |file: &Parsed, name: &str, kind: &str| file.trunks.get(name).is_some_and(|t| t.kinds.contains(kind));
-    let left = |name: &String| {
-        let name = name.clone();
-        UNMARKED.into_iter().filter(move |kind| has(old, &name, kind) && !has(new, &name, kind)).collect::<Vec<_>>()
-    };
-    old.trunks.keys().flat_map(|name| left(name).into_iter().map(|kind| (kind, name.clone()))).collect()
+/// Lists the sections that no mark vouches for and that the new file no longer holds.
+pub(super) fn gone(old: &Parsed, new: &Parsed) -> Vec<(SectionType, String)> {
+    let mut gone = Vec::new();
+    for (name, object) in &old.objects {
+        let stays = |kind: SectionType| new.objects.get(name).is_some_and(|object| object.has(kind));
+        let unmarked = SectionType::ALL.into_iter().filter(|kind| !kind.has_mark());
+        gone.extend(unmarked.filter(|kind| object.has(*kind) && !stays(*kind)).map(|kind| (kind, name.clone())));
+    }
+    gone
 }
 
-/// Names the trunks of a file whose objects do not run, by type.
+/// Names the objects of a file whose sections do not run, by type.
 pub(super) fn missing(
     asterisk: &Asterisk,
-    trunks: &BTreeMap<String, ParsedTrunk>,
+    objects: &BTreeMap<String, ParsedObject>,
 ) -> Result<Vec<Mismatch>, AsteriskError> {
-    let mut objects: BTreeMap<&'static str, Vec<&String>> = BTreeMap::new();
-    for (name, trunk) in trunks {
-        for kind in KINDS.into_iter().filter(|kind| trunk.kinds.contains(*kind)) {
-            objects.entry(kind).or_default().push(name);
+    let mut by_type: BTreeMap<SectionType, Vec<&String>> = BTreeMap::new();
+    for (name, object) in objects {
+        for kind in SectionType::ALL.into_iter().filter(|kind| object.has(*kind)) {
+            by_type.entry(kind).or_default().push(name);
         }
     }
     let mut wrong = Vec::new();
-    for (kind, names) in objects {
+    for (kind, names) in by_type {
         let answers = asterisk.ask_all(&names.iter().map(|name| show(kind, name)).collect::<Vec<_>>())?;
         let absent = names.into_iter().zip(&answers).filter(|(_, answer)| !has_parameters(answer));
         let names: Vec<String> = absent.map(|(name, _)| name.clone()).collect();
         if !names.is_empty() {
-            wrong.push(Mismatch::Missing { kind, names });
+            wrong.push(Mismatch::Missing { kind: kind.word(), names });
         }
     }
     Ok(wrong)
 }
 
 /// Names the keys whose value is another one.
-fn differing(lines: &[(&'static str, String)], answer: &Answer) -> Vec<&'static str> {
+fn differing(options: &[(String, String)], answer: &Answer) -> Vec<&'static str> {
     let running = values_of(answer);
     let as_shown = |value: &str| if value == "no" { "false".to_owned() } else { value.to_owned() };
-    let differs = |(key, value): &&(&'static str, String)| {
-        COMPARED.contains(key) && running.get(*key).map(String::as_str) != Some(as_shown(value).as_str())
-    };
-    let mut wrong: Vec<&'static str> = lines.iter().filter(differs).map(|(key, _)| *key).collect();
+    let mut wrong: Vec<&'static str> = Vec::new();
+    for (key, value) in options {
+        let compared = COMPARED.into_iter().find(|compared| compared == key);
+        wrong.extend(compared.filter(|key| running.get(*key).map(String::as_str) != Some(as_shown(value).as_str())));
+    }
     let networks = |values: &mut dyn Iterator<Item = &str>| -> Vec<Option<IpNet>> {
         let mut networks: Vec<_> = values.map(network).collect();
         networks.sort_unstable();
         networks.dedup();
         networks
     };
-    let wanted = networks(&mut lines.iter().filter(|(key, _)| *key == "match").map(|(_, value)| value.as_str()));
+    let wanted = networks(&mut options.iter().filter(|(key, _)| key == "match").map(|(_, value)| value.as_str()));
     let shown = answer.raw().lines().filter_map(|line| line.split_once(" : "));
     let shown = networks(&mut shown.filter(|(key, _)| key.trim() == "match").map(|(_, value)| value.trim()));
     if !wanted.is_empty() && wanted != shown {
@@ -164,7 +153,7 @@ mod tests {
              match             : 203.0.113.0/255.255.255.240\n match             : 127.0.0.2/255.255.255.255\n \
              allow_transfer    : false\n password          : canary;1\n",
         );
-        let line = |key, value: &str| (key, value.to_owned());
+        let line = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let mut lines = vec![
             line("endpoint", "acme-trunk-carrier"),
             line("match", "127.0.0.2"),
@@ -189,7 +178,7 @@ mod tests {
             crate::render::parse(&format!("; trunk c\n{}", sections.concat()))
         };
         let (all, some) = (file("aor endpoint identify registration"), file("aor endpoint identify"));
-        assert_eq!(gone(&all, &some), [("registration", "acme-trunk-c".to_owned())]);
+        assert_eq!(gone(&all, &some), [(SectionType::Registration, "acme-trunk-c".to_owned())]);
         assert_eq!(gone(&all, &crate::render::parse("")).len(), 2);
         assert_eq!(gone(&some, &all), []);
     }

@@ -1,0 +1,93 @@
+//! What objects bring to the files of their tenant. Each kind writes its part; `render` puts the parts together and
+//! knows no kind.
+
+use std::collections::BTreeMap;
+
+use super::{ObjectKind, Routes, Timezone};
+use crate::{
+    asterisk::{
+        BadValue, Section,
+        dialplan::{Expr, Extension, Pattern},
+    },
+    model::{ObjectName, PhoneProfile, SENSITIVE, Secret, Tenant},
+};
+
+/// What an object may know when it writes its part.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RenderContext<'a> {
+    pub(crate) tenant: &'a Tenant,
+    /// The profile of phones: calls have the same codecs and transport on both sides.
+    pub(crate) phones: &'a PhoneProfile,
+    /// The secrets of objects, by name. `None` if a placeholder stands for each of them.
+    pub(crate) secrets: Option<&'a BTreeMap<ObjectName, Secret>>,
+}
+
+impl RenderContext<'_> {
+    /// Writes a value that is made of the secret of an object, or its placeholder.
+    ///
+    /// # Errors
+    /// When the secret is missing.
+    pub(crate) fn secret(&self, name: &str, write: impl FnOnce(&Secret) -> String) -> Result<String, BadValue> {
+        let Some(secrets) = self.secrets else { return Ok(SENSITIVE.to_owned()) };
+        let secret = name.parse::<ObjectName>().ok().and_then(|name| secrets.get(&name));
+        secret.map(write).ok_or(BadValue { what: "the secret of an object", reason: "it is missing" })
+    }
+}
+
+/// What all objects of a tenant bring to its files.
+#[derive(Debug, Default)]
+pub(crate) struct Parts<'a> {
+    /// Blocks of the endpoint file.
+    pub(crate) blocks: Vec<Block>,
+    /// Conditions of the dialplan.
+    pub(crate) conditions: Vec<Condition>,
+    /// Time zones that Asterisk must have, by name.
+    pub(crate) zones: BTreeMap<&'a str, &'a Timezone>,
+}
+
+impl Parts<'_> {
+    /// Begins the condition of an object: a subroutine that returns 1 while it holds, and 0 while it does not.
+    pub(crate) fn condition(&mut self, name: &str) -> &mut Extension {
+        let number = self.conditions.last().map_or(1, |last| last.number + 1);
+        let steps = Extension::new(Pattern::literal(Expr::number(number)));
+        &mut self.conditions.push_mut(Condition { name: name.to_owned(), number, steps }).steps
+    }
+}
+
+/// A condition that calls go by: a subroutine of the dialplan.
+#[derive(Debug)]
+pub(crate) struct Condition {
+    /// The name of the object, as it is declared.
+    pub(crate) name: String,
+    /// The extension of the subroutine.
+    pub(crate) number: u64,
+    /// Its steps.
+    pub(crate) steps: Extension,
+}
+
+/// The sections of an object in the endpoint file. Calls from them arrive in the context for inbound calls.
+#[derive(Debug)]
+pub(crate) struct Block {
+    /// The kind of the object.
+    pub(crate) kind: ObjectKind,
+    /// The name of the object, as it is declared.
+    pub(crate) name: String,
+    /// A remark for whoever reads the file.
+    pub(crate) remark: Option<&'static str>,
+    /// The sections.
+    pub(crate) sections: Vec<Section>,
+}
+
+impl Routes {
+    /// Collects what the objects bring, by kind and name.
+    ///
+    /// # Errors
+    /// When a value cannot stand in a configuration line, or a secret is missing.
+    pub(crate) fn parts(&self, cx: &RenderContext<'_>) -> Result<Parts<'_>, BadValue> {
+        let mut parts = Parts::default();
+        for ((_, name), object) in self.objects() {
+            object.render(&name, cx, &mut parts)?;
+        }
+        Ok(parts)
+    }
+}

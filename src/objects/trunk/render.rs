@@ -1,0 +1,122 @@
+//! Trunks in the endpoint file: how calls go out to dialers over a carrier, and how the carrier's calls come in.
+//!
+//! A trunk has no inbound auth, so it is found by address (or by what it registered with) and by nothing else, lands
+//! in a context that leads to our own targets only, and may neither transfer nor subscribe.
+
+use std::{fmt, net::Ipv6Addr};
+
+use super::Trunk;
+use crate::{
+    asterisk::{BadValue, Name, Section, SectionType, inbound_context, nowhere_context},
+    model::{Codec, Ha1, Tenant},
+    objects::{
+        ObjectKind,
+        render::{Block, Parts, RenderContext},
+    },
+};
+
+/// Options of every trunk's AOR: a carrier that does not answer costs each call 32 s (SIP timer B) until it is known
+/// to be down, so that it is asked every 10 s and given 1 s.
+const AOR: [(&str, &str); 2] = [("qualify_frequency", "10"), ("qualify_timeout", "1.0")];
+
+/// Options of every trunk's endpoint: found by address only, media through the PBX, no transfers.
+const ENDPOINT: [(&str, &str); 10] = [
+    ("identify_by", "ip"),
+    ("allow_transfer", "no"),
+    ("allow_subscribe", "no"),
+    ("direct_media", "no"),
+    ("rtp_symmetric", "yes"),
+    ("dtmf_mode", "rfc4733"),
+    ("rtp_timeout", "120"),
+    ("rtp_timeout_hold", "600"),
+    ("send_pai", "yes"),
+    ("trust_id_outbound", "yes"),
+];
+
+/// Options of every registration: it is tried for as long as the trunk is declared.
+const REGISTRATION: [(&str, &str); 5] = [
+    ("retry_interval", "60"),
+    ("forbidden_retry_interval", "300"),
+    ("fatal_retry_interval", "300"),
+    ("max_retries", "1000000"),
+    ("auth_rejection_permanent", "no"),
+];
+
+/// Names all sections of a trunk.
+pub fn trunk_name(tenant: &Tenant, trunk: impl fmt::Display) -> String {
+    format!("{tenant}-trunk-{trunk}")
+}
+
+/// Writes the host of a SIP address: an IPv6 address stands in brackets.
+fn sip_host(host: &str) -> String {
+    host.parse::<Ipv6Addr>().map_or_else(|_| host.to_owned(), |address| format!("[{address}]"))
+}
+
+/// Writes the sections of a trunk.
+///
+/// # Errors
+/// When the secret of a trunk that logs in is missing; for values never, if the trunk was checked.
+pub(super) fn render(trunk: &Trunk, name: &str, cx: &RenderContext<'_>, parts: &mut Parts<'_>) -> Result<(), BadValue> {
+    let object = Name::new(trunk_name(cx.tenant, name))?;
+    let own_name = object.to_string();
+    let host = sip_host(&trunk.host);
+    let contact = format!("sip:{host}");
+    let auth = trunk.username.as_ref().map(|_| ("outbound_auth", own_name.as_str()));
+    let transport = cx.phones.transport.as_ref().map(|transport| ("transport", transport.as_str()));
+    let mut sections = Vec::new();
+    if let Some(username) = &trunk.username {
+        let mut section = Section::new(&object, SectionType::Auth).behind("res_pjsip_outbound_authenticator_digest");
+        section.options([("auth_type", "digest"), ("username", username.as_str())])?;
+        if let Some(realm) = &trunk.realm {
+            let digest = cx.secret(name, |secret| {
+                format!("MD5:{}", Ha1::new(username.as_str(), realm.as_str(), secret).reveal())
+            })?;
+            section.options([("realm", realm.as_str()), ("password_digest", &digest)])?;
+        } else {
+            section.option("password", &cx.secret(name, |secret| secret.reveal().to_owned())?)?;
+        }
+        sections.push(section);
+    }
+    let mut aor = Section::new(&object, SectionType::Aor);
+    aor.option("contact", &contact)?.options(AOR)?;
+    sections.push(aor);
+    let codecs: Vec<&str> = cx.phones.codecs.iter().map(Codec::as_str).collect();
+    let mut endpoint = Section::new(&object, SectionType::Endpoint).behind("res_pjsip_caller_id");
+    endpoint
+        .option("context", &inbound_context(cx.tenant))?
+        .option("message_context", &nowhere_context(cx.tenant))?
+        .option("aors", &own_name)?
+        .options(auth)?
+        .options(transport)?
+        .options([("disallow", "all"), ("allow", &codecs.join(","))])?
+        .options(ENDPOINT)?;
+    sections.push(endpoint);
+    let addresses = trunk.addresses();
+    if !addresses.is_empty() {
+        let mut identify = Section::new(&object, SectionType::Identify).behind("res_pjsip_endpoint_identifier_ip");
+        identify.option("endpoint", &own_name)?.options(addresses.iter().map(|address| ("match", address.as_str())))?;
+        sections.push(identify);
+    }
+    if let (true, Some(username)) = (trunk.register, &trunk.username) {
+        let mut registration =
+            Section::new(&object, SectionType::Registration).behind("res_pjsip_outbound_registration");
+        registration
+            .option("server_uri", &contact)?
+            .option("client_uri", &format!("sip:{username}@{host}"))?
+            .option("contact_user", username.as_str())?
+            .options(auth)?
+            .options(transport)?;
+        if addresses.is_empty() {
+            registration.options([("line", "yes"), ("endpoint", &own_name)])?;
+        }
+        registration.options(REGISTRATION)?;
+        sections.push(registration);
+    }
+    let remark = addresses.is_empty().then_some(if trunk.register {
+        "`identify` names no address, nor does `host`: its calls are known by the registration."
+    } else {
+        "`identify` names no address, nor does `host`: none of its calls are taken."
+    });
+    parts.blocks.push(Block { kind: ObjectKind::Trunk, name: name.to_owned(), remark, sections });
+    Ok(())
+}
