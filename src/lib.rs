@@ -12,7 +12,8 @@
 //! - `model`: the words that all rooms share. Knows no other room.
 //! - `objects`: what a file declares beside users, a folder for each kind.
 //! - `desired`, `plan`, `render`, `asterisk`, `calls`: pure, or nearly so. They read no database, and ask no
-//!   Asterisk. `asterisk` is the language of its configuration, which `render` writes and `deploy` reads back.
+//!   Asterisk. `asterisk` is the language of its configuration: objects write their parts in it, `render` puts them
+//!   together, `deploy` reads them back.
 //! - `directory`: the rows. `deploy`: files and the running Asterisk. `portal`: users one by one.
 //!   `recorder`: the record of calls.
 //! - `fs` is the one way to put a file in place, `input` the one way to read what others wrote. `log` is the log,
