@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Checks the file as a whole. The result is only meaningful where no error was added.
-pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Declared {
+pub(super) fn check(file: DesiredState, keys: objects::Keys, problems: &mut Vec<Diagnostic>) -> Declared {
     if let At { place, value: Some(version), .. } = file.version
         && version != 1
     {
@@ -43,14 +43,6 @@ pub(super) fn check(file: DesiredState, problems: &mut Vec<Diagnostic>) -> Decla
     let known = known_users(&file.users);
     let users = users(file.users.value.unwrap_or_default(), &mut numbers, problems);
     numbers.check(&settings, problems);
-    let keys = objects::Keys {
-        trunks: file.trunks,
-        dialers: file.dialers,
-        hours: file.hours,
-        inbound: file.inbound,
-        default_route: file.default_route,
-        public_sip_host: file.public_sip_host,
-    };
     let renamed = users.values().filter_map(|user| Some((user.previously.as_ref()?.key(), user.email.key()))).collect();
     let calls = objects::check(keys, &known, &renamed, problems);
     // An unreadable slug was reported; the stand-in never leaves this module's caller.

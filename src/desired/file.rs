@@ -15,18 +15,18 @@ mod expect;
 
 pub(super) use expect::Expectation;
 
+use super::keys::keys_of;
 use crate::{
     model::{
-        At, Code, Codec, Country, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Host, Invalid, Named,
-        ObjectName, SecretSource, Tenant, Token, WORD_OR_LIST, quoted,
+        At, Code, Codec, Country, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Invalid, ObjectName,
+        SecretSource, Tenant, Token, WORD_OR_LIST, quoted,
     },
-    objects::{
-        destination::file::{TargetName, TargetText},
-        dialer, hours, rule, trunk,
-    },
+    objects,
 };
 
 /// A company's phones, as they shall be.
+//
+// The keys of objects stand in `objects::Keys`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DesiredState {
@@ -57,25 +57,6 @@ pub(super) struct DesiredState {
     pub(super) rails: Option<At<Rails>>,
     /// The people who have a phone. The order carries no meaning.
     pub(super) users: At<Vec<At<User>>>,
-    /// SIP carriers.
-    #[serde(default)]
-    pub(super) trunks: Option<At<Named<trunk::file::Trunk>>>,
-    /// Where inbound calls can be sent to.
-    #[serde(default)]
-    pub(super) dialers: Option<At<Named<dialer::file::Dialer>>>,
-    /// Opening hours.
-    #[serde(default)]
-    pub(super) hours: Option<At<Named<hours::file::OpeningHours>>>,
-    /// Who gets which inbound call. The order carries no meaning: the most specific rule decides.
-    #[serde(default)]
-    pub(super) inbound: Option<At<Vec<At<rule::file::InboundRule>>>>,
-    /// Who gets an inbound call that no rule is for, tried in turn.
-    #[serde(default)]
-    #[schemars(with = "Option<Vec<TargetText>>")]
-    pub(super) default_route: Option<At<Vec<At<TargetName>>>>,
-    /// The name under which the users' phones are reached from outside over SIP.
-    #[serde(default)]
-    pub(super) public_sip_host: Option<At<Host>>,
     /// Tests of the routes, run by `check` and `plan`.
     #[serde(default)]
     pub(super) expect: Option<At<Vec<At<Expectation>>>>,
@@ -316,8 +297,19 @@ impl JsonSchema for Hold {
 /// # Errors
 /// When it cannot be written as JSON.
 pub fn schema() -> serde_json::Result<String> {
-    let schema = schemars::schema_for!(DesiredState);
+    let (mut schema, objects) = (schemars::schema_for!(DesiredState), schemars::schema_for!(objects::Keys));
+    for part in ["properties", "$defs"] {
+        let all = schema.get_mut(part).and_then(serde_json::Value::as_object_mut);
+        if let Some((all, more)) = all.zip(objects.get(part).and_then(serde_json::Value::as_object)) {
+            all.extend(more.clone());
+        }
+    }
     let mut text = serde_json::to_string_pretty(&schema)?;
     text.push('\n');
     Ok(text)
+}
+
+/// Lists the keys of the file.
+pub(super) fn keys() -> Vec<&'static str> {
+    [keys_of::<DesiredState>(), keys_of::<objects::Keys>()].concat()
 }

@@ -9,8 +9,7 @@ use std::{
 
 use super::{
     diagnostic::Source,
-    file::DesiredState,
-    keys::keys_of,
+    file,
     read::duplicate_key,
     yaml::{self, Kind, Node},
 };
@@ -186,7 +185,7 @@ fn is_ours(node: &Node) -> bool {
 
 /// Tells whether more than half of the keys are those of a desired state: others have a `version` or `users`, too.
 fn mostly_ours<'a>(keys: impl Iterator<Item = &'a str>) -> bool {
-    let known = keys_of::<DesiredState>();
+    let known = file::keys();
     let (mut ours, mut all) = (0_usize, 0_usize);
     for key in keys {
         all += 1;

@@ -24,7 +24,7 @@ use crate::{
         Code, Diagnostic, DisplayName, Email, EmailKey, Extension, HostName, ObjectName, PhoneOverride, Place,
         RailLimit, SecretSource, Settings, Severity, Tenant,
     },
-    objects::{InboundPlaces, Routes, Target},
+    objects::{self, InboundPlaces, Routes, Target},
 };
 
 /// A checked desired state: every value is good, alone and together with the others.
@@ -149,7 +149,7 @@ pub fn load_text(name: &str, text: &str) -> Loaded {
 fn parse(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> (Option<Declared>, usize) {
     let Some(tree) = load::tree(sources, problems) else { return (None, 0) };
     let mut hidden = Vec::new();
-    let (file, unlisted) = read::read::<file::DesiredState>(&tree, problems, &mut hidden);
+    let ((file, keys), unlisted) = read::read::<file::DesiredState, objects::Keys>(&tree, problems, &mut hidden);
     for place in hidden {
         if let Some(source) = sources.get_mut(place.file as usize) {
             source.hidden.push(place.start..place.end);
@@ -158,7 +158,7 @@ fn parse(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> (Option<Decl
     if file.is_none() {
         read::missing_keys(&tree, &["version", "tenant", "users"], problems);
     }
-    (file.map(|file| check::check(file, problems)), unlisted)
+    (file.zip(keys).map(|(file, keys)| check::check(file, keys, problems)), unlisted)
 }
 
 fn finish(sources: Vec<Source>, mut problems: Vec<Diagnostic>, unlisted: usize, declared: Option<Declared>) -> Loaded {

@@ -8,7 +8,7 @@ mod access;
 
 use std::{
     cell::RefCell,
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     fmt,
 };
 
@@ -20,25 +20,32 @@ use serde::{
 
 use self::access::{AtReader, AtStep, ListReader, MapReader, NamedReader};
 use super::{
+    keys::keys_of,
     sink::Sink,
     yaml::{self, Key, Kind, Node},
 };
 use crate::model::{self, AT, Code, Diagnostic, Invalid, NAMED, Place, SourceName, TOKEN, WORD, WORD_OR_LIST, quoted};
 
-/// Reads a node as a `T`, adding every problem to `problems`.
+/// Reads a mapping whose keys are those of two structs, adding every problem to `problems`.
 ///
 /// Answers with how many problems there were beyond those, too. What no snippet may show is added to `hidden`.
-pub(super) fn read<T: de::DeserializeOwned>(
+pub(super) fn read<A: de::DeserializeOwned, B: de::DeserializeOwned>(
     node: &Node,
     problems: &mut Vec<Diagnostic>,
     hidden: &mut Vec<Place>,
-) -> (Option<T>, usize) {
+) -> ((Option<A>, Option<B>), usize) {
     let sink = RefCell::new(Sink::default());
-    let result = T::deserialize(NodeReader { node, sink: &sink, secret: false, quoted: false });
+    let keys = [keys_of::<A>(), keys_of::<B>()];
+    let reader = |part| NodeReader { node, sink: &sink, secret: false, quoted: false, part: Some((&keys, part)) };
+    let results = (A::deserialize(reader(0)), B::deserialize(reader(1)));
     let mut sink = sink.into_inner();
     problems.append(&mut sink.listed);
     hidden.append(&mut sink.hidden);
-    (result.map_err(|problem| problems.push(problem.at(node.place))).ok(), sink.unlisted)
+    let mut failed = |problem: Problem| problems.push(problem.at(node.place));
+    // What is wrong with the node as a whole is told once.
+    let first = results.0.map_err(&mut failed);
+    let second = if first.is_ok() { results.1.map_err(failed).ok() } else { results.1.ok() };
+    ((first.ok(), second), sink.unlisted)
 }
 
 /// Reports each of the keys that a mapping must have and lacks, unless it was: serde reports the first one only.
@@ -114,11 +121,14 @@ struct NodeReader<'a> {
     secret: bool,
     /// Whether a number is read as if it stood in quotes.
     quoted: bool,
+    /// If only a part of the mapping is read: the keys of all parts, and which one it is. The first part reports the keys
+    /// that none of them has.
+    part: Option<(&'a [&'static [&'static str]], usize)>,
 }
 
 impl<'a> NodeReader<'a> {
     fn child(self, node: &'a Node) -> Self {
-        Self { node, ..self }
+        Self { node, part: None, ..self }
     }
 
     fn wrong_type(self, expected: &str, hint: &str) -> Problem {
@@ -180,6 +190,12 @@ impl<'a> NodeReader<'a> {
         }
         kept
     }
+}
+
+/// Keeps the first pair of each key.
+fn first_of_each(pairs: &[(Key, Node)]) -> Vec<&(Key, Node)> {
+    let mut seen = HashSet::new();
+    pairs.iter().filter(|(key, _)| seen.insert(key.name.as_str())).collect()
 }
 
 /// Reports a key that the type does not have.
@@ -270,9 +286,18 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
         visitor: V,
     ) -> Result<V::Value, Problem> {
         let Kind::Map(pairs) = &self.node.kind else {
-            return Err(self.wrong_type("a mapping", &format!("the keys here are: {}", fields.join(", "))));
+            let all = self.part.map_or_else(|| fields.to_vec(), |(parts, _)| parts.concat());
+            return Err(self.wrong_type("a mapping", &format!("the keys here are: {}", all.join(", "))));
         };
-        let pairs = self.known_pairs(pairs, fields).into_iter();
+        let pairs = match self.part {
+            None => self.known_pairs(pairs, fields),
+            Some((parts, part)) => {
+                let mut known = if part == 0 { self.known_pairs(pairs, &parts.concat()) } else { first_of_each(pairs) };
+                known.retain(|(key, _)| fields.contains(&key.name.as_str()));
+                known
+            }
+        };
+        let pairs = pairs.into_iter();
         visitor
             .visit_map(MapReader { reader: self, pairs, value: None })
             .map_err(|problem| problem.or_at(self.node.place))

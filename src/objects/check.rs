@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    destination, dialer, hours,
+    Keys, destination, dialer, hours,
     rule::{self, check::Rules},
     trunk,
 };
 use crate::{
-    model::{At, Code, Diagnostic, EmailKey, Host, Named, ObjectName, Place, SecretSource, Severity, nearest},
+    model::{At, Code, Diagnostic, EmailKey, Named, ObjectName, Place, SecretSource, Severity, nearest},
     objects::Routes,
 };
 
@@ -31,16 +31,6 @@ pub struct InboundPlaces {
     pub default_route: Option<Place>,
     /// The name under which phones are reached.
     pub public_sip_host: Option<Place>,
-}
-
-/// What the file says about inbound calls.
-pub(crate) struct Keys {
-    pub(crate) trunks: Option<At<Named<trunk::file::Trunk>>>,
-    pub(crate) dialers: Option<At<Named<dialer::file::Dialer>>>,
-    pub(crate) hours: Option<At<Named<hours::file::OpeningHours>>>,
-    pub(crate) inbound: Option<At<Vec<At<rule::file::InboundRule>>>>,
-    pub(crate) default_route: Option<At<Vec<At<destination::file::TargetName>>>>,
-    pub(crate) public_sip_host: Option<At<Host>>,
 }
 
 /// What it means.

@@ -15,7 +15,7 @@ mod set;
 pub(crate) mod trunk;
 
 pub use check::InboundPlaces;
-pub(crate) use check::{Checked, Keys, Known, Names, check};
+pub(crate) use check::{Checked, Known, Names, check};
 pub use destination::Target;
 pub(crate) use destination::{
     check::target,
@@ -32,19 +32,34 @@ pub use set::Routes;
 pub(crate) use trunk::without_port;
 pub use trunk::{Trunk, trunk_name};
 
+use crate::model::{At, Host, Named};
+
 object::kinds! {
     /// A SIP carrier.
-    Trunk = "trunk" in trunks;
+    Trunk = "trunk" in trunks, from
+        /// SIP carriers.
+        trunks: Named<trunk::file::Trunk>;
     /// A public number or a SIP address outside that calls can be sent to.
-    Dialer = "dialer" in dialers;
+    Dialer = "dialer" in dialers, from
+        /// Where inbound calls can be sent to.
+        dialers: Named<dialer::file::Dialer>;
     /// Opening hours.
-    Hours = "hours" in hours;
+    Hours = "hours" in hours, from
+        /// Opening hours.
+        hours: Named<hours::file::OpeningHours>;
     /// A rule: who gets which inbound call.
-    Route = "route" in rules;
+    Route = "route" in rules, from
+        /// Who gets which inbound call. The order carries no meaning: the most specific rule decides.
+        inbound: Vec<At<rule::file::InboundRule>>;
     /// Who gets a call that no rule is for.
-    DefaultRoute = "default_route" in default_route;
+    DefaultRoute = "default_route" in default_route, from
+        /// Who gets an inbound call that no rule is for, tried in turn.
+        #[schemars(with = "Option<Vec<TargetText>>")]
+        default_route: Vec<At<TargetName>>;
     /// The host at which users' phones are reached from outside.
-    PublicSipHost = "public_sip_host" in public_sip_host;
+    PublicSipHost = "public_sip_host" in public_sip_host, from
+        /// The name under which the users' phones are reached from outside over SIP.
+        public_sip_host: Host;
     /// The default caller ID.
     CallerId = "caller_id" in caller_id;
 }

@@ -192,9 +192,20 @@ pub(crate) fn some(text: String) -> Option<String> {
 }
 
 /// Lists the kinds of objects. A kind is a row: its name in the program, the name that plans and documents have for
-/// it, and the field of [`super::Routes`] that keeps its objects.
+/// it, the field of [`super::Routes`] that keeps its objects, and, if a file declares them, the key, its documentation
+/// and the type of its value.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $word:literal in $field:ident;)*) => {
+    ($(
+        $(#[$doc:meta])* $kind:ident = $word:literal in $field:ident
+        $(, from $(#[$of_key:meta])* $key:ident: $file:ty)?;
+    )*) => {
+        /// What a file says about objects: the keys of all kinds.
+        #[derive(Debug, Default, ::serde::Deserialize, ::schemars::JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct Keys {
+            $($($(#[$of_key])* #[serde(default)] pub(crate) $key: Option<$crate::model::At<$file>>,)?)*
+        }
+
         /// A kind of object.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ::serde::Serialize)]
         pub enum ObjectKind {
