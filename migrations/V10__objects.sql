@@ -1,5 +1,8 @@
 -- What a file declares beside users and settings: objects, a row each. SQL knows no kind from here on.
 
+-- Whoever reads meanwhile waits behind this one.
+set local lock_timeout = '30s';
+
 create table objects (
     id         uuid primary key default gen_random_uuid(),
     tenant_id  uuid not null references tenants (id),
@@ -40,13 +43,18 @@ create index public_numbers_of_tenant on public_numbers (tenant);
 
 -- The documents of before: one of all objects.
 
+-- A document that is damaged, where a list should be.
+create function reconcile_list(value jsonb) returns jsonb language sql immutable as $$
+    select case jsonb_typeof(value) when 'array' then value else '[]' end
+$$;
+
 -- A target that names a user who is not recorded reaches nobody, and is left out.
 create function reconcile_by_row(tenant uuid, targets jsonb) returns jsonb language sql stable as $$
     select coalesce(jsonb_agg(case when by_row is null then target else jsonb_build_object('user', by_row) end order by n), '[]')
     from (
         select t.n, t.target, jsonb_typeof(t.target) = 'object' and t.target ? 'user' as is_user,
                (select u.id from users u where u.tenant_id = tenant and u.email_key = t.target ->> 'user') as by_row
-        from jsonb_array_elements(targets) with ordinality as t (target, n)
+        from jsonb_array_elements(reconcile_list(targets)) with ordinality as t (target, n)
     ) as found
     where by_row is not null or not is_user
 $$;
@@ -55,7 +63,7 @@ insert into objects (id, tenant_id, kind, name, version, body)
 select coalesce(s.id, gen_random_uuid()), t.id, m.kind, o.key, 1, o.value
 from tenants t
      cross join (values ('trunk', 'trunks'), ('dialer', 'dialers'), ('hours', 'hours')) as m (kind, field)
-     cross join jsonb_each(coalesce(t.routes -> m.field, '{}')) as o
+     cross join jsonb_each(case jsonb_typeof(t.routes -> m.field) when 'object' then t.routes -> m.field else '{}' end) as o
      left join trunk_secrets s on s.tenant_id = t.id and m.kind = 'trunk' and s.trunk = o.key;
 
 -- A rule is named by what it is for, as the program names it.
@@ -64,28 +72,29 @@ select tenant_id, 'route', name || case when nth > 1 then ' (' || nth || ')' els
 from (
     select named.*, row_number() over (partition by tenant_id, name order by n) as nth
     from (
-        select t.id as tenant_id, r.n, coalesce((r.rule ->> 'protected')::boolean, false) as protected,
+        select t.id as tenant_id, r.n, coalesce(r.rule -> 'protected' = 'true', false) as protected,
                'to ' || coalesce(r.rule -> 'to' ->> 'did', 'default')
                    || coalesce((select ' from ' || string_agg(coalesce(f.caller ->> 'prefix', f.caller #>> '{}'), ', ' order by f.n)
-                                from jsonb_array_elements(coalesce(r.rule -> 'from', '[]')) with ordinality as f (caller, n)), '')
+                                from jsonb_array_elements(reconcile_list(r.rule -> 'from')) with ordinality as f (caller, n)), '')
                    || coalesce(' when ' || (r.rule ->> 'when'), '') as name,
                r.rule || jsonb_build_object('route', reconcile_by_row(t.id, r.rule -> 'route'))
                    || case when jsonb_typeof(r.rule -> 'otherwise') = 'array'
                            then jsonb_build_object('otherwise', reconcile_by_row(t.id, r.rule -> 'otherwise'))
                            else '{}' end as body
-        from tenants t cross join jsonb_array_elements(coalesce(t.routes -> 'rules', '[]')) with ordinality as r (rule, n)
+        from tenants t cross join jsonb_array_elements(reconcile_list(t.routes -> 'rules')) with ordinality as r (rule, n)
+        where jsonb_typeof(r.rule) = 'object'
     ) as named
 ) as numbered;
 
 insert into objects (tenant_id, kind, name, version, body)
 select id, 'default_route', '', 1, reconcile_by_row(id, routes -> 'default_route')
-from tenants where jsonb_array_length(coalesce(routes -> 'default_route', '[]')) > 0
+from tenants where reconcile_list(routes -> 'default_route') <> '[]'
 union all
 select t.id, m.kind, '', 1, t.routes -> m.kind
 from tenants t cross join (values ('public_sip_host'), ('caller_id')) as m (kind)
 where jsonb_typeof(t.routes -> m.kind) = 'string';
 
-drop function reconcile_by_row;
+drop function reconcile_by_row, reconcile_list;
 
 insert into secrets (object_id, secret_sealed, secret_salt, secret_fingerprint, fingerprint_applied)
 select s.id, s.secret_sealed, s.secret_salt, s.secret_fingerprint, s.fingerprint_applied
@@ -100,7 +109,7 @@ from (
     union all
     select tenant, jsonb_path_query(applied, '$.routes.rules[*].to.did') #>> '{}', false, true from applied_routes
 ) as n
-where number is not null
+where number ~ '^\+[1-9][0-9]{6,14}$'
 group by number, tenant
 order by number, tenant collate "C";
 

@@ -135,8 +135,9 @@ pub(super) fn numbers(
     let rows = db
         .query_typed("select number, tenant, recorded from public_numbers", &[])
         .map_err(failed("read the public numbers"))?;
+    // What this program cannot read, as what was edited by hand, is in nobody's way.
     for row in &rows {
-        let (number, tenant) = owned(row)?;
+        let Ok((number, tenant)) = owned(row) else { continue };
         if tenant != *slug {
             recorded.numbers_elsewhere.insert(number, tenant);
         } else if row.get(2) {
@@ -180,14 +181,22 @@ pub(super) fn hold_numbers(
     let action = "record the public numbers";
     let parameters: [(&(dyn postgres::types::ToSql + Sync), Type); 2] =
         [(&slug.as_str(), Type::TEXT), (&numbers, Type::TEXT_ARRAY)];
-    // In one order, so that two tenants do not wait for each other.
+    // In one order, and without a lock on what others have, so that two tenants do not wait for each other.
     run(
         db,
         action,
         &format!(
-            "insert into public_numbers as p (number, tenant, recorded, applied)
+            "insert into public_numbers (number, tenant, recorded, applied)
              select n, $1, '{column}' = 'recorded', '{column}' = 'applied' from unnest($2) as n order by n collate \"C\"
-             on conflict (number) do update set {column} = true where p.tenant = $1 and not p.{column}"
+             on conflict (number) do nothing"
+        ),
+        &parameters,
+    )?;
+    run(
+        db,
+        action,
+        &format!(
+            "update public_numbers set {column} = true where tenant = $1 and number = any ($2) and not {column}"
         ),
         &parameters,
     )?;
@@ -211,7 +220,7 @@ pub fn hint_of_taken(other: &Tenant) -> String {
     )
 }
 
-/// Writes the changes: eight statements at most.
+/// Writes the changes: nine statements at most.
 pub(super) fn change(
     db: &mut impl GenericClient,
     tenant: Uuid,

@@ -163,3 +163,36 @@ fn objects_of_an_earlier_program_get_the_rows_that_this_one_would_write() {
     let changed: Vec<String> = rows(&env).into_iter().filter(|row| !before.contains(row)).map(|row| row.0).collect();
     assert_eq!(changed, ["route to default from +2*"]);
 }
+
+/// One tenant's damage is in no other one's way, and nothing of it stops the migration of all.
+#[test]
+fn documents_that_were_damaged_by_hand_are_migrated_as_far_as_they_can_be_read() {
+    let mut env = TestEnv::new();
+    env.set("CARRIER_SECRET", "canary-of-the-carrier");
+    env.set("DIALFIRE_PHONE_NUMBER", "+4930123456");
+    env.set("TWILIO_PHONE_NUMBER", "+15559876543");
+    let golden = |name: &str| std::fs::read_to_string(format!("tests/documents/{name}")).unwrap();
+    env.write("pbx.yaml", &golden("directory.0.1.0.yaml"));
+    env.sql().batch_execute(&golden("directory.0.1.0.sql")).unwrap();
+    let damaged = [
+        "null",
+        "[7]",
+        r#"{"trunks": null, "rules": null, "default_route": null}"#,
+        r#"{"trunks": 7, "rules": {"a": 1}, "default_route": "x", "public_sip_host": 7}"#,
+        r#"{"rules": [7, {"to": {"did": "+1555abc"}, "from": null, "route": null, "otherwise": 7, "protected": "x"}]}"#,
+        r#"{"rules": [{"to": {"did": "+15550000009"}, "route": ["hangup"]}]}"#,
+    ];
+    for (at, routes) in damaged.iter().enumerate() {
+        let slug = format!("Beta Corp {at}");
+        env.sql()
+            .execute(
+                "insert into tenants (id, slug, settings, routes) values (gen_random_uuid(), $1, '{}', $2::text::jsonb)",
+                &[&slug, routes],
+            )
+            .unwrap();
+    }
+    env.run("migrate").expect(0);
+    for unharmed in ["plan --no-asterisk", "users", "status --no-asterisk", "apply --no-reload"] {
+        env.run(unharmed).expect(0);
+    }
+}

@@ -147,7 +147,6 @@ const NAME_A_KIND: &[&str] = &[
     "cli/session.rs",
     "deploy/rows.rs",
     "desired/check.rs",
-    "desired/file.rs",
     "directory/earlier.rs",
     "directory/seal.rs",
     "plan/affected.rs",

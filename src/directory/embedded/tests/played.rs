@@ -31,7 +31,8 @@ impl Played {
             fs::copy(&program, &target).unwrap();
             program = target;
         }
-        let name = format!("{}::plays_a_command", module_path!().split_once("::").unwrap().1);
+        let tests = module_path!().split_once("::").unwrap().1.strip_suffix("::played").unwrap();
+        let name = format!("{tests}::plays_a_command");
         let mut process = Command::new(program);
         process
             .args([&name, "--exact", "--nocapture", "--test-threads=1"])
