@@ -5,7 +5,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::DirectoryError;
-use crate::model::{Document, Email, Tenant, Unreadable, document};
+use crate::model::{Document, Identity, Tenant, Unreadable, document};
 
 /// A document in a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Place {
     /// `applied_routes.applied`.
     Applied(Tenant),
     /// `users.phone`.
-    Phone(Uuid, Email),
+    Phone(Uuid, Identity),
     /// A column of the audit log.
     Run(i64, &'static str),
 }

@@ -1,7 +1,9 @@
 //! Words of the file: tenant, e-mail, display name, names of objects, codecs. Each is text that was
 //! checked.
 
-use super::{Code, EmailKey, Invalid, first_unprintable, invisible_hint, is_direction_mark, is_unseen, nearest, quoted, visible};
+use super::{
+    Code, EmailKey, Invalid, first_unprintable, invisible_hint, is_direction_mark, is_unseen, nearest, quoted, visible,
+};
 
 /// Defines a newtype over a checked string: parse, show, serialise, JSON schema.
 macro_rules! text_type {

@@ -7,6 +7,7 @@ mod check;
 pub(crate) mod destination;
 pub(crate) mod dialer;
 pub(crate) mod hours;
+mod namespace;
 mod object;
 pub(crate) mod rule;
 mod set;

@@ -31,6 +31,7 @@ mod let_go;
 mod local_users;
 mod names;
 mod numbers;
+mod phone_ids;
 mod phones;
 mod plan;
 mod portal;

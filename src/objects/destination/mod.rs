@@ -17,7 +17,7 @@ pub enum Target {
     /// An object that takes calls.
     #[serde(rename = "dialer")]
     Object(ObjectName),
-    /// A user's phone.
+    /// A user's phone, or one that belongs to nobody.
     User(EmailKey),
     /// Nobody: the call ends.
     Hangup,
