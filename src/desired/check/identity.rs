@@ -47,18 +47,17 @@ pub(super) fn known(list: &At<Vec<At<file::User>>>) -> (objects::Known<EmailKey>
 mod tests {
     use crate::desired::load_text;
 
-    /// Lists the problems of a file, each as `line:column code: message`, then its hint and the other place.
+    /// Lists the problems of a file, each as `line:column code: message`, then the other place and the hint.
     fn problems(text: &str) -> String {
         let loaded = load_text("pbx.yaml", &format!("version: 1\ntenant: acme\n{text}"));
-        let mut lines = String::new();
-        for problem in loaded.problems {
+        let lines = loaded.problems.into_iter().flat_map(|problem| {
             let place = problem.place.unwrap();
-            lines += &format!("{}:{} {}: {}\n", place.line, place.column, problem.code, problem.message);
-            lines
-                .extend(problem.also.iter().map(|(place, what)| format!("  {}:{} {what}\n", place.line, place.column)));
-            lines.extend(problem.hint.map(|hint| format!("  {hint}\n")));
-        }
-        lines
+            let first = format!("{}:{} {}: {}", place.line, place.column, problem.code, problem.message);
+            let also = problem.also.iter().map(|(place, what)| format!("  {}:{} {what}", place.line, place.column));
+            let hint = problem.hint.map(|hint| format!("  {hint}"));
+            [first].into_iter().chain(also).chain(hint).collect::<Vec<_>>()
+        });
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     #[test]
