@@ -49,7 +49,7 @@ pub struct Reply {
     pub twiml: Response,
     /// What became known.
     pub event: Event,
-    /// Who is dialled now: a dialer, or a user's e-mail.
+    /// Who is dialled now: a dialer, a user's e-mail, or a phone's id.
     pub target: Option<String>,
 }
 

@@ -90,7 +90,7 @@ pub struct Answer {
 pub struct Started {
     /// Which step, from 0.
     pub step: u32,
-    /// Who is dialled: a dialer or a user's e-mail.
+    /// Who is dialled: a dialer, a user's e-mail, or a phone's id.
     pub target: String,
 }
 

@@ -19,7 +19,7 @@ const NONE: &str = "-";
 pub(super) enum Step {
     /// Dials somebody.
     Dial {
-        /// The dialer, or the user's e-mail.
+        /// The dialer, the user's e-mail, or the phone's id.
         target: String,
         /// How long it rings, in seconds.
         ring: u32,

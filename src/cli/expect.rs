@@ -59,7 +59,8 @@ struct Field {
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 struct User {
     action: String,
-    email: String,
+    #[serde(flatten)]
+    who: Who,
     extension: u32,
     choice: Option<String>,
     fields: Vec<Field>,
@@ -67,9 +68,23 @@ struct User {
     relogin: bool,
 }
 
+/// What identifies a user.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+struct Who {
+    email: Option<String>,
+    phone_id: Option<String>,
+}
+
+impl Who {
+    fn as_str(&self) -> &str {
+        self.email.as_deref().or(self.phone_id.as_deref()).unwrap_or_default()
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct Relogin {
-    email: String,
+    #[serde(flatten)]
+    who: Who,
     extension: u32,
 }
 
@@ -185,33 +200,34 @@ fn differences(expected: &Saved, now: &Saved) -> Vec<String> {
     lines
 }
 
-/// What happens to each user, by address.
+/// What happens to each user, by address or id.
 fn users(plan: &Saved) -> BTreeMap<String, String> {
     let describe = |user: &User| {
         let sign = sign(&user.action);
-        let mut parts = vec![format!("{sign} {} extension {}", user.email, user.extension)];
+        let mut parts = vec![format!("{sign} {} extension {}", user.who.as_str(), user.extension)];
         parts.extend(user.choice.iter().filter(|choice| *choice != "lowest-free").cloned());
         parts.extend(user.fields.iter().map(words));
         parts.extend(user.secret_changed.then(|| "secret changed".to_owned()));
         parts.extend(user.relogin.then(|| "phone must log in again".to_owned()));
         parts.join(", ")
     };
-    // One address can leave as one user and come as another.
+    // One identity can leave as one user and come as another.
     let mut users: BTreeMap<String, String> = BTreeMap::new();
     for user in &plan.users {
         let words = describe(user);
         users
-            .entry(user.email.to_lowercase())
+            .entry(user.who.as_str().to_lowercase())
             .and_modify(|known| *known = format!("{known}; {words}"))
             .or_insert(words);
     }
     users
 }
 
-/// The phones that must log in again though their rows stay, by address.
+/// The phones that must log in again though their rows stay, by address or id.
 fn relogins(plan: &Saved) -> BTreeMap<String, String> {
-    let words = |phone: &Relogin| format!("~ {} extension {}, phone must log in again", phone.email, phone.extension);
-    plan.relogins.iter().map(|phone| (phone.email.to_lowercase(), words(phone))).collect()
+    let words =
+        |phone: &Relogin| format!("~ {} extension {}, phone must log in again", phone.who.as_str(), phone.extension);
+    plan.relogins.iter().map(|phone| (phone.who.as_str().to_lowercase(), words(phone))).collect()
 }
 
 /// What happens to each object of inbound calls, by what it is.

@@ -35,8 +35,9 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let mut text =
         format!("  # {count} {noun} of {tenant}, made through the API; with these lines the file takes over\n");
     for user in users {
-        let (email, name) = (scalar(user.email.as_str()), scalar(user.name.as_str()));
-        let _ = write!(text, "  - email: {email}\n    name: {name}\n    extension: {}\n", user.extension);
+        let (who, name) = (scalar(user.email.as_str()), scalar(user.name.as_str()));
+        let _ =
+            write!(text, "  - {}: {who}\n    name: {name}\n    extension: {}\n", user.email.field(), user.extension);
     }
     printer.document(&text);
     Ok(Exit::Done)

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     directory::{Place, Recorded, RecordedUser, seal::Owner},
     error::Hinted,
-    model::{Email, Extension, Secret, hex},
+    model::{Extension, Identity, Secret, hex},
     portal::{self, Rotation},
     render::endpoint_name,
     report::{count, json},
@@ -35,8 +35,8 @@ enum Command {
         after_help = "Examples:\n  reconcile secret show ana.silva@example.com\n  reconcile secret show 1000 1001"
     )]
     Show {
-        /// The users, each by e-mail or extension
-        #[arg(required = true, value_name = "EMAIL|EXTENSION")]
+        /// The users, each by e-mail, id or extension
+        #[arg(required = true, value_name = "EMAIL|ID|EXTENSION")]
         users: Vec<String>,
         #[command(flatten)]
         which: Which,
@@ -49,8 +49,8 @@ enum Command {
     /// Only for secrets that were generated: a declared one is changed where the file says.
     #[command(after_help = "Example:\n  reconcile secret rotate ana.silva@example.com && reconcile apply")]
     Rotate {
-        /// The user, by e-mail or extension
-        #[arg(value_name = "EMAIL|EXTENSION")]
+        /// The user, by e-mail, id or extension
+        #[arg(value_name = "EMAIL|ID|EXTENSION")]
         user: String,
         #[command(flatten)]
         which: Which,
@@ -87,29 +87,29 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
 
 /// How a user is named on the command line.
 enum Wanted {
-    Email(Email),
+    Identity(Identity),
     Extension(Extension),
 }
 
 impl Wanted {
-    /// Takes digits for an extension, and all else for an address.
+    /// Takes digits for an extension, and all else for an address or an id.
     fn parse(text: &str) -> Result<Self, Stop> {
         if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
             return text.parse().map(Self::Extension).map_err(Stop::argument);
         }
-        text.parse().map(Self::Email).map_err(Stop::argument)
+        text.parse().map(Self::Identity).map_err(Stop::argument)
     }
 
     fn find<'a>(&self, recorded: &'a Recorded) -> Option<&'a RecordedUser> {
         match self {
-            Self::Email(email) => recorded.users.get(&email.key()),
+            Self::Identity(identity) => recorded.users.get(&identity.key()),
             Self::Extension(extension) => recorded.users.values().find(|user| user.extension == *extension),
         }
     }
 
     fn unknown(&self) -> Hinted {
         let message = match self {
-            Self::Email(email) => format!("`{email}` is not recorded"),
+            Self::Identity(identity) => format!("`{identity}` is not recorded"),
             Self::Extension(extension) => format!("nobody has the extension {extension}"),
         };
         Hinted::new(message, "`reconcile users` lists who is recorded")
@@ -121,7 +121,7 @@ fn rotate(wanted: &Wanted, which: &Which, host: &HostName, actor: &ActorArgs, pr
     let (mut directory, keys) = which.state.open_to_write(&mut |line| printer.talk(line))?;
     directory.migrate()?;
     let email = &match wanted {
-        Wanted::Email(email) => email.clone(),
+        Wanted::Identity(identity) => identity.clone(),
         Wanted::Extension(_) => {
             wanted.find(&directory.read_readable(&tenant)?).ok_or_else(|| wanted.unknown())?.email.clone()
         }
@@ -155,7 +155,7 @@ fn reseal(state: &StateArgs, host: &HostName, actor: &ActorArgs, printer: &mut P
 
 /// What one phone logs in with.
 struct Credentials {
-    email: Email,
+    email: Identity,
     extension: Extension,
     username: String,
     realm: String,
@@ -165,7 +165,8 @@ struct Credentials {
 impl Credentials {
     fn text(&self) -> String {
         format!(
-            "email     {}\nextension {}\nusername  {}\nrealm     {}\nsecret    {}\n",
+            "{:<9} {}\nextension {}\nusername  {}\nrealm     {}\nsecret    {}\n",
+            self.email.field(),
             self.email,
             self.extension,
             self.username,
@@ -175,13 +176,17 @@ impl Credentials {
     }
 
     fn json(&self) -> serde_json::Value {
-        serde_json::json!({
-            "email": self.email.as_str(),
+        let mut document = serde_json::json!({
+            "email": self.email.email(),
             "extension": self.extension.number(),
             "username": self.username,
             "realm": self.realm,
             "secret": self.secret.reveal(),
-        })
+        });
+        if let Some(id) = self.email.phone_id() {
+            document["phone_id"] = id.into();
+        }
+        document
     }
 }
 
@@ -202,7 +207,7 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
         _ => false,
     })?;
     let keys = which.state.keys(Some(&mut directory))?;
-    let behind: Vec<&Email> = users.iter().filter(|user| user.is_behind()).map(|user| &user.email).collect();
+    let behind: Vec<&Identity> = users.iter().filter(|user| user.is_behind()).map(|user| &user.email).collect();
     let mut found = Vec::with_capacity(users.len());
     for user in users {
         let sealed = directory.sealed(user.id)?.ok_or_else(|| anyhow!("`{}` was deleted just now", user.email))?;

@@ -23,7 +23,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  reconcile users -f pbx.yaml\n  reconcile users silva --managed-by api")]
 pub(crate) struct Args {
-    /// Only users whose e-mail or name holds this text, in upper or lower case
+    /// Only users whose e-mail, id or name holds this text, in upper or lower case
     text: Option<String>,
     /// Only the user with this extension, or those of a range such as 1000-1099
     #[arg(long, value_name = "N|RANGE")]
@@ -114,13 +114,17 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             let users: Vec<_> = users
                 .iter()
                 .map(|user| {
-                    serde_json::json!({
+                    let mut listed = serde_json::json!({
                         "extension": user.extension.number(),
-                        "email": user.email.as_str(),
+                        "email": user.email.email(),
                         "name": user.name.as_str(),
                         "managed_by": user.managed_by,
                         "protected": user.protected,
-                    })
+                    });
+                    if let Some(id) = user.email.phone_id() {
+                        listed["phone_id"] = id.into();
+                    }
+                    listed
                 })
                 .collect();
             json::pretty(&serde_json::json!({ "format_version": 1, "tenant": tenant.as_str(), "users": users }))?
@@ -130,8 +134,8 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
 }
 
 fn table(users: &[&RecordedUser]) -> String {
-    let width = users.iter().map(|user| user.email.as_str().len()).max().unwrap_or(0).max("EMAIL".len());
-    let mut text = format!("EXTENSION  {:<width$}  MANAGED BY  NAME\n", "EMAIL");
+    let width = users.iter().map(|user| user.email.as_str().len()).max().unwrap_or(0).max("USER".len());
+    let mut text = format!("EXTENSION  {:<width$}  MANAGED BY  NAME\n", "USER");
     for user in users {
         let managed = user.managed_by.to_string();
         let _ = writeln!(

@@ -2,6 +2,7 @@
 //! sensible limits. Adds every breach to the problems and builds the [`Declared`] state.
 
 mod expect;
+mod identity;
 mod numbers;
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
@@ -12,8 +13,8 @@ use super::{
 };
 use crate::{
     model::{
-        At, Code, Codec, Country, Diagnostic, EmailKey, GENERATED_CONTEXTS, HostName, NAME_BYTES, PhoneOverride,
-        PhoneProfile, Place, RailLimit, Settings, Tenant, values,
+        At, Code, Codec, Country, Diagnostic, EmailKey, GENERATED_CONTEXTS, HostName, Identity, NAME_BYTES,
+        PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, values,
     },
     objects,
 };
@@ -40,11 +41,11 @@ pub(super) fn check(file: DesiredState, keys: objects::Keys, problems: &mut Vec<
     );
     let rails = file.rails.and_then(|at| at.value).unwrap_or_default();
     let rails = Rails { deletes: limit(rails.deletes, problems), relogins: limit(rails.relogins, problems) };
-    let known = known_users(&file.users);
+    let (known, phones) = identity::known(&file.users);
     let users = users(file.users.value.unwrap_or_default(), &mut numbers, problems);
     numbers.check(&settings, problems);
     let renamed = users.values().filter_map(|user| Some((user.previously.as_ref()?.key(), user.email.key()))).collect();
-    let calls = objects::check(keys, &known, &renamed, problems);
+    let calls = objects::check(keys, &known, &phones, &renamed, problems);
     // An unreadable slug was reported; the stand-in never leaves this module's caller.
     let tenant = file.tenant.value.unwrap_or_else(stand_in::<Tenant>);
     own_contexts(&tenant, &host_names, problems);
@@ -196,15 +197,19 @@ fn users(
     let mut formers: Vec<(EmailKey, EmailKey, Place)> = Vec::new();
     for At { place, value, .. } in list {
         let Some(user) = value else { continue };
-        let email_place = user.email.place;
-        let Some(email) = user.email.value else { continue };
+        problems.extend(identity::not_one(&user, place));
+        let Some((email, email_place)) = user.identity() else { continue };
         let key = email.key();
         match places.entry(key.clone()) {
             Entry::Occupied(first) => {
+                let (code, hint) = match &email {
+                    Identity::Email(_) => (Code::DuplicateEmail, "one person is one entry"),
+                    Identity::Phone(_) => (Code::DuplicateName, "one phone is one entry"),
+                };
                 problems.push(
-                    Diagnostic::error(Code::DuplicateEmail, format!("`{email}` is declared twice"), email_place)
+                    Diagnostic::error(code, format!("`{email}` is declared twice"), email_place)
                         .also(*first.get(), "first declared here")
-                        .hint("one person is one entry; upper and lower case do not matter"),
+                        .hint(format!("{hint}; upper and lower case do not matter")),
                 );
                 continue;
             }
@@ -242,21 +247,13 @@ fn users(
     users
 }
 
-/// Lists the users that may be referred to: those with an address that could be read.
-fn known_users(list: &At<Vec<At<file::User>>>) -> objects::Known<EmailKey> {
-    let items = list.value.as_deref().unwrap_or_default();
-    let email = |item: &At<file::User>| Some(item.value.as_ref()?.email.value.as_ref()?.key());
-    let all = list.value.is_some() && items.iter().all(|item| email(item).is_some());
-    objects::Known { names: items.iter().filter_map(email).collect(), all }
-}
-
-/// Checks who was whom. A former address may be declared as well: it is handed on to somebody else then.
+/// Checks who was whom. A former address or id may be declared as well: it is handed on to another user then.
 fn check_renames(formers: &[(EmailKey, EmailKey, Place)], problems: &mut Vec<Diagnostic>) {
     let mut seen: BTreeSet<&EmailKey> = BTreeSet::new();
     for (former, email, place) in formers {
         if former == email {
             problems.push(
-                Diagnostic::error(Code::InvalidRename, "a user cannot be renamed to the same address", *place)
+                Diagnostic::error(Code::InvalidRename, "a user cannot be renamed to the same address or id", *place)
                     .hint("remove the `previously` line"),
             );
         } else if !seen.insert(former) {

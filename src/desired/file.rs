@@ -18,8 +18,8 @@ pub(super) use expect::Expectation;
 use super::keys::keys_of;
 use crate::{
     model::{
-        At, Code, Codec, Country, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Invalid, ObjectName,
-        SecretSource, Tenant, Token, WORD_OR_LIST, quoted,
+        At, Code, Codec, Country, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Identity, Invalid,
+        ObjectName, PhoneId, Place, SecretSource, Tenant, Token, WORD_OR_LIST, quoted,
     },
     objects,
 };
@@ -55,7 +55,7 @@ pub(super) struct DesiredState {
     /// What an apply may do without being told twice.
     #[serde(default)]
     pub(super) rails: Option<At<Rails>>,
-    /// The people who have a phone. The order carries no meaning.
+    /// The people who have a phone, and the phones that belong to nobody. The order carries no meaning.
     pub(super) users: At<Vec<At<User>>>,
     /// Tests of the routes, run by `check` and `plan`.
     #[serde(default)]
@@ -135,21 +135,28 @@ pub(super) struct Limit {
     pub(super) percent: Option<At<u32>>,
 }
 
-/// One person with a phone.
+/// One person with a phone, or one phone that belongs to nobody.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["email"] }, { "required": ["id"] }]))]
 pub(super) struct User {
-    /// The identity: unique in the tenant, compared case-insensitively.
-    pub(super) email: At<Email>,
+    /// The identity of a person: unique in the tenant, compared case-insensitively. Default: none, but then there is
+    /// `id`.
+    #[serde(default)]
+    pub(super) email: Option<At<Email>>,
+    /// The identity of a phone that belongs to nobody, in place of `email`: a letter, then letters, digits and
+    /// `_ . -`. It is unique among all names that calls can be sent to, compared case-insensitively.
+    #[serde(default)]
+    pub(super) id: Option<At<PhoneId>>,
     /// The name the callee sees.
     pub(super) name: At<DisplayName>,
     /// The number, where it must be this one; otherwise one is allocated and kept for life.
     #[serde(default)]
     #[schemars(with = "Option<Extension>")]
     pub(super) extension: Option<At<Digits>>,
-    /// The former e-mail: the user keeps row, number and secret.
+    /// The former e-mail or id: the user keeps row, number and secret.
     #[serde(default)]
-    pub(super) previously: Option<At<Email>>,
+    pub(super) previously: Option<At<Identity>>,
     /// Where the SIP secret comes from; otherwise one is generated and kept.
     #[serde(default)]
     pub(super) secret: Option<At<SecretSource>>,
@@ -160,6 +167,17 @@ pub(super) struct User {
     /// What this user's phone has differently.
     #[serde(default)]
     pub(super) phone: Option<At<Phone>>,
+}
+
+impl User {
+    /// Returns what identifies the user, with its place, unless it was rejected or there is not exactly one.
+    pub(super) fn identity(&self) -> Option<(Identity, Place)> {
+        match (&self.email, &self.id) {
+            (Some(At { place, value: Some(email), .. }), None) => Some((email.clone().into(), *place)),
+            (None, Some(At { place, value: Some(id), .. })) => Some((Identity::Phone(id.clone()), *place)),
+            _ => None,
+        }
+    }
 }
 
 /// An extension as it must be written: plain digits.

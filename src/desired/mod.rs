@@ -21,7 +21,7 @@ pub use file::schema;
 use crate::{
     calls::Call,
     model::{
-        Code, Diagnostic, DisplayName, Email, EmailKey, Extension, HostName, ObjectName, PhoneOverride, Place,
+        Code, Diagnostic, DisplayName, EmailKey, Extension, HostName, Identity, ObjectName, PhoneOverride, Place,
         RailLimit, SecretSource, Settings, Severity, Tenant,
     },
     objects::{self, InboundPlaces, Routes, Target},
@@ -73,14 +73,14 @@ pub struct Rails {
 /// One declared user.
 #[derive(Debug, Clone)]
 pub struct DeclaredUser {
-    /// The address as written.
-    pub email: Email,
+    /// The address or the id as written.
+    pub email: Identity,
     /// The display name.
     pub name: DisplayName,
     /// The pinned number.
     pub extension: Option<Extension>,
-    /// The former address.
-    pub previously: Option<Email>,
+    /// The former address or id.
+    pub previously: Option<Identity>,
     /// Where the secret comes from; generated where absent.
     pub secret: Option<SecretSource>,
     /// Whether deletion and renumbering are refused.

@@ -5,7 +5,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::DirectoryError;
-use crate::model::{Document, Email, Tenant, Unreadable, document, quoted};
+use crate::model::{Document, Identity, Tenant, Unreadable, document, quoted};
 
 /// A document in a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Place {
     /// `applied_routes.applied`.
     Applied(Tenant),
     /// `users.phone`.
-    Phone(Uuid, Email),
+    Phone(Uuid, Identity),
     /// A column of the audit log.
     Run(i64, &'static str),
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     calls::Applied,
-    model::{DisplayName, Document, Email, EmailKey, Extension, PhoneOverride, Prints, Settings, Tenant},
+    model::{DisplayName, Document, EmailKey, Extension, Identity, PhoneOverride, Prints, Settings, Tenant},
     objects::Routes,
 };
 
@@ -130,7 +130,7 @@ fn readable<D: Document>(
 
 fn user(row: &Row, unreadable: &mut Vec<UnreadableDocument>) -> Result<RecordedUser, DirectoryError> {
     let id = row.get(0);
-    let email: Email = row.get::<_, &str>(1).parse().map_err(bad_row("e-mail"))?;
+    let email: Identity = row.get::<_, &str>(1).parse().map_err(bad_row("e-mail"))?;
     // Most users have none, which is no document: `{}`.
     let phone: Option<PhoneOverride> =
         row.get::<_, Option<&str>>(5).and_then(|text| readable(text, || Place::Phone(id, email.clone()), unreadable));

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{DirectoryError, Place, UnreadableDocument, seal::TrunkPrint};
 use crate::{
     calls::Applied,
-    model::{DisplayName, E164, Email, EmailKey, Extension, ObjectName, PhoneOverride, Prints, Settings, Tenant},
+    model::{DisplayName, E164, EmailKey, Extension, Identity, ObjectName, PhoneOverride, Prints, Settings, Tenant},
     objects::{ObjectId, Routes},
 };
 
@@ -138,8 +138,8 @@ pub struct RecordedTenant {
 pub struct RecordedUser {
     /// The row's identity.
     pub id: Uuid,
-    /// The address as written.
-    pub email: Email,
+    /// The address or the id as written.
+    pub email: Identity,
     /// The display name.
     pub name: DisplayName,
     /// Who changes the row.

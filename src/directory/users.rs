@@ -21,15 +21,15 @@ use super::{
     read::{bad_row, number},
     types::{Hold, ManagedBy, RecordedTenant},
 };
-use crate::model::{DisplayName, Email, EmailKey, Extension, ExtensionRange, Settings, Tenant};
+use crate::model::{DisplayName, EmailKey, Extension, ExtensionRange, Identity, Settings, Tenant};
 
 /// A user as the portal shows one: no secret, and nothing that tells about one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// The row's identity.
     pub id: Uuid,
-    /// The address as written.
-    pub email: Email,
+    /// The address or the id as written.
+    pub email: Identity,
     /// The display name.
     pub name: DisplayName,
     /// The number.

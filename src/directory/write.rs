@@ -11,7 +11,7 @@ use super::{
     DirectoryError, FREED_DAYS, Meeting, ObjectChanges, Once, Writer, audit::Deed, document, failed, objects,
     types::ManagedBy,
 };
-use crate::model::{DisplayName, Email, EmailKey, Extension, PhoneOverride, Prints, Settings, Tenant};
+use crate::model::{DisplayName, EmailKey, Extension, Identity, PhoneOverride, Prints, Settings, Tenant};
 
 /// All that a sync or apply writes about one tenant.
 #[derive(Debug)]
@@ -39,8 +39,8 @@ pub struct RowChanges {
 pub struct Row {
     /// The row's identity.
     pub id: Uuid,
-    /// The address.
-    pub email: Email,
+    /// The address or the id.
+    pub email: Identity,
     /// The display name.
     pub name: DisplayName,
     /// Who changes the row.

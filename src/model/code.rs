@@ -55,6 +55,9 @@ codes! {
     DuplicateKey "duplicate-key":
         "a key given twice, in one mapping or in two files of a folder; both places are shown",
         "remove one of the two";
+    DuplicateName "duplicate-name":
+        "a name that two of those have to which a route can send calls: a phone's `id`, a dialer; upper and lower case of an `id` do not matter, and both places are shown",
+        "rename one of them";
     DuplicatePin "duplicate-pin":
         "two users pinned to one number; both places are shown",
         "pin one of them to another number, or to none";
@@ -106,6 +109,9 @@ codes! {
     InvalidHours "invalid-hours":
         "not a weekly range such as `mon-fri 09:00-18:00`",
         "write days, a blank, and two times";
+    InvalidId "invalid-id":
+        "an `id` of a phone that does not begin with a letter, has more than 70 characters, or others than letters, digits and `_ . -`",
+        "choose a name such as `lobby`; a person has `email` instead";
     InvalidName "invalid-name":
         "a display name that is empty, longer than 255 characters, or holds control, text-direction or other [invisible characters](#names)",
         "remove what the hint names";
@@ -122,8 +128,8 @@ codes! {
         "not a range such as `1000-1999`, nor a list of such ranges",
         "write two numbers with a hyphen";
     InvalidRename "invalid-rename":
-        "a `previously` that names the user itself, or an address that two users claim",
-        "name the former address of this user; it may be declared as another user's now: the plan then hands it on";
+        "a `previously` that names the user itself, or an address or id that two users claim",
+        "name the former address or id of this user; it may be declared as another user's now: the plan then hands it on";
     InvalidRing "invalid-ring":
         "not a time to ring such as `30s`, from 5 to 600 seconds",
         "write digits and `s`";
@@ -138,7 +144,7 @@ codes! {
         "write `{ env: NAME }` or `{ file: name }`, and replace the secret if it was pasted";
     InvalidTarget "invalid-target":
         "not a name that a dialer or user could have",
-        "write a dialer's name, an e-mail, `hangup` or `busy`";
+        "write a dialer's name, an e-mail, a phone's `id`, `hangup` or `busy`";
     InvalidTenant "invalid-tenant":
         "a tenant slug with other than lower-case letters, digits and single hyphens",
         "choose such a slug";
@@ -161,7 +167,7 @@ codes! {
         "the file is not there, or the folder holds no `*.yaml`",
         "name it by `-f` or `RECONCILE_FILE`";
     MissingKey "missing-key":
-        "a key that must be there",
+        "a key that must be there; a user needs `email` or `id`",
         "add it";
     NeverOpen "never-open":
         "warning: a rule for hours without any range, which are never",
@@ -203,10 +209,10 @@ codes! {
         "more users than free numbers; says how many are missing",
         "widen `extensions.range`";
     RenameConflict "rename-conflict":
-        "the present and the former address are both recorded",
+        "the present and the former address or id are both recorded",
         "remove `previously`, or delete one of the two users first";
     ReservedName "reserved-name":
-        "a dialer called `hangup`, `busy` or `default`",
+        "a dialer or a phone called `hangup`, `busy` or `default`",
         "call it otherwise";
     RouteLoop "route-loop":
         "a dialer that dials one of the numbers whose calls it gets, by a SIP address at `public_sip_host` or by a variable, too (then `plan` reports it)",
@@ -214,6 +220,9 @@ codes! {
     SilentTrunk "silent-trunk":
         "warning: a trunk whose calls cannot be known: its host is a name, without `identify` or `register`",
         "add one of the two";
+    TwoIdentities "two-identities":
+        "a user with both `email` and `id`",
+        "keep `email` for a person, `id` for a phone that belongs to nobody";
     UnknownCodec "unknown-codec":
         "not a codec of Asterisk 22",
         "choose one of those in [keys](keys.md)";

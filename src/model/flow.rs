@@ -23,7 +23,7 @@ pub enum Node {
 /// Those who ring, all at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ring {
-    /// Who rings, in one word: the name of the object, or the user's e-mail.
+    /// Who rings, in one word: the name of the object, the user's e-mail, or the phone's id.
     pub name: String,
     /// Who rings.
     pub leg: Leg,

@@ -1,4 +1,4 @@
-//! The words every stage shares: extension, e-mail, tenant, display name, secret, settings.
+//! The words every stage shares: extension, e-mail, id of a phone, tenant, display name, secret, settings.
 //!
 //! Each type is parsed once, at the edge, and carries its proof from then on. Nothing here reads
 //! a file, a clock or the environment.
@@ -13,6 +13,7 @@ mod extension;
 mod flow;
 mod host;
 mod host_name;
+mod identity;
 mod invalid;
 mod number;
 mod secret;
@@ -35,6 +36,7 @@ pub use flow::{CallerId, Cause, Chain, Leg, Node, NumberSource, Outside, Outside
 pub use host::Host;
 pub(crate) use host_name::GENERATED_CONTEXTS;
 pub use host_name::HostName;
+pub use identity::{EmailKey, Identity, PhoneId};
 pub use invalid::Invalid;
 pub(crate) use invalid::{invisible_hint, is_direction_mark, nearest, quoted, shown};
 pub(crate) use number::WITHHELD;
@@ -43,5 +45,5 @@ pub use secret::{SENSITIVE, Secret, TELLING};
 pub use secret_source::{SecretSource, SourceName};
 pub use settings::{EndpointNames, PhoneOverride, PhoneProfile, RailLimit, Settings};
 pub(crate) use text::text_type;
-pub use text::{Codec, DisplayName, Email, EmailKey, NAME_BYTES, ObjectName, Tenant};
+pub use text::{Codec, DisplayName, Email, NAME_BYTES, ObjectName, Tenant};
 pub(crate) use visible::{escaped, first_unprintable, is_unseen, printable, visible};

@@ -1,11 +1,9 @@
 //! Words of the file: tenant, e-mail, display name, names of objects, codecs. Each is text that was
 //! checked.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
-use super::{Code, Invalid, first_unprintable, invisible_hint, is_direction_mark, is_unseen, nearest, quoted, visible};
+use super::{
+    Code, EmailKey, Invalid, first_unprintable, invisible_hint, is_direction_mark, is_unseen, nearest, quoted, visible,
+};
 
 /// Defines a newtype over a checked string: parse, show, serialise, JSON schema.
 macro_rules! text_type {
@@ -135,30 +133,7 @@ fn email_hint(text: &str) -> String {
 impl Email {
     /// Returns the form by which addresses are compared: lower case.
     pub fn key(&self) -> EmailKey {
-        EmailKey(self.0.to_ascii_lowercase())
-    }
-}
-
-/// The identity of a user within a tenant: the e-mail address in lower case.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EmailKey(String);
-
-impl EmailKey {
-    /// Takes an address that is recorded, or stands in a file of ours, as it is compared.
-    pub(crate) fn of(text: &str) -> Self {
-        Self(text.to_ascii_lowercase())
-    }
-
-    /// Returns the lower-case address.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for EmailKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        EmailKey::of(&self.0)
     }
 }
 

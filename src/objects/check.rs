@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Keys, destination, dialer, hours,
+    Keys, destination, dialer, hours, namespace,
     rule::{self, check::Rules},
     trunk,
 };
@@ -61,9 +61,13 @@ impl<T: Ord> Known<T> {
 /// What rules and targets are checked against.
 pub(crate) struct Names<'a> {
     pub(super) users: &'a Known<EmailKey>,
-    /// The present addresses of renamed users, by the former ones.
+    /// Where the ids of phones are declared that belong to nobody.
+    pub(super) phones: &'a BTreeMap<EmailKey, Place>,
+    /// The present addresses and ids of renamed users, by the former ones.
     pub(super) renamed: &'a BTreeMap<EmailKey, EmailKey>,
     pub(super) dialers: Known<ObjectName>,
+    /// The dialers and the phones, for hints.
+    pub(super) called: Vec<String>,
     pub(super) hours: Known<ObjectName>,
     /// The dialers that Asterisk cannot reach, where it gets calls.
     pub(super) without_trunk: BTreeSet<ObjectName>,
@@ -75,6 +79,7 @@ pub(crate) struct Names<'a> {
 pub(crate) fn check<'a>(
     keys: Keys,
     users: &'a Known<EmailKey>,
+    phones: &'a BTreeMap<EmailKey, Place>,
     renamed: &'a BTreeMap<EmailKey, EmailKey>,
     problems: &mut Vec<Diagnostic>,
 ) -> Checked<'a> {
@@ -90,6 +95,7 @@ pub(crate) fn check<'a>(
         public_sip_host: keys.public_sip_host.as_ref().map(|at| at.place),
     };
     let (trunks, trunk_secrets) = trunk::check::check(keys.trunks, problems);
+    namespace::check(phones, &places.dialers, problems);
     let (dialers, without_trunk) = dialer::check::check(keys.dialers, &trunk_names, problems);
     // Twilio has a part in a file that names where it finds the phones, that has no trunk over which calls
     // could come, or that has a dialer which only Twilio can reach.
@@ -98,7 +104,18 @@ pub(crate) fn check<'a>(
         || !without_trunk.is_empty();
     let without_trunk = if trunk_names.names.is_empty() { BTreeSet::new() } else { without_trunk };
     let twilio_without_host = has_twilio && keys.public_sip_host.is_none();
-    let names = Names { users, renamed, dialers: dialer_names, hours: hours_names, without_trunk, twilio_without_host };
+    let dialers_called = dialer_names.names.iter().map(ObjectName::as_str);
+    let called = dialers_called.chain(phones.keys().map(EmailKey::as_str)).map(str::to_owned).collect();
+    let names = Names {
+        users,
+        phones,
+        renamed,
+        dialers: dialer_names,
+        called,
+        hours: hours_names,
+        without_trunk,
+        twilio_without_host,
+    };
     let before = errors(problems);
     let hours = hours::check::read(keys.hours, problems);
     let Rules { all: rules, places: of_rules, broken } = rule::check::read(keys.inbound, &names, &hours, problems);

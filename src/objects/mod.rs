@@ -8,6 +8,7 @@ mod check;
 pub(crate) mod destination;
 pub(crate) mod dialer;
 pub(crate) mod hours;
+mod namespace;
 mod object;
 mod render;
 pub(crate) mod rule;

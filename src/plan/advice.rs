@@ -42,9 +42,14 @@ pub(super) fn perhaps_renamed(plan: &Plan, leaving: &[&RecordedUser]) -> Vec<Str
 
 fn rename_note(old: &RecordedUser, new: &Change, why: &str) -> String {
     format!(
-        "{} is created and {} is deleted, and {why}: if this is one person, write `previously: {}` below `email: {}`, \
+        "{} is created and {} is deleted, and {why}: if this is one person, write `previously: {}` below `{}: {}`, \
          which keeps extension {} and the secret",
-        new.email, old.email, old.email, new.email, old.extension
+        new.email,
+        old.email,
+        old.email,
+        new.email.field(),
+        new.email,
+        old.extension
     )
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Choice, Inputs, supply::Supply};
 use crate::{
     directory::RecordedUser,
-    model::{Code, Diagnostic, Email, EmailKey, Extension, Place},
+    model::{Code, Diagnostic, EmailKey, Extension, Identity, Place},
 };
 
 /// The numbers of the declared users, each with the reason where it is a new one.
@@ -73,7 +73,7 @@ impl<'a> Allocation<'a, '_> {
         }
     }
 
-    fn check_range(&mut self, email: &Email, extension: Extension, place: Option<Place>) {
+    fn check_range(&mut self, email: &Identity, extension: Extension, place: Option<Place>) {
         let range = &self.inputs.declared.settings.range;
         if !range.contains(extension) {
             let message = format!("`{email}` has {extension}, outside the range {range}");
@@ -86,7 +86,7 @@ impl<'a> Allocation<'a, '_> {
     }
 
     /// Says who has an emergency number without a pin, which would be warned of in the file.
-    fn note_emergency(&mut self, emergency: &BTreeSet<Extension>, email: &Email, extension: Extension) {
+    fn note_emergency(&mut self, emergency: &BTreeSet<Extension>, email: &Identity, extension: Extension) {
         if emergency.contains(&extension) {
             self.notes.push(format!(
                 "{email} has the emergency number {extension}: phones that dial it reach this user; pin another number"

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     desired::DeclaredUser,
     directory::{ManagedBy, RecordedUser},
-    model::{Email, EndpointNames, Extension, PhoneOverride, Place, Settings},
+    model::{EndpointNames, Extension, Identity, PhoneOverride, Place, Settings},
 };
 
 /// Describes a declared user as it shall be recorded.
@@ -41,7 +41,7 @@ pub(super) fn wanted(
         digest: None,
         previous: match old {
             Some(old) if old.email.key() == user.email.key() => old.previous.clone(),
-            _ => user.previously.as_ref().map(Email::key),
+            _ => user.previously.as_ref().map(Identity::key),
         },
         write: false,
     }
@@ -155,10 +155,13 @@ fn fields(old: &RecordedUser, new: &PlannedUser) -> Vec<FieldChange> {
             phone.realm.as_ref().map(ToString::to_string),
         ]
     };
+    let email = |identity: &Identity| identity.email().map(str::to_owned);
+    let phone_id = |identity: &Identity| identity.phone_id().map(str::to_owned);
     let [codecs, devices, transport, realm] = phone(&old.phone);
     let [new_codecs, new_devices, new_transport, new_realm] = phone(&new.phone);
     differing([
-        ("email", Some(old.email.to_string()), Some(new.email.to_string())),
+        ("email", email(&old.email), email(&new.email)),
+        ("id", phone_id(&old.email), phone_id(&new.email)),
         ("name", Some(old.name.to_string()), Some(new.name.to_string())),
         ("extension", Some(old.extension.to_string()), Some(new.extension.to_string())),
         ("protected", Some(old.protected.to_string()), Some(new.protected.to_string())),

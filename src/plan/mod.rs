@@ -38,7 +38,7 @@ use crate::{
     desired::Declared,
     directory::{ManagedBy, Recorded, seal::TrunkPrint},
     model::{
-        Diagnostic, DisplayName, Email, EmailKey, Extension, ObjectName, PhoneOverride, Place, Prints, Secret,
+        Diagnostic, DisplayName, EmailKey, Extension, Identity, ObjectName, PhoneOverride, Place, Prints, Secret,
         Settings, Tenant,
     },
     objects::Routes,
@@ -217,8 +217,8 @@ impl Kind {
 pub struct Change {
     /// What happens.
     pub kind: Kind,
-    /// The user, under the new e-mail.
-    pub email: Email,
+    /// The user, under the new e-mail or id.
+    pub email: Identity,
     /// The number afterwards; of a deleted user the one that is freed.
     pub extension: Extension,
     /// Why a new user gets this number.
@@ -272,8 +272,8 @@ fn shown(value: Option<&String>) -> &str {
 pub struct PlannedUser {
     /// The row; none for a new user.
     pub id: Option<Uuid>,
-    /// The address.
-    pub email: Email,
+    /// The address or the id.
+    pub email: Identity,
     /// The display name.
     pub name: DisplayName,
     /// The number.

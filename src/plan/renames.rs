@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     desired::Declared,
     directory::Recorded,
-    model::{Code, Diagnostic, Email, EmailKey},
+    model::{Code, Diagnostic, EmailKey, Identity},
 };
 
 /// Finds the recorded row of each declared user.
@@ -25,12 +25,14 @@ pub(super) fn matched<'a>(
             matched.insert(key, row);
             continue;
         }
-        let former = user.previously.as_ref().map(Email::key);
+        let former = user.previously.as_ref().map(Identity::key);
+        let former_noun = user.previously.as_ref().map_or("address", Identity::noun);
         let former_row = former.as_ref().filter(|former| recorded.users.contains_key(*former));
         match recorded.users.get_key_value(key) {
             Some(_) if renames.takes(key) => notes.push(format!(
-                "{}: the user of this address is renamed, so this is a new user, with a number and a secret of their own",
-                user.email
+                "{}: the user of this {} is renamed, so this is a new user, with a number and a secret of their own",
+                user.email,
+                user.email.noun()
             )),
             Some((row, old)) => {
                 if let Some(former) = former_row
@@ -40,7 +42,7 @@ pub(super) fn matched<'a>(
                     problems.push(
                         Diagnostic::error(
                             Code::RenameConflict,
-                            format!("`{}` and its former address `{former}` are both recorded", user.email),
+                            format!("`{}` and its former {former_noun} `{former}` are both recorded", user.email),
                             user.place,
                         )
                         .hint("remove the `previously` line, or delete one of the two users first"),
@@ -49,7 +51,7 @@ pub(super) fn matched<'a>(
                 }
                 if former_row.is_some() && old.previous.as_ref() != former_row {
                     notes.push(format!(
-                        "{}: this user and the one of the former address are both recorded already, so nobody is \
+                        "{}: this user and the one of the former {former_noun} are both recorded already, so nobody is \
                          renamed: the `previously` line can be removed",
                         user.email
                     ));
@@ -79,7 +81,7 @@ impl<'a> Renames<'a> {
         // Those whose former address is recorded, unless the row says that it was renamed from there.
         let (mut rows, mut done) = (BTreeMap::new(), BTreeMap::new());
         for (key, user) in &declared.users {
-            let Some(former) = user.previously.as_ref().map(Email::key) else { continue };
+            let Some(former) = user.previously.as_ref().map(Identity::key) else { continue };
             let Some((row, _)) = recorded.users.get_key_value(&former) else { continue };
             let is_done = recorded.users.get(key).and_then(|old| old.previous.as_ref()) == Some(&former);
             if is_done { &mut done } else { &mut rows }.insert(key, row);

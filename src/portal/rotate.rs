@@ -12,7 +12,7 @@ use crate::{
         seal::{Keyring, Owner, generate},
         seal_secret,
     },
-    model::{Email, Extension, Ha1, Tenant},
+    model::{Extension, Ha1, Identity, Tenant},
     render::endpoint_name,
 };
 
@@ -22,7 +22,7 @@ pub struct Rotation<'a> {
     /// The tenant.
     pub tenant: &'a Tenant,
     /// The user.
-    pub email: &'a Email,
+    pub email: &'a Identity,
     /// The keys of the directory.
     pub keys: &'a Keyring,
     /// The host it is run on, for the audit log.
@@ -38,10 +38,10 @@ pub struct Rotation<'a> {
 pub enum RotateError {
     /// Nobody has this address.
     #[error("`{0}` is not recorded")]
-    Unknown(Email),
+    Unknown(Identity),
     /// The file says where the secret comes from.
     #[error("the secret of `{0}` is declared in the desired state; nothing was changed")]
-    Declared(Email),
+    Declared(Identity),
     /// The directory failed.
     #[error(transparent)]
     Directory(#[from] DirectoryError),

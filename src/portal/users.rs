@@ -16,8 +16,8 @@ use crate::{
         seal_secret,
     },
     model::{
-        DisplayName, Document, Email, EmailKey, Extension, ExtensionRanges, Ha1, ObjectName, PhoneOverride, Secret,
-        Settings, Tenant, Unreadable, document,
+        DisplayName, Document, Email, EmailKey, Extension, ExtensionRanges, Ha1, Identity, ObjectName, PhoneOverride,
+        Secret, Settings, Tenant, Unreadable, document,
     },
     plan::{Newcomers, NoNumber},
     render::endpoint_name,
@@ -127,7 +127,7 @@ pub enum DeleteError {
     Unknown(Uuid),
     /// The user is protected from deletion.
     #[error("`{0}` is protected from deletion\nhint: set `protected: false` in the desired state and apply it first")]
-    Protected(Email),
+    Protected(Identity),
     /// The user stands in the desired state.
     #[error(
         "`{email}` is declared in the desired state\nhint: remove the lines of `{email}` from `users:` in the file of \
@@ -135,7 +135,7 @@ pub enum DeleteError {
     )]
     Declared {
         /// Who.
-        email: Email,
+        email: Identity,
         /// Whose file it is.
         tenant: Tenant,
     },
@@ -252,7 +252,7 @@ fn make(
     let digest = Ha1::of_phone(settings, &phone, &username, &secret);
     let row = Row {
         id,
-        email: email.clone(),
+        email: email.clone().into(),
         name: name.clone(),
         managed_by: ManagedBy::Api,
         protected: false,
@@ -265,7 +265,7 @@ fn make(
     };
     let user = User {
         id,
-        email: email.clone(),
+        email: email.clone().into(),
         name: name.clone(),
         extension,
         managed_by: ManagedBy::Api,

@@ -29,7 +29,7 @@ pub use crate::objects::trunk_name;
 use crate::{
     asterisk::{BadValue, ConfigFile, Name, PerFile},
     model::{
-        DisplayName, Email, EndpointNames, Extension, Ha1, ObjectName, PhoneOverride, Secret, Settings, Tenant, hex,
+        DisplayName, EndpointNames, Extension, Ha1, Identity, ObjectName, PhoneOverride, Secret, Settings, Tenant, hex,
     },
     objects::Routes,
 };
@@ -52,8 +52,8 @@ pub struct Phonebook<'a> {
 /// One user's phone.
 #[derive(Debug)]
 pub struct Phone<'a> {
-    /// The address, shown in a comment.
-    pub email: &'a Email,
+    /// The address or the id, shown in a comment.
+    pub email: &'a Identity,
     /// The name the callee sees.
     pub name: &'a DisplayName,
     /// The number.

@@ -16,7 +16,7 @@ use crate::{
         PerFile,
     },
     desired::{self, Declared},
-    model::{Email, Extension, GENERATED_CONTEXTS, Ha1, ObjectName, Secret},
+    model::{Extension, GENERATED_CONTEXTS, Ha1, Identity, ObjectName, Secret},
     objects::{Called, ObjectKind, Routes, Rule, Target},
 };
 
@@ -238,7 +238,7 @@ fn rendering_takes_time_in_proportion_to_users_numbers_and_rules() {
     let declared = declared(COMPANY);
     let user = declared.users.values().next().unwrap();
     let took = |count: u32| {
-        let emails: Vec<Email> = (0..count).map(|n| format!("u{n}@example.com").parse().unwrap()).collect();
+        let emails: Vec<Identity> = (0..count).map(|n| format!("u{n}@example.com").parse().unwrap()).collect();
         let phones = emails.iter().zip(1_000_000..).map(|(email, number)| Phone {
             email,
             name: &user.name,

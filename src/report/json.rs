@@ -10,7 +10,7 @@ use super::{Desired, Report};
 use crate::{
     deploy::{ComparedFile, Comparison},
     desired::{Expectation, Sources},
-    model::{Caller, E164},
+    model::{Caller, E164, Identity},
     plan::{self, Affected, FieldChange},
 };
 
@@ -34,7 +34,7 @@ pub(crate) struct PlanDocument<'a> {
     affected: AffectedCounts,
     /// Changes of the tenant's settings.
     settings: Vec<Setting<'a>>,
-    /// Changes of users, by e-mail.
+    /// Changes of users, by e-mail or id.
     users: Vec<User<'a>>,
     /// Phones that must log in again though their rows stay: a secret that was recorded and not applied yet, or
     /// a file in place that does not fit the rows.
@@ -107,8 +107,9 @@ struct User<'a> {
     /// `create`, `update`, `rename`, `adopt` or `delete`.
     #[schemars(with = "String")]
     action: plan::Kind,
-    /// The e-mail, the new one of a renamed user.
-    email: &'a str,
+    /// Who, the new one of a renamed user.
+    #[serde(flatten)]
+    who: Who<'a>,
     /// The number afterwards; of a deleted user the one that is freed.
     extension: u32,
     /// Why a new user gets this number: `pinned`, `held` or `lowest-free`.
@@ -124,11 +125,28 @@ struct User<'a> {
     place: Option<String>,
 }
 
+/// What identifies a user, in any document.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Who<'a> {
+    /// The e-mail; null for a phone that belongs to nobody.
+    email: Option<&'a str>,
+    /// The id of a phone that belongs to nobody, as in the file; absent for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone_id: Option<&'a str>,
+}
+
+impl<'a> Who<'a> {
+    pub(crate) fn of(identity: &'a Identity) -> Self {
+        Self { email: identity.email(), phone_id: identity.phone_id() }
+    }
+}
+
 /// A phone that must log in again though its row stays.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Relogin<'a> {
-    /// The user's e-mail.
-    email: &'a str,
+    /// Who.
+    #[serde(flatten)]
+    who: Who<'a>,
     /// The number.
     extension: u32,
 }
@@ -156,7 +174,7 @@ struct Inbound<'a> {
 struct Expected<'a> {
     /// The call.
     call: ExpectedCall<'a>,
-    /// Who gets it first: a dialer, a user's e-mail, `hangup` or `busy`.
+    /// Who gets it first: a dialer, a user's e-mail, a phone's id, `hangup` or `busy`.
     reaches: String,
     /// Where it is declared, as `file:line:column`.
     place: String,
@@ -248,7 +266,7 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
             .iter()
             .map(|change| User {
                 action: change.kind,
-                email: change.email.as_str(),
+                who: Who::of(&change.email),
                 extension: change.extension.number(),
                 choice: change.choice,
                 fields: fields(&change.fields),
@@ -261,7 +279,7 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
             .relogins
             .iter()
             .filter_map(|number| plan.users.get(number))
-            .map(|user| Relogin { email: user.email.as_str(), extension: user.extension.number() })
+            .map(|user| Relogin { who: Who::of(&user.email), extension: user.extension.number() })
             .collect(),
         inbound: plan
             .inbound

@@ -129,7 +129,7 @@ pub(crate) struct StatusDocument<'a> {
     unreachable: Option<usize>,
     /// Users among them whose phones Asterisk has not probed yet; null where Asterisk was not asked.
     unprobed: Option<usize>,
-    /// Registered contacts by e-mail; null unless asked for.
+    /// Registered contacts by e-mail or id; null unless asked for.
     registrations: Option<BTreeMap<&'a str, usize>>,
     /// The numbers of the range; null before the first sync.
     numbers: Option<Numbers>,

@@ -32,9 +32,10 @@ pub(super) fn change(change: &Change) -> String {
         }
         Kind::Delete => return format!("frees extension {number}"),
         Kind::Rename => {
-            let former = fields.iter().find(|field| field.field == "email").and_then(|field| field.before.as_deref());
+            let is_identity = |field: &&FieldChange| ["email", "id"].contains(&field.field);
+            let former = fields.iter().copied().filter(is_identity).find_map(|field| field.before.as_deref());
             parts.push(format!("was {}", former.unwrap_or("another address")));
-            fields.retain(|field| field.field != "email");
+            fields.retain(|field| !is_identity(field));
             if !renumbered {
                 parts.push(format!("keeps extension {number}"));
             }

@@ -79,8 +79,13 @@ pub(super) struct User {
     id: Uuid,
     /// The display name.
     name: String,
-    /// The e-mail address.
-    email: String,
+    /// The e-mail address; null for a phone that belongs to nobody.
+    #[schema(required = true)]
+    email: Option<String>,
+    /// The id of a phone that belongs to nobody, as the desired-state file has it; absent for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    phone_id: Option<String>,
     /// The number.
     extension: u32,
     /// Who changes the user: the desired-state file, or this API.
@@ -146,7 +151,8 @@ impl From<directory::User> for User {
         Self {
             id: user.id,
             name: user.name.as_str().to_owned(),
-            email: user.email.as_str().to_owned(),
+            email: user.email.email().map(str::to_owned),
+            phone_id: user.email.phone_id().map(str::to_owned),
             extension: user.extension.number(),
             managed_by: match user.managed_by {
                 ManagedBy::File => Manager::File,

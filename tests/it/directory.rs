@@ -39,7 +39,7 @@ fn without_a_url_a_private_cluster_serves_and_stops() {
     let users = env.run("users").expect(0);
     assert_eq!(
         users.text(),
-        "exit 0\n--- stdout\nEXTENSION  EMAIL            MANAGED BY  NAME\n\
+        "exit 0\n--- stdout\nEXTENSION  USER             MANAGED BY  NAME\n\
          1000       ana@example.com  file        Ana\n--- stderr\n\
          note: DATABASE_URL is not set; reading the private database in `[test]/state`\n"
     );

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{super::file, has_lost_key};
 use crate::model::{
-    At, Code, Country, Diagnostic, Email, Extension, ExtensionRange, ExtensionRanges, Place, Settings,
+    At, Code, Country, Diagnostic, Extension, ExtensionRange, ExtensionRanges, Identity, Place, Settings,
     emergency_numbers, emergency_numbers_anywhere, overlap, overlapping, runs,
 };
 
@@ -57,7 +57,7 @@ impl Pins {
     pub(super) fn pin(
         &mut self,
         at: &At<file::Digits>,
-        email: &Email,
+        email: &Identity,
         problems: &mut Vec<Diagnostic>,
     ) -> Option<Extension> {
         let extension = at.value?.0;

@@ -62,7 +62,7 @@ pub struct CallEntry {
 pub struct CallStep {
     /// Which step, from 0.
     pub step: i32,
-    /// Who was dialled: a dialer or a user's e-mail; null until it is known.
+    /// Who was dialled: a dialer, a user's e-mail, or a phone's id; null until it is known.
     pub dialer: Option<String>,
     /// When it began.
     pub started_at: Option<Timestamp>,

@@ -66,19 +66,28 @@ pub(crate) fn target(
         }
         return Some((Target::User(key), declared));
     }
+    let key = EmailKey::of(text);
+    if names.phones.contains_key(&key) {
+        return Some((Target::User(key), true));
+    }
     let name: ObjectName = text.parse().ok()?;
-    let declared = !names.dialers.lacks(&name);
+    // Where a user could not be read, the name may be the id of that one.
+    let declared = !names.dialers.lacks(&name) || !names.users.all;
     if !declared {
-        let problem = unknown_dialer(text, item.place, names, problems);
+        let problem = unknown_name(text, item.place, names, problems);
         problems.push(problem);
     }
     Some((Target::Object(name), declared))
 }
 
-/// Reports a name that no dialer has. It may be another way to name a user, or a word of the format.
-fn unknown_dialer(text: &str, place: Place, names: &Names<'_>, problems: &[Diagnostic]) -> Diagnostic {
-    let dialers = names.dialers.names.iter().map(ObjectName::as_str);
-    let problem = unknown("dialer", text, place, dialers, problems);
+/// Reports a name that no dialer and no phone has. It may be another way to name a user, or a word of the format.
+fn unknown_name(text: &str, place: Place, names: &Names<'_>, problems: &[Diagnostic]) -> Diagnostic {
+    let what = if names.phones.is_empty() { "dialer" } else { "dialer or phone" };
+    let called = names.called.iter().map(String::as_str);
+    let problem = match names.renamed.get(&EmailKey::of(text)) {
+        Some(renamed) => unknown_with(Some(renamed.as_str()), what, text, place, called),
+        None => unknown(what, text, place, called, problems),
+    };
     if text.parse::<E164>().is_ok() {
         return problem.hint("a route names an outside number by its dialer: declare one with this number");
     }

@@ -18,7 +18,7 @@ pub enum Target<User = EmailKey> {
     /// An object that takes calls.
     #[serde(rename = "dialer")]
     Object(ObjectName),
-    /// A user's phone.
+    /// A user's phone, or one that belongs to nobody.
     User(User),
     /// Nobody: the call ends.
     Hangup,

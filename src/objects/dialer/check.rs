@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    super::check::{Known, named, refer},
+    super::{
+        check::{Known, named, refer},
+        namespace::reserved,
+    },
     file,
 };
 use crate::{
@@ -19,10 +22,7 @@ pub(in crate::objects) fn check(
 ) -> (BTreeMap<ObjectName, Dialer>, BTreeSet<ObjectName>) {
     let (mut dialers, mut without_trunk) = (BTreeMap::new(), BTreeSet::new());
     for (place, name, dialer) in named(keys, problems) {
-        if ["hangup", "busy", "default"].contains(&name.as_str()) {
-            let message = format!("a dialer cannot be called `{name}`");
-            problems.push(Diagnostic::error(Code::ReservedName, message, place).hint("choose another name"));
-        }
+        problems.extend(reserved("dialer", name.as_str(), place));
         let target = match (dialer.number, dialer.sip) {
             (Some(number), None) => number.value.map(|number| OutsideLine::Number(number.0)),
             (None, Some(sip)) => sip.value.map(|sip| OutsideLine::Sip(sip.into())),
