@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{Document, EmailKey, Tenant},
+    model::{Document, Tenant, UserKey},
     objects::Routes,
 };
 
@@ -21,7 +21,7 @@ pub struct Applied {
     /// The routes, with every number resolved.
     pub routes: Routes,
     /// The SIP user names of the users who may get a call.
-    pub users: BTreeMap<EmailKey, String>,
+    pub users: BTreeMap<UserKey, String>,
 }
 
 impl Document for Applied {}

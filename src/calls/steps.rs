@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{Applied, Noun};
 use crate::{
-    model::{Caller, CallerClass, CallerId, Cause, Chain, E164, EmailKey, Leg, Node, NumberSource, OutsideLine},
+    model::{Caller, CallerClass, CallerId, Cause, Chain, E164, Leg, Node, NumberSource, OutsideLine, UserKey},
     objects::Called,
 };
 
@@ -145,7 +145,7 @@ impl Step {
     }
 }
 
-fn phone(email: &EmailKey, applied: &Applied) -> Result<Noun, &'static str> {
+fn phone(email: &UserKey, applied: &Applied) -> Result<Noun, &'static str> {
     match (applied.users.get(email), &applied.routes.public_sip_host) {
         (None, _) => Err("there is no such user"),
         (_, None) => Err("there is no `public_sip_host`"),

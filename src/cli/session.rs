@@ -15,7 +15,7 @@ use crate::{
     desired::{self, Declared, DeclaredUser, Loaded},
     error::Hinted,
     input::{Folder, Refused},
-    model::{E164, EmailKey, NumberSource, ObjectName, OutsideLine, Place, Secret, SecretSource, Severity, Tenant},
+    model::{E164, NumberSource, ObjectName, OutsideLine, Place, Secret, SecretSource, Severity, Tenant, UserKey},
     objects::Dialer,
     plan::{Allowance, InboundValues},
     report::{CALLER_ID, Desired},
@@ -66,7 +66,7 @@ pub(crate) fn desired_or_tenant(args: &FileArgs, printer: &mut Printer) -> Resul
 }
 
 /// The declared secrets: each the value, or why it cannot be had. Values are never quoted.
-pub(crate) type Secrets = BTreeMap<EmailKey, Result<Secret, String>>;
+pub(crate) type Secrets = BTreeMap<UserKey, Result<Secret, String>>;
 
 /// Reads the declared secrets from the environment and the secrets folder.
 pub(crate) fn secrets(desired: &Desired, args: &SecretArgs) -> Secrets {

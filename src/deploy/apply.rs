@@ -40,7 +40,7 @@ use crate::{
     },
     fail_point,
     fs::{FileError, Staged},
-    model::{EmailKey, Extension, ObjectName, Secret, Tenant, hex},
+    model::{Extension, ObjectName, Secret, Tenant, UserKey, hex},
     render::{Digests, File, Phonebook, endpoint_name},
 };
 
@@ -49,7 +49,7 @@ pub struct Request<'a> {
     /// The tenant.
     pub tenant: &'a Tenant,
     /// The declared secrets.
-    pub secrets: &'a BTreeMap<EmailKey, Result<Secret, String>>,
+    pub secrets: &'a BTreeMap<UserKey, Result<Secret, String>>,
     /// Those of trunks.
     pub trunk_secrets: &'a BTreeMap<ObjectName, Result<Secret, String>>,
     /// The keys of the directory.

@@ -11,7 +11,7 @@ use crate::{
         Directory, DirectoryError, MadeLive, Recorded, RowChanges,
         audit::{End, Outcome},
     },
-    model::{EmailKey, EndpointNames, Extension, Tenant},
+    model::{EndpointNames, Extension, Tenant, UserKey},
     objects::Routes,
     plan::Plan,
     render::endpoint_name,
@@ -74,7 +74,7 @@ fn concerns(plan: &Plan, recorded: &Recorded) -> bool {
 /// Says that callers still reach something else than what is recorded, where they do.
 pub(super) fn behind(tenant: &Tenant, recorded: &Recorded) -> Option<String> {
     let row = recorded.tenant.as_ref()?;
-    let number = |email: &EmailKey| recorded.users.get(email).map(|user| user.extension);
+    let number = |email: &UserKey| recorded.users.get(email).map(|user| user.extension);
     match &recorded.applied {
         None if recorded.routes.is_empty() => None,
         None => Some("callers reach nothing of the recorded routes yet: the next apply heals it".to_owned()),
@@ -91,13 +91,13 @@ pub(super) fn behind(tenant: &Tenant, recorded: &Recorded) -> Option<String> {
 /// What callers reach once a plan was carried out.
 fn reached(plan: &Plan, run: i64) -> calls::Applied {
     let wanted = plan.routes.users();
-    let numbers: BTreeMap<EmailKey, Extension> = if wanted.is_empty() {
+    let numbers: BTreeMap<UserKey, Extension> = if wanted.is_empty() {
         BTreeMap::new()
     } else {
         let users = plan.users.values().map(|user| (user.email.key(), user.extension));
         users.filter(|(email, _)| wanted.contains(email)).collect()
     };
-    let number = |email: &EmailKey| numbers.get(email).copied();
+    let number = |email: &UserKey| numbers.get(email).copied();
     calls::Applied {
         tenant: plan.tenant.clone(),
         run,
@@ -111,8 +111,8 @@ fn users(
     routes: &Routes,
     tenant: &Tenant,
     names: EndpointNames,
-    number: impl Fn(&EmailKey) -> Option<Extension>,
-) -> BTreeMap<EmailKey, String> {
-    let name = |email: &EmailKey| Some((email.clone(), endpoint_name(tenant, names, number(email)?)));
+    number: impl Fn(&UserKey) -> Option<Extension>,
+) -> BTreeMap<UserKey, String> {
+    let name = |email: &UserKey| Some((email.clone(), endpoint_name(tenant, names, number(email)?)));
     routes.users().into_iter().filter_map(name).collect()
 }

@@ -15,7 +15,7 @@ use super::{Survey, callers, host::InPlace, survey::Findings, without_file::Phon
 use crate::{
     asterisk::{BadValue, ConfigFile, Module, PerFile},
     directory::{EarlierRun, Recorded, RecordedUser, RowChanges, seal::TrunkPrint},
-    model::{EmailKey, Extension, ObjectName, Prints, hex},
+    model::{Extension, ObjectName, Prints, UserKey, hex},
     objects::Routes,
     plan::{self, Affected, Allowance, Inputs, PhoneEffects, Plan, PlannedUser, RailStop, plan_id, target_hash},
     render::{self, Digests, File, FileDiff, Phonebook, Present},
@@ -214,9 +214,9 @@ fn target(plan: &Plan, recorded: &Recorded) -> Result<PerFile<File>, BadValue> {
 /// Counts the phones in the file in place whose users are gone once the plan was carried out.
 fn ended(plan: &Plan, recorded: &Recorded, file: &Present) -> usize {
     let stay: BTreeSet<Uuid> = plan.users.values().filter_map(|user| user.id).collect();
-    let emails: BTreeSet<EmailKey> = plan.users.values().map(|user| user.email.key()).collect();
+    let emails: BTreeSet<UserKey> = plan.users.values().map(|user| user.email.key()).collect();
     let stays = |email: &str| {
-        let key = EmailKey::of(email);
+        let key = UserKey::of(email);
         recorded.users.get(&key).map_or(emails.contains(&key), |user| stay.contains(&user.id))
     };
     file.parsed.phones.values().filter(|phone| !stays(&phone.email)).count()
@@ -230,7 +230,7 @@ fn successors(plan: &Plan, recorded: &Recorded, file: &Present) -> BTreeSet<Exte
         let Some(row) = user.id.and_then(|id| rows.get(&id)) else { return false };
         let name = render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
         let holder = file.parsed.phones.get(&name);
-        row.applied.is_none() && holder.is_some_and(|phone| EmailKey::of(&phone.email) != row.email.key())
+        row.applied.is_none() && holder.is_some_and(|phone| UserKey::of(&phone.email) != row.email.key())
     };
     plan.users.values().filter(is_successor).map(|user| user.extension).collect()
 }
@@ -249,11 +249,11 @@ fn made(plan: &Plan, file: Option<&Present>, mut successors: BTreeSet<Extension>
 fn other_logins(plan: &Plan, recorded: &Recorded, file: &Present) -> BTreeSet<Extension> {
     let is_foreign = file.parsed.directory != recorded.directory;
     let by_id: BTreeMap<Uuid, &PlannedUser> = plan.users.values().filter_map(|user| Some((user.id?, user))).collect();
-    let by_email: BTreeMap<EmailKey, &PlannedUser> = plan.users.values().map(|user| (user.email.key(), user)).collect();
+    let by_email: BTreeMap<UserKey, &PlannedUser> = plan.users.values().map(|user| (user.email.key(), user)).collect();
     let changed: BTreeSet<Extension> =
         plan.changes.iter().filter(|change| change.relogin).map(|change| change.extension).collect();
     let moves = file.parsed.phones.iter().filter_map(|(name, phone)| {
-        let key = EmailKey::of(&phone.email);
+        let key = UserKey::of(&phone.email);
         let user = match recorded.users.get(&key) {
             // A row that was never live has inherited the address of the phone's user.
             Some(row) if row.applied.is_none() && !is_foreign => return None,
@@ -381,7 +381,7 @@ const FOREIGN_FILES: &str = "foreign-files";
 fn foreign_files(recorded: &Recorded, in_place: &InPlace, allowed: usize) -> Option<RailStop> {
     let endpoints = in_place[ConfigFile::Endpoints].as_ref().map(|file| &file.parsed)?;
     let known = |email: &str| {
-        let key = EmailKey::of(email);
+        let key = UserKey::of(email);
         recorded.users.contains_key(&key) || recorded.former.contains(&key)
     };
     let is_elsewhere = endpoints.directory.is_none() || endpoints.directory != recorded.directory;

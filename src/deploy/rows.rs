@@ -12,7 +12,7 @@ use crate::{
         seal::{Keyring, Owner, Salt, TrunkPrint, generate},
         seal_secret,
     },
-    model::{E164, EmailKey, Extension, Ha1, ObjectName, Secret},
+    model::{E164, Extension, Ha1, ObjectName, Secret, UserKey},
     objects::{ObjectId, ObjectKind, ObjectRow},
     plan::{Plan, SecretPlan},
     render::endpoint_name,
@@ -36,7 +36,7 @@ pub struct Prepared {
 pub fn prepare(
     plan: &Plan,
     recorded: &Recorded,
-    secrets: &BTreeMap<EmailKey, Result<Secret, String>>,
+    secrets: &BTreeMap<UserKey, Result<Secret, String>>,
     trunk_secrets: &BTreeMap<ObjectName, Result<Secret, String>>,
     sealed: &BTreeMap<Uuid, Vec<u8>>,
     keys: &Keyring,
@@ -118,12 +118,12 @@ struct Objects {
 }
 
 /// Compares the rows of objects as they are and as they shall be.
-fn object_changes(plan: &Plan, recorded: &Recorded, ids: &BTreeMap<EmailKey, Uuid>) -> Result<Objects, PrepareError> {
-    let of_user = |email: &EmailKey| {
+fn object_changes(plan: &Plan, recorded: &Recorded, ids: &BTreeMap<UserKey, Uuid>) -> Result<Objects, PrepareError> {
+    let of_user = |email: &UserKey| {
         let row = ids.get(email).or_else(|| recorded.users.get(email).map(|user| &user.id)).copied();
         row.ok_or_else(|| serde_json::Error::custom(format!("`{email}` has no row")))
     };
-    let was_of_user = |email: &EmailKey| {
+    let was_of_user = |email: &UserKey| {
         let row = recorded.users.get(email).map(|user| user.id);
         row.ok_or_else(|| serde_json::Error::custom(format!("`{email}` had no row")))
     };

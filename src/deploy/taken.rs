@@ -8,8 +8,8 @@ use super::{
     asterisk::Asterisk,
     generations::Generations,
     listing::{Kind, Listing},
-    step::GENERATIONS,
     sections,
+    step::GENERATIONS,
     survey::Survey,
 };
 use crate::{

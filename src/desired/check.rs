@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     model::{
-        At, Code, Codec, Country, Diagnostic, EmailKey, GENERATED_CONTEXTS, HostName, Identity, NAME_BYTES,
-        PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, values,
+        At, Code, Codec, Country, Diagnostic, GENERATED_CONTEXTS, HostName, Identity, NAME_BYTES, PhoneOverride,
+        PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, values,
     },
     objects,
 };
@@ -191,10 +191,10 @@ fn users(
     list: Vec<At<file::User>>,
     numbers: &mut numbers::Pins,
     problems: &mut Vec<Diagnostic>,
-) -> BTreeMap<EmailKey, DeclaredUser> {
-    let mut users: BTreeMap<EmailKey, DeclaredUser> = BTreeMap::new();
-    let mut places: BTreeMap<EmailKey, Place> = BTreeMap::new();
-    let mut formers: Vec<(EmailKey, EmailKey, Place)> = Vec::new();
+) -> BTreeMap<UserKey, DeclaredUser> {
+    let mut users: BTreeMap<UserKey, DeclaredUser> = BTreeMap::new();
+    let mut places: BTreeMap<UserKey, Place> = BTreeMap::new();
+    let mut formers: Vec<(UserKey, UserKey, Place)> = Vec::new();
     for At { place, value, .. } in list {
         let Some(user) = value else { continue };
         problems.extend(identity::not_one(&user, place));
@@ -248,8 +248,8 @@ fn users(
 }
 
 /// Checks who was whom. A former address or id may be declared as well: it is handed on to another user then.
-fn check_renames(formers: &[(EmailKey, EmailKey, Place)], problems: &mut Vec<Diagnostic>) {
-    let mut seen: BTreeSet<&EmailKey> = BTreeSet::new();
+fn check_renames(formers: &[(UserKey, UserKey, Place)], problems: &mut Vec<Diagnostic>) {
+    let mut seen: BTreeSet<&UserKey> = BTreeSet::new();
     for (former, email, place) in formers {
         if former == email {
             problems.push(

@@ -21,8 +21,8 @@ pub use file::schema;
 use crate::{
     calls::Call,
     model::{
-        Code, Diagnostic, DisplayName, EmailKey, Extension, HostName, Identity, ObjectName, PhoneOverride, Place,
-        RailLimit, SecretSource, Settings, Severity, Tenant,
+        Code, Diagnostic, DisplayName, Extension, HostName, Identity, ObjectName, PhoneOverride, Place, RailLimit,
+        SecretSource, Settings, Severity, Tenant, UserKey,
     },
     objects::{self, InboundPlaces, Routes, Target},
 };
@@ -37,7 +37,7 @@ pub struct Declared {
     /// What an apply may do without being told twice.
     pub rails: Rails,
     /// The users by identity.
-    pub users: BTreeMap<EmailKey, DeclaredUser>,
+    pub users: BTreeMap<UserKey, DeclaredUser>,
     /// Who gets inbound calls.
     pub routes: Routes,
     /// Where the secrets of their trunks come from.

@@ -12,7 +12,7 @@ use super::{
     write::{NewSecret, run},
 };
 use crate::{
-    model::{E164, EmailKey, Tenant, Unreadable},
+    model::{E164, Tenant, Unreadable, UserKey},
     objects::{ObjectId, ObjectRow, Routes},
 };
 
@@ -79,7 +79,7 @@ pub(super) fn read(
             &[(&tenant, Type::UUID)],
         )
         .map_err(failed("read the objects"))?;
-    let users: BTreeMap<Uuid, &EmailKey> = recorded.users.iter().map(|(email, user)| (user.id, email)).collect();
+    let users: BTreeMap<Uuid, &UserKey> = recorded.users.iter().map(|(email, user)| (user.id, email)).collect();
     let user = |row: &Uuid| {
         let email = users.get(row).map(|email| (*email).clone());
         email.ok_or_else(|| Unreadable::Damaged(format!("`{row}` is no user's row")))
@@ -112,7 +112,7 @@ pub(super) fn read(
 fn object(
     row: &Row,
     routes: &mut Routes,
-    user: &dyn Fn(&Uuid) -> Result<EmailKey, Unreadable>,
+    user: &dyn Fn(&Uuid) -> Result<UserKey, Unreadable>,
 ) -> Result<ObjectId, Unreadable> {
     let version = u16::try_from(row.get::<_, i16>(3)).unwrap_or_default();
     let row = ObjectRow {
@@ -195,9 +195,7 @@ pub(super) fn hold_numbers(
     run(
         db,
         action,
-        &format!(
-            "update public_numbers set {column} = true where tenant = $1 and number = any ($2) and not {column}"
-        ),
+        &format!("update public_numbers set {column} = true where tenant = $1 and number = any ($2) and not {column}"),
         &parameters,
     )?;
     let other = if column == "recorded" { "applied" } else { "recorded" };

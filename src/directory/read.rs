@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     calls::Applied,
-    model::{DisplayName, Document, EmailKey, Extension, Identity, PhoneOverride, Prints, Settings, Tenant},
+    model::{DisplayName, Document, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey},
     objects::Routes,
 };
 
@@ -94,7 +94,7 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
         .query_typed(&format!("{GONE}{}", if applied { FREED } else { "" }), &[(&id, Type::UUID)])
         .map_err(failed("read the held extensions and the former users"))?;
     for row in rows {
-        let email = EmailKey::of(row.get(1));
+        let email = UserKey::of(row.get(1));
         match row.get::<_, Option<i32>>(0) {
             Some(freed) => {
                 let list = if row.get(3) { &mut recorded.holds } else { &mut recorded.freed };
@@ -145,7 +145,7 @@ fn user(row: &Row, unreadable: &mut Vec<UnreadableDocument>) -> Result<RecordedU
         secret_declared: row.get(7),
         prints: Prints { salt: row.get(8), secret: row.get(9), digest: row.get(10) },
         applied: row.get(11),
-        previous: row.get::<_, Option<&str>>(12).map(EmailKey::of),
+        previous: row.get::<_, Option<&str>>(12).map(UserKey::of),
     })
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{DirectoryError, Place, UnreadableDocument, seal::TrunkPrint};
 use crate::{
     calls::Applied,
-    model::{DisplayName, E164, EmailKey, Extension, Identity, ObjectName, PhoneOverride, Prints, Settings, Tenant},
+    model::{DisplayName, E164, Extension, Identity, ObjectName, PhoneOverride, Prints, Settings, Tenant, UserKey},
     objects::{ObjectId, Routes},
 };
 
@@ -46,11 +46,11 @@ pub struct Recorded {
     /// The tenant's row; none before its first sync.
     pub tenant: Option<RecordedTenant>,
     /// The users by identity.
-    pub users: BTreeMap<EmailKey, RecordedUser>,
+    pub users: BTreeMap<UserKey, RecordedUser>,
     /// Freed numbers that are kept for their former user.
     pub holds: BTreeMap<Extension, Hold>,
     /// Addresses that were a user's once.
-    pub former: BTreeSet<EmailKey>,
+    pub former: BTreeSet<UserKey>,
     /// Who had a number before it was freed last, in the last [`FREED_DAYS`] days.
     pub freed: BTreeMap<Extension, Hold>,
     /// The inbound calls, with every number resolved.
@@ -157,7 +157,7 @@ pub struct RecordedUser {
     /// The fingerprint of the digest that the last apply made live, or `None` before the first one.
     pub applied: Option<Vec<u8>>,
     /// The `previously` that was declared when the user was created or renamed last.
-    pub previous: Option<EmailKey>,
+    pub previous: Option<UserKey>,
 }
 
 impl RecordedUser {
@@ -171,7 +171,7 @@ impl RecordedUser {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
     /// Whose it was.
-    pub email: EmailKey,
+    pub email: UserKey,
     /// Since when it is free.
     pub freed_at: Timestamp,
 }

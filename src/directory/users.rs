@@ -21,7 +21,7 @@ use super::{
     read::{bad_row, number},
     types::{Hold, ManagedBy, RecordedTenant},
 };
-use crate::model::{DisplayName, EmailKey, Extension, ExtensionRange, Identity, Settings, Tenant};
+use crate::model::{DisplayName, Extension, ExtensionRange, Identity, Settings, Tenant, UserKey};
 
 /// A user as the portal shows one: no secret, and nothing that tells about one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ pub struct Meeting {
     /// The tenant's row.
     pub tenant: RecordedTenant,
     /// Those of the addresses that are users.
-    pub present: BTreeSet<EmailKey>,
+    pub present: BTreeSet<UserKey>,
     /// Those of the wanted numbers that are users'.
     pub taken: BTreeSet<Extension>,
     /// Numbers on hold.
@@ -250,7 +250,7 @@ impl Directory {
             )
             .map_err(failed(action))?;
         let hold = |row: &Row| {
-            let hold = Hold { email: EmailKey::of(row.get(1)), freed_at: row.get(2) };
+            let hold = Hold { email: UserKey::of(row.get(1)), freed_at: row.get(2) };
             Ok((number(row.get(0))?, hold))
         };
         let count = |column: usize| u32::try_from(counts.get::<_, i64>(column)).unwrap_or(u32::MAX);
@@ -282,10 +282,10 @@ impl Writer<'_> {
     pub fn meet<'a>(
         &mut self,
         tenant: &Tenant,
-        emails: impl Iterator<Item = &'a EmailKey>,
+        emails: impl Iterator<Item = &'a UserKey>,
         wanted: &[Extension],
     ) -> Result<Option<Meeting>, DirectoryError> {
-        let emails: Vec<&str> = emails.map(EmailKey::as_str).collect();
+        let emails: Vec<&str> = emails.map(UserKey::as_str).collect();
         let wanted: Vec<i32> = wanted.iter().copied().map(int).collect();
         let row = self
             .client
@@ -341,10 +341,10 @@ fn meeting(tenant: &Tenant, row: &Row) -> Result<Meeting, DirectoryError> {
         tenant: RecordedTenant { id: row.get(0), settings },
         now: row.get(2),
         version: row.get(4),
-        present: row.get::<_, Vec<&str>>(5).into_iter().map(EmailKey::of).collect(),
+        present: row.get::<_, Vec<&str>>(5).into_iter().map(UserKey::of).collect(),
         taken: row.get::<_, Vec<i32>>(6).into_iter().map(number).collect::<Result<_, _>>()?,
         holds: holds
-            .map(|((held, email), freed_at)| Ok((number(held)?, Hold { email: EmailKey::of(email), freed_at })))
+            .map(|((held, email), freed_at)| Ok((number(held)?, Hold { email: UserKey::of(email), freed_at })))
             .collect::<Result<_, DirectoryError>>()?,
         numbers,
     })

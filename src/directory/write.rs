@@ -11,7 +11,7 @@ use super::{
     DirectoryError, FREED_DAYS, Meeting, ObjectChanges, Once, Writer, audit::Deed, document, failed, objects,
     types::ManagedBy,
 };
-use crate::model::{DisplayName, EmailKey, Extension, Identity, PhoneOverride, Prints, Settings, Tenant};
+use crate::model::{DisplayName, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey};
 
 /// All that a sync or apply writes about one tenant.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct RowChanges {
     /// Users to delete.
     pub deletes: Vec<Uuid>,
     /// Numbers to keep for their former users.
-    pub holds: Vec<(Extension, EmailKey)>,
+    pub holds: Vec<(Extension, UserKey)>,
     /// Users to create or change: whole rows.
     pub rows: Vec<Row>,
     /// What changes about objects.
@@ -58,7 +58,7 @@ pub struct Row {
     /// The fingerprints that belong to the row's secret, number and realm.
     pub prints: Prints,
     /// The `previously` that makes the row what it is. `None` leaves the recorded one.
-    pub previous: Option<EmailKey>,
+    pub previous: Option<UserKey>,
 }
 
 /// A sealed secret on its way into a row.

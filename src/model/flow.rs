@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{E164, EmailKey, ObjectName};
+use super::{E164, ObjectName, UserKey};
 
 /// Destinations that are tried in turn until one answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Ring {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leg {
     /// All devices of a user.
-    Phone(EmailKey),
+    Phone(UserKey),
     /// A number or an address outside.
     Outside(Outside),
 }

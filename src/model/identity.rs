@@ -40,8 +40,8 @@ pub enum Identity {
 
 impl Identity {
     /// Returns the form by which users are compared: lower case.
-    pub fn key(&self) -> EmailKey {
-        EmailKey::of(self.as_str())
+    pub fn key(&self) -> UserKey {
+        UserKey::of(self.as_str())
     }
 
     /// Returns the text.
@@ -142,9 +142,9 @@ impl JsonSchema for Identity {
 /// The identity of a user within a tenant: the e-mail address or the id of the phone, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct EmailKey(String);
+pub struct UserKey(String);
 
-impl EmailKey {
+impl UserKey {
     /// Takes an address or an id that is recorded, or stands in a file of ours, as it is compared.
     pub(crate) fn of(text: &str) -> Self {
         Self(text.to_ascii_lowercase())
@@ -156,7 +156,7 @@ impl EmailKey {
     }
 }
 
-impl fmt::Display for EmailKey {
+impl fmt::Display for UserKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

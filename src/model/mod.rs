@@ -36,7 +36,7 @@ pub use flow::{CallerId, Cause, Chain, Leg, Node, NumberSource, Outside, Outside
 pub use host::Host;
 pub(crate) use host_name::GENERATED_CONTEXTS;
 pub use host_name::HostName;
-pub use identity::{EmailKey, Identity, PhoneId};
+pub use identity::{Identity, PhoneId, UserKey};
 pub use invalid::Invalid;
 pub(crate) use invalid::{invisible_hint, is_direction_mark, nearest, quoted, shown};
 pub(crate) use number::WITHHELD;

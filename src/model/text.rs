@@ -2,7 +2,7 @@
 //! checked.
 
 use super::{
-    Code, EmailKey, Invalid, first_unprintable, invisible_hint, is_direction_mark, is_unseen, nearest, quoted, visible,
+    Code, Invalid, UserKey, first_unprintable, invisible_hint, is_direction_mark, is_unseen, nearest, quoted, visible,
 };
 
 /// Defines a newtype over a checked string: parse, show, serialise, JSON schema.
@@ -132,8 +132,8 @@ fn email_hint(text: &str) -> String {
 
 impl Email {
     /// Returns the form by which addresses are compared: lower case.
-    pub fn key(&self) -> EmailKey {
-        EmailKey::of(&self.0)
+    pub fn key(&self) -> UserKey {
+        UserKey::of(&self.0)
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     trunk,
 };
 use crate::{
-    model::{At, Code, Diagnostic, EmailKey, Named, ObjectName, Place, SecretSource, Severity, nearest},
+    model::{At, Code, Diagnostic, Named, ObjectName, Place, SecretSource, Severity, UserKey, nearest},
     objects::Routes,
 };
 
@@ -60,11 +60,11 @@ impl<T: Ord> Known<T> {
 
 /// What rules and targets are checked against.
 pub(crate) struct Names<'a> {
-    pub(super) users: &'a Known<EmailKey>,
+    pub(super) users: &'a Known<UserKey>,
     /// Where the ids of phones are declared that belong to nobody.
-    pub(super) phones: &'a BTreeMap<EmailKey, Place>,
+    pub(super) phones: &'a BTreeMap<UserKey, Place>,
     /// The present addresses and ids of renamed users, by the former ones.
-    pub(super) renamed: &'a BTreeMap<EmailKey, EmailKey>,
+    pub(super) renamed: &'a BTreeMap<UserKey, UserKey>,
     pub(super) dialers: Known<ObjectName>,
     /// The dialers and the phones, for hints.
     pub(super) called: Vec<String>,
@@ -78,9 +78,9 @@ pub(crate) struct Names<'a> {
 /// Checks what the file says about inbound calls.
 pub(crate) fn check<'a>(
     keys: Keys,
-    users: &'a Known<EmailKey>,
-    phones: &'a BTreeMap<EmailKey, Place>,
-    renamed: &'a BTreeMap<EmailKey, EmailKey>,
+    users: &'a Known<UserKey>,
+    phones: &'a BTreeMap<UserKey, Place>,
+    renamed: &'a BTreeMap<UserKey, UserKey>,
     problems: &mut Vec<Diagnostic>,
 ) -> Checked<'a> {
     let readable = is_readable(&keys, problems);
@@ -105,7 +105,7 @@ pub(crate) fn check<'a>(
     let without_trunk = if trunk_names.names.is_empty() { BTreeSet::new() } else { without_trunk };
     let twilio_without_host = has_twilio && keys.public_sip_host.is_none();
     let dialers_called = dialer_names.names.iter().map(ObjectName::as_str);
-    let called = dialers_called.chain(phones.keys().map(EmailKey::as_str)).map(str::to_owned).collect();
+    let called = dialers_called.chain(phones.keys().map(UserKey::as_str)).map(str::to_owned).collect();
     let names = Names {
         users,
         phones,

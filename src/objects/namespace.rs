@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Code, Diagnostic, EmailKey, ObjectName, Place};
+use crate::model::{Code, Diagnostic, ObjectName, Place, UserKey};
 
 /// Words that a route has for something else.
 const RESERVED: [&str; 3] = ["hangup", "busy", "default"];
@@ -17,14 +17,14 @@ pub(super) fn reserved(what: &str, name: &str, place: Place) -> Option<Diagnosti
 
 /// Rejects ids of phones that a route could not name: words of routes, and names of objects that take calls.
 pub(super) fn check(
-    phones: &BTreeMap<EmailKey, Place>,
+    phones: &BTreeMap<UserKey, Place>,
     objects: &BTreeMap<ObjectName, Place>,
     problems: &mut Vec<Diagnostic>,
 ) {
     problems.extend(phones.iter().filter_map(|(id, place)| reserved("phone", id.as_str(), *place)));
     for (name, first) in objects {
         // Ids are compared without regard to case.
-        let Some(place) = phones.get(&EmailKey::of(name.as_str())) else { continue };
+        let Some(place) = phones.get(&UserKey::of(name.as_str())) else { continue };
         problems.push(
             Diagnostic::error(Code::DuplicateName, format!("`{name}` is a phone and a dialer"), *place)
                 .also(*first, "the dialer")

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{ObjectKind, Parts, RenderContext};
 use crate::{
     asterisk::BadValue,
-    model::{Chain, Document, EmailKey, Invalid, ObjectName, Unreadable, document},
+    model::{Chain, Document, Invalid, ObjectName, Unreadable, UserKey, document},
 };
 
 /// The properties of an object: each key as the file has it, with its value in words, or `None` if it is absent.
@@ -62,10 +62,10 @@ pub(crate) trait Recorded: Sized {
 }
 
 /// Finds a user's row.
-pub(crate) type RowsOfUsers<'a> = dyn Fn(&EmailKey) -> Result<Uuid, serde_json::Error> + 'a;
+pub(crate) type RowsOfUsers<'a> = dyn Fn(&UserKey) -> Result<Uuid, serde_json::Error> + 'a;
 
 /// Finds the user of a row.
-pub(crate) type UsersOfRows<'a> = dyn Fn(&Uuid) -> Result<EmailKey, Unreadable> + 'a;
+pub(crate) type UsersOfRows<'a> = dyn Fn(&Uuid) -> Result<UserKey, Unreadable> + 'a;
 
 /// Objects that name no user: a row holds them as they are.
 macro_rules! without_users {

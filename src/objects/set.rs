@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Called, Dialer, Entry, Hours, ObjectId, ObjectKind, Rule, Target, Trunk, rule};
 use crate::model::{
-    Cause, Chain, Document, E164, EmailKey, Leg, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring,
+    Cause, Chain, Document, E164, Leg, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring, UserKey,
 };
 
 /// All that is declared about a tenant's inbound calls, without secrets. Absent keys declare nothing.
@@ -110,7 +110,7 @@ impl Routes {
     }
 
     /// Describes the same routes with users under other addresses, former ones before present ones.
-    pub(crate) fn readdressed(&self, addresses: &BTreeMap<EmailKey, EmailKey>) -> Self {
+    pub(crate) fn readdressed(&self, addresses: &BTreeMap<UserKey, UserKey>) -> Self {
         let mut routes = self.clone();
         let rules = routes.rules.iter_mut();
         let rules = rules.flat_map(|rule| rule.route.iter_mut().chain(rule.otherwise.iter_mut().flatten()));
@@ -134,7 +134,7 @@ impl Routes {
     }
 
     /// Lists the users who may get a call.
-    pub fn users(&self) -> BTreeSet<&EmailKey> {
+    pub fn users(&self) -> BTreeSet<&UserKey> {
         let rules = self.rules.iter().flat_map(|rule| rule.route.iter().chain(rule.otherwise.iter().flatten()));
         let users = rules.chain(&self.default_route).filter_map(|target| match target {
             Target::User(email) => Some(email),

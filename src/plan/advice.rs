@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use super::{Change, Inputs, Kind, Plan, numbers::is_held};
 use crate::{
     directory::{FREED_DAYS, RecordedUser},
-    model::{EmailKey, Extension},
+    model::{Extension, UserKey},
 };
 
 /// The most notes of a kind: the rest is counted.
@@ -17,7 +17,7 @@ const MOST: usize = 5;
 /// Finds users who are deleted while a new user has their former address, or while one new user has the same name:
 /// perhaps a rename is undone, or their address changed.
 pub(super) fn perhaps_renamed(plan: &Plan, leaving: &[&RecordedUser]) -> Vec<String> {
-    let mut new: BTreeMap<EmailKey, &Change> =
+    let mut new: BTreeMap<UserKey, &Change> =
         plan.changes.iter().filter(|change| change.kind == Kind::Create).map(|c| (c.email.key(), c)).collect();
     let mut notes = Vec::new();
     let mut by_name: BTreeMap<&str, (Vec<&RecordedUser>, Vec<&Change>)> = BTreeMap::new();
@@ -56,7 +56,7 @@ fn rename_note(old: &RecordedUser, new: &Change, why: &str) -> String {
 /// Finds numbers that go to somebody and were somebody else's at most [`FREED_DAYS`] days ago.
 pub(super) fn reused_numbers(plan: &Plan, inputs: &Inputs<'_>) -> Vec<String> {
     // Before they are cleared for want of a `hold`, these are the numbers that the plan frees.
-    let freed_now: BTreeMap<Extension, &EmailKey> = plan.holds.iter().map(|(number, email)| (*number, email)).collect();
+    let freed_now: BTreeMap<Extension, &UserKey> = plan.holds.iter().map(|(number, email)| (*number, email)).collect();
     let is_new =
         |change: &&Change| change.kind == Kind::Create || change.fields.iter().any(|field| field.field == "extension");
     let note = |change: &Change| {

@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Choice, Inputs, supply::Supply};
 use crate::{
     directory::RecordedUser,
-    model::{Code, Diagnostic, EmailKey, Extension, Identity, Place},
+    model::{Code, Diagnostic, Extension, Identity, Place, UserKey},
 };
 
 /// The numbers of the declared users, each with the reason where it is a new one.
-pub(super) type Numbers<'a> = BTreeMap<&'a EmailKey, (Extension, Option<Choice>)>;
+pub(super) type Numbers<'a> = BTreeMap<&'a UserKey, (Extension, Option<Choice>)>;
 
 /// What numbers are given from.
 pub(super) struct Allocation<'a, 'b> {
     pub(super) inputs: &'b Inputs<'a>,
     /// The recorded row of each declared user, by its e-mail.
-    pub(super) matched: &'b BTreeMap<&'a EmailKey, &'a EmailKey>,
+    pub(super) matched: &'b BTreeMap<&'a UserKey, &'a UserKey>,
     /// Users who will be deleted.
     pub(super) leaving: &'b [&'a RecordedUser],
     /// Users of the API that the file does not mention.
@@ -45,12 +45,12 @@ impl<'a> Allocation<'a, '_> {
         given
     }
 
-    fn old(&self, key: &EmailKey) -> Option<&'a RecordedUser> {
+    fn old(&self, key: &UserKey) -> Option<&'a RecordedUser> {
         self.matched.get(key).and_then(|row| self.inputs.recorded.users.get(*row))
     }
 
     /// Users of the API keep their numbers; the file cannot take them.
-    fn taken_by_api(&mut self) -> BTreeMap<Extension, EmailKey> {
+    fn taken_by_api(&mut self) -> BTreeMap<Extension, UserKey> {
         let mut taken = BTreeMap::new();
         let emergency = self.inputs.declared.settings.emergency_numbers();
         for user in self.staying {
@@ -62,7 +62,7 @@ impl<'a> Allocation<'a, '_> {
     }
 
     /// Whoever has a number and is not pinned keeps it.
-    fn keep(&mut self, given: &mut Numbers<'a>, taken: &mut BTreeMap<Extension, EmailKey>) {
+    fn keep(&mut self, given: &mut Numbers<'a>, taken: &mut BTreeMap<Extension, UserKey>) {
         let emergency = self.inputs.declared.settings.emergency_numbers();
         for (key, user) in &self.inputs.declared.users {
             let (None, Some(row)) = (user.extension, self.old(key)) else { continue };
@@ -94,7 +94,7 @@ impl<'a> Allocation<'a, '_> {
         }
     }
 
-    fn pin(&mut self, given: &mut Numbers<'a>, taken: &mut BTreeMap<Extension, EmailKey>) {
+    fn pin(&mut self, given: &mut Numbers<'a>, taken: &mut BTreeMap<Extension, UserKey>) {
         for (key, user) in &self.inputs.declared.users {
             let Some(pin) = user.extension else { continue };
             if let Some(holder) = taken.get(&pin) {
@@ -127,7 +127,7 @@ impl<'a> Allocation<'a, '_> {
         supply
     }
 
-    fn without(&self, given: &Numbers<'a>) -> Vec<&'a EmailKey> {
+    fn without(&self, given: &Numbers<'a>) -> Vec<&'a UserKey> {
         let users = &self.inputs.declared.users;
         users
             .iter()
@@ -137,7 +137,7 @@ impl<'a> Allocation<'a, '_> {
     }
 
     /// Whoever comes back gets the number that was held.
-    fn give_back(&self, supply: &Supply<'_>, given: &mut Numbers<'a>, taken: &mut BTreeMap<Extension, EmailKey>) {
+    fn give_back(&self, supply: &Supply<'_>, given: &mut Numbers<'a>, taken: &mut BTreeMap<Extension, UserKey>) {
         for key in self.without(given) {
             if let Some(number) = supply.own(key).filter(|number| !taken.contains_key(number)) {
                 taken.insert(number, key.clone());
@@ -146,7 +146,7 @@ impl<'a> Allocation<'a, '_> {
         }
     }
 
-    fn give_lowest(&mut self, supply: &Supply<'_>, given: &mut Numbers<'a>, taken: &BTreeMap<Extension, EmailKey>) {
+    fn give_lowest(&mut self, supply: &Supply<'_>, given: &mut Numbers<'a>, taken: &BTreeMap<Extension, UserKey>) {
         let settings = &self.inputs.declared.settings;
         let mut free = supply.free(settings.range.numbers()).filter(|number| !taken.contains_key(number));
         let mut missing = 0_usize;

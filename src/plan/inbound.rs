@@ -12,7 +12,7 @@ use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan, sho
 use crate::{
     desired::Declared,
     directory::{self, Recorded, RecordedSecret},
-    model::{Code, Diagnostic, E164, EmailKey, NumberSource, ObjectName, OutsideLine, Place, Secret},
+    model::{Code, Diagnostic, E164, NumberSource, ObjectName, OutsideLine, Place, Secret, UserKey},
     objects::{self, Called, Dialer, Fields, InboundPlaces, Object, ObjectKind, Routes, Trunk},
 };
 
@@ -112,7 +112,7 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
         .filter(|(name, planned)| planned.secret == SecretPlan::Take && recorded.trunk_secrets.contains_key(*name));
     let renewed = taken.map(|(name, _)| (ObjectKind::Trunk, name.to_string())).collect();
     // The rows name users by their rows: a rename changes nothing about who gets a call.
-    let renamed: BTreeMap<EmailKey, EmailKey> = renamed(plan, recorded);
+    let renamed: BTreeMap<UserKey, UserKey> = renamed(plan, recorded);
     let before = if renamed.is_empty() {
         Cow::Borrowed(&recorded.routes)
     } else {
@@ -124,8 +124,8 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
 }
 
 /// Lists the present addresses of users that are renamed, by the former ones.
-fn renamed(plan: &Plan, recorded: &Recorded) -> BTreeMap<EmailKey, EmailKey> {
-    let present: BTreeMap<Uuid, EmailKey> =
+fn renamed(plan: &Plan, recorded: &Recorded) -> BTreeMap<UserKey, UserKey> {
+    let present: BTreeMap<Uuid, UserKey> =
         plan.users.values().filter_map(|user| Some((user.id?, user.email.key()))).collect();
     let moved = recorded.users.iter().filter_map(|(former, user)| Some((former, present.get(&user.id)?)));
     moved

@@ -38,8 +38,8 @@ use crate::{
     desired::Declared,
     directory::{ManagedBy, Recorded, seal::TrunkPrint},
     model::{
-        Diagnostic, DisplayName, EmailKey, Extension, Identity, ObjectName, PhoneOverride, Place, Prints, Secret,
-        Settings, Tenant,
+        Diagnostic, DisplayName, Extension, Identity, ObjectName, PhoneOverride, Place, Prints, Secret, Settings,
+        Tenant, UserKey,
     },
     objects::Routes,
 };
@@ -52,7 +52,7 @@ pub struct Inputs<'a> {
     /// What the directory holds.
     pub recorded: &'a Recorded,
     /// The declared secrets by user: the value, or why it cannot be had.
-    pub secrets: &'a BTreeMap<EmailKey, Result<Secret, String>>,
+    pub secrets: &'a BTreeMap<UserKey, Result<Secret, String>>,
     /// What inbound calls need besides.
     pub inbound: &'a InboundValues,
     /// What rails let pass this once.
@@ -77,7 +77,7 @@ pub struct Plan {
     /// Users to delete.
     pub deletes: Vec<Uuid>,
     /// Numbers that are freed and kept for their former user.
-    pub holds: Vec<(Extension, EmailKey)>,
+    pub holds: Vec<(Extension, UserKey)>,
     /// Users of the API that are left alone.
     pub api_users: usize,
     /// The inbound calls afterwards, with every number resolved.
@@ -291,7 +291,7 @@ pub struct PlannedUser {
     /// The recorded fingerprints, where the digest stays the one they are of.
     pub digest: Option<Prints>,
     /// The `previously` that makes the row what it is.
-    pub previous: Option<EmailKey>,
+    pub previous: Option<UserKey>,
     /// Whether the row must be written.
     pub write: bool,
 }
@@ -334,7 +334,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let mut problems = Vec::new();
     let mut notes = Vec::new();
     let matched = renames::matched(declared, recorded, &mut problems, &mut notes);
-    let survivors: BTreeSet<&EmailKey> = matched.values().copied().collect();
+    let survivors: BTreeSet<&UserKey> = matched.values().copied().collect();
     let (leaving, staying): (Vec<_>, Vec<_>) = recorded
         .users
         .iter()

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     desired::Declared,
     directory::Recorded,
-    model::{Code, Diagnostic, EmailKey, Identity},
+    model::{Code, Diagnostic, Identity, UserKey},
 };
 
 /// Finds the recorded row of each declared user.
@@ -17,7 +17,7 @@ pub(super) fn matched<'a>(
     recorded: &'a Recorded,
     problems: &mut Vec<Diagnostic>,
     notes: &mut Vec<String>,
-) -> BTreeMap<&'a EmailKey, &'a EmailKey> {
+) -> BTreeMap<&'a UserKey, &'a UserKey> {
     let renames = Renames::of(declared, recorded);
     let mut matched = BTreeMap::new();
     for (key, user) in &declared.users {
@@ -71,9 +71,9 @@ pub(super) fn matched<'a>(
 /// The renames that are still to be done.
 struct Renames<'a> {
     /// The row of the former address, by the new one.
-    rows: BTreeMap<&'a EmailKey, &'a EmailKey>,
+    rows: BTreeMap<&'a UserKey, &'a UserKey>,
     /// The new address, by the former one: no former address is claimed twice.
-    by_former: BTreeMap<&'a EmailKey, &'a EmailKey>,
+    by_former: BTreeMap<&'a UserKey, &'a UserKey>,
 }
 
 impl<'a> Renames<'a> {
@@ -89,7 +89,7 @@ impl<'a> Renames<'a> {
         let by_former: BTreeMap<_, _> = rows.iter().map(|(key, row)| (*row, *key)).collect();
         // A rename is possible if its new address is free, or is left by another possible rename. Each address
         // is left to one user at most, so that these are chains and rings.
-        let mut possible: BTreeMap<&EmailKey, bool> = BTreeMap::new();
+        let mut possible: BTreeMap<&UserKey, bool> = BTreeMap::new();
         for start in rows.keys() {
             let mut chain = Vec::new();
             let mut at = *start;
@@ -117,10 +117,10 @@ impl<'a> Renames<'a> {
     /// Finds rings that need renames which were done once. If two people who exchanged an address swap it back, one
     /// of the lines may be that of the first time.
     fn rings(
-        rows: &BTreeMap<&'a EmailKey, &'a EmailKey>,
-        done: &BTreeMap<&'a EmailKey, &'a EmailKey>,
-        is_open: impl Fn(&EmailKey) -> bool,
-    ) -> Vec<(&'a EmailKey, &'a EmailKey)> {
+        rows: &BTreeMap<&'a UserKey, &'a UserKey>,
+        done: &BTreeMap<&'a UserKey, &'a UserKey>,
+        is_open: impl Fn(&UserKey) -> bool,
+    ) -> Vec<(&'a UserKey, &'a UserKey)> {
         let all: BTreeMap<_, _> = done.iter().chain(rows).map(|(key, row)| (*key, *row)).collect();
         let by_former: BTreeMap<_, _> = all.iter().map(|(key, row)| (*row, *key)).collect();
         let (mut rings, mut seen) = (Vec::new(), BTreeSet::new());
@@ -142,12 +142,12 @@ impl<'a> Renames<'a> {
     }
 
     /// Returns the row that a user takes over from the former address.
-    fn row_of(&self, key: &EmailKey) -> Option<&'a EmailKey> {
+    fn row_of(&self, key: &UserKey) -> Option<&'a UserKey> {
         self.rows.get(key).copied()
     }
 
     /// Tells whether another user takes the row of an address.
-    fn takes(&self, row: &EmailKey) -> bool {
+    fn takes(&self, row: &UserKey) -> bool {
         self.by_former.contains_key(row)
     }
 }

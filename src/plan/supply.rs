@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::numbers::is_held;
 use crate::{
     directory::Hold,
-    model::{EmailKey, Extension, Settings},
+    model::{Extension, Settings, UserKey},
 };
 
 /// What a tenant keeps back, and for whom.
@@ -20,10 +20,10 @@ pub(super) struct Supply<'a> {
     settings: &'a Settings,
     /// Reserved and emergency numbers.
     pinned_only: BTreeSet<Extension>,
-    held: BTreeMap<Extension, EmailKey>,
+    held: BTreeMap<Extension, UserKey>,
     /// What each former user gets back: of several numbers the one freed last. Never one that only a
     /// pin gives.
-    own: BTreeMap<EmailKey, Extension>,
+    own: BTreeMap<UserKey, Extension>,
 }
 
 impl<'a> Supply<'a> {
@@ -42,19 +42,19 @@ impl<'a> Supply<'a> {
     }
 
     /// Holds a number that is freed only now; nobody gets it back at once.
-    pub(super) fn hold(&mut self, number: Extension, email: EmailKey) {
+    pub(super) fn hold(&mut self, number: Extension, email: UserKey) {
         if self.settings.hold_days > 0 {
             self.held.insert(number, email);
         }
     }
 
     /// Whose number it was, where it is on hold.
-    pub(super) fn held_for(&self, number: Extension) -> Option<&EmailKey> {
+    pub(super) fn held_for(&self, number: Extension) -> Option<&UserKey> {
         self.held.get(&number)
     }
 
     /// Returns the number that was held for this address.
-    pub(super) fn own(&self, email: &EmailKey) -> Option<Extension> {
+    pub(super) fn own(&self, email: &UserKey) -> Option<Extension> {
         self.own.get(email).copied()
     }
 
@@ -115,7 +115,7 @@ impl<'a> Newcomers<'a> {
     ///
     /// # Errors
     /// When the pin cannot be had, or no number is left; the next one may still get one.
-    pub fn give(&mut self, email: &EmailKey, pin: Option<Extension>) -> Result<Extension, NoNumber> {
+    pub fn give(&mut self, email: &UserKey, pin: Option<Extension>) -> Result<Extension, NoNumber> {
         let taken = &self.taken;
         let number = match pin {
             Some(pin) if !self.supply.settings.range.contains(pin) => return Err(NoNumber::OutsideRange),

@@ -16,8 +16,8 @@ use crate::{
         seal_secret,
     },
     model::{
-        DisplayName, Document, Email, EmailKey, Extension, ExtensionRanges, Ha1, Identity, ObjectName, PhoneOverride,
-        Secret, Settings, Tenant, Unreadable, document,
+        DisplayName, Document, Email, Extension, ExtensionRanges, Ha1, Identity, ObjectName, PhoneOverride, Secret,
+        Settings, Tenant, Unreadable, UserKey, document,
     },
     plan::{Newcomers, NoNumber},
     render::endpoint_name,
@@ -154,7 +154,7 @@ pub fn create(
     users: &[NewUser],
     directory: &mut Directory,
 ) -> Result<Vec<Result<Created, Refused>>, CreateError> {
-    let keys: Vec<EmailKey> = users.iter().map(|user| user.email.key()).collect();
+    let keys: Vec<UserKey> = users.iter().map(|user| user.email.key()).collect();
     let pins: Vec<Extension> = users.iter().filter_map(|user| user.extension).collect();
     let mut writer = directory.write(portal.tenant)?;
     let Some(mut meeting) = writer.meet(portal.tenant, keys.iter(), &pins)? else {

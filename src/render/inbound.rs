@@ -19,7 +19,7 @@ use crate::{
         },
         inbound_context,
     },
-    model::{EmailKey, WITHHELD, hex},
+    model::{UserKey, WITHHELD, hex},
     objects::{Called, CallerMatch, Condition, Entry, Outcome, Routes},
 };
 
@@ -55,7 +55,7 @@ pub(super) struct Inbound<'a> {
     /// same calls: a call that rings goes on where it is when another rule comes or goes.
     pub(super) outcomes: BTreeMap<usize, (String, Outcome)>,
     /// The phones of users who may get a call, by address.
-    pub(super) called: BTreeMap<EmailKey, &'a Phone<'a>>,
+    pub(super) called: BTreeMap<UserKey, &'a Phone<'a>>,
     /// The extensions of conditions, by name.
     conditions: BTreeMap<String, u64>,
     /// Whether numbers that are not known yet may be shown as such.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::file;
 use crate::{
-    model::{At, Code, Diagnostic, EmailKey, Place},
+    model::{At, Code, Diagnostic, Place, UserKey},
     objects,
 };
 
@@ -25,7 +25,7 @@ pub(super) fn not_one(user: &file::User, place: Place) -> Option<Diagnostic> {
 }
 
 /// Lists the users that may be referred to, those with an address or an id that could be read, and where the ids are.
-pub(super) fn known(list: &At<Vec<At<file::User>>>) -> (objects::Known<EmailKey>, BTreeMap<EmailKey, Place>) {
+pub(super) fn known(list: &At<Vec<At<file::User>>>) -> (objects::Known<UserKey>, BTreeMap<UserKey, Place>) {
     let items = list.value.as_deref().unwrap_or_default();
     let (mut names, mut phones) = (BTreeSet::new(), BTreeMap::new());
     let mut all = list.value.is_some();

@@ -7,7 +7,7 @@ use super::{
     file,
 };
 use crate::{
-    model::{At, Code, Diagnostic, E164, Email, EmailKey, ObjectName, Place},
+    model::{At, Code, Diagnostic, E164, Email, ObjectName, Place, UserKey},
     objects::Target,
 };
 
@@ -61,12 +61,12 @@ pub(crate) fn target(
         if !declared {
             let similar = || (problems.len() < SEARCHED).then(|| similar(&key, &names.users.names)).flatten();
             let near = names.renamed.get(&key).or_else(similar);
-            let users = names.users.names.iter().map(EmailKey::as_str);
-            problems.push(unknown_with(near.map(EmailKey::as_str), "user", text, item.place, users));
+            let users = names.users.names.iter().map(UserKey::as_str);
+            problems.push(unknown_with(near.map(UserKey::as_str), "user", text, item.place, users));
         }
         return Some((Target::User(key), declared));
     }
-    let key = EmailKey::of(text);
+    let key = UserKey::of(text);
     if names.phones.contains_key(&key) {
         return Some((Target::User(key), true));
     }
@@ -84,7 +84,7 @@ pub(crate) fn target(
 fn unknown_name(text: &str, place: Place, names: &Names<'_>, problems: &[Diagnostic]) -> Diagnostic {
     let what = if names.phones.is_empty() { "dialer" } else { "dialer or phone" };
     let called = names.called.iter().map(String::as_str);
-    let problem = match names.renamed.get(&EmailKey::of(text)) {
+    let problem = match names.renamed.get(&UserKey::of(text)) {
         Some(renamed) => unknown_with(Some(renamed.as_str()), what, text, place, called),
         None => unknown(what, text, place, called, problems),
     };
@@ -95,7 +95,7 @@ fn unknown_name(text: &str, place: Place, names: &Names<'_>, problems: &[Diagnos
         return problem.hint("a route names users by their e-mail, not by number");
     }
     let user = format!("{}@", text.to_ascii_lowercase());
-    let is_user = |key: &&EmailKey| key.as_str().starts_with(&user);
+    let is_user = |key: &&UserKey| key.as_str().starts_with(&user);
     let user = (problems.len() < SEARCHED).then(|| names.users.names.iter().find(is_user)).flatten();
     match (user, ["hangup", "busy"].into_iter().find(|word| text.eq_ignore_ascii_case(word))) {
         (Some(user), _) => problem.hint(format!("did you mean `{user}`? a route names users by their e-mail")),
@@ -106,13 +106,13 @@ fn unknown_name(text: &str, place: Place, names: &Names<'_>, problems: &[Diagnos
 
 /// Finds the address that a misspelt one was meant to be. Compares names and domains apart: a common domain alone makes
 /// whole addresses near each other. At most half of a part may differ.
-fn similar<'a>(key: &EmailKey, users: &'a BTreeSet<EmailKey>) -> Option<&'a EmailKey> {
+fn similar<'a>(key: &UserKey, users: &'a BTreeSet<UserKey>) -> Option<&'a UserKey> {
     let (name, domain) = key.as_str().split_once('@')?;
     let distance = |one: &str, other: &str| {
         let distance = strsim::damerau_levenshtein(one, other);
         (2 * distance <= one.len().max(other.len())).then_some(distance)
     };
-    let near = |other: &'a EmailKey| {
+    let near = |other: &'a UserKey| {
         let (other_name, other_domain) = other.as_str().split_once('@')?;
         let distance = match (other_name == name, other_domain == domain) {
             (_, true) => distance(name, other_name)?,

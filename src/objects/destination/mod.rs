@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::object::{Fields, Object, Recorded, RowsOfUsers, Store, UsersOfRows, without_users};
-use crate::model::{Document, E164, EmailKey, Invalid, ObjectName, Unreadable};
+use crate::model::{Document, E164, Invalid, ObjectName, Unreadable, UserKey};
 
 /// Who gets a call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Target<User = EmailKey> {
+pub enum Target<User = UserKey> {
     /// An object that takes calls.
     #[serde(rename = "dialer")]
     Object(ObjectName),

@@ -20,7 +20,7 @@ use super::{
     destination::{in_turn, with_users},
     object::{Fields, Object, Recorded, RowsOfUsers, Store, UsersOfRows},
 };
-use crate::model::{Document, E164, EmailKey, Invalid, ObjectName, Prefix, Unreadable};
+use crate::model::{Document, E164, Invalid, ObjectName, Prefix, Unreadable, UserKey};
 
 /// Which called numbers a rule is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub enum CallerMatch {
 
 /// One rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rule<User = EmailKey> {
+pub struct Rule<User = UserKey> {
     /// The called numbers it is for.
     pub to: Called,
     /// The callers it is for; empty for all.

@@ -15,7 +15,7 @@ use crate::{
     asterisk::PerFile,
     desired::{self, Declared},
     directory::{Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser, seal::TrunkPrint},
-    model::{Email, EmailKey, Extension, Ha1, NAME_BYTES, Prints, Secret},
+    model::{Email, Extension, Ha1, NAME_BYTES, Prints, Secret, UserKey},
     render::{self, Digests, Phonebook, endpoint_name},
 };
 
@@ -178,14 +178,14 @@ fn declared(file: &File, seed: usize) -> Option<Declared> {
     desired::load_text("pbx.yaml", &(head(file) + &calls_of(file, seed) + &list(&file.users, seed))).declared
 }
 
-fn key(who: usize) -> EmailKey {
+fn key(who: usize) -> UserKey {
     format!("u{who}@example.com").parse::<Email>().unwrap().key()
 }
 
 /// What comes from outside of a file.
 #[derive(Default)]
 struct Outside {
-    secrets: BTreeMap<EmailKey, Result<Secret, String>>,
+    secrets: BTreeMap<UserKey, Result<Secret, String>>,
     inbound: InboundValues,
 }
 
@@ -357,7 +357,7 @@ proptest! {
 /// What must hold for a plan that can be made.
 fn check_plan(plan: &Plan, declared: &Declared, recorded: &Recorded) {
     // Everybody has a number, nobody shares one.
-    let emails: BTreeSet<EmailKey> = plan.users.values().map(|user| user.email.key()).collect();
+    let emails: BTreeSet<UserKey> = plan.users.values().map(|user| user.email.key()).collect();
     assert_eq!(emails.len(), plan.users.len());
     assert!(declared.users.keys().all(|key| emails.contains(key)));
     let rows: BTreeSet<Uuid> = plan.users.values().filter_map(|user| user.id).collect();

@@ -122,7 +122,7 @@ proptest! {
     }
 }
 
-fn numbers(plan: &Plan) -> BTreeMap<EmailKey, Extension> {
+fn numbers(plan: &Plan) -> BTreeMap<UserKey, Extension> {
     plan.users.values().map(|user| (user.email.key(), user.extension)).collect()
 }
 
