@@ -146,7 +146,6 @@ fn rooms_are_found_in_groups_and_paths() {
 const NAME_A_KIND: &[&str] = &[
     "cli/session.rs",
     "deploy/rows.rs",
-    "desired/check.rs",
     "directory/earlier.rs",
     "directory/seal.rs",
     "plan/affected.rs",
