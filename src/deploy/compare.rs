@@ -18,7 +18,7 @@ use crate::{
     model::{Extension, ObjectName, Prints, UserKey, hex},
     objects::Routes,
     plan::{self, Affected, Allowance, Inputs, PhoneEffects, Plan, PlannedUser, RailStop, plan_id, target_hash},
-    render::{self, Digests, File, FileDiff, Phonebook, Present},
+    render::{self, Digests, File, FileDiff, ParsedPhone, Phonebook, Present},
 };
 
 /// The stages could not be compared.
@@ -162,17 +162,20 @@ pub fn compare_plan(
     let differences = PerFile::from_fn(|file| render::diff(in_place[file].as_ref(), &target[file].text, &same));
     let mut relogins = others.into_inner();
     let endpoints = in_place[ConfigFile::Endpoints].as_ref();
-    let successors = endpoints.map(|file| successors(&plan, recorded, file)).unwrap_or_default();
+    // Of renamed users the file in place has the former addresses: a phone that keeps name and digest is the same one.
+    let keeps =
+        |name: &str, phone: &ParsedPhone| names.get(name).is_some_and(|(_, kept)| kept.is_digest(&phone.digest));
+    let successors = endpoints.map(|file| successors(&plan, recorded, file, &keeps)).unwrap_or_default();
     relogins.retain(|extension| !successors.contains(extension));
-    let notes = foreign_digests(&plan, &relogins).into_iter().collect();
+    let notes = foreign_digests(&plan, recorded, &relogins).into_iter().collect();
     let mut phones = PhoneEffects { made: made(&plan, endpoints, successors), ..plan.phones_by_rows() };
     // A file in place that fits and runs is right, whatever was remembered of the last apply.
     let runs = running.as_ref().is_some_and(|running| running.live[ConfigFile::Endpoints]);
     let fitting = if runs { fitting.into_inner() } else { BTreeSet::new() };
     if let Some(file) = endpoints {
-        let gone = ended(&plan, recorded, file);
+        let gone = ended(&plan, recorded, file, &keeps);
         phones.ended = if runs { gone } else { gone.max(phones.ended) };
-        relogins.extend(other_logins(&plan, recorded, file));
+        relogins.extend(other_logins(&plan, recorded, file, &keeps));
     }
     relogins.extend(plan.behind.difference(&fitting));
     phones.relogins = relogins;
@@ -211,26 +214,30 @@ fn target(plan: &Plan, recorded: &Recorded) -> Result<PerFile<File>, BadValue> {
     Phonebook::of(plan, recorded.directory).files(Digests::Masked)
 }
 
+/// Tells whether a phone of the file in place keeps its name and its digest.
+type Keeps<'a> = dyn Fn(&str, &ParsedPhone) -> bool + 'a;
+
 /// Counts the phones in the file in place whose users are gone once the plan was carried out.
-fn ended(plan: &Plan, recorded: &Recorded, file: &Present) -> usize {
+fn ended(plan: &Plan, recorded: &Recorded, file: &Present, keeps: &Keeps<'_>) -> usize {
     let stay: BTreeSet<Uuid> = plan.users.values().filter_map(|user| user.id).collect();
     let emails: BTreeSet<UserKey> = plan.users.values().map(|user| user.email.key()).collect();
     let stays = |email: &str| {
         let key = UserKey::of(email);
         recorded.users.get(&key).map_or(emails.contains(&key), |user| stay.contains(&user.id))
     };
-    file.parsed.phones.values().filter(|phone| !stays(&phone.email)).count()
+    file.parsed.phones.iter().filter(|(name, phone)| !stays(&phone.email) && !keeps(name, phone)).count()
 }
 
 /// Finds the numbers of users who were never live, and whose number belongs to somebody else in the file in
 /// place: the former phone ends, and no phone must log in again.
-fn successors(plan: &Plan, recorded: &Recorded, file: &Present) -> BTreeSet<Extension> {
+fn successors(plan: &Plan, recorded: &Recorded, file: &Present, keeps: &Keeps<'_>) -> BTreeSet<Extension> {
     let rows: BTreeMap<Uuid, &RecordedUser> = recorded.users.values().map(|row| (row.id, row)).collect();
     let is_successor = |user: &&PlannedUser| {
         let Some(row) = user.id.and_then(|id| rows.get(&id)) else { return false };
         let name = render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
         let holder = file.parsed.phones.get(&name);
-        row.applied.is_none() && holder.is_some_and(|phone| UserKey::of(&phone.email) != row.email.key())
+        let is_others = |phone: &ParsedPhone| UserKey::of(&phone.email) != row.email.key() && !keeps(&name, phone);
+        row.applied.is_none() && holder.is_some_and(is_others)
     };
     plan.users.values().filter(is_successor).map(|user| user.extension).collect()
 }
@@ -246,7 +253,7 @@ fn made(plan: &Plan, file: Option<&Present>, mut successors: BTreeSet<Extension>
 
 /// Finds the users whose phone in the file in place has another login than the one to come, though no change of a
 /// row says so: the directory lacks their row, or it is another directory, with other numbers and secrets.
-fn other_logins(plan: &Plan, recorded: &Recorded, file: &Present) -> BTreeSet<Extension> {
+fn other_logins(plan: &Plan, recorded: &Recorded, file: &Present, keeps: &Keeps<'_>) -> BTreeSet<Extension> {
     let is_foreign = file.parsed.directory != recorded.directory;
     let by_id: BTreeMap<Uuid, &PlannedUser> = plan.users.values().filter_map(|user| Some((user.id?, user))).collect();
     let by_email: BTreeMap<UserKey, &PlannedUser> = plan.users.values().map(|user| (user.email.key(), user)).collect();
@@ -261,7 +268,7 @@ fn other_logins(plan: &Plan, recorded: &Recorded, file: &Present) -> BTreeSet<Ex
             None => by_email.get(&key)?,
         };
         let is_same = render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension) == *name;
-        (!is_same || user.digest.is_none()).then_some(user.extension)
+        ((!is_same || user.digest.is_none()) && !keeps(name, phone)).then_some(user.extension)
     });
     moves.filter(|phone| !changed.contains(phone)).collect()
 }
@@ -276,8 +283,11 @@ fn add_relogin_stop(stops: &mut Vec<RailStop>, plan: &Plan, phones: &PhoneEffect
 
 /// Notes the phones whose digest in place is another one though the rows do not explain it: an older dump
 /// was restored, or somebody edited the file.
-fn foreign_digests(plan: &Plan, phones: &BTreeSet<Extension>) -> Option<String> {
-    let unexplained = phones.difference(&plan.behind).count();
+fn foreign_digests(plan: &Plan, recorded: &Recorded, phones: &BTreeSet<Extension>) -> Option<String> {
+    // A row that was never live is one that the directory made since.
+    let new = recorded.users.values().filter(|row| row.applied.is_none()).map(|row| row.extension);
+    let explained: BTreeSet<Extension> = plan.behind.iter().copied().chain(new).collect();
+    let unexplained = phones.difference(&explained).count();
     let phones = if unexplained == 1 { "1 phone".to_owned() } else { format!("{unexplained} phones") };
     (unexplained > 0).then(|| {
         format!(

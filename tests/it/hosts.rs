@@ -3,6 +3,8 @@
 
 use std::{fs, thread};
 
+use serde_json::Value;
+
 use super::{
     phones::{registered, until},
     sipp::Phone,
@@ -66,6 +68,32 @@ fn the_second_host_takes_the_id_that_the_first_applied() {
         let applied = b.run(&format!("apply --expect {expect}")).expect(0);
         assert!(applied.stderr.contains("run 3 on a recorded "), "{}", applied.text());
     }
+    assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
+}
+
+/// The second host's file has the former addresses: whose a phone is, its name and digest say.
+#[test]
+fn a_rename_ends_no_phone_of_the_second_host_and_logs_none_out() {
+    let counts = |host: &TestEnv| {
+        let plan: Value = serde_json::from_str(&host.run("plan --format json").expect(0).stdout).unwrap();
+        [&plan["counts"]["relogin"], &plan["affected"]["ended"]].map(Value::as_u64)
+    };
+    let (a, b) = hosts();
+    declare([&a, &b], &[ANA, BO, CY]);
+    for host in [&a, &b] {
+        host.run("apply").expect(0);
+    }
+    // Ana and Bo exchange their addresses, and what was Cy's is handed on.
+    let exchanged = [
+        "email: bo@example.com, name: Ana, previously: ana@example.com",
+        "email: ana@example.com, name: Bo, previously: bo@example.com",
+        "email: cyril@example.com, name: Cy, previously: cy@example.com",
+        "email: cy@example.com, name: Cynthia",
+    ];
+    declare([&a, &b], &exchanged);
+    a.run("apply").expect(0);
+    assert_eq!(counts(&b), [Some(0), Some(0)], "{}", b.run("plan").text());
+    b.run("apply --allow relogins=0").expect(0);
     assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
 }
 
