@@ -26,10 +26,14 @@ pub(in crate::objects) fn check(
         let target = match (dialer.number, dialer.sip) {
             (Some(number), None) => number.value.map(|number| OutsideLine::Number(number.0)),
             (None, Some(sip)) => sip.value.map(|sip| OutsideLine::Sip(sip.into())),
-            _ => {
-                let message = format!("the dialer `{name}` needs either a number or a SIP address");
-                problems
-                    .push(Diagnostic::error(Code::IncompleteDialer, message, place).hint("write `number:` or `sip:`"));
+            (number, _) => {
+                let (has, hint) = if number.is_some() {
+                    ("has both a number and a SIP address", "remove one of them")
+                } else {
+                    ("has neither a number nor a SIP address", "write `number:` or `sip:`")
+                };
+                let message = format!("the dialer `{name}` {has}");
+                problems.push(Diagnostic::error(Code::IncompleteDialer, message, place).hint(hint));
                 None
             }
         };
