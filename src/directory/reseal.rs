@@ -1,9 +1,9 @@
 //! All that is sealed in the directory, of every tenant: with which keys, and sealed anew so that a key can be retired.
 
-use postgres::types::Type;
+use postgres::{Client, types::Type};
 use uuid::Uuid;
 
-use super::{Directory, DirectoryError, LOCK, Schema, Writer, failed, inbound, lock};
+use super::{Directory, DirectoryError, LOCK, Schema, Writer, failed, inbound, lock, seal::Keyring};
 
 /// A sealed value and where it is recorded.
 #[derive(Debug)]
@@ -52,14 +52,13 @@ impl Directory {
     /// # Errors
     /// When the database fails.
     pub fn key_ids(&mut self) -> Result<Vec<Vec<u8>>, DirectoryError> {
-        const OF_USERS: &str = "select substring(secret_sealed from 2 for 8) from users";
-        let statement = match self.schema()? {
-            Schema::Absent => return Ok(Vec::new()),
-            Schema::Older(version) if version < inbound::SINCE => format!("{OF_USERS} group by 1"),
-            _ => format!("{OF_USERS} union select substring(secret_sealed from 2 for 8) from trunk_secrets"),
-        };
-        let rows = self.client.query_typed(&statement, &[]).map_err(failed("look for the keys of secrets"))?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        match self.schema()? {
+            Schema::Absent => Ok(Vec::new()),
+            Schema::Older(version) if version < inbound::SINCE => {
+                list_key_ids(&mut self.client, &format!("{OF_USERS} group by 1"))
+            }
+            _ => list_key_ids(&mut self.client, &of_all()),
+        }
     }
 
     /// Starts a transaction in which everything sealed may change; waits for the writers of all tenants.
@@ -79,7 +78,34 @@ impl Directory {
     }
 }
 
+const OF_USERS: &str = "select substring(secret_sealed from 2 for 8) from users";
+
+fn of_all() -> String {
+    format!("{OF_USERS} union select substring(secret_sealed from 2 for 8) from trunk_secrets")
+}
+
+fn list_key_ids(client: &mut Client, statement: &str) -> Result<Vec<Vec<u8>>, DirectoryError> {
+    let rows = client.query_typed(statement, &[]).map_err(failed("look for the keys of secrets"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 impl Writer<'_> {
+    /// Makes sure, before anything is sealed, that the keys open some of the directory's secrets if it has any: one that
+    /// is sealed with a key of another directory would block all that opens those of its tenant.
+    ///
+    /// # Errors
+    /// When they open none, or the database fails.
+    pub fn require_keys(&mut self, keys: &Keyring) -> Result<(), DirectoryError> {
+        let statement = "select exists (select from users where substring(secret_sealed from 2 for 8) = any($1))
+                         or exists (select from trunk_secrets where substring(secret_sealed from 2 for 8) = any($1))";
+        let given: Vec<&[u8]> = keys.ids().collect();
+        let row = self.client.query_typed_one(statement, &[(&given, Type::BYTEA_ARRAY)]);
+        if row.map_err(failed("look for the keys of secrets"))?.get(0) {
+            return Ok(());
+        }
+        Ok(keys.open_some(&list_key_ids(self.client, &of_all())?)?)
+    }
+
     /// Reads all that was sealed with another key than this one, by tenants. Answers that are kept no longer are
     /// deleted.
     ///
