@@ -77,8 +77,16 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(ResealError::Directory(error)) = cause.downcast_ref::<ResealError>() {
         return hint_of(error);
     }
-    if let Some(SealError::UnknownKey(_)) = cause.downcast_ref::<SealError>() {
-        return Some("add the former key to RECONCILE_SECRET_KEY, behind the current one and a comma".to_owned());
+    match cause.downcast_ref::<SealError>() {
+        Some(SealError::UnknownKey(_)) => {
+            return Some("add the former key to RECONCILE_SECRET_KEY, behind the current one and a comma".to_owned());
+        }
+        Some(SealError::OtherDirectory(_)) => {
+            let hint = "give the directory's own key in RECONCILE_SECRET_KEY or RECONCILE_SECRET_KEY_FILE; a new one \
+                        may stand before it, separated by a comma";
+            return Some(hint.to_owned());
+        }
+        _ => {}
     }
     // These stand for what is in them, and hide it from the chain.
     match cause.downcast_ref::<ApplyError>() {

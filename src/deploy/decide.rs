@@ -113,6 +113,7 @@ pub(super) fn decide(
     shown: &mut Shown,
     is_last: bool,
 ) -> Result<Option<Decided>, ApplyError> {
+    writer.require_keys(request.keys)?;
     let (recorded, sealed) = read(request, writer)?;
     let same = shown.made.take().filter(|(rows, _)| *rows == recorded);
     let comparison = if let Some((_, comparison)) = same {

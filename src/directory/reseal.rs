@@ -1,9 +1,9 @@
 //! All that is sealed in the directory, of every tenant: with which keys, and sealed anew so that a key can be retired.
 
-use postgres::types::Type;
+use postgres::{Client, types::Type};
 use uuid::Uuid;
 
-use super::{Directory, DirectoryError, LOCK, Schema, Writer, earlier, failed, lock, objects};
+use super::{Directory, DirectoryError, LOCK, Schema, Writer, earlier, failed, lock, objects, seal::Keyring};
 
 /// A sealed value and where it is recorded.
 #[derive(Debug)]
@@ -65,15 +65,8 @@ impl Directory {
     /// # Errors
     /// When the database fails.
     pub fn key_ids(&mut self) -> Result<Vec<Vec<u8>>, DirectoryError> {
-        let tables = sealed_tables(self.schema()?);
-        if tables.is_empty() {
-            return Ok(Vec::new());
-        }
-        let of = |table: &&str| format!("select substring(secret_sealed from 2 for 8) as key from {table}");
-        let all: Vec<String> = tables.iter().map(of).collect();
-        let statement = format!("select distinct key from ({}) as sealed", all.join(" union all "));
-        let rows = self.client.query_typed(&statement, &[]).map_err(failed("look for the keys of secrets"))?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        let schema = self.schema()?;
+        list_key_ids(&mut self.client, sealed_tables(schema))
     }
 
     /// Starts a transaction in which everything sealed may change; waits for the writers of all tenants.
@@ -93,7 +86,34 @@ impl Directory {
     }
 }
 
+fn list_key_ids(client: &mut Client, tables: &[&str]) -> Result<Vec<Vec<u8>>, DirectoryError> {
+    if tables.is_empty() {
+        return Ok(Vec::new());
+    }
+    let of = |table: &&str| format!("select substring(secret_sealed from 2 for 8) as key from {table}");
+    let all: Vec<String> = tables.iter().map(of).collect();
+    let statement = format!("select distinct key from ({}) as sealed", all.join(" union all "));
+    let rows = client.query_typed(&statement, &[]).map_err(failed("look for the keys of secrets"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 impl Writer<'_> {
+    /// Makes sure, before anything is sealed, that the keys open some of the directory's secrets if it has any: one that
+    /// is sealed with a key of another directory would block all that opens those of its tenant.
+    ///
+    /// # Errors
+    /// When they open none, or the database fails.
+    pub fn require_keys(&mut self, keys: &Keyring) -> Result<(), DirectoryError> {
+        let statement = "select exists (select from users where substring(secret_sealed from 2 for 8) = any($1))
+                         or exists (select from secrets where substring(secret_sealed from 2 for 8) = any($1))";
+        let given: Vec<&[u8]> = keys.ids().collect();
+        let row = self.client.query_typed_one(statement, &[(&given, Type::BYTEA_ARRAY)]);
+        if row.map_err(failed("look for the keys of secrets"))?.get(0) {
+            return Ok(());
+        }
+        Ok(keys.open_some(&list_key_ids(self.client, sealed_tables(Schema::Current))?)?)
+    }
+
     /// Reads all that was sealed with another key than this one, by tenants. Answers that are kept no longer are
     /// deleted.
     ///

@@ -40,6 +40,9 @@ pub enum SealError {
     /// The seal names a key that is not on the ring.
     #[error("a recorded secret was sealed with the key {0}, which is not among those given")]
     UnknownKey(String),
+    /// No key on the ring sealed any of the directory's secrets.
+    #[error("the directory's secrets were sealed with the key {0}, which is not among those given")]
+    OtherDirectory(String),
     /// The bytes were changed, or belong to another user.
     #[error("a recorded secret does not open: the row was changed behind this program's back")]
     Broken,
@@ -78,6 +81,23 @@ impl Keyring {
     /// Tells whether the key with an id is on the ring.
     pub fn knows(&self, id: &[u8]) -> bool {
         self.0.iter().any(|(known, _)| known == id)
+    }
+
+    /// Lists the ids of the keys on the ring.
+    pub fn ids(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(|(id, _)| id.as_slice())
+    }
+
+    /// Makes sure that one of the keys is among those that sealed a directory's secrets, if it has any.
+    ///
+    /// # Errors
+    /// When none is.
+    pub fn open_some(&self, sealed_with: &[Vec<u8>]) -> Result<(), SealError> {
+        if sealed_with.is_empty() || sealed_with.iter().any(|id| self.knows(id)) {
+            return Ok(());
+        }
+        let ids: Vec<String> = sealed_with.iter().map(|id| hex(id)).collect();
+        Err(SealError::OtherDirectory(ids.join(", ")))
     }
 
     /// Returns the id of the key that seals: the first one.

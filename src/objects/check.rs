@@ -196,8 +196,14 @@ pub(super) fn refer(
 /// How many names a hint lists: a file may have 100,000 users, and as many mistakes.
 const LISTED: usize = 10;
 
-/// For how many unknown names the one that was meant is looked for among all others.
-pub(super) const SEARCHED: usize = 1000;
+/// About how many names are compared with unknown ones of a kind, letter by letter, to find those that were meant. A file
+/// may declare tens of thousands, and misspell as many.
+const COMPARED: usize = 100_000;
+
+/// Tells whether one more unknown name is looked for among all that are declared, of which there are so many. The first is.
+pub(super) fn is_looked_for(problems: &[Diagnostic], names: usize) -> bool {
+    problems.len().saturating_mul(names) < COMPARED
+}
 
 /// Reports a name that is not declared.
 pub(super) fn unknown<'a>(
@@ -207,7 +213,7 @@ pub(super) fn unknown<'a>(
     names: impl ExactSizeIterator<Item = &'a str> + Clone,
     problems: &[Diagnostic],
 ) -> Diagnostic {
-    let near = (problems.len() < SEARCHED).then(|| nearest(name, names.clone())).flatten();
+    let near = is_looked_for(problems, names.len()).then(|| nearest(name, names.clone())).flatten();
     unknown_with(near, what, name, place, names)
 }
 
@@ -227,4 +233,30 @@ pub(super) fn unknown_with<'a>(
         (None, names) => format!("declared are: {}", names.join(", ")),
     };
     Diagnostic::error(Code::UnknownReference, format!("no such {what}: `{name}`"), place).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Each of a thousand unknown names was compared with all of twenty thousand: a pull request could keep `check` busy
+    /// for minutes.
+    #[test]
+    fn unknown_names_are_compared_with_others_a_bounded_number_of_times() {
+        for (declared, compared) in [(10, 10_000), (20_000, 100_000), (200_000, 200_000)] {
+            let names: Vec<String> = (0..declared).map(|n| format!("d{n:06}")).collect();
+            let (looked_at, mut problems) = (Cell::new(0), Vec::new());
+            for _ in 0..1000 {
+                // A hint lists some, and looks at no more.
+                let count = |_: &&str| looked_at.set(looked_at.get() + 1);
+                let all = names.iter().map(String::as_str).inspect(count);
+                let problem = unknown("dialer", "x", Place::default(), all, &problems);
+                problems.push(problem);
+            }
+            let listed = 1000 * LISTED;
+            assert!((compared..=compared + listed).contains(&looked_at.get()), "{declared}: {}", looked_at.get());
+        }
+    }
 }

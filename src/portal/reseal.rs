@@ -36,6 +36,7 @@ pub fn reseal(
     directory: &mut Directory,
 ) -> Result<BTreeMap<Tenant, usize>, ResealError> {
     let mut writer = directory.write_all()?;
+    writer.require_keys(keys)?;
     let current = keys.current().map_err(DirectoryError::from)?;
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut resealed = Vec::new();

@@ -64,6 +64,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
     if user.secret_declared {
         return Err(RotateError::Declared(user.email.clone()));
     }
+    writer.require_keys(request.keys)?;
     let secret = generate(&random()?);
     let owner = Owner { tenant: row.id, user: user.id };
     let sealed = seal_secret(request.keys, &secret, owner, email)?;

@@ -198,6 +198,7 @@ pub fn create(
         results.push(Ok(created));
     }
     if !rows.is_empty() {
+        writer.require_keys(portal.keys)?;
         let deeds: Vec<Deed<'_>> = rows
             .iter()
             .map(|(row, actor): &(Row, &str)| Deed {

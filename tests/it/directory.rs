@@ -255,6 +255,29 @@ fn a_key_is_retired_once_every_secret_is_sealed_anew() {
     assert!(whole.contains("3 secrets were sealed anew, with the key "), "{whole}");
 }
 
+/// `secret rotate` sealed one secret with a key that opens nothing else, and so did `sync` for a tenant of its own: from
+/// then on, neither key alone opened the directory's secrets.
+#[test]
+fn nothing_is_sealed_with_a_key_that_opens_none_of_the_directorys_secrets() {
+    let mut env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA, "email: bo@example.com, name: Bo"]));
+    env.write("other.yaml", &desired(&["email: zoe@example.com, name: Zoe"]).replace("acme", "other"));
+    env.run("apply").expect(0);
+    let before = env.dump();
+    env.set("RECONCILE_SECRET_KEY", "//////////////////////////////////////////8=");
+    for command in ["secret rotate 1000", "secret reseal", "sync", "apply", "sync -f other.yaml"] {
+        let said = env.run(command).expect(1).stderr;
+        let refused = "error: the directory's secrets were sealed with the key 630dcd2966c43366, which is not among \
+                       those given\nhint: give the directory's own key in RECONCILE_SECRET_KEY";
+        assert!(said.contains(refused), "{command}: {said}");
+        assert_eq!(env.dump(), before, "{command}: nothing was changed");
+    }
+    env.unset("RECONCILE_SECRET_KEY");
+    env.set("RECONCILE_SECRET_KEY", &format!("//////////////////////////////////////////8=,{KEY}"));
+    env.run("secret rotate 1000").expect(0);
+    env.run("sync -f other.yaml").expect(0);
+}
+
 #[test]
 fn a_plan_needs_no_right_to_write() {
     let mut env = TestEnv::new();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    super::check::{Names, SEARCHED, unknown, unknown_with},
+    super::check::{Names, is_looked_for, unknown, unknown_with},
     file,
 };
 use crate::{
@@ -59,9 +59,10 @@ pub(crate) fn target(
         let key = email.key();
         let declared = !names.users.lacks(&key);
         if !declared {
-            let similar = || (problems.len() < SEARCHED).then(|| similar(&key, &names.users.names)).flatten();
+            let all = &names.users.names;
+            let similar = || is_looked_for(problems, all.len()).then(|| similar(&key, all)).flatten();
             let near = names.renamed.get(&key).or_else(similar);
-            let users = names.users.names.iter().map(UserKey::as_str);
+            let users = all.iter().map(UserKey::as_str);
             problems.push(unknown_with(near.map(UserKey::as_str), "user", text, item.place, users));
         }
         return Some((Target::User(key), declared));
@@ -96,7 +97,8 @@ fn unknown_name(text: &str, place: Place, names: &Names<'_>, problems: &[Diagnos
     }
     let user = format!("{}@", text.to_ascii_lowercase());
     let is_user = |key: &&UserKey| key.as_str().starts_with(&user);
-    let user = (problems.len() < SEARCHED).then(|| names.users.names.iter().find(is_user)).flatten();
+    let users = &names.users.names;
+    let user = is_looked_for(problems, users.len()).then(|| users.iter().find(is_user)).flatten();
     match (user, ["hangup", "busy"].into_iter().find(|word| text.eq_ignore_ascii_case(word))) {
         (Some(user), _) => problem.hint(format!("did you mean `{user}`? a route names users by their e-mail")),
         (None, Some(word)) => problem.hint(format!("did you mean `{word}`?")),

@@ -192,6 +192,24 @@ fn a_server_starts_before_its_database() {
     nobody.get("/readyz").expect(200);
 }
 
+/// Keys are looked at when the server starts, and nobody looked again if the database was away then.
+#[test]
+fn a_server_that_started_before_its_database_makes_no_user_with_a_key_that_opens_none_of_its_secrets() {
+    let mut env = TestEnv::new();
+    let mut cluster = Cluster::with_tenant(&mut env);
+    env.write("pbx.yaml", &desired(&["email: ana@example.com, name: Ana"]));
+    env.run("sync").expect(0);
+    let token = token(&env, "portal", "read write");
+    cluster.end(Signal::INT);
+    env.set("RECONCILE_SECRET_KEY", "//////////////////////////////////////////8=");
+    let serve = Serve::start(&env, "");
+    cluster.start();
+    let answer = serve.client(&token).post("/users", &newcomer("bo@example.com")).expect(500);
+    assert_eq!(answer.error(), "InternalServerError");
+    assert!(serve.log().contains("the directory's secrets were sealed with the key "), "{}", serve.log());
+    assert_eq!(recorded(&env), ["ana@example.com".to_owned()].into());
+}
+
 #[test]
 fn a_database_that_is_newer_is_not_used() {
     let env = TestEnv::new();
