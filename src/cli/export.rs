@@ -12,7 +12,9 @@ use crate::directory::{ManagedBy, Recorded, RecordedUser};
 /// Each with its present extension. Once they stand in the file, `reconcile plan` shows them as
 /// adopted: number and secret stay, and from then on removing a line deletes the user.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example, whose lines belong under `users:` of the file:\n  reconcile export --users > users.txt")]
+#[command(
+    after_help = "Example, whose lines belong under `users:` of the file:\n  reconcile export --users > users.txt"
+)]
 pub(crate) struct Args {
     /// Export the users
     #[arg(long, required = true)]
