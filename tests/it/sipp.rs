@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         LazyLock,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU16, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -289,12 +289,14 @@ fn scenario(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/lab/sipp/{name}.xml"))
 }
 
-/// Finds a free port; the one after the next is free too, because SIPp takes both for media.
+/// Finds a free port; the one after the next is free too, because SIPp takes both for media. It is below those that the
+/// system gives to whoever asks for any: such a one may be taken before SIPp has it.
 fn free_port() -> u16 {
-    let found = (0..100).find_map(|_| {
-        let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
-        let port = socket.local_addr().ok()?.port();
-        UdpSocket::bind(("127.0.0.1", port.checked_add(2)?)).ok().map(|_| port)
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let found = (0..1000).find_map(|_| {
+        let port = 20_100 + TAKEN.fetch_add(4, Ordering::Relaxed) % 12_000;
+        let is_free = [port, port + 2].iter().all(|port| UdpSocket::bind(("127.0.0.1", *port)).is_ok());
+        is_free.then_some(port)
     });
     found.expect("a free port")
 }
