@@ -183,6 +183,7 @@ fn joins_no_server_that_a_killed_command_told_to_stop() {
     let told = server(state.path()).unwrap();
     // The server reads the signal late, and calls itself ready until then.
     signal(told, Signal::STOP);
+    await_that(|| status_of(told, "State:").starts_with('T'));
     drop(command.child.stdin.take());
     await_that(|| is_pending(told, Signal::INT));
     command.kill();
@@ -427,9 +428,13 @@ fn signal(pid: i32, signal: Signal) {
 
 /// Tells whether a stopped process has been sent a signal that it will read once it goes on.
 fn is_pending(pid: i32, signal: Signal) -> bool {
+    u64::from_str_radix(&status_of(pid, "ShdPnd:"), 16).unwrap() >> (signal.as_raw() - 1) & 1 == 1
+}
+
+/// Reads a field of a process's status.
+fn status_of(pid: i32, field: &str) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).unwrap();
-    u64::from_str_radix(pending.trim(), 16).unwrap() >> (signal.as_raw() - 1) & 1 == 1
+    status.lines().find_map(|line| line.strip_prefix(field)).unwrap().trim().to_owned()
 }
 
 fn is_running(pid: i32) -> bool {
