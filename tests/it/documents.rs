@@ -16,7 +16,7 @@ use golden::applied;
 
 const FOLDER: &str = "tests/documents";
 
-fn golden(name: &str) -> String {
+pub(crate) fn golden(name: &str) -> String {
     fs::read_to_string(Path::new(FOLDER).join(name)).unwrap()
 }
 
@@ -26,7 +26,7 @@ fn of<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
 }
 
 /// A database that an earlier program wrote, with the file that was applied to it.
-fn recorded() -> TestEnv {
+pub(crate) fn recorded() -> TestEnv {
     let mut env = TestEnv::new();
     env.set("CARRIER_SECRET", "canary-of-the-carrier");
     env.set("DIALFIRE_PHONE_NUMBER", "+4930123456");

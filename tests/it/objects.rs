@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::support::TestEnv;
+use super::{
+    documents::{self, golden},
+    support::TestEnv,
+};
 
 /// Reads the rows of a tenant's objects as the document that callers reach has them, with the addresses of users.
 /// `null` if there is none.
@@ -62,12 +65,18 @@ fn names(env: &TestEnv) -> Vec<String> {
     rows(env).into_iter().map(|(name, ..)| name).collect()
 }
 
-/// Objects name users by their rows.
-#[test]
-fn a_renamed_user_changes_no_object() {
+/// What [`FILE`] declares, applied.
+fn applied() -> TestEnv {
     let env = TestEnv::new();
     env.write("pbx.yaml", FILE);
     env.run("apply --no-reload").expect(0);
+    env
+}
+
+/// Objects name users by their rows.
+#[test]
+fn a_renamed_user_changes_no_object() {
+    let env = applied();
     let before = rows(&env);
     let renamed = FILE.replace("bo.li@", "bo@").replace("name: Bo Li", "name: Bo Li, previously: bo.li@example.com");
     env.write("pbx.yaml", &renamed);
@@ -82,9 +91,7 @@ fn a_renamed_user_changes_no_object() {
 /// A former address that another user has now is another user.
 #[test]
 fn a_route_to_an_address_that_was_handed_on_is_a_change() {
-    let env = TestEnv::new();
-    env.write("pbx.yaml", FILE);
-    env.run("apply --no-reload").expect(0);
+    let env = applied();
     let handed_on = "users:
   - { email: bo@example.com, name: Bo Li, previously: bo.li@example.com }
   - { email: bo.li@example.com, name: Bo Lim }
@@ -98,9 +105,7 @@ fn a_route_to_an_address_that_was_handed_on_is_a_change() {
 
 #[test]
 fn only_the_rows_of_objects_that_change_are_written() {
-    let env = TestEnv::new();
-    env.write("pbx.yaml", FILE);
-    env.run("apply --no-reload").expect(0);
+    let env = applied();
     let before = rows(&env);
     env.write("pbx.yaml", &FILE.replace("+4930555002\"", "+4930555002\", ring: 10s"));
     env.run("apply --no-reload").expect(0);
@@ -125,13 +130,7 @@ fn only_the_rows_of_objects_that_change_are_written() {
 /// One document held all objects of a tenant before they had rows: no row is written again.
 #[test]
 fn objects_of_an_earlier_program_get_the_rows_that_this_one_would_write() {
-    let mut env = TestEnv::new();
-    env.set("CARRIER_SECRET", "canary-of-the-carrier");
-    env.set("DIALFIRE_PHONE_NUMBER", "+4930123456");
-    env.set("TWILIO_PHONE_NUMBER", "+15559876543");
-    let golden = |name: &str| std::fs::read_to_string(format!("tests/documents/{name}")).unwrap();
-    env.write("pbx.yaml", &golden("directory.0.1.0.yaml"));
-    env.sql().batch_execute(&golden("directory.0.1.0.sql")).unwrap();
+    let env = documents::recorded();
     env.run("migrate").expect(0);
     let before = rows(&env);
     assert_eq!(
@@ -167,13 +166,7 @@ fn objects_of_an_earlier_program_get_the_rows_that_this_one_would_write() {
 /// One tenant's damage is in no other one's way, and nothing of it stops the migration of all.
 #[test]
 fn documents_that_were_damaged_by_hand_are_migrated_as_far_as_they_can_be_read() {
-    let mut env = TestEnv::new();
-    env.set("CARRIER_SECRET", "canary-of-the-carrier");
-    env.set("DIALFIRE_PHONE_NUMBER", "+4930123456");
-    env.set("TWILIO_PHONE_NUMBER", "+15559876543");
-    let golden = |name: &str| std::fs::read_to_string(format!("tests/documents/{name}")).unwrap();
-    env.write("pbx.yaml", &golden("directory.0.1.0.yaml"));
-    env.sql().batch_execute(&golden("directory.0.1.0.sql")).unwrap();
+    let env = documents::recorded();
     let damaged = [
         "null",
         "[7]",

@@ -14,6 +14,7 @@ use super::state_dir;
 pub(super) const COMMAND: &str = "EMBEDDED_TEST_COMMAND";
 /// The state folder of the played command.
 pub(super) const STATE_DIR: &str = "EMBEDDED_TEST_STATE_DIR";
+
 /// Another command, played by this test program.
 pub(super) struct Played {
     pub(super) child: Child,
