@@ -44,7 +44,7 @@ pub(crate) trait Object {
 }
 
 /// An object as a row of the directory holds it: users by their rows, so that a renamed user changes no object.
-pub(crate) trait Recorded: Sized {
+pub(crate) trait Stored: Sized {
     /// The document in the row.
     type Body: Document;
 
@@ -73,7 +73,7 @@ macro_rules! without_users {
         $(
             impl $crate::model::Document for $object {}
 
-            impl $crate::objects::object::Recorded for $object {
+            impl $crate::objects::object::Stored for $object {
                 type Body = Self;
 
                 fn body(&self, _: &$crate::objects::object::RowsOfUsers<'_>) -> Result<Self, ::serde_json::Error> {
@@ -115,7 +115,7 @@ pub struct ObjectRow {
 /// How the objects of a kind are kept.
 pub(crate) trait Store {
     /// The objects.
-    type Item: Object + Recorded;
+    type Item: Object + Stored;
 
     /// Lists the objects, each with its name, or what a rule is for. The name is empty if there is only one of the kind.
     fn items(&self) -> Vec<(String, &Self::Item)>;
@@ -138,7 +138,7 @@ pub(crate) trait Store {
     fn rows(&self, kind: ObjectKind, of_users: &RowsOfUsers<'_>) -> Result<Vec<ObjectRow>, serde_json::Error> {
         let row = |(name, item): (String, &Self::Item)| {
             let body = document::body(&item.body(of_users)?)?;
-            let version = <Self::Item as Recorded>::Body::VERSION;
+            let version = <Self::Item as Stored>::Body::VERSION;
             Ok(ObjectRow { kind, name, version, protected: item.is_protected(), body })
         };
         self.items().into_iter().map(row).collect()
@@ -149,13 +149,13 @@ pub(crate) trait Store {
     /// # Errors
     /// If the document cannot be read.
     fn take(&mut self, row: &ObjectRow, users: &UsersOfRows<'_>) -> Result<(), Unreadable> {
-        let item = Recorded::of_body(document::read_body(row.version, &row.body)?, users)?;
+        let item = Stored::of_body(document::read_body(row.version, &row.body)?, users)?;
         self.put(&row.name, item).map_err(|invalid| Unreadable::Damaged(invalid.message))
     }
 }
 
 /// Objects that have names.
-impl<T: Object + Recorded> Store for BTreeMap<ObjectName, T> {
+impl<T: Object + Stored> Store for BTreeMap<ObjectName, T> {
     type Item = T;
 
     fn items(&self) -> Vec<(String, &T)> {
@@ -173,7 +173,7 @@ impl<T: Object + Recorded> Store for BTreeMap<ObjectName, T> {
 }
 
 /// An object of which there is one at most.
-impl<T: Object + Recorded> Store for Option<T> {
+impl<T: Object + Stored> Store for Option<T> {
     type Item = T;
 
     fn items(&self) -> Vec<(String, &T)> {

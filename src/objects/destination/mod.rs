@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::object::{Fields, Object, Recorded, RowsOfUsers, Store, UsersOfRows, without_users};
+use super::object::{Fields, Object, RowsOfUsers, Store, Stored, UsersOfRows, without_users};
 use crate::model::{Document, E164, Invalid, ObjectName, Unreadable, UserKey};
 
 /// Who gets a call.
@@ -65,7 +65,7 @@ impl Store for Vec<Target> {
 
 impl Document for Vec<Target<Uuid>> {}
 
-impl Recorded for Vec<Target> {
+impl Stored for Vec<Target> {
     type Body = Vec<Target<Uuid>>;
 
     fn body(&self, rows: &RowsOfUsers<'_>) -> Result<Self::Body, serde_json::Error> {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::{
     ObjectKind, Target,
     destination::{in_turn, with_users},
-    object::{Fields, Object, Recorded, RowsOfUsers, Store, UsersOfRows},
+    object::{Fields, Object, RowsOfUsers, Store, Stored, UsersOfRows},
 };
 use crate::model::{Document, E164, Invalid, ObjectName, Prefix, Unreadable, UserKey};
 
@@ -161,7 +161,7 @@ impl Store for Vec<Rule> {
 
 impl Document for Rule<Uuid> {}
 
-impl Recorded for Rule {
+impl Stored for Rule {
     type Body = Rule<Uuid>;
 
     fn body(&self, rows: &RowsOfUsers<'_>) -> Result<Rule<Uuid>, serde_json::Error> {
