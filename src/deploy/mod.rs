@@ -13,6 +13,7 @@ mod clock;
 mod compare;
 mod contacts;
 mod decide;
+mod effects;
 mod emergency;
 mod error;
 mod generations;
