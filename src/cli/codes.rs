@@ -4,12 +4,12 @@
 pub const RAILS: &[(&str, &str, &str)] = &[
     (
         "deletes",
-        "an apply that deletes more users than `rails.deletes` allows",
+        "an apply that deletes more users than `rails.deletes` allows; phones in the file in place whose users were deleted before count, as on the second host of a database",
         "check the file is the right one; `--allow deletes=N`",
     ),
     (
         "relogins",
-        "an apply after which more phones must log in again, or register over another transport, than `rails.relogins` allows; phones whose digest in the file in place is not the recorded one count, as after the restore of an older dump, and without that file the digests that Asterisk still runs",
+        "an apply after which more phones must log in again, or register over another transport, than `rails.relogins` allows; phones whose digest or transport in the file in place is not the recorded one count, as after the restore of an older dump or on the second host of a database, and without that file the digests that Asterisk still runs",
         "`--allow relogins=N`",
     ),
     (

@@ -198,7 +198,7 @@ impl<'a> Planner<'a> {
 
 /// Says first of a rail at files or phones of another directory that the private database is in use.
 pub(crate) fn name_private(state: &StateArgs, comparison: &mut Comparison) -> Result<()> {
-    let unexplained = comparison.phones.relogins.difference(&comparison.plan.behind).count() > 0;
+    let unexplained = comparison.effects.relogins.difference(&comparison.plan.behind).count() > 0;
     let is_other = |stop: &&mut RailStop| match stop.rail {
         "foreign-files" => true,
         "relogins" => unexplained,

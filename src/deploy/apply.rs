@@ -41,6 +41,7 @@ use crate::{
     fail_point,
     fs::{FileError, Staged},
     model::{Extension, ObjectName, Secret, Tenant, UserKey, hex},
+    plan::Effects,
     render::{Digests, File, Phonebook, endpoint_name},
 };
 
@@ -98,7 +99,7 @@ pub fn sync(
             continue;
         };
         writer.change(&decided.prepared.rows)?;
-        let rows = audit_row::bounded(audit_row::all_rows(&decided.plan, &decided.phones));
+        let rows = audit_row::bounded(audit_row::all_rows(&decided.plan, &decided.effects));
         let run = writer.open_audit(&decided.run(request, host, "sync", &rows))?;
         clock.stop();
         let end =
@@ -349,11 +350,12 @@ fn mended_words(other: &Tenant, file: ConfigFile) -> String {
 
 /// Phones whose sections differ from those in the former file.
 fn changed_phones(step: &Step<'_>, decided: &Decided) -> Vec<Extension> {
-    // A changed profile changes every phone.
-    let all = !decided.plan.settings_changes.is_empty();
+    let Effects { made, moved, reread, .. } = &decided.effects;
+    let differs = |number: &Extension| [made, moved, reread].iter().any(|phones| phones.contains(number));
     let written = decided.plan.users.values().filter(|user| {
         let name = endpoint_name(step.tenant, decided.plan.settings.endpoint_names, user.extension);
-        all || user.write
+        user.write
+            || differs(&user.extension)
             || step.old.phones.get(&name).map(|phone| &phone.digest)
                 != step.new_endpoints().phones.get(&name).map(|phone| &phone.digest)
     });

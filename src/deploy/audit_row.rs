@@ -2,23 +2,23 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use crate::plan::{Change, FieldChange, PhoneEffects, Plan};
+use crate::plan::{Change, Effects, FieldChange, Plan};
 
 /// Writes the rows that no generated file shows: settings and inbound calls.
-pub(super) fn rows_no_file_shows(plan: &Plan, phones: &PhoneEffects) -> String {
-    let settings = plan.settings_changes.iter().map(|change| setting(plan, change, phones));
+pub(super) fn rows_no_file_shows(plan: &Plan, effects: &Effects) -> String {
+    let settings = plan.settings_changes.iter().map(|change| setting(plan, change, effects));
     let inbound =
         plan.inbound.iter().map(|change| format!("{} {}  {}", change.kind.sign(), change.title(), change.words()));
     settings.chain(inbound).map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 /// Writes all rows, those of users too: a run that writes no file has nothing else to show.
-pub(super) fn all_rows(plan: &Plan, phones: &PhoneEffects) -> String {
-    plan.changes.iter().map(|change| user(change) + "\n").collect::<String>() + &rows_no_file_shows(plan, phones)
+pub(super) fn all_rows(plan: &Plan, effects: &Effects) -> String {
+    plan.changes.iter().map(|change| user(change) + "\n").collect::<String>() + &rows_no_file_shows(plan, effects)
 }
 
-fn setting(plan: &Plan, change: &FieldChange, phones: &PhoneEffects) -> String {
-    let reach = match plan.touched_by(change, phones) {
+fn setting(plan: &Plan, change: &FieldChange, effects: &Effects) -> String {
+    let reach = match plan.touched_by(change, effects) {
         0 => String::new(),
         1 => "  (1 phone)".to_owned(),
         phones => format!("  ({phones} phones)"),
@@ -38,8 +38,8 @@ fn user(change: &Change) -> String {
 }
 
 /// Counts the changes of users by kind. Counts of everything else stand there only if they are not zero.
-pub(super) fn counts(plan: &Plan, phones: &PhoneEffects) -> BTreeMap<&'static str, usize> {
-    let affected = plan.affected(phones);
+pub(super) fn counts(plan: &Plan, effects: &Effects) -> BTreeMap<&'static str, usize> {
+    let affected = plan.affected(effects);
     let others = [
         ("inbound", plan.inbound.len()),
         ("settings", plan.settings_changes.len()),

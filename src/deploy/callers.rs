@@ -1,7 +1,7 @@
 //! What callers reach: the routes as they were applied, with the phones among their targets. It
 //! moves with the end of an apply, and never before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -11,10 +11,10 @@ use crate::{
         Directory, DirectoryError, MadeLive, Recorded, RowChanges,
         audit::{End, Outcome},
     },
-    model::{EndpointNames, Extension, Tenant, UserKey},
+    model::{E164, EndpointNames, Extension, Tenant, UserKey},
     objects::Routes,
-    plan::Plan,
-    render::endpoint_name,
+    plan::{Plan, numbers_between},
+    render::{NO_ROUTES, endpoint_name},
 };
 
 /// Closes the audit row of an apply. What was made so is remembered as live, and reaches callers from then
@@ -81,15 +81,36 @@ pub(super) fn behind(tenant: &Tenant, recorded: &Recorded) -> Option<String> {
         Some(applied) => {
             let users = users(&recorded.routes, tenant, row.settings.endpoint_names, number);
             let run = applied.run;
-            (applied.routes != recorded.routes || applied.users != users).then(|| {
+            (readdressed(applied, &users) != recorded.routes).then(|| {
                 format!("callers still reach what run {run} applied, not what is recorded: the next apply heals it")
             })
         }
     }
 }
 
+/// Describes the routes that callers reach, with the users under the addresses that their phones have now: a rename
+/// changes nothing about who is reached.
+fn readdressed(applied: &calls::Applied, now: &BTreeMap<UserKey, String>) -> Routes {
+    let present: BTreeMap<&str, &UserKey> = now.iter().map(|(email, phone)| (phone.as_str(), email)).collect();
+    let nobody = UserKey::of("");
+    let of = |phone: &str| present.get(phone).copied().unwrap_or(&nobody);
+    let addresses = applied.users.iter().map(|(email, phone)| (email.clone(), of(phone).clone()));
+    applied.routes.readdressed(&addresses.collect())
+}
+
+/// Finds the public numbers whose callers reach something else than they will once a plan was carried out.
+pub(super) fn numbers(plan: &Plan, recorded: &Recorded) -> BTreeSet<E164> {
+    let Some(applied) = &recorded.applied else { return numbers_between(&NO_ROUTES, &plan.routes) };
+    numbers_between(&readdressed(applied, &phones_called(plan)), &plan.routes)
+}
+
 /// What callers reach once a plan was carried out.
 fn reached(plan: &Plan, run: i64) -> calls::Applied {
+    calls::Applied { tenant: plan.tenant.clone(), run, routes: plan.routes.clone(), users: phones_called(plan) }
+}
+
+/// Names the phones of the users who may get a call once a plan was carried out.
+fn phones_called(plan: &Plan) -> BTreeMap<UserKey, String> {
     let wanted = plan.routes.users();
     let numbers: BTreeMap<UserKey, Extension> = if wanted.is_empty() {
         BTreeMap::new()
@@ -97,13 +118,7 @@ fn reached(plan: &Plan, run: i64) -> calls::Applied {
         let users = plan.users.values().map(|user| (user.email.key(), user.extension));
         users.filter(|(email, _)| wanted.contains(email)).collect()
     };
-    let number = |email: &UserKey| numbers.get(email).copied();
-    calls::Applied {
-        tenant: plan.tenant.clone(),
-        run,
-        routes: plan.routes.clone(),
-        users: users(&plan.routes, &plan.tenant, plan.settings.endpoint_names, number),
-    }
+    users(&plan.routes, &plan.tenant, plan.settings.endpoint_names, |email| numbers.get(email).copied())
 }
 
 /// Names the phones of the users who may get a call.

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Survey, callers,
-    effects::{ended, foreign_digests, made, other_logins, successors},
+    effects::{FileEffects, ended, foreign_digests, made, other_logins, successors},
     host::InPlace,
     survey::Findings,
     without_file::PhonesWithoutFile,
@@ -20,7 +20,7 @@ use crate::{
     directory::{EarlierRun, Recorded, RowChanges, seal::TrunkPrint},
     model::{Extension, ObjectName, Prints, UserKey, hex},
     objects::Routes,
-    plan::{self, Affected, Allowance, Inputs, PhoneEffects, Plan, PlannedUser, RailStop, plan_id, target_hash},
+    plan::{self, Affected, Allowance, Effects, Inputs, Plan, PlannedUser, RailStop, plan_id, target_hash},
     render::{self, Digests, File, FileDiff, ParsedPhone, Phonebook, Present},
 };
 use sha2::{Digest, Sha256};
@@ -41,8 +41,8 @@ pub enum CompareError {
 pub struct Comparison {
     /// The plan.
     pub plan: Plan,
-    /// What becomes of phones, as far as it is known here.
-    pub phones: PhoneEffects,
+    /// What becomes of phones, trunks and public numbers, as far as it is known here.
+    pub effects: Effects,
     /// Rails that stop the plan from being applied: those of the rows, of the files in place and of the host.
     pub stops: Vec<RailStop>,
     /// What an administrator should know: the notes of the plan, and those of the later stages.
@@ -92,7 +92,7 @@ impl Comparison {
     /// Tells whether an apply would move anything.
     pub fn is_empty(&self) -> bool {
         let files = self.changed_files().next().is_none();
-        let applied = self.plan.is_applied() && self.phones.relogins.is_empty();
+        let applied = self.plan.is_applied() && self.effects.relogins.is_empty();
         self.plan.is_empty() && applied && self.reload.is_empty() && files && !self.callers_behind
     }
 
@@ -104,17 +104,17 @@ impl Comparison {
         self.unasked.extend(unasked);
         self.unchecked.extend(unchecked);
         if let Some(PhonesWithoutFile { running, others }) = without_file {
-            self.phones.made.retain(|phone| !running.contains(phone));
-            self.phones.relogins.extend(others);
-            self.stops.retain(|stop| stop.rail != plan::RELOGINS);
-            add_relogin_stop(&mut self.stops, &self.plan, &self.phones);
+            self.effects.made.retain(|phone| !running.contains(phone));
+            self.effects.relogins.extend(others);
+            self.stops.retain(|stop| ![plan::DELETES, plan::RELOGINS].contains(&stop.rail));
+            add_phone_stops(&mut self.stops, &self.plan, &self.effects);
         }
         self
     }
 
     /// Counts whom the plan affects.
     pub fn affected(&self) -> Affected {
-        self.plan.affected(&self.phones)
+        self.plan.affected(&self.effects)
     }
 
     /// Lists the rails that stop the rows from being recorded.
@@ -172,21 +172,26 @@ pub fn compare_plan(
     let successors = endpoints.map(|file| successors(&plan, recorded, file, &keeps)).unwrap_or_default();
     relogins.retain(|extension| !successors.contains(extension));
     let notes = foreign_digests(&plan, recorded, &relogins).into_iter().collect();
-    let mut phones = PhoneEffects { made: made(&plan, endpoints, successors), ..plan.phones_by_rows() };
+    let mut effects = Effects { made: made(&plan, endpoints, successors), ..plan.by_rows.clone() };
     // A file in place that fits and runs is right, whatever was remembered of the last apply.
     let runs = running.as_ref().is_some_and(|running| running.live[ConfigFile::Endpoints]);
     let fitting = if runs { fitting.into_inner() } else { BTreeSet::new() };
     if let Some(file) = endpoints {
         let gone = ended(&plan, recorded, file, &keeps);
-        phones.ended = if runs { gone } else { gone.max(phones.ended) };
+        (effects.ended, effects.deleted) =
+            if runs { gone } else { (gone.0.max(effects.ended), gone.1.max(effects.deleted)) };
         relogins.extend(other_logins(&plan, recorded, file, &keeps));
     }
     relogins.extend(plan.behind.difference(&fitting));
-    phones.relogins = relogins;
+    effects.relogins = relogins;
+    let runs = PerFile::from_fn(|file| running.as_ref().is_some_and(|running| running.live[file]));
+    FileEffects { plan: &plan, before: in_place, target: &target, differences: &differences }
+        .take_into(&mut effects, runs)?;
+    effects.numbers.extend(callers::numbers(&plan, recorded));
     stops.extend(plan.stops.iter().cloned());
-    add_relogin_stop(&mut stops, &plan, &phones);
+    add_phone_stops(&mut stops, &plan, &effects);
     let live = running.as_ref().map_or(PerFile::all(true), |running| running.live);
-    side_by_side(plan, (phones, stops, notes), recorded, &target, differences, live, unchecked)
+    side_by_side(plan, (effects, stops, notes), recorded, &target, differences, live, unchecked)
 }
 
 /// Makes the plan where there are no files to look at: what is recorded stands for them.
@@ -208,9 +213,11 @@ pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<C
         // Masked marks vouch for nothing.
         FileDiff { changed: diff.added + diff.removed > 0, ..diff }
     });
-    let (phones, mut stops) = (plan.phones_by_rows(), plan.stops.clone());
-    add_relogin_stop(&mut stops, &plan, &phones);
-    side_by_side(plan, (phones, stops, Vec::new()), recorded, &target, differences, PerFile::all(true), unchecked)
+    let (mut effects, mut stops) = (plan.by_rows.clone(), plan.stops.clone());
+    FileEffects { plan: &plan, before: &before, target: &target, differences: &differences }
+        .take_into(&mut effects, PerFile::all(false))?;
+    add_phone_stops(&mut stops, &plan, &effects);
+    side_by_side(plan, (effects, stops, Vec::new()), recorded, &target, differences, PerFile::all(true), unchecked)
 }
 
 /// Renders what the plan leads to, secrets and marks masked.
@@ -218,12 +225,10 @@ fn target(plan: &Plan, recorded: &Recorded) -> Result<PerFile<File>, BadValue> {
     Phonebook::of(plan, recorded.directory).files(Digests::Masked)
 }
 
-/// Adds the rail at too many phones that must log in again, in its place.
-fn add_relogin_stop(stops: &mut Vec<RailStop>, plan: &Plan, phones: &PhoneEffects) {
-    if let Some(stop) = plan.relogin_stop(phones) {
-        let place = stops.iter().take_while(|stop| [FOREIGN_FILES, "deletes"].contains(&stop.rail)).count();
-        stops.insert(place, stop);
-    }
+/// Adds the rails at too many phones that end or must log in again, in their place.
+fn add_phone_stops(stops: &mut Vec<RailStop>, plan: &Plan, effects: &Effects) {
+    let place = stops.iter().take_while(|stop| stop.rail == FOREIGN_FILES).count();
+    stops.splice(place..place, plan.phone_stops(effects));
 }
 
 /// Finds the digests that stay, by the endpoint's name.
@@ -242,7 +247,7 @@ fn kept_trunks(plan: &Plan) -> BTreeMap<String, &TrunkPrint> {
 
 fn side_by_side(
     plan: Plan,
-    (phones, stops, found): (PhoneEffects, Vec<RailStop>, Vec<String>),
+    (effects, stops, found): (Effects, Vec<RailStop>, Vec<String>),
     recorded: &Recorded,
     target: &PerFile<File>,
     mut differences: PerFile<FileDiff>,
@@ -268,7 +273,7 @@ fn side_by_side(
     let earlier = earlier_run(&plan, recorded, &files);
     Ok(Comparison {
         plan,
-        phones,
+        effects,
         stops,
         notes,
         id,

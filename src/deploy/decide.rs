@@ -16,7 +16,7 @@ use crate::{
     asterisk::ConfigFile,
     directory::{Directory, DirectoryError, Recorded, Writer, audit::Run},
     model::Extension,
-    plan::{FieldChange, Kind, PhoneEffects, Plan, RailStop},
+    plan::{Effects, FieldChange, Kind, Plan, RailStop},
 };
 
 /// How often a plan is made and shown before the rows that move meanwhile are a reason to give up.
@@ -86,7 +86,7 @@ pub(super) fn show(
 /// A plan with everything that carrying it out needs.
 pub(super) struct Decided {
     pub(super) plan: Plan,
-    pub(super) phones: PhoneEffects,
+    pub(super) effects: Effects,
     id: Option<String>,
     /// What changes in the settings and about inbound calls, and in the files.
     pub(super) diff: String,
@@ -131,12 +131,12 @@ pub(super) fn decide(
         return Ok(None);
     }
     let diff =
-        audit_row::bounded(audit_row::rows_no_file_shows(&comparison.plan, &comparison.phones) + &comparison.diff());
+        audit_row::bounded(audit_row::rows_no_file_shows(&comparison.plan, &comparison.effects) + &comparison.diff());
     let Request { secrets, trunk_secrets, keys, policy, .. } = *request;
     let prepared = prepare(&comparison.plan, &recorded, secrets, trunk_secrets, &sealed, keys, policy.now)?;
     let target = target_of(&comparison, &prepared.rows);
-    let Comparison { plan, phones, id, unasked, unchecked, .. } = comparison;
-    Ok(Some(Decided { plan, phones, id, diff, target, recorded, prepared, unasked, unchecked }))
+    let Comparison { plan, effects, id, unasked, unchecked, .. } = comparison;
+    Ok(Some(Decided { plan, effects, id, diff, target, recorded, prepared, unasked, unchecked }))
 }
 
 /// What is recorded, with the sealed secrets.
@@ -164,7 +164,7 @@ impl Decided {
             actor: request.actor.clone(),
             git_commit: request.git_commit.clone(),
             plan_id: self.id.clone(),
-            counts: audit_row::counts(&self.plan, &self.phones),
+            counts: audit_row::counts(&self.plan, &self.effects),
             diff: diff.to_owned(),
             target: Some(self.target.clone()),
         }

@@ -5,25 +5,150 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+use super::host::InPlace;
 use crate::{
+    asterisk::{BadValue, ConfigFile, PerFile},
     directory::{Recorded, RecordedUser},
-    model::{Extension, UserKey},
-    plan::{Plan, PlannedUser},
-    render::{self, ParsedPhone, Present},
+    model::{E164, Extension, ObjectName, PhoneOverride, UserKey},
+    plan::{Effects, Plan, PlannedUser},
+    render::{self, File, FileDiff, ParsedPhone, Phonebook, Present, SectionDiff},
 };
+
+/// What the files tell about a plan: those in place, those to come, and what differs.
+pub(super) struct FileEffects<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) before: &'a InPlace,
+    pub(super) target: &'a PerFile<File>,
+    pub(super) differences: &'a PerFile<FileDiff>,
+}
+
+impl FileEffects<'_> {
+    /// Puts what the files tell in the place of what the rows tell, for each file that runs. What the rows tell stays
+    /// beside it where another file may run.
+    ///
+    /// # Errors
+    /// For tenants whose names cannot stand in a configuration line; none that was checked is one.
+    pub(super) fn take_into(&self, effects: &mut Effects, runs: PerFile<bool>) -> Result<(), BadValue> {
+        if let Some(before) = &self.before[ConfigFile::Endpoints] {
+            let (mut moved, mut reread) = self.phones();
+            let mut trunks = self.objects(before)?;
+            if !runs[ConfigFile::Endpoints] {
+                moved.append(&mut effects.moved);
+                reread.append(&mut effects.reread);
+                trunks.append(&mut effects.trunks);
+            }
+            (effects.moved, effects.reread, effects.trunks) = (moved, reread, trunks);
+        }
+        if let Some(before) = &self.before[ConfigFile::Routing] {
+            let mut dialing = self.dialing();
+            let mut numbers = self.numbers(before)?;
+            if !runs[ConfigFile::Routing] {
+                dialing |= effects.dialing;
+                numbers.append(&mut effects.numbers);
+            }
+            (effects.dialing, effects.numbers) = (dialing, numbers);
+        }
+        Ok(())
+    }
+
+    /// Finds the phones that are in both files and register over another transport, and those of which something else
+    /// differs.
+    fn phones(&self) -> (BTreeSet<Extension>, BTreeSet<Extension>) {
+        let differences = &self.differences[ConfigFile::Endpoints].sections;
+        let (mut moved, mut reread) = (BTreeSet::new(), BTreeSet::new());
+        if differences.is_empty() {
+            return (moved, reread);
+        }
+        let Plan { tenant, settings, .. } = self.plan;
+        let names = render::template_names(tenant);
+        let shared: Vec<&SectionDiff> = names.iter().filter_map(|name| differences.get(name)).collect();
+        let keys: BTreeSet<&str> = shared.iter().flat_map(|difference| difference.keys()).collect();
+        // Of two values, the one before: it differs, or it is the one that is to come.
+        let before = |differences: &[&SectionDiff], after: Option<&str>| {
+            let differing = differences.iter().find(|difference| difference.keys().contains(TRANSPORT));
+            differing.map_or_else(|| after.map(str::to_owned), |found| found.values(TRANSPORT)[0].map(str::to_owned))
+        };
+        let shared_after = settings.phones.transport.as_ref().map(ObjectName::as_str);
+        let shared_before = before(&shared, shared_after);
+        let none = SectionDiff::default();
+        for user in self.plan.users.values() {
+            let name = render::endpoint_name(tenant, settings.endpoint_names, user.extension);
+            let own = differences.get(&name).unwrap_or(&none);
+            let after = user.phone.transport.as_ref().map(ObjectName::as_str);
+            let was = before(&[own], after).or_else(|| shared_before.clone());
+            let shared_keys = keys.iter().filter(|key| !has_own(&user.phone, key));
+            if was.as_deref() != after.or(shared_after) {
+                moved.insert(user.extension);
+            } else if own.keys().iter().chain(shared_keys).any(|key| *key != TRANSPORT) {
+                reread.insert(user.extension);
+            }
+        }
+        (moved, reread)
+    }
+
+    /// Names the objects whose sections differ, come or go.
+    fn objects(&self, before: &Present) -> Result<BTreeSet<String>, BadValue> {
+        let differences = &self.differences[ConfigFile::Endpoints].sections;
+        let after = Phonebook::of(self.plan, None).objects()?;
+        let before = &before.parsed.objects;
+        let is_changed = |section: &&String| {
+            !before.contains_key(*section) || !after.contains_key(*section) || differences.contains_key(*section)
+        };
+        let changed = before.keys().chain(after.keys()).filter(is_changed);
+        let name = |section| before.get(section).or_else(|| after.get(section)).map(|object| object.name.clone());
+        Ok(changed.filter_map(name).collect())
+    }
+
+    /// Tells whether other contexts of the operator are included.
+    fn dialing(&self) -> bool {
+        let differences = &self.differences[ConfigFile::Routing].sections;
+        let dialled = differences.get(&render::internal_context(&self.plan.tenant));
+        dialled.is_some_and(|difference| difference.keys().contains("include"))
+    }
+
+    /// Finds the public numbers whose calls go another way.
+    fn numbers(&self, before: &Present) -> Result<BTreeSet<E164>, BadValue> {
+        let routing = ConfigFile::Routing;
+        if self.differences[routing].sections.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        render::numbers_between(&self.plan.tenant, &before.text, &self.target[routing].text)
+    }
+}
+
+/// The option that says which way a phone registers.
+const TRANSPORT: &str = "transport";
+
+/// Tells whether a phone has its own value of an option, whatever the shared one is.
+fn has_own(phone: &PhoneOverride, option: &str) -> bool {
+    match option {
+        TRANSPORT => phone.transport.is_some(),
+        "max_contacts" => phone.devices.is_some(),
+        "allow" | "disallow" => phone.codecs.is_some(),
+        "realm" => phone.realm.is_some(),
+        _ => false,
+    }
+}
 
 /// Tells whether a phone of the file in place keeps its name and its digest.
 pub(super) type Keeps<'a> = dyn Fn(&str, &ParsedPhone) -> bool + 'a;
 
-/// Counts the phones in the file in place whose users are gone once the plan was carried out.
-pub(super) fn ended(plan: &Plan, recorded: &Recorded, file: &Present, keeps: &Keeps<'_>) -> usize {
+/// Counts the phones in the file in place whose users are gone once the plan was carried out: all, and those that the
+/// directory knew.
+pub(super) fn ended(plan: &Plan, recorded: &Recorded, file: &Present, keeps: &Keeps<'_>) -> (usize, usize) {
     let stay: BTreeSet<Uuid> = plan.users.values().filter_map(|user| user.id).collect();
     let emails: BTreeSet<UserKey> = plan.users.values().map(|user| user.email.key()).collect();
-    let stays = |email: &str| {
-        let key = UserKey::of(email);
-        recorded.users.get(&key).map_or(emails.contains(&key), |user| stay.contains(&user.id))
-    };
-    file.parsed.phones.iter().filter(|(name, phone)| !stays(&phone.email) && !keeps(name, phone)).count()
+    let stays = |key: &UserKey| recorded.users.get(key).map_or(emails.contains(key), |user| stay.contains(&user.id));
+    let is_ours = file.parsed.directory == recorded.directory;
+    let (mut all, mut known) = (0, 0);
+    for (name, phone) in &file.parsed.phones {
+        let key = UserKey::of(&phone.email);
+        if !stays(&key) && !keeps(name, phone) {
+            all += 1;
+            known += usize::from(is_ours && (recorded.users.contains_key(&key) || recorded.former.contains(&key)));
+        }
+    }
+    (all, known)
 }
 
 /// Finds the numbers of users who were never live, and whose number belongs to somebody else in the file in

@@ -126,7 +126,7 @@ fn object(
     Ok((row.kind, row.name))
 }
 
-/// Reads whose the public numbers are.
+/// Reads whose the public numbers are, for a tenant that is not recorded yet.
 pub(super) fn numbers(
     db: &mut impl GenericClient,
     slug: &Tenant,
@@ -135,21 +135,26 @@ pub(super) fn numbers(
     let rows = db
         .query_typed("select number, tenant, recorded from public_numbers", &[])
         .map_err(failed("read the public numbers"))?;
-    // What this program cannot read, as what was edited by hand, is in nobody's way.
     for row in &rows {
-        let Ok((number, tenant)) = owned(row) else { continue };
-        if tenant != *slug {
-            recorded.numbers_elsewhere.insert(number, tenant);
-        } else if row.get(2) {
-            recorded.own_numbers.insert(number);
-        }
+        note_number((row.get(0), row.get(1), row.get(2)), slug, recorded);
     }
     Ok(())
 }
 
-fn owned(row: &Row) -> Result<(E164, Tenant), DirectoryError> {
-    let number = row.get::<_, &str>(0).parse().map_err(bad_row("public number"))?;
-    Ok((number, row.get::<_, &str>(1).parse().map_err(bad_row("tenant"))?))
+/// Takes a row of a public number: the number, its tenant, and whether that tenant has it recorded. A row that this
+/// program cannot read, such as one that was edited by hand, reserves nothing.
+pub(super) fn note_number((number, tenant, is_recorded): (&str, &str, bool), slug: &Tenant, recorded: &mut Recorded) {
+    let Ok((number, tenant)) = owned(number, tenant) else { return };
+    if tenant != *slug {
+        recorded.numbers_elsewhere.insert(number, tenant);
+    } else if is_recorded {
+        recorded.own_numbers.insert(number);
+    }
+}
+
+fn owned(number: &str, tenant: &str) -> Result<(E164, Tenant), DirectoryError> {
+    let number = number.parse().map_err(bad_row("public number"))?;
+    Ok((number, tenant.parse().map_err(bad_row("tenant"))?))
 }
 
 /// Records whose the public numbers are from now on. A number that is new to the tenant must be nobody's: whoever
@@ -166,7 +171,7 @@ fn claim(db: &mut impl GenericClient, slug: &Tenant, numbers: &NumberChanges) ->
         )
         .map_err(failed("look for numbers of other tenants"))?;
     let Some(row) = taken else { return Ok(()) };
-    let (number, tenant) = owned(&row)?;
+    let (number, tenant) = owned(row.get(0), row.get(1))?;
     Err(DirectoryError::NumberTaken { number, tenant })
 }
 

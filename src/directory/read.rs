@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use postgres::{GenericClient, Row, types::Type};
+use postgres::{GenericClient, Row, fallible_iterator::FallibleIterator, types::Type};
 use uuid::Uuid;
 
 use super::{
@@ -31,11 +31,16 @@ const TENANT: &str = "select d.id, t.id, t.settings::text, null, a.applied::text
          from directory d left join tenants t on t.slug = $1 left join applied_routes a on a.tenant = $1";
 
 /// Who is gone: held extensions, and whom there ever was, without a number.
-const GONE: &str = "select number, held_for, freed_at, true from extensions where tenant_id = $1 and user_id is null
-         union all select null, email_key, null, false from former_users where tenant_id = $1";
+const GONE: &str = "select number, held_for, freed_at, true, null
+         from extensions where tenant_id = $1 and user_id is null
+         union all select null, email_key, null, false, null from former_users where tenant_id = $1";
 
 /// Who had a freed number last, on a schema that knows it.
-const FREED: &str = " union all select number, email_key, freed_at, false from freed_numbers where tenant_id = $1";
+const FREED: &str =
+    " union all select number, email_key, freed_at, false, null from freed_numbers where tenant_id = $1";
+
+/// The public numbers of all tenants, on a schema that has them in a table.
+const PUBLIC_NUMBERS: &str = " union all select null, number, null, recorded, tenant from public_numbers";
 
 /// Reads everything about one tenant that can be read: five statements at most, whatever its size. A schema before
 /// [`earlier::INBOUND_SINCE`] holds nothing about inbound calls, one before [`APPLIED_SINCE`] nothing about
@@ -52,12 +57,15 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
     };
     let row = db.query_typed_one(statement, &[(&slug.as_str(), Type::TEXT)]).map_err(failed("read the tenant"))?;
     let mut recorded = Recorded { directory: Some(row.get(0)), ..Recorded::default() };
-    if objects {
-        objects::numbers(db, slug, &mut recorded)?;
-    } else if inbound {
+    if inbound && !objects {
         recorded.numbers_elsewhere = earlier::numbers_elsewhere(db, slug)?;
     }
-    let Some(id) = row.get::<_, Option<Uuid>>(1) else { return Ok(recorded) };
+    let Some(id) = row.get::<_, Option<Uuid>>(1) else {
+        if objects {
+            objects::numbers(db, slug, &mut recorded)?;
+        }
+        return Ok(recorded);
+    };
     let unreadable = &mut recorded.unreadable;
     let settings: Option<Settings> = readable(row.get(2), || Place::Settings(slug.clone()), unreadable);
     recorded.tenant = Some(RecordedTenant { id, settings: settings.unwrap_or_default() });
@@ -69,31 +77,21 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
         recorded.routes = routes.unwrap_or_default();
         recorded.trunk_secrets = earlier::secrets(db, id, applied)?;
     }
-    let later = if applied { "u.digest_applied, u.previous_key" } else { "null::bytea, null::text" };
-    let rows = db
-        .query_typed(
-            &format!(
-                "select u.id, u.email, u.name, u.managed_by = 'api', u.protected, nullif(u.phone, '{{}}')::text,
-                        e.number, u.secret_declared, u.secret_salt, u.secret_fingerprint, u.digest_fingerprint,
-                        {later}
-                 from users u join extensions e on e.user_id = u.id
-                 where u.tenant_id = $1"
-            ),
-            &[(&id, Type::UUID)],
-        )
-        .map_err(failed("read the users"))?;
-    for row in rows {
-        let user = user(&row, &mut recorded.unreadable)?;
-        recorded.users.insert(user.email.key(), user);
-    }
+    users(db, id, applied, &mut recorded)?;
     if objects {
         objects::read(db, id, slug, &mut recorded)?;
     }
-    // Of those who are gone: held extensions, who had a number last, and whom there ever was, without a number.
+    // One statement for what has few columns: each costs a round trip.
+    let lists = [(true, GONE), (applied, FREED), (objects, PUBLIC_NUMBERS)];
+    let statement: String = lists.iter().filter(|(is_known, _)| *is_known).map(|(_, list)| *list).collect();
     let rows = db
-        .query_typed(&format!("{GONE}{}", if applied { FREED } else { "" }), &[(&id, Type::UUID)])
-        .map_err(failed("read the held extensions and the former users"))?;
+        .query_typed(&statement, &[(&id, Type::UUID)])
+        .map_err(failed("read the held extensions, the former users and the public numbers"))?;
     for row in rows {
+        if let Some(owner) = row.get(4) {
+            objects::note_number((row.get(1), owner, row.get(3)), slug, &mut recorded);
+            continue;
+        }
         let email = UserKey::of(row.get(1));
         match row.get::<_, Option<i32>>(0) {
             Some(freed) => {
@@ -104,6 +102,33 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
         }
     }
     Ok(recorded)
+}
+
+/// Reads a tenant's users, row by row: the rows of a hundred thousand users take more memory than the users.
+fn users(
+    db: &mut impl GenericClient,
+    tenant: Uuid,
+    applied: bool,
+    recorded: &mut Recorded,
+) -> Result<(), DirectoryError> {
+    let later = if applied { "u.digest_applied, u.previous_key" } else { "null::bytea, null::text" };
+    let mut rows = db
+        .query_typed_raw(
+            &format!(
+                "select u.id, u.email, u.name, u.managed_by = 'api', u.protected, nullif(u.phone, '{{}}')::text,
+                        e.number, u.secret_declared, u.secret_salt, u.secret_fingerprint, u.digest_fingerprint,
+                        {later}
+                 from users u join extensions e on e.user_id = u.id
+                 where u.tenant_id = $1"
+            ),
+            [(&tenant, Type::UUID)],
+        )
+        .map_err(failed("read the users"))?;
+    while let Some(row) = rows.next().map_err(failed("read the users"))? {
+        let user = user(&row, &mut recorded.unreadable)?;
+        recorded.users.insert(user.email.key(), user);
+    }
+    Ok(())
 }
 
 /// Reads the sealed secrets of a tenant's users and objects, by their rows.

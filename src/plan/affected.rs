@@ -5,12 +5,37 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{FieldChange, PhoneEffects, Plan, PlannedUser};
+use super::{FieldChange, Plan, PlannedUser, inbound};
 use crate::{
     directory::Recorded,
     model::{E164, Extension, ObjectName, PhoneOverride, Settings},
-    objects::{self, Called, Object, ObjectKind},
+    objects::{self, Called, Object, ObjectKind, Routes},
 };
+
+/// What becomes of phones, trunks and public numbers. The rows tell it, and on the host the files in place tell it
+/// better: they may be behind the rows, or ahead of restored ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// Phones that must log in again though their rows stay: those behind, or on the host those whose
+    /// digest in place is not the recorded one.
+    pub relogins: BTreeSet<Extension>,
+    /// Phones that are made: no apply made them live, or on the host the file in place lacks them.
+    pub made: BTreeSet<Extension>,
+    /// How many phones end because their user is gone. On the host those in the file in place.
+    pub ended: usize,
+    /// How many of these the directory knew.
+    pub deleted: usize,
+    /// Phones that keep their login and must register over another transport.
+    pub moved: BTreeSet<Extension>,
+    /// Phones that keep their login and transport, and whose sections change.
+    pub reread: BTreeSet<Extension>,
+    /// Whether all phones can dial something else, because the operator's contexts change.
+    pub dialing: bool,
+    /// The sections of trunks that change, come or go, by the name of the trunk.
+    pub trunks: BTreeSet<String>,
+    /// Public numbers whose calls may go another way.
+    pub numbers: BTreeSet<E164>,
+}
 
 /// Whom a plan affects. A phone counts once, in the first of `ended`, `relogin`, `moved`, `reread`, `dialing` and
 /// `left_alone` that is true of it. Phones that are only made by the plan are not counted.
@@ -77,47 +102,48 @@ pub(super) fn phone_change(
 
 impl Plan {
     /// Counts whom the plan affects.
-    pub fn affected(&self, phones: &PhoneEffects) -> Affected {
-        let trunks = self.inbound.iter().filter(|change| change.object == ObjectKind::Trunk);
-        let trunks: BTreeSet<&str> = trunks
-            .map(|change| change.name.as_str())
-            .chain(self.trunks_behind.iter().map(ObjectName::as_str))
-            .collect();
-        let mut left = self.staying(phones);
+    pub fn affected(&self, effects: &Effects) -> Affected {
+        let mut left = self.staying(effects);
         let mut take = |is_in: &dyn Fn(&Extension) -> bool| {
             let before = left.len();
             left.retain(|phone| !is_in(phone));
             before - left.len()
         };
-        let logins = self.logins(phones);
-        let dials_else = self.settings_changes.iter().any(|change| change.field == "dialplan.include");
+        let logins = self.logins(effects);
         Affected {
-            ended: phones.ended,
+            ended: effects.ended,
             relogin: take(&|phone| logins.contains(phone)),
-            moved: take(&|phone| self.moved.contains(phone)),
-            reread: take(&|phone| self.reread.contains(phone)),
-            dialing: take(&|_| dials_else),
+            moved: take(&|phone| effects.moved.contains(phone)),
+            reread: take(&|phone| effects.reread.contains(phone)),
+            dialing: take(&|_| effects.dialing),
             left_alone: left.len(),
-            trunks: trunks.len(),
-            numbers: self.numbers_affected,
+            trunks: effects.trunks.len(),
+            numbers: effects.numbers.len(),
         }
     }
 
     /// Lists the phones that must log in again.
-    fn logins(&self, phones: &PhoneEffects) -> BTreeSet<Extension> {
+    fn logins(&self, effects: &Effects) -> BTreeSet<Extension> {
         let changed = self.changes.iter().filter(|change| change.relogin).map(|change| change.extension);
-        changed.chain(phones.relogins.iter().copied()).collect()
+        changed.chain(effects.relogins.iter().copied()).collect()
+    }
+
+    /// Counts the phones that keep their login and must register over another transport.
+    pub(super) fn moved(&self, effects: &Effects) -> usize {
+        let logins = self.logins(effects);
+        let staying = self.staying(effects);
+        staying.difference(&logins).filter(|phone| effects.moved.contains(phone)).count()
     }
 
     /// Lists the phones that are there before and after, if with another login.
-    fn staying(&self, phones: &PhoneEffects) -> BTreeSet<Extension> {
-        let logins = self.logins(phones);
-        let stays = |phone: &&Extension| !phones.made.contains(*phone) || logins.contains(*phone);
+    fn staying(&self, effects: &Effects) -> BTreeSet<Extension> {
+        let logins = self.logins(effects);
+        let stays = |phone: &&Extension| !effects.made.contains(*phone) || logins.contains(*phone);
         self.users.keys().filter(stays).copied().collect()
     }
 
     /// Counts the phones that stay and that a change of a setting reaches.
-    pub fn touched_by(&self, change: &FieldChange, phones: &PhoneEffects) -> usize {
+    pub fn touched_by(&self, change: &FieldChange, effects: &Effects) -> usize {
         let reached = |user: &PlannedUser| match change.field {
             "phones.codecs" => user.phone.codecs.is_none(),
             "phones.devices" => user.phone.devices.is_none(),
@@ -126,25 +152,45 @@ impl Plan {
             "endpoint_names" | "dialplan.include" => true,
             _ => false,
         };
-        self.staying(phones).iter().filter(|phone| self.users.get(*phone).is_some_and(reached)).count()
+        self.staying(effects).iter().filter(|phone| self.users.get(*phone).is_some_and(reached)).count()
     }
 }
 
-/// Counts the public numbers whose rules change, or name an object that changes.
-pub(super) fn numbers(plan: &Plan, recorded: &Recorded) -> usize {
-    let changed: BTreeSet<(ObjectKind, &str)> =
-        plan.inbound.iter().map(|change| (change.object, change.name.as_str())).collect();
+/// Completes what becomes of phones, trunks and public numbers by the rows alone, once all changes are known.
+pub(super) fn complete(plan: &mut Plan, recorded: &Recorded) {
+    let trunks = plan.inbound.iter().filter(|change| change.object == ObjectKind::Trunk);
+    let trunks = trunks.map(|change| change.name.as_str()).chain(plan.trunks_behind.iter().map(ObjectName::as_str));
+    let changed = plan.inbound.iter().map(|change| (change.object, change.name.as_str())).collect();
+    plan.by_rows = Effects {
+        relogins: plan.behind.clone(),
+        ended: plan.counts.delete,
+        deleted: plan.counts.delete,
+        dialing: plan.settings_changes.iter().any(|change| change.field == "dialplan.include"),
+        trunks: trunks.map(str::to_owned).collect(),
+        numbers: numbers(&recorded.routes, &plan.routes, &changed),
+        ..std::mem::take(&mut plan.by_rows)
+    };
+}
+
+/// Finds the public numbers whose calls may go another way with other routes.
+pub fn numbers_between(before: &Routes, after: &Routes) -> BTreeSet<E164> {
+    let changes = inbound::changes(before, after, &inbound::Places::new(), &BTreeSet::new());
+    numbers(before, after, &changes.iter().map(|change| (change.object, change.name.as_str())).collect())
+}
+
+/// Finds the public numbers whose rules change, or name an object that changes.
+fn numbers(before: &Routes, after: &Routes, changed: &BTreeSet<(ObjectKind, &str)>) -> BTreeSet<E164> {
     let is_changed = |kind, name: &str| changed.contains(&(kind, name));
-    let mut numbers: BTreeSet<&E164> = BTreeSet::new();
-    for routes in [&recorded.routes, &plan.routes] {
+    let mut numbers = BTreeSet::new();
+    for routes in [before, after] {
         for (name, rule) in objects::names(&routes.rules).iter().zip(&routes.rules) {
             if let Called::Did(number) = &rule.to
                 && (is_changed(ObjectKind::Route, name)
                     || rule.refs().into_iter().any(|(kind, name)| is_changed(kind, name.as_str())))
             {
-                numbers.insert(number);
+                numbers.insert(number.clone());
             }
         }
     }
-    numbers.len()
+    numbers
 }

@@ -76,7 +76,7 @@ pub(super) fn add(
 ) {
     let secret_changed = user.secret != SecretPlan::Keep && old.is_some();
     if old.is_none_or(|old| old.applied.is_none()) {
-        plan.made.insert(user.extension);
+        plan.by_rows.made.insert(user.extension);
     }
     let (kind, fields, relogin) = match old {
         None => (Some(Kind::Create), Vec::new(), false),
@@ -104,8 +104,8 @@ pub(super) fn add(
                 }
                 let was = (before, &old.phone, old.name.as_str());
                 match affected::phone_change(was, (&plan.settings, &user.phone, user.name.as_str())) {
-                    Some(PhoneChange::Moved) => drop(plan.moved.insert(user.extension)),
-                    Some(PhoneChange::Reread) => drop(plan.reread.insert(user.extension)),
+                    Some(PhoneChange::Moved) => drop(plan.by_rows.moved.insert(user.extension)),
+                    Some(PhoneChange::Reread) => drop(plan.by_rows.reread.insert(user.extension)),
                     None => {}
                 }
             }

@@ -182,7 +182,7 @@ pub(super) fn protected(recorded: &Recorded) -> BTreeSet<(ObjectKind, String)> {
 }
 
 /// Where each thing that can change is declared.
-type Places = BTreeMap<(ObjectKind, String), Place>;
+pub(super) type Places = BTreeMap<(ObjectKind, String), Place>;
 
 /// Describes the routes as they shall be recorded, with the place of all in them: numbers resolved, and
 /// in one order where the file's carries no meaning.
@@ -259,7 +259,7 @@ fn is_resolved(routes: &Routes) -> bool {
 }
 
 /// Compares all objects; `renewed` names those whose secret becomes another one.
-fn changes(
+pub(super) fn changes(
     before: &Routes,
     after: &Routes,
     places: &Places,

@@ -10,8 +10,8 @@ mod diff;
 mod id;
 mod inbound;
 mod numbers;
+mod phone_rails;
 mod rails;
-mod relogins;
 mod renames;
 mod supply;
 #[cfg(test)]
@@ -26,12 +26,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-pub use affected::Affected;
+pub use affected::{Affected, Effects, numbers_between};
 pub use id::{plan_id, target_hash};
 pub use inbound::{InboundChange, InboundValues};
 pub use numbers::{Numbers, count, numbers};
+pub use phone_rails::{DELETES, PhoneRails, RELOGINS};
 pub use rails::{Allowance, RailStop};
-pub use relogins::{PhoneEffects, RELOGINS, ReloginRail};
 pub use supply::{Newcomers, NoNumber};
 
 use crate::{
@@ -91,21 +91,15 @@ pub struct Plan {
     pub behind: BTreeSet<Extension>,
     /// The same for the secrets of trunks.
     pub trunks_behind: BTreeSet<ObjectName>,
-    /// Phones that are made by this plan: no apply made them live.
-    pub made: BTreeSet<Extension>,
-    /// Phones that keep their login and must register over another transport.
-    pub moved: BTreeSet<Extension>,
-    /// Phones that keep their login and transport, and whose sections change.
-    pub reread: BTreeSet<Extension>,
-    /// How many public numbers' calls may go another way.
-    pub numbers_affected: usize,
-    /// How many phones may have to log in again.
-    pub relogin_rail: ReloginRail,
+    /// What becomes of phones, trunks and public numbers, by the rows alone.
+    pub by_rows: Effects,
+    /// How many phones may end or have to log in again.
+    pub phone_rails: PhoneRails,
     /// How many changes of each kind.
     pub counts: Counts,
     /// Why the plan cannot be made, if anything stands here.
     pub problems: Vec<Diagnostic>,
-    /// Rails that the rows run into. Those that depend on more are in the comparison with the host.
+    /// Rails that protected rows run into. Those that depend on more are in the comparison with the host.
     pub stops: Vec<RailStop>,
     /// What an administrator should know.
     pub notes: Vec<String>,
@@ -130,11 +124,8 @@ impl Plan {
             inbound: Vec::new(),
             behind: BTreeSet::new(),
             trunks_behind: BTreeSet::new(),
-            made: BTreeSet::new(),
-            moved: BTreeSet::new(),
-            reread: BTreeSet::new(),
-            numbers_affected: 0,
-            relogin_rail: ReloginRail::default(),
+            by_rows: Effects::default(),
+            phone_rails: PhoneRails::default(),
             counts: Counts::default(),
             problems: Vec::new(),
             stops: Vec::new(),
@@ -324,7 +315,8 @@ pub fn as_recorded(tenant: &Tenant, recorded: &Recorded) -> Option<Plan> {
         diff::add(&mut plan, settings, Some(user), diff::unchanged(user), None, None);
     }
     inbound::keep(&mut plan, recorded);
-    plan.relogin_rail = ReloginRail::of_recorded(recorded);
+    affected::complete(&mut plan, recorded);
+    plan.phone_rails = PhoneRails::of_recorded(recorded);
     Some(plan)
 }
 
@@ -390,8 +382,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         };
         *count += 1;
     }
-    plan.numbers_affected = affected::numbers(&plan, recorded);
-    plan.relogin_rail = ReloginRail::of_file(inputs);
+    affected::complete(&mut plan, recorded);
+    plan.phone_rails = PhoneRails::of_file(inputs);
     plan.notes.extend(numbers::dialled(&plan, recorded));
     plan.stops = rails::stops(&plan, inputs);
     plan.notes.extend(rails::notes(&declared.rails));

@@ -9,7 +9,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Change, InboundChange, Inputs, Kind, Plan, inbound};
-use crate::{desired::Rails, directory::ManagedBy, model::RailLimit, objects::ObjectKind};
+use crate::{desired::Rails, model::RailLimit, objects::ObjectKind};
 
 /// What `--allow NAME=N` lets pass this once.
 pub type Allowance = BTreeMap<String, usize>;
@@ -35,20 +35,9 @@ impl fmt::Display for RailStop {
     }
 }
 
-/// Finds the rails that the plan's rows run into. [`Plan::relogin_stop`] finds `relogins`.
+/// Finds the rails that protected rows run into. [`Plan::phone_stops`] finds `deletes` and `relogins`.
 pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
-    let users = inputs.recorded.users.values().filter(|user| user.managed_by == ManagedBy::File).count();
-    let told = inputs.allowance.get("deletes").copied().unwrap_or(0);
-    let (deletes, allowed) = (plan.counts.delete, allowed(inputs.declared.rails.deletes, users));
     let mut stops = Vec::new();
-    if deletes > allowed.max(told) {
-        stops.push(RailStop {
-            rail: "deletes",
-            message: format!("{deletes} of {users} users would be deleted (allowed {allowed})"),
-            hint: format!("if this is meant: --allow deletes={deletes}"),
-            allow: Some(deletes),
-        });
-    }
     let protected_rows: BTreeSet<Uuid> =
         inputs.recorded.users.values().filter(|user| user.protected).map(|user| user.id).collect();
     let protected: Vec<String> = plan

@@ -5,7 +5,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt::Write,
 };
 
@@ -26,6 +26,32 @@ pub struct FileDiff {
     pub removed: usize,
     /// Whether the file in place is as it was once written: whole, and edited by nobody.
     pub genuine: bool,
+    /// What differs in the sections that are there before and after, by their name.
+    pub sections: BTreeMap<String, SectionDiff>,
+}
+
+/// What differs in all sections of one name, besides comments.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SectionDiff {
+    /// Options that the file in place has, and the one to come has not, with their values.
+    pub before: BTreeSet<(String, String)>,
+    /// Options that the file to come has, and the one in place has not.
+    pub after: BTreeSet<(String, String)>,
+    /// Whether a secret differs.
+    pub secret: bool,
+}
+
+impl SectionDiff {
+    /// Lists the keys of options that differ.
+    pub fn keys(&self) -> BTreeSet<&str> {
+        self.before.iter().chain(&self.after).map(|(key, _)| key.as_str()).collect()
+    }
+
+    /// Finds the value of an option that differs, before and after.
+    pub fn values(&self, key: &str) -> [Option<&str>; 2] {
+        [&self.before, &self.after]
+            .map(|options| options.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str()))
+    }
 }
 
 /// Lines of context around a change.
@@ -44,17 +70,22 @@ struct Line<'a> {
 pub type SameDigest<'a> = dyn Fn(&str, &str) -> bool + 'a;
 
 /// Compares the file in place with the masked text of the file that shall be.
-///
 pub fn diff(old: Option<&Present>, new: &str, same_digest: &SameDigest<'_>) -> FileDiff {
-    let old_lines = old.map_or_else(Vec::new, |old| masked(&old.text, mark_in(&old.text), Some(same_digest)));
-    let new_lines = masked(new, "", None);
-    let mut changes = Vec::with_capacity(old_lines.len().max(new_lines.len()));
-    compare(&blocks(&old_lines), &blocks(&new_lines), &mut changes);
-    let count = |tag| changes.iter().filter(|(found, _)| *found == tag).count();
-    let (added, removed) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
+    let old_lines = || old.map(|old| masked(&old.text, mark_in(&old.text), Some(same_digest)));
     // Whoever edits a mark, or cuts the file behind it, changes nothing that can be shown.
     let whole = old.is_some_and(|old| old.parsed.intact && ends_well(old, new));
-    FileDiff { changed: added + removed > 0 || !whole, text: hunks(&changes), added, removed, genuine: whole }
+    // Most files do not change, and the lines of a large one take much memory.
+    if old_lines().is_some_and(|lines| lines.eq(masked(new, "", None))) {
+        return FileDiff { changed: !whole, genuine: whole, ..FileDiff::default() };
+    }
+    let old_lines: Vec<Line<'_>> = old_lines().into_iter().flatten().collect();
+    let new_lines: Vec<Line<'_>> = masked(new, "", None).collect();
+    let mut changes = Vec::with_capacity(old_lines.len().max(new_lines.len()));
+    let differing = compare(&blocks(&old_lines), &blocks(&new_lines), &mut changes);
+    let sections = sections(&differing);
+    let count = |tag| changes.iter().filter(|(found, _)| *found == tag).count();
+    let (added, removed) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
+    FileDiff { changed: added + removed > 0 || !whole, text: hunks(&changes), added, removed, genuine: whole, sections }
 }
 
 /// Tells whether what stands behind the marked bytes is the mark and nothing else.
@@ -75,31 +106,29 @@ fn mark_in(text: &str) -> &str {
 }
 
 /// Masks secrets, marks and the directory.
-fn masked<'a>(text: &'a str, mark: &str, same_digest: Option<&SameDigest<'_>>) -> Vec<Line<'a>> {
+fn masked<'a>(text: &'a str, mark: &'a str, same_digest: Option<&'a SameDigest<'_>>) -> impl Iterator<Item = Line<'a>> {
     let mut name = "";
     let mut behind_marks = false;
-    text.split_inclusive('\n')
-        .map(|line| {
-            behind_marks |= line == GENERATION;
-            let bare = line.strip_suffix('\n').unwrap_or(line);
-            if let Some((section, _)) = parse::section(bare) {
-                name = section;
-            }
-            if let Some(key) = secret_key(bare) {
-                let secret = parse::secret_of(bare).filter(|_| !behind_marks);
-                let same = secret.is_none_or(|secret| same_digest.is_none_or(|same| same(name, &secret)));
-                return Line { shown: printable(format!("{key} = {SENSITIVE}").into()), tag: u8::from(!same) };
-            }
-            let shown = if bare.starts_with("; directory ") {
-                format!("; directory {MASKED_DIRECTORY}").into()
-            } else if behind_marks && !mark.is_empty() {
-                mask_mark(bare, mark)
-            } else {
-                bare.into()
-            };
-            Line { shown: printable(shown), tag: u8::from(!line.ends_with('\n')) }
-        })
-        .collect()
+    text.split_inclusive('\n').map(move |line| {
+        behind_marks |= line == GENERATION;
+        let bare = line.strip_suffix('\n').unwrap_or(line);
+        if let Some((section, _)) = parse::section(bare) {
+            name = section;
+        }
+        if let Some(key) = secret_key(bare) {
+            let secret = parse::secret_of(bare).filter(|_| !behind_marks);
+            let same = secret.is_none_or(|secret| same_digest.is_none_or(|same| same(name, &secret)));
+            return Line { shown: printable(format!("{key} = {SENSITIVE}").into()), tag: u8::from(!same) };
+        }
+        let shown = if bare.starts_with("; directory ") {
+            format!("; directory {MASKED_DIRECTORY}").into()
+        } else if behind_marks && !mark.is_empty() {
+            mask_mark(bare, mark)
+        } else {
+            bare.into()
+        };
+        Line { shown: printable(shown), tag: u8::from(!line.ends_with('\n')) }
+    })
 }
 
 /// Tells whether a line gives a secret, and what stands before it: a key, a comment, or a value that
@@ -132,6 +161,7 @@ fn mask_mark<'a>(line: &'a str, mark: &str) -> Cow<'a, str> {
     format!("{}{MASKED_MARK}{}", &line[..start], &line[at + mark.len()..]).into()
 }
 
+#[derive(Clone, Copy)]
 struct Block<'a> {
     key: &'a str,
     lines: &'a [Line<'a>],
@@ -151,15 +181,20 @@ fn blocks<'a>(lines: &'a [Line<'a>]) -> Vec<Block<'a>> {
 
 type Changes<'a> = Vec<(ChangeTag, &'a Line<'a>)>;
 
+/// Blocks of both files that have no equal.
+type Differing<'a> = [Vec<Block<'a>>; 2];
+
 /// Walks both files side by side; a block without a partner is removed or added as a whole.
-fn compare<'a>(old: &[Block<'a>], new: &[Block<'a>], changes: &mut Changes<'a>) {
+fn compare<'a>(old: &[Block<'a>], new: &[Block<'a>], changes: &mut Changes<'a>) -> Differing<'a> {
     let in_new: HashSet<&str> = new.iter().map(|block| block.key).collect();
     let mut waiting: HashMap<&str, usize> = HashMap::new();
     for block in old {
         *waiting.entry(block.key).or_default() += 1;
     }
-    let whole = |tag, block: &Block<'a>, changes: &mut Changes<'a>| {
+    let mut differing = Differing::default();
+    let whole = |tag, block: &Block<'a>, changes: &mut Changes<'a>, differing: &mut Differing<'a>| {
         changes.extend(block.lines.iter().map(|line| (tag, line)));
+        differing[usize::from(tag == ChangeTag::Insert)].push(*block);
     };
     let mut old = old.iter().peekable();
     for block in new {
@@ -167,23 +202,58 @@ fn compare<'a>(old: &[Block<'a>], new: &[Block<'a>], changes: &mut Changes<'a>) 
         if !partner {
             // What left stands before what came, as in every diff.
             while let Some(gone) = old.next_if(|old| !in_new.contains(old.key)) {
-                whole(ChangeTag::Delete, gone, changes);
+                whole(ChangeTag::Delete, gone, changes, &mut differing);
             }
-            whole(ChangeTag::Insert, block, changes);
+            whole(ChangeTag::Insert, block, changes, &mut differing);
             continue;
         }
         for candidate in old.by_ref() {
             waiting.entry(candidate.key).and_modify(|left| *left = left.saturating_sub(1));
             if candidate.key == block.key {
+                if candidate.lines != block.lines {
+                    differing[0].push(*candidate);
+                    differing[1].push(*block);
+                }
                 lines(candidate.lines, block.lines, changes);
                 break;
             }
-            whole(ChangeTag::Delete, candidate, changes);
+            whole(ChangeTag::Delete, candidate, changes, &mut differing);
         }
     }
     for gone in old {
-        whole(ChangeTag::Delete, gone, changes);
+        whole(ChangeTag::Delete, gone, changes, &mut differing);
     }
+    differing
+}
+
+/// Finds what differs in the sections that both files have.
+fn sections([old, new]: &Differing<'_>) -> BTreeMap<String, SectionDiff> {
+    let mut before: HashMap<&str, Vec<&Line<'_>>> = HashMap::new();
+    for block in old.iter().filter(|block| block.key.starts_with('[')) {
+        before.entry(block.key).or_default().extend(block.lines);
+    }
+    let mut after: HashMap<&str, Vec<&Line<'_>>> = HashMap::new();
+    for block in new.iter().filter(|block| before.contains_key(block.key)) {
+        after.entry(block.key).or_default().extend(block.lines);
+    }
+    let pairs = after.iter().filter_map(|(key, after)| Some((key.trim_start_matches('['), before.get(key)?, after)));
+    pairs.map(|(name, before, after)| (name.to_owned(), section(before, after))).collect()
+}
+
+fn section(before: &[&Line<'_>], after: &[&Line<'_>]) -> SectionDiff {
+    let options = |lines: &[&Line<'_>]| lines.iter().filter_map(|line| option(&line.shown)).collect::<BTreeSet<_>>();
+    let (before_all, after_all) = (options(before), options(after));
+    SectionDiff {
+        before: before_all.difference(&after_all).cloned().collect(),
+        after: after_all.difference(&before_all).cloned().collect(),
+        secret: before.iter().any(|line| line.tag != 0 && line.shown.ends_with(SENSITIVE)),
+    }
+}
+
+/// Reads `key = value` or `key => value`.
+fn option(line: &str) -> Option<(String, String)> {
+    let (key, value) = line.split_once('=').filter(|_| !line.starts_with(';'))?;
+    Some((key.trim().to_owned(), value.trim_start_matches('>').trim().to_owned()))
 }
 
 fn lines<'a>(old: &'a [Line<'a>], new: &'a [Line<'a>], changes: &mut Changes<'a>) {

@@ -19,7 +19,7 @@ use crate::{
         },
         inbound_context,
     },
-    model::{UserKey, WITHHELD, hex},
+    model::{Tenant, UserKey, WITHHELD, hex},
     objects::{Called, CallerMatch, Condition, Entry, Outcome, Routes},
 };
 
@@ -36,12 +36,29 @@ pub(super) const DEFAULT: &str = "default";
 pub(super) struct Contexts {
     arrival: Name,
     caller: Name,
-    decision: Name,
-    conditions: Name,
+    pub(super) decision: Name,
+    pub(super) conditions: Name,
     pub(super) targets: Name,
     pub(super) outside: Name,
     pub(super) phones: Name,
     pub(super) next: Name,
+}
+
+impl Contexts {
+    /// Names the contexts of a tenant.
+    pub(super) fn of(tenant: &Tenant) -> Result<Self, BadValue> {
+        let context = |kind: &str| Name::new(format!("{tenant}-{kind}"));
+        Ok(Self {
+            arrival: Name::new(inbound_context(tenant))?,
+            caller: context("caller")?,
+            decision: context("rules")?,
+            conditions: context("hours")?,
+            targets: context("targets")?,
+            outside: context("dialers")?,
+            phones: context("phones")?,
+            next: context("next")?,
+        })
+    }
 }
 
 /// What the contexts are made of.
@@ -70,17 +87,7 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
     if !routes.take_calls() && parts.blocks.is_empty() {
         return Ok(());
     }
-    let context = |kind: &str| Name::new(format!("{}-{kind}", book.tenant));
-    let contexts = Contexts {
-        arrival: Name::new(inbound_context(book.tenant))?,
-        caller: context("caller")?,
-        decision: context("rules")?,
-        conditions: context("hours")?,
-        targets: context("targets")?,
-        outside: context("dialers")?,
-        phones: context("phones")?,
-        next: context("next")?,
-    };
+    let contexts = Contexts::of(book.tenant)?;
     let mut entries: BTreeMap<_, Vec<_>> = BTreeMap::new();
     let mut outcomes: BTreeMap<usize, (String, Outcome)> = BTreeMap::new();
     let mut same: BTreeMap<String, u32> = BTreeMap::new();

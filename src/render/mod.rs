@@ -8,6 +8,7 @@ mod cover;
 mod diff;
 mod inbound;
 mod needs;
+mod numbers;
 mod parse;
 mod parts;
 mod pjsip;
@@ -21,9 +22,12 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 pub use cover::prefix_cover;
-pub use diff::{FileDiff, SameDigest, diff};
+pub use diff::{FileDiff, SameDigest, SectionDiff, diff};
 pub use needs::Needs;
+pub use numbers::numbers_between;
 pub use parse::{Parsed, ParsedObject, ParsedPhone, ParsedSection, Present, is_as_written, parse, section_names};
+pub use pjsip::template_names;
+pub use routing::internal_context;
 
 pub use crate::objects::trunk_name;
 use crate::{

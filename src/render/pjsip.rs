@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{Digests, GENERATION, MASKED_MARK, Phone, Phonebook, head, mark, mark_digest, parts};
+use super::{Digests, GENERATION, MASKED_MARK, Phone, Phonebook, head, internal_context, mark, mark_digest, parts};
 use crate::{
     asterisk::{BadValue, Name, Value, mark_name, nowhere_context},
-    model::{Codec, PhoneProfile, SENSITIVE},
+    model::{Codec, PhoneProfile, SENSITIVE, Tenant},
 };
 
 /// Registration: one contact pushes out the oldest, refreshed every few minutes, probed each minute.
@@ -32,8 +32,8 @@ const ENDPOINT: &[(&str, &str)] = &[
 
 /// Renders the file.
 pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<String, BadValue> {
-    let template = |kind: &str| Name::new(format!("{}-{kind}", book.tenant));
-    let templates = Templates { auth: template("auth")?, aor: template("aor")?, phone: template("phone")? };
+    let [auth, aor, phone] = template_names(book.tenant).map(Name::new);
+    let templates = Templates { auth: auth?, aor: aor?, phone: phone? };
     let mut text = head(book, digests);
     profile(&mut text, book, &templates)?;
     for phone in &book.phones {
@@ -65,6 +65,11 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
     Ok(text)
 }
 
+/// Names the sections that all phones of a tenant share: those of auths, AORs and endpoints.
+pub fn template_names(tenant: &Tenant) -> [String; 3] {
+    ["auth", "aor", "phone"].map(|kind| format!("{tenant}-{kind}"))
+}
+
 struct Templates {
     auth: Name,
     aor: Name,
@@ -90,9 +95,10 @@ fn profile(text: &mut String, book: &Phonebook<'_>, templates: &Templates) -> Re
     }
     let _ = write!(
         text,
-        "\n[{}](!)\ntype = endpoint\n@tenant = {tenant}\ncontext = {tenant}-internal\n",
+        "\n[{}](!)\ntype = endpoint\n@tenant = {tenant}\ncontext = {internal}\n",
         templates.phone,
-        tenant = book.tenant
+        tenant = book.tenant,
+        internal = internal_context(book.tenant)
     );
     let _ = writeln!(text, "message_context = {}", nowhere_context(book.tenant));
     if let Some(transport) = transport {

@@ -13,6 +13,7 @@ use crate::{
         dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
         mark_context,
     },
+    model::Tenant,
     objects::Routes,
 };
 
@@ -49,10 +50,15 @@ fn endpoint(book: &Phonebook<'_>, number: Expr) -> Result<Expr, BadValue> {
     }
 }
 
+/// Names the context of what phones dial.
+pub fn internal_context(tenant: &Tenant) -> String {
+    format!("{tenant}-internal")
+}
+
 /// What phones dial.
 fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
     let context = |kind: &str| Name::new(format!("{}-{kind}", book.tenant));
-    let (internal, ring, leg) = (context("internal")?, context("ring")?, leg(book)?);
+    let (internal, ring, leg) = (Name::new(internal_context(book.tenant))?, context("ring")?, leg(book)?);
     let mut dialled = Context::new(
         &internal,
         format_args!("What phones may dial: each other ({}), then the operator's contexts.", book.settings.range),

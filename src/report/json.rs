@@ -248,18 +248,18 @@ fn expected<'a>(expectation: &'a Expectation, sources: &Sources) -> Expected<'a>
 
 /// Makes the document of a plan, with places in these sources and without a file's expectations.
 pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> PlanDocument<'a> {
-    let Comparison { plan, phones, .. } = comparison;
+    let Comparison { plan, effects, .. } = comparison;
     PlanDocument {
         format_version: FORMAT_VERSION,
         id: comparison.id.as_deref(),
         tenant: plan.tenant.as_str(),
         has_changes: !comparison.is_empty(),
-        counts: plan.counts.by_kind().into_iter().chain([("relogin", plan.count_relogins(phones))]).collect(),
+        counts: plan.counts.by_kind().into_iter().chain([("relogin", plan.count_relogins(effects))]).collect(),
         affected: affected(comparison.affected()),
         settings: plan
             .settings_changes
             .iter()
-            .map(|change| Setting { change: field(change), phones: plan.touched_by(change, phones) })
+            .map(|change| Setting { change: field(change), phones: plan.touched_by(change, effects) })
             .collect(),
         users: plan
             .changes
@@ -275,7 +275,7 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
                 place: change.place.map(|place| place.show(sources)),
             })
             .collect(),
-        relogins: phones
+        relogins: effects
             .relogins
             .iter()
             .filter_map(|number| plan.users.get(number))

@@ -66,8 +66,8 @@ const LISTED: usize = 5;
 /// Lists the phones that must log in again though their rows stay, each with what happens; the last line
 /// counts those that are not listed.
 pub(super) fn relogins(comparison: &Comparison) -> Vec<(String, String)> {
-    let Comparison { plan, phones, .. } = comparison;
-    let users = phones.relogins.iter().filter_map(|number| plan.users.get(number));
+    let Comparison { plan, effects, .. } = comparison;
+    let users = effects.relogins.iter().filter_map(|number| plan.users.get(number));
     let mut lines: Vec<(String, String)> = users
         .take(LISTED)
         .map(|user| {
@@ -75,7 +75,7 @@ pub(super) fn relogins(comparison: &Comparison) -> Vec<(String, String)> {
             (user.email.to_string(), words)
         })
         .collect();
-    let more = phones.relogins.len().saturating_sub(LISTED);
+    let more = effects.relogins.len().saturating_sub(LISTED);
     if more > 0 {
         lines.push((format!("and {} more", count(more, "phone")), "the same".to_owned()));
     }
@@ -103,7 +103,7 @@ pub(super) fn place(change: &Change, sources: &[Source]) -> String {
 
 /// Says what happens to a setting, and how many phones it reaches.
 pub(super) fn setting(change: &FieldChange, comparison: &Comparison) -> String {
-    let touched = comparison.plan.touched_by(change, &comparison.phones);
+    let touched = comparison.plan.touched_by(change, &comparison.effects);
     let phones = count(touched, "phone");
     let reaches = match (touched, change.field) {
         (0, _) => return change.to_string(),
@@ -204,7 +204,7 @@ pub(super) fn summary(comparison: &Comparison) -> String {
     if settings > 0 {
         parts.push(format!("{} to change", count(settings, "setting")));
     }
-    let logins = comparison.phones.relogins.len();
+    let logins = comparison.effects.relogins.len();
     if logins > 0 {
         parts.push(format!("{} to log in again", count(logins, "phone")));
     }

@@ -117,6 +117,93 @@ fn each_host_counts_the_phones_that_it_logs_out() {
     assert_eq!(relogin(&b), 0);
 }
 
+/// The first host took the change, and no row changes any more: the second one still moves its phones, and says so.
+#[test]
+fn each_host_counts_what_its_own_files_change() {
+    let (a, b) = hosts();
+    let transports = |host: &TestEnv| {
+        let conf = host.etc("pjsip.conf");
+        let udp = fs::read_to_string(&conf).unwrap();
+        let port = host.sip_port();
+        let tcp = format!("\n[transport-tcp]\ntype = transport\nprotocol = tcp\nbind = 127.0.0.1:{port}\n");
+        fs::write(&conf, udp + &tcp).unwrap();
+        host.ask("module reload res_pjsip.so");
+    };
+    [&a, &b].into_iter().for_each(transports);
+    let users: Vec<String> = (0..8).map(|n| format!("email: u{n}@example.com, name: User {n}")).collect();
+    let users: Vec<&str> = users.iter().map(String::as_str).collect();
+    let own = "email: own@example.com, name: Own, phone: { transport: transport-udp }";
+    let declare = |users: &[&str], head: &str| {
+        for host in [&a, &b] {
+            host.write("pbx.yaml", &desired(users).replacen("users:", &format!("{head}\nusers:"), 1));
+        }
+    };
+    declare(
+        &[&users[..], &[own]].concat(),
+        "phones: { transport: transport-udp }\n\
+         trunks: { carrier: { host: 198.51.100.7 } }\n\
+         inbound: [ { to: '+4930111111', route: [u0@example.com] }, { to: '+4930222222', route: [u1@example.com] } ]",
+    );
+    for host in [&a, &b] {
+        host.run("apply").expect(0);
+    }
+    declare(
+        &[&users[..6], &[own]].concat(),
+        "phones: { transport: transport-tcp }\n\
+         dialplan: { include: [outbound] }\n\
+         trunks: { carrier: { host: 198.51.100.8 } }\n\
+         inbound: [ { to: '+4930111111', route: [u0@example.com] }, { to: '+4930222222', route: [u2@example.com] } ]",
+    );
+    let affected = "Affected: 2 phones end, 6 phones must register over another transport, \
+                    1 phone can dial something else, 1 trunk, 1 public number\n";
+    let rail = |stopped: &str| stopped.lines().filter(|line| line.starts_with("error[")).map(str::to_owned).collect();
+    let planned = a.run("plan --detailed-exitcode").expect(3);
+    assert!(planned.stdout.contains(affected), "{}", planned.text());
+    let rails: Vec<String> = rail(&planned.stderr);
+    assert_eq!(
+        rails,
+        ["error[rail-relogins]: 6 phones would have to log in again, 6 of them over another transport (allowed 2)"]
+    );
+    a.run("apply --allow relogins=6").expect(0);
+
+    let planned = b.run("plan --detailed-exitcode").expect(3);
+    for line in
+        [affected, "; calls in progress and all other registrations are kept\n", "Plan: 0 to create, 0 to update"]
+    {
+        assert!(planned.stdout.contains(line), "{}", planned.text());
+    }
+    assert_eq!(rail(&planned.stderr), rails);
+    // Rows alone move nobody.
+    b.run("sync").expect(0);
+    b.run("apply").expect(3);
+    b.run("apply --allow relogins=6").expect(0);
+    assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
+    assert!(!b.run("plan").expect(0).stdout.contains("Affected"));
+}
+
+/// Users whom the first host's run deleted are still phones of the second one.
+#[test]
+fn each_host_counts_the_phones_that_it_ends() {
+    let (a, b) = hosts();
+    let users: Vec<String> = (0..8).map(|n| format!("email: u{n}@example.com, name: User {n}")).collect();
+    let users: Vec<&str> = users.iter().map(String::as_str).collect();
+    declare([&a, &b], &users);
+    for host in [&a, &b] {
+        host.run("apply").expect(0);
+    }
+    declare([&a, &b], &users[..4]);
+    let stopped = a.run("apply").expect(3).stderr;
+    assert!(stopped.contains("error[rail-deletes]: 4 of 8 users would be deleted (allowed 2)"), "{stopped}");
+    a.run("apply --allow deletes=4").expect(0);
+    let stopped = b.run("apply").expect(3).stderr;
+    let phones = "error[rail-deletes]: 4 phones of deleted users are in the file in place, and would end (allowed 1)\n\
+                  hint: if this is meant: --allow deletes=4\n";
+    assert_eq!(stopped, phones);
+    b.run("sync").expect(0);
+    b.run("apply --allow deletes=4").expect(0);
+    assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
+}
+
 /// An operator's mistake on one host is that host's alone, until it is mended.
 #[test]
 fn a_broken_host_harms_no_other() {

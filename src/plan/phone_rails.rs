@@ -1,0 +1,132 @@
+//! Phones that end, and phones that must log in again or register over another transport: how many an apply may
+//! make of them without being told twice.
+
+use super::{Effects, Inputs, Plan, RailStop, rails};
+use crate::{
+    directory::{ManagedBy, Recorded},
+    model::RailLimit,
+};
+
+/// The rail at too many phones that end.
+pub const DELETES: &str = "deletes";
+
+/// The rail at too many phones that must log in again.
+pub const RELOGINS: &str = "relogins";
+
+/// How many phones may end or have to log in again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PhoneRails {
+    /// How many users the limits are of.
+    users: usize,
+    deletes: Limit,
+    relogins: Limit,
+    /// Whether a phone counts even if the rows explain what becomes of it.
+    counts_rows: bool,
+}
+
+/// The limit of one rail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Limit {
+    /// As the file declares it.
+    allowed: usize,
+    /// As `--allow` passes it once.
+    told: usize,
+}
+
+impl Limit {
+    /// Makes the stop at a count that is over the limit.
+    fn stop(self, rail: &'static str, count: usize, words: impl FnOnce() -> String) -> Option<RailStop> {
+        let Self { allowed, told } = self;
+        (count > allowed.max(told)).then(|| RailStop {
+            rail,
+            message: format!("{} (allowed {allowed})", words()),
+            hint: format!("if this is meant: --allow {rail}={count}"),
+            allow: Some(count),
+        })
+    }
+}
+
+impl PhoneRails {
+    /// The limits of a file, and what is allowed once.
+    pub(super) fn of_file(inputs: &Inputs<'_>) -> Self {
+        let users = users(inputs.recorded);
+        let limit = |rail: &str, declared| Limit {
+            allowed: rails::allowed(declared, users),
+            told: inputs.allowance.get(rail).copied().unwrap_or(0),
+        };
+        let declared = &inputs.declared.rails;
+        Self {
+            users,
+            deletes: limit(DELETES, declared.deletes),
+            relogins: limit(RELOGINS, declared.relogins),
+            counts_rows: true,
+        }
+    }
+
+    /// The default limits, if no file is applied. Each change of a row was asked for by itself, so that only
+    /// files in place that do not fit the rows count, as after the restore of an older dump.
+    pub(super) fn of_recorded(recorded: &Recorded) -> Self {
+        let users = users(recorded);
+        let limit = Limit { allowed: rails::allowed(RailLimit::default(), users), told: 0 };
+        Self { users, deletes: limit, relogins: limit, counts_rows: false }
+    }
+
+    /// Finds the stop at users that are deleted, or at phones in the file in place that end, if they are more.
+    fn deletes(self, rows: usize, phones: usize) -> Option<RailStop> {
+        let users = self.users;
+        self.deletes.stop(DELETES, rows.max(phones), || {
+            if rows >= phones {
+                format!("{rows} of {users} users would be deleted")
+            } else {
+                format!("{phones} phones of deleted users are in the file in place, and would end")
+            }
+        })
+    }
+
+    fn relogins(self, count: usize, moved: usize) -> Option<RailStop> {
+        self.relogins.stop(RELOGINS, count, || {
+            let over = if moved > 0 { format!(", {moved} of them over another transport") } else { String::new() };
+            format!("{count} phones would have to log in again{over}")
+        })
+    }
+}
+
+/// Counts the users whom the limits in percent are of.
+fn users(recorded: &Recorded) -> usize {
+    recorded.users.values().filter(|user| user.managed_by == ManagedBy::File).count()
+}
+
+impl Plan {
+    /// Counts the phones that must log in again, those whose rows stay included.
+    pub fn count_relogins(&self, effects: &Effects) -> usize {
+        self.changed_logins() + effects.relogins.len()
+    }
+
+    /// Finds the rails at phones that end or must log in again.
+    pub fn phone_stops(&self, effects: &Effects) -> impl Iterator<Item = RailStop> {
+        let moved = self.moved(effects);
+        let (ended, logins) = if self.phone_rails.counts_rows {
+            (effects.deleted, self.count_relogins(effects))
+        } else {
+            (0, effects.relogins.difference(&self.behind).count())
+        };
+        let deletes = self.phone_rails.deletes(self.counts.delete, ended);
+        deletes.into_iter().chain(self.phone_rails.relogins(logins + moved, moved))
+    }
+
+    /// Tells whether a rail stops the rows from being recorded. What is in place stops an apply only.
+    pub fn stops_rows(&self, stop: &RailStop) -> bool {
+        let moved = self.by_rows.moved.len();
+        match stop.rail {
+            DELETES => self.phone_rails.deletes(self.counts.delete, 0).is_some(),
+            RELOGINS => self.phone_rails.relogins(self.changed_logins() + moved, moved).is_some(),
+            "protected" => true,
+            _ => false,
+        }
+    }
+
+    /// Counts the phones that must log in again because their rows change.
+    fn changed_logins(&self) -> usize {
+        self.changes.iter().filter(|change| change.relogin).count()
+    }
+}
