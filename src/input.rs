@@ -127,6 +127,8 @@ fn bounded(file: File, most: u64) -> Result<Vec<u8>, Refused> {
 pub(crate) fn take(stream: impl Read, most: u64) -> Result<Vec<u8>, Refused> {
     let mut bytes = Vec::new();
     stream.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(Refused::Io)?;
+    // It is kept for as long as the program runs.
+    bytes.shrink_to_fit();
     if bytes.len() as u64 > most { Err(Refused::TooLarge(most)) } else { Ok(bytes) }
 }
 

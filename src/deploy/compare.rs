@@ -191,6 +191,7 @@ pub fn compare_plan(
     stops.extend(plan.stops.iter().cloned());
     add_phone_stops(&mut stops, &plan, &effects);
     let live = running.as_ref().map_or(PerFile::all(true), |running| running.live);
+    drop((names, trunks));
     side_by_side(plan, (effects, stops, notes), recorded, &target, differences, live, unchecked)
 }
 
@@ -234,7 +235,7 @@ fn add_phone_stops(stops: &mut Vec<RailStop>, plan: &Plan, effects: &Effects) {
 /// Finds the digests that stay, by the endpoint's name.
 fn kept_digests(plan: &Plan) -> BTreeMap<String, (Extension, &Prints)> {
     let name = |user: &PlannedUser| render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
-    plan.users.values().filter_map(|user| Some((name(user), (user.extension, user.digest.as_ref()?)))).collect()
+    plan.users.values().filter_map(|user| Some((name(user), (user.extension, user.digest.as_deref()?)))).collect()
 }
 
 /// Finds the secrets of trunks that the file goes on showing, by the name of their objects.
@@ -257,7 +258,7 @@ fn side_by_side(
     let reload = differences.iter().filter(|(file, diff)| diff.changed || !live[*file]);
     let reload = reload.map(|(file, _)| file.module()).collect();
     let id = if plan.problems.is_empty() && plan.unresolved.is_empty() {
-        let texts: Vec<(String, String)> = target.values().map(|file| (file.path.clone(), file.text.clone())).collect();
+        let texts: Vec<(&str, &str)> = target.values().map(|file| (file.path.as_str(), file.text.as_str())).collect();
         Some(plan_id(&plan, &texts)?)
     } else {
         None
@@ -292,7 +293,7 @@ fn earlier_run(plan: &Plan, recorded: &Recorded, files: &PerFile<ComparedFile>) 
         return None;
     }
     let trunk = |name: &ObjectName| plan.trunk_secrets.get(name)?.print.as_ref();
-    let target = target_hash(plan, &fingerprints(files), &|user| user.digest.as_ref(), &trunk);
+    let target = target_hash(plan, &fingerprints(files), &|user| user.digest.as_deref(), &trunk);
     recorded.expected_runs.iter().find(|run| run.target == target).cloned()
 }
 
@@ -306,7 +307,7 @@ pub(super) fn target_of<'a>(comparison: &'a Comparison, rows: &'a RowChanges) ->
     let written: BTreeMap<Extension, &Prints> = rows.rows.iter().map(|row| (row.extension, &row.prints)).collect();
     let secrets = rows.objects.secrets.iter().map(|row| (row.object.clone(), &row.print));
     let secrets: BTreeMap<ObjectName, &TrunkPrint> = Routes::trunk_secrets(secrets.collect());
-    let prints = |user: &'a PlannedUser| written.get(&user.extension).copied().or(user.digest.as_ref());
+    let prints = |user: &'a PlannedUser| written.get(&user.extension).copied().or(user.digest.as_deref());
     let trunk = |name: &'a ObjectName| secrets.get(name).copied().or(plan.trunk_secrets.get(name)?.print.as_ref());
     target_hash(plan, &fingerprints(files), &prints, &trunk)
 }

@@ -12,7 +12,7 @@ use crate::{
         seal::{Keyring, Owner, Salt, TrunkPrint, generate},
         seal_secret,
     },
-    model::{E164, Extension, Ha1, ObjectName, Secret, UserKey},
+    model::{E164, Extension, Ha1, ObjectName, Prints, Secret, UserKey},
     objects::{ObjectId, ObjectKind, ObjectRow},
     plan::{Plan, SecretPlan},
     render::endpoint_name,
@@ -75,7 +75,7 @@ pub fn prepare(
                 _ => Some(seal_secret(keys, &secret, owner, &user.email)?),
             };
             let prints = match &user.digest {
-                Some(known) => known.clone(),
+                Some(known) => Prints::clone(known),
                 None => prints(&secret, &digest)?,
             };
             rows.push(Row {

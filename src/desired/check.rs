@@ -14,7 +14,7 @@ use super::{
 use crate::{
     model::{
         At, Code, Codec, Country, Diagnostic, GENERATED_CONTEXTS, HostName, Identity, NAME_BYTES, PhoneOverride,
-        PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, values,
+        PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, packed, values,
     },
     objects,
 };
@@ -244,7 +244,7 @@ fn users(
         );
     }
     check_renames(&formers, problems);
-    users
+    packed(users)
 }
 
 /// Checks who was whom. A former address or id may be declared as well: it is handed on to another user then.

@@ -1,6 +1,6 @@
 //! The statements that read a tenant.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem, sync::Arc};
 
 use postgres::{GenericClient, Row, fallible_iterator::FallibleIterator, types::Type};
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     calls::Applied,
-    model::{DisplayName, Document, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey},
+    model::{DisplayName, Document, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey, packed},
     objects::Routes,
 };
 
@@ -128,6 +128,7 @@ fn users(
         let user = user(&row, &mut recorded.unreadable)?;
         recorded.users.insert(user.email.key(), user);
     }
+    recorded.users = packed(mem::take(&mut recorded.users));
     Ok(())
 }
 
@@ -168,7 +169,7 @@ fn user(row: &Row, unreadable: &mut Vec<UnreadableDocument>) -> Result<RecordedU
         phone: phone.unwrap_or_default(),
         extension: number(row.get(6))?,
         secret_declared: row.get(7),
-        prints: Prints { salt: row.get(8), secret: row.get(9), digest: row.get(10) },
+        prints: Arc::new(Prints { salt: row.get(8), secret: row.get(9), digest: row.get(10) }),
         applied: row.get(11),
         previous: row.get::<_, Option<&str>>(12).map(UserKey::of),
     })

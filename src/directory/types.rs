@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -153,7 +154,7 @@ pub struct RecordedUser {
     /// Whether the secret comes from where the file says, or was generated.
     pub secret_declared: bool,
     /// What tells another secret or digest apart.
-    pub prints: Prints,
+    pub prints: Arc<Prints>,
     /// The fingerprint of the digest that the last apply made live, or `None` before the first one.
     pub applied: Option<Vec<u8>>,
     /// The `previously` that was declared when the user was created or renamed last.

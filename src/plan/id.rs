@@ -16,7 +16,7 @@ use crate::{
 /// # Errors
 /// If a part of the plan cannot be written as JSON. It has no id then: a hash that leaves a part out
 /// would vouch for plans that differ in it.
-pub fn plan_id(plan: &Plan, files: &[(String, String)]) -> Result<String, serde_json::Error> {
+pub fn plan_id(plan: &Plan, files: &[(&str, &str)]) -> Result<String, serde_json::Error> {
     let mut hash = Sha256::new();
     let mut add = |parts: &[&str]| {
         for part in parts {

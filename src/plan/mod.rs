@@ -19,7 +19,8 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    fmt, mem,
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -39,7 +40,7 @@ use crate::{
     directory::{ManagedBy, Recorded, seal::TrunkPrint},
     model::{
         Diagnostic, DisplayName, Extension, Identity, ObjectName, PhoneOverride, Place, Prints, Secret, Settings,
-        Tenant, UserKey,
+        Tenant, UserKey, packed,
     },
     objects::Routes,
 };
@@ -280,7 +281,7 @@ pub struct PlannedUser {
     /// What happens to the secret.
     pub secret: SecretPlan,
     /// The recorded fingerprints, where the digest stays the one they are of.
-    pub digest: Option<Prints>,
+    pub digest: Option<Arc<Prints>>,
     /// The `previously` that makes the row what it is.
     pub previous: Option<UserKey>,
     /// Whether the row must be written.
@@ -365,6 +366,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     for old in &leaving {
         diff::remove(&mut plan, old);
     }
+    plan.users = packed(mem::take(&mut plan.users));
     inbound::add(&mut plan, inputs);
     plan.changes.sort_by_cached_key(|change| (change.email.key(), change.kind));
     plan.notes.extend(advice::perhaps_renamed(&plan, &leaving));

@@ -2,13 +2,14 @@
 //!
 //! Used on files that may have been edited by hand, so everything is optional.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem};
 
 use uuid::Uuid;
 
 use super::{GENERATION, mark};
 use crate::{
     asterisk::{SectionType, read_value},
+    model::packed,
     objects::ObjectKind,
 };
 
@@ -131,6 +132,7 @@ pub fn parse(text: &str) -> Parsed {
         }
     }
     parsed.phones.retain(|_, phone| phone.sections > 1);
+    parsed.phones = packed(mem::take(&mut parsed.phones));
     parsed
 }
 

@@ -30,11 +30,15 @@ const ENDPOINT: &[(&str, &str)] = &[
     ("send_pai", "yes"),
 ];
 
+/// About how many bytes a phone's sections have.
+const PHONE_BYTES: usize = 240;
+
 /// Renders the file.
 pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<String, BadValue> {
     let [auth, aor, phone] = template_names(book.tenant).map(Name::new);
     let templates = Templates { auth: auth?, aor: aor?, phone: phone? };
     let mut text = head(book, digests);
+    text.reserve(book.phones.len() * PHONE_BYTES);
     profile(&mut text, book, &templates)?;
     for phone in &book.phones {
         user(&mut text, book, phone, &templates, digests)?;

@@ -252,8 +252,8 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
         let old = before.users.values().find(|old| old.id == id);
         let prints = match (user.secret, old) {
             (SecretPlan::Keep, Some(old)) => old.prints.clone(),
-            (SecretPlan::Take, _) => prints(plan, user, outside.secrets[&user.email.key()].as_ref().unwrap()),
-            _ => prints(plan, user, &Secret::new(&format!("generated-{id}")).unwrap()),
+            (SecretPlan::Take, _) => prints(plan, user, outside.secrets[&user.email.key()].as_ref().unwrap()).into(),
+            _ => prints(plan, user, &Secret::new(&format!("generated-{id}")).unwrap()).into(),
         };
         after.holds.remove(&user.extension);
         after.users.insert(
