@@ -145,10 +145,7 @@ fn object_changes(plan: &Plan, recorded: &Recorded, ids: &BTreeMap<UserKey, Uuid
     let all: BTreeSet<E164> = plan.routes.numbers().into_iter().cloned().collect();
     let ours = recorded.numbers();
     let new: BTreeSet<E164> = all.iter().filter(|number| !ours.contains(*number)).cloned().collect();
-    // A number that another tenant has as well, by an earlier version, stays with that one until it gives it up.
-    let kept = |number: &&E164| new.contains(*number) || !recorded.numbers_elsewhere.contains_key(*number);
-    let is_same = all.iter().filter(kept).eq(&recorded.own_numbers);
-    changes.numbers = (!is_same).then_some(NumberChanges { all, new });
+    changes.numbers = (all != recorded.own_numbers).then_some(NumberChanges { all, new });
     Ok(Objects { changes, rows })
 }
 

@@ -61,9 +61,10 @@ pub struct Recorded {
     pub trunk_secrets: BTreeMap<ObjectName, RecordedSecret>,
     /// What callers reach; none before the first apply.
     pub applied: Option<Applied>,
-    /// The public numbers that are kept for this tenant because its rules are recorded.
+    /// The public numbers that are kept for this tenant because its rules are recorded. By an earlier version, another
+    /// tenant may own one of them.
     pub own_numbers: BTreeSet<E164>,
-    /// Public numbers that another tenant has, and which one.
+    /// Public numbers that another tenant owns, and which one.
     pub numbers_elsewhere: BTreeMap<E164, Tenant>,
     /// The runs that applied the plan an apply is held to. Empty unless the caller looked them up.
     pub expected_runs: Vec<EarlierRun>,
