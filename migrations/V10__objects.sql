@@ -52,15 +52,14 @@ create function reconcile_list(value jsonb) returns jsonb language sql immutable
     select case jsonb_typeof(value) when 'array' then value else '[]' end
 $$;
 
--- A target that names a user who is not recorded reaches nobody, and is left out.
+-- Users are named by their rows. One who is not recorded keeps the name, so that the next plan shows who is lost.
 create function reconcile_by_row(tenant uuid, targets jsonb) returns jsonb language sql stable as $$
-    select coalesce(jsonb_agg(case when by_row is null then target else jsonb_build_object('user', by_row) end order by n), '[]')
-    from (
-        select t.n, t.target, jsonb_typeof(t.target) = 'object' and t.target ? 'user' as is_user,
-               (select u.id from users u where u.tenant_id = tenant and u.email_key = t.target ->> 'user') as by_row
-        from jsonb_array_elements(reconcile_list(targets)) with ordinality as t (target, n)
-    ) as found
-    where by_row is not null or not is_user
+    select coalesce(jsonb_agg(case
+               when jsonb_typeof(t.target) = 'object' and t.target ? 'user' then jsonb_build_object('user', coalesce(
+                   (select to_jsonb(u.id) from users u where u.tenant_id = tenant and u.email_key = t.target ->> 'user'),
+                   jsonb_build_object('former', coalesce(t.target ->> 'user', 'null'))))
+               else t.target end order by t.n), '[]')
+    from jsonb_array_elements(reconcile_list(targets)) with ordinality as t (target, n)
 $$;
 
 insert into objects (id, tenant_id, kind, name, version, body)

@@ -13,7 +13,7 @@ use crate::{
         seal_secret,
     },
     model::{E164, Extension, Ha1, ObjectName, Secret, UserKey},
-    objects::{ObjectId, ObjectKind, ObjectRow},
+    objects::{ObjectId, ObjectKind, ObjectRow, UserOfRow},
     plan::{Plan, SecretPlan},
     render::endpoint_name,
 };
@@ -120,12 +120,12 @@ struct Objects {
 /// Compares the rows of objects as they are and as they shall be.
 fn object_changes(plan: &Plan, recorded: &Recorded, ids: &BTreeMap<UserKey, Uuid>) -> Result<Objects, PrepareError> {
     let of_user = |email: &UserKey| {
-        let row = ids.get(email).or_else(|| recorded.users.get(email).map(|user| &user.id)).copied();
+        let row = ids.get(email).map(|id| UserOfRow::Row(*id));
         row.ok_or_else(|| serde_json::Error::custom(format!("`{email}` has no row")))
     };
     let was_of_user = |email: &UserKey| {
-        let row = recorded.users.get(email).map(|user| user.id);
-        row.ok_or_else(|| serde_json::Error::custom(format!("`{email}` had no row")))
+        let row = recorded.users.get(email).map(|user| UserOfRow::Row(user.id));
+        Ok(row.unwrap_or_else(|| UserOfRow::Former { former: email.clone() }))
     };
     let by_id = |rows: Vec<ObjectRow>| rows.into_iter().map(|row| ((row.kind, row.name.clone()), row));
     let before: BTreeMap<ObjectId, ObjectRow> =

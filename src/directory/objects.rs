@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     model::{E164, Tenant, Unreadable, UserKey},
-    objects::{ObjectId, ObjectRow, Routes},
+    objects::{ObjectId, ObjectRow, Routes, UserOfRow},
 };
 
 /// The first schema version that has them.
@@ -83,9 +83,12 @@ pub(super) fn read(
         )
         .map_err(failed("read the objects"))?;
     let users: BTreeMap<Uuid, &UserKey> = recorded.users.iter().map(|(email, user)| (user.id, email)).collect();
-    let user = |row: &Uuid| {
-        let email = users.get(row).map(|email| (*email).clone());
-        email.ok_or_else(|| Unreadable::Damaged(format!("`{row}` is no user's row")))
+    let user = |named: &UserOfRow| match named {
+        UserOfRow::Row(row) => {
+            let email = users.get(row).map(|email| (*email).clone());
+            email.ok_or_else(|| Unreadable::Damaged(format!("`{row}` is no user's row")))
+        }
+        UserOfRow::Former { former } => Ok(former.clone()),
     };
     let (mut routes, mut secrets) = (Routes::default(), BTreeMap::new());
     for row in &rows {
@@ -115,7 +118,7 @@ pub(super) fn read(
 fn object(
     row: &Row,
     routes: &mut Routes,
-    user: &dyn Fn(&Uuid) -> Result<UserKey, Unreadable>,
+    user: &dyn Fn(&UserOfRow) -> Result<UserKey, Unreadable>,
 ) -> Result<ObjectId, Unreadable> {
     let version = u16::try_from(row.get::<_, i16>(3)).unwrap_or_default();
     let row = ObjectRow {
@@ -198,9 +201,6 @@ pub(super) fn hold_numbers(
     let parameters: [(&(dyn ToSql + Sync), Type); 4] =
         [(&slug.as_str(), Type::TEXT), (&numbers, Type::TEXT_ARRAY), (&recorded, Type::BOOL), (&applied, Type::BOOL)];
     // In one order, and without a lock on what others have, so that two tenants do not wait for each other.
-    run(
-        db,
-        action,
     for statement in [
         "insert into public_numbers (number, tenant, is_owner, recorded, applied)
          select n, $1, true, $3, $4 from unnest($2) as n order by n collate \"C\"
@@ -219,6 +219,9 @@ pub(super) fn hold_numbers(
     ] {
         run(db, action, statement, &parameters)?;
     }
+    run(
+        db,
+        action,
         "update public_numbers p set is_owner = true
          from (
             select distinct on (n.number) n.number, n.tenant from public_numbers n

@@ -24,7 +24,7 @@ pub(crate) use destination::{
 };
 pub use dialer::Dialer;
 pub use hours::{Hours, OpenRange, Timezone};
-pub(crate) use object::{Fields, Object};
+pub(crate) use object::{Fields, Object, UserOfRow};
 pub use object::{ObjectId, ObjectRow};
 pub(crate) use render::{Block, Condition, Parts, RenderContext};
 pub use rule::{Called, CallerMatch, Entry, Rule};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{ObjectKind, Parts, RenderContext};
@@ -61,11 +62,25 @@ pub(crate) trait Stored: Sized {
     fn of_body(body: Self::Body, users: &UsersOfRows<'_>) -> Result<Self, Unreadable>;
 }
 
+/// How the row of an object names a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum UserOfRow {
+    /// By the user's row.
+    Row(Uuid),
+    /// By the address or the id: an earlier version recorded a user whom it did not know. The next apply records what
+    /// the file declares.
+    Former {
+        /// The address or the id.
+        former: UserKey,
+    },
+}
+
 /// Finds a user's row.
-pub(crate) type RowsOfUsers<'a> = dyn Fn(&UserKey) -> Result<Uuid, serde_json::Error> + 'a;
+pub(crate) type RowsOfUsers<'a> = dyn Fn(&UserKey) -> Result<UserOfRow, serde_json::Error> + 'a;
 
 /// Finds the user of a row.
-pub(crate) type UsersOfRows<'a> = dyn Fn(&Uuid) -> Result<UserKey, Unreadable> + 'a;
+pub(crate) type UsersOfRows<'a> = dyn Fn(&UserOfRow) -> Result<UserKey, Unreadable> + 'a;
 
 /// Objects that name no user: a row holds them as they are.
 macro_rules! without_users {

@@ -6,9 +6,8 @@ pub(crate) mod file;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::object::{Fields, Object, RowsOfUsers, Store, Stored, UsersOfRows, without_users};
+use super::object::{Fields, Object, RowsOfUsers, Store, Stored, UserOfRow, UsersOfRows, without_users};
 use crate::model::{Document, E164, Invalid, ObjectName, Unreadable, UserKey};
 
 /// Who gets a call.
@@ -63,10 +62,10 @@ impl Store for Vec<Target> {
     }
 }
 
-impl Document for Vec<Target<Uuid>> {}
+impl Document for Vec<Target<UserOfRow>> {}
 
 impl Stored for Vec<Target> {
-    type Body = Vec<Target<Uuid>>;
+    type Body = Vec<Target<UserOfRow>>;
 
     fn body(&self, rows: &RowsOfUsers<'_>) -> Result<Self::Body, serde_json::Error> {
         with_users(self.clone(), &|user| rows(&user))

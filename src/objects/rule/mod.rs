@@ -13,12 +13,11 @@ pub(crate) use outcome::Outcome;
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::{
     ObjectKind, Target,
     destination::{in_turn, with_users},
-    object::{Fields, Object, RowsOfUsers, Store, Stored, UsersOfRows},
+    object::{Fields, Object, RowsOfUsers, Store, Stored, UserOfRow, UsersOfRows},
 };
 use crate::model::{Document, E164, Invalid, ObjectName, Prefix, Unreadable, UserKey};
 
@@ -159,16 +158,16 @@ impl Store for Vec<Rule> {
     }
 }
 
-impl Document for Rule<Uuid> {}
+impl Document for Rule<UserOfRow> {}
 
 impl Stored for Rule {
-    type Body = Rule<Uuid>;
+    type Body = Rule<UserOfRow>;
 
-    fn body(&self, rows: &RowsOfUsers<'_>) -> Result<Rule<Uuid>, serde_json::Error> {
+    fn body(&self, rows: &RowsOfUsers<'_>) -> Result<Rule<UserOfRow>, serde_json::Error> {
         self.clone().with_users(|user| rows(&user))
     }
 
-    fn of_body(body: Rule<Uuid>, users: &UsersOfRows<'_>) -> Result<Self, Unreadable> {
+    fn of_body(body: Rule<UserOfRow>, users: &UsersOfRows<'_>) -> Result<Self, Unreadable> {
         body.with_users(|row| users(&row))
     }
 }
