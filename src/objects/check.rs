@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Keys, destination, dialer, hours, namespace,
     rule::{self, check::Rules},
-    trunk,
+    set, trunk,
 };
 use crate::{
     model::{At, Code, Diagnostic, Named, ObjectName, Place, SecretSource, Severity, UserKey, nearest},
-    objects::Routes,
+    objects::{DefaultRoute, PublicSipHost, Routes},
 };
 
 /// Where everything about inbound calls is declared.
@@ -97,11 +97,9 @@ pub(crate) fn check<'a>(
     let (trunks, trunk_secrets) = trunk::check::check(keys.trunks, problems);
     namespace::check(phones, &places.dialers, problems);
     let (dialers, without_trunk) = dialer::check::check(keys.dialers, &trunk_names, problems);
-    // Twilio has a part in a file that names where it finds the phones, that has no trunk over which calls
-    // could come, or that has a dialer which only Twilio can reach.
-    let has_twilio = keys.public_sip_host.is_some()
-        || (trunk_names.all && trunk_names.names.is_empty())
-        || !without_trunk.is_empty();
+    // Trunks that could not be read may be some.
+    let has_trunks = !trunk_names.all || !trunk_names.names.is_empty();
+    let has_twilio = set::has_twilio(keys.public_sip_host.is_some(), has_trunks, !without_trunk.is_empty());
     let without_trunk = if trunk_names.names.is_empty() { BTreeSet::new() } else { without_trunk };
     let twilio_without_host = has_twilio && keys.public_sip_host.is_none();
     let dialers_called = dialer_names.names.iter().map(ObjectName::as_str);
@@ -125,8 +123,8 @@ pub(crate) fn check<'a>(
         dialers,
         hours,
         rules,
-        default_route: destination::check::read(keys.default_route, &names, problems),
-        public_sip_host: keys.public_sip_host.and_then(|at| at.value).map(String::from),
+        default_route: DefaultRoute(destination::check::read(keys.default_route, &names, problems)),
+        public_sip_host: keys.public_sip_host.and_then(|at| at.value).map(|host| PublicSipHost(host.into())),
         caller_id: None,
     };
     rule::check::check(&routes, &places, &broken, has_twilio, problems);

@@ -14,10 +14,11 @@ mod render;
 pub(crate) mod rule;
 mod set;
 pub(crate) mod trunk;
+mod value;
 
 pub use check::InboundPlaces;
 pub(crate) use check::{Checked, Known, Names, check};
-pub use destination::Target;
+pub use destination::{DefaultRoute, Target};
 pub(crate) use destination::{
     check::target,
     file::{TargetName, TargetText},
@@ -32,6 +33,7 @@ pub(crate) use rule::{Outcome, loops, names, order, route_loop};
 pub use set::Routes;
 pub(crate) use trunk::without_port;
 pub use trunk::{Trunk, trunk_name};
+pub use value::{DefaultCallerId, PublicSipHost};
 
 use crate::model::{At, Host, Named};
 

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Called, Dialer, Entry, Hours, ObjectId, ObjectKind, Rule, Target, Trunk, rule};
+use super::{
+    Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Hours, ObjectId, ObjectKind, PublicSipHost, Rule, Target,
+    Trunk, rule,
+};
 use crate::model::{
     Cause, Chain, Document, E164, Leg, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring, UserKey,
 };
@@ -22,14 +25,19 @@ pub struct Routes {
     /// The rules; their order carries no meaning.
     pub rules: Vec<Rule>,
     /// Who gets a call that no rule is for, tried in turn.
-    pub default_route: Vec<Target>,
+    pub default_route: DefaultRoute,
     /// The host at which users' phones are reached from outside, for Twilio calls.
-    pub public_sip_host: Option<String>,
+    pub public_sip_host: Option<PublicSipHost>,
     /// The caller ID that dialers see by default; none for the called number.
-    pub caller_id: Option<E164>,
+    pub caller_id: Option<DefaultCallerId>,
 }
 
 impl Document for Routes {}
+
+/// Tells whether Twilio has a part in the calls of a tenant that has such objects.
+pub(super) fn has_twilio(has_public_host: bool, has_trunks: bool, has_dialer_without_trunk: bool) -> bool {
+    has_public_host || !has_trunks || has_dialer_without_trunk
+}
 
 impl Routes {
     /// How long a user's phone rings, in seconds.
@@ -42,7 +50,14 @@ impl Routes {
 
     /// Tells whether any call could be routed.
     pub fn take_calls(&self) -> bool {
-        !self.rules.is_empty() || !self.default_route.is_empty()
+        !self.rules.is_empty() || !self.default_route.0.is_empty()
+    }
+
+    /// Tells whether Twilio has a part in the calls: the tenant names where it finds the phones, has no trunk over which
+    /// calls could come, or has a dialer that only Twilio can reach.
+    pub(crate) fn use_twilio(&self) -> bool {
+        let without_trunk = self.dialers.values().any(|dialer| dialer.trunk.is_none());
+        has_twilio(self.public_sip_host.is_some(), !self.trunks.is_empty(), without_trunk)
     }
 
     /// Takes the numbers that come from variables from there, and the default caller ID: what is
@@ -56,7 +71,7 @@ impl Routes {
         caller_id: Option<E164>,
         variable: impl Fn(&str) -> Result<E164, String>,
     ) -> Result<Self, Vec<String>> {
-        let mut routes = Self { caller_id, ..self.clone() };
+        let mut routes = Self { caller_id: caller_id.map(DefaultCallerId), ..self.clone() };
         let mut missing = Vec::new();
         for (name, dialer) in &mut routes.dialers {
             if let OutsideLine::Number(NumberSource::Env(from)) = &dialer.target {
@@ -114,7 +129,7 @@ impl Routes {
         let mut routes = self.clone();
         let rules = routes.rules.iter_mut();
         let rules = rules.flat_map(|rule| rule.route.iter_mut().chain(rule.otherwise.iter_mut().flatten()));
-        for target in rules.chain(&mut routes.default_route) {
+        for target in rules.chain(&mut routes.default_route.0) {
             if let Target::User(email) = target
                 && let Some(present) = addresses.get(email)
             {
@@ -136,7 +151,7 @@ impl Routes {
     /// Lists the users who may get a call.
     pub fn users(&self) -> BTreeSet<&UserKey> {
         let rules = self.rules.iter().flat_map(|rule| rule.route.iter().chain(rule.otherwise.iter().flatten()));
-        let users = rules.chain(&self.default_route).filter_map(|target| match target {
+        let users = rules.chain(&self.default_route.0).filter_map(|target| match target {
             Target::User(email) => Some(email),
             _ => None,
         });

@@ -13,7 +13,7 @@ use crate::{
     desired::Declared,
     directory::{self, Recorded, RecordedSecret},
     model::{Code, Diagnostic, E164, NumberSource, ObjectName, OutsideLine, Place, Secret, UserKey},
-    objects::{self, Called, Dialer, Fields, InboundPlaces, Object, ObjectKind, Routes, Trunk},
+    objects::{self, Called, DefaultCallerId, Dialer, Fields, InboundPlaces, Object, ObjectKind, Routes, Trunk},
 };
 
 /// What inbound calls need from outside of the file: each the value, or why it cannot be had.
@@ -196,7 +196,7 @@ fn wanted(inputs: &Inputs<'_>, unresolved: &mut Vec<String>) -> (Routes, Places)
         Some(Ok(number)) => Some(number.clone()),
         Some(Err(reason)) => {
             unresolved.push(reason.clone());
-            recorded.routes.caller_id.clone()
+            recorded.routes.caller_id.as_ref().map(|shown| shown.0.clone())
         }
     };
     let number = |variable: &str| {
@@ -205,7 +205,7 @@ fn wanted(inputs: &Inputs<'_>, unresolved: &mut Vec<String>) -> (Routes, Places)
     };
     let mut routes = declared.routes.resolved(caller_id.clone(), number).unwrap_or_else(|missing| {
         unresolved.extend(missing);
-        let mut routes = Routes { caller_id, ..declared.routes.clone() };
+        let mut routes = Routes { caller_id: caller_id.map(DefaultCallerId), ..declared.routes.clone() };
         for (name, dialer) in &mut routes.dialers {
             let OutsideLine::Number(NumberSource::Env(variable)) = &dialer.target else { continue };
             if let Ok(number) = number(variable) {

@@ -31,7 +31,7 @@ use crate::{
     model::{
         DisplayName, EndpointNames, Extension, Ha1, Identity, ObjectName, PhoneOverride, Secret, Settings, Tenant, hex,
     },
-    objects::Routes,
+    objects::{DefaultRoute, Routes},
 };
 
 /// What one tenant's files are made of.
@@ -127,7 +127,7 @@ pub static NO_ROUTES: Routes = Routes {
     dialers: BTreeMap::new(),
     hours: BTreeMap::new(),
     rules: Vec::new(),
-    default_route: Vec::new(),
+    default_route: DefaultRoute::NONE,
     public_sip_host: None,
     caller_id: None,
 };

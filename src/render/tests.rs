@@ -17,7 +17,7 @@ use crate::{
     },
     desired::{self, Declared},
     model::{Extension, GENERATED_CONTEXTS, Ha1, Identity, ObjectName, Secret},
-    objects::{Called, ObjectKind, Routes, Rule, Target},
+    objects::{Called, DefaultCallerId, ObjectKind, Routes, Rule, Target},
 };
 
 const COMPANY: &str = r#"
@@ -103,7 +103,10 @@ fn a_dialer_sees_the_default_caller_id_unless_it_asks_for_another() {
         &COMPANY.replace("number: \"+4930555002\"", "number: \"+4930555002\", caller_id: called, trunk: plain"),
     );
     let shown = |default: Option<&str>| {
-        let routes = Routes { caller_id: default.map(|number| number.parse().unwrap()), ..declared.routes.clone() };
+        let routes = Routes {
+            caller_id: default.map(|number| DefaultCallerId(number.parse().unwrap())),
+            ..declared.routes.clone()
+        };
         let text = files(&declared, &routes, true)[Routing].text.clone();
         let sets = |name: &str| {
             let (_, dialer) = text.split_once(&format!("\n; {name}\n")).expect(name);

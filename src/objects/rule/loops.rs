@@ -12,7 +12,7 @@ use crate::{
 ///
 /// A number that is not known yet is nobody's.
 pub(crate) fn loops(routes: &Routes) -> Vec<(usize, &ObjectName)> {
-    let ours = routes.public_sip_host.as_deref();
+    let ours = routes.public_sip_host.as_ref().map(|host| host.0.as_str());
     let mut rules: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, rule) in routes.rules.iter().enumerate() {
         if let Called::Did(number) = &rule.to {
