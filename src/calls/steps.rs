@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::{Applied, Noun};
 use crate::{
     model::{Caller, CallerClass, CallerId, Cause, Chain, E164, Leg, Node, NumberSource, OutsideLine, UserKey},
-    objects::{Called, PublicSipHost},
+    objects::PublicSipHost,
 };
 
 /// What stands for no caller ID in a URL.
@@ -162,12 +162,7 @@ fn noun(target: &OutsideLine) -> Result<Noun, &'static str> {
 /// otherwise one of ours.
 fn caller_id(wanted: &CallerId, applied: &Applied, numbers: &Numbers<'_>) -> Option<String> {
     // Where none of ours was called, as by a client, one of those that rules are for is shown.
-    let declared = || {
-        applied.routes.rules.iter().find_map(|rule| match &rule.to {
-            Called::Did(number) => Some(number),
-            Called::Default => None,
-        })
-    };
+    let declared = || applied.routes.first_number();
     let default = applied.routes.caller_id.as_ref().map(|shown| &shown.0);
     let ours = match wanted {
         CallerId::Number(number) => Some(number),

@@ -119,6 +119,15 @@ impl Routes {
         numbers.collect()
     }
 
+    /// Returns the number that is shown if none of ours was called and there is no default caller ID: the first one that a
+    /// rule is for.
+    pub(crate) fn first_number(&self) -> Option<&E164> {
+        self.rules.iter().find_map(|rule| match &rule.to {
+            Called::Did(number) => Some(number),
+            Called::Default => None,
+        })
+    }
+
     /// Puts the rules in the order in which they are recorded, that of the calls they are for.
     pub(crate) fn sort(&mut self) {
         self.rules.sort_by_cached_key(rule::order);

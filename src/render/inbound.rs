@@ -156,13 +156,21 @@ impl Inbound<'_> {
             let mut steps = Extension::new(pattern);
             // The name of an account, such as `acct1111`, is no number, and neither are its digits.
             steps
-                .step(Step::Set(Variable::Called, Expr::default()))
+                .step(Step::Set(Variable::Called, self.shown_for_names()))
                 .step(Step::set_if(is_number, Variable::Called, Expr::filter("+0-9", dialled)))
                 .step(Step::Goto(Place::Context(caller.clone(), DEFAULT.into())));
             context.extension(steps);
         }
         plan.push(context);
         Ok(())
+    }
+
+    /// Returns the number that is shown of calls to no number, as to the name of an account. The answers to Twilio show the
+    /// same.
+    fn shown_for_names(&self) -> Expr {
+        let default = self.routes.caller_id.as_ref().map(|shown| &shown.0);
+        let number = default.or_else(|| self.routes.first_number());
+        number.map(Expr::from).unwrap_or_default()
     }
 
     /// Who calls, and when: noted once, so that all that follows agrees.

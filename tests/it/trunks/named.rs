@@ -88,7 +88,8 @@ fn parameters_behind_a_number_are_none_of_it() {
     assert_eq!(log.lines().count(), others.len(), "{log}");
     assert!(log.lines().next().is_some_and(|line| line.contains("From: <sip:+15550000000@")), "{log}");
     assert!(log.lines().nth(1).is_some_and(|line| line.contains("From: <sip:030123@")), "{log}");
-    assert!(!log.contains("555987") && !log.contains("uid="), "{log}");
+    let own = format!("From: <sip:{DID}@");
+    assert!(log.lines().skip(2).all(|line| line.contains(&own)) && !log.contains("uid="), "{log}");
     nothing_in_the_log(&env);
 }
 
@@ -109,10 +110,7 @@ fn the_name_of_an_account_is_no_number_of_its_digits() {
     assert_eq!(ringing.unplug(), "");
     let log = paid.unplug();
     assert_eq!(log.lines().count(), accounts.len(), "{log}");
-    for line in log.lines() {
-        for digits in ["1111", "1001", "15559876543"] {
-            assert!(!line.contains(&format!("sip:{digits}@")) && !line.contains(&format!("sip:+{digits}@")), "{line}");
-        }
-    }
+    // As by Twilio, a number of ours is shown in its place.
+    assert_eq!(log.matches(&format!("From: <sip:{DID}@")).count(), accounts.len(), "{log}");
     nothing_in_the_log(&env);
 }
