@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     DirectoryError, Place, Recorded, RecordedSecret, UnreadableDocument, failed,
     read::bad_row,
-    seal::TrunkPrint,
+    seal::ObjectPrint,
     write::{NewSecret, run},
 };
 use crate::{
@@ -63,7 +63,7 @@ pub struct SecretRow {
     /// The secret.
     pub sealed: NewSecret,
     /// Its fingerprint.
-    pub print: TrunkPrint,
+    pub print: ObjectPrint,
 }
 
 /// Reads the objects of a tenant, and what is known of their secrets.
@@ -90,14 +90,14 @@ pub(super) fn read(
         }
         UserOfRow::Former { former } => Ok(former.clone()),
     };
-    let (mut routes, mut secrets) = (Routes::default(), BTreeMap::new());
+    let mut routes = Routes::default();
     for row in &rows {
         let id = row.get(0);
         match object(row, &mut routes, &user) {
             Ok(object) => {
                 if let Some(salt) = row.get(6) {
-                    let print = TrunkPrint { salt, shown: row.get(7) };
-                    secrets.insert(object.clone(), RecordedSecret { id, print, applied: row.get(8) });
+                    let print = ObjectPrint { kind: object.0, salt, shown: row.get(7) };
+                    recorded.secrets.insert(object.clone(), RecordedSecret { id, print, applied: row.get(8) });
                 }
                 recorded.object_rows.insert(object, id);
             }
@@ -111,7 +111,6 @@ pub(super) fn read(
     }
     routes.sort();
     recorded.routes = routes;
-    recorded.trunk_secrets = Routes::trunk_secrets(secrets);
     Ok(())
 }
 

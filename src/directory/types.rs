@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{DirectoryError, Place, UnreadableDocument, seal::TrunkPrint};
+use super::{DirectoryError, Place, UnreadableDocument, seal::ObjectPrint};
 use crate::{
     calls::Applied,
-    model::{DisplayName, E164, Extension, Identity, ObjectName, PhoneOverride, Prints, Settings, Tenant, UserKey},
+    model::{DisplayName, E164, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey},
     objects::{ObjectId, Routes},
 };
 
@@ -57,8 +57,8 @@ pub struct Recorded {
     pub routes: Routes,
     /// The rows of its objects.
     pub object_rows: BTreeMap<ObjectId, Uuid>,
-    /// The secrets of their trunks.
-    pub trunk_secrets: BTreeMap<ObjectName, RecordedSecret>,
+    /// The secrets of its objects.
+    pub secrets: BTreeMap<ObjectId, RecordedSecret>,
     /// What callers reach; none before the first apply.
     pub applied: Option<Applied>,
     /// The public numbers that are kept for this tenant because its rules are recorded. By an earlier version, another
@@ -113,7 +113,7 @@ pub struct RecordedSecret {
     /// The object's row, to which the seal is bound.
     pub id: Uuid,
     /// What tells another secret apart.
-    pub print: TrunkPrint,
+    pub print: ObjectPrint,
     /// The fingerprint of the secret that the last apply made live, or `None` before the first one.
     pub applied: Option<Vec<u8>>,
 }

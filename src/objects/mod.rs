@@ -10,13 +10,13 @@ pub(crate) mod dialer;
 pub(crate) mod hours;
 mod namespace;
 mod object;
+mod places;
 mod render;
 pub(crate) mod rule;
 mod set;
 pub(crate) mod trunk;
 mod value;
 
-pub use check::InboundPlaces;
 pub(crate) use check::{Checked, Known, Names, check};
 pub use destination::{DefaultRoute, Target};
 pub(crate) use destination::{
@@ -26,10 +26,11 @@ pub(crate) use destination::{
 pub use dialer::Dialer;
 pub use hours::{Hours, OpenRange, Timezone};
 pub(crate) use object::{Fields, Object, UserOfRow};
-pub use object::{ObjectId, ObjectRow};
-pub(crate) use render::{Block, Condition, Parts, RenderContext};
+pub use object::{Login, ObjectId, ObjectRow};
+pub use places::Places;
+pub(crate) use render::{Block, Condition, Parts, RenderContext, section_name};
 pub use rule::{Called, CallerMatch, Entry, Rule};
-pub(crate) use rule::{Outcome, loops, names, order, route_loop};
+pub(crate) use rule::{Outcome, loops_by_variables};
 pub use set::Routes;
 pub(crate) use trunk::without_port;
 pub use trunk::{Trunk, trunk_name};

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::{FieldChange, PhoneEffects, Plan, PlannedUser};
 use crate::{
     directory::Recorded,
-    model::{E164, Extension, ObjectName, PhoneOverride, Settings},
-    objects::{self, Called, Object, ObjectKind},
+    model::{E164, Extension, PhoneOverride, Settings},
+    objects::ObjectKind,
 };
 
 /// Whom a plan affects. A phone counts once, in the first of `ended`, `relogin`, `moved`, `reread`, `dialing` and
@@ -81,7 +81,7 @@ impl Plan {
         let trunks = self.inbound.iter().filter(|change| change.object == ObjectKind::Trunk);
         let trunks: BTreeSet<&str> = trunks
             .map(|change| change.name.as_str())
-            .chain(self.trunks_behind.iter().map(ObjectName::as_str))
+            .chain(self.secrets_behind.iter().map(|(_, name)| name.as_str()))
             .collect();
         let mut left = self.staying(phones);
         let mut take = |is_in: &dyn Fn(&Extension) -> bool| {
@@ -130,20 +130,16 @@ impl Plan {
     }
 }
 
-/// Counts the public numbers whose rules change, or name an object that changes.
+/// Counts the public numbers of objects that change, or that name an object that changes.
 pub(super) fn numbers(plan: &Plan, recorded: &Recorded) -> usize {
     let changed: BTreeSet<(ObjectKind, &str)> =
         plan.inbound.iter().map(|change| (change.object, change.name.as_str())).collect();
     let is_changed = |kind, name: &str| changed.contains(&(kind, name));
+    let objects = [recorded.routes.objects(), plan.routes.objects()];
     let mut numbers: BTreeSet<&E164> = BTreeSet::new();
-    for routes in [&recorded.routes, &plan.routes] {
-        for (name, rule) in objects::names(&routes.rules).iter().zip(&routes.rules) {
-            if let Called::Did(number) = &rule.to
-                && (is_changed(ObjectKind::Route, name)
-                    || rule.refs().into_iter().any(|(kind, name)| is_changed(kind, name.as_str())))
-            {
-                numbers.insert(number);
-            }
+    for ((kind, name), object) in objects.iter().flatten() {
+        if is_changed(*kind, name) || object.refs().into_iter().any(|(kind, name)| is_changed(kind, name.as_str())) {
+            numbers.extend(object.numbers());
         }
     }
     numbers.len()

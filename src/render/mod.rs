@@ -28,10 +28,8 @@ pub use parse::{Parsed, ParsedObject, ParsedPhone, ParsedSection, Present, is_as
 pub use crate::objects::trunk_name;
 use crate::{
     asterisk::{BadValue, ConfigFile, Name, PerFile},
-    model::{
-        DisplayName, EndpointNames, Extension, Ha1, Identity, ObjectName, PhoneOverride, Secret, Settings, Tenant, hex,
-    },
-    objects::{DefaultRoute, Routes},
+    model::{DisplayName, EndpointNames, Extension, Ha1, Identity, PhoneOverride, Secret, Settings, Tenant, hex},
+    objects::{DefaultRoute, ObjectId, Routes},
 };
 
 /// What one tenant's files are made of.
@@ -71,8 +69,8 @@ pub enum Digests<'a> {
     Real {
         /// The digests of phones, by number.
         digests: &'a BTreeMap<Extension, Ha1>,
-        /// The secrets of trunks.
-        trunk_secrets: &'a BTreeMap<ObjectName, Secret>,
+        /// The secrets of objects.
+        secrets: &'a BTreeMap<ObjectId, Secret>,
     },
 }
 

@@ -16,7 +16,7 @@ use crate::{
         PerFile,
     },
     desired::{self, Declared},
-    model::{Extension, GENERATED_CONTEXTS, Ha1, Identity, ObjectName, Secret},
+    model::{Extension, GENERATED_CONTEXTS, Ha1, Identity, Secret},
     objects::{Called, DefaultCallerId, ObjectKind, Routes, Rule, Target},
 };
 
@@ -60,10 +60,9 @@ fn files(declared: &Declared, routes: &Routes, real: bool) -> PerFile<File> {
     };
     let secret = |text: &str| Secret::new(text).unwrap();
     let digests = BTreeMap::from([(extension, Ha1::new("1001", "asterisk", &secret("canary-of-bo")))]);
-    let named = |name: &str| name.parse::<ObjectName>().unwrap();
-    let trunk_secrets = BTreeMap::from([(named("carrier"), secret("canary;1")), (named("other"), secret("canary;2"))]);
-    let digests =
-        if real { Digests::Real { digests: &digests, trunk_secrets: &trunk_secrets } } else { Digests::Masked };
+    let secrets = [("carrier", "canary;1"), ("other", "canary;2")];
+    let secrets = secrets.map(|(name, text)| ((ObjectKind::Trunk, name.to_owned()), secret(text))).into();
+    let digests = if real { Digests::Real { digests: &digests, secrets: &secrets } } else { Digests::Masked };
     book.files(digests).unwrap()
 }
 

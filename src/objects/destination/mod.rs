@@ -71,6 +71,11 @@ impl Store for DefaultRoute {
         one.into_iter().collect()
     }
 
+    fn items_mut(&mut self) -> Vec<(String, &mut Self)> {
+        let one = (!self.0.is_empty()).then(|| (String::new(), self));
+        one.into_iter().collect()
+    }
+
     fn put(&mut self, _: &str, item: Self) -> Result<(), Invalid> {
         *self = item;
         Ok(())

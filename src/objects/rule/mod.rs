@@ -6,8 +6,7 @@ mod loops;
 mod outcome;
 mod overlaps;
 
-pub(crate) use check::route_loop;
-pub(crate) use loops::loops;
+pub(crate) use loops::loops_by_variables;
 pub(crate) use outcome::Outcome;
 
 use std::{collections::BTreeMap, fmt};
@@ -140,6 +139,18 @@ impl Object for Rule {
         dialers.chain(self.when.iter().map(|when| (ObjectKind::Hours, when))).collect()
     }
 
+    fn numbers(&self) -> Vec<&E164> {
+        match &self.to {
+            Called::Did(number) => vec![number],
+            Called::Default => Vec::new(),
+        }
+    }
+
+    fn tidy(&mut self) {
+        self.from.sort();
+        self.from.dedup();
+    }
+
     fn is_protected(&self) -> bool {
         self.protected
     }
@@ -149,6 +160,10 @@ impl Store for Vec<Rule> {
     type Item = Rule;
 
     fn items(&self) -> Vec<(String, &Rule)> {
+        names(self).into_iter().zip(self).collect()
+    }
+
+    fn items_mut(&mut self) -> Vec<(String, &mut Rule)> {
         names(self).into_iter().zip(self).collect()
     }
 
@@ -182,12 +197,12 @@ impl<U> Rule<U> {
 }
 
 /// The order in which rules are recorded. The file's carries no meaning.
-pub(crate) fn order(rule: &Rule) -> impl Ord + use<> {
+pub(super) fn order(rule: &Rule) -> impl Ord + use<> {
     (rule.to.clone(), rule.to_string(), format!("{:?}", rule.fields()))
 }
 
 /// Names rules by what they are for; hours in which nobody is ever there may have several for the same.
-pub(crate) fn names(rules: &[Rule]) -> Vec<String> {
+pub(super) fn names(rules: &[Rule]) -> Vec<String> {
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
     let mut name = |rule: &Rule| {
         let name = rule.to_string();
