@@ -5,6 +5,7 @@
 //! together of `render`.
 
 mod check;
+mod counts;
 pub(crate) mod destination;
 pub(crate) mod dialer;
 pub(crate) mod hours;
@@ -18,6 +19,7 @@ pub(crate) mod trunk;
 mod value;
 
 pub(crate) use check::{Checked, Known, Names, check};
+pub(crate) use counts::Counts;
 pub use destination::{DefaultRoute, Target};
 pub(crate) use destination::{
     check::target,
@@ -40,11 +42,11 @@ use crate::model::{At, Host, Named};
 
 object::kinds! {
     /// A SIP carrier.
-    Trunk = "trunk" in trunks, from
+    Trunk = "trunk" in trunks, counted "trunks" as "Trunks.", from
         /// SIP carriers.
         trunks: Named<trunk::file::Trunk>;
     /// A public number or a SIP address outside that calls can be sent to.
-    Dialer = "dialer" in dialers, from
+    Dialer = "dialer" in dialers, counted "dialers" as "Dialers.", from
         /// Where inbound calls can be sent to.
         dialers: Named<dialer::file::Dialer>;
     /// Opening hours.
@@ -52,7 +54,7 @@ object::kinds! {
         /// Opening hours.
         hours: Named<hours::file::OpeningHours>;
     /// A rule: who gets which inbound call.
-    Route = "route" in rules, from
+    Route = "route" in rules, counted "routes" as "Rules.", from
         /// Who gets which inbound call. The order carries no meaning: the most specific rule decides.
         inbound: Vec<At<rule::file::InboundRule>>;
     /// Who gets a call that no rule is for.

@@ -160,6 +160,13 @@ macro_rules! without_users {
 
 pub(super) use without_users;
 
+impl ObjectKind {
+    /// Tells whether each object of the kind has an endpoint at Asterisk, whose calls and registrations end if it changes.
+    pub(crate) fn has_endpoint(self) -> bool {
+        self == Self::Trunk
+    }
+}
+
 /// What identifies an object among all of a tenant: its kind, and its name or what a rule is for. The name is empty if
 /// there is only one of the kind.
 pub type ObjectId = (ObjectKind, String);
@@ -297,11 +304,12 @@ pub(crate) fn some(text: String) -> Option<String> {
 }
 
 /// Lists the kinds of objects. A kind is a row: its name in the program, the name that plans and documents have for
-/// it, the field of [`super::Routes`] that keeps its objects, and, if a file declares them, the key, its documentation
-/// and the type of its value.
+/// it, the field of [`super::Routes`] that keeps its objects, if reports count them the word for several and what it
+/// means, and, if a file declares them, the key, its documentation and the type of its value.
 macro_rules! kinds {
     ($(
         $(#[$doc:meta])* $kind:ident = $word:literal in $field:ident
+        $(, counted $plural:literal as $meaning:literal)?
         $(, from $(#[$of_key:meta])* $key:ident: $file:ty)?;
     )*) => {
         /// What a file says about objects: the keys of all kinds.
@@ -350,6 +358,9 @@ macro_rules! kinds {
                 }
             }
         }
+
+        /// The kinds that reports count: each with the word for several and what it means.
+        pub(super) const COUNTED: &[(ObjectKind, &str, &str)] = &[$($((ObjectKind::$kind, $plural, $meaning),)?)*];
 
         impl $crate::objects::Routes {
             /// Writes the rows of all objects, by kind and name.
@@ -412,6 +423,13 @@ macro_rules! kinds {
                     }
                 )*
                 all
+            }
+
+            /// Counts the objects of a kind.
+            fn count(&self, kind: ObjectKind) -> usize {
+                match kind {
+                    $(ObjectKind::$kind => $crate::objects::object::Store::items(&self.$field).len(),)*
+                }
             }
 
             /// Describes how a call goes that is sent to the object of a name, or `None` if there is none that takes

@@ -57,6 +57,18 @@ impl Routes {
         !self.rules.is_empty() || !self.default_route.0.is_empty()
     }
 
+    /// Tells whether calls come in over endpoints of Asterisk.
+    pub(crate) fn have_endpoints(&self) -> bool {
+        !self.trunks.is_empty()
+    }
+
+    /// Lists the names of the objects that calls can be sent to.
+    pub(crate) fn called_names(&self) -> BTreeSet<String> {
+        let takes_calls = |name: &str, object: &dyn Object| name.parse().is_ok_and(|name| object.flow(&name).is_some());
+        let called = self.objects().into_iter().filter(|((_, name), object)| takes_calls(name, *object));
+        called.map(|((_, name), _)| name).collect()
+    }
+
     /// Tells whether Twilio has a part in the calls: the tenant names where it finds the phones, has no trunk over which
     /// calls could come, or has a dialer that only Twilio can reach.
     pub(crate) fn use_twilio(&self) -> bool {

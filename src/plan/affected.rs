@@ -29,7 +29,7 @@ pub struct Affected {
     /// Phones that stay, of which nothing changes.
     pub left_alone: usize,
     /// Trunks that change, come or go.
-    pub trunks: usize,
+    pub carriers: usize,
     /// Public numbers whose calls may go another way.
     pub numbers: usize,
 }
@@ -37,7 +37,7 @@ pub struct Affected {
 impl Affected {
     /// Tells whether every phone and trunk that is registered stays registered.
     pub fn keeps_registrations(&self) -> bool {
-        self.ended + self.relogin + self.moved + self.trunks == 0
+        self.ended + self.relogin + self.moved + self.carriers == 0
     }
 
     /// Tells whether a user's phone, a trunk or a public number is affected at all.
@@ -78,11 +78,9 @@ pub(super) fn phone_change(
 impl Plan {
     /// Counts whom the plan affects.
     pub fn affected(&self, phones: &PhoneEffects) -> Affected {
-        let trunks = self.inbound.iter().filter(|change| change.object == ObjectKind::Trunk);
-        let trunks: BTreeSet<&str> = trunks
-            .map(|change| change.name.as_str())
-            .chain(self.secrets_behind.iter().map(|(_, name)| name.as_str()))
-            .collect();
+        let changed = self.inbound.iter().map(|change| (change.object, change.name.as_str()));
+        let behind = self.secrets_behind.iter().map(|(kind, name)| (*kind, name.as_str()));
+        let carriers: BTreeSet<_> = changed.chain(behind).filter(|(kind, _)| kind.has_endpoint()).collect();
         let mut left = self.staying(phones);
         let mut take = |is_in: &dyn Fn(&Extension) -> bool| {
             let before = left.len();
@@ -98,7 +96,7 @@ impl Plan {
             reread: take(&|phone| self.reread.contains(phone)),
             dialing: take(&|_| dials_else),
             left_alone: left.len(),
-            trunks: trunks.len(),
+            carriers: carriers.len(),
             numbers: self.numbers_affected,
         }
     }
