@@ -30,16 +30,20 @@ create table secrets (
     fingerprint_applied bytea
 );
 
--- Whose a public number is: the key is the rule.
+-- Whose a public number is: the index of owners is the rule. An earlier version let several tenants have one number: then
+-- one of them is the owner, and the next one is it once that one gives it up.
 create table public_numbers (
-    number   text primary key,
+    number   text not null,
     tenant   text not null,
-    -- Whether it is recorded, and whether callers reach it. It is free once it is neither.
+    is_owner boolean not null,
+    -- Whether it is recorded, and whether callers reach it. The tenant has it no more once it is neither.
     recorded boolean not null,
     applied  boolean not null,
-    check (recorded or applied)
+    check (recorded or applied),
+    primary key (tenant, number)
 );
-create index public_numbers_of_tenant on public_numbers (tenant);
+create unique index public_numbers_owners on public_numbers (number) where is_owner;
+create index public_numbers_others on public_numbers (number) where not is_owner;
 
 -- The documents of before: one of all objects.
 
@@ -48,15 +52,14 @@ create function reconcile_list(value jsonb) returns jsonb language sql immutable
     select case jsonb_typeof(value) when 'array' then value else '[]' end
 $$;
 
--- A target that names a user who is not recorded reaches nobody, and is left out.
+-- Users are named by their rows. One who is not recorded keeps the name, so that the next plan shows who is lost.
 create function reconcile_by_row(tenant uuid, targets jsonb) returns jsonb language sql stable as $$
-    select coalesce(jsonb_agg(case when by_row is null then target else jsonb_build_object('user', by_row) end order by n), '[]')
-    from (
-        select t.n, t.target, jsonb_typeof(t.target) = 'object' and t.target ? 'user' as is_user,
-               (select u.id from users u where u.tenant_id = tenant and u.email_key = t.target ->> 'user') as by_row
-        from jsonb_array_elements(reconcile_list(targets)) with ordinality as t (target, n)
-    ) as found
-    where by_row is not null or not is_user
+    select coalesce(jsonb_agg(case
+               when jsonb_typeof(t.target) = 'object' and t.target ? 'user' then jsonb_build_object('user', coalesce(
+                   (select to_jsonb(u.id) from users u where u.tenant_id = tenant and u.email_key = t.target ->> 'user'),
+                   jsonb_build_object('former', coalesce(t.target ->> 'user', 'null'))))
+               else t.target end order by t.n), '[]')
+    from jsonb_array_elements(reconcile_list(targets)) with ordinality as t (target, n)
 $$;
 
 insert into objects (id, tenant_id, kind, name, version, body)
@@ -101,8 +104,8 @@ select s.id, s.secret_sealed, s.secret_salt, s.secret_fingerprint, s.fingerprint
 from trunk_secrets s join objects o on o.id = s.id;
 
 -- Where two tenants had a number, as by an earlier version, it is that of the first in the alphabet.
-insert into public_numbers (number, tenant, recorded, applied)
-select distinct on (number) number, tenant, bool_or(recorded), bool_or(applied)
+insert into public_numbers (number, tenant, is_owner, recorded, applied)
+select number, tenant, row_number() over (partition by number order by tenant collate "C") = 1, bool_or(recorded), bool_or(applied)
 from (
     select slug as tenant, jsonb_path_query(routes, '$.rules[*].to.did') #>> '{}' as number, true as recorded, false as applied
     from tenants
@@ -110,8 +113,7 @@ from (
     select tenant, jsonb_path_query(applied, '$.routes.rules[*].to.did') #>> '{}', false, true from applied_routes
 ) as n
 where number ~ '^\+[1-9][0-9]{6,14}$'
-group by number, tenant
-order by number, tenant collate "C";
+group by number, tenant;
 
 drop table trunk_secrets;
 alter table tenants drop column routes;

@@ -118,7 +118,7 @@ pub fn answer(tenants: &Tenants, incoming: &Incoming<'_>) -> Reply {
     degraded.extend(left_out);
     if steps.is_empty() && !decision.targets.is_empty() {
         degraded.push("nobody is left: the default route is taken".to_owned());
-        steps = Step::of(applied, &applied.routes.chain(&applied.routes.default_route), &numbers).0;
+        steps = Step::of(applied, &applied.routes.chain(&applied.routes.default_route.0), &numbers).0;
     }
     let (rule, reason) = (decision.rule().map(ToString::to_string), reason(&decision));
     reply(incoming, Some(&applied.tenant), &steps, Chosen { rule, reason, targets: decision.targets, degraded })
@@ -130,7 +130,7 @@ pub fn answer_by_default(tenants: &Tenants, incoming: &Incoming<'_>, why: &str) 
     let (applied, mut degraded) = tenant_of(tenants, called.as_ref(), incoming.query.get("tenant"));
     let Some(applied) = applied else { return refuse(incoming, why) };
     let from = Caller::new(incoming.from());
-    let targets = &applied.routes.default_route;
+    let targets = &applied.routes.default_route.0;
     let ours = incoming.ours(called.as_ref(), applied);
     let (steps, left_out) =
         Step::of(applied, &applied.routes.chain(targets), &Numbers { called: ours.as_ref(), caller: &from });

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::{CallerId, NumberSource, OutsideLine},
-    objects::{Called, Dialer, Routes, Rule, Target, Trunk},
+    objects::{Called, DefaultCallerId, DefaultRoute, Dialer, PublicSipHost, Routes, Rule, Target, Trunk},
 };
 
 const DID: &str = "+15559876543";
@@ -52,8 +52,8 @@ fn tenant(slug: &str, did: &str, route: &[&str]) -> Applied {
     let routes = Routes {
         dialers: dialers.into_iter().map(|(name, dialer)| (name.parse().unwrap(), dialer)).collect(),
         rules: vec![rule],
-        default_route: vec![target("dialfire")],
-        public_sip_host: Some("pbx.example".to_owned()),
+        default_route: DefaultRoute(vec![target("dialfire")]),
+        public_sip_host: Some(PublicSipHost("pbx.example".to_owned())),
         ..Routes::default()
     };
     let users = [("bo@example.com", "1010"), ("ana@example.com", "1011")];
@@ -184,14 +184,14 @@ fn the_caller_id_is_one_that_the_provider_takes() {
     assert_eq!(shown(&as_caller, "sip:a@b", "sip:+15559876543@acme.sip.example;transport=tls"), some(DID));
     // A default for the whole tenant.
     let mut applied = tenant("acme", DID, &["dialfire"]);
-    applied.routes.caller_id = Some("+15554445555".parse().unwrap());
+    applied.routes.caller_id = Some(DefaultCallerId("+15554445555".parse().unwrap()));
     let default = tenants(vec![applied]);
     assert_eq!(shown(&default, "+4930123456", DID), some("+15554445555"));
     assert_eq!(shown(&default, "anonymous", "client:support"), some("+15554445555"));
     // The called number was asked for: the default is shown only where none was called.
     let mut applied = tenant("acme", DID, &["desk"]);
-    applied.routes.caller_id = Some("+15554445555".parse().unwrap());
-    applied.routes.default_route = vec![target("desk")];
+    applied.routes.caller_id = Some(DefaultCallerId("+15554445555".parse().unwrap()));
+    applied.routes.default_route = DefaultRoute(vec![target("desk")]);
     let called = tenants(vec![applied]);
     for to in [DID, "+15550009999"] {
         assert_eq!(shown(&called, "+4930123456", to), some(to));
@@ -269,7 +269,7 @@ fn the_tenant_is_the_one_with_the_number_else_the_one_in_the_url_else_the_first(
     assert_eq!(whose(&tenants(vec![tenant("acme", DID, &["zendesk"]), later]), DID, "").0, "zeta");
     // Who has only hours or trunks takes no calls.
     let mut idle = tenant("abel", DID, &[]);
-    (idle.routes.rules, idle.routes.default_route) = (Vec::new(), Vec::new());
+    (idle.routes.rules, idle.routes.default_route) = (Vec::new(), DefaultRoute::NONE);
     assert_eq!(whose(&tenants(vec![idle, tenant("zeta", other, &["fixed"])]), DID, ""), fine("zeta"));
 }
 
@@ -282,7 +282,7 @@ fn targets_that_the_provider_cannot_reach_are_listed() {
     let targets = BTreeSet::from(["bo@example.com is left out: there is no `public_sip_host`".to_owned()]);
     assert_eq!(left_out(&applied), Some(LeftOut { targets: targets.clone(), all: false }));
     applied.routes.rules[0].route.remove(1);
-    applied.routes.default_route = vec![Target::Hangup];
+    applied.routes.default_route = DefaultRoute(vec![Target::Hangup]);
     assert_eq!(left_out(&applied), Some(LeftOut { targets, all: true }));
     // Calls that come over trunks alone are none of the provider's.
     let trunk =

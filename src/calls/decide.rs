@@ -140,7 +140,7 @@ fn decide_among<'a>(routes: &'a Routes, entries: impl IntoIterator<Item = Entry<
             Fit::OtherCaller | Fit::Closed => {}
         }
     }
-    Decision { considered, targets: &routes.default_route }
+    Decision { considered, targets: &routes.default_route.0 }
 }
 
 fn is_called(to: &Called, call: &Call) -> bool {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::{Applied, Noun};
 use crate::{
     model::{Caller, CallerClass, CallerId, Cause, Chain, E164, Leg, Node, NumberSource, OutsideLine, UserKey},
-    objects::Called,
+    objects::PublicSipHost,
 };
 
 /// What stands for no caller ID in a URL.
@@ -55,17 +55,14 @@ pub struct LeftOut {
 /// tenant's calls come over its trunks alone.
 pub fn left_out(applied: &Applied) -> Option<LeftOut> {
     let routes = &applied.routes;
-    let has_part = routes.public_sip_host.is_some()
-        || routes.trunks.is_empty()
-        || routes.dialers.values().any(|dialer| dialer.trunk.is_none());
-    if !has_part {
+    if !routes.use_twilio() {
         return None;
     }
     // Of a caller with a number nothing else is worth a note.
     let numbers = Numbers { called: None, caller: &Caller::new("+4930123456") };
     let (mut targets, mut all) = (BTreeSet::new(), true);
     let chains = routes.rules.iter().flat_map(|rule| [Some(&rule.route), rule.otherwise.as_ref()]).flatten();
-    for chain in chains.chain([&routes.default_route]) {
+    for chain in chains.chain([&routes.default_route.0]) {
         let (steps, notes) = Step::of(applied, &routes.chain(chain), &numbers);
         all &= !steps.iter().any(|step| matches!(step, Step::Dial { .. }));
         targets.extend(notes);
@@ -149,7 +146,7 @@ fn phone(email: &UserKey, applied: &Applied) -> Result<Noun, &'static str> {
     match (applied.users.get(email), &applied.routes.public_sip_host) {
         (None, _) => Err("there is no such user"),
         (_, None) => Err("there is no `public_sip_host`"),
-        (Some(name), Some(host)) => Ok(Noun::Sip(format!("sip:{name}@{host}"))),
+        (Some(name), Some(PublicSipHost(host))) => Ok(Noun::Sip(format!("sip:{name}@{host}"))),
     }
 }
 
@@ -165,13 +162,8 @@ fn noun(target: &OutsideLine) -> Result<Noun, &'static str> {
 /// otherwise one of ours.
 fn caller_id(wanted: &CallerId, applied: &Applied, numbers: &Numbers<'_>) -> Option<String> {
     // Where none of ours was called, as by a client, one of those that rules are for is shown.
-    let declared = || {
-        applied.routes.rules.iter().find_map(|rule| match &rule.to {
-            Called::Did(number) => Some(number),
-            Called::Default => None,
-        })
-    };
-    let default = applied.routes.caller_id.as_ref();
+    let declared = || applied.routes.first_number();
+    let default = applied.routes.caller_id.as_ref().map(|shown| &shown.0);
     let ours = match wanted {
         CallerId::Number(number) => Some(number),
         CallerId::Caller if numbers.caller.class() == CallerClass::E164 => {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::{Branch, Call, Fit, decide};
 use crate::{
     model::{Caller, CallerClass, CallerId, E164, Prefix},
-    objects::{Called, CallerMatch, Hours, OpenRange, Routes, Rule, Target, Timezone},
+    objects::{Called, CallerMatch, DefaultRoute, Hours, OpenRange, Routes, Rule, Target, Timezone},
 };
 
 fn at(text: &str) -> Timestamp {
@@ -149,7 +149,7 @@ fn example() -> Routes {
             rule("+15559876543", &["+4930*", "+4940*"], Some("office"), "berlin-open"),
             rule("+15559876543", &["withheld"], None, "withheld"),
         ],
-        default_route: vec![Target::Busy],
+        default_route: DefaultRoute(vec![Target::Busy]),
         ..Routes::default()
     }
 }
@@ -199,7 +199,7 @@ fn outside_the_hours_otherwise_decides_or_the_next_rule() {
     assert_eq!(reached(&routes, "+15559876543", "+4930123456", "2026-11-20T20:00Z"), "night");
     routes.rules.clear();
     assert_eq!(reached(&routes, "+15559876543", "+4930123456", "2026-11-20T20:00Z"), "busy");
-    routes.default_route.clear();
+    routes.default_route = DefaultRoute::NONE;
     let call = Call { to: Some(number("+15559876543")), from: None, at: at("2026-11-20T20:00Z") };
     assert!(decide(&routes, &call).targets.is_empty());
 }

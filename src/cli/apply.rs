@@ -218,7 +218,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let request = Request {
         tenant: &desired.declared.tenant,
         secrets: &secrets,
-        trunk_secrets: &inbound.trunk_secrets,
+        object_secrets: &inbound.secrets,
         keys: &keys,
         compare: &compare,
         show: &show,

@@ -15,8 +15,8 @@ use crate::{
     desired::{self, Declared, DeclaredUser, Loaded},
     error::Hinted,
     input::{Folder, Refused},
-    model::{E164, NumberSource, ObjectName, OutsideLine, Place, Secret, SecretSource, Severity, Tenant, UserKey},
-    objects::Dialer,
+    model::{E164, Place, Secret, SecretSource, Severity, Tenant, UserKey},
+    objects::ObjectId,
     plan::{Allowance, InboundValues},
     report::{CALLER_ID, Desired},
 };
@@ -76,23 +76,20 @@ pub(crate) fn secrets(desired: &Desired, args: &SecretArgs) -> Secrets {
 
 /// Reads what the declared inbound calls need from the environment and the secrets folder.
 pub(crate) fn inbound(desired: &Desired, args: &SecretArgs) -> InboundValues {
-    let Declared { routes, trunk_secrets, places, .. } = &desired.declared;
-    let variable = |(name, dialer): (&ObjectName, &Dialer)| match &dialer.target {
-        OutsideLine::Number(NumberSource::Env(variable)) => Some((variable.clone(), places.dialers.get(name))),
-        _ => None,
-    };
-    let number = |(variable, place): (String, Option<&Place>)| {
-        let number = allowed(&variable, &args.allow_env).and_then(|value| number(&variable, &value));
-        (variable, placed(number, place, desired))
+    let Declared { routes, object_secrets, places, .. } = &desired.declared;
+    let objects = routes.objects();
+    let variables = objects.iter().flat_map(|(id, object)| object.variables().into_iter().map(move |name| (id, name)));
+    let number = |(id, variable): (&ObjectId, &str)| {
+        let number = allowed(variable, &args.allow_env).and_then(|value| number(variable, &value));
+        (variable.to_owned(), placed(number, places.get(id), desired))
     };
     let caller_id = std::env::var(CALLER_ID).map_or_else(|_| String::new(), |value| value.trim().to_owned());
-    let secrets = trunk_secrets
-        .iter()
-        .map(|(name, source)| (name.clone(), placed(secret(source, args), places.trunks.get(name), desired)));
+    let secrets =
+        object_secrets.iter().map(|(id, source)| (id.clone(), placed(secret(source, args), places.get(id), desired)));
     InboundValues {
-        numbers: routes.dialers.iter().filter_map(variable).map(number).collect(),
+        numbers: variables.map(number).collect(),
         caller_id: (!caller_id.is_empty()).then(|| self::number(CALLER_ID, &caller_id)),
-        trunk_secrets: secrets.collect(),
+        secrets: secrets.collect(),
     }
 }
 

@@ -97,7 +97,7 @@ fn text(at: &str, call: &Call, decision: &Decision<'_>, desired: &Desired) -> St
 }
 
 fn place(considered: &Considered<'_>, desired: &Desired) -> String {
-    let place = desired.declared.places.routes.get(considered.entry.index);
+    let place = desired.declared.places.rule(considered.entry.index);
     place.map(|place| place.show(&desired.sources)).unwrap_or_default()
 }
 

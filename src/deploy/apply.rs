@@ -40,7 +40,8 @@ use crate::{
     },
     fail_point,
     fs::{FileError, Staged},
-    model::{Extension, ObjectName, Secret, Tenant, UserKey, hex},
+    model::{Extension, Secret, Tenant, UserKey, hex},
+    objects::ObjectId,
     plan::Effects,
     render::{Digests, File, Phonebook, endpoint_name},
 };
@@ -51,8 +52,8 @@ pub struct Request<'a> {
     pub tenant: &'a Tenant,
     /// The declared secrets.
     pub secrets: &'a BTreeMap<UserKey, Result<Secret, String>>,
-    /// Those of trunks.
-    pub trunk_secrets: &'a BTreeMap<ObjectName, Result<Secret, String>>,
+    /// Those of objects.
+    pub object_secrets: &'a BTreeMap<ObjectId, Result<Secret, String>>,
     /// The keys of the directory.
     pub keys: &'a Keyring,
     /// Makes the plan from what is recorded. It is called again under the tenant's lock if the rows moved, so it only
@@ -158,8 +159,8 @@ pub fn apply(
 
         clock.start("render", observer);
         let book = Phonebook::of(&decided.plan, decided.recorded.directory);
-        let Prepared { digests, trunk_secrets, .. } = &decided.prepared;
-        let rendered = book.files(Digests::Real { digests, trunk_secrets })?;
+        let Prepared { digests, object_secrets: secrets, .. } = &decided.prepared;
+        let rendered = book.files(Digests::Real { digests, secrets })?;
         let step = Step::new(host, &book, &rendered, &survey)?;
         Defined::by(host, &book)?.check_files()?;
         fail_point::pass("rendered")?;
@@ -251,7 +252,7 @@ fn write_and_reload(
     }
     let Some((asterisk, log)) = step.host.asterisk.as_ref().zip(log) else { return Ok(()) };
     make_live(step, asterisk, &log, decided, live, clock, observer).map_err(|reasons| {
-        let complaints = log.complaints(&decided.prepared.trunk_secrets);
+        let complaints = log.complaints(&decided.prepared.object_secrets);
         let mut reasons = reasons;
         let others_at_fault = step.host.others_at_fault(step.tenant, &complaints).unwrap_or_else(|error| {
             reasons.push(format!("whether another tenant's file is at fault is not known: {error}"));
@@ -313,7 +314,7 @@ fn make_live(
     }
     let mut verified = verify(asterisk, &expected);
     if verified.is_err() {
-        let mended = step.mend_others(&log.complaints(&decided.prepared.trunk_secrets)).map_err(failed)?;
+        let mended = step.mend_others(&log.complaints(&decided.prepared.object_secrets)).map_err(failed)?;
         for (other, file) in &mended {
             contacts.extend(reload(step, asterisk, *file, live).map_err(told)?);
             live.warnings.push(mended_words(other, *file));

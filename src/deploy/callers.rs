@@ -52,12 +52,13 @@ fn digests_made_live<'a>(plan: &'a Plan, recorded: &Recorded, rows: &'a RowChang
 
 /// The same for the secrets of objects.
 fn secrets_made_live<'a>(plan: &'a Plan, recorded: &Recorded, rows: &'a RowChanges) -> Vec<(Uuid, &'a [u8])> {
-    let rows_before = recorded.trunk_secrets.values();
+    let rows_before = recorded.secrets.values();
     let known: BTreeMap<Uuid, &[u8]> = rows_before.filter_map(|row| Some((row.id, row.applied.as_deref()?))).collect();
     let written = rows.objects.secrets.iter().map(|row| (row.row, row.print.shown.as_slice()));
-    let kept = plan.trunk_secrets.iter().filter_map(|(name, planned)| {
-        Some((recorded.trunk_secrets.get(name)?.id, planned.print.as_ref()?.shown.as_slice()))
-    });
+    let kept = plan
+        .secrets
+        .iter()
+        .filter_map(|(id, planned)| Some((recorded.secrets.get(id)?.id, planned.print.as_ref()?.shown.as_slice())));
     written.chain(kept).filter(|(object, print)| known.get(object) != Some(print)).collect()
 }
 

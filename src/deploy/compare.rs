@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{
     asterisk::{BadValue, ConfigFile, Module, PerFile},
-    directory::{EarlierRun, Recorded, RowChanges, seal::TrunkPrint},
-    model::{Extension, ObjectName, Prints, UserKey, hex},
-    objects::Routes,
+    directory::{EarlierRun, Recorded, RowChanges, seal::ObjectPrint},
+    model::{Extension, Prints, UserKey, hex},
+    objects::{ObjectId, section_name},
     plan::{self, Affected, Allowance, Effects, Inputs, Plan, PlannedUser, RailStop, plan_id, target_hash},
     render::{self, Digests, File, FileDiff, ParsedPhone, Phonebook, Present},
 };
@@ -151,7 +151,7 @@ pub fn compare_plan(
     let allowed = allowance.get(FOREIGN_FILES).copied().unwrap_or(0);
     let mut stops: Vec<RailStop> = foreign_files(recorded, in_place, allowed).into_iter().collect();
     let target = target(&plan, recorded)?;
-    let (names, trunks) = (kept_digests(&plan), kept_trunks(&plan));
+    let (names, trunks) = (kept_digests(&plan), kept_secrets(&plan));
     // Phones whose digest in place is that of the recorded secret, and those with another one.
     let (fitting, others) = (RefCell::new(BTreeSet::new()), RefCell::new(BTreeSet::new()));
     let same = |name: &str, digest: &str| {
@@ -207,7 +207,7 @@ pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<C
         Some(before) => self::target(&before, recorded)?.map(|file| Some(Present::new(file.text))),
         None => InPlace::default(),
     };
-    let (names, trunks) = (kept_digests(&plan), kept_trunks(&plan));
+    let (names, trunks) = (kept_digests(&plan), kept_secrets(&plan));
     let kept = |name: &str, _: &str| names.contains_key(name) || trunks.contains_key(name);
     let differences = PerFile::from_fn(|file| {
         let diff = render::diff(before[file].as_ref(), &target[file].text, &kept);
@@ -238,12 +238,10 @@ fn kept_digests(plan: &Plan) -> BTreeMap<String, (Extension, &Prints)> {
     plan.users.values().filter_map(|user| Some((name(user), (user.extension, user.digest.as_deref()?)))).collect()
 }
 
-/// Finds the secrets of trunks that the file goes on showing, by the name of their objects.
-fn kept_trunks(plan: &Plan) -> BTreeMap<String, &TrunkPrint> {
-    let secrets = plan.trunk_secrets.iter();
-    secrets
-        .filter_map(|(name, planned)| Some((render::trunk_name(&plan.tenant, name), planned.print.as_ref()?)))
-        .collect()
+/// Finds the secrets of objects that the file goes on showing, by the name of their sections.
+fn kept_secrets(plan: &Plan) -> BTreeMap<String, &ObjectPrint> {
+    let section = |(kind, name): &ObjectId| section_name(&plan.tenant, *kind, name);
+    plan.secrets.iter().filter_map(|(id, planned)| Some((section(id), planned.print.as_ref()?))).collect()
 }
 
 fn side_by_side(
@@ -292,8 +290,8 @@ fn earlier_run(plan: &Plan, recorded: &Recorded, files: &PerFile<ComparedFile>) 
     if recorded.expected_runs.is_empty() || !plan.is_empty() {
         return None;
     }
-    let trunk = |name: &ObjectName| plan.trunk_secrets.get(name)?.print.as_ref();
-    let target = target_hash(plan, &fingerprints(files), &|user| user.digest.as_deref(), &trunk);
+    let object = |id: &ObjectId| plan.secrets.get(id)?.print.as_ref();
+    let target = target_hash(plan, &fingerprints(files), &|user| user.digest.as_deref(), &object);
     recorded.expected_runs.iter().find(|run| run.target == target).cloned()
 }
 
@@ -305,11 +303,11 @@ fn fingerprints(files: &PerFile<ComparedFile>) -> Vec<&str> {
 pub(super) fn target_of<'a>(comparison: &'a Comparison, rows: &'a RowChanges) -> String {
     let Comparison { plan, files, .. } = comparison;
     let written: BTreeMap<Extension, &Prints> = rows.rows.iter().map(|row| (row.extension, &row.prints)).collect();
-    let secrets = rows.objects.secrets.iter().map(|row| (row.object.clone(), &row.print));
-    let secrets: BTreeMap<ObjectName, &TrunkPrint> = Routes::trunk_secrets(secrets.collect());
+    let secrets: BTreeMap<&ObjectId, &ObjectPrint> =
+        rows.objects.secrets.iter().map(|row| (&row.object, &row.print)).collect();
     let prints = |user: &'a PlannedUser| written.get(&user.extension).copied().or(user.digest.as_deref());
-    let trunk = |name: &'a ObjectName| secrets.get(name).copied().or(plan.trunk_secrets.get(name)?.print.as_ref());
-    target_hash(plan, &fingerprints(files), &prints, &trunk)
+    let object = |id: &'a ObjectId| secrets.get(id).copied().or(plan.secrets.get(id)?.print.as_ref());
+    target_hash(plan, &fingerprints(files), &prints, &object)
 }
 
 fn users(count: usize) -> String {

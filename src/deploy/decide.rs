@@ -132,8 +132,8 @@ pub(super) fn decide(
     }
     let diff =
         audit_row::bounded(audit_row::rows_no_file_shows(&comparison.plan, &comparison.effects) + &comparison.diff());
-    let Request { secrets, trunk_secrets, keys, policy, .. } = *request;
-    let prepared = prepare(&comparison.plan, &recorded, secrets, trunk_secrets, &sealed, keys, policy.now)?;
+    let Request { secrets, object_secrets, keys, policy, .. } = *request;
+    let prepared = prepare(&comparison.plan, &recorded, secrets, object_secrets, &sealed, keys, policy.now)?;
     let target = target_of(&comparison, &prepared.rows);
     let Comparison { plan, effects, id, unasked, unchecked, .. } = comparison;
     Ok(Some(Decided { plan, effects, id, diff, target, recorded, prepared, unasked, unchecked }))

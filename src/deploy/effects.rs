@@ -31,13 +31,13 @@ impl FileEffects<'_> {
     pub(super) fn take_into(&self, effects: &mut Effects, runs: PerFile<bool>) -> Result<(), BadValue> {
         if let Some(before) = &self.before[ConfigFile::Endpoints] {
             let (mut moved, mut reread) = self.phones();
-            let mut trunks = self.objects(before)?;
+            let mut carriers = self.objects(before)?;
             if !runs[ConfigFile::Endpoints] {
                 moved.append(&mut effects.moved);
                 reread.append(&mut effects.reread);
-                trunks.append(&mut effects.trunks);
+                carriers.append(&mut effects.carriers);
             }
-            (effects.moved, effects.reread, effects.trunks) = (moved, reread, trunks);
+            (effects.moved, effects.reread, effects.carriers) = (moved, reread, carriers);
         }
         if let Some(before) = &self.before[ConfigFile::Routing] {
             let mut dialing = self.dialing();

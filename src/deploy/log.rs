@@ -10,7 +10,8 @@ use std::{
 use super::asterisk::{Asterisk, scrub};
 use crate::{
     asterisk::ConfigFile,
-    model::{ObjectName, SENSITIVE, Secret, visible},
+    model::{SENSITIVE, Secret, visible},
+    objects::ObjectId,
 };
 
 /// Tells whether a source of Asterisk complains about configuration that is ours.
@@ -43,7 +44,7 @@ impl LogMark {
 
     /// Tells what was said about configuration since then, each complaint once, scrubbed, of the trunks'
     /// secrets too, which stand in a file as they are.
-    pub(super) fn complaints(&self, secrets: &BTreeMap<ObjectName, Secret>) -> Vec<String> {
+    pub(super) fn complaints(&self, secrets: &BTreeMap<ObjectId, Secret>) -> Vec<String> {
         let mut told: Vec<String> = Vec::new();
         for (path, end) in &self.0 {
             let mut bytes = Vec::new();
@@ -65,7 +66,7 @@ impl LogMark {
 
 /// Takes `source: message` out of an error or warning about configuration. Each part is expected where Asterisk
 /// writes it: behind the level stands text that strangers send, which may look like a complaint.
-fn complaint(line: &str, secrets: &BTreeMap<ObjectName, Secret>) -> Option<String> {
+fn complaint(line: &str, secrets: &BTreeMap<ObjectId, Secret>) -> Option<String> {
     let (_, rest) = line.strip_prefix('[')?.split_once("] ")?;
     let rest = rest.strip_prefix("ERROR[").or_else(|| rest.strip_prefix("WARNING["))?;
     let (thread, said) = rest.split_once("] ")?;
@@ -122,7 +123,8 @@ mod tests {
     #[test]
     fn a_trunks_secret_is_hidden_wherever_it_is_quoted() {
         let secret = "of-the.trunk$7";
-        let secrets = BTreeMap::from([("carrier".parse().unwrap(), Secret::new(secret).unwrap())]);
+        let secrets =
+            BTreeMap::from([(("trunk".parse().unwrap(), "carrier".to_owned()), Secret::new(secret).unwrap())]);
         let line = format!(
             "[Nov 21] WARNING[1] config.c: Unknown directive '#{secret}' at line 1 of {}{secret}",
             "x".repeat(240)

@@ -9,11 +9,11 @@ use uuid::Uuid;
 use crate::{
     directory::{
         NumberChanges, ObjectChanges, PrepareError, Recorded, Row, RowChanges, SecretRow, new_id, prints, random,
-        seal::{Keyring, Owner, Salt, TrunkPrint, generate},
+        seal::{Keyring, ObjectPrint, Owner, Salt, generate},
         seal_secret,
     },
-    model::{E164, Extension, Ha1, ObjectName, Prints, Secret, UserKey},
-    objects::{ObjectId, ObjectKind, ObjectRow},
+    model::{E164, Extension, Ha1, Prints, Secret, UserKey},
+    objects::{ObjectId, ObjectRow, UserOfRow},
     plan::{Plan, SecretPlan},
     render::endpoint_name,
 };
@@ -25,11 +25,11 @@ pub struct Prepared {
     pub rows: RowChanges,
     /// The digest of every phone, by number.
     pub digests: BTreeMap<Extension, Ha1>,
-    /// The secrets of the trunks that have one.
-    pub trunk_secrets: BTreeMap<ObjectName, Secret>,
+    /// The secrets of the objects that have one.
+    pub object_secrets: BTreeMap<ObjectId, Secret>,
 }
 
-/// Prepares the rows of a plan, the digests of all its phones and the secrets of its trunks.
+/// Prepares the rows of a plan, the digests of all its phones and the secrets of its objects.
 ///
 /// # Errors
 /// When a recorded secret does not open, or randomness is missing.
@@ -37,7 +37,7 @@ pub fn prepare(
     plan: &Plan,
     recorded: &Recorded,
     secrets: &BTreeMap<UserKey, Result<Secret, String>>,
-    trunk_secrets: &BTreeMap<ObjectName, Result<Secret, String>>,
+    object_secrets: &BTreeMap<ObjectId, Result<Secret, String>>,
     sealed: &BTreeMap<Uuid, Vec<u8>>,
     keys: &Keyring,
     now: Timestamp,
@@ -95,8 +95,8 @@ pub fn prepare(
         digests.insert(user.extension, digest);
     }
     let mut objects = object_changes(plan, recorded, &ids)?;
-    let trunks = Trunks { plan, recorded, declared: trunk_secrets, sealed, keys };
-    let trunk_secrets = trunks.secrets(tenant, &mut objects)?;
+    let object_secrets =
+        Secrets { plan, recorded, declared: object_secrets, sealed, keys }.prepare(tenant, &mut objects)?;
     let settings = (recorded.tenant.is_none() || !plan.settings_changes.is_empty()).then(|| plan.settings.clone());
     let rows = RowChanges {
         tenant,
@@ -108,7 +108,7 @@ pub fn prepare(
         objects: objects.changes,
         now,
     };
-    Ok(Prepared { rows, digests, trunk_secrets })
+    Ok(Prepared { rows, digests, object_secrets })
 }
 
 /// The rows of objects that change, and which row each object has.
@@ -120,12 +120,12 @@ struct Objects {
 /// Compares the rows of objects as they are and as they shall be.
 fn object_changes(plan: &Plan, recorded: &Recorded, ids: &BTreeMap<UserKey, Uuid>) -> Result<Objects, PrepareError> {
     let of_user = |email: &UserKey| {
-        let row = ids.get(email).or_else(|| recorded.users.get(email).map(|user| &user.id)).copied();
+        let row = ids.get(email).map(|id| UserOfRow::Row(*id));
         row.ok_or_else(|| serde_json::Error::custom(format!("`{email}` has no row")))
     };
     let was_of_user = |email: &UserKey| {
-        let row = recorded.users.get(email).map(|user| user.id);
-        row.ok_or_else(|| serde_json::Error::custom(format!("`{email}` had no row")))
+        let row = recorded.users.get(email).map(|user| UserOfRow::Row(user.id));
+        Ok(row.unwrap_or_else(|| UserOfRow::Former { former: email.clone() }))
     };
     let by_id = |rows: Vec<ObjectRow>| rows.into_iter().map(|row| ((row.kind, row.name.clone()), row));
     let before: BTreeMap<ObjectId, ObjectRow> =
@@ -145,54 +145,57 @@ fn object_changes(plan: &Plan, recorded: &Recorded, ids: &BTreeMap<UserKey, Uuid
     let all: BTreeSet<E164> = plan.routes.numbers().into_iter().cloned().collect();
     let ours = recorded.numbers();
     let new: BTreeSet<E164> = all.iter().filter(|number| !ours.contains(*number)).cloned().collect();
-    // A number that another tenant has as well, by an earlier version, stays with that one until it gives it up.
-    let kept = |number: &&E164| new.contains(*number) || !recorded.numbers_elsewhere.contains_key(*number);
-    let is_same = all.iter().filter(kept).eq(&recorded.own_numbers);
-    changes.numbers = (!is_same).then_some(NumberChanges { all, new });
+    changes.numbers = (all != recorded.own_numbers).then_some(NumberChanges { all, new });
     Ok(Objects { changes, rows })
 }
 
-/// What the rows of trunks' secrets are made from.
-struct Trunks<'a> {
+/// What the rows of objects' secrets are made from.
+struct Secrets<'a> {
     plan: &'a Plan,
     recorded: &'a Recorded,
-    declared: &'a BTreeMap<ObjectName, Result<Secret, String>>,
+    declared: &'a BTreeMap<ObjectId, Result<Secret, String>>,
     sealed: &'a BTreeMap<Uuid, Vec<u8>>,
     keys: &'a Keyring,
 }
 
-impl Trunks<'_> {
-    /// Opens or takes the secrets of all trunks, and adds the rows that change.
-    fn secrets(&self, tenant: Uuid, objects: &mut Objects) -> Result<BTreeMap<ObjectName, Secret>, PrepareError> {
+impl Secrets<'_> {
+    /// Opens or takes the secrets of all objects, and adds the rows that change.
+    fn prepare(&self, tenant: Uuid, objects: &mut Objects) -> Result<BTreeMap<ObjectId, Secret>, PrepareError> {
         let Self { plan, recorded, declared, sealed, keys } = self;
-        let row_of =
-            |objects: &Objects, name: &ObjectName| objects.rows.get(&(ObjectKind::Trunk, name.to_string())).copied();
-        let without = recorded.trunk_secrets.iter().filter(|(name, _)| !plan.trunk_secrets.contains_key(*name));
+        let without = recorded.secrets.iter().filter(|(id, _)| !plan.secrets.contains_key(*id));
         objects.changes.forgotten =
-            without.filter(|(name, _)| row_of(objects, name).is_some()).map(|(_, row)| row.id).collect();
+            without.filter(|(id, _)| objects.rows.contains_key(*id)).map(|(_, row)| row.id).collect();
         let mut secrets = BTreeMap::new();
-        for (name, planned) in &plan.trunk_secrets {
-            let failed = |source| PrepareError::Seal { whose: name.to_string(), source };
-            let missing = || PrepareError::NoSecret(name.to_string());
-            let secret = if planned.secret == SecretPlan::Keep {
-                let row = recorded.trunk_secrets.get(name).ok_or_else(missing)?;
-                let bytes = sealed.get(&row.id).ok_or_else(missing)?;
-                keys.open(bytes, Owner { tenant, user: row.id }).map_err(failed)?
-            } else {
-                let Some(Ok(secret)) = declared.get(name) else { return Err(missing()) };
-                secret.clone()
+        if plan.secrets.is_empty() {
+            return Ok(secrets);
+        }
+        let logins = plan.routes.logins();
+        for (id, planned) in &plan.secrets {
+            let failed = |source| PrepareError::Seal { whose: id.1.clone(), source };
+            let missing = || PrepareError::NoSecret(id.1.clone());
+            let secret = match planned.secret {
+                SecretPlan::Keep => {
+                    let row = recorded.secrets.get(id).ok_or_else(missing)?;
+                    let bytes = sealed.get(&row.id).ok_or_else(missing)?;
+                    keys.open(bytes, Owner { tenant, user: row.id }).map_err(failed)?
+                }
+                SecretPlan::Take => match declared.get(id) {
+                    Some(Ok(secret)) => secret.clone(),
+                    _ => return Err(missing()),
+                },
+                SecretPlan::Generate => generate(&random()?),
             };
             if planned.print.is_none() {
-                let trunk = plan.routes.trunks.get(name).ok_or_else(missing)?;
-                let row = row_of(objects, name).ok_or_else(missing)?;
+                let login = logins.get(id).ok_or_else(missing)?;
+                let row = objects.rows.get(id).copied().ok_or_else(missing)?;
                 objects.changes.secrets.push(SecretRow {
-                    object: (ObjectKind::Trunk, name.to_string()),
+                    object: id.clone(),
                     row,
-                    sealed: seal_secret(keys, &secret, Owner { tenant, user: row }, name)?,
-                    print: TrunkPrint::new(&random::<{ size_of::<Salt>() }>()?, trunk, &secret),
+                    sealed: seal_secret(keys, &secret, Owner { tenant, user: row }, &id.1)?,
+                    print: ObjectPrint::new(id.0, &random::<{ size_of::<Salt>() }>()?, login, &secret),
                 });
             }
-            secrets.insert(name.clone(), secret);
+            secrets.insert(id.clone(), secret);
         }
         Ok(secrets)
     }

@@ -69,8 +69,8 @@ pub struct RunningState {
     pub registrations: BTreeMap<String, usize>,
     /// What Asterisk's probes found out about registered phones, by AOR.
     pub probed: Probed,
-    /// How trunks that register stand at their carriers, by trunk.
-    pub trunks: BTreeMap<String, TrunkRegistration>,
+    /// How objects that register stand at their carriers, by name.
+    pub carriers: BTreeMap<String, TrunkRegistration>,
 }
 
 /// What stands behind what is recorded, on one host.
@@ -148,17 +148,17 @@ fn running(
             missing.extend(readback::missing(asterisk, file, &present.parsed)?);
         }
     }
-    let (mut registrations, mut probed, mut trunks) = (BTreeMap::new(), Probed::default(), BTreeMap::new());
+    let (mut registrations, mut probed, mut carriers) = (BTreeMap::new(), Probed::default(), BTreeMap::new());
     if let Some(endpoints) = &in_place[ConfigFile::Endpoints] {
         let names: Vec<String> = endpoints.parsed.phones.keys().cloned().collect();
         registrations = contacts::count(asterisk, &names)?;
         let registered: Vec<&str> = registrations.keys().map(String::as_str).collect();
         probed = reach::probed(asterisk, &registered)?;
-        trunks = registrations_of(asterisk, &endpoints.parsed)?;
+        carriers = registrations_of(asterisk, &endpoints.parsed)?;
     }
     let Requirements { lacks, missing_names, unchecked_names, .. } =
         host.requirements(&Phonebook::of(&comparison.plan, None), now)?;
-    Ok(RunningState { generations, missing, lacks, missing_names, unchecked_names, registrations, probed, trunks })
+    Ok(RunningState { generations, missing, lacks, missing_names, unchecked_names, registrations, probed, carriers })
 }
 
 /// Asks how the objects of a file that register stand at their carriers, by the name they are declared under.

@@ -86,7 +86,7 @@ impl<'a> Step<'a> {
             phones: Vec::new(),
             routes: &NO_ROUTES,
         };
-        let stubs = empty.files(Digests::Real { digests: &BTreeMap::new(), trunk_secrets: &BTreeMap::new() })?;
+        let stubs = empty.files(Digests::Real { digests: &BTreeMap::new(), secrets: &BTreeMap::new() })?;
         let mut last_good = stubs.map(|stub| stub.text);
         let mut first = true;
         for file in ConfigFile::ALL {

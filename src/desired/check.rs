@@ -49,9 +49,9 @@ pub(super) fn check(file: DesiredState, keys: objects::Keys, problems: &mut Vec<
     // An unreadable slug was reported; the stand-in never leaves this module's caller.
     let tenant = file.tenant.value.unwrap_or_else(stand_in::<Tenant>);
     own_contexts(&tenant, &host_names, problems);
-    let objects::Checked { routes, trunk_secrets, places, names, is_sound } = calls;
+    let objects::Checked { routes, secrets: object_secrets, places, names, is_sound } = calls;
     let expectations = expect::check(file.expect, is_sound.then_some(&routes), &names, problems);
-    Declared { tenant, settings, rails, users, routes, trunk_secrets, places, host_names, expectations }
+    Declared { tenant, settings, rails, users, routes, object_secrets, places, host_names, expectations }
 }
 
 /// Finds where each name is first declared that must exist on the Asterisk host.

@@ -21,10 +21,10 @@ pub use file::schema;
 use crate::{
     calls::Call,
     model::{
-        Code, Diagnostic, DisplayName, Extension, HostName, Identity, ObjectName, PhoneOverride, Place, RailLimit,
-        SecretSource, Settings, Severity, Tenant, UserKey,
+        Code, Diagnostic, DisplayName, Extension, HostName, Identity, PhoneOverride, Place, RailLimit, SecretSource,
+        Settings, Severity, Tenant, UserKey,
     },
-    objects::{self, InboundPlaces, Routes, Target},
+    objects::{self, ObjectId, Places, Routes, Target},
 };
 
 /// A checked desired state: every value is good, alone and together with the others.
@@ -40,10 +40,10 @@ pub struct Declared {
     pub users: BTreeMap<UserKey, DeclaredUser>,
     /// Who gets inbound calls.
     pub routes: Routes,
-    /// Where the secrets of their trunks come from.
-    pub trunk_secrets: BTreeMap<ObjectName, SecretSource>,
+    /// Where the secrets of objects come from.
+    pub object_secrets: BTreeMap<ObjectId, SecretSource>,
     /// Where what they are made of is declared.
-    pub places: InboundPlaces,
+    pub places: Places,
     /// Where the names are declared that must exist on the Asterisk host: the first place of each.
     pub host_names: BTreeMap<HostName, Place>,
     /// The tests of the routes; all of them hold, but for a trace.

@@ -5,32 +5,36 @@ use std::collections::BTreeMap;
 use postgres::{GenericClient, types::Type};
 use uuid::Uuid;
 
-use super::{DirectoryError, RecordedSecret, failed, read::bad_row, seal::TrunkPrint};
-use crate::model::{E164, ObjectName, Tenant};
+use super::{DirectoryError, RecordedSecret, failed, read::bad_row, seal::ObjectPrint};
+use crate::{
+    model::{E164, Tenant},
+    objects::{ObjectId, Routes},
+};
 
 /// The first schema version that holds anything about inbound calls.
 pub(super) const INBOUND_SINCE: i32 = 6;
 
-/// Reads what is known of the secrets of a tenant's trunks, and on a schema that knows it which of them were applied
+/// Reads what is known of the secrets of a tenant's objects, and on a schema that knows it which of them were applied
 /// last.
 pub(super) fn secrets(
     db: &mut impl GenericClient,
     tenant: Uuid,
     applied: bool,
-) -> Result<BTreeMap<ObjectName, RecordedSecret>, DirectoryError> {
+) -> Result<BTreeMap<ObjectId, RecordedSecret>, DirectoryError> {
     let applied = if applied { "fingerprint_applied" } else { "null::bytea" };
     let rows = db
         .query_typed(
             &format!(
-                "select trunk, id, secret_salt, secret_fingerprint, {applied} from trunk_secrets where tenant_id = $1"
+                "select 'trunk', trunk, id, secret_salt, secret_fingerprint, {applied}
+                 from trunk_secrets where tenant_id = $1"
             ),
             &[(&tenant, Type::UUID)],
         )
         .map_err(failed("read the trunks"))?;
     let secret = |row: &postgres::Row| {
-        let name = row.get::<_, &str>(0).parse().map_err(bad_row("trunk"))?;
-        let print = TrunkPrint { salt: row.get(2), shown: row.get(3) };
-        Ok((name, RecordedSecret { id: row.get(1), print, applied: row.get(4) }))
+        let kind = row.get::<_, &str>(0).parse().map_err(bad_row("kind"))?;
+        let print = ObjectPrint { kind, salt: row.get(3), shown: row.get(4) };
+        Ok(((kind, row.get(1)), RecordedSecret { id: row.get(2), print, applied: row.get(5) }))
     };
     rows.iter().map(secret).collect()
 }
@@ -43,10 +47,13 @@ pub(super) fn numbers_elsewhere(
     // Recorded or applied: the one is live with their next apply, by whom ever, the other is it until then.
     let rows = db
         .query_typed(
-            "select n.number, n.tenant from (
-                select slug as tenant, jsonb_path_query(routes, '$.rules[*].to.did') #>> '{}' as number from tenants
-                union select tenant, jsonb_path_query(applied, '$.routes.rules[*].to.did') #>> '{}' from applied_routes
-             ) n order by n.tenant desc",
+            &format!(
+                "select n.number, n.tenant from (
+                    select slug as tenant, jsonb_path_query(routes, '$.{path}') #>> '{{}}' as number from tenants
+                    union select tenant, jsonb_path_query(applied, '$.routes.{path}') #>> '{{}}' from applied_routes
+                 ) n order by n.tenant desc",
+                path = Routes::NUMBERS
+            ),
             &[],
         )
         .map_err(failed("read the numbers of other tenants"))?;

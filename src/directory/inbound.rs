@@ -3,7 +3,11 @@
 use postgres::types::Type;
 use uuid::Uuid;
 
-use super::{Directory, DirectoryError, audit, document, failed, objects, write::run};
+use super::{
+    Directory, DirectoryError, audit, document, failed,
+    objects::{self, NumberUse},
+    write::run,
+};
 use crate::{calls::Applied, model::E164};
 
 /// What an apply made live, as the directory remembers it.
@@ -69,7 +73,7 @@ impl Directory {
                 .map_err(failed(action))?;
             if later.is_some() {
                 let numbers: Vec<&str> = applied.routes.numbers().into_iter().map(E164::as_str).collect();
-                objects::hold_numbers(&mut transaction, &applied.tenant, "applied", &numbers)?;
+                objects::hold_numbers(&mut transaction, &applied.tenant, NumberUse::Applied, &numbers)?;
             }
         }
         transaction.commit().map_err(failed(action))

@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use postgres::{GenericClient, Row, types::Type};
+use postgres::{
+    GenericClient, Row,
+    types::{ToSql, Type},
+};
 use uuid::Uuid;
 
 use super::{
     DirectoryError, Place, Recorded, RecordedSecret, UnreadableDocument, failed,
     read::bad_row,
-    seal::TrunkPrint,
+    seal::ObjectPrint,
     write::{NewSecret, run},
 };
 use crate::{
     model::{E164, Tenant, Unreadable, UserKey},
-    objects::{ObjectId, ObjectRow, Routes},
+    objects::{ObjectId, ObjectRow, Routes, UserOfRow},
 };
 
 /// The first schema version that has them.
@@ -60,7 +63,7 @@ pub struct SecretRow {
     /// The secret.
     pub sealed: NewSecret,
     /// Its fingerprint.
-    pub print: TrunkPrint,
+    pub print: ObjectPrint,
 }
 
 /// Reads the objects of a tenant, and what is known of their secrets.
@@ -80,18 +83,21 @@ pub(super) fn read(
         )
         .map_err(failed("read the objects"))?;
     let users: BTreeMap<Uuid, &UserKey> = recorded.users.iter().map(|(email, user)| (user.id, email)).collect();
-    let user = |row: &Uuid| {
-        let email = users.get(row).map(|email| (*email).clone());
-        email.ok_or_else(|| Unreadable::Damaged(format!("`{row}` is no user's row")))
+    let user = |named: &UserOfRow| match named {
+        UserOfRow::Row(row) => {
+            let email = users.get(row).map(|email| (*email).clone());
+            email.ok_or_else(|| Unreadable::Damaged(format!("`{row}` is no user's row")))
+        }
+        UserOfRow::Former { former } => Ok(former.clone()),
     };
-    let (mut routes, mut secrets) = (Routes::default(), BTreeMap::new());
+    let mut routes = Routes::default();
     for row in &rows {
         let id = row.get(0);
         match object(row, &mut routes, &user) {
             Ok(object) => {
                 if let Some(salt) = row.get(6) {
-                    let print = TrunkPrint { salt, shown: row.get(7) };
-                    secrets.insert(object.clone(), RecordedSecret { id, print, applied: row.get(8) });
+                    let print = ObjectPrint { kind: object.0, salt, shown: row.get(7) };
+                    recorded.secrets.insert(object.clone(), RecordedSecret { id, print, applied: row.get(8) });
                 }
                 recorded.object_rows.insert(object, id);
             }
@@ -105,14 +111,13 @@ pub(super) fn read(
     }
     routes.sort();
     recorded.routes = routes;
-    recorded.trunk_secrets = Routes::trunk_secrets(secrets);
     Ok(())
 }
 
 fn object(
     row: &Row,
     routes: &mut Routes,
-    user: &dyn Fn(&Uuid) -> Result<UserKey, Unreadable>,
+    user: &dyn Fn(&UserOfRow) -> Result<UserKey, Unreadable>,
 ) -> Result<ObjectId, Unreadable> {
     let version = u16::try_from(row.get::<_, i16>(3)).unwrap_or_default();
     let row = ObjectRow {
@@ -133,7 +138,10 @@ pub(super) fn numbers(
     recorded: &mut Recorded,
 ) -> Result<(), DirectoryError> {
     let rows = db
-        .query_typed("select number, tenant, recorded from public_numbers", &[])
+        .query_typed(
+            "select number, tenant, recorded from public_numbers where is_owner or tenant = $1",
+            &[(&slug.as_str(), Type::TEXT)],
+        )
         .map_err(failed("read the public numbers"))?;
     for row in &rows {
         note_number((row.get(0), row.get(1), row.get(2)), slug, recorded);
@@ -162,10 +170,10 @@ fn owned(number: &str, tenant: &str) -> Result<(E164, Tenant), DirectoryError> {
 fn claim(db: &mut impl GenericClient, slug: &Tenant, numbers: &NumberChanges) -> Result<(), DirectoryError> {
     let all: Vec<&str> = numbers.all.iter().map(E164::as_str).collect();
     let new: Vec<&str> = numbers.new.iter().map(E164::as_str).collect();
-    hold_numbers(db, slug, "recorded", &all)?;
+    hold_numbers(db, slug, NumberUse::Recorded, &all)?;
     let taken = db
         .query_typed_opt(
-            "select number, tenant from public_numbers where number = any ($2) and tenant <> $1
+            "select number, tenant from public_numbers where number = any ($2) and is_owner and tenant <> $1
              order by number collate \"C\" limit 1",
             &[(&slug.as_str(), Type::TEXT), (&new, Type::TEXT_ARRAY)],
         )
@@ -175,43 +183,57 @@ fn claim(db: &mut impl GenericClient, slug: &Tenant, numbers: &NumberChanges) ->
     Err(DirectoryError::NumberTaken { number, tenant })
 }
 
-/// Keeps the numbers that are recorded, or that callers reach, as a column says: these and no others. What another
-/// tenant has stays with it.
+/// Why a public number is kept for a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NumberUse {
+    /// A recorded rule is for it.
+    Recorded,
+    /// Callers reach the tenant under it.
+    Applied,
+}
+
+/// Keeps the numbers that are recorded, or those that callers reach: these and no others. A number that another tenant
+/// owns stays with it. A number that is given up goes to the next tenant that has it, in the same transaction.
 pub(super) fn hold_numbers(
     db: &mut impl GenericClient,
     slug: &Tenant,
-    column: &'static str,
+    held: NumberUse,
     numbers: &[&str],
 ) -> Result<(), DirectoryError> {
     let action = "record the public numbers";
-    let parameters: [(&(dyn postgres::types::ToSql + Sync), Type); 2] =
-        [(&slug.as_str(), Type::TEXT), (&numbers, Type::TEXT_ARRAY)];
+    let (recorded, applied) = (held == NumberUse::Recorded, held == NumberUse::Applied);
+    let parameters: [(&(dyn ToSql + Sync), Type); 4] =
+        [(&slug.as_str(), Type::TEXT), (&numbers, Type::TEXT_ARRAY), (&recorded, Type::BOOL), (&applied, Type::BOOL)];
     // In one order, and without a lock on what others have, so that two tenants do not wait for each other.
+    for statement in [
+        "insert into public_numbers (number, tenant, is_owner, recorded, applied)
+         select n, $1, true, $3, $4 from unnest($2) as n order by n collate \"C\"
+         on conflict do nothing",
+        // Of an earlier version: another tenant owns it.
+        "insert into public_numbers (number, tenant, is_owner, recorded, applied)
+         select n, $1, false, $3, $4 from unnest($2) as n order by n collate \"C\"
+         on conflict do nothing",
+        "update public_numbers set recorded = recorded or $3, applied = applied or $4
+         where tenant = $1 and number = any ($2) and (not recorded and $3 or not applied and $4)",
+        "with gone as (
+            delete from public_numbers
+            where tenant = $1 and number <> all ($2) and not (recorded and not $3 or applied and not $4))
+         update public_numbers set recorded = recorded and not $3, applied = applied and not $4
+         where tenant = $1 and number <> all ($2) and recorded and applied",
+    ] {
+        run(db, action, statement, &parameters)?;
+    }
     run(
         db,
         action,
-        &format!(
-            "insert into public_numbers (number, tenant, recorded, applied)
-             select n, $1, '{column}' = 'recorded', '{column}' = 'applied' from unnest($2) as n order by n collate \"C\"
-             on conflict (number) do nothing"
-        ),
-        &parameters,
-    )?;
-    run(
-        db,
-        action,
-        &format!("update public_numbers set {column} = true where tenant = $1 and number = any ($2) and not {column}"),
-        &parameters,
-    )?;
-    let other = if column == "recorded" { "applied" } else { "recorded" };
-    run(
-        db,
-        action,
-        &format!(
-            "with gone as (delete from public_numbers where tenant = $1 and number <> all ($2) and not {other})
-             update public_numbers set {column} = false where tenant = $1 and number <> all ($2) and {column} and {other}"
-        ),
-        &parameters,
+        "update public_numbers p set is_owner = true
+         from (
+            select distinct on (n.number) n.number, n.tenant from public_numbers n
+            where not n.is_owner and not exists (select from public_numbers o where o.number = n.number and o.is_owner)
+            order by n.number, not n.recorded, n.tenant collate \"C\"
+         ) as next
+         where p.number = next.number and p.tenant = next.tenant",
+        &[],
     )
 }
 
@@ -223,7 +245,7 @@ pub fn hint_of_taken(other: &Tenant) -> String {
     )
 }
 
-/// Writes the changes: nine statements at most.
+/// Writes the changes: eleven statements at most.
 pub(super) fn change(
     db: &mut impl GenericClient,
     tenant: Uuid,

@@ -75,7 +75,7 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
     if let Some(text) = row.get(3) {
         let routes: Option<Routes> = readable(text, || Place::Routes(slug.clone()), unreadable);
         recorded.routes = routes.unwrap_or_default();
-        recorded.trunk_secrets = earlier::secrets(db, id, applied)?;
+        recorded.secrets = earlier::secrets(db, id, applied)?;
     }
     users(db, id, applied, &mut recorded)?;
     if objects {

@@ -1,4 +1,4 @@
-//! Secrets at rest: keys, seals and the fingerprints of trunks.
+//! Secrets at rest: keys, seals and the fingerprints of objects' secrets.
 //!
 //! Pure but for nothing: randomness and keys come in as arguments. Which secret belongs to whom,
 //! and where the bytes are kept, is not decided here.
@@ -15,8 +15,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    model::{Ha1, SENSITIVE, Secret, hex, print},
-    objects::Trunk,
+    model::{SENSITIVE, Secret, hex, print},
+    objects::{Login, ObjectKind},
 };
 
 /// Random bytes for sealing one secret: its nonce.
@@ -108,7 +108,7 @@ impl Keyring {
         self.0.first().map(|(id, _)| *id).ok_or(SealError::NoKey)
     }
 
-    /// Seals a secret for one user or trunk of one tenant.
+    /// Seals a secret for one user or object of one tenant.
     ///
     /// # Errors
     /// Never in practice: the cipher refuses only messages of many gigabytes.
@@ -162,7 +162,7 @@ fn cipher(key: &[u8; 32]) -> XChaCha20Poly1305 {
 pub struct Owner {
     /// The tenant's row.
     pub tenant: Uuid,
-    /// The row of the user, or of the trunk.
+    /// The row of the user, or of the object.
     pub user: Uuid,
 }
 
@@ -176,39 +176,31 @@ impl Owner {
     }
 }
 
-/// A salted fingerprint of a trunk's secret as the endpoint file shows it, kept beside the row: the
-/// digest where the trunk has a user name and a realm, else the secret itself.
+/// A salted fingerprint of an object's secret as the endpoint file shows it, kept beside the row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrunkPrint {
+pub struct ObjectPrint {
+    /// The kind of the object, part of the fingerprint.
+    pub kind: ObjectKind,
     /// The salt.
     pub salt: Vec<u8>,
     /// Of what the file shows.
     pub shown: Vec<u8>,
 }
 
-impl TrunkPrint {
-    /// Takes the fingerprint of a trunk's secret.
-    pub fn new(salt: &[u8], trunk: &Trunk, secret: &Secret) -> Self {
-        Self { salt: salt.to_vec(), shown: print(salt, "trunk", &shown(trunk, secret)) }
+impl ObjectPrint {
+    /// Takes the fingerprint of the secret of an object.
+    pub fn new(kind: ObjectKind, salt: &[u8], login: &Login<'_>, secret: &Secret) -> Self {
+        Self { kind, salt: salt.to_vec(), shown: print(salt, kind.word(), &login.shown(secret)) }
     }
 
-    /// Tells whether a secret is the recorded one of the trunk as it is recorded.
-    pub fn is_secret(&self, trunk: &Trunk, secret: &Secret) -> bool {
-        self.is_shown(&shown(trunk, secret))
+    /// Tells whether a secret is the recorded one of an object with this login.
+    pub fn is_secret(&self, login: &Login<'_>, secret: &Secret) -> bool {
+        self.is_shown(&login.shown(secret))
     }
 
     /// Tells whether a digest or secret found in a file is the recorded one.
     pub fn is_shown(&self, text: &str) -> bool {
-        print(&self.salt, "trunk", text) == self.shown
-    }
-}
-
-fn shown(trunk: &Trunk, secret: &Secret) -> Zeroizing<String> {
-    match (&trunk.username, &trunk.realm) {
-        (Some(username), Some(realm)) => {
-            Zeroizing::new(Ha1::new(username.as_str(), realm.as_str(), secret).reveal().to_owned())
-        }
-        _ => Zeroizing::new(secret.reveal().to_owned()),
+        print(&self.salt, self.kind.word(), text) == self.shown
     }
 }
 

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{DirectoryError, Place, UnreadableDocument, seal::TrunkPrint};
+use super::{DirectoryError, Place, UnreadableDocument, seal::ObjectPrint};
 use crate::{
     calls::Applied,
-    model::{DisplayName, E164, Extension, Identity, ObjectName, PhoneOverride, Prints, Settings, Tenant, UserKey},
+    model::{DisplayName, E164, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey},
     objects::{ObjectId, Routes},
 };
 
@@ -58,13 +58,14 @@ pub struct Recorded {
     pub routes: Routes,
     /// The rows of its objects.
     pub object_rows: BTreeMap<ObjectId, Uuid>,
-    /// The secrets of their trunks.
-    pub trunk_secrets: BTreeMap<ObjectName, RecordedSecret>,
+    /// The secrets of its objects.
+    pub secrets: BTreeMap<ObjectId, RecordedSecret>,
     /// What callers reach; none before the first apply.
     pub applied: Option<Applied>,
-    /// The public numbers that are kept for this tenant because its rules are recorded.
+    /// The public numbers that are kept for this tenant because its rules are recorded. By an earlier version, another
+    /// tenant may own one of them.
     pub own_numbers: BTreeSet<E164>,
-    /// Public numbers that another tenant has, and which one.
+    /// Public numbers that another tenant owns, and which one.
     pub numbers_elsewhere: BTreeMap<E164, Tenant>,
     /// The runs that applied the plan an apply is held to. Empty unless the caller looked them up.
     pub expected_runs: Vec<EarlierRun>,
@@ -113,7 +114,7 @@ pub struct RecordedSecret {
     /// The object's row, to which the seal is bound.
     pub id: Uuid,
     /// What tells another secret apart.
-    pub print: TrunkPrint,
+    pub print: ObjectPrint,
     /// The fingerprint of the secret that the last apply made live, or `None` before the first one.
     pub applied: Option<Vec<u8>>,
 }

@@ -9,35 +9,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Keys, destination, dialer, hours, namespace,
     rule::{self, check::Rules},
-    trunk,
+    set, trunk,
 };
 use crate::{
     model::{At, Code, Diagnostic, Named, ObjectName, Place, SecretSource, Severity, UserKey, nearest},
-    objects::Routes,
+    objects::{DefaultRoute, ObjectId, ObjectKind, Places, PublicSipHost, Routes},
 };
-
-/// Where everything about inbound calls is declared.
-#[derive(Debug, Clone, Default)]
-pub struct InboundPlaces {
-    /// The trunks.
-    pub trunks: BTreeMap<ObjectName, Place>,
-    /// The dialers.
-    pub dialers: BTreeMap<ObjectName, Place>,
-    /// The hours.
-    pub hours: BTreeMap<ObjectName, Place>,
-    /// The rules, in their order.
-    pub routes: Vec<Place>,
-    /// The default route.
-    pub default_route: Option<Place>,
-    /// The name under which phones are reached.
-    pub public_sip_host: Option<Place>,
-}
 
 /// What it means.
 pub(crate) struct Checked<'a> {
     pub(crate) routes: Routes,
-    pub(crate) trunk_secrets: BTreeMap<ObjectName, SecretSource>,
-    pub(crate) places: InboundPlaces,
+    pub(crate) secrets: BTreeMap<ObjectId, SecretSource>,
+    pub(crate) places: Places,
     /// The names that may be referred to.
     pub(crate) names: Names<'a>,
     /// Whether nothing of what decides about calls was refused.
@@ -86,22 +69,14 @@ pub(crate) fn check<'a>(
     let readable = is_readable(&keys, problems);
     let (trunk_names, hours_names) = (known(keys.trunks.as_ref()), known(keys.hours.as_ref()));
     let dialer_names = known(keys.dialers.as_ref());
-    let mut places = InboundPlaces {
-        routes: Vec::new(),
-        trunks: places(keys.trunks.as_ref()),
-        dialers: places(keys.dialers.as_ref()),
-        hours: places(keys.hours.as_ref()),
-        default_route: keys.default_route.as_ref().map(|at| at.place),
-        public_sip_host: keys.public_sip_host.as_ref().map(|at| at.place),
-    };
-    let (trunks, trunk_secrets) = trunk::check::check(keys.trunks, problems);
-    namespace::check(phones, &places.dialers, problems);
+    let dialer_places = places(keys.dialers.as_ref());
+    let mut places = Places { objects: places_of(&keys), rules: Vec::new() };
+    let (trunks, secrets) = trunk::check::check(keys.trunks, problems);
+    namespace::check(phones, &dialer_places, problems);
     let (dialers, without_trunk) = dialer::check::check(keys.dialers, &trunk_names, problems);
-    // Twilio has a part in a file that names where it finds the phones, that has no trunk over which calls
-    // could come, or that has a dialer which only Twilio can reach.
-    let has_twilio = keys.public_sip_host.is_some()
-        || (trunk_names.all && trunk_names.names.is_empty())
-        || !without_trunk.is_empty();
+    // Trunks that could not be read may be some.
+    let has_trunks = !trunk_names.all || !trunk_names.names.is_empty();
+    let has_twilio = set::has_twilio(keys.public_sip_host.is_some(), has_trunks, !without_trunk.is_empty());
     let without_trunk = if trunk_names.names.is_empty() { BTreeSet::new() } else { without_trunk };
     let twilio_without_host = has_twilio && keys.public_sip_host.is_none();
     let dialers_called = dialer_names.names.iter().map(ObjectName::as_str);
@@ -119,19 +94,19 @@ pub(crate) fn check<'a>(
     let before = errors(problems);
     let hours = hours::check::read(keys.hours, problems);
     let Rules { all: rules, places: of_rules, broken } = rule::check::read(keys.inbound, &names, &hours, problems);
-    places.routes = of_rules;
+    places.rules = of_rules;
     let routes = Routes {
         trunks,
         dialers,
         hours,
         rules,
-        default_route: destination::check::read(keys.default_route, &names, problems),
-        public_sip_host: keys.public_sip_host.and_then(|at| at.value).map(String::from),
+        default_route: DefaultRoute(destination::check::read(keys.default_route, &names, problems)),
+        public_sip_host: keys.public_sip_host.and_then(|at| at.value).map(|host| PublicSipHost(host.into())),
         caller_id: None,
     };
     rule::check::check(&routes, &places, &broken, has_twilio, problems);
     let is_sound = readable && errors(problems) == before;
-    Checked { routes, trunk_secrets, places, names, is_sound }
+    Checked { routes, secrets, places, names, is_sound }
 }
 
 fn errors(problems: &[Diagnostic]) -> usize {
@@ -156,6 +131,22 @@ fn is_readable(keys: &Keys, problems: &[Diagnostic]) -> bool {
 fn known<T>(keys: Option<&At<Named<T>>>) -> Known<ObjectName> {
     let all = keys.is_none_or(|at| at.value.is_some());
     Known { names: places(keys).into_keys().collect(), all }
+}
+
+/// Finds where each object is declared that is no rule.
+fn places_of(keys: &Keys) -> BTreeMap<ObjectId, Place> {
+    fn named<T>(kind: ObjectKind, keys: Option<&At<Named<T>>>) -> impl Iterator<Item = (ObjectId, Place)> {
+        places(keys).into_iter().map(move |(name, place)| ((kind, name.to_string()), place))
+    }
+    fn single<T>(kind: ObjectKind, key: Option<&At<T>>) -> Option<(ObjectId, Place)> {
+        key.map(|at| ((kind, String::new()), at.place))
+    }
+    named(ObjectKind::Trunk, keys.trunks.as_ref())
+        .chain(named(ObjectKind::Dialer, keys.dialers.as_ref()))
+        .chain(named(ObjectKind::Hours, keys.hours.as_ref()))
+        .chain(single(ObjectKind::DefaultRoute, keys.default_route.as_ref()))
+        .chain(single(ObjectKind::PublicSipHost, keys.public_sip_host.as_ref()))
+        .collect()
 }
 
 /// Finds where each name of a mapping stands.

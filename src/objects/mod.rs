@@ -5,43 +5,48 @@
 //! together of `render`.
 
 mod check;
+mod counts;
 pub(crate) mod destination;
 pub(crate) mod dialer;
 pub(crate) mod hours;
 mod namespace;
 mod object;
+mod places;
 mod render;
 pub(crate) mod rule;
 mod set;
 pub(crate) mod trunk;
+mod value;
 
-pub use check::InboundPlaces;
 pub(crate) use check::{Checked, Known, Names, check};
-pub use destination::Target;
+pub(crate) use counts::Counts;
+pub use destination::{DefaultRoute, Target};
 pub(crate) use destination::{
     check::target,
     file::{TargetName, TargetText},
 };
 pub use dialer::Dialer;
 pub use hours::{Hours, OpenRange, Timezone};
-pub(crate) use object::{Fields, Object};
-pub use object::{ObjectId, ObjectRow};
-pub(crate) use render::{Block, Condition, Parts, RenderContext};
+pub(crate) use object::{Fields, Object, UserOfRow};
+pub use object::{Login, ObjectId, ObjectRow};
+pub use places::Places;
+pub(crate) use render::{Block, Condition, Parts, RenderContext, section_name};
 pub use rule::{Called, CallerMatch, Entry, Rule};
-pub(crate) use rule::{Outcome, loops, names, order, route_loop};
+pub(crate) use rule::{Outcome, loops_by_variables};
 pub use set::Routes;
 pub(crate) use trunk::without_port;
 pub use trunk::{Trunk, trunk_name};
+pub use value::{DefaultCallerId, PublicSipHost};
 
 use crate::model::{At, Host, Named};
 
 object::kinds! {
     /// A SIP carrier.
-    Trunk = "trunk" in trunks, from
+    Trunk = "trunk" in trunks, counted "trunks" as "Trunks.", from
         /// SIP carriers.
         trunks: Named<trunk::file::Trunk>;
     /// A public number or a SIP address outside that calls can be sent to.
-    Dialer = "dialer" in dialers, from
+    Dialer = "dialer" in dialers, counted "dialers" as "Dialers.", from
         /// Where inbound calls can be sent to.
         dialers: Named<dialer::file::Dialer>;
     /// Opening hours.
@@ -49,7 +54,7 @@ object::kinds! {
         /// Opening hours.
         hours: Named<hours::file::OpeningHours>;
     /// A rule: who gets which inbound call.
-    Route = "route" in rules, from
+    Route = "route" in rules, counted "routes" as "Rules.", from
         /// Who gets which inbound call. The order carries no meaning: the most specific rule decides.
         inbound: Vec<At<rule::file::InboundRule>>;
     /// Who gets a call that no rule is for.

@@ -2,17 +2,38 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::{ObjectKind, Parts, RenderContext};
 use crate::{
     asterisk::BadValue,
-    model::{Chain, Document, Invalid, ObjectName, Unreadable, UserKey, document},
+    model::{Chain, Document, E164, Ha1, Invalid, ObjectName, Secret, Unreadable, UserKey, document},
 };
 
 /// The properties of an object: each key as the file has it, with its value in words, or `None` if it is absent.
 /// Objects of one kind have the same keys in the same order.
 pub(crate) type Fields = Vec<(&'static str, Option<String>)>;
+
+/// How an object shows its secret in the files. Two equal logins show one secret in the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Login<'a> {
+    /// The user name.
+    pub(crate) username: &'a str,
+    /// The realm of the digest that the file shows. `None` if it shows the secret itself.
+    pub(crate) realm: Option<&'a str>,
+}
+
+impl Login<'_> {
+    /// Writes what the file shows of a secret.
+    pub(crate) fn shown(&self, secret: &Secret) -> Zeroizing<String> {
+        Zeroizing::new(match self.realm {
+            Some(realm) => Ha1::new(self.username, realm, secret).reveal().to_owned(),
+            None => secret.reveal().to_owned(),
+        })
+    }
+}
 
 /// An object.
 pub(crate) trait Object {
@@ -32,16 +53,48 @@ pub(crate) trait Object {
         Ok(())
     }
 
+    /// Says how it shows its secret, or `None` if it has none.
+    fn login(&self) -> Option<Login<'_>> {
+        None
+    }
+
     /// Lists the objects that it names. A user is not an object.
     fn refs(&self) -> Vec<(ObjectKind, &ObjectName)> {
         Vec::new()
     }
+
+    /// Lists the variables whose values it still needs.
+    fn variables(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// Takes the values of its variables. If one cannot be had, the former value stays for now.
+    ///
+    /// # Errors
+    /// The key whose value cannot be had, and the reason.
+    fn resolve(&mut self, _former: Option<&Self>, _values: &ValuesOfVariables<'_>) -> Result<(), (&'static str, String)>
+    where
+        Self: Sized,
+    {
+        Ok(())
+    }
+
+    /// Lists the public numbers that are the tenant's because of it.
+    fn numbers(&self) -> Vec<&E164> {
+        Vec::new()
+    }
+
+    /// Puts lists whose order means nothing into one order.
+    fn tidy(&mut self) {}
 
     /// Returns whether its removal is refused until it was set otherwise and applied.
     fn is_protected(&self) -> bool {
         false
     }
 }
+
+/// Finds the value of a variable, or the reason why it cannot be had.
+pub(crate) type ValuesOfVariables<'a> = dyn Fn(&str) -> Result<E164, String> + 'a;
 
 /// An object as a row of the directory holds it: users by their rows, so that a renamed user changes no object.
 pub(crate) trait Stored: Sized {
@@ -61,11 +114,25 @@ pub(crate) trait Stored: Sized {
     fn of_body(body: Self::Body, users: &UsersOfRows<'_>) -> Result<Self, Unreadable>;
 }
 
+/// How the row of an object names a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum UserOfRow {
+    /// By the user's row.
+    Row(Uuid),
+    /// By the address or the id: an earlier version recorded a user whom it did not know. The next apply records what
+    /// the file declares.
+    Former {
+        /// The address or the id.
+        former: UserKey,
+    },
+}
+
 /// Finds a user's row.
-pub(crate) type RowsOfUsers<'a> = dyn Fn(&UserKey) -> Result<Uuid, serde_json::Error> + 'a;
+pub(crate) type RowsOfUsers<'a> = dyn Fn(&UserKey) -> Result<UserOfRow, serde_json::Error> + 'a;
 
 /// Finds the user of a row.
-pub(crate) type UsersOfRows<'a> = dyn Fn(&Uuid) -> Result<UserKey, Unreadable> + 'a;
+pub(crate) type UsersOfRows<'a> = dyn Fn(&UserOfRow) -> Result<UserKey, Unreadable> + 'a;
 
 /// Objects that name no user: a row holds them as they are.
 macro_rules! without_users {
@@ -93,6 +160,13 @@ macro_rules! without_users {
 
 pub(super) use without_users;
 
+impl ObjectKind {
+    /// Tells whether each object of the kind has an endpoint at Asterisk, whose calls and registrations end if it changes.
+    pub(crate) fn has_endpoint(self) -> bool {
+        self == Self::Trunk
+    }
+}
+
 /// What identifies an object among all of a tenant: its kind, and its name or what a rule is for. The name is empty if
 /// there is only one of the kind.
 pub type ObjectId = (ObjectKind, String);
@@ -119,6 +193,28 @@ pub(crate) trait Store {
 
     /// Lists the objects, each with its name, or what a rule is for. The name is empty if there is only one of the kind.
     fn items(&self) -> Vec<(String, &Self::Item)>;
+
+    /// Lists them to change them.
+    fn items_mut(&mut self) -> Vec<(String, &mut Self::Item)>;
+
+    /// Finds the object of the same name as another one. Kinds without names have none.
+    fn find(&self, _name: &str) -> Option<&Self::Item> {
+        None
+    }
+
+    /// Puts lists whose order means nothing into one order.
+    fn tidy(&mut self) {
+        self.items_mut().into_iter().for_each(|(_, item)| item.tidy());
+    }
+
+    /// Takes the values of variables. Adds what cannot be had to `missing`: there the former value stays for now.
+    fn resolve(&mut self, kind: ObjectKind, former: &Self, values: &ValuesOfVariables<'_>, missing: &mut Vec<String>) {
+        for (name, item) in self.items_mut() {
+            if let Err((key, reason)) = item.resolve(former.find(&name), values) {
+                missing.push(format!("the {key} of the {kind} `{name}`: {reason}"));
+            }
+        }
+    }
 
     /// Adds an object that was recorded.
     ///
@@ -162,6 +258,14 @@ impl<T: Object + Stored> Store for BTreeMap<ObjectName, T> {
         self.iter().map(|(name, object)| (name.to_string(), object)).collect()
     }
 
+    fn items_mut(&mut self) -> Vec<(String, &mut T)> {
+        self.iter_mut().map(|(name, object)| (name.to_string(), object)).collect()
+    }
+
+    fn find(&self, name: &str) -> Option<&T> {
+        self.get(&name.parse().ok()?)
+    }
+
     fn put(&mut self, name: &str, item: T) -> Result<(), Invalid> {
         self.insert(name.parse()?, item);
         Ok(())
@@ -180,6 +284,14 @@ impl<T: Object + Stored> Store for Option<T> {
         self.iter().map(|object| (String::new(), object)).collect()
     }
 
+    fn items_mut(&mut self) -> Vec<(String, &mut T)> {
+        self.iter_mut().map(|object| (String::new(), object)).collect()
+    }
+
+    fn find(&self, _: &str) -> Option<&T> {
+        self.as_ref()
+    }
+
     fn put(&mut self, _: &str, item: T) -> Result<(), Invalid> {
         *self = Some(item);
         Ok(())
@@ -192,11 +304,12 @@ pub(crate) fn some(text: String) -> Option<String> {
 }
 
 /// Lists the kinds of objects. A kind is a row: its name in the program, the name that plans and documents have for
-/// it, the field of [`super::Routes`] that keeps its objects, and, if a file declares them, the key, its documentation
-/// and the type of its value.
+/// it, the field of [`super::Routes`] that keeps its objects, if reports count them the word for several and what it
+/// means, and, if a file declares them, the key, its documentation and the type of its value.
 macro_rules! kinds {
     ($(
         $(#[$doc:meta])* $kind:ident = $word:literal in $field:ident
+        $(, counted $plural:literal as $meaning:literal)?
         $(, from $(#[$of_key:meta])* $key:ident: $file:ty)?;
     )*) => {
         /// What a file says about objects: the keys of all kinds.
@@ -213,6 +326,13 @@ macro_rules! kinds {
         }
 
         impl ObjectKind {
+            /// Returns the word in plans, documents and rows.
+            pub(crate) fn word(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $word,)*
+                }
+            }
+
             /// Finds the kind that a word stands for.
             pub(crate) fn of(word: &str) -> Option<Self> {
                 match word {
@@ -224,9 +344,7 @@ macro_rules! kinds {
 
         impl ::std::fmt::Display for ObjectKind {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                f.write_str(match self {
-                    $(Self::$kind => $word,)*
-                })
+                f.write_str(self.word())
             }
         }
 
@@ -240,6 +358,9 @@ macro_rules! kinds {
                 }
             }
         }
+
+        /// The kinds that reports count: each with the word for several and what it means.
+        pub(super) const COUNTED: &[(ObjectKind, &str, &str)] = &[$($((ObjectKind::$kind, $plural, $meaning),)?)*];
 
         impl $crate::objects::Routes {
             /// Writes the rows of all objects, by kind and name.
@@ -271,6 +392,28 @@ macro_rules! kinds {
                 }
             }
 
+            /// Puts lists whose order means nothing into one order.
+            pub(super) fn tidy(&mut self) {
+                $($crate::objects::object::Store::tidy(&mut self.$field);)*
+            }
+
+            /// Takes the values of variables: what is recorded holds values only, so that every host and server uses
+            /// the same. If one cannot be had, the former value of the same object stays for now. Returns what cannot
+            /// be had, each with the reason.
+            pub(crate) fn resolve(
+                &mut self,
+                former: &Self,
+                values: &$crate::objects::object::ValuesOfVariables<'_>,
+            ) -> Vec<String> {
+                let mut missing = Vec::new();
+                $(
+                    $crate::objects::object::Store::resolve(
+                        &mut self.$field, ObjectKind::$kind, &former.$field, values, &mut missing,
+                    );
+                )*
+                missing
+            }
+
             /// Lists all objects by kind and name.
             pub(crate) fn objects(&self) -> ::std::collections::BTreeMap<(ObjectKind, String), &dyn $crate::objects::Object> {
                 let mut all = ::std::collections::BTreeMap::new();
@@ -280,6 +423,13 @@ macro_rules! kinds {
                     }
                 )*
                 all
+            }
+
+            /// Counts the objects of a kind.
+            fn count(&self, kind: ObjectKind) -> usize {
+                match kind {
+                    $(ObjectKind::$kind => $crate::objects::object::Store::items(&self.$field).len(),)*
+                }
             }
 
             /// Describes how a call goes that is sent to the object of a name, or `None` if there is none that takes

@@ -1,15 +1,15 @@
 //! What objects bring to the files of their tenant. Each kind writes its part; `render` puts the parts together and
 //! knows no kind.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-use super::{ObjectKind, Routes, Timezone};
+use super::{ObjectId, ObjectKind, Routes, Timezone};
 use crate::{
     asterisk::{
         BadValue, Section,
         dialplan::{Expr, Extension, Pattern},
     },
-    model::{ObjectName, PhoneProfile, SENSITIVE, Secret, Tenant},
+    model::{PhoneProfile, SENSITIVE, Secret, Tenant},
 };
 
 /// What an object may know when it writes its part.
@@ -18,8 +18,8 @@ pub(crate) struct RenderContext<'a> {
     pub(crate) tenant: &'a Tenant,
     /// The profile of phones: calls have the same codecs and transport on both sides.
     pub(crate) phones: &'a PhoneProfile,
-    /// The secrets of objects, by name. `None` if a placeholder stands for each of them.
-    pub(crate) secrets: Option<&'a BTreeMap<ObjectName, Secret>>,
+    /// The secrets of objects. `None` if a placeholder stands for each of them.
+    pub(crate) secrets: Option<&'a BTreeMap<ObjectId, Secret>>,
 }
 
 impl RenderContext<'_> {
@@ -27,11 +27,23 @@ impl RenderContext<'_> {
     ///
     /// # Errors
     /// When the secret is missing.
-    pub(crate) fn secret(&self, name: &str, write: impl FnOnce(&Secret) -> String) -> Result<String, BadValue> {
+    pub(crate) fn secret(
+        &self,
+        kind: ObjectKind,
+        name: &str,
+        write: impl FnOnce(&Secret) -> String,
+    ) -> Result<String, BadValue> {
         let Some(secrets) = self.secrets else { return Ok(SENSITIVE.to_owned()) };
-        let secret = name.parse::<ObjectName>().ok().and_then(|name| secrets.get(&name));
-        secret.map(write).ok_or(BadValue { what: "the secret of an object", reason: "it is missing" })
+        secrets
+            .get(&(kind, name.to_owned()))
+            .map(write)
+            .ok_or(BadValue { what: "the secret of an object", reason: "it is missing" })
     }
+}
+
+/// Names the sections of an object in the endpoint file.
+pub(crate) fn section_name(tenant: &Tenant, kind: ObjectKind, name: impl fmt::Display) -> String {
+    format!("{tenant}-{kind}-{name}")
 }
 
 /// What all objects of a tenant bring to its files.

@@ -1,13 +1,17 @@
 //! All objects of a tenant.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Called, Dialer, Entry, Hours, ObjectId, ObjectKind, Rule, Target, Trunk, rule};
-use crate::model::{
-    Cause, Chain, Document, E164, Leg, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring, UserKey,
+use super::{
+    Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Hours, Login, Object, ObjectId, ObjectKind, Places,
+    PublicSipHost, Rule, Target, Trunk, rule,
 };
+use crate::model::{Cause, Chain, Document, E164, Leg, Node, ObjectName, Outside, Place, Ring, UserKey};
 
 /// All that is declared about a tenant's inbound calls, without secrets. Absent keys declare nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,16 +26,24 @@ pub struct Routes {
     /// The rules; their order carries no meaning.
     pub rules: Vec<Rule>,
     /// Who gets a call that no rule is for, tried in turn.
-    pub default_route: Vec<Target>,
+    pub default_route: DefaultRoute,
     /// The host at which users' phones are reached from outside, for Twilio calls.
-    pub public_sip_host: Option<String>,
+    pub public_sip_host: Option<PublicSipHost>,
     /// The caller ID that dialers see by default; none for the called number.
-    pub caller_id: Option<E164>,
+    pub caller_id: Option<DefaultCallerId>,
 }
 
 impl Document for Routes {}
 
+/// Tells whether Twilio has a part in the calls of a tenant that has such objects.
+pub(super) fn has_twilio(has_public_host: bool, has_trunks: bool, has_dialer_without_trunk: bool) -> bool {
+    has_public_host || !has_trunks || has_dialer_without_trunk
+}
+
 impl Routes {
+    /// Where the public numbers stand in this document, as an SQL/JSON path.
+    pub(crate) const NUMBERS: &str = "rules[*].to.did";
+
     /// How long a user's phone rings, in seconds.
     pub const PHONE_RING: u32 = 30;
 
@@ -42,31 +54,26 @@ impl Routes {
 
     /// Tells whether any call could be routed.
     pub fn take_calls(&self) -> bool {
-        !self.rules.is_empty() || !self.default_route.is_empty()
+        !self.rules.is_empty() || !self.default_route.0.is_empty()
     }
 
-    /// Takes the numbers that come from variables from there, and the default caller ID: what is
-    /// recorded holds numbers only, so that every host and server uses the same. Where a number cannot
-    /// be had, its name and reason are listed.
-    ///
-    /// # Errors
-    /// The dialers whose number cannot be had, each with the reason.
-    pub fn resolved(
-        &self,
-        caller_id: Option<E164>,
-        variable: impl Fn(&str) -> Result<E164, String>,
-    ) -> Result<Self, Vec<String>> {
-        let mut routes = Self { caller_id, ..self.clone() };
-        let mut missing = Vec::new();
-        for (name, dialer) in &mut routes.dialers {
-            if let OutsideLine::Number(NumberSource::Env(from)) = &dialer.target {
-                match variable(from) {
-                    Ok(number) => dialer.target = OutsideLine::Number(NumberSource::Given(number)),
-                    Err(reason) => missing.push(format!("the number of the dialer `{name}`: {reason}")),
-                }
-            }
-        }
-        if missing.is_empty() { Ok(routes) } else { Err(missing) }
+    /// Tells whether calls come in over endpoints of Asterisk.
+    pub(crate) fn have_endpoints(&self) -> bool {
+        !self.trunks.is_empty()
+    }
+
+    /// Lists the names of the objects that calls can be sent to.
+    pub(crate) fn called_names(&self) -> BTreeSet<String> {
+        let takes_calls = |name: &str, object: &dyn Object| name.parse().is_ok_and(|name| object.flow(&name).is_some());
+        let called = self.objects().into_iter().filter(|((_, name), object)| takes_calls(name, *object));
+        called.map(|((_, name), _)| name).collect()
+    }
+
+    /// Tells whether Twilio has a part in the calls: the tenant names where it finds the phones, has no trunk over which
+    /// calls could come, or has a dialer that only Twilio can reach.
+    pub(crate) fn use_twilio(&self) -> bool {
+        let without_trunk = self.dialers.values().any(|dialer| dialer.trunk.is_none());
+        has_twilio(self.public_sip_host.is_some(), !self.trunks.is_empty(), without_trunk)
     }
 
     /// Describes how a call goes to destinations that are tried in turn.
@@ -97,11 +104,34 @@ impl Routes {
 
     /// Lists our numbers that have rules of their own.
     pub fn numbers(&self) -> BTreeSet<&E164> {
-        let numbers = self.rules.iter().filter_map(|rule| match &rule.to {
+        self.rules.iter().flat_map(Object::numbers).collect()
+    }
+
+    /// Returns the number that is shown if none of ours was called and there is no default caller ID: the first one that a
+    /// rule is for.
+    pub(crate) fn first_number(&self) -> Option<&E164> {
+        self.rules.iter().find_map(|rule| match &rule.to {
             Called::Did(number) => Some(number),
             Called::Default => None,
-        });
-        numbers.collect()
+        })
+    }
+
+    /// Tells whether every value that comes from a variable is there.
+    pub(crate) fn is_resolved(&self) -> bool {
+        self.objects().values().all(|object| object.variables().is_empty())
+    }
+
+    /// Puts all into the order in which it is recorded, where the file's carries no meaning. Returns where each object is
+    /// declared.
+    pub(crate) fn settle(&mut self, places: &Places) -> BTreeMap<ObjectId, Place> {
+        self.tidy();
+        let mut rules: Vec<_> = mem::take(&mut self.rules).into_iter().zip(places.rules.iter().copied()).collect();
+        rules.sort_by_cached_key(|(rule, _)| rule::order(rule));
+        let (rules, rule_places): (Vec<_>, Vec<_>) = rules.into_iter().unzip();
+        let rule_ids = rule::names(&rules).into_iter().map(|name| (ObjectKind::Route, name));
+        let all = places.objects.clone().into_iter().chain(rule_ids.zip(rule_places)).collect();
+        self.rules = rules;
+        all
     }
 
     /// Puts the rules in the order in which they are recorded, that of the calls they are for.
@@ -114,7 +144,7 @@ impl Routes {
         let mut routes = self.clone();
         let rules = routes.rules.iter_mut();
         let rules = rules.flat_map(|rule| rule.route.iter_mut().chain(rule.otherwise.iter_mut().flatten()));
-        for target in rules.chain(&mut routes.default_route) {
+        for target in rules.chain(&mut routes.default_route.0) {
             if let Target::User(email) = target
                 && let Some(present) = addresses.get(email)
             {
@@ -125,18 +155,15 @@ impl Routes {
         routes
     }
 
-    /// Picks the secrets that are of trunks.
-    pub(crate) fn trunk_secrets<S>(secrets: BTreeMap<ObjectId, S>) -> BTreeMap<ObjectName, S> {
-        let of_trunk = |((kind, name), secret): (ObjectId, S)| {
-            Some(name).filter(|_| kind == ObjectKind::Trunk)?.parse().ok().map(|name| (name, secret))
-        };
-        secrets.into_iter().filter_map(of_trunk).collect()
+    /// Says how objects show their secrets, those that have one.
+    pub(crate) fn logins(&self) -> BTreeMap<ObjectId, Login<'_>> {
+        self.objects().into_iter().filter_map(|(id, object)| Some((id, object.login()?))).collect()
     }
 
     /// Lists the users who may get a call.
     pub fn users(&self) -> BTreeSet<&UserKey> {
         let rules = self.rules.iter().flat_map(|rule| rule.route.iter().chain(rule.otherwise.iter().flatten()));
-        let users = rules.chain(&self.default_route).filter_map(|target| match target {
+        let users = rules.chain(&self.default_route.0).filter_map(|target| match target {
             Target::User(email) => Some(email),
             _ => None,
         });

@@ -8,11 +8,11 @@ use serde::Serialize;
 use super::{FieldChange, Plan, PlannedUser, inbound};
 use crate::{
     directory::Recorded,
-    model::{E164, Extension, ObjectName, PhoneOverride, Settings},
-    objects::{self, Called, Object, ObjectKind, Routes},
+    model::{E164, Extension, PhoneOverride, Settings},
+    objects::{ObjectKind, Routes},
 };
 
-/// What becomes of phones, trunks and public numbers. The rows tell it, and on the host the files in place tell it
+/// What becomes of phones, carriers and public numbers. The rows tell it, and on the host the files in place tell it
 /// better: they may be behind the rows, or ahead of restored ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Effects {
@@ -31,8 +31,8 @@ pub struct Effects {
     pub reread: BTreeSet<Extension>,
     /// Whether all phones can dial something else, because the operator's contexts change.
     pub dialing: bool,
-    /// The sections of trunks that change, come or go, by the name of the trunk.
-    pub trunks: BTreeSet<String>,
+    /// Objects with an endpoint of their own that change, come or go, by name.
+    pub carriers: BTreeSet<String>,
     /// Public numbers whose calls may go another way.
     pub numbers: BTreeSet<E164>,
 }
@@ -54,7 +54,7 @@ pub struct Affected {
     /// Phones that stay, of which nothing changes.
     pub left_alone: usize,
     /// Trunks that change, come or go.
-    pub trunks: usize,
+    pub carriers: usize,
     /// Public numbers whose calls may go another way.
     pub numbers: usize,
 }
@@ -62,7 +62,7 @@ pub struct Affected {
 impl Affected {
     /// Tells whether every phone and trunk that is registered stays registered.
     pub fn keeps_registrations(&self) -> bool {
-        self.ended + self.relogin + self.moved + self.trunks == 0
+        self.ended + self.relogin + self.moved + self.carriers == 0
     }
 
     /// Tells whether a user's phone, a trunk or a public number is affected at all.
@@ -117,7 +117,7 @@ impl Plan {
             reread: take(&|phone| effects.reread.contains(phone)),
             dialing: take(&|_| effects.dialing),
             left_alone: left.len(),
-            trunks: effects.trunks.len(),
+            carriers: effects.carriers.len(),
             numbers: effects.numbers.len(),
         }
     }
@@ -156,17 +156,18 @@ impl Plan {
     }
 }
 
-/// Completes what becomes of phones, trunks and public numbers by the rows alone, once all changes are known.
+/// Completes what becomes of phones, carriers and public numbers by the rows alone, once all changes are known.
 pub(super) fn complete(plan: &mut Plan, recorded: &Recorded) {
-    let trunks = plan.inbound.iter().filter(|change| change.object == ObjectKind::Trunk);
-    let trunks = trunks.map(|change| change.name.as_str()).chain(plan.trunks_behind.iter().map(ObjectName::as_str));
-    let changed = plan.inbound.iter().map(|change| (change.object, change.name.as_str())).collect();
+    let changed: BTreeSet<(ObjectKind, &str)> =
+        plan.inbound.iter().map(|change| (change.object, change.name.as_str())).collect();
+    let behind = plan.secrets_behind.iter().map(|(kind, name)| (*kind, name.as_str()));
+    let carriers = changed.iter().copied().chain(behind).filter(|(kind, _)| kind.has_endpoint());
     plan.by_rows = Effects {
         relogins: plan.behind.clone(),
         ended: plan.counts.delete,
         deleted: plan.counts.delete,
         dialing: plan.settings_changes.iter().any(|change| change.field == "dialplan.include"),
-        trunks: trunks.map(str::to_owned).collect(),
+        carriers: carriers.map(|(_, name)| name.to_owned()).collect(),
         numbers: numbers(&recorded.routes, &plan.routes, &changed),
         ..std::mem::take(&mut plan.by_rows)
     };
@@ -178,18 +179,14 @@ pub fn numbers_between(before: &Routes, after: &Routes) -> BTreeSet<E164> {
     numbers(before, after, &changes.iter().map(|change| (change.object, change.name.as_str())).collect())
 }
 
-/// Finds the public numbers whose rules change, or name an object that changes.
+/// Finds the public numbers of objects that change, or that name an object that changes.
 fn numbers(before: &Routes, after: &Routes, changed: &BTreeSet<(ObjectKind, &str)>) -> BTreeSet<E164> {
     let is_changed = |kind, name: &str| changed.contains(&(kind, name));
+    let objects = [before.objects(), after.objects()];
     let mut numbers = BTreeSet::new();
-    for routes in [before, after] {
-        for (name, rule) in objects::names(&routes.rules).iter().zip(&routes.rules) {
-            if let Called::Did(number) = &rule.to
-                && (is_changed(ObjectKind::Route, name)
-                    || rule.refs().into_iter().any(|(kind, name)| is_changed(kind, name.as_str())))
-            {
-                numbers.insert(number.clone());
-            }
+    for ((kind, name), object) in objects.iter().flatten() {
+        if is_changed(*kind, name) || object.refs().into_iter().any(|(kind, name)| is_changed(kind, name.as_str())) {
+            numbers.extend(object.numbers().into_iter().cloned());
         }
     }
     numbers

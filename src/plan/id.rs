@@ -4,8 +4,9 @@ use sha2::{Digest, Sha256};
 
 use super::{InboundChange, Kind, Plan, PlannedUser};
 use crate::{
-    directory::seal::TrunkPrint,
-    model::{ObjectName, Prints, hex},
+    directory::seal::ObjectPrint,
+    model::{Prints, hex},
+    objects::ObjectId,
 };
 
 /// Computes the id of a plan and the files it leads to, whose secrets and marks are placeholders.
@@ -59,11 +60,12 @@ pub fn plan_id(plan: &Plan, files: &[(&str, &str)]) -> Result<String, serde_json
             add(&[&unit.to_string()]);
         }
     }
-    if !plan.behind.is_empty() || !plan.trunks_behind.is_empty() {
+    if !plan.behind.is_empty() || !plan.secrets_behind.is_empty() {
         // Who must log in again although the rows stay: the files show no secret.
         let phones = plan.behind.iter().filter_map(|number| plan.users.get(number));
         let phones: Vec<_> = phones.map(|user| (&user.email, user.extension)).collect();
-        add(&["behind", &serde_json::json!([phones, plan.trunks_behind]).to_string()]);
+        let objects: Vec<&str> = plan.secrets_behind.iter().map(|(_, name)| name.as_str()).collect();
+        add(&["behind", &serde_json::json!([phones, objects]).to_string()]);
     }
     for (name, text) in files {
         add(&[name, text]);
@@ -74,13 +76,13 @@ pub fn plan_id(plan: &Plan, files: &[(&str, &str)]) -> Result<String, serde_json
 /// Computes the hash of everything that a plan leads to: rows, files and which secrets. Two plans with the
 /// same one lead to the same state, wherever they begin.
 ///
-/// `files` are the SHA-256 of the masked files. `prints` and `trunk_print` return the fingerprints that will
+/// `files` are the SHA-256 of the masked files. `prints` and `object_print` return the fingerprints that will
 /// be recorded; `None` if there is none.
 pub fn target_hash<'a>(
     plan: &'a Plan,
     files: &[&str],
     prints: &dyn Fn(&'a PlannedUser) -> Option<&'a Prints>,
-    trunk_print: &dyn Fn(&'a ObjectName) -> Option<&'a TrunkPrint>,
+    object_print: &dyn Fn(&'a ObjectId) -> Option<&'a ObjectPrint>,
 ) -> String {
     let mut hash = Sha256::new();
     let mut add = |unit: &serde_json::Value| {
@@ -94,8 +96,8 @@ pub fn target_hash<'a>(
         let print = prints(user).map(|prints| hex(&prints.digest));
         add(&serde_json::json!([email, name, extension, managed_by, protected, phone, secret_declared, print]));
     }
-    for name in plan.trunk_secrets.keys() {
-        add(&serde_json::json!([name, trunk_print(name).map(|print| hex(&print.shown))]));
+    for object in plan.secrets.keys() {
+        add(&serde_json::json!([object.1, object_print(object).map(|print| hex(&print.shown))]));
     }
     hex(&hash.finalize())
 }

@@ -8,23 +8,22 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{FieldChange, Inputs, Kind, Plan, PlannedTrunkSecret, SecretPlan, shown};
+use super::{FieldChange, Inputs, Kind, Plan, PlannedSecret, SecretPlan, shown};
 use crate::{
-    desired::Declared,
     directory::{self, Recorded, RecordedSecret},
-    model::{Code, Diagnostic, E164, NumberSource, ObjectName, OutsideLine, Place, Secret, UserKey},
-    objects::{self, Called, Dialer, Fields, InboundPlaces, Object, ObjectKind, Routes, Trunk},
+    model::{Code, Diagnostic, E164, Place, Secret, UserKey},
+    objects::{self, DefaultCallerId, Fields, Object, ObjectId, ObjectKind, Routes},
 };
 
 /// What inbound calls need from outside of the file: each the value, or why it cannot be had.
 #[derive(Debug, Default)]
 pub struct InboundValues {
-    /// The numbers of dialers, by their variable.
+    /// The numbers that come from variables, by the variable.
     pub numbers: BTreeMap<String, Result<E164, String>>,
     /// The default caller ID; none where none is set.
     pub caller_id: Option<Result<E164, String>>,
-    /// The secrets of trunks.
-    pub trunk_secrets: BTreeMap<ObjectName, Result<Secret, String>>,
+    /// The secrets of objects.
+    pub secrets: BTreeMap<ObjectId, Result<Secret, String>>,
 }
 
 /// One change about inbound calls.
@@ -38,7 +37,7 @@ pub struct InboundChange {
     pub name: String,
     /// What changes, in words.
     pub fields: Vec<FieldChange>,
-    /// Whether a trunk's secret becomes another one.
+    /// Whether the object's secret becomes another one.
     pub secret_changed: bool,
     /// Where it is declared.
     pub place: Option<Place>,
@@ -74,43 +73,53 @@ impl InboundChange {
 /// Takes what is recorded as it is.
 pub(super) fn keep(plan: &mut Plan, recorded: &Recorded) {
     plan.routes = recorded.routes.clone();
-    let kept = |row: &RecordedSecret| PlannedTrunkSecret { secret: SecretPlan::Keep, print: Some(row.print.clone()) };
-    plan.trunk_secrets = recorded.trunk_secrets.iter().map(|(name, row)| (name.clone(), kept(row))).collect();
-    let behind = recorded.trunk_secrets.iter().filter(|(_, row)| row.is_behind());
-    plan.trunks_behind = behind.map(|(name, _)| name.clone()).collect();
+    let kept = |row: &RecordedSecret| PlannedSecret { secret: SecretPlan::Keep, print: Some(row.print.clone()) };
+    plan.secrets = recorded.secrets.iter().map(|(id, row)| (id.clone(), kept(row))).collect();
+    let behind = recorded.secrets.iter().filter(|(_, row)| row.is_behind());
+    plan.secrets_behind = behind.map(|(id, _)| id.clone()).collect();
 }
 
-/// Adds what changes about inbound calls to the plan.
-pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
+/// Adds what happens to the secrets of objects.
+fn add_secrets(plan: &mut Plan, inputs: &Inputs<'_>) {
     let Inputs { declared, recorded, inbound, .. } = inputs;
-    for name in declared.trunk_secrets.keys() {
-        let old = recorded.trunk_secrets.get(name).zip(recorded.routes.trunks.get(name));
-        let secret = match inbound.trunk_secrets.get(name) {
-            Some(Ok(secret)) if old.is_some_and(|(row, trunk)| row.print.is_secret(trunk, secret)) => SecretPlan::Keep,
+    if declared.object_secrets.is_empty() {
+        return;
+    }
+    let (before, after) = (recorded.routes.logins(), declared.routes.logins());
+    for id in declared.object_secrets.keys() {
+        let old = recorded.secrets.get(id).zip(before.get(id));
+        let secret = match inbound.secrets.get(id) {
+            Some(Ok(secret)) if old.is_some_and(|(row, login)| row.print.is_secret(login, secret)) => SecretPlan::Keep,
             Some(Ok(_)) => SecretPlan::Take,
             Some(Err(reason)) => {
-                plan.unresolved.push(format!("the secret of the trunk `{name}`: {reason}"));
+                let (kind, name) = id;
+                plan.unresolved.push(format!("the secret of the {kind} `{name}`: {reason}"));
                 SecretPlan::Keep
             }
             None => SecretPlan::Keep,
         };
-        let login = |trunk: &Trunk| (trunk.username.clone(), trunk.realm.clone());
-        let same = |trunk: &Trunk| declared.routes.trunks.get(name).map(login) == Some(login(trunk));
-        let kept = old.filter(|(_, trunk)| secret == SecretPlan::Keep && same(trunk));
+        let kept = old.filter(|(_, login)| secret == SecretPlan::Keep && after.get(id) == Some(*login));
         if kept.is_some_and(|(row, _)| row.is_behind()) {
-            plan.trunks_behind.insert(name.clone());
+            plan.secrets_behind.insert(id.clone());
         }
         let print = kept.map(|(row, _)| row.print.clone());
-        plan.trunk_secrets.insert(name.clone(), PlannedTrunkSecret { secret, print });
+        plan.secrets.insert(id.clone(), PlannedSecret { secret, print });
     }
-    taken(plan, inputs);
+}
+
+/// Adds what changes about inbound calls to the plan.
+pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
+    let recorded = inputs.recorded;
+    add_secrets(plan, inputs);
     let (routes, places) = wanted(inputs, &mut plan.unresolved);
-    plan.problems.extend(loops(inputs));
-    let taken = plan
-        .trunk_secrets
-        .iter()
-        .filter(|(name, planned)| planned.secret == SecretPlan::Take && recorded.trunk_secrets.contains_key(*name));
-    let renewed = taken.map(|(name, _)| (ObjectKind::Trunk, name.to_string())).collect();
+    taken(plan, inputs, &routes, &places);
+    let Inputs { declared, inbound, .. } = inputs;
+    let value = |variable: &str| inbound.numbers.get(variable)?.as_ref().ok().cloned();
+    plan.problems.extend(objects::loops_by_variables(&declared.routes, &declared.places, value));
+    let is_renewed = |(id, planned): &(&ObjectId, &PlannedSecret)| {
+        planned.secret == SecretPlan::Take && recorded.secrets.contains_key(*id)
+    };
+    let renewed = plan.secrets.iter().filter(is_renewed).map(|(id, _)| id.clone()).collect();
     // The rows name users by their rows: a rename changes nothing about who gets a call.
     let renamed: BTreeMap<UserKey, UserKey> = renamed(plan, recorded);
     let before = if renamed.is_empty() {
@@ -120,7 +129,7 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
     };
     plan.inbound = changes(&before, &routes, &places, &renewed);
     // Where a number is missing, there is nothing that could be rendered.
-    plan.routes = if is_resolved(&routes) { routes } else { recorded.routes.clone() };
+    plan.routes = if routes.is_resolved() { routes } else { recorded.routes.clone() };
 }
 
 /// Lists the present addresses of users that are renamed, by the former ones.
@@ -136,14 +145,17 @@ fn renamed(plan: &Plan, recorded: &Recorded) -> BTreeMap<UserKey, UserKey> {
 
 /// Refuses numbers that another tenant has: whose a call to them is could not be told. Each is told once.
 /// Where both have one, as by an earlier version, it is noted: nobody's other changes wait for that.
-fn taken(plan: &mut Plan, inputs: &Inputs<'_>) {
-    let Inputs { declared, recorded, .. } = inputs;
+fn taken(plan: &mut Plan, inputs: &Inputs<'_>, routes: &Routes, places: &Places) {
+    let recorded = inputs.recorded;
     if recorded.numbers_elsewhere.is_empty() {
         return;
     }
-    let (mut untold, ours) = (declared.routes.numbers(), recorded.numbers());
-    for (rule, place) in declared.routes.rules.iter().zip(&declared.places.routes) {
-        let Called::Did(number) = &rule.to else { continue };
+    let objects = routes.objects();
+    let claims = objects.iter().flat_map(|(id, object)| object.numbers().into_iter().map(move |number| (id, number)));
+    let claims = claims.filter_map(|(id, number)| Some((places.get(id)?, number)));
+    let claims: BTreeSet<(&Place, &E164)> = claims.collect();
+    let (mut untold, ours) = (routes.numbers(), recorded.numbers());
+    for (place, number) in claims {
         let other = recorded.numbers_elsewhere.get(number).filter(|_| untold.remove(number));
         let Some(other) = other else { continue };
         let hint = directory::hint_of_taken(other);
@@ -158,31 +170,13 @@ fn taken(plan: &mut Plan, inputs: &Inputs<'_>) {
     }
 }
 
-/// Finds dialers whose number, which comes from outside of the file, is one of ours. It is not quoted.
-fn loops(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
-    let Inputs { declared, inbound, .. } = inputs;
-    let mut routes = declared.routes.clone();
-    let mut variables: BTreeMap<ObjectName, String> = BTreeMap::new();
-    for (name, dialer) in &mut routes.dialers {
-        let OutsideLine::Number(NumberSource::Env(variable)) = &dialer.target else { continue };
-        let Some(Ok(number)) = inbound.numbers.get(variable) else { continue };
-        variables.insert(name.clone(), variable.clone());
-        dialer.target = OutsideLine::Number(NumberSource::Given(number.clone()));
-    }
-    let found = objects::loops(&routes).into_iter().filter_map(|(rule, dialer)| {
-        let number = format!("the number in {}", variables.get(dialer)?);
-        Some(objects::route_loop(dialer, &number, rule, &declared.places))
-    });
-    found.collect()
-}
-
 /// Names the recorded objects that are protected, as changes name them.
 pub(super) fn protected(recorded: &Recorded) -> BTreeSet<(ObjectKind, String)> {
     recorded.routes.objects().into_iter().filter(|(_, object)| object.is_protected()).map(|(id, _)| id).collect()
 }
 
 /// Where each thing that can change is declared.
-pub(super) type Places = BTreeMap<(ObjectKind, String), Place>;
+pub(super) type Places = BTreeMap<ObjectId, Place>;
 
 /// Describes the routes as they shall be recorded, with the place of all in them: numbers resolved, and
 /// in one order where the file's carries no meaning.
@@ -191,9 +185,10 @@ fn wanted(inputs: &Inputs<'_>, unresolved: &mut Vec<String>) -> (Routes, Places)
     if declared.routes.is_empty() {
         return (Routes::default(), Places::new());
     }
-    let caller_id = match &inbound.caller_id {
+    let mut routes = declared.routes.clone();
+    routes.caller_id = match &inbound.caller_id {
         None => None,
-        Some(Ok(number)) => Some(number.clone()),
+        Some(Ok(number)) => Some(DefaultCallerId(number.clone())),
         Some(Err(reason)) => {
             unresolved.push(reason.clone());
             recorded.routes.caller_id.clone()
@@ -203,59 +198,9 @@ fn wanted(inputs: &Inputs<'_>, unresolved: &mut Vec<String>) -> (Routes, Places)
         let unknown = || Err(format!("the variable {variable} is not set"));
         inbound.numbers.get(variable).cloned().unwrap_or_else(unknown)
     };
-    let mut routes = declared.routes.resolved(caller_id.clone(), number).unwrap_or_else(|missing| {
-        unresolved.extend(missing);
-        let mut routes = Routes { caller_id, ..declared.routes.clone() };
-        for (name, dialer) in &mut routes.dialers {
-            let OutsideLine::Number(NumberSource::Env(variable)) = &dialer.target else { continue };
-            if let Ok(number) = number(variable) {
-                dialer.target = OutsideLine::Number(NumberSource::Given(number));
-            } else if let Some(old) = recorded.routes.dialers.get(name) {
-                // As a secret that cannot be had, it stays for now.
-                dialer.target = old.target.clone();
-            }
-        }
-        routes
-    });
-    tidy(&mut routes);
-    let mut rules: Vec<_> = routes.rules.into_iter().zip(declared.places.routes.iter().copied()).collect();
-    rules.sort_by_cached_key(|(rule, _)| objects::order(rule));
-    let (rules, places): (Vec<_>, Vec<_>) = rules.into_iter().unzip();
-    let rule_places = objects::names(&rules).into_iter().zip(places);
-    routes.rules = rules;
-    (routes, places_of(declared, rule_places))
-}
-
-fn places_of(declared: &Declared, rules: impl Iterator<Item = (String, Place)>) -> Places {
-    let InboundPlaces { trunks, dialers, hours, routes: _, default_route, public_sip_host } = &declared.places;
-    let named = [(ObjectKind::Trunk, trunks), (ObjectKind::Dialer, dialers), (ObjectKind::Hours, hours)];
-    let named = named
-        .into_iter()
-        .flat_map(|(object, places)| places.iter().map(move |(name, place)| ((object, name.to_string()), *place)));
-    let single = [(ObjectKind::DefaultRoute, default_route), (ObjectKind::PublicSipHost, public_sip_host)];
-    let single = single.into_iter().filter_map(|(object, place)| Some(((object, String::new()), (*place)?)));
-    named.chain(single).chain(rules.map(|(name, place)| ((ObjectKind::Route, name), place))).collect()
-}
-
-/// Puts the lists whose order means nothing into one order.
-fn tidy(routes: &mut Routes) {
-    for trunk in routes.trunks.values_mut() {
-        trunk.identify.sort();
-        trunk.identify.dedup();
-    }
-    for hours in routes.hours.values_mut() {
-        hours.open.sort_by_cached_key(ToString::to_string);
-        hours.open.dedup();
-    }
-    for rule in &mut routes.rules {
-        rule.from.sort();
-        rule.from.dedup();
-    }
-}
-
-fn is_resolved(routes: &Routes) -> bool {
-    let open = |dialer: &Dialer| matches!(dialer.target, OutsideLine::Number(NumberSource::Env(_)));
-    !routes.dialers.values().any(open)
+    unresolved.extend(routes.resolve(&recorded.routes, &number));
+    let places = routes.settle(&declared.places);
+    (routes, places)
 }
 
 /// Compares all objects; `renewed` names those whose secret becomes another one.

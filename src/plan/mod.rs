@@ -37,12 +37,12 @@ pub use supply::{Newcomers, NoNumber};
 
 use crate::{
     desired::Declared,
-    directory::{ManagedBy, Recorded, seal::TrunkPrint},
+    directory::{ManagedBy, Recorded, seal::ObjectPrint},
     model::{
-        Diagnostic, DisplayName, Extension, Identity, ObjectName, PhoneOverride, Place, Prints, Secret, Settings,
-        Tenant, UserKey, packed,
+        Diagnostic, DisplayName, Extension, Identity, PhoneOverride, Place, Prints, Secret, Settings, Tenant, UserKey,
+        packed,
     },
-    objects::Routes,
+    objects::{ObjectId, Routes},
 };
 
 /// Everything a plan is made of.
@@ -83,16 +83,16 @@ pub struct Plan {
     pub api_users: usize,
     /// The inbound calls afterwards, with every number resolved.
     pub routes: Routes,
-    /// What happens to the secrets of their trunks.
-    pub trunk_secrets: BTreeMap<ObjectName, PlannedTrunkSecret>,
+    /// What happens to the secrets of objects.
+    pub secrets: BTreeMap<ObjectId, PlannedSecret>,
     /// What changes about inbound calls.
     pub inbound: Vec<InboundChange>,
     /// Phones whose recorded digest is another one than the last apply made live, though their rows stay:
     /// a rotated secret, or a change that was recorded and never applied. Part of the id.
     pub behind: BTreeSet<Extension>,
-    /// The same for the secrets of trunks.
-    pub trunks_behind: BTreeSet<ObjectName>,
-    /// What becomes of phones, trunks and public numbers, by the rows alone.
+    /// The same for the secrets of objects.
+    pub secrets_behind: BTreeSet<ObjectId>,
+    /// What becomes of phones, carriers and public numbers, by the rows alone.
     pub by_rows: Effects,
     /// How many phones may end or have to log in again.
     pub phone_rails: PhoneRails,
@@ -121,10 +121,10 @@ impl Plan {
             holds: Vec::new(),
             api_users: 0,
             routes: Routes::default(),
-            trunk_secrets: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             inbound: Vec::new(),
             behind: BTreeSet::new(),
-            trunks_behind: BTreeSet::new(),
+            secrets_behind: BTreeSet::new(),
             by_rows: Effects::default(),
             phone_rails: PhoneRails::default(),
             counts: Counts::default(),
@@ -142,7 +142,7 @@ impl Plan {
 
     /// Tells whether the last apply made everything live that stays recorded.
     pub fn is_applied(&self) -> bool {
-        self.behind.is_empty() && self.trunks_behind.is_empty()
+        self.behind.is_empty() && self.secrets_behind.is_empty()
     }
 }
 
@@ -288,7 +288,7 @@ pub struct PlannedUser {
     pub write: bool,
 }
 
-/// What happens to the secret of a user or a trunk.
+/// What happens to the secret of a user or an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretPlan {
     /// The recorded one stays.
@@ -299,13 +299,13 @@ pub enum SecretPlan {
     Take,
 }
 
-/// A trunk's secret as recorded after the plan.
+/// The secret of an object as recorded after the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedTrunkSecret {
+pub struct PlannedSecret {
     /// What happens to it.
     pub secret: SecretPlan,
     /// The recorded fingerprint, where the file goes on showing what it is of.
-    pub print: Option<TrunkPrint>,
+    pub print: Option<ObjectPrint>,
 }
 
 /// Makes the plan that changes nothing: all users as they are recorded; none before the first sync.

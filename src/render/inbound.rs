@@ -29,6 +29,9 @@ const PHONE: &str = "p";
 /// Blanks around a caller's number, as [`crate::model::Caller`] drops them.
 const BLANKS: &str = "[[:space:]]*";
 
+/// A number as a carrier may write it.
+const NUMBER: &str = "^[+]?[0-9]+$";
+
 /// What the rules for calls to other numbers than ours are called.
 pub(super) const DEFAULT: &str = "default";
 
@@ -156,14 +159,25 @@ impl Inbound<'_> {
         // Anything of two characters and more; a pattern for fewer would catch Asterisk's own `h` and `t`.
         for pattern in ["_[!-~].", "_[0-9+*#]", "s"] {
             let (pattern, dialled) = Pattern::anything(pattern);
+            let is_number = Expr::matches(NUMBER, dialled.clone());
             let mut steps = Extension::new(pattern);
+            // The name of an account, such as `acct1111`, is no number, and neither are its digits.
             steps
-                .step(Step::Set(Variable::Called, Expr::filter("+0-9", dialled)))
+                .step(Step::Set(Variable::Called, self.shown_for_names()))
+                .step(Step::set_if(is_number, Variable::Called, Expr::filter("+0-9", dialled)))
                 .step(Step::Goto(Place::Context(caller.clone(), DEFAULT.into())));
             context.extension(steps);
         }
         plan.push(context);
         Ok(())
+    }
+
+    /// Returns the number that is shown of calls to no number, as to the name of an account. The answers to Twilio show the
+    /// same.
+    fn shown_for_names(&self) -> Expr {
+        let default = self.routes.caller_id.as_ref().map(|shown| &shown.0);
+        let number = default.or_else(|| self.routes.first_number());
+        number.map(Expr::from).unwrap_or_default()
     }
 
     /// Who calls, and when: noted once, so that all that follows agrees.

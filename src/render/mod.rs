@@ -32,10 +32,8 @@ pub use routing::internal_context;
 pub use crate::objects::trunk_name;
 use crate::{
     asterisk::{BadValue, ConfigFile, Name, PerFile},
-    model::{
-        DisplayName, EndpointNames, Extension, Ha1, Identity, ObjectName, PhoneOverride, Secret, Settings, Tenant, hex,
-    },
-    objects::Routes,
+    model::{DisplayName, EndpointNames, Extension, Ha1, Identity, PhoneOverride, Secret, Settings, Tenant, hex},
+    objects::{DefaultRoute, ObjectId, Routes},
 };
 
 /// What one tenant's files are made of.
@@ -75,8 +73,8 @@ pub enum Digests<'a> {
     Real {
         /// The digests of phones, by number.
         digests: &'a BTreeMap<Extension, Ha1>,
-        /// The secrets of trunks.
-        trunk_secrets: &'a BTreeMap<ObjectName, Secret>,
+        /// The secrets of objects.
+        secrets: &'a BTreeMap<ObjectId, Secret>,
     },
 }
 
@@ -131,7 +129,7 @@ pub static NO_ROUTES: Routes = Routes {
     dialers: BTreeMap::new(),
     hours: BTreeMap::new(),
     rules: Vec::new(),
-    default_route: Vec::new(),
+    default_route: DefaultRoute::NONE,
     public_sip_host: None,
     caller_id: None,
 };

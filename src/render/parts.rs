@@ -13,7 +13,7 @@ impl Phonebook<'_> {
     pub(super) fn parts(&self, digests: Digests<'_>) -> Result<Parts<'_>, BadValue> {
         let secrets = match digests {
             Digests::Masked => None,
-            Digests::Real { trunk_secrets, .. } => Some(trunk_secrets),
+            Digests::Real { secrets, .. } => Some(secrets),
         };
         self.routes.parts(&RenderContext { tenant: self.tenant, phones: &self.settings.phones, secrets })
     }

@@ -40,7 +40,7 @@ impl Inbound<'_> {
             }
         }
         context.comment("any other call");
-        context.extension(self.route(DEFAULT.into(), &self.routes.chain(&self.routes.default_route)));
+        context.extension(self.route(DEFAULT.into(), &self.routes.chain(&self.routes.default_route.0)));
         for (name, phone) in self.phones_by_name() {
             context.comment(format_args!("the phone `{name}`, called by its name"));
             let chain = self.routes.chain(&[Target::User(phone.email.key())]);
@@ -125,7 +125,7 @@ impl Inbound<'_> {
     fn show(&self, steps: &mut Extension, caller_id: &CallerId) {
         let number = match caller_id {
             CallerId::Number(number) => Some(number),
-            CallerId::Default => self.routes.caller_id.as_ref(),
+            CallerId::Default => self.routes.caller_id.as_ref().map(|shown| &shown.0),
             CallerId::Called | CallerId::Caller => None,
         };
         let number = number.map_or_else(|| Expr::var(Variable::Called), Expr::from);

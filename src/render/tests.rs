@@ -16,8 +16,8 @@ use crate::{
         PerFile,
     },
     desired::{self, Declared},
-    model::{Extension, GENERATED_CONTEXTS, Ha1, Identity, ObjectName, Secret},
-    objects::{Called, ObjectKind, Routes, Rule, Target},
+    model::{Extension, GENERATED_CONTEXTS, Ha1, Identity, Secret},
+    objects::{Called, DefaultCallerId, ObjectKind, Routes, Rule, Target},
 };
 
 const COMPANY: &str = r#"
@@ -60,10 +60,9 @@ fn files(declared: &Declared, routes: &Routes, real: bool) -> PerFile<File> {
     };
     let secret = |text: &str| Secret::new(text).unwrap();
     let digests = BTreeMap::from([(extension, Ha1::new("1001", "asterisk", &secret("canary-of-bo")))]);
-    let named = |name: &str| name.parse::<ObjectName>().unwrap();
-    let trunk_secrets = BTreeMap::from([(named("carrier"), secret("canary;1")), (named("other"), secret("canary;2"))]);
-    let digests =
-        if real { Digests::Real { digests: &digests, trunk_secrets: &trunk_secrets } } else { Digests::Masked };
+    let secrets = [("carrier", "canary;1"), ("other", "canary;2")];
+    let secrets = secrets.map(|(name, text)| ((ObjectKind::Trunk, name.to_owned()), secret(text))).into();
+    let digests = if real { Digests::Real { digests: &digests, secrets: &secrets } } else { Digests::Masked };
     book.files(digests).unwrap()
 }
 
@@ -103,7 +102,10 @@ fn a_dialer_sees_the_default_caller_id_unless_it_asks_for_another() {
         &COMPANY.replace("number: \"+4930555002\"", "number: \"+4930555002\", caller_id: called, trunk: plain"),
     );
     let shown = |default: Option<&str>| {
-        let routes = Routes { caller_id: default.map(|number| number.parse().unwrap()), ..declared.routes.clone() };
+        let routes = Routes {
+            caller_id: default.map(|number| DefaultCallerId(number.parse().unwrap())),
+            ..declared.routes.clone()
+        };
         let text = files(&declared, &routes, true)[Routing].text.clone();
         let sets = |name: &str| {
             let (_, dialer) = text.split_once(&format!("\n; {name}\n")).expect(name);

@@ -345,8 +345,8 @@ fn field(change: &FieldChange) -> Field<'_> {
 }
 
 fn affected(counts: Affected) -> AffectedCounts {
-    let Affected { ended, relogin, moved, reread, dialing, left_alone, trunks, numbers } = counts;
-    AffectedCounts { ended, relogin, moved, reread, dialing, left_alone, trunks, numbers }
+    let Affected { ended, relogin, moved, reread, dialing, left_alone, carriers, numbers } = counts;
+    AffectedCounts { ended, relogin, moved, reread, dialing, left_alone, trunks: carriers, numbers }
 }
 
 #[cfg(test)]

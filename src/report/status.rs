@@ -14,6 +14,7 @@ use crate::{
     deploy::{Comparison, FileState, Generation, HostStatus, Lack, Override, Probed, TrunkRegistration},
     directory::{Recorded, RecordedUser, UnreadableDocument, audit::Entry},
     model::Tenant,
+    objects::Counts,
     plan::{Numbers, Plan},
     render::endpoint_name,
 };
@@ -93,12 +94,8 @@ struct Inbound {
     in_step: bool,
     /// The apply whose routes callers reach; null before the first one.
     applied_run: Option<i64>,
-    /// Rules.
-    routes: usize,
-    /// Dialers.
-    dialers: usize,
-    /// Trunks.
-    trunks: usize,
+    #[serde(flatten)]
+    counts: Counts,
     /// How the trunks that register stand at their carriers, in Asterisk's words, by trunk: `Registered`,
     /// `Unregistered` (not answered yet), `Rejected`, `Stopped` or `Absent`; null if Asterisk was not asked.
     registrations: Option<BTreeMap<String, String>>,
@@ -150,21 +147,19 @@ impl Status<'_> {
         let Recorded { routes, applied, unreadable, .. } = self.recorded;
         (unreadable.is_empty() && (!routes.is_empty() || applied.is_some())).then(|| Inbound {
             in_step: self.comparison.is_none_or(|comparison| !comparison.callers_behind)
-                && (!self.silent || routes.trunks.is_empty())
-                && self.trunks().is_none_or(|trunks| trunks.values().all(TrunkRegistration::may_arrive)),
+                && (!self.silent || !routes.have_endpoints())
+                && self.at_carriers().is_none_or(|carriers| carriers.values().all(TrunkRegistration::may_arrive)),
             applied_run: applied.as_ref().map(|applied| applied.run),
-            routes: routes.rules.len(),
-            dialers: routes.dialers.len(),
-            trunks: routes.trunks.len(),
+            counts: routes.counts(),
             registrations: self
-                .trunks()
+                .at_carriers()
                 .map(|trunks| trunks.iter().map(|(name, trunk)| (name.clone(), trunk.word().to_owned())).collect()),
         })
     }
 
     /// How trunks stand at their carriers; `None` if Asterisk was not asked.
-    fn trunks(&self) -> Option<&BTreeMap<String, TrunkRegistration>> {
-        Some(&self.here?.running.as_ref()?.trunks)
+    fn at_carriers(&self) -> Option<&BTreeMap<String, TrunkRegistration>> {
+        Some(&self.here?.running.as_ref()?.carriers)
     }
 
     fn recorded(&self) -> Stage {
@@ -281,7 +276,7 @@ impl Status<'_> {
 
     /// Says which trunks are not registered at their carriers.
     fn carriers(&self) -> Vec<(AnsiColor, String)> {
-        let trunks = self.trunks().into_iter().flatten().filter(|(_, trunk)| !trunk.is_registered());
+        let trunks = self.at_carriers().into_iter().flatten().filter(|(_, trunk)| !trunk.is_registered());
         let words = trunks.map(|(name, trunk)| {
             if trunk.is_pending() {
                 let words = "its carrier has not answered the registration yet";
@@ -441,12 +436,14 @@ pub(crate) fn text(status: &Status<'_>, color: bool) -> String {
         );
     }
     if let Some(inbound) = status.inbound() {
-        let Inbound { applied_run, routes, dialers, trunks, .. } = inbound;
-        let counts = [count(routes, "route"), count(dialers, "dialer"), count(trunks, "trunk")].join(", ");
+        let Inbound { applied_run, counts, .. } = inbound;
+        let counts: Vec<String> = counts.iter().map(|(kind, number)| count(number, kind.word())).collect();
+        let counts = counts.join(", ");
+        let has_endpoints = status.recorded.routes.have_endpoints();
         let behind = status.comparison.is_some_and(|comparison| comparison.callers_behind);
         let carriers = status.carriers();
         let (tone, words) = match (behind, applied_run) {
-            (false, _) if trunks > 0 && status.silent => {
+            (false, _) if has_endpoints && status.silent => {
                 (AnsiColor::Red, "callers of trunks reach nothing while Asterisk does not answer".to_owned())
             }
             (false, _) if carriers.iter().any(|(tone, _)| *tone == AnsiColor::Red) => {
@@ -459,7 +456,7 @@ pub(crate) fn text(status: &Status<'_>, color: bool) -> String {
             (true, None) => (AnsiColor::Red, "callers reach nothing of it yet; `reconcile apply` heals it".to_owned()),
         };
         let _ = writeln!(text, "inbound     {counts}: {}", paint(color, tone, &words));
-        if trunks > 0 && !status.silent && status.trunks().is_none() {
+        if has_endpoints && !status.silent && status.at_carriers().is_none() {
             let _ = writeln!(text, "            how trunks stand at their carriers was not asked");
         }
         for (tone, words) in carriers {

@@ -132,7 +132,7 @@ pub(super) fn affected(comparison: &Comparison) -> Option<String> {
         phones(affected.moved, "must register over another transport", "must register over another transport"),
         phones(affected.reread, "is read again and stays registered", "are read again and stay registered"),
         phones(affected.dialing, "can dial something else", "can dial something else"),
-        other(affected.trunks, "trunk"),
+        other(affected.carriers, "trunk"),
         other(affected.numbers, "public number"),
         phones(affected.left_alone, "is left alone", "are left alone"),
     ];

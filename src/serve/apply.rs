@@ -251,11 +251,11 @@ fn carry_out(
         None => Ok(()),
     };
     let (allowance, places) = (Allowance::new(), NamePlaces::new());
-    let (secrets, trunk_secrets) = (BTreeMap::new(), BTreeMap::new());
+    let (secrets, object_secrets) = (BTreeMap::new(), BTreeMap::new());
     let request = Request {
         tenant,
         secrets: &secrets,
-        trunk_secrets: &trunk_secrets,
+        object_secrets: &object_secrets,
         keys: &state.keys,
         compare: &compare,
         show: &show,

@@ -48,8 +48,8 @@ struct TenantCounters {
     requests: Family<Answered, Counter>,
     dial_results: Family<Ended, Counter>,
     caller_class: Family<Class, Counter>,
-    /// The dialers that the applied routes name.
-    dialers: Arc<BTreeSet<String>>,
+    /// The objects of the applied routes that calls can be sent to.
+    called: Arc<BTreeSet<String>>,
 }
 
 impl TenantCounters {
@@ -65,7 +65,7 @@ impl TenantCounters {
         let word = match target {
             None => "none",
             Some(email) if email.contains('@') => "user",
-            Some(name) if self.dialers.contains(name) => name,
+            Some(name) if self.called.contains(name) => name,
             Some(_) => "other",
         };
         word.to_owned()
@@ -121,8 +121,7 @@ impl Counters {
     pub(in crate::serve) fn know(&self, tenants: &Tenants) {
         let mut counters = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
         for (tenant, applied) in tenants {
-            let dialers = applied.routes.dialers.keys().map(ToString::to_string).collect();
-            counters.entry(tenant.clone()).or_default().dialers = Arc::new(dialers);
+            counters.entry(tenant.clone()).or_default().called = Arc::new(applied.routes.called_names());
         }
     }
 

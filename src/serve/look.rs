@@ -134,7 +134,7 @@ fn write(registry: &mut Registry, look: &Look, labels: &[Label]) {
     gauge(registry, "last_look_age_seconds", help, one(ended.elapsed().as_secs_f64()));
     gauge(registry, "asterisk_up", "Whether Asterisk answers", one(is(*asterisk_up)));
     let running = status.running.as_ref();
-    let arrive = running.is_some_and(|running| running.trunks.values().all(deploy::TrunkRegistration::may_arrive));
+    let arrive = running.is_some_and(|running| running.carriers.values().all(deploy::TrunkRegistration::may_arrive));
     let stages = [
         ("rendered", status.rendered()),
         ("running", *asterisk_up && status.running()),
@@ -151,6 +151,6 @@ fn write(registry: &mut Registry, look: &Look, labels: &[Label]) {
     gauge(registry, "phones_unreachable", help, one(count(running.probed.unreachable.len())));
     let help = "Names of contexts and transports that Asterisk does not have";
     gauge(registry, "missing_names", help, one(count(running.missing_names.len())));
-    let trunks = running.trunks.iter().map(|(name, trunk)| (with("trunk", name), is(trunk.is_registered())));
+    let trunks = running.carriers.iter().map(|(name, trunk)| (with("trunk", name), is(trunk.is_registered())));
     gauge(registry, "trunk_registered", "Whether a carrier takes the registration of a trunk", trunks);
 }

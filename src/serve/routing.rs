@@ -176,7 +176,7 @@ impl Routing {
         }
         for (tenant, applied) in next.iter().filter(|(name, new)| before.get(*name) != Some(*new)) {
             let Applied { run, routes, .. } = applied;
-            tracing::info!(%tenant, run, rules = routes.rules.len(), "calls are routed by this apply from now on");
+            tracing::info!(%tenant, run, rules = routes.rule_count(), "calls are routed by this apply from now on");
             if self.answered.load(Ordering::Relaxed) {
                 warn_of_unreachable(applied);
             }

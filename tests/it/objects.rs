@@ -189,3 +189,41 @@ fn documents_that_were_damaged_by_hand_are_migrated_as_far_as_they_can_be_read()
         env.run(unharmed).expect(0);
     }
 }
+
+/// The target was lost in the migration, and no plan showed it.
+#[test]
+fn a_target_of_an_earlier_program_that_names_nobody_is_shown_as_lost_by_the_next_plan() {
+    let env = documents::recorded();
+    env.sql()
+        .batch_execute(
+            r#"update tenants set routes = jsonb_set(jsonb_set(routes, '{default_route,0}', '{"user": "gone@example.com"}'),
+                                                     '{rules,1,route,0}', '{"user": "gone@example.com"}')"#,
+        )
+        .unwrap();
+    let inbound = || {
+        let plan = env.run("plan --no-asterisk --format json").expect(0).stdout;
+        serde_json::from_str::<Value>(&plan).unwrap()["inbound"].clone()
+    };
+    let before = inbound();
+    let lost: Vec<&str> = ["/0/fields/0/before", "/1/fields/0/before"]
+        .iter()
+        .map(|path| before.pointer(path).and_then(Value::as_str).unwrap_or_else(|| panic!("{before}")))
+        .collect();
+    assert_eq!(lost, ["gone@example.com, then busy", "gone@example.com, then shown, then ana.silva@example.com"]);
+    env.run("migrate").expect(0);
+    assert_eq!(inbound(), before);
+    env.run("status --no-asterisk").expect(0);
+
+    // Another user of the same address is the one whom the file means.
+    let file = golden("directory.0.1.0.yaml");
+    let declared = file
+        .replace("  - { email: cy@", "  - { email: gone@example.com, name: Gone }\n  - { email: cy@")
+        .replace("default_route: [mobile,", "default_route: [gone@example.com,");
+    env.write("pbx.yaml", &declared);
+    env.run("apply --no-reload").expect(0);
+    assert_eq!(recorded(&env)["default_route"][0], json!({ "user": "gone@example.com" }));
+    env.run("plan --no-asterisk --detailed-exitcode").expect(0);
+    env.write("pbx.yaml", &file);
+    env.run("apply --no-reload --allow deletes=1").expect(0);
+    env.run("plan --no-asterisk --detailed-exitcode").expect(0);
+}

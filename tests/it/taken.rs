@@ -3,6 +3,7 @@
 use std::thread;
 
 use super::{
+    documents,
     phones::until,
     support::{Outcome, TestEnv},
 };
@@ -57,7 +58,7 @@ fn both_have_it() -> TestEnv {
              body = replace(body::text, '+15550000002', '{NUMBER}')::jsonb
              from tenants t where t.id = o.tenant_id and t.slug = 'bolt'"
         ),
-        "delete from public_numbers where tenant = 'bolt'".to_owned(),
+        format!("update public_numbers set number = '{NUMBER}', is_owner = false where tenant = 'bolt'"),
     ];
     for edit in edits {
         assert!(env.sql().execute(&edit, &[]).unwrap() > 0);
@@ -110,6 +111,69 @@ fn of_two_who_have_it_either_can_give_it_up() {
         .execute("update objects set version = 99 where tenant_id = (select id from tenants where slug = 'bolt')", &[])
         .unwrap();
     env.run("plan --no-asterisk -f acme.yaml").expect(0);
+}
+
+/// Who owns the number, and who else has it.
+fn owners(env: &TestEnv) -> Vec<(String, bool)> {
+    let rows = env
+        .sql()
+        .query("select tenant, is_owner from public_numbers where number = $1 order by tenant", &[&NUMBER])
+        .unwrap();
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+/// A third tenant could take it before the second one's next apply.
+#[test]
+fn of_two_who_have_it_the_second_gets_it_once_the_first_gives_it_up() {
+    let env = both_have_it();
+    env.write("acme.yaml", &file("acme", &["+15550000001"]));
+    env.write("cobb.yaml", &file("cobb", &[NUMBER]));
+    // What is only recorded reaches no caller yet: the number is still that of the first one.
+    env.run("sync -f acme.yaml").expect(0);
+    let refused = |other: &str| {
+        for command in ["sync", "apply --no-reload"] {
+            let outcome = env.run(&format!("{command} -f cobb.yaml")).expect(1);
+            let told = format!("error[number-taken]: {NUMBER} is a number of the tenant `{other}`\n");
+            assert!(outcome.stderr.starts_with(&told), "{}", outcome.text());
+        }
+    };
+    refused("acme");
+    env.run("apply --no-reload -f acme.yaml").expect(0);
+    assert_eq!(owners(&env), [("bolt".to_owned(), true)]);
+    refused("bolt");
+    env.run("apply --no-reload -f bolt.yaml").expect(0);
+    assert_eq!(owners(&env), [("bolt".to_owned(), true)]);
+    env.write("bolt.yaml", &file("bolt", &[]));
+    env.run("apply --no-reload -f bolt.yaml").expect(0);
+    env.run("apply --no-reload -f cobb.yaml").expect(0);
+    assert_eq!(owners(&env), [("cobb".to_owned(), true)]);
+}
+
+/// The one that does not own it may give it up first, and gets nothing back.
+#[test]
+fn of_two_who_have_it_the_second_is_forgotten_if_it_gives_it_up_first() {
+    let env = both_have_it();
+    assert_eq!(owners(&env), [("acme".to_owned(), true), ("bolt".to_owned(), false)]);
+    env.write("bolt.yaml", &file("bolt", &["+15550000002"]));
+    env.run("apply --no-reload -f bolt.yaml").expect(0);
+    assert_eq!(owners(&env), [("acme".to_owned(), true)]);
+    env.write("acme.yaml", &file("acme", &[]));
+    env.run("apply --no-reload -f acme.yaml").expect(0);
+    assert_eq!(owners(&env), []);
+}
+
+#[test]
+fn of_two_who_have_it_in_an_earlier_database_both_are_remembered() {
+    let env = documents::recorded();
+    let routes = format!(r#"{{"rules": [{{"to": {{"did": "{NUMBER}"}}, "route": ["hangup"]}}]}}"#);
+    for tenant in ["zeta", "bolt"] {
+        let insert = "insert into tenants (id, slug, settings, routes)
+                      values (gen_random_uuid(), $1, '{}', $2::text::jsonb)";
+        env.sql().execute(insert, &[&tenant, &routes]).unwrap();
+    }
+    env.run("migrate").expect(0);
+    let others = ["bolt", "zeta"].map(|tenant| (tenant.to_owned(), false));
+    assert_eq!(owners(&env), [vec![("acme".to_owned(), true)], others.to_vec()].concat());
 }
 
 /// On one host the old one's phones have the names of the new one's, so that it ends first.

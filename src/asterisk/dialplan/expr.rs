@@ -28,7 +28,7 @@ pub(crate) struct Foreign {
 /// A variable that holds text of our own only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Variable {
-    /// The called number, if it is one of ours; otherwise its digits.
+    /// The called number. If what was called is no number, the one that is shown in its place.
     Called,
     /// The caller's number in E.164 form, `withheld`, or nothing.
     Caller,

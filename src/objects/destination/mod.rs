@@ -6,10 +6,9 @@ pub(crate) mod file;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::object::{Fields, Object, RowsOfUsers, Store, Stored, UsersOfRows, without_users};
-use crate::model::{Document, E164, Invalid, ObjectName, Unreadable, UserKey};
+use super::object::{Fields, Object, RowsOfUsers, Store, Stored, UserOfRow, UsersOfRows};
+use crate::model::{Document, Invalid, ObjectName, Unreadable, UserKey};
 
 /// Who gets a call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,18 +41,38 @@ pub(super) fn in_turn(targets: &[Target]) -> String {
     targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", then ")
 }
 
-/// The default route. There is none if it is empty.
-impl Object for Vec<Target> {
-    fn fields(&self) -> Fields {
-        vec![("default_route", Some(in_turn(self)))]
+/// Who gets a call that no rule is for, tried in turn. There is no default route if it is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DefaultRoute<User = UserKey>(pub Vec<Target<User>>);
+
+impl DefaultRoute {
+    /// No default route.
+    pub const NONE: Self = Self(Vec::new());
+}
+
+impl Default for DefaultRoute {
+    fn default() -> Self {
+        Self::NONE
     }
 }
 
-impl Store for Vec<Target> {
+impl Object for DefaultRoute {
+    fn fields(&self) -> Fields {
+        vec![("default_route", Some(in_turn(&self.0)))]
+    }
+}
+
+impl Store for DefaultRoute {
     type Item = Self;
 
     fn items(&self) -> Vec<(String, &Self)> {
-        let one = (!self.is_empty()).then(|| (String::new(), self));
+        let one = (!self.0.is_empty()).then(|| (String::new(), self));
+        one.into_iter().collect()
+    }
+
+    fn items_mut(&mut self) -> Vec<(String, &mut Self)> {
+        let one = (!self.0.is_empty()).then(|| (String::new(), self));
         one.into_iter().collect()
     }
 
@@ -63,17 +82,17 @@ impl Store for Vec<Target> {
     }
 }
 
-impl Document for Vec<Target<Uuid>> {}
+impl Document for DefaultRoute<UserOfRow> {}
 
-impl Stored for Vec<Target> {
-    type Body = Vec<Target<Uuid>>;
+impl Stored for DefaultRoute {
+    type Body = DefaultRoute<UserOfRow>;
 
     fn body(&self, rows: &RowsOfUsers<'_>) -> Result<Self::Body, serde_json::Error> {
-        with_users(self.clone(), &|user| rows(&user))
+        with_users(self.0.clone(), &|user| rows(&user)).map(DefaultRoute)
     }
 
     fn of_body(body: Self::Body, users: &UsersOfRows<'_>) -> Result<Self, Unreadable> {
-        with_users(body, &|row| users(&row))
+        with_users(body.0, &|row| users(&row)).map(Self)
     }
 }
 
@@ -91,20 +110,4 @@ pub(super) fn with_users<U, V, E>(
         })
     };
     targets.into_iter().map(one).collect()
-}
-
-without_users!(String, E164);
-
-/// The public SIP host.
-impl Object for String {
-    fn fields(&self) -> Fields {
-        vec![("public_sip_host", Some(self.clone()))]
-    }
-}
-
-/// The default caller ID.
-impl Object for E164 {
-    fn fields(&self) -> Fields {
-        vec![("caller_id", Some(self.to_string()))]
-    }
 }

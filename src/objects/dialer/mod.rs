@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ObjectKind,
-    object::{Fields, Object, without_users},
+    object::{Fields, Object, ValuesOfVariables, without_users},
 };
 use crate::model::{CallerId, Chain, Leg, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring};
 
@@ -62,6 +62,29 @@ impl Object for Dialer {
         let outside = Outside { line: target.clone(), trunk: trunk.clone(), caller_id: caller_id.clone() };
         let ring = Ring { name: name.to_string(), leg: Leg::Outside(outside), seconds: *ring };
         Some(Chain(vec![Node::Ring(ring)]))
+    }
+
+    fn variables(&self) -> Vec<&str> {
+        match &self.target {
+            OutsideLine::Number(NumberSource::Env(variable)) => vec![variable],
+            OutsideLine::Number(NumberSource::Given(_)) | OutsideLine::Sip(_) => Vec::new(),
+        }
+    }
+
+    fn resolve(&mut self, former: Option<&Self>, values: &ValuesOfVariables<'_>) -> Result<(), (&'static str, String)> {
+        let OutsideLine::Number(NumberSource::Env(variable)) = &self.target else { return Ok(()) };
+        match values(variable) {
+            Ok(number) => {
+                self.target = OutsideLine::Number(NumberSource::Given(number));
+                Ok(())
+            }
+            Err(reason) => {
+                if let Some(former) = former {
+                    self.target = former.target.clone();
+                }
+                Err(("number", reason))
+            }
+        }
     }
 
     fn refs(&self) -> Vec<(ObjectKind, &ObjectName)> {

@@ -216,6 +216,11 @@ impl Object for Hours {
         ]
     }
 
+    fn tidy(&mut self) {
+        self.open.sort_by_cached_key(ToString::to_string);
+        self.open.dedup();
+    }
+
     fn render<'a>(&'a self, name: &str, _cx: &RenderContext<'_>, parts: &mut Parts<'a>) -> Result<(), BadValue> {
         render::render(self, name, parts)
     }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::{
-        InboundPlaces,
         check::{Names, refer},
         destination,
     },
@@ -12,7 +11,7 @@ use super::{
 };
 use crate::{
     model::{At, Code, Diagnostic, NumberSource, ObjectName, OutsideLine, Place},
-    objects::{Called, CallerMatch, Entry, Hours, Routes, Rule},
+    objects::{Called, CallerMatch, Entry, Hours, ObjectKind, Places, Routes, Rule},
 };
 
 /// The rules of a file.
@@ -92,7 +91,7 @@ fn callers(list: Option<At<Vec<At<file::CallerName>>>>, problems: &mut Vec<Diagn
 /// route that no call takes.
 pub(in crate::objects) fn check(
     routes: &Routes,
-    places: &InboundPlaces,
+    places: &Places,
     broken: &BTreeSet<usize>,
     has_twilio: bool,
     problems: &mut Vec<Diagnostic>,
@@ -109,8 +108,8 @@ pub(in crate::objects) fn check(
             let first = earlier.contradicted_by(hours, entry.rule().otherwise.is_some());
             let Some(first) = first.map(|first| &same[first]) else { continue };
             if reported.insert(entry.index) {
-                let problem = contradiction(routes, first, entry, places.routes[entry.index]);
-                problems.push(problem.also(places.routes[first.index], "the other rule"));
+                let problem = contradiction(routes, first, entry, places.rules[entry.index]);
+                problems.push(problem.also(places.rules[first.index], "the other rule"));
             }
         }
     }
@@ -123,7 +122,7 @@ pub(in crate::objects) fn check(
         problems.push(route_loop(name, number, rule, places));
     }
     let decides = entries.iter().find(|entry| is_for_all(entry.rule()));
-    if let Some((entry, place)) = decides.zip(places.default_route) {
+    if let Some((entry, place)) = decides.zip(places.get(&(ObjectKind::DefaultRoute, String::new()))) {
         let message = "no call takes the default route: a rule decides about all of them";
         let exception = if has_twilio {
             "; calls through Twilio that can be sent to nobody else take the default route all the same"
@@ -131,8 +130,8 @@ pub(in crate::objects) fn check(
             ""
         };
         let hint = format!("let that rule be for some calls only, or remove one of both{exception}");
-        let problem = Diagnostic::warning(Code::UnreachableRoute, message, place).hint(hint);
-        problems.push(problem.also(places.routes[entry.index], "this rule"));
+        let problem = Diagnostic::warning(Code::UnreachableRoute, message, *place).hint(hint);
+        problems.push(problem.also(places.rules[entry.index], "this rule"));
     }
 }
 
@@ -141,11 +140,11 @@ fn is_for_all(rule: &Rule) -> bool {
 }
 
 /// Refuses a dialer whose calls come back to a rule; `number` is what it dials, in words.
-pub(crate) fn route_loop(dialer: &ObjectName, number: &str, rule: usize, places: &InboundPlaces) -> Diagnostic {
+pub(super) fn route_loop(dialer: &ObjectName, number: &str, rule: usize, places: &Places) -> Diagnostic {
     let message = format!("the dialer `{dialer}` dials {number}, which comes back to this rule");
-    let problem = Diagnostic::error(Code::RouteLoop, message, places.routes.get(rule).copied());
+    let problem = Diagnostic::error(Code::RouteLoop, message, places.rule(rule).copied());
     let problem = problem.hint("give the dialer the number of the service it stands for");
-    match places.dialers.get(dialer) {
+    match places.get(&(ObjectKind::Dialer, dialer.to_string())) {
         Some(place) => problem.also(*place, "the dialer"),
         None => problem,
     }

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use super::check::route_loop;
 use crate::{
-    model::{NumberSource, ObjectName, OutsideLine},
-    objects::{Called, Dialer, Routes, without_port},
+    model::{Diagnostic, E164, NumberSource, ObjectName, OutsideLine},
+    objects::{Called, Dialer, Places, Routes, without_port},
 };
 
 /// Finds the dialers that dial a number which a rule is for: each the index of the first such rule, and the
 /// dialer.
 ///
 /// A number that is not known yet is nobody's.
-pub(crate) fn loops(routes: &Routes) -> Vec<(usize, &ObjectName)> {
-    let ours = routes.public_sip_host.as_deref();
+pub(super) fn loops(routes: &Routes) -> Vec<(usize, &ObjectName)> {
+    let ours = routes.public_sip_host.as_ref().map(|host| host.0.as_str());
     let mut rules: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, rule) in routes.rules.iter().enumerate() {
         if let Called::Did(number) = &rule.to {
@@ -21,6 +22,27 @@ pub(crate) fn loops(routes: &Routes) -> Vec<(usize, &ObjectName)> {
     }
     let dials = |(name, dialer)| Some((*rules.get(number(dialer, ours)?)?, name));
     routes.dialers.iter().filter_map(dials).collect()
+}
+
+/// Reports the dialers whose number comes from a variable and is one that a rule is for. It is not quoted.
+pub(crate) fn loops_by_variables(
+    routes: &Routes,
+    places: &Places,
+    value: impl Fn(&str) -> Option<E164>,
+) -> Vec<Diagnostic> {
+    let mut routes = routes.clone();
+    let mut variables: BTreeMap<ObjectName, String> = BTreeMap::new();
+    for (name, dialer) in &mut routes.dialers {
+        let OutsideLine::Number(NumberSource::Env(variable)) = &dialer.target else { continue };
+        let Some(number) = value(variable) else { continue };
+        variables.insert(name.clone(), variable.clone());
+        dialer.target = OutsideLine::Number(NumberSource::Given(number));
+    }
+    let found = loops(&routes).into_iter().filter_map(|(rule, dialer)| {
+        let number = format!("the number in {}", variables.get(dialer)?);
+        Some(route_loop(dialer, &number, rule, places))
+    });
+    found.collect()
 }
 
 /// The public number that a dialer dials; in a SIP address only where its host is ours.

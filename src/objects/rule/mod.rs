@@ -6,19 +6,17 @@ mod loops;
 mod outcome;
 mod overlaps;
 
-pub(crate) use check::route_loop;
-pub(crate) use loops::loops;
+pub(crate) use loops::loops_by_variables;
 pub(crate) use outcome::Outcome;
 
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::{
     ObjectKind, Target,
     destination::{in_turn, with_users},
-    object::{Fields, Object, RowsOfUsers, Store, Stored, UsersOfRows},
+    object::{Fields, Object, RowsOfUsers, Store, Stored, UserOfRow, UsersOfRows},
 };
 use crate::model::{Document, E164, Invalid, ObjectName, Prefix, Unreadable, UserKey};
 
@@ -141,6 +139,18 @@ impl Object for Rule {
         dialers.chain(self.when.iter().map(|when| (ObjectKind::Hours, when))).collect()
     }
 
+    fn numbers(&self) -> Vec<&E164> {
+        match &self.to {
+            Called::Did(number) => vec![number],
+            Called::Default => Vec::new(),
+        }
+    }
+
+    fn tidy(&mut self) {
+        self.from.sort();
+        self.from.dedup();
+    }
+
     fn is_protected(&self) -> bool {
         self.protected
     }
@@ -153,22 +163,26 @@ impl Store for Vec<Rule> {
         names(self).into_iter().zip(self).collect()
     }
 
+    fn items_mut(&mut self) -> Vec<(String, &mut Rule)> {
+        names(self).into_iter().zip(self).collect()
+    }
+
     fn put(&mut self, _: &str, item: Rule) -> Result<(), Invalid> {
         self.push(item);
         Ok(())
     }
 }
 
-impl Document for Rule<Uuid> {}
+impl Document for Rule<UserOfRow> {}
 
 impl Stored for Rule {
-    type Body = Rule<Uuid>;
+    type Body = Rule<UserOfRow>;
 
-    fn body(&self, rows: &RowsOfUsers<'_>) -> Result<Rule<Uuid>, serde_json::Error> {
+    fn body(&self, rows: &RowsOfUsers<'_>) -> Result<Rule<UserOfRow>, serde_json::Error> {
         self.clone().with_users(|user| rows(&user))
     }
 
-    fn of_body(body: Rule<Uuid>, users: &UsersOfRows<'_>) -> Result<Self, Unreadable> {
+    fn of_body(body: Rule<UserOfRow>, users: &UsersOfRows<'_>) -> Result<Self, Unreadable> {
         body.with_users(|row| users(&row))
     }
 }
@@ -183,12 +197,12 @@ impl<U> Rule<U> {
 }
 
 /// The order in which rules are recorded. The file's carries no meaning.
-pub(crate) fn order(rule: &Rule) -> impl Ord + use<> {
+pub(super) fn order(rule: &Rule) -> impl Ord + use<> {
     (rule.to.clone(), rule.to_string(), format!("{:?}", rule.fields()))
 }
 
 /// Names rules by what they are for; hours in which nobody is ever there may have several for the same.
-pub(crate) fn names(rules: &[Rule]) -> Vec<String> {
+pub(super) fn names(rules: &[Rule]) -> Vec<String> {
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
     let mut name = |rule: &Rule| {
         let name = rule.to_string();

@@ -10,7 +10,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::{super::check::named, file};
 use crate::{
     model::{At, Code, Diagnostic, Named, ObjectName, Place, SecretSource, values},
-    objects::Trunk,
+    objects::{ObjectId, ObjectKind, Trunk},
 };
 
 /// How long the name of a trunk may be: with the tenant's it is that of a section, 79 bytes at most.
@@ -20,7 +20,7 @@ const TRUNK_NAME: usize = 40;
 pub(in crate::objects) fn check(
     keys: Option<At<Named<file::Trunk>>>,
     problems: &mut Vec<Diagnostic>,
-) -> (BTreeMap<ObjectName, Trunk>, BTreeMap<ObjectName, SecretSource>) {
+) -> (BTreeMap<ObjectName, Trunk>, BTreeMap<ObjectId, SecretSource>) {
     let (mut trunks, mut secrets) = (BTreeMap::new(), BTreeMap::new());
     let mut matches = Vec::new();
     for (place, name, trunk) in named(keys, problems) {
@@ -49,7 +49,8 @@ pub(in crate::objects) fn check(
             trunk.identify.iter().filter_map(|at| at.value.as_ref()).flatten().map(|at| at.place).collect();
         let host_place = trunk.host.place;
         let Some(host) = trunk.host.value else { continue };
-        secrets.extend(trunk.secret.and_then(|at| at.value).map(|secret| (name.clone(), secret)));
+        secrets
+            .extend(trunk.secret.and_then(|at| at.value).map(|secret| ((ObjectKind::Trunk, name.to_string()), secret)));
         let trunk = Trunk {
             host: host.into(),
             identify: values(trunk.identify).into_iter().map(String::from).collect(),

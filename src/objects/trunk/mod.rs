@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    object::{Fields, Object, some, without_users},
+    object::{Fields, Login, Object, some, without_users},
     render::{Parts, RenderContext},
 };
 use crate::{
@@ -67,6 +67,16 @@ impl Object for Trunk {
             ("realm", self.realm.as_ref().map(ToString::to_string)),
             ("register", Some(self.register.to_string())),
         ]
+    }
+
+    fn tidy(&mut self) {
+        self.identify.sort();
+        self.identify.dedup();
+    }
+
+    fn login(&self) -> Option<Login<'_>> {
+        let realm = self.realm.as_ref().map(ObjectName::as_str);
+        self.username.as_ref().map(|username| Login { username: username.as_str(), realm })
     }
 
     fn render<'a>(&'a self, name: &str, cx: &RenderContext<'_>, parts: &mut Parts<'a>) -> Result<(), BadValue> {

@@ -8,10 +8,10 @@ use std::{fmt, net::Ipv6Addr};
 use super::Trunk;
 use crate::{
     asterisk::{BadValue, Name, Section, SectionType, inbound_context, nowhere_context},
-    model::{Codec, Ha1, Tenant},
+    model::{Codec, Secret, Tenant},
     objects::{
-        ObjectKind,
-        render::{Block, Parts, RenderContext},
+        Object, ObjectKind,
+        render::{Block, Parts, RenderContext, section_name},
     },
 };
 
@@ -44,7 +44,7 @@ const REGISTRATION: [(&str, &str); 5] = [
 
 /// Names all sections of a trunk.
 pub fn trunk_name(tenant: &Tenant, trunk: impl fmt::Display) -> String {
-    format!("{tenant}-trunk-{trunk}")
+    section_name(tenant, ObjectKind::Trunk, trunk)
 }
 
 /// Writes the host of a SIP address: an IPv6 address stands in brackets.
@@ -64,16 +64,15 @@ pub(super) fn render(trunk: &Trunk, name: &str, cx: &RenderContext<'_>, parts: &
     let auth = trunk.username.as_ref().map(|_| ("outbound_auth", own_name.as_str()));
     let transport = cx.phones.transport.as_ref().map(|transport| ("transport", transport.as_str()));
     let mut sections = Vec::new();
-    if let Some(username) = &trunk.username {
+    if let Some(login) = trunk.login() {
         let mut section = Section::new(&object, SectionType::Auth).behind("res_pjsip_outbound_authenticator_digest");
-        section.options([("auth_type", "digest"), ("username", username.as_str())])?;
-        if let Some(realm) = &trunk.realm {
-            let digest = cx.secret(name, |secret| {
-                format!("MD5:{}", Ha1::new(username.as_str(), realm.as_str(), secret).reveal())
-            })?;
-            section.options([("realm", realm.as_str()), ("password_digest", &digest)])?;
+        section.options([("auth_type", "digest"), ("username", login.username)])?;
+        let shown = |secret: &Secret| login.shown(secret);
+        if let Some(realm) = login.realm {
+            let digest = cx.secret(ObjectKind::Trunk, name, |secret| format!("MD5:{}", *shown(secret)))?;
+            section.options([("realm", realm), ("password_digest", &digest)])?;
         } else {
-            section.option("password", &cx.secret(name, |secret| secret.reveal().to_owned())?)?;
+            section.option("password", &cx.secret(ObjectKind::Trunk, name, |secret| shown(secret).to_string())?)?;
         }
         sections.push(section);
     }

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::super::{InboundValues, Inputs, Kind, Plan, SecretPlan, plan};
+use super::{
+    super::{InboundValues, Inputs, Kind, Plan, SecretPlan, plan},
+    carrier,
+};
 use crate::{
     desired::{self, Declared},
     directory::{Recorded, RecordedTenant},
-    model::{Ha1, ObjectName, Secret},
+    model::{Ha1, Secret},
 };
 
 const FILE: &str = r#"version: 1
@@ -45,7 +48,7 @@ fn values() -> InboundValues {
     InboundValues {
         numbers: BTreeMap::from([("DIALFIRE_PHONE_NUMBER".to_owned(), Ok("+4930123456".parse().unwrap()))]),
         caller_id: None,
-        trunk_secrets: BTreeMap::from([("carrier".parse().unwrap(), Ok(secret))]),
+        secrets: BTreeMap::from([(carrier(), Ok(secret))]),
     }
 }
 
@@ -69,9 +72,9 @@ fn applied(text: &str, values: &InboundValues) -> Recorded {
 }
 
 fn copied(values: &InboundValues) -> InboundValues {
-    let InboundValues { numbers, caller_id, trunk_secrets } = values;
+    let InboundValues { numbers, caller_id, secrets } = values;
     let (numbers, caller_id) = (numbers.clone(), caller_id.clone());
-    InboundValues { numbers, caller_id, trunk_secrets: trunk_secrets.clone() }
+    InboundValues { numbers, caller_id, secrets: secrets.clone() }
 }
 
 /// Writes the changes, a line each.
@@ -132,8 +135,7 @@ fn each_change_is_told_before_and_after() {
         .replace("public_sip_host: sip.example.com", "public_sip_host: voip.example.com");
     let mut values = values();
     values.caller_id = Some(Ok("+15550001111".parse().unwrap()));
-    let name: ObjectName = "carrier".parse().unwrap();
-    values.trunk_secrets.insert(name, Ok(Secret::new("another-canary").unwrap()));
+    values.secrets.insert(carrier(), Ok(Secret::new("another-canary").unwrap()));
     assert_eq!(
         changes(&planned(&text, &values, &recorded)),
         [
@@ -152,16 +154,16 @@ fn each_change_is_told_before_and_after() {
 #[test]
 fn a_new_realm_keeps_the_secret_and_shows_another_digest() {
     let recorded = applied(FILE, &values());
-    let name: ObjectName = "carrier".parse().unwrap();
+    let trunk = carrier();
     let text = FILE.replace("{ env: CARRIER_SECRET }", "{ env: CARRIER_SECRET }, realm: carrier.example");
     let plan = planned(&text, &values(), &recorded);
     assert_eq!(changes(&plan), ["Update trunk carrier [realm: none -> carrier.example]"]);
-    assert_eq!((plan.trunk_secrets[&name].secret, &plan.trunk_secrets[&name].print), (SecretPlan::Keep, &None));
-    let print = &recorded.trunk_secrets[&name].print;
+    assert_eq!((plan.secrets[&trunk].secret, &plan.secrets[&trunk].print), (SecretPlan::Keep, &None));
+    let print = &recorded.secrets[&trunk].print;
     assert!(print.is_shown("canary-of-the-carrier") && !print.is_shown("another"));
     let recorded = applied(&text, &values());
     let digest = Ha1::new("acme", "carrier.example", &Secret::new("canary-of-the-carrier").unwrap());
-    assert!(recorded.trunk_secrets[&name].print.is_shown(digest.reveal()));
+    assert!(recorded.secrets[&trunk].print.is_shown(digest.reveal()));
     assert!(planned(&text, &values(), &recorded).is_empty());
 }
 
@@ -180,7 +182,7 @@ fn a_file_that_declares_nothing_any_more_deletes_all() {
         "{:?}",
         plan.inbound
     );
-    assert!(plan.routes.is_empty() && plan.trunk_secrets.is_empty() && plan.unresolved.is_empty());
+    assert!(plan.routes.is_empty() && plan.secrets.is_empty() && plan.unresolved.is_empty());
     assert!(plan.stops.is_empty(), "{:?}", plan.stops);
 }
 

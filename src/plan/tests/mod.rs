@@ -14,8 +14,9 @@ use super::{Choice, InboundValues, Inputs, Kind, Plan, PlannedUser, SecretPlan, 
 use crate::{
     asterisk::PerFile,
     desired::{self, Declared},
-    directory::{Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser, seal::TrunkPrint},
+    directory::{Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser, seal::ObjectPrint},
     model::{Email, Extension, Ha1, NAME_BYTES, Prints, Secret, UserKey},
+    objects::{ObjectId, ObjectKind},
     render::{self, Digests, Phonebook, endpoint_name},
 };
 
@@ -182,6 +183,11 @@ fn key(who: usize) -> UserKey {
     format!("u{who}@example.com").parse::<Email>().unwrap().key()
 }
 
+/// The trunk that has a secret.
+fn carrier() -> ObjectId {
+    (ObjectKind::Trunk, "carrier".to_owned())
+}
+
 /// What comes from outside of a file.
 #[derive(Default)]
 struct Outside {
@@ -198,7 +204,7 @@ fn outside(file: &File) -> Outside {
         inbound.numbers.insert("DESK_PHONE_NUMBER".to_owned(), Ok(number));
         inbound.caller_id = calls.caller_id.then(|| Ok("+15550001111".parse().unwrap()));
         let secret = calls.secret.map(|version| Secret::new(&format!("carrier-{version}")).unwrap());
-        inbound.trunk_secrets = secret.map(|secret| ("carrier".parse().unwrap(), Ok(secret))).into_iter().collect();
+        inbound.secrets = secret.map(|secret| (carrier(), Ok(secret))).into_iter().collect();
     }
     Outside { secrets: file.users.iter().filter_map(of).collect(), inbound }
 }
@@ -227,22 +233,22 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
         former: BTreeSet::new(),
         freed: BTreeMap::new(),
         routes: plan.routes.clone(),
-        trunk_secrets: BTreeMap::new(),
+        secrets: BTreeMap::new(),
         applied: None,
         object_rows: BTreeMap::new(),
         own_numbers: before.own_numbers.clone(),
         numbers_elsewhere: before.numbers_elsewhere.clone(),
         expected_runs: Vec::new(),
     };
-    for (name, planned) in &plan.trunk_secrets {
-        let row = match (&planned.print, outside.inbound.trunk_secrets.get(name)) {
+    for (object, planned) in &plan.secrets {
+        let row = match (&planned.print, outside.inbound.secrets.get(object)) {
             (None, Some(Ok(secret))) => {
-                let print = TrunkPrint::new(&[7; 16], &plan.routes.trunks[name], secret);
+                let print = ObjectPrint::new(object.0, &[7; 16], &plan.routes.logins()[object], secret);
                 RecordedSecret { id: Uuid::from_u128(3), print, applied: None }
             }
-            _ => before.trunk_secrets[name].clone(),
+            _ => before.secrets[object].clone(),
         };
-        after.trunk_secrets.insert(name.clone(), row);
+        after.secrets.insert(object.clone(), row);
     }
     for user in plan.users.values() {
         let id = user.id.unwrap_or_else(|| {

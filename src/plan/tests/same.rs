@@ -140,8 +140,8 @@ fn effect(plan: &Plan, recorded: &Recorded) -> impl PartialEq + std::fmt::Debug 
     });
     let deleted = plan.deletes.iter().filter_map(|id| row(*id)).map(|old| (old.email.clone(), old.extension));
     let settings = (recorded.tenant.as_ref().map(|tenant| tenant.settings.clone()), plan.settings.clone());
-    let trunks: BTreeSet<_> = recorded.trunk_secrets.keys().cloned().collect();
-    let inbound = (recorded.routes.clone(), plan.routes.clone(), trunks, plan.trunk_secrets.clone());
+    let trunks: BTreeSet<_> = recorded.secrets.keys().cloned().collect();
+    let inbound = (recorded.routes.clone(), plan.routes.clone(), trunks, plan.secrets.clone());
     let users = (written.collect::<Vec<_>>(), deleted.collect::<BTreeSet<_>>(), plan.holds.clone());
     (settings, users, inbound, masked(plan))
 }

@@ -10,7 +10,9 @@ use reconcile::{
         Settings,
         document::{self, Map},
     },
-    objects::{Called, CallerMatch, Dialer, Hours, Routes, Rule, Target, Trunk},
+    objects::{
+        Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, Hours, PublicSipHost, Routes, Rule, Target, Trunk,
+    },
     recorder::spool,
 };
 use serde_json::Value;
@@ -114,9 +116,9 @@ fn routes() -> Routes {
                 protected: false,
             },
         ],
-        default_route: vec![desk("mobile"), desk("shown"), ana],
-        public_sip_host: Some("sip.example.com".to_owned()),
-        caller_id: Some(of("+15559876543")),
+        default_route: DefaultRoute(vec![desk("mobile"), desk("shown"), ana]),
+        public_sip_host: Some(PublicSipHost("sip.example.com".to_owned())),
+        caller_id: Some(DefaultCallerId(of("+15559876543"))),
     }
 }
 
@@ -290,9 +292,9 @@ fn any_routes() -> impl Strategy<Value = Routes> {
         prop::collection::btree_map(object(), trunk, 0..3),
         prop::collection::btree_map(object(), dialer, 0..3),
         prop::collection::vec(rule, 0..3),
-        chain(),
-        prop::option::of("[a-z.]{1,9}"),
-        prop::option::of(number().prop_map(|number| of(&number))),
+        chain().prop_map(DefaultRoute),
+        prop::option::of("[a-z.]{1,9}".prop_map(PublicSipHost)),
+        prop::option::of(number().prop_map(|number| DefaultCallerId(of(&number)))),
     )
         .prop_map(|(trunks, dialers, rules, default_route, public_sip_host, caller_id)| Routes {
             trunks,

@@ -92,7 +92,7 @@ const CALLERS: [&str; 25] = [
 ];
 
 /// What may be called: our numbers in every spelling, phones, and what is no number at all.
-const DIALLED: [&str; 15] = [
+const DIALLED: [&str; 18] = [
     "+15559876543",
     "15559876543",
     "+15559876543;npdi=yes",
@@ -108,6 +108,9 @@ const DIALLED: [&str; 15] = [
     "1000",
     "1001",
     "1001;transport=tcp",
+    "acct1111",
+    "acct1001",
+    "acct15559876543",
 ];
 
 /// Edges of the hours above, closed dates, and both ends of summer time.

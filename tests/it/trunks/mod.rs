@@ -16,7 +16,7 @@ use reconcile::{
     asterisk::PerFile,
     desired::{self, Declared},
     model::{Extension, Ha1, ObjectName, Secret},
-    objects::Routes,
+    objects::{ObjectId, ObjectKind, Routes},
     render::{Digests, File, Phone, Phonebook, endpoint_name},
 };
 
@@ -46,8 +46,8 @@ fn files(declared: &Declared, routes: &Routes) -> PerFile<File> {
         .collect();
     let name = |number| endpoint_name(&declared.tenant, declared.settings.endpoint_names, number);
     let digests = phones.keys().map(|number| (*number, Ha1::new(&name(*number), "asterisk", &secret))).collect();
-    let trunk_secrets: BTreeMap<ObjectName, Secret> =
-        routes.trunks.keys().map(|name| (name.clone(), secret.clone())).collect();
+    let of_trunk = |name: &ObjectName| ((ObjectKind::Trunk, name.to_string()), secret.clone());
+    let secrets: BTreeMap<ObjectId, Secret> = routes.trunks.keys().map(of_trunk).collect();
     let book = Phonebook {
         tenant: &declared.tenant,
         settings: &declared.settings,
@@ -55,7 +55,7 @@ fn files(declared: &Declared, routes: &Routes) -> PerFile<File> {
         phones: phones.into_values().collect(),
         routes,
     };
-    book.files(Digests::Real { digests: &digests, trunk_secrets: &trunk_secrets }).expect("files")
+    book.files(Digests::Real { digests: &digests, secrets: &secrets }).expect("files")
 }
 
 /// Puts files in place.

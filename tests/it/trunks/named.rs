@@ -80,14 +80,37 @@ fn parameters_behind_a_number_are_none_of_it() {
     }
     assert_eq!(ringing.unplug().lines().count(), 6);
     // Other numbers take the default route, whatever they look like; what is shown of them is the number.
-    let others = ["+15550000000;rn=+12015550000", "(555)987", "_x", "%24%7BSHELL(id)%7D"];
+    let others = ["+15550000000;rn=+12015550000", "030123", "(555)987", "_x", "%24%7BSHELL(id)%7D"];
     for number in others {
         carrier.delivers("+4917099999", number);
     }
     let log = paid.unplug();
     assert_eq!(log.lines().count(), others.len(), "{log}");
     assert!(log.lines().next().is_some_and(|line| line.contains("From: <sip:+15550000000@")), "{log}");
-    assert!(log.lines().nth(1).is_some_and(|line| line.contains("From: <sip:555987@")), "{log}");
-    assert!(!log.contains("uid="), "{log}");
+    assert!(log.lines().nth(1).is_some_and(|line| line.contains("From: <sip:030123@")), "{log}");
+    let own = format!("From: <sip:{DID}@");
+    assert!(log.lines().skip(2).all(|line| line.contains(&own)) && !log.contains("uid="), "{log}");
+    nothing_in_the_log(&env);
+}
+
+/// A carrier that knows an account by its name may send that name. Its digits were taken for the called number, and
+/// shown to the dialer.
+#[test]
+fn the_name_of_an_account_is_no_number_of_its_digits() {
+    let env = TestEnv::bare_with_asterisk();
+    let (provider, pstn) = (Phone::at(&env, "127.0.0.1"), Phone::at(&env, "127.0.0.1"));
+    run(&env, &declared(&company("extension", &provider, &pstn)));
+    let bo = Phone::with(&env, "1001".to_owned(), SECRET.to_owned());
+    let (ringing, paid) = (bo.answers(), pstn.picks_up());
+    let carrier = Phone::at(&env, "127.0.0.2");
+    let accounts = ["acct1111", "acct1001", "acct15559876543", "acct+15559876543", "15559876543.acct", "1111%22x"];
+    for account in accounts {
+        carrier.delivers("+4917099999", account);
+    }
+    assert_eq!(ringing.unplug(), "");
+    let log = paid.unplug();
+    assert_eq!(log.lines().count(), accounts.len(), "{log}");
+    // As by Twilio, a number of ours is shown in its place.
+    assert_eq!(log.matches(&format!("From: <sip:{DID}@")).count(), accounts.len(), "{log}");
     nothing_in_the_log(&env);
 }

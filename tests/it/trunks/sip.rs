@@ -3,7 +3,7 @@
 use std::{fmt::Write, fs};
 
 use jiff::Timestamp;
-use reconcile::asterisk::ConfigFile;
+use reconcile::{asterisk::ConfigFile, objects::DefaultCallerId};
 
 use super::{SECRET, declared, files, put, reload, run};
 use crate::{
@@ -91,7 +91,7 @@ fn a_dialer_sees_the_default_caller_id_unless_it_asks_for_the_number_that_was_ca
         let answering = dialer.picks_up();
         let file = company(&dialfire, &agents, &format!("route: [{name}]"));
         let mut declared = declared(&file.replace("caller_id: caller", "caller_id: called"));
-        declared.routes.caller_id = Some("+15554445555".parse().expect("a number"));
+        declared.routes.caller_id = Some(DefaultCallerId("+15554445555".parse().expect("a number")));
         run(&env, &declared);
         carrier.delivers("+4917099999", DID);
         let log = answering.unplug();
