@@ -1,5 +1,7 @@
 //! Where each stage stands, for people and for programs.
 
+mod text;
+
 use std::{collections::BTreeMap, fmt::Write};
 
 use anstyle::AnsiColor;
@@ -7,6 +9,8 @@ use anyhow::Result;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
+
+pub(crate) use text::text;
 
 use super::{Desired, count, json::pretty, name_places, paint};
 use crate::{
@@ -293,6 +297,37 @@ impl Status<'_> {
         words.collect()
     }
 
+    /// Writes for people what is recorded about inbound calls, and whether callers reach it.
+    fn inbound_lines(&self, color: bool) -> String {
+        let mut text = String::new();
+        let Some(inbound) = self.inbound() else { return text };
+        let Inbound { applied_run, routes, dialers, trunks, .. } = inbound;
+        let counts = [count(routes, "route"), count(dialers, "dialer"), count(trunks, "trunk")].join(", ");
+        let behind = self.comparison.is_some_and(|comparison| comparison.callers_behind);
+        let carriers = self.carriers();
+        let (tone, words) = match (behind, applied_run) {
+            (false, _) if trunks > 0 && self.silent => {
+                (AnsiColor::Red, "callers of trunks reach nothing while Asterisk does not answer".to_owned())
+            }
+            (false, _) if carriers.iter().any(|(tone, _)| *tone == AnsiColor::Red) => {
+                (AnsiColor::Red, "callers do not reach all of it".to_owned())
+            }
+            (false, _) => (AnsiColor::Green, "callers reach what is recorded".to_owned()),
+            (true, Some(run)) => {
+                (AnsiColor::Red, format!("callers still reach what run {run} applied; `reconcile apply` heals it"))
+            }
+            (true, None) => (AnsiColor::Red, "callers reach nothing of it yet; `reconcile apply` heals it".to_owned()),
+        };
+        let _ = writeln!(text, "inbound     {counts}: {}", paint(color, tone, &words));
+        if trunks > 0 && !self.silent && self.trunks().is_none() {
+            let _ = writeln!(text, "            how trunks stand at their carriers was not asked");
+        }
+        for (tone, words) in carriers {
+            let _ = writeln!(text, "            {}", paint(color, tone, &words));
+        }
+        text
+    }
+
     fn edits(&self) -> BTreeMap<&str, &str> {
         let (Some(here), Some(comparison)) = (self.here, self.comparison) else { return BTreeMap::new() };
         let edited = here.files.iter().filter(|(_, state)| **state == FileState::Edited);
@@ -392,88 +427,4 @@ pub(crate) fn json(status: &Status<'_>) -> Result<String> {
 /// When it cannot be written as JSON.
 pub(crate) fn schema() -> Result<String> {
     pretty(&schemars::schema_for!(StatusDocument<'static>))
-}
-
-/// Writes the status for people.
-pub(crate) fn text(status: &Status<'_>, color: bool) -> String {
-    let mut text = format!("{} on {}  database {}\n", status.tenant, status.host, status.database);
-    if let Some(file) = status.file {
-        let _ = writeln!(text, "declared    {}: {}", file.name, count(file.declared.users.len(), "user"));
-    }
-    let stages = [
-        ("recorded", status.recorded(), "in step with the file"),
-        ("rendered", status.rendered(), "in step with what is recorded"),
-        ("running", status.running(), "in step with the files"),
-    ];
-    for (name, stage, good) in stages {
-        let tone = match stage.in_step {
-            Some(true) => AnsiColor::Green,
-            Some(false) => AnsiColor::Red,
-            None => AnsiColor::Yellow,
-        };
-        let mut findings = stage.findings.iter().map(String::as_str);
-        let _ = writeln!(text, "{name:<10}  {}", paint(color, tone, findings.next().unwrap_or(good)));
-        for finding in findings {
-            let _ = writeln!(text, "            {}", paint(color, tone, finding));
-        }
-    }
-    if let Some(contacts) = status.contacts() {
-        let registered = contacts.iter().filter(|(_, count)| *count > 0).count();
-        let probed = status.probed().cloned().unwrap_or_default();
-        let kinds = [(probed.unreachable.len(), "unreachable"), (probed.unprobed.len(), "not probed yet")];
-        let kinds = kinds.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!(", {number} {what}"));
-        let kinds: String = kinds.collect();
-        let _ = writeln!(text, "registered  {registered} of {}{kinds}", count(contacts.len(), "phone"));
-        let names = status.recorded.tenant.as_ref().map(|tenant| tenant.settings.endpoint_names).unwrap_or_default();
-        for (user, contacts) in contacts.iter().filter(|_| status.registrations) {
-            let name = endpoint_name(status.tenant, names, user.extension);
-            let gone = if probed.unreachable.contains(&name) { ", unreachable" } else { "" };
-            let contacts = count(*contacts, "contact");
-            let _ = writeln!(text, "            {}  {}  {contacts}{gone}", user.extension, user.email);
-        }
-    }
-    if let (Some(numbers), Some(tenant)) = (status.numbers, &status.recorded.tenant) {
-        let Numbers { size, in_use, held, reserved, free } = numbers;
-        let range = &tenant.settings.range;
-        let _ = writeln!(
-            text,
-            "numbers     {in_use} in use, {held} on hold, {reserved} reserved, {free} of {size} free ({range})"
-        );
-    }
-    if let Some(inbound) = status.inbound() {
-        let Inbound { applied_run, routes, dialers, trunks, .. } = inbound;
-        let counts = [count(routes, "route"), count(dialers, "dialer"), count(trunks, "trunk")].join(", ");
-        let behind = status.comparison.is_some_and(|comparison| comparison.callers_behind);
-        let carriers = status.carriers();
-        let (tone, words) = match (behind, applied_run) {
-            (false, _) if trunks > 0 && status.silent => {
-                (AnsiColor::Red, "callers of trunks reach nothing while Asterisk does not answer".to_owned())
-            }
-            (false, _) if carriers.iter().any(|(tone, _)| *tone == AnsiColor::Red) => {
-                (AnsiColor::Red, "callers do not reach all of it".to_owned())
-            }
-            (false, _) => (AnsiColor::Green, "callers reach what is recorded".to_owned()),
-            (true, Some(run)) => {
-                (AnsiColor::Red, format!("callers still reach what run {run} applied; `reconcile apply` heals it"))
-            }
-            (true, None) => (AnsiColor::Red, "callers reach nothing of it yet; `reconcile apply` heals it".to_owned()),
-        };
-        let _ = writeln!(text, "inbound     {counts}: {}", paint(color, tone, &words));
-        if trunks > 0 && !status.silent && status.trunks().is_none() {
-            let _ = writeln!(text, "            how trunks stand at their carriers was not asked");
-        }
-        for (tone, words) in carriers {
-            let _ = writeln!(text, "            {}", paint(color, tone, &words));
-        }
-    }
-    for apply in status.last_applies() {
-        let commit = apply.git_commit.map(|commit| format!(", commit {commit}")).unwrap_or_default();
-        let behind = if apply.behind { "; behind what is recorded" } else { "" };
-        let LastApply { host, run, outcome, started_at, actor, .. } = apply;
-        let _ = writeln!(text, "last apply  {host}: run {run}, {outcome}, {started_at}, by {actor}{commit}{behind}");
-    }
-    for (path, diff) in status.edits() {
-        let _ = write!(text, "--- {path}\n+++ {path}\n{diff}");
-    }
-    text
 }
