@@ -29,7 +29,7 @@ pub use digest::{Ha1, Prints};
 pub(crate) use digest::{hex, print};
 pub use document::{Document, Unreadable};
 pub use emergency::Country;
-pub(crate) use emergency::{emergency_numbers, emergency_numbers_anywhere};
+pub(crate) use emergency::{emergency_calls, emergency_numbers, emergency_numbers_anywhere};
 pub use extension::{Extension, ExtensionRange, ExtensionRanges};
 pub(crate) use extension::{overlap, overlapping, runs, shown_stretches};
 pub use flow::{CallerId, Cause, Chain, Leg, Node, NumberSource, Outside, OutsideLine, Ring};

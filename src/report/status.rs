@@ -31,6 +31,8 @@ pub(crate) struct Status<'a> {
     pub(crate) database: &'a str,
     /// The file; none where it is not compared.
     pub(crate) file: Option<&'a Desired>,
+    /// Whether the file is not compared because it is invalid.
+    pub(crate) is_file_invalid: bool,
     /// What the directory lacks of the file.
     pub(crate) behind: Option<&'a Plan>,
     pub(crate) recorded: &'a Recorded,
@@ -59,15 +61,27 @@ struct Stage {
     in_step: Option<bool>,
     /// What was found, a line each.
     findings: Vec<String>,
+    /// What an administrator should know besides, a line each; it takes nothing from being in step.
+    notes: Vec<String>,
 }
 
 impl Stage {
     fn of(findings: Vec<String>) -> Self {
-        Self { in_step: Some(findings.is_empty()), findings }
+        Self { in_step: Some(findings.is_empty()), findings, notes: Vec::new() }
     }
 
     fn unknown(why: &str) -> Self {
-        Self { in_step: None, findings: vec![why.to_owned()] }
+        Self { in_step: None, findings: vec![why.to_owned()], notes: Vec::new() }
+    }
+
+    /// Makes a stage of which something could not be compared: it may be in step or not.
+    fn in_part(findings: Vec<String>, unknown: impl IntoIterator<Item = String>) -> Self {
+        let in_step = if findings.is_empty() { None } else { Some(false) };
+        Self { in_step, findings: findings.into_iter().chain(unknown).collect(), notes: Vec::new() }
+    }
+
+    fn with_notes(self, notes: impl IntoIterator<Item = String>) -> Self {
+        Self { notes: notes.into_iter().collect(), ..self }
     }
 }
 
@@ -175,7 +189,13 @@ impl Status<'_> {
         if !self.recorded.unreadable.is_empty() {
             return Stage::of(self.recorded.unreadable.iter().take(LISTED).map(unreadable).collect());
         }
-        let Some(plan) = self.behind else { return Stage::unknown("not compared with a file (--tenant)") };
+        let Some(plan) = self.behind else {
+            return Stage::unknown(if self.is_file_invalid {
+                "not compared with the file, which is invalid; `reconcile check` says what is wrong"
+            } else {
+                "not compared with a file (--tenant)"
+            });
+        };
         let mut findings: Vec<String> = plan.problems.iter().map(|problem| problem.message.clone()).collect();
         if !plan.is_empty() {
             let counts = &plan.counts;
@@ -191,14 +211,12 @@ impl Status<'_> {
             let words = kinds.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
             findings.push(format!("behind the file: {}; see `reconcile plan`", words.collect::<Vec<_>>().join(", ")));
         }
-        let in_step = findings.is_empty();
         if plan.unresolved.is_empty() {
             return Stage::of(findings);
         }
         let values = count(plan.unresolved.len(), "declared value");
         let reasons = plan.unresolved.join("; ");
-        findings.push(format!("{values} cannot be read here, not compared: {reasons}"));
-        Stage { in_step: if in_step { None } else { Some(false) }, findings }
+        Stage::in_part(findings, [format!("{values} cannot be read here, not compared: {reasons}")])
     }
 
     /// Says why the host was not looked at.
@@ -265,6 +283,9 @@ impl Status<'_> {
             let Facts { reader, noun, .. } = file.facts();
             findings.extend(match generation {
                 Generation::InPlace => None,
+                Generation::Applied => {
+                    Some(format!("{reader} still runs the {noun} that was applied, and not what it was edited to"))
+                }
                 Generation::Another(mark) => Some(format!("{reader} runs another generation of the {noun} ({mark})")),
                 Generation::Absent => Some(format!("{reader} runs no generation of the {noun}")),
                 Generation::NotInPlace => Some(format!("{reader} runs another generation of the {noun}, or none")),
@@ -275,12 +296,10 @@ impl Status<'_> {
         let places = self.file.map(name_places).unwrap_or_default();
         let names = running.missing_names.iter();
         findings.extend(names.map(|missing| format!("{}: {}", missing.words(&places), missing.hint())));
-        if running.unchecked_names.is_empty() {
-            return Stage::of(findings);
-        }
-        let in_step = if findings.is_empty() { None } else { Some(false) };
-        findings.extend(running.unchecked_names.iter().map(|name| format!("not checked: {name}")));
-        Stage { in_step, findings }
+        let unchecked = running.unchecked_names.iter().map(|name| format!("not checked: {name}"));
+        let stage =
+            if running.unchecked_names.is_empty() { Stage::of(findings) } else { Stage::in_part(findings, unchecked) };
+        stage.with_notes(running.emergency.clone())
     }
 
     /// Says which trunks are not registered at their carriers.

@@ -32,6 +32,9 @@ pub(crate) fn text(status: &Status<'_>, color: bool) -> String {
         for finding in findings {
             let _ = writeln!(text, "            {}", paint(color, tone, finding));
         }
+        for note in &stage.notes {
+            let _ = writeln!(text, "            {}", paint(color, AnsiColor::Yellow, &format!("note: {note}")));
+        }
     }
     if let Some(contacts) = status.contacts() {
         let registered = contacts.iter().filter(|(_, count)| *count > 0).count();
@@ -61,10 +64,25 @@ pub(crate) fn text(status: &Status<'_>, color: bool) -> String {
         let commit = apply.git_commit.map(|commit| format!(", commit {commit}")).unwrap_or_default();
         let behind = if apply.behind { "; behind what is recorded" } else { "" };
         let LastApply { host, run, outcome, started_at, actor, .. } = apply;
+        let outcome = explained(outcome, &format!("reconcile history {run}"));
         let _ = writeln!(text, "last apply  {host}: run {run}, {outcome}, {started_at}, by {actor}{commit}{behind}");
     }
     for (path, diff) in status.edits() {
         let _ = write!(text, "--- {path}\n+++ {path}\n{diff}");
     }
     text
+}
+
+/// Writes how a run ended, with what an outcome means that is not `live`; `see` is the command that tells why.
+fn explained(outcome: &str, see: &str) -> String {
+    let words = match outcome {
+        "rendered" => "Asterisk was left alone",
+        "rolled_back" => "Asterisk did not take the new files and runs the last good ones",
+        "not_live" => "Asterisk took neither the new files nor the last good ones",
+        "interrupted" => "it was killed before it ended",
+        "open" => "it runs, or was killed",
+        _ => return outcome.to_owned(),
+    };
+    let see = if ["rolled_back", "not_live"].contains(&outcome) { format!("; see `{see}`") } else { String::new() };
+    format!("{outcome} ({words}{see})")
 }
