@@ -22,7 +22,7 @@ mod settings;
 mod text;
 mod visible;
 
-pub(crate) use at::{AT, At, NAMED, Named, TOKEN, Token, WORD, WORD_OR_LIST, Word, values};
+pub(crate) use at::{AT, At, Meant, NAMED, Named, TOKEN, Token, WORD, WORD_OR_LIST, Word, values};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use digest::{Ha1, Prints};
