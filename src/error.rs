@@ -8,7 +8,7 @@ use std::{
 use postgres::error::SqlState;
 
 use crate::{
-    deploy::{ApplyError, AsteriskError, FileError},
+    deploy::{ApplyError, AsteriskError, FileError, way_in},
     directory::{DirectoryError, hint_of_taken, seal::SealError},
     model::{Invalid, Unreadable},
     portal::{ResealError, RotateError},
@@ -103,6 +103,9 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             return Some(format!("use {reader}; the file stays as it is"));
         }
         let hint = match error.source.kind() {
+            ErrorKind::PermissionDenied if ["read", "open", "look at"].contains(&error.action) => {
+                return Some(way_in(&error.path));
+            }
             ErrorKind::PermissionDenied => {
                 "run as root, or as a user who may write there and is in that folder's group"
             }
@@ -117,8 +120,12 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         };
         return Some(hint.to_owned());
     }
-    if let Some(AsteriskError::Missing { .. }) = cause.downcast_ref::<AsteriskError>() {
-        return Some("say how Asterisk is asked on this machine with `--asterisk-command`".to_owned());
+    match cause.downcast_ref::<AsteriskError>() {
+        Some(AsteriskError::Missing { .. }) => {
+            return Some("say how Asterisk is asked on this machine with `--asterisk-command`".to_owned());
+        }
+        Some(AsteriskError::Denied { path }) => return Some(way_in(path)),
+        _ => {}
     }
     match cause.downcast_ref::<DirectoryError>() {
         // Transparent, too.

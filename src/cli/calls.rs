@@ -5,7 +5,7 @@ use std::{fmt::Write, time::Duration};
 use anyhow::Result;
 use jiff::Timestamp;
 
-use super::{Exit, printer::Printer, settings::Format, users::Which};
+use super::{Exit, printer::Printer, settings::Format, usage, users::Which};
 use crate::{
     directory::{CallEntry, CallStep, DirectoryError, Whose},
     error::Hinted,
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     which: Which,
     /// How many calls are listed
-    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = usage::count)]
     limit: u32,
     /// How the calls are written
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -53,6 +53,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             }
         }
         (None, Some(tenant)) => {
+            args.which.require(&tenant, directory.knows(&tenant)?)?;
             let calls = directory.calls(&Whose::OrNobodys(tenant.clone()), None, args.limit)?;
             match args.format {
                 Format::Text => list(&calls),

@@ -1,5 +1,8 @@
 //! The rails: one table, for the page that explains them.
 
+/// The rails that `--allow` lets pass.
+pub(crate) const ALLOWED: [&str; 5] = ["deletes", "relogins", "foreign-files", "missing-names", "missing-includes"];
+
 /// What stops an apply: the rail without its `rail-`, what it stops, and what to do.
 pub const RAILS: &[(&str, &str, &str)] = &[
     (

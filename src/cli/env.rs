@@ -124,7 +124,8 @@ pub const VARIABLES: &[Variable] = &[
 /// Writes `.env.example`.
 pub fn example() -> String {
     let mut text =
-        "# What reconcile reads from the environment. A flag beats its variable. Nothing here is required.\n"
+        "# What reconcile reads from the environment. A flag beats its variable, and an empty variable counts as absent.\n\
+         # Nothing here is required.\n"
             .to_owned();
     for Variable { name, about, example } in VARIABLES.iter().filter(|variable| variable.name != "CI") {
         let _ = write!(text, "\n# {about}\n# {name}={example}\n");

@@ -44,6 +44,9 @@ pub(crate) struct Saved {
     relogins: Vec<Relogin>,
     /// Plans of earlier versions have none.
     #[serde(default)]
+    secrets_behind: Vec<String>,
+    /// Plans of earlier versions have none.
+    #[serde(default)]
     inbound: Vec<Inbound>,
     files: Vec<File>,
 }
@@ -62,6 +65,10 @@ struct User {
     #[serde(flatten)]
     who: Who,
     extension: u32,
+    /// Plans of earlier versions have none of these three.
+    name: Option<String>,
+    protected: Option<bool>,
+    secret_declared: Option<bool>,
     choice: Option<String>,
     fields: Vec<Field>,
     secret_changed: bool,
@@ -155,6 +162,11 @@ impl Expected {
 }
 
 impl Saved {
+    /// Tells whether the tenant is not recorded yet: of a recorded one, no plan makes the range.
+    fn is_tenant_new(&self) -> bool {
+        self.settings.iter().any(|field| field.field == "extensions.range" && field.before.is_none())
+    }
+
     fn parse(text: &str) -> Result<Self> {
         const HINT: &str = "make one with `reconcile plan --format json > plan.json`";
         let Version { format_version: version } =
@@ -177,10 +189,17 @@ fn differences(expected: &Saved, now: &Saved) -> Vec<String> {
     if expected.tenant != now.tenant {
         lines.push(format!("expected: tenant {}; now: tenant {}", expected.tenant, now.tenant));
     }
-    let settings = |plan: &Saved| plan.settings.iter().map(|field| (field.field.clone(), words(field))).collect();
-    paired(&settings(expected), &settings(now), &mut lines);
+    let known = |is_new| if is_new { "is new" } else { "is recorded" };
+    if expected.is_tenant_new() == now.is_tenant_new() {
+        let settings = |plan: &Saved| plan.settings.iter().map(|field| (field.field.clone(), words(field))).collect();
+        paired(&settings(expected), &settings(now), &mut lines);
+    } else {
+        let (before, after) = (known(expected.is_tenant_new()), known(now.is_tenant_new()));
+        lines.push(format!("expected: the tenant {before}; now: it {after}"));
+    }
     paired(&users(expected), &users(now), &mut lines);
     paired(&relogins(expected), &relogins(now), &mut lines);
+    paired(&secrets(expected), &secrets(now), &mut lines);
     paired(&inbound(expected), &inbound(now), &mut lines);
     let changes = !lines.is_empty();
     let shas = |plan: &Saved| plan.files.iter().map(|file| (file.path.clone(), file.sha256.clone())).collect();
@@ -193,7 +212,7 @@ fn differences(expected: &Saved, now: &Saved) -> Vec<String> {
     }
     if lines.is_empty() {
         lines.push(
-            "changes and files are the same; a new tenant's settings, `protected` or a secret's source differ"
+            "changes and files are the same; what stays as it is differs, such as `extensions.hold` or the routes"
                 .to_owned(),
         );
     }
@@ -206,7 +225,12 @@ fn users(plan: &Saved) -> BTreeMap<String, String> {
         let sign = sign(&user.action);
         let mut parts = vec![format!("{sign} {} extension {}", user.who.as_str(), user.extension)];
         parts.extend(user.choice.iter().filter(|choice| *choice != "lowest-free").cloned());
+        if !user.fields.iter().any(|field| field.field == "name") {
+            parts.extend(user.name.iter().map(|name| format!("name {name}")));
+        }
         parts.extend(user.fields.iter().map(words));
+        parts.extend((user.protected == Some(true)).then(|| "protected".to_owned()));
+        parts.extend((user.secret_declared == Some(true)).then(|| "declared secret".to_owned()));
         parts.extend(user.secret_changed.then(|| "secret changed".to_owned()));
         parts.extend(user.relogin.then(|| "phone must log in again".to_owned()));
         parts.join(", ")
@@ -228,6 +252,12 @@ fn relogins(plan: &Saved) -> BTreeMap<String, String> {
     let words =
         |phone: &Relogin| format!("~ {} extension {}, phone must log in again", phone.who.as_str(), phone.extension);
     plan.relogins.iter().map(|phone| (phone.who.as_str().to_lowercase(), words(phone))).collect()
+}
+
+/// The objects whose secret becomes live though nothing else of them changes.
+fn secrets(plan: &Saved) -> BTreeMap<String, String> {
+    let words = |object: &String| (object.clone(), format!("~ {object}, another secret becomes live"));
+    plan.secrets_behind.iter().map(words).collect()
 }
 
 /// What happens to each object of inbound calls, by what it is.
@@ -315,12 +345,34 @@ mod tests {
         );
     }
 
+    /// Plans that differ in a new user's name only were said to have the same changes.
+    #[test]
+    fn what_the_files_do_not_show_of_a_user_is_named() {
+        let plan_of = |name: &str, protected: bool, declared: bool| {
+            let mut ana = user("ana@example.com", 1000);
+            ana["name"] = name.into();
+            ana["protected"] = protected.into();
+            ana["secret_declared"] = declared.into();
+            plan(&[ana], "a")
+        };
+        let expected = plan_of("Ana", false, false);
+        for (now, words) in [
+            (plan_of("Anna", false, false), "name Anna"),
+            (plan_of("Ana", true, false), "name Ana, protected"),
+            (plan_of("Ana", false, true), "name Ana, declared secret"),
+        ] {
+            let (before, user) = ("name Ana", "+ ana@example.com extension 1000");
+            assert_eq!(compared(&expected, &now), [format!("expected: {user}, {before}; now: {user}, {words}")]);
+        }
+    }
+
     #[test]
     fn the_same_changes_may_lead_to_another_file() {
         let users = [user("bo@example.com", 1042)];
         let same = "pjsip.d/acme/generated_endpoints.conf would become another file, though the changes are the same";
         assert_eq!(compared(&plan(&users, "a"), &plan(&users, "b")), [same]);
-        let rest = "changes and files are the same; a new tenant's settings, `protected` or a secret's source differ";
+        let rest =
+            "changes and files are the same; what stays as it is differs, such as `extensions.hold` or the routes";
         assert_eq!(compared(&plan(&users, "a"), &plan(&users, "a")), [rest]);
     }
 

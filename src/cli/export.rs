@@ -29,6 +29,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         Some(mut directory) => directory.read_readable(&tenant)?,
         None => Recorded::default(),
     };
+    args.which.require(&tenant, recorded.tenant.is_some())?;
     let mut users: Vec<&RecordedUser> =
         recorded.users.values().filter(|user| user.managed_by == ManagedBy::Api).collect();
     users.sort_by_key(|user| user.extension);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::{Exit, printer::Printer, settings::Format, users::Which};
+use super::{Exit, printer::Printer, settings::Format, usage, users::Which};
 use crate::{
     directory::{DirectoryError, audit::Entry},
     error::Hinted,
@@ -18,11 +18,12 @@ use crate::{
 #[command(after_help = "Examples:\n  reconcile history -f pbx.yaml\n  reconcile history 12")]
 pub(crate) struct Args {
     /// The run to show whole
+    #[arg(value_parser = usage::run)]
     run: Option<i64>,
     #[command(flatten)]
     which: Which,
     /// How many runs are listed
-    #[arg(long, default_value_t = 20, value_name = "N")]
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = usage::count)]
     limit: u32,
     /// How the runs are written
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -37,6 +38,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let document = match args.run {
         None => {
             let entries = directory.history(&tenant, args.limit)?;
+            args.which.require(&tenant, !entries.is_empty() || directory.knows(&tenant)?)?;
             match args.format {
                 Format::Text => list(&entries),
                 Format::Json => json::pretty(

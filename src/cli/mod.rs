@@ -26,18 +26,15 @@ mod status;
 mod stop;
 mod token;
 mod trace;
+mod usage;
 mod users;
 mod watch;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{
-    Parser, Subcommand,
-    builder::Styles,
-    error::{ContextKind, ContextValue, ErrorKind},
-};
+use clap::{Parser, Subcommand, builder::Styles};
 
-use crate::{child, error::words, log, model};
+use crate::{child, error::words, log};
 use exit::Exit;
 use printer::Printer;
 
@@ -78,13 +75,14 @@ enum Command {
 
 /// Runs one command and says how it ended. Can be called again in the same process.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match usage::parse::<Cli>(&args) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers; the rest is wrong usage.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             let _ = error.print();
-            if let Some(hint) = hint_of_usage(&error) {
+            if let Some(hint) = usage::hint::<Cli>(&error, &args) {
                 Printer::new(&output::OutputArgs::plain()).talk(&format!("hint: {hint}"));
             }
             return exit.into();
@@ -125,20 +123,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     log::flush();
     exit
-}
-
-/// Says how an argument is written that is no argument here, but of many other programs.
-fn hint_of_usage(error: &clap::Error) -> Option<String> {
-    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return None };
-    if error.kind() != ErrorKind::UnknownArgument {
-        return None;
-    }
-    let is_file = [".yaml", ".yml"].iter().any(|end| argument.ends_with(end)) && !argument.starts_with('-');
-    match argument.as_str() {
-        "--json" => Some("write `--format json`".to_owned()),
-        file if is_file => Some(format!("name the file with `-f {}`", model::printable(file))),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

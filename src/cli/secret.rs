@@ -1,5 +1,7 @@
 //! `reconcile secret`: one phone's credentials, shown to the person who sets it up, or renewed.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, anyhow};
 use jiff::Timestamp;
 
@@ -201,6 +203,8 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
         .iter()
         .map(|wanted| wanted.find(&recorded).ok_or_else(|| wanted.unknown()))
         .collect::<Result<Vec<_>, _>>()?;
+    let mut shown = BTreeSet::new();
+    let users: Vec<_> = users.into_iter().filter(|user| shown.insert(user.id)).collect();
     recorded.require(|place| match place {
         Place::Settings(_) => true,
         Place::Phone(id, _) => users.iter().any(|user| user.id == *id),

@@ -12,6 +12,7 @@ use super::{
     Exit,
     settings::{HostArgs, StateArgs},
     stop::Stop,
+    usage,
 };
 use crate::{
     calls::Tokens,
@@ -42,6 +43,7 @@ pub(crate) struct Args {
         env = "RECONCILE_LISTEN",
         default_value = "127.0.0.1:8000",
         value_name = "ADDRESS:PORT",
+        value_parser = usage::address,
         hide_env_values = true
     )]
     listen: SocketAddr,

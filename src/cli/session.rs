@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Exit,
+    codes::{ALLOWED, RAILS},
     printer::Printer,
     settings::{FileArgs, SecretArgs},
     stop::Stop,
@@ -15,7 +16,7 @@ use crate::{
     desired::{self, Declared, DeclaredUser, Loaded},
     error::Hinted,
     input::{Folder, Refused},
-    model::{E164, Place, Secret, SecretSource, Severity, Tenant, UserKey},
+    model::{E164, Place, Secret, SecretSource, Severity, Tenant, UserKey, nearest, printable},
     objects::ObjectId,
     plan::{Allowance, InboundValues},
     report::{CALLER_ID, Desired},
@@ -156,19 +157,29 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 /// Parses `--allow NAME=N`.
 pub(crate) fn allowance(args: &[String]) -> Result<Allowance> {
-    args.iter()
-        .map(|arg| {
-            let bad = || {
-                Stop::usage(
-                    format!("`--allow {arg}` is not a rail and a number"),
-                    "write for example `--allow deletes=57`; the rails are deletes, relogins, foreign-files, \
-                     missing-names and missing-includes",
-                )
-            };
-            let (rail, count) = arg.split_once('=').ok_or_else(bad)?;
-            let known = ["deletes", "relogins", "foreign-files", "missing-names", "missing-includes"].contains(&rail);
-            let count = count.parse().ok().filter(|_| known).ok_or_else(bad)?;
-            Ok((rail.to_owned(), count))
-        })
-        .collect()
+    let parsed = args.iter().map(|arg| {
+        let (rail, count) = arg.split_once('=').unwrap_or((arg, ""));
+        if !ALLOWED.contains(&rail) {
+            return Err(not_allowed(arg, rail));
+        }
+        let count = count.parse().map_err(|_| {
+            let hint = format!("write how many may pass, as the message of the rail says, such as `--allow {rail}=57`");
+            Stop::usage(format!("`--allow {}` has no number", printable(arg)), &hint)
+        })?;
+        Ok((rail.to_owned(), count))
+    });
+    Ok(parsed.collect::<Result<_, Stop>>()?)
+}
+
+/// Says why a name is none that `--allow` takes: it is misspelt, or of a rail that nothing lets pass.
+fn not_allowed(arg: &str, rail: &str) -> Stop {
+    let name = rail.strip_prefix("rail-").unwrap_or(rail);
+    if let Some((_, _, way)) = RAILS.iter().find(|(known, ..)| *known == name && !ALLOWED.contains(known)) {
+        return Stop::usage(format!("the rail `{name}` cannot be let pass by `--allow`"), way);
+    }
+    let hint = match nearest(name, ALLOWED.into_iter()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write for example `--allow deletes=57`; the rails are {}", ALLOWED.join(", ")),
+    };
+    Stop::usage(format!("`--allow {}` names no rail", printable(arg)), &hint)
 }

@@ -106,6 +106,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         host: &host.name,
         database: &known.database,
         file: desired.as_ref(),
+        is_file_invalid: is_broken,
         behind: behind.as_ref(),
         recorded: &known.recorded,
         numbers: plan::numbers(&known.recorded, now).filter(|_| is_readable),

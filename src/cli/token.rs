@@ -105,7 +105,9 @@ fn list(which: &Which, format: Format, printer: &mut Printer) -> Result<Exit> {
     let tokens = match which.state.open_to_list(printer)? {
         Some(mut directory) => {
             directory.require_current()?;
-            directory.tokens(&tenant)?
+            let tokens = directory.tokens(&tenant)?;
+            which.require(&tenant, !tokens.is_empty() || directory.knows(&tenant)?)?;
+            tokens
         }
         None => Vec::new(),
     };

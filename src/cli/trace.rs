@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, Zoned, civil};
 
 use super::{
     Exit,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     calls::{Call, Considered, Decision, Fit, decide},
     desired,
-    model::{Caller, CallerClass, E164, shown},
+    model::{Caller, CallerClass, E164, Invalid, printable, shown},
     objects::Target,
     report::{Desired, json},
 };
@@ -46,12 +46,12 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let at = match &args.at {
         None => Timestamp::now(),
-        Some(text) => text.parse().map_err(|_| {
-            let hint = "write date, time and offset, such as `2026-12-24T22:00+01:00`";
-            Stop::usage(format!("`{}` is not a moment", text.escape_debug()), hint)
-        })?,
+        Some(text) => text.parse().map_err(|_| not_a_moment(text))?,
     };
-    let to: E164 = args.to.parse().map_err(Stop::argument)?;
+    let to: E164 = args.to.parse().map_err(|invalid: Invalid| {
+        let hint = "write it in E.164 form: `+`, country code and number without blanks, such as `--to +15559876543`";
+        Stop::usage(invalid.message, hint)
+    })?;
     let desired = session::checked(shown(&args.file.file), desired::load_to_trace(&args.file.file), printer)?;
     if from_digits(args.from.as_deref()) {
         printer
@@ -65,6 +65,19 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         Format::Json => json(&call, &decision, &desired)?,
     });
     Ok(Exit::Done)
+}
+
+/// Says why a text is not a moment.
+fn not_a_moment(text: &str) -> Stop {
+    let (text, has_no_offset) = (printable(text), text.parse::<civil::DateTime>().is_ok());
+    if has_no_offset {
+        let hint = "write date, time and the offset, such as `--at 2026-12-24T22:00+01:00`; `Z` is UTC";
+        return Stop::usage(format!("`{text}` has no offset from UTC"), hint);
+    }
+    Stop::usage(
+        format!("`{text}` is not a moment"),
+        "write date, time and the offset from UTC, such as `--at 2026-12-24T22:00+01:00`",
+    )
 }
 
 /// Tells whether a caller was probably meant to be a number, but is none that prefixes are for.

@@ -58,6 +58,15 @@ impl Which {
             None => session::tenant(&self.file, printer),
         }
     }
+
+    /// Rejects the tenant of `--tenant` if it is not recorded: an empty list would hide a slip.
+    pub(crate) fn require(&self, tenant: &Tenant, is_recorded: bool) -> Result<()> {
+        if is_recorded || self.tenant.is_none() {
+            return Ok(());
+        }
+        let message = format!("tenant `{tenant}` is not recorded");
+        Err(Hinted::new(message, "check the spelling, DATABASE_URL and --state-dir").into())
+    }
 }
 
 fn managed_by() -> impl TypedValueParser<Value = ManagedBy> {
@@ -102,10 +111,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         Some(mut directory) => directory.read_readable(&tenant)?,
         None => Recorded::default(),
     };
-    if recorded.tenant.is_none() && args.which.tenant.is_some() {
-        let message = format!("tenant `{tenant}` is not recorded");
-        return Err(Hinted::new(message, "check the spelling, DATABASE_URL and --state-dir").into());
-    }
+    args.which.require(&tenant, recorded.tenant.is_some())?;
     let mut users: Vec<&RecordedUser> = recorded.users.values().filter(|user| filter.takes(user)).collect();
     users.sort_by_key(|user| user.extension);
     printer.document(&match args.format {

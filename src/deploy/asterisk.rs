@@ -6,11 +6,13 @@
 use std::{
     fmt,
     panic::resume_unwind,
+    path::PathBuf,
     process::Command,
     thread,
     time::{Duration, Instant},
 };
 
+use super::denied;
 use crate::{
     asterisk::Module,
     child::{self, ChildError, Limits},
@@ -64,6 +66,12 @@ pub enum AsteriskError {
     /// The program says that no Asterisk runs.
     #[error("Asterisk does not run here: {0}")]
     NotRunning(String),
+    /// The user who asks may not.
+    #[error("the user who runs this command may not use `{}`, by which Asterisk is asked", path.display())]
+    Denied {
+        /// The socket of Asterisk, or its configuration, which names the socket.
+        path: PathBuf,
+    },
     /// No answer within the deadline.
     #[error("Asterisk did not answer `{command}` within {seconds} s")]
     Silent {
@@ -168,6 +176,10 @@ impl Asterisk {
         const BOOTED: &str = "core waitfullybooted";
         match self.ask_within(BOOTED, BOOTED_DEADLINE) {
             Err(AsteriskError::Silent { .. }) => {}
+            Err(AsteriskError::NotRunning(said)) => {
+                let denied = denied::named_in(&said).map(|path| AsteriskError::Denied { path });
+                return Err(denied.unwrap_or(AsteriskError::NotRunning(said)));
+            }
             answer => return answer.map(drop),
         }
         // Answered even while it boots: one that hangs is told from one that takes its time.

@@ -63,7 +63,10 @@ impl Host {
                 harms.push(words(file, &harmed));
             } else if is_ours_left_out {
                 let line = line_of(file);
-                found.notes.push(format!("Asterisk does not include the generated file: add {line}"));
+                found.notes.push(format!(
+                    "Asterisk does not include the generated file: add {line}; until then an apply records the rows, \
+                     Asterisk does not take the file, and the apply ends with exit 6"
+                ));
             }
         }
         if harms.len() > allowance.get(RAIL).copied().unwrap_or(0) {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Asterisk, AsteriskError, Comparison, Host, InPlace, Lack, Mismatch, MissingName, Override, Probed, Running,
-    StatusError, Survey, TrunkRegistration, contacts, reach, readback, requirements::Requirements,
+    StatusError, Survey, TrunkRegistration, contacts, emergency, reach, readback, requirements::Requirements,
 };
 use crate::{
     asterisk::{ConfigFile, PerFile, SectionType},
@@ -44,6 +44,8 @@ impl FileState {
 pub enum Generation {
     /// That of the file in place.
     InPlace,
+    /// The one that was applied: the file in place was edited since.
+    Applied,
     /// Another one, by its mark.
     Another(String),
     /// None.
@@ -71,6 +73,8 @@ pub struct RunningState {
     pub probed: Probed,
     /// How objects that register stand at their carriers, by name.
     pub carriers: BTreeMap<String, TrunkRegistration>,
+    /// Which emergency numbers phones cannot dial, in words; `None` if they can dial all of them.
+    pub emergency: Option<String>,
 }
 
 /// What stands behind what is recorded, on one host.
@@ -142,6 +146,11 @@ fn running(
     if !live.live[ConfigFile::Endpoints] {
         generations[ConfigFile::Endpoints] = marks.into_iter().next().map_or(Generation::Absent, Generation::Another);
     }
+    for (file, is_applied) in runs_as_applied(asterisk, &comparison.plan.tenant, in_place)?.iter() {
+        if *is_applied {
+            generations[file] = Generation::Applied;
+        }
+    }
     let mut missing = Vec::new();
     for (file, present) in in_place.iter() {
         if let Some(present) = present {
@@ -158,7 +167,30 @@ fn running(
     }
     let Requirements { lacks, missing_names, unchecked_names, .. } =
         host.requirements(&Phonebook::of(&comparison.plan, None), now)?;
-    Ok(RunningState { generations, missing, lacks, missing_names, unchecked_names, registrations, probed, carriers })
+    let emergency = emergency::unreachable(asterisk, &comparison.plan)?;
+    Ok(RunningState {
+        generations,
+        missing,
+        lacks,
+        missing_names,
+        unchecked_names,
+        registrations,
+        probed,
+        carriers,
+        emergency,
+    })
+}
+
+/// Tells of which files that were edited Asterisk still runs what was applied: the mark at their end.
+fn runs_as_applied(asterisk: &Asterisk, tenant: &Tenant, in_place: &InPlace) -> Result<PerFile<bool>, AsteriskError> {
+    let marks = in_place.each_ref().map(|file| {
+        let edited = file.as_ref().filter(|file| !file.parsed.intact);
+        edited.and_then(|file| file.parsed.written.as_deref()).unwrap_or_default()
+    });
+    if marks.values().all(|mark| mark.is_empty()) {
+        return Ok(PerFile::all(false));
+    }
+    readback::live(asterisk, tenant, &marks)
 }
 
 /// Asks how the objects of a file that register stand at their carriers, by the name they are declared under.

@@ -193,7 +193,7 @@ impl Host {
         if let Some(asterisk) = &self.asterisk {
             self.find_missing_includes(asterisk, &plan.tenant, policy.allowance, found)?;
             self.find_phones_without_file(asterisk, plan, found)?;
-            found.notes.extend(emergency::unreachable(asterisk, comparison)?);
+            found.notes.extend(emergency::unreachable(asterisk, plan)?);
         }
         Ok(())
     }

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     model::{
-        At, Code, Codec, Country, Diagnostic, GENERATED_CONTEXTS, HostName, Identity, NAME_BYTES, PhoneOverride,
-        PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, packed, values,
+        At, Code, Codec, Country, Diagnostic, DisplayName, GENERATED_CONTEXTS, HostName, Identity, NAME_BYTES,
+        PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, packed, values,
     },
     objects,
 };
@@ -195,9 +195,9 @@ fn users(
     let mut users: BTreeMap<UserKey, DeclaredUser> = BTreeMap::new();
     let mut places: BTreeMap<UserKey, Place> = BTreeMap::new();
     let mut formers: Vec<(UserKey, UserKey, Place)> = Vec::new();
-    for At { place, value, .. } in list {
+    for At { place, value, meant, .. } in list {
         let Some(user) = value else { continue };
-        problems.extend(identity::not_one(&user, place));
+        problems.extend(identity::not_one(&user, place, &meant));
         let Some((email, email_place)) = user.identity() else { continue };
         let key = email.key();
         match places.entry(key.clone()) {
@@ -211,6 +211,12 @@ fn users(
                         .also(*first.get(), "first declared here")
                         .hint(format!("{hint}; upper and lower case do not matter")),
                 );
+                // What else is wrong with it is no consequence of that.
+                if let Some(at) = &user.extension {
+                    numbers.pin_again(at, problems);
+                }
+                problems.extend(long_name(&user.name));
+                phone(user.phone.and_then(|at| at.value).unwrap_or_default(), problems);
                 continue;
             }
             Entry::Vacant(entry) => entry.insert(email_place),
@@ -219,14 +225,7 @@ fn users(
         if let Some(At { place, value: Some(former), .. }) = &user.previously {
             formers.push((former.key(), key.clone(), *place));
         }
-        if let At { place, value: Some(name), .. } = &user.name
-            && name.shown().len() < name.as_str().len()
-        {
-            problems.push(
-                Diagnostic::warning(Code::LongName, format!("the name is longer than {NAME_BYTES} bytes"), *place)
-                    .hint(format!("phones will see {}", crate::model::quoted(name.shown()))),
-            );
-        }
+        problems.extend(long_name(&user.name));
         let phone = phone(user.phone.and_then(|at| at.value).unwrap_or_default(), problems);
         let Some(name) = user.name.value else { continue };
         users.insert(
@@ -245,6 +244,14 @@ fn users(
     }
     check_renames(&formers, problems);
     packed(users)
+}
+
+/// Warns of a name that phones do not show in full.
+fn long_name(name: &At<DisplayName>) -> Option<Diagnostic> {
+    let written = name.value.as_ref().filter(|written| written.shown().len() < written.as_str().len())?;
+    let warning =
+        Diagnostic::warning(Code::LongName, format!("the name is longer than {NAME_BYTES} bytes"), name.place);
+    Some(warning.hint(format!("phones will see {}", crate::model::quoted(written.shown()))))
 }
 
 /// Checks who was whom. A former address or id may be declared as well: it is handed on to another user then.

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, path::PathBuf};
 
-use crate::model::{Code, Diagnostic, Place, SENSITIVE, Severity, visible};
+use crate::model::{Code, Diagnostic, Place, Severity, visible};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 /// One file as it was read.
@@ -88,7 +88,7 @@ fn excerpt(source: &Source, place: Place, code: Code) -> (String, Range<usize>) 
     let first = (start - from).min(line.len());
     let last = line.ceil_char_boundary((place.end as usize).saturating_sub(from).clamp(first, line.len()));
     if [Code::InvalidYaml, Code::YamlTooComplex, Code::NotUtf8].contains(&code) && names_secret_anywhere(text) {
-        return (SENSITIVE.to_owned(), 0..0);
+        return (NOT_SHOWN.to_owned(), 0..0);
     }
     let end = line.floor_char_boundary(line.len().min(first + EXCERPT));
     let byte = |at: usize| u32::try_from(from + at).unwrap_or(u32::MAX);
@@ -96,6 +96,7 @@ fn excerpt(source: &Source, place: Place, code: Code) -> (String, Range<usize>) 
     let (line_start, line_end) = (byte(0), byte(end));
     let here: Vec<_> = source.hidden.iter().filter(|range| range.start < line_end && range.end > line_start).collect();
     let hidden = |at: usize| here.iter().any(|range| range.contains(&byte(at)));
+    let mut mask = Mask::default();
     let mut shown = String::with_capacity(end);
     let mut span = 0..0;
     let mut at = 0;
@@ -104,7 +105,8 @@ fn excerpt(source: &Source, place: Place, code: Code) -> (String, Range<usize>) 
             span.start = shown.len();
         }
         match c {
-            _ if hidden(at) => shown.push('*'),
+            // One for each, so that columns stay as they are.
+            c if mask.covers(c, hidden(at)) => shown.push('*'),
             // The renderer has its own way with controls.
             c if seen || c.is_control() => shown.push(c),
             c => shown.extend(c.escape_default()),
@@ -122,6 +124,39 @@ fn excerpt(source: &Source, place: Place, code: Code) -> (String, Range<usize>) 
     }
     let end = span.end.max(span.start);
     (shown, span.start..end)
+}
+
+/// What stands in a snippet for a line of which nothing is shown.
+const NOT_SHOWN: &str = "(not shown, because the file names a secret)";
+
+/// Follows what is left out of a line, so that the rest looks whole.
+#[derive(Debug, Default)]
+struct Mask {
+    /// Whether something was left out just before.
+    inside: bool,
+    /// How many brackets are open in it, whose ends are left out, too.
+    open: usize,
+}
+
+impl Mask {
+    /// Tells whether a character is left out. The colon behind a key and the indentation stay.
+    fn covers(&mut self, c: char, hidden: bool) -> bool {
+        if hidden {
+            self.inside = self.inside || ![':', ' ', '\t'].contains(&c);
+            match c {
+                '[' | '{' => self.open += 1,
+                ']' | '}' => self.open = self.open.saturating_sub(1),
+                _ => {}
+            }
+            return self.inside;
+        }
+        if self.open > 0 && [' ', ',', ']', '}'].contains(&c) {
+            self.open -= usize::from([']', '}'].contains(&c));
+            return true;
+        }
+        *self = Self::default();
+        false
+    }
 }
 
 /// Tells whether a word that names a secret stands anywhere in a text.

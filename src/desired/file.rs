@@ -215,7 +215,8 @@ impl<'de> Deserialize<'de> for Ranges {
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Ranges, A::Error> {
                 let mut ranges = Vec::new();
                 while let Some(range) = items.next_element::<At<RangeText>>()? {
-                    ranges.push(At { place: range.place, value: range.value.map(|text| text.0), whole: range.whole });
+                    let At { place, value, whole, meant } = range;
+                    ranges.push(At { place, value: value.map(|text| text.0), whole, meant });
                 }
                 Ok(Ranges::List(ranges))
             }

@@ -24,7 +24,9 @@ use super::{
     sink::Sink,
     yaml::{self, Key, Kind, Node},
 };
-use crate::model::{self, AT, Code, Diagnostic, Invalid, NAMED, Place, SourceName, TOKEN, WORD, WORD_OR_LIST, quoted};
+use crate::model::{
+    self, AT, Code, Diagnostic, Invalid, Meant, NAMED, Place, SourceName, TOKEN, WORD, WORD_OR_LIST, quoted,
+};
 
 /// Reads a mapping whose keys are those of two structs, adding every problem to `problems`.
 ///
@@ -41,7 +43,11 @@ pub(super) fn read<A: de::DeserializeOwned, B: de::DeserializeOwned>(
     let mut sink = sink.into_inner();
     problems.append(&mut sink.listed);
     hidden.append(&mut sink.hidden);
-    let mut failed = |problem: Problem| problems.push(problem.at(node.place));
+    let mut failed = |problem: Problem| {
+        if !problem.was_said() {
+            problems.push(problem.at(node.place));
+        }
+    };
     // What is wrong with the node as a whole is told once.
     let first = results.0.map_err(&mut failed);
     let second = if first.is_ok() { results.1.map_err(failed).ok() } else { results.1.ok() };
@@ -51,7 +57,9 @@ pub(super) fn read<A: de::DeserializeOwned, B: de::DeserializeOwned>(
 /// Reports each of the keys that a mapping must have and lacks, unless it was: serde reports the first one only.
 pub(super) fn missing_keys(node: &Node, keys: &[&'static str], problems: &mut Vec<Diagnostic>) {
     let Kind::Map(pairs) = &node.kind else { return };
-    for key in keys.iter().filter(|key| !pairs.iter().any(|(found, _)| found.name == **key)) {
+    // A key that is not known and looks like it was reported.
+    let has = |key: &str| pairs.iter().any(|(found, _)| model::nearest(&found.name, [key].into_iter()).is_some());
+    for key in keys.iter().filter(|key| !has(key)) {
         let problem = <Problem as de::Error>::missing_field(key).at(node.place);
         if !problems.iter().any(|found| found.place == problem.place && found.message == problem.message) {
             problems.push(problem);
@@ -61,25 +69,42 @@ pub(super) fn missing_keys(node: &Node, keys: &[&'static str], problems: &mut Ve
 
 /// A refused value, before it has a place.
 #[derive(Debug)]
-struct Problem(Box<(Invalid, Option<Place>)>);
+struct Problem(Box<Refusal>);
+
+#[derive(Debug)]
+struct Refusal {
+    invalid: Invalid,
+    place: Option<Place>,
+    /// The key that is missing, if that is the problem.
+    missing: Option<&'static str>,
+    /// Whether another problem has said it.
+    was_said: bool,
+}
 
 impl Problem {
     fn new(invalid: Invalid) -> Self {
-        Self(Box::new((invalid, None)))
+        Self(Box::new(Refusal { invalid, place: None, missing: None, was_said: false }))
     }
     fn at(self, fallback: Place) -> Diagnostic {
-        let (invalid, place) = *self.0;
-        Diagnostic::invalid(invalid, place.unwrap_or(fallback))
+        Diagnostic::invalid(self.0.invalid, self.0.place.unwrap_or(fallback))
     }
     fn or_at(mut self, place: Place) -> Self {
-        self.0.1.get_or_insert(place);
+        self.0.place.get_or_insert(place);
         self
+    }
+    /// Keeps quiet about a missing key if an unknown key was probably meant to be it.
+    fn unless_meant(mut self, meant: &Meant) -> Self {
+        self.0.was_said |= self.0.missing.is_some_and(|key| meant.has(key));
+        self
+    }
+    fn was_said(&self) -> bool {
+        self.0.was_said
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0.0, f)
+        fmt::Display::fmt(&self.0.invalid, f)
     }
 }
 
@@ -103,7 +128,9 @@ impl de::Error for Problem {
     fn missing_field(field: &'static str) -> Self {
         let value = if field == "version" { " 1" } else { "" };
         let hint = format!("add `{field}:{value}`");
-        Self::new(Invalid::new(Code::MissingKey, format!("the key `{field}` is missing"), &hint))
+        let mut problem = Self::new(Invalid::new(Code::MissingKey, format!("the key `{field}` is missing"), &hint));
+        problem.0.missing = Some(field);
+        problem
     }
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         let hint = model::nearest(variant, expected.iter().copied())
@@ -181,7 +208,10 @@ impl<'a> NodeReader<'a> {
             let (key, value) = pair;
             if !fields.contains(&key.name.as_str()) {
                 sink.hidden.push(yaml::under(key, value));
-                sink.push(|| unknown_key(key, fields));
+                // Of a key that is not listed, any could be meant: nobody sees it, and looking costs time.
+                let near = sink.is_listed().then(|| model::nearest(&key.name, fields.iter().copied())).flatten();
+                sink.meant.push(near.unwrap_or_default().to_owned());
+                sink.push(|| unknown_key(key, near, fields));
             } else if let Some((first, _)) = kept.iter().find(|(first, _)| first.name == key.name) {
                 sink.push(|| duplicate_key(key, first.place));
             } else {
@@ -199,8 +229,7 @@ fn first_of_each(pairs: &[(Key, Node)]) -> Vec<&(Key, Node)> {
 }
 
 /// Reports a key that the type does not have.
-fn unknown_key(key: &Key, fields: &[&str]) -> Diagnostic {
-    let near = model::nearest(&key.name, fields.iter().copied());
+fn unknown_key(key: &Key, near: Option<&str>, fields: &[&str]) -> Diagnostic {
     let hint = near
         .map_or_else(|| format!("the keys here are: {}", fields.join(", ")), |near| format!("did you mean `{near}`?"));
     let message = format!("the key {} is not known here", quoted(&key.name));
@@ -289,6 +318,7 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
             let all = self.part.map_or_else(|| fields.to_vec(), |(parts, _)| parts.concat());
             return Err(self.wrong_type("a mapping", &format!("the keys here are: {}", all.join(", "))));
         };
+        let unknown = self.sink.borrow().meant.len();
         let pairs = match self.part {
             None => self.known_pairs(pairs, fields),
             Some((parts, part)) => {
@@ -297,10 +327,11 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
                 known
             }
         };
+        let meant = Meant(self.sink.borrow().meant[unknown..].to_vec());
         let pairs = pairs.into_iter();
         visitor
             .visit_map(MapReader { reader: self, pairs, value: None })
-            .map_err(|problem| problem.or_at(self.node.place))
+            .map_err(|problem| problem.or_at(self.node.place).unless_meant(&meant))
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Problem> {

@@ -14,16 +14,23 @@ pub(super) struct Sink {
     pub(super) unlisted: usize,
     /// What stands under unknown keys, which may be any program's word for a secret.
     pub(super) hidden: Vec<Place>,
+    /// For each unknown key the one that was probably meant, or an empty text.
+    pub(super) meant: Vec<String>,
 }
 
 impl Sink {
     /// Adds a problem, which is only made if it is listed.
     pub(super) fn push(&mut self, problem: impl FnOnce() -> Diagnostic) {
-        if self.listed.len() < MOST {
+        if self.is_listed() {
             self.listed.push(problem());
         } else {
             self.unlisted += 1;
         }
+    }
+
+    /// Tells whether one more problem would be listed.
+    pub(super) fn is_listed(&self) -> bool {
+        self.listed.len() < MOST
     }
 
     /// Counts all problems so far.

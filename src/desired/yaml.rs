@@ -72,7 +72,7 @@ pub(super) fn parse(file: u32, text: &str) -> Result<Node, Diagnostic> {
     };
     let mut node = serde_yaml::from_str_with_options::<Node>(text, options).map_err(|error| {
         let place = error.location().map_or_else(Place::default, place_of);
-        refusal(&error.to_string(), located(Place { file, ..place }, text))
+        refusal(&error.to_string(), located(Place { file, ..place }, text), text)
     })?;
     restore_tokens(&mut node, text);
     Ok(node)
@@ -91,7 +91,7 @@ fn located(place: Place, text: &str) -> Place {
 }
 
 /// Words the parser's refusal for an administrator.
-fn refusal(error: &str, place: Place) -> Diagnostic {
+fn refusal(error: &str, place: Place, text: &str) -> Diagnostic {
     // The parser repeats the position at the end of its message.
     let message = error.split(" at line ").next().unwrap_or(error);
     if message.contains("budget breached") || message.contains("recursion limit") || message.contains("Limit") {
@@ -102,8 +102,32 @@ fn refusal(error: &str, place: Place) -> Diagnostic {
         return Diagnostic::error(Code::InvalidYaml, "the file holds more than one YAML document", place)
             .hint("one file is one document: remove the `---`, or split the file and pass the folder to `--file`");
     }
-    Diagnostic::error(Code::InvalidYaml, format!("not valid YAML: {message}"), place)
-        .hint("check indentation, colons and quotes near this place")
+    Diagnostic::error(Code::InvalidYaml, format!("not valid YAML: {message}"), place).hint(hint_of(message, text))
+}
+
+/// What the parser says, in part, and what to do about it.
+const HINTS: &[(&str, &str)] = &[
+    ("tabs disallowed", "indent with blanks, not with tabs"),
+    ("did not find expected '-'", "indent all keys of an entry alike, as far as the one behind its `- `"),
+    ("did not find expected key", "indent all keys of an entry alike, as far as the one behind its `- `"),
+    ("unclosed bracket", "close the `{` or `[`"),
+    ("multiline quoted scalar", "close the quotes on the line on which they are opened"),
+    ("illegal placement of ':'", "close the bracket or the quotes that are open before this line"),
+    ("mapping values are not allowed", "put a value that holds `: ` in quotes, or add the colon that is missing above"),
+    ("simple key expected", "write `key: value`, with a colon and a blank behind the key"),
+    ("unexpected character", "put the value in quotes"),
+    ("unknown anchor", "put a value that begins with `*` in quotes"),
+    ("unknown escape character", "write `\\\\` for a backslash, or use single quotes"),
+    ("block sequence entries", "begin a list on the line below its key, or write it as `[a, b]`"),
+];
+
+/// Says what to do about a text that is no YAML.
+fn hint_of(message: &str, text: &str) -> &'static str {
+    if text.lines().any(|line| line.starts_with("<<<<<<< ")) {
+        return "a merge was left unfinished: keep one side, and remove the lines `<<<<<<<`, `=======` and `>>>>>>>`";
+    }
+    let known = HINTS.iter().find(|(part, _)| message.contains(part));
+    known.map_or("check indentation, colons and quotes near this place", |(_, hint)| hint)
 }
 
 fn place_of(location: Location) -> Place {
@@ -304,5 +328,28 @@ mod tests {
         hide_secrets(&mut node, &mut hidden, &mut Vec::new());
         assert_eq!(hidden.len(), 2);
         assert_eq!(hidden[1].end as usize, text.trim_end().len());
+    }
+
+    /// Every mistake was told to check "indentation, colons and quotes".
+    #[test]
+    fn a_mistake_in_yaml_is_told_what_to_do() {
+        let hint = |text: &str| parse(0, &format!("version: 1\n{text}")).unwrap_err().hint.unwrap();
+        for (text, words) in [
+            ("users:\n\t- email: a@x\n", "indent with blanks"),
+            ("users:\n  - email: a@x\n   name: A\n", "indent all keys of an entry alike"),
+            ("users:\n- email: a@x\n name: A\n", "indent all keys of an entry alike"),
+            ("users:\n  - { email: a@x\n", "close the `{` or `[`"),
+            ("users:\n  - email: \"a@x\n    name: A\n", "close the quotes on the line"),
+            ("users: [a\nhours: {}\n", "close the bracket or the quotes that are open"),
+            ("tenant: a: b\n", "put a value that holds `: ` in quotes"),
+            ("users\n  - email: a@x\n", "write `key: value`"),
+            ("tenant: @a\n", "put the value in quotes"),
+            ("tenant: *a\n", "put a value that begins with `*` in quotes"),
+            ("tenant: \"a\\q\"\n", "write `\\\\` for a backslash"),
+            ("users: - a\n", "begin a list on the line below its key"),
+            ("<<<<<<< HEAD\nusers: []\n=======\n>>>>>>> b\n", "a merge was left unfinished"),
+        ] {
+            assert!(hint(text).starts_with(words), "{text}: {}", hint(text));
+        }
     }
 }

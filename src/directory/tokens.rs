@@ -233,6 +233,18 @@ impl Directory {
         rows.iter().map(entry).collect()
     }
 
+    /// Tells whether a tenant is recorded. It may have tokens before.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn knows(&mut self, tenant: &Tenant) -> Result<bool, DirectoryError> {
+        let rows = self
+            .client()
+            .query_typed("select 1 from tenants where slug = $1", &[(&tenant.as_str(), Type::TEXT)])
+            .map_err(failed("look for the tenant"))?;
+        Ok(!rows.is_empty())
+    }
+
     /// Revokes a tenant's token of this name; false where there is none in use.
     ///
     /// # Errors

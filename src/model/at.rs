@@ -19,6 +19,25 @@ pub(crate) struct At<T> {
     pub(crate) value: Option<T>,
     /// Whether nothing in it was refused.
     pub(crate) whole: bool,
+    /// What its unknown keys were probably meant to be.
+    pub(crate) meant: Meant,
+}
+
+/// For each unknown key of a mapping the key that was probably meant, or an empty text if none is near.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Meant(pub(crate) Vec<String>);
+
+impl Meant {
+    /// Tells whether a key was probably meant by an unknown one: that it is missing has been said then.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|meant| meant == key)
+    }
+
+    /// Tells whether an unknown key may stand for this one, even if it does not look like it. What follows from its
+    /// absence is not reported then.
+    pub(crate) fn may_be(&self, key: &str) -> bool {
+        self.0.iter().any(|meant| meant.is_empty() || meant == key)
+    }
 }
 
 /// The pairs of a mapping whose keys are names of the user's choice, in their order.
@@ -64,7 +83,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
                 if value.is_none() {
                     let _ = map.next_value::<T>();
                 }
-                Ok(At { place, value, whole: map.next_value()? })
+                Ok(At { place, value, whole: map.next_value()?, meant: Meant(map.next_value()?) })
             }
         }
         deserializer.deserialize_newtype_struct(AT, AtVisitor(PhantomData))

@@ -75,6 +75,12 @@ pub(crate) fn emergency_numbers(country: Option<&Country>) -> BTreeSet<Extension
     }
 }
 
+/// Returns the emergency numbers of a country as they are dialled, those that begin with 0 among them.
+pub(crate) fn emergency_calls(country: &Country) -> impl Iterator<Item = &'static str> {
+    let numbers = table().find(|(code, _)| *code == country.as_str()).map(|(_, numbers)| numbers);
+    numbers.into_iter().flat_map(|numbers| numbers.split(' '))
+}
+
 /// Returns the emergency numbers of all countries.
 pub(crate) fn emergency_numbers_anywhere() -> BTreeSet<Extension> {
     table().flat_map(|(_, numbers)| extensions(numbers)).collect()
@@ -96,6 +102,8 @@ mod tests {
         assert_eq!(numbers(Some("BR")), "112 128 190 192 193 911");
         assert_eq!(numbers(Some("AU")), "106 112", "000 cannot be an extension");
         assert_eq!(numbers(None), "112 911");
+        let calls: Vec<&str> = emergency_calls(&"AU".parse().unwrap()).collect();
+        assert_eq!(calls, ["000", "106", "112"]);
         let anywhere = emergency_numbers_anywhere();
         for number in [100, 101, 102, 108, 117, 122, 133, 144, 190, 191, 192, 193, 999] {
             assert!(anywhere.contains(&Extension::try_from(number).unwrap()), "{number}");

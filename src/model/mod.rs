@@ -23,14 +23,14 @@ mod settings;
 mod text;
 mod visible;
 
-pub(crate) use at::{AT, At, NAMED, Named, TOKEN, Token, WORD, WORD_OR_LIST, Word, values};
+pub(crate) use at::{AT, At, Meant, NAMED, Named, TOKEN, Token, WORD, WORD_OR_LIST, Word, values};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use digest::{Ha1, Prints};
 pub(crate) use digest::{hex, print};
 pub use document::{Document, Unreadable};
 pub use emergency::Country;
-pub(crate) use emergency::{emergency_numbers, emergency_numbers_anywhere};
+pub(crate) use emergency::{emergency_calls, emergency_numbers, emergency_numbers_anywhere};
 pub use extension::{Extension, ExtensionRange, ExtensionRanges};
 pub(crate) use extension::{overlap, overlapping, runs, shown_stretches};
 pub use flow::{CallerId, Cause, Chain, Leg, Node, NumberSource, Outside, OutsideLine, Ring};

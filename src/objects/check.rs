@@ -4,7 +4,10 @@
 //! What was refused before is not held against anything else: a name that is declared but broken is
 //! known, and what cannot be told without it is not told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use super::{
     Keys, destination, dialer, hours, namespace,
@@ -12,7 +15,7 @@ use super::{
     set, trunk,
 };
 use crate::{
-    model::{At, Code, Diagnostic, Named, ObjectName, Place, SecretSource, Severity, UserKey, nearest},
+    model::{At, Code, Diagnostic, Meant, Named, ObjectName, Place, SecretSource, Severity, UserKey, nearest},
     objects::{DefaultRoute, ObjectId, ObjectKind, Places, PublicSipHost, Routes},
 };
 
@@ -33,9 +36,22 @@ pub(crate) struct Known<T> {
     pub(crate) names: BTreeSet<T>,
     /// Whether these are all: where some could not be read, no name is unknown.
     pub(crate) all: bool,
+    /// How many unknown names were looked for among these.
+    sought: Cell<usize>,
 }
 
 impl<T: Ord> Known<T> {
+    pub(crate) fn new(names: BTreeSet<T>, all: bool) -> Self {
+        Self { names, all, sought: Cell::new(0) }
+    }
+
+    /// Tells whether one more unknown name is compared with all that are declared, of which there are so many. The first
+    /// is. Other mistakes do not count.
+    pub(super) fn is_looked_for(&self, names: usize) -> bool {
+        let before = self.sought.replace(self.sought.get() + 1);
+        before.saturating_mul(names) < COMPARED
+    }
+
     pub(super) fn lacks(&self, name: &T) -> bool {
         self.all && !self.names.contains(name)
     }
@@ -67,8 +83,10 @@ pub(crate) fn check<'a>(
     problems: &mut Vec<Diagnostic>,
 ) -> Checked<'a> {
     let readable = is_readable(&keys, problems);
-    let (trunk_names, hours_names) = (known(keys.trunks.as_ref()), known(keys.hours.as_ref()));
-    let dialer_names = known(keys.dialers.as_ref());
+    // A key that is missing may be there under a name that is not known.
+    let is_lost = has_unknown_key(problems);
+    let (trunk_names, hours_names) = (known(keys.trunks.as_ref(), is_lost), known(keys.hours.as_ref(), is_lost));
+    let dialer_names = known(keys.dialers.as_ref(), is_lost);
     let dialer_places = places(keys.dialers.as_ref());
     let mut places = Places { objects: places_of(&keys), rules: Vec::new() };
     let (trunks, secrets) = trunk::check::check(keys.trunks, problems);
@@ -78,7 +96,7 @@ pub(crate) fn check<'a>(
     let has_trunks = !trunk_names.all || !trunk_names.names.is_empty();
     let has_twilio = set::has_twilio(keys.public_sip_host.is_some(), has_trunks, !without_trunk.is_empty());
     let without_trunk = if trunk_names.names.is_empty() { BTreeSet::new() } else { without_trunk };
-    let twilio_without_host = has_twilio && keys.public_sip_host.is_none();
+    let twilio_without_host = has_twilio && keys.public_sip_host.is_none() && !is_lost;
     let dialers_called = dialer_names.names.iter().map(ObjectName::as_str);
     let called = dialers_called.chain(phones.keys().map(UserKey::as_str)).map(str::to_owned).collect();
     let names = Names {
@@ -127,10 +145,16 @@ fn is_readable(keys: &Keys, problems: &[Diagnostic]) -> bool {
     whole.into_iter().all(|whole| whole) && !problems.iter().any(skipped)
 }
 
-/// Lists the names of a mapping.
-fn known<T>(keys: Option<&At<Named<T>>>) -> Known<ObjectName> {
-    let all = keys.is_none_or(|at| at.value.is_some());
-    Known { names: places(keys).into_keys().collect(), all }
+/// Tells whether a key at the top of the file is not known.
+fn has_unknown_key(problems: &[Diagnostic]) -> bool {
+    let at_top = |problem: &Diagnostic| problem.place.is_some_and(|place| place.column == 1);
+    problems.iter().any(|problem| problem.code == Code::UnknownKey && at_top(problem))
+}
+
+/// Lists the names of a mapping; `is_lost` says whether it may be there though it is missing.
+fn known<T>(keys: Option<&At<Named<T>>>, is_lost: bool) -> Known<ObjectName> {
+    let all = keys.map_or(!is_lost, |at| at.value.is_some());
+    Known::new(places(keys).into_keys().collect(), all)
 }
 
 /// Finds where each object is declared that is no rule.
@@ -155,14 +179,17 @@ fn places<T>(keys: Option<&At<Named<T>>>) -> BTreeMap<ObjectName, Place> {
     pairs.iter().filter_map(|(place, name, _)| Some((name.parse().ok()?, *place))).collect()
 }
 
+/// Something that has a name: where that stands, the name, what could be read, and what unknown keys may have meant.
+type NamedObject<T> = (Place, ObjectName, T, Meant);
+
 /// Reads the names of a mapping, each in the form of an object's name, with what could be read of it.
-pub(super) fn named<T>(keys: Option<At<Named<T>>>, problems: &mut Vec<Diagnostic>) -> Vec<(Place, ObjectName, T)> {
+pub(super) fn named<T>(keys: Option<At<Named<T>>>, problems: &mut Vec<Diagnostic>) -> Vec<NamedObject<T>> {
     let pairs = keys.and_then(|at| at.value).unwrap_or_default().0;
     let mut kept = Vec::with_capacity(pairs.len());
     for (place, name, value) in pairs {
         match name.parse::<ObjectName>() {
             Err(invalid) => problems.push(Diagnostic::invalid(invalid, place)),
-            Ok(name) => kept.extend(value.value.map(|value| (place, name, value))),
+            Ok(name) => kept.extend(value.value.map(|keys| (place, name, keys, value.meant))),
         }
     }
     kept
@@ -178,8 +205,7 @@ pub(super) fn refer(
     let name = at.value.clone()?;
     if known.lacks(&name) {
         let names = known.names.iter().map(ObjectName::as_str);
-        let problem = unknown(what, name.as_str(), at.place, names, problems);
-        problems.push(problem);
+        problems.push(unknown(what, name.as_str(), at.place, names, known));
     }
     Some(name)
 }
@@ -191,20 +217,15 @@ const LISTED: usize = 10;
 /// may declare tens of thousands, and misspell as many.
 const COMPARED: usize = 100_000;
 
-/// Tells whether one more unknown name is looked for among all that are declared, of which there are so many. The first is.
-pub(super) fn is_looked_for(problems: &[Diagnostic], names: usize) -> bool {
-    problems.len().saturating_mul(names) < COMPARED
-}
-
-/// Reports a name that is not declared.
-pub(super) fn unknown<'a>(
+/// Reports a name that is not declared. `known` counts how many were.
+pub(super) fn unknown<'a, T: Ord>(
     what: &str,
     name: &str,
     place: Place,
     names: impl ExactSizeIterator<Item = &'a str> + Clone,
-    problems: &[Diagnostic],
+    known: &Known<T>,
 ) -> Diagnostic {
-    let near = is_looked_for(problems, names.len()).then(|| nearest(name, names.clone())).flatten();
+    let near = known.is_looked_for(names.len()).then(|| nearest(name, names.clone())).flatten();
     unknown_with(near, what, name, place, names)
 }
 
@@ -228,8 +249,6 @@ pub(super) fn unknown_with<'a>(
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::*;
 
     /// Each of a thousand unknown names was compared with all of twenty thousand: a pull request could keep `check` busy
@@ -238,13 +257,12 @@ mod tests {
     fn unknown_names_are_compared_with_others_a_bounded_number_of_times() {
         for (declared, compared) in [(10, 10_000), (20_000, 100_000), (200_000, 200_000)] {
             let names: Vec<String> = (0..declared).map(|n| format!("d{n:06}")).collect();
-            let (looked_at, mut problems) = (Cell::new(0), Vec::new());
+            let (looked_at, known) = (Cell::new(0), Known::new(BTreeSet::<ObjectName>::new(), true));
             for _ in 0..1000 {
                 // A hint lists some, and looks at no more.
                 let count = |_: &&str| looked_at.set(looked_at.get() + 1);
                 let all = names.iter().map(String::as_str).inspect(count);
-                let problem = unknown("dialer", "x", Place::default(), all, &problems);
-                problems.push(problem);
+                unknown("dialer", "x", Place::default(), all, &known);
             }
             let listed = 1000 * LISTED;
             assert!((compared..=compared + listed).contains(&looked_at.get()), "{declared}: {}", looked_at.get());

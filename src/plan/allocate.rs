@@ -34,12 +34,14 @@ impl<'a> Allocation<'a, '_> {
         let mut taken = self.taken_by_api();
         self.keep(&mut given, &mut taken);
         self.pin(&mut given, &mut taken);
-        let supply = self.supply();
+        let Inputs { declared, recorded, now, .. } = self.inputs;
+        let mut supply = Supply::new(&declared.settings, &recorded.holds, *now);
         for (key, (number, _)) in &given {
             if let Some(former) = supply.held_for(*number).filter(|former| *former != *key) {
                 self.notes.push(format!("{key}: {number} was on hold for `{former}`; the pin ends that"));
             }
         }
+        self.hold_freed(&mut supply);
         self.give_back(&supply, &mut given, &mut taken);
         self.give_lowest(&supply, &mut given, &taken);
         given
@@ -109,22 +111,19 @@ impl<'a> Allocation<'a, '_> {
         }
     }
 
-    /// What is on hold, or will be once this plan was carried out.
-    fn supply(&self) -> Supply<'a> {
-        let Inputs { declared, recorded, now, .. } = self.inputs;
-        let mut supply = Supply::new(&declared.settings, &recorded.holds, *now);
+    /// Holds the numbers that this plan frees.
+    fn hold_freed(&self, supply: &mut Supply<'_>) {
         for user in self.leaving {
             supply.hold(user.extension, user.email.key());
         }
         // Whoever a pin moves leaves a number behind, too.
-        for (key, user) in &declared.users {
+        for (key, user) in &self.inputs.declared.users {
             if let (Some(pin), Some(row)) = (user.extension, self.old(key))
                 && pin != row.extension
             {
                 supply.hold(row.extension, key.clone());
             }
         }
-        supply
     }
 
     fn without(&self, given: &Numbers<'a>) -> Vec<&'a UserKey> {

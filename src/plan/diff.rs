@@ -172,40 +172,49 @@ fn fields(old: &RecordedUser, new: &PlannedUser) -> Vec<FieldChange> {
     ])
 }
 
+/// The keys of the settings, as in the file.
+const SETTINGS: [&str; 10] = [
+    "country",
+    "extensions.range",
+    "extensions.reserved",
+    "extensions.hold",
+    "endpoint_names",
+    "phones.codecs",
+    "phones.devices",
+    "phones.transport",
+    "phones.realm",
+    "dialplan.include",
+];
+
+/// Writes the values of these keys.
+fn values(settings: &Settings) -> [Option<String>; SETTINGS.len()] {
+    [
+        settings.country.as_ref().map(ToString::to_string),
+        Some(settings.range.to_string()),
+        some(&list(&settings.reserved)),
+        Some(format!("{}d", settings.hold_days)),
+        Some(match settings.endpoint_names {
+            EndpointNames::Extension => "extension".to_owned(),
+            EndpointNames::TenantExtension => "tenant-extension".to_owned(),
+        }),
+        Some(list(&settings.phones.codecs)),
+        Some(settings.phones.devices.to_string()),
+        settings.phones.transport.as_ref().map(ToString::to_string),
+        Some(settings.phones.realm.to_string()),
+        some(&list(&settings.include)),
+    ]
+}
+
 /// Compares the settings; a tenant that is not recorded yet changes in nothing.
 pub(super) fn settings(old: Option<&Settings>, new: &Settings) -> Vec<FieldChange> {
-    let values = |settings: &Settings| {
-        [
-            settings.country.as_ref().map(ToString::to_string),
-            Some(settings.range.to_string()),
-            some(&list(&settings.reserved)),
-            Some(format!("{}d", settings.hold_days)),
-            Some(match settings.endpoint_names {
-                EndpointNames::Extension => "extension".to_owned(),
-                EndpointNames::TenantExtension => "tenant-extension".to_owned(),
-            }),
-            Some(list(&settings.phones.codecs)),
-            Some(settings.phones.devices.to_string()),
-            settings.phones.transport.as_ref().map(ToString::to_string),
-            Some(settings.phones.realm.to_string()),
-            some(&list(&settings.include)),
-        ]
-    };
-    let keys = [
-        "country",
-        "extensions.range",
-        "extensions.reserved",
-        "extensions.hold",
-        "endpoint_names",
-        "phones.codecs",
-        "phones.devices",
-        "phones.transport",
-        "phones.realm",
-        "dialplan.include",
-    ];
     let Some(old) = old else { return Vec::new() };
     let pairs = values(old).into_iter().zip(values(new));
-    differing(keys.into_iter().zip(pairs).map(|(key, (old, new))| (key, old, new)))
+    differing(SETTINGS.into_iter().zip(pairs).map(|(key, (old, new))| (key, old, new)))
+}
+
+/// Lists the settings of a new tenant that have a value.
+pub fn all_settings(settings: &Settings) -> Vec<FieldChange> {
+    differing(SETTINGS.into_iter().zip(values(settings)).map(|(key, value)| (key, None, value)))
 }
 
 /// Keeps the properties that differ.

@@ -36,7 +36,7 @@ pub fn plan_id(plan: &Plan, files: &[(&str, &str)]) -> Result<String, serde_json
             Kind::Delete => "delete",
         };
         // The whole change as one unit, so that no field can pass for another user's.
-        let user = plan.users.get(&change.extension).filter(|user| user.email == change.email);
+        let user = plan.user_after(change);
         let unit = serde_json::json!({
             "kind": kind,
             "email": change.email,

@@ -28,6 +28,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use affected::{Affected, Effects, numbers_between};
+pub use diff::all_settings;
 pub use id::{plan_id, target_hash};
 pub use inbound::{InboundChange, InboundValues};
 pub use numbers::{Numbers, count, numbers};
@@ -67,6 +68,8 @@ pub struct Inputs<'a> {
 pub struct Plan {
     /// The tenant.
     pub tenant: Tenant,
+    /// Whether the tenant is not recorded yet.
+    pub is_new: bool,
     /// The settings afterwards.
     pub settings: Settings,
     /// What changes in the settings.
@@ -113,6 +116,7 @@ impl Plan {
     fn new(tenant: Tenant, settings: Settings) -> Self {
         Self {
             tenant,
+            is_new: false,
             settings,
             settings_changes: Vec::new(),
             changes: Vec::new(),
@@ -133,6 +137,11 @@ impl Plan {
             notes: Vec::new(),
             unresolved: Vec::new(),
         }
+    }
+
+    /// Returns the user of a change as recorded afterwards; `None` for a deleted one.
+    pub fn user_after(&self, change: &Change) -> Option<&PlannedUser> {
+        self.users.get(&change.extension).filter(|user| user.email == change.email && change.kind != Kind::Delete)
     }
 
     /// Tells whether the directory already is as declared.
@@ -345,6 +354,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     .numbers();
     let mut plan = Plan {
+        is_new: recorded.tenant.is_none(),
         settings_changes: diff::settings(recorded.tenant.as_ref().map(|t| &t.settings), &declared.settings),
         deletes: leaving.iter().map(|user| user.id).collect(),
         api_users: staying.len(),

@@ -26,6 +26,8 @@ pub struct Parsed {
     pub mark: String,
     /// Whether they do carry it: the file is whole and unedited.
     pub intact: bool,
+    /// The mark at its end. It is another one if the file was edited.
+    pub written: Option<String>,
 }
 
 /// One phone as the file has it.
@@ -105,6 +107,7 @@ pub fn parse(text: &str) -> Parsed {
     let (body, tail) = split(text);
     let mut parsed = Parsed { mark: mark(body), ..Parsed::default() };
     parsed.intact = tail.contains(&parsed.mark);
+    parsed.written = tail.split(|c: char| !c.is_ascii_hexdigit()).find(|run| run.len() == 32).map(str::to_owned);
     let mut email = "";
     let mut object = None;
     let mut name = String::new();

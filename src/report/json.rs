@@ -1,6 +1,6 @@
 //! The plan for programs: one sorted document, versioned, described by `schema/plan.schema.json`.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use anyhow::{Context, Result};
 use schemars::JsonSchema;
@@ -10,8 +10,8 @@ use super::{Desired, Report};
 use crate::{
     deploy::{ComparedFile, Comparison},
     desired::{Expectation, Sources},
-    model::{Caller, E164, Identity},
-    plan::{self, Affected, FieldChange},
+    model::{Caller, E164, Identity, ObjectName},
+    plan::{self, Affected, Change, FieldChange, Plan},
 };
 
 /// The version of this document: raised when a reader of the old one would misunderstand it.
@@ -32,13 +32,16 @@ pub(crate) struct PlanDocument<'a> {
     counts: BTreeMap<&'static str, usize>,
     /// Whom the plan affects, counted.
     affected: AffectedCounts,
-    /// Changes of the tenant's settings.
+    /// Changes of the tenant's settings; of a tenant that is not recorded yet, all of them.
     settings: Vec<Setting<'a>>,
     /// Changes of users, by e-mail or id.
     users: Vec<User<'a>>,
     /// Phones that must log in again though their rows stay: a secret that was recorded and not applied yet, or
     /// a file in place that does not fit the rows.
     relogins: Vec<Relogin<'a>>,
+    /// Objects whose secret was recorded and not applied yet, though nothing else of them changes, such as
+    /// `trunk carrier`.
+    secrets_behind: Vec<String>,
     /// Changes about inbound calls.
     inbound: Vec<Inbound<'a>>,
     /// The declared tests of the routes, by call; all of them hold.
@@ -96,9 +99,9 @@ struct Field<'a> {
     /// The key, as in the file.
     field: &'a str,
     /// The value before; null where there was none.
-    before: Option<&'a str>,
+    before: Option<Cow<'a, str>>,
     /// The value after; null where there will be none.
-    after: Option<&'a str>,
+    after: Option<Cow<'a, str>>,
 }
 
 /// One user's change.
@@ -112,6 +115,13 @@ struct User<'a> {
     who: Who<'a>,
     /// The number afterwards; of a deleted user the one that is freed.
     extension: u32,
+    /// The display name afterwards; null for a deleted user.
+    name: Option<&'a str>,
+    /// Whether deletion and renumbering are refused afterwards; null for a deleted user.
+    protected: Option<bool>,
+    /// Whether the secret comes from a variable or a file afterwards, and is not a generated one; null for a deleted
+    /// user.
+    secret_declared: Option<bool>,
     /// Why a new user gets this number: `pinned`, `held` or `lowest-free`.
     #[schemars(with = "Option<String>")]
     choice: Option<plan::Choice>,
@@ -196,8 +206,8 @@ struct ExpectedCall<'a> {
 struct File<'a> {
     /// Its path below Asterisk's configuration folder.
     path: &'a str,
-    /// Whether it must be written.
-    changed: bool,
+    /// Whether it must be written; null if that is not known, because a declared value cannot be read.
+    changed: Option<bool>,
     /// The SHA-256 of what it shall be, with secrets and marks masked.
     sha256: &'a str,
     /// Lines added.
@@ -256,31 +266,15 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
         has_changes: !comparison.is_empty(),
         counts: plan.counts.by_kind().into_iter().chain([("relogin", plan.count_relogins(effects))]).collect(),
         affected: affected(comparison.affected()),
-        settings: plan
-            .settings_changes
-            .iter()
-            .map(|change| Setting { change: field(change), phones: plan.touched_by(change, effects) })
-            .collect(),
-        users: plan
-            .changes
-            .iter()
-            .map(|change| User {
-                action: change.kind,
-                who: Who::of(&change.email),
-                extension: change.extension.number(),
-                choice: change.choice,
-                fields: fields(&change.fields),
-                secret_changed: change.secret_changed,
-                relogin: change.relogin,
-                place: change.place.map(|place| place.show(sources)),
-            })
-            .collect(),
+        settings: settings(comparison),
+        users: plan.changes.iter().map(|change| user(plan, change, sources)).collect(),
         relogins: effects
             .relogins
             .iter()
             .filter_map(|number| plan.users.get(number))
             .map(|user| Relogin { who: Who::of(&user.email), extension: user.extension.number() })
             .collect(),
+        secrets_behind: plan.secrets_behind.iter().map(|(kind, name)| format!("{kind} {name}")).collect(),
         inbound: plan
             .inbound
             .iter()
@@ -299,7 +293,7 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
             .values()
             .map(|ComparedFile { path, diff, fingerprint }| File {
                 path,
-                changed: diff.changed,
+                changed: (diff.changed || plan.unresolved.is_empty()).then_some(diff.changed),
                 sha256: fingerprint,
                 added: diff.added,
                 removed: diff.removed,
@@ -315,6 +309,39 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
             .collect(),
         notes: &comparison.notes,
         unchecked: plan.unresolved.iter().chain(&comparison.unchecked).map(String::as_str).collect(),
+    }
+}
+
+/// Lists what changes in the settings; of a new tenant all that are set.
+fn settings(comparison: &Comparison) -> Vec<Setting<'_>> {
+    let Comparison { plan, effects, .. } = comparison;
+    if plan.is_new {
+        let all = plan::all_settings(&plan.settings).into_iter();
+        let all = all.map(|FieldChange { field, before, after }| Field {
+            field,
+            before: before.map(Cow::Owned),
+            after: after.map(Cow::Owned),
+        });
+        return all.map(|change| Setting { change, phones: 0 }).collect();
+    }
+    let changes = plan.settings_changes.iter();
+    changes.map(|change| Setting { change: field(change), phones: plan.touched_by(change, effects) }).collect()
+}
+
+fn user<'a>(plan: &'a Plan, change: &'a Change, sources: &Sources) -> User<'a> {
+    let after = plan.user_after(change);
+    User {
+        action: change.kind,
+        who: Who::of(&change.email),
+        extension: change.extension.number(),
+        name: after.map(|user| user.name.as_str()),
+        protected: after.map(|user| user.protected),
+        secret_declared: after.map(|user| user.secret_declared),
+        choice: change.choice,
+        fields: fields(&change.fields),
+        secret_changed: change.secret_changed,
+        relogin: change.relogin,
+        place: change.place.map(|place| place.show(sources)),
     }
 }
 
@@ -341,7 +368,8 @@ fn fields(changes: &[FieldChange]) -> Vec<Field<'_>> {
 }
 
 fn field(change: &FieldChange) -> Field<'_> {
-    Field { field: change.field, before: change.before.as_deref(), after: change.after.as_deref() }
+    let FieldChange { field, before, after } = change;
+    Field { field, before: before.as_deref().map(Cow::Borrowed), after: after.as_deref().map(Cow::Borrowed) }
 }
 
 fn affected(counts: Affected) -> AffectedCounts {

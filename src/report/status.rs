@@ -1,5 +1,7 @@
 //! Where each stage stands, for people and for programs.
 
+mod text;
+
 use std::{collections::BTreeMap, fmt::Write};
 
 use anstyle::AnsiColor;
@@ -7,6 +9,8 @@ use anyhow::Result;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
+
+pub(crate) use text::text;
 
 use super::{Desired, count, json::pretty, name_places, paint};
 use crate::{
@@ -28,6 +32,8 @@ pub(crate) struct Status<'a> {
     pub(crate) database: &'a str,
     /// The file; none where it is not compared.
     pub(crate) file: Option<&'a Desired>,
+    /// Whether the file is not compared because it is invalid.
+    pub(crate) is_file_invalid: bool,
     /// What the directory lacks of the file.
     pub(crate) behind: Option<&'a Plan>,
     pub(crate) recorded: &'a Recorded,
@@ -56,15 +62,27 @@ struct Stage {
     in_step: Option<bool>,
     /// What was found, a line each.
     findings: Vec<String>,
+    /// What an administrator should know besides, a line each; it takes nothing from being in step.
+    notes: Vec<String>,
 }
 
 impl Stage {
     fn of(findings: Vec<String>) -> Self {
-        Self { in_step: Some(findings.is_empty()), findings }
+        Self { in_step: Some(findings.is_empty()), findings, notes: Vec::new() }
     }
 
     fn unknown(why: &str) -> Self {
-        Self { in_step: None, findings: vec![why.to_owned()] }
+        Self { in_step: None, findings: vec![why.to_owned()], notes: Vec::new() }
+    }
+
+    /// Makes a stage of which something could not be compared: it may be in step or not.
+    fn in_part(findings: Vec<String>, unknown: impl IntoIterator<Item = String>) -> Self {
+        let in_step = if findings.is_empty() { None } else { Some(false) };
+        Self { in_step, findings: findings.into_iter().chain(unknown).collect(), notes: Vec::new() }
+    }
+
+    fn with_notes(self, notes: impl IntoIterator<Item = String>) -> Self {
+        Self { notes: notes.into_iter().collect(), ..self }
     }
 }
 
@@ -166,7 +184,13 @@ impl Status<'_> {
         if !self.recorded.unreadable.is_empty() {
             return Stage::of(self.recorded.unreadable.iter().take(LISTED).map(unreadable).collect());
         }
-        let Some(plan) = self.behind else { return Stage::unknown("not compared with a file (--tenant)") };
+        let Some(plan) = self.behind else {
+            return Stage::unknown(if self.is_file_invalid {
+                "not compared with the file, which is invalid; `reconcile check` says what is wrong"
+            } else {
+                "not compared with a file (--tenant)"
+            });
+        };
         let mut findings: Vec<String> = plan.problems.iter().map(|problem| problem.message.clone()).collect();
         if !plan.is_empty() {
             let counts = &plan.counts;
@@ -182,14 +206,12 @@ impl Status<'_> {
             let words = kinds.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
             findings.push(format!("behind the file: {}; see `reconcile plan`", words.collect::<Vec<_>>().join(", ")));
         }
-        let in_step = findings.is_empty();
         if plan.unresolved.is_empty() {
             return Stage::of(findings);
         }
         let values = count(plan.unresolved.len(), "declared value");
         let reasons = plan.unresolved.join("; ");
-        findings.push(format!("{values} cannot be read here, not compared: {reasons}"));
-        Stage { in_step: if in_step { None } else { Some(false) }, findings }
+        Stage::in_part(findings, [format!("{values} cannot be read here, not compared: {reasons}")])
     }
 
     /// Says why the host was not looked at.
@@ -256,6 +278,9 @@ impl Status<'_> {
             let Facts { reader, noun, .. } = file.facts();
             findings.extend(match generation {
                 Generation::InPlace => None,
+                Generation::Applied => {
+                    Some(format!("{reader} still runs the {noun} that was applied, and not what it was edited to"))
+                }
                 Generation::Another(mark) => Some(format!("{reader} runs another generation of the {noun} ({mark})")),
                 Generation::Absent => Some(format!("{reader} runs no generation of the {noun}")),
                 Generation::NotInPlace => Some(format!("{reader} runs another generation of the {noun}, or none")),
@@ -266,12 +291,10 @@ impl Status<'_> {
         let places = self.file.map(name_places).unwrap_or_default();
         let names = running.missing_names.iter();
         findings.extend(names.map(|missing| format!("{}: {}", missing.words(&places), missing.hint())));
-        if running.unchecked_names.is_empty() {
-            return Stage::of(findings);
-        }
-        let in_step = if findings.is_empty() { None } else { Some(false) };
-        findings.extend(running.unchecked_names.iter().map(|name| format!("not checked: {name}")));
-        Stage { in_step, findings }
+        let unchecked = running.unchecked_names.iter().map(|name| format!("not checked: {name}"));
+        let stage =
+            if running.unchecked_names.is_empty() { Stage::of(findings) } else { Stage::in_part(findings, unchecked) };
+        stage.with_notes(running.emergency.clone())
     }
 
     /// Says which trunks are not registered at their carriers.
@@ -286,6 +309,39 @@ impl Status<'_> {
             (AnsiColor::Red, format!("trunk `{name}` is {}: {words}", trunk.word()))
         });
         words.collect()
+    }
+
+    /// Writes for people what is recorded about inbound calls, and whether callers reach it.
+    fn inbound_lines(&self, color: bool) -> String {
+        let mut text = String::new();
+        let Some(inbound) = self.inbound() else { return text };
+        let Inbound { applied_run, counts, .. } = inbound;
+        let counts: Vec<String> = counts.iter().map(|(kind, number)| count(number, kind.word())).collect();
+        let counts = counts.join(", ");
+        let has_endpoints = self.recorded.routes.have_endpoints();
+        let behind = self.comparison.is_some_and(|comparison| comparison.callers_behind);
+        let carriers = self.carriers();
+        let (tone, words) = match (behind, applied_run) {
+            (false, _) if has_endpoints && self.silent => {
+                (AnsiColor::Red, "callers of trunks reach nothing while Asterisk does not answer".to_owned())
+            }
+            (false, _) if carriers.iter().any(|(tone, _)| *tone == AnsiColor::Red) => {
+                (AnsiColor::Red, "callers do not reach all of it".to_owned())
+            }
+            (false, _) => (AnsiColor::Green, "callers reach what is recorded".to_owned()),
+            (true, Some(run)) => {
+                (AnsiColor::Red, format!("callers still reach what run {run} applied; `reconcile apply` heals it"))
+            }
+            (true, None) => (AnsiColor::Red, "callers reach nothing of it yet; `reconcile apply` heals it".to_owned()),
+        };
+        let _ = writeln!(text, "inbound     {counts}: {}", paint(color, tone, &words));
+        if has_endpoints && !self.silent && self.at_carriers().is_none() {
+            let _ = writeln!(text, "            how trunks stand at their carriers was not asked");
+        }
+        for (tone, words) in carriers {
+            let _ = writeln!(text, "            {}", paint(color, tone, &words));
+        }
+        text
     }
 
     fn edits(&self) -> BTreeMap<&str, &str> {
@@ -387,90 +443,4 @@ pub(crate) fn json(status: &Status<'_>) -> Result<String> {
 /// When it cannot be written as JSON.
 pub(crate) fn schema() -> Result<String> {
     pretty(&schemars::schema_for!(StatusDocument<'static>))
-}
-
-/// Writes the status for people.
-pub(crate) fn text(status: &Status<'_>, color: bool) -> String {
-    let mut text = format!("{} on {}  database {}\n", status.tenant, status.host, status.database);
-    if let Some(file) = status.file {
-        let _ = writeln!(text, "declared    {}: {}", file.name, count(file.declared.users.len(), "user"));
-    }
-    let stages = [
-        ("recorded", status.recorded(), "in step with the file"),
-        ("rendered", status.rendered(), "in step with what is recorded"),
-        ("running", status.running(), "in step with the files"),
-    ];
-    for (name, stage, good) in stages {
-        let tone = match stage.in_step {
-            Some(true) => AnsiColor::Green,
-            Some(false) => AnsiColor::Red,
-            None => AnsiColor::Yellow,
-        };
-        let mut findings = stage.findings.iter().map(String::as_str);
-        let _ = writeln!(text, "{name:<10}  {}", paint(color, tone, findings.next().unwrap_or(good)));
-        for finding in findings {
-            let _ = writeln!(text, "            {}", paint(color, tone, finding));
-        }
-    }
-    if let Some(contacts) = status.contacts() {
-        let registered = contacts.iter().filter(|(_, count)| *count > 0).count();
-        let probed = status.probed().cloned().unwrap_or_default();
-        let kinds = [(probed.unreachable.len(), "unreachable"), (probed.unprobed.len(), "not probed yet")];
-        let kinds = kinds.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!(", {number} {what}"));
-        let kinds: String = kinds.collect();
-        let _ = writeln!(text, "registered  {registered} of {}{kinds}", count(contacts.len(), "phone"));
-        let names = status.recorded.tenant.as_ref().map(|tenant| tenant.settings.endpoint_names).unwrap_or_default();
-        for (user, contacts) in contacts.iter().filter(|_| status.registrations) {
-            let name = endpoint_name(status.tenant, names, user.extension);
-            let gone = if probed.unreachable.contains(&name) { ", unreachable" } else { "" };
-            let contacts = count(*contacts, "contact");
-            let _ = writeln!(text, "            {}  {}  {contacts}{gone}", user.extension, user.email);
-        }
-    }
-    if let (Some(numbers), Some(tenant)) = (status.numbers, &status.recorded.tenant) {
-        let Numbers { size, in_use, held, reserved, free } = numbers;
-        let range = &tenant.settings.range;
-        let _ = writeln!(
-            text,
-            "numbers     {in_use} in use, {held} on hold, {reserved} reserved, {free} of {size} free ({range})"
-        );
-    }
-    if let Some(inbound) = status.inbound() {
-        let Inbound { applied_run, counts, .. } = inbound;
-        let counts: Vec<String> = counts.iter().map(|(kind, number)| count(number, kind.word())).collect();
-        let counts = counts.join(", ");
-        let has_endpoints = status.recorded.routes.have_endpoints();
-        let behind = status.comparison.is_some_and(|comparison| comparison.callers_behind);
-        let carriers = status.carriers();
-        let (tone, words) = match (behind, applied_run) {
-            (false, _) if has_endpoints && status.silent => {
-                (AnsiColor::Red, "callers of trunks reach nothing while Asterisk does not answer".to_owned())
-            }
-            (false, _) if carriers.iter().any(|(tone, _)| *tone == AnsiColor::Red) => {
-                (AnsiColor::Red, "callers do not reach all of it".to_owned())
-            }
-            (false, _) => (AnsiColor::Green, "callers reach what is recorded".to_owned()),
-            (true, Some(run)) => {
-                (AnsiColor::Red, format!("callers still reach what run {run} applied; `reconcile apply` heals it"))
-            }
-            (true, None) => (AnsiColor::Red, "callers reach nothing of it yet; `reconcile apply` heals it".to_owned()),
-        };
-        let _ = writeln!(text, "inbound     {counts}: {}", paint(color, tone, &words));
-        if has_endpoints && !status.silent && status.at_carriers().is_none() {
-            let _ = writeln!(text, "            how trunks stand at their carriers was not asked");
-        }
-        for (tone, words) in carriers {
-            let _ = writeln!(text, "            {}", paint(color, tone, &words));
-        }
-    }
-    for apply in status.last_applies() {
-        let commit = apply.git_commit.map(|commit| format!(", commit {commit}")).unwrap_or_default();
-        let behind = if apply.behind { "; behind what is recorded" } else { "" };
-        let LastApply { host, run, outcome, started_at, actor, .. } = apply;
-        let _ = writeln!(text, "last apply  {host}: run {run}, {outcome}, {started_at}, by {actor}{commit}{behind}");
-    }
-    for (path, diff) in status.edits() {
-        let _ = write!(text, "--- {path}\n+++ {path}\n{diff}");
-    }
-    text
 }

@@ -214,5 +214,11 @@ pub(super) fn summary(comparison: &Comparison) -> String {
         1 => parts.push("1 change of inbound calls".to_owned()),
         changes => parts.push(format!("{changes} changes of inbound calls")),
     }
-    format!("Plan: {}; {} to write.", parts.join(", "), count(files, "file"))
+    let is_known = comparison.plan.unresolved.is_empty() || files == ConfigFile::ALL.len();
+    let files = match (is_known, files) {
+        (true, files) => format!("{} to write", count(files, "file")),
+        (false, 0) => "which files to write is not known".to_owned(),
+        (false, files) => format!("at least {} to write", count(files, "file")),
+    };
+    format!("Plan: {}; {files}.", parts.join(", "))
 }

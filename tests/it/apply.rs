@@ -152,7 +152,8 @@ fn missing_include_lines_are_told_as_exactly_that() {
     env.write("pbx.yaml", &desired(&[ANA]));
     let plan = env.run("plan").expect(0);
     let note = "note: Asterisk does not include the generated file: add `#tryinclude pjsip.d/*/generated_endpoints.conf` in \
-                `pjsip.conf`\n";
+                `pjsip.conf`; until then an apply records the rows, Asterisk does not take the file, and the apply ends \
+                with exit 6\n";
     assert!(plan.stdout.contains(note), "{}", plan.text());
     insta::assert_snapshot!(env.run("apply").expect(6).stderr);
     // What stands there now is a stub: whoever adds the lines later starts a sound Asterisk.

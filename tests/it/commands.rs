@@ -430,3 +430,26 @@ fn a_phase_that_takes_long_is_named_on_a_terminal_only() {
     let piped = env.run("plan").expect(0);
     assert!(!piped.text().contains("..."), "{}", piped.text());
 }
+
+/// CI sets variables without a value to the empty text, and a flag was blamed for it.
+#[test]
+fn an_empty_variable_counts_as_absent() {
+    let mut env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&["email: ana@example.com, name: Ana"]));
+    let folders =
+        format!("--state-dir {} --asterisk-config-dir {}", env.path("state").display(), env.etc("").display());
+    let commands = [
+        format!("plan --no-asterisk {folders}"),
+        // Its arguments are read, and then it does not listen in the clear.
+        format!("serve --no-webhook --listen 0.0.0.0:1 {folders}"),
+    ];
+    let run = |env: &TestEnv| commands.each_ref().map(|command| env.run(command).text());
+    let before = run(&env);
+    assert!(before[1].contains("error: without TLS, tokens and secrets would be sent in the clear"), "{}", before[1]);
+    for variable in reconcile::cli::env::VARIABLES {
+        if !["DATABASE_URL", "RECONCILE_SECRET_KEY"].contains(&variable.name) {
+            env.set(variable.name, "");
+        }
+    }
+    assert_eq!(run(&env), before);
+}

@@ -58,6 +58,28 @@ fn what_is_no_plan_is_refused() {
     assert!(env.files().iter().all(|(path, ..)| !path.ends_with("generated_endpoints.conf")));
 }
 
+/// The difference said that the changes are the same, because the plan did not carry what only the rows hold.
+#[test]
+fn what_only_the_rows_hold_is_in_the_difference() {
+    let env = TestEnv::new();
+    let written = |settings: &str, user: &str| {
+        env.write("pbx.yaml", &desired(&[user]).replace("users:", &format!("{settings}users:")));
+    };
+    written("", ANA);
+    env.write("plan.json", &env.run("plan --no-asterisk --format json").expect(0).stdout);
+    let user = "+ ana@example.com extension 1000";
+    for (settings, line, words) in [
+        ("", "email: ana@example.com, name: Anna", format!("expected: {user}, name Ana; now: {user}, name Anna")),
+        ("", "email: ana@example.com, name: Ana, protected: true", format!("now: {user}, name Ana, protected")),
+        ("extensions: { hold: 30d }\n", ANA, "expected: extensions.hold (none) -> 0d; now: ".to_owned()),
+        ("extensions: { range: 1000-1998 }\n", ANA, "now: extensions.range (none) -> 1000-1998".to_owned()),
+    ] {
+        written(settings, line);
+        let stale = env.run("sync --expect plan.json").expect(4).stderr;
+        assert!(stale.contains(&words), "{words}: {stale}");
+    }
+}
+
 /// Only the secret changes, of which neither rows nor files show anything.
 #[test]
 fn a_rotated_secret_gives_the_plan_an_id_of_its_own() {

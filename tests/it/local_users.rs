@@ -20,6 +20,7 @@ const ANA: &str = "email: ana@example.com, name: Ana";
 const BO: &str = "email: bo@example.com, name: Bo";
 const LOCK: &str = "pjsip.d/.reconcile.lock";
 const NOBODY: u32 = 65534;
+const DAEMON: u32 = 1;
 
 fn is_root() -> bool {
     let root = fs::metadata("/proc/self").unwrap().uid() == 0;
@@ -261,6 +262,50 @@ fn a_pipe_in_place_of_a_file_holds_no_command() {
     let said = env.outcome(output).expect(1).stderr;
     let wanted = "cannot read `[test]/asterisk/etc/pjsip.d/acme/generated_endpoints.conf`: it is no regular file";
     assert!(said.contains(wanted), "{said}");
+}
+
+/// The hint was to write there, or that Asterisk does not run.
+#[test]
+fn who_may_not_use_asterisk_or_its_folder_is_told_whose_they_are() {
+    if !is_root() {
+        return;
+    }
+    let mut env = TestEnv::new();
+    env.start_asterisk_as("nobody");
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+    // A user of the machine who is in no group of Asterisk's.
+    let run = |args: &[&str]| {
+        let mut command = env.command(args);
+        command.uid(DAEMON).gid(DAEMON).env("RECONCILE_STATE_DIR", env.path("home/state"));
+        env.outcome(command.output().unwrap())
+    };
+    let close = |path: &Path, mode| fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    let whose = |path: &str| {
+        format!(
+            "hint: `[test]/asterisk/{path}` belongs to the user `nobody` and the group `nogroup`: join that group with "
+        )
+    };
+    close(&env.path("home"), 0o777);
+    for path in tree(&env.etc("")) {
+        close(&path, if path.is_dir() { 0o755 } else { 0o644 });
+    }
+    close(&env.path("asterisk/run"), 0o750);
+    let said = run(&["apply"]).expect(1).stderr;
+    let words = "error: the user who runs this command may not use `[test]/asterisk/run/asterisk.ctl`, by which Asterisk \
+                 is asked; nothing was changed\n";
+    assert!(said.contains(words), "{said}");
+    assert!(said.contains(&whose("run")) && said.contains("or run the same command with `sudo -u nobody`\n"), "{said}");
+    let plan = run(&["plan"]).expect(0).stdout;
+    assert!(plan.contains("unchecked: the running Asterisk: the user who runs this command may not use"), "{plan}");
+    close(&env.path("asterisk/run"), 0o755);
+
+    close(&env.etc("pjsip.d"), 0o750);
+    for command in ["plan", "apply", "status"] {
+        let said = run(&[command]).expect(1).stderr;
+        assert!(said.contains("error: cannot open `[test]/asterisk/etc/pjsip.d`: Permission denied"), "{said}");
+        assert!(said.contains(&whose("etc/pjsip.d")), "{said}");
+    }
 }
 
 /// Asterisk silently removed every phone of files that its user could not read.

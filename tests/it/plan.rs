@@ -75,6 +75,38 @@ fn after_its_time_a_number_on_hold_is_given_to_anybody() {
     assert_eq!(numbers(&env), [("bo@example.com".to_owned(), 1001), ("cleo@example.com".to_owned(), 1000)]);
 }
 
+/// A pin takes a freed number even from a hold that begins in the same plan, which was noted twice.
+#[test]
+fn a_number_that_is_freed_and_handed_on_in_one_plan_is_noted_once() {
+    let env = TestEnv::new();
+    let bo = "email: bo@example.com, name: Bo";
+    let write = |users: &[&str], hold: &str| {
+        let settings = format!("extensions: {{ hold: {hold} }}\nusers:");
+        env.write("pbx.yaml", &desired(users).replace("users:", &settings));
+    };
+    write(&[ANA], "0d");
+    env.run("sync").expect(0);
+    let moved = format!("{ANA}, extension: 1020");
+    let pinned = format!("{bo}, extension: 1000");
+    let cases = [
+        // Ana leaves, and Bo comes.
+        (vec![bo], "0d"),
+        (vec![&pinned], "0d"),
+        (vec![&pinned], "30d"),
+        // Ana moves, and Bo gets what she leaves.
+        (vec![&moved, bo], "0d"),
+        (vec![&moved, &pinned], "0d"),
+        (vec![&moved, &pinned], "30d"),
+    ];
+    for (users, hold) in cases {
+        write(&users, hold);
+        let plan = env.run("plan --no-asterisk").expect(0).stdout;
+        let words = "note: extension 1000 goes to bo@example.com and was that of ana@example.com until now: ";
+        assert_eq!(plan.matches(words).count(), 1, "{users:?} {hold}: {plan}");
+        assert!(!plan.contains("was on hold"), "{users:?} {hold}: {plan}");
+    }
+}
+
 #[test]
 fn a_number_that_was_somebody_elses_is_told_for_thirty_days() {
     let env = TestEnv::new();
@@ -183,4 +215,29 @@ fn users_of_the_api_are_left_alone_until_the_file_adopts_them() {
     let words =
         "& ana@example.com  adopted from the API, keeps extension 1000; removing the line later deletes the user";
     assert!(outcome.stdout.contains(words), "{}", outcome.text());
+}
+
+/// The plan of a number that cannot be read said `0 files to write`.
+#[test]
+fn files_that_are_not_known_are_not_counted() {
+    let mut env = TestEnv::new();
+    let with = |dialer: &str| {
+        format!(
+            "{}dialers:\n  desk: {{ {dialer} }}\ninbound:\n  - {{ to: \"+15559876543\", route: [desk] }}\n",
+            desired(&[ANA])
+        )
+    };
+    env.write("pbx.yaml", &with("number: \"+4930123456\""));
+    env.run("sync").expect(0);
+    env.run("apply --no-reload").expect(0);
+    env.write("pbx.yaml", &with("number: { env: DESK_PHONE_NUMBER }, ring: 20s"));
+    let plan = env.run("plan --no-asterisk").expect(0).stdout;
+    let summary = "1 change of inbound calls; which files to write is not known.\n";
+    assert!(plan.contains(summary), "{plan}");
+    let json: serde_json::Value =
+        serde_json::from_str(&env.run("plan --no-asterisk --format json").expect(0).stdout).unwrap();
+    assert_eq!(json["files"][0]["changed"], serde_json::Value::Null, "{json}");
+    env.set("DESK_PHONE_NUMBER", "+4930123456");
+    let plan = env.run("plan --no-asterisk").expect(0).stdout;
+    assert!(plan.contains("1 change of inbound calls; 0 files to write.\n"), "{plan}");
 }

@@ -239,18 +239,18 @@ fn a_declared_secret_that_cannot_be_read_here_is_not_taken_for_in_step() {
         let status = env.run("status --detailed-exitcode --format json").expect(code).stdout;
         serde_json::from_str::<serde_json::Value>(&status).unwrap()["recorded"].take()
     };
-    assert_eq!(recorded(&env, 0), serde_json::json!({ "in_step": true, "findings": [] }));
+    assert_eq!(recorded(&env, 0), serde_json::json!({ "in_step": true, "findings": [], "notes": [] }));
     env.unset("BO_SIP_SECRET");
     let unread = "1 declared value cannot be read here, not compared: bo@example.com: the variable BO_SIP_SECRET is \
                   not set (pbx.yaml:5)";
-    assert_eq!(recorded(&env, 0), serde_json::json!({ "in_step": null, "findings": [unread] }));
+    assert_eq!(recorded(&env, 0), serde_json::json!({ "in_step": null, "findings": [unread], "notes": [] }));
     let status = env.run("status").expect(0).stdout;
     assert!(status.contains(&format!("recorded    {unread}\n")), "{status}");
     // Drift stays drift.
     env.write("pbx.yaml", &desired(&[&bo]));
     let behind = "behind the file: 1 to delete; see `reconcile plan`";
     let unread = unread.replace("pbx.yaml:5", "pbx.yaml:4");
-    assert_eq!(recorded(&env, 2), serde_json::json!({ "in_step": false, "findings": [behind, unread] }));
+    assert_eq!(recorded(&env, 2), serde_json::json!({ "in_step": false, "findings": [behind, unread], "notes": [] }));
 }
 
 #[test]
@@ -374,4 +374,44 @@ fn a_line_behind_the_marks_is_an_edit() {
     let unknown = env.run("users --tenant nosuch").expect(1).stderr;
     assert!(unknown.starts_with("error: tenant `nosuch` is not recorded\nhint: "), "{unknown}");
     env.run("plan --allow deletes").expect(64);
+}
+
+/// It was said to run "another generation", as if a newer one had been loaded.
+#[test]
+fn an_edited_file_is_told_from_the_one_that_runs() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+    for (file, reader, noun, edit) in [
+        ("pjsip.d/acme/generated_endpoints.conf", "res_pjsip", "endpoint file", "[1000](acme-phone)"),
+        ("extensions.d/acme/generated_routing.conf", "the dialplan", "routing file", "[acme-internal]"),
+    ] {
+        let path = env.etc(file);
+        let good = fs::read_to_string(&path).unwrap();
+        assert!(good.contains(edit), "{good}");
+        fs::write(&path, good.replace(edit, &format!("; by hand\n{edit}"))).unwrap();
+        let status = env.run("status --detailed-exitcode").expect(2).stdout;
+        let words =
+            format!("running     {reader} still runs the {noun} that was applied, and not what it was edited to\n");
+        assert!(status.contains(&words), "{status}");
+        fs::write(&path, good).unwrap();
+    }
+    env.run("status --detailed-exitcode").expect(0);
+}
+
+#[test]
+fn what_is_not_compared_and_how_an_apply_ended_is_said_in_words() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply --no-reload").expect(0);
+    let status = env.run("status --no-asterisk").expect(0).stdout;
+    assert!(status.contains(": run 1, rendered (Asterisk was left alone), "), "{status}");
+    env.sql().execute("update apply_audit_log set outcome = 'not_live'", &[]).unwrap();
+    env.write("pbx.yaml", &desired(&["email: ana, name: Ana"]));
+    let status = env.run("status --no-asterisk --detailed-exitcode").expect(65).stdout;
+    let why = "recorded    not compared with the file, which is invalid; `reconcile check` says what is wrong\n";
+    assert!(status.contains(why), "{status}");
+    let words = ": run 1, not_live (Asterisk took neither the new files nor the last good ones; see `reconcile history \
+                 1`), ";
+    assert!(status.contains(words), "{status}");
 }

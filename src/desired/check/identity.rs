@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::file;
 use crate::{
-    model::{At, Code, Diagnostic, Place, UserKey},
+    model::{At, Code, Diagnostic, Meant, Place, UserKey},
     objects,
 };
 
 /// Rejects a user with neither an address nor an id, or with both.
-pub(super) fn not_one(user: &file::User, place: Place) -> Option<Diagnostic> {
+pub(super) fn not_one(user: &file::User, place: Place, meant: &Meant) -> Option<Diagnostic> {
     match (&user.email, &user.id) {
+        (None, None) if meant.has("email") || meant.has("id") => None,
         (None, None) => Some(
             Diagnostic::error(Code::MissingKey, "the key `email` is missing", place)
                 .hint("add `email:`; a phone that belongs to nobody has `id:` instead, such as `id: lobby`"),
@@ -40,7 +41,7 @@ pub(super) fn known(list: &At<Vec<At<file::User>>>) -> (objects::Known<UserKey>,
         }
         names.insert(key);
     }
-    (objects::Known { names, all }, phones)
+    (objects::Known::new(names, all), phones)
 }
 
 #[cfg(test)]

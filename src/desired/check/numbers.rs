@@ -53,6 +53,24 @@ impl Pins {
         Self { ranges, default: written.is_none(), emergency, elsewhere, seen: BTreeMap::new() }
     }
 
+    /// Checks the number in a second entry of a user, who may have it from the first.
+    pub(super) fn pin_again(&self, at: &At<file::Digits>, problems: &mut Vec<Diagnostic>) {
+        problems.extend(at.value.as_ref().and_then(|digits| self.outside(digits.0, at.place)));
+    }
+
+    /// Rejects a number outside of the ranges.
+    fn outside(&self, extension: Extension, place: Place) -> Option<Diagnostic> {
+        let ranges = self.ranges.as_ref().filter(|ranges| !ranges.contains(extension))?;
+        let (message, hint) = if self.default {
+            let message = format!("{extension} is outside the range {ranges}, the default");
+            (message, "declare the tenant's numbers with `extensions: { range: .. }`, or pin a number inside it")
+        } else {
+            let message = format!("{extension} is outside the range {ranges}");
+            (message, "widen `extensions.range`, or pin a number inside it")
+        };
+        Some(Diagnostic::error(Code::PinOutsideRange, message, place).hint(hint))
+    }
+
     /// Checks the number that a user is pinned to.
     pub(super) fn pin(
         &mut self,
@@ -61,16 +79,7 @@ impl Pins {
         problems: &mut Vec<Diagnostic>,
     ) -> Option<Extension> {
         let extension = at.value?.0;
-        if let Some(ranges) = self.ranges.as_ref().filter(|ranges| !ranges.contains(extension)) {
-            let (message, hint) = if self.default {
-                let message = format!("{extension} is outside the range {ranges}, the default");
-                (message, "declare the tenant's numbers with `extensions: { range: .. }`, or pin a number inside it")
-            } else {
-                let message = format!("{extension} is outside the range {ranges}");
-                (message, "widen `extensions.range`, or pin a number inside it")
-            };
-            problems.push(Diagnostic::error(Code::PinOutsideRange, message, at.place).hint(hint));
-        }
+        problems.extend(self.outside(extension, at.place));
         if let Some(first) = self.seen.insert(extension, at.place) {
             problems.push(
                 Diagnostic::error(Code::DuplicatePin, format!("two users are pinned to {extension}"), at.place)

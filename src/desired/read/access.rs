@@ -85,7 +85,7 @@ fn numbers(Place { file, line, column, start, end }: Place) -> [u32; 5] {
 }
 
 /// First the place of a node, then its value, then, if that failed, the value once more, whose failure goes to the
-/// sink, then whether anything did.
+/// sink, then whether anything did, then what unknown keys in it were probably meant to be.
 pub(super) struct AtReader<'a> {
     pub(super) reader: NodeReader<'a>,
     pub(super) step: AtStep,
@@ -93,11 +93,12 @@ pub(super) struct AtReader<'a> {
 
 pub(super) enum AtStep {
     Place,
-    /// How many problems there were before the value.
-    Value(usize),
-    /// What is wrong with the value.
-    Failed(Problem),
-    Whole(bool),
+    /// How many problems, and unknown keys among them, there were before the value.
+    Value(usize, usize),
+    /// What is wrong with the value, and how many unknown keys there were before.
+    Failed(Problem, usize),
+    Whole(bool, usize),
+    Meant(usize),
 }
 
 impl<'de> MapAccess<'de> for AtReader<'de> {
@@ -109,29 +110,40 @@ impl<'de> MapAccess<'de> for AtReader<'de> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
         let NodeReader { node, sink, secret, .. } = self.reader;
-        match std::mem::replace(&mut self.step, AtStep::Whole(false)) {
+        match std::mem::replace(&mut self.step, AtStep::Place) {
             AtStep::Place => {
-                self.step = AtStep::Value(sink.borrow().len());
+                self.step = AtStep::Value(sink.borrow().len(), sink.borrow().meant.len());
                 seed.deserialize(value::SeqDeserializer::new(numbers(node.place).into_iter()))
             }
-            AtStep::Value(before) => match seed.deserialize(self.reader) {
+            AtStep::Value(before, unknown) => match seed.deserialize(self.reader) {
                 Ok(value) => {
-                    self.step = AtStep::Whole(sink.borrow().len() == before);
+                    self.step = AtStep::Whole(sink.borrow().len() == before, unknown);
                     Ok(value)
                 }
                 Err(problem) => {
-                    self.step = AtStep::Failed(problem);
+                    self.step = AtStep::Failed(problem, unknown);
                     Err(failed())
                 }
             },
-            AtStep::Failed(problem) => {
+            AtStep::Failed(problem, unknown) => {
+                self.step = AtStep::Whole(false, unknown);
                 // The hint to put a number in quotes must not lead to the next problem.
                 let is_number = matches!(node.kind, Kind::Number(_)) && !secret;
                 let next = is_number.then(|| seed.deserialize(NodeReader { quoted: true, ..self.reader }).err());
-                sink.borrow_mut().push(|| next.flatten().unwrap_or(problem).at(node.place));
+                let problem = next.flatten().unwrap_or(problem);
+                if !problem.was_said() {
+                    sink.borrow_mut().push(|| problem.at(node.place));
+                }
                 Err(failed())
             }
-            AtStep::Whole(whole) => seed.deserialize(whole.into_deserializer()),
+            AtStep::Whole(whole, unknown) => {
+                self.step = AtStep::Meant(unknown);
+                seed.deserialize(whole.into_deserializer())
+            }
+            AtStep::Meant(unknown) => {
+                let meant = sink.borrow().meant[unknown..].to_vec();
+                seed.deserialize(value::SeqDeserializer::new(meant.into_iter()))
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    super::check::{Names, is_looked_for, unknown, unknown_with},
+    super::check::{Names, unknown, unknown_with},
     file,
 };
 use crate::{
@@ -60,7 +60,7 @@ pub(crate) fn target(
         let declared = !names.users.lacks(&key);
         if !declared {
             let all = &names.users.names;
-            let similar = || is_looked_for(problems, all.len()).then(|| similar(&key, all)).flatten();
+            let similar = || names.users.is_looked_for(all.len()).then(|| similar(&key, all)).flatten();
             let near = names.renamed.get(&key).or_else(similar);
             let users = all.iter().map(UserKey::as_str);
             problems.push(unknown_with(near.map(UserKey::as_str), "user", text, item.place, users));
@@ -75,19 +75,18 @@ pub(crate) fn target(
     // Where a user could not be read, the name may be the id of that one.
     let declared = !names.dialers.lacks(&name) || !names.users.all;
     if !declared {
-        let problem = unknown_name(text, item.place, names, problems);
-        problems.push(problem);
+        problems.push(unknown_name(text, item.place, names));
     }
     Some((Target::Object(name), declared))
 }
 
 /// Reports a name that no dialer and no phone has. It may be another way to name a user, or a word of the format.
-fn unknown_name(text: &str, place: Place, names: &Names<'_>, problems: &[Diagnostic]) -> Diagnostic {
+fn unknown_name(text: &str, place: Place, names: &Names<'_>) -> Diagnostic {
     let what = if names.phones.is_empty() { "dialer" } else { "dialer or phone" };
     let called = names.called.iter().map(String::as_str);
     let problem = match names.renamed.get(&UserKey::of(text)) {
         Some(renamed) => unknown_with(Some(renamed.as_str()), what, text, place, called),
-        None => unknown(what, text, place, called, problems),
+        None => unknown(what, text, place, called, &names.dialers),
     };
     if text.parse::<E164>().is_ok() {
         return problem.hint("a route names an outside number by its dialer: declare one with this number");
@@ -98,7 +97,7 @@ fn unknown_name(text: &str, place: Place, names: &Names<'_>, problems: &[Diagnos
     let user = format!("{}@", text.to_ascii_lowercase());
     let is_user = |key: &&UserKey| key.as_str().starts_with(&user);
     let users = &names.users.names;
-    let user = is_looked_for(problems, users.len()).then(|| users.iter().find(is_user)).flatten();
+    let user = names.users.is_looked_for(users.len()).then(|| users.iter().find(is_user)).flatten();
     match (user, ["hangup", "busy"].into_iter().find(|word| text.eq_ignore_ascii_case(word))) {
         (Some(user), _) => problem.hint(format!("did you mean `{user}`? a route names users by their e-mail")),
         (None, Some(word)) => problem.hint(format!("did you mean `{word}`?")),

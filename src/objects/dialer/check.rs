@@ -21,11 +21,12 @@ pub(in crate::objects) fn check(
     problems: &mut Vec<Diagnostic>,
 ) -> (BTreeMap<ObjectName, Dialer>, BTreeSet<ObjectName>) {
     let (mut dialers, mut without_trunk) = (BTreeMap::new(), BTreeSet::new());
-    for (place, name, dialer) in named(keys, problems) {
+    for (place, name, dialer, meant) in named(keys, problems) {
         problems.extend(reserved("dialer", name.as_str(), place));
         let target = match (dialer.number, dialer.sip) {
             (Some(number), None) => number.value.map(|number| OutsideLine::Number(number.0)),
             (None, Some(sip)) => sip.value.map(|sip| OutsideLine::Sip(sip.into())),
+            (None, None) if meant.may_be("number") || meant.may_be("sip") => None,
             (number, _) => {
                 let (has, hint) = if number.is_some() {
                     ("has both a number and a SIP address", "remove one of them")
@@ -37,7 +38,7 @@ pub(in crate::objects) fn check(
                 None
             }
         };
-        if dialer.trunk.is_none() {
+        if dialer.trunk.is_none() && !meant.may_be("trunk") {
             without_trunk.insert(name.clone());
         }
         let trunk = dialer.trunk.and_then(|at| refer("trunk", &at, trunks, problems));

@@ -11,7 +11,7 @@ pub(in crate::objects) fn read(
     problems: &mut Vec<Diagnostic>,
 ) -> BTreeMap<ObjectName, Hours> {
     let mut hours = BTreeMap::new();
-    for (_, name, opening) in named(keys, problems) {
+    for (_, name, opening, _) in named(keys, problems) {
         let whole = opening.open.whole && opening.closed.as_ref().is_none_or(|closed| closed.whole);
         let Some(timezone) = opening.timezone.value.filter(|_| whole) else { continue };
         let closed = values(opening.closed).into_iter().map(|date| date.0).collect();

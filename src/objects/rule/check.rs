@@ -31,7 +31,7 @@ pub(in crate::objects) fn read(
     problems: &mut Vec<Diagnostic>,
 ) -> Rules {
     let mut read = Rules { all: Vec::new(), places: Vec::new(), broken: BTreeSet::new() };
-    for At { place, value, whole } in keys.and_then(|at| at.value).unwrap_or_default() {
+    for At { place, value, whole, .. } in keys.and_then(|at| at.value).unwrap_or_default() {
         let Some(rule) = value else { continue };
         let to = rule.to.value.map(|to| to.as_str().parse().map_or(Called::Default, Called::Did));
         if let (None, Some(otherwise), true) = (&rule.when, &rule.otherwise, whole) {

@@ -23,17 +23,16 @@ pub(in crate::objects) fn check(
 ) -> (BTreeMap<ObjectName, Trunk>, BTreeMap<ObjectId, SecretSource>) {
     let (mut trunks, mut secrets) = (BTreeMap::new(), BTreeMap::new());
     let mut matches = Vec::new();
-    for (place, name, trunk) in named(keys, problems) {
+    for (place, name, trunk, meant) in named(keys, problems) {
         let register = trunk.register.and_then(|at| at.value).unwrap_or(false);
-        let missing: Vec<&str> = [("username", trunk.username.is_none()), ("secret", trunk.secret.is_none())]
-            .into_iter()
-            .filter_map(|(key, missing)| missing.then_some(key))
-            .collect();
+        let has_login = [("username", trunk.username.is_some()), ("secret", trunk.secret.is_some())];
+        let missing = has_login.into_iter().filter(|(key, has)| !has && !meant.may_be(key));
+        let missing: Vec<&str> = missing.map(|(key, _)| key).collect();
         if register && !missing.is_empty() {
             let message = format!("the trunk `{name}` registers, but has no `{}`", missing.join("` and no `"));
             let hint = format!("add `{}:`", missing.join(":` and `"));
             problems.push(Diagnostic::error(Code::IncompleteTrunk, message, place).hint(hint));
-        } else if trunk.username.is_some() != trunk.secret.is_some() {
+        } else if missing.len() == 1 {
             let message = format!("the trunk `{name}` has a user name or a secret, but not both");
             problems.push(
                 Diagnostic::error(Code::IncompleteTrunk, message, place).hint("add the other one, or leave out both"),
@@ -60,7 +59,8 @@ pub(in crate::objects) fn check(
         };
         if whole {
             let addresses = trunk.addresses();
-            problems.extend(addresses.is_empty().then(|| silent(&name, &trunk, host_place)).flatten());
+            let is_silent = addresses.is_empty() && !meant.may_be("identify") && !meant.may_be("register");
+            problems.extend(is_silent.then(|| silent(&name, &trunk, host_place)).flatten());
             let places = places.into_iter().chain([host_place]);
             matches.extend(addresses.into_iter().zip(places).filter_map(|(address, place)| {
                 Some(Match { network: network(&address)?, text: address, trunk: name.clone(), place })

@@ -61,10 +61,15 @@ impl FromRequest<Arc<State>> for Verified {
     async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, Failure> {
         let (began, at) = (Instant::now(), Timestamp::now());
         let Some(webhook) = state.webhook.as_ref().filter(|webhook| webhook.is_configured()) else {
+            let why = match state.webhook {
+                None => "`--no-webhook` turns it off",
+                Some(_) => "set TWILIO_AUTH_TOKEN, or TWILIO_AUTH_TOKEN_FILE, and start the server again",
+            };
             if !state.strangers.is_flood() {
-                tracing::warn!("the webhook was asked, and is not configured: it needs TWILIO_AUTH_TOKEN");
+                tracing::warn!("the webhook was asked, and answers nothing: {why}");
             }
-            return Err(Failure::new(ErrorType::NotFound, "the webhook is not configured"));
+            let message = "this server answers no inbound calls; its log says what it lacks";
+            return Err(Failure::new(ErrorType::NotFound, message));
         };
         let (parts, body) = request.into_parts();
         let signature = signature(webhook, &parts.headers)?;

@@ -192,7 +192,14 @@ fn as_an_ordinary_user() -> Vec<Case> {
             let file = day.env.path(ENDPOINTS).join("generated_endpoints.conf");
             chown(&file, Some(0), Some(0)).expect("an owner");
         })
-        .sees(1, &["error: cannot read `[test]/asterisk/etc/pjsip.d/acme/generated_endpoints.conf`: Permission denied"])
+        .sees(
+            1,
+            &[
+                "error: cannot read `[test]/asterisk/etc/pjsip.d/acme/generated_endpoints.conf`: Permission denied",
+                "hint: `[test]/asterisk/etc/pjsip.d/acme/generated_endpoints.conf` belongs to the user `root` and the group \
+                 `root`: run the same command with `sudo`",
+            ],
+        )
         .stands(UNTOUCHED),
         given("the state folder is somebody else's", |day| give(day, "state", "0:0"))
             .sees(1, &["error: cannot ", " `[test]/state/hosts/", "Permission denied", "hint: run as root"])
