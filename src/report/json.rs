@@ -10,7 +10,7 @@ use super::{Desired, Report};
 use crate::{
     deploy::{ComparedFile, Comparison},
     desired::{Expectation, Sources},
-    model::{Caller, E164, Identity, ObjectName},
+    model::{Caller, E164, Identity},
     plan::{self, Affected, Change, FieldChange, Plan},
 };
 
