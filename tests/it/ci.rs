@@ -110,7 +110,8 @@ fn a_plan_that_went_stale_changes_nothing() {
     let (dump, files) = (env.dump(), env.files());
     let jobs = github.merge(2, "second", REPOSITORY);
     let said = log(&jobs, "apply", 4);
-    for words in ["expected: + cleo@example.com extension 1001, name", "; now: + cleo@example.com extension 1002, name"] {
+    for words in ["expected: + cleo@example.com extension 1001, name", "; now: + cleo@example.com extension 1002, name"]
+    {
         assert!(said.contains(words), "{said}");
     }
     assert!(said.contains("\n::error::nothing was applied, because the reviewed plan is no longer"), "{said}");
