@@ -8,7 +8,7 @@ use std::{
 use postgres::error::SqlState;
 
 use crate::{
-    deploy::{ApplyError, AsteriskError, FileError, way_in},
+    deploy::{ApplyError, AsteriskError, FileError, StatusError, way_in},
     directory::{DirectoryError, hint_of_taken, seal::SealError},
     model::{Invalid, Unreadable},
     portal::{ResealError, RotateError},
@@ -62,6 +62,11 @@ pub(crate) fn words_of(error: &(dyn std::error::Error + 'static)) -> String {
     words
 }
 
+/// Writes an error with its causes and hints in one line, as a list has it.
+pub(crate) fn line_of(error: &(dyn std::error::Error + 'static)) -> String {
+    words_of(error).replace("\nhint: ", "; ")
+}
+
 fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(invalid) = cause.downcast_ref::<Invalid>() {
         return invalid.hint.clone();
@@ -93,6 +98,11 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         Some(ApplyError::Directory(error)) => return hint_of(error),
         Some(ApplyError::File(error)) => return hint_of(error),
         Some(ApplyError::Asterisk(error)) => return hint_of(error),
+        _ => {}
+    }
+    match cause.downcast_ref::<StatusError>() {
+        Some(StatusError::Asterisk(error)) => return hint_of(error),
+        Some(StatusError::File(error)) => return hint_of(error),
         _ => {}
     }
     if let Some(error) = cause.downcast_ref::<FileError>() {

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     deploy::{self, Comparison, Host, Policy},
     directory::{Recorded, Schema},
+    error::line_of,
     model::{Diagnostic, shown},
     plan::{Allowance, Inputs, RailStop},
     report::{Desired, Report, json, markdown, name_places, text},
@@ -153,7 +154,7 @@ impl<'a> Planner<'a> {
             let unchecked = match (&survey.running, &survey.silent) {
                 (Some(_), _) => None,
                 (None, None) => Some("the running Asterisk (--no-asterisk)".to_owned()),
-                (None, Some(error)) => Some(format!("{NO_ANSWER}{error}")),
+                (None, Some(error)) => Some(format!("{NO_ANSWER}{}", line_of(error))),
             };
             let lack = lack.map(|why| format!("whether the secrets can be opened: {why}"));
             printer.phase("planning");

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     deploy,
     directory::{Directory, Recorded, Schema},
-    error::Hinted,
+    error::{Hinted, line_of},
     model::Tenant,
     plan::{self, Inputs},
     report::status::{self, Status},
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     if let Some(plan) = plan::as_recorded(&tenant, &known.recorded).filter(|_| is_readable) {
         let compared = deploy::compare_plan(plan, &known.recorded, &survey, &plan::Allowance::new(), Vec::new())?;
         let (status, silent) = deploy::status(&host, &tenant, survey, &compared, now);
-        unasked = silent.map(|error| error.to_string()).or(unasked);
+        unasked = silent.map(|error| line_of(&error)).or(unasked);
         here = Some(status);
         comparison = Some(compared);
     }

@@ -297,7 +297,11 @@ fn who_may_not_use_asterisk_or_its_folder_is_told_whose_they_are() {
     assert!(said.contains(words), "{said}");
     assert!(said.contains(&whose("run")) && said.contains("or run the same command with `sudo -u nobody`\n"), "{said}");
     let plan = run(&["plan"]).expect(0).stdout;
-    assert!(plan.contains("unchecked: the running Asterisk: the user who runs this command may not use"), "{plan}");
+    let words = "the user who runs this command may not use `[test]/asterisk/run/asterisk.ctl`, by which Asterisk is asked; \
+                 `[test]/asterisk/run` belongs to the user `nobody`";
+    assert!(plan.contains(&format!("unchecked: the running Asterisk: {words}")), "{plan}");
+    let status = run(&["status"]).expect(0).stdout;
+    assert!(status.contains(&format!("running     {words}")), "{status}");
     close(&env.path("asterisk/run"), 0o755);
 
     close(&env.etc("pjsip.d"), 0o750);

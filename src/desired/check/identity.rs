@@ -117,6 +117,17 @@ mod tests {
         ");
     }
 
+    /// Ten mistakes of any kind ended the search for what a name was meant to be.
+    #[test]
+    fn other_mistakes_do_not_end_the_search_for_names() {
+        let dialers: String = (0..20_000).map(|n| format!("  d{n:05}: {{ number: \"+4930{n:06}\" }}\n")).collect();
+        let user = |n| format!("  - {{ email: u{n}@example.com, name: A, extension: {} }}\n", 2000 + n);
+        let users: String = (0..10).map(user).collect();
+        let found = problems(&format!("users:\n{users}dialers:\n{dialers}default_route: [d0012x]\n"));
+        assert_eq!(found.matches("pin-outside-range").count(), 10, "{found}");
+        assert!(found.contains("no such dialer: `d0012x`\n  did you mean `d00120`?"), "{found}");
+    }
+
     #[test]
     fn a_route_names_a_phone_by_its_id() {
         let head = "public_sip_host: pbx.example.com\nusers:\n  - { id: Lobby, name: A, previously: foyer }\n";

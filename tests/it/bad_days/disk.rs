@@ -202,7 +202,15 @@ fn as_an_ordinary_user() -> Vec<Case> {
         )
         .stands(UNTOUCHED),
         given("the state folder is somebody else's", |day| give(day, "state", "0:0"))
-            .sees(1, &["error: cannot ", " `[test]/state/hosts/", "Permission denied", "hint: run as root"])
+            .sees(
+                1,
+                &[
+                    "error: cannot ",
+                    " `[test]/state/hosts/",
+                    "Permission denied",
+                    "belongs to the user `root` and the group `root`: run the same command with `sudo`",
+                ],
+            )
             .stands(UNTOUCHED),
     ]
 }
