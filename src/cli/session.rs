@@ -17,9 +17,9 @@ use crate::{
     error::Hinted,
     input::{Folder, Refused},
     model::{E164, Place, Secret, SecretSource, Severity, Tenant, UserKey, nearest, printable},
-    objects::ObjectId,
+    objects::{CALLER_ID, ObjectId},
     plan::{Allowance, InboundValues},
-    report::{CALLER_ID, Desired},
+    report::Desired,
 };
 
 /// Reads and checks the desired state; says every problem.

@@ -14,7 +14,8 @@ use crate::{
     asterisk::{ConfigFile, PerFile},
     fs::{self, FileError, Staged, Target},
     model::Tenant,
-    render::{Digests, File, NO_ROUTES, Parsed, Phonebook, is_as_written, parse},
+    objects::NO_ROUTES,
+    render::{Digests, File, Parsed, Phonebook, is_as_written, parse},
 };
 
 /// The note with the registrations to end.

@@ -33,9 +33,11 @@ pub use places::Places;
 pub(crate) use render::{Block, Condition, Parts, RenderContext, section_name};
 pub use rule::{Called, CallerMatch, Entry, Rule};
 pub(crate) use rule::{Outcome, loops_by_variables};
+pub(crate) use set::NO_ROUTES;
 pub use set::Routes;
 pub(crate) use trunk::without_port;
 pub use trunk::{Trunk, trunk_name};
+pub(crate) use value::CALLER_ID;
 pub use value::{DefaultCallerId, PublicSipHost};
 
 use crate::model::{At, Host, Named};

@@ -35,6 +35,17 @@ pub struct Routes {
 
 impl Document for Routes {}
 
+/// Nothing declared about inbound calls.
+pub(crate) static NO_ROUTES: Routes = Routes {
+    trunks: BTreeMap::new(),
+    dialers: BTreeMap::new(),
+    hours: BTreeMap::new(),
+    rules: Vec::new(),
+    default_route: DefaultRoute::NONE,
+    public_sip_host: None,
+    caller_id: None,
+};
+
 /// Tells whether Twilio has a part in the calls of a tenant that has such objects.
 pub(super) fn has_twilio(has_public_host: bool, has_trunks: bool, has_dialer_without_trunk: bool) -> bool {
     has_public_host || !has_trunks || has_dialer_without_trunk
@@ -74,6 +85,20 @@ impl Routes {
     pub(crate) fn use_twilio(&self) -> bool {
         let without_trunk = self.dialers.values().any(|dialer| dialer.trunk.is_none());
         has_twilio(self.public_sip_host.is_some(), !self.trunks.is_empty(), without_trunk)
+    }
+
+    /// Takes the default caller ID, which comes from the variable [`super::CALLER_ID`]. If it cannot be had, the former one stays
+    /// for now, and the reason is returned.
+    pub(crate) fn take_caller_id(&mut self, value: Option<&Result<E164, String>>, former: &Self) -> Option<String> {
+        match value {
+            None => self.caller_id = None,
+            Some(Ok(number)) => self.caller_id = Some(DefaultCallerId(number.clone())),
+            Some(Err(reason)) => {
+                self.caller_id.clone_from(&former.caller_id);
+                return Some(reason.clone());
+            }
+        }
+        None
     }
 
     /// Describes how a call goes to destinations that are tried in turn.

@@ -2,8 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::object::{Fields, Object, without_users};
+use super::{
+    ObjectKind,
+    object::{Fields, Object, without_users},
+};
 use crate::model::E164;
+
+/// The variable from which the default caller ID comes.
+pub(crate) const CALLER_ID: &str = "TWILIO_PHONE_NUMBER";
+
+impl ObjectKind {
+    /// Returns the variable that declares the object of this kind. `None` if the file does.
+    pub(crate) fn variable(self) -> Option<&'static str> {
+        (self == Self::CallerId).then_some(CALLER_ID)
+    }
+}
 
 /// The host at which users' phones are reached from outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

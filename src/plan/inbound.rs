@@ -12,7 +12,7 @@ use super::{FieldChange, Inputs, Kind, Plan, PlannedSecret, SecretPlan, shown};
 use crate::{
     directory::{self, Recorded, RecordedSecret},
     model::{Code, Diagnostic, E164, Place, Secret, UserKey},
-    objects::{self, DefaultCallerId, Fields, Object, ObjectId, ObjectKind, Routes},
+    objects::{self, Fields, Object, ObjectId, ObjectKind, Routes},
 };
 
 /// What inbound calls need from outside of the file: each the value, or why it cannot be had.
@@ -186,14 +186,7 @@ fn wanted(inputs: &Inputs<'_>, unresolved: &mut Vec<String>) -> (Routes, Places)
         return (Routes::default(), Places::new());
     }
     let mut routes = declared.routes.clone();
-    routes.caller_id = match &inbound.caller_id {
-        None => None,
-        Some(Ok(number)) => Some(DefaultCallerId(number.clone())),
-        Some(Err(reason)) => {
-            unresolved.push(reason.clone());
-            recorded.routes.caller_id.clone()
-        }
-    };
+    unresolved.extend(routes.take_caller_id(inbound.caller_id.as_ref(), &recorded.routes));
     let number = |variable: &str| {
         let unknown = || Err(format!("the variable {variable} is not set"));
         inbound.numbers.get(variable).cloned().unwrap_or_else(unknown)

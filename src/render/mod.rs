@@ -33,7 +33,7 @@ pub use crate::objects::trunk_name;
 use crate::{
     asterisk::{BadValue, ConfigFile, Name, PerFile},
     model::{DisplayName, EndpointNames, Extension, Ha1, Identity, PhoneOverride, Secret, Settings, Tenant, hex},
-    objects::{DefaultRoute, ObjectId, Routes},
+    objects::{ObjectId, Routes},
 };
 
 /// What one tenant's files are made of.
@@ -122,17 +122,6 @@ impl Phonebook<'_> {
 pub fn endpoint_name(tenant: &Tenant, names: EndpointNames, extension: Extension) -> String {
     format!("{}{extension}", names.prefix(tenant))
 }
-
-/// Nothing declared about inbound calls.
-pub static NO_ROUTES: Routes = Routes {
-    trunks: BTreeMap::new(),
-    dialers: BTreeMap::new(),
-    hours: BTreeMap::new(),
-    rules: Vec::new(),
-    default_route: DefaultRoute::NONE,
-    public_sip_host: None,
-    caller_id: None,
-};
 
 /// The line that ends what a generation mark vouches for.
 const GENERATION: &str = "; generation\n";

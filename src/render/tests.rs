@@ -7,9 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::{
-    Digests, File, NO_ROUTES, Needs, ParsedObject, Phone, Phonebook, Present, diff, parse, section_names, trunk_name,
-};
+use super::{Digests, File, Needs, ParsedObject, Phone, Phonebook, Present, diff, parse, section_names, trunk_name};
 use crate::{
     asterisk::{
         ConfigFile::{Endpoints, Routing},
@@ -17,7 +15,7 @@ use crate::{
     },
     desired::{self, Declared},
     model::{Extension, GENERATED_CONTEXTS, Ha1, Identity, Secret},
-    objects::{Called, DefaultCallerId, ObjectKind, Routes, Rule, Target},
+    objects::{Called, DefaultCallerId, NO_ROUTES, ObjectKind, Routes, Rule, Target},
 };
 
 const COMPANY: &str = r#"

@@ -28,9 +28,6 @@ pub(crate) fn name_places(desired: &Desired) -> NamePlaces {
     places.map(|(name, place)| (name.clone(), place.show(&desired.sources))).collect()
 }
 
-/// The variable of the default caller ID.
-pub(crate) const CALLER_ID: &str = "TWILIO_PHONE_NUMBER";
-
 /// What a report is about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Report<'a> {

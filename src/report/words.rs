@@ -2,12 +2,11 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use super::{CALLER_ID, Desired, Report, count};
+use super::{Desired, Report, count};
 use crate::{
     asterisk::ConfigFile,
     deploy::Comparison,
     desired::Source,
-    objects::ObjectKind,
     plan::{Change, Choice, FieldChange, InboundChange, Kind},
 };
 
@@ -86,9 +85,11 @@ pub(super) fn relogins(comparison: &Comparison) -> Vec<(String, String)> {
 pub(super) fn inbound_place(change: &InboundChange, sources: &[Source]) -> String {
     match change.place {
         Some(place) => place.show(sources),
-        None if change.object == ObjectKind::CallerId => CALLER_ID.to_owned(),
-        None if change.kind == Kind::Delete => "no longer declared".to_owned(),
-        None => String::new(),
+        None => match change.object.variable() {
+            Some(variable) => variable.to_owned(),
+            None if change.kind == Kind::Delete => "no longer declared".to_owned(),
+            None => String::new(),
+        },
     }
 }
 
