@@ -225,7 +225,12 @@ fn a_broken_host_harms_no_other() {
     a.run("apply").expect(0);
     assert!(a.ask("pjsip list endpoints").contains("1001/1001"));
     let status = a.run("status --detailed-exitcode").expect(0).stdout;
-    assert!(status.contains("last apply  b: run 3, rolled_back, "), "{status}");
+    assert!(
+        status.contains(
+            "last apply  b: run 3, rolled_back (Asterisk did not take the new files and runs the last good ones; see "
+        ),
+        "{status}"
+    );
     assert!(status.lines().last().unwrap().ends_with("; behind what is recorded"), "{status}");
     b.run("status --detailed-exitcode").expect(2);
 
