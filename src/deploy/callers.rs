@@ -12,9 +12,9 @@ use crate::{
         audit::{End, Outcome},
     },
     model::{E164, EndpointNames, Extension, Tenant, UserKey},
-    objects::Routes,
+    objects::{NO_ROUTES, Routes},
     plan::{Plan, numbers_between},
-    render::{NO_ROUTES, endpoint_name},
+    render::endpoint_name,
 };
 
 /// Closes the audit row of an apply. What was made so is remembered as live, and reaches callers from then
@@ -82,27 +82,51 @@ pub(super) fn behind(tenant: &Tenant, recorded: &Recorded) -> Option<String> {
         Some(applied) => {
             let users = users(&recorded.routes, tenant, row.settings.endpoint_names, number);
             let run = applied.run;
-            (readdressed(applied, &users) != recorded.routes).then(|| {
+            let known = recorded.users.values().map(|user| {
+                let phone = endpoint_name(tenant, row.settings.endpoint_names, user.extension);
+                (user.email.key(), user.previous.clone(), phone)
+            });
+            let addresses = addresses(applied, known);
+            let reached = applied.users.iter().map(|(email, phone)| (&addresses[email], phone));
+            (!reached.eq(&users) || applied.routes.readdressed(&addresses) != recorded.routes).then(|| {
                 format!("callers still reach what run {run} applied, not what is recorded: the next apply heals it")
             })
         }
     }
 }
 
-/// Describes the routes that callers reach, with the users under the addresses that their phones have now: a rename
-/// changes nothing about who is reached.
-fn readdressed(applied: &calls::Applied, now: &BTreeMap<UserKey, String>) -> Routes {
-    let present: BTreeMap<&str, &UserKey> = now.iter().map(|(email, phone)| (phone.as_str(), email)).collect();
-    let nobody = UserKey::of("");
-    let of = |phone: &str| present.get(phone).copied().unwrap_or(&nobody);
-    let addresses = applied.users.iter().map(|(email, phone)| (email.clone(), of(phone).clone()));
-    applied.routes.readdressed(&addresses.collect())
+/// Finds the present addresses of the users whom callers reach, by those that they had when that was applied: a rename
+/// changes nothing about who is reached. `known` lists all users with address, former address and phone.
+///
+/// A former address may be another user's now: the phone that callers reach tells whose it was.
+fn addresses(
+    applied: &calls::Applied,
+    known: impl Iterator<Item = (UserKey, Option<UserKey>, String)>,
+) -> BTreeMap<UserKey, UserKey> {
+    let (mut present, mut renamed) = (BTreeSet::new(), BTreeMap::new());
+    for (email, previous, phone) in known {
+        if applied.users.contains_key(&email) {
+            present.insert(email.clone());
+        }
+        if let Some(previous) = previous.filter(|previous| applied.users.contains_key(previous)) {
+            renamed.insert(previous, (email, phone));
+        }
+    }
+    let address = |email: &UserKey, phone: &String| match renamed.get(email) {
+        Some((new, at)) if !present.contains(email) || at == phone => new.clone(),
+        _ => email.clone(),
+    };
+    applied.users.iter().map(|(email, phone)| (email.clone(), address(email, phone))).collect()
 }
 
-/// Finds the public numbers whose callers reach something else than they will once a plan was carried out.
+/// Finds the public numbers whose callers reach somebody else, or in another way, once a plan was carried out.
 pub(super) fn numbers(plan: &Plan, recorded: &Recorded) -> BTreeSet<E164> {
     let Some(applied) = &recorded.applied else { return numbers_between(&NO_ROUTES, &plan.routes) };
-    numbers_between(&readdressed(applied, &phones_called(plan)), &plan.routes)
+    let known = plan.users.values().map(|user| {
+        let phone = endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
+        (user.email.key(), user.previous.clone(), phone)
+    });
+    numbers_between(&applied.routes.readdressed(&addresses(applied, known)), &plan.routes)
 }
 
 /// What callers reach once a plan was carried out.

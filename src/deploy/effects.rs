@@ -40,7 +40,7 @@ impl FileEffects<'_> {
             (effects.moved, effects.reread, effects.carriers) = (moved, reread, carriers);
         }
         if let Some(before) = &self.before[ConfigFile::Routing] {
-            let mut dialing = self.dialing();
+            let mut dialing = self.dialing(before);
             let mut numbers = self.numbers(before)?;
             if !runs[ConfigFile::Routing] {
                 dialing |= effects.dialing;
@@ -92,18 +92,19 @@ impl FileEffects<'_> {
         let after = Phonebook::of(self.plan, None).objects()?;
         let before = &before.parsed.objects;
         let is_changed = |section: &&String| {
-            !before.contains_key(*section) || !after.contains_key(*section) || differences.contains_key(*section)
+            let differs = differences.get(*section).is_some_and(|difference| !difference.is_empty());
+            differs || !before.contains_key(*section) || !after.contains_key(*section)
         };
         let changed = before.keys().chain(after.keys()).filter(is_changed);
         let name = |section| before.get(section).or_else(|| after.get(section)).map(|object| object.name.clone());
         Ok(changed.filter_map(name).collect())
     }
 
-    /// Tells whether other contexts of the operator are included.
-    fn dialing(&self) -> bool {
-        let differences = &self.differences[ConfigFile::Routing].sections;
-        let dialled = differences.get(&render::internal_context(&self.plan.tenant));
-        dialled.is_some_and(|difference| difference.keys().contains("include"))
+    /// Tells whether other contexts of the operator are included, or in another order: Asterisk takes the first match.
+    fn dialing(&self, before: &Present) -> bool {
+        let context = render::internal_context(&self.plan.tenant);
+        let after = &self.target[ConfigFile::Routing].text;
+        !render::includes(&before.text, &context).eq(render::includes(after, &context))
     }
 
     /// Finds the public numbers whose calls go another way.
@@ -160,7 +161,12 @@ pub(super) fn successors(plan: &Plan, recorded: &Recorded, file: &Present, keeps
         let name = render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
         let holder = file.parsed.phones.get(&name);
         let is_others = |phone: &ParsedPhone| UserKey::of(&phone.email) != row.email.key() && !keeps(&name, phone);
-        row.applied.is_none() && holder.is_some_and(is_others)
+        // The first host of a database may have made the row live, while this one still has the former phone.
+        let is_gone = |phone: &ParsedPhone| {
+            let key = UserKey::of(&phone.email);
+            recorded.former.contains(&key) && !recorded.users.contains_key(&key) && row.previous != Some(key)
+        };
+        holder.is_some_and(|phone| is_others(phone) && (row.applied.is_none() || is_gone(phone)))
     };
     plan.users.values().filter(is_successor).map(|user| user.extension).collect()
 }
@@ -206,8 +212,8 @@ pub(super) fn foreign_digests(plan: &Plan, recorded: &Recorded, phones: &BTreeSe
     let phones = if unexplained == 1 { "1 phone".to_owned() } else { format!("{unexplained} phones") };
     (unexplained > 0).then(|| {
         format!(
-            "the file in place gives {phones} another digest than the directory, which did not change it since the \
-             last apply: was an older dump restored, or the file edited?"
+            "the file in place gives {phones} another digest than the directory, though nothing was recorded since the \
+             last apply: another host of this database applied it, an older dump was restored, or the file was edited"
         )
     })
 }

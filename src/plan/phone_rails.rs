@@ -106,12 +106,12 @@ impl Plan {
     pub fn phone_stops(&self, effects: &Effects) -> impl Iterator<Item = RailStop> {
         let moved = self.moved(effects);
         let (ended, logins) = if self.phone_rails.counts_rows {
-            (effects.deleted, self.count_relogins(effects))
+            (effects.deleted, self.count_relogins(effects) + moved)
         } else {
             (0, effects.relogins.difference(&self.behind).count())
         };
         let deletes = self.phone_rails.deletes(self.counts.delete, ended);
-        deletes.into_iter().chain(self.phone_rails.relogins(logins + moved, moved))
+        deletes.into_iter().chain(self.phone_rails.relogins(logins, moved))
     }
 
     /// Tells whether a rail stops the rows from being recorded. What is in place stops an apply only.

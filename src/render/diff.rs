@@ -42,6 +42,11 @@ pub struct SectionDiff {
 }
 
 impl SectionDiff {
+    /// Tells whether nothing but comments differs.
+    pub fn is_empty(&self) -> bool {
+        self.before.is_empty() && self.after.is_empty() && !self.secret
+    }
+
     /// Lists the keys of options that differ.
     pub fn keys(&self) -> BTreeSet<&str> {
         self.before.iter().chain(&self.after).map(|(key, _)| key.as_str()).collect()
@@ -81,8 +86,9 @@ pub fn diff(old: Option<&Present>, new: &str, same_digest: &SameDigest<'_>) -> F
     let old_lines: Vec<Line<'_>> = old_lines().into_iter().flatten().collect();
     let new_lines: Vec<Line<'_>> = masked(new, "", None).collect();
     let mut changes = Vec::with_capacity(old_lines.len().max(new_lines.len()));
-    let differing = compare(&blocks(&old_lines), &blocks(&new_lines), &mut changes);
-    let sections = sections(&differing);
+    let (old_blocks, new_blocks) = (blocks(&old_lines), blocks(&new_lines));
+    let differing = compare(&old_blocks, &new_blocks, &mut changes);
+    let sections = sections(&differing, [&old_blocks, &new_blocks]);
     let count = |tag| changes.iter().filter(|(found, _)| *found == tag).count();
     let (added, removed) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
     FileDiff { changed: added + removed > 0 || !whole, text: hunks(&changes), added, removed, genuine: whole, sections }
@@ -164,17 +170,24 @@ fn mask_mark<'a>(line: &'a str, mark: &str) -> Cow<'a, str> {
 #[derive(Clone, Copy)]
 struct Block<'a> {
     key: &'a str,
+    /// The head of the section that its lines belong to. It may stand before an empty line that somebody added.
+    section: &'a str,
     lines: &'a [Line<'a>],
 }
 
 /// Cuts lines at blank ones; the blank line belongs to the block before it.
 fn blocks<'a>(lines: &'a [Line<'a>]) -> Vec<Block<'a>> {
+    let head = |line: &'a Line<'a>| line.shown.split(']').next().unwrap_or_default();
+    let mut section = "";
     lines
         .split_inclusive(|line| line.shown.is_empty())
         .map(|lines| {
-            let section = lines.iter().find(|line| line.shown.starts_with('['));
-            let key = section.or(lines.first()).map_or("", |line| line.shown.as_ref());
-            Block { key: key.split(']').next().unwrap_or(key), lines }
+            let mut heads = lines.iter().filter(|line| line.shown.starts_with('[')).map(head);
+            let first = heads.next();
+            let key = first.or_else(|| lines.first().map(head)).unwrap_or_default();
+            let block = Block { key, section: first.unwrap_or(section), lines };
+            section = heads.next_back().or(first).unwrap_or(section);
+            block
         })
         .collect()
 }
@@ -227,17 +240,19 @@ fn compare<'a>(old: &[Block<'a>], new: &[Block<'a>], changes: &mut Changes<'a>) 
 }
 
 /// Finds what differs in the sections that both files have.
-fn sections([old, new]: &Differing<'_>) -> BTreeMap<String, SectionDiff> {
-    let mut before: HashMap<&str, Vec<&Line<'_>>> = HashMap::new();
-    for block in old.iter().filter(|block| block.key.starts_with('[')) {
-        before.entry(block.key).or_default().extend(block.lines);
+fn sections<'a>([old, new]: &Differing<'a>, all: [&[Block<'a>]; 2]) -> BTreeMap<String, SectionDiff> {
+    let mut lines: HashMap<&str, [Vec<&Line<'_>>; 2]> = HashMap::new();
+    for (side, blocks) in [old, new].into_iter().enumerate() {
+        for block in blocks.iter().filter(|block| block.section.starts_with('[')) {
+            lines.entry(block.section).or_default()[side].extend(block.lines);
+        }
     }
-    let mut after: HashMap<&str, Vec<&Line<'_>>> = HashMap::new();
-    for block in new.iter().filter(|block| before.contains_key(block.key)) {
-        after.entry(block.key).or_default().extend(block.lines);
+    for blocks in all {
+        let known: HashSet<&str> = blocks.iter().map(|block| block.section).collect();
+        lines.retain(|section, _| known.contains(section));
     }
-    let pairs = after.iter().filter_map(|(key, after)| Some((key.trim_start_matches('['), before.get(key)?, after)));
-    pairs.map(|(name, before, after)| (name.to_owned(), section(before, after))).collect()
+    let name = |section: &str| section.trim_start_matches('[').to_owned();
+    lines.iter().map(|(head, [before, after])| (name(head), section(before, after))).collect()
 }
 
 fn section(before: &[&Line<'_>], after: &[&Line<'_>]) -> SectionDiff {

@@ -1,5 +1,7 @@
 //! The plan says whom it affects: phones, trunks and numbers, counted, also where no row changes.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use super::support::{TestEnv, desired};
@@ -153,4 +155,74 @@ fn a_phone_is_in_one_group_and_one_that_is_made_now_is_in_none() {
     // Recorded and not yet applied, as on a second host.
     env.run("sync").expect(0);
     assert_eq!(affected(&env), only(&[("reread", 1), ("dialing", 2)]));
+}
+
+/// Asterisk takes the first match, so that the order counts.
+#[test]
+fn another_order_of_the_operators_contexts_changes_what_phones_can_dial() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &file(2, "dialplan: { include: [outbound, parkedcalls] }"));
+    env.run("apply --no-reload").expect(0);
+    env.write("pbx.yaml", &file(2, "dialplan: { include: [parkedcalls, outbound] }"));
+    assert_eq!(affected(&env), only(&[("dialing", 2)]));
+    env.run("sync").expect(0);
+    assert_eq!(affected(&env), only(&[("dialing", 2)]));
+}
+
+/// An empty line within a section, as an editor's hand leaves it, hides nothing; comments change nothing.
+#[test]
+fn edits_by_hand_are_counted_whatever_stands_between_them() {
+    let env = TestEnv::new();
+    let inbound =
+        "trunks: { carrier: { host: 198.51.100.7 } }\ninbound: [ { to: '+4930111111', route: [u0@example.com] } ]";
+    env.write("pbx.yaml", &file(3, inbound));
+    env.run("apply --no-reload").expect(0);
+    let path = env.etc("pjsip.d/acme/generated_endpoints.conf");
+    let written = fs::read_to_string(&path).unwrap();
+    let edit = |text: &str, by: &str| {
+        assert!(written.contains(text), "{written}");
+        fs::write(&path, written.replacen(text, by, 1)).unwrap();
+        affected(&env)
+    };
+    let template = "[acme-phone](!)\ntype = endpoint\n";
+    assert_eq!(edit(template, &format!("{template}\ntransport = other\n")), only(&[("moved", 3)]));
+    assert_eq!(edit("aors = 1001\n", "aors = 1001\n\ntransport = other\n"), only(&[("moved", 1), ("left_alone", 2)]));
+    assert_eq!(edit("; trunk carrier\n", "; by hand\n; trunk carrier\n"), only(&[("left_alone", 3)]));
+}
+
+/// Who is called counts, not the phone's number: it may go to another person.
+#[test]
+fn a_number_that_rings_another_person_is_counted_whoever_has_the_phone() {
+    let env = TestEnv::new();
+    let routes = |first: &str, second: &str| {
+        format!(
+            "inbound: [ {{ to: '+4930111111', route: [{first}@example.com] }}, \
+             {{ to: '+4930222222', route: [{second}@example.com] }} ]"
+        )
+    };
+    let declare = |first: &str, second: &str, routes: &str| {
+        let users = [
+            format!("email: {first}@example.com, name: A, extension: 1000"),
+            format!("email: {second}@example.com, name: B, extension: 1001"),
+        ];
+        let text = desired(&users.each_ref().map(String::as_str));
+        env.write("pbx.yaml", &text.replacen("users:", &format!("{routes}\nusers:"), 1));
+    };
+    declare("dan", "bo", &routes("dan", "bo"));
+    env.run("apply --no-reload").expect(0);
+    declare("bo", "dan", &routes("bo", "dan"));
+    assert_eq!(affected(&env)["numbers"], 2);
+    env.run("sync --allow relogins=2").expect(0);
+    assert_eq!(affected(&env)["numbers"], 2);
+    let status = env.run("status --no-asterisk").expect(0).stdout;
+    assert!(status.contains("callers still reach what run 1 applied"), "{status}");
+    env.run("apply --no-reload --allow relogins=2").expect(0);
+    // A rename reaches the same people.
+    let text = fs::read_to_string(env.path("work/pbx.yaml")).unwrap();
+    let renamed = text.replace("dan@example.com, name: B", "daniel@example.com, previously: dan@example.com, name: B");
+    env.write("pbx.yaml", &renamed.replace("route: [dan@", "route: [daniel@"));
+    assert_eq!(affected(&env)["numbers"], 0);
+    env.run("sync").expect(0);
+    let status = env.run("status --no-asterisk").expect(0).stdout;
+    assert!(status.contains("callers reach what is recorded"), "{status}");
 }

@@ -204,6 +204,23 @@ fn each_host_counts_the_phones_that_it_ends() {
     assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
 }
 
+/// A number that is handed on is one phone that ends, on each host.
+#[test]
+fn a_number_that_is_handed_on_counts_once_on_the_second_host() {
+    let (a, b) = hosts();
+    declare([&a, &b], &[ANA, BO]);
+    for host in [&a, &b] {
+        host.run("apply").expect(0);
+    }
+    declare([&a, &b], &[ANA, "email: cy@example.com, name: Cy, extension: 1001"]);
+    for host in [&a, &b] {
+        let plan: Value = serde_json::from_str(&host.run("plan --format json").expect(0).stdout).unwrap();
+        assert_eq!([&plan["affected"]["ended"], &plan["affected"]["relogin"]], [1, 0], "{plan:#}");
+        host.run("apply --allow relogins=0").expect(0);
+    }
+    assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
+}
+
 /// An operator's mistake on one host is that host's alone, until it is mended.
 #[test]
 fn a_broken_host_harms_no_other() {

@@ -58,7 +58,7 @@ fn after_a_restore_the_plan_counts_the_phones_and_the_rail_stops_the_apply() {
     let shown = env.run("plan").expect(0);
     let row = "  ~ bo@example.com    extension 1001; another digest becomes live (phone must log in again)\n";
     assert!(shown.stdout.contains(row), "{}", shown.text());
-    assert!(shown.stdout.contains("was an older dump restored, or the file edited?\n"), "{}", shown.text());
+    assert!(shown.stdout.contains(", an older dump was restored, or the file was edited\n"), "{}", shown.text());
     let stopped = env.run("apply").expect(3);
     assert_eq!(
         stopped.stderr,

@@ -320,8 +320,9 @@ fn a_rotated_secret_is_pending_until_the_next_apply() {
     let hex = digest.rsplit(':').next().unwrap();
     fs::write(&path, after.replace(hex, &"0".repeat(hex.len()))).unwrap();
     let plan = env.run("plan").expect(0).stdout;
-    let note = "note: the file in place gives 1 phone another digest than the directory, which did not change it \
-                since the last apply: was an older dump restored, or the file edited?\n";
+    let note = "note: the file in place gives 1 phone another digest than the directory, though nothing was recorded \
+                since the last apply: another host of this database applied it, an older dump was restored, or the file \
+                was edited\n";
     assert!(plan.contains(row) && plan.contains(note), "{plan}");
     fs::write(&path, &after).unwrap();
     let digests = |text: &str| -> Vec<String> {

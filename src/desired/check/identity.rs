@@ -120,7 +120,8 @@ mod tests {
     /// Ten mistakes of any kind ended the search for what a name was meant to be.
     #[test]
     fn other_mistakes_do_not_end_the_search_for_names() {
-        let dialers: String = (0..20_000).map(|n| format!("  d{n:05}: {{ number: \"+4930{n:06}\" }}\n")).collect();
+        let dialers: Vec<String> = (0..20_000).map(|n| format!("  d{n:05}: {{ number: \"+4930{n:06}\" }}\n")).collect();
+        let dialers = dialers.concat();
         let user = |n| format!("  - {{ email: u{n}@example.com, name: A, extension: {} }}\n", 2000 + n);
         let users: String = (0..10).map(user).collect();
         let found = problems(&format!("users:\n{users}dialers:\n{dialers}default_route: [d0012x]\n"));
