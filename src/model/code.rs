@@ -91,6 +91,9 @@ codes! {
     IncompleteTrunk "incomplete-trunk":
         "a trunk that registers without user name and secret, or has only one of them",
         "add what is missing, or remove `register`";
+    InvalidCallerName "invalid-caller-name":
+        "a `caller_name` of a group that is empty, longer than 20 characters, or holds others than letters, digits, blanks and `. : - _ / +`",
+        "write a short word, such as `\"Sales: \"`";
     InvalidDate "invalid-date":
         "not a date such as `2026-12-25`",
         "write year, month and day";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::{ObjectKind, Parts, RenderContext};
+use super::{ObjectKind, Parts, RenderContext, Target};
 use crate::{
     asterisk::BadValue,
     model::{Chain, Document, Invalid, ObjectName, Unreadable, UserKey, document},
@@ -22,6 +22,11 @@ pub(crate) trait Object {
     /// Describes how a call goes that is sent to it under its name, or `None` if no call can be sent to it.
     fn flow(&self, _name: &ObjectName) -> Option<Chain> {
         None
+    }
+
+    /// Lists who gets a call that was sent to it and that was not answered, tried in turn.
+    fn unanswered(&self) -> &[Target] {
+        &[]
     }
 
     /// Writes what it brings to the files of its tenant, and what Asterisk must have for that.
@@ -282,13 +287,15 @@ macro_rules! kinds {
                 all
             }
 
-            /// Describes how a call goes that is sent to the object of a name, or `None` if there is none that takes
-            /// calls.
-            pub(crate) fn flow_of(&self, name: &$crate::model::ObjectName) -> Option<$crate::model::Chain> {
+            /// Finds the object of a name that calls can be sent to, and how they go.
+            pub(crate) fn called(
+                &self,
+                name: &$crate::model::ObjectName,
+            ) -> Option<(&dyn $crate::objects::Object, $crate::model::Chain)> {
                 let mut found = None;
                 $(
                     let object = $crate::objects::object::Store::named(&self.$field, name);
-                    found = found.or_else(|| object.and_then(|object| object.flow(name)));
+                    found = found.or_else(|| object.and_then(|object| Some((object, object.flow(name)?))));
                 )*
                 found
             }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Called, Dialer, Entry, Hours, ObjectId, ObjectKind, Rule, Target, Trunk, rule};
 use crate::model::{
-    Cause, Chain, Document, E164, Leg, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring, UserKey,
+    Cause, Chain, Document, E164, Leg, Node, NumberSource, ObjectName, OutsideLine, Ring, UserKey, Who,
 };
 
 /// All that is declared about a tenant's inbound calls, without secrets. Absent keys declare nothing.
@@ -34,6 +34,9 @@ impl Document for Routes {}
 impl Routes {
     /// How long a user's phone rings, in seconds.
     pub const PHONE_RING: u32 = 30;
+
+    /// How many destinations a call is sent to in turn at most.
+    pub const LONGEST: usize = 100;
 
     /// Tells whether nothing is declared about inbound calls.
     pub fn is_empty(&self) -> bool {
@@ -69,28 +72,47 @@ impl Routes {
         if missing.is_empty() { Ok(routes) } else { Err(missing) }
     }
 
-    /// Describes how a call goes to destinations that are tried in turn.
+    /// Describes how a call goes to destinations that are tried in turn, up to [`Self::LONGEST`] of them.
     pub fn chain(&self, targets: &[Target]) -> Chain {
-        let nodes = targets.iter().flat_map(|target| match target {
-            Target::Object(name) => {
-                self.flow_of(name).map_or_else(|| vec![Node::Missing(name.clone())], |chain| chain.0)
-            }
-            Target::User(email) => {
-                let leg = Leg::Phone(email.clone());
-                vec![Node::Ring(Ring { name: email.to_string(), leg, seconds: Self::PHONE_RING })]
-            }
-            Target::Hangup => vec![Node::End(Cause::Rejected)],
-            Target::Busy => vec![Node::End(Cause::Busy)],
-        });
-        Chain(nodes.collect())
+        let mut chain = Vec::new();
+        self.extend(&mut chain, targets, &mut Vec::new());
+        chain.truncate(Self::LONGEST);
+        Chain(chain)
     }
 
-    /// Lists the calls to outside of the objects that calls can be sent to, by name.
-    pub fn outside(&self) -> BTreeMap<String, (Outside, u32)> {
+    /// Adds destinations to a chain. `within` names the objects whose calls these are if they are not answered: such
+    /// an object is not tried again, so that no chain comes back to itself.
+    fn extend<'a>(&'a self, chain: &mut Vec<Node>, targets: &'a [Target], within: &mut Vec<&'a ObjectName>) {
+        for target in targets {
+            if chain.len() >= Self::LONGEST {
+                return;
+            }
+            match target {
+                Target::Object(name) => match self.called(name).filter(|_| !within.contains(&name)) {
+                    None => chain.push(Node::Missing(name.clone())),
+                    Some((object, Chain(nodes))) => {
+                        chain.extend(nodes);
+                        within.push(name);
+                        self.extend(chain, object.unanswered(), within);
+                        within.pop();
+                    }
+                },
+                Target::User(email) => {
+                    let who = Who::One(Leg::Phone(email.clone()));
+                    chain.push(Node::Ring(Ring { name: email.to_string(), who, seconds: Self::PHONE_RING }));
+                }
+                Target::Hangup => chain.push(Node::End(Cause::Rejected)),
+                Target::Busy => chain.push(Node::End(Cause::Busy)),
+            }
+        }
+    }
+
+    /// Lists what rings for calls that are sent to objects, each once, by name.
+    pub(crate) fn rings(&self) -> BTreeMap<String, Ring> {
         let chains = self.objects().into_iter().filter_map(|((_, name), object)| object.flow(&name.parse().ok()?));
         let rings = chains.flat_map(|chain| chain.0).filter_map(|node| match node {
-            Node::Ring(Ring { name, leg: Leg::Outside(outside), seconds }) => Some((name, (outside, seconds))),
-            _ => None,
+            Node::Ring(ring) => Some((ring.name.clone(), ring)),
+            Node::End(_) | Node::Missing(_) => None,
         });
         rings.collect()
     }
@@ -134,13 +156,22 @@ impl Routes {
     }
 
     /// Lists the users who may get a call.
-    pub fn users(&self) -> BTreeSet<&UserKey> {
-        let rules = self.rules.iter().flat_map(|rule| rule.route.iter().chain(rule.otherwise.iter().flatten()));
-        let users = rules.chain(&self.default_route).filter_map(|target| match target {
-            Target::User(email) => Some(email),
-            _ => None,
+    pub fn users(&self) -> BTreeSet<UserKey> {
+        let rules = self.rules.iter().flat_map(|rule| [Some(&rule.route), rule.otherwise.as_ref()]).flatten();
+        let chains = rules.chain([&self.default_route]).map(|targets| self.chain(targets));
+        let nodes = chains.flat_map(|chain| chain.0);
+        let rings = nodes.filter_map(|node| match node {
+            Node::Ring(ring) => Some(ring),
+            Node::End(_) | Node::Missing(_) => None,
         });
-        users.collect()
+        let mut users = BTreeSet::new();
+        for ring in rings {
+            users.extend(ring.who.legs().iter().filter_map(|leg| match leg {
+                Leg::Phone(user) => Some(user.clone()),
+                Leg::Outside(_) => None,
+            }));
+        }
+        users
     }
 
     /// Lists the rules for each kind of caller, the most specific first: one of our numbers before the

@@ -167,7 +167,7 @@ impl Counters {
         let outcome = match reply.twiml.0.first() {
             Some(Verb::Dial(_)) => "dialled",
             Some(Verb::Reject(_)) => "refused",
-            Some(Verb::Hangup) | None => "ended",
+            Some(Verb::Gather(_) | Verb::Hangup) | None => "ended",
         };
         if let Some(tenant) = tenant {
             let dialer = tenant.dialer(reply.target.as_deref());
