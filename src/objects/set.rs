@@ -147,6 +147,28 @@ impl Routes {
         routes
     }
 
+    /// Adds to some objects all that name one of them, directly or by way of others.
+    pub(crate) fn naming(&self, mut found: BTreeSet<ObjectId>) -> BTreeSet<ObjectId> {
+        if found.is_empty() {
+            return found;
+        }
+        let mut named_by: BTreeMap<ObjectId, Vec<ObjectId>> = BTreeMap::new();
+        for (id, object) in self.objects() {
+            for (kind, name) in object.refs() {
+                named_by.entry((kind, name.to_string())).or_default().push(id.clone());
+            }
+        }
+        let mut next: Vec<ObjectId> = found.iter().cloned().collect();
+        while let Some(id) = next.pop() {
+            for by in named_by.get(&id).into_iter().flatten() {
+                if found.insert(by.clone()) {
+                    next.push(by.clone());
+                }
+            }
+        }
+        found
+    }
+
     /// Picks the secrets that are of trunks.
     pub(crate) fn trunk_secrets<S>(secrets: BTreeMap<ObjectId, S>) -> BTreeMap<ObjectName, S> {
         let of_trunk = |((kind, name), secret): (ObjectId, S)| {

@@ -9,7 +9,7 @@ use super::{FieldChange, PhoneEffects, Plan, PlannedUser};
 use crate::{
     directory::Recorded,
     model::{E164, Extension, ObjectName, PhoneOverride, Settings},
-    objects::{self, Called, Object, ObjectKind},
+    objects::{self, Called, ObjectId, ObjectKind},
 };
 
 /// Whom a plan affects. A phone counts once, in the first of `ended`, `relogin`, `moved`, `reread`, `dialing` and
@@ -132,15 +132,14 @@ impl Plan {
 
 /// Counts the public numbers whose rules change, or name an object that changes.
 pub(super) fn numbers(plan: &Plan, recorded: &Recorded) -> usize {
-    let changed: BTreeSet<(ObjectKind, &str)> =
-        plan.inbound.iter().map(|change| (change.object, change.name.as_str())).collect();
-    let is_changed = |kind, name: &str| changed.contains(&(kind, name));
+    let changing: BTreeSet<ObjectId> = plan.inbound.iter().map(|change| (change.object, change.name.clone())).collect();
     let mut numbers: BTreeSet<&E164> = BTreeSet::new();
     for routes in [&recorded.routes, &plan.routes] {
+        let changed = routes.naming(changing.clone());
+        let is_changed = |kind, name: &str| changed.contains(&(kind, name.to_owned()));
         for (name, rule) in objects::names(&routes.rules).iter().zip(&routes.rules) {
             if let Called::Did(number) = &rule.to
-                && (is_changed(ObjectKind::Route, name)
-                    || rule.refs().into_iter().any(|(kind, name)| is_changed(kind, name.as_str())))
+                && is_changed(ObjectKind::Route, name)
             {
                 numbers.insert(number);
             }
