@@ -1,5 +1,7 @@
 //! What calls are answered with, step by step.
 
+mod groups;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;

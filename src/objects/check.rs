@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Keys, destination, dialer, hours, namespace,
+    Keys, destination, dialer, group, hours, namespace,
     rule::{self, check::Rules},
     trunk,
 };
@@ -23,6 +23,8 @@ pub struct InboundPlaces {
     pub trunks: BTreeMap<ObjectName, Place>,
     /// The dialers.
     pub dialers: BTreeMap<ObjectName, Place>,
+    /// The groups.
+    pub groups: BTreeMap<ObjectName, Place>,
     /// The hours.
     pub hours: BTreeMap<ObjectName, Place>,
     /// The rules, in their order.
@@ -56,6 +58,12 @@ impl<T: Ord> Known<T> {
     pub(super) fn lacks(&self, name: &T) -> bool {
         self.all && !self.names.contains(name)
     }
+
+    /// Adds the names of another kind.
+    fn add(&mut self, other: Self) {
+        self.names.extend(other.names);
+        self.all &= other.all;
+    }
 }
 
 /// What rules and targets are checked against.
@@ -65,8 +73,15 @@ pub(crate) struct Names<'a> {
     pub(super) phones: &'a BTreeMap<UserKey, Place>,
     /// The present addresses and ids of renamed users, by the former ones.
     pub(super) renamed: &'a BTreeMap<UserKey, UserKey>,
-    pub(super) dialers: Known<ObjectName>,
-    /// The dialers and the phones, for hints.
+    /// The objects that calls can be sent to.
+    pub(super) objects: Known<ObjectName>,
+    /// Whether groups are declared.
+    pub(super) has_groups: bool,
+    /// Whether trunks are declared, over which calls may come.
+    pub(super) has_trunks: bool,
+    /// The objects behind which nothing is tried.
+    pub(super) ending: BTreeSet<ObjectName>,
+    /// The objects that calls can be sent to and the phones, for hints.
     pub(super) called: Vec<String>,
     pub(super) hours: Known<ObjectName>,
     /// The dialers that Asterisk cannot reach, where it gets calls.
@@ -85,17 +100,20 @@ pub(crate) fn check<'a>(
 ) -> Checked<'a> {
     let readable = is_readable(&keys, problems);
     let (trunk_names, hours_names) = (known(keys.trunks.as_ref()), known(keys.hours.as_ref()));
-    let dialer_names = known(keys.dialers.as_ref());
+    let (mut objects, group_names) = (known(keys.dialers.as_ref()), known(keys.groups.as_ref()));
+    let has_groups = !group_names.names.is_empty();
+    objects.add(group_names);
     let mut places = InboundPlaces {
         routes: Vec::new(),
         trunks: places(keys.trunks.as_ref()),
         dialers: places(keys.dialers.as_ref()),
+        groups: places(keys.groups.as_ref()),
         hours: places(keys.hours.as_ref()),
         default_route: keys.default_route.as_ref().map(|at| at.place),
         public_sip_host: keys.public_sip_host.as_ref().map(|at| at.place),
     };
     let (trunks, trunk_secrets) = trunk::check::check(keys.trunks, problems);
-    namespace::check(phones, &places.dialers, problems);
+    namespace::check(phones, &[("dialer", &places.dialers), ("group", &places.groups)], problems);
     let (dialers, without_trunk) = dialer::check::check(keys.dialers, &trunk_names, problems);
     // Twilio has a part in a file that names where it finds the phones, that has no trunk over which calls
     // could come, or that has a dialer which only Twilio can reach.
@@ -104,25 +122,31 @@ pub(crate) fn check<'a>(
         || !without_trunk.is_empty();
     let without_trunk = if trunk_names.names.is_empty() { BTreeSet::new() } else { without_trunk };
     let twilio_without_host = has_twilio && keys.public_sip_host.is_none();
-    let dialers_called = dialer_names.names.iter().map(ObjectName::as_str);
-    let called = dialers_called.chain(phones.keys().map(UserKey::as_str)).map(str::to_owned).collect();
-    let names = Names {
+    let objects_called = objects.names.iter().map(ObjectName::as_str);
+    let called = objects_called.chain(phones.keys().map(UserKey::as_str)).map(str::to_owned).collect();
+    let mut names = Names {
         users,
         phones,
         renamed,
-        dialers: dialer_names,
+        objects,
+        has_groups,
+        has_trunks: !trunk_names.names.is_empty(),
+        ending: BTreeSet::new(),
         called,
         hours: hours_names,
         without_trunk,
         twilio_without_host,
     };
     let before = errors(problems);
+    let groups = group::check::check(keys.groups, &trunk_names, &names, problems);
+    names.ending = group::check::ending(&groups);
     let hours = hours::check::read(keys.hours, problems);
     let Rules { all: rules, places: of_rules, broken } = rule::check::read(keys.inbound, &names, &hours, problems);
     places.routes = of_rules;
     let routes = Routes {
         trunks,
         dialers,
+        groups,
         hours,
         rules,
         default_route: destination::check::read(keys.default_route, &names, problems),
@@ -130,6 +154,7 @@ pub(crate) fn check<'a>(
         caller_id: None,
     };
     rule::check::check(&routes, &places, &broken, has_twilio, problems);
+    group::check::loops(&routes, &places, problems);
     let is_sound = readable && errors(problems) == before;
     Checked { routes, trunk_secrets, places, names, is_sound }
 }
@@ -146,6 +171,7 @@ fn is_readable(keys: &Keys, problems: &[Diagnostic]) -> bool {
     };
     let whole = [
         keys.inbound.as_ref().is_none_or(|at| at.whole),
+        keys.groups.as_ref().is_none_or(|at| at.whole),
         keys.hours.as_ref().is_none_or(|at| at.whole),
         keys.default_route.as_ref().is_none_or(|at| at.whole),
     ];

@@ -7,6 +7,7 @@
 mod check;
 pub(crate) mod destination;
 pub(crate) mod dialer;
+pub(crate) mod group;
 pub(crate) mod hours;
 mod namespace;
 mod object;
@@ -23,6 +24,7 @@ pub(crate) use destination::{
     file::{TargetName, TargetText},
 };
 pub use dialer::Dialer;
+pub use group::{Group, Member, Strategy};
 pub use hours::{Hours, OpenRange, Timezone};
 pub(crate) use object::{Fields, Object};
 pub use object::{ObjectId, ObjectRow};
@@ -44,6 +46,10 @@ object::kinds! {
     Dialer = "dialer" in dialers, from
         /// Where inbound calls can be sent to.
         dialers: Named<dialer::file::Dialer>;
+    /// Several phones and outside numbers that get the same calls.
+    Group = "group" in groups, from
+        /// Several phones and outside numbers that get the same calls.
+        groups: Named<group::file::Group>;
     /// Opening hours.
     Hours = "hours" in hours, from
         /// Opening hours.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Called, Dialer, Entry, Hours, ObjectId, ObjectKind, Rule, Target, Trunk, rule};
+use super::{Called, Dialer, Entry, Group, Hours, ObjectId, ObjectKind, Rule, Target, Trunk, rule};
 use crate::model::{
     Cause, Chain, Document, E164, Leg, Node, NumberSource, ObjectName, OutsideLine, Ring, UserKey, Who,
 };
@@ -17,6 +17,8 @@ pub struct Routes {
     pub trunks: BTreeMap<ObjectName, Trunk>,
     /// Where calls can be sent to, by name.
     pub dialers: BTreeMap<ObjectName, Dialer>,
+    /// Groups, by name.
+    pub groups: BTreeMap<ObjectName, Group>,
     /// Opening hours, by name.
     pub hours: BTreeMap<ObjectName, Hours>,
     /// The rules; their order carries no meaning.
@@ -143,6 +145,7 @@ impl Routes {
                 *email = present.clone();
             }
         }
+        routes.groups.values_mut().for_each(|group| group.readdress(addresses));
         routes.sort();
         routes
     }

@@ -227,8 +227,13 @@ fn wanted(inputs: &Inputs<'_>, unresolved: &mut Vec<String>) -> (Routes, Places)
 }
 
 fn places_of(declared: &Declared, rules: impl Iterator<Item = (String, Place)>) -> Places {
-    let InboundPlaces { trunks, dialers, hours, routes: _, default_route, public_sip_host } = &declared.places;
-    let named = [(ObjectKind::Trunk, trunks), (ObjectKind::Dialer, dialers), (ObjectKind::Hours, hours)];
+    let InboundPlaces { trunks, dialers, groups, hours, routes: _, default_route, public_sip_host } = &declared.places;
+    let named = [
+        (ObjectKind::Trunk, trunks),
+        (ObjectKind::Dialer, dialers),
+        (ObjectKind::Group, groups),
+        (ObjectKind::Hours, hours),
+    ];
     let named = named
         .into_iter()
         .flat_map(|(object, places)| places.iter().map(move |(name, place)| ((object, name.to_string()), *place)));

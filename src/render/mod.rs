@@ -126,6 +126,7 @@ pub fn endpoint_name(tenant: &Tenant, names: EndpointNames, extension: Extension
 pub static NO_ROUTES: Routes = Routes {
     trunks: BTreeMap::new(),
     dialers: BTreeMap::new(),
+    groups: BTreeMap::new(),
     hours: BTreeMap::new(),
     rules: Vec::new(),
     default_route: Vec::new(),

@@ -158,7 +158,8 @@ const NAME_A_KIND: &[&str] = &[
 ];
 
 /// The types of the kinds, and the fields that keep their objects.
-const KINDS: &str = r"\b(Trunk|Dialer|Hours|OpeningHours|InboundRule|Rule)\b|\.(trunks|dialers|hours|rules)\b";
+const KINDS: &str =
+    r"\b(Trunk|Dialer|Hours|OpeningHours|InboundRule|Rule)\b|\.(trunks|dialers|hours|rules)\b|\broutes\.groups\b";
 
 #[test]
 fn kinds_of_objects_are_named_in_their_own_room() {
