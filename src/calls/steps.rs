@@ -98,7 +98,7 @@ impl Step {
                     break;
                 }
                 Node::Missing(name) => {
-                    notes.push(format!("{name} is left out: there is no such dialer"));
+                    notes.push(format!("{name} is left out: there is no such dialer or group"));
                     continue;
                 }
             };

@@ -50,6 +50,7 @@ impl Inbound<'_> {
         for group in &groups {
             context.comment(&group.ring.name);
             context.extension(self.group(group));
+            context.extension(self.listed(group));
         }
         plan.push(context);
         self.member(plan)?;
@@ -58,12 +59,31 @@ impl Inbound<'_> {
         Ok(())
     }
 
-    fn group(&self, Together { ring, legs, prefix }: &Together<'_>) -> Extension {
-        let Contexts { member, members, next, .. } = &self.contexts;
-        let mut steps = Extension::new(Pattern::literal(Expr::hex('g', &stable(&ring.name))));
+    /// How a group rings. A call that rings while the dialplan is reloaded goes on at the tenth step, whoever is a member
+    /// by then.
+    fn group(&self, Together { ring, prefix, .. }: &Together<'_>) -> Extension {
+        let Contexts { together, next, .. } = &self.contexts;
+        let name = stable(&ring.name);
+        let mut steps = Extension::new(Pattern::literal(Expr::hex('g', &name)));
         show_caller(&mut steps, *prefix);
-        steps.step(Step::Pass(Variable::Called)).step(Step::Pass(Variable::Caller));
-        steps.step(Step::Set(Variable::Line, Expr::default()));
+        let dial =
+            Step::Dial { to: Expr::rest(Variable::Line), seconds: Expr::number(ring.seconds), options: "iI".into() };
+        steps
+            .step(Step::Pass(Variable::Called))
+            .step(Step::Pass(Variable::Caller))
+            .step(Step::Set(Variable::Line, Expr::default()))
+            .step(Step::Gosub(together.clone(), Expr::hex('l', &name)))
+            .step(Step::goto_if(Expr::var(Variable::Line).blank(), Place::Label("away")))
+            .step(dial)
+            .step(Step::Goto(Place::Context(next.clone(), "s".into())))
+            .labelled("away", Step::Return(None));
+        steps
+    }
+
+    /// Who rings in a group.
+    fn listed(&self, Together { ring, legs, .. }: &Together<'_>) -> Extension {
+        let Contexts { member, members, .. } = &self.contexts;
+        let mut steps = Extension::new(Pattern::literal(Expr::hex('l', &stable(&ring.name))));
         for (at, leg) in legs.iter().enumerate() {
             steps.step(match leg {
                 Leg::Phone(user) => match self.called.get(user) {
@@ -77,13 +97,7 @@ impl Inbound<'_> {
                 }
             });
         }
-        let dial =
-            Step::Dial { to: Expr::rest(Variable::Line), seconds: Expr::number(ring.seconds), options: "iI".into() };
-        steps
-            .step(Step::goto_if(Expr::var(Variable::Line).blank(), Place::Label("away")))
-            .step(dial)
-            .step(Step::Goto(Place::Context(next.clone(), "s".into())))
-            .labelled("away", Step::Return(None));
+        steps.step(Step::Return(None));
         steps
     }
 

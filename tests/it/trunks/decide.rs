@@ -233,7 +233,8 @@ fn tried(log: &str, routing: &str) -> BTreeMap<usize, Vec<String>> {
         let calls = found.entry(call).or_default();
         let argument = executed.rsplit_once(", \"").and_then(|(_, rest)| rest.split('"').next()).unwrap_or_default();
         let called = ["acme-dialers,", "acme-groups,"].iter().find_map(|context| argument.strip_prefix(context));
-        if let Some(dialer) = called {
+        // Another extension lists who rings in a group.
+        if let Some(dialer) = called.filter(|name| !name.starts_with('l')) {
             calls.push(names[dialer.trim_end_matches(",1")].to_owned());
         } else if let Some(phone) = argument.strip_prefix("acme-phones,") {
             calls.push(if phone == "1000,1" { "ana@example.com" } else { "bo@example.com" }.to_owned());

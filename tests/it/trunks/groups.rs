@@ -203,3 +203,27 @@ fn a_number_outside_gets_the_call_only_if_1_is_pressed_there() {
         warned.lines().filter(|line| line.contains("WARNING[") || line.contains("ERROR[")).collect();
     assert!(complaints.len() == 1 && complaints[0].contains("Abnormal 'Gosub(acme-confirm"), "{complaints:?}");
 }
+
+/// Whoever becomes a member meanwhile: the call goes on with those behind the group.
+#[test]
+fn a_call_that_rings_goes_on_when_the_members_change() {
+    let env = TestEnv::bare_with_asterisk();
+    let mobile = Phone::at(&env, "127.0.0.1");
+    let group = |members: &str| format!("  sales: {{ members: [{members}], time: 60s, no_answer: [desk] }}\n");
+    let both = "ana@example.com, cy@example.com";
+    let ana = phone(&env, "1000");
+    for (before, after) in [("ana@example.com", both), (both, "ana@example.com")] {
+        run(&env, &company(&mobile, &group(before), "[sales, busy]"));
+        ana.registers();
+        let (ringing, answering) = (ana.rings(), mobile.picks_up());
+        let call = Phone::at(&env, "127.0.0.2").delivering("+4917099999", DID);
+        rings(&ringing);
+        run(&env, &company(&mobile, &group(after), "[sales, busy]"));
+        ana.turns_away(&ringing);
+        call.ends_well();
+        let log = answering.unplug();
+        assert!(log.starts_with("INVITE sip:+4930555001@"), "{before} -> {after}: {log}");
+        assert_eq!(ringing.unplug().matches("INVITE").count(), 1);
+    }
+    nothing_in_the_log(&env);
+}
