@@ -48,7 +48,7 @@ struct TenantCounters {
     requests: Family<Answered, Counter>,
     dial_results: Family<Ended, Counter>,
     caller_class: Family<Class, Counter>,
-    /// The dialers that the applied routes name.
+    /// The dialers, the groups and the members in turn that the applied routes name.
     dialers: Arc<BTreeSet<String>>,
 }
 
@@ -121,7 +121,7 @@ impl Counters {
     pub(in crate::serve) fn know(&self, tenants: &Tenants) {
         let mut counters = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
         for (tenant, applied) in tenants {
-            let dialers = applied.routes.dialers.keys().map(ToString::to_string).collect();
+            let dialers = applied.routes.rings().into_keys().collect();
             counters.entry(tenant.clone()).or_default().dialers = Arc::new(dialers);
         }
     }
