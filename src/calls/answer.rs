@@ -8,7 +8,8 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use jiff::Timestamp;
 
 use super::{
-    Answer, Applied, Call, Decision, Dial, Event, Form, Outcome, Reason, Response, Started, Status, Verb, What, decide,
+    Answer, Applied, Call, Decision, Dial, Event, Form, Gather, Outcome, Reason, Response, Started, Status, Verb, What,
+    decide,
     steps::{Numbers, Step},
 };
 use crate::{
@@ -18,6 +19,15 @@ use crate::{
 
 /// The path to which the end of a step is told.
 pub const DIAL_RESULT: &str = "/webhooks/twilio/dial-result";
+
+/// The path that says what a person hears who must confirm a call, and to which the digit is sent.
+pub const CONFIRM: &str = "/webhooks/twilio/confirm";
+
+/// The digit by which a person confirms a call.
+const CONFIRMS: &str = "1";
+
+/// How long that digit is waited for, in seconds.
+const CONFIRM_WITHIN: u32 = 8;
 
 /// How many of the rules that were looked at stand in a reason.
 const RULES: usize = 8;
@@ -49,7 +59,7 @@ pub struct Reply {
     pub twiml: Response,
     /// What became known.
     pub event: Event,
-    /// Who is dialled now: a dialer, a user's e-mail, or a phone's id.
+    /// Who is dialled now: an object, a user's e-mail, or a phone's id.
     pub target: Option<String>,
 }
 
@@ -170,6 +180,20 @@ pub fn dial_result(incoming: &Incoming<'_>) -> Reply {
     };
     let target = next.map(|next| next.target);
     Reply { twiml: Response(verbs), event: incoming.event(tenant, what), target }
+}
+
+/// Asks the person who answered for the digit that confirms the call, and connects the call once it came. An answering
+/// machine presses none.
+pub fn confirm(incoming: &Incoming<'_>) -> Response {
+    match incoming.form.get("Digits") {
+        Some(CONFIRMS) => Response(Vec::new()),
+        Some(_) => Response(vec![Verb::Hangup]),
+        None => {
+            let action = format!("{}{CONFIRM}", incoming.base);
+            let say = format!("Press {CONFIRMS} to take the call.");
+            Response(vec![Verb::Gather(Gather { action, timeout: CONFIRM_WITHIN, say }), Verb::Hangup])
+        }
+    }
 }
 
 /// Reads how a call stands; none where it is told in words that are unknown.
@@ -300,7 +324,7 @@ fn begin(
     step: u32,
     remaining: &[Step],
 ) -> (Option<Verb>, Option<Started>) {
-    let [Step::Dial { target, ring, caller_id, noun }, rest @ ..] = remaining else { return (None, None) };
+    let [Step::Dial { target, ring, caller_id, nouns }, rest @ ..] = remaining else { return (None, None) };
     let mut query = form_urlencoded::Serializer::new(String::new());
     if let Some(tenant) = tenant {
         query.append_pair("tenant", tenant.as_str());
@@ -313,16 +337,20 @@ fn begin(
         action: format!("{}{DIAL_RESULT}?{query}", incoming.base),
         timeout: *ring,
         caller_id: caller_id.clone(),
-        noun: noun.clone(),
+        confirm: format!("{}{CONFIRM}", incoming.base),
+        nouns: nouns.clone(),
     };
     (Some(Verb::Dial(dial)), Some(Started { step, target: target.clone() }))
 }
 
 fn outcome(form: &Form) -> Outcome {
-    if form.get("DialBridged") == Some("true") {
+    let bridged = form.get("DialBridged");
+    if bridged == Some("true") {
         return Outcome::Answered;
     }
     match form.get("DialCallStatus") {
+        // A person or a machine answered, and did not confirm the call.
+        Some("completed" | "answered") if bridged == Some("false") => Outcome::NoAnswer,
         Some("completed" | "answered") => Outcome::Answered,
         Some("busy") => Outcome::Busy,
         Some("no-answer") => Outcome::NoAnswer,

@@ -1,5 +1,7 @@
 //! What calls are answered with, step by step.
 
+mod groups;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -115,14 +117,17 @@ fn targets_are_tried_in_turn_until_one_answers() {
     let tenants = route(&["dialfire", "zendesk", "bo@example.com", "fixed"]);
     let first = call(&tenants, "+4930123456", DID);
     assert_eq!(first.target.as_deref(), Some("dialfire"));
-    assert_eq!((dialled(&first).timeout, &dialled(&first).noun), (30, &Noun::Number("+15550001111".into())));
+    assert_eq!((dialled(&first).timeout, &dialled(&first).nouns[..]), (30, &[Noun::Number("+15550001111".into())][..]));
     let What::Answered(written) = &first.event.what else { panic!() };
     assert_eq!(written.rule.as_deref(), Some("to +15559876543"));
     assert_eq!(written.reason, "to +15559876543: decides");
     assert_eq!(written.targets, ["dialfire", "zendesk", "bo@example.com", "fixed"]);
 
     let second = ended(&first, "busy", &[("DialSipResponseCode", "486")]);
-    assert_eq!((dialled(&second).timeout, &dialled(&second).noun), (20, &Noun::Sip("sip:acme@talk.example".into())));
+    assert_eq!(
+        (dialled(&second).timeout, &dialled(&second).nouns[..]),
+        (20, &[Noun::Sip("sip:acme@talk.example".into())][..])
+    );
     let What::Step { step: 0, outcome: Outcome::Busy, sip_code: Some(486), next: Some(next), .. } = &second.event.what
     else {
         panic!("{:?}", second.event)
@@ -131,7 +136,7 @@ fn targets_are_tried_in_turn_until_one_answers() {
     assert_eq!(second.event.tenant.as_ref().map(ToString::to_string).as_deref(), Some("acme"));
 
     let third = ended(&second, "no-answer", &[]);
-    assert_eq!(dialled(&third).noun, Noun::Sip("sip:1010@pbx.example".into()));
+    assert_eq!(dialled(&third).nouns, [Noun::Sip("sip:1010@pbx.example".into())]);
     let fourth = ended(&third, "failed", &[]);
     assert_eq!((dialled(&fourth).timeout, fourth.target.as_deref()), (5, Some("fixed")));
     let fifth = ended(&fourth, "something new", &[]);
@@ -230,7 +235,7 @@ fn parameters_behind_the_called_number_are_none_of_it() {
 fn whoever_cannot_be_dialled_is_left_out_and_that_is_told() {
     let mut applied = tenant("acme", DID, &["bo@example.com", "gone@example.com", "zendesk"]);
     let reply = call(&tenants(vec![applied.clone()]), "+4930123456", DID);
-    assert_eq!(dialled(&reply).noun, Noun::Sip("sip:1010@pbx.example".into()));
+    assert_eq!(dialled(&reply).nouns, [Noun::Sip("sip:1010@pbx.example".into())]);
     assert_eq!(degraded(&reply), "gone@example.com is left out: there is no such user");
     applied.routes.public_sip_host = None;
     let reply = call(&tenants(vec![applied.clone()]), "+4930123456", DID);
@@ -382,13 +387,21 @@ proptest! {
 
     #[test]
     fn a_step_survives_its_way_through_the_url(
-        target in "[a-z0-9_.-]{1,20}|[!-~]{1,20}@[a-z]{1,9}\\.example",
+        target in "[a-z0-9_.-]{1,20}(/[0-9])?|[!-~]{1,20}@[a-z]{1,9}\\.example",
         ring in 1_u32..600,
         caller_id in proptest::option::of("\\+[1-9][0-9]{1,14}"),
-        to in "\\+[1-9][0-9]{6,14}|sips?:[a-z0-9_.+-]{1,9}@[a-z0-9.:-]{1,20}",
+        to in proptest::collection::vec(
+            ("\\+[1-9][0-9]{6,14}|sips?:[a-z0-9_.+-]{1,9}@[a-z0-9.:-]{1,20}", any::<bool>()),
+            1..=10,
+        ),
     ) {
-        let noun = if to.starts_with('+') { Noun::Number(to) } else { Noun::Sip(to) };
-        for step in [Step::Dial { target, ring, caller_id, noun }, Step::Hangup, Step::Busy] {
+        let noun = |(to, confirms): (String, bool)| match (to.starts_with('+'), confirms) {
+            (true, true) => Noun::Confirmed(to),
+            (true, false) => Noun::Number(to),
+            (false, _) => Noun::Sip(to),
+        };
+        let nouns = to.into_iter().map(noun).collect();
+        for step in [Step::Dial { target, ring, caller_id, nouns }, Step::Hangup, Step::Busy] {
             prop_assert_eq!(Step::from_text(&step.to_text()), Some(step));
         }
     }

@@ -13,15 +13,19 @@ mod record;
 mod signature;
 mod steps;
 mod twiml;
+mod walk;
 
-pub use answer::{DIAL_RESULT, Incoming, Reply, Tenants, answer, answer_by_default, dial_result, refuse, status};
+pub use answer::{
+    CONFIRM, DIAL_RESULT, Incoming, Reply, Tenants, answer, answer_by_default, confirm, dial_result, refuse, status,
+};
 pub use applied::Applied;
 pub use decide::{Branch, Call, Considered, Decider, Decision, Fit, decide};
 pub use form::Form;
 pub use record::{Answer, Event, Outcome, Started, Status, What};
 pub use signature::{Signed, Tokens, is_signed};
 pub use steps::{LeftOut, left_out};
-pub use twiml::{Dial, Noun, Reason, Response, Verb};
+pub use twiml::{Dial, Gather, Noun, Reason, Response, Verb};
+pub use walk::{Walked, walk};
 
 #[cfg(test)]
 mod answer_tests;

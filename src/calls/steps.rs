@@ -7,26 +7,35 @@ use std::collections::BTreeSet;
 
 use super::{Applied, Noun};
 use crate::{
-    model::{Caller, CallerClass, CallerId, Cause, Chain, E164, Leg, Node, NumberSource, OutsideLine, UserKey},
+    model::{Caller, CallerClass, CallerId, Cause, Chain, E164, Leg, Node, NumberSource, OutsideLine, Ring, UserKey},
     objects::PublicSipHost,
 };
 
 /// What stands for no caller ID in a URL.
 const NONE: &str = "-";
 
+/// What stands before a number in a URL that must confirm the call.
+const CONFIRM: &str = "confirm:";
+
+/// How many the provider dials at once at most.
+const AT_ONCE: usize = 10;
+
+/// How long the steps of a call may be in a URL, in bytes before they are encoded: the provider takes about 4,000.
+const LONGEST_URL: usize = 2500;
+
 /// Something that is tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     /// Dials somebody.
     Dial {
-        /// The dialer, the user's e-mail, or the phone's id.
+        /// Who rings, in one word: the name of an object, the user's e-mail, or the phone's id.
         target: String,
         /// How long it rings, in seconds.
         ring: u32,
         /// The number that is shown.
         caller_id: Option<String>,
-        /// Who is dialled.
-        noun: Noun,
+        /// Who is dialled, all at once.
+        nouns: Vec<Noun>,
     },
     /// Ends the call.
     Hangup,
@@ -74,7 +83,7 @@ impl Step {
     /// Makes steps of a chain, up to one that ends the call; tells which targets cannot be dialled, or only
     /// without a caller ID that the provider is sure to take.
     pub(super) fn of(applied: &Applied, chain: &Chain, numbers: &Numbers<'_>) -> (Vec<Self>, Vec<String>) {
-        let (mut steps, mut notes) = (Vec::new(), Vec::new());
+        let (mut steps, mut notes, mut length) = (Vec::new(), Vec::new(), 0);
         for node in &chain.0 {
             let ring = match node {
                 Node::Ring(ring) => ring,
@@ -86,30 +95,31 @@ impl Step {
                     break;
                 }
                 Node::Missing(name) => {
-                    notes.push(format!("{name} is left out: there is no such dialer"));
+                    notes.push(format!("{name} is left out: there is no such dialer or group"));
                     continue;
                 }
             };
-            let noun = match &ring.leg {
-                Leg::Outside(outside) => noun(&outside.line),
-                Leg::Phone(email) => phone(email, applied),
-            };
-            let noun = match noun {
-                Ok(noun) => noun,
-                Err(why) => {
-                    notes.push(format!("{} is left out: {why}", ring.name));
-                    continue;
-                }
-            };
-            let caller_id = match &ring.leg {
-                Leg::Outside(outside) => caller_id(&outside.caller_id, applied, numbers),
-                Leg::Phone(_) => caller_id(&CallerId::Caller, applied, numbers),
-            };
+            let nouns = nouns(ring, applied, &mut notes);
+            if nouns.is_empty() {
+                continue;
+            }
+            // One number is shown to all: that of whoever is outside, who may not be shown any other.
+            let wanted = ring.who.legs().iter().find_map(|leg| match leg {
+                Leg::Outside(outside) => Some(&outside.caller_id),
+                Leg::Phone(_) => None,
+            });
+            let caller_id = caller_id(wanted.unwrap_or(&CallerId::Caller), applied, numbers);
             // Without one the provider shows the caller's own.
             if caller_id.is_none() && numbers.caller.class() != CallerClass::E164 {
                 notes.push(format!("{} is dialled without a caller ID: no number of ours is known", ring.name));
             }
-            steps.push(Self::Dial { target: ring.name.clone(), ring: ring.seconds, caller_id, noun });
+            let step = Self::Dial { target: ring.name.clone(), ring: ring.seconds, caller_id, nouns };
+            length += step.to_text().len();
+            if length > LONGEST_URL {
+                notes.push(format!("{} is left out, with all behind it: a URL cannot name so many", ring.name));
+                break;
+            }
+            steps.push(step);
         }
         (steps, notes)
     }
@@ -117,8 +127,15 @@ impl Step {
     /// Writes it for a URL; nothing in it holds a blank.
     pub(super) fn to_text(&self) -> String {
         match self {
-            Self::Dial { target, ring, caller_id, noun: Noun::Number(to) | Noun::Sip(to) } => {
-                format!("{target} {ring} {} {to}", caller_id.as_deref().unwrap_or(NONE))
+            Self::Dial { target, ring, caller_id, nouns } => {
+                let mut text = format!("{target} {ring} {}", caller_id.as_deref().unwrap_or(NONE));
+                for noun in nouns {
+                    match noun {
+                        Noun::Number(to) | Noun::Sip(to) => text.extend([" ", to]),
+                        Noun::Confirmed(to) => text.extend([" ", CONFIRM, to]),
+                    }
+                }
+                text
             }
             Self::Hangup => "hangup".to_owned(),
             Self::Busy => "busy".to_owned(),
@@ -131,15 +148,47 @@ impl Step {
         match parts[..] {
             ["hangup"] => Some(Self::Hangup),
             ["busy"] => Some(Self::Busy),
-            [target, ring, caller_id, to] => Some(Self::Dial {
+            [target, ring, caller_id, ref nouns @ ..] if !nouns.is_empty() => Some(Self::Dial {
                 target: target.to_owned(),
                 ring: ring.parse().ok()?,
                 caller_id: (caller_id != NONE).then(|| caller_id.to_owned()),
-                noun: if to.starts_with("sip") { Noun::Sip(to.to_owned()) } else { Noun::Number(to.to_owned()) },
+                nouns: nouns.iter().take(AT_ONCE).map(|to| noun_of(to)).collect(),
             }),
             _ => None,
         }
     }
+}
+
+/// Reads a noun back from a URL.
+fn noun_of(to: &str) -> Noun {
+    match to.strip_prefix(CONFIRM) {
+        Some(number) => Noun::Confirmed(number.to_owned()),
+        None if to.starts_with("sip") => Noun::Sip(to.to_owned()),
+        None => Noun::Number(to.to_owned()),
+    }
+}
+
+/// Lists whom the provider dials at once; notes who is left out, and why.
+fn nouns(ring: &Ring, applied: &Applied, notes: &mut Vec<String>) -> Vec<Noun> {
+    let mut nouns = Vec::new();
+    for leg in ring.who.legs() {
+        let (noun, whom) = match leg {
+            Leg::Outside(outside) => (noun(&outside.line), None),
+            Leg::Phone(user) => (phone(user, applied), Some(user.as_str())),
+        };
+        // Alone it is what the ring is called after.
+        let whom = whom.filter(|_| ring.who.are_members()).map(|user| format!("{user} of ")).unwrap_or_default();
+        match noun {
+            Err(why) => notes.push(format!("{whom}{} is left out: {why}", ring.name)),
+            Ok(Noun::Number(number)) if ring.who.are_members() => nouns.push(Noun::Confirmed(number)),
+            Ok(noun) => nouns.push(noun),
+        }
+    }
+    if nouns.len() > AT_ONCE {
+        notes.push(format!("{} is dialled in part: the provider dials {AT_ONCE} at once", ring.name));
+        nouns.truncate(AT_ONCE);
+    }
+    nouns
 }
 
 fn phone(email: &UserKey, applied: &Applied) -> Result<Noun, &'static str> {

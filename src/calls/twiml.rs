@@ -20,6 +20,8 @@ pub struct Response(pub Vec<Verb>);
 pub enum Verb {
     /// Dials somebody.
     Dial(Dial),
+    /// Asks for a digit.
+    Gather(Gather),
     /// Ends the call.
     Hangup,
     /// Refuses the call, which is then never answered: only as the first verb.
@@ -44,8 +46,21 @@ pub struct Dial {
     pub timeout: u32,
     /// The number that is shown; none for the provider's choice.
     pub caller_id: Option<String>,
-    /// Who is dialled.
-    pub noun: Noun,
+    /// The URL that says what a person hears who must confirm the call.
+    pub confirm: String,
+    /// Who is dialled, all at once. The provider takes 10 at most.
+    pub nouns: Vec<Noun>,
+}
+
+/// Asks the person who answered for one digit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gather {
+    /// Where the digit is sent.
+    pub action: String,
+    /// How long the digit is waited for, in seconds.
+    pub timeout: u32,
+    /// What the person hears.
+    pub say: String,
 }
 
 /// Who is dialled.
@@ -53,6 +68,8 @@ pub struct Dial {
 pub enum Noun {
     /// A public number.
     Number(String),
+    /// A public number whose call is connected only once the person who answered confirmed it.
+    Confirmed(String),
     /// A SIP address.
     Sip(String),
 }
@@ -80,6 +97,7 @@ impl Verb {
     fn write(&self, to: &mut Writer<impl Write>) -> io::Result<()> {
         match self {
             Self::Dial(dial) => dial.write(to),
+            Self::Gather(gather) => gather.write(to),
             Self::Hangup => to.create_element("Hangup").write_empty().map(drop),
             Self::Reject(Reason::Rejected) => to.create_element("Reject").write_empty().map(drop),
             Self::Reject(Reason::Busy) => with(to.create_element("Reject"), "reason", "busy").write_empty().map(drop),
@@ -98,14 +116,33 @@ impl Dial {
         if let Some(caller_id) = &self.caller_id {
             dial = with(dial, "callerId", caller_id);
         }
-        let (name, text) = match &self.noun {
-            Noun::Number(number) => ("Number", number),
-            Noun::Sip(address) => ("Sip", address),
+        dial.write_inner_content(|to| self.nouns.iter().try_for_each(|noun| noun.write(&self.confirm, to))).map(drop)
+    }
+}
+
+impl Noun {
+    fn write(&self, confirm: &str, to: &mut Writer<impl Write>) -> io::Result<()> {
+        let (element, text) = match self {
+            Self::Number(number) => (to.create_element("Number"), number),
+            Self::Confirmed(number) => {
+                (with(with(to.create_element("Number"), "url", confirm), "method", "POST"), number)
+            }
+            Self::Sip(address) => (to.create_element("Sip"), address),
         };
-        dial.write_inner_content(|to| {
-            to.create_element(name).write_text_content(BytesText::new(&allowed(text))).map(drop)
-        })
-        .map(drop)
+        element.write_text_content(BytesText::new(&allowed(text))).map(drop)
+    }
+}
+
+impl Gather {
+    fn write(&self, to: &mut Writer<impl Write>) -> io::Result<()> {
+        let mut gather = with(to.create_element("Gather"), "action", &self.action);
+        gather = with(gather, "method", "POST");
+        gather = with(gather, "numDigits", "1");
+        gather = with(gather, "timeout", &self.timeout.to_string());
+        let say = |to: &mut Writer<_>| {
+            to.create_element("Say").write_text_content(BytesText::new(&allowed(&self.say))).map(drop)
+        };
+        gather.write_inner_content(say).map(drop)
     }
 }
 
@@ -129,7 +166,14 @@ mod tests {
 
     fn dial(action: &str, caller_id: Option<&str>, noun: Noun) -> Response {
         let caller_id = caller_id.map(str::to_owned);
-        Response(vec![Verb::Dial(Dial { action: action.to_owned(), timeout: 20, caller_id, noun })])
+        let confirm = String::new();
+        Response(vec![Verb::Dial(Dial {
+            action: action.to_owned(),
+            timeout: 20,
+            caller_id,
+            confirm,
+            nouns: vec![noun],
+        })])
     }
 
     #[test]
@@ -146,6 +190,29 @@ mod tests {
                 dial("/x", None, sip),
                 "<Response><Dial action=\"/x\" method=\"POST\" answerOnBridge=\"true\" timeout=\"20\">\
                  <Sip>sip:acme@talk.example</Sip></Dial></Response>",
+            ),
+            (
+                Response(vec![Verb::Dial(Dial {
+                    action: "/x".to_owned(),
+                    timeout: 20,
+                    caller_id: None,
+                    confirm: "/confirm".to_owned(),
+                    nouns: vec![
+                        Noun::Sip("sip:1001@talk.example".to_owned()),
+                        Noun::Confirmed("+15551234567".to_owned()),
+                    ],
+                })]),
+                "<Response><Dial action=\"/x\" method=\"POST\" answerOnBridge=\"true\" timeout=\"20\">\
+                 <Sip>sip:1001@talk.example</Sip><Number url=\"/confirm\" method=\"POST\">+15551234567</Number>\
+                 </Dial></Response>",
+            ),
+            (
+                Response(vec![
+                    Verb::Gather(Gather { action: "/c".to_owned(), timeout: 8, say: "Press 1.".to_owned() }),
+                    Verb::Hangup,
+                ]),
+                "<Response><Gather action=\"/c\" method=\"POST\" numDigits=\"1\" timeout=\"8\"><Say>Press 1.</Say>\
+                 </Gather><Hangup/></Response>",
             ),
             (Response(vec![]), "<Response/>"),
             (Response(vec![Verb::Hangup]), "<Response><Hangup/></Response>"),

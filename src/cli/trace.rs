@@ -13,9 +13,9 @@ use super::{
     stop::Stop,
 };
 use crate::{
-    calls::{Call, Considered, Decision, Fit, decide},
+    calls::{Call, Considered, Decision, Fit, decide, walk},
     desired,
-    model::{Caller, CallerClass, E164, Invalid, printable, shown},
+    model::{Caller, CallerClass, E164, Invalid, Node, printable, shown},
     objects::Target,
     report::{Desired, json},
 };
@@ -106,6 +106,13 @@ fn text(at: &str, call: &Call, decision: &Decision<'_>, desired: &Desired) -> St
         [only] => writeln!(text, "Reaches {only}."),
         targets => writeln!(text, "Reaches {}, in turn until one answers.", targets.join(", then ")),
     };
+    // Targets that ring alone say it all themselves.
+    let chain = desired.declared.routes.chain(decision.targets);
+    if chain.0.iter().any(|node| matches!(node, Node::Ring(ring) if ring.who.are_members())) {
+        for (step, walked) in (1..).zip(walk(&chain)) {
+            let _ = writeln!(text, "  {step}. {}", walked.words());
+        }
+    }
     text
 }
 
@@ -140,6 +147,7 @@ fn json(call: &Call, decision: &Decision<'_>, desired: &Desired) -> Result<Strin
         },
         "considered": considered,
         "default_route": decision.rule().is_none(),
+        "steps": walk(&desired.declared.routes.chain(decision.targets)),
         "targets": decision.targets.iter().map(Target::to_string).collect::<Vec<_>>(),
     }))
 }

@@ -153,6 +153,9 @@ fn users(
     names: EndpointNames,
     number: impl Fn(&UserKey) -> Option<Extension>,
 ) -> BTreeMap<UserKey, String> {
-    let name = |email: &UserKey| Some((email.clone(), endpoint_name(tenant, names, number(email)?)));
+    let name = |email: UserKey| {
+        let name = endpoint_name(tenant, names, number(&email)?);
+        Some((email, name))
+    };
     routes.users().into_iter().filter_map(name).collect()
 }

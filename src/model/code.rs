@@ -56,13 +56,13 @@ codes! {
         "a key given twice, in one mapping or in two files of a folder; both places are shown",
         "remove one of the two";
     DuplicateName "duplicate-name":
-        "a name that two of those have to which a route can send calls: a phone's `id`, a dialer; upper and lower case of an `id` do not matter, and both places are shown",
+        "a name that two of those have to which a route can send calls: a phone's `id`, a dialer, a group; upper and lower case of an `id` do not matter, and both places are shown",
         "rename one of them";
     DuplicatePin "duplicate-pin":
         "two users pinned to one number; both places are shown",
         "pin one of them to another number, or to none";
     DuplicateTarget "duplicate-target":
-        "a route that tries the same target twice",
+        "a route that tries the same target twice, or a group with the same member twice",
         "remove one of the two";
     EmergencyNumber "emergency-number":
         "warning: a user is pinned to an emergency number, or, without `country`, the ranges cover [numbers that some country dials for help](#emergency-numbers); through the API such a pin is rejected",
@@ -71,7 +71,7 @@ codes! {
         "a file without content; an empty file never means \"delete all\"",
         "write `users: []` if no user is meant";
     EmptyRoute "empty-route":
-        "an empty list of targets",
+        "an empty list of targets, or a group without members",
         "name a target; `[hangup]` ends the call";
     FailedExpectation "failed-expectation":
         "an `expect` entry that does not hold",
@@ -82,6 +82,9 @@ codes! {
     GeneratedContext "generated-context":
         "`dialplan.include` names a context that is generated from this file; those of other tenants stop at `rail-taken-names`",
         "include contexts of your own only";
+    GroupLoop "group-loop":
+        "a group whose calls come back to it if nobody answers, by the `no_answer` of groups",
+        "let one `no_answer` end elsewhere";
     IdentifyEverybody "identify-everybody":
         "a trunk whose `identify` is wider than a /8 of IPv4 or a /19 of IPv6, in one entry or added up: Asterisk would take phones and strangers for the carrier",
         "list the carrier's own addresses";
@@ -91,6 +94,9 @@ codes! {
     IncompleteTrunk "incomplete-trunk":
         "a trunk that registers without user name and secret, or has only one of them",
         "add what is missing, or remove `register`";
+    InvalidCallerName "invalid-caller-name":
+        "a `caller_name` of a group that is empty, longer than 20 characters, or holds others than letters, digits, blanks and `. : - _ / +`",
+        "write a short word, such as `\"Sales: \"`";
     InvalidDate "invalid-date":
         "not a date such as `2026-12-25`",
         "write year, month and day";
@@ -143,8 +149,8 @@ codes! {
         "a `secret` that names no source, or an alias (`*name`) of something under a key that names a secret; the value is never shown, because it may be the secret itself",
         "write `{ env: NAME }` or `{ file: name }`, and replace the secret if it was pasted";
     InvalidTarget "invalid-target":
-        "not a name that a dialer or user could have",
-        "write a dialer's name, an e-mail, a phone's `id`, `hangup` or `busy`";
+        "not a name that a dialer, group, member or user could have",
+        "write the name of a dialer or group, an e-mail, a phone's `id`, `hangup` or `busy`";
     InvalidTenant "invalid-tenant":
         "a tenant slug with other than lower-case letters, digits and single hyphens",
         "choose such a slug";
@@ -163,6 +169,9 @@ codes! {
     LongName "long-name":
         "warning: a name of more than 79 bytes is cut where phones see it",
         "shorten it";
+    LongRoute "long-route":
+        "a route by which a call is sent to 100 destinations in turn and more, with the members and the `no_answer` of groups",
+        "shorten the chain";
     MissingFile "missing-file":
         "the file is not there, or the folder holds no `*.yaml`",
         "name it by `-f` or `RECONCILE_FILE`";
@@ -212,10 +221,10 @@ codes! {
         "the present and the former address or id are both recorded",
         "remove `previously`, or delete one of the two users first";
     ReservedName "reserved-name":
-        "a dialer or a phone called `hangup`, `busy` or `default`",
+        "a dialer, a group or a phone called `hangup`, `busy` or `default`",
         "call it otherwise";
     RouteLoop "route-loop":
-        "a dialer that dials one of the numbers whose calls it gets, by a SIP address at `public_sip_host` or by a variable, too (then `plan` reports it)",
+        "a dialer or a group that dials one of the numbers whose calls it gets, a dialer by a SIP address at `public_sip_host` or by a variable, too (then `plan` reports it)",
         "dial another number";
     SilentTrunk "silent-trunk":
         "warning: a trunk whose calls cannot be known: its host is a name, without `identify` or `register`",
@@ -233,7 +242,7 @@ codes! {
         "a key that is not known in its place; what follows it is not shown",
         "correct its name, as the hint says";
     UnknownReference "unknown-reference":
-        "a dialer, user, trunk or hours that are not declared",
+        "a dialer, group, user, trunk or hours that are not declared",
         "declare it, or correct the name";
     UnknownTimezone "unknown-timezone":
         "not an IANA time zone",
@@ -245,8 +254,8 @@ codes! {
         "another `version` than 1",
         "write `version: 1`";
     UnreachableDialer "unreachable-dialer":
-        "warning: in a file with trunks, a route all of whose dialers lack a `trunk`",
-        "give one of them a `trunk`";
+        "warning: in a file with trunks, a route all of whose dialers lack a `trunk`, or a group with outside numbers and without `trunk`",
+        "give one of the dialers, or the group, a `trunk`";
     UnreachableRoute "unreachable-route":
         "a rule, an `otherwise` or a target that no call can ever reach; as a warning, a `default_route` behind a rule for all calls",
         "remove it";

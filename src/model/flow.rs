@@ -1,9 +1,26 @@
 //! How a call goes: one closed model. Each kind of object that calls can be sent to makes it. The dialplan, `TwiML` and
 //! `trace` walk it, and none of them knows a kind.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use super::{E164, ObjectName, UserKey};
+use super::{Code, E164, Invalid, ObjectName, UserKey, first_unprintable, quoted, text_type};
+
+text_type! {
+    /// What stands before a caller's name: letters, digits, blanks and `. : - _ / +`, which mean nothing in a dialplan.
+    NamePrefix,
+    |text| {
+        let plain = |c: char| c.is_alphanumeric() || " .:-_/+".contains(c);
+        let seen = first_unprintable(text).is_none();
+        if (1..=20).contains(&text.chars().count()) && text.chars().all(plain) && !text.starts_with(' ') && seen {
+            return Ok(text.to_owned());
+        }
+        let hint = "use 1 to 20 letters, digits, blanks and `. : - _ / +`, such as \"Sales: \"";
+        Err(Invalid::new(Code::InvalidCallerName, format!("{} cannot stand before a caller's name", quoted(text)), hint))
+    },
+    { "type": "string", "minLength": 1, "maxLength": 20 }
+}
 
 /// Destinations that are tried in turn until one answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,15 +37,46 @@ pub enum Node {
     Missing(ObjectName),
 }
 
-/// Those who ring, all at once.
+/// Those who ring, all at once. Whoever answers first gets the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ring {
-    /// Who rings, in one word: the name of the object, the user's e-mail, or the phone's id.
+    /// Who rings, in one word without blanks: the name of the object, the user's e-mail, or the phone's id. An object
+    /// that rings several times in turn numbers them: `sales/1`.
     pub name: String,
     /// Who rings.
-    pub leg: Leg,
+    pub who: Who,
     /// How long, in seconds.
     pub seconds: u32,
+}
+
+/// Who rings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// One destination.
+    One(Leg),
+    /// The members of a group. The phone that makes the call does not ring. At a number outside, the person who answers
+    /// confirms the call, because a mailbox would take it otherwise.
+    Members {
+        /// The members.
+        legs: Vec<Leg>,
+        /// What stands before the caller's name on their phones.
+        prefix: Option<NamePrefix>,
+    },
+}
+
+impl Who {
+    /// Lists all who ring.
+    pub fn legs(&self) -> &[Leg] {
+        match self {
+            Self::One(leg) => std::slice::from_ref(leg),
+            Self::Members { legs, .. } => legs,
+        }
+    }
+
+    /// Tells whether they are members of a group.
+    pub fn are_members(&self) -> bool {
+        matches!(self, Self::Members { .. })
+    }
 }
 
 /// One who rings.
@@ -49,6 +97,22 @@ pub struct Outside {
     pub trunk: Option<ObjectName>,
     /// Which number is shown as the caller's.
     pub caller_id: CallerId,
+}
+
+/// Names who rings: the user's e-mail, the phone's id, the number or the address.
+impl fmt::Display for Leg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Phone(user) => write!(f, "{user}"),
+            Self::Outside(Outside { line: OutsideLine::Number(NumberSource::Given(number)), .. }) => {
+                write!(f, "{number}")
+            }
+            Self::Outside(Outside { line: OutsideLine::Number(NumberSource::Env(variable)), .. }) => {
+                write!(f, "({variable})")
+            }
+            Self::Outside(Outside { line: OutsideLine::Sip(address), .. }) => f.write_str(address),
+        }
+    }
 }
 
 /// How a call ends that nobody gets.
@@ -97,4 +161,16 @@ pub enum CallerId {
     Caller,
     /// This one.
     Number(E164),
+}
+
+impl CallerId {
+    /// Returns it as the file has it, or `None` for the default.
+    pub(crate) fn word(&self) -> Option<String> {
+        match self {
+            Self::Default => None,
+            Self::Called => Some("called".to_owned()),
+            Self::Caller => Some("caller".to_owned()),
+            Self::Number(number) => Some(number.to_string()),
+        }
+    }
 }

@@ -16,6 +16,10 @@ pub(crate) const GENERATED_CONTEXTS: &[&str] = &[
     "targets",
     "dialers",
     "phones",
+    "groups",
+    "member",
+    "members",
+    "confirm",
     "next",
     "generation",
 ];

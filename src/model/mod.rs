@@ -33,7 +33,7 @@ pub use emergency::Country;
 pub(crate) use emergency::{emergency_calls, emergency_numbers, emergency_numbers_anywhere};
 pub use extension::{Extension, ExtensionRange, ExtensionRanges};
 pub(crate) use extension::{overlap, overlapping, runs, shown_stretches};
-pub use flow::{CallerId, Cause, Chain, Leg, Node, NumberSource, Outside, OutsideLine, Ring};
+pub use flow::{CallerId, Cause, Chain, Leg, NamePrefix, Node, NumberSource, Outside, OutsideLine, Ring, Who};
 pub use host::Host;
 pub(crate) use host_name::GENERATED_CONTEXTS;
 pub use host_name::HostName;

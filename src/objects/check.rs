@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Keys, destination, dialer, hours, namespace,
+    Keys, destination, dialer, group, hours, namespace,
     rule::{self, check::Rules},
     set, trunk,
 };
@@ -55,6 +55,12 @@ impl<T: Ord> Known<T> {
     pub(super) fn lacks(&self, name: &T) -> bool {
         self.all && !self.names.contains(name)
     }
+
+    /// Adds the names of another kind.
+    fn add(&mut self, other: Self) {
+        self.names.extend(other.names);
+        self.all &= other.all;
+    }
 }
 
 /// What rules and targets are checked against.
@@ -64,8 +70,15 @@ pub(crate) struct Names<'a> {
     pub(super) phones: &'a BTreeMap<UserKey, Place>,
     /// The present addresses and ids of renamed users, by the former ones.
     pub(super) renamed: &'a BTreeMap<UserKey, UserKey>,
-    pub(super) dialers: Known<ObjectName>,
-    /// The dialers and the phones, for hints.
+    /// The objects that calls can be sent to.
+    pub(super) objects: Known<ObjectName>,
+    /// Whether groups are declared.
+    pub(super) has_groups: bool,
+    /// Whether trunks are declared, over which calls may come.
+    pub(super) has_trunks: bool,
+    /// The objects behind which nothing is tried.
+    pub(super) ending: BTreeSet<ObjectName>,
+    /// The objects that calls can be sent to and the phones, for hints.
     pub(super) called: Vec<String>,
     pub(super) hours: Known<ObjectName>,
     /// The dialers that Asterisk cannot reach, where it gets calls.
@@ -86,36 +99,45 @@ pub(crate) fn check<'a>(
     // A key that is missing may be there under a name that is not known.
     let is_lost = has_unknown_key(problems);
     let (trunk_names, hours_names) = (known(keys.trunks.as_ref(), is_lost), known(keys.hours.as_ref(), is_lost));
-    let dialer_names = known(keys.dialers.as_ref(), is_lost);
-    let dialer_places = places(keys.dialers.as_ref());
+    let group_names = known(keys.groups.as_ref(), is_lost);
+    let has_groups = !group_names.names.is_empty();
+    let mut objects = known(keys.dialers.as_ref(), is_lost);
+    objects.add(group_names);
+    let (dialer_places, group_places) = (places(keys.dialers.as_ref()), places(keys.groups.as_ref()));
     let mut places = Places { objects: places_of(&keys), rules: Vec::new() };
     let (trunks, secrets) = trunk::check::check(keys.trunks, problems);
-    namespace::check(phones, &dialer_places, problems);
+    namespace::check(phones, &[("dialer", &dialer_places), ("group", &group_places)], problems);
     let (dialers, without_trunk) = dialer::check::check(keys.dialers, &trunk_names, problems);
     // Trunks that could not be read may be some.
     let has_trunks = !trunk_names.all || !trunk_names.names.is_empty();
     let has_twilio = set::has_twilio(keys.public_sip_host.is_some(), has_trunks, !without_trunk.is_empty());
     let without_trunk = if trunk_names.names.is_empty() { BTreeSet::new() } else { without_trunk };
     let twilio_without_host = has_twilio && keys.public_sip_host.is_none() && !is_lost;
-    let dialers_called = dialer_names.names.iter().map(ObjectName::as_str);
-    let called = dialers_called.chain(phones.keys().map(UserKey::as_str)).map(str::to_owned).collect();
-    let names = Names {
+    let objects_called = objects.names.iter().map(ObjectName::as_str);
+    let called = objects_called.chain(phones.keys().map(UserKey::as_str)).map(str::to_owned).collect();
+    let mut names = Names {
         users,
         phones,
         renamed,
-        dialers: dialer_names,
+        objects,
+        has_groups,
+        has_trunks: !trunk_names.names.is_empty(),
+        ending: BTreeSet::new(),
         called,
         hours: hours_names,
         without_trunk,
         twilio_without_host,
     };
     let before = errors(problems);
+    let groups = group::check::check(keys.groups, &trunk_names, &names, problems);
+    names.ending = group::check::ending(&groups);
     let hours = hours::check::read(keys.hours, problems);
     let Rules { all: rules, places: of_rules, broken } = rule::check::read(keys.inbound, &names, &hours, problems);
     places.rules = of_rules;
     let routes = Routes {
         trunks,
         dialers,
+        groups,
         hours,
         rules,
         default_route: DefaultRoute(destination::check::read(keys.default_route, &names, problems)),
@@ -123,6 +145,7 @@ pub(crate) fn check<'a>(
         caller_id: None,
     };
     rule::check::check(&routes, &places, &broken, has_twilio, problems);
+    group::check::loops(&routes, &places, problems);
     let is_sound = readable && errors(problems) == before;
     Checked { routes, secrets, places, names, is_sound }
 }
@@ -139,6 +162,7 @@ fn is_readable(keys: &Keys, problems: &[Diagnostic]) -> bool {
     };
     let whole = [
         keys.inbound.as_ref().is_none_or(|at| at.whole),
+        keys.groups.as_ref().is_none_or(|at| at.whole),
         keys.hours.as_ref().is_none_or(|at| at.whole),
         keys.default_route.as_ref().is_none_or(|at| at.whole),
     ];
@@ -167,6 +191,7 @@ fn places_of(keys: &Keys) -> BTreeMap<ObjectId, Place> {
     }
     named(ObjectKind::Trunk, keys.trunks.as_ref())
         .chain(named(ObjectKind::Dialer, keys.dialers.as_ref()))
+        .chain(named(ObjectKind::Group, keys.groups.as_ref()))
         .chain(named(ObjectKind::Hours, keys.hours.as_ref()))
         .chain(single(ObjectKind::DefaultRoute, keys.default_route.as_ref()))
         .chain(single(ObjectKind::PublicSipHost, keys.public_sip_host.as_ref()))

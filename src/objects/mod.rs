@@ -8,6 +8,7 @@ mod check;
 mod counts;
 pub(crate) mod destination;
 pub(crate) mod dialer;
+pub(crate) mod group;
 pub(crate) mod hours;
 mod namespace;
 mod object;
@@ -26,9 +27,10 @@ pub(crate) use destination::{
     file::{TargetName, TargetText},
 };
 pub use dialer::Dialer;
+pub use group::{Group, Member, Strategy};
 pub use hours::{Hours, OpenRange, Timezone};
-pub(crate) use object::{Fields, Object, UserOfRow};
-pub use object::{Login, ObjectId, ObjectRow};
+pub(crate) use object::{Fields, Object};
+pub use object::{Login, ObjectId, ObjectRow, UserOfRow};
 pub use places::Places;
 pub(crate) use render::{Block, Condition, Parts, RenderContext, section_name};
 pub use rule::{Called, CallerMatch, Entry, Rule};
@@ -51,6 +53,10 @@ object::kinds! {
     Dialer = "dialer" in dialers, counted "dialers" as "Dialers.", from
         /// Where inbound calls can be sent to.
         dialers: Named<dialer::file::Dialer>;
+    /// Several phones and outside numbers that get the same calls.
+    Group = "group" in groups, counted "groups" as "Groups.", from
+        /// Several phones and outside numbers that get the same calls.
+        groups: Named<group::file::Group>;
     /// Opening hours.
     Hours = "hours" in hours, from
         /// Opening hours.

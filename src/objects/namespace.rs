@@ -15,22 +15,32 @@ pub(super) fn reserved(what: &str, name: &str, place: Place) -> Option<Diagnosti
     })
 }
 
-/// Rejects ids of phones that a route could not name: words of routes, and names of objects that take calls.
+/// Rejects names that a route could not name: words of routes, and what two of those have that take calls. `objects` are
+/// the objects by kind.
 pub(super) fn check(
     phones: &BTreeMap<UserKey, Place>,
-    objects: &BTreeMap<ObjectName, Place>,
+    objects: &[(&str, &BTreeMap<ObjectName, Place>)],
     problems: &mut Vec<Diagnostic>,
 ) {
     problems.extend(phones.iter().filter_map(|(id, place)| reserved("phone", id.as_str(), *place)));
-    for (name, first) in objects {
-        // Ids are compared without regard to case.
-        let Some(place) = phones.get(&UserKey::of(name.as_str())) else { continue };
-        problems.push(
-            Diagnostic::error(Code::DuplicateName, format!("`{name}` is a phone and a dialer"), *place)
-                .also(*first, "the dialer")
-                .hint(
-                    "rename one of them: a route that names it could mean either; upper and lower case do not matter",
-                ),
-        );
+    let mut known: BTreeMap<&ObjectName, (&str, Place)> = BTreeMap::new();
+    for (kind, objects) in objects {
+        for (name, place) in *objects {
+            if let Some((other, first)) = known.get(name) {
+                let message = format!("`{name}` is a {other} and a {kind}");
+                let problem = Diagnostic::error(Code::DuplicateName, message, *place);
+                let hint = "rename one of them: a route that names it could mean either";
+                problems.push(problem.also(*first, format!("the {other}")).hint(hint));
+                continue;
+            }
+            known.insert(name, (kind, *place));
+            // Ids are compared without regard to case.
+            let Some(phone) = phones.get(&UserKey::of(name.as_str())) else { continue };
+            let message = format!("`{name}` is a phone and a {kind}");
+            let hint =
+                "rename one of them: a route that names it could mean either; upper and lower case do not matter";
+            let problem = Diagnostic::error(Code::DuplicateName, message, *phone);
+            problems.push(problem.also(*place, format!("the {kind}")).hint(hint));
+        }
     }
 }

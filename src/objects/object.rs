@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{ObjectKind, Parts, RenderContext};
+use super::{ObjectKind, Parts, RenderContext, Target};
 use crate::{
     asterisk::BadValue,
     model::{Chain, Document, E164, Ha1, Invalid, ObjectName, Secret, Unreadable, UserKey, document},
@@ -43,6 +43,11 @@ pub(crate) trait Object {
     /// Describes how a call goes that is sent to it under its name, or `None` if no call can be sent to it.
     fn flow(&self, _name: &ObjectName) -> Option<Chain> {
         None
+    }
+
+    /// Lists who gets a call that was sent to it and that was not answered, tried in turn.
+    fn unanswered(&self) -> &[Target] {
+        &[]
     }
 
     /// Writes what it brings to the files of its tenant, and what Asterisk must have for that.
@@ -117,7 +122,7 @@ pub(crate) trait Stored: Sized {
 /// How the row of an object names a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum UserOfRow {
+pub enum UserOfRow {
     /// By the user's row.
     Row(Uuid),
     /// By the address or the id: an earlier version recorded a user whom it did not know. The next apply records what
@@ -432,13 +437,15 @@ macro_rules! kinds {
                 }
             }
 
-            /// Describes how a call goes that is sent to the object of a name, or `None` if there is none that takes
-            /// calls.
-            pub(crate) fn flow_of(&self, name: &$crate::model::ObjectName) -> Option<$crate::model::Chain> {
+            /// Finds the object of a name that calls can be sent to, and how they go.
+            pub(crate) fn called(
+                &self,
+                name: &$crate::model::ObjectName,
+            ) -> Option<(&dyn $crate::objects::Object, $crate::model::Chain)> {
                 let mut found = None;
                 $(
                     let object = $crate::objects::object::Store::named(&self.$field, name);
-                    found = found.or_else(|| object.and_then(|object| object.flow(name)));
+                    found = found.or_else(|| object.and_then(|object| Some((object, object.flow(name)?))));
                 )*
                 found
             }

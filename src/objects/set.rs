@@ -8,10 +8,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Hours, Login, Object, ObjectId, ObjectKind, Places,
+    Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Group, Hours, Login, Object, ObjectId, ObjectKind, Places,
     PublicSipHost, Rule, Target, Trunk, rule,
 };
-use crate::model::{Cause, Chain, Document, E164, Leg, Node, ObjectName, Outside, Place, Ring, UserKey};
+use crate::model::{Cause, Chain, Document, E164, Leg, Node, ObjectName, Place, Ring, UserKey, Who};
 
 /// All that is declared about a tenant's inbound calls, without secrets. Absent keys declare nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct Routes {
     pub trunks: BTreeMap<ObjectName, Trunk>,
     /// Where calls can be sent to, by name.
     pub dialers: BTreeMap<ObjectName, Dialer>,
+    /// Groups, by name.
+    pub groups: BTreeMap<ObjectName, Group>,
     /// Opening hours, by name.
     pub hours: BTreeMap<ObjectName, Hours>,
     /// The rules; their order carries no meaning.
@@ -39,6 +41,7 @@ impl Document for Routes {}
 pub(crate) static NO_ROUTES: Routes = Routes {
     trunks: BTreeMap::new(),
     dialers: BTreeMap::new(),
+    groups: BTreeMap::new(),
     hours: BTreeMap::new(),
     rules: Vec::new(),
     default_route: DefaultRoute::NONE,
@@ -58,6 +61,9 @@ impl Routes {
     /// How long a user's phone rings, in seconds.
     pub const PHONE_RING: u32 = 30;
 
+    /// How many destinations a call is sent to in turn at most.
+    pub const LONGEST: usize = 100;
+
     /// Tells whether nothing is declared about inbound calls.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -71,13 +77,6 @@ impl Routes {
     /// Tells whether calls come in over endpoints of Asterisk.
     pub(crate) fn have_endpoints(&self) -> bool {
         !self.trunks.is_empty()
-    }
-
-    /// Lists the names of the objects that calls can be sent to.
-    pub(crate) fn called_names(&self) -> BTreeSet<String> {
-        let takes_calls = |name: &str, object: &dyn Object| name.parse().is_ok_and(|name| object.flow(&name).is_some());
-        let called = self.objects().into_iter().filter(|((_, name), object)| takes_calls(name, *object));
-        called.map(|((_, name), _)| name).collect()
     }
 
     /// Tells whether Twilio has a part in the calls: the tenant names where it finds the phones, has no trunk over which
@@ -101,28 +100,47 @@ impl Routes {
         None
     }
 
-    /// Describes how a call goes to destinations that are tried in turn.
+    /// Describes how a call goes to destinations that are tried in turn, up to [`Self::LONGEST`] of them.
     pub fn chain(&self, targets: &[Target]) -> Chain {
-        let nodes = targets.iter().flat_map(|target| match target {
-            Target::Object(name) => {
-                self.flow_of(name).map_or_else(|| vec![Node::Missing(name.clone())], |chain| chain.0)
-            }
-            Target::User(email) => {
-                let leg = Leg::Phone(email.clone());
-                vec![Node::Ring(Ring { name: email.to_string(), leg, seconds: Self::PHONE_RING })]
-            }
-            Target::Hangup => vec![Node::End(Cause::Rejected)],
-            Target::Busy => vec![Node::End(Cause::Busy)],
-        });
-        Chain(nodes.collect())
+        let mut chain = Vec::new();
+        self.extend(&mut chain, targets, &mut Vec::new());
+        chain.truncate(Self::LONGEST);
+        Chain(chain)
     }
 
-    /// Lists the calls to outside of the objects that calls can be sent to, by name.
-    pub fn outside(&self) -> BTreeMap<String, (Outside, u32)> {
+    /// Adds destinations to a chain. `within` names the objects whose calls these are if they are not answered: such
+    /// an object is not tried again, so that no chain comes back to itself.
+    fn extend<'a>(&'a self, chain: &mut Vec<Node>, targets: &'a [Target], within: &mut Vec<&'a ObjectName>) {
+        for target in targets {
+            if chain.len() >= Self::LONGEST {
+                return;
+            }
+            match target {
+                Target::Object(name) => match self.called(name).filter(|_| !within.contains(&name)) {
+                    None => chain.push(Node::Missing(name.clone())),
+                    Some((object, Chain(nodes))) => {
+                        chain.extend(nodes);
+                        within.push(name);
+                        self.extend(chain, object.unanswered(), within);
+                        within.pop();
+                    }
+                },
+                Target::User(email) => {
+                    let who = Who::One(Leg::Phone(email.clone()));
+                    chain.push(Node::Ring(Ring { name: email.to_string(), who, seconds: Self::PHONE_RING }));
+                }
+                Target::Hangup => chain.push(Node::End(Cause::Rejected)),
+                Target::Busy => chain.push(Node::End(Cause::Busy)),
+            }
+        }
+    }
+
+    /// Lists what rings for calls that are sent to objects, each once, by name.
+    pub(crate) fn rings(&self) -> BTreeMap<String, Ring> {
         let chains = self.objects().into_iter().filter_map(|((_, name), object)| object.flow(&name.parse().ok()?));
         let rings = chains.flat_map(|chain| chain.0).filter_map(|node| match node {
-            Node::Ring(Ring { name, leg: Leg::Outside(outside), seconds }) => Some((name, (outside, seconds))),
-            _ => None,
+            Node::Ring(ring) => Some((ring.name.clone(), ring)),
+            Node::End(_) | Node::Missing(_) => None,
         });
         rings.collect()
     }
@@ -176,8 +194,31 @@ impl Routes {
                 *email = present.clone();
             }
         }
+        routes.groups.values_mut().for_each(|group| group.readdress(addresses));
         routes.sort();
         routes
+    }
+
+    /// Adds to some objects all that name one of them, directly or by way of others.
+    pub(crate) fn naming(&self, mut found: BTreeSet<ObjectId>) -> BTreeSet<ObjectId> {
+        if found.is_empty() {
+            return found;
+        }
+        let mut named_by: BTreeMap<ObjectId, Vec<ObjectId>> = BTreeMap::new();
+        for (id, object) in self.objects() {
+            for (kind, name) in object.refs() {
+                named_by.entry((kind, name.to_string())).or_default().push(id.clone());
+            }
+        }
+        let mut next: Vec<ObjectId> = found.iter().cloned().collect();
+        while let Some(id) = next.pop() {
+            for by in named_by.get(&id).into_iter().flatten() {
+                if found.insert(by.clone()) {
+                    next.push(by.clone());
+                }
+            }
+        }
+        found
     }
 
     /// Says how objects show their secrets, those that have one.
@@ -186,13 +227,22 @@ impl Routes {
     }
 
     /// Lists the users who may get a call.
-    pub fn users(&self) -> BTreeSet<&UserKey> {
-        let rules = self.rules.iter().flat_map(|rule| rule.route.iter().chain(rule.otherwise.iter().flatten()));
-        let users = rules.chain(&self.default_route.0).filter_map(|target| match target {
-            Target::User(email) => Some(email),
-            _ => None,
+    pub fn users(&self) -> BTreeSet<UserKey> {
+        let rules = self.rules.iter().flat_map(|rule| [Some(&rule.route), rule.otherwise.as_ref()]).flatten();
+        let chains = rules.chain([&self.default_route.0]).map(|targets| self.chain(targets));
+        let nodes = chains.flat_map(|chain| chain.0);
+        let rings = nodes.filter_map(|node| match node {
+            Node::Ring(ring) => Some(ring),
+            Node::End(_) | Node::Missing(_) => None,
         });
-        users.collect()
+        let mut users = BTreeSet::new();
+        for ring in rings {
+            users.extend(ring.who.legs().iter().filter_map(|leg| match leg {
+                Leg::Phone(user) => Some(user.clone()),
+                Leg::Outside(_) => None,
+            }));
+        }
+        users
     }
 
     /// Lists the rules for each kind of caller, the most specific first: one of our numbers before the

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{FieldChange, Plan, PlannedUser, inbound};
+use super::{FieldChange, InboundChange, Plan, PlannedUser, inbound};
 use crate::{
     directory::Recorded,
     model::{E164, Extension, PhoneOverride, Settings},
-    objects::{ObjectKind, Routes},
+    objects::{ObjectId, Routes},
 };
 
 /// What becomes of phones, carriers and public numbers. The rows tell it, and on the host the files in place tell it
@@ -158,16 +158,14 @@ impl Plan {
 
 /// Completes what becomes of phones, carriers and public numbers by the rows alone, once all changes are known.
 pub(super) fn complete(plan: &mut Plan, recorded: &Recorded) {
-    let changed: BTreeSet<(ObjectKind, &str)> =
-        plan.inbound.iter().map(|change| (change.object, change.name.as_str())).collect();
-    let behind = plan.secrets_behind.iter().map(|(kind, name)| (*kind, name.as_str()));
-    let carriers = changed.iter().copied().chain(behind).filter(|(kind, _)| kind.has_endpoint());
+    let changed = changed(&plan.inbound);
+    let carriers = changed.iter().chain(&plan.secrets_behind).filter(|(kind, _)| kind.has_endpoint());
     plan.by_rows = Effects {
         relogins: plan.behind.clone(),
         ended: plan.counts.delete,
         deleted: plan.counts.delete,
         dialing: plan.settings_changes.iter().any(|change| change.field == "dialplan.include"),
-        carriers: carriers.map(|(_, name)| name.to_owned()).collect(),
+        carriers: carriers.map(|(_, name)| name.clone()).collect(),
         numbers: numbers(&recorded.routes, &plan.routes, &changed),
         ..std::mem::take(&mut plan.by_rows)
     };
@@ -175,17 +173,20 @@ pub(super) fn complete(plan: &mut Plan, recorded: &Recorded) {
 
 /// Finds the public numbers whose calls may go another way with other routes.
 pub fn numbers_between(before: &Routes, after: &Routes) -> BTreeSet<E164> {
-    let changes = inbound::changes(before, after, &inbound::Places::new(), &BTreeSet::new());
-    numbers(before, after, &changes.iter().map(|change| (change.object, change.name.as_str())).collect())
+    numbers(before, after, &changed(&inbound::changes(before, after, &inbound::Places::new(), &BTreeSet::new())))
 }
 
-/// Finds the public numbers of objects that change, or that name an object that changes.
-fn numbers(before: &Routes, after: &Routes, changed: &BTreeSet<(ObjectKind, &str)>) -> BTreeSet<E164> {
-    let is_changed = |kind, name: &str| changed.contains(&(kind, name));
-    let objects = [before.objects(), after.objects()];
+/// Identifies the objects that change.
+fn changed(changes: &[InboundChange]) -> BTreeSet<ObjectId> {
+    changes.iter().map(|change| (change.object, change.name.clone())).collect()
+}
+
+/// Finds the public numbers of objects that change, or that name an object that changes, directly or by way of others.
+fn numbers(before: &Routes, after: &Routes, changed: &BTreeSet<ObjectId>) -> BTreeSet<E164> {
     let mut numbers = BTreeSet::new();
-    for ((kind, name), object) in objects.iter().flatten() {
-        if is_changed(*kind, name) || object.refs().into_iter().any(|(kind, name)| is_changed(kind, name.as_str())) {
+    for routes in [before, after] {
+        let reached = routes.naming(changed.clone());
+        for (_, object) in routes.objects().into_iter().filter(|(id, _)| reached.contains(id)) {
             numbers.extend(object.numbers().into_iter().cloned());
         }
     }

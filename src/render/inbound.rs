@@ -19,7 +19,7 @@ use crate::{
         },
         inbound_context,
     },
-    model::{Tenant, UserKey, WITHHELD, hex},
+    model::{Ring, Tenant, UserKey, WITHHELD, hex},
     objects::{Called, CallerMatch, Condition, Entry, Outcome, Routes},
 };
 
@@ -44,6 +44,13 @@ pub(super) struct Contexts {
     pub(super) targets: Name,
     pub(super) outside: Name,
     pub(super) phones: Name,
+    /// Members of groups, who ring together.
+    pub(super) together: Name,
+    /// Adds a phone to those who ring.
+    pub(super) member: Name,
+    /// The members of groups, each called by a channel of the dialplan.
+    pub(super) members: Name,
+    pub(super) confirm: Name,
     pub(super) next: Name,
 }
 
@@ -59,6 +66,10 @@ impl Contexts {
             targets: context("targets")?,
             outside: context("dialers")?,
             phones: context("phones")?,
+            together: context("groups")?,
+            member: context("member")?,
+            members: context("members")?,
+            confirm: context("confirm")?,
             next: context("next")?,
         })
     }
@@ -76,6 +87,8 @@ pub(super) struct Inbound<'a> {
     pub(super) outcomes: BTreeMap<usize, (String, Outcome)>,
     /// The phones of users who may get a call, by address.
     pub(super) called: BTreeMap<UserKey, &'a Phone<'a>>,
+    /// What rings for calls that are sent to objects, by name.
+    pub(super) rings: BTreeMap<String, Ring>,
     /// The extensions of conditions, by name.
     conditions: BTreeMap<String, u64>,
     /// Whether numbers that are not known yet may be shown as such.
@@ -111,14 +124,18 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
     let called = keyed.filter(|(key, _)| users.contains(key)).collect();
     let conditions = parts.conditions.iter().map(|one| (one.name.clone(), one.number)).collect();
     let masked = matches!(digests, Digests::Masked);
-    let inbound = Inbound { book, routes, contexts, entries, outcomes, called, conditions, masked };
+    let rings = routes.rings();
+    let inbound = Inbound { book, routes, contexts, entries, outcomes, called, rings, conditions, masked };
     inbound.arrival(plan)?;
     inbound.caller(plan);
     inbound.decision(plan);
     inbound.conditions(plan, parts.conditions);
     inbound.targets(plan);
     inbound.outside(plan)?;
-    inbound.phones(plan)
+    inbound.phones(plan)?;
+    inbound.together(plan)?;
+    inbound.next(plan);
+    Ok(())
 }
 
 /// Names an extension after a text: the same text gives the same name, in hex.

@@ -7,6 +7,7 @@
 mod cover;
 mod diff;
 mod inbound;
+mod members;
 mod needs;
 mod numbers;
 mod parse;

@@ -12,7 +12,7 @@ use crate::{
     model::{E164, Tenant},
 };
 
-/// Finds the public numbers whose rules, hours, targets or dialers differ between two routing files.
+/// Finds the public numbers whose rules, hours, targets, dialers or groups differ between two routing files.
 ///
 /// # Errors
 /// For tenants whose names cannot stand in a configuration line; none that was checked is one.
@@ -32,13 +32,14 @@ struct Steps<'a> {
     steps: BTreeMap<At<'a>, Vec<&'a str>>,
 }
 
-/// More than the longest way that is ever written: rules, those for other numbers, targets, a dialer.
+/// More than the longest way that is ever written: rules, those for other numbers, targets, a group, the list of its
+/// members, a member.
 const LONGEST: usize = 8;
 
 impl<'a> Steps<'a> {
     fn read(contexts: &Contexts, text: &'a str) -> Self {
-        let Contexts { decision, conditions, targets, outside, .. } = contexts;
-        let read = [decision, conditions, targets, outside].map(ToString::to_string);
+        let Contexts { decision, conditions, targets, outside, together, members, .. } = contexts;
+        let read = [decision, conditions, targets, outside, together, members].map(ToString::to_string);
         let mut steps: BTreeMap<At<'a>, Vec<&'a str>> = BTreeMap::new();
         let (mut context, mut extension) = (None, "");
         for line in text.lines().map(str::trim) {
@@ -91,6 +92,11 @@ impl<'a> Steps<'a> {
 
     /// Finds the place that a step leads to, and the words before it.
     fn led_to(&self, (context, _): At<'a>, step: &'a str) -> Option<(&'a str, At<'a>)> {
+        // A member outside is called by a channel of the dialplan.
+        if let Some((words, channel)) = step.split_once("&Local/") {
+            let (extension, context) = channel.trim_end_matches("/n)").split_once('@')?;
+            return self.place(words, (context, extension));
+        }
         let (words, place) = step.split_at(step.rfind(['(', '?'])? + 1);
         let mut parts = place.trim_end_matches(')').split(',');
         let next = match (parts.next()?, parts.next()?, parts.next()) {
@@ -98,6 +104,11 @@ impl<'a> Steps<'a> {
             (context, extension, Some("1")) => (context, extension),
             _ => return None,
         };
+        self.place(words, next)
+    }
+
+    /// Returns a place with the words before it, or `None` if the file has no steps there.
+    fn place(&self, words: &'a str, next: At<'a>) -> Option<(&'a str, At<'a>)> {
         self.steps.contains_key(&next).then_some((words, next))
     }
 }
@@ -114,6 +125,8 @@ exten => +4930222,1,Goto(acme-targets,r2,1)
  same => n,Goto(default,1)
 exten => +4930333,1,GotoIf($["${CALLER:0:3}" = "+49"]?acme-targets,r2,1)
  same => n,Goto(default,1)
+exten => +4930444,1,Goto(acme-targets,r3,1)
+ same => n,Goto(default,1)
 exten => default,1,Goto(acme-targets,default,1)
 
 [acme-hours]
@@ -126,11 +139,28 @@ exten => r1,1,Gosub(acme-phones,1001,1)
  same => n,Hangup(17)
 exten => r2,1,Gosub(acme-dialers,d1,1)
  same => n,Hangup(${CAUSE})
+exten => r3,1,Gosub(acme-groups,g1,1)
+ same => n,Hangup(${CAUSE})
 exten => default,1,Set(CAUSE=20)
  same => n,Hangup(${CAUSE})
 
 [acme-dialers]
 exten => d1,1,Dial(PJSIP/+4930999@acme-trunk-carrier,30,iI)
+
+[acme-groups]
+; sales
+exten => g1,1,Set(LINE=)
+ same => n,Gosub(acme-groups,l1,1)
+ same => n,Dial(${LINE:1},20,iI)
+ same => n,Goto(acme-next,s,1)
+exten => l1,1,Gosub(acme-member,1003,1)
+ same => n,Set(LINE=${LINE}&Local/m1@acme-members/n)
+ same => n,Return()
+
+[acme-members]
+exten => _X!,1,Gosub(acme-leg,${EXTEN},1(I,600))
+exten => m1,1,Dial(PJSIP/+4930998@acme-trunk-carrier,20,iIU(acme-confirm^s^1))
+ same => n,Hangup(19)
 "#;
 
     /// Changes a text of the file, and tells whose calls go another way.
@@ -151,9 +181,19 @@ exten => d1,1,Dial(PJSIP/+4930999@acme-trunk-carrier,30,iI)
     }
 
     #[test]
+    fn a_number_is_told_if_who_rings_in_its_group_differs() {
+        assert_eq!(told("acme-member,1003", "acme-member,1004"), ["+4930444"]);
+        assert_eq!(told(" same => n,Set(LINE=${LINE}&Local/m1@acme-members/n)\n", ""), ["+4930444"]);
+        assert_eq!(told("PJSIP/+4930998", "PJSIP/+4930997"), ["+4930444"]);
+        assert_eq!(told("},20,iI)", "},25,iI)"), ["+4930444"]);
+        assert_eq!(told("@acme-trunk-carrier,20", "@acme-trunk-other,20"), ["+4930444"]);
+    }
+
+    #[test]
     fn another_name_or_order_is_the_same_way() {
         assert_eq!(told("d1,1", "d2,1"), [""; 0]);
         assert_eq!(told("1,1,GotoIfTime", "7,1,GotoIfTime").len(), 1, "hours that are gone");
+        assert_eq!(told("; sales", "; support"), [""; 0]);
         assert_eq!(told("exten => r1,1", "; to +4930111\nexten => r1,1"), [""; 0]);
     }
 

@@ -43,7 +43,7 @@ pub(super) fn dialplan(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Dia
 }
 
 /// Names the endpoint of the number that an expression holds.
-fn endpoint(book: &Phonebook<'_>, number: Expr) -> Result<Expr, BadValue> {
+pub(super) fn endpoint(book: &Phonebook<'_>, number: Expr) -> Result<Expr, BadValue> {
     match book.settings.endpoint_names.prefix(book.tenant) {
         prefix if prefix.is_empty() => Ok(number),
         prefix => Ok(Expr::text("endpoint", &prefix)? + number),
@@ -82,7 +82,7 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
     let mut steps = Extension::new(pattern);
     // A call that rings while the dialplan is reloaded goes on at the fourth step: it decides about the answer.
     steps
-        .step(Step::Gosub(leg, number))
+        .step(Step::GosubWith(leg, number, Expr::from(",") + Expr::number(Routes::PHONE_RING)))
         .step(Step::goto_if(result(NOBODY), Place::Label("unallocated")))
         .step(Step::goto_if(result(AWAY), Place::Label("unavailable")))
         .step(Step::goto_if(unanswered.calc(), Place::Label("unavailable")))
@@ -110,7 +110,7 @@ pub(super) fn leg(book: &Phonebook<'_>) -> Result<Name, BadValue> {
 
 /// How the devices of a user are reached. Their contacts are read one by one, because each is text that a phone
 /// sent; a device that does not answer Asterisk's questions is left out. `i`: what a phone forwards a call to is not
-/// followed. The argument holds further options.
+/// followed. The first argument holds further options, the second one how long they ring, in seconds.
 fn devices(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
     let mut context =
         Context::new(&leg(book)?, "All devices of a number. A contact that is no plain SIP address is left out.");
@@ -137,7 +137,7 @@ fn devices(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
         .labelled("dial", Step::goto_if(Expr::var(Variable::Line).blank(), Place::Label("away")))
         .step(Step::Dial {
             to: Expr::rest(Variable::Line),
-            seconds: Routes::PHONE_RING,
+            seconds: Expr::var(Variable::SecondArgument),
             options: Expr::from("i") + Expr::var(Variable::Argument),
         })
         .step(Step::Return(Some(RANG.into())))

@@ -14,16 +14,37 @@ use crate::{
             CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
         },
     },
-    model::{CallerId, Cause, Chain, Leg, Node, NumberSource, ObjectName, OutsideLine, Ring},
-    objects::{Outcome, Target, trunk_name},
+    model::{CallerId, Cause, Chain, Leg, NamePrefix, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring, Who},
+    objects::{Outcome, Routes, Target, trunk_name},
 };
 
 /// Hang-up causes (Q.850): unallocated (404), busy (486), no answer (480), unavailable (480), rejected (403).
 pub(super) const UNALLOCATED: u8 = 1;
 const BUSY: u8 = 17;
-const NO_ANSWER: u8 = 19;
+pub(super) const NO_ANSWER: u8 = 19;
 pub(super) const UNAVAILABLE: u8 = 20;
 const REJECTED: u8 = 21;
+
+/// Finds the number or address outside that rings alone.
+fn outside_alone(ring: &Ring) -> Option<(&str, &Outside, u32)> {
+    match &ring.who {
+        Who::One(Leg::Outside(outside)) => Some((&ring.name, outside, ring.seconds)),
+        Who::One(Leg::Phone(_)) | Who::Members { .. } => None,
+    }
+}
+
+/// Shows who calls, as it was sent, perhaps with something of our own before the name.
+pub(super) fn show_caller(steps: &mut Extension, prefix: Option<&NamePrefix>) {
+    let name = Foreign::var(ForeignVariable::FromName);
+    let name = match prefix {
+        Some(prefix) => name.after(Expr::prefix(prefix)),
+        None => name,
+    };
+    steps
+        .step(Step::Show(CallerField::Number, Foreign::var(ForeignVariable::FromNumber)))
+        .step(Step::Show(CallerField::Name, name))
+        .step(Step::Show(CallerField::Presentation, Foreign::var(ForeignVariable::FromShown)));
+}
 
 impl Inbound<'_> {
     /// Who gets the calls of each rule, tried in turn.
@@ -63,7 +84,7 @@ impl Inbound<'_> {
     }
 
     fn route(&self, extension: Expr, chain: &Chain) -> Extension {
-        let Contexts { outside, phones, .. } = &self.contexts;
+        let Contexts { outside, phones, together, .. } = &self.contexts;
         // Until somebody was tried there is no cause but this one.
         let nobody = if chain.0.is_empty() { UNALLOCATED } else { UNAVAILABLE };
         let mut steps = Extension::new(Pattern::literal(extension));
@@ -78,11 +99,14 @@ impl Inbound<'_> {
                     steps.step(Step::Hangup(Some(Expr::number(cause))));
                     return steps;
                 }
-                Node::Missing(_) => Step::NoOp(Some("a dialer that is not declared".into())),
-                Node::Ring(Ring { name, leg: Leg::Outside(_), .. }) => {
+                Node::Missing(_) => Step::NoOp(Some("an object that is not declared".into())),
+                Node::Ring(Ring { name, who: Who::Members { .. }, .. }) => {
+                    Step::Gosub(together.clone(), Expr::hex('g', &stable(name)))
+                }
+                Node::Ring(Ring { name, who: Who::One(Leg::Outside(_)), .. }) => {
                     Step::Gosub(outside.clone(), Expr::hex('d', &stable(name)))
                 }
-                Node::Ring(Ring { leg: Leg::Phone(email), .. }) => match self.called.get(email) {
+                Node::Ring(Ring { who: Who::One(Leg::Phone(email)), .. }) => match self.called.get(email) {
                     Some(phone) => Step::Gosub(phones.clone(), phone.extension.into()),
                     None => Step::NoOp(Some("a user who has no phone".into())),
                 },
@@ -94,7 +118,7 @@ impl Inbound<'_> {
 
     /// How each number or address outside is reached.
     pub(super) fn outside(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
-        let calls = self.routes.outside();
+        let calls: Vec<(&str, &Outside, u32)> = self.rings.values().filter_map(outside_alone).collect();
         if calls.is_empty() {
             return Ok(());
         }
@@ -103,14 +127,14 @@ impl Inbound<'_> {
             outside,
             "Dialers, over their trunks. What they forward a call to is not followed, nor is the caller told who answers.",
         );
-        for (name, (line, seconds)) in &calls {
+        for (name, line, seconds) in calls {
             context.comment(name);
             let mut steps = Extension::new(Pattern::literal(Expr::hex('d', &stable(name))));
             if let Some(trunk) = &line.trunk {
                 self.show(&mut steps, &line.caller_id);
                 let to = self.address(&line.line, trunk)?;
                 steps
-                    .step(Step::Dial { to, seconds: *seconds, options: "iI".into() })
+                    .step(Step::Dial { to, seconds: Expr::number(seconds), options: "iI".into() })
                     .step(Step::Goto(Place::Context(next.clone(), "s".into())));
             } else {
                 steps.explained(Step::Return(None), "it has no trunk: the next target gets the call");
@@ -121,8 +145,8 @@ impl Inbound<'_> {
         Ok(())
     }
 
-    /// Shows the dialer a number and nothing else of the caller.
-    fn show(&self, steps: &mut Extension, caller_id: &CallerId) {
+    /// Shows whoever is outside a number and nothing else of the caller.
+    pub(super) fn show(&self, steps: &mut Extension, caller_id: &CallerId) {
         let number = match caller_id {
             CallerId::Number(number) => Some(number),
             CallerId::Default => self.routes.caller_id.as_ref().map(|shown| &shown.0),
@@ -140,8 +164,8 @@ impl Inbound<'_> {
             .step(Step::SetField(CallerField::Presentation, "allowed_not_screened".into()));
     }
 
-    /// Writes what is dialled: a number at the trunk's host, or an address with the trunk's settings.
-    fn address(&self, line: &OutsideLine, trunk: &ObjectName) -> Result<Expr, BadValue> {
+    /// Writes what is dialled outside: a number at the trunk's host, or an address with the trunk's settings.
+    pub(super) fn address(&self, line: &OutsideLine, trunk: &ObjectName) -> Result<Expr, BadValue> {
         let trunk = Name::new(trunk_name(self.book.tenant, trunk))?;
         let begin = Expr::from("PJSIP/");
         match line {
@@ -156,7 +180,7 @@ impl Inbound<'_> {
         }
     }
 
-    /// How each user who may get a call is reached, and what comes after a target that did not answer.
+    /// How each user who may get a call is reached.
     pub(super) fn phones(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
         let Contexts { phones, next, .. } = &self.contexts;
         if !self.called.is_empty() {
@@ -166,19 +190,24 @@ impl Inbound<'_> {
             let rang = Expr::var(Variable::GosubRetval).equals(RANG).calc();
             let mut steps = Extension::new(pattern);
             // A call that rings while the dialplan is reloaded goes on at the sixth step.
+            show_caller(&mut steps, None);
             steps
-                .step(Step::Show(CallerField::Number, Foreign::var(ForeignVariable::FromNumber)))
-                .step(Step::Show(CallerField::Name, Foreign::var(ForeignVariable::FromName)))
-                .step(Step::Show(CallerField::Presentation, Foreign::var(ForeignVariable::FromShown)))
-                .step(Step::GosubWith(leg(self.book)?, number, "I"))
+                .step(Step::GosubWith(leg(self.book)?, number, Expr::from("I,") + Expr::number(Routes::PHONE_RING)))
                 .step(Step::GotoUnless(rang, Place::Label("away")))
                 .step(Step::Goto(Place::Context(next.clone(), "s".into())))
                 .labelled("away", Step::Return(None));
             context.extension(steps);
             plan.push(context);
         }
-        let mut context =
-            Context::new(next, "After a target: the next one, unless somebody answered or the caller gave up.");
+        Ok(())
+    }
+
+    /// What comes after a target that did not answer.
+    pub(super) fn next(&self, plan: &mut Dialplan) {
+        let mut context = Context::new(
+            &self.contexts.next,
+            "After a target: the next one, unless somebody answered or the caller gave up.",
+        );
         let status = || Expr::var(Variable::DialStatus);
         let over = status().equals("ANSWER") + " | " + status().equals("CANCEL");
         let none = status().equals("NOANSWER") + " | " + Expr::var(Variable::Cause) + " = 0";
@@ -191,6 +220,5 @@ impl Inbound<'_> {
             .labelled("over", Step::Hangup(None));
         context.extension(steps);
         plan.push(context);
-        Ok(())
     }
 }

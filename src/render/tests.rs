@@ -30,12 +30,16 @@ dialers:
   dialfire: { number: "+4930555001", caller_id: caller, ring: 30s, trunk: carrier }
   talk: { sip: "sip:acme@talk.example", ring: 20s, trunk: plain }
   twilio_only: { number: "+4930555002" }
+groups:
+  sales: { members: [bo@example.com, "+4930555007"], time: 20s, caller_name: "Sales: ", trunk: carrier, no_answer: [dialfire] }
+  night: { members: ["+4930555008", bo@example.com], ring: in-turn }
 hours:
   office: { timezone: Europe/Berlin, open: ["mon-fri 09:00-18:00", "sat 22:00-02:00"], closed: ["2026-12-25"] }
 inbound:
   - { to: "+15559876543", from: ["+49*", withheld], when: office, route: [dialfire, talk], otherwise: [bo@example.com, busy] }
   - { to: "+15559876543", route: [twilio_only, dialfire] }
   - { to: default, from: ["+1*"], route: [hangup] }
+  - { to: "+15559876544", route: [sales, night, busy] }
 default_route: [talk]
 users:
   - { email: bo@example.com, name: Bo, extension: 1001 }
@@ -174,8 +178,8 @@ fn trunks_are_read_back_as_they_were_written_and_their_secrets_are_never_shown()
 /// Whatever is used without being listed would go unchecked on Asterisk.
 #[test]
 fn what_the_dialplan_uses_is_what_it_is_said_to_need() {
-    /// What is in Asterisk itself, and a label's priority.
-    const CORE: [&str; 8] = ["Goto", "GotoIf", "GotoIfTime", "Hangup", "NoOp", "Set", "1", "n"];
+    /// What is in Asterisk itself, a label's priority, and the options before a subroutine.
+    const CORE: [&str; 9] = ["Goto", "GotoIf", "GotoIfTime", "Hangup", "NoOp", "Set", "1", "n", "iIU"];
     let declared = declared(COMPANY);
     let routing = &files(&declared, &declared.routes, false)[Routing];
     let lines = routing.text.lines().filter(|line| !line.starts_with(';'));

@@ -48,7 +48,7 @@ struct TenantCounters {
     requests: Family<Answered, Counter>,
     dial_results: Family<Ended, Counter>,
     caller_class: Family<Class, Counter>,
-    /// The objects of the applied routes that calls can be sent to.
+    /// What rings for calls that are sent to objects of the applied routes, by name.
     called: Arc<BTreeSet<String>>,
 }
 
@@ -121,7 +121,7 @@ impl Counters {
     pub(in crate::serve) fn know(&self, tenants: &Tenants) {
         let mut counters = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
         for (tenant, applied) in tenants {
-            counters.entry(tenant.clone()).or_default().called = Arc::new(applied.routes.called_names());
+            counters.entry(tenant.clone()).or_default().called = Arc::new(applied.routes.rings().into_keys().collect());
         }
     }
 
@@ -166,7 +166,7 @@ impl Counters {
         let outcome = match reply.twiml.0.first() {
             Some(Verb::Dial(_)) => "dialled",
             Some(Verb::Reject(_)) => "refused",
-            Some(Verb::Hangup) | None => "ended",
+            Some(Verb::Gather(_) | Verb::Hangup) | None => "ended",
         };
         if let Some(tenant) = tenant {
             let dialer = tenant.dialer(reply.target.as_deref());

@@ -56,10 +56,13 @@ pub(super) fn routes(method: webhook::Method) -> (Router<Arc<State>>, utoipa::op
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))
-        .routes(routes!(webhook::dial_result));
+        .routes(routes!(webhook::dial_result))
+        .routes(routes!(webhook::confirm));
     // A slash at the end is easily typed where the provider asks for a URL. It is part of the URL that is
     // signed, and makes no other difference.
-    let router = router.route("/webhooks/twilio/dial-result/", post(webhook::dial_result));
+    let router = router
+        .route("/webhooks/twilio/dial-result/", post(webhook::dial_result))
+        .route("/webhooks/twilio/confirm/", post(webhook::confirm));
     let router = match method {
         webhook::Method::Post => router
             .routes(routes!(webhook::call))

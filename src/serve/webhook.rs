@@ -151,8 +151,7 @@ impl Webhook {
             answer.routed_at = Timestamp::now();
             answer.response_ms = millis(request.began.elapsed());
         }
-        let kind = HeaderValue::from_static("text/xml; charset=utf-8");
-        let response = ([(CONTENT_TYPE, kind)], reply.twiml.to_xml()).into_response();
+        let response = twiml(&reply.twiml);
         self.append(recorder, &reply.event).await;
         let took = request.began.elapsed();
         self.counters.answered(route, &reply, incoming.query.get("target"), retry, took);
@@ -167,6 +166,12 @@ impl Webhook {
             self.counters.unrecorded();
         }
     }
+}
+
+/// Writes an answer.
+fn twiml(answer: &calls::Response) -> Response {
+    let kind = HeaderValue::from_static("text/xml; charset=utf-8");
+    ([(CONTENT_TYPE, kind)], answer.to_xml()).into_response()
 }
 
 /// Answers a call by its rules; by the default route where they end in a panic, which was logged.
@@ -290,6 +295,18 @@ pub(super) async fn call_by_get(state: Shared<Arc<State>>, request: Verified) ->
     security(()))]
 pub(super) async fn dial_result(Shared(state): Shared<Arc<State>>, request: Verified) -> Response {
     answer(&state, "dial-result", &request, |_, incoming| by_url(incoming)).await
+}
+
+/// Asks the person who answered to confirm the call
+///
+/// For a number that rings as a member of a group. The call is connected once the person pressed 1: an answering machine
+/// does not. Nothing is recorded.
+#[utoipa::path(post, path = "/webhooks/twilio/confirm", tag = "webhook",
+    request_body(content = CallForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "what the person hears", body = String, content_type = "text/xml")),
+    security(()))]
+pub(super) async fn confirm(request: Verified) -> Response {
+    twiml(&calls::confirm(&request.incoming()))
 }
 
 /// Takes note of how a call stands

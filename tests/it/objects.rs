@@ -27,13 +27,13 @@ pub(crate) fn recorded(env: &TestEnv) -> Value {
         serde_json::from_str::<Value>(&users.iter().fold(body.to_owned(), named)).unwrap()
     };
     let mut routes = json!({
-        "trunks": {}, "dialers": {}, "hours": {}, "rules": [], "default_route": [], "public_sip_host": null,
+        "trunks": {}, "dialers": {}, "groups": {}, "hours": {}, "rules": [], "default_route": [], "public_sip_host": null,
         "caller_id": null,
     });
     for row in &rows {
         let (kind, name, body): (&str, &str, Value) = (row.get(0), row.get(1), with_addresses(row.get(2)));
         match kind {
-            "trunk" | "dialer" => routes[format!("{kind}s")][name] = body,
+            "trunk" | "dialer" | "group" => routes[format!("{kind}s")][name] = body,
             "hours" => routes[kind][name] = body,
             "route" => routes["rules"].as_array_mut().unwrap().push(body),
             _ => routes[kind] = body,

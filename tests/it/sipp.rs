@@ -77,6 +77,46 @@ impl Phone {
         self.plays("uas", &[])
     }
 
+    /// Answers every call once it rang for a while, until it is unplugged; presses a key if there is one, and hangs up by
+    /// itself after `talks`, if it does.
+    pub(crate) fn picks_up_late(&self, key: Option<char>, talks: Option<Duration>) -> Running {
+        let mut text = fs::read_to_string(scenario("uas")).expect("a scenario");
+        let rings = "  ]]></send>\n  <pause milliseconds=\"800\"/>\n  <send retrans=\"500\">";
+        text = text.replacen("  ]]></send>\n  <send retrans=\"500\">", rings, 1);
+        let answered = "<recv request=\"ACK\" rtd=\"true\" crlf=\"true\"/>";
+        // The key as a request of the dialog: no audio is sent here.
+        let digit = key.map_or_else(String::new, |key| {
+            let info = format!("Signal={key}\nDuration=160\n");
+            format!(
+                "<pause milliseconds=\"500\"/>\n<send retrans=\"500\"><![CDATA[\nINFO [next_url] SIP/2.0\n\
+                 Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\nMax-Forwards: 70\n[routes]\n\
+                 From:[$to];tag=[pid]S[call_number]\nTo:[$from]\nCall-ID: [call_id]\nCSeq: 2 INFO\n\
+                 Content-Type: application/dtmf-relay\nContent-Length: [len]\n\n{info}]]></send>\n\
+                 <recv response=\"200\"/>\n"
+            )
+        });
+        text = text.replace(answered, &format!("{answered}\n{digit}"));
+        if let Some(talks) = talks {
+            let bye = format!(
+                "<pause milliseconds=\"{}\"/>\n<send retrans=\"500\"><![CDATA[\nBYE [next_url] SIP/2.0\n\
+                 Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\nMax-Forwards: 70\n[routes]\n\
+                 From:[$to];tag=[pid]S[call_number]\nTo:[$from]\nCall-ID: [call_id]\nCSeq: 3 BYE\n\
+                 Content-Length: 0\n\n]]></send>\n<recv response=\"200\" next=\"over\"/>\n",
+                talks.as_millis()
+            );
+            text = text.replace("<recv request=\"BYE\"/>", &bye);
+            text = text.replace("</scenario>", "<label id=\"over\"/>\n</scenario>");
+        }
+        let path = self.folder.join(format!("uas-late-{}.xml", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        fs::write(&path, text).expect("a file");
+        self.sipp(&path, &[])
+    }
+
+    /// Rings until the caller lets go, which its log tells with the reason, until it is unplugged.
+    pub(crate) fn is_let_go(&self) -> Running {
+        self.plays("uas-let-go", &[])
+    }
+
     /// Is busy until it is unplugged.
     pub(crate) fn is_busy(&self) -> Running {
         self.plays("uas-busy", &[])
@@ -176,8 +216,13 @@ impl Phone {
     /// Delivers a call that is refused with this status, and no other.
     #[track_caller]
     pub(crate) fn delivers_in_vain(&self, status: &str, from: &str, to: &str) {
+        self.delivering_in_vain(status, from, to).ends_well();
+    }
+
+    /// Begins to deliver a call that will be refused with this status, and no other.
+    pub(crate) fn delivering_in_vain(&self, status: &str, from: &str, to: &str) -> Running {
         let path = self.expecting("uac-trunk-404", status);
-        self.sipp(&path, &["-m", "1", "-s", to, "-key", "cid", from, "-key", "line", &self.line]).ends_well();
+        self.sipp(&path, &["-m", "1", "-s", to, "-key", "cid", from, "-key", "line", &self.line])
     }
 
     /// Registers; the contact stands even when nobody listens there later.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, ops::Add};
 
 use super::super::{BadValue, Name};
-use crate::model::{E164, Extension, Prefix, Tenant};
+use crate::model::{E164, Extension, NamePrefix, Prefix, Tenant};
 
 /// Applications and functions, each with the module that provides it.
 pub(crate) type Words = BTreeMap<&'static str, &'static str>;
@@ -38,14 +38,20 @@ pub(crate) enum Variable {
     ContactIds,
     /// The id of the contact that is read.
     ContactId,
-    /// The dial string of the contacts that may be dialled, with `&` before each.
+    /// The digit that a callee pressed.
+    Key,
+    /// The dial string of the contacts or the members that may be dialled, with `&` before each.
     Line,
     /// Asterisk: the argument of the running `Gosub`.
     Argument,
+    /// Asterisk: the second argument of the running `Gosub`.
+    SecondArgument,
     /// Asterisk: how the last `Dial` ended.
     DialStatus,
     /// Asterisk: the current time, in seconds.
     Epoch,
+    /// What becomes of the called side once its subroutine ended: empty to connect it, `CONTINUE` to hang it up.
+    GosubResult,
     /// Asterisk: the result of the last `Return`.
     GosubRetval,
     /// Asterisk: why the last called channel ended.
@@ -64,10 +70,13 @@ impl Variable {
             Self::Cause => "CAUSE",
             Self::ContactIds => "CONTACT_IDS",
             Self::ContactId => "CONTACT_ID",
+            Self::Key => "KEY",
             Self::Line => "LINE",
             Self::Argument => "ARG1",
+            Self::SecondArgument => "ARG2",
             Self::DialStatus => "DIALSTATUS",
             Self::Epoch => "EPOCH",
+            Self::GosubResult => "GOSUB_RESULT",
             Self::GosubRetval => "GOSUB_RETVAL",
             Self::HangupCause => "HANGUPCAUSE",
             Self::TestTime => "TESTTIME",
@@ -137,6 +146,11 @@ impl Expr {
             return Err(BadValue { what, reason: "only letters, digits and `_ . + - : @ / [ ]` are safe" });
         }
         Ok(Self::plain(text))
+    }
+
+    /// Takes what stands before a caller's name: in the value of a field it means nothing.
+    pub(crate) fn prefix(prefix: &NamePrefix) -> Self {
+        Self::plain(prefix.as_str())
     }
 
     /// Stands for a number that is not known yet, in a plan.
@@ -238,6 +252,12 @@ impl Expr {
         call("REGEX", "func_strings", Self::plain(format!("\"{pattern}\" ")) + text.checked())
     }
 
+    /// Tells whether it is the phone of an endpoint of ours that makes the call.
+    pub(crate) fn is_calling(endpoint: Self) -> Self {
+        let pattern = Self::from("\"^PJSIP/") + endpoint + "-[0-9a-f]+$\" ";
+        call("REGEX", "func_strings", pattern + Foreign::channel().checked())
+    }
+
     /// Keeps the characters of a text that are in a set of ours.
     pub(crate) fn filter(set: &'static str, text: Foreign) -> Self {
         call("FILTER", "func_strings", Self::from(set) + "," + text.checked())
@@ -267,6 +287,17 @@ impl Foreign {
     /// Reads a field of the caller's.
     pub(crate) fn field(field: CallerField) -> Self {
         Self { text: format!("${{{}}}", field.name()), words: CallerField::words() }
+    }
+
+    /// Reads the name of the channel. That of a channel of the dialplan has a number in it that was dialled.
+    fn channel() -> Self {
+        Self { text: "${CHANNEL(name)}".to_owned(), words: Words::from([("CHANNEL", "func_channel")]) }
+    }
+
+    /// Puts text of our own before it.
+    pub(crate) fn after(self, prefix: Expr) -> Self {
+        let Expr { text, words } = prefix + self.checked();
+        Self { text, words }
     }
 
     /// Reads a contact as its phone registered it.

@@ -32,13 +32,13 @@ pub(crate) enum Step {
     /// Copies foreign text into a variable, which stays foreign.
     Copy(ForeignVariable, Foreign),
     /// Calls, for so many seconds at most.
-    Dial { to: Expr, seconds: u32, options: Expr },
+    Dial { to: Expr, seconds: Expr, options: Expr },
     /// Runs a step if the condition holds.
     ExecIf(Expr, Box<Step>),
     /// Runs another extension and comes back.
     Gosub(Name, Expr),
-    /// Runs another extension with an argument and comes back.
-    GosubWith(Name, Expr, &'static str),
+    /// Runs another extension with arguments, which have commas between them, and comes back.
+    GosubWith(Name, Expr, Expr),
     /// Goes on elsewhere.
     Goto(Place),
     /// Goes on elsewhere if the condition holds, and perhaps in another place if it does not.
@@ -53,6 +53,10 @@ pub(crate) enum Step {
     Log(Expr),
     /// Does nothing.
     NoOp(Option<Expr>),
+    /// Hands a variable of our own to the channels that are called: one of these is a channel of the dialplan.
+    Pass(Variable),
+    /// Plays prompts, with `&` between them, and reads one digit. Plays them twice if none comes within 5 seconds.
+    Read(Variable, &'static str),
     /// Comes back from a `Gosub`, with a result if there is one.
     Return(Option<Expr>),
     /// Sets a variable of our own.
@@ -93,7 +97,7 @@ impl Step {
                 return format!("ExecIf({condition}?{step})");
             }
             Self::Dial { to, seconds, options } => {
-                let line = to.clone() + "," + Expr::number(*seconds);
+                let line = to.clone() + "," + seconds.clone();
                 let options = options.clone();
                 let line = if options.as_str().is_empty() { line } else { line + "," + options };
                 ("Dial", Some("app_dial"), line)
@@ -101,9 +105,9 @@ impl Step {
             Self::Gosub(context, extension) => {
                 ("Gosub", Some("app_stack"), Place::Context(context.clone(), extension.clone()).write())
             }
-            Self::GosubWith(context, extension, argument) => {
+            Self::GosubWith(context, extension, arguments) => {
                 let place = Place::Context(context.clone(), extension.clone()).write();
-                ("Gosub", Some("app_stack"), place + "(" + *argument + ")")
+                ("Gosub", Some("app_stack"), place + "(" + arguments.clone() + ")")
             }
             Self::Goto(place) => ("Goto", None, place.write()),
             Self::GotoIf(condition, place, None) => ("GotoIf", None, condition.clone() + "?" + place.write()),
@@ -115,6 +119,10 @@ impl Step {
             Self::Hangup(cause) => ("Hangup", None, cause.clone().unwrap_or_default()),
             Self::Log(text) => ("Log", Some("app_verbose"), Expr::from("NOTICE,") + text.clone()),
             Self::NoOp(text) => ("NoOp", None, text.clone().unwrap_or_default()),
+            Self::Pass(variable) => ("Set", None, Expr::from("_") + variable.name() + "=" + Expr::var(*variable)),
+            Self::Read(variable, prompts) => {
+                ("Read", Some("app_read"), Expr::from(variable.name()) + "," + *prompts + ",1,,2,5")
+            }
             Self::Return(result) => ("Return", Some("app_stack"), result.clone().unwrap_or_default()),
             Self::Set(variable, value) => ("Set", None, Expr::from(variable.name()) + "=" + value.clone()),
             Self::SetField(field, value) => {

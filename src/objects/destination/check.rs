@@ -26,12 +26,22 @@ pub(in crate::objects) fn read(
     let mut seen = BTreeSet::new();
     for (at, item) in items.iter().enumerate() {
         let Some((target, declared)) = target(item, names, problems) else { continue };
-        if declared {
-            problems.extend(unreachable_user(&target, item, names));
+        if let (true, Target::User(user)) = (declared, &target) {
+            let written = item.value.as_ref().map_or(user.as_str(), file::TargetName::as_str);
+            problems.extend(unreachable_user(written, item.place, names));
         }
-        if matches!(target, Target::Hangup | Target::Busy) && at + 1 < items.len() {
+        let ends = match &target {
+            Target::Hangup | Target::Busy => true,
+            Target::Object(name) => names.ending.contains(name),
+            Target::User(_) => false,
+        };
+        if ends && at + 1 < items.len() {
             let message = format!("nothing behind `{target}` is ever tried");
-            problems.push(Diagnostic::error(Code::UnreachableRoute, message, item.place).hint("put it last"));
+            let hint = match target {
+                Target::Object(_) => "put it last: its own `no_answer` ends the call",
+                _ => "put it last",
+            };
+            problems.push(Diagnostic::error(Code::UnreachableRoute, message, item.place).hint(hint));
         }
         if !seen.insert(target.clone()) {
             let message = format!("`{target}` is tried twice");
@@ -55,38 +65,53 @@ pub(crate) fn target(
         "busy" => return Some((Target::Busy, true)),
         _ => {}
     }
-    if let Ok(email) = text.parse::<Email>() {
-        let key = email.key();
-        let declared = !names.users.lacks(&key);
-        if !declared {
-            let all = &names.users.names;
-            let similar = || names.users.is_looked_for(all.len()).then(|| similar(&key, all)).flatten();
-            let near = names.renamed.get(&key).or_else(similar);
-            let users = all.iter().map(UserKey::as_str);
-            problems.push(unknown_with(near.map(UserKey::as_str), "user", text, item.place, users));
-        }
+    if let Some((key, declared)) = user(text, item.place, names, problems) {
         return Some((Target::User(key), declared));
-    }
-    let key = UserKey::of(text);
-    if names.phones.contains_key(&key) {
-        return Some((Target::User(key), true));
     }
     let name: ObjectName = text.parse().ok()?;
     // Where a user could not be read, the name may be the id of that one.
-    let declared = !names.dialers.lacks(&name) || !names.users.all;
+    let declared = !names.objects.lacks(&name) || !names.users.all;
     if !declared {
         problems.push(unknown_name(text, item.place, names));
     }
     Some((Target::Object(name), declared))
 }
 
-/// Reports a name that no dialer and no phone has. It may be another way to name a user, or a word of the format.
+/// Reads the e-mail of a user or the id of a phone, and tells whether it is declared. `None` if it can be neither.
+pub(in crate::objects) fn user(
+    text: &str,
+    place: Place,
+    names: &Names<'_>,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<(UserKey, bool)> {
+    let Ok(email) = text.parse::<Email>() else {
+        let key = UserKey::of(text);
+        return names.phones.contains_key(&key).then_some((key, true));
+    };
+    let key = email.key();
+    let declared = !names.users.lacks(&key);
+    if !declared {
+        let all = &names.users.names;
+        let similar = || names.users.is_looked_for(all.len()).then(|| similar(&key, all)).flatten();
+        let near = names.renamed.get(&key).or_else(similar);
+        let users = all.iter().map(UserKey::as_str);
+        problems.push(unknown_with(near.map(UserKey::as_str), "user", text, place, users));
+    }
+    Some((key, declared))
+}
+
+/// Reports a name that no object that takes calls and no phone has. It may be another way to name a user, or a word of the format.
 fn unknown_name(text: &str, place: Place, names: &Names<'_>) -> Diagnostic {
-    let what = if names.phones.is_empty() { "dialer" } else { "dialer or phone" };
+    let what = match (names.has_groups, names.phones.is_empty()) {
+        (false, true) => "dialer",
+        (false, false) => "dialer or phone",
+        (true, true) => "dialer or group",
+        (true, false) => "dialer, group or phone",
+    };
     let called = names.called.iter().map(String::as_str);
     let problem = match names.renamed.get(&UserKey::of(text)) {
         Some(renamed) => unknown_with(Some(renamed.as_str()), what, text, place, called),
-        None => unknown(what, text, place, called, &names.dialers),
+        None => unknown(what, text, place, called, &names.objects),
     };
     if text.parse::<E164>().is_ok() {
         return problem.hint("a route names an outside number by its dialer: declare one with this number");
@@ -125,13 +150,12 @@ fn similar<'a>(key: &UserKey, users: &'a BTreeSet<UserKey>) -> Option<&'a UserKe
     users.iter().filter_map(near).min().map(|(_, user)| user)
 }
 
-fn unreachable_user(target: &Target, item: &At<file::TargetName>, names: &Names<'_>) -> Option<Diagnostic> {
-    let Target::User(user) = target else { return None };
+/// Warns of a user whom a call through Twilio does not reach; `written` is how the file names the user.
+pub(in crate::objects) fn unreachable_user(written: &str, place: Place, names: &Names<'_>) -> Option<Diagnostic> {
     names.twilio_without_host.then(|| {
-        let written = item.value.as_ref().map_or(user.as_str(), file::TargetName::as_str);
         let message = format!("a call that comes through Twilio cannot reach `{written}`, and takes the next target");
         let hint = "add `public_sip_host:`, the name under which the phones are reached from outside";
-        Diagnostic::warning(Code::UnreachableUser, message, item.place).hint(hint)
+        Diagnostic::warning(Code::UnreachableUser, message, place).hint(hint)
     })
 }
 

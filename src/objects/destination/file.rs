@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, de};
 use crate::model::{Code, Email, Invalid, ObjectName, Word, quoted, text_type};
 
 text_type! {
-    /// Who gets a call, by name: a dialer, a user's e-mail, a phone's `id`, `hangup` or `busy`.
+    /// Who gets a call, by name: a dialer, a group, a user's e-mail, a phone's `id`, `hangup` or `busy`.
     TargetText,
     |text| {
         if text.parse::<Email>().is_ok() || text.parse::<ObjectName>().is_ok() {
@@ -14,7 +14,7 @@ text_type! {
             Err(Invalid::new(
                 Code::InvalidTarget,
                 format!("{} names nobody who gets calls", quoted(text)),
-                "name a dialer, a user by e-mail, a phone by id, `hangup` or `busy`",
+                "name a dialer, a group, a user by e-mail, a phone by id, `hangup` or `busy`",
             ))
         }
     },

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::ObjectKind;
 use super::object::{Fields, Object, RowsOfUsers, Store, Stored, UserOfRow, UsersOfRows};
 use crate::model::{Document, Invalid, ObjectName, Unreadable, UserKey};
 
@@ -14,7 +15,7 @@ use crate::model::{Document, Invalid, ObjectName, Unreadable, UserKey};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target<User = UserKey> {
-    /// An object that takes calls.
+    /// An object that takes calls. Rows have the word of the kind that was the first of them.
     #[serde(rename = "dialer")]
     Object(ObjectName),
     /// A user's phone, or one that belongs to nobody.
@@ -39,6 +40,16 @@ impl fmt::Display for Target {
 /// Writes who gets a call: `dialfire, then zendesk_talk`.
 pub(super) fn in_turn(targets: &[Target]) -> String {
     targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", then ")
+}
+
+/// Lists the objects that may be meant: a name belongs to one object among those that calls can be sent to, of whatever
+/// kind it is.
+pub(super) fn refs(targets: &[Target]) -> impl Iterator<Item = (ObjectKind, &ObjectName)> {
+    let names = targets.iter().filter_map(|target| match target {
+        Target::Object(name) => Some(name),
+        Target::User(_) | Target::Hangup | Target::Busy => None,
+    });
+    names.flat_map(|name| [(ObjectKind::Dialer, name), (ObjectKind::Group, name)])
 }
 
 /// Who gets a call that no rule is for, tried in turn. There is no default route if it is empty.

@@ -14,6 +14,16 @@ use crate::{
     objects::Dialer,
 };
 
+/// Reads which number is shown as the caller's.
+pub(in crate::objects) fn caller_id(key: Option<At<file::CallerIdText>>) -> CallerId {
+    match key.and_then(|at| at.value) {
+        None => CallerId::Default,
+        Some(text) if text.as_str() == "called" => CallerId::Called,
+        Some(text) if text.as_str() == "caller" => CallerId::Caller,
+        Some(text) => text.as_str().parse().map_or(CallerId::Default, CallerId::Number),
+    }
+}
+
 /// Checks the dialers; names those that no trunk leads to.
 pub(in crate::objects) fn check(
     keys: Option<At<Named<file::Dialer>>>,
@@ -43,12 +53,7 @@ pub(in crate::objects) fn check(
         }
         let trunk = dialer.trunk.and_then(|at| refer("trunk", &at, trunks, problems));
         let Some(target) = target else { continue };
-        let caller_id = match dialer.caller_id.and_then(|at| at.value) {
-            None => CallerId::Default,
-            Some(text) if text.as_str() == "called" => CallerId::Called,
-            Some(text) if text.as_str() == "caller" => CallerId::Caller,
-            Some(text) => text.as_str().parse().map_or(CallerId::Default, CallerId::Number),
-        };
+        let caller_id = caller_id(dialer.caller_id);
         let ring = dialer.ring.and_then(|at| at.value).map_or(Dialer::DEFAULT_RING, |ring| ring.0);
         dialers.insert(name, Dialer { target, caller_id, ring, trunk });
     }

@@ -9,7 +9,7 @@ use super::{
     ObjectKind,
     object::{Fields, Object, ValuesOfVariables, without_users},
 };
-use crate::model::{CallerId, Chain, Leg, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring};
+use crate::model::{CallerId, Chain, Leg, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring, Who};
 
 /// Somewhere calls can be sent to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,16 +42,10 @@ impl Object for Dialer {
             OutsideLine::Number(NumberSource::Env(variable)) => (Some(format!("({variable})")), None),
             OutsideLine::Sip(address) => (None, Some(address.clone())),
         };
-        let caller_id = match &self.caller_id {
-            CallerId::Default => None,
-            CallerId::Called => Some("called".to_owned()),
-            CallerId::Caller => Some("caller".to_owned()),
-            CallerId::Number(number) => Some(number.to_string()),
-        };
         vec![
             ("number", number),
             ("sip", sip),
-            ("caller_id", caller_id),
+            ("caller_id", self.caller_id.word()),
             ("ring", Some(format!("{}s", self.ring))),
             ("trunk", self.trunk.as_ref().map(ToString::to_string)),
         ]
@@ -60,7 +54,7 @@ impl Object for Dialer {
     fn flow(&self, name: &ObjectName) -> Option<Chain> {
         let Self { target, caller_id, ring, trunk } = self;
         let outside = Outside { line: target.clone(), trunk: trunk.clone(), caller_id: caller_id.clone() };
-        let ring = Ring { name: name.to_string(), leg: Leg::Outside(outside), seconds: *ring };
+        let ring = Ring { name: name.to_string(), who: Who::One(Leg::Outside(outside)), seconds: *ring };
         Some(Chain(vec![Node::Ring(ring)]))
     }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ObjectKind, Target,
-    destination::{in_turn, with_users},
+    destination::{in_turn, refs, with_users},
     object::{Fields, Object, RowsOfUsers, Store, Stored, UserOfRow, UsersOfRows},
 };
 use crate::model::{Document, E164, Invalid, ObjectName, Prefix, Unreadable, UserKey};
@@ -131,12 +131,8 @@ impl Object for Rule {
     }
 
     fn refs(&self) -> Vec<(ObjectKind, &ObjectName)> {
-        let targets = self.route.iter().chain(self.otherwise.iter().flatten());
-        let dialers = targets.filter_map(|target| match target {
-            Target::Object(name) => Some((ObjectKind::Dialer, name)),
-            _ => None,
-        });
-        dialers.chain(self.when.iter().map(|when| (ObjectKind::Hours, when))).collect()
+        let otherwise = self.otherwise.iter().flat_map(|targets| refs(targets));
+        refs(&self.route).chain(otherwise).chain(self.when.iter().map(|when| (ObjectKind::Hours, when))).collect()
     }
 
     fn numbers(&self) -> Vec<&E164> {

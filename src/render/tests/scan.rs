@@ -5,7 +5,7 @@ use super::{COMPANY, Digests, NO_ROUTES, Phone, Phonebook};
 use crate::{asterisk::ConfigFile, desired, model::Extension, objects::Routes};
 
 /// What a caller or a phone wrote.
-const FOREIGN: [&str; 4] = ["${CALLERID(", "${FROM_", "${CONTACT}", ",uri)}"];
+const FOREIGN: [&str; 5] = ["${CALLERID(", "${FROM_", "${CONTACT}", ",uri)}", "${CHANNEL("];
 
 /// Fields and variables that may be set to it.
 const COPIES: [&str; 7] =
@@ -60,7 +60,14 @@ fn scan(text: &str) {
         let dialled = ["${EXTEN", "CUT(EXTEN"].iter().filter(|_| context.ends_with("-inbound"));
         for foreign in FOREIGN.iter().chain(dialled) {
             for (place, found) in arguments.match_indices(foreign) {
-                let whole = copied.is_some_and(|(_, value)| value.starts_with("${") && !value.contains([',', '&']))
+                // What stands before a caller's name is ours, and plain.
+                let plain = |c: char| c.is_alphanumeric() || " .:-_/+".contains(c);
+                let name = copied.filter(|(name, _)| *name == "CALLERID(name)").map(|(_, value)| value);
+                let prefixed = name
+                    .and_then(|value| value.strip_suffix("${FROM_NAME}"))
+                    .is_some_and(|prefix| prefix.chars().all(plain));
+                let whole = prefixed
+                    || copied.is_some_and(|(_, value)| value.starts_with("${") && !value.contains([',', '&']))
                     || copied.is_some_and(|(name, _)| name == "CONTACT");
                 let checked = CHECKS.contains(&enclosing(&arguments[..place]))
                     || *foreign == "CUT(EXTEN" && CHECKS.contains(&enclosing(&arguments[..place - 2]));
@@ -79,7 +86,8 @@ fn scan(text: &str) {
                 panic!("{arguments}");
             };
             assert!(!line.contains("${") || line == "${LINE:1}", "{line}");
-            assert!(seconds.parse::<u32>().is_ok() && options.starts_with('i'), "{arguments}");
+            let ours = seconds == "${ARG2}" && context.ends_with("-leg");
+            assert!((ours || seconds.parse::<u32>().is_ok()) && options.starts_with('i'), "{arguments}");
         }
     }
 }

@@ -11,11 +11,13 @@ use reconcile::{
         document::{self, Map},
     },
     objects::{
-        Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, Hours, PublicSipHost, Routes, Rule, Target, Trunk,
+        Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, Group, Hours, Member, PublicSipHost, Routes, Rule,
+        Strategy as Order, Target, Trunk, UserOfRow,
     },
     recorder::spool,
 };
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{FOLDER, golden, of};
 
@@ -68,6 +70,7 @@ fn routes() -> Routes {
     let bo = || Target::User(of::<reconcile::model::Email>("bo.li@example.com").key());
     let ana = Target::User(of::<reconcile::model::Email>("ana.silva@example.com").key());
     Routes {
+        groups: BTreeMap::new(),
         trunks: BTreeMap::from([
             (of("backup"), trunk("backup.example", &["192.0.2.7"])),
             (
@@ -119,6 +122,20 @@ fn routes() -> Routes {
         default_route: DefaultRoute(vec![desk("mobile"), desk("shown"), ana]),
         public_sip_host: Some(PublicSipHost("sip.example.com".to_owned())),
         caller_id: Some(DefaultCallerId(of("+15559876543"))),
+    }
+}
+
+/// A row, which names users by their rows.
+fn group() -> Group<UserOfRow> {
+    let number = |number: u128| UserOfRow::Row(Uuid::from_u128(number));
+    Group {
+        members: vec![Member::User(number(7)), Member::User(number(8)), Member::Number(of("+491701234567"))],
+        ring: Order::InTurn,
+        time: 20,
+        caller_name: Some(of("Sales: ")),
+        trunk: Some(of("carrier")),
+        caller_id: CallerId::Called,
+        no_answer: vec![Target::Object(of("dialfire")), Target::User(number(9)), Target::Busy],
     }
 }
 
@@ -214,6 +231,7 @@ fn every_golden_document_is_read_as_the_value_it_was() {
         match name.split('.').next().unwrap() {
             "settings" => is(&name, &settings()),
             "phone" => is(&name, &phone()),
+            "group" => is(&name, &group()),
             "routes" => is(&name, &routes()),
             "applied" => is(&name, &applied(8)),
             "counts" => is(&name, &counts()),
@@ -246,6 +264,30 @@ fn target() -> impl Strategy<Value = Target> {
         Just(Target::Hangup),
         Just(Target::Busy),
     ]
+}
+
+fn any_group() -> impl Strategy<Value = Group> {
+    let member = prop_oneof![
+        "[a-z]{1,5}@example\\.com".prop_map(|email| Member::User(of::<reconcile::model::Email>(&email).key())),
+        "\\+[1-9][0-9]{6,14}".prop_map(|number| Member::Number(of(&number))),
+    ];
+    (
+        prop::collection::vec(member, 0..4),
+        any::<bool>(),
+        any::<u32>(),
+        prop::option::of("[A-Za-zäöü][a-zäöü ]{0,9}".prop_map(|prefix| of(&prefix))),
+        prop::option::of(object()),
+        prop::collection::vec(target(), 0..3),
+    )
+        .prop_map(|(members, at_once, time, caller_name, trunk, no_answer)| Group {
+            members,
+            ring: if at_once { Order::All } else { Order::InTurn },
+            time,
+            caller_name,
+            trunk,
+            caller_id: CallerId::Caller,
+            no_answer,
+        })
 }
 
 fn any_routes() -> impl Strategy<Value = Routes> {
@@ -291,14 +333,16 @@ fn any_routes() -> impl Strategy<Value = Routes> {
     (
         prop::collection::btree_map(object(), trunk, 0..3),
         prop::collection::btree_map(object(), dialer, 0..3),
+        prop::collection::btree_map(object(), any_group(), 0..3),
         prop::collection::vec(rule, 0..3),
         chain().prop_map(DefaultRoute),
         prop::option::of("[a-z.]{1,9}".prop_map(PublicSipHost)),
         prop::option::of(number().prop_map(|number| DefaultCallerId(of(&number)))),
     )
-        .prop_map(|(trunks, dialers, rules, default_route, public_sip_host, caller_id)| Routes {
+        .prop_map(|(trunks, dialers, groups, rules, default_route, public_sip_host, caller_id)| Routes {
             trunks,
             dialers,
+            groups,
             hours: routes().hours,
             rules,
             default_route,

@@ -15,9 +15,9 @@ use proptest::{
 };
 use reconcile::{
     asterisk::ConfigFile,
-    calls::{Call, decide},
+    calls::{Call, Walked, decide, walk},
     model::Caller,
-    objects::{Routes, Target},
+    objects::Routes,
 };
 
 use super::{declared, files, put};
@@ -40,6 +40,9 @@ dialers:
   second: { sip: "sip:acme@talk.example", trunk: carrier, caller_id: caller }
   third: { number: "+4930555003", trunk: carrier, caller_id: "+4930555000" }
   elsewhere: { number: "+4930555004" }
+groups:
+  team: { members: [ana@example.com, bo@example.com, "+4930555005"], trunk: carrier, no_answer: [night, third] }
+  night: { members: [bo@example.com, "+4930555006", ana@example.com], ring: in-turn, time: 5s }
 hours:
   office: { timezone: Europe/Berlin, open: ["mon-fri 09:00-18:00"], closed: ["2026-12-25", "2027-01-01"] }
   night: { timezone: America/New_York, open: ["fri-sun 22:00-06:00", "wed 00:00-24:00"] }
@@ -59,8 +62,8 @@ const FROM: [&str; 7] = [
     "from: [\"+1555*\", withheld]",
     "from: [\"+2*\"]",
 ];
-const TARGETS: [&str; 8] =
-    ["first", "second", "third", "elsewhere", "ana@example.com", "bo@example.com", "busy", "hangup"];
+const TARGETS: [&str; 10] =
+    ["first", "second", "third", "elsewhere", "team", "night", "ana@example.com", "bo@example.com", "busy", "hangup"];
 
 /// Who may call: numbers of all lengths, withheld in every way, and what is no number at all.
 const CALLERS: [&str; 25] = [
@@ -208,27 +211,21 @@ fn decided(routes: &Routes, call: &Arrival) -> Vec<String> {
     }
     let to = format!("+{}", number.trim_start_matches('+')).parse().ok();
     let call = Call { to, from: Some(Caller::new(call.caller)), at: call.at };
-    let mut tried = Vec::new();
-    for target in decide(routes, &call).targets {
-        tried.push(match target {
-            Target::Object(name) => name.to_string(),
-            Target::User(email) => email.to_string(),
-            Target::Hangup => "hangup".to_owned(),
-            Target::Busy => "busy".to_owned(),
-        });
-        if matches!(target, Target::Hangup | Target::Busy) {
-            break;
-        }
-    }
-    tried
+    let steps = walk(&routes.chain(decide(routes, &call).targets));
+    let tried = steps.into_iter().map(|step| match step {
+        Walked::Ring { name, .. } | Walked::Missing { name } => name,
+        Walked::End { how } => how.to_owned(),
+    });
+    tried.collect()
 }
 
-/// What Asterisk tried for each call, by its log. A comment before each dialer's extension names it.
+/// What Asterisk tried for each call, by its log. A comment before the extension of each dialer and group names it.
 fn tried(log: &str, routing: &str) -> BTreeMap<usize, Vec<String>> {
     let lines = routing.lines().zip(routing.lines().skip(1));
     let names: BTreeMap<&str, &str> = lines
         .filter_map(|(name, exten)| {
-            Some((exten.strip_prefix("exten => d")?.split(',').next()?, name.strip_prefix("; ")?))
+            let exten = exten.strip_prefix("exten => ").filter(|exten| exten.starts_with(['d', 'g']))?;
+            Some((exten.split(',').next()?, name.strip_prefix("; ")?))
         })
         .collect();
     let mut found: BTreeMap<usize, Vec<String>> = BTreeMap::new();
@@ -238,7 +235,9 @@ fn tried(log: &str, routing: &str) -> BTreeMap<usize, Vec<String>> {
         let Some(call) = channel.split('@').next().and_then(|call| call.parse::<usize>().ok()) else { continue };
         let calls = found.entry(call).or_default();
         let argument = executed.rsplit_once(", \"").and_then(|(_, rest)| rest.split('"').next()).unwrap_or_default();
-        if let Some(dialer) = argument.strip_prefix("acme-dialers,d") {
+        let called = ["acme-dialers,", "acme-groups,"].iter().find_map(|context| argument.strip_prefix(context));
+        // Another extension lists who rings in a group.
+        if let Some(dialer) = called.filter(|name| !name.starts_with('l')) {
             calls.push(names[dialer.trim_end_matches(",1")].to_owned());
         } else if let Some(phone) = argument.strip_prefix("acme-phones,") {
             calls.push(if phone == "1000,1" { "ana@example.com" } else { "bo@example.com" }.to_owned());
@@ -293,7 +292,8 @@ fn the_dialplan_and_the_decision_function_choose_the_same_targets() {
                 .into_owned()
         };
         until("the log is written", || {
-            let ended = read().lines().filter(|line| line.contains("] Hangup(\"Local/")).count();
+            let is_end = |line: &&str| line.contains("] Hangup(\"Local/") && line.contains("@lab-");
+            let ended = read().lines().filter(is_end).count();
             ended >= CALLS
         });
         let tried = tried(&read(), &routing.text);

@@ -3,6 +3,7 @@
 
 mod apply;
 mod decide;
+mod groups;
 mod lacks;
 mod lost;
 mod named;

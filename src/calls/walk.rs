@@ -1,0 +1,68 @@
+//! How a call goes, in words and as JSON, for `trace`.
+
+use serde::Serialize;
+
+use crate::model::{Cause, Chain, Leg, Node, Ring};
+
+/// One step of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "step")]
+pub enum Walked {
+    /// These ring, all at once.
+    Ring {
+        /// What rings, in one word.
+        name: String,
+        /// Who rings: users' e-mails, ids of phones, numbers and addresses outside.
+        who: Vec<String>,
+        /// How long, in seconds.
+        seconds: u32,
+    },
+    /// The call ends.
+    End {
+        /// How: `busy` or `hangup`.
+        how: &'static str,
+    },
+    /// Nobody is reached, because no object has this name.
+    Missing {
+        /// The name.
+        name: String,
+    },
+}
+
+/// Describes a chain up to the step that ends the call.
+pub fn walk(chain: &Chain) -> Vec<Walked> {
+    let mut walked = Vec::new();
+    for node in &chain.0 {
+        walked.push(match node {
+            Node::Ring(Ring { name, who, seconds }) => {
+                let who = who.legs().iter().map(Leg::to_string).collect();
+                Walked::Ring { name: name.clone(), who, seconds: *seconds }
+            }
+            Node::End(cause) => {
+                let how = match cause {
+                    Cause::Busy => "busy",
+                    Cause::Rejected => "hangup",
+                };
+                walked.push(Walked::End { how });
+                return walked;
+            }
+            Node::Missing(name) => Walked::Missing { name: name.to_string() },
+        });
+    }
+    walked
+}
+
+impl Walked {
+    /// Says it in words.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Ring { name, who, seconds } => match &who[..] {
+                [only] if only == name => format!("{name} rings for {seconds} s"),
+                [only] => format!("{name}: {only} rings for {seconds} s"),
+                all => format!("{name}: {} ring at once for {seconds} s", all.join(", ")),
+            },
+            Self::End { how } => format!("{how}: the call ends"),
+            Self::Missing { name } => format!("{name} is not declared"),
+        }
+    }
+}
