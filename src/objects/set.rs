@@ -150,13 +150,10 @@ impl Routes {
         self.rules.iter().flat_map(Object::numbers).collect()
     }
 
-    /// Returns the number that is shown if none of ours was called and there is no default caller ID: the first one that a
-    /// rule is for.
+    /// Returns the number that is shown if none of ours was called and there is no default caller ID: the lowest of those
+    /// that have rules of their own, because the order of rules carries no meaning.
     pub(crate) fn first_number(&self) -> Option<&E164> {
-        self.rules.iter().find_map(|rule| match &rule.to {
-            Called::Did(number) => Some(number),
-            Called::Default => None,
-        })
+        self.numbers().pop_first()
     }
 
     /// Tells whether every value that comes from a variable is there.

@@ -28,7 +28,7 @@ type At<'a> = (&'a str, &'a str);
 
 /// The steps of the contexts that decide about calls. What rings phones is the same for all numbers.
 struct Steps<'a> {
-    rules: String,
+    decision: String,
     steps: BTreeMap<At<'a>, Vec<&'a str>>,
 }
 
@@ -54,13 +54,13 @@ impl<'a> Steps<'a> {
                 steps.entry((context, extension)).or_default().push(step);
             }
         }
-        Self { rules: decision.to_string(), steps }
+        Self { decision: decision.to_string(), steps }
     }
 
     /// Hashes the way of each number.
     fn ways(&self) -> BTreeMap<E164, u64> {
         let mut known = BTreeMap::new();
-        let called = self.steps.keys().filter(|(context, _)| *context == self.rules);
+        let called = self.steps.keys().filter(|(context, _)| *context == self.decision);
         let called = called.filter_map(|at| Some((*at, at.1.parse().ok()?)));
         called.map(|(at, number)| (number, self.way(at, &mut known, 0))).collect()
     }

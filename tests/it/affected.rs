@@ -143,6 +143,31 @@ fn trunks_and_numbers_that_change_are_counted() {
     assert!(plan.contains("Affected: 1 trunk, 1 public number, 1 phone is left alone\n"), "{plan}");
 }
 
+/// The rule of a number names its group alone, and neither who rings in it nor who is behind it.
+#[test]
+fn numbers_are_counted_whose_group_rings_others() {
+    let env = TestEnv::new();
+    let inbound = |member: &str, dialer: &str| {
+        format!(
+            "trunks: {{ carrier: {{ host: 198.51.100.7 }} }}\n\
+             dialers: {{ bot: {{ number: '{dialer}', trunk: carrier }} }}\n\
+             groups: {{ sales: {{ members: [u0@example.com, '{member}'], trunk: carrier, no_answer: [bot] }} }}\n\
+             inbound: [ {{ to: '+4930111111', route: [sales] }}, {{ to: '+4930222222', route: [u0@example.com] }} ]"
+        )
+    };
+    env.write("pbx.yaml", &file(1, &inbound("+15550000001", "+15551234567")));
+    env.run("apply --no-reload").expect(0);
+    for changed in [inbound("+15550000002", "+15551234567"), inbound("+15550000002", "+15557654321")] {
+        env.write("pbx.yaml", &file(1, &changed));
+        assert_eq!(affected(&env), only(&[("numbers", 1), ("left_alone", 1)]));
+        // Rows move first: callers still reach what the last apply made so.
+        env.run("sync").expect(0);
+        assert_eq!(affected(&env), only(&[("numbers", 1), ("left_alone", 1)]));
+        env.run("apply --no-reload").expect(0);
+        assert_eq!(affected(&env), only(&[("left_alone", 1)]));
+    }
+}
+
 /// The summary once said of 12 users `12 phones can dial something else, 12 phones are left alone`.
 #[test]
 fn a_phone_is_in_one_group_and_one_that_is_made_now_is_in_none() {
