@@ -218,7 +218,7 @@ fn callers_reach_what_was_applied_not_what_is_recorded() {
     let note = format!("note: {behind}, not what is recorded: the next apply heals it\n");
     assert!(plan.contains(&note) && !plan.contains("No changes"), "{plan}");
     let status = env.run("status --no-asterisk --detailed-exitcode").expect(2).stdout;
-    let line = format!("inbound     2 routes, 2 dialers, 1 trunk: {behind}; `reconcile apply` heals it\n");
+    let line = format!("inbound     2 routes, 0 groups, 2 dialers, 1 trunk: {behind}; `reconcile apply` heals it\n");
     assert!(status.contains(&line), "{status}");
     let document = json(&env.run("status --no-asterisk --format json").expect(0));
     assert_eq!(document["inbound"]["in_step"], false);
@@ -227,7 +227,10 @@ fn callers_reach_what_was_applied_not_what_is_recorded() {
     let (run, reached) = applied(&env).unwrap();
     assert!(run > first.0 && reached["routes"] == recorded(&env));
     let status = env.run("status --no-asterisk").expect(0).stdout;
-    assert!(status.contains("inbound     2 routes, 2 dialers, 1 trunk: callers reach what is recorded\n"), "{status}");
+    assert!(
+        status.contains("inbound     2 routes, 0 groups, 2 dialers, 1 trunk: callers reach what is recorded\n"),
+        "{status}"
+    );
 
     // Nothing is declared any more: callers reach nothing.
     env.write("pbx.yaml", &FILE.replace("protected: true", "protected: false"));

@@ -207,7 +207,10 @@ fn a_trunk_whose_registration_is_rejected_is_told_beside_inbound_calls() {
     let rejected = "trunk `carrier` is Rejected: calls to its numbers do not arrive";
     until("the carrier has refused", || env.run("status").expect(0).stdout.contains(rejected));
     let status = env.run("status --detailed-exitcode").expect(2).stdout;
-    assert!(status.contains("inbound     0 routes, 0 dialers, 1 trunk: callers do not reach all of it\n"), "{status}");
+    assert!(
+        status.contains("inbound     0 routes, 0 groups, 0 dialers, 1 trunk: callers do not reach all of it\n"),
+        "{status}"
+    );
     let json: serde_json::Value = serde_json::from_str(&env.run("status --format json").stdout).unwrap();
     assert_eq!(json["inbound"]["registrations"], serde_json::json!({ "carrier": "Rejected" }));
     assert_eq!((&json["in_step"], &json["inbound"]["in_step"]), (&false.into(), &false.into()));
