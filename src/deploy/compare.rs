@@ -147,7 +147,7 @@ pub fn compare_plan(
     allowance: &Allowance,
     unchecked: Vec<String>,
 ) -> Result<Comparison, CompareError> {
-    let Survey { in_place, running, .. } = survey;
+    let Survey { in_place, running, runs, .. } = survey;
     let allowed = allowance.get(FOREIGN_FILES).copied().unwrap_or(0);
     let mut stops: Vec<RailStop> = foreign_files(recorded, in_place, allowed).into_iter().collect();
     let target = target(&plan, recorded)?;
@@ -163,9 +163,15 @@ pub fn compare_plan(
         if same { &fitting } else { &others }.borrow_mut().insert(*extension);
         same
     };
-    let differences = PerFile::from_fn(|file| render::diff(in_place[file].as_ref(), &target[file].text, &same));
-    let mut relogins = others.into_inner();
-    let endpoints = in_place[ConfigFile::Endpoints].as_ref();
+    let compared = |file: ConfigFile, before: Option<&Present>| render::diff(before, &target[file].text, &same);
+    // What runs tells whom the plan affects, and what is in place what is written.
+    let mut running_differences = PerFile::from_fn(|file| match (file, runs) {
+        (ConfigFile::Endpoints, Some(runs)) => compared(file, Some(runs)),
+        _ => compared(file, in_place[file].as_ref()),
+    });
+    let (mut relogins, fitting) = (others.take(), fitting.take());
+    let differences = runs.as_ref().map(|_| PerFile::from_fn(|file| compared(file, in_place[file].as_ref())));
+    let endpoints = runs.as_ref().or(in_place[ConfigFile::Endpoints].as_ref());
     // Of renamed users the file in place has the former addresses: a phone that keeps name and digest is the same one.
     let keeps =
         |name: &str, phone: &ParsedPhone| names.get(name).is_some_and(|(_, kept)| kept.is_digest(&phone.digest));
@@ -174,19 +180,28 @@ pub fn compare_plan(
     let notes = foreign_digests(&plan, recorded, &relogins).into_iter().collect();
     let mut effects = Effects { made: made(&plan, endpoints, successors), ..plan.by_rows.clone() };
     // A file in place that fits and runs is right, whatever was remembered of the last apply.
-    let runs = running.as_ref().is_some_and(|running| running.live[ConfigFile::Endpoints]);
-    let fitting = if runs { fitting.into_inner() } else { BTreeSet::new() };
+    let live = PerFile::from_fn(|file| {
+        let is_kept = file == ConfigFile::Endpoints && runs.is_some();
+        is_kept || running.as_ref().is_some_and(|running| running.live[file])
+    });
+    let fitting = if live[ConfigFile::Endpoints] { fitting } else { BTreeSet::new() };
     if let Some(file) = endpoints {
         let gone = ended(&plan, recorded, file, &keeps);
         (effects.ended, effects.deleted) =
-            if runs { gone } else { (gone.0.max(effects.ended), gone.1.max(effects.deleted)) };
+            if live[ConfigFile::Endpoints] { gone } else { (gone.0.max(effects.ended), gone.1.max(effects.deleted)) };
         relogins.extend(other_logins(&plan, recorded, file, &keeps));
     }
     relogins.extend(plan.behind.difference(&fitting));
     effects.relogins = relogins;
-    let runs = PerFile::from_fn(|file| running.as_ref().is_some_and(|running| running.live[file]));
-    FileEffects { plan: &plan, before: in_place, target: &target, differences: &differences }
-        .take_into(&mut effects, runs)?;
+    FileEffects {
+        plan: &plan,
+        endpoints,
+        routing: in_place[ConfigFile::Routing].as_ref(),
+        target: &target,
+        differences: &running_differences,
+    }
+    .take_into(&mut effects, live)?;
+    let differences = differences.unwrap_or_else(|| mem::take(&mut running_differences));
     effects.numbers.extend(callers::numbers(&plan, recorded));
     stops.extend(plan.stops.iter().cloned());
     add_phone_stops(&mut stops, &plan, &effects);
@@ -215,8 +230,14 @@ pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<C
         FileDiff { changed: diff.added + diff.removed > 0, ..diff }
     });
     let (mut effects, mut stops) = (plan.by_rows.clone(), plan.stops.clone());
-    FileEffects { plan: &plan, before: &before, target: &target, differences: &differences }
-        .take_into(&mut effects, PerFile::all(false))?;
+    FileEffects {
+        plan: &plan,
+        endpoints: before[ConfigFile::Endpoints].as_ref(),
+        routing: before[ConfigFile::Routing].as_ref(),
+        target: &target,
+        differences: &differences,
+    }
+    .take_into(&mut effects, PerFile::all(false))?;
     add_phone_stops(&mut stops, &plan, &effects);
     side_by_side(plan, (effects, stops, Vec::new()), recorded, &target, differences, PerFile::all(true), unchecked)
 }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::host::InPlace;
 use crate::{
     asterisk::{BadValue, ConfigFile, PerFile},
     directory::{Recorded, RecordedUser},
@@ -14,10 +13,11 @@ use crate::{
     render::{self, File, FileDiff, ParsedPhone, Phonebook, Present, SectionDiff},
 };
 
-/// What the files tell about a plan: those in place, those to come, and what differs.
+/// What the files tell about a plan: those that run or are in place, those to come, and what differs.
 pub(super) struct FileEffects<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) before: &'a InPlace,
+    pub(super) endpoints: Option<&'a Present>,
+    pub(super) routing: Option<&'a Present>,
     pub(super) target: &'a PerFile<File>,
     pub(super) differences: &'a PerFile<FileDiff>,
 }
@@ -29,7 +29,7 @@ impl FileEffects<'_> {
     /// # Errors
     /// For tenants whose names cannot stand in a configuration line; none that was checked is one.
     pub(super) fn take_into(&self, effects: &mut Effects, runs: PerFile<bool>) -> Result<(), BadValue> {
-        if let Some(before) = &self.before[ConfigFile::Endpoints] {
+        if let Some(before) = self.endpoints {
             let (mut moved, mut reread) = self.phones();
             let mut carriers = self.objects(before)?;
             if !runs[ConfigFile::Endpoints] {
@@ -39,7 +39,7 @@ impl FileEffects<'_> {
             }
             (effects.moved, effects.reread, effects.carriers) = (moved, reread, carriers);
         }
-        if let Some(before) = &self.before[ConfigFile::Routing] {
+        if let Some(before) = self.routing {
             let mut dialing = self.dialing(before);
             let mut numbers = self.numbers(before)?;
             if !runs[ConfigFile::Routing] {

@@ -117,7 +117,7 @@ pub fn status(
     comparison: &Comparison,
     now: Timestamp,
 ) -> (HostStatus, Option<StatusError>) {
-    let Survey { in_place, running: live, silent, marks } = survey;
+    let Survey { in_place, running: live, silent, marks, runs: _ } = survey;
     let files = PerFile::from_fn(|file| FileState::of(in_place[file].as_ref(), &comparison.files[file].diff));
     let (running, silent) = match (&host.asterisk, live) {
         (Some(asterisk), Some(live)) => match running(host, asterisk, (&in_place, live, marks), comparison, now) {

@@ -18,9 +18,10 @@ use super::{
 };
 use crate::{
     asterisk::{ConfigFile, mark_name},
+    fs,
     model::Tenant,
     plan::{Allowance, RailStop},
-    render::Phonebook,
+    render::{Phonebook, Present},
 };
 
 /// How the line begins that says that Asterisk did not answer about a plan. An apply fails then; a plan goes on.
@@ -37,6 +38,8 @@ pub struct Survey {
     pub silent: Option<AsteriskError>,
     /// The generations of the endpoint file that run, by their marks. Not asked for if the one in place runs.
     pub marks: Vec<String>,
+    /// The endpoint file that runs if none of its kind is in place any more: the last one that was proven to run.
+    pub runs: Option<Present>,
 }
 
 /// What of a plan depends on the command: what the rails let pass, where the names are declared, and the present.
@@ -71,8 +74,8 @@ impl Host {
     pub fn survey(&self, tenant: &Tenant) -> Result<Survey, FileError> {
         let in_place = self.in_place(tenant)?;
         Ok(match self.running(tenant, &in_place) {
-            Ok((running, marks)) => Survey { in_place, running, silent: None, marks },
-            Err(error) => Survey { in_place, running: None, silent: Some(error), marks: Vec::new() },
+            Ok((running, marks)) => self.surveyed(tenant, in_place, running, marks),
+            Err(error) => Survey { in_place, silent: Some(error), ..Survey::default() },
         })
     }
 
@@ -83,7 +86,23 @@ impl Host {
     pub(super) fn look(&self, tenant: &Tenant) -> Result<Survey, ApplyError> {
         let in_place = self.in_place(tenant)?;
         let (running, marks) = self.running(tenant, &in_place)?;
-        Ok(Survey { in_place, running, silent: None, marks })
+        Ok(self.surveyed(tenant, in_place, running, marks))
+    }
+
+    /// Completes a survey. Somebody may have removed, emptied or cut the endpoint file: its phones run all the same.
+    fn surveyed(&self, tenant: &Tenant, in_place: InPlace, running: Option<Running>, marks: Vec<String>) -> Survey {
+        let file = ConfigFile::Endpoints;
+        let is_running = |mark: &str| marks.iter().any(|running| running == mark);
+        // A file that was edited may have been reloaded, with the mark that it had.
+        let carries = |file: &Present| file.parsed.written.as_deref().is_some_and(is_running);
+        let is_there = marks.is_empty() || in_place[file].as_ref().is_some_and(carries);
+        let kept = if is_there { Ok(None) } else { fs::read(&self.note(tenant, &file.last_good_note())) };
+        let kept = kept.unwrap_or_else(|error| {
+            tracing::debug!(%error, "the last good file is not known");
+            None
+        });
+        let runs = kept.map(Present::new).filter(|kept| is_running(&kept.parsed.mark));
+        Survey { in_place, running, silent: None, marks, runs }
     }
 
     /// Asks Asterisk whether it runs the files in place, and if it does not, what else. Waits until it has finished

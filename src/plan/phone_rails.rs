@@ -78,7 +78,7 @@ impl PhoneRails {
             if rows >= phones {
                 format!("{rows} of {users} users would be deleted")
             } else {
-                format!("{phones} phones of deleted users are in the file in place, and would end")
+                format!("{phones} phones of deleted users are still on this host, and would end")
             }
         })
     }

@@ -1,7 +1,7 @@
 //! Two Asterisk hosts on one database: they share the rows; each renders, verifies and audits its
 //! own, and nothing that happens to one of them harms the other.
 
-use std::{fs, thread};
+use std::{fs, path::Path, thread};
 
 use serde_json::Value;
 
@@ -196,10 +196,33 @@ fn each_host_counts_the_phones_that_it_ends() {
     assert!(stopped.contains("error[rail-deletes]: 4 of 8 users would be deleted (allowed 2)"), "{stopped}");
     a.run("apply --allow deletes=4").expect(0);
     let stopped = b.run("apply").expect(3).stderr;
-    let phones = "error[rail-deletes]: 4 phones of deleted users are in the file in place, and would end (allowed 1)\n\
+    let phones = "error[rail-deletes]: 4 phones of deleted users are still on this host, and would end (allowed 1)\n\
                   hint: if this is meant: --allow deletes=4\n";
     assert_eq!(stopped, phones);
     b.run("sync").expect(0);
+    b.run("apply --allow deletes=4").expect(0);
+    assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
+}
+
+/// Phones of a file that somebody removed or emptied run all the same.
+#[test]
+fn phones_are_counted_whose_file_is_gone_on_the_second_host() {
+    let (a, b) = hosts();
+    let users: Vec<String> = (0..8).map(|n| format!("email: u{n}@example.com, name: User {n}")).collect();
+    let users: Vec<&str> = users.iter().map(String::as_str).collect();
+    declare([&a, &b], &users);
+    for host in [&a, &b] {
+        host.run("apply").expect(0);
+    }
+    declare([&a, &b], &users[..4]);
+    a.run("apply --allow deletes=4").expect(0);
+    let file = b.etc("pjsip.d/acme/generated_endpoints.conf");
+    for lose in [|file: &Path| fs::write(file, "").unwrap(), |file: &Path| fs::remove_file(file).unwrap()] {
+        lose(&file);
+        let planned = b.run("plan --detailed-exitcode").expect(3);
+        assert!(planned.stdout.contains("Affected: 4 phones end, 4 phones are left alone\n"), "{}", planned.text());
+        assert!(planned.stderr.contains("error[rail-deletes]: 4 phones of deleted users "), "{}", planned.text());
+    }
     b.run("apply --allow deletes=4").expect(0);
     assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
 }
