@@ -7,7 +7,7 @@ pub(crate) const ALLOWED: [&str; 5] = ["deletes", "relogins", "foreign-files", "
 pub const RAILS: &[(&str, &str, &str)] = &[
     (
         "deletes",
-        "an apply that deletes more users than `rails.deletes` allows; phones in the file in place whose users were deleted before count, as on the second host of a database",
+        "an apply that deletes more users than `rails.deletes` allows",
         "check the file is the right one; `--allow deletes=N`",
     ),
     (

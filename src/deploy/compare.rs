@@ -187,8 +187,7 @@ pub fn compare_plan(
     let fitting = if live[ConfigFile::Endpoints] { fitting } else { BTreeSet::new() };
     if let Some(file) = endpoints {
         let gone = ended(&plan, recorded, file, &keeps);
-        (effects.ended, effects.deleted) =
-            if live[ConfigFile::Endpoints] { gone } else { (gone.0.max(effects.ended), gone.1.max(effects.deleted)) };
+        effects.ended = if live[ConfigFile::Endpoints] { gone } else { gone.max(effects.ended) };
         relogins.extend(other_logins(&plan, recorded, file, &keeps));
     }
     relogins.extend(plan.behind.difference(&fitting));

@@ -134,22 +134,15 @@ fn has_own(phone: &PhoneOverride, option: &str) -> bool {
 /// Tells whether a phone of the file in place keeps its name and its digest.
 pub(super) type Keeps<'a> = dyn Fn(&str, &ParsedPhone) -> bool + 'a;
 
-/// Counts the phones in the file in place whose users are gone once the plan was carried out: all, and those that the
-/// directory knew.
-pub(super) fn ended(plan: &Plan, recorded: &Recorded, file: &Present, keeps: &Keeps<'_>) -> (usize, usize) {
+/// Counts the phones in the file in place whose users are gone once the plan was carried out.
+pub(super) fn ended(plan: &Plan, recorded: &Recorded, file: &Present, keeps: &Keeps<'_>) -> usize {
     let stay: BTreeSet<Uuid> = plan.users.values().filter_map(|user| user.id).collect();
     let emails: BTreeSet<UserKey> = plan.users.values().map(|user| user.email.key()).collect();
-    let stays = |key: &UserKey| recorded.users.get(key).map_or(emails.contains(key), |user| stay.contains(&user.id));
-    let is_ours = file.parsed.directory == recorded.directory;
-    let (mut all, mut known) = (0, 0);
-    for (name, phone) in &file.parsed.phones {
-        let key = UserKey::of(&phone.email);
-        if !stays(&key) && !keeps(name, phone) {
-            all += 1;
-            known += usize::from(is_ours && (recorded.users.contains_key(&key) || recorded.former.contains(&key)));
-        }
-    }
-    (all, known)
+    let stays = |email: &str| {
+        let key = UserKey::of(email);
+        recorded.users.get(&key).map_or(emails.contains(&key), |user| stay.contains(&user.id))
+    };
+    file.parsed.phones.iter().filter(|(name, phone)| !stays(&phone.email) && !keeps(name, phone)).count()
 }
 
 /// Finds the numbers of users who were never live, and whose number belongs to somebody else in the file in

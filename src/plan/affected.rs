@@ -23,8 +23,6 @@ pub struct Effects {
     pub made: BTreeSet<Extension>,
     /// How many phones end because their user is gone. On the host those in the file in place.
     pub ended: usize,
-    /// How many of these the directory knew.
-    pub deleted: usize,
     /// Phones that keep their login and must register over another transport.
     pub moved: BTreeSet<Extension>,
     /// Phones that keep their login and transport, and whose sections change.
@@ -163,7 +161,6 @@ pub(super) fn complete(plan: &mut Plan, recorded: &Recorded) {
     plan.by_rows = Effects {
         relogins: plan.behind.clone(),
         ended: plan.counts.delete,
-        deleted: plan.counts.delete,
         dialing: plan.settings_changes.iter().any(|change| change.field == "dialplan.include"),
         carriers: carriers.map(|(_, name)| name.clone()).collect(),
         numbers: numbers(&recorded.routes, &plan.routes, &changed),

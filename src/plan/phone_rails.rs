@@ -1,4 +1,4 @@
-//! Phones that end, and phones that must log in again or register over another transport: how many an apply may
+//! Users that are deleted, and phones that must log in again or register over another transport: how many an apply may
 //! make of them without being told twice.
 
 use super::{Effects, Inputs, Plan, RailStop, rails};
@@ -71,16 +71,11 @@ impl PhoneRails {
         Self { users, deletes: limit, relogins: limit, counts_rows: false }
     }
 
-    /// Finds the stop at users that are deleted, or at phones in the file in place that end, if they are more.
-    fn deletes(self, rows: usize, phones: usize) -> Option<RailStop> {
+    /// Finds the stop at users that are deleted. Phones whose users were deleted before stop nothing: the portal deletes
+    /// users one by one, each of them asked for.
+    fn deletes(self, count: usize) -> Option<RailStop> {
         let users = self.users;
-        self.deletes.stop(DELETES, rows.max(phones), || {
-            if rows >= phones {
-                format!("{rows} of {users} users would be deleted")
-            } else {
-                format!("{phones} phones of deleted users are still on this host, and would end")
-            }
-        })
+        self.deletes.stop(DELETES, count, || format!("{count} of {users} users would be deleted"))
     }
 
     fn relogins(self, count: usize, moved: usize) -> Option<RailStop> {
@@ -105,12 +100,12 @@ impl Plan {
     /// Finds the rails at phones that end or must log in again.
     pub fn phone_stops(&self, effects: &Effects) -> impl Iterator<Item = RailStop> {
         let moved = self.moved(effects);
-        let (ended, logins) = if self.phone_rails.counts_rows {
-            (effects.deleted, self.count_relogins(effects) + moved)
+        let logins = if self.phone_rails.counts_rows {
+            self.count_relogins(effects) + moved
         } else {
-            (0, effects.relogins.difference(&self.behind).count())
+            effects.relogins.difference(&self.behind).count()
         };
-        let deletes = self.phone_rails.deletes(self.counts.delete, ended);
+        let deletes = self.phone_rails.deletes(self.counts.delete);
         deletes.into_iter().chain(self.phone_rails.relogins(logins, moved))
     }
 
@@ -118,7 +113,7 @@ impl Plan {
     pub fn stops_rows(&self, stop: &RailStop) -> bool {
         let moved = self.by_rows.moved.len();
         match stop.rail {
-            DELETES => self.phone_rails.deletes(self.counts.delete, 0).is_some(),
+            DELETES => self.phone_rails.deletes(self.counts.delete).is_some(),
             RELOGINS => self.phone_rails.relogins(self.changed_logins() + moved, moved).is_some(),
             "protected" => true,
             _ => false,

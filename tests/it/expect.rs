@@ -54,7 +54,10 @@ fn what_is_no_plan_is_refused() {
     for name in ["missing.json", "truncated.json", "newer.json", "other.json", "check.json", "no-id.json"] {
         said += &env.run(&format!("apply --no-reload --expect {name}")).expect(1).stderr;
     }
-    insta::assert_snapshot!(said);
+    // Where the JSON ends depends on how long the plan is.
+    insta::with_settings!({ filters => vec![(r"line \d+ column \d+", "line [n] column [n]")] }, {
+        insta::assert_snapshot!(said);
+    });
     assert!(env.files().iter().all(|(path, ..)| !path.ends_with("generated_endpoints.conf")));
 }
 

@@ -71,8 +71,6 @@ fn the_command_lists_calls_and_shows_a_chain() {
     targets   -
     response  2026-11-21T10:01:00.249Z  in 2.8 ms
     ");
-    env.write("other.yaml", "version: 1\ntenant: other\nusers: []\n");
-    env.run("sync -f other.yaml").expect(0);
     let list: serde_json::Value =
         serde_json::from_str(&env.run("calls --limit 1 --format json --tenant other").expect(0).stdout).unwrap();
     assert_eq!(list["calls"].as_array().unwrap().len(), 1);
