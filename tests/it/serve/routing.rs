@@ -16,7 +16,7 @@ fn applied(tenant: &str, run: i64, number: &str) -> Value {
     json!({
         "tenant": tenant, "run": run, "users": {},
         "routes": {
-            "trunks": {}, "dialers": { "desk": dialer }, "hours": {}, "rules": [],
+            "trunks": {}, "dialers": { "desk": dialer }, "groups": {}, "hours": {}, "rules": [],
             "default_route": [{ "dialer": "desk" }], "public_sip_host": null, "caller_id": null,
         },
     })
