@@ -39,8 +39,9 @@ const GONE: &str = "select number, held_for, freed_at, true, null
 const FREED: &str =
     " union all select number, email_key, freed_at, false, null from freed_numbers where tenant_id = $1";
 
-/// The public numbers of all tenants, on a schema that has them in a table.
-const PUBLIC_NUMBERS: &str = " union all select null, number, null, recorded, tenant from public_numbers";
+/// The public numbers with their owners, and all that the tenant has, on a schema that has them in a table.
+const PUBLIC_NUMBERS: &str = " union all select null, number, null, recorded, tenant from public_numbers
+         where is_owner or tenant = (select slug from tenants where id = $1)";
 
 /// Reads everything about one tenant that can be read: five statements at most, whatever its size. A schema before
 /// [`earlier::INBOUND_SINCE`] holds nothing about inbound calls, one before [`APPLIED_SINCE`] nothing about
