@@ -165,7 +165,7 @@ pub fn compare_plan(
     };
     let compared = |file: ConfigFile, before: Option<&Present>| render::diff(before, &target[file].text, &same);
     // What runs tells whom the plan affects, and what is in place what is written.
-    let mut running_differences = PerFile::from_fn(|file| match (file, runs) {
+    let running_differences = PerFile::from_fn(|file| match (file, runs) {
         (ConfigFile::Endpoints, Some(runs)) => compared(file, Some(runs)),
         _ => compared(file, in_place[file].as_ref()),
     });
@@ -200,7 +200,7 @@ pub fn compare_plan(
         differences: &running_differences,
     }
     .take_into(&mut effects, live)?;
-    let differences = differences.unwrap_or_else(|| mem::take(&mut running_differences));
+    let differences = differences.unwrap_or(running_differences);
     effects.numbers.extend(callers::numbers(&plan, recorded));
     stops.extend(plan.stops.iter().cloned());
     add_phone_stops(&mut stops, &plan, &effects);
@@ -246,7 +246,7 @@ fn target(plan: &Plan, recorded: &Recorded) -> Result<PerFile<File>, BadValue> {
     Phonebook::of(plan, recorded.directory).files(Digests::Masked)
 }
 
-/// Adds the rails at too many phones that end or must log in again, in their place.
+/// Adds the rails at too many users that are deleted and phones that must log in again, in their place.
 fn add_phone_stops(stops: &mut Vec<RailStop>, plan: &Plan, effects: &Effects) {
     let place = stops.iter().take_while(|stop| stop.rail == FOREIGN_FILES).count();
     stops.splice(place..place, plan.phone_stops(effects));

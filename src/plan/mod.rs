@@ -97,7 +97,7 @@ pub struct Plan {
     pub secrets_behind: BTreeSet<ObjectId>,
     /// What becomes of phones, carriers and public numbers, by the rows alone.
     pub by_rows: Effects,
-    /// How many phones may end or have to log in again.
+    /// How many users may be deleted, and how many phones may have to log in again.
     pub phone_rails: PhoneRails,
     /// How many changes of each kind.
     pub counts: Counts,

@@ -7,13 +7,13 @@ use crate::{
     model::RailLimit,
 };
 
-/// The rail at too many phones that end.
+/// The rail at too many users that are deleted.
 pub const DELETES: &str = "deletes";
 
 /// The rail at too many phones that must log in again.
 pub const RELOGINS: &str = "relogins";
 
-/// How many phones may end or have to log in again.
+/// How many users may be deleted, and how many phones may have to log in again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PhoneRails {
     /// How many users the limits are of.
@@ -97,7 +97,7 @@ impl Plan {
         self.changed_logins() + effects.relogins.len()
     }
 
-    /// Finds the rails at phones that end or must log in again.
+    /// Finds the rails at users that are deleted and phones that must log in again.
     pub fn phone_stops(&self, effects: &Effects) -> impl Iterator<Item = RailStop> {
         let moved = self.moved(effects);
         let logins = if self.phone_rails.counts_rows {
