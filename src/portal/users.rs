@@ -361,6 +361,7 @@ pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Direct
         tenant: meeting.tenant.id,
         slug: portal.tenant.clone(),
         settings: None,
+        by: ManagedBy::Api,
         deletes: vec![id],
         holds: if held { vec![(user.extension, user.email.key())] } else { Vec::new() },
         rows: Vec::new(),
