@@ -94,13 +94,11 @@ fn phones_and_objects_differing(asterisk: &Asterisk, expected: &Expected<'_>) ->
     let name_of = |extension| endpoint_name(book.tenant, book.settings.endpoint_names, extension);
     let names: Vec<String> = book.phones.iter().map(|phone| name_of(phone.extension)).collect();
     let by_number: BTreeMap<Extension, &Phone<'_>> = book.phones.iter().map(|phone| (phone.extension, phone)).collect();
-    let step = expected.changed.len().div_ceil(LOOKED_AT / 3).max(1);
-    let sample: Vec<(&Phone<'_>, String)> = expected
-        .changed
-        .iter()
-        .step_by(step)
-        .filter_map(|extension| Some((*by_number.get(extension)?, name_of(*extension))))
-        .collect();
+    let all = expected.changed.len();
+    let some = all.min(LOOKED_AT / Kind::ALL.len());
+    let spread = (0..some).map(|nth| expected.changed[nth * all / some]);
+    let sample: Vec<(&Phone<'_>, String)> =
+        spread.filter_map(|extension| Some((*by_number.get(&extension)?, name_of(extension)))).collect();
     let commands =
         sample.iter().flat_map(|(_, name)| Kind::ALL.map(|kind| format!("pjsip show {} {name}", kind.word())));
     let commands: Vec<String> = commands.collect();

@@ -121,7 +121,7 @@ pub(super) struct Rails {
     pub(super) relogins: Option<At<Limit>>,
 }
 
-/// A limit: the smaller of both counts, and never below 1.
+/// A limit: the smaller of both counts, the share rounded up, and never below 1.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Limit {

@@ -9,7 +9,7 @@ use std::{
 /// What a room may know. `main` is the program itself; tests may know all.
 const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("accounts", &[]),
+    ("accounts", &["model"]),
     ("child", &[]),
     ("input", &[]),
     ("log", &[]),

@@ -12,7 +12,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use reconcile::{
     directory::{Directory, ManagedBy, ObjectChanges, Once, RowChanges, Url, User, seal::Keyring},
-    model::{Extension, ExtensionRanges, Settings, Tenant},
+    model::{Extension, ExtensionRanges, Hints, Settings, Tenant},
     portal::{self, Created, DeleteError, NewUser, Portal, Refused},
 };
 use uuid::Uuid;
@@ -256,11 +256,10 @@ fn whom_the_file_declares_the_portal_does_not_delete() {
     let [ana, bo] = [0, 1].map(|at| desk.users()[at].id);
     let refused = desk.delete(ana).unwrap_err();
     assert!(matches!(refused, DeleteError::Declared { .. }));
-    assert_eq!(
-        refused.to_string(),
-        "`ana@example.com` is declared in the desired state\nhint: remove the lines of `ana@example.com` from `users:` \
-         in the file of the tenant `acme`, and run `reconcile apply` with it"
-    );
+    assert_eq!(refused.to_string(), "`ana@example.com` is declared in the desired state");
+    let hint = "remove the lines of `ana@example.com` from `users:` in the file of the tenant `acme`, and run `reconcile \
+                apply` with it";
+    assert_eq!(refused.hints(), [hint]);
     assert!(matches!(desk.delete(bo), Err(DeleteError::Protected(_))));
     let mut other = Desk::new(&env, "other");
     other.record("1000-1999", &[], 0);
