@@ -12,7 +12,7 @@ use super::{
 use crate::{
     calls::Applied,
     model::{DisplayName, Document, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey, packed},
-    objects::Routes,
+    objects::{NumberOwner, Routes},
 };
 
 /// The first schema version that knows what the last apply made live.
@@ -32,7 +32,7 @@ const TENANT: &str = "select d.id, t.id, t.settings::text, null, a.applied::text
 
 /// Who is gone: held extensions, and whom there ever was, without a number.
 const GONE: &str = "select number, held_for, freed_at, true, null
-         from extensions where tenant_id = $1 and user_id is null
+         from extensions where tenant_id = $1 and held_for is not null
          union all select null, email_key, null, false, null from former_users where tenant_id = $1";
 
 /// Who had a freed number last, on a schema that knows it.
@@ -93,13 +93,12 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
             objects::note_number((row.get(1), owner, row.get(3)), slug, &mut recorded);
             continue;
         }
-        let email = UserKey::of(row.get(1));
         match row.get::<_, Option<i32>>(0) {
             Some(freed) => {
                 let list = if row.get(3) { &mut recorded.holds } else { &mut recorded.freed };
-                list.insert(number(freed)?, Hold { email, freed_at: row.get(2) });
+                list.insert(number(freed)?, Hold { owner: NumberOwner::of(row.get(1)), freed_at: row.get(2) });
             }
-            None => drop(recorded.former.insert(email)),
+            None => drop(recorded.former.insert(UserKey::of(row.get(1)))),
         }
     }
     Ok(recorded)

@@ -8,6 +8,7 @@ mod check;
 mod counts;
 pub(crate) mod destination;
 pub(crate) mod dialer;
+mod extension;
 pub(crate) mod group;
 pub(crate) mod hours;
 mod namespace;
@@ -27,6 +28,8 @@ pub(crate) use destination::{
     file::{TargetName, TargetText},
 };
 pub use dialer::Dialer;
+pub(crate) use extension::Numbered;
+pub use extension::{ExtensionClaim, NumberOwner};
 pub use group::{Group, Member, Strategy};
 pub use hours::{Hours, OpenRange, Timezone};
 pub(crate) use object::{Fields, Object};

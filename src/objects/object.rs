@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{ObjectKind, Parts, RenderContext, Target};
+use super::{ExtensionClaim, ObjectKind, Parts, RenderContext, Target};
 use crate::{
     asterisk::BadValue,
     model::{Chain, Document, E164, Ha1, Invalid, ObjectName, Secret, Unreadable, UserKey, document},
@@ -88,6 +88,14 @@ pub(crate) trait Object {
     fn numbers(&self) -> Vec<&E164> {
         Vec::new()
     }
+
+    /// Returns the internal number under which phones reach it, or `None` if it claims none.
+    fn extension(&self) -> Option<ExtensionClaim> {
+        None
+    }
+
+    /// Takes another internal number, such as the one that was allocated to it.
+    fn set_extension(&mut self, _claim: ExtensionClaim) {}
 
     /// Puts lists whose order means nothing into one order.
     fn tidy(&mut self) {}
@@ -212,6 +220,14 @@ pub(crate) trait Store {
         self.items_mut().into_iter().for_each(|(_, item)| item.tidy());
     }
 
+    /// Lists the internal numbers that they claim, by name. Kinds without names have none.
+    fn extensions(&self) -> Vec<(String, ExtensionClaim)> {
+        Vec::new()
+    }
+
+    /// Gives them other internal numbers.
+    fn set_extensions(&mut self, _number: &dyn Fn(String, Option<ExtensionClaim>) -> Option<ExtensionClaim>) {}
+
     /// Takes the values of variables. Adds what cannot be had to `missing`: there the former value stays for now.
     fn resolve(&mut self, kind: ObjectKind, former: &Self, values: &ValuesOfVariables<'_>, missing: &mut Vec<String>) {
         for (name, item) in self.items_mut() {
@@ -269,6 +285,18 @@ impl<T: Object + Stored> Store for BTreeMap<ObjectName, T> {
 
     fn find(&self, name: &str) -> Option<&T> {
         self.get(&name.parse().ok()?)
+    }
+
+    fn extensions(&self) -> Vec<(String, ExtensionClaim)> {
+        self.iter().filter_map(|(name, object)| Some((name.to_string(), object.extension()?))).collect()
+    }
+
+    fn set_extensions(&mut self, number: &dyn Fn(String, Option<ExtensionClaim>) -> Option<ExtensionClaim>) {
+        for (name, object) in self {
+            if let Some(claim) = number(name.to_string(), object.extension()) {
+                object.set_extension(claim);
+            }
+        }
     }
 
     fn put(&mut self, name: &str, item: T) -> Result<(), Invalid> {
@@ -417,6 +445,33 @@ macro_rules! kinds {
                     );
                 )*
                 missing
+            }
+
+            /// Lists the internal numbers that objects claim.
+            pub(crate) fn extension_claims(
+                &self,
+            ) -> ::std::collections::BTreeMap<$crate::objects::ObjectId, $crate::objects::ExtensionClaim> {
+                let mut claims = ::std::collections::BTreeMap::new();
+                $(
+                    for (name, claim) in $crate::objects::object::Store::extensions(&self.$field) {
+                        claims.insert((ObjectKind::$kind, name), claim);
+                    }
+                )*
+                claims
+            }
+
+            /// Gives objects other internal numbers; `None` leaves what an object claims.
+            pub(crate) fn set_extensions(
+                &mut self,
+                number: impl Fn(
+                    &$crate::objects::ObjectId,
+                    Option<$crate::objects::ExtensionClaim>,
+                ) -> Option<$crate::objects::ExtensionClaim>,
+            ) {
+                $(
+                    let of_kind = |name: String, claim| number(&(ObjectKind::$kind, name), claim);
+                    $crate::objects::object::Store::set_extensions(&mut self.$field, &of_kind);
+                )*
             }
 
             /// Lists all objects by kind and name.

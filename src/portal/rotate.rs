@@ -75,7 +75,8 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
         slug: tenant.clone(),
         settings: None,
         deletes: Vec::new(),
-        holds: Vec::new(),
+        freed: Vec::new(),
+        hold: false,
         rows: vec![Row {
             id: user.id,
             email: user.email.clone(),

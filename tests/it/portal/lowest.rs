@@ -23,6 +23,8 @@ struct File {
     hold_days: u32,
     /// Of each of the people: whether declared, and with which number.
     users: Vec<(bool, Option<u32>)>,
+    /// The number that a group asks for, or one that is allocated. `None` if there is no group.
+    group: Option<Option<u32>>,
 }
 
 /// What is done in a sequence.
@@ -56,8 +58,9 @@ fn file() -> impl Strategy<Value = File> {
     let range = (prop::sample::select(vec![1000, 1000, 1003, 1005]), prop::sample::select(vec![1020, 1020, 1012]));
     let reserved = prop::collection::btree_set(998..=1012_u32, 0..4);
     let users = prop::collection::vec(user, PEOPLE as usize);
-    (range, reserved, prop::sample::select(vec![0, 2]), users)
-        .prop_flat_map(|(range, reserved, hold_days, users)| {
+    let group = prop::option::of(prop::option::weighted(0.5, 1000..=1012_u32));
+    (range, reserved, prop::sample::select(vec![0, 2]), users, group)
+        .prop_flat_map(|(range, reserved, hold_days, users, group)| {
             // 112 is an emergency number.
             let small = (111, 113);
             let ranges = prop::sample::select(vec![
@@ -68,9 +71,9 @@ fn file() -> impl Strategy<Value = File> {
                 vec![small, range],
                 vec![range, small],
             ]);
-            (ranges, Just((reserved, hold_days, users)))
+            (ranges, Just((reserved, hold_days, users, group)))
         })
-        .prop_map(|(ranges, (reserved, hold_days, users))| File { ranges, reserved, hold_days, users })
+        .prop_map(|(ranges, (reserved, hold_days, users, group))| File { ranges, reserved, hold_days, users, group })
 }
 
 fn deeds() -> impl Strategy<Value = (File, Vec<Deed>)> {
@@ -90,12 +93,15 @@ impl File {
     }
 
     fn text(&self, tenant: &str) -> String {
-        let Self { ranges, reserved, hold_days, users } = self;
+        let Self { ranges, reserved, hold_days, users, group } = self;
         let reserved: Vec<&u32> = reserved.iter().collect();
         let declared = users.iter().enumerate().filter(|(_, (declared, _))| *declared);
+        let within = |pin: &u32| ranges.iter().any(|(first, last)| (first..=last).contains(&pin));
+        let group = group.map(|pin| pin.filter(within).map_or_else(|| "auto".to_owned(), |pin| pin.to_string()));
+        let group = group
+            .map(|number| format!("groups: {{ sales: {{ members: [\"+491701234567\"], extension: {number} }} }}\n"));
         let lines: Vec<String> = declared
             .map(|(n, (_, pin))| {
-                let within = |pin: &u32| ranges.iter().any(|(first, last)| (first..=last).contains(&pin));
                 let pin = pin.filter(within).map(|pin| format!(", extension: {pin}"));
                 format!("  - {{ email: f{n}@example.com, name: Somebody{} }}", pin.unwrap_or_default())
             })
@@ -103,8 +109,9 @@ impl File {
         let users = if lines.is_empty() { "  []".to_owned() } else { lines.join("\n") };
         format!(
             "version: 1\ntenant: {tenant}\n\
-             extensions: {{ range: [{}], reserved: {reserved:?}, hold: {hold_days}d }}\nusers:\n{users}\n",
-            self.ranges()
+             extensions: {{ range: [{}], reserved: {reserved:?}, hold: {hold_days}d }}\n{}users:\n{users}\n",
+            self.ranges(),
+            group.unwrap_or_default()
         )
     }
 }
