@@ -186,7 +186,8 @@ pub fn compare_plan(
     });
     let fitting = if live[ConfigFile::Endpoints] { fitting } else { BTreeSet::new() };
     if let Some(file) = endpoints {
-        let gone = ended(&plan, recorded, file, &keeps);
+        let (gone, deleted) = ended(&plan, recorded, file, &keeps);
+        effects.deleted = deleted;
         effects.ended = if live[ConfigFile::Endpoints] { gone } else { gone.max(effects.ended) };
         relogins.extend(other_logins(&plan, recorded, file, &keeps));
     }
@@ -345,7 +346,7 @@ fn foreign_files(recorded: &Recorded, in_place: &InPlace, allowed: usize) -> Opt
     let endpoints = in_place[ConfigFile::Endpoints].as_ref().map(|file| &file.parsed)?;
     let known = |email: &str| {
         let key = UserKey::of(email);
-        recorded.users.contains_key(&key) || recorded.former.contains(&key)
+        recorded.users.contains_key(&key) || recorded.former.contains_key(&key)
     };
     let is_elsewhere = endpoints.directory.is_none() || endpoints.directory != recorded.directory;
     let unknown = endpoints.phones.values().filter(|phone| is_elsewhere || !known(&phone.email));

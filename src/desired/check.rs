@@ -5,7 +5,7 @@ mod expect;
 mod identity;
 mod numbers;
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
 
 use super::{
     Declared, DeclaredUser, Rails,
@@ -194,7 +194,7 @@ fn users(
     problems: &mut Vec<Diagnostic>,
 ) -> BTreeMap<UserKey, DeclaredUser> {
     let mut users: BTreeMap<UserKey, DeclaredUser> = BTreeMap::new();
-    let mut places: BTreeMap<UserKey, Place> = BTreeMap::new();
+    let mut places: HashMap<UserKey, Place> = HashMap::with_capacity(list.len());
     let mut formers: Vec<(UserKey, UserKey, Place)> = Vec::new();
     for At { place, value, meant, .. } in list {
         let Some(user) = value else { continue };

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{Digests, GENERATION, MASKED_MARK, Phone, Phonebook, head, internal_context, mark, mark_digest, parts};
+use super::{
+    Digests, GENERATION, MASKED_MARK, Phone, Phonebook, head, mark, mark_digest, parts, routing::internal_context,
+};
 use crate::{
     asterisk::{BadValue, Name, Value, mark_name, nowhere_context},
     model::{Codec, PhoneProfile, SENSITIVE, Tenant},
