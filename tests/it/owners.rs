@@ -12,7 +12,8 @@ const BO: &str = "email: bo@example.com, name: Bo";
 
 /// A company with these users, and a group with this number.
 fn company(users: &[&str], group: Option<&str>, hold: &str) -> String {
-    let users: String = users.iter().map(|user| format!("  - {{ {user} }}\n")).collect();
+    let users: Vec<String> = users.iter().map(|user| format!("  - {{ {user} }}\n")).collect();
+    let users = users.concat();
     let group = group.map(|number| {
         format!(
             "public_sip_host: sip.example.com\ninbound: [{{ to: \"+15559876543\", route: [sales] }}]\n\

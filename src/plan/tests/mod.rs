@@ -412,7 +412,7 @@ fn check_plan(plan: &Plan, declared: &Declared, recorded: &Recorded) {
         match change.choice {
             Some(Choice::LowestFree) => assert!(!plan.settings.reserved.contains(&change.extension)),
             Some(Choice::Held) => {
-                assert_eq!(recorded.holds[&change.extension].owner, NumberOwner::User(change.email.key()))
+                assert_eq!(recorded.holds[&change.extension].owner, NumberOwner::User(change.email.key()));
             }
             Some(Choice::Pinned) => {}
             None => panic!("a new user has a reason for its number"),

@@ -23,8 +23,8 @@ struct File {
     hold_days: u32,
     /// Of each of the people: whether declared, and with which number.
     users: Vec<(bool, Option<u32>)>,
-    /// The number that a group asks for, or one that is allocated. `None` if there is no group.
-    group: Option<Option<u32>>,
+    /// The groups, each with the number that it asks for. `None` for one that is allocated.
+    groups: Vec<Option<u32>>,
 }
 
 /// What is done in a sequence.
@@ -58,9 +58,9 @@ fn file() -> impl Strategy<Value = File> {
     let range = (prop::sample::select(vec![1000, 1000, 1003, 1005]), prop::sample::select(vec![1020, 1020, 1012]));
     let reserved = prop::collection::btree_set(998..=1012_u32, 0..4);
     let users = prop::collection::vec(user, PEOPLE as usize);
-    let group = prop::option::of(prop::option::weighted(0.5, 1000..=1012_u32));
-    (range, reserved, prop::sample::select(vec![0, 2]), users, group)
-        .prop_flat_map(|(range, reserved, hold_days, users, group)| {
+    let groups = prop::collection::vec(prop::option::weighted(0.5, 1000..=1012_u32), 0..3);
+    (range, reserved, prop::sample::select(vec![0, 2]), users, groups)
+        .prop_flat_map(|(range, reserved, hold_days, users, groups)| {
             // 112 is an emergency number.
             let small = (111, 113);
             let ranges = prop::sample::select(vec![
@@ -71,9 +71,9 @@ fn file() -> impl Strategy<Value = File> {
                 vec![small, range],
                 vec![range, small],
             ]);
-            (ranges, Just((reserved, hold_days, users, group)))
+            (ranges, Just((reserved, hold_days, users, groups)))
         })
-        .prop_map(|(ranges, (reserved, hold_days, users, group))| File { ranges, reserved, hold_days, users, group })
+        .prop_map(|(ranges, (reserved, hold_days, users, groups))| File { ranges, reserved, hold_days, users, groups })
 }
 
 fn deeds() -> impl Strategy<Value = (File, Vec<Deed>)> {
@@ -93,13 +93,15 @@ impl File {
     }
 
     fn text(&self, tenant: &str) -> String {
-        let Self { ranges, reserved, hold_days, users, group } = self;
+        let Self { ranges, reserved, hold_days, users, groups } = self;
         let reserved: Vec<&u32> = reserved.iter().collect();
         let declared = users.iter().enumerate().filter(|(_, (declared, _))| *declared);
         let within = |pin: &u32| ranges.iter().any(|(first, last)| (first..=last).contains(&pin));
-        let group = group.map(|pin| pin.filter(within).map_or_else(|| "auto".to_owned(), |pin| pin.to_string()));
-        let group = group
-            .map(|number| format!("groups: {{ sales: {{ members: [\"+491701234567\"], extension: {number} }} }}\n"));
+        let group = |(name, pin): (usize, &Option<u32>)| {
+            let number = pin.filter(within).map_or_else(|| "auto".to_owned(), |pin| pin.to_string());
+            format!("g{name}: {{ members: [\"+491701234567\"], extension: {number} }}")
+        };
+        let groups: Vec<String> = groups.iter().enumerate().map(group).collect();
         let lines: Vec<String> = declared
             .map(|(n, (_, pin))| {
                 let pin = pin.filter(within).map(|pin| format!(", extension: {pin}"));
@@ -109,9 +111,10 @@ impl File {
         let users = if lines.is_empty() { "  []".to_owned() } else { lines.join("\n") };
         format!(
             "version: 1\ntenant: {tenant}\n\
-             extensions: {{ range: [{}], reserved: {reserved:?}, hold: {hold_days}d }}\n{}users:\n{users}\n",
+             extensions: {{ range: [{}], reserved: {reserved:?}, hold: {hold_days}d }}\n\
+             groups: {{ {} }}\nusers:\n{users}\n",
             self.ranges(),
-            group.unwrap_or_default()
+            groups.join(", ")
         )
     }
 }

@@ -187,14 +187,14 @@ fn a_phone_that_dials_the_number_of_a_group_reaches_its_members_and_those_behind
     assert!(outside.unplug().contains("INVITE sip:+491701234567@"));
 
     // A member calls: its own phone does not ring.
-    let (answering, _busy) = (bo.picks_up_late(None, None), mobile.is_busy());
+    let (answering, outside) = (bo.picks_up_late(None, None), mobile.is_busy());
     ana.reaches("1500");
     assert_eq!(answering.unplug().lines().count(), 1);
     let log = asterisk_log(&env);
     assert_eq!(log.matches("Called Local/1000@acme-members/n").count(), 1, "for the call of Cy: {log}");
 
     // A number outside sees one of ours.
-    drop(_busy);
+    drop(outside);
     let (_busy, desk) = (bo.is_busy(), mobile.picks_up());
     ana.reaches("1501");
     let log = desk.unplug();
