@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Phone, Phonebook, inbound::Inbound, routing::endpoint};
+use super::{
+    Phone, Phonebook,
+    inbound::{Inbound, stable},
+    routing::endpoint,
+};
 use crate::{
     asterisk::{
         BadValue, Name,
@@ -10,13 +14,18 @@ use crate::{
             CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
         },
     },
-    model::{Tenant, UserKey},
+    model::{ObjectName, Tenant, UserKey},
     objects::Numbered,
 };
 
 /// Names the context that phones get to by the number of an object.
 pub(super) fn context(tenant: &Tenant) -> Result<Name, BadValue> {
     Name::new(format!("{tenant}-extensions"))
+}
+
+/// Names the extension behind the number of an object. A call goes on there when the number changes.
+fn named(name: &ObjectName) -> Expr {
+    Expr::hex('e', &stable(name.as_str()))
 }
 
 /// Adds the numbers of objects to what phones dial. The lamp of an object shows the states of its users' phones.
@@ -28,7 +37,7 @@ pub(super) fn dialled(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(),
     let extensions = context(book.tenant)?;
     let phones: BTreeMap<UserKey, &Phone<'_>> = book.phones.iter().map(|phone| (phone.email.key(), phone)).collect();
     for Numbered { number, name, lamp, .. } in numbered {
-        dialled.comment(name);
+        dialled.comment(&name);
         let mut shown: Option<Expr> = None;
         for phone in lamp.iter().filter_map(|user| phones.get(user)) {
             let device = Expr::from("PJSIP/") + endpoint(book, phone.extension.into())?;
@@ -40,7 +49,7 @@ pub(super) fn dialled(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(),
         if let Some(shown) = shown {
             dialled.hint(Pattern::literal(number), shown);
         }
-        let step = Step::Goto(Place::Context(extensions.clone(), number.into()));
+        let step = Step::Goto(Place::Context(extensions.clone(), named(&name)));
         dialled.one_step(Pattern::literal(number), step);
     }
     Ok(())
@@ -56,9 +65,9 @@ impl Inbound<'_> {
             &self.contexts.extensions,
             "What phones reach under numbers that no phone has, in turn. A number outside sees a public one of ours.",
         );
-        for Numbered { number, name, chain, .. } in numbered {
+        for Numbered { name, chain, .. } in numbered {
             context.comment(name);
-            let mut steps = Extension::new(Pattern::literal(*number));
+            let mut steps = Extension::new(Pattern::literal(named(name)));
             steps
                 .step(Step::Copy(ForeignVariable::FromNumber, Foreign::field(CallerField::Number)))
                 .step(Step::Copy(ForeignVariable::FromName, Foreign::field(CallerField::Name)))
