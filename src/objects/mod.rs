@@ -11,6 +11,7 @@ pub(crate) mod dialer;
 mod extension;
 pub(crate) mod group;
 pub(crate) mod hours;
+mod kinds;
 mod namespace;
 mod object;
 mod places;
@@ -47,7 +48,7 @@ pub use value::{DefaultCallerId, PublicSipHost};
 
 use crate::model::{At, Host, Named};
 
-object::kinds! {
+kinds::kinds! {
     /// A SIP carrier.
     Trunk = "trunk" in trunks, counted "trunks" as "Trunks.", from
         /// SIP carriers.
