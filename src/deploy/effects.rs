@@ -136,8 +136,9 @@ fn has_own(phone: &PhoneOverride, option: &str) -> bool {
 /// Tells whether a phone of the file in place keeps its name and its digest.
 pub(super) type Keeps<'a> = dyn Fn(&str, &ParsedPhone) -> bool + 'a;
 
-/// Counts the phones in the file in place whose users are gone once the plan was carried out, and how many of them the
-/// API did not let go, one by one.
+/// Counts the phones in the file in place whose users are gone once the plan was carried out, and how many of them a
+/// desired-state file lets go: not those that the API let go one by one, nor those whom the directory never knew, which
+/// are a rail of their own.
 pub(super) fn ended(plan: &Plan, recorded: &Recorded, file: &Present, keeps: &Keeps<'_>) -> (usize, usize) {
     let stay: BTreeSet<Uuid> = plan.users.values().filter_map(|user| user.id).collect();
     let emails: BTreeSet<UserKey> = plan.users.values().map(|user| user.email.key()).collect();
@@ -147,9 +148,9 @@ pub(super) fn ended(plan: &Plan, recorded: &Recorded, file: &Present, keeps: &Ke
     };
     let ends = file.parsed.phones.iter().filter(|(name, phone)| !stays(&phone.email) && !keeps(name, phone));
     let ends: Vec<UserKey> = ends.map(|(_, phone)| UserKey::of(&phone.email)).collect();
-    let is_asked =
-        |key: &&UserKey| !recorded.users.contains_key(*key) && recorded.former.get(*key) == Some(&ManagedBy::Api);
-    (ends.len(), ends.len() - ends.iter().filter(is_asked).count())
+    let is_of_file =
+        |key: &&UserKey| recorded.users.contains_key(*key) || recorded.former.get(*key) == Some(&ManagedBy::File);
+    (ends.len(), ends.iter().filter(is_of_file).count())
 }
 
 /// Finds the numbers of users who were never live, and whose number belongs to somebody else in the file in

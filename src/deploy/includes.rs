@@ -81,19 +81,33 @@ fn follow(
     Ok(())
 }
 
+/// What an include line finds, and where it stands: `file:line` below the configuration folder.
+#[derive(Debug)]
+pub(super) struct Finder {
+    pattern: Pattern,
+    place: String,
+}
+
 /// Lists what a file includes, itself or through files that it includes.
 ///
 /// # Errors
 /// As [`read`].
-pub(super) fn patterns(config_dir: &Path, file: &Path) -> Result<Vec<Pattern>, FileError> {
-    let files = read(config_dir, file)?;
-    let names = files.iter().flat_map(|file| includes(&file.text)).map(|include| absolute(config_dir, include.name));
-    Ok(names.filter_map(|name| Pattern::new(&name).ok()).collect())
+pub(super) fn finders(config_dir: &Path, file: &Path) -> Result<Vec<Finder>, FileError> {
+    let mut finders = Vec::new();
+    for file in &read(config_dir, file)? {
+        for include in includes(&file.text) {
+            let place = format!("{}:{}", below(config_dir, &file.path), include.line);
+            let pattern = Pattern::new(&absolute(config_dir, include.name));
+            finders.extend(pattern.ok().map(|pattern| Finder { pattern, place }));
+        }
+    }
+    Ok(finders)
 }
 
-/// Tells whether one of these finds a file. The file need not exist.
-pub(super) fn finds(patterns: &[Pattern], target: &Path) -> bool {
-    patterns.iter().any(|pattern| pattern.matches_path_with(target, WILDCARDS))
+/// Lists the places of those that find a file. The file need not exist.
+pub(super) fn finding<'a>(finders: &'a [Finder], target: &Path) -> impl Iterator<Item = &'a str> {
+    let finds = |finder: &&Finder| finder.pattern.matches_path_with(target, WILDCARDS);
+    finders.iter().filter(finds).map(|finder| finder.place.as_str())
 }
 
 /// Finds the first include line for which Asterisk rejects a file as a whole. It explains what was found otherwise: files
@@ -185,7 +199,7 @@ mod tests {
             (folder.path().join("pjsip.conf"), folder.path().join("pjsip.d/acme/generated_endpoints.conf"));
         let leads = |text: &str| {
             fs::write(&top, text).unwrap();
-            finds(&patterns(folder.path(), &top).unwrap(), &target)
+            finding(&finders(folder.path(), &top).unwrap(), &target).next().is_some()
         };
         fs::write(folder.path().join("mine.conf"), "#include pjsip.d/*/generated_endpoints.conf\n").unwrap();
         for text in [
@@ -209,6 +223,17 @@ mod tests {
         ] {
             assert!(!leads(text), "{text}");
         }
+    }
+
+    #[test]
+    fn each_line_that_finds_a_file_is_named_by_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (top, target) =
+            (folder.path().join("pjsip.conf"), folder.path().join("pjsip.d/acme/generated_endpoints.conf"));
+        fs::write(&top, "; ours\n#include mine.conf\n\n#tryinclude pjsip.d/*/generated_endpoints.conf\n").unwrap();
+        fs::write(folder.path().join("mine.conf"), "#include pjsip.d/acme/*.conf\n").unwrap();
+        let finders = finders(folder.path(), &top).unwrap();
+        assert_eq!(finding(&finders, &target).collect::<Vec<_>>(), ["pjsip.conf:4", "mine.conf:1"]);
     }
 
     /// A reinstalled host: the operator's lines are back, the generated files are not.

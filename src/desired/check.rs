@@ -59,7 +59,7 @@ pub(super) fn check(file: DesiredState, keys: objects::Keys, problems: &mut Vec<
 fn host_names(file: &DesiredState) -> BTreeMap<HostName, Place> {
     let includes = file.dialplan.iter().filter_map(|at| at.value.as_ref()?.include.as_ref()?.value.as_ref()).flatten();
     let contexts = includes.filter_map(|at| Some((HostName::Context(at.value.clone()?), at.place)));
-    let users = file.users.value.iter().flatten().filter_map(|at| at.value.as_ref()?.phone.as_ref());
+    let users = file.users.value.iter().flatten().filter_map(|at| at.value.as_ref()?.phone.as_deref());
     let phones = file.phones.iter().chain(users).filter_map(|at| at.value.as_ref()?.transport.as_ref());
     let transports = phones.filter_map(|at| Some((HostName::Transport(at.value.clone()?), at.place)));
     let mut places = BTreeMap::new();
@@ -227,7 +227,7 @@ fn users(
             numbers.pin(extension, at.place, &NumberOwner::User(key.clone()), problems);
             Some(extension)
         });
-        if let Some(At { place, value: Some(former), .. }) = &user.previously {
+        if let Some(At { place, value: Some(former), .. }) = user.previously.as_deref() {
             formers.push((former.key(), key.clone(), *place));
         }
         problems.extend(long_name(&user.name));

@@ -327,7 +327,7 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
                 known
             }
         };
-        let meant = Meant(self.sink.borrow().meant[unknown..].to_vec());
+        let meant = Meant(self.sink.borrow().meant[unknown..].into());
         let pairs = pairs.into_iter();
         visitor
             .visit_map(MapReader { reader: self, pairs, value: None })

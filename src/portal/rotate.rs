@@ -12,7 +12,7 @@ use crate::{
         seal::{Keyring, Owner, generate},
         seal_secret,
     },
-    model::{Extension, Ha1, Identity, Tenant},
+    model::{Extension, Ha1, Hints, Identity, Tenant},
     render::endpoint_name,
 };
 
@@ -48,6 +48,18 @@ pub enum RotateError {
     /// The new secret could not be made or sealed.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+}
+
+impl Hints for RotateError {
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Unknown(_) => "`reconcile users` lists who is recorded",
+            Self::Declared(_) => "change it where the file says that it comes from, then `reconcile apply`",
+            Self::Directory(error) => return error.hints(),
+            Self::Prepare(_) => return Vec::new(),
+        };
+        vec![hint.to_owned()]
+    }
 }
 
 /// Records a new secret; answers with the number of the phone and the audit row.
