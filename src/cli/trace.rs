@@ -15,6 +15,7 @@ use super::{
 use crate::{
     calls::{Call, Considered, Decision, Fit, decide, walk},
     desired::{self, Declared},
+    error::Hinted,
     model::{Caller, CallerClass, Chain, E164, Extension, Invalid, Node, printable, shown},
     objects::{NumberOwner, Target},
     report::{Desired, json},
@@ -84,11 +85,9 @@ fn inside(args: &Args, number: Extension, at: Timestamp, printer: &mut Printer) 
     let of_user = || users.iter().find(|(_, user)| user.extension == Some(number));
     let of_user = || of_user().map(|(key, _)| (Target::User(key.clone()), NumberOwner::User(key.clone())));
     let Some((target, owner)) = of_object.or_else(of_user) else {
-        let message = format!(
-            "the file gives {number} to nobody\nhint: numbers that are allocated stand in the directory alone: see \
-             `reconcile users` and `reconcile plan`"
-        );
-        return Err(Stop { exit: Exit::Error, message }.into());
+        let hint =
+            "numbers that are allocated stand in the directory alone: see `reconcile users` and `reconcile plan`";
+        return Err(Hinted::new(format!("the file gives {number} to nobody"), hint).into());
     };
     let chain = routes.chain(std::slice::from_ref(&target));
     printer.document(&match args.format {

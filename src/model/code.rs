@@ -65,7 +65,7 @@ codes! {
         "a route that tries the same target twice, or a group with the same member twice",
         "remove one of the two";
     EmergencyNumber "emergency-number":
-        "warning: a user is pinned to an emergency number, or, without `country`, the ranges cover [numbers that some country dials for help](#emergency-numbers); through the API such a pin is rejected",
+        "warning: a user or a group is pinned to an emergency number, or, without `country`, the ranges cover [numbers that some country dials for help](#emergency-numbers); through the API such a pin is rejected",
         "pin another number; declare `country`";
     EmptyFile "empty-file":
         "a file without content; an empty file never means \"delete all\"",
