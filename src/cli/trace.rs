@@ -86,8 +86,8 @@ fn inside(args: &Args, number: Extension, at: Timestamp, printer: &mut Printer) 
     let of_user = || of_user().map(|(key, _)| (Target::User(key.clone()), NumberOwner::User(key.clone())));
     let Some((target, owner)) = of_object.or_else(of_user) else {
         let hint =
-            "numbers that are allocated stand in the directory alone: see `reconcile users` and `reconcile plan`";
-        return Err(Hinted::new(format!("the file gives {number} to nobody"), hint).into());
+            "the file shows pinned numbers only; `reconcile users` and `reconcile plan` show the allocated ones";
+        return Err(Hinted::new(format!("no user and no group in the file has the extension {number}"), hint).into());
     };
     let chain = routes.chain(std::slice::from_ref(&target));
     printer.document(&match args.format {

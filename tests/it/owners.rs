@@ -88,7 +88,7 @@ fn the_number_of_a_group_is_given_to_nobody_else() {
     assert!(plan.stderr.contains("error[pin-taken]: 1001 belongs to the group `sales`"), "{}", plan.text());
     env.write("pbx.yaml", &company(&[ANA, &pins], Some("1001"), "0d"));
     let check = env.run("check").expect(65).stderr;
-    assert!(check.contains("error[duplicate-pin]: 1001 is the number of `bo@example.com` already"), "{check}");
+    assert!(check.contains("error[duplicate-pin]: `bo@example.com` has the number 1001 already"), "{check}");
     env.write("pbx.yaml", &company(&[ANA, BO], Some("auto"), "0d"));
     env.run("apply --no-reload").expect(0);
     assert!(numbers(&env).contains(&"1001 group sales".to_owned()), "it keeps its number");

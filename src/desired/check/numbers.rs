@@ -92,7 +92,7 @@ impl Pins {
                     "give one of them another number, or remove the key to have one allocated",
                 ),
                 (first, _) => (
-                    format!("{extension} is the number of {} already", first.titled()),
+                    format!("{} has the number {extension} already", first.titled()),
                     "give one of them another number",
                 ),
             };
