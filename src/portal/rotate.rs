@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     directory::{
-        Directory, DirectoryError, ObjectChanges, PrepareError, Row, RowChanges,
+        Directory, DirectoryError, ManagedBy, ObjectChanges, PrepareError, Row, RowChanges,
         audit::{End, Outcome, Run},
         prints, random,
         seal::{Keyring, Owner, generate},
@@ -86,6 +86,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
         tenant: row.id,
         slug: tenant.clone(),
         settings: None,
+        by: ManagedBy::Api,
         deletes: Vec::new(),
         freed: Vec::new(),
         hold: false,

@@ -361,6 +361,7 @@ pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Direct
         tenant: meeting.tenant.id,
         slug: portal.tenant.clone(),
         settings: None,
+        by: ManagedBy::Api,
         deletes: vec![id],
         freed: vec![(user.extension, NumberOwner::User(user.email.key()))],
         hold: meeting.tenant.settings.hold_days > 0,
