@@ -85,8 +85,7 @@ fn inside(args: &Args, number: Extension, at: Timestamp, printer: &mut Printer) 
     let of_user = || users.iter().find(|(_, user)| user.extension == Some(number));
     let of_user = || of_user().map(|(key, _)| (Target::User(key.clone()), NumberOwner::User(key.clone())));
     let Some((target, owner)) = of_object.or_else(of_user) else {
-        let hint =
-            "the file shows pinned numbers only; `reconcile users` and `reconcile plan` show the allocated ones";
+        let hint = "the file shows pinned numbers only; `reconcile users` and `reconcile plan` show the allocated ones";
         return Err(Hinted::new(format!("no user and no group in the file has the extension {number}"), hint).into());
     };
     let chain = routes.chain(std::slice::from_ref(&target));

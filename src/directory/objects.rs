@@ -79,14 +79,22 @@ pub(super) fn read(
     db: &mut impl GenericClient,
     tenant: Uuid,
     slug: &Tenant,
+    have_extensions: bool,
     recorded: &mut Recorded,
 ) -> Result<(), DirectoryError> {
+    let (number_of, of_object) = if have_extensions {
+        ("e.number", "left join extensions e on e.object_id = o.id")
+    } else {
+        ("null::integer", "")
+    };
     let rows = db
         .query_typed(
-            "select o.id, o.kind, o.name, o.version, o.protected, o.body::text,
-                    s.secret_salt, s.secret_fingerprint, s.fingerprint_applied, e.number
-             from objects o left join secrets s on s.object_id = o.id left join extensions e on e.object_id = o.id
-             where o.tenant_id = $1 order by o.kind collate \"C\", o.name collate \"C\"",
+            &format!(
+                "select o.id, o.kind, o.name, o.version, o.protected, o.body::text,
+                    s.secret_salt, s.secret_fingerprint, s.fingerprint_applied, {number_of}
+             from objects o left join secrets s on s.object_id = o.id {of_object}
+             where o.tenant_id = $1 order by o.kind collate \"C\", o.name collate \"C\""
+            ),
             &[(&tenant, Type::UUID)],
         )
         .map_err(failed("read the objects"))?;

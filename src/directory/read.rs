@@ -18,7 +18,7 @@ use crate::{
 /// The first schema version that knows what the last apply made live.
 const APPLIED_SINCE: i32 = 9;
 
-/// The first schema version that knows who let a user go.
+/// The first schema version that knows who let a user go, and which internal numbers objects have.
 const OWNERS_SINCE: i32 = 11;
 
 /// The tenant, on a schema that holds nothing about inbound calls.
@@ -86,7 +86,7 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
     }
     users(db, id, applied, &mut recorded)?;
     if objects {
-        objects::read(db, id, slug, &mut recorded)?;
+        objects::read(db, id, slug, schema >= OWNERS_SINCE, &mut recorded)?;
     }
     // One statement for what has few columns: each costs a round trip.
     let numbers = objects::public_numbers("(select slug from tenants where id = $1)");

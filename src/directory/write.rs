@@ -126,7 +126,7 @@ fn remember_former_users(db: &mut impl GenericClient, changes: &RowChanges) -> R
             select $1, n.number, n.owner, $6 from unnest($4, $5) as n (number, owner)
             on conflict (tenant_id, number) do update set email_key = excluded.email_key, freed_at = excluded.freed_at)
          insert into former_users (tenant_id, email_key, managed_by)
-         select tenant_id, email_key, $9 from users
+         select tenant_id, email_key, $8 from users
          where tenant_id = $1 and id = any ($2) and email_key <> all ($3)
          on conflict (tenant_id, email_key) do update set left_at = now(), managed_by = excluded.managed_by",
         &[

@@ -168,3 +168,21 @@ fn groups_get_numbers_while_the_portal_makes_users() {
     assert_eq!(numbers.len(), 1 + 3 * 10 + 1, "{numbers:?}");
     env.run("plan --no-asterisk --detailed-exitcode").expect(0);
 }
+
+#[test]
+fn a_plan_reads_the_objects_of_a_schema_in_which_none_has_a_number() {
+    let env = TestEnv::new();
+    env.go_back_to_schema(10);
+    env.sql()
+        .batch_execute(
+            "insert into tenants (id, slug, settings) values (gen_random_uuid(), 'acme', '{}');
+             insert into objects (tenant_id, kind, name, version, body)
+             select id, 'group', 'sales', 1, '{\"members\": [{\"number\": \"+491701234567\"}]}' from tenants",
+        )
+        .unwrap();
+    env.write("pbx.yaml", &company(&[ANA], Some("auto"), "0d"));
+    let plan = env.run("plan --no-asterisk").expect(0).stdout;
+    assert!(plan.contains("~ group sales") && plan.contains("extension (none) -> 1001"), "{plan}");
+    env.run("apply --no-reload").expect(0);
+    assert_eq!(numbers(&env), ["1000 ana@example.com", "1001 group sales"]);
+}
