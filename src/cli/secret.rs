@@ -112,7 +112,7 @@ impl Wanted {
     fn unknown(&self) -> Hinted {
         let message = match self {
             Self::Identity(identity) => format!("`{identity}` is not recorded"),
-            Self::Extension(extension) => format!("nobody has the extension {extension}"),
+            Self::Extension(extension) => format!("no user has the extension {extension}"),
         };
         Hinted::new(message, "`reconcile users` lists who is recorded")
     }

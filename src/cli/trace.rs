@@ -14,20 +14,21 @@ use super::{
 };
 use crate::{
     calls::{Call, Considered, Decision, Fit, decide, walk},
-    desired,
-    model::{Caller, CallerClass, E164, Invalid, Node, printable, shown},
-    objects::Target,
+    desired::{self, Declared},
+    error::Hinted,
+    model::{Caller, CallerClass, Chain, E164, Extension, Invalid, Node, printable, shown},
+    objects::{NumberOwner, Target},
     report::{Desired, json},
 };
 
 /// Show who would get a call by the file, and why
 ///
 /// Looks at the rules for the called number, the most specific one first, up to the one that decides.
-/// An expectation of the file that fails is a warning here.
+/// An expectation of the file that fails is a warning here. A call to an extension comes from a phone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  reconcile trace --to +15559876543 --from +4930123456 --at 2026-12-24T22:00+01:00")]
 pub(crate) struct Args {
-    /// The number that is called
+    /// The number that is called: a public number, or the extension of a group or a pinned user
     #[arg(long, value_name = "NUMBER")]
     to: String,
     /// Whoever calls: a number, or `withheld`; without it, somebody no rule is for in particular
@@ -48,8 +49,12 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         None => Timestamp::now(),
         Some(text) => text.parse().map_err(|_| not_a_moment(text))?,
     };
+    if let Ok(number) = args.to.parse() {
+        return inside(args, number, at, printer);
+    }
     let to: E164 = args.to.parse().map_err(|invalid: Invalid| {
-        let hint = "write it in E.164 form: `+`, country code and number without blanks, such as `--to +15559876543`";
+        let hint = "write it in E.164 form: `+`, country code and number without blanks, such as `--to +15559876543`; \
+                    or write an extension, such as `--to 1500`";
         Stop::usage(invalid.message, hint)
     })?;
     let desired = session::checked(shown(&args.file.file), desired::load_to_trace(&args.file.file), printer)?;
@@ -63,6 +68,43 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     printer.document(&match args.format {
         Format::Text => text(&args.at.clone().unwrap_or_else(|| local(at)), &call, &decision, &desired),
         Format::Json => json(&call, &decision, &desired)?,
+    });
+    Ok(Exit::Done)
+}
+
+/// Shows how a call goes from a phone to an extension.
+fn inside(args: &Args, number: Extension, at: Timestamp, printer: &mut Printer) -> Result<Exit> {
+    if args.from.is_some() {
+        let message = "`--from` is for calls from outside";
+        return Err(Stop::usage(message, "leave it out: a call to an extension comes from a phone").into());
+    }
+    let desired = session::checked(shown(&args.file.file), desired::load_to_trace(&args.file.file), printer)?;
+    let Declared { routes, users, .. } = &desired.declared;
+    let of_object = routes.numbered().into_iter().find(|numbered| numbered.number == number);
+    let of_object = of_object.map(|found| (Target::Object(found.name), NumberOwner::Object(found.object)));
+    let of_user = || users.iter().find(|(_, user)| user.extension == Some(number));
+    let of_user = || of_user().map(|(key, _)| (Target::User(key.clone()), NumberOwner::User(key.clone())));
+    let Some((target, owner)) = of_object.or_else(of_user) else {
+        let hint = "the file shows pinned numbers only; `reconcile users` and `reconcile plan` show the allocated ones";
+        return Err(Hinted::new(format!("no user and no group in the file has the extension {number}"), hint).into());
+    };
+    let chain = routes.chain(std::slice::from_ref(&target));
+    printer.document(&match args.format {
+        Format::Text => {
+            let owner = owner.titled();
+            format!(
+                "A call from a phone to {number}\n  {number} is the extension of {owner}\nReaches {target}.\n{}",
+                steps(&chain)
+            )
+        }
+        Format::Json => json::pretty(&serde_json::json!({
+            "format_version": 1,
+            "call": { "to": number.to_string(), "from": null, "from_class": null, "at": at.to_string() },
+            "considered": [],
+            "default_route": false,
+            "steps": walk(&chain),
+            "targets": [target.to_string()],
+        }))?,
     });
     Ok(Exit::Done)
 }
@@ -106,10 +148,14 @@ fn text(at: &str, call: &Call, decision: &Decision<'_>, desired: &Desired) -> St
         [only] => writeln!(text, "Reaches {only}."),
         targets => writeln!(text, "Reaches {}, in turn until one answers.", targets.join(", then ")),
     };
-    // Targets that ring alone say it all themselves.
-    let chain = desired.declared.routes.chain(decision.targets);
+    text + &steps(&desired.declared.routes.chain(decision.targets))
+}
+
+/// Lists the steps of a call, unless each target rings alone, which says it all.
+fn steps(chain: &Chain) -> String {
+    let mut text = String::new();
     if chain.0.iter().any(|node| matches!(node, Node::Ring(ring) if ring.who.are_members())) {
-        for (step, walked) in (1..).zip(walk(&chain)) {
+        for (step, walked) in (1..).zip(walk(chain)) {
             let _ = writeln!(text, "  {step}. {}", walked.words());
         }
     }

@@ -16,6 +16,7 @@ use crate::{
     directory::{ManagedBy, Recorded, RecordedUser},
     error::Hinted,
     model::{Extension, Tenant},
+    objects::NumberOwner,
     report::json,
 };
 
@@ -114,6 +115,12 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     args.which.require(&tenant, recorded.tenant.is_some())?;
     let mut users: Vec<&RecordedUser> = recorded.users.values().filter(|user| filter.takes(user)).collect();
     users.sort_by_key(|user| user.extension);
+    // A number that no user has may belong to an object.
+    for (id, number) in recorded.routes.extensions() {
+        if filter.extensions.is_some_and(|(first, last)| (first..=last).contains(&number)) {
+            printer.talk(&format!("note: {number} is the extension of {}", NumberOwner::Object(id).titled()));
+        }
+    }
     printer.document(&match args.format {
         Format::Text => table(&users),
         Format::Json => {

@@ -176,7 +176,7 @@ pub(super) fn never_still() -> ApplyError {
     ApplyError::Stale(format!("what the plan is made from changed {ROUNDS} times while it was shown"))
 }
 
-/// What a plan changes because the file declares it, with the numbers that the new users get.
+/// What a plan changes because the file declares it, with the numbers that users and objects get.
 #[derive(Debug, PartialEq, Eq)]
 struct DeclaredChanges(BTreeMap<DeclaredChange, Option<Extension>>);
 
@@ -198,9 +198,11 @@ impl DeclaredChanges {
             let becomes = becomes(std::slice::from_ref(field), false);
             (DeclaredChange { what: field.field.to_owned(), becomes }, None)
         });
+        let numbers = plan.routes.extensions();
         let inbound = plan.inbound.iter().map(|change| {
             let what = sign(change.kind, &change.title());
-            (DeclaredChange { what, becomes: becomes(&change.fields, change.secret_changed) }, None)
+            let number = numbers.get(&(change.object, change.name.clone())).copied();
+            (DeclaredChange { what, becomes: becomes(&change.fields, change.secret_changed) }, number)
         });
         Self(users.chain(settings).chain(inbound).collect())
     }

@@ -105,7 +105,8 @@ pub fn prepare(
         settings,
         by: ManagedBy::File,
         deletes: plan.deletes.clone(),
-        holds: plan.holds.clone(),
+        freed: plan.freed.clone(),
+        hold: plan.settings.hold_days > 0,
         rows,
         objects: objects.changes,
         now,
@@ -144,11 +145,22 @@ fn object_changes(plan: &Plan, recorded: &Recorded, ids: &BTreeMap<UserKey, Uuid
     }
     let gone = recorded.object_rows.iter().filter(|(object, _)| !rows.contains_key(*object));
     changes.gone = gone.map(|(_, id)| *id).collect();
+    changes.extensions = extensions(plan, recorded, &rows);
     let all: BTreeSet<E164> = plan.routes.numbers().into_iter().cloned().collect();
     let ours = recorded.numbers();
     let new: BTreeSet<E164> = all.iter().filter(|number| !ours.contains(*number)).cloned().collect();
     changes.numbers = (all != recorded.own_numbers).then_some(NumberChanges { all, new });
     Ok(Objects { changes, rows })
+}
+
+/// Lists the internal numbers that change, by the rows of their objects.
+fn extensions(plan: &Plan, recorded: &Recorded, rows: &BTreeMap<ObjectId, Uuid>) -> Vec<(Uuid, Option<Extension>)> {
+    let (before, after) = (recorded.routes.extensions(), plan.routes.extensions());
+    let left = before.keys().filter(|id| !after.contains_key(*id));
+    let left = left.filter_map(|id| Some((*recorded.object_rows.get(id)?, None)));
+    let given = after.iter().filter(|(id, number)| before.get(*id) != Some(*number));
+    let given = given.filter_map(|(id, number)| Some((*rows.get(id)?, Some(*number))));
+    left.chain(given).collect()
 }
 
 /// What the rows of objects' secrets are made from.

@@ -16,7 +16,7 @@ use crate::{
         At, Code, Codec, Country, Diagnostic, DisplayName, GENERATED_CONTEXTS, HostName, Identity, NAME_BYTES,
         PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, packed, values,
     },
-    objects,
+    objects::{self, NumberOwner},
 };
 
 /// Checks the file as a whole. The result is only meaningful where no error was added.
@@ -43,13 +43,14 @@ pub(super) fn check(file: DesiredState, keys: objects::Keys, problems: &mut Vec<
     let rails = Rails { deletes: limit(rails.deletes, problems), relogins: limit(rails.relogins, problems) };
     let (known, phones) = identity::known(&file.users);
     let users = users(file.users.value.unwrap_or_default(), &mut numbers, problems);
-    numbers.check(&settings, problems);
     let renamed = users.values().filter_map(|user| Some((user.previously.as_ref()?.key(), user.email.key()))).collect();
     let calls = objects::check(keys, &known, &phones, &renamed, problems);
     // An unreadable slug was reported; the stand-in never leaves this module's caller.
     let tenant = file.tenant.value.unwrap_or_else(stand_in::<Tenant>);
     own_contexts(&tenant, &host_names, problems);
     let objects::Checked { routes, secrets: object_secrets, places, names, is_sound } = calls;
+    numbers.pin_objects(&routes, &places, problems);
+    numbers.check(&settings, problems);
     let expectations = expect::check(file.expect, is_sound.then_some(&routes), &names, problems);
     Declared { tenant, settings, rails, users, routes, object_secrets, places, host_names, expectations }
 }
@@ -221,7 +222,11 @@ fn users(
             }
             Entry::Vacant(entry) => entry.insert(email_place),
         };
-        let extension = user.extension.and_then(|at| numbers.pin(&at, &email, problems));
+        let extension = user.extension.and_then(|at| {
+            let extension = at.value?.0;
+            numbers.pin(extension, at.place, &NumberOwner::User(key.clone()), problems);
+            Some(extension)
+        });
         if let Some(At { place, value: Some(former), .. }) = user.previously.as_deref() {
             formers.push((former.key(), key.clone(), *place));
         }

@@ -10,13 +10,14 @@ use uuid::Uuid;
 
 use super::{
     DirectoryError, Place, Recorded, RecordedSecret, UnreadableDocument, failed,
-    read::bad_row,
+    read::{bad_row, number},
     seal::ObjectPrint,
+    users::int,
     write::{NewSecret, run},
 };
 use crate::{
-    model::{E164, Tenant, Unreadable, UserKey},
-    objects::{ObjectId, ObjectRow, Routes, UserOfRow},
+    model::{E164, Extension, Tenant, Unreadable, UserKey},
+    objects::{ExtensionClaim, ObjectId, ObjectRow, Routes, UserOfRow},
 };
 
 /// The first schema version that has them.
@@ -35,12 +36,19 @@ pub struct ObjectChanges {
     pub secrets: Vec<SecretRow>,
     /// The public numbers, if they change.
     pub numbers: Option<NumberChanges>,
+    /// The internal numbers that change, each by the object's row. `None` if the object has none any more.
+    pub extensions: Vec<(Uuid, Option<Extension>)>,
 }
 
 impl ObjectChanges {
     fn is_empty(&self) -> bool {
-        let Self { gone, rows, forgotten, secrets, numbers } = self;
-        gone.is_empty() && rows.is_empty() && forgotten.is_empty() && secrets.is_empty() && numbers.is_none()
+        let Self { gone, rows, forgotten, secrets, numbers, extensions } = self;
+        gone.is_empty()
+            && rows.is_empty()
+            && forgotten.is_empty()
+            && secrets.is_empty()
+            && numbers.is_none()
+            && extensions.is_empty()
     }
 }
 
@@ -71,14 +79,22 @@ pub(super) fn read(
     db: &mut impl GenericClient,
     tenant: Uuid,
     slug: &Tenant,
+    have_extensions: bool,
     recorded: &mut Recorded,
 ) -> Result<(), DirectoryError> {
+    let (number_of, of_object) = if have_extensions {
+        ("e.number", "left join extensions e on e.object_id = o.id")
+    } else {
+        ("null::integer", "")
+    };
     let rows = db
         .query_typed(
-            "select o.id, o.kind, o.name, o.version, o.protected, o.body::text,
-                    s.secret_salt, s.secret_fingerprint, s.fingerprint_applied
-             from objects o left join secrets s on s.object_id = o.id
-             where o.tenant_id = $1 order by o.kind collate \"C\", o.name collate \"C\"",
+            &format!(
+                "select o.id, o.kind, o.name, o.version, o.protected, o.body::text,
+                    s.secret_salt, s.secret_fingerprint, s.fingerprint_applied, {number_of}
+             from objects o left join secrets s on s.object_id = o.id {of_object}
+             where o.tenant_id = $1 order by o.kind collate \"C\", o.name collate \"C\""
+            ),
             &[(&tenant, Type::UUID)],
         )
         .map_err(failed("read the objects"))?;
@@ -90,11 +106,14 @@ pub(super) fn read(
         }
         UserOfRow::Former { former } => Ok(former.clone()),
     };
-    let mut routes = Routes::default();
+    let (mut routes, mut numbers) = (Routes::default(), BTreeMap::new());
     for row in &rows {
         let id = row.get(0);
         match object(row, &mut routes, &user) {
             Ok(object) => {
+                if let Some(extension) = row.get(9) {
+                    numbers.insert(object.clone(), number(extension)?);
+                }
                 if let Some(salt) = row.get(6) {
                     let print = ObjectPrint { kind: object.0, salt, shown: row.get(7) };
                     recorded.secrets.insert(object.clone(), RecordedSecret { id, print, applied: row.get(8) });
@@ -109,6 +128,11 @@ pub(super) fn read(
             }
         }
     }
+    // The table of numbers says who has one, whatever a document claims: nobody gets a number twice.
+    routes.set_extensions(|id, claim| match numbers.get(id) {
+        Some(number) => Some(ExtensionClaim::Given(*number)),
+        None => claim.map(|_| ExtensionClaim::Auto),
+    });
     routes.sort();
     recorded.routes = routes;
     Ok(())
@@ -247,14 +271,14 @@ pub fn hint_of_taken(other: &Tenant) -> String {
     )
 }
 
-/// Writes the changes: eleven statements at most.
+/// Writes the changes: twelve statements at most. The internal numbers that objects leave are free already.
 pub(super) fn change(
     db: &mut impl GenericClient,
     tenant: Uuid,
     slug: &Tenant,
     changes: &ObjectChanges,
 ) -> Result<(), DirectoryError> {
-    let ObjectChanges { gone, rows, forgotten, secrets, numbers } = changes;
+    let ObjectChanges { gone, rows, forgotten, secrets, numbers, extensions } = changes;
     if changes.is_empty() {
         return Ok(());
     }
@@ -271,6 +295,17 @@ pub(super) fn change(
     }
     if !rows.is_empty() {
         write(db, tenant, rows)?;
+    }
+    let (owners, given): (Vec<Uuid>, Vec<i32>) =
+        extensions.iter().filter_map(|(row, number)| Some((*row, int((*number)?)))).unzip();
+    if !owners.is_empty() {
+        run(
+            db,
+            "record the extensions of objects",
+            "insert into extensions (tenant_id, number, object_id)
+             select $1, n.number, n.id from unnest($2, $3) as n (id, number)",
+            &[(&tenant, Type::UUID), (&owners, Type::UUID_ARRAY), (&given, Type::INT4_ARRAY)],
+        )?;
     }
     if !forgotten.is_empty() {
         run(

@@ -12,13 +12,13 @@ use super::{
 use crate::{
     calls::Applied,
     model::{DisplayName, Document, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey, packed},
-    objects::Routes,
+    objects::{NumberOwner, Routes},
 };
 
 /// The first schema version that knows what the last apply made live.
 const APPLIED_SINCE: i32 = 9;
 
-/// The first schema version that knows who let a user go.
+/// The first schema version that knows who let a user go, and which internal numbers objects have.
 const OWNERS_SINCE: i32 = 11;
 
 /// The tenant, on a schema that holds nothing about inbound calls.
@@ -35,7 +35,7 @@ const TENANT: &str = "select d.id, t.id, t.settings::text, null, a.applied::text
 
 /// Held extensions.
 const HELD: &str = "select number, held_for, freed_at, true, null
-         from extensions where tenant_id = $1 and user_id is null";
+         from extensions where tenant_id = $1 and held_for is not null";
 
 /// Whom there ever was, without a number, on a schema that does not know who let them go.
 const FORMER_BEFORE: &str =
@@ -86,7 +86,7 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
     }
     users(db, id, applied, &mut recorded)?;
     if objects {
-        objects::read(db, id, slug, &mut recorded)?;
+        objects::read(db, id, slug, schema >= OWNERS_SINCE, &mut recorded)?;
     }
     // One statement for what has few columns: each costs a round trip.
     let numbers = objects::public_numbers("(select slug from tenants where id = $1)");
@@ -107,13 +107,12 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
             objects::note_number((row.get(1), owner, row.get(3)), slug, &mut recorded);
             continue;
         }
-        let email = UserKey::of(row.get(1));
         match row.get::<_, Option<i32>>(0) {
             Some(freed) => {
                 let list = if row.get(3) { &mut recorded.holds } else { &mut recorded.freed };
-                list.insert(number(freed)?, Hold { email, freed_at: row.get(2) });
+                list.insert(number(freed)?, Hold { owner: NumberOwner::of(row.get(1)), freed_at: row.get(2) });
             }
-            None => drop(recorded.former.insert(email, managed_by(row.get(3)))),
+            None => drop(recorded.former.insert(UserKey::of(row.get(1)), managed_by(row.get(3)))),
         }
     }
     Ok(recorded)

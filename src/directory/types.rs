@@ -14,7 +14,7 @@ use super::{DirectoryError, Place, UnreadableDocument, seal::ObjectPrint};
 use crate::{
     calls::Applied,
     model::{DisplayName, E164, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey},
-    objects::{ObjectId, Routes},
+    objects::{NumberOwner, ObjectId, Routes},
 };
 
 /// Who creates, changes and deletes a row.
@@ -36,7 +36,7 @@ impl fmt::Display for ManagedBy {
     }
 }
 
-/// How many days the last user of a freed number is remembered.
+/// How many days the last owner of a freed number is remembered.
 pub const FREED_DAYS: u32 = 30;
 
 /// Everything recorded about one tenant.
@@ -48,7 +48,7 @@ pub struct Recorded {
     pub tenant: Option<RecordedTenant>,
     /// The users by identity.
     pub users: BTreeMap<UserKey, RecordedUser>,
-    /// Freed numbers that are kept for their former user.
+    /// Freed numbers that are kept for their former owner.
     pub holds: BTreeMap<Extension, Hold>,
     /// Addresses that were a user's once, with who let them go: the file all at once, or the API one by one.
     pub former: BTreeMap<UserKey, ManagedBy>,
@@ -173,7 +173,7 @@ impl RecordedUser {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
     /// Whose it was.
-    pub email: UserKey,
+    pub owner: NumberOwner,
     /// Since when it is free.
     pub freed_at: Timestamp,
 }

@@ -21,7 +21,10 @@ use super::{
     read::{bad_row, number},
     types::{Hold, ManagedBy, RecordedTenant},
 };
-use crate::model::{DisplayName, Extension, ExtensionRange, Identity, Settings, Tenant, UserKey};
+use crate::{
+    model::{DisplayName, Extension, ExtensionRange, Identity, Settings, Tenant, UserKey},
+    objects::NumberOwner,
+};
 
 /// A user as the portal shows one: no secret, and nothing that tells about one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +52,7 @@ pub struct Meeting {
     pub tenant: RecordedTenant,
     /// Those of the addresses that are users.
     pub present: BTreeSet<UserKey>,
-    /// Those of the wanted numbers that are users'.
+    /// Those of the wanted numbers that a user or an object has.
     pub taken: BTreeSet<Extension>,
     /// Numbers on hold.
     pub holds: BTreeMap<Extension, Hold>,
@@ -139,9 +142,9 @@ pub struct Standing {
     pub file_users: u32,
     /// Users of the API.
     pub api_users: u32,
-    /// Users whose number is in one of the ranges.
+    /// Users and objects whose number is in one of the ranges.
     pub in_range: u32,
-    /// Reserved and emergency numbers of the ranges that a user has all the same.
+    /// Reserved and emergency numbers of the ranges that a user or an object has all the same.
     pub reserved_in_use: u32,
     /// Numbers on hold.
     pub holds: BTreeMap<Extension, Hold>,
@@ -236,7 +239,8 @@ impl Directory {
                     "select count(*) filter (where u.managed_by = 'file'), count(*) filter (where u.managed_by = 'api'),
                             count(*) filter (where {}),
                             count(*) filter (where e.number = any ($2))
-                     from extensions e join users u on u.id = e.user_id where e.tenant_id = $1",
+                     from extensions e left join users u on u.id = e.user_id
+                     where e.tenant_id = $1 and e.held_for is null",
                     within.join(" or ")
                 ),
                 &[(&id, Type::UUID), (&reserved, Type::INT4_ARRAY)],
@@ -245,12 +249,12 @@ impl Directory {
         let rows = self
             .client()
             .query_typed(
-                "select number, held_for, freed_at from extensions where tenant_id = $1 and user_id is null",
+                "select number, held_for, freed_at from extensions where tenant_id = $1 and held_for is not null",
                 &[(&id, Type::UUID)],
             )
             .map_err(failed(action))?;
         let hold = |row: &Row| {
-            let hold = Hold { email: UserKey::of(row.get(1)), freed_at: row.get(2) };
+            let hold = Hold { owner: NumberOwner::of(row.get(1)), freed_at: row.get(2) };
             Ok((number(row.get(0))?, hold))
         };
         let count = |column: usize| u32::try_from(counts.get::<_, i64>(column)).unwrap_or(u32::MAX);
@@ -335,8 +339,8 @@ fn meeting(tenant: &Tenant, row: &Row) -> Result<Meeting, DirectoryError> {
     let first = u32::try_from(row.get::<_, i32>(3)).unwrap_or_default().clamp(lowest, behind);
     let mut numbers = Numbers { first, end: first, recorded: BTreeSet::new() };
     numbers.learn(&settings, &row.get::<_, Vec<i32>>(10), PAGE);
-    let (held, emails, times): (Vec<i32>, Vec<&str>, Vec<Timestamp>) = (row.get(7), row.get(8), row.get(9));
-    let holds = held.into_iter().zip(emails).zip(times);
+    let (held, owners, times): (Vec<i32>, Vec<&str>, Vec<Timestamp>) = (row.get(7), row.get(8), row.get(9));
+    let holds = held.into_iter().zip(owners).zip(times);
     Ok(Meeting {
         tenant: RecordedTenant { id: row.get(0), settings },
         now: row.get(2),
@@ -344,7 +348,7 @@ fn meeting(tenant: &Tenant, row: &Row) -> Result<Meeting, DirectoryError> {
         present: row.get::<_, Vec<&str>>(5).into_iter().map(UserKey::of).collect(),
         taken: row.get::<_, Vec<i32>>(6).into_iter().map(number).collect::<Result<_, _>>()?,
         holds: holds
-            .map(|((held, email), freed_at)| Ok((number(held)?, Hold { email: UserKey::of(email), freed_at })))
+            .map(|((held, owner), freed_at)| Ok((number(held)?, Hold { owner: NumberOwner::of(owner), freed_at })))
             .collect::<Result<_, DirectoryError>>()?,
         numbers,
     })
@@ -354,6 +358,7 @@ fn limit(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn int(extension: Extension) -> i32 {
+/// Writes a number as a row has it.
+pub(super) fn int(extension: Extension) -> i32 {
     i32::try_from(extension.number()).unwrap_or(i32::MAX)
 }

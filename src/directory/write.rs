@@ -9,9 +9,12 @@ use uuid::Uuid;
 
 use super::{
     DirectoryError, FREED_DAYS, Meeting, ObjectChanges, Once, Writer, audit::Deed, document, failed, objects,
-    types::ManagedBy,
+    types::ManagedBy, users::int,
 };
-use crate::model::{DisplayName, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey};
+use crate::{
+    model::{DisplayName, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey},
+    objects::NumberOwner,
+};
 
 /// All that a sync or apply writes about one tenant.
 #[derive(Debug)]
@@ -26,8 +29,10 @@ pub struct RowChanges {
     pub by: ManagedBy,
     /// Users to delete.
     pub deletes: Vec<Uuid>,
-    /// Numbers to keep for their former users.
-    pub holds: Vec<(Extension, UserKey)>,
+    /// Numbers that users and objects leave, each with the former owner.
+    pub freed: Vec<(Extension, NumberOwner)>,
+    /// Whether these are kept for their former owners.
+    pub hold: bool,
     /// Users to create or change: whole rows.
     pub rows: Vec<Row>,
     /// What changes about objects.
@@ -90,21 +95,22 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
             &[(tenant, Type::UUID), (&changes.deletes, Type::UUID_ARRAY)],
         )?;
     }
+    free(db, changes)?;
     if !changes.rows.is_empty() {
         write_rows(db, changes)?;
     }
     objects::change(db, *tenant, &changes.slug, &changes.objects)
 }
 
-/// Remembers the addresses and the numbers that deleted, renamed and renumbered users leave. Numbers are
-/// forgotten after [`FREED_DAYS`] days.
+/// Remembers the addresses that deleted and renamed users leave, and who left which number. Numbers are forgotten
+/// after [`FREED_DAYS`] days.
 fn remember_former_users(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
     let ids: Vec<Uuid> = changes.deletes.iter().copied().chain(changes.rows.iter().map(|row| row.id)).collect();
     let keys: Vec<String> = changes.rows.iter().map(|row| row.email.key().to_string()).collect();
-    if ids.is_empty() {
+    let (numbers, owners) = freed(changes);
+    if ids.is_empty() && numbers.is_empty() {
         return Ok(());
     }
-    let row_ids: Vec<Uuid> = changes.rows.iter().map(|row| row.id).collect();
     let forgotten = changes.now.checked_sub(SignedDuration::from_hours(24 * i64::from(FREED_DAYS)));
     let forgotten = forgotten.unwrap_or(changes.now);
     run(
@@ -113,28 +119,51 @@ fn remember_former_users(db: &mut impl GenericClient, changes: &RowChanges) -> R
         // What is forgotten and what is written are different numbers: no statement changes a row twice.
         "with forgotten as (
             delete from freed_numbers
-            where tenant_id = $1 and freed_at < $8
+            where tenant_id = $1 and freed_at < $7
                 and number not in (select number from extensions where tenant_id = $1)),
          freed as (
             insert into freed_numbers (tenant_id, number, email_key, freed_at)
-            select e.tenant_id, e.number, u.email_key, $7
-            from extensions e join users u on u.id = e.user_id left join unnest($5, $6) as n (id, number) on n.id = u.id
-            where e.tenant_id = $1 and (u.id = any ($4) or n.number <> e.number)
+            select $1, n.number, n.owner, $6 from unnest($4, $5) as n (number, owner)
             on conflict (tenant_id, number) do update set email_key = excluded.email_key, freed_at = excluded.freed_at)
          insert into former_users (tenant_id, email_key, managed_by)
-         select tenant_id, email_key, $9 from users
+         select tenant_id, email_key, $8 from users
          where tenant_id = $1 and id = any ($2) and email_key <> all ($3)
          on conflict (tenant_id, email_key) do update set left_at = now(), managed_by = excluded.managed_by",
         &[
             (&changes.tenant, Type::UUID),
             (&ids, Type::UUID_ARRAY),
             (&keys, Type::TEXT_ARRAY),
-            (&changes.deletes, Type::UUID_ARRAY),
-            (&row_ids, Type::UUID_ARRAY),
-            (&numbers(&changes.rows), Type::INT4_ARRAY),
+            (&numbers, Type::INT4_ARRAY),
+            (&owners, Type::TEXT_ARRAY),
             (&changes.now, Type::TIMESTAMPTZ),
             (&forgotten, Type::TIMESTAMPTZ),
             (&changes.by.to_string(), Type::TEXT),
+        ],
+    )
+}
+
+/// Frees the numbers of all who get another one, and takes numbers off hold that are given: all leave before any
+/// arrives, so that users and objects can swap them.
+fn free(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
+    let RowChanges { rows, objects, .. } = changes;
+    if rows.is_empty() && objects.extensions.is_empty() {
+        return Ok(());
+    }
+    let users: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let (owners, of_objects): (Vec<Uuid>, Vec<Option<Extension>>) = objects.extensions.iter().copied().unzip();
+    let given = of_objects.into_iter().flatten().map(int);
+    let numbers: Vec<i32> = numbers(rows).into_iter().chain(given).collect();
+    run(
+        db,
+        "free extensions",
+        "delete from extensions
+         where tenant_id = $1
+            and (user_id = any ($2) or object_id = any ($3) or (held_for is not null and number = any ($4)))",
+        &[
+            (&changes.tenant, Type::UUID),
+            (&users, Type::UUID_ARRAY),
+            (&owners, Type::UUID_ARRAY),
+            (&numbers, Type::INT4_ARRAY),
         ],
     )
 }
@@ -148,13 +177,6 @@ fn write_rows(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), D
         "make room for renamed users",
         "update users set email_key = id::text where tenant_id = $1 and id = any ($2)",
         &[(&changes.tenant, Type::UUID), (&ids, Type::UUID_ARRAY)],
-    )?;
-    // Before any number is given, so that users can swap them: all leave before any arrives.
-    run(
-        db,
-        "free extensions",
-        "delete from extensions where tenant_id = $1 and (user_id = any ($2) or (user_id is null and number = any ($3)))",
-        &[(&changes.tenant, Type::UUID), (&ids, Type::UUID_ARRAY), (&numbers(rows), Type::INT4_ARRAY)],
     )?;
     record(db, changes.tenant, rows)?;
     let (renamed, previous): (Vec<Uuid>, Vec<&str>) =
@@ -172,7 +194,12 @@ fn write_rows(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), D
 }
 
 fn numbers(rows: &[Row]) -> Vec<i32> {
-    rows.iter().map(|row| i32::try_from(row.extension.number()).unwrap_or(i32::MAX)).collect()
+    rows.iter().map(|row| int(row.extension)).collect()
+}
+
+/// Lists the freed numbers and their former owners, column by column.
+fn freed(changes: &RowChanges) -> (Vec<i32>, Vec<String>) {
+    changes.freed.iter().map(|(number, owner)| (int(*number), owner.to_string())).unzip()
 }
 
 /// Rows of users column by column, as they are sent.
@@ -323,24 +350,22 @@ impl Writer<'_> {
 const ADD: &str = "select add_users($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
                    $19, $20, $21, $22, $23, $24, $25)";
 
-/// Keeps numbers while their users still have them, before somebody else may be given one of them.
+/// Keeps numbers while their owners still have them, before another one may be given one of them.
 fn hold(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
-    if changes.holds.is_empty() {
+    if changes.freed.is_empty() || !changes.hold {
         return Ok(());
     }
-    let numbers: Vec<i32> =
-        changes.holds.iter().map(|(number, _)| i32::try_from(number.number()).unwrap_or(i32::MAX)).collect();
-    let emails: Vec<&str> = changes.holds.iter().map(|(_, email)| email.as_str()).collect();
+    let (numbers, owners) = freed(changes);
     run(
         db,
         "hold freed extensions",
-        "update extensions e set user_id = null, held_for = n.email, freed_at = $4
-         from unnest($2, $3) as n (number, email)
-         where e.tenant_id = $1 and e.number = n.number and e.user_id is not null",
+        "update extensions e set user_id = null, object_id = null, held_for = n.owner, freed_at = $4
+         from unnest($2, $3) as n (number, owner)
+         where e.tenant_id = $1 and e.number = n.number and e.held_for is null",
         &[
             (&changes.tenant, Type::UUID),
             (&numbers, Type::INT4_ARRAY),
-            (&emails, Type::TEXT_ARRAY),
+            (&owners, Type::TEXT_ARRAY),
             (&changes.now, Type::TIMESTAMPTZ),
         ],
     )

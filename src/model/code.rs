@@ -59,13 +59,13 @@ codes! {
         "a name that two of those have to which a route can send calls: a phone's `id`, a dialer, a group; upper and lower case of an `id` do not matter, and both places are shown",
         "rename one of them";
     DuplicatePin "duplicate-pin":
-        "two users pinned to one number; both places are shown",
+        "two users or groups pinned to one number; both places are shown",
         "pin one of them to another number, or to none";
     DuplicateTarget "duplicate-target":
         "a route that tries the same target twice, or a group with the same member twice",
         "remove one of the two";
     EmergencyNumber "emergency-number":
-        "warning: a user is pinned to an emergency number, or, without `country`, the ranges cover [numbers that some country dials for help](#emergency-numbers); through the API such a pin is rejected",
+        "warning: a user or a group is pinned to an emergency number, or, without `country`, the ranges cover [numbers that some country dials for help](#emergency-numbers); through the API such a pin is rejected",
         "pin another number; declare `country`";
     EmptyFile "empty-file":
         "a file without content; an empty file never means \"delete all\"",
@@ -191,8 +191,8 @@ codes! {
         "bytes that are not UTF-8",
         "save the file as UTF-8";
     NumberOutsideRange "number-outside-range":
-        "a user has a number outside `extensions.range`, because the range was narrowed; no user is moved silently",
-        "pin the user to another number, or widen the range";
+        "a user or a group has a number outside `extensions.range`, because the range was narrowed; no number changes silently",
+        "pin another number, or widen the range";
     NumberTaken "number-taken":
         "a public number that [another tenant](#numbers-of-another-tenant) of the same database has, recorded or applied: a call to it would be ambiguous",
         "apply the other tenant's file without it first";
@@ -212,10 +212,10 @@ codes! {
         "a pinned number outside `extensions.range`",
         "pin another number, or widen the range";
     PinTaken "pin-taken":
-        "a pinned number that another recorded user has",
-        "pin another number, or renumber the other user in the same file";
+        "a pinned number that another recorded user or a group has",
+        "pin another number, or renumber the other one in the same file";
     RangeExhausted "range-exhausted":
-        "more users than free numbers; says how many are missing",
+        "more users and groups than free numbers; says how many are missing",
         "widen `extensions.range`";
     RenameConflict "rename-conflict":
         "the present and the former address or id are both recorded",

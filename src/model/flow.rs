@@ -1,7 +1,7 @@
 //! How a call goes: one closed model. Each kind of object that calls can be sent to makes it. The dialplan, `TwiML` and
 //! `trace` walk it, and none of them knows a kind.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,22 @@ text_type! {
 /// Destinations that are tried in turn until one answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Chain(pub Vec<Node>);
+
+impl Chain {
+    /// Lists the users whose phones may ring.
+    pub(crate) fn users(&self) -> BTreeSet<&UserKey> {
+        let rings = self.0.iter().filter_map(|node| match node {
+            Node::Ring(ring) => Some(ring),
+            Node::End(_) | Node::Missing(_) => None,
+        });
+        let legs = rings.flat_map(|ring| ring.who.legs());
+        legs.filter_map(|leg| match leg {
+            Leg::Phone(user) => Some(user),
+            Leg::Outside(_) => None,
+        })
+        .collect()
+    }
+}
 
 /// One step of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +102,13 @@ pub enum Leg {
     Phone(UserKey),
     /// A number or an address outside.
     Outside(Outside),
+}
+
+impl Leg {
+    /// Tells whether only Twilio reaches it.
+    pub(crate) fn has_no_trunk(&self) -> bool {
+        matches!(self, Self::Outside(Outside { trunk: None, .. }))
+    }
 }
 
 /// A number or an address outside, and how it is reached.

@@ -81,7 +81,7 @@ pub(crate) struct Names<'a> {
     /// The objects that calls can be sent to and the phones, for hints.
     pub(super) called: Vec<String>,
     pub(super) hours: Known<ObjectName>,
-    /// The dialers that Asterisk cannot reach, where it gets calls.
+    /// The dialers that Asterisk cannot reach, and the groups in which it can ring nobody, if it gets calls.
     pub(super) without_trunk: BTreeSet<ObjectName>,
     /// Whether calls come through Twilio that cannot reach a user's phone.
     pub(super) twilio_without_host: bool,
@@ -104,15 +104,18 @@ pub(crate) fn check<'a>(
     let mut objects = known(keys.dialers.as_ref(), is_lost);
     objects.add(group_names);
     let (dialer_places, group_places) = (places(keys.dialers.as_ref()), places(keys.groups.as_ref()));
-    let mut places = Places { objects: places_of(&keys), rules: Vec::new() };
+    let mut places = Places { objects: places_of(&keys), ..Places::default() };
     let (trunks, secrets) = trunk::check::check(keys.trunks, problems);
     namespace::check(phones, &[("dialer", &dialer_places), ("group", &group_places)], problems);
     let (dialers, without_trunk) = dialer::check::check(keys.dialers, &trunk_names, problems);
     // Trunks that could not be read may be some.
     let has_trunks = !trunk_names.all || !trunk_names.names.is_empty();
-    let has_twilio = set::has_twilio(keys.public_sip_host.is_some(), has_trunks, !without_trunk.is_empty());
+    let has_leg_without_trunk =
+        !without_trunk.is_empty() || group::check::have_number_without_trunk(keys.groups.as_ref());
+    let has_twilio = set::has_twilio(keys.public_sip_host.is_some(), has_trunks, has_leg_without_trunk);
     let without_trunk = if trunk_names.names.is_empty() { BTreeSet::new() } else { without_trunk };
-    let twilio_without_host = has_twilio && keys.public_sip_host.is_none() && !is_lost;
+    let take_calls = keys.inbound.is_some() || keys.default_route.is_some();
+    let twilio_without_host = has_twilio && take_calls && keys.public_sip_host.is_none() && !is_lost;
     let objects_called = objects.names.iter().map(ObjectName::as_str);
     let called = objects_called.chain(phones.keys().map(UserKey::as_str)).map(str::to_owned).collect();
     let mut names = Names {
@@ -129,8 +132,12 @@ pub(crate) fn check<'a>(
         twilio_without_host,
     };
     let before = errors(problems);
-    let groups = group::check::check(keys.groups, &trunk_names, &names, problems);
+    let groups = group::check::check(keys.groups, &trunk_names, &names, &mut places, problems);
     names.ending = group::check::ending(&groups);
+    // What follows from a trunk that was refused is not reported.
+    if names.has_trunks && errors(problems) == 0 {
+        names.without_trunk.extend(group::check::without_trunk(&groups, &dialers));
+    }
     let hours = hours::check::read(keys.hours, problems);
     let Rules { all: rules, places: of_rules, broken } = rule::check::read(keys.inbound, &names, &hours, problems);
     places.rules = of_rules;

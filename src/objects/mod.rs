@@ -8,8 +8,10 @@ mod check;
 mod counts;
 pub(crate) mod destination;
 pub(crate) mod dialer;
+mod extension;
 pub(crate) mod group;
 pub(crate) mod hours;
+mod kinds;
 mod namespace;
 mod object;
 mod places;
@@ -27,6 +29,8 @@ pub(crate) use destination::{
     file::{TargetName, TargetText},
 };
 pub use dialer::Dialer;
+pub(crate) use extension::Numbered;
+pub use extension::{ExtensionClaim, NumberOwner};
 pub use group::{Group, Member, Strategy};
 pub use hours::{Hours, OpenRange, Timezone};
 pub(crate) use object::{Fields, Object};
@@ -44,7 +48,7 @@ pub use value::{DefaultCallerId, PublicSipHost};
 
 use crate::model::{At, Host, Named};
 
-object::kinds! {
+kinds::kinds! {
     /// A SIP carrier.
     Trunk = "trunk" in trunks, counted "trunks" as "Trunks.", from
         /// SIP carriers.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{ObjectKind, Parts, RenderContext, Target};
+use super::{ExtensionClaim, ObjectKind, Parts, RenderContext, Target};
 use crate::{
     asterisk::BadValue,
     model::{Chain, Document, E164, Ha1, Invalid, ObjectName, Secret, Unreadable, UserKey, document},
@@ -88,6 +88,14 @@ pub(crate) trait Object {
     fn numbers(&self) -> Vec<&E164> {
         Vec::new()
     }
+
+    /// Returns the internal number under which phones reach it, or `None` if it claims none.
+    fn extension(&self) -> Option<ExtensionClaim> {
+        None
+    }
+
+    /// Takes another internal number, such as the one that was allocated to it.
+    fn set_extension(&mut self, _claim: ExtensionClaim) {}
 
     /// Puts lists whose order means nothing into one order.
     fn tidy(&mut self) {}
@@ -212,6 +220,14 @@ pub(crate) trait Store {
         self.items_mut().into_iter().for_each(|(_, item)| item.tidy());
     }
 
+    /// Lists the internal numbers that they claim, by name. Kinds without names have none.
+    fn extensions(&self) -> Vec<(String, ExtensionClaim)> {
+        Vec::new()
+    }
+
+    /// Gives them other internal numbers.
+    fn set_extensions(&mut self, _number: &dyn Fn(String, Option<ExtensionClaim>) -> Option<ExtensionClaim>) {}
+
     /// Takes the values of variables. Adds what cannot be had to `missing`: there the former value stays for now.
     fn resolve(&mut self, kind: ObjectKind, former: &Self, values: &ValuesOfVariables<'_>, missing: &mut Vec<String>) {
         for (name, item) in self.items_mut() {
@@ -271,6 +287,18 @@ impl<T: Object + Stored> Store for BTreeMap<ObjectName, T> {
         self.get(&name.parse().ok()?)
     }
 
+    fn extensions(&self) -> Vec<(String, ExtensionClaim)> {
+        self.iter().filter_map(|(name, object)| Some((name.to_string(), object.extension()?))).collect()
+    }
+
+    fn set_extensions(&mut self, number: &dyn Fn(String, Option<ExtensionClaim>) -> Option<ExtensionClaim>) {
+        for (name, object) in self {
+            if let Some(claim) = number(name.to_string(), object.extension()) {
+                object.set_extension(claim);
+            }
+        }
+    }
+
     fn put(&mut self, name: &str, item: T) -> Result<(), Invalid> {
         self.insert(name.parse()?, item);
         Ok(())
@@ -307,150 +335,3 @@ impl<T: Object + Stored> Store for Option<T> {
 pub(crate) fn some(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
-
-/// Lists the kinds of objects. A kind is a row: its name in the program, the name that plans and documents have for
-/// it, the field of [`super::Routes`] that keeps its objects, if reports count them the word for several and what it
-/// means, and, if a file declares them, the key, its documentation and the type of its value.
-macro_rules! kinds {
-    ($(
-        $(#[$doc:meta])* $kind:ident = $word:literal in $field:ident
-        $(, counted $plural:literal as $meaning:literal)?
-        $(, from $(#[$of_key:meta])* $key:ident: $file:ty)?;
-    )*) => {
-        /// What a file says about objects: the keys of all kinds.
-        #[derive(Debug, Default, ::serde::Deserialize, ::schemars::JsonSchema)]
-        #[serde(deny_unknown_fields)]
-        pub(crate) struct Keys {
-            $($($(#[$of_key])* #[serde(default)] pub(crate) $key: Option<$crate::model::At<$file>>,)?)*
-        }
-
-        /// A kind of object.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ::serde::Serialize)]
-        pub enum ObjectKind {
-            $($(#[$doc])* #[serde(rename = $word)] $kind,)*
-        }
-
-        impl ObjectKind {
-            /// Returns the word in plans, documents and rows.
-            pub(crate) fn word(self) -> &'static str {
-                match self {
-                    $(Self::$kind => $word,)*
-                }
-            }
-
-            /// Finds the kind that a word stands for.
-            pub(crate) fn of(word: &str) -> Option<Self> {
-                match word {
-                    $($word => Some(Self::$kind),)*
-                    _ => None,
-                }
-            }
-        }
-
-        impl ::std::fmt::Display for ObjectKind {
-            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                f.write_str(self.word())
-            }
-        }
-
-        impl ::std::str::FromStr for ObjectKind {
-            type Err = $crate::model::Unreadable;
-
-            fn from_str(word: &str) -> Result<Self, $crate::model::Unreadable> {
-                match word {
-                    $($word => Ok(Self::$kind),)*
-                    _ => Err($crate::model::Unreadable::Damaged(format!("there is no kind `{word}`"))),
-                }
-            }
-        }
-
-        /// The kinds that reports count: each with the word for several and what it means.
-        pub(super) const COUNTED: &[(ObjectKind, &str, &str)] = &[$($((ObjectKind::$kind, $plural, $meaning),)?)*];
-
-        impl $crate::objects::Routes {
-            /// Writes the rows of all objects, by kind and name.
-            ///
-            /// # Errors
-            /// If a document cannot be written.
-            pub(crate) fn rows(
-                &self,
-                of_users: &$crate::objects::object::RowsOfUsers<'_>,
-            ) -> Result<Vec<$crate::objects::ObjectRow>, ::serde_json::Error> {
-                let mut rows = Vec::new();
-                $(
-                    rows.extend($crate::objects::object::Store::rows(&self.$field, ObjectKind::$kind, of_users)?);
-                )*
-                Ok(rows)
-            }
-
-            /// Adds the object of a row.
-            ///
-            /// # Errors
-            /// If the document cannot be read.
-            pub(crate) fn take(
-                &mut self,
-                row: &$crate::objects::ObjectRow,
-                users: &$crate::objects::object::UsersOfRows<'_>,
-            ) -> Result<(), $crate::model::Unreadable> {
-                match row.kind {
-                    $(ObjectKind::$kind => $crate::objects::object::Store::take(&mut self.$field, row, users),)*
-                }
-            }
-
-            /// Puts lists whose order means nothing into one order.
-            pub(super) fn tidy(&mut self) {
-                $($crate::objects::object::Store::tidy(&mut self.$field);)*
-            }
-
-            /// Takes the values of variables: what is recorded holds values only, so that every host and server uses
-            /// the same. If one cannot be had, the former value of the same object stays for now. Returns what cannot
-            /// be had, each with the reason.
-            pub(crate) fn resolve(
-                &mut self,
-                former: &Self,
-                values: &$crate::objects::object::ValuesOfVariables<'_>,
-            ) -> Vec<String> {
-                let mut missing = Vec::new();
-                $(
-                    $crate::objects::object::Store::resolve(
-                        &mut self.$field, ObjectKind::$kind, &former.$field, values, &mut missing,
-                    );
-                )*
-                missing
-            }
-
-            /// Lists all objects by kind and name.
-            pub(crate) fn objects(&self) -> ::std::collections::BTreeMap<(ObjectKind, String), &dyn $crate::objects::Object> {
-                let mut all = ::std::collections::BTreeMap::new();
-                $(
-                    for (name, object) in $crate::objects::object::Store::items(&self.$field) {
-                        all.insert((ObjectKind::$kind, name), object as &dyn $crate::objects::Object);
-                    }
-                )*
-                all
-            }
-
-            /// Counts the objects of a kind.
-            fn count(&self, kind: ObjectKind) -> usize {
-                match kind {
-                    $(ObjectKind::$kind => $crate::objects::object::Store::items(&self.$field).len(),)*
-                }
-            }
-
-            /// Finds the object of a name that calls can be sent to, and how they go.
-            pub(crate) fn called(
-                &self,
-                name: &$crate::model::ObjectName,
-            ) -> Option<(&dyn $crate::objects::Object, $crate::model::Chain)> {
-                let mut found = None;
-                $(
-                    let object = $crate::objects::object::Store::named(&self.$field, name);
-                    found = found.or_else(|| object.and_then(|object| Some((object, object.flow(name)?))));
-                )*
-                found
-            }
-        }
-    };
-}
-
-pub(super) use kinds;

@@ -11,7 +11,7 @@ use super::{
     Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Group, Hours, Login, Object, ObjectId, ObjectKind, Places,
     PublicSipHost, Rule, Target, Trunk, rule,
 };
-use crate::model::{Cause, Chain, Document, E164, Leg, Node, ObjectName, Place, Ring, UserKey, Who};
+use crate::model::{Cause, Chain, Document, E164, Extension, Leg, Node, ObjectName, Place, Ring, UserKey, Who};
 
 /// All that is declared about a tenant's inbound calls, without secrets. Absent keys declare nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,8 +50,8 @@ pub(crate) static NO_ROUTES: Routes = Routes {
 };
 
 /// Tells whether Twilio has a part in the calls of a tenant that has such objects.
-pub(super) fn has_twilio(has_public_host: bool, has_trunks: bool, has_dialer_without_trunk: bool) -> bool {
-    has_public_host || !has_trunks || has_dialer_without_trunk
+pub(super) fn has_twilio(has_public_host: bool, has_trunks: bool, has_leg_without_trunk: bool) -> bool {
+    has_public_host || !has_trunks || has_leg_without_trunk
 }
 
 impl Routes {
@@ -80,10 +80,11 @@ impl Routes {
     }
 
     /// Tells whether Twilio has a part in the calls: the tenant names where it finds the phones, has no trunk over which
-    /// calls could come, or has a dialer that only Twilio can reach.
+    /// calls could come, or calls a number or an address outside that only Twilio can reach.
     pub(crate) fn use_twilio(&self) -> bool {
-        let without_trunk = self.dialers.values().any(|dialer| dialer.trunk.is_none());
-        has_twilio(self.public_sip_host.is_some(), !self.trunks.is_empty(), without_trunk)
+        let rings = self.rings();
+        let mut legs = rings.values().flat_map(|ring| ring.who.legs());
+        has_twilio(self.public_sip_host.is_some(), !self.trunks.is_empty(), legs.any(Leg::has_no_trunk))
     }
 
     /// Takes the default caller ID, which comes from the variable [`super::CALLER_ID`]. If it cannot be had, the former one stays
@@ -156,9 +157,17 @@ impl Routes {
         self.numbers().pop_first()
     }
 
-    /// Tells whether every value that comes from a variable is there.
+    /// Lists the internal numbers that objects have.
+    pub(crate) fn extensions(&self) -> BTreeMap<ObjectId, Extension> {
+        self.extension_claims().into_iter().filter_map(|(id, claim)| Some((id, claim.given()?))).collect()
+    }
+
+    /// Tells whether every value is there that comes from a variable, and every number that is allocated.
     pub(crate) fn is_resolved(&self) -> bool {
-        self.objects().values().all(|object| object.variables().is_empty())
+        let is_resolved = |object: &&dyn Object| {
+            object.variables().is_empty() && object.extension().is_none_or(|claim| claim.given().is_some())
+        };
+        self.objects().values().all(is_resolved)
     }
 
     /// Puts all into the order in which it is recorded, where the file's carries no meaning. Returns where each object is
@@ -223,21 +232,13 @@ impl Routes {
         self.objects().into_iter().filter_map(|(id, object)| Some((id, object.login()?))).collect()
     }
 
-    /// Lists the users who may get a call.
+    /// Lists the users who may get a call from outside.
     pub fn users(&self) -> BTreeSet<UserKey> {
         let rules = self.rules.iter().flat_map(|rule| [Some(&rule.route), rule.otherwise.as_ref()]).flatten();
         let chains = rules.chain([&self.default_route.0]).map(|targets| self.chain(targets));
-        let nodes = chains.flat_map(|chain| chain.0);
-        let rings = nodes.filter_map(|node| match node {
-            Node::Ring(ring) => Some(ring),
-            Node::End(_) | Node::Missing(_) => None,
-        });
         let mut users = BTreeSet::new();
-        for ring in rings {
-            users.extend(ring.who.legs().iter().filter_map(|leg| match leg {
-                Leg::Phone(user) => Some(user.clone()),
-                Leg::Outside(_) => None,
-            }));
+        for chain in chains {
+            users.extend(chain.users().into_iter().cloned());
         }
         users
     }

@@ -9,6 +9,7 @@ use super::{Change, Inputs, Kind, Plan, numbers::is_held};
 use crate::{
     directory::{FREED_DAYS, RecordedUser},
     model::{Extension, UserKey},
+    objects::NumberOwner,
 };
 
 /// The most notes of a kind: the rest is counted.
@@ -53,42 +54,55 @@ fn rename_note(old: &RecordedUser, new: &Change, why: &str) -> String {
     )
 }
 
-/// Finds numbers that go to somebody and were somebody else's at most [`FREED_DAYS`] days ago.
+/// Finds numbers that go to a new owner and were another one's at most [`FREED_DAYS`] days ago.
 pub(super) fn reused_numbers(plan: &Plan, inputs: &Inputs<'_>) -> Vec<String> {
-    // Before they are cleared for want of a `hold`, these are the numbers that the plan frees.
-    let freed_now: BTreeMap<Extension, &UserKey> = plan.holds.iter().map(|(number, email)| (*number, email)).collect();
-    let is_new =
-        |change: &&Change| change.kind == Kind::Create || change.fields.iter().any(|field| field.field == "extension");
-    let note = |change: &Change| {
-        let (number, key) = (change.extension, change.email.key());
+    let Inputs { declared, recorded, now, .. } = inputs;
+    let freed_now: BTreeMap<Extension, &NumberOwner> =
+        plan.freed.iter().map(|(number, owner)| (*number, owner)).collect();
+    let note = |(number, owner, shown, is_pinned): (Extension, NumberOwner, String, bool)| {
         let (former, until) = if let Some(former) = freed_now.get(&number) {
             ((*former).clone(), "now".to_owned())
         } else {
-            let freed = inputs.recorded.freed.get(&number)?;
-            let age = inputs.now.duration_since(freed.freed_at);
+            let freed = recorded.freed.get(&number)?;
+            let age = now.duration_since(freed.freed_at);
             // A hold that a pin ends has a note of its own.
-            let held = inputs.recorded.holds.get(&number);
-            let is_held = held.is_some_and(|hold| is_held(hold, plan.settings.hold_days, inputs.now));
+            let held = recorded.holds.get(&number);
+            let is_held = held.is_some_and(|hold| is_held(hold, plan.settings.hold_days, *now));
             if age >= SignedDuration::from_hours(24 * i64::from(FREED_DAYS)) || is_held {
                 return None;
             }
-            (freed.email.clone(), freed.freed_at.strftime("%Y-%m-%d").to_string())
+            (freed.owner.clone(), freed.freed_at.strftime("%Y-%m-%d").to_string())
         };
-        let pinned = inputs.declared.users.get(&key).is_some_and(|user| user.extension.is_some());
-        let way = if pinned {
+        let way = if is_pinned {
             "`hold` does not keep it, because `extension:` asks for it"
         } else {
             "`hold: 30d` below `extensions` keeps a freed number from others for 30 days"
         };
-        (former != key).then(|| {
+        (former != owner).then(|| {
             format!(
-                "extension {number} goes to {} and was that of {former} until {until}: callers may still mean them; {way}",
-                change.email
+                "extension {number} goes to {shown} and was that of {former} until {until}: callers may still mean \
+                 them; {way}"
             )
         })
     };
-    let notes = plan.changes.iter().filter(is_new).filter_map(note).collect();
-    bounded(notes, "numbers go to other users than those who had them in the last 30 days")
+    let is_new =
+        |change: &&Change| change.kind == Kind::Create || change.fields.iter().any(|field| field.field == "extension");
+    let users = plan.changes.iter().filter(is_new).map(|change| {
+        let key = change.email.key();
+        let is_pinned = declared.users.get(&key).is_some_and(|user| user.extension.is_some());
+        (change.extension, NumberOwner::User(key), change.email.to_string(), is_pinned)
+    });
+    let (had, claims) = (recorded.routes.extensions(), declared.routes.extension_claims());
+    let given = plan.routes.extensions().into_iter().filter(|(id, number)| had.get(id) != Some(number));
+    let objects = given.map(|(id, number)| {
+        let is_pinned = claims.get(&id).is_some_and(|claim| claim.given().is_some());
+        let owner = NumberOwner::Object(id);
+        (number, owner.clone(), owner.to_string(), is_pinned)
+    });
+    bounded(
+        users.chain(objects).filter_map(note).collect(),
+        "numbers go to others than those who had them in the last 30 days",
+    )
 }
 
 /// Keeps the first notes of a kind and counts the rest.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{FieldChange, InboundChange, Plan, PlannedUser, inbound};
+use super::{FieldChange, InboundChange, Kind, Plan, PlannedUser, inbound};
 use crate::{
     directory::Recorded,
     model::{E164, Extension, PhoneOverride, Settings},
@@ -179,9 +179,14 @@ pub fn numbers_between(before: &Routes, after: &Routes) -> BTreeSet<E164> {
     numbers(before, after, &changed(&inbound::changes(before, after, &inbound::Places::new(), &BTreeSet::new())))
 }
 
-/// Identifies the objects that change.
+/// Identifies the objects that change for calls from outside: such a call reaches no internal number.
 fn changed(changes: &[InboundChange]) -> BTreeSet<ObjectId> {
-    changes.iter().map(|change| (change.object, change.name.clone())).collect()
+    let is_inside = |change: &&InboundChange| {
+        let mut fields = change.fields.iter();
+        change.kind == Kind::Update && !change.secret_changed && fields.all(|field| field.field == "extension")
+    };
+    let outside = changes.iter().filter(|change| !is_inside(change));
+    outside.map(|change| (change.object, change.name.clone())).collect()
 }
 
 /// Finds the public numbers of objects that change, or that name an object that changes, directly or by way of others.

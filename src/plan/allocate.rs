@@ -1,15 +1,19 @@
-//! Numbers: pins are honoured, nobody is moved, whoever has none gets the lowest free one.
+//! Numbers: pins are honoured, no owner is moved, an owner without a number gets the lowest free one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Choice, Inputs, supply::Supply};
 use crate::{
     directory::RecordedUser,
-    model::{Code, Diagnostic, Extension, Identity, Place, UserKey},
+    model::{Code, Diagnostic, Extension, Place, UserKey},
+    objects::{ExtensionClaim, NumberOwner, ObjectId},
 };
 
-/// The numbers of the declared users, each with the reason where it is a new one.
-pub(super) type Numbers<'a> = BTreeMap<&'a UserKey, (Extension, Option<Choice>)>;
+/// A user or an object of the file or the directory.
+type Owner<'a> = NumberOwner<&'a UserKey, &'a ObjectId>;
+
+/// The numbers of what is declared, each with the reason if it is a new one.
+pub(super) type Numbers<'a> = BTreeMap<Owner<'a>, (Extension, Option<Choice>)>;
 
 /// What numbers are given from.
 pub(super) struct Allocation<'a, 'b> {
@@ -20,67 +24,105 @@ pub(super) struct Allocation<'a, 'b> {
     pub(super) leaving: &'b [&'a RecordedUser],
     /// Users of the API that the file does not mention.
     pub(super) staying: &'b [&'a RecordedUser],
+    /// The numbers that the declared objects claim.
+    pub(super) claims: &'a BTreeMap<ObjectId, ExtensionClaim>,
+    /// The numbers that objects have.
+    pub(super) of_objects: &'a BTreeMap<ObjectId, Extension>,
     pub(super) problems: &'b mut Vec<Diagnostic>,
     pub(super) notes: &'b mut Vec<String>,
 }
 
+/// A user or an object that is declared and gets a number.
+struct Claimant<'a> {
+    owner: Owner<'a>,
+    /// The number that the file asks for. `None` if one is allocated.
+    pin: Option<Extension>,
+    /// The number that it has.
+    has: Option<Extension>,
+    place: Option<Place>,
+}
+
 impl<'a> Allocation<'a, '_> {
-    /// Gives every declared user a number.
+    /// Gives a number to every declared user, and to every object that claims one.
     ///
-    /// New users are served in the order of their e-mails, so that neither the order of the list
-    /// nor the split into files moves anyone.
+    /// New users are served in the order of their e-mails, and objects after them, so that neither the order of the
+    /// list nor the split into files moves anyone.
     pub(super) fn numbers(mut self) -> Numbers<'a> {
+        let claimants = self.claimants();
         let mut given = Numbers::new();
         let mut taken = self.taken_by_api();
-        self.keep(&mut given, &mut taken);
-        self.pin(&mut given, &mut taken);
+        self.keep(&claimants, &mut given, &mut taken);
+        self.pin(&claimants, &mut given, &mut taken);
         let Inputs { declared, recorded, now, .. } = self.inputs;
         let mut supply = Supply::new(&declared.settings, &recorded.holds, *now);
-        for (key, (number, _)) in &given {
-            if let Some(former) = supply.held_for(*number).filter(|former| *former != *key) {
-                self.notes.push(format!("{key}: {number} was on hold for `{former}`; the pin ends that"));
+        for (owner, (number, _)) in &given {
+            let Some(former) = supply.held_for(*number) else { continue };
+            let owner = owner.cloned();
+            if *former != owner {
+                self.notes.push(format!("{owner}: {number} was on hold for {}; the pin ends that", former.titled()));
             }
         }
-        self.hold_freed(&mut supply);
-        self.give_back(&supply, &mut given, &mut taken);
-        self.give_lowest(&supply, &mut given, &taken);
+        self.hold_freed(&claimants, &mut supply);
+        give_back(&claimants, &supply, &mut given, &mut taken);
+        self.give_lowest(&claimants, &supply, &mut given, &taken);
         given
     }
 
-    fn old(&self, key: &UserKey) -> Option<&'a RecordedUser> {
-        self.matched.get(key).and_then(|row| self.inputs.recorded.users.get(*row))
+    /// Lists the declared users, and the objects that claim a number.
+    fn claimants(&self) -> Vec<Claimant<'a>> {
+        let Inputs { declared, recorded, .. } = self.inputs;
+        let users = declared.users.iter().map(|(key, user)| Claimant {
+            owner: NumberOwner::User(key),
+            pin: user.extension,
+            has: self.matched.get(key).and_then(|row| recorded.users.get(*row)).map(|row| row.extension),
+            place: Some(user.place),
+        });
+        let objects = self.claims.iter().map(|(id, claim)| Claimant {
+            owner: NumberOwner::Object(id),
+            pin: claim.given(),
+            has: self.of_objects.get(id).copied(),
+            place: declared.places.extensions().get(id).copied(),
+        });
+        users.chain(objects).collect()
     }
 
     /// Users of the API keep their numbers; the file cannot take them.
-    fn taken_by_api(&mut self) -> BTreeMap<Extension, UserKey> {
+    fn taken_by_api(&mut self) -> BTreeMap<Extension, Owner<'a>> {
         let mut taken = BTreeMap::new();
         let emergency = self.inputs.declared.settings.emergency_numbers();
         for user in self.staying {
-            taken.insert(user.extension, user.email.key());
-            self.note_emergency(&emergency, &user.email, user.extension);
-            self.check_range(&user.email, user.extension, None);
+            let Some((key, _)) = self.inputs.recorded.users.get_key_value(&user.email.key()) else { continue };
+            let owner = NumberOwner::User(key);
+            taken.insert(user.extension, owner);
+            self.note_emergency(&emergency, owner, user.extension);
+            self.check_range(owner, user.extension, None);
         }
         taken
     }
 
-    /// Whoever has a number and is not pinned keeps it.
-    fn keep(&mut self, given: &mut Numbers<'a>, taken: &mut BTreeMap<Extension, UserKey>) {
+    /// An owner that has a number and is not pinned keeps it.
+    fn keep(
+        &mut self,
+        claimants: &[Claimant<'a>],
+        given: &mut Numbers<'a>,
+        taken: &mut BTreeMap<Extension, Owner<'a>>,
+    ) {
         let emergency = self.inputs.declared.settings.emergency_numbers();
-        for (key, user) in &self.inputs.declared.users {
-            let (None, Some(row)) = (user.extension, self.old(key)) else { continue };
-            taken.insert(row.extension, key.clone());
-            given.insert(key, (row.extension, None));
-            self.note_emergency(&emergency, &user.email, row.extension);
-            self.check_range(&user.email, row.extension, Some(user.place));
+        for Claimant { owner, pin, has, place } in claimants {
+            let (None, Some(number)) = (pin, has) else { continue };
+            taken.insert(*number, *owner);
+            given.insert(*owner, (*number, None));
+            self.note_emergency(&emergency, *owner, *number);
+            self.check_range(*owner, *number, *place);
         }
     }
 
-    fn check_range(&mut self, email: &Identity, extension: Extension, place: Option<Place>) {
+    fn check_range(&mut self, owner: Owner<'a>, extension: Extension, place: Option<Place>) {
         let range = &self.inputs.declared.settings.range;
         if !range.contains(extension) {
-            let message = format!("`{email}` has {extension}, outside the range {range}");
+            let message = format!("{} has {extension}, outside the range {range}", owner.cloned().titled());
             let hint = match place {
-                Some(_) => "widen `extensions.range`, or pin the user to a number inside it: nobody is moved silently",
+                Some(_) => "widen `extensions.range`, or pin a number inside it: nobody is moved silently",
                 None => "widen `extensions.range`: this user was made through the API, and is not moved silently",
             };
             self.problems.push(Diagnostic::error(Code::NumberOutsideRange, message, place).hint(hint));
@@ -88,86 +130,103 @@ impl<'a> Allocation<'a, '_> {
     }
 
     /// Says who has an emergency number without a pin, which would be warned of in the file.
-    fn note_emergency(&mut self, emergency: &BTreeSet<Extension>, email: &Identity, extension: Extension) {
+    fn note_emergency(&mut self, emergency: &BTreeSet<Extension>, owner: Owner<'a>, extension: Extension) {
         if emergency.contains(&extension) {
+            let (who, it) = (owner.cloned(), if matches!(owner, NumberOwner::User(_)) { "user" } else { "object" });
             self.notes.push(format!(
-                "{email} has the emergency number {extension}: phones that dial it reach this user; pin another number"
+                "{who} has the emergency number {extension}: phones that dial it reach this {it}; pin another number"
             ));
         }
     }
 
-    fn pin(&mut self, given: &mut Numbers<'a>, taken: &mut BTreeMap<Extension, UserKey>) {
-        for (key, user) in &self.inputs.declared.users {
-            let Some(pin) = user.extension else { continue };
+    fn pin(&mut self, claimants: &[Claimant<'a>], given: &mut Numbers<'a>, taken: &mut BTreeMap<Extension, Owner<'a>>) {
+        for Claimant { owner, pin, place, .. } in claimants {
+            let Some(pin) = *pin else { continue };
             if let Some(holder) = taken.get(&pin) {
+                let holder = holder.cloned().titled();
                 self.problems.push(
-                    Diagnostic::error(Code::PinTaken, format!("{pin} belongs to `{holder}`"), user.place)
-                        .hint(format!("pin another number, or pin `{holder}` elsewhere in the same change")),
+                    Diagnostic::error(Code::PinTaken, format!("{pin} belongs to {holder}"), *place)
+                        .hint(format!("pin another number, or pin {holder} elsewhere in the same change")),
                 );
                 continue;
             }
-            taken.insert(pin, key.clone());
-            given.insert(key, (pin, Some(Choice::Pinned)));
+            taken.insert(pin, *owner);
+            given.insert(*owner, (pin, Some(Choice::Pinned)));
         }
     }
 
     /// Holds the numbers that this plan frees.
-    fn hold_freed(&self, supply: &mut Supply<'_>) {
+    fn hold_freed(&self, claimants: &[Claimant<'a>], supply: &mut Supply<'_>) {
         for user in self.leaving {
-            supply.hold(user.extension, user.email.key());
+            supply.hold(user.extension, NumberOwner::User(user.email.key()));
         }
-        // Whoever a pin moves leaves a number behind, too.
-        for (key, user) in &self.inputs.declared.users {
-            if let (Some(pin), Some(row)) = (user.extension, self.old(key))
-                && pin != row.extension
+        for (id, number) in self.of_objects.iter().filter(|(id, _)| !self.claims.contains_key(*id)) {
+            supply.hold(*number, NumberOwner::Object(id.clone()));
+        }
+        // An owner that a pin moves leaves a number behind, too.
+        for Claimant { owner, pin, has, .. } in claimants {
+            if let (Some(pin), Some(has)) = (pin, has)
+                && pin != has
             {
-                supply.hold(row.extension, key.clone());
+                supply.hold(*has, owner.cloned());
             }
         }
     }
 
-    fn without(&self, given: &Numbers<'a>) -> Vec<&'a UserKey> {
-        let users = &self.inputs.declared.users;
-        users
-            .iter()
-            .filter(|(key, user)| user.extension.is_none() && !given.contains_key(key))
-            .map(|(key, _)| key)
-            .collect()
-    }
-
-    /// Whoever comes back gets the number that was held.
-    fn give_back(&self, supply: &Supply<'_>, given: &mut Numbers<'a>, taken: &mut BTreeMap<Extension, UserKey>) {
-        for key in self.without(given) {
-            if let Some(number) = supply.own(key).filter(|number| !taken.contains_key(number)) {
-                taken.insert(number, key.clone());
-                given.insert(key, (number, Some(Choice::Held)));
-            }
-        }
-    }
-
-    fn give_lowest(&mut self, supply: &Supply<'_>, given: &mut Numbers<'a>, taken: &BTreeMap<Extension, UserKey>) {
+    fn give_lowest(
+        &mut self,
+        claimants: &[Claimant<'a>],
+        supply: &Supply<'_>,
+        given: &mut Numbers<'a>,
+        taken: &BTreeMap<Extension, Owner<'a>>,
+    ) {
         let settings = &self.inputs.declared.settings;
         let mut free = supply.free(settings.range.numbers()).filter(|number| !taken.contains_key(number));
-        let mut missing = 0_usize;
-        for key in self.without(given) {
-            match free.next() {
-                Some(number) => {
-                    given.insert(key, (number, Some(Choice::LowestFree)));
+        let (mut users, mut objects) = (0_usize, 0_usize);
+        for owner in without(claimants, given) {
+            match (free.next(), owner) {
+                (Some(number), _) => {
+                    given.insert(owner, (number, Some(Choice::LowestFree)));
                 }
-                None => missing += 1,
+                (None, NumberOwner::User(_)) => users += 1,
+                (None, NumberOwner::Object(_)) => objects += 1,
             }
         }
-        if missing > 0 {
-            let users = if missing == 1 { "user is" } else { "users are" };
+        if users + objects > 0 {
+            let verb = if users + objects == 1 { "is" } else { "are" };
+            let counted = [(users, "user"), (objects, "object")].into_iter().filter(|(count, _)| *count > 0);
+            let counted = counted.map(|(count, noun)| format!("{count} {noun}{}", if count == 1 { "" } else { "s" }));
+            let missing = counted.collect::<Vec<_>>().join(" and ");
             let (range, size) = (&settings.range, settings.range.size());
             let kept = settings.pinned_only().into_iter().filter(|number| range.contains(*number)).count();
             let kept = if kept == 0 { String::new() } else { format!(", {kept} of them reserved or for emergencies") };
             let message =
-                format!("the range {range} ({size} numbers{kept}) is full: {missing} {users} without a number");
+                format!("the range {range} ({size} numbers{kept}) is full: {missing} {verb} without a number");
             self.problems.push(
                 Diagnostic::error(Code::RangeExhausted, message, None)
                     .hint("widen `extensions.range`, shorten `hold` or release `reserved` numbers"),
             );
+        }
+    }
+}
+
+/// Lists the owners that have no number yet. One whose pin is taken stays without.
+fn without<'a>(claimants: &[Claimant<'a>], given: &Numbers<'a>) -> Vec<Owner<'a>> {
+    let without = claimants.iter().filter(|claimant| claimant.pin.is_none() && !given.contains_key(&claimant.owner));
+    without.map(|claimant| claimant.owner).collect()
+}
+
+/// An owner that comes back gets the number that was held.
+fn give_back<'a>(
+    claimants: &[Claimant<'a>],
+    supply: &Supply<'_>,
+    given: &mut Numbers<'a>,
+    taken: &mut BTreeMap<Extension, Owner<'a>>,
+) {
+    for owner in without(claimants, given) {
+        if let Some(number) = supply.own(&owner.cloned()).filter(|number| !taken.contains_key(number)) {
+            taken.insert(number, owner);
+            given.insert(owner, (number, Some(Choice::Held)));
         }
     }
 }

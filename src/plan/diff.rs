@@ -8,6 +8,7 @@ use crate::{
     desired::DeclaredUser,
     directory::{ManagedBy, RecordedUser},
     model::{EndpointNames, Extension, Identity, PhoneOverride, Place, Settings},
+    objects::NumberOwner,
 };
 
 /// Describes a declared user as it shall be recorded.
@@ -113,7 +114,7 @@ pub(super) fn add(
         }
     };
     if let Some(old) = old.filter(|old| old.extension != user.extension) {
-        plan.holds.push((old.extension, user.email.key()));
+        plan.freed.push((old.extension, NumberOwner::User(user.email.key())));
     }
     if let Some(kind) = kind {
         user.write = true;
@@ -133,7 +134,7 @@ pub(super) fn add(
 
 /// Adds a deletion to the plan.
 pub(super) fn remove(plan: &mut Plan, old: &RecordedUser) {
-    plan.holds.push((old.extension, old.email.key()));
+    plan.freed.push((old.extension, NumberOwner::User(old.email.key())));
     plan.changes.push(Change {
         kind: Kind::Delete,
         email: old.email.clone(),

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::{FieldChange, Inputs, Kind, Plan, PlannedSecret, SecretPlan, shown};
 use crate::{
     directory::{self, Recorded, RecordedSecret},
-    model::{Code, Diagnostic, E164, Place, Secret, UserKey},
-    objects::{self, Fields, Object, ObjectId, ObjectKind, Routes},
+    model::{Code, Diagnostic, E164, Extension, Place, Secret, UserKey},
+    objects::{self, ExtensionClaim, Fields, NumberOwner, Object, ObjectId, ObjectKind, Routes},
 };
 
 /// What inbound calls need from outside of the file: each the value, or why it cannot be had.
@@ -107,11 +107,11 @@ fn add_secrets(plan: &mut Plan, inputs: &Inputs<'_>) {
     }
 }
 
-/// Adds what changes about inbound calls to the plan.
-pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
+/// Adds what changes about inbound calls to the plan. `numbers` are the internal numbers of the declared objects.
+pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>, numbers: &BTreeMap<ObjectId, Extension>) {
     let recorded = inputs.recorded;
     add_secrets(plan, inputs);
-    let (routes, places) = wanted(inputs, &mut plan.unresolved);
+    let (routes, places) = wanted(inputs, numbers, &mut plan.unresolved);
     taken(plan, inputs, &routes, &places);
     let Inputs { declared, inbound, .. } = inputs;
     let value = |variable: &str| inbound.numbers.get(variable)?.as_ref().ok().cloned();
@@ -128,6 +128,8 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
         Cow::Owned(recorded.routes.readdressed(&renamed))
     };
     plan.inbound = changes(&before, &routes, &places, &renewed);
+    let left = recorded.routes.extensions().into_iter().filter(|(id, number)| numbers.get(id) != Some(number));
+    plan.freed.extend(left.map(|(id, number)| (number, NumberOwner::Object(id))));
     // Where a number is missing, there is nothing that could be rendered.
     plan.routes = if routes.is_resolved() { routes } else { recorded.routes.clone() };
 }
@@ -180,7 +182,11 @@ pub(super) type Places = BTreeMap<ObjectId, Place>;
 
 /// Describes the routes as they shall be recorded, with the place of all in them: numbers resolved, and
 /// in one order where the file's carries no meaning.
-fn wanted(inputs: &Inputs<'_>, unresolved: &mut Vec<String>) -> (Routes, Places) {
+fn wanted(
+    inputs: &Inputs<'_>,
+    numbers: &BTreeMap<ObjectId, Extension>,
+    unresolved: &mut Vec<String>,
+) -> (Routes, Places) {
     let Inputs { declared, recorded, inbound, .. } = inputs;
     if declared.routes.is_empty() {
         return (Routes::default(), Places::new());
@@ -192,6 +198,7 @@ fn wanted(inputs: &Inputs<'_>, unresolved: &mut Vec<String>) -> (Routes, Places)
         inbound.numbers.get(variable).cloned().unwrap_or_else(unknown)
     };
     unresolved.extend(routes.resolve(&recorded.routes, &number));
+    routes.set_extensions(|id, _| numbers.get(id).copied().map(ExtensionClaim::Given));
     let places = routes.settle(&declared.places);
     (routes, places)
 }

@@ -43,7 +43,7 @@ use crate::{
         Diagnostic, DisplayName, Extension, Identity, PhoneOverride, Place, Prints, Secret, Settings, Tenant, UserKey,
         packed,
     },
-    objects::{ObjectId, Routes},
+    objects::{NumberOwner, ObjectId, Routes},
 };
 
 /// Everything a plan is made of.
@@ -80,8 +80,8 @@ pub struct Plan {
     pub users: BTreeMap<Extension, PlannedUser>,
     /// Users to delete.
     pub deletes: Vec<Uuid>,
-    /// Numbers that are freed and kept for their former user.
-    pub holds: Vec<(Extension, UserKey)>,
+    /// Numbers that users and objects leave.
+    pub freed: Vec<(Extension, NumberOwner)>,
     /// Users of the API that are left alone.
     pub api_users: usize,
     /// The inbound calls afterwards, with every number resolved.
@@ -122,7 +122,7 @@ impl Plan {
             changes: Vec::new(),
             users: BTreeMap::new(),
             deletes: Vec::new(),
-            holds: Vec::new(),
+            freed: Vec::new(),
             api_users: 0,
             routes: Routes::default(),
             secrets: BTreeMap::new(),
@@ -344,11 +344,14 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         .map(|(_, user)| user)
         .partition(|user| user.managed_by == ManagedBy::File);
 
+    let (claims, of_objects) = (declared.routes.extension_claims(), recorded.routes.extensions());
     let numbers = allocate::Allocation {
         inputs,
         matched: &matched,
         leaving: &leaving,
         staying: &staying,
+        claims: &claims,
+        of_objects: &of_objects,
         problems: &mut problems,
         notes: &mut notes,
     }
@@ -364,7 +367,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     };
     let before = recorded.tenant.as_ref().map_or(&declared.settings, |tenant| &tenant.settings);
     for (key, user) in &declared.users {
-        let Some((extension, choice)) = numbers.get(key).copied() else { continue };
+        let Some((extension, choice)) = numbers.get(&NumberOwner::User(key)).copied() else { continue };
         let old = matched.get(key).and_then(|old| recorded.users.get(*old));
         let wanted = diff::wanted(user, old, extension, inputs, &mut plan.unresolved);
         diff::add(&mut plan, before, old, wanted, choice, Some(user.place));
@@ -377,13 +380,14 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         diff::remove(&mut plan, old);
     }
     plan.users = packed(mem::take(&mut plan.users));
-    inbound::add(&mut plan, inputs);
+    let numbers = numbers.into_iter().filter_map(|(owner, (number, _))| match owner {
+        NumberOwner::Object(id) => Some((id.clone(), number)),
+        NumberOwner::User(_) => None,
+    });
+    inbound::add(&mut plan, inputs, &numbers.collect());
     plan.changes.sort_by_cached_key(|change| (change.email.key(), change.kind));
     plan.notes.extend(advice::perhaps_renamed(&plan, &leaving));
     plan.notes.extend(advice::reused_numbers(&plan, inputs));
-    if declared.settings.hold_days == 0 {
-        plan.holds.clear();
-    }
     for change in &plan.changes {
         let count = match change.kind {
             Kind::Create => &mut plan.counts.create,

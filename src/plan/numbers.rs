@@ -10,6 +10,7 @@ use super::Plan;
 use crate::{
     directory::{Hold, Recorded, Standing},
     model::{Extension, Settings, shown_stretches},
+    objects::Routes,
 };
 
 /// The numbers of a tenant's ranges.
@@ -17,11 +18,11 @@ use crate::{
 pub struct Numbers {
     /// How many the ranges have.
     pub size: u32,
-    /// How many users have one.
+    /// How many a user or an object has.
     pub in_use: u32,
-    /// How many are on hold for a former user.
+    /// How many are on hold for a former owner.
     pub held: u32,
-    /// How many are left to the operator: reserved numbers and emergency numbers that no user has.
+    /// How many are left to the operator: reserved numbers and emergency numbers that nobody has.
     pub reserved: u32,
     /// How many the next users can get.
     pub free: u32,
@@ -30,8 +31,9 @@ pub struct Numbers {
 /// Counts the numbers of what is recorded; none before the first sync.
 pub fn numbers(recorded: &Recorded, now: Timestamp) -> Option<Numbers> {
     let settings = &recorded.tenant.as_ref()?.settings;
-    let in_use =
-        || recorded.users.values().map(|user| user.extension).filter(|number| settings.range.contains(*number));
+    let of_objects = recorded.routes.extensions();
+    let all = || recorded.users.values().map(|user| user.extension).chain(of_objects.values().copied());
+    let in_use = || all().filter(|number| settings.range.contains(*number));
     let pinned_only = settings.pinned_only();
     let reserved_in_use = in_use().filter(|number| pinned_only.contains(number)).count();
     Some(tally(settings, (whole(in_use().count()), whole(reserved_in_use)), &recorded.holds, now))
@@ -43,7 +45,7 @@ pub fn count(standing: &Standing, now: Timestamp) -> Numbers {
 }
 
 /// Counts from how many numbers of the ranges are in use, and how many of those only a pin gives. A
-/// number is a user's or on hold, never both.
+/// number has an owner or is on hold, never both.
 fn tally(
     settings: &Settings,
     (in_use, reserved_in_use): (u32, u32),
@@ -62,8 +64,10 @@ fn tally(
 /// that leave it to the operator's contexts.
 pub(super) fn dialled(plan: &Plan, recorded: &Recorded) -> Vec<String> {
     let Some(tenant) = &recorded.tenant else { return Vec::new() };
-    let before = stretches(&tenant.settings, recorded.users.values().map(|user| user.extension));
-    let after = stretches(&plan.settings, plan.users.keys().copied());
+    let [of_objects_before, of_objects] = [&recorded.routes, &plan.routes].map(Routes::extensions);
+    let users_before = recorded.users.values().map(|user| user.extension);
+    let before = stretches(&tenant.settings, users_before.chain(of_objects_before.into_values()));
+    let after = stretches(&plan.settings, plan.users.keys().copied().chain(of_objects.into_values()));
     let changes = [
         (minus(&after, &before), ["enters", "enter"], "no longer reach"),
         (minus(&before, &after), ["leaves", "leave"], "reach"),
@@ -80,7 +84,7 @@ pub(super) fn dialled(plan: &Plan, recorded: &Recorded) -> Vec<String> {
         .collect()
 }
 
-/// Lists the numbers in the dialplan of a tenant whose users have these ones.
+/// Lists the numbers in the dialplan of a tenant whose users and objects have these ones.
 fn stretches(settings: &Settings, held: impl Iterator<Item = Extension>) -> Vec<RangeInclusive<u32>> {
     let mut left_out = settings.pinned_only();
     for number in held {

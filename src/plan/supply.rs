@@ -13,6 +13,7 @@ use super::numbers::is_held;
 use crate::{
     directory::Hold,
     model::{Extension, Settings, UserKey},
+    objects::NumberOwner,
 };
 
 /// What a tenant keeps back, and for whom.
@@ -20,10 +21,10 @@ pub(super) struct Supply<'a> {
     settings: &'a Settings,
     /// Reserved and emergency numbers.
     pinned_only: BTreeSet<Extension>,
-    held: BTreeMap<Extension, UserKey>,
-    /// What each former user gets back: of several numbers the one freed last. Never one that only a
+    held: BTreeMap<Extension, NumberOwner>,
+    /// What each former owner gets back: of several numbers the one freed last. Never one that only a
     /// pin gives.
-    own: BTreeMap<UserKey, Extension>,
+    own: BTreeMap<NumberOwner, Extension>,
 }
 
 impl<'a> Supply<'a> {
@@ -35,27 +36,27 @@ impl<'a> Supply<'a> {
         let own = held.iter().filter(|(number, _)| returns(number));
         Self {
             settings,
-            own: own.map(|(number, hold)| (hold.email.clone(), **number)).collect(),
+            own: own.map(|(number, hold)| (hold.owner.clone(), **number)).collect(),
             pinned_only,
-            held: held.into_iter().map(|(number, hold)| (*number, hold.email.clone())).collect(),
+            held: held.into_iter().map(|(number, hold)| (*number, hold.owner.clone())).collect(),
         }
     }
 
     /// Holds a number that is freed only now; nobody gets it back at once.
-    pub(super) fn hold(&mut self, number: Extension, email: UserKey) {
+    pub(super) fn hold(&mut self, number: Extension, owner: NumberOwner) {
         if self.settings.hold_days > 0 {
-            self.held.insert(number, email);
+            self.held.insert(number, owner);
         }
     }
 
     /// Whose number it was, where it is on hold.
-    pub(super) fn held_for(&self, number: Extension) -> Option<&UserKey> {
+    pub(super) fn held_for(&self, number: Extension) -> Option<&NumberOwner> {
         self.held.get(&number)
     }
 
-    /// Returns the number that was held for this address.
-    pub(super) fn own(&self, email: &UserKey) -> Option<Extension> {
-        self.own.get(email).copied()
+    /// Returns the number that was held for this owner.
+    pub(super) fn own(&self, owner: &NumberOwner) -> Option<Extension> {
+        self.own.get(owner).copied()
     }
 
     /// Those of the unused numbers that anybody may get, in the same order.
@@ -73,7 +74,7 @@ pub enum NoNumber {
     OutsideRange,
     /// The pinned one is an emergency number: only the file can give it, which warns.
     Emergency,
-    /// The pinned one is somebody's.
+    /// The pinned one belongs to a user or an object.
     Taken,
     /// None is left.
     Exhausted,
@@ -122,7 +123,7 @@ impl<'a> Newcomers<'a> {
             Some(pin) if taken.contains(&pin) => return Err(NoNumber::Taken),
             Some(pin) if self.supply.settings.emergency_numbers().contains(&pin) => return Err(NoNumber::Emergency),
             Some(pin) => pin,
-            None => match self.supply.own(email).filter(|own| !taken.contains(own)) {
+            None => match self.supply.own(&NumberOwner::User(email.clone())).filter(|own| !taken.contains(own)) {
                 Some(own) => own,
                 None => self.free.find(|number| !taken.contains(number)).ok_or(NoNumber::Exhausted)?,
             },

@@ -88,7 +88,8 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
         settings: None,
         by: ManagedBy::Api,
         deletes: Vec::new(),
-        holds: Vec::new(),
+        freed: Vec::new(),
+        hold: false,
         rows: vec![Row {
             id: user.id,
             email: user.email.clone(),

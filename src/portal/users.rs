@@ -19,6 +19,7 @@ use crate::{
         DisplayName, Document, Email, Extension, ExtensionRanges, Ha1, Hints, Identity, ObjectName, PhoneOverride,
         Secret, Settings, Tenant, Unreadable, UserKey, document,
     },
+    objects::NumberOwner,
     plan::{Newcomers, NoNumber},
     render::endpoint_name,
 };
@@ -356,14 +357,14 @@ pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Direct
     if user.managed_by == ManagedBy::File {
         return Err(DeleteError::Declared { email: user.email, tenant: portal.tenant.clone() });
     }
-    let held = meeting.tenant.settings.hold_days > 0;
     writer.change(&RowChanges {
         tenant: meeting.tenant.id,
         slug: portal.tenant.clone(),
         settings: None,
         by: ManagedBy::Api,
         deletes: vec![id],
-        holds: if held { vec![(user.extension, user.email.key())] } else { Vec::new() },
+        freed: vec![(user.extension, NumberOwner::User(user.email.key()))],
+        hold: meeting.tenant.settings.hold_days > 0,
         rows: Vec::new(),
         objects: ObjectChanges::default(),
         now: portal.now,

@@ -6,11 +6,11 @@
 //! turn. Text that callers control stays in variables: it is matched as data, and never stands in
 //! an expression or an argument list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::{Digests, Phone, Phonebook};
+use super::{Digests, Phone, Phonebook, numbered};
 use crate::{
     asterisk::{
         BadValue, Name,
@@ -52,6 +52,8 @@ pub(super) struct Contexts {
     pub(super) members: Name,
     pub(super) confirm: Name,
     pub(super) next: Name,
+    /// What phones reach under the numbers of objects.
+    pub(super) extensions: Name,
 }
 
 impl Contexts {
@@ -71,6 +73,7 @@ impl Contexts {
             members: context("members")?,
             confirm: context("confirm")?,
             next: context("next")?,
+            extensions: numbered::context(tenant)?,
         })
     }
 }
@@ -87,6 +90,8 @@ pub(super) struct Inbound<'a> {
     pub(super) outcomes: BTreeMap<usize, (String, Outcome)>,
     /// The phones of users who may get a call, by address.
     pub(super) called: BTreeMap<UserKey, &'a Phone<'a>>,
+    /// Those users who may get a call from outside.
+    pub(super) from_outside: BTreeSet<UserKey>,
     /// What rings for calls that are sent to objects, by name.
     pub(super) rings: BTreeMap<String, Ring>,
     /// The extensions of conditions, by name.
@@ -95,12 +100,14 @@ pub(super) struct Inbound<'a> {
     pub(super) masked: bool,
 }
 
-/// Adds the contexts for inbound calls, if any are declared.
+/// Adds the contexts for inbound calls and for the numbers of objects, if any are declared.
 pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests<'_>) -> Result<(), BadValue> {
     let routes = book.routes;
     let parts = book.parts(digests)?;
     // What has sections sends calls to these contexts, whether any rule is for them or not.
-    if !routes.take_calls() && parts.blocks.is_empty() {
+    let has_inbound = routes.take_calls() || !parts.blocks.is_empty();
+    let numbered = routes.numbered();
+    if !has_inbound && numbered.is_empty() {
         return Ok(());
     }
     let contexts = Contexts::of(book.tenant)?;
@@ -119,18 +126,23 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
         });
         entries.entry(entry.to()).or_default().push(entry);
     }
-    let users = routes.users();
+    let from_outside = routes.users();
+    let from_inside: BTreeSet<&UserKey> = numbered.iter().flat_map(|numbered| numbered.chain.users()).collect();
     let keyed = book.phones.iter().map(|phone| (phone.email.key(), phone));
-    let called = keyed.filter(|(key, _)| users.contains(key)).collect();
+    let called = keyed.filter(|(key, _)| from_outside.contains(key) || from_inside.contains(key)).collect();
     let conditions = parts.conditions.iter().map(|one| (one.name.clone(), one.number)).collect();
     let masked = matches!(digests, Digests::Masked);
     let rings = routes.rings();
-    let inbound = Inbound { book, routes, contexts, entries, outcomes, called, rings, conditions, masked };
-    inbound.arrival(plan)?;
-    inbound.caller(plan);
-    inbound.decision(plan);
-    inbound.conditions(plan, parts.conditions);
-    inbound.targets(plan);
+    let inbound =
+        Inbound { book, routes, contexts, entries, outcomes, called, from_outside, rings, conditions, masked };
+    if has_inbound {
+        inbound.arrival(plan)?;
+        inbound.caller(plan);
+        inbound.decision(plan);
+        inbound.conditions(plan, parts.conditions);
+        inbound.targets(plan);
+    }
+    inbound.numbered(plan, &numbered);
     inbound.outside(plan)?;
     inbound.phones(plan)?;
     inbound.together(plan)?;
@@ -191,7 +203,7 @@ impl Inbound<'_> {
 
     /// Returns the number that is shown of calls to no number, as to the name of an account. The answers to Twilio show the
     /// same.
-    fn shown_for_names(&self) -> Expr {
+    pub(super) fn shown_for_names(&self) -> Expr {
         let default = self.routes.caller_id.as_ref().map(|shown| &shown.0);
         let number = default.or_else(|| self.routes.first_number());
         number.map(Expr::from).unwrap_or_default()

@@ -9,6 +9,7 @@ mod diff;
 mod inbound;
 mod members;
 mod needs;
+mod numbered;
 mod numbers;
 mod parse;
 mod parts;

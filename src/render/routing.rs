@@ -1,10 +1,10 @@
 //! The routing file: the range as a few patterns, what happens when one is dialled, the mark.
 //!
 //! It does not grow with the users: adding one reloads `res_pjsip` only. Literal extensions and
-//! hints would make a reload quadratic in their number.
+//! hints would make a reload quadratic in their number, so that only objects with a number have one.
 
 use super::{
-    Digests, GENERATION, Phonebook, head, inbound, mark,
+    Digests, GENERATION, Phonebook, head, inbound, mark, numbered,
     targets::{UNALLOCATED, UNAVAILABLE},
 };
 use crate::{
@@ -68,6 +68,7 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
         &internal,
         format_args!("What phones may dial: each other ({}), then the operator's contexts.", book.settings.range),
     );
+    numbered::dialled(&mut dialled, book)?;
     for pattern in book.patterns() {
         let (pattern, number) = Pattern::digits(pattern)?;
         dialled.hint(pattern.clone(), Expr::from("PJSIP/") + endpoint(book, number.clone())?);

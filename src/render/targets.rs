@@ -70,24 +70,30 @@ impl Inbound<'_> {
         plan.push(context);
     }
 
-    /// Lists the names of the endpoints of users who may get a call, by number: a provider that dials users
+    /// Lists the names of the endpoints of users who may get a call from outside, by number: a provider that dials users
     /// by SIP calls these. A name that is also one of our numbers is that number.
     pub(super) fn phones_by_name(&self) -> Vec<(String, &Phone<'_>)> {
         let numbers: BTreeSet<&str> =
             self.routes.numbers().into_iter().map(|number| number.as_str().trim_start_matches('+')).collect();
         let prefix = self.book.settings.endpoint_names.prefix(self.book.tenant);
-        let mut named: Vec<_> =
-            self.called.values().map(|phone| (format!("{prefix}{}", phone.extension), *phone)).collect();
+        let reached = self.called.iter().filter(|(user, _)| self.from_outside.contains(*user));
+        let mut named: Vec<_> = reached.map(|(_, phone)| (format!("{prefix}{}", phone.extension), *phone)).collect();
         named.retain(|(name, _)| !numbers.contains(name.as_str()));
         named.sort_unstable_by_key(|(_, phone)| phone.extension);
         named
     }
 
     fn route(&self, extension: Expr, chain: &Chain) -> Extension {
+        let mut steps = Extension::new(Pattern::literal(extension));
+        self.in_turn(&mut steps, chain);
+        steps
+    }
+
+    /// Tries destinations in turn, until one answers.
+    pub(super) fn in_turn(&self, steps: &mut Extension, chain: &Chain) {
         let Contexts { outside, phones, together, .. } = &self.contexts;
         // Until somebody was tried there is no cause but this one.
         let nobody = if chain.0.is_empty() { UNALLOCATED } else { UNAVAILABLE };
-        let mut steps = Extension::new(Pattern::literal(extension));
         steps.step(Step::Set(Variable::Cause, Expr::number(nobody)));
         for node in &chain.0 {
             steps.step(match node {
@@ -97,7 +103,7 @@ impl Inbound<'_> {
                         Cause::Rejected => REJECTED,
                     };
                     steps.step(Step::Hangup(Some(Expr::number(cause))));
-                    return steps;
+                    return;
                 }
                 Node::Missing(_) => Step::NoOp(Some("an object that is not declared".into())),
                 Node::Ring(Ring { name, who: Who::Members { .. }, .. }) => {
@@ -113,7 +119,6 @@ impl Inbound<'_> {
             });
         }
         steps.step(Step::Hangup(Some(Expr::var(Variable::Cause))));
-        steps
     }
 
     /// How each number or address outside is reached.

@@ -33,7 +33,7 @@ dialers:
   talk: { sip: "sip:acme@talk.example", ring: 20s, trunk: plain }
   twilio_only: { number: "+4930555002" }
 groups:
-  sales: { members: [bo@example.com, "+4930555007"], time: 20s, caller_name: "Sales: ", trunk: carrier, no_answer: [dialfire] }
+  sales: { members: [bo@example.com, "+4930555007"], time: 20s, extension: 1500, caller_name: "Sales: ", trunk: carrier, no_answer: [dialfire] }
   night: { members: ["+4930555008", bo@example.com], ring: in-turn }
 hours:
   office: { timezone: Europe/Berlin, open: ["mon-fri 09:00-18:00", "sat 22:00-02:00"], closed: ["2026-12-25"] }
@@ -222,6 +222,7 @@ fn what_the_dialplan_uses_is_what_it_is_said_to_need() {
 #[test]
 fn a_number_of_ours_is_no_phone_that_is_called_the_same() {
     let long = COMPANY.replace("1000-1999", "1000000-1999999").replace("extension: 1001", "extension: 1001555");
+    let long = long.replace("extension: 1500", "extension: 1001500");
     let declared = declared(&long.replace("+15559876543", "+1001555"));
     let user = declared.users.values().next().unwrap();
     let extension: Extension = "1001555".parse().unwrap();

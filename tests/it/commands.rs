@@ -291,7 +291,7 @@ fn phones_are_shown_by_number_and_several_at_once() {
     assert_eq!((&both["users"][1]["email"], &both["users"][0]["secret"]), (&"bo@example.com".into(), &one["secret"]));
     let outcome = env.run("secret show 1000 1099").expect(1);
     assert_eq!(outcome.stdout, "", "all or none");
-    assert!(outcome.stderr.contains("nobody has the extension 1099"), "{}", outcome.text());
+    assert!(outcome.stderr.contains("no user has the extension 1099"), "{}", outcome.text());
     assert!(env.run("secret rotate 1001").expect(0).stdout.contains("the phone of bo@example.com, extension 1001"));
 }
 

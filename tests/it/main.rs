@@ -33,6 +33,7 @@ mod local_users;
 mod names;
 mod numbers;
 mod objects;
+mod owners;
 mod phone_ids;
 mod phones;
 mod plan;

@@ -38,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "render",
         ],
     ),
-    ("portal", &["directory", "model", "plan", "render"]),
+    ("portal", &["directory", "model", "objects", "plan", "render"]),
     ("error", &["deploy", "directory", "model", "portal"]),
     ("recorder", &["calls", "directory", "error", "fail_point", "fs", "model"]),
     ("report", &["asterisk", "deploy", "desired", "directory", "model", "objects", "plan", "render"]),

@@ -17,6 +17,7 @@ fn with_group(members: &[&str], ring: Order, no_answer: &[&str]) -> Applied {
         members: members.iter().map(member).collect(),
         ring,
         time: 20,
+        extension: None,
         caller_name: None,
         trunk: None,
         caller_id: CallerId::Called,

@@ -7,9 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{super::file, has_lost_key};
-use crate::model::{
-    At, Code, Country, Diagnostic, Extension, ExtensionRange, ExtensionRanges, Identity, Place, Settings,
-    emergency_numbers, emergency_numbers_anywhere, overlap, overlapping, runs,
+use crate::{
+    model::{
+        At, Code, Country, Diagnostic, Extension, ExtensionRange, ExtensionRanges, Place, Settings, emergency_numbers,
+        emergency_numbers_anywhere, overlap, overlapping, runs,
+    },
+    objects::{NumberOwner, Places, Routes},
 };
 
 /// Checks pins one by one, and what they mean for emergency numbers.
@@ -23,7 +26,8 @@ pub(super) struct Pins {
     /// Where a warning about numbers of any country is shown: at the ranges. Absent if the file names no
     /// ranges, if the country is known, or if something about numbers was rejected.
     elsewhere: Option<Place>,
-    seen: BTreeMap<Extension, Place>,
+    /// The pinned numbers, each with its owner and the place of the first pin.
+    seen: BTreeMap<Extension, (NumberOwner, Place)>,
 }
 
 impl Pins {
@@ -71,29 +75,45 @@ impl Pins {
         Some(Diagnostic::error(Code::PinOutsideRange, message, place).hint(hint))
     }
 
-    /// Checks the number that a user is pinned to.
+    /// Checks the number that a user or an object is pinned to.
     pub(super) fn pin(
         &mut self,
-        at: &At<file::Digits>,
-        email: &Identity,
+        extension: Extension,
+        place: Place,
+        owner: &NumberOwner,
         problems: &mut Vec<Diagnostic>,
-    ) -> Option<Extension> {
-        let extension = at.value?.0;
-        problems.extend(self.outside(extension, at.place));
-        if let Some(first) = self.seen.insert(extension, at.place) {
-            problems.push(
-                Diagnostic::error(Code::DuplicatePin, format!("two users are pinned to {extension}"), at.place)
-                    .also(first, "first pinned here")
-                    .hint("give one of them another number, or remove the key to have one allocated"),
-            );
+    ) {
+        problems.extend(self.outside(extension, place));
+        let first = self.seen.entry(extension).or_insert_with(|| (owner.clone(), place));
+        if first.0 != *owner {
+            let (message, hint) = match (&first.0, owner) {
+                (NumberOwner::User(_), NumberOwner::User(_)) => (
+                    format!("two users are pinned to {extension}"),
+                    "give one of them another number, or remove the key to have one allocated",
+                ),
+                (first, _) => (
+                    format!("{} has the number {extension} already", first.titled()),
+                    "give one of them another number",
+                ),
+            };
+            let problem = Diagnostic::error(Code::DuplicatePin, message, place);
+            problems.push(problem.also(first.1, "first pinned here").hint(hint));
         } else if self.emergency.contains(&extension) {
-            let message = format!("{extension} is an emergency number: phones that dial it reach `{email}`");
+            let message = format!("{extension} is an emergency number: phones that dial it reach {}", owner.titled());
             problems.push(
-                Diagnostic::warning(Code::EmergencyNumber, message, at.place)
+                Diagnostic::warning(Code::EmergencyNumber, message, place)
                     .hint("pin another number; then the operator's contexts get these calls"),
             );
         }
-        Some(extension)
+    }
+
+    /// Checks the numbers that objects are pinned to.
+    pub(super) fn pin_objects(&mut self, routes: &Routes, places: &Places, problems: &mut Vec<Diagnostic>) {
+        for (id, extension) in routes.extensions() {
+            if let Some(place) = places.extensions().get(&id) {
+                self.pin(extension, *place, &NumberOwner::Object(id), problems);
+            }
+        }
     }
 
     /// Warns of numbers that are emergency numbers somewhere, if it is not known where the phones are.

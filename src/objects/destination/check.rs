@@ -171,7 +171,7 @@ fn unreachable_dialers(targets: &[Target], names: &Names<'_>, place: Place) -> O
     let users = targets.iter().any(|target| matches!(target, Target::User(_)));
     let nobody = !users && !dialers.is_empty() && dialers.iter().all(|name| names.without_trunk.contains(*name));
     nobody.then(|| {
-        let message = "a call that comes over a trunk reaches nobody here: none of these dialers has a trunk";
+        let message = "a call that comes over a trunk reaches nobody here: none of these has a trunk";
         let hint = "add `trunk:` to one of them; Asterisk dials nobody without";
         Diagnostic::warning(Code::UnreachableDialer, message, place).hint(hint)
     })

@@ -11,8 +11,8 @@ use super::{
     DEFAULT_TIME, Member, file,
 };
 use crate::{
-    model::{At, Cause, Code, Diagnostic, E164, Named, Node, ObjectName, Place, UserKey},
-    objects::{Called, Group, ObjectKind, Places, Routes, Target, dialer},
+    model::{At, Cause, Code, Diagnostic, E164, Leg, Named, Node, ObjectName, Place, UserKey},
+    objects::{Called, Dialer, Group, ObjectKind, Places, Routes, Target, dialer},
 };
 
 /// The most members of a group: Asterisk cuts what is dialled at 4,091 bytes.
@@ -23,6 +23,7 @@ pub(in crate::objects) fn check(
     keys: Option<At<Named<file::Group>>>,
     trunks: &Known<ObjectName>,
     names: &Names<'_>,
+    places: &mut Places,
     problems: &mut Vec<Diagnostic>,
 ) -> BTreeMap<ObjectName, Group> {
     let mut groups = BTreeMap::new();
@@ -31,21 +32,31 @@ pub(in crate::objects) fn check(
         let members = members(&name, group.members, names, problems);
         let number = members.iter().find(|(_, member)| matches!(member, Member::Number(_)));
         // As for dialers: over Twilio a number needs no trunk.
-        if let (Some((place, number)), None, true) = (number, &group.trunk, names.has_trunks && !meant.may_be("trunk"))
+        let by_asterisk = match (names.has_trunks, &group.extension) {
+            (true, _) => Some("that comes over a trunk"),
+            (false, Some(_)) => Some("of a phone"),
+            (false, None) => None,
+        };
+        if let (Some((place, number)), None, Some(calls)) =
+            (number, &group.trunk, by_asterisk.filter(|_| !meant.may_be("trunk")))
         {
-            let message = format!("a call that comes over a trunk does not ring {number}: the group has no trunk");
+            let message = format!("a call {calls} does not ring {number}: the group has no trunk");
             let hint = "add `trunk:` to the group; Asterisk dials no outside number without";
             problems.push(Diagnostic::warning(Code::UnreachableDialer, message, *place).hint(hint));
         }
         let trunk = group.trunk.and_then(|at| refer("trunk", &at, trunks, problems));
         let no_answer = group.no_answer.map(|list| destination::check::read(Some(list), names, problems));
         let members = members.into_iter().map(|(_, member)| member).collect();
+        if let Some(at) = &group.extension {
+            places.extensions.insert((ObjectKind::Group, name.to_string()), at.place);
+        }
         groups.insert(
             name,
             Group {
                 members,
                 ring: group.ring.and_then(|at| at.value).unwrap_or_default(),
                 time: group.time.and_then(|at| at.value).map_or(DEFAULT_TIME, |time| time.0),
+                extension: group.extension.and_then(|at| at.value).map(|key| key.0),
                 caller_name: group.caller_name.and_then(|at| at.value),
                 trunk,
                 caller_id: dialer::check::caller_id(group.caller_id),
@@ -172,6 +183,33 @@ fn dials_ours<'a>(routes: &'a Routes, group: &'a Group) -> Vec<(usize, &'a E164)
     });
     let rule = |number: &E164| routes.rules.iter().position(|rule| rule.to == Called::Did(number.clone()));
     numbers.filter_map(|number| Some((rule(number)?, number))).collect()
+}
+
+/// Tells whether a group has a public number as a member, and no trunk over which Asterisk reaches it.
+pub(in crate::objects) fn have_number_without_trunk(keys: Option<&At<Named<file::Group>>>) -> bool {
+    let groups = keys.and_then(|at| at.value.as_ref()).map(|named| named.0.as_slice()).unwrap_or_default();
+    groups.iter().any(|(_, _, at)| {
+        let Some(group) = at.value.as_ref().filter(|group| group.trunk.is_none() && !at.meant.may_be("trunk")) else {
+            return false;
+        };
+        let members = group.members.value.iter().flatten().filter_map(|at| at.value.as_ref());
+        members.map(file::MemberName::as_str).any(|text| text.parse::<E164>().is_ok())
+    })
+}
+
+/// Lists the groups in which Asterisk can ring nobody, also not behind them.
+pub(in crate::objects) fn without_trunk(
+    groups: &BTreeMap<ObjectName, Group>,
+    dialers: &BTreeMap<ObjectName, Dialer>,
+) -> BTreeSet<ObjectName> {
+    let routes = Routes { groups: groups.clone(), dialers: dialers.clone(), ..Routes::default() };
+    let rings_nobody = |node: &Node| match node {
+        Node::Ring(ring) => ring.who.legs().iter().all(Leg::has_no_trunk),
+        Node::End(_) => true,
+        Node::Missing(_) => false,
+    };
+    let are_without = |name: &&ObjectName| routes.chain(&[Target::Object((*name).clone())]).0.iter().all(rings_nobody);
+    groups.keys().filter(are_without).cloned().collect()
 }
 
 /// Lists the groups behind which nothing is tried, because a call that nobody answers ends there.

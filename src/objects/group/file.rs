@@ -9,6 +9,7 @@ use crate::{
     objects::{
         destination::file::{TargetName, TargetText},
         dialer::file::{CallerIdText, Ring},
+        extension::ExtensionKey,
     },
 };
 
@@ -26,6 +27,10 @@ pub(crate) struct Group {
     /// How long all of them ring, or each one `in-turn`, such as `20s`; 5 to 600 seconds. Default: 30s.
     #[serde(default)]
     pub(crate) time: Option<At<Ring>>,
+    /// The internal number under which phones reach the group, inside `extensions.range`: a number, or `auto` for the
+    /// lowest free one, which the group then keeps. Default: none.
+    #[serde(default)]
+    pub(crate) extension: Option<At<ExtensionKey>>,
     /// What stands before the caller's name on the members' phones, such as `"Sales: "`. Calls that come through Twilio
     /// show the number alone.
     #[serde(default)]

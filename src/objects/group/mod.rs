@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ObjectKind, Target,
+    ExtensionClaim, ObjectKind, Target,
     destination::{in_turn, refs, with_users},
     object::{Fields, Object, RowsOfUsers, Stored, UserOfRow, UsersOfRows},
 };
@@ -53,6 +53,8 @@ pub struct Group<User = UserKey> {
     /// How long they ring, in seconds: all of them, or each in turn.
     #[serde(default = "default_time")]
     pub time: u32,
+    /// The internal number under which phones reach it.
+    pub extension: Option<ExtensionClaim>,
     /// What stands before the caller's name.
     pub caller_name: Option<NamePrefix>,
     /// The trunk over which Asterisk reaches the numbers outside.
@@ -130,6 +132,7 @@ impl Object for Group {
         let no_answer = (!self.no_answer.is_empty()).then(|| in_turn(&self.no_answer));
         let has_numbers = self.members.iter().any(|member| matches!(member, Member::Number(_)));
         vec![
+            ("extension", self.extension.map(|claim| claim.to_string())),
             ("members", Some(members.join(between))),
             ("ring", Some(self.ring.to_string())),
             ("time", Some(format!("{}s", self.time))),
@@ -160,6 +163,14 @@ impl Object for Group {
         &self.no_answer
     }
 
+    fn extension(&self) -> Option<ExtensionClaim> {
+        self.extension
+    }
+
+    fn set_extension(&mut self, claim: ExtensionClaim) {
+        self.extension = Some(claim);
+    }
+
     fn refs(&self) -> Vec<(ObjectKind, &ObjectName)> {
         let trunk = self.trunk.iter().map(|trunk| (ObjectKind::Trunk, trunk));
         refs(&self.no_answer).chain(trunk).collect()
@@ -183,13 +194,13 @@ impl Stored for Group {
 impl<U> Group<U> {
     /// Names its users in another way.
     fn with_users<V, E>(self, user: impl Fn(U) -> Result<V, E>) -> Result<Group<V>, E> {
-        let Self { members, ring, time, caller_name, trunk, caller_id, no_answer } = self;
+        let Self { members, ring, time, extension, caller_name, trunk, caller_id, no_answer } = self;
         let no_answer = with_users(no_answer, &user)?;
         let member = |member| match member {
             Member::User(named) => user(named).map(Member::User),
             Member::Number(number) => Ok(Member::Number(number)),
         };
         let members = members.into_iter().map(member).collect::<Result<_, _>>()?;
-        Ok(Group { members, ring, time, caller_name, trunk, caller_id, no_answer })
+        Ok(Group { members, ring, time, extension, caller_name, trunk, caller_id, no_answer })
     }
 }

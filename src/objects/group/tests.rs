@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Group, Member, Strategy};
 use crate::{
+    desired,
     model::{CallerId, Email, Leg, Node, Ring, UserKey, Who},
-    objects::{DefaultRoute, ObjectKind, Routes, Target},
+    objects::{DefaultRoute, ExtensionClaim, ObjectKind, Routes, Target},
 };
 
 fn user(name: &str) -> UserKey {
@@ -21,6 +22,7 @@ fn group(members: &[&str], ring: Strategy, no_answer: &[&str]) -> Group {
         members: members.iter().map(|name| Member::User(user(name))).collect(),
         ring,
         time: 20,
+        extension: None,
         caller_name: None,
         trunk: None,
         caller_id: CallerId::Default,
@@ -92,4 +94,52 @@ fn what_names_a_changed_object_by_way_of_a_group_is_found() {
     let found = routes.naming([(ObjectKind::Dialer, "desk".to_owned())].into());
     let found: Vec<String> = found.iter().map(|(kind, name)| format!("{kind} {name}")).collect();
     assert_eq!(found, ["dialer desk", "group sales"]);
+}
+
+/// A group whose outside number has no trunk was not counted: nothing said that Twilio must be able to reach the phones.
+#[test]
+fn a_number_without_a_trunk_is_called_by_twilio() {
+    let file = |trunk: &str, rule: &str| {
+        format!(
+            "version: 1\ntenant: acme\nusers: [{{ email: ana@example.com, name: Ana }}]\n\
+             trunks: {{ carrier: {{ host: 198.51.100.7 }} }}\n\
+             groups: {{ sales: {{ members: [\"+491701234567\"]{trunk} }} }}\n\
+             inbound: [{{ to: \"+15559876543\", route: [{rule}] }}]\n"
+        )
+    };
+    let checked = |trunk: &str, rule: &str| {
+        let loaded = desired::load_text("pbx.yaml", &file(trunk, rule));
+        let codes: Vec<String> = loaded.problems.iter().map(|problem| problem.code.to_string()).collect();
+        (codes.join(" "), loaded.declared.unwrap().routes.use_twilio())
+    };
+    let reached = ", trunk: carrier";
+    assert_eq!(checked(reached, "sales, ana@example.com"), (String::new(), false));
+    assert_eq!(checked("", "sales, ana@example.com"), ("unreachable-dialer unreachable-user".to_owned(), true));
+    // Asterisk rings nobody here.
+    assert_eq!(checked("", "sales"), ("unreachable-dialer unreachable-dialer".to_owned(), true));
+    assert_eq!(checked(reached, "sales"), (String::new(), false));
+}
+
+#[test]
+fn phones_reach_a_group_under_its_number_and_its_lamp_shows_its_own_members() {
+    let number = |number: u32| Some(ExtensionClaim::Given(number.try_into().unwrap()));
+    let night = Group { extension: number(1400), ..group(&["cy", "bo"], Strategy::InTurn, &[]) };
+    let sales = Group { extension: number(1500), ..group(&["ana", "bo"], Strategy::All, &["night", "busy"]) };
+    let auto = Group { extension: Some(ExtensionClaim::Auto), ..group(&["ana"], Strategy::All, &[]) };
+    let mut routes = routes([("sales", sales), ("night", night), ("auto", auto)]);
+    let numbered = |routes: &Routes| -> Vec<(u32, String, usize, Vec<UserKey>)> {
+        let all = routes.numbered().into_iter();
+        all.map(|one| (one.number.number(), one.name.to_string(), one.chain.0.len(), one.lamp)).collect()
+    };
+    let expected = [
+        (1400, "night".to_owned(), 2, vec![user("bo"), user("cy")]),
+        (1500, "sales".to_owned(), 4, vec![user("ana"), user("bo")]),
+    ];
+    assert_eq!(numbered(&routes), expected, "one whose number is not allocated yet is not among them");
+    assert!(!routes.is_resolved());
+    let of_auto = (ObjectKind::Group, "auto".to_owned());
+    routes.set_extensions(|id, _| (*id == of_auto).then(|| number(1001)).flatten());
+    assert!(routes.is_resolved());
+    assert_eq!(numbered(&routes)[0], (1001, "auto".to_owned(), 1, vec![user("ana")]));
+    assert_eq!(routes.users().len(), 0, "nobody outside dials it");
 }

@@ -16,7 +16,7 @@ use crate::{
     desired::{self, Declared},
     directory::{Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser, seal::ObjectPrint},
     model::{Email, Extension, Ha1, NAME_BYTES, Prints, Secret, UserKey},
-    objects::{ObjectId, ObjectKind},
+    objects::{NumberOwner, ObjectId, ObjectKind},
     render::{self, Digests, Phonebook, endpoint_name},
 };
 
@@ -42,7 +42,11 @@ struct File {
     realm: &'static str,
     include: &'static str,
     calls: Option<Calls>,
+    groups: Groups,
 }
+
+/// The groups of a random file, each with the number that it asks for: `None` for one that is allocated.
+type Groups = BTreeMap<u32, Option<u32>>;
 
 /// What a random file says about inbound calls.
 #[derive(Debug, Clone)]
@@ -100,8 +104,11 @@ fn file() -> impl Strategy<Value = File> {
     });
     let reserved = prop::collection::vec(FIRST..=LAST, 0..3);
     let words = (prop::sample::select(vec!["asterisk", "pbx"]), prop::sample::select(vec!["", "outbound"]));
-    (users, reserved, prop::sample::select(vec![0_u32, 0, 2]), words, prop::option::of(calls())).prop_map(
-        |(users, reserved, hold, (realm, include), calls)| tidy(File { users, reserved, hold, realm, include, calls }),
+    let groups = prop::collection::btree_map(0..2_u32, prop::option::weighted(0.3, FIRST..=LAST), 0..2);
+    (users, reserved, prop::sample::select(vec![0_u32, 0, 2]), words, prop::option::of(calls()), groups).prop_map(
+        |(users, reserved, hold, (realm, include), calls, groups)| {
+            tidy(File { users, reserved, hold, realm, include, calls, groups })
+        },
     )
 }
 
@@ -113,6 +120,7 @@ fn tidy(mut file: File) -> File {
         user.pin = user.pin.filter(|pin| pins.insert(*pin));
         user.formerly = user.formerly.filter(|who| !there.contains(who) && former.insert(*who));
     }
+    file.groups.retain(|_, pin| pin.is_none_or(|pin| pins.insert(pin)));
     file
 }
 
@@ -153,7 +161,12 @@ fn list(users: &[User], seed: usize) -> String {
 
 /// Writes what the file says about inbound calls, in an order of its own for each seed.
 fn calls_of(file: &File, seed: usize) -> String {
-    let Some(Calls { rules, secret, .. }) = &file.calls else { return String::new() };
+    let group = |(name, pin): (&u32, &Option<u32>)| {
+        let number = pin.map_or_else(|| "auto".to_owned(), |pin| pin.to_string());
+        format!("g{name}: {{ members: [\"+491701234567\"], extension: {number} }}")
+    };
+    let groups = format!("groups: {{ {} }}\n", file.groups.iter().map(group).collect::<Vec<_>>().join(", "));
+    let Some(Calls { rules, secret, .. }) = &file.calls else { return groups };
     let login = ", username: acme, secret: { env: CARRIER_SECRET }";
     let secret = if secret.is_some() { login } else { "" };
     let turned = |mut items: Vec<String>| {
@@ -171,7 +184,7 @@ fn calls_of(file: &File, seed: usize) -> String {
     format!(
         "trunks: {{ carrier: {{ host: 198.51.100.7, identify: [{networks}]{secret} }} }}\n\
          dialers: {{ desk: {{ number: {{ env: DESK_PHONE_NUMBER }}, trunk: carrier }} }}\n\
-         inbound: [{rules}]\ndefault_route: [desk]\n"
+         inbound: [{rules}]\ndefault_route: [desk]\n{groups}"
     )
 }
 
@@ -279,9 +292,11 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
             },
         );
     }
-    for (number, email) in &plan.holds {
-        if !plan.users.contains_key(number) {
-            after.holds.entry(*number).or_insert(Hold { email: email.clone(), freed_at: now });
+    let of_objects: BTreeSet<Extension> = plan.routes.extensions().into_values().collect();
+    after.holds.retain(|number, _| !of_objects.contains(number));
+    for (number, owner) in plan.freed.iter().filter(|_| plan.settings.hold_days > 0) {
+        if !plan.users.contains_key(number) && !of_objects.contains(number) {
+            after.holds.entry(*number).or_insert(Hold { owner: owner.clone(), freed_at: now });
         }
     }
     after
@@ -369,6 +384,17 @@ fn check_plan(plan: &Plan, declared: &Declared, recorded: &Recorded) {
     let rows: BTreeSet<Uuid> = plan.users.values().filter_map(|user| user.id).collect();
     assert_eq!(rows.len(), plan.users.values().filter(|user| user.id.is_some()).count());
 
+    let (had, of_objects) = (recorded.routes.extensions(), plan.routes.extensions());
+    let distinct: BTreeSet<&Extension> = of_objects.values().chain(plan.users.keys()).collect();
+    assert_eq!(distinct.len(), of_objects.len() + plan.users.len(), "a number has one owner");
+    for (id, claim) in declared.routes.extension_claims() {
+        match (claim.given(), had.get(&id)) {
+            (Some(pin), _) => assert_eq!(of_objects[&id], pin, "a pin is honoured"),
+            (None, Some(number)) => assert_eq!(of_objects[&id], *number, "no object is moved"),
+            (None, None) => assert!(!plan.settings.reserved.contains(&of_objects[&id])),
+        }
+    }
+
     let before: BTreeMap<Uuid, &RecordedUser> = recorded.users.values().map(|user| (user.id, user)).collect();
     let mut free: Vec<Extension> = Vec::new();
     for user in plan.users.values() {
@@ -385,7 +411,9 @@ fn check_plan(plan: &Plan, declared: &Declared, recorded: &Recorded) {
     for change in plan.changes.iter().filter(|change| change.kind == Kind::Create) {
         match change.choice {
             Some(Choice::LowestFree) => assert!(!plan.settings.reserved.contains(&change.extension)),
-            Some(Choice::Held) => assert_eq!(recorded.holds[&change.extension].email, change.email.key()),
+            Some(Choice::Held) => {
+                assert_eq!(recorded.holds[&change.extension].owner, NumberOwner::User(change.email.key()));
+            }
             Some(Choice::Pinned) => {}
             None => panic!("a new user has a reason for its number"),
         }
@@ -394,10 +422,11 @@ fn check_plan(plan: &Plan, declared: &Declared, recorded: &Recorded) {
     if let Some(highest) =
         plan.changes.iter().filter(|c| c.choice == Some(Choice::LowestFree)).map(|c| c.extension).max()
     {
-        let freed_now = |number: &Extension| plan.holds.iter().any(|(held, _)| held == number);
+        let holds = plan.settings.hold_days > 0;
+        let freed_now = |number: &Extension| holds && plan.freed.iter().any(|(freed, _)| freed == number);
         for number in plan.settings.range.numbers().take_while(|number| *number < highest.number()) {
             let number = Extension::try_from(number).unwrap();
-            let explained = plan.users.contains_key(&number)
+            let explained = distinct.contains(&number)
                 || plan.settings.reserved.contains(&number)
                 || recorded.holds.contains_key(&number)
                 || freed_now(&number);

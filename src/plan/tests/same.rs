@@ -142,7 +142,7 @@ fn effect(plan: &Plan, recorded: &Recorded) -> impl PartialEq + std::fmt::Debug 
     let settings = (recorded.tenant.as_ref().map(|tenant| tenant.settings.clone()), plan.settings.clone());
     let trunks: BTreeSet<_> = recorded.secrets.keys().cloned().collect();
     let inbound = (recorded.routes.clone(), plan.routes.clone(), trunks, plan.secrets.clone());
-    let users = (written.collect::<Vec<_>>(), deleted.collect::<BTreeSet<_>>(), plan.holds.clone());
+    let users = (written.collect::<Vec<_>>(), deleted.collect::<BTreeSet<_>>(), plan.freed.clone());
     (settings, users, inbound, masked(plan))
 }
 
@@ -150,7 +150,10 @@ fn effect(plan: &Plan, recorded: &Recorded) -> impl PartialEq + std::fmt::Debug 
 fn change(file: &mut File, recorded: &mut Recorded, what: usize, who: usize) {
     let other = |number: u32| FIRST + (number - FIRST + 1) % (LAST - FIRST + 1);
     let declared = file.users.len();
-    if what >= 19 {
+    if what == 24 {
+        let pin = file.groups.remove(&0);
+        file.groups.insert(0, pin.flatten().map_or(Some(FIRST + 8), |pin| Some(other(pin))));
+    } else if what >= 19 {
         let Some(calls) = &mut file.calls else { return };
         match what {
             19 => calls.number += 1,
@@ -206,7 +209,7 @@ fn another_outcome_is_another_id() {
         ProptestConfig { failure_persistence: Some(Box::new(persistence)), ..ProptestConfig::with_cases(cases) };
     let differing = Cell::new(0);
     let config = ProptestConfig { source_file: Some(file!()), ..config };
-    let inputs = (files(), file(), 0..24_usize, 0..PEOPLE);
+    let inputs = (files(), file(), 0..25_usize, 0..PEOPLE);
     let result = TestRunner::new(config).run(&inputs, |(files, last, what, who)| {
         let state = State::after(&files);
         let (mut other_file, mut other_recorded) = (last.clone(), state.recorded.clone());
@@ -233,8 +236,15 @@ fn another_outcome_is_another_id() {
 fn a_name_that_differs_where_no_phone_shows_it_is_another_plan() {
     let of = |name| {
         let user = User { who: 1, name, pin: None, protected: false, formerly: None, devices: None, secret: None };
-        let file =
-            File { users: vec![user], reserved: Vec::new(), hold: 0, realm: "asterisk", include: "", calls: None };
+        let file = File {
+            users: vec![user],
+            reserved: Vec::new(),
+            hold: 0,
+            realm: "asterisk",
+            include: "",
+            calls: None,
+            groups: Groups::new(),
+        };
         let State { recorded, now, .. } = State::empty();
         planned(&declared(&file, 0).unwrap(), &Outside::default(), &recorded, now)
     };

@@ -11,8 +11,8 @@ use reconcile::{
         document::{self, Map},
     },
     objects::{
-        Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, Group, Hours, Member, PublicSipHost, Routes, Rule,
-        Strategy as Order, Target, Trunk, UserOfRow,
+        Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, ExtensionClaim, Group, Hours, Member,
+        PublicSipHost, Routes, Rule, Strategy as Order, Target, Trunk, UserOfRow,
     },
     recorder::spool,
 };
@@ -133,6 +133,7 @@ fn group() -> Group<UserOfRow> {
         members: vec![Member::User(number(7)), Member::User(number(8)), Member::Number(of("+491701234567"))],
         ring: Order::InTurn,
         time: 20,
+        extension: None,
         caller_name: Some(of("Sales: ")),
         trunk: Some(of("carrier")),
         caller_id: CallerId::Called,
@@ -233,6 +234,10 @@ fn every_golden_document_is_read_as_the_value_it_was() {
             "settings" => is(&name, &settings()),
             "phone" => is(&name, &phone()),
             "group" => is(&name, &group()),
+            "group-extension" => {
+                let extension = Some(ExtensionClaim::Given(1500.try_into().unwrap()));
+                is(&name, &Group { extension, ..group() });
+            }
             "routes" => is(&name, &routes()),
             "applied" => is(&name, &applied(8)),
             "counts" => is(&name, &counts()),
@@ -279,11 +284,13 @@ fn any_group() -> impl Strategy<Value = Group> {
         prop::option::of("[A-Za-zäöü][a-zäöü ]{0,9}".prop_map(|prefix| of(&prefix))),
         prop::option::of(object()),
         prop::collection::vec(target(), 0..3),
+        prop::option::of((1..=99_999_999_u32).prop_map(|number| ExtensionClaim::Given(number.try_into().unwrap()))),
     )
-        .prop_map(|(members, at_once, time, caller_name, trunk, no_answer)| Group {
+        .prop_map(|(members, at_once, time, caller_name, trunk, no_answer, extension)| Group {
             members,
             ring: if at_once { Order::All } else { Order::InTurn },
             time,
+            extension,
             caller_name,
             trunk,
             caller_id: CallerId::Caller,

@@ -23,6 +23,8 @@ struct File {
     hold_days: u32,
     /// Of each of the people: whether declared, and with which number.
     users: Vec<(bool, Option<u32>)>,
+    /// The groups, each with the number that it asks for. `None` for one that is allocated.
+    groups: Vec<Option<u32>>,
 }
 
 /// What is done in a sequence.
@@ -56,8 +58,9 @@ fn file() -> impl Strategy<Value = File> {
     let range = (prop::sample::select(vec![1000, 1000, 1003, 1005]), prop::sample::select(vec![1020, 1020, 1012]));
     let reserved = prop::collection::btree_set(998..=1012_u32, 0..4);
     let users = prop::collection::vec(user, PEOPLE as usize);
-    (range, reserved, prop::sample::select(vec![0, 2]), users)
-        .prop_flat_map(|(range, reserved, hold_days, users)| {
+    let groups = prop::collection::vec(prop::option::weighted(0.5, 1000..=1012_u32), 0..3);
+    (range, reserved, prop::sample::select(vec![0, 2]), users, groups)
+        .prop_flat_map(|(range, reserved, hold_days, users, groups)| {
             // 112 is an emergency number.
             let small = (111, 113);
             let ranges = prop::sample::select(vec![
@@ -68,9 +71,9 @@ fn file() -> impl Strategy<Value = File> {
                 vec![small, range],
                 vec![range, small],
             ]);
-            (ranges, Just((reserved, hold_days, users)))
+            (ranges, Just((reserved, hold_days, users, groups)))
         })
-        .prop_map(|(ranges, (reserved, hold_days, users))| File { ranges, reserved, hold_days, users })
+        .prop_map(|(ranges, (reserved, hold_days, users, groups))| File { ranges, reserved, hold_days, users, groups })
 }
 
 fn deeds() -> impl Strategy<Value = (File, Vec<Deed>)> {
@@ -90,12 +93,17 @@ impl File {
     }
 
     fn text(&self, tenant: &str) -> String {
-        let Self { ranges, reserved, hold_days, users } = self;
+        let Self { ranges, reserved, hold_days, users, groups } = self;
         let reserved: Vec<&u32> = reserved.iter().collect();
         let declared = users.iter().enumerate().filter(|(_, (declared, _))| *declared);
+        let within = |pin: &u32| ranges.iter().any(|(first, last)| (first..=last).contains(&pin));
+        let group = |(name, pin): (usize, &Option<u32>)| {
+            let number = pin.filter(within).map_or_else(|| "auto".to_owned(), |pin| pin.to_string());
+            format!("g{name}: {{ members: [\"+491701234567\"], extension: {number} }}")
+        };
+        let groups: Vec<String> = groups.iter().enumerate().map(group).collect();
         let lines: Vec<String> = declared
             .map(|(n, (_, pin))| {
-                let within = |pin: &u32| ranges.iter().any(|(first, last)| (first..=last).contains(&pin));
                 let pin = pin.filter(within).map(|pin| format!(", extension: {pin}"));
                 format!("  - {{ email: f{n}@example.com, name: Somebody{} }}", pin.unwrap_or_default())
             })
@@ -103,8 +111,10 @@ impl File {
         let users = if lines.is_empty() { "  []".to_owned() } else { lines.join("\n") };
         format!(
             "version: 1\ntenant: {tenant}\n\
-             extensions: {{ range: [{}], reserved: {reserved:?}, hold: {hold_days}d }}\nusers:\n{users}\n",
-            self.ranges()
+             extensions: {{ range: [{}], reserved: {reserved:?}, hold: {hold_days}d }}\n\
+             groups: {{ {} }}\nusers:\n{users}\n",
+            self.ranges(),
+            groups.join(", ")
         )
     }
 }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::support::{KEY, TestEnv, desired};
 
 /// A tenant with its own connection.
-struct Desk {
+pub(crate) struct Desk {
     tenant: Tenant,
     keys: Keyring,
     directory: Directory,
@@ -28,7 +28,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(env: &TestEnv, tenant: &str) -> Self {
+    pub(crate) fn new(env: &TestEnv, tenant: &str) -> Self {
         let url = Url::parse(env.database.as_ref().unwrap()).unwrap();
         let directory = Directory::connect(url).unwrap();
         let now = Timestamp::now();
@@ -51,7 +51,8 @@ impl Desk {
             settings: Some(settings),
             by: ManagedBy::File,
             deletes: Vec::new(),
-            holds: Vec::new(),
+            freed: Vec::new(),
+            hold: false,
             rows: Vec::new(),
             objects: ObjectChanges::default(),
             now: self.now,
@@ -60,16 +61,16 @@ impl Desk {
         writer.commit().unwrap();
     }
 
-    fn create(&mut self, users: &[NewUser]) -> Vec<Result<Created, Refused>> {
+    pub(crate) fn create(&mut self, users: &[NewUser]) -> Vec<Result<Created, Refused>> {
         let Self { tenant, keys, directory, now } = self;
         portal::create(&Portal { tenant, keys, host: "pbx-test", now: *now }, users, directory).unwrap()
     }
 
-    fn number(&mut self, user: NewUser) -> Result<u32, Refused> {
+    pub(crate) fn number(&mut self, user: NewUser) -> Result<u32, Refused> {
         self.create(&[user]).remove(0).map(|created| created.user.extension.number())
     }
 
-    fn delete(&mut self, id: Uuid) -> Result<User, DeleteError> {
+    pub(crate) fn delete(&mut self, id: Uuid) -> Result<User, DeleteError> {
         let Self { tenant, keys, directory, now } = self;
         portal::delete(&Portal { tenant, keys, host: "pbx-test", now: *now }, id, "token desk", directory)
     }
@@ -85,7 +86,7 @@ fn random() -> u128 {
     u128::from_le_bytes(bytes)
 }
 
-fn new(email: &str) -> NewUser {
+pub(crate) fn new(email: &str) -> NewUser {
     NewUser {
         email: email.parse().unwrap(),
         name: "Somebody".parse().unwrap(),
@@ -95,7 +96,7 @@ fn new(email: &str) -> NewUser {
     }
 }
 
-fn pinned(email: &str, number: u32) -> NewUser {
+pub(crate) fn pinned(email: &str, number: u32) -> NewUser {
     NewUser { extension: Some(number.try_into().unwrap()), ..new(email) }
 }
 

@@ -162,6 +162,73 @@ fn who_is_behind_a_group_gets_the_calls_that_no_member_answers() {
     nothing_in_the_log(&env);
 }
 
+#[test]
+fn a_phone_that_dials_the_number_of_a_group_reaches_its_members_and_those_behind_them() {
+    let env = TestEnv::bare_with_asterisk();
+    let mobile = Phone::at(&env, "127.0.0.1");
+    let groups = "  sales:
+    members: [ana@example.com, bo@example.com, \"+491701234567\"]
+    extension: 1500
+    time: 8s
+    caller_name: \"Sales: \"
+    trunk: mobile
+  night: { members: [bo@example.com], extension: 1501, no_answer: [desk] }
+";
+    // No rule names the groups.
+    run(&env, &company(&mobile, groups, "[busy]"));
+    let [ana, bo, cy] = ["1000", "1001", "1002"].map(|number| phone(&env, number));
+    [&ana, &bo].into_iter().for_each(Phone::registers);
+
+    let (ringing, answering, outside) = (ana.is_let_go(), bo.picks_up_late(None, None), mobile.is_busy());
+    cy.reaches("1500");
+    let told = ringing.unplug();
+    assert!(told.contains("From: \"Sales: Cy\" <sip:1002@") && told.contains(ELSEWHERE), "{told}");
+    assert!(answering.unplug().contains("From: \"Sales: Cy\" <sip:1002@"));
+    assert!(outside.unplug().contains("INVITE sip:+491701234567@"));
+
+    // A member calls: its own phone does not ring.
+    let (answering, outside) = (bo.picks_up_late(None, None), mobile.is_busy());
+    ana.reaches("1500");
+    assert_eq!(answering.unplug().lines().count(), 1);
+    let log = asterisk_log(&env);
+    assert_eq!(log.matches("Called Local/1000@acme-members/n").count(), 1, "for the call of Cy: {log}");
+
+    // A number outside sees one of ours.
+    drop(outside);
+    let (_busy, desk) = (bo.is_busy(), mobile.picks_up());
+    ana.reaches("1501");
+    let log = desk.unplug();
+    assert!(log.starts_with("INVITE sip:+4930555001@") && log.contains(&format!("From: <sip:{DID}@")), "{log}");
+
+    // A caller from outside cannot dial the number of a group.
+    Phone::at(&env, "127.0.0.2").delivers_in_vain("404", "+4917099999", "1500");
+    nothing_in_the_log(&env);
+}
+
+/// The lamp of a group blinks while one of its phones rings.
+#[test]
+fn the_lamp_of_a_group_shows_the_states_of_its_members() {
+    let env = TestEnv::bare_with_asterisk();
+    let mobile = Phone::at(&env, "127.0.0.1");
+    let group =
+        "  sales: { members: [ana@example.com, bo@example.com], extension: 1500, no_answer: [cy@example.com] }\n";
+    run(&env, &company(&mobile, group, "[sales, busy]"));
+    let shown = env.ask("dialplan show 1500@acme-internal");
+    assert!(shown.contains("hint: PJSIP/1000&PJSIP/1001 "), "{shown}");
+    let hint = || env.ask("core show hint 1500");
+    assert!(hint().contains("State:Unavailable"), "{}", hint());
+    let [ana, bo, cy] = ["1000", "1001", "1002"].map(|number| phone(&env, number));
+    [&ana, &bo, &cy].into_iter().for_each(Phone::registers);
+    until("the lamp is dark", || hint().contains("State:Idle"));
+    let (ringing, _busy) = (ana.rings(), [bo.is_busy(), cy.is_busy()]);
+    let call = Phone::at(&env, "127.0.0.2").delivering_in_vain("486", "+4917099999", DID);
+    until("the lamp blinks", || hint().contains("State:Ringing"));
+    ana.turns_away(&ringing);
+    call.ends_well();
+    until("the lamp is dark again", || hint().contains("State:Idle"));
+    nothing_in_the_log(&env);
+}
+
 /// A mailbox that answers would take the call from all others.
 #[test]
 fn a_number_outside_gets_the_call_only_if_1_is_pressed_there() {

@@ -1,0 +1,82 @@
+//! Objects with internal numbers in the routing file: what a phone reaches that dials one, and what its lamp shows.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Phone, Phonebook,
+    inbound::{Inbound, stable},
+    routing::endpoint,
+};
+use crate::{
+    asterisk::{
+        BadValue, Name,
+        dialplan::{
+            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
+        },
+    },
+    model::{ObjectName, Tenant, UserKey},
+    objects::Numbered,
+};
+
+/// Names the context that phones get to by the number of an object.
+pub(super) fn context(tenant: &Tenant) -> Result<Name, BadValue> {
+    Name::new(format!("{tenant}-extensions"))
+}
+
+/// Names the extension behind the number of an object. A call goes on there when the number changes.
+fn named(name: &ObjectName) -> Expr {
+    Expr::hex('e', &stable(name.as_str()))
+}
+
+/// Adds the numbers of objects to what phones dial. The lamp of an object shows the states of its users' phones.
+pub(super) fn dialled(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(), BadValue> {
+    let numbered = book.routes.numbered();
+    if numbered.is_empty() {
+        return Ok(());
+    }
+    let extensions = context(book.tenant)?;
+    let phones: BTreeMap<UserKey, &Phone<'_>> = book.phones.iter().map(|phone| (phone.email.key(), phone)).collect();
+    for Numbered { number, name, lamp, .. } in numbered {
+        dialled.comment(&name);
+        let mut shown: Option<Expr> = None;
+        for phone in lamp.iter().filter_map(|user| phones.get(user)) {
+            let device = Expr::from("PJSIP/") + endpoint(book, phone.extension.into())?;
+            shown = Some(match shown {
+                Some(before) => before + "&" + device,
+                None => device,
+            });
+        }
+        if let Some(shown) = shown {
+            dialled.hint(Pattern::literal(number), shown);
+        }
+        let step = Step::Goto(Place::Context(extensions.clone(), named(&name)));
+        dialled.one_step(Pattern::literal(number), step);
+    }
+    Ok(())
+}
+
+impl Inbound<'_> {
+    /// Where calls of phones go that dial the number of an object.
+    pub(super) fn numbered(&self, plan: &mut Dialplan, numbered: &[Numbered]) {
+        if numbered.is_empty() {
+            return;
+        }
+        let mut context = Context::new(
+            &self.contexts.extensions,
+            "What phones reach under numbers that no phone has, in turn. A number outside sees a public one of ours.",
+        );
+        for Numbered { name, chain, .. } in numbered {
+            context.comment(name);
+            let mut steps = Extension::new(Pattern::literal(named(name)));
+            steps
+                .step(Step::Copy(ForeignVariable::FromNumber, Foreign::field(CallerField::Number)))
+                .step(Step::Copy(ForeignVariable::FromName, Foreign::field(CallerField::Name)))
+                .step(Step::Copy(ForeignVariable::FromShown, Foreign::field(CallerField::Presentation)))
+                .step(Step::Set(Variable::Caller, Expr::default()))
+                .step(Step::Set(Variable::Called, self.shown_for_names()));
+            self.in_turn(&mut steps, chain);
+            context.extension(steps);
+        }
+        plan.push(context);
+    }
+}
