@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, anyhow};
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::{
     Exit,
@@ -13,9 +14,13 @@ use super::{
     users::Which,
 };
 use crate::{
-    directory::{Place, Recorded, RecordedUser, seal::Owner},
+    directory::{
+        Directory, Place, Recorded, RecordedUser,
+        seal::{Keyring, Owner},
+    },
     error::Hinted,
     model::{Extension, Identity, Secret, hex},
+    objects::{Object, ObjectId},
     portal::{self, Rotation},
     render::endpoint_name,
     report::{count, json},
@@ -30,14 +35,14 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Print the user name, realm and secret that phones log in with
+    /// Print the user name, realm and secret that phones log in with, and the PINs of voicemail boxes
     ///
-    /// The only command that prints a SIP secret. Needs the key of the directory.
+    /// The only command that prints a SIP secret or a PIN. Needs the key of the directory.
     #[command(
         after_help = "Examples:\n  reconcile secret show ana.silva@example.com\n  reconcile secret show 1000 1001"
     )]
     Show {
-        /// The users, each by e-mail, id or extension
+        /// The users, each by e-mail, id or extension, and shared voicemail boxes by name
         #[arg(required = true, value_name = "EMAIL|ID|EXTENSION")]
         users: Vec<String>,
         #[command(flatten)]
@@ -162,6 +167,64 @@ struct Credentials {
     username: String,
     realm: String,
     secret: Secret,
+    mailbox: Option<Mailbox>,
+}
+
+/// A voicemail box, with the PIN that opens it from any phone.
+struct Mailbox {
+    number: String,
+    pin: Secret,
+}
+
+impl Mailbox {
+    /// Opens the PIN of an object that has one.
+    fn open(
+        id: &ObjectId,
+        object: &dyn Object,
+        (recorded, tenant): (&Recorded, Uuid),
+        directory: &mut Directory,
+        keys: &Keyring,
+    ) -> Result<Option<Self>> {
+        let (Some(login), Some(row)) = (object.login(), recorded.secrets.get(id)) else { return Ok(None) };
+        let Some(sealed) = directory.sealed_of_object(row.id)? else { return Ok(None) };
+        let pin = keys.open(&sealed, Owner { tenant, user: row.id })?;
+        Ok(Some(Self { number: login.username.to_owned(), pin }))
+    }
+
+    fn text(&self) -> String {
+        format!("box       {}\npin       {}\n", self.number, self.pin.reveal())
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "box": self.number, "pin": self.pin.reveal() })
+    }
+}
+
+/// What is shown of one name on the command line.
+enum Found {
+    Phone(Box<Credentials>),
+    /// A shared box, by name.
+    Shared(String, Mailbox),
+}
+
+impl Found {
+    fn text(&self) -> String {
+        match self {
+            Self::Phone(phone) => phone.text(),
+            Self::Shared(name, mailbox) => format!("voicemail {name}\n{}", mailbox.text()),
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        match self {
+            Self::Phone(phone) => phone.json(),
+            Self::Shared(name, mailbox) => {
+                let mut document = mailbox.json();
+                document["voicemail"] = name.as_str().into();
+                document
+            }
+        }
+    }
 }
 
 impl Credentials {
@@ -174,7 +237,7 @@ impl Credentials {
             self.username,
             self.realm,
             self.secret.reveal()
-        )
+        ) + &self.mailbox.as_ref().map(Mailbox::text).unwrap_or_default()
     }
 
     fn json(&self) -> serde_json::Value {
@@ -188,6 +251,9 @@ impl Credentials {
         if let Some(id) = self.email.phone_id() {
             document["phone_id"] = id.into();
         }
+        if let Some(mailbox) = &self.mailbox {
+            document["voicemail"] = mailbox.json();
+        }
         document
     }
 }
@@ -199,10 +265,22 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
     let recorded = directory.read_readable(&tenant)?;
     let row = recorded.tenant.as_ref().ok_or_else(first)?;
     // All of them are found before any secret is printed.
-    let users = wanted
-        .iter()
-        .map(|wanted| wanted.find(&recorded).ok_or_else(|| wanted.unknown()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let objects = recorded.routes.objects();
+    let shared = |wanted: &Wanted| {
+        let Wanted::Identity(identity) = wanted else { return None };
+        let is_named = |(id, object): &(&ObjectId, &&dyn Object)| {
+            id.1 == identity.as_str() && object.generates().is_some() && object.user().is_none()
+        };
+        objects.iter().find(is_named)
+    };
+    let (mut users, mut boxes) = (Vec::new(), Vec::new());
+    for wanted in wanted {
+        match (wanted.find(&recorded), shared(wanted)) {
+            (Some(user), _) => users.push(user),
+            (None, Some(found)) => boxes.push(found),
+            (None, None) => return Err(wanted.unknown().into()),
+        }
+    }
     let mut shown = BTreeSet::new();
     let users: Vec<_> = users.into_iter().filter(|user| shown.insert(user.id)).collect();
     recorded.require(|place| match place {
@@ -213,15 +291,26 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
     let keys = which.state.keys(Some(&mut directory))?;
     let behind: Vec<&Identity> = users.iter().filter(|user| user.is_behind()).map(|user| &user.email).collect();
     let mut found = Vec::with_capacity(users.len());
+    let place = (&recorded, row.id);
     for user in users {
+        let own = objects.iter().find(|(_, object)| object.user() == Some(&user.email.key()));
+        let mailbox = match own {
+            Some((id, object)) => Mailbox::open(id, *object, place, &mut directory, &keys)?,
+            None => None,
+        };
         let sealed = directory.sealed(user.id)?.ok_or_else(|| anyhow!("`{}` was deleted just now", user.email))?;
-        found.push(Credentials {
+        found.push(Found::Phone(Box::new(Credentials {
             email: user.email.clone(),
             extension: user.extension,
             username: endpoint_name(&tenant, row.settings.endpoint_names, user.extension),
             realm: user.phone.realm.as_ref().unwrap_or(&row.settings.phones.realm).to_string(),
             secret: keys.open(&sealed, Owner { tenant: row.id, user: user.id })?,
-        });
+            mailbox,
+        })));
+    }
+    for (id, object) in boxes {
+        let mailbox = Mailbox::open(id, *object, place, &mut directory, &keys)?;
+        found.extend(mailbox.map(|mailbox| Found::Shared(id.1.clone(), mailbox)));
     }
     for user in behind {
         printer.talk(&format!(
@@ -229,14 +318,14 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
         ));
     }
     printer.document(&match (format, found.as_slice()) {
-        (Format::Text, found) => found.iter().map(Credentials::text).collect::<Vec<_>>().join("\n"),
+        (Format::Text, found) => found.iter().map(Found::text).collect::<Vec<_>>().join("\n"),
         (Format::Json, [one]) => {
             let mut document = one.json();
             document["format_version"] = 1.into();
             json::pretty(&document)?
         }
         (Format::Json, found) => {
-            let users: Vec<_> = found.iter().map(Credentials::json).collect();
+            let users: Vec<_> = found.iter().map(Found::json).collect();
             json::pretty(&serde_json::json!({ "format_version": 1, "users": users }))?
         }
     });

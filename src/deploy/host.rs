@@ -1,7 +1,7 @@
 //! One Asterisk host: its configuration folder, its lock, our own notes about it, and its Asterisk.
 
 use std::{
-    fs::{self, File},
+    fs,
     io,
     path::{Path, PathBuf},
 };
@@ -17,7 +17,7 @@ use crate::{
     asterisk::{ConfigFile, PerFile},
     fs::{FileError, Folder, Target, close_notes, failed, forget, keep, read},
     model::{Tenant, hex},
-    render::{Present, section_names},
+    render::{File, Present, section_names},
 };
 
 /// The folder that holds the lock: whoever applies must be able to write there.
@@ -46,17 +46,22 @@ pub struct Host {
     pub asterisk: Option<Asterisk>,
 }
 
+/// Tells of each rendered file whether the tenant has it on this host.
+pub(super) fn kept(rendered: &PerFile<File>, in_place: &InPlace) -> PerFile<bool> {
+    PerFile::from_fn(|file| !rendered[file].is_stub || in_place[file].is_some())
+}
+
 /// What was read from the running Asterisk, for a plan.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Running {
-    /// Whether it runs the generation of each file in place.
+    /// Whether it runs the generation of each file in place. It does of a file that is optional and not there.
     pub live: PerFile<bool>,
 }
 
 /// The lock that one apply holds on a host; ends with the process.
 #[derive(Debug)]
 pub(super) struct HostLock {
-    _file: File,
+    _file: fs::File,
     note: PathBuf,
 }
 

@@ -80,8 +80,8 @@ pub struct RunningState {
 /// What stands behind what is recorded, on one host.
 #[derive(Debug)]
 pub struct HostStatus {
-    /// How the files stand to what is recorded.
-    pub files: PerFile<FileState>,
+    /// How the files stand to what is recorded. `None` for those that the tenant does not have.
+    pub files: PerFile<Option<FileState>>,
     /// Asterisk; none where it was not asked.
     pub running: Option<RunningState>,
     /// Lines that the operator's files lack.
@@ -93,7 +93,7 @@ pub struct HostStatus {
 impl HostStatus {
     /// Tells whether every file holds what is recorded.
     pub fn rendered(&self) -> bool {
-        self.files.values().all(|file| *file == FileState::InStep)
+        self.files.values().flatten().all(|file| *file == FileState::InStep)
     }
 
     /// Tells whether Asterisk runs the files in place, as far as it was asked.
@@ -118,7 +118,8 @@ pub fn status(
     now: Timestamp,
 ) -> (HostStatus, Option<StatusError>) {
     let Survey { in_place, running: live, silent, marks, runs: _ } = survey;
-    let files = PerFile::from_fn(|file| FileState::of(in_place[file].as_ref(), &comparison.files[file].diff));
+    let state = |file| FileState::of(in_place[file].as_ref(), &comparison.files[file].diff);
+    let files = PerFile::from_fn(|file| comparison.files[file].is_kept.then(|| state(file)));
     let (running, silent) = match (&host.asterisk, live) {
         (Some(asterisk), Some(live)) => match running(host, asterisk, (&in_place, live, marks), comparison, now) {
             Ok(running) => (Some(running), None),
@@ -190,7 +191,8 @@ fn runs_as_applied(asterisk: &Asterisk, tenant: &Tenant, in_place: &InPlace) -> 
     if marks.values().all(|mark| mark.is_empty()) {
         return Ok(PerFile::all(false));
     }
-    readback::live(asterisk, tenant, &marks)
+    let live = readback::live(asterisk, tenant, &marks)?;
+    Ok(PerFile::from_fn(|file| live[file] && !marks[file].is_empty()))
 }
 
 /// Asks how the objects of a file that register stand at their carriers, by the name they are declared under.

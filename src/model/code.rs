@@ -136,6 +136,9 @@ codes! {
     InvalidRename "invalid-rename":
         "a `previously` that names the user itself, or an address or id that two users claim",
         "name the former address or id of this user; it may be declared as another user's now: the plan then hands it on";
+    InvalidLength "invalid-length":
+        "not the length of a voicemail message such as `3m`, from 10 seconds to 60 minutes",
+        "write digits and `s` or `m`";
     InvalidRing "invalid-ring":
         "not a time to ring such as `30s`, from 5 to 600 seconds",
         "write digits and `s`";
@@ -221,7 +224,7 @@ codes! {
         "the present and the former address or id are both recorded",
         "remove `previously`, or delete one of the two users first";
     ReservedName "reserved-name":
-        "a dialer, a group or a phone called `hangup`, `busy` or `default`",
+        "a dialer, a group, a voicemail box or a phone called `hangup`, `busy` or `default`, or a voicemail box whose name has digits alone",
         "call it otherwise";
     RouteLoop "route-loop":
         "a dialer or a group that dials one of the numbers whose calls it gets, a dialer by a SIP address at `public_sip_host` or by a variable, too (then `plan` reports it)",
@@ -265,6 +268,9 @@ codes! {
     UnreadableFile "unreadable-file":
         "the file or folder cannot be read",
         "see to its mode and owner";
+    UnusedVoicemail "unused-voicemail":
+        "warning: `voicemail` is declared, and nobody has a box",
+        "set `voicemail.users`, or `voicemail` at a user, or declare `voicemail.boxes`";
     WrongType "wrong-type":
         "a value of another type, such as text where a list is expected, or a telephone number without quotes, which YAML takes for a number",
         "write the type of the message; put telephone numbers in quotes";

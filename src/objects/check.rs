@@ -12,7 +12,7 @@ use std::{
 use super::{
     Keys, destination, dialer, group, hours, namespace,
     rule::{self, check::Rules},
-    set, trunk,
+    set, trunk, voicemail,
 };
 use crate::{
     model::{At, Code, Diagnostic, Meant, Named, ObjectName, Place, SecretSource, Severity, UserKey, nearest},
@@ -93,6 +93,7 @@ pub(crate) fn check<'a>(
     users: &'a Known<UserKey>,
     phones: &'a BTreeMap<UserKey, Place>,
     renamed: &'a BTreeMap<UserKey, UserKey>,
+    own_boxes: &BTreeMap<UserKey, bool>,
     problems: &mut Vec<Diagnostic>,
 ) -> Checked<'a> {
     let readable = is_readable(&keys, problems);
@@ -104,9 +105,10 @@ pub(crate) fn check<'a>(
     let mut objects = known(keys.dialers.as_ref(), is_lost);
     objects.add(group_names);
     let (dialer_places, group_places) = (places(keys.dialers.as_ref()), places(keys.groups.as_ref()));
+    let box_places = places(shared_boxes(&keys));
     let mut places = Places { objects: places_of(&keys), rules: Vec::new() };
     let (trunks, secrets) = trunk::check::check(keys.trunks, problems);
-    namespace::check(phones, &[("dialer", &dialer_places), ("group", &group_places)], problems);
+    namespace::check(phones, &[("dialer", &dialer_places), ("group", &group_places), ("voicemail box", &box_places)], problems);
     let (dialers, without_trunk) = dialer::check::check(keys.dialers, &trunk_names, problems);
     // Trunks that could not be read may be some.
     let has_trunks = !trunk_names.all || !trunk_names.names.is_empty();
@@ -131,6 +133,7 @@ pub(crate) fn check<'a>(
     let before = errors(problems);
     let groups = group::check::check(keys.groups, &trunk_names, &names, problems);
     names.ending = group::check::ending(&groups);
+    let boxes = voicemail::check::check(keys.voicemail, own_boxes, &names, problems);
     let hours = hours::check::read(keys.hours, problems);
     let Rules { all: rules, places: of_rules, broken } = rule::check::read(keys.inbound, &names, &hours, problems);
     places.rules = of_rules;
@@ -138,6 +141,8 @@ pub(crate) fn check<'a>(
         trunks,
         dialers,
         groups,
+        boxes,
+        last_box: None,
         hours,
         rules,
         default_route: DefaultRoute(destination::check::read(keys.default_route, &names, problems)),
@@ -192,10 +197,16 @@ fn places_of(keys: &Keys) -> BTreeMap<ObjectId, Place> {
     named(ObjectKind::Trunk, keys.trunks.as_ref())
         .chain(named(ObjectKind::Dialer, keys.dialers.as_ref()))
         .chain(named(ObjectKind::Group, keys.groups.as_ref()))
+        .chain(named(ObjectKind::Box, shared_boxes(keys)))
         .chain(named(ObjectKind::Hours, keys.hours.as_ref()))
         .chain(single(ObjectKind::DefaultRoute, keys.default_route.as_ref()))
         .chain(single(ObjectKind::PublicSipHost, keys.public_sip_host.as_ref()))
         .collect()
+}
+
+/// Finds the shared voicemail boxes of a file.
+fn shared_boxes(keys: &Keys) -> Option<&At<Named<voicemail::file::SharedBox>>> {
+    keys.voicemail.as_ref()?.value.as_ref()?.boxes.as_ref()
 }
 
 /// Finds where each name of a mapping stands.

@@ -18,6 +18,7 @@ pub(crate) mod rule;
 mod set;
 pub(crate) mod trunk;
 mod value;
+pub(crate) mod voicemail;
 
 pub(crate) use check::{Checked, Known, Names, check};
 pub(crate) use counts::Counts;
@@ -32,7 +33,7 @@ pub use hours::{Hours, OpenRange, Timezone};
 pub(crate) use object::{Fields, Object};
 pub use object::{Login, ObjectId, ObjectRow, UserOfRow};
 pub use places::Places;
-pub(crate) use render::{Block, Condition, Parts, RenderContext, section_name};
+pub(crate) use render::{Block, BoxEntry, Condition, Parts, PhoneBoxes, RenderContext, section_name};
 pub use rule::{Called, CallerMatch, Entry, Rule};
 pub(crate) use rule::{Outcome, loops_by_variables};
 pub(crate) use set::NO_ROUTES;
@@ -41,6 +42,7 @@ pub(crate) use trunk::without_port;
 pub use trunk::{Trunk, trunk_name};
 pub(crate) use value::CALLER_ID;
 pub use value::{DefaultCallerId, PublicSipHost};
+pub use voicemail::{BoxNumber, Boxes, LastBox, Mailing, VoicemailBox, Whose};
 
 use crate::model::{At, Host, Named};
 
@@ -57,6 +59,12 @@ object::kinds! {
     Group = "group" in groups, counted "groups" as "Groups.", from
         /// Several phones and outside numbers that get the same calls.
         groups: Named<group::file::Group>;
+    /// A voicemail box.
+    Box = "box" in boxes, from
+        /// Voicemail boxes.
+        voicemail: voicemail::file::Voicemail;
+    /// The highest number that a voicemail box ever had.
+    LastBox = "last_box" in last_box;
     /// Opening hours.
     Hours = "hours" in hours, from
         /// Opening hours.

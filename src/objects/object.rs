@@ -63,6 +63,16 @@ pub(crate) trait Object {
         None
     }
 
+    /// Returns what makes its secret. `None` if the file says where its secret comes from, or it has none.
+    fn generates(&self) -> Option<Generate> {
+        None
+    }
+
+    /// Returns the user to whom it belongs.
+    fn user(&self) -> Option<&UserKey> {
+        None
+    }
+
     /// Lists the objects that it names. A user is not an object.
     fn refs(&self) -> Vec<(ObjectKind, &ObjectName)> {
         Vec::new()
@@ -97,6 +107,9 @@ pub(crate) trait Object {
         false
     }
 }
+
+/// Makes a secret out of random bytes.
+pub type Generate = fn(&[u8; 24]) -> Secret;
 
 /// Finds the value of a variable, or the reason why it cannot be had.
 pub(crate) type ValuesOfVariables<'a> = dyn Fn(&str) -> Result<E164, String> + 'a;
@@ -169,6 +182,11 @@ impl ObjectKind {
     /// Tells whether each object of the kind has an endpoint at Asterisk, whose calls and registrations end if it changes.
     pub(crate) fn has_endpoint(self) -> bool {
         self == Self::Trunk
+    }
+
+    /// Tells whether each object of the kind is an entry of a file, not a section.
+    pub(super) fn has_entry(self) -> bool {
+        self == Self::Box
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Group, Hours, Login, Object, ObjectId, ObjectKind, Places,
+    Boxes, Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Group, Hours, LastBox, Login, Object, ObjectId, ObjectKind, Places,
     PublicSipHost, Rule, Target, Trunk, rule,
 };
 use crate::model::{Cause, Chain, Document, E164, Leg, Node, ObjectName, Place, Ring, UserKey, Who};
@@ -23,6 +23,12 @@ pub struct Routes {
     pub dialers: BTreeMap<ObjectName, Dialer>,
     /// Groups, by name.
     pub groups: BTreeMap<ObjectName, Group>,
+    /// Voicemail boxes.
+    #[serde(skip_serializing_if = "Boxes::is_empty")]
+    pub boxes: Boxes,
+    /// The highest number that a voicemail box ever had. `None` if there was no box yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_box: Option<LastBox>,
     /// Opening hours, by name.
     pub hours: BTreeMap<ObjectName, Hours>,
     /// The rules; their order carries no meaning.
@@ -42,6 +48,8 @@ pub(crate) static NO_ROUTES: Routes = Routes {
     trunks: BTreeMap::new(),
     dialers: BTreeMap::new(),
     groups: BTreeMap::new(),
+    boxes: Boxes::NONE,
+    last_box: None,
     hours: BTreeMap::new(),
     rules: Vec::new(),
     default_route: DefaultRoute::NONE,
@@ -98,6 +106,13 @@ impl Routes {
             }
         }
         None
+    }
+
+    /// Takes over what the directory allocated to the same objects, and allocates what is missing: numbers of voicemail
+    /// boxes, which are never given again.
+    pub fn allocate(&mut self, former: &Self) {
+        self.last_box = former.last_box;
+        self.boxes.allocate(&former.boxes, &mut self.last_box);
     }
 
     /// Describes how a call goes to destinations that are tried in turn, up to [`Self::LONGEST`] of them.
@@ -192,6 +207,7 @@ impl Routes {
             }
         }
         routes.groups.values_mut().for_each(|group| group.readdress(addresses));
+        routes.boxes.readdress(addresses);
         routes.sort();
         routes
     }

@@ -15,6 +15,7 @@ mod parts;
 mod pjsip;
 mod routing;
 mod targets;
+mod voicemail;
 
 use std::collections::BTreeMap;
 
@@ -88,6 +89,8 @@ pub struct File {
     pub path: String,
     /// Its text.
     pub text: String,
+    /// Whether it defines nothing and only some tenants have such a file: it is written only where one is in place.
+    pub is_stub: bool,
 }
 
 impl Phonebook<'_> {
@@ -98,10 +101,12 @@ impl Phonebook<'_> {
     pub fn files(&self, digests: Digests<'_>) -> Result<PerFile<File>, BadValue> {
         PerFile::try_from_fn(|file| {
             let text = match file {
+                ConfigFile::Voicemail => voicemail::render(self, digests),
                 ConfigFile::Endpoints => pjsip::render(self, digests),
                 ConfigFile::Routing => routing::render(self, digests),
             };
-            Ok(File { path: file.path(self.tenant), text: text? })
+            let is_stub = file.facts().is_optional && !voicemail::is_used(self)?;
+            Ok(File { path: file.path(self.tenant), text: text?, is_stub })
         })
     }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     asterisk::{
-        BadValue, Name,
+        BadValue, Name, box_context,
         dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
         mark_context,
     },
@@ -68,6 +68,9 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
         dialled.hint(pattern.clone(), Expr::from("PJSIP/") + endpoint(book, number.clone())?);
         dialled.one_step(pattern, Step::Goto(Place::Context(ring.clone(), number)));
     }
+    if !book.parts(Digests::Masked)?.boxes.is_empty() {
+        own_box(&mut dialled, book)?;
+    }
     for include in &book.settings.include {
         dialled.include(Expr::text("include", include.as_str())?);
     }
@@ -91,6 +94,36 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
         .labelled("unallocated", Step::Hangup(Some(Expr::number(UNALLOCATED))));
     rings.extension(steps);
     plan.push(rings);
+    Ok(())
+}
+
+/// What a phone dials to hear the messages of its own box.
+pub(super) const OWN_BOX: &str = "*97";
+
+/// What a phone dials to hear the messages of any box whose PIN the caller knows.
+const ANY_BOX: &str = "*98";
+
+/// How phones hear their messages. The own box is that of the endpoint, never that of the caller's number, which a phone
+/// may send as it likes. A phone of another tenant has none here: its box may have the same number.
+fn own_box(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(), BadValue> {
+    let boxes = Name::new(box_context(book.tenant))?;
+    let of_phone = |field: &'static str| Expr::sorcery("endpoint", Expr::calling_endpoint(), field);
+    let stranger = || Step::goto_if(of_phone("@tenant").differs_from(book.tenant).calc(), Place::Label("none"));
+    let mut own = Extension::new(Pattern::literal(OWN_BOX));
+    own.step(stranger())
+        .step(Step::Set(Variable::Mailbox, of_phone("@box")))
+        .step(Step::goto_if(Expr::var(Variable::Mailbox).blank(), Place::Label("none")))
+        .step(Step::VoiceMailMain(Expr::var(Variable::Mailbox) + "@" + &boxes, "s"))
+        .step(Step::Hangup(None))
+        .labelled("none", Step::Hangup(Some(Expr::number(UNALLOCATED))));
+    dialled.comment("a phone's own voicemail box, and any box by its number and PIN");
+    dialled.extension(own);
+    let mut any = Extension::new(Pattern::literal(ANY_BOX));
+    any.step(stranger())
+        .step(Step::VoiceMailMain(Expr::from("@") + &boxes, ""))
+        .step(Step::Hangup(None))
+        .labelled("none", Step::Hangup(Some(Expr::number(UNALLOCATED))));
+    dialled.extension(any);
     Ok(())
 }
 

@@ -54,4 +54,5 @@ mod tenants;
 mod tokens;
 mod trunks;
 mod unlocked;
+mod voicemail;
 mod watch;

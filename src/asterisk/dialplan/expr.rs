@@ -42,6 +42,8 @@ pub(crate) enum Variable {
     Key,
     /// The dial string of the contacts or the members that may be dialled, with `&` before each.
     Line,
+    /// The number of a voicemail box.
+    Mailbox,
     /// Asterisk: the argument of the running `Gosub`.
     Argument,
     /// Asterisk: the second argument of the running `Gosub`.
@@ -72,6 +74,7 @@ impl Variable {
             Self::ContactId => "CONTACT_ID",
             Self::Key => "KEY",
             Self::Line => "LINE",
+            Self::Mailbox => "BOX",
             Self::Argument => "ARG1",
             Self::SecondArgument => "ARG2",
             Self::DialStatus => "DIALSTATUS",
@@ -210,6 +213,11 @@ impl Expr {
     /// Asks a sorcery object of `res_pjsip` for one of its fields; empty if there is no such object.
     pub(crate) fn sorcery(kind: &'static str, id: Self, field: &'static str) -> Self {
         call("AST_SORCERY", "func_sorcery", Self::from("res_pjsip,") + kind + "," + id + "," + field)
+    }
+
+    /// Names the endpoint that makes the call. Only a channel of `PJSIP` has one.
+    pub(crate) fn calling_endpoint() -> Self {
+        call("CHANNEL", "func_channel", Self::from("endpoint"))
     }
 
     /// Lists the ids of the contacts of an AOR of ours: its name and a hash, with commas between them.
