@@ -108,7 +108,12 @@ fn text(at: &str, call: &Call, decision: &Decision<'_>, desired: &Desired) -> St
     };
     // Targets that ring alone say it all themselves.
     let chain = desired.declared.routes.chain(decision.targets);
-    if chain.0.iter().any(|node| matches!(node, Node::Ring(ring) if ring.who.are_members())) {
+    let says_more = |node: &Node| match node {
+        Node::Ring(ring) => ring.who.are_members(),
+        Node::Box(_) => true,
+        Node::End(_) | Node::Missing(_) => false,
+    };
+    if chain.0.iter().any(says_more) {
         for (step, walked) in (1..).zip(walk(&chain)) {
             let _ = writeln!(text, "  {step}. {}", walked.words());
         }

@@ -118,6 +118,9 @@ codes! {
     InvalidId "invalid-id":
         "an `id` of a phone that does not begin with a letter, has more than 70 characters, or others than letters, digits and `_ . -`",
         "choose a name such as `lobby`; a person has `email` instead";
+    InvalidLength "invalid-length":
+        "not the length of a voicemail message such as `3m`, from 10 seconds to 60 minutes",
+        "write digits and `s` or `m`";
     InvalidName "invalid-name":
         "a display name that is empty, longer than 255 characters, or holds control, text-direction or other [invisible characters](#names)",
         "remove what the hint names";
@@ -136,9 +139,6 @@ codes! {
     InvalidRename "invalid-rename":
         "a `previously` that names the user itself, or an address or id that two users claim",
         "name the former address or id of this user; it may be declared as another user's now: the plan then hands it on";
-    InvalidLength "invalid-length":
-        "not the length of a voicemail message such as `3m`, from 10 seconds to 60 minutes",
-        "write digits and `s` or `m`";
     InvalidRing "invalid-ring":
         "not a time to ring such as `30s`, from 5 to 600 seconds",
         "write digits and `s`";
@@ -187,6 +187,9 @@ codes! {
     NoCodec "no-codec":
         "`codecs` is empty",
         "name a codec, or remove the key";
+    NoVoicemail "no-voicemail":
+        "a destination `{ voicemail: .. }` that names a user without a voicemail box",
+        "set `voicemail: true` at the user, or `voicemail.users: true`";
     NotDesiredState "not-desired-state":
         "a file that is no mapping, or most of whose keys are not those of a desired state; no word of it is shown",
         "name the right file";

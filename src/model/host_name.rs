@@ -21,6 +21,7 @@ pub(crate) const GENERATED_CONTEXTS: &[&str] = &[
     "members",
     "confirm",
     "next",
+    "voicemail",
     "generation",
 ];
 

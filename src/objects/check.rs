@@ -78,6 +78,10 @@ pub(crate) struct Names<'a> {
     pub(super) has_trunks: bool,
     /// The objects behind which nothing is tried.
     pub(super) ending: BTreeSet<ObjectName>,
+    /// The shared voicemail boxes.
+    pub(super) boxes: BTreeSet<ObjectName>,
+    /// The users who have a voicemail box. `None` if that is not known.
+    pub(super) own_boxes: Option<BTreeSet<UserKey>>,
     /// The objects that calls can be sent to and the phones, for hints.
     pub(super) called: Vec<String>,
     pub(super) hours: Known<ObjectName>,
@@ -104,6 +108,7 @@ pub(crate) fn check<'a>(
     let has_groups = !group_names.names.is_empty();
     let mut objects = known(keys.dialers.as_ref(), is_lost);
     objects.add(group_names);
+    objects.add(known_boxes(&keys, is_lost));
     let (dialer_places, group_places) = (places(keys.dialers.as_ref()), places(keys.groups.as_ref()));
     let box_places = places(shared_boxes(&keys));
     let mut places = Places { objects: places_of(&keys), rules: Vec::new() };
@@ -125,15 +130,20 @@ pub(crate) fn check<'a>(
         has_groups,
         has_trunks: !trunk_names.names.is_empty(),
         ending: BTreeSet::new(),
+        boxes: box_places.keys().cloned().collect(),
+        own_boxes: None,
         called,
         hours: hours_names,
         without_trunk,
         twilio_without_host,
     };
     let before = errors(problems);
-    let groups = group::check::check(keys.groups, &trunk_names, &names, problems);
-    names.ending = group::check::ending(&groups);
+    let boxes_are_known = keys.voicemail.as_ref().map_or(!is_lost, |at| at.whole);
     let boxes = voicemail::check::check(keys.voicemail, own_boxes, &names, problems);
+    names.own_boxes = boxes_are_known.then(|| boxes.users().cloned().collect());
+    names.ending.clone_from(&names.boxes);
+    let groups = group::check::check(keys.groups, &trunk_names, &names, problems);
+    names.ending.extend(group::check::ending(&groups, &boxes));
     let hours = hours::check::read(keys.hours, problems);
     let Rules { all: rules, places: of_rules, broken } = rule::check::read(keys.inbound, &names, &hours, problems);
     places.rules = of_rules;
@@ -168,6 +178,7 @@ fn is_readable(keys: &Keys, problems: &[Diagnostic]) -> bool {
     let whole = [
         keys.inbound.as_ref().is_none_or(|at| at.whole),
         keys.groups.as_ref().is_none_or(|at| at.whole),
+        keys.voicemail.as_ref().is_none_or(|at| at.whole),
         keys.hours.as_ref().is_none_or(|at| at.whole),
         keys.default_route.as_ref().is_none_or(|at| at.whole),
     ];
@@ -202,6 +213,15 @@ fn places_of(keys: &Keys) -> BTreeMap<ObjectId, Place> {
         .chain(single(ObjectKind::DefaultRoute, keys.default_route.as_ref()))
         .chain(single(ObjectKind::PublicSipHost, keys.public_sip_host.as_ref()))
         .collect()
+}
+
+/// Lists the names of shared voicemail boxes; `is_lost` says whether some may be there though the key is missing.
+fn known_boxes(keys: &Keys, is_lost: bool) -> Known<ObjectName> {
+    match &keys.voicemail {
+        None => Known::new(BTreeSet::new(), !is_lost),
+        Some(At { value: None, .. }) => Known::new(BTreeSet::new(), false),
+        Some(at) => known(shared_boxes(keys), at.meant.may_be("boxes")),
+    }
 }
 
 /// Finds the shared voicemail boxes of a file.

@@ -25,7 +25,7 @@ pub(crate) use counts::Counts;
 pub use destination::{DefaultRoute, Target};
 pub(crate) use destination::{
     check::target,
-    file::{TargetName, TargetText},
+    file::{TargetForm, TargetName},
 };
 pub use dialer::Dialer;
 pub use group::{Group, Member, Strategy};
@@ -33,7 +33,7 @@ pub use hours::{Hours, OpenRange, Timezone};
 pub(crate) use object::{Fields, Object};
 pub use object::{Login, ObjectId, ObjectRow, UserOfRow};
 pub use places::Places;
-pub(crate) use render::{Block, BoxEntry, Condition, Parts, PhoneBoxes, RenderContext, section_name};
+pub(crate) use render::{Block, BoxEntry, Condition, Parts, PhoneBoxes, RenderContext};
 pub use rule::{Called, CallerMatch, Entry, Rule};
 pub(crate) use rule::{Outcome, loops_by_variables};
 pub(crate) use set::NO_ROUTES;
@@ -42,7 +42,7 @@ pub(crate) use trunk::without_port;
 pub use trunk::{Trunk, trunk_name};
 pub(crate) use value::CALLER_ID;
 pub use value::{DefaultCallerId, PublicSipHost};
-pub use voicemail::{BoxNumber, Boxes, LastBox, Mailing, VoicemailBox, Whose};
+pub use voicemail::{Boxes, LastBox, Mailing, VoicemailBox, Whose};
 
 use crate::model::{At, Host, Named};
 
@@ -76,7 +76,7 @@ object::kinds! {
     /// Who gets a call that no rule is for.
     DefaultRoute = "default_route" in default_route, from
         /// Who gets an inbound call that no rule is for, tried in turn.
-        #[schemars(with = "Option<Vec<TargetText>>")]
+        #[schemars(with = "Option<Vec<TargetForm>>")]
         default_route: Vec<At<TargetName>>;
     /// The host at which users' phones are reached from outside.
     PublicSipHost = "public_sip_host" in public_sip_host, from

@@ -109,7 +109,7 @@ pub(crate) trait Object {
 }
 
 /// Makes a secret out of random bytes.
-pub type Generate = fn(&[u8; 24]) -> Secret;
+pub(crate) type Generate = fn(&[u8; 24]) -> Secret;
 
 /// Finds the value of a variable, or the reason why it cannot be had.
 pub(crate) type ValuesOfVariables<'a> = dyn Fn(&str) -> Result<E164, String> + 'a;

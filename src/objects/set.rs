@@ -11,7 +11,7 @@ use super::{
     Boxes, Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Group, Hours, LastBox, Login, Object, ObjectId, ObjectKind, Places,
     PublicSipHost, Rule, Target, Trunk, rule,
 };
-use crate::model::{Cause, Chain, Document, E164, Leg, Node, ObjectName, Place, Ring, UserKey, Who};
+use crate::model::{Cause, Chain, Document, E164, Leg, Mailbox, Node, ObjectName, Place, Ring, UserKey, Who};
 
 /// All that is declared about a tenant's inbound calls, without secrets. Absent keys declare nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +144,10 @@ impl Routes {
                     let who = Who::One(Leg::Phone(email.clone()));
                     chain.push(Node::Ring(Ring { name: email.to_string(), who, seconds: Self::PHONE_RING }));
                 }
+                Target::Voicemail(email) => {
+                    let number = self.boxes.of(email).and_then(|own| own.number.clone());
+                    chain.push(Node::Box(Mailbox { name: target.to_string(), number }));
+                }
                 Target::Hangup => chain.push(Node::End(Cause::Rejected)),
                 Target::Busy => chain.push(Node::End(Cause::Busy)),
             }
@@ -155,7 +159,7 @@ impl Routes {
         let chains = self.objects().into_iter().filter_map(|((_, name), object)| object.flow(&name.parse().ok()?));
         let rings = chains.flat_map(|chain| chain.0).filter_map(|node| match node {
             Node::Ring(ring) => Some((ring.name.clone(), ring)),
-            Node::End(_) | Node::Missing(_) => None,
+            Node::Box(_) | Node::End(_) | Node::Missing(_) => None,
         });
         rings.collect()
     }
@@ -200,7 +204,7 @@ impl Routes {
         let rules = routes.rules.iter_mut();
         let rules = rules.flat_map(|rule| rule.route.iter_mut().chain(rule.otherwise.iter_mut().flatten()));
         for target in rules.chain(&mut routes.default_route.0) {
-            if let Target::User(email) = target
+            if let Some(email) = target.user_mut()
                 && let Some(present) = addresses.get(email)
             {
                 *email = present.clone();
@@ -246,7 +250,7 @@ impl Routes {
         let nodes = chains.flat_map(|chain| chain.0);
         let rings = nodes.filter_map(|node| match node {
             Node::Ring(ring) => Some(ring),
-            Node::End(_) | Node::Missing(_) => None,
+            Node::Box(_) | Node::End(_) | Node::Missing(_) => None,
         });
         let mut users = BTreeSet::new();
         for ring in rings {

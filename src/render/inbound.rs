@@ -6,11 +6,11 @@
 //! turn. Text that callers control stays in variables: it is matched as data, and never stands in
 //! an expression or an argument list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::{Digests, Phone, Phonebook};
+use super::{Digests, Phone, Phonebook, messages};
 use crate::{
     asterisk::{
         BadValue, Name,
@@ -19,7 +19,7 @@ use crate::{
         },
         inbound_context,
     },
-    model::{Ring, Tenant, UserKey, WITHHELD, hex},
+    model::{BoxNumber, Chain, Node, Ring, Tenant, UserKey, WITHHELD, hex},
     objects::{Called, CallerMatch, Condition, Entry, Outcome, Routes},
 };
 
@@ -52,6 +52,8 @@ pub(super) struct Contexts {
     pub(super) members: Name,
     pub(super) confirm: Name,
     pub(super) next: Name,
+    /// Where messages are left.
+    pub(super) voicemail: Name,
 }
 
 impl Contexts {
@@ -71,6 +73,7 @@ impl Contexts {
             members: context("members")?,
             confirm: context("confirm")?,
             next: context("next")?,
+            voicemail: messages::context(tenant)?,
         })
     }
 }
@@ -93,6 +96,8 @@ pub(super) struct Inbound<'a> {
     conditions: BTreeMap<String, u64>,
     /// Whether numbers that are not known yet may be shown as such.
     pub(super) masked: bool,
+    /// How calls go that no rule is for.
+    pub(super) default_chain: Chain,
 }
 
 /// Adds the contexts for inbound calls, if any are declared.
@@ -125,7 +130,9 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
     let conditions = parts.conditions.iter().map(|one| (one.name.clone(), one.number)).collect();
     let masked = matches!(digests, Digests::Masked);
     let rings = routes.rings();
-    let inbound = Inbound { book, routes, contexts, entries, outcomes, called, rings, conditions, masked };
+    let default_chain = routes.chain(&routes.default_route.0);
+    let inbound =
+        Inbound { book, routes, contexts, entries, outcomes, called, rings, conditions, masked, default_chain };
     inbound.arrival(plan)?;
     inbound.caller(plan);
     inbound.decision(plan);
@@ -151,7 +158,7 @@ pub(super) fn phone_extension(phone: &Phone<'_>) -> Expr {
 impl Inbound<'_> {
     /// Which number was called.
     fn arrival(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
-        let Contexts { arrival, caller, .. } = &self.contexts;
+        let Contexts { arrival, caller, voicemail, .. } = &self.contexts;
         let mut context =
             Context::new(arrival, "Calls from trunks arrive here; they lead to the targets below and nowhere else.");
         for number in self.routes.numbers() {
@@ -173,6 +180,12 @@ impl Inbound<'_> {
                 context.one_step(pattern, Step::Goto(Place::Context(caller.clone(), phone_extension(phone))));
             }
         }
+        for number in self.boxes() {
+            let name = Expr::text("box", &number.sip_user())?;
+            let leave = || Step::Goto(Place::Context(voicemail.clone(), number.into()));
+            context.one_step(Pattern::literal(name.clone()), leave());
+            context.one_step(Pattern::with_parameters(name), leave());
+        }
         // Anything of two characters and more; a pattern for fewer would catch Asterisk's own `h` and `t`.
         for pattern in ["_[!-~].", "_[0-9+*#]", "s"] {
             let (pattern, dialled) = Pattern::anything(pattern);
@@ -187,6 +200,17 @@ impl Inbound<'_> {
         }
         plan.push(context);
         Ok(())
+    }
+
+    /// Lists the voicemail boxes that routes name: a provider that records messages by SIP calls these.
+    fn boxes(&self) -> BTreeSet<&BoxNumber> {
+        let chains = self.outcomes.values().flat_map(|(_, outcome)| [Some(&outcome.then), outcome.otherwise.as_ref()]);
+        let nodes = chains.flatten().chain([&self.default_chain]).flat_map(|chain| &chain.0);
+        let boxes = nodes.filter_map(|node| match node {
+            Node::Box(mailbox) => mailbox.number.as_ref(),
+            Node::Ring(_) | Node::End(_) | Node::Missing(_) => None,
+        });
+        boxes.collect()
     }
 
     /// Returns the number that is shown of calls to no number, as to the name of an account. The answers to Twilio show the

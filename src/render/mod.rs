@@ -8,6 +8,7 @@ mod cover;
 mod diff;
 mod inbound;
 mod members;
+mod messages;
 mod needs;
 mod numbers;
 mod parse;
@@ -105,7 +106,7 @@ impl Phonebook<'_> {
                 ConfigFile::Endpoints => pjsip::render(self, digests),
                 ConfigFile::Routing => routing::render(self, digests),
             };
-            let is_stub = file.facts().is_optional && !voicemail::is_used(self)?;
+            let is_stub = file.facts().is_optional && !routing::has_boxes(self)?;
             Ok(File { path: file.path(self.tenant), text: text?, is_stub })
         })
     }

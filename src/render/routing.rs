@@ -4,7 +4,7 @@
 //! hints would make a reload quadratic in their number.
 
 use super::{
-    Digests, GENERATION, Phonebook, head, inbound, mark,
+    Digests, GENERATION, Phonebook, head, inbound, mark, messages,
     targets::{UNALLOCATED, UNAVAILABLE},
 };
 use crate::{
@@ -38,6 +38,9 @@ pub(super) fn dialplan(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Dia
     let mut plan = Dialplan::default();
     internal(&mut plan, book)?;
     devices(&mut plan, book)?;
+    if has_boxes(book)? {
+        messages::render(&mut plan, book)?;
+    }
     inbound::render(&mut plan, book, digests)?;
     Ok(plan)
 }
@@ -68,7 +71,7 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
         dialled.hint(pattern.clone(), Expr::from("PJSIP/") + endpoint(book, number.clone())?);
         dialled.one_step(pattern, Step::Goto(Place::Context(ring.clone(), number)));
     }
-    if !book.parts(Digests::Masked)?.boxes.is_empty() {
+    if has_boxes(book)? {
         own_box(&mut dialled, book)?;
     }
     for include in &book.settings.include {
@@ -82,19 +85,43 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
     let result = |result| Expr::var(Variable::GosubRetval).equals(result).calc();
     let unanswered =
         Expr::var(Variable::DialStatus).equals("NOANSWER") + " | " + Expr::var(Variable::HangupCause).equals("0");
+    let own_box = Expr::sorcery("endpoint", endpoint(book, number.clone())?, "@box");
     let mut steps = Extension::new(pattern);
     // A call that rings while the dialplan is reloaded goes on at the fourth step: it decides about the answer.
     steps
         .step(Step::GosubWith(leg, number, Expr::from(",") + Expr::number(Routes::PHONE_RING)))
         .step(Step::goto_if(result(NOBODY), Place::Label("unallocated")))
         .step(Step::goto_if(result(AWAY), Place::Label("unavailable")))
-        .step(Step::goto_if(unanswered.calc(), Place::Label("unavailable")))
-        .step(Step::Hangup(Some(Expr::var(Variable::HangupCause))))
-        .labelled("unavailable", Step::Hangup(Some(Expr::number(UNAVAILABLE))))
-        .labelled("unallocated", Step::Hangup(Some(Expr::number(UNALLOCATED))));
+        .step(Step::goto_if(unanswered.calc(), Place::Label("unavailable")));
+    if has_boxes(book)? {
+        // Nobody answered, or whoever did not want to: the user's own box does.
+        let status = || Expr::var(Variable::DialStatus);
+        let refused = status().differs_from("ANSWER") + " & " + status().differs_from("CANCEL");
+        let cause = || Expr::var(Variable::Cause);
+        steps
+            .step(Step::goto_if(refused.calc(), Place::Label("refused")))
+            .step(Step::Hangup(Some(Expr::var(Variable::HangupCause))))
+            .labelled("refused", Step::Set(Variable::Cause, Expr::var(Variable::HangupCause)))
+            .step(Step::Goto(Place::Label("box")))
+            .labelled("unavailable", Step::Set(Variable::Cause, Expr::number(UNAVAILABLE)))
+            .labelled("box", Step::Set(Variable::Mailbox, own_box))
+            .step(Step::goto_if(Expr::var(Variable::Mailbox).blank(), Place::Label("over")))
+            .step(Step::Goto(Place::Context(messages::context(book.tenant)?, Expr::var(Variable::Mailbox))))
+            .labelled("over", Step::Hangup(Some(cause())));
+    } else {
+        steps
+            .step(Step::Hangup(Some(Expr::var(Variable::HangupCause))))
+            .labelled("unavailable", Step::Hangup(Some(Expr::number(UNAVAILABLE))));
+    }
+    steps.labelled("unallocated", Step::Hangup(Some(Expr::number(UNALLOCATED))));
     rings.extension(steps);
     plan.push(rings);
     Ok(())
+}
+
+/// Tells whether the tenant has voicemail boxes.
+pub(super) fn has_boxes(book: &Phonebook<'_>) -> Result<bool, BadValue> {
+    Ok(!book.parts(Digests::Masked)?.boxes.is_empty())
 }
 
 /// What a phone dials to hear the messages of its own box.

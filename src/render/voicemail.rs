@@ -9,11 +9,6 @@ use crate::{
     objects::BoxEntry,
 };
 
-/// Tells whether the tenant has boxes.
-pub(super) fn is_used(book: &Phonebook<'_>) -> Result<bool, BadValue> {
-    Ok(!book.parts(Digests::Masked)?.boxes.is_empty())
-}
-
 /// Renders the file.
 pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<String, BadValue> {
     let boxes = book.parts(digests)?.boxes;

@@ -280,6 +280,12 @@ impl Phone {
         self.sipp(&path, &["-m", "1", "-s", number, "-d", &lasting.as_millis().to_string()])
     }
 
+    /// Delivers a call that is answered, and speaks until it hangs up.
+    pub(crate) fn delivers_speech(&self, from: &str, to: &str, lasting: Duration) -> Running {
+        let (path, lasting) = (self.speaking("uac-trunk"), lasting.as_millis().to_string());
+        self.sipp(&path, &["-m", "1", "-s", to, "-key", "cid", from, "-key", "line", &self.line, "-d", &lasting])
+    }
+
     /// Makes a caller speak once the call is answered: a hum, in u-law.
     fn speaking(&self, name: &str) -> PathBuf {
         let voice = self.folder.join("voice.ul");

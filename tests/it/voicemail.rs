@@ -28,7 +28,8 @@ const ALL: &str = "voicemail: { users: true, boxes: { info: { name: Info desk, l
 
 fn pbx() -> TestEnv {
     let env = TestEnv::with_asterisk();
-    fs::write(env.etc("extensions.d/lab/generated_routing.conf"), LEAVE).expect("a file");
+    let own = fs::read_to_string(env.etc("extensions.conf")).expect("a file");
+    fs::write(env.etc("extensions.conf"), own.replace("[outbound]", &format!("{LEAVE}[outbound]"))).expect("a file");
     env.ask("dialplan reload");
     env
 }
@@ -36,7 +37,7 @@ fn pbx() -> TestEnv {
 #[track_caller]
 fn apply(env: &TestEnv, rest: &str, users: &[&str]) -> String {
     env.write("pbx.yaml", &company(rest, users));
-    env.run("apply").expect(0).stdout
+    env.run("apply --allow deletes=9").expect(0).stdout
 }
 
 fn file(env: &TestEnv) -> String {
@@ -94,7 +95,10 @@ fn a_message_lights_the_lamp_and_is_heard_from_the_own_phone_alone() {
         let lines: Vec<&str> = log.lines().filter(is_opened).collect();
         assert!(lines.len() == 1 && lines[0].contains(&format!("\"{opened}\"")), "{phone}: {lines:?}");
     }
-    nothing_in_the_log(&env);
+    // Asterisk itself warns of a caller who hangs up while it asks for the box.
+    let complaints: Vec<&str> =
+        log.lines().filter(|line| line.contains("WARNING[") || line.contains("ERROR[")).collect();
+    assert!(complaints.iter().all(|line| line.ends_with("Couldn't stream login file")), "{complaints:?}");
 }
 
 /// Messages and greetings stand in folders that Asterisk names by the box: the next holder of the number heard them.
@@ -175,4 +179,95 @@ fn an_operators_file_that_does_not_include_the_boxes_is_told() {
     fs::write(env.etc("voicemail.conf"), "#tryinclude voicemail.d/*/generated_voicemail.conf\n").expect("a file");
     env.run("apply").expect(0);
     env.run("plan --detailed-exitcode").expect(0);
+}
+
+const DID: &str = "+15559876543";
+
+/// How long a caller waits: behind the prompts some seconds are left for the message.
+const CALL: Duration = Duration::from_secs(13);
+
+/// A file that Asterisk takes for a greeting: a second of silence.
+fn greeting(env: &TestEnv, number: &str, name: &str) {
+    let samples = [0_u8; 16_000];
+    let size = u32::try_from(samples.len()).expect("a size");
+    let mut wav = b"RIFF".to_vec();
+    wav.extend((36 + size).to_le_bytes());
+    wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    wav.extend(8000_u32.to_le_bytes());
+    wav.extend(16_000_u32.to_le_bytes());
+    wav.extend(b"\x02\0\x10\0data");
+    wav.extend(size.to_le_bytes());
+    wav.extend(samples);
+    let folder = env.path("asterisk/spool/voicemail/acme-boxes").join(number);
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join(format!("{name}.wav")), wav).expect("a file");
+}
+
+/// How each call to a box began, in turn: the arguments of `VoiceMail`.
+fn recorded(env: &TestEnv) -> Vec<String> {
+    let log = asterisk_log(env);
+    let steps = log.lines().filter_map(|line| line.split_once(" VoiceMail(\"")?.1.split_once("\", \""));
+    steps.map(|(_, rest)| rest.split('"').next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn callers_leave_a_message_where_the_route_says_so() {
+    let env = pbx();
+    let rules = format!(
+        "trunks: {{ carrier: {{ host: 127.0.0.2 }} }}\npublic_sip_host: 127.0.0.1\n\
+         inbound:\n  - {{ to: \"{DID}\", route: [bo@example.com, {{ voicemail: ana@example.com }}] }}\n\
+         default_route: [info]\n"
+    );
+    apply(&env, &(ALL.to_owned() + &rules), &[ANA, BO]);
+    let (carrier, bo) = (Phone::at(&env, "127.0.0.2"), Phone::of(&env, "bo@example.com"));
+
+    // Nobody is registered: the next one is the box, which has no greeting.
+    carrier.delivers_speech("+4917099999", DID, CALL).ends_well();
+    until("the message is there", || waiting(&env, "1") == "1");
+    let folder = env.path("asterisk/spool/voicemail/acme-boxes/1/INBOX");
+    let about = fs::read_to_string(folder.join("msg0000.txt")).expect("what is said about the message");
+    assert!(about.contains("callerid=\"From Outside\" <+4917099999>"), "{about}");
+
+    // With greetings: that for busy if Bo is, and the other one otherwise. A greeting alone for unavailable serves both.
+    bo.registers();
+    greeting(&env, "1", "unavail");
+    let busy = bo.is_busy();
+    carrier.delivers("+4917099999", DID);
+    greeting(&env, "1", "busy");
+    carrier.delivers("+4917099999", DID);
+    busy.unplug();
+    bo.unregisters();
+    carrier.delivers("+4917099999", DID);
+
+    // Any other number reaches the shared box; a provider reaches a box of a route by its name, and no other.
+    carrier.delivers("+4917099999", "+15550000000");
+    carrier.delivers("+4917099999", "voicemail-1");
+    carrier.delivers("+4917099999", "voicemail-2");
+    let shared = "3@acme-boxes";
+    let own = ["1@acme-boxes", "1@acme-boxes,u", "1@acme-boxes,b", "1@acme-boxes,u"];
+    // Who hangs up while a sound is played, never gets to the box.
+    let begun = recorded(&env);
+    assert_eq!(begun[..own.len().min(begun.len())], own);
+    assert!(begun[own.len()..].iter().all(|one| one == shared || one == "1@acme-boxes,u"), "{begun:?}");
+    nothing_in_the_log(&env);
+}
+
+#[test]
+fn a_colleague_leaves_a_message_if_nobody_answers() {
+    let env = pbx();
+    apply(&env, ALL, &[ANA, BO, LOBBY]);
+    let bo = Phone::of(&env, "bo@example.com");
+    bo.registers();
+    bo.speaks("1000", CALL).ends_well();
+    until("the message is there", || waiting(&env, "1") == "1");
+    // Who is busy has a box as well, and a phone without a box is as it was.
+    let ana = Phone::of(&env, "ana@example.com");
+    ana.registers();
+    greeting(&env, "1", "busy");
+    let busy = ana.is_busy();
+    bo.reaches("1000");
+    busy.unplug();
+    bo.is_told("480", "1002");
+    assert_eq!(recorded(&env), ["1@acme-boxes", "1@acme-boxes,b"]);
+    nothing_in_the_log(&env);
 }

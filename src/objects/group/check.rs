@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{At, Cause, Code, Diagnostic, E164, Named, Node, ObjectName, Place, UserKey},
-    objects::{Called, Group, ObjectKind, Places, Routes, Target, dialer},
+    objects::{Boxes, Called, Group, ObjectKind, Places, Routes, Target, dialer},
 };
 
 /// The most members of a group: Asterisk cuts what is dialled at 4,091 bytes.
@@ -175,11 +175,11 @@ fn dials_ours<'a>(routes: &'a Routes, group: &'a Group) -> Vec<(usize, &'a E164)
 }
 
 /// Lists the groups behind which nothing is tried, because a call that nobody answers ends there.
-pub(in crate::objects) fn ending(groups: &BTreeMap<ObjectName, Group>) -> BTreeSet<ObjectName> {
-    let routes = Routes { groups: groups.clone(), ..Routes::default() };
+pub(in crate::objects) fn ending(groups: &BTreeMap<ObjectName, Group>, boxes: &Boxes) -> BTreeSet<ObjectName> {
+    let routes = Routes { groups: groups.clone(), boxes: boxes.clone(), ..Routes::default() };
     let ends = |name: &ObjectName| {
         let chain = routes.chain(&[Target::Object(name.clone())]);
-        chain.0.iter().any(|node| matches!(node, Node::End(Cause::Busy | Cause::Rejected)))
+        chain.0.iter().any(|node| matches!(node, Node::Box(_) | Node::End(Cause::Busy | Cause::Rejected)))
     };
     groups.keys().filter(|name| ends(name)).cloned().collect()
 }

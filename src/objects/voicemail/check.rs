@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     super::{
         check::{Names, named},
-        destination::{check::user, file::TargetName},
+        destination::check::user,
         namespace::reserved,
     },
     Boxes, DEFAULT, Mailing, VoicemailBox, Whose, file,
+    file::LampName,
 };
 use crate::model::{At, Code, Diagnostic, UserKey};
 
@@ -66,7 +67,7 @@ pub(in crate::objects) fn check(
 }
 
 /// Reads whose phones show the messages of a box, each once.
-fn lamps(list: At<Vec<At<TargetName>>>, names: &Names<'_>, problems: &mut Vec<Diagnostic>) -> Vec<UserKey> {
+fn lamps(list: At<Vec<At<LampName>>>, names: &Names<'_>, problems: &mut Vec<Diagnostic>) -> Vec<UserKey> {
     let Some(items) = list.value else { return Vec::new() };
     if items.len() > MOST_LAMPS {
         let message = format!("the messages of this box show on {} phones", items.len());
@@ -75,7 +76,7 @@ fn lamps(list: At<Vec<At<TargetName>>>, names: &Names<'_>, problems: &mut Vec<Di
     }
     let (mut lamps, mut seen) = (Vec::new(), BTreeSet::new());
     for item in &items {
-        let Some(text) = item.value.as_ref().map(TargetName::as_str) else { continue };
+        let Some(text) = item.value.as_ref().map(LampName::as_str) else { continue };
         let Some((key, _)) = user(text, item.place, names, problems) else {
             if names.users.all {
                 let message = format!("no such user or phone: `{text}`");

@@ -5,10 +5,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
-use crate::{
-    model::{At, Code, DisplayName, Email, Invalid, Named, Token, quoted},
-    objects::destination::file::{TargetName, TargetText},
-};
+use crate::model::{At, Code, DisplayName, Email, Invalid, Named, PhoneId, Token, quoted, text_type};
 
 /// Voicemail boxes.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -58,8 +55,20 @@ pub(crate) struct SharedBox {
     pub(crate) mail: Option<At<Email>>,
     /// The users and phones that show new messages.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<TargetText>>")]
-    pub(crate) lamps: Option<At<Vec<At<TargetName>>>>,
+    pub(crate) lamps: Option<At<Vec<At<LampName>>>>,
+}
+
+text_type! {
+    /// A phone that shows messages: a user's e-mail, or a phone's `id`.
+    LampName,
+    |text| {
+        if text.parse::<Email>().is_ok() || text.parse::<PhoneId>().is_ok() {
+            return Ok(text.to_owned());
+        }
+        let hint = "name users by e-mail, and phones by id";
+        Err(Invalid::new(Code::InvalidTarget, format!("{} has no lamp", quoted(text)), hint))
+    },
+    { "type": "string", "minLength": 1, "maxLength": 254 }
 }
 
 /// The length of a message, in seconds.

@@ -12,7 +12,7 @@ mod render;
 #[cfg(test)]
 mod tests;
 
-pub use number::{BoxNumber, LastBox};
+pub use number::LastBox;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +27,9 @@ use super::{
 };
 use crate::{
     asterisk::BadValue,
-    model::{DisplayName, Document, Email, Invalid, ObjectName, SENSITIVE, Unreadable, UserKey},
+    model::{
+        BoxNumber, Chain, DisplayName, Document, Email, Invalid, Mailbox, Node, ObjectName, SENSITIVE, Unreadable, UserKey,
+    },
 };
 
 /// Whose a box is.
@@ -109,6 +111,10 @@ impl Object for VoicemailBox {
             ("lamps", lamps),
             ("pin", Some(SENSITIVE.to_owned())),
         ]
+    }
+
+    fn flow(&self, name: &ObjectName) -> Option<Chain> {
+        Some(Chain(vec![Node::Box(Mailbox { name: name.to_string(), number: self.number.clone() })]))
     }
 
     fn login(&self) -> Option<Login<'_>> {
@@ -204,6 +210,16 @@ impl Boxes {
         }
     }
 
+    /// Returns a user's box.
+    pub(super) fn of(&self, user: &UserKey) -> Option<&VoicemailBox> {
+        self.own.get(user)
+    }
+
+    /// Lists the users who have a box.
+    pub(super) fn users(&self) -> impl Iterator<Item = &UserKey> {
+        self.own.keys()
+    }
+
     /// Gives its users other addresses, former ones before present ones.
     pub(super) fn readdress(&mut self, addresses: &BTreeMap<UserKey, UserKey>) {
         let present = |user: UserKey| addresses.get(&user).cloned().unwrap_or(user);
@@ -226,6 +242,10 @@ impl Store for Boxes {
     fn items_mut(&mut self) -> Vec<(String, &mut VoicemailBox)> {
         let own = self.own.iter_mut().map(|(user, own)| (name_of_own(user, own), own));
         own.chain(self.shared.iter_mut().map(|(name, shared)| (name.to_string(), shared))).collect()
+    }
+
+    fn named(&self, name: &ObjectName) -> Option<&dyn Object> {
+        self.shared.get(name).map(|shared| shared as &dyn Object)
     }
 
     fn put(&mut self, name: &str, item: VoicemailBox) -> Result<(), Invalid> {
