@@ -291,8 +291,14 @@ fn targets_that_the_provider_cannot_reach_are_listed() {
     applied.routes.default_route = DefaultRoute(vec![Target::Hangup]);
     assert_eq!(left_out(&applied), Some(LeftOut { targets, all: true }));
     // Calls that come over trunks alone are none of the provider's.
-    let trunk =
-        Trunk { host: "192.0.2.1".to_owned(), identify: Vec::new(), username: None, realm: None, register: false };
+    let trunk = Trunk {
+        host: "192.0.2.1".to_owned(),
+        identify: Vec::new(),
+        username: None,
+        realm: None,
+        register: false,
+        by_registration: false,
+    };
     applied.routes.trunks.insert("carrier".parse().unwrap(), trunk);
     applied.routes.dialers.clear();
     assert_eq!(left_out(&applied), None);

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 
 use super::{Applied, Noun};
 use crate::{
-    model::{Caller, CallerClass, CallerId, Cause, Chain, E164, Leg, Mailbox, Node, NumberSource, OutsideLine, Ring, UserKey},
+    model::{
+        Caller, CallerClass, CallerId, Cause, Chain, E164, Leg, Mailbox, Node, NumberSource, OutsideLine, Ring, UserKey,
+    },
     objects::PublicSipHost,
 };
 

@@ -37,6 +37,7 @@ struct Problem<'a> {
 }
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+    printer.phase("reading the desired state");
     let loaded = desired::load(&args.file.file);
     if args.format == Format::Json {
         let problems: Vec<Problem<'_>> = loaded

@@ -7,7 +7,7 @@ pub(crate) const ALLOWED: [&str; 5] = ["deletes", "relogins", "foreign-files", "
 pub const RAILS: &[(&str, &str, &str)] = &[
     (
         "deletes",
-        "an apply that deletes more users than `rails.deletes` allows",
+        "an apply that deletes more users than `rails.deletes` allows, or ends so many phones of users who were deleted before",
         "check the file is the right one; `--allow deletes=N`",
     ),
     (

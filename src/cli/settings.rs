@@ -162,6 +162,7 @@ impl StateArgs {
     /// Opens the directory to read it, and names the private one on stderr: without `DATABASE_URL` an empty list may
     /// only mean that the variable was forgotten.
     pub(crate) fn open_to_list(&self, printer: &mut Printer) -> Result<Option<Directory>> {
+        printer.phase("reading what is recorded");
         let directory = self.open_to_read(&mut |line| tracing::info!("{line}"))?;
         if !has_url() {
             let state_dir = self.dir()?;

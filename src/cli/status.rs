@@ -64,6 +64,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let host = args.host.resolve(&args.state, !args.no_asterisk)?;
     let now = Timestamp::now();
 
+    printer.phase("reading what is recorded");
     let directory = args.state.open_to_read(&mut |line| tracing::info!("{line}"))?;
     let known = read(directory, &tenant)?;
     if args.tenant.is_some() && known.recorded.tenant.is_none() {
@@ -89,6 +90,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         }
         _ => None,
     };
+    printer.phase("asking Asterisk what it runs");
     let survey = host.survey(&tenant)?;
     let no_folder = (!host.config_dir.is_dir()).then(|| host.config_dir.display().to_string());
     let mut comparison = None;

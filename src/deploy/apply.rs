@@ -258,7 +258,8 @@ fn write_and_reload(
             reasons.push(format!("whether another tenant's file is at fault is not known: {error}"));
             Vec::new()
         });
-        let overrides = step.host.overrides(step.tenant);
+        // A file that cannot be read is named by `put_back`.
+        let overrides = step.host.overrides(step.tenant).unwrap_or_default();
         Box::new(NotLive { complaints, others_at_fault, overrides, ..put_back(step, back, reasons, clock, observer) })
     })
 }

@@ -11,7 +11,7 @@ use crate::{
         Directory, DirectoryError, MadeLive, Recorded, RowChanges,
         audit::{End, Outcome},
     },
-    model::{E164, EndpointNames, Extension, Tenant, UserKey},
+    model::{E164, EndpointNames, Extension, Identity, Tenant, UserKey},
     objects::{NO_ROUTES, Routes},
     plan::{Plan, numbers_between},
     render::endpoint_name,
@@ -82,11 +82,9 @@ pub(super) fn behind(tenant: &Tenant, recorded: &Recorded) -> Option<String> {
         Some(applied) => {
             let users = users(&recorded.routes, tenant, row.settings.endpoint_names, number);
             let run = applied.run;
-            let known = recorded.users.values().map(|user| {
-                let phone = endpoint_name(tenant, row.settings.endpoint_names, user.extension);
-                (user.email.key(), user.previous.clone(), phone)
-            });
-            let addresses = addresses(applied, known);
+            let known = recorded.users.values().map(|user| (&user.email, user.previous.as_ref(), user.extension));
+            let phone = |number| endpoint_name(tenant, row.settings.endpoint_names, number);
+            let addresses = addresses(applied, known, phone);
             let reached = applied.users.iter().map(|(email, phone)| (&addresses[email], phone));
             (!reached.eq(&users) || applied.routes.readdressed(&addresses) != recorded.routes).then(|| {
                 format!("callers still reach what run {run} applied, not what is recorded: the next apply heals it")
@@ -96,24 +94,29 @@ pub(super) fn behind(tenant: &Tenant, recorded: &Recorded) -> Option<String> {
 }
 
 /// Finds the present addresses of the users whom callers reach, by those that they had when that was applied: a rename
-/// changes nothing about who is reached. `known` lists all users with address, former address and phone.
+/// changes nothing about who is reached. `known` lists all users with address, former address and number.
 ///
 /// A former address may be another user's now: the phone that callers reach tells whose it was.
-fn addresses(
+fn addresses<'a>(
     applied: &calls::Applied,
-    known: impl Iterator<Item = (UserKey, Option<UserKey>, String)>,
+    known: impl Iterator<Item = (&'a Identity, Option<&'a UserKey>, Extension)>,
+    phone: impl Fn(Extension) -> String,
 ) -> BTreeMap<UserKey, UserKey> {
     let (mut present, mut renamed) = (BTreeSet::new(), BTreeMap::new());
-    for (email, previous, phone) in known {
-        if applied.users.contains_key(&email) {
-            present.insert(email.clone());
-        }
+    if applied.users.is_empty() {
+        return BTreeMap::new();
+    }
+    for (identity, previous, number) in known {
+        let email = identity.key();
         if let Some(previous) = previous.filter(|previous| applied.users.contains_key(previous)) {
-            renamed.insert(previous, (email, phone));
+            renamed.insert(previous, (email.clone(), number));
+        }
+        if applied.users.contains_key(&email) {
+            present.insert(email);
         }
     }
-    let address = |email: &UserKey, phone: &String| match renamed.get(email) {
-        Some((new, at)) if !present.contains(email) || at == phone => new.clone(),
+    let address = |email: &UserKey, at: &String| match renamed.get(email) {
+        Some((new, number)) if !present.contains(email) || phone(*number) == *at => new.clone(),
         _ => email.clone(),
     };
     applied.users.iter().map(|(email, phone)| (email.clone(), address(email, phone))).collect()
@@ -122,11 +125,9 @@ fn addresses(
 /// Finds the public numbers whose callers reach somebody else, or in another way, once a plan was carried out.
 pub(super) fn numbers(plan: &Plan, recorded: &Recorded) -> BTreeSet<E164> {
     let Some(applied) = &recorded.applied else { return numbers_between(&NO_ROUTES, &plan.routes) };
-    let known = plan.users.values().map(|user| {
-        let phone = endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
-        (user.email.key(), user.previous.clone(), phone)
-    });
-    numbers_between(&applied.routes.readdressed(&addresses(applied, known)), &plan.routes)
+    let known = plan.users.values().map(|user| (&user.email, user.previous.as_ref(), user.extension));
+    let phone = |number| endpoint_name(&plan.tenant, plan.settings.endpoint_names, number);
+    numbers_between(&applied.routes.readdressed(&addresses(applied, known, phone)), &plan.routes)
 }
 
 /// What callers reach once a plan was carried out.

@@ -198,7 +198,8 @@ pub fn compare_plan(
     });
     let fitting = if live[ConfigFile::Endpoints] { fitting } else { BTreeSet::new() };
     if let Some(file) = endpoints {
-        let gone = ended(&plan, recorded, file, &keeps);
+        let (gone, deleted) = ended(&plan, recorded, file, &keeps);
+        effects.deleted = deleted;
         effects.ended = if live[ConfigFile::Endpoints] { gone } else { gone.max(effects.ended) };
         relogins.extend(other_logins(&plan, recorded, file, &keeps));
     }
@@ -294,7 +295,7 @@ fn side_by_side(
     let reload = differences.iter().filter(|(file, diff)| diff.changed || !live[*file]);
     let reload = reload.flat_map(|(file, _)| modules(file, &kept)).collect();
     let id = if plan.problems.is_empty() && plan.unresolved.is_empty() {
-        let texts: Vec<(&str, &str)> = 
+        let texts: Vec<(&str, &str)> =
             target.values().filter(|file| !file.is_stub).map(|file| (file.path.as_str(), file.text.as_str())).collect();
         Some(plan_id(&plan, &texts)?)
     } else {
@@ -373,7 +374,7 @@ fn foreign_files(recorded: &Recorded, in_place: &InPlace, allowed: usize) -> Opt
     let endpoints = in_place[ConfigFile::Endpoints].as_ref().map(|file| &file.parsed)?;
     let known = |email: &str| {
         let key = UserKey::of(email);
-        recorded.users.contains_key(&key) || recorded.former.contains(&key)
+        recorded.users.contains_key(&key) || recorded.former.contains_key(&key)
     };
     let is_elsewhere = endpoints.directory.is_none() || endpoints.directory != recorded.directory;
     let unknown = endpoints.phones.values().filter(|phone| is_elsewhere || !known(&phone.email));

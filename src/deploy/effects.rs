@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     asterisk::{BadValue, ConfigFile, PerFile},
-    directory::{Recorded, RecordedUser},
+    directory::{ManagedBy, Recorded, RecordedUser},
     model::{E164, Extension, ObjectName, PhoneOverride, UserKey},
     plan::{Effects, Plan, PlannedUser},
     render::{self, File, FileDiff, ParsedPhone, Phonebook, Present, SectionDiff},
@@ -40,7 +40,7 @@ impl FileEffects<'_> {
             (effects.moved, effects.reread, effects.carriers) = (moved, reread, carriers);
         }
         if let Some(before) = self.routing {
-            let mut dialing = self.dialing(before);
+            let mut dialing = self.dialing(before)?;
             let mut numbers = self.numbers(before)?;
             if !runs[ConfigFile::Routing] {
                 dialing |= effects.dialing;
@@ -100,17 +100,19 @@ impl FileEffects<'_> {
         Ok(changed.filter_map(name).collect())
     }
 
-    /// Tells whether other contexts of the operator are included, or in another order: Asterisk takes the first match.
-    fn dialing(&self, before: &Present) -> bool {
-        let context = render::internal_context(&self.plan.tenant);
-        let after = &self.target[ConfigFile::Routing].text;
-        !render::includes(&before.text, &context).eq(render::includes(after, &context))
+    /// Tells whether phones can dial something else.
+    fn dialing(&self, before: &Present) -> Result<bool, BadValue> {
+        let routing = ConfigFile::Routing;
+        if self.differences[routing].text.is_empty() {
+            return Ok(false);
+        }
+        render::dialing_differs(&self.plan.tenant, &before.text, &self.target[routing].text)
     }
 
     /// Finds the public numbers whose calls go another way.
     fn numbers(&self, before: &Present) -> Result<BTreeSet<E164>, BadValue> {
         let routing = ConfigFile::Routing;
-        if self.differences[routing].sections.is_empty() {
+        if self.differences[routing].text.is_empty() {
             return Ok(BTreeSet::new());
         }
         render::numbers_between(&self.plan.tenant, &before.text, &self.target[routing].text)
@@ -134,15 +136,20 @@ fn has_own(phone: &PhoneOverride, option: &str) -> bool {
 /// Tells whether a phone of the file in place keeps its name and its digest.
 pub(super) type Keeps<'a> = dyn Fn(&str, &ParsedPhone) -> bool + 'a;
 
-/// Counts the phones in the file in place whose users are gone once the plan was carried out.
-pub(super) fn ended(plan: &Plan, recorded: &Recorded, file: &Present, keeps: &Keeps<'_>) -> usize {
+/// Counts the phones in the file in place whose users are gone once the plan was carried out, and how many of them the
+/// API did not let go, one by one.
+pub(super) fn ended(plan: &Plan, recorded: &Recorded, file: &Present, keeps: &Keeps<'_>) -> (usize, usize) {
     let stay: BTreeSet<Uuid> = plan.users.values().filter_map(|user| user.id).collect();
     let emails: BTreeSet<UserKey> = plan.users.values().map(|user| user.email.key()).collect();
     let stays = |email: &str| {
         let key = UserKey::of(email);
         recorded.users.get(&key).map_or(emails.contains(&key), |user| stay.contains(&user.id))
     };
-    file.parsed.phones.iter().filter(|(name, phone)| !stays(&phone.email) && !keeps(name, phone)).count()
+    let ends = file.parsed.phones.iter().filter(|(name, phone)| !stays(&phone.email) && !keeps(name, phone));
+    let ends: Vec<UserKey> = ends.map(|(_, phone)| UserKey::of(&phone.email)).collect();
+    let is_asked =
+        |key: &&UserKey| !recorded.users.contains_key(*key) && recorded.former.get(*key) == Some(&ManagedBy::Api);
+    (ends.len(), ends.len() - ends.iter().filter(is_asked).count())
 }
 
 /// Finds the numbers of users who were never live, and whose number belongs to somebody else in the file in
@@ -157,7 +164,7 @@ pub(super) fn successors(plan: &Plan, recorded: &Recorded, file: &Present, keeps
         // The first host of a database may have made the row live, while this one still has the former phone.
         let is_gone = |phone: &ParsedPhone| {
             let key = UserKey::of(&phone.email);
-            recorded.former.contains(&key) && !recorded.users.contains_key(&key) && row.previous != Some(key)
+            recorded.former.contains_key(&key) && !recorded.users.contains_key(&key) && row.previous != Some(key)
         };
         holder.is_some_and(|phone| is_others(phone) && (row.applied.is_none() || is_gone(phone)))
     };

@@ -1,8 +1,7 @@
 //! One Asterisk host: its configuration folder, its lock, our own notes about it, and its Asterisk.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 

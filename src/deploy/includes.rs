@@ -3,11 +3,13 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use glob::{MatchOptions, Pattern};
+
+use crate::fs::{FileError, failed};
 
 /// How deep files may include each other.
 const DEEPEST: usize = 8;
@@ -43,31 +45,50 @@ pub(super) struct ReadFile {
     pub(super) text: String,
 }
 
-/// Reads a file and those it includes, each once. Skips files that cannot be read.
-pub(super) fn read(config_dir: &Path, file: &Path) -> Vec<ReadFile> {
+/// Reads a file and those it includes, each once. Skips what is no file, as Asterisk does.
+///
+/// # Errors
+/// When a file cannot be read: what it holds is not known then.
+pub(super) fn read(config_dir: &Path, file: &Path) -> Result<Vec<ReadFile>, FileError> {
     let mut files = Vec::new();
-    follow(config_dir, file, 0, &mut BTreeSet::new(), &mut files);
-    files
+    follow(config_dir, file, 0, &mut BTreeSet::new(), &mut files)?;
+    Ok(files)
 }
 
-fn follow(config_dir: &Path, file: &Path, depth: usize, known: &mut BTreeSet<PathBuf>, files: &mut Vec<ReadFile>) {
+fn follow(
+    config_dir: &Path,
+    file: &Path,
+    depth: usize,
+    known: &mut BTreeSet<PathBuf>,
+    files: &mut Vec<ReadFile>,
+) -> Result<(), FileError> {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
+
     if depth > DEEPEST || !known.insert(file.to_owned()) {
-        return;
+        return Ok(());
     }
-    let Ok(bytes) = fs::read(file) else { return };
+    let bytes = match fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) if [NotFound, IsADirectory, NotADirectory].contains(&error.kind()) => return Ok(()),
+        Err(error) => return Err(failed("read", file)(error)),
+    };
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let included: Vec<PathBuf> = includes(&text).flat_map(|include| matches(config_dir, include.name)).collect();
     files.push(ReadFile { path: file.to_owned(), text });
     for path in included {
-        follow(config_dir, &path, depth + 1, known, files);
+        follow(config_dir, &path, depth + 1, known, files)?;
     }
+    Ok(())
 }
 
 /// Lists what a file includes, itself or through files that it includes.
-pub(super) fn patterns(config_dir: &Path, file: &Path) -> Vec<Pattern> {
-    let files = read(config_dir, file);
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn patterns(config_dir: &Path, file: &Path) -> Result<Vec<Pattern>, FileError> {
+    let files = read(config_dir, file)?;
     let names = files.iter().flat_map(|file| includes(&file.text)).map(|include| absolute(config_dir, include.name));
-    names.filter_map(|name| Pattern::new(&name).ok()).collect()
+    Ok(names.filter_map(|name| Pattern::new(&name).ok()).collect())
 }
 
 /// Tells whether one of these finds a file. The file need not exist.
@@ -75,9 +96,10 @@ pub(super) fn finds(patterns: &[Pattern], target: &Path) -> bool {
     patterns.iter().any(|pattern| pattern.matches_path_with(target, WILDCARDS))
 }
 
-/// Finds the first include line for which Asterisk rejects a file as a whole.
+/// Finds the first include line for which Asterisk rejects a file as a whole. It explains what was found otherwise: files
+/// that cannot be read explain nothing.
 pub(super) fn broken(config_dir: &Path, file: &Path) -> Option<BrokenInclude> {
-    read(config_dir, file).iter().find_map(|file| {
+    read(config_dir, file).ok()?.iter().find_map(|file| {
         let mut plain = includes(&file.text).filter(|include| !include.optional);
         let broken = plain.find(|include| matches(config_dir, include.name).is_empty())?;
         let place = format!("{}:{}", below(config_dir, &file.path), broken.line);
@@ -163,7 +185,7 @@ mod tests {
             (folder.path().join("pjsip.conf"), folder.path().join("pjsip.d/acme/generated_endpoints.conf"));
         let leads = |text: &str| {
             fs::write(&top, text).unwrap();
-            finds(&patterns(folder.path(), &top), &target)
+            finds(&patterns(folder.path(), &top).unwrap(), &target)
         };
         fs::write(folder.path().join("mine.conf"), "#include pjsip.d/*/generated_endpoints.conf\n").unwrap();
         for text in [

@@ -8,6 +8,7 @@ use glob::Pattern;
 use super::{Asterisk, AsteriskError, Comparison, Host, StatusError, includes, listing::Listing, survey::Findings};
 use crate::{
     asterisk::{ConfigFile, mark_name},
+    fs::FileError,
     model::Tenant,
     plan::{Allowance, RailStop},
 };
@@ -22,10 +23,18 @@ fn line_of(file: ConfigFile) -> String {
 
 impl Host {
     /// Lists the lines that include a tenant's files and that the operator's own files lack.
-    pub(super) fn missing_includes(&self, tenant: &Tenant) -> Vec<String> {
+    ///
+    /// # Errors
+    /// When one of the operator's files cannot be read.
+    pub(super) fn missing_includes(&self, tenant: &Tenant) -> Result<Vec<String>, FileError> {
         let is_there = |file: &ConfigFile| !file.facts().is_optional || self.path(&file.path(tenant)).exists();
-        let missing = |file: &ConfigFile| !self.is_included(&self.patterns(*file), *file, tenant);
-        ConfigFile::ALL.into_iter().filter(is_there).filter(missing).map(line_of).collect()
+        let mut lines = Vec::new();
+        for file in ConfigFile::ALL.into_iter().filter(is_there) {
+            if !self.is_included(&self.patterns(file)?, file, tenant) {
+                lines.push(line_of(file));
+            }
+        }
+        Ok(lines)
     }
 
     /// Finds the rail `missing-includes`, for a plan whose reload would remove what Asterisk runs from generated files,
@@ -33,7 +42,7 @@ impl Host {
     /// line is only noted.
     ///
     /// # Errors
-    /// When Asterisk does not run, or stays silent.
+    /// When Asterisk does not run, or stays silent, or one of the operator's files cannot be read.
     pub(super) fn find_missing_includes(
         &self,
         asterisk: &Asterisk,
@@ -48,7 +57,7 @@ impl Host {
             if !self.path(file.facts().includer).exists() {
                 continue;
             }
-            let patterns = self.patterns(file);
+            let patterns = self.patterns(file)?;
             let is_left_out = |tenant: &Tenant| !self.is_included(&patterns, file, tenant);
             let is_ours_left_out = is_left_out(tenant);
             let mut harmed = Vec::new();
@@ -82,7 +91,7 @@ impl Host {
     }
 
     /// Reads what the operator's file that includes a generated one includes.
-    fn patterns(&self, file: ConfigFile) -> Vec<Pattern> {
+    fn patterns(&self, file: ConfigFile) -> Result<Vec<Pattern>, FileError> {
         includes::patterns(&self.config_dir, &self.path(file.facts().includer))
     }
 

@@ -10,6 +10,7 @@ use std::{
 use super::asterisk::{Asterisk, scrub};
 use crate::{
     asterisk::ConfigFile,
+    fs::failed,
     model::{SENSITIVE, Secret, visible},
     objects::ObjectId,
 };
@@ -27,31 +28,46 @@ const READ: u64 = 1024 * 1024;
 
 /// Where the log files ended before a reload. Asterisk writes them with a delay of some 0.2 s.
 #[derive(Debug)]
-pub(super) struct LogMark(Vec<(PathBuf, u64)>);
+pub(super) struct LogMark {
+    files: Vec<(PathBuf, u64)>,
+    /// Why what Asterisk said is not known in whole.
+    unread: Vec<String>,
+}
 
 impl LogMark {
-    /// Notes where the log files end now; files that cannot be read by us are left out.
+    /// Notes where the log files end now.
     pub(super) fn now(asterisk: &Asterisk) -> Self {
-        let Ok(answer) = asterisk.ask("logger show channels") else { return Self(Vec::new()) };
-        let files = answer.raw().lines().filter_map(|line| {
+        let (mut files, mut unread) = (Vec::new(), Vec::new());
+        let answer = match asterisk.ask("logger show channels") {
+            Ok(answer) => answer,
+            Err(error) => {
+                return Self { files, unread: vec![format!("where it writes its log is not known: {error}")] };
+            }
+        };
+        for line in answer.raw().lines() {
             let mut columns = line.split_whitespace();
-            let (path, kind) = (PathBuf::from(columns.next()?), columns.next()?);
-            let end = File::open(&path).and_then(|mut file| file.seek(SeekFrom::End(0))).ok()?;
-            (kind == "File").then_some((path, end))
-        });
-        Self(files.collect())
+            let (Some(path), Some("File")) = (columns.next(), columns.next()) else { continue };
+            let path = PathBuf::from(path);
+            match File::open(&path).and_then(|mut file| file.seek(SeekFrom::End(0))) {
+                Ok(end) => files.push((path, end)),
+                Err(error) => unread.push(failed("read", &path)(error).to_string()),
+            }
+        }
+        Self { files, unread }
     }
 
     /// Tells what was said about configuration since then, each complaint once, scrubbed, of the trunks'
     /// secrets too, which stand in a file as they are.
     pub(super) fn complaints(&self, secrets: &BTreeMap<ObjectId, Secret>) -> Vec<String> {
         let mut told: Vec<String> = Vec::new();
-        for (path, end) in &self.0 {
+        let mut unread = self.unread.clone();
+        for (path, end) in &self.files {
             let mut bytes = Vec::new();
             let read = File::open(path)
                 .and_then(|mut file| file.seek(SeekFrom::Start(*end)).map(|_| file))
                 .and_then(|file| file.take(READ).read_to_end(&mut bytes));
-            if read.is_err() {
+            if let Err(error) = read {
+                unread.push(failed("read", path)(error).to_string());
                 continue;
             }
             for line in String::from_utf8_lossy(&bytes).lines().filter_map(|line| complaint(line, secrets)) {
@@ -60,6 +76,7 @@ impl LogMark {
                 }
             }
         }
+        told.extend(unread);
         told
     }
 }

@@ -216,7 +216,7 @@ fn list(asterisk: &Asterisk, name: &HostName, book: &Phonebook<'_>) -> Result<Ve
 fn defined(config_dir: &Path, name: &HostName) -> Option<String> {
     let file = file_of(name).facts().includer;
     let section = format!("[{}]", name.name());
-    includes::read(config_dir, &config_dir.join(file)).iter().find_map(|file| {
+    includes::read(config_dir, &config_dir.join(file)).ok()?.iter().find_map(|file| {
         let (line, _) = includes::lines(&file.text).find(|(_, line)| line.starts_with(&section))?;
         Some(format!("{}:{line}", includes::below(config_dir, &file.path)))
     })

@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, fs};
 use super::{Host, Override, includes};
 use crate::{
     asterisk::{ConfigFile, Sections},
+    fs::FileError,
     model::{Tenant, printable},
     render::section_names,
 };
@@ -14,26 +15,47 @@ use crate::{
 impl Host {
     /// Finds sections in other files that change what the files of a tenant define. Costs one reading of
     /// all files that Asterisk reads.
-    pub(super) fn overrides(&self, tenant: &Tenant) -> Vec<Override> {
-        ConfigFile::ALL.into_iter().flat_map(|file| self.overrides_of(file, tenant)).collect()
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub(super) fn overrides(&self, tenant: &Tenant) -> Result<Vec<Override>, FileError> {
+        let mut found = Vec::new();
+        for file in ConfigFile::ALL {
+            found.extend(self.overrides_of(file, tenant)?);
+        }
+        Ok(found)
     }
 
-    fn overrides_of(&self, file: ConfigFile, tenant: &Tenant) -> Vec<Override> {
-        let Ok(ours) = fs::canonicalize(self.path(&file.path(tenant))) else { return Vec::new() };
-        let files = includes::read(&self.config_dir, &self.path(file.facts().includer));
+    fn overrides_of(&self, file: ConfigFile, tenant: &Tenant) -> Result<Vec<Override>, FileError> {
+        let Ok(ours) = fs::canonicalize(self.path(&file.path(tenant))) else { return Ok(Vec::new()) };
+        let files = includes::read(&self.config_dir, &self.path(file.facts().includer))?;
         let is_ours = |file: &&includes::ReadFile| fs::canonicalize(&file.path).is_ok_and(|path| path == ours);
-        let Some(generated) = files.iter().find(is_ours) else { return Vec::new() };
-        let names: BTreeSet<&str> = section_names(&generated.text).collect();
+        let Some(generated) = files.iter().find(is_ours) else { return Ok(Vec::new()) };
+        let ours = Ours::of(&generated.text);
         let others = files.iter().filter(|file| file.path != generated.path);
         let found = others.flat_map(|other| {
             let path = includes::below(&self.config_dir, &other.path);
-            sections(&other.text, file.facts().sections, &names).into_iter().map(move |found| Override {
+            sections(&other.text, file.facts().sections, &ours).into_iter().map(move |found| Override {
                 place: format!("{path}:{}", found.line),
                 name: found.name,
                 keys: found.keys,
             })
         });
-        found.collect()
+        Ok(found.collect())
+    }
+}
+
+/// What a generated file defines.
+struct Ours<'a> {
+    names: BTreeSet<&'a str>,
+    /// The options that stand anywhere in it. What an operator adds beside them, such as `outbound_proxy`, overrides none.
+    options: BTreeSet<&'a str>,
+}
+
+impl<'a> Ours<'a> {
+    fn of(text: &'a str) -> Self {
+        let options = text.lines().filter(|line| !line.starts_with(';')).filter_map(|line| line.split_once('='));
+        Self { names: section_names(text).collect(), options: options.map(|(key, _)| key.trim()).collect() }
     }
 }
 
@@ -43,30 +65,38 @@ struct Found {
     line: usize,
     name: String,
     keys: Vec<String>,
+    /// Whether it changes ours whatever options it names.
+    certain: bool,
 }
 
-/// Finds the sections in a text that add to one of these names: `[name](+)`, and for contexts also `[name]`,
-/// because contexts of one name are one.
-fn sections(text: &str, kind: Sections, names: &BTreeSet<&str>) -> Vec<Found> {
+/// Finds the sections in a text that change one of ours: `[name](+)` or `[name](+type=endpoint)` with an option that we
+/// give, or with a template, which may hold one; and for contexts also `[name]`, because contexts of one name are one.
+fn sections(text: &str, kind: Sections, ours: &Ours<'_>) -> Vec<Found> {
     let mut found: Vec<Found> = Vec::new();
     let mut inside = false;
     for (line, text) in includes::lines(text) {
         let text = text.split(';').next().unwrap_or_default().trim();
         if let Some((name, options)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             let options = options.trim().trim_start_matches('(').trim_end_matches(')');
-            let adds = options.split(',').any(|option| option.trim() == "+");
-            inside = names.contains(name) && (adds || kind == Sections::Contexts);
+            let options: Vec<&str> = options.split(',').map(str::trim).filter(|option| !option.is_empty()).collect();
+            let (adding, templates): (Vec<&str>, Vec<&str>) =
+                options.iter().partition(|option| option.starts_with('+'));
+            inside = ours.names.contains(name) && (!adding.is_empty() || kind == Sections::Contexts);
             if inside {
-                found.push(Found { line, name: name.to_owned(), keys: Vec::new() });
+                let certain = kind == Sections::Contexts || !templates.is_empty();
+                found.push(Found { line, name: name.to_owned(), keys: Vec::new(), certain });
             }
         } else if let (true, Some(found), Some((key, _))) = (inside, found.last_mut(), text.split_once('=')) {
-            let key = printable(key.trim());
+            let key = key.trim().to_ascii_lowercase();
+            let is_ours = ours.options.contains(key.as_str());
+            let key = printable(&key);
             // The entries of a context, such as `exten` and `same`, say nothing more than that there is something.
-            if kind == Sections::Objects && !found.keys.contains(&key) {
+            if kind == Sections::Objects && is_ours && !found.keys.contains(&key) {
                 found.keys.push(key);
             }
         }
     }
+    found.retain(|found| found.certain || !found.keys.is_empty());
     found
 }
 
@@ -77,14 +107,23 @@ mod tests {
     #[test]
     fn a_section_that_adds_to_one_of_ours_is_found_with_its_line_and_options() {
         let names = BTreeSet::from(["1000", "acme-internal"]);
-        let found = |text: &str, kind| sections(text, kind, &names);
+        let ours = Ours { names, options: BTreeSet::from(["context", "allow"]) };
+        let found = |text: &str, kind| {
+            let found = sections(text, kind, &ours).into_iter();
+            found.map(|found| (found.line, found.name, found.keys)).collect::<Vec<_>>()
+        };
         let one = |line, name: &str, keys: &[&str]| {
-            let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-            vec![Found { line, name: name.to_owned(), keys }]
+            vec![(line, name.to_owned(), keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>())]
         };
         let text = "[operator]\ncontext = x\n\n[1000](+) ; theirs\ncontext=other\n;allow = alaw\nallow => ulaw\n[next]\na = b\n";
         assert_eq!(found(text, Sections::Objects), one(4, "1000", &["context", "allow"]));
         assert_eq!(found("[1000](tpl,+)\n", Sections::Objects), one(1, "1000", &[]));
+        for head in ["[1000](+type=endpoint)", "[1000]( +type=endpoint )"] {
+            assert_eq!(found(&format!("{head}\nContext=other\n"), Sections::Objects), one(1, "1000", &["context"]));
+        }
+        // Options that we do not give change none of ours.
+        assert_eq!(found("[1000](+type=endpoint)\nmedia_encryption = sdes\n", Sections::Objects), []);
+        assert_eq!(found("[1000](+)\n", Sections::Objects), []);
         // A section of its own is another matter: the name is taken.
         assert_eq!(found("[1000]\ncontext=other\n", Sections::Objects), []);
         assert_eq!(found("[1001](+)\n", Sections::Objects), []);

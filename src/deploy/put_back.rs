@@ -47,7 +47,10 @@ pub(super) fn put_back(
         answers = !matches!(runs, Err(AsteriskError::NotRunning(_) | AsteriskError::Silent { .. }));
         rolled_back &= *runs.as_ref().unwrap_or(&false);
         reasons.extend(runs.err().map(|error| error.to_string()));
-        not_included = step.host.missing_includes(step.tenant);
+        match step.host.missing_includes(step.tenant) {
+            Ok(lines) => not_included = lines,
+            Err(error) => reasons.push(error.to_string()),
+        }
     }
     reasons.dedup();
     NotLive {
@@ -71,8 +74,7 @@ fn run_last_good(step: &Step<'_>, asterisk: &Asterisk) -> Result<bool, AsteriskE
     for module in step.kept_files().flat_map(|file| modules(file, &step.kept)) {
         asterisk.reload(module)?;
     }
-    let good =
-        PerFile::from_fn(|file| if step.kept[file] { parse(&step.last_good[file]) } else { Parsed::default() });
+    let good = PerFile::from_fn(|file| if step.kept[file] { parse(&step.last_good[file]) } else { Parsed::default() });
     let live = readback::live(asterisk, step.tenant, &good.each_ref().map(|file| file.mark.as_str()))?;
     for (file, good) in good.iter().filter(|(file, _)| step.kept[*file]) {
         if !live[file] || !readback::missing(asterisk, file, good)?.is_empty() {

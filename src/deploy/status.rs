@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     asterisk::{ConfigFile, PerFile, SectionType},
+    fs::FileError,
     model::Tenant,
     render::{FileDiff, Parsed, Phonebook, Present},
 };
@@ -88,6 +89,8 @@ pub struct HostStatus {
     pub missing_includes: Vec<String>,
     /// Sections of other files that change what the generated files define.
     pub overrides: Vec<Override>,
+    /// Why neither is known, if one of the operator's files cannot be read.
+    pub unread: Option<FileError>,
 }
 
 impl HostStatus {
@@ -127,12 +130,14 @@ pub fn status(
         },
         _ => (None, silent.map(StatusError::from)),
     };
-    let (missing_includes, overrides) = if host.config_dir.is_dir() {
-        (host.missing_includes(tenant), host.overrides(tenant))
-    } else {
-        (Vec::new(), Vec::new())
+    let beside = || Ok((host.missing_includes(tenant)?, host.overrides(tenant)?));
+    let beside = if host.config_dir.is_dir() { beside() } else { Ok((Vec::new(), Vec::new())) };
+    let (found, unread) = match beside {
+        Ok(found) => (found, None),
+        Err(error) => ((Vec::new(), Vec::new()), Some(error)),
     };
-    (HostStatus { files, running, missing_includes, overrides }, silent)
+    let (missing_includes, overrides) = found;
+    (HostStatus { files, running, missing_includes, overrides, unread }, silent)
 }
 
 /// Asks Asterisk how it stands to the files in place.

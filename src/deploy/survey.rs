@@ -27,6 +27,10 @@ use crate::{
 /// How the line begins that says that Asterisk did not answer about a plan. An apply fails then; a plan goes on.
 pub const NO_LIST: &str = "what the running Asterisk has loaded: ";
 
+/// What no plan can tell that was made without asking Asterisk.
+const ONLY_ASTERISK: &str = "what only the running Asterisk can tell: whether it has the contexts and transports that the \
+    file names, and includes and may read the generated files. An apply asks, and may still stop at a rail";
+
 /// What is found on a host about a tenant's files.
 #[derive(Debug, Default)]
 pub struct Survey {
@@ -145,6 +149,9 @@ impl Host {
             && let Err(error) = self.ask_about(&comparison, policy, &mut found)
         {
             found.unchecked.push(format!("{NO_LIST}{error}"));
+        }
+        if survey.running.is_none() {
+            found.unchecked.push(ONLY_ASTERISK.to_owned());
         }
         match self.taken_names(&comparison.plan, survey) {
             Ok(stop) => found.stops.extend(stop),

@@ -5,7 +5,7 @@ mod expect;
 mod identity;
 mod numbers;
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
 
 use super::{
     Declared, DeclaredUser, Rails,
@@ -65,7 +65,7 @@ fn own_boxes(list: &At<Vec<At<file::User>>>) -> BTreeMap<UserKey, bool> {
 fn host_names(file: &DesiredState) -> BTreeMap<HostName, Place> {
     let includes = file.dialplan.iter().filter_map(|at| at.value.as_ref()?.include.as_ref()?.value.as_ref()).flatten();
     let contexts = includes.filter_map(|at| Some((HostName::Context(at.value.clone()?), at.place)));
-    let users = file.users.value.iter().flatten().filter_map(|at| at.value.as_ref()?.phone.as_ref());
+    let users = file.users.value.iter().flatten().filter_map(|at| at.value.as_ref()?.phone.as_deref());
     let phones = file.phones.iter().chain(users).filter_map(|at| at.value.as_ref()?.transport.as_ref());
     let transports = phones.filter_map(|at| Some((HostName::Transport(at.value.clone()?), at.place)));
     let mut places = BTreeMap::new();
@@ -200,7 +200,7 @@ fn users(
     problems: &mut Vec<Diagnostic>,
 ) -> BTreeMap<UserKey, DeclaredUser> {
     let mut users: BTreeMap<UserKey, DeclaredUser> = BTreeMap::new();
-    let mut places: BTreeMap<UserKey, Place> = BTreeMap::new();
+    let mut places: HashMap<UserKey, Place> = HashMap::with_capacity(list.len());
     let mut formers: Vec<(UserKey, UserKey, Place)> = Vec::new();
     for At { place, value, meant, .. } in list {
         let Some(user) = value else { continue };
@@ -229,7 +229,7 @@ fn users(
             Entry::Vacant(entry) => entry.insert(email_place),
         };
         let extension = user.extension.and_then(|at| numbers.pin(&at, &email, problems));
-        if let Some(At { place, value: Some(former), .. }) = &user.previously {
+        if let Some(At { place, value: Some(former), .. }) = user.previously.as_deref() {
             formers.push((former.key(), key.clone(), *place));
         }
         problems.extend(long_name(&user.name));

@@ -136,6 +136,8 @@ pub(super) struct Limit {
 }
 
 /// One person with a phone, or one phone that belongs to nobody.
+//
+// What few users have is boxed: there may be 100,000 of them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{ "required": ["email"] }, { "required": ["id"] }]))]
@@ -156,10 +158,10 @@ pub(super) struct User {
     pub(super) extension: Option<At<Digits>>,
     /// The former e-mail or id: the user keeps row, number and secret.
     #[serde(default)]
-    pub(super) previously: Option<At<Identity>>,
+    pub(super) previously: Option<Box<At<Identity>>>,
     /// Where the SIP secret comes from; otherwise one is generated and kept.
     #[serde(default)]
-    pub(super) secret: Option<At<SecretSource>>,
+    pub(super) secret: Option<Box<At<SecretSource>>>,
     /// Refuses deletion and renumbering until this was set to false and applied.
     #[serde(default)]
     #[schemars(with = "Option<bool>")]
@@ -167,10 +169,10 @@ pub(super) struct User {
     /// Whether the user has a voicemail box. Default: `voicemail.users`, and none for a phone that belongs to nobody.
     #[serde(default)]
     #[schemars(with = "Option<bool>")]
-    pub(super) voicemail: Option<At<bool>>,
+    pub(super) voicemail: Option<Box<At<bool>>>,
     /// What this user's phone has differently.
     #[serde(default)]
-    pub(super) phone: Option<At<Phone>>,
+    pub(super) phone: Option<Box<At<Phone>>>,
 }
 
 impl User {

@@ -158,6 +158,8 @@ fn parse(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> (Option<Decl
     if file.is_none() {
         read::missing_keys(&tree, &["version", "tenant", "users"], problems);
     }
+    // It may be larger than what was read from it.
+    drop(tree);
     (file.zip(keys).map(|(file, keys)| check::check(file, keys, problems)), unlisted)
 }
 

@@ -131,6 +131,11 @@ fn object(
     Ok((row.kind, row.name))
 }
 
+/// The statement that reads the public numbers with their owners, and all of the tenant whose slug an expression gives.
+pub(super) fn public_numbers(slug: &str) -> String {
+    format!("select number, tenant, recorded from public_numbers where is_owner or tenant = {slug}")
+}
+
 /// Reads whose the public numbers are, for a tenant that is not recorded yet.
 pub(super) fn numbers(
     db: &mut impl GenericClient,
@@ -138,10 +143,7 @@ pub(super) fn numbers(
     recorded: &mut Recorded,
 ) -> Result<(), DirectoryError> {
     let rows = db
-        .query_typed(
-            "select number, tenant, recorded from public_numbers where is_owner or tenant = $1",
-            &[(&slug.as_str(), Type::TEXT)],
-        )
+        .query_typed(&public_numbers("$1"), &[(&slug.as_str(), Type::TEXT)])
         .map_err(failed("read the public numbers"))?;
     for row in &rows {
         note_number((row.get(0), row.get(1), row.get(2)), slug, recorded);

@@ -30,18 +30,21 @@ const WITH_ROUTES: &str = "select d.id, t.id, t.settings::text, t.routes::text, 
 const TENANT: &str = "select d.id, t.id, t.settings::text, null, a.applied::text
          from directory d left join tenants t on t.slug = $1 left join applied_routes a on a.tenant = $1";
 
-/// Who is gone: held extensions, and whom there ever was, without a number.
-const GONE: &str = "select number, held_for, freed_at, true, null
-         from extensions where tenant_id = $1 and user_id is null
-         union all select null, email_key, null, false, null from former_users where tenant_id = $1";
+/// Held extensions.
+const HELD: &str = "select number, held_for, freed_at, true, null
+         from extensions where tenant_id = $1 and user_id is null";
+
+/// Whom there ever was, without a number, on a schema that does not know who let them go.
+const FORMER_BEFORE: &str =
+    " union all select null, email_key, null, false, null from former_users where tenant_id = $1";
+
+/// Whom there ever was, without a number, and whether the API let them go.
+const FORMER: &str =
+    " union all select null, email_key, null, managed_by = 'api', null from former_users where tenant_id = $1";
 
 /// Who had a freed number last, on a schema that knows it.
 const FREED: &str =
     " union all select number, email_key, freed_at, false, null from freed_numbers where tenant_id = $1";
-
-/// The public numbers with their owners, and all that the tenant has, on a schema that has them in a table.
-const PUBLIC_NUMBERS: &str = " union all select null, number, null, recorded, tenant from public_numbers
-         where is_owner or tenant = (select slug from tenants where id = $1)";
 
 /// Reads everything about one tenant that can be read: five statements at most, whatever its size. A schema before
 /// [`earlier::INBOUND_SINCE`] holds nothing about inbound calls, one before [`APPLIED_SINCE`] nothing about
@@ -83,7 +86,9 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
         objects::read(db, id, slug, &mut recorded)?;
     }
     // One statement for what has few columns: each costs a round trip.
-    let lists = [(true, GONE), (applied, FREED), (objects, PUBLIC_NUMBERS)];
+    let numbers = objects::public_numbers("(select slug from tenants where id = $1)");
+    let numbers = format!(" union all select null, number, null, recorded, tenant from ({numbers}) as n");
+    let lists = [(true, HELD), (!objects, FORMER_BEFORE), (objects, FORMER), (applied, FREED), (objects, &numbers)];
     let statement: String = lists.iter().filter(|(is_known, _)| *is_known).map(|(_, list)| *list).collect();
     let rows = db
         .query_typed(&statement, &[(&id, Type::UUID)])
@@ -99,7 +104,7 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
                 let list = if row.get(3) { &mut recorded.holds } else { &mut recorded.freed };
                 list.insert(number(freed)?, Hold { email, freed_at: row.get(2) });
             }
-            None => drop(recorded.former.insert(email)),
+            None => drop(recorded.former.insert(email, managed_by(row.get(3)))),
         }
     }
     Ok(recorded)
@@ -165,7 +170,7 @@ fn user(row: &Row, unreadable: &mut Vec<UnreadableDocument>) -> Result<RecordedU
         id,
         email,
         name: DisplayName::recorded(row.get(2)).map_err(bad_row("name"))?,
-        managed_by: if row.get(3) { ManagedBy::Api } else { ManagedBy::File },
+        managed_by: managed_by(row.get(3)),
         protected: row.get(4),
         phone: phone.unwrap_or_default(),
         extension: number(row.get(6))?,
@@ -174,6 +179,10 @@ fn user(row: &Row, unreadable: &mut Vec<UnreadableDocument>) -> Result<RecordedU
         applied: row.get(11),
         previous: row.get::<_, Option<&str>>(12).map(UserKey::of),
     })
+}
+
+fn managed_by(is_api: bool) -> ManagedBy {
+    if is_api { ManagedBy::Api } else { ManagedBy::File }
 }
 
 /// A text in a row that no version of this program writes.

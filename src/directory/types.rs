@@ -50,8 +50,8 @@ pub struct Recorded {
     pub users: BTreeMap<UserKey, RecordedUser>,
     /// Freed numbers that are kept for their former user.
     pub holds: BTreeMap<Extension, Hold>,
-    /// Addresses that were a user's once.
-    pub former: BTreeSet<UserKey>,
+    /// Addresses that were a user's once, with who let them go: the file all at once, or the API one by one.
+    pub former: BTreeMap<UserKey, ManagedBy>,
     /// Who had a number before it was freed last, in the last [`FREED_DAYS`] days.
     pub freed: BTreeMap<Extension, Hold>,
     /// The inbound calls, with every number resolved.

@@ -119,10 +119,10 @@ fn remember_former_users(db: &mut impl GenericClient, changes: &RowChanges) -> R
             from extensions e join users u on u.id = e.user_id left join unnest($5, $6) as n (id, number) on n.id = u.id
             where e.tenant_id = $1 and (u.id = any ($4) or n.number <> e.number)
             on conflict (tenant_id, number) do update set email_key = excluded.email_key, freed_at = excluded.freed_at)
-         insert into former_users (tenant_id, email_key)
-         select tenant_id, email_key from users
+         insert into former_users (tenant_id, email_key, managed_by)
+         select tenant_id, email_key, managed_by from users
          where tenant_id = $1 and id = any ($2) and email_key <> all ($3)
-         on conflict (tenant_id, email_key) do update set left_at = now()",
+         on conflict (tenant_id, email_key) do update set left_at = now(), managed_by = excluded.managed_by",
         &[
             (&changes.tenant, Type::UUID),
             (&ids, Type::UUID_ARRAY),

@@ -25,7 +25,7 @@ pub(crate) struct At<T> {
 
 /// For each unknown key of a mapping the key that was probably meant, or an empty text if none is near.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Meant(pub(crate) Vec<String>);
+pub(crate) struct Meant(pub(crate) Box<[String]>);
 
 impl Meant {
     /// Tells whether a key was probably meant by an unknown one: that it is missing has been said then.

@@ -113,7 +113,11 @@ pub(crate) fn check<'a>(
     let box_places = places(shared_boxes(&keys));
     let mut places = Places { objects: places_of(&keys), rules: Vec::new() };
     let (trunks, secrets) = trunk::check::check(keys.trunks, problems);
-    namespace::check(phones, &[("dialer", &dialer_places), ("group", &group_places), ("voicemail box", &box_places)], problems);
+    namespace::check(
+        phones,
+        &[("dialer", &dialer_places), ("group", &group_places), ("voicemail box", &box_places)],
+        problems,
+    );
     let (dialers, without_trunk) = dialer::check::check(keys.dialers, &trunk_names, problems);
     // Trunks that could not be read may be some.
     let has_trunks = !trunk_names.all || !trunk_names.names.is_empty();

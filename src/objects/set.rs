@@ -8,8 +8,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Boxes, Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Group, Hours, LastBox, Login, Object, ObjectId, ObjectKind, Places,
-    PublicSipHost, Rule, Target, Trunk, rule,
+    Boxes, Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Group, Hours, LastBox, Login, Object, ObjectId,
+    ObjectKind, Places, PublicSipHost, Rule, Target, Trunk, rule,
 };
 use crate::model::{Cause, Chain, Document, E164, Leg, Mailbox, Node, ObjectName, Place, Ring, UserKey, Who};
 

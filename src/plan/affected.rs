@@ -23,11 +23,13 @@ pub struct Effects {
     pub made: BTreeSet<Extension>,
     /// How many phones end because their user is gone. On the host those in the file in place.
     pub ended: usize,
+    /// How many of those the file ends, whose users were not let go one by one through the API.
+    pub deleted: usize,
     /// Phones that keep their login and must register over another transport.
     pub moved: BTreeSet<Extension>,
     /// Phones that keep their login and transport, and whose sections change.
     pub reread: BTreeSet<Extension>,
-    /// Whether all phones can dial something else, because the operator's contexts change.
+    /// Whether all phones can dial something else.
     pub dialing: bool,
     /// Objects with an endpoint of their own that change, come or go, by name.
     pub carriers: BTreeSet<String>,
@@ -47,7 +49,7 @@ pub struct Affected {
     pub moved: usize,
     /// Phones whose sections are read again. They stay registered.
     pub reread: usize,
-    /// Phones that can dial something else, because the operator's contexts change.
+    /// Phones that can dial something else: their range or the operator's contexts change.
     pub dialing: usize,
     /// Phones that stay, of which nothing changes.
     pub left_alone: usize,
@@ -147,12 +149,15 @@ impl Plan {
             "phones.devices" => user.phone.devices.is_none(),
             "phones.transport" => user.phone.transport.is_none(),
             "phones.realm" => user.phone.realm.is_none(),
-            "endpoint_names" | "dialplan.include" => true,
-            _ => false,
+            "endpoint_names" => true,
+            field => DIALING.contains(&field),
         };
         self.staying(effects).iter().filter(|phone| self.users.get(*phone).is_some_and(reached)).count()
     }
 }
+
+/// Settings that say what phones can dial.
+const DIALING: [&str; 2] = ["extensions.range", "dialplan.include"];
 
 /// Completes what becomes of phones, carriers and public numbers by the rows alone, once all changes are known.
 pub(super) fn complete(plan: &mut Plan, recorded: &Recorded) {
@@ -161,7 +166,8 @@ pub(super) fn complete(plan: &mut Plan, recorded: &Recorded) {
     plan.by_rows = Effects {
         relogins: plan.behind.clone(),
         ended: plan.counts.delete,
-        dialing: plan.settings_changes.iter().any(|change| change.field == "dialplan.include"),
+        deleted: plan.counts.delete,
+        dialing: plan.settings_changes.iter().any(|change| DIALING.contains(&change.field)),
         carriers: carriers.map(|(_, name)| name.clone()).collect(),
         numbers: numbers(&recorded.routes, &plan.routes, &changed),
         ..std::mem::take(&mut plan.by_rows)

@@ -71,11 +71,16 @@ impl PhoneRails {
         Self { users, deletes: limit, relogins: limit, counts_rows: false }
     }
 
-    /// Finds the stop at users that are deleted. Phones whose users were deleted before stop nothing: the portal deletes
-    /// users one by one, each of them asked for.
+    /// Finds the stop at users that are deleted.
     fn deletes(self, count: usize) -> Option<RailStop> {
         let users = self.users;
         self.deletes.stop(DELETES, count, || format!("{count} of {users} users would be deleted"))
+    }
+
+    /// Finds the stop at phones that end, of users who were deleted before: by `sync`, or by an apply on another host.
+    fn ends(self, count: usize) -> Option<RailStop> {
+        let is_over = self.counts_rows.then_some(count);
+        self.deletes.stop(DELETES, is_over?, || format!("{count} phones of deleted users would end"))
     }
 
     fn relogins(self, count: usize, moved: usize) -> Option<RailStop> {
@@ -105,7 +110,11 @@ impl Plan {
         } else {
             effects.relogins.difference(&self.behind).count()
         };
-        let deletes = self.phone_rails.deletes(self.counts.delete);
+        let deletes = if effects.deleted > self.counts.delete {
+            self.phone_rails.ends(effects.deleted)
+        } else {
+            self.phone_rails.deletes(self.counts.delete)
+        };
         deletes.into_iter().chain(self.phone_rails.relogins(logins, moved))
     }
 

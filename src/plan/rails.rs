@@ -52,7 +52,7 @@ pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
     if !protected.is_empty() {
         stops.push(RailStop {
             rail: "protected",
-            message: format!("protected users would be deleted or renumbered: {}", protected.join(", ")),
+            message: format!("protected users would be deleted or renumbered: {}", some_of(&protected)),
             hint: "set `protected: false`, apply that, and only then make this change".to_owned(),
             allow: None,
         });
@@ -62,12 +62,22 @@ pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
     if !routes.is_empty() {
         stops.push(RailStop {
             rail: "protected",
-            message: format!("protected routes would be changed or deleted: {}", routes.join(", ")),
+            message: format!("protected routes would be changed or deleted: {}", some_of(&routes)),
             hint: "set `protected: false`, apply that, and only then make this change".to_owned(),
             allow: None,
         });
     }
     stops
+}
+
+/// The most that a rail names.
+const NAMED: usize = 20;
+
+/// Joins names; so many, the rest is counted.
+fn some_of(names: &[String]) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let joined = names[..names.len() - more].join(", ");
+    if more > 0 { format!("{joined} and {more} more") } else { joined }
 }
 
 /// Tells whether a change takes something from a protected route.

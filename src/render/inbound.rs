@@ -37,7 +37,7 @@ pub(super) const DEFAULT: &str = "default";
 
 /// The contexts, each with the tenant before it.
 pub(super) struct Contexts {
-    arrival: Name,
+    pub(super) arrival: Name,
     caller: Name,
     pub(super) decision: Name,
     pub(super) conditions: Name,

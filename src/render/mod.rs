@@ -27,12 +27,9 @@ use uuid::Uuid;
 pub use cover::prefix_cover;
 pub use diff::{FileDiff, SameDigest, SectionDiff, diff};
 pub use needs::Needs;
-pub use numbers::numbers_between;
-pub use parse::{
-    Parsed, ParsedObject, ParsedPhone, ParsedSection, Present, includes, is_as_written, parse, section_names,
-};
+pub use numbers::{dialing_differs, numbers_between};
+pub use parse::{Parsed, ParsedObject, ParsedPhone, ParsedSection, Present, is_as_written, parse, section_names};
 pub use pjsip::template_names;
-pub use routing::internal_context;
 
 pub use crate::objects::trunk_name;
 use crate::{

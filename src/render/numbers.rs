@@ -1,72 +1,112 @@
-//! Which public numbers' calls go another way with another routing file. A file in place may be of another program or
-//! edited by hand, so that both are read as text: a number's calls go the same way if the steps are the same.
+//! What another routing file changes: which public numbers' calls go another way, and whether phones can dial something
+//! else. A file in place may be of another program or edited by hand, so that both are read as text: a call goes the same
+//! way if the steps are the same.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use super::{inbound::Contexts, parse};
+use super::{inbound::Contexts, parse, routing};
 use crate::{
     asterisk::BadValue,
     model::{E164, Tenant},
 };
 
-/// Finds the public numbers whose rules, hours, targets, dialers or groups differ between two routing files.
+/// Finds the public numbers whose arrival, rules, hours, targets, dialers, groups or phones differ between two routing
+/// files.
 ///
 /// # Errors
 /// For tenants whose names cannot stand in a configuration line; none that was checked is one.
 pub fn numbers_between(tenant: &Tenant, before: &str, after: &str) -> Result<BTreeSet<E164>, BadValue> {
     let contexts = Contexts::of(tenant)?;
-    let [before, after] = [before, after].map(|text| Steps::read(&contexts, text).ways());
+    let [before, after] = [before, after].map(|text| Steps::read(text).ways(&contexts));
     let all: BTreeSet<&E164> = before.keys().chain(after.keys()).collect();
     Ok(all.into_iter().filter(|number| before.get(*number) != after.get(*number)).cloned().collect())
 }
 
-/// A place of the dialplan: context and extension.
-type At<'a> = (&'a str, &'a str);
-
-/// The steps of the contexts that decide about calls. What rings phones is the same for all numbers.
-struct Steps<'a> {
-    decision: String,
-    steps: BTreeMap<At<'a>, Vec<&'a str>>,
+/// Tells whether phones can dial something else by another routing file.
+///
+/// # Errors
+/// As [`numbers_between`].
+pub fn dialing_differs(tenant: &Tenant, before: &str, after: &str) -> Result<bool, BadValue> {
+    let [before, after] = [before, after].map(Steps::read);
+    let contexts = routing::dialled_contexts(tenant)?;
+    let differs = |context: String| !before.context(&context).eq(after.context(&context));
+    Ok(contexts.iter().map(ToString::to_string).any(differs))
 }
 
-/// More than the longest way that is ever written: rules, those for other numbers, targets, a group, the list of its
-/// members, a member.
-const LONGEST: usize = 8;
+/// A place of the dialplan: context and extension. What a context has beside extensions stands at an empty one.
+type At<'a> = (&'a str, &'a str);
+
+/// The steps of a routing file.
+struct Steps<'a> {
+    steps: BTreeMap<At<'a>, Vec<&'a str>>,
+    contexts: BTreeSet<&'a str>,
+}
+
+/// More than the longest way that is ever written: arrival, caller, rules, those for other numbers, targets, a group, the
+/// list of its members, a member, its devices.
+const LONGEST: usize = 12;
 
 impl<'a> Steps<'a> {
-    fn read(contexts: &Contexts, text: &'a str) -> Self {
-        let Contexts { decision, conditions, targets, outside, together, members, .. } = contexts;
-        let read = [decision, conditions, targets, outside, together, members].map(ToString::to_string);
+    fn read(text: &'a str) -> Self {
         let mut steps: BTreeMap<At<'a>, Vec<&'a str>> = BTreeMap::new();
-        let (mut context, mut extension) = (None, "");
-        for line in text.lines().map(str::trim) {
+        let (mut context, mut extension) = ("", "");
+        for line in text.lines().map(uncommented) {
             if let Some((name, _)) = parse::section(line) {
-                context = read.iter().any(|known| known == name).then_some(name);
-            } else if let (Some(context), Some((kind @ ("exten" | "same"), mut step))) =
-                (context, line.split_once(" => "))
-            {
-                if kind == "exten" {
-                    (extension, step) = step.split_once(',').unwrap_or((step, ""));
+                (context, extension) = (name, "");
+                continue;
+            }
+            let Some((key, value)) = line.split_once('=') else { continue };
+            let value = value.strip_prefix('>').unwrap_or(value).trim();
+            match (key.trim(), value.split_once(',')) {
+                ("exten", Some((name, step))) => {
+                    extension = name.trim();
+                    steps.entry((context, extension)).or_default().push(step.trim());
                 }
-                steps.entry((context, extension)).or_default().push(step);
+                ("same", _) => steps.entry((context, extension)).or_default().push(value),
+                _ => steps.entry((context, "")).or_default().push(value),
             }
         }
-        Self { decision: decision.to_string(), steps }
+        let contexts = steps.keys().map(|(context, _)| *context).collect();
+        Self { steps, contexts }
     }
 
-    /// Hashes the way of each number.
-    fn ways(&self) -> BTreeMap<E164, u64> {
+    /// Lists what stands in a context.
+    fn context<'b>(&'b self, context: &'b str) -> impl Iterator<Item = (&'a str, &'b Vec<&'a str>)> {
+        let from = self.steps.range((context, "")..);
+        from.take_while(move |((at, _), _)| *at == context).map(|((_, extension), steps)| (*extension, steps))
+    }
+
+    /// Hashes the way of each number: how its calls arrive, in whatever form a carrier writes it, and what decides
+    /// about them.
+    fn ways(&self, contexts: &Contexts) -> BTreeMap<E164, u64> {
+        let (arrival, decision) = (contexts.arrival.to_string(), contexts.decision.to_string());
+        let (arrival, decision) = (arrival.as_str(), decision.as_str());
+        let mut forms: BTreeMap<&str, DefaultHasher> = BTreeMap::new();
+        for (extension, steps) in self.context(arrival) {
+            let led_to = steps.iter().find_map(|step| self.led_to((arrival, extension), step));
+            if let Some((_, (context, number))) = led_to
+                && context == arrival
+            {
+                (extension, steps).hash(forms.entry(number).or_default());
+            }
+        }
         let mut known = BTreeMap::new();
-        let called = self.steps.keys().filter(|(context, _)| *context == self.decision);
-        let called = called.filter_map(|at| Some((*at, at.1.parse().ok()?)));
-        called.map(|(at, number)| (number, self.way(at, &mut known, 0))).collect()
+        let called = self.context(decision).filter_map(|(extension, _)| Some((extension, extension.parse().ok()?)));
+        let way = |(extension, number)| {
+            let mut hasher = forms.get(extension).cloned().unwrap_or_default();
+            for context in [arrival, decision] {
+                self.way((context, extension), &mut known, 0).hash(&mut hasher);
+            }
+            (number, hasher.finish())
+        };
+        called.map(way).collect()
     }
 
     /// Hashes the steps of an extension, with what they lead to in place of its name.
-    fn way(&self, at: At<'a>, known: &mut BTreeMap<At<'a>, u64>, depth: usize) -> u64 {
+    fn way<'b>(&'b self, at: At<'b>, known: &mut BTreeMap<At<'b>, u64>, depth: usize) -> u64 {
         if let Some(way) = known.get(&at) {
             return *way;
         }
@@ -79,6 +119,9 @@ impl<'a> Steps<'a> {
                 self.way(next, known, depth + 1).hash(&mut hasher);
             } else {
                 step.hash(&mut hasher);
+                for next in self.patterns(step) {
+                    self.way(next, known, depth + 1).hash(&mut hasher);
+                }
             }
             // Nothing behind it is reached.
             if step.contains(",Goto(") {
@@ -91,7 +134,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Finds the place that a step leads to, and the words before it.
-    fn led_to(&self, (context, _): At<'a>, step: &'a str) -> Option<(&'a str, At<'a>)> {
+    fn led_to<'b>(&'b self, (context, _): At<'b>, step: &'b str) -> Option<(&'b str, At<'b>)> {
         // A member outside is called by a channel of the dialplan.
         if let Some((words, channel)) = step.split_once("&Local/") {
             let (extension, context) = channel.trim_end_matches("/n)").split_once('@')?;
@@ -108,16 +151,61 @@ impl<'a> Steps<'a> {
     }
 
     /// Returns a place with the words before it, or `None` if the file has no steps there.
-    fn place(&self, words: &'a str, next: At<'a>) -> Option<(&'a str, At<'a>)> {
+    fn place<'b>(&self, words: &'b str, next: At<'b>) -> Option<(&'b str, At<'b>)> {
         self.steps.contains_key(&next).then_some((words, next))
     }
+
+    /// Finds what a step may lead to that names a context with an extension which is only known in the call: its patterns,
+    /// and the numbers that somebody added by hand.
+    fn patterns<'b>(&'b self, step: &str) -> impl Iterator<Item = At<'b>> {
+        let ends = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "-_".contains(c));
+        let is_named = |context: &&str| step.match_indices(*context).any(|(at, name)| ends(&step[at + name.len()..]));
+        let named: Vec<&'a str> = self.contexts.iter().filter(|context| is_named(context)).copied().collect();
+        named.into_iter().flat_map(|context| {
+            let matches = |extension: &str| extension.starts_with('_') || extension.bytes().all(|b| b.is_ascii_digit());
+            let patterns = self.context(context).filter(move |(extension, _)| matches(extension));
+            patterns.map(move |(extension, _)| (context, extension))
+        })
+    }
+}
+
+/// Returns a line without its comment.
+fn uncommented(line: &str) -> &str {
+    let comment = line.match_indices(';').find(|(at, _)| !line[..*at].ends_with('\\'));
+    comment.map_or(line, |(at, _)| &line[..at]).trim()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const FILE: &str = r#"[acme-rules]
+    const FILE: &str = r#"[acme-internal]
+exten => _1XXX,hint,PJSIP/${EXTEN}
+exten => _1XXX,1,Goto(acme-ring,${EXTEN},1)
+include => outbound
+
+[acme-ring]
+exten => _X!,1,Gosub(acme-leg,${EXTEN},1(,600))
+
+; All devices of a number.
+[acme-leg]
+exten => _X!,1,Dial(PJSIP/${EXTEN},${ARG2},i${ARG1})
+
+[acme-inbound]
+exten => +4930111,1,Goto(acme-caller,+4930111,1)
+exten => 4930111,1,Goto(+4930111,1)
+exten => _+4930111\;!,1,Goto(+4930111,1)
+exten => +4930222,1,Goto(acme-caller,+4930222,1)
+
+[acme-caller]
+exten => _[+dp].,1,Set(CALLER=${FILTER(+0-9,${CALLERID(num)})})
+ same => n,Goto(acme-rules,${EXTEN},1)
+
+[acme-phones]
+exten => _X!,1,Gosub(acme-leg,${EXTEN},1(I,30))
+ same => n,Return()
+
+[acme-rules]
 exten => +4930111,1,Gosub(acme-hours,1,1)
  same => n,GotoIf($[${GOSUB_RETVAL} = 1]?acme-targets,r1,1)
  same => n,Goto(default,1)
@@ -157,6 +245,9 @@ exten => l1,1,Gosub(acme-member,1003,1)
  same => n,Set(LINE=${LINE}&Local/m1@acme-members/n)
  same => n,Return()
 
+[acme-member]
+exten => _X!,1,Set(LINE=${LINE}&Local/${EXTEN}@acme-members/n)
+
 [acme-members]
 exten => _X!,1,Gosub(acme-leg,${EXTEN},1(I,600))
 exten => m1,1,Dial(PJSIP/+4930998@acme-trunk-carrier,20,iIU(acme-confirm^s^1))
@@ -180,6 +271,46 @@ exten => m1,1,Dial(PJSIP/+4930998@acme-trunk-carrier,20,iIU(acme-confirm^s^1))
         assert_eq!(told("exten => +4930222,", "exten => +4930224,"), ["+4930222", "+4930224"]);
     }
 
+    /// What no number has for itself is asked by those that come by.
+    #[test]
+    fn numbers_are_told_if_how_they_arrive_or_ring_differs() {
+        let all = ["+4930111", "+4930222", "+4930333", "+4930444"];
+        assert_eq!(told("exten => 4930111,1", "exten => 04930111,1"), ["+4930111"]);
+        assert_eq!(told("exten => _+4930111", "exten => _+04930111"), ["+4930111"]);
+        assert_eq!(told("acme-caller,+4930222", "acme-caller,+4930111"), ["+4930222"]);
+        assert_eq!(told("Set(CALLER=", "Set(CALLED="), all[..2], "the others do not arrive by name");
+        assert_eq!(told("1(I,30)", "1(I,60)"), ["+4930111"]);
+        assert_eq!(told("},i${ARG1}", "},I${ARG1}"), ["+4930111", "+4930444"]);
+    }
+
+    #[test]
+    fn phones_dial_something_else_if_anything_that_they_reach_differs() {
+        let dials = |text: &str, other: &str| {
+            assert!(FILE.contains(text), "{text}");
+            dialing_differs(&"acme".parse().unwrap(), FILE, &FILE.replace(text, other)).unwrap()
+        };
+        for (text, other) in [
+            ("=> outbound", "=> outbond"),
+            ("include => outbound\n", ""),
+            ("_1XXX,1,", "_10XX,1,"),
+            ("_1XXX,hint,", "_10XX,hint,"),
+            ("1(,600)", "1(,60)"),
+            ("},i${ARG1}", "},I${ARG1}"),
+            ("[acme-ring]\n", "[acme-ring]\nexten => 112,1,Hangup()\n"),
+        ] {
+            assert!(dials(text, other), "{text} -> {other}");
+        }
+        for (text, other) in [
+            ("include => ", "include = "),
+            ("exten => ", "exten="),
+            ("; All devices of a number.\n", ""),
+            ("_1XXX,1,Goto(acme-ring,${EXTEN},1)", "_1XXX,1,Goto(acme-ring,${EXTEN},1) ; rings"),
+            ("1(I,30)", "1(I,60)"),
+        ] {
+            assert!(!dials(text, other), "{text} -> {other}");
+        }
+    }
+
     #[test]
     fn a_number_is_told_if_who_rings_in_its_group_differs() {
         assert_eq!(told("acme-member,1003", "acme-member,1004"), ["+4930444"]);
@@ -194,6 +325,7 @@ exten => m1,1,Dial(PJSIP/+4930998@acme-trunk-carrier,20,iIU(acme-confirm^s^1))
         assert_eq!(told("d1,1", "d2,1"), [""; 0]);
         assert_eq!(told("1,1,GotoIfTime", "7,1,GotoIfTime").len(), 1, "hours that are gone");
         assert_eq!(told("; sales", "; support"), [""; 0]);
+        assert_eq!(told("exten => ", "exten = "), [""; 0]);
         assert_eq!(told("exten => r1,1", "; to +4930111\nexten => r1,1"), [""; 0]);
     }
 

@@ -241,18 +241,6 @@ pub(super) fn secret_of(line: &str) -> Option<String> {
     digest_of(line).or_else(|| (key.trim() == "password").then(|| read_value(value)))
 }
 
-/// Lists what a context of a routing file includes, in its order.
-pub fn includes<'a>(text: &'a str, context: &'a str) -> impl Iterator<Item = &'a str> {
-    let mut inside = false;
-    text.lines().map(str::trim).filter_map(move |line| {
-        if let Some((name, _)) = section(line) {
-            inside = name == context;
-        }
-        let (key, value) = line.split_once('=').filter(|_| inside)?;
-        (key.trim() == "include").then(|| value.trim_start_matches('>').trim())
-    })
-}
-
 /// Lists the objects of any pjsip configuration text: section names that are no templates.
 pub fn section_names(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(section).filter(|(_, template)| !template.starts_with('!')).map(|(name, _)| name)

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::{
-    Digests, GENERATION, MASKED_MARK, Phone, Phonebook, head, internal_context, mark, mark_digest, parts,
-    routing::OWN_BOX,
+    Digests, GENERATION, MASKED_MARK, Phone, Phonebook, head, mark, mark_digest, parts,
+    routing::{OWN_BOX, internal_context},
 };
 use crate::{
     asterisk::{BadValue, Name, Value, box_context, mark_name, nowhere_context},

@@ -54,14 +54,19 @@ pub(super) fn endpoint(book: &Phonebook<'_>, number: Expr) -> Result<Expr, BadVa
 }
 
 /// Names the context of what phones dial.
-pub fn internal_context(tenant: &Tenant) -> String {
+pub(super) fn internal_context(tenant: &Tenant) -> String {
     format!("{tenant}-internal")
+}
+
+/// Names the contexts that a call of a phone reaches before the operator's.
+pub(super) fn dialled_contexts(tenant: &Tenant) -> Result<[Name; 3], BadValue> {
+    let context = |kind: &str| Name::new(format!("{tenant}-{kind}"));
+    Ok([Name::new(internal_context(tenant))?, context("ring")?, context("leg")?])
 }
 
 /// What phones dial.
 fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
-    let context = |kind: &str| Name::new(format!("{}-{kind}", book.tenant));
-    let (internal, ring, leg) = (Name::new(internal_context(book.tenant))?, context("ring")?, leg(book)?);
+    let [internal, ring, leg] = dialled_contexts(book.tenant)?;
     let mut dialled = Context::new(
         &internal,
         format_args!("What phones may dial: each other ({}), then the operator's contexts.", book.settings.range),
@@ -165,7 +170,8 @@ pub(super) const RANG: &str = "rang";
 
 /// Names the context that rings all devices of a number, from whichever side the call comes.
 pub(super) fn leg(book: &Phonebook<'_>) -> Result<Name, BadValue> {
-    Name::new(format!("{}-leg", book.tenant))
+    let [_, _, leg] = dialled_contexts(book.tenant)?;
+    Ok(leg)
 }
 
 /// How the devices of a user are reached. Their contacts are read one by one, because each is text that a phone

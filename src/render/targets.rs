@@ -14,7 +14,10 @@ use crate::{
             CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
         },
     },
-    model::{CallerId, Cause, Chain, Leg, Mailbox, NamePrefix, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring, Who},
+    model::{
+        CallerId, Cause, Chain, Leg, Mailbox, NamePrefix, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring,
+        Who,
+    },
     objects::{Outcome, Routes, Target, trunk_name},
 };
 

@@ -72,7 +72,7 @@ struct AffectedCounts {
     moved: usize,
     /// Phones whose sections are read again. They stay registered.
     reread: usize,
-    /// Phones that can dial something else, because `dialplan.include` changes.
+    /// Phones that can dial something else, because `extensions.range` or `dialplan.include` changes.
     dialing: usize,
     /// Phones that stay, of which nothing changes.
     left_alone: usize,

@@ -236,8 +236,12 @@ impl Status<'_> {
             findings.extend(match state {
                 None | Some(FileState::InStep) => None,
                 Some(FileState::Missing) => Some(format!("{path} was never written; {}", self.remedy("writes"))),
-                Some(FileState::Behind) => Some(format!("{path} is older than what is recorded; {}", self.remedy("renews"))),
-                Some(FileState::Edited) => Some(format!("{path} was edited by hand or cut short; {}", self.remedy("heals"))),
+                Some(FileState::Behind) => {
+                    Some(format!("{path} is older than what is recorded; {}", self.remedy("renews")))
+                }
+                Some(FileState::Edited) => {
+                    Some(format!("{path} was edited by hand or cut short; {}", self.remedy("heals")))
+                }
             });
         }
         Stage::of(findings)
@@ -291,9 +295,14 @@ impl Status<'_> {
         let places = self.file.map(name_places).unwrap_or_default();
         let names = running.missing_names.iter();
         findings.extend(names.map(|missing| format!("{}: {}", missing.words(&places), missing.hint())));
-        let unchecked = running.unchecked_names.iter().map(|name| format!("not checked: {name}"));
-        let stage =
-            if running.unchecked_names.is_empty() { Stage::of(findings) } else { Stage::in_part(findings, unchecked) };
+        let unread =
+            here.unread.iter().map(|error| format!("what the operator's own files include and change: {error}"));
+        let unchecked: Vec<String> = running.unchecked_names.iter().cloned().chain(unread).collect();
+        let stage = if unchecked.is_empty() {
+            Stage::of(findings)
+        } else {
+            Stage::in_part(findings, unchecked.iter().map(|name| format!("not checked: {name}")))
+        };
         stage.with_notes(running.emergency.clone())
     }
 

@@ -24,9 +24,7 @@ pub(crate) fn plan(report: &Report<'_>, color: bool, shortened: bool) -> String 
         count(desired.declared.users.len(), "user")
     );
     rows(&mut text, report, color, most_rows);
-    for note in &comparison.notes {
-        let _ = writeln!(text, "note: {note}");
-    }
+    listed(&mut text, "note", comparison.notes.iter(), most_rows);
     if plan.api_users > 0 {
         let _ = writeln!(text, "note: {} made through the API left alone", count(plan.api_users, "user"));
     }
@@ -51,9 +49,20 @@ pub(crate) fn plan(report: &Report<'_>, color: bool, shortened: bool) -> String 
                 writeln!(text, "... and {more} more {}; --full shows all", if more == 1 { "line" } else { "lines" });
         }
     }
-    runtime(&mut text, report);
+    runtime(&mut text, report, most_rows);
     summary(&mut text, report);
     text
+}
+
+/// Writes sentences with the same word before each; so many, the rest is counted.
+fn listed<'a>(text: &mut String, word: &str, mut sentences: impl Iterator<Item = &'a String>, most: usize) {
+    for sentence in sentences.by_ref().take(most) {
+        let _ = writeln!(text, "{word}: {sentence}");
+    }
+    let more = sentences.count();
+    if more > 0 {
+        let _ = writeln!(text, "{word}: ... and {more} more; --full shows all");
+    }
 }
 
 fn rows(text: &mut String, report: &Report<'_>, color: bool, most: usize) {
@@ -113,7 +122,7 @@ fn tone(kind: Kind) -> AnsiColor {
     }
 }
 
-fn runtime(text: &mut String, report: &Report<'_>) {
+fn runtime(text: &mut String, report: &Report<'_>, most: usize) {
     let comparison = report.comparison;
     if let Some(affected) = words::affected(comparison) {
         let _ = writeln!(text, "{affected}");
@@ -121,9 +130,7 @@ fn runtime(text: &mut String, report: &Report<'_>) {
     if let Some(reload) = words::reload(comparison) {
         let _ = writeln!(text, "{reload}");
     }
-    for reason in comparison.plan.unresolved.iter().chain(&comparison.unchecked) {
-        let _ = writeln!(text, "unchecked: {reason}");
-    }
+    listed(text, "unchecked", comparison.plan.unresolved.iter().chain(&comparison.unchecked), most);
 }
 
 fn summary(text: &mut String, report: &Report<'_>) {

@@ -109,7 +109,7 @@ pub(super) fn setting(change: &FieldChange, comparison: &Comparison) -> String {
         (0, _) => return change.to_string(),
         (_, "phones.realm" | "endpoint_names") => format!("{phones} must log in again"),
         (_, "phones.transport") => format!("{phones} must register over it"),
-        (_, "dialplan.include") => format!("changes what {phones} can dial"),
+        (_, "dialplan.include" | "extensions.range") => format!("changes what {phones} can dial"),
         _ => format!("read again by {phones}"),
     };
     format!("{change} ({reaches})")

@@ -134,7 +134,7 @@ fn write(registry: &mut Registry, look: &Look, labels: &[Label]) {
     gauge(registry, "last_look_age_seconds", help, one(ended.elapsed().as_secs_f64()));
     gauge(registry, "asterisk_up", "Whether Asterisk answers", one(is(*asterisk_up)));
     let running = status.running.as_ref();
-    let arrive = running.is_some_and(|running| running.carriers.values().all(deploy::TrunkRegistration::may_arrive));
+    let arrive = running.is_none_or(|running| running.carriers.values().all(deploy::TrunkRegistration::may_arrive));
     let stages = [
         ("rendered", status.rendered()),
         ("running", *asterisk_up && status.running()),

@@ -215,6 +215,50 @@ fn edits_by_hand_are_counted_whatever_stands_between_them() {
     assert_eq!(edit("; trunk carrier\n", "; by hand\n; trunk carrier\n"), only(&[("left_alone", 3)]));
 }
 
+/// The same of the routing file: how calls arrive and how phones ring, and what phones can dial.
+#[test]
+fn edits_of_the_dialplan_by_hand_are_counted() {
+    let env = TestEnv::new();
+    let inbound =
+        "trunks: { carrier: { host: 198.51.100.7 } }\ninbound: [ { to: '+4930111111', route: [u0@example.com] } ]";
+    env.write("pbx.yaml", &file(3, inbound));
+    env.run("apply --no-reload").expect(0);
+    let path = env.etc("extensions.d/acme/generated_routing.conf");
+    let written = fs::read_to_string(&path).unwrap();
+    let edit = |text: &str, by: &str| {
+        assert!(written.contains(text), "{written}");
+        fs::write(&path, written.replace(text, by)).unwrap();
+        affected(&env)
+    };
+    let of_number = only(&[("numbers", 1), ("left_alone", 3)]);
+    assert_eq!(edit("exten => 4930111111,1,", "exten => 04930111111,1,"), of_number);
+    assert_eq!(edit(",1(I,30)", ",1(I,3)"), of_number);
+    assert_eq!(edit("[acme-ring]\n", "[acme-ring]\nexten => 112,1,Hangup()\n"), only(&[("dialing", 3)]));
+    assert_eq!(
+        edit("[acme-leg]\n", "[acme-leg]\nexten => 1000,1,Return(rang)\n"),
+        only(&[("dialing", 3), ("numbers", 1)])
+    );
+    assert_eq!(edit("exten => ", "exten = "), only(&[("left_alone", 3)]));
+}
+
+/// A number that nobody has is answered by us, or by the operator's contexts.
+#[test]
+fn another_range_changes_what_phones_can_dial() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &file(3, "extensions: { range: 1000-1999 }"));
+    env.run("apply --no-reload").expect(0);
+    env.write("pbx.yaml", &file(3, "extensions: { range: 1000-1499 }"));
+    assert_eq!(affected(&env), only(&[("dialing", 3)]));
+    let plan = env.run("plan --no-asterisk").expect(0).stdout;
+    for line in
+        ["extensions.range 1000-1999 -> 1000-1499 (changes what 3 phones can dial)", "3 phones can dial something else"]
+    {
+        assert!(plan.contains(line), "{plan}");
+    }
+    env.run("sync").expect(0);
+    assert_eq!(affected(&env), only(&[("dialing", 3)]));
+}
+
 /// Who is called counts, not the phone's number: it may go to another person.
 #[test]
 fn a_number_that_rings_another_person_is_counted_whoever_has_the_phone() {

@@ -130,8 +130,6 @@ fn each_host_counts_what_its_own_files_change() {
         host.ask("module reload res_pjsip.so");
     };
     [&a, &b].into_iter().for_each(transports);
-    let users: Vec<String> = (0..8).map(|n| format!("email: u{n}@example.com, name: User {n}")).collect();
-    let users: Vec<&str> = users.iter().map(String::as_str).collect();
     let own = "email: own@example.com, name: Own, phone: { transport: transport-udp }";
     let declare = |users: &[&str], head: &str| {
         for host in [&a, &b] {
@@ -139,7 +137,7 @@ fn each_host_counts_what_its_own_files_change() {
         }
     };
     declare(
-        &[&users[..], &[own]].concat(),
+        &[&USERS[..], &[own]].concat(),
         "phones: { transport: transport-udp }\n\
          trunks: { carrier: { host: 198.51.100.7 } }\n\
          inbound: [ { to: '+4930111111', route: [u0@example.com] }, { to: '+4930222222', route: [u1@example.com] } ]",
@@ -148,7 +146,7 @@ fn each_host_counts_what_its_own_files_change() {
         host.run("apply").expect(0);
     }
     declare(
-        &[&users[..6], &[own]].concat(),
+        &[&USERS[..6], &[own]].concat(),
         "phones: { transport: transport-tcp }\n\
          dialplan: { include: [outbound] }\n\
          trunks: { carrier: { host: 198.51.100.8 } }\n\
@@ -185,20 +183,19 @@ fn each_host_counts_what_its_own_files_change() {
 #[test]
 fn each_host_counts_the_phones_that_it_ends() {
     let (a, b) = hosts();
-    let users: Vec<String> = (0..8).map(|n| format!("email: u{n}@example.com, name: User {n}")).collect();
-    let users: Vec<&str> = users.iter().map(String::as_str).collect();
-    declare([&a, &b], &users);
-    for host in [&a, &b] {
-        host.run("apply").expect(0);
-    }
-    declare([&a, &b], &users[..4]);
+    apply_users([&a, &b]);
+    declare([&a, &b], &USERS[..4]);
     let stopped = a.run("apply").expect(3).stderr;
     assert!(stopped.contains("error[rail-deletes]: 4 of 8 users would be deleted (allowed 2)"), "{stopped}");
     a.run("apply --allow deletes=4").expect(0);
-    // Told, and no rail: their users were deleted before.
-    let planned = b.run("plan").expect(0).stdout;
-    assert!(planned.contains("Affected: 4 phones end, 4 phones are left alone\n"), "{planned}");
-    b.run("apply").expect(0);
+    let planned = b.run("plan --detailed-exitcode").expect(3);
+    assert!(planned.stdout.contains("Affected: 4 phones end, 4 phones are left alone\n"), "{}", planned.text());
+    let ends = "error[rail-deletes]: 4 phones of deleted users would end (allowed 1)\n";
+    assert!(planned.stderr.contains(ends), "{}", planned.text());
+    // Rows alone end nothing.
+    b.run("sync").expect(0);
+    assert!(b.run("apply").expect(3).stderr.contains(ends));
+    b.run("apply --allow deletes=4").expect(0);
     assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
 }
 
@@ -206,13 +203,8 @@ fn each_host_counts_the_phones_that_it_ends() {
 #[test]
 fn phones_are_counted_whose_file_is_gone_on_the_second_host() {
     let (a, b) = hosts();
-    let users: Vec<String> = (0..8).map(|n| format!("email: u{n}@example.com, name: User {n}")).collect();
-    let users: Vec<&str> = users.iter().map(String::as_str).collect();
-    declare([&a, &b], &users);
-    for host in [&a, &b] {
-        host.run("apply").expect(0);
-    }
-    declare([&a, &b], &users[..4]);
+    apply_users([&a, &b]);
+    declare([&a, &b], &USERS[..4]);
     a.run("apply --allow deletes=4").expect(0);
     let file = b.etc("pjsip.d/acme/generated_endpoints.conf");
     for lose in [|file: &Path| fs::write(file, "").unwrap(), |file: &Path| fs::remove_file(file).unwrap()] {
@@ -220,7 +212,7 @@ fn phones_are_counted_whose_file_is_gone_on_the_second_host() {
         let planned = b.run("plan").expect(0).stdout;
         assert!(planned.contains("Affected: 4 phones end, 4 phones are left alone\n"), "{planned}");
     }
-    b.run("apply").expect(0);
+    b.run("apply --allow deletes=4").expect(0);
     assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
 }
 
@@ -351,6 +343,26 @@ fn hosts() -> (TestEnv, TestEnv) {
     a.set("RECONCILE_HOST", "a");
     let b = a.another_host("b");
     (a, b)
+}
+
+/// More users than any limit lets go at once.
+const USERS: [&str; 8] = [
+    "email: u0@example.com, name: User 0",
+    "email: u1@example.com, name: User 1",
+    "email: u2@example.com, name: User 2",
+    "email: u3@example.com, name: User 3",
+    "email: u4@example.com, name: User 4",
+    "email: u5@example.com, name: User 5",
+    "email: u6@example.com, name: User 6",
+    "email: u7@example.com, name: User 7",
+];
+
+/// Applies [`USERS`] on both.
+fn apply_users(hosts: [&TestEnv; 2]) {
+    declare(hosts, &USERS);
+    for host in hosts {
+        host.run("apply").expect(0);
+    }
 }
 
 /// Checks the same desired state out on both.

@@ -133,7 +133,8 @@ impl Step {
             }
             Self::Playback(sound) => ("Playback", Some("app_playback"), Expr::from(*sound)),
             Self::VoiceMail(mailbox, options) => {
-                let options = if options.as_str().is_empty() { Expr::default() } else { Expr::from(",") + options.clone() };
+                let options =
+                    if options.as_str().is_empty() { Expr::default() } else { Expr::from(",") + options.clone() };
                 ("VoiceMail", Some("app_voicemail"), mailbox.clone() + options)
             }
             Self::VoiceMailMain(mailbox, options) => {

@@ -29,7 +29,9 @@ fn a_box_is_dialled_by_sip_and_nothing_behind_it_is_tried() {
 fn a_box_without_a_host_is_left_out_and_the_next_target_is_tried() {
     let mut applied = with_boxes(&["info", "zendesk"]);
     applied.routes.public_sip_host = None;
-    applied.routes.rules[0].route.insert(0, Target::Voicemail("bo@example.com".parse::<crate::model::Email>().unwrap().key()));
+    applied.routes.rules[0]
+        .route
+        .insert(0, Target::Voicemail("bo@example.com".parse::<crate::model::Email>().unwrap().key()));
     let first = call(&tenants(vec![applied]), "+4930123456", DID);
     let why = "is left out: there is no `public_sip_host`";
     assert_eq!(degraded(&first), format!("voicemail:bo@example.com {why}; info {why}"));

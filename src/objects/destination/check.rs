@@ -43,9 +43,7 @@ pub(in crate::objects) fn read(
         if ends && at + 1 < items.len() {
             let message = format!("nothing behind `{target}` is ever tried");
             let hint = match &target {
-                Target::Object(name) if !names.boxes.contains(name) => {
-                    "put it last: its own `no_answer` ends the call"
-                }
+                Target::Object(name) if !names.boxes.contains(name) => "put it last: its own `no_answer` ends the call",
                 _ => "put it last",
             };
             problems.push(Diagnostic::error(Code::UnreachableRoute, message, item.place).hint(hint));
@@ -89,12 +87,7 @@ pub(crate) fn target(
 }
 
 /// Reads the user whose voicemail box gets a call, and tells whether there is such a box.
-fn own_box(
-    text: &str,
-    place: Place,
-    names: &Names<'_>,
-    problems: &mut Vec<Diagnostic>,
-) -> Option<(Target, bool)> {
+fn own_box(text: &str, place: Place, names: &Names<'_>, problems: &mut Vec<Diagnostic>) -> Option<(Target, bool)> {
     let Some((key, declared)) = user(text, place, names, problems) else {
         if names.users.all {
             let phones = names.phones.keys().map(UserKey::as_str);

@@ -1,7 +1,7 @@
 //! Trunks: whom Asterisk takes for a carrier, and how it logs in there.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
 };
 
@@ -56,6 +56,7 @@ pub(in crate::objects) fn check(
             username: trunk.username.and_then(|at| at.value),
             realm: trunk.realm.and_then(|at| at.value),
             register,
+            by_registration: false,
         };
         if whole {
             let addresses = trunk.addresses();
@@ -68,8 +69,26 @@ pub(in crate::objects) fn check(
         }
         trunks.insert(name, trunk);
     }
+    let accounts = accounts_at_one_host(&mut trunks);
+    matches.retain(|found| !accounts.contains(&found.trunk));
     identified(matches, problems);
     (trunks, secrets)
+}
+
+/// Finds accounts that log in at the same address, and has their calls known by their registrations: each is called at
+/// a contact of its own (`line`). Returns their names.
+fn accounts_at_one_host(trunks: &mut BTreeMap<ObjectName, Trunk>) -> BTreeSet<ObjectName> {
+    let mut accounts: BTreeMap<IpAddr, Vec<ObjectName>> = BTreeMap::new();
+    for (name, trunk) in trunks.iter().filter(|(_, trunk)| trunk.register && trunk.identify.is_empty()) {
+        if let Some(address) = trunk.address() {
+            accounts.entry(address).or_default().push(name.clone());
+        }
+    }
+    let names: BTreeSet<ObjectName> = accounts.into_values().filter(|names| names.len() > 1).flatten().collect();
+    for name in &names {
+        trunks.entry(name.clone()).and_modify(|trunk| trunk.by_registration = true);
+    }
+    names
 }
 
 /// An address or network, and the trunk whose calls come from there.

@@ -34,17 +34,33 @@ pub struct Trunk {
     /// Whether to register at the carrier.
     #[serde(default)]
     pub register: bool,
+    /// Whether its calls are known by the registration alone, because another account is at the same host. Follows from
+    /// the other trunks.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub by_registration: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Trunk {
     /// Lists the addresses that its calls come from: those declared, or that of a host given as an
     /// address. Names are never resolved: a resolver that hangs would hang Asterisk's reload.
     pub fn addresses(&self) -> Vec<String> {
+        if self.by_registration {
+            return Vec::new();
+        }
         if !self.identify.is_empty() {
             return self.identify.clone();
         }
-        let host = without_port(&self.host).trim_start_matches('[').trim_end_matches(']');
-        host.parse::<IpAddr>().map(|address| address.to_string()).into_iter().collect()
+        self.address().map(|address| address.to_string()).into_iter().collect()
+    }
+
+    /// The host, if it is an address.
+    fn address(&self) -> Option<IpAddr> {
+        without_port(&self.host).trim_start_matches('[').trim_end_matches(']').parse().ok()
     }
 }
 
@@ -56,11 +72,14 @@ pub(crate) fn without_port(host: &str) -> &str {
     }
 }
 
+/// What a plan shows in place of addresses.
+const BY_REGISTRATION: &str = "by registration";
+
 impl Object for Trunk {
     fn fields(&self) -> Fields {
         vec![
             ("host", Some(self.host.clone())),
-            ("identify", some(self.identify.join(","))),
+            ("identify", some(if self.by_registration { BY_REGISTRATION.into() } else { self.identify.join(",") })),
             ("username", self.username.as_ref().map(ToString::to_string)),
             // A trunk has both or none of them.
             ("secret", self.username.is_some().then(|| SENSITIVE.to_owned())),

@@ -111,7 +111,9 @@ pub(super) fn render(trunk: &Trunk, name: &str, cx: &RenderContext<'_>, parts: &
         registration.options(REGISTRATION)?;
         sections.push(registration);
     }
-    let remark = addresses.is_empty().then_some(if trunk.register {
+    let remark = addresses.is_empty().then_some(if trunk.by_registration {
+        "Another account is at the same host: its calls are known by the registration."
+    } else if trunk.register {
         "`identify` names no address, nor does `host`: its calls are known by the registration."
     } else {
         "`identify` names no address, nor does `host`: none of its calls are taken."

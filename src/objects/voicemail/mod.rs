@@ -28,7 +28,8 @@ use super::{
 use crate::{
     asterisk::BadValue,
     model::{
-        BoxNumber, Chain, DisplayName, Document, Email, Invalid, Mailbox, Node, ObjectName, SENSITIVE, Unreadable, UserKey,
+        BoxNumber, Chain, DisplayName, Document, Email, Invalid, Mailbox, Node, ObjectName, SENSITIVE, Unreadable,
+        UserKey,
     },
 };
 

@@ -21,7 +21,9 @@ pub(super) fn generate(random: &[u8; 24]) -> Secret {
 /// Tells whether each digit follows on the one before in the same way: `11111`, `12345`, `97531`.
 fn is_run(pin: &str) -> bool {
     let digits = pin.as_bytes();
-    digits.windows(3).all(|three| i16::from(three[1]) - i16::from(three[0]) == i16::from(three[2]) - i16::from(three[1]))
+    digits
+        .windows(3)
+        .all(|three| i16::from(three[1]) - i16::from(three[0]) == i16::from(three[2]) - i16::from(three[1]))
 }
 
 #[cfg(test)]

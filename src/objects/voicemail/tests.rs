@@ -52,7 +52,13 @@ fn numbers_stay_and_are_never_given_again() {
 #[test]
 fn a_renamed_user_keeps_the_box() {
     let (ana, kim) = ("ana@example.com".parse().unwrap(), "kim@example.com".parse().unwrap());
-    let both = allocated("voicemail: { users: true, boxes: { info: { name: I, lamps: [ana@example.com] } } }\n", &Routes::default());
-    let renamed = both.readdressed(&std::collections::BTreeMap::from([(crate::model::Email::key(&ana), crate::model::Email::key(&kim))]));
+    let both = allocated(
+        "voicemail: { users: true, boxes: { info: { name: I, lamps: [ana@example.com] } } }\n",
+        &Routes::default(),
+    );
+    let renamed = both.readdressed(&std::collections::BTreeMap::from([(
+        crate::model::Email::key(&ana),
+        crate::model::Email::key(&kim),
+    )]));
     assert_eq!(numbers(&renamed), ["1 kim@example.com", "2 bo@example.com", "3 I"]);
 }

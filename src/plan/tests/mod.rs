@@ -230,7 +230,7 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
         tenant: Some(RecordedTenant { id: Uuid::from_u128(2), settings: plan.settings.clone() }),
         users: BTreeMap::new(),
         holds: before.holds.clone(),
-        former: BTreeSet::new(),
+        former: BTreeMap::new(),
         freed: BTreeMap::new(),
         routes: plan.routes.clone(),
         secrets: BTreeMap::new(),

@@ -58,6 +58,7 @@ fn routes() -> Routes {
         username: None,
         realm: None,
         register: false,
+        by_registration: false,
     };
     let number = |number: &str| OutsideLine::Number(NumberSource::Given(of(number)));
     let dialer = |target, caller_id, ring, trunk: &[&str]| Dialer {
@@ -315,7 +316,7 @@ fn any_group() -> impl Strategy<Value = Group> {
 fn any_routes() -> impl Strategy<Value = Routes> {
     let number = || "\\+[1-9][0-9]{6,14}";
     let trunk = ("[a-z.]{1,9}", prop::option::of(object()), any::<bool>()).prop_map(|(host, username, register)| {
-        Trunk { host, identify: Vec::new(), realm: username.clone(), username, register }
+        Trunk { host, identify: Vec::new(), realm: username.clone(), username, register, by_registration: false }
     });
     let caller = prop_oneof![
         Just(CallerId::Default),

@@ -208,6 +208,37 @@ fn a_carrier_without_addresses_is_known_by_the_registration() {
     nothing_in_the_log(&env);
 }
 
+/// The calls of both come from one address: the contacts that were registered tell them apart.
+#[test]
+fn two_accounts_at_one_address_are_known_by_their_registrations() {
+    let env = TestEnv::bare_with_asterisk();
+    let carriers = ["first", "second"].map(|account| (account, Phone::at(&env, "127.0.0.1")));
+    let (busy, idle) = (Phone::at(&env, "127.0.0.1"), Phone::at(&env, "127.0.0.1"));
+    let registrars =
+        carriers.each_ref().map(|(account, carrier)| carrier.lets_register(account, "pbx.example", SECRET));
+    let mut trunks = "trunks:\n".to_owned();
+    for (account, carrier) in &carriers {
+        let host = carrier.address();
+        let _ = writeln!(
+            trunks,
+            "  {account}: {{ host: \"{host}\", username: {account}, secret: {{ env: X_SECRET }}, register: true }}"
+        );
+    }
+    run(&env, &declared(&company(&busy, &idle, "route: [busy]").replace("trunks:\n", &trunks)));
+    registered(&env, 2);
+    let logs = registrars.map(|registrar| registrar.unplug());
+    let tokens = logs
+        .each_ref()
+        .map(|log| log.split(";line=").nth(1).and_then(|rest| rest.split(['>', ';']).next()).expect(log));
+    for ((account, carrier), token) in carriers.iter().zip(tokens) {
+        carrier.delivers_in_vain("401", "+4917099999", DID);
+        carrier.with_line(token).delivers_in_vain("486", "+4917099999", DID);
+        let shown = env.ask(&format!("pjsip show endpoint acme-trunk-{account}"));
+        assert!(!shown.contains("Match:"), "{shown}");
+    }
+    nothing_in_the_log(&env);
+}
+
 #[test]
 fn outside_the_hours_the_users_phone_rings() {
     let env = TestEnv::bare_with_asterisk();
