@@ -11,7 +11,10 @@ use super::{
     Boxes, Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Group, Hours, LastBox, Login, Object, ObjectId,
     ObjectKind, Places, PublicSipHost, Rule, Target, Trunk, rule,
 };
-use crate::model::{Cause, Chain, Document, E164, Leg, Mailbox, Node, ObjectName, Place, Ring, UserKey, Who};
+use crate::{
+    asterisk::box_context,
+    model::{Cause, Chain, Document, E164, Leg, Mailbox, Node, ObjectName, Place, Ring, Tenant, UserKey, Who},
+};
 
 /// All that is declared about a tenant's inbound calls, without secrets. Absent keys declare nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +116,30 @@ impl Routes {
     pub fn allocate(&mut self, former: &Self) {
         self.last_box = former.last_box;
         self.boxes.allocate(&former.boxes, &mut self.last_box);
+    }
+
+    /// Tells whether there are voicemail boxes.
+    pub(crate) fn have_boxes(&self) -> bool {
+        !self.boxes.is_empty()
+    }
+
+    /// Says what stays on the Asterisk host of objects that are no more, once these routes follow on former ones.
+    pub(crate) fn left_behind(&self, former: &Self, tenant: &Tenant) -> Option<String> {
+        const NAMED: usize = 5;
+        let gone = self.boxes.numbers_gone(&former.boxes);
+        let more = gone.len().saturating_sub(NAMED);
+        let mut named: Vec<String> = gone.iter().take(NAMED).map(ToString::to_string).collect();
+        if more > 0 {
+            named.push(format!("{more} more"));
+        }
+        (!gone.is_empty()).then(|| {
+            format!(
+                "voicemail boxes go: {}; messages and greetings stay in `voicemail/{}/NUMBER` below the spool folder of \
+                 Asterisk, where nobody hears them: delete them when you may",
+                named.join(", "),
+                box_context(tenant)
+            )
+        })
     }
 
     /// Describes how a call goes to destinations that are tried in turn, up to [`Self::LONGEST`] of them.

@@ -133,6 +133,7 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>) {
     };
     let renewed = plan.secrets.iter().filter(is_renewed).map(|(id, _)| id.clone()).collect();
     plan.inbound = changes(&before, &routes, &places, &renewed);
+    plan.notes.extend(routes.left_behind(&before, &plan.tenant));
     // Where a number is missing, there is nothing that could be rendered.
     plan.routes = if routes.is_resolved() { routes } else { recorded.routes.clone() };
 }

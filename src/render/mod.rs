@@ -103,7 +103,7 @@ impl Phonebook<'_> {
                 ConfigFile::Endpoints => pjsip::render(self, digests),
                 ConfigFile::Routing => routing::render(self, digests),
             };
-            let is_stub = file.facts().is_optional && !routing::has_boxes(self)?;
+            let is_stub = file.facts().is_optional && !self.routes.have_boxes();
             Ok(File { path: file.path(self.tenant), text: text?, is_stub })
         })
     }

@@ -1,6 +1,6 @@
 //! The endpoint file: the phone profile as a template, three short sections a user, the marks.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use super::{
     Digests, GENERATION, MASKED_MARK, Phone, Phonebook, head, mark, mark_digest, parts,
@@ -9,7 +9,7 @@ use super::{
 use crate::{
     asterisk::{BadValue, Name, Value, box_context, mark_name, nowhere_context},
     model::{Codec, PhoneProfile, SENSITIVE, Tenant},
-    objects::{Parts, PhoneBoxes},
+    objects::PhoneBoxes,
 };
 
 /// Registration: one contact pushes out the oldest, refreshed every few minutes, probed each minute.
@@ -41,11 +41,11 @@ const PHONE_BYTES: usize = 240;
 pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<String, BadValue> {
     let [auth, aor, phone] = template_names(book.tenant).map(Name::new);
     let templates = Templates { auth: auth?, aor: aor?, phone: phone? };
-    let Parts { boxes, phone_boxes, .. } = book.parts(digests)?;
+    let phone_boxes = if book.routes.have_boxes() { book.parts(digests)?.phone_boxes } else { BTreeMap::new() };
     let mut text = head(book, digests);
     text.reserve(book.phones.len() * PHONE_BYTES);
     profile(&mut text, book, &templates)?;
-    if !boxes.is_empty() {
+    if book.routes.have_boxes() {
         let _ = writeln!(text, "voicemail_extension = {OWN_BOX}");
     }
     for phone in &book.phones {

@@ -38,7 +38,7 @@ pub(super) fn dialplan(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Dia
     let mut plan = Dialplan::default();
     internal(&mut plan, book)?;
     devices(&mut plan, book)?;
-    if has_boxes(book)? {
+    if book.routes.have_boxes() {
         messages::render(&mut plan, book)?;
     }
     inbound::render(&mut plan, book, digests)?;
@@ -76,7 +76,7 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
         dialled.hint(pattern.clone(), Expr::from("PJSIP/") + endpoint(book, number.clone())?);
         dialled.one_step(pattern, Step::Goto(Place::Context(ring.clone(), number)));
     }
-    if has_boxes(book)? {
+    if book.routes.have_boxes() {
         own_box(&mut dialled, book)?;
     }
     for include in &book.settings.include {
@@ -98,7 +98,7 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
         .step(Step::goto_if(result(NOBODY), Place::Label("unallocated")))
         .step(Step::goto_if(result(AWAY), Place::Label("unavailable")))
         .step(Step::goto_if(unanswered.calc(), Place::Label("unavailable")));
-    if has_boxes(book)? {
+    if book.routes.have_boxes() {
         // Nobody answered, or whoever did not want to: the user's own box does.
         let status = || Expr::var(Variable::DialStatus);
         let refused = status().differs_from("ANSWER") + " & " + status().differs_from("CANCEL");
@@ -122,11 +122,6 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
     rings.extension(steps);
     plan.push(rings);
     Ok(())
-}
-
-/// Tells whether the tenant has voicemail boxes.
-pub(super) fn has_boxes(book: &Phonebook<'_>) -> Result<bool, BadValue> {
-    Ok(!book.parts(Digests::Masked)?.boxes.is_empty())
 }
 
 /// What a phone dials to hear the messages of its own box.

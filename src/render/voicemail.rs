@@ -11,7 +11,7 @@ use crate::{
 
 /// Renders the file.
 pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<String, BadValue> {
-    let boxes = book.parts(digests)?.boxes;
+    let boxes = if book.routes.have_boxes() { book.parts(digests)?.boxes } else { Vec::new() };
     let mut text = head(book, digests);
     if !boxes.is_empty() {
         let phones: BTreeMap<UserKey, &Phone<'_>> =

@@ -14,7 +14,7 @@ const LEAVE: &str = "[leave]\nexten => _7X,1,VoiceMail(${EXTEN:1}@acme-boxes,s)\
 
 /// A company whose users have these lines.
 fn company(rest: &str, users: &[&str]) -> String {
-    let users: String = users.iter().map(|user| format!("  - {{ {user} }}\n")).collect();
+    let users = users.iter().map(|user| format!("  - {{ {user} }}\n")).collect::<Vec<_>>().concat();
     format!(
         "version: 1\ntenant: acme\nextensions: {{ range: 1000-1999 }}\ndialplan: {{ include: [leave, outbound] }}\n\
          {rest}users:\n{users}"

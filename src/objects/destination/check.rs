@@ -64,9 +64,9 @@ pub(crate) fn target(
     names: &Names<'_>,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<(Target, bool)> {
-    let named = item.value.as_ref()?;
-    let text = named.as_str();
-    if let file::TargetName::Voicemail(_) = named {
+    let written = item.value.as_ref()?;
+    let text = written.as_str();
+    if let file::TargetName::Voicemail(_) = written {
         return own_box(text, item.place, names, problems);
     }
     match text {

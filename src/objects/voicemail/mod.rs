@@ -190,6 +190,16 @@ impl Boxes {
         *self == Self::NONE
     }
 
+    fn all(&self) -> impl Iterator<Item = &VoicemailBox> {
+        self.own.values().chain(self.shared.values())
+    }
+
+    /// Lists the numbers that none of these boxes has any more.
+    pub(super) fn numbers_gone<'a>(&self, former: &'a Self) -> Vec<&'a BoxNumber> {
+        let kept: BTreeSet<&BoxNumber> = self.all().filter_map(|one| one.number.as_ref()).collect();
+        former.all().filter_map(|one| one.number.as_ref()).filter(|number| !kept.contains(number)).collect()
+    }
+
     fn all_mut(&mut self) -> impl Iterator<Item = &mut VoicemailBox> {
         self.own.values_mut().chain(self.shared.values_mut())
     }
@@ -202,6 +212,8 @@ impl Boxes {
         for (name, shared) in &mut self.shared {
             shared.number = former.shared.get(name).and_then(|known| known.number.clone());
         }
+        // The highest number may have been lost, unlike the boxes.
+        *last = (*last).max(former.all().filter_map(|known| known.number.as_ref()).map(LastBox::of).max());
         let mut taken: BTreeSet<BoxNumber> = BTreeSet::new();
         for one in self.all_mut() {
             // A number that was damaged into that of another box is none.

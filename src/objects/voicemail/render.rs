@@ -3,6 +3,7 @@
 use super::{Mailing, VoicemailBox, Whose};
 use crate::{
     asterisk::BadValue,
+    model::Email,
     objects::{
         ObjectKind,
         render::{BoxEntry, Parts, RenderContext},
@@ -32,8 +33,10 @@ pub(super) fn render<'a>(
             (Some(user), "", None, *mail)
         }
         Whose::Shared { title, mail, lamps } => {
-            lamps.iter().for_each(|user| parts.phone_boxes.entry(user).or_default().shared.push(number));
-            (None, title.as_str(), mail.as_ref().map(|mail| mail.as_str()), false)
+            for user in lamps {
+                parts.phone_boxes.entry(user).or_default().shared.push(number);
+            }
+            (None, title.as_str(), mail.as_ref().map(Email::as_str), false)
         }
     };
     let Mailing { attach, delete, seconds } = one.mailing;

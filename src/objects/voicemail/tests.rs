@@ -49,6 +49,15 @@ fn numbers_stay_and_are_never_given_again() {
     assert_eq!(same, again);
 }
 
+/// Somebody deleted the row of the highest number.
+#[test]
+fn numbers_of_boxes_that_are_there_are_not_given_again_if_the_highest_is_lost() {
+    let mut known = allocated("voicemail: { boxes: { info: { name: Info } } }\n", &Routes::default());
+    known.last_box = None;
+    let all = allocated("voicemail: { users: true, boxes: { info: { name: Info } } }\n", &known);
+    assert_eq!(numbers(&all), ["1 Info", "2 ana@example.com", "3 bo@example.com"]);
+}
+
 #[test]
 fn a_renamed_user_keeps_the_box() {
     let (ana, kim) = ("ana@example.com".parse().unwrap(), "kim@example.com".parse().unwrap());
