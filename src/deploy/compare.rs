@@ -72,14 +72,14 @@ pub struct ComparedFile {
     pub diff: FileDiff,
     /// The SHA-256 of what it shall be, with secrets and marks masked.
     pub fingerprint: String,
-    /// Whether the tenant has the file on this host.
+    /// Whether the tenant uses the file on this host.
     pub is_kept: bool,
     /// Whether it defines nothing, and other hosts may not have it.
     is_stub: bool,
 }
 
 impl Comparison {
-    /// Lists the files that the tenant has on this host.
+    /// Lists the files that the tenant uses on this host.
     pub fn kept_files(&self) -> impl Iterator<Item = &ComparedFile> {
         self.files.values().filter(|file| file.is_kept)
     }
@@ -292,7 +292,7 @@ fn side_by_side(
     live: PerFile<bool>,
     unchecked: Vec<String>,
 ) -> Result<Comparison, CompareError> {
-    let reload = differences.iter().filter(|(file, diff)| diff.changed || !live[*file]);
+    let reload = differences.iter().filter(|(file, diff)| kept[*file] && (diff.changed || !live[*file]));
     let reload = reload.flat_map(|(file, _)| modules(file, &kept)).collect();
     let id = if plan.problems.is_empty() && plan.unresolved.is_empty() {
         let texts: Vec<(&str, &str)> =

@@ -8,6 +8,7 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 
 use super::{
+    Comparison,
     asterisk::{Asterisk, AsteriskError},
     readable::{self, Unreadable},
     readback,
@@ -45,9 +46,11 @@ pub struct Host {
     pub asterisk: Option<Asterisk>,
 }
 
-/// Tells of each rendered file whether the tenant has it on this host.
+/// Tells of each rendered file whether the tenant uses it on this host. One that defines nothing is used as long as the
+/// file in place defines something, or was edited: once it is replaced, the operator need not include it any more.
 pub(super) fn kept(rendered: &PerFile<File>, in_place: &InPlace) -> PerFile<bool> {
-    PerFile::from_fn(|file| !rendered[file].is_stub || in_place[file].is_some())
+    let defines = |present: &Present| !present.parsed.intact || !present.parsed.entries.is_empty();
+    PerFile::from_fn(|file| !rendered[file].is_stub || in_place[file].as_ref().is_some_and(defines))
 }
 
 /// What was read from the running Asterisk, for a plan.
@@ -96,8 +99,8 @@ impl Host {
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub(super) fn unreadable(&self, tenant: &Tenant) -> Result<Option<Unreadable>, AsteriskError> {
-        let files = ConfigFile::ALL.map(|file| file.path(tenant));
+    pub(super) fn unreadable(&self, comparison: &Comparison) -> Result<Option<Unreadable>, AsteriskError> {
+        let files: Vec<String> = comparison.kept_files().map(|file| file.path.clone()).collect();
         self.asterisk.as_ref().map_or(Ok(None), |asterisk| readable::check(asterisk, &self.config_dir, &files))
     }
 

@@ -7,7 +7,7 @@ use glob::Pattern;
 
 use super::{Asterisk, AsteriskError, Comparison, Host, StatusError, includes, listing::Listing, survey::Findings};
 use crate::{
-    asterisk::{ConfigFile, mark_name},
+    asterisk::{ConfigFile, PerFile, mark_name},
     fs::FileError,
     model::Tenant,
     plan::{Allowance, RailStop},
@@ -22,14 +22,13 @@ fn line_of(file: ConfigFile) -> String {
 }
 
 impl Host {
-    /// Lists the lines that include a tenant's files and that the operator's own files lack.
+    /// Lists the lines that include the files that a tenant uses and that the operator's own files lack.
     ///
     /// # Errors
     /// When one of the operator's files cannot be read.
-    pub(super) fn missing_includes(&self, tenant: &Tenant) -> Result<Vec<String>, FileError> {
-        let is_there = |file: &ConfigFile| !file.facts().is_optional || self.path(&file.path(tenant)).exists();
+    pub(super) fn missing_includes(&self, tenant: &Tenant, kept: &PerFile<bool>) -> Result<Vec<String>, FileError> {
         let mut lines = Vec::new();
-        for file in ConfigFile::ALL.into_iter().filter(is_there) {
+        for file in ConfigFile::ALL.into_iter().filter(|file| kept[*file]) {
             if !self.is_included(&self.patterns(file)?, file, tenant) {
                 lines.push(line_of(file));
             }

@@ -122,7 +122,8 @@ pub fn status(
 ) -> (HostStatus, Option<StatusError>) {
     let Survey { in_place, running: live, silent, marks, runs: _ } = survey;
     let state = |file| FileState::of(in_place[file].as_ref(), &comparison.files[file].diff);
-    let files = PerFile::from_fn(|file| comparison.files[file].is_kept.then(|| state(file)));
+    let kept = PerFile::from_fn(|file| comparison.files[file].is_kept);
+    let files = PerFile::from_fn(|file| kept[file].then(|| state(file)));
     let (running, silent) = match (&host.asterisk, live) {
         (Some(asterisk), Some(live)) => match running(host, asterisk, (&in_place, live, marks), comparison, now) {
             Ok(running) => (Some(running), None),
@@ -130,7 +131,7 @@ pub fn status(
         },
         _ => (None, silent.map(StatusError::from)),
     };
-    let beside = || Ok((host.missing_includes(tenant)?, host.overrides(tenant)?));
+    let beside = || Ok((host.missing_includes(tenant, &kept)?, host.overrides(tenant)?));
     let beside = if host.config_dir.is_dir() { beside() } else { Ok((Vec::new(), Vec::new())) };
     let (found, unread) = match beside {
         Ok(found) => (found, None),
@@ -148,7 +149,9 @@ fn running(
     comparison: &Comparison,
     now: Timestamp,
 ) -> Result<RunningState, StatusError> {
-    let mut generations = live.live.map(|live| if live { Generation::InPlace } else { Generation::NotInPlace });
+    let runs = |file| live.live[file] || !comparison.files[file].is_kept;
+    let mut generations =
+        PerFile::from_fn(|file| if runs(file) { Generation::InPlace } else { Generation::NotInPlace });
     if !live.live[ConfigFile::Endpoints] {
         generations[ConfigFile::Endpoints] = marks.into_iter().next().map_or(Generation::Absent, Generation::Another);
     }

@@ -38,9 +38,9 @@ pub(super) struct Step<'a> {
     pub(super) first: bool,
     /// The endpoint file in place, read.
     pub(super) old: Cow<'a, Parsed>,
-    /// Which of the files the tenant has on this host.
+    /// Which of the files the tenant uses on this host.
     pub(super) kept: PerFile<bool>,
-    /// The files that shall be, read. Of those that the tenant does not have, nothing.
+    /// The files that shall be, read. Of those that the tenant does not use, nothing.
     pub(super) new: PerFile<Parsed>,
     /// What Asterisk runs of the files in place.
     running: Running,
@@ -139,14 +139,14 @@ impl<'a> Step<'a> {
         self.kept[file] && in_place != Some(self.rendered[file].text.as_str())
     }
 
-    /// Lists the files that the tenant has on this host.
+    /// Lists the files that the tenant uses on this host.
     pub(super) fn kept_files(&self) -> impl Iterator<Item = ConfigFile> {
         ConfigFile::ALL.into_iter().filter(|file| self.kept[*file])
     }
 
     /// Tells whether a file's module must be reloaded.
     pub(super) fn must_reload(&self, file: ConfigFile) -> bool {
-        self.changed(file) || !self.running.live[file]
+        self.kept[file] && (self.changed(file) || !self.running.live[file])
     }
 
     /// Returns the endpoint file that shall be, read.

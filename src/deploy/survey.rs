@@ -213,7 +213,7 @@ impl Host {
         found: &mut Findings,
     ) -> Result<(), StatusError> {
         let plan = &comparison.plan;
-        if let Some(Unreadable { message, hint }) = self.unreadable(&plan.tenant)? {
+        if let Some(Unreadable { message, hint }) = self.unreadable(comparison)? {
             found.stops.push(RailStop { rail: "unreadable-files", message, hint, allow: None });
         }
         if let Some(asterisk) = &self.asterisk {
