@@ -73,6 +73,9 @@ fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     match cause.downcast_ref::<RotateError>() {
         Some(RotateError::Unknown(_)) => return Some("`reconcile users` lists who is recorded".to_owned()),
+        Some(RotateError::NoBox(_)) => {
+            return Some("name a user who has one, or a shared box that was applied".to_owned());
+        }
         Some(RotateError::Directory(error)) => return hint_of(error),
         Some(RotateError::Declared(_)) => {
             return Some("change it where the file says that it comes from, then `reconcile apply`".to_owned());

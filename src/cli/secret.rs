@@ -19,8 +19,7 @@ use crate::{
         seal::{Keyring, Owner},
     },
     error::Hinted,
-    model::{Extension, Identity, Secret, hex},
-    objects::{Object, ObjectId},
+    model::{BoxNumber, Extension, Identity, Secret, hex},
     portal::{self, Rotation},
     render::endpoint_name,
     report::{count, json},
@@ -51,14 +50,17 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// Give one phone a new secret; pending until the next apply
+    /// Give one phone a new secret, or its voicemail box a new PIN; pending until the next apply
     ///
     /// Only for secrets that were generated: a declared one is changed where the file says.
     #[command(after_help = "Example:\n  reconcile secret rotate ana.silva@example.com && reconcile apply")]
     Rotate {
-        /// The user, by e-mail, id or extension
+        /// The user, by e-mail, id or extension; with `--pin` also a shared voicemail box by name
         #[arg(value_name = "EMAIL|ID|EXTENSION")]
         user: String,
+        /// Give the voicemail box a new PIN, and leave the secret of the phone as it is
+        #[arg(long)]
+        pin: bool,
         #[command(flatten)]
         which: Which,
         #[command(flatten)]
@@ -88,7 +90,9 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             show(&wanted, which, *format, printer)
         }
         Command::Reseal { state, host, actor } => reseal(state, host, actor, printer),
-        Command::Rotate { user, which, host, actor } => rotate(&Wanted::parse(user)?, which, host, actor, printer),
+        Command::Rotate { user, pin, which, host, actor } => {
+            rotate(&Wanted::parse(user)?, *pin, which, (host, actor), printer)
+        }
     }
 }
 
@@ -123,7 +127,13 @@ impl Wanted {
     }
 }
 
-fn rotate(wanted: &Wanted, which: &Which, host: &HostName, actor: &ActorArgs, printer: &mut Printer) -> Result<Exit> {
+fn rotate(
+    wanted: &Wanted,
+    pin: bool,
+    which: &Which,
+    (host, actor): (&HostName, &ActorArgs),
+    printer: &mut Printer,
+) -> Result<Exit> {
     let tenant = which.tenant(printer)?;
     let (mut directory, keys) = which.state.open_to_write(&mut |line| printer.talk(line))?;
     directory.migrate()?;
@@ -141,6 +151,13 @@ fn rotate(wanted: &Wanted, which: &Which, host: &HostName, actor: &ActorArgs, pr
         actor: actor.resolve(),
         now: Timestamp::now(),
     };
+    if pin {
+        let (number, run) = portal::rotate_pin(&rotation, &mut directory)?;
+        printer.document(&format!(
+            "Rotated: the voicemail box {number} of {email} has a new PIN, pending until `reconcile apply` (run {run}).\n"
+        ));
+        return Ok(Exit::Done);
+    }
     let (extension, run) = portal::rotate(&rotation, &mut directory)?;
     printer.document(&format!(
         "Rotated: the phone of {email}, extension {extension}, has a new secret, pending until `reconcile apply` (run {run}).\n"
@@ -172,23 +189,25 @@ struct Credentials {
 
 /// A voicemail box, with the PIN that opens it from any phone.
 struct Mailbox {
-    number: String,
+    number: BoxNumber,
     pin: Secret,
+    /// Whether Asterisk knows another PIN until the next apply.
+    is_behind: bool,
 }
 
 impl Mailbox {
-    /// Opens the PIN of an object that has one.
+    /// Opens the PIN of the box of a user, or of the shared one of this name.
     fn open(
-        id: &ObjectId,
-        object: &dyn Object,
+        owner: &Identity,
         (recorded, tenant): (&Recorded, Uuid),
         directory: &mut Directory,
         keys: &Keyring,
     ) -> Result<Option<Self>> {
-        let (Some(login), Some(row)) = (object.login(), recorded.secrets.get(id)) else { return Ok(None) };
+        let Some((id, number, _)) = recorded.routes.box_of(owner) else { return Ok(None) };
+        let Some(row) = recorded.secrets.get(&id) else { return Ok(None) };
         let Some(sealed) = directory.sealed_of_object(row.id)? else { return Ok(None) };
         let pin = keys.open(&sealed, Owner { tenant, user: row.id })?;
-        Ok(Some(Self { number: login.username.to_owned(), pin }))
+        Ok(Some(Self { number, pin, is_behind: row.is_behind() }))
     }
 
     fn text(&self) -> String {
@@ -208,6 +227,13 @@ enum Found {
 }
 
 impl Found {
+    fn mailbox(&self) -> Option<&Mailbox> {
+        match self {
+            Self::Phone(phone) => phone.mailbox.as_ref(),
+            Self::Shared(_, mailbox) => Some(mailbox),
+        }
+    }
+
     fn text(&self) -> String {
         match self {
             Self::Phone(phone) => phone.text(),
@@ -265,20 +291,12 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
     let recorded = directory.read_readable(&tenant)?;
     let row = recorded.tenant.as_ref().ok_or_else(first)?;
     // All of them are found before any secret is printed.
-    let objects = recorded.routes.objects();
-    let shared = |wanted: &Wanted| {
-        let Wanted::Identity(identity) = wanted else { return None };
-        let is_named = |(id, object): &(&ObjectId, &&dyn Object)| {
-            id.1 == identity.as_str() && object.generates().is_some() && object.user().is_none()
-        };
-        objects.iter().find(is_named)
-    };
     let (mut users, mut boxes) = (Vec::new(), Vec::new());
     for wanted in wanted {
-        match (wanted.find(&recorded), shared(wanted)) {
+        match (wanted.find(&recorded), wanted) {
             (Some(user), _) => users.push(user),
-            (None, Some(found)) => boxes.push(found),
-            (None, None) => return Err(wanted.unknown().into()),
+            (None, Wanted::Identity(name)) if recorded.routes.box_of(name).is_some() => boxes.push(name),
+            (None, _) => return Err(wanted.unknown().into()),
         }
     }
     let mut shown = BTreeSet::new();
@@ -293,11 +311,7 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
     let mut found = Vec::with_capacity(users.len());
     let place = (&recorded, row.id);
     for user in users {
-        let own = objects.iter().find(|(_, object)| object.user() == Some(&user.email.key()));
-        let mailbox = match own {
-            Some((id, object)) => Mailbox::open(id, *object, place, &mut directory, &keys)?,
-            None => None,
-        };
+        let mailbox = Mailbox::open(&user.email, place, &mut directory, &keys)?;
         let sealed = directory.sealed(user.id)?.ok_or_else(|| anyhow!("`{}` was deleted just now", user.email))?;
         found.push(Found::Phone(Box::new(Credentials {
             email: user.email.clone(),
@@ -308,9 +322,15 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
             mailbox,
         })));
     }
-    for (id, object) in boxes {
-        let mailbox = Mailbox::open(id, *object, place, &mut directory, &keys)?;
-        found.extend(mailbox.map(|mailbox| Found::Shared(id.1.clone(), mailbox)));
+    for name in boxes {
+        let mailbox = Mailbox::open(name, place, &mut directory, &keys)?;
+        found.extend(mailbox.map(|mailbox| Found::Shared(name.to_string(), mailbox)));
+    }
+    for mailbox in found.iter().filter_map(Found::mailbox).filter(|mailbox| mailbox.is_behind) {
+        let number = &mailbox.number;
+        printer.talk(&format!(
+            "note: the PIN of the voicemail box {number} is not live yet: Asterisk knows the former one until `reconcile apply`"
+        ));
     }
     for user in behind {
         printer.talk(&format!(

@@ -68,11 +68,6 @@ pub(crate) trait Object {
         None
     }
 
-    /// Returns the user to whom it belongs.
-    fn user(&self) -> Option<&UserKey> {
-        None
-    }
-
     /// Lists the objects that it names. A user is not an object.
     fn refs(&self) -> Vec<(ObjectKind, &ObjectName)> {
         Vec::new()

@@ -9,11 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Boxes, Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Group, Hours, LastBox, Login, Object, ObjectId,
-    ObjectKind, Places, PublicSipHost, Rule, Target, Trunk, rule,
+    ObjectKind, Places, PublicSipHost, Rule, Target, Trunk, object::Generate, rule,
 };
 use crate::{
     asterisk::box_context,
-    model::{Cause, Chain, Document, E164, Leg, Mailbox, Node, ObjectName, Place, Ring, Tenant, UserKey, Who},
+    model::{
+        BoxNumber, Cause, Chain, Document, E164, Identity, Leg, Mailbox, Node, ObjectName, Place, Ring, Tenant,
+        UserKey, Who,
+    },
 };
 
 /// All that is declared about a tenant's inbound calls, without secrets. Absent keys declare nothing.
@@ -121,6 +124,13 @@ impl Routes {
     /// Tells whether there are voicemail boxes.
     pub(crate) fn have_boxes(&self) -> bool {
         !self.boxes.is_empty()
+    }
+
+    /// Finds the voicemail box of a user, or the shared one of this name: its number, and what makes its PIN.
+    pub(crate) fn box_of(&self, owner: &Identity) -> Option<(ObjectId, BoxNumber, Generate)> {
+        let key = owner.key();
+        let (name, one) = self.boxes.find_of(&key, owner.as_str())?;
+        Some(((ObjectKind::Box, name), one.number.clone()?, one.generates()?))
     }
 
     /// Says what stays on the Asterisk host of objects that are no more, once these routes follow on former ones.

@@ -39,6 +39,9 @@ pub enum RotateError {
     /// Nobody has this address.
     #[error("`{0}` is not recorded")]
     Unknown(Identity),
+    /// The user has no voicemail box, and there is no shared one of this name.
+    #[error("`{0}` has no voicemail box")]
+    NoBox(Identity),
     /// The file says where the secret comes from.
     #[error("the secret of `{0}` is declared in the desired state; nothing was changed")]
     Declared(Identity),

@@ -126,13 +126,6 @@ impl Object for VoicemailBox {
         Some(pin::generate)
     }
 
-    fn user(&self) -> Option<&UserKey> {
-        match &self.whose {
-            Whose::User { user, .. } => Some(user),
-            Whose::Shared { .. } => None,
-        }
-    }
-
     fn tidy(&mut self) {
         if let Whose::Shared { lamps, .. } = &mut self.whose {
             lamps.sort();
@@ -226,6 +219,12 @@ impl Boxes {
     /// Returns a user's box.
     pub(super) fn of(&self, user: &UserKey) -> Option<&VoicemailBox> {
         self.own.get(user)
+    }
+
+    /// Finds the box of a user, or the shared one of a name, with the name of the object.
+    pub(super) fn find_of(&self, user: &UserKey, name: &str) -> Option<(String, &VoicemailBox)> {
+        let own = self.own.get(user).map(|own| (name_of_own(user, own), own));
+        own.or_else(|| Some((name.to_owned(), self.shared.get(&name.parse().ok()?)?)))
     }
 
     /// Lists the users who have a box.

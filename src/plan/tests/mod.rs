@@ -371,7 +371,7 @@ fn boxes(routes: &Routes) -> BTreeMap<u32, Option<UserKey>> {
     let boxes = routes.objects().into_iter().filter(|((kind, _), _)| *kind == ObjectKind::Box);
     let numbered = boxes.map(|(_, object)| {
         let fields: BTreeMap<_, _> = object.fields().into_iter().collect();
-        (fields["number"].as_ref().unwrap().parse().unwrap(), object.user().cloned())
+        (fields["number"].as_ref().unwrap().parse().unwrap(), fields["user"].as_deref().map(UserKey::of))
     });
     numbered.collect()
 }
