@@ -115,8 +115,5 @@ from (
 where number ~ '^\+[1-9][0-9]{6,14}$'
 group by number, tenant;
 
--- Who let a user go: the file all at once, or the API one by one. Of those before nobody knows.
-alter table former_users add column managed_by text not null default 'file' check (managed_by in ('file', 'api'));
-
 drop table trunk_secrets;
 alter table tenants drop column routes;

@@ -1,7 +1,7 @@
 //! The users and groups of this machine, as its files list them. Users that come from elsewhere, such as a directory
 //! service, have no name here.
 
-use std::fs;
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 /// A user of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,27 @@ fn entry(line: &str) -> Option<(&str, u32, &str)> {
     let mut fields = line.splitn(4, ':');
     let (name, _, number) = (fields.next()?, fields.next()?, fields.next()?);
     Some((name, number.parse().ok()?, fields.next().unwrap_or_default()))
+}
+
+/// Says whose a path is that may not be used, and how to get at it.
+pub(crate) fn way_in(path: &Path) -> String {
+    const ROOT: &str = "run the same command with `sudo`";
+    // Below a folder that may not be entered, nothing can be looked at.
+    let seen = path.ancestors().find_map(|path| Some((path, fs::metadata(path).ok()?)));
+    let Some((path, found)) = seen else { return ROOT.to_owned() };
+    let owner = user(found.uid()).map_or_else(|| found.uid().to_string(), |user| user.name);
+    let group = group_name(found.gid());
+    let me = user(rustix::process::geteuid().as_raw()).map_or_else(|| "USER".to_owned(), |user| user.name);
+    let mut ways = Vec::new();
+    if let Some(group) = group.as_ref().filter(|_| found.gid() != 0 && found.mode() & 0o040 != 0) {
+        ways.push(format!("join that group with `sudo usermod -aG {group} {me}` and log in again"));
+    }
+    ways.push(match found.uid() {
+        0 => ROOT.to_owned(),
+        _ => format!("run the same command with `sudo -u {owner}`"),
+    });
+    let (path, group) = (crate::model::shown(path), group.unwrap_or_else(|| found.gid().to_string()));
+    format!("`{path}` belongs to the user `{owner}` and the group `{group}`: {}", ways.join(", or "))
 }
 
 #[cfg(test)]

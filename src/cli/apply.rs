@@ -126,7 +126,14 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     common.state.need_key()?;
     let comparison = planner.show(&desired, printer)?;
     // Only the JSON of a plan names the database, and no difference does.
-    let report = Report { desired: &desired, comparison: &comparison, database: "", allowance: planner.allowance() };
+    let report = Report {
+        desired: &desired,
+        comparison: &comparison,
+        database: "",
+        allowance: planner.allowance(),
+        // No difference names it.
+        file: None,
+    };
     match hold_back(&report, expected.as_ref(), mode) {
         // The plan has named the rails.
         Err(error) if stop::exit_of(&error) == Exit::Rail => return Ok(Exit::Rail),
@@ -151,7 +158,7 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
 
 /// Refuses a machine without Asterisk's configuration folder.
 fn need_folder(host: &Host) -> Result<()> {
-    if host.config_dir.is_dir() {
+    if host.has_folder()? {
         return Ok(());
     }
     Err(Hinted::new(
@@ -198,7 +205,9 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         let mut printer = printer.borrow_mut();
         refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
         plan::name_private(&args.state, comparison)?;
-        let report = Report { desired: &desired, comparison, database: &database, allowance: &allowance };
+        let file = args.file.argument();
+        let file = file.as_deref();
+        let report = Report { desired: &desired, comparison, database: &database, allowance: &allowance, file };
         let document = plan::written(&report, args.format, &printer)?;
         let mut last = last_shown.borrow_mut();
         if last.as_ref() != Some(&document) {
@@ -254,7 +263,10 @@ fn hold_back(report: &Report<'_>, expected: Option<&Expected>, mode: Mode) -> Re
         let reasons = plan.unresolved.join("\n  ");
         return stop(
             Exit::Error,
-            format!("declared secrets or numbers cannot be read; nothing was changed\n  {reasons}"),
+            format!(
+                "declared secrets or numbers cannot be read; nothing was changed\n  {reasons}\nhint: give these variables \
+                 and files to this command; `--allow-env` and `--secrets-dir` say which it may read"
+            ),
         );
     }
     if let Some(expected) = expected
@@ -313,7 +325,10 @@ fn done(applied: &Applied, mode: Mode) -> String {
             parts.push(match (looked_at, of) {
                 (_, 0) => "read back".to_owned(),
                 (all, of) if all == of => format!("read back, {} one by one", count(of, "changed object")),
-                (some, of) => format!("read back: all {of} changed objects are there, {some} compared one by one"),
+                (some, of) => {
+                    let left = of - some;
+                    format!("read back: all {of} changed objects are there, {some} compared one by one and {left} not")
+                }
             });
             if applied.let_go > 0 {
                 parts.push(format!("{} of old phones deleted", count(applied.let_go, "registration")));

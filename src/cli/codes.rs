@@ -36,6 +36,11 @@ pub const RAILS: &[(&str, &str, &str)] = &[
         "add the line of the hint; `--allow missing-includes=N` lets N such files pass, for include lines that `reconcile` cannot read",
     ),
     (
+        "included-twice",
+        "an apply if several lines of the operator's files include the generated endpoint file: Asterisk takes no object that it reads twice, at its next start none of the file",
+        "remove all of these lines but one",
+    ),
+    (
         "foreign-files",
         "an apply over files that another directory wrote, or whose users this one never knew",
         "see to `DATABASE_URL`, or restore a newer dump; `--allow foreign-files=N` takes N users over: their phones end, or get another secret and must log in again",

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
 
+use super::usage;
 use crate::log::{self, FlatJson, LogQueue};
 
 /// When to colour.
@@ -29,6 +30,7 @@ pub(crate) struct OutputArgs {
         global = true,
         display_order = 901,
         value_name = "LEVEL",
+        value_parser = usage::level,
         hide_env_values = true
     )]
     pub(crate) log: Option<String>,

@@ -137,7 +137,8 @@ impl<'a> Planner<'a> {
             None => (Recorded::default(), "private".to_owned(), None),
         };
         // Where no Asterisk is looked at, no apply will be either: the key stays on the Asterisk host.
-        let on_the_host = host.config_dir.is_dir() && !args.no_asterisk;
+        let has_folder = host.has_folder()?;
+        let on_the_host = has_folder && !args.no_asterisk;
         let lack = if on_the_host { args.state.lack_of_keys(directory.as_mut())? } else { None };
         drop(directory);
         let inputs = Inputs {
@@ -149,7 +150,7 @@ impl<'a> Planner<'a> {
             now: Timestamp::now(),
         };
         printer.phase("asking Asterisk what it runs");
-        let mut comparison = if host.config_dir.is_dir() {
+        let mut comparison = if has_folder {
             let survey = host.survey(tenant)?;
             let unchecked = match (&survey.running, &survey.silent) {
                 (Some(_), _) => None,
@@ -172,7 +173,9 @@ impl<'a> Planner<'a> {
         }
         refuse_problems(&comparison.plan.problems, desired, printer)?;
         name_private(&args.state, &mut comparison)?;
-        let report = Report { desired, comparison: &comparison, database: &database, allowance };
+        let file = args.file.argument();
+        let file = file.as_deref();
+        let report = Report { desired, comparison: &comparison, database: &database, allowance, file };
         let document = written(&report, args.format, printer)?;
         printer.document(&document);
         for stop in &comparison.stops {

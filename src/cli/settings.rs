@@ -1,6 +1,10 @@
 //! Arguments that commands share, and their resolution into ready objects.
 
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    env,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
@@ -53,6 +57,13 @@ impl FileArgs {
     /// Names the file for people.
     pub(crate) fn name(&self) -> String {
         if self.file == Path::new("-") { "stdin".to_owned() } else { shown(&self.file) }
+    }
+
+    /// Writes the file as an argument for a shell, unless a command without one finds the same. Standard input is gone.
+    pub(crate) fn argument(&self) -> Option<String> {
+        let own = env::var_os("RECONCILE_FILE").filter(|file| !file.is_empty()).unwrap_or_else(|| "pbx.yaml".into());
+        let file = self.file.to_str().filter(|file| *file != "-" && *own != **file)?;
+        shlex::try_quote(file).ok().map(Cow::into_owned)
     }
 }
 

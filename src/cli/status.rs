@@ -25,7 +25,7 @@ use crate::{
 /// with the running Asterisk; tells of drift, the last apply of each host, and numbers in use.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  reconcile status -f pbx.yaml\n  \
-    reconcile status --detailed-exitcode   # each night: exit 2 means that some stage is out of step")]
+    reconcile status --detailed-exitcode   # each night: exit 2 means that something is out of step")]
 pub(crate) struct Args {
     #[command(flatten)]
     file: FileArgs,
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     /// List the registered contacts of every user
     #[arg(long)]
     registrations: bool,
-    /// Exit 2 where a stage is out of step, 65 where the file is invalid
+    /// Exit 2 where a stage is out of step or a trunk is not registered, 65 where the file is invalid
     #[arg(long)]
     detailed_exitcode: bool,
     /// How the status is written
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     };
     printer.phase("asking Asterisk what it runs");
     let survey = host.survey(&tenant)?;
-    let no_folder = (!host.config_dir.is_dir()).then(|| host.config_dir.display().to_string());
+    let no_folder = (!host.has_folder()?).then(|| host.config_dir.display().to_string());
     let mut comparison = None;
     let mut here = None;
     let mut unasked = args.no_asterisk.then(|| "not asked (--no-asterisk)".to_owned());

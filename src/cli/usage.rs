@@ -11,6 +11,8 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
 use crate::model;
 
 /// Parses the arguments, the program's name first.
@@ -94,6 +96,18 @@ pub(super) fn run(text: &str) -> Result<i64, String> {
 /// Reads where a server listens.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     parsed(text, "write an IP address and a port, such as `127.0.0.1:8000` or `[::1]:8000`")
+}
+
+/// Reads what is logged. A word that is no level would be the name of a module, and silence everything else.
+pub(super) fn level(text: &str) -> Result<String, String> {
+    const FORM: &str = "write one of `off`, `error`, `warn`, `info`, `debug` and `trace`, for a part of the program as \
+                        `reconcile::deploy=debug`";
+    let is_known = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
+    if text.split(',').all(is_known) && EnvFilter::try_new(text).is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err(FORM.to_owned())
+    }
 }
 
 fn parsed<T: FromStr>(text: &str, form: &str) -> Result<T, String> {

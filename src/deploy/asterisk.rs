@@ -14,9 +14,10 @@ use std::{
 
 use super::denied;
 use crate::{
+    accounts::way_in,
     asterisk::Module,
     child::{self, ChildError, Limits},
-    model::{SENSITIVE, TELLING},
+    model::{Hints, SENSITIVE, TELLING},
 };
 
 /// How long an Asterisk that has finished starting may take to say so: it answers within milliseconds.
@@ -99,6 +100,19 @@ pub enum AsteriskError {
         /// The answer, scrubbed.
         answer: String,
     },
+}
+
+impl Hints for AsteriskError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Missing { .. } => {
+                vec!["say how Asterisk is asked on this machine with `--asterisk-command`".to_owned()]
+            }
+            Self::Denied { path } => vec![way_in(path)],
+            Self::NotRunning(_) => vec!["start it, then run the same command again".to_owned()],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What Asterisk printed. May hold secrets: `Debug` and `Display` show it scrubbed.

@@ -136,20 +136,38 @@ fn has_own(phone: &PhoneOverride, option: &str) -> bool {
 /// Tells whether a phone of the file in place keeps its name and its digest.
 pub(super) type Keeps<'a> = dyn Fn(&str, &ParsedPhone) -> bool + 'a;
 
-/// Counts the phones in the file in place whose users are gone once the plan was carried out, and how many of them the
-/// API did not let go, one by one.
+/// Counts the phones in the file in place whose users are gone once the plan was carried out, and how many of them a
+/// desired-state file lets go: not those that the API let go one by one, nor those whom the directory never knew, which
+/// are a rail of their own.
 pub(super) fn ended(plan: &Plan, recorded: &Recorded, file: &Present, keeps: &Keeps<'_>) -> (usize, usize) {
     let stay: BTreeSet<Uuid> = plan.users.values().filter_map(|user| user.id).collect();
-    let emails: BTreeSet<UserKey> = plan.users.values().map(|user| user.email.key()).collect();
-    let stays = |email: &str| {
-        let key = UserKey::of(email);
-        recorded.users.get(&key).map_or(emails.contains(&key), |user| stay.contains(&user.id))
+    let names: BTreeMap<UserKey, String> = plan
+        .users
+        .values()
+        .map(|user| {
+            (user.email.key(), render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension))
+        })
+        .collect();
+    let in_file: BTreeSet<UserKey> = file.parsed.phones.values().map(|phone| UserKey::of(&phone.email)).collect();
+    // Who was renamed since, and has no phone under the present address yet, has that of the former one.
+    let rows = recorded.users.iter().filter(|(key, row)| stay.contains(&row.id) && !in_file.contains(*key));
+    let renamed: BTreeSet<&UserKey> = rows.filter_map(|(_, row)| row.previous.as_ref()).collect();
+    let stays = |name: &str, key: &UserKey| match recorded.users.get(key) {
+        // Whoever was deleted and is a user again has another phone, if it is not of the same name.
+        Some(row) if row.applied.is_none() && recorded.former.contains_key(key) => {
+            names.get(key).is_some_and(|kept| kept == name)
+        }
+        Some(row) => stay.contains(&row.id),
+        None => names.contains_key(key) || renamed.contains(key),
     };
-    let ends = file.parsed.phones.iter().filter(|(name, phone)| !stays(&phone.email) && !keeps(name, phone));
-    let ends: Vec<UserKey> = ends.map(|(_, phone)| UserKey::of(&phone.email)).collect();
-    let is_asked =
-        |key: &&UserKey| !recorded.users.contains_key(*key) && recorded.former.get(*key) == Some(&ManagedBy::Api);
-    (ends.len(), ends.len() - ends.iter().filter(is_asked).count())
+    let phones = file.parsed.phones.iter().map(|(name, phone)| (name, phone, UserKey::of(&phone.email)));
+    let ends = phones.filter(|(name, phone, key)| !stays(name, key) && !keeps(name, phone));
+    let ends: Vec<UserKey> = ends.map(|(_, _, key)| key).collect();
+    let is_of_file = |key: &&UserKey| match recorded.former.get(*key) {
+        Some(by) => *by == ManagedBy::File,
+        None => recorded.users.contains_key(*key),
+    };
+    (ends.len(), ends.iter().filter(is_of_file).count())
 }
 
 /// Finds the numbers of users who were never live, and whose number belongs to somebody else in the file in

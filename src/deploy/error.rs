@@ -5,6 +5,7 @@ use crate::{
     asterisk::BadValue,
     directory::{DirectoryError, PrepareError},
     fs::FileError,
+    model::Hints,
     plan::RailStop,
 };
 
@@ -23,7 +24,7 @@ pub enum ApplyError {
     #[error(transparent)]
     Stopped(#[from] anyhow::Error),
     /// The plan is another one than the one that was shown; nothing moved.
-    #[error("{0}; nothing was changed\nhint: run the same command again, and read its plan")]
+    #[error("{0}; nothing was changed")]
     Stale(String),
     /// The directory failed; nothing moved.
     #[error(transparent)]
@@ -46,6 +47,30 @@ pub enum ApplyError {
     /// Rows are recorded, but Asterisk does not run them.
     #[error("{0}")]
     NotLive(Box<NotLive>),
+}
+
+impl Hints for ApplyError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Stale(_) => vec!["run the same command again, and read its plan".to_owned()],
+            Self::Directory(error) => error.hints(),
+            Self::File(error) => error.hints(),
+            Self::Asterisk(error) => error.hints(),
+            Self::NotLive(not_live) => not_live.hints(),
+            // What stopped it says its own, and so does a rail.
+            Self::Locked { .. } | Self::Stopped(_) | Self::Prepare(_) | Self::Render(_) | Self::Rail(_) => Vec::new(),
+        }
+    }
+}
+
+impl Hints for StatusError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Asterisk(error) => error.hints(),
+            Self::File(error) => error.hints(),
+            Self::Render(_) => Vec::new(),
+        }
+    }
 }
 
 impl ApplyError {
@@ -138,25 +163,30 @@ impl std::fmt::Display for NotLive {
         if let Some(error) = &self.unaudited {
             write!(f, "\n  audit: the row of run {} stays open until the next apply: {error}", self.run)?;
         }
-        if !self.answers {
-            return f.write_str("\nhint: see that Asterisk runs, then run `reconcile apply` again");
-        }
-        for line in &self.not_included {
-            write!(f, "\nhint: Asterisk does not read our file; add this line once: {line}")?;
-        }
-        for other in &self.others_at_fault {
-            write!(
-                f,
-                "\nhint: the file at fault is tenant `{other}`'s, and Asterisk reads all tenants' files as one: \
-                 run `reconcile apply` for `{other}`, which heals it, then this one again"
-            )?;
-        }
-        for found in &self.overrides {
-            write!(f, "\nhint: {}: take that out", found.words())?;
-        }
-        if self.not_included.is_empty() && self.others_at_fault.is_empty() && self.overrides.is_empty() {
-            f.write_str("\nhint: see Asterisk's log for the line at fault, then run `reconcile apply` again")?;
-        }
         Ok(())
+    }
+}
+
+impl std::error::Error for NotLive {}
+
+impl Hints for NotLive {
+    fn hints(&self) -> Vec<String> {
+        if !self.answers {
+            return vec!["see that Asterisk runs, then run `reconcile apply` again".to_owned()];
+        }
+        let lines = self.not_included.iter();
+        let lines = lines.map(|line| format!("Asterisk does not read our file; add this line once: {line}"));
+        let others = self.others_at_fault.iter().map(|other| {
+            format!(
+                "the file at fault is tenant `{other}`'s, and Asterisk reads all tenants' files as one: run `reconcile \
+                 apply` for `{other}`, which heals it, then this one again"
+            )
+        });
+        let overrides = self.overrides.iter().map(|found| format!("{}: take that out", found.words()));
+        let mut hints: Vec<String> = lines.chain(others).chain(overrides).collect();
+        if hints.is_empty() {
+            hints.push("see Asterisk's log for the line at fault, then run `reconcile apply` again".to_owned());
+        }
+        hints
     }
 }

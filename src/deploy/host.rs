@@ -53,6 +53,20 @@ pub(super) fn kept(rendered: &PerFile<File>, in_place: &InPlace) -> PerFile<bool
     PerFile::from_fn(|file| !rendered[file].is_stub || in_place[file].as_ref().is_some_and(defines))
 }
 
+impl Host {
+    /// Tells whether Asterisk's configuration folder is there.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn has_folder(&self) -> Result<bool, FileError> {
+        match fs::metadata(&self.config_dir) {
+            Ok(found) => Ok(found.is_dir()),
+            Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => Ok(false),
+            Err(error) => Err(failed("look at", &self.config_dir)(error)),
+        }
+    }
+}
+
 /// What was read from the running Asterisk, for a plan.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Running {

@@ -9,7 +9,10 @@ use std::{
 
 use glob::{MatchOptions, Pattern};
 
-use crate::fs::{FileError, failed};
+use crate::{
+    asterisk::lines,
+    fs::{FileError, failed},
+};
 
 /// How deep files may include each other.
 const DEEPEST: usize = 8;
@@ -20,13 +23,13 @@ const WILDCARDS: MatchOptions =
 
 /// An include line.
 #[derive(Debug, PartialEq, Eq)]
-struct Include<'a> {
+struct Include {
     /// The number of the line, from 1.
     line: usize,
     /// Whether Asterisk goes on if nothing matches: `#tryinclude`.
     optional: bool,
     /// What it names.
-    name: &'a str,
+    name: String,
 }
 
 /// A plain `#include` that matches no file: Asterisk rejects the whole configuration around it.
@@ -73,7 +76,10 @@ fn follow(
         Err(error) => return Err(failed("read", file)(error)),
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let included: Vec<PathBuf> = includes(&text).flat_map(|include| matches(config_dir, include.name)).collect();
+    let mut included = Vec::new();
+    for include in includes(&text) {
+        included.extend(matches(config_dir, &include.name)?);
+    }
     files.push(ReadFile { path: file.to_owned(), text });
     for path in included {
         follow(config_dir, &path, depth + 1, known, files)?;
@@ -81,19 +87,33 @@ fn follow(
     Ok(())
 }
 
+/// What an include line finds, and where it stands: `file:line` below the configuration folder.
+#[derive(Debug)]
+pub(super) struct Finder {
+    pattern: Pattern,
+    place: String,
+}
+
 /// Lists what a file includes, itself or through files that it includes.
 ///
 /// # Errors
 /// As [`read`].
-pub(super) fn patterns(config_dir: &Path, file: &Path) -> Result<Vec<Pattern>, FileError> {
-    let files = read(config_dir, file)?;
-    let names = files.iter().flat_map(|file| includes(&file.text)).map(|include| absolute(config_dir, include.name));
-    Ok(names.filter_map(|name| Pattern::new(&name).ok()).collect())
+pub(super) fn finders(config_dir: &Path, file: &Path) -> Result<Vec<Finder>, FileError> {
+    let mut finders = Vec::new();
+    for file in &read(config_dir, file)? {
+        for include in includes(&file.text) {
+            let place = format!("{}:{}", below(config_dir, &file.path), include.line);
+            let pattern = Pattern::new(&absolute(config_dir, &include.name));
+            finders.extend(pattern.ok().map(|pattern| Finder { pattern, place }));
+        }
+    }
+    Ok(finders)
 }
 
-/// Tells whether one of these finds a file. The file need not exist.
-pub(super) fn finds(patterns: &[Pattern], target: &Path) -> bool {
-    patterns.iter().any(|pattern| pattern.matches_path_with(target, WILDCARDS))
+/// Lists the places of those that find a file. The file need not exist.
+pub(super) fn finding<'a>(finders: &'a [Finder], target: &Path) -> impl Iterator<Item = &'a str> {
+    let finds = |finder: &&Finder| finder.pattern.matches_path_with(target, WILDCARDS);
+    finders.iter().filter(finds).map(|finder| finder.place.as_str())
 }
 
 /// Finds the first include line for which Asterisk rejects a file as a whole. It explains what was found otherwise: files
@@ -101,9 +121,10 @@ pub(super) fn finds(patterns: &[Pattern], target: &Path) -> bool {
 pub(super) fn broken(config_dir: &Path, file: &Path) -> Option<BrokenInclude> {
     read(config_dir, file).ok()?.iter().find_map(|file| {
         let mut plain = includes(&file.text).filter(|include| !include.optional);
-        let broken = plain.find(|include| matches(config_dir, include.name).is_empty())?;
+        let finds_none = |include: &Include| matches(config_dir, &include.name).is_ok_and(|found| found.is_empty());
+        let broken = plain.find(finds_none)?;
         let place = format!("{}:{}", below(config_dir, &file.path), broken.line);
-        Some(BrokenInclude { place, name: broken.name.to_owned() })
+        Some(BrokenInclude { place, name: broken.name })
     })
 }
 
@@ -112,8 +133,26 @@ pub(super) fn below(config_dir: &Path, path: &Path) -> String {
     crate::model::shown(path.strip_prefix(config_dir).unwrap_or(path))
 }
 
-fn matches(config_dir: &Path, name: &str) -> Vec<PathBuf> {
-    glob::glob_with(&absolute(config_dir, name), WILDCARDS).into_iter().flatten().flatten().collect()
+/// Finds the files that an include line names.
+///
+/// # Errors
+/// When a folder cannot be looked into: what is in it is not known then.
+fn matches(config_dir: &Path, name: &str) -> Result<Vec<PathBuf>, FileError> {
+    let name = absolute(config_dir, name);
+    let mut found = Vec::new();
+    for path in glob::glob_with(&name, WILDCARDS).into_iter().flatten() {
+        found.push(path.map_err(|error| {
+            let path = error.path().to_owned();
+            failed("read", &path)(error.into())
+        })?);
+    }
+    // A name without wildcards below a folder that is closed counts as one that is not there.
+    match fs::symlink_metadata(&name) {
+        Err(error) if found.is_empty() && error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(failed("look at", Path::new(&name))(error))
+        }
+        _ => Ok(found),
+    }
 }
 
 fn absolute(config_dir: &Path, name: &str) -> String {
@@ -123,34 +162,21 @@ fn absolute(config_dir: &Path, name: &str) -> String {
     format!("{}/{name}", Pattern::escape(&config_dir.to_string_lossy()))
 }
 
-/// Lists the lines outside of comments, each with its number, trimmed.
-pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut commented = false;
-    text.lines().enumerate().filter_map(move |(index, line)| {
-        if commented {
-            commented = !line.contains("--;");
-            return None;
-        }
-        let line = line.trim();
-        if line.starts_with(";--") && !line.starts_with(";---") {
-            commented = !line[3..].contains("--;");
-            return None;
-        }
-        Some((index + 1, line))
-    })
+/// Reads an `#include` or `#tryinclude` line, in whatever case.
+fn include(line: usize, text: &str) -> Option<Include> {
+    let (word, name) = text.split_at_checked(text.find([' ', '\t', '"', '<'])?)?;
+    let optional = match word.to_ascii_lowercase().as_str() {
+        "#include" => false,
+        "#tryinclude" => true,
+        _ => return None,
+    };
+    let name = name.trim_matches([' ', '\t', '"', '<', '>']);
+    (!name.is_empty()).then(|| Include { line, optional, name: name.to_owned() })
 }
 
-/// Lists what `#include` and `#tryinclude` lines name, outside of comments.
-fn includes(text: &str) -> impl Iterator<Item = Include<'_>> {
-    lines(text).filter_map(|(line, text)| {
-        let (optional, name) = match text.strip_prefix("#include") {
-            Some(name) => (false, name),
-            None => (true, text.strip_prefix("#tryinclude")?),
-        };
-        let name = name.strip_prefix([' ', '\t', '"', '<'])?.split(';').next()?;
-        let name = name.trim_matches([' ', '\t', '"', '<', '>']);
-        (!name.is_empty()).then_some(Include { line, optional, name })
-    })
+/// Lists what such lines name, outside of comments.
+fn includes(text: &str) -> impl Iterator<Item = Include> {
+    lines(text).filter_map(|(line, text)| include(line, &text))
 }
 
 /// A section in another file that changes one of our objects.
@@ -185,7 +211,7 @@ mod tests {
             (folder.path().join("pjsip.conf"), folder.path().join("pjsip.d/acme/generated_endpoints.conf"));
         let leads = |text: &str| {
             fs::write(&top, text).unwrap();
-            finds(&patterns(folder.path(), &top).unwrap(), &target)
+            finding(&finders(folder.path(), &top).unwrap(), &target).next().is_some()
         };
         fs::write(folder.path().join("mine.conf"), "#include pjsip.d/*/generated_endpoints.conf\n").unwrap();
         for text in [
@@ -209,6 +235,17 @@ mod tests {
         ] {
             assert!(!leads(text), "{text}");
         }
+    }
+
+    #[test]
+    fn each_line_that_finds_a_file_is_named_by_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (top, target) =
+            (folder.path().join("pjsip.conf"), folder.path().join("pjsip.d/acme/generated_endpoints.conf"));
+        fs::write(&top, "; ours\n#include mine.conf\n\n#tryinclude pjsip.d/*/generated_endpoints.conf\n").unwrap();
+        fs::write(folder.path().join("mine.conf"), "#include pjsip.d/acme/*.conf\n").unwrap();
+        let finders = finders(folder.path(), &top).unwrap();
+        assert_eq!(finding(&finders, &target).collect::<Vec<_>>(), ["pjsip.conf:4", "mine.conf:1"]);
     }
 
     /// A reinstalled host: the operator's lines are back, the generated files are not.

@@ -3,11 +3,14 @@
 
 use std::{fs, path::Path};
 
-use glob::Pattern;
-
-use super::{Asterisk, AsteriskError, Comparison, Host, StatusError, includes, listing::Listing, survey::Findings};
+use super::{
+    Asterisk, AsteriskError, Comparison, Host, StatusError,
+    includes::{self, Finder},
+    listing::Listing,
+    survey::Findings,
+};
 use crate::{
-    asterisk::{ConfigFile, PerFile, mark_name},
+    asterisk::{ConfigFile, PerFile, Sections, mark_name},
     fs::FileError,
     model::Tenant,
     plan::{Allowance, RailStop},
@@ -26,10 +29,10 @@ impl Host {
     ///
     /// # Errors
     /// When one of the operator's files cannot be read.
-    pub(super) fn missing_includes(&self, tenant: &Tenant, kept: &PerFile<bool>) -> Result<Vec<String>, FileError> {
+    pub(super) fn missing_includes(&self, tenant: &Tenant, kept: PerFile<bool>) -> Result<Vec<String>, FileError> {
         let mut lines = Vec::new();
         for file in ConfigFile::ALL.into_iter().filter(|file| kept[*file]) {
-            if !self.is_included(&self.patterns(file)?, file, tenant) {
+            if !self.is_included(&self.finders(file)?, file, tenant) {
                 lines.push(line_of(file));
             }
         }
@@ -56,8 +59,9 @@ impl Host {
             if !self.path(file.facts().includer).exists() {
                 continue;
             }
-            let patterns = self.patterns(file)?;
-            let is_left_out = |tenant: &Tenant| !self.is_included(&patterns, file, tenant);
+            let finders = self.finders(file)?;
+            found.stops.extend(self.twice_in(&finders, file, tenant));
+            let is_left_out = |tenant: &Tenant| !self.is_included(&finders, file, tenant);
             let is_ours_left_out = is_left_out(tenant);
             let mut harmed = Vec::new();
             if is_ours_left_out && runs(asterisk, file, tenant)? {
@@ -89,13 +93,43 @@ impl Host {
         Ok(())
     }
 
-    /// Reads what the operator's file that includes a generated one includes.
-    fn patterns(&self, file: ConfigFile) -> Result<Vec<Pattern>, FileError> {
-        includes::patterns(&self.config_dir, &self.path(file.facts().includer))
+    /// Says which of a tenant's files several lines include, so that Asterisk would lose them.
+    ///
+    /// # Errors
+    /// When one of the operator's files cannot be read.
+    pub(super) fn included_twice(&self, tenant: &Tenant) -> Result<Vec<RailStop>, FileError> {
+        let mut stops = Vec::new();
+        for file in ConfigFile::ALL {
+            stops.extend(self.twice_in(&self.finders(file)?, file, tenant));
+        }
+        Ok(stops)
     }
 
-    fn is_included(&self, patterns: &[Pattern], file: ConfigFile, tenant: &Tenant) -> bool {
-        includes::finds(patterns, &self.path(&file.path(tenant)))
+    /// Finds the rail at objects that Asterisk reads twice: it takes none of the whole file then, if only at its next
+    /// start. Contexts of one name are one.
+    fn twice_in(&self, finders: &[Finder], file: ConfigFile, tenant: &Tenant) -> Option<RailStop> {
+        let path = file.path(tenant);
+        let places: Vec<String> =
+            includes::finding(finders, &self.path(&path)).map(|place| format!("`{place}`")).collect();
+        (places.len() > 1 && file.facts().sections == Sections::Objects).then(|| RailStop {
+            rail: "included-twice",
+            message: format!(
+                "`{path}` is included {} times, in {}: Asterisk would take none of its objects",
+                places.len(),
+                places.join(" and ")
+            ),
+            hint: "remove all of these lines but one".to_owned(),
+            allow: None,
+        })
+    }
+
+    /// Reads what the operator's file that includes a generated one includes.
+    fn finders(&self, file: ConfigFile) -> Result<Vec<Finder>, FileError> {
+        includes::finders(&self.config_dir, &self.path(file.facts().includer))
+    }
+
+    fn is_included(&self, finders: &[Finder], file: ConfigFile, tenant: &Tenant) -> bool {
+        includes::finding(finders, &self.path(&file.path(tenant))).next().is_some()
     }
 }
 

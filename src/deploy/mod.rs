@@ -47,7 +47,6 @@ pub use apply::{Compare, Request, Show, apply, sync};
 pub use asterisk::{Asterisk, AsteriskError};
 pub use clock::Observer;
 pub use compare::{CompareError, ComparedFile, Comparison, compare, compare_plan, compare_recorded};
-pub use denied::way_in;
 pub use error::{ApplyError, NotLive, StatusError};
 pub use host::{Host, InPlace, Running};
 pub use includes::Override;

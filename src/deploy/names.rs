@@ -14,7 +14,7 @@ use super::{
     needs::ask,
 };
 use crate::{
-    asterisk::{ConfigFile, Module, PerFile},
+    asterisk::{ConfigFile, Module, PerFile, lines},
     model::{HostName, nearest, printable},
     render::Phonebook,
 };
@@ -217,7 +217,7 @@ fn defined(config_dir: &Path, name: &HostName) -> Option<String> {
     let file = file_of(name).facts().includer;
     let section = format!("[{}]", name.name());
     includes::read(config_dir, &config_dir.join(file)).ok()?.iter().find_map(|file| {
-        let (line, _) = includes::lines(&file.text).find(|(_, line)| line.starts_with(&section))?;
+        let (line, _) = lines(&file.text).find(|(_, line)| line.starts_with(&section))?;
         Some(format!("{}:{line}", includes::below(config_dir, &file.path)))
     })
 }

@@ -47,7 +47,7 @@ pub(super) fn put_back(
         answers = !matches!(runs, Err(AsteriskError::NotRunning(_) | AsteriskError::Silent { .. }));
         rolled_back &= *runs.as_ref().unwrap_or(&false);
         reasons.extend(runs.err().map(|error| error.to_string()));
-        match step.host.missing_includes(step.tenant, &step.kept) {
+        match step.host.missing_includes(step.tenant, step.kept) {
             Ok(lines) => not_included = lines,
             Err(error) => reasons.push(error.to_string()),
         }

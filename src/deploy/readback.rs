@@ -14,7 +14,7 @@ use super::{
     sections,
 };
 use crate::{
-    asterisk::{ConfigFile, PerFile, SectionType, mark_name},
+    asterisk::{ConfigFile, PerFile, SectionType, mark_name, nowhere_context},
     model::{Codec, Extension, Ha1, Tenant},
     render::{Parsed, Phone, Phonebook, endpoint_name},
 };
@@ -157,15 +157,21 @@ fn phone_as_expected(expected: &Expected<'_>, phone: &Phone<'_>, name: &str, ans
     let codecs = format!("({})", codecs.iter().map(Codec::as_str).collect::<Vec<_>>().join("|"));
     let digest = expected.digests.get(&phone.extension).map(|digest| format!("MD5:{}", digest.reveal()));
     let context = format!("{}-internal", expected.book.tenant);
+    let nowhere = nowhere_context(expected.book.tenant);
     // In the order of the kinds.
     let wanted: [&[(&'static str, &str)]; 3] = [
-        &[("auth", name), ("aors", name), ("context", &context), ("allow", &codecs)],
+        &[("auth", name), ("aors", name), ("context", &context), ("message_context", &nowhere), ("allow", &codecs)],
         &[("max_contacts", &devices)],
         &[("username", name), ("realm", realm), ("password_digest", digest.as_deref().unwrap_or(""))],
     ];
+    // Asterisk may write a name in another way than the file.
+    let caller = format!("<{name}>", name = phone.extension);
     let mut wrong = Vec::new();
-    for (answer, values) in answers.iter().zip(wanted) {
+    for (kind, (answer, values)) in answers.iter().zip(wanted).enumerate() {
         let running = values_of(answer);
+        if kind == 0 && !running.get("callerid").is_some_and(|shown| shown.ends_with(&caller)) {
+            wrong.push(Mismatch::Value { name: name.to_owned(), key: "callerid" });
+        }
         for (key, value) in values {
             if running.get(*key).map(String::as_str) != Some(*value) {
                 wrong.push(Mismatch::Value { name: name.to_owned(), key });

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::{
     directory::{
-        NumberChanges, ObjectChanges, PrepareError, Recorded, Row, RowChanges, SecretRow, new_id, prints, random,
+        ManagedBy, NumberChanges, ObjectChanges, PrepareError, Recorded, Row, RowChanges, SecretRow, new_id, prints,
+        random,
         seal::{Keyring, ObjectPrint, Owner, Salt, generate},
         seal_secret,
     },
@@ -102,6 +103,7 @@ pub fn prepare(
         tenant,
         slug: plan.tenant.clone(),
         settings,
+        by: ManagedBy::File,
         deletes: plan.deletes.clone(),
         holds: plan.holds.clone(),
         rows,

@@ -12,6 +12,7 @@ use crate::{
     asterisk::{ConfigFile, PerFile, SectionType},
     fs::FileError,
     model::Tenant,
+    plan::RailStop,
     render::{FileDiff, Parsed, Phonebook, Present},
 };
 
@@ -20,7 +21,7 @@ use crate::{
 pub enum FileState {
     /// It holds what is recorded.
     InStep,
-    /// It was never written.
+    /// It is not there.
     Missing,
     /// It is as it was written; what is recorded has changed since.
     Behind,
@@ -87,6 +88,8 @@ pub struct HostStatus {
     pub running: Option<RunningState>,
     /// Lines that the operator's files lack.
     pub missing_includes: Vec<String>,
+    /// Generated files that several lines include, in words.
+    pub included_twice: Vec<RailStop>,
     /// Sections of other files that change what the generated files define.
     pub overrides: Vec<Override>,
     /// Why neither is known, if one of the operator's files cannot be read.
@@ -107,7 +110,8 @@ impl HostStatus {
                 && running.lacks.is_empty()
                 && running.missing_names.is_empty()
         };
-        self.running.as_ref().is_none_or(live) && self.missing_includes.is_empty() && self.overrides.is_empty()
+        let beside = self.missing_includes.len() + self.included_twice.len() + self.overrides.len();
+        self.running.as_ref().is_none_or(live) && beside == 0
     }
 }
 
@@ -131,14 +135,14 @@ pub fn status(
         },
         _ => (None, silent.map(StatusError::from)),
     };
-    let beside = || Ok((host.missing_includes(tenant, &kept)?, host.overrides(tenant)?));
-    let beside = if host.config_dir.is_dir() { beside() } else { Ok((Vec::new(), Vec::new())) };
+    let beside = || Ok((host.missing_includes(tenant, kept)?, host.included_twice(tenant)?, host.overrides(tenant)?));
+    let beside = if host.config_dir.is_dir() { beside() } else { Ok(Default::default()) };
     let (found, unread) = match beside {
         Ok(found) => (found, None),
-        Err(error) => ((Vec::new(), Vec::new()), Some(error)),
+        Err(error) => (Default::default(), Some(error)),
     };
-    let (missing_includes, overrides) = found;
-    (HostStatus { files, running, missing_includes, overrides, unread }, silent)
+    let (missing_includes, included_twice, overrides) = found;
+    (HostStatus { files, running, missing_includes, included_twice, overrides, unread }, silent)
 }
 
 /// Asks Asterisk how it stands to the files in place.

@@ -196,7 +196,8 @@ impl Host {
         if missing_names.len() > allowed {
             found.stops.push(missing_names_stop(&missing_names, policy.places));
         } else {
-            found.notes.extend(missing_names.iter().map(|missing| missing.words(policy.places)));
+            let words = |missing: &MissingName| format!("{}: {}", missing.words(policy.places), missing.hint());
+            found.notes.extend(missing_names.iter().map(words));
         }
         found.notes.extend(unasked.clone());
         found.unasked.extend(unasked);

@@ -138,15 +138,20 @@ impl<'a> Defined<'a> {
 
     /// Makes sure that no address leads to two tenants: Asterisk gives its calls to either of them.
     fn check_addresses(&self, others: &[(String, String)]) -> Result<(), ApplyError> {
-        if self.objects.values().all(|object| object.addresses().next().is_none()) {
+        let has_address = |object: &ParsedObject| object.addresses().next().or(object.registers_at()).is_some();
+        if !self.objects.values().any(has_address) {
             return Ok(());
         }
         for (other, text) in others {
             let parsed = parse(text);
             let theirs: Vec<&str> = parsed.objects.values().flat_map(ParsedObject::addresses).collect();
-            let shared = |ours: &str| theirs.iter().any(|theirs| sections::overlap(ours, theirs));
+            // Two accounts that are known by their registrations are apart.
+            let accounts: Vec<&str> = parsed.objects.values().filter_map(ParsedObject::registers_at).collect();
+            let is_in = |all: &[&str], ours: &str| all.iter().any(|theirs| sections::overlap(ours, theirs));
             for (name, object) in &self.objects {
-                if let Some(address) = object.addresses().find(|address| shared(address)) {
+                let known = object.addresses().find(|address| is_in(&theirs, address) || is_in(&accounts, address));
+                let account = object.registers_at().filter(|address| is_in(&theirs, address));
+                if let Some(address) = known.or(account) {
                     return Err(ApplyError::taken_name(
                         format!("calls from `{address}`, of `{name}`, go to the tenant `{other}` on this host"),
                         "an address leads to one tenant: narrow `identify`, or give both to one tenant",

@@ -13,6 +13,7 @@ mod credentials;
 mod document;
 mod earlier;
 pub mod embedded;
+mod hints;
 mod idempotency;
 mod inbound;
 mod objects;

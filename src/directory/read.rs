@@ -18,6 +18,9 @@ use crate::{
 /// The first schema version that knows what the last apply made live.
 const APPLIED_SINCE: i32 = 9;
 
+/// The first schema version that knows who let a user go.
+const OWNERS_SINCE: i32 = 11;
+
 /// The tenant, on a schema that holds nothing about inbound calls.
 const EARLIER: &str = "select d.id, t.id, t.settings::text, null, null
          from directory d left join tenants t on t.slug = $1";
@@ -88,7 +91,13 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
     // One statement for what has few columns: each costs a round trip.
     let numbers = objects::public_numbers("(select slug from tenants where id = $1)");
     let numbers = format!(" union all select null, number, null, recorded, tenant from ({numbers}) as n");
-    let lists = [(true, HELD), (!objects, FORMER_BEFORE), (objects, FORMER), (applied, FREED), (objects, &numbers)];
+    let lists = [
+        (true, HELD),
+        (schema < OWNERS_SINCE, FORMER_BEFORE),
+        (schema >= OWNERS_SINCE, FORMER),
+        (applied, FREED),
+        (objects, &numbers),
+    ];
     let statement: String = lists.iter().filter(|(is_known, _)| *is_known).map(|(_, list)| *list).collect();
     let rows = db
         .query_typed(&statement, &[(&id, Type::UUID)])

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    model::{SENSITIVE, Secret, hex, print},
+    model::{Hints, SENSITIVE, Secret, hex, print},
     objects::{Login, ObjectKind},
 };
 
@@ -46,6 +46,20 @@ pub enum SealError {
     /// The bytes were changed, or belong to another user.
     #[error("a recorded secret does not open: the row was changed behind this program's back")]
     Broken,
+}
+
+impl Hints for SealError {
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::UnknownKey(_) => "add the former key to RECONCILE_SECRET_KEY, behind the current one and a comma",
+            Self::OtherDirectory(_) => {
+                "give the directory's own key in RECONCILE_SECRET_KEY or RECONCILE_SECRET_KEY_FILE; a new one may stand \
+                 before it, separated by a comma"
+            }
+            Self::BadKey | Self::NoKey | Self::Broken => return Vec::new(),
+        };
+        vec![hint.to_owned()]
+    }
 }
 
 /// The keys that open seals; the first one makes them.

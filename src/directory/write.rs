@@ -22,6 +22,8 @@ pub struct RowChanges {
     pub slug: Tenant,
     /// The settings to record, where they changed.
     pub settings: Option<Settings>,
+    /// Who asks for the changes.
+    pub by: ManagedBy,
     /// Users to delete.
     pub deletes: Vec<Uuid>,
     /// Numbers to keep for their former users.
@@ -120,7 +122,7 @@ fn remember_former_users(db: &mut impl GenericClient, changes: &RowChanges) -> R
             where e.tenant_id = $1 and (u.id = any ($4) or n.number <> e.number)
             on conflict (tenant_id, number) do update set email_key = excluded.email_key, freed_at = excluded.freed_at)
          insert into former_users (tenant_id, email_key, managed_by)
-         select tenant_id, email_key, managed_by from users
+         select tenant_id, email_key, $9 from users
          where tenant_id = $1 and id = any ($2) and email_key <> all ($3)
          on conflict (tenant_id, email_key) do update set left_at = now(), managed_by = excluded.managed_by",
         &[
@@ -132,6 +134,7 @@ fn remember_former_users(db: &mut impl GenericClient, changes: &RowChanges) -> R
             (&numbers(&changes.rows), Type::INT4_ARRAY),
             (&changes.now, Type::TIMESTAMPTZ),
             (&forgotten, Type::TIMESTAMPTZ),
+            (&changes.by.to_string(), Type::TEXT),
         ],
     )
 }

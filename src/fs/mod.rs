@@ -21,7 +21,10 @@ pub(crate) use folder::{FILE_MODE, FOLDER_MODE, Folder, Rights, Staged, Target};
 pub(crate) use private::close_notes;
 use private::make_private;
 
-use crate::model::{Document, Unreadable, document};
+use crate::{
+    accounts::way_in,
+    model::{Document, Hints, Unreadable, document},
+};
 
 /// A file or folder could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +36,34 @@ pub struct FileError {
     pub path: PathBuf,
     /// Why it failed.
     pub source: io::Error,
+}
+
+impl Hints for FileError {
+    fn hints(&self) -> Vec<String> {
+        use io::ErrorKind;
+
+        let unreadable = self.source.get_ref().and_then(|source| source.downcast_ref::<Unreadable>());
+        if let Some(reader) = unreadable.and_then(Unreadable::reader) {
+            return vec![format!("use {reader}; the file stays as it is")];
+        }
+        let hint = match self.source.kind() {
+            ErrorKind::PermissionDenied if ["read", "open", "look at"].contains(&self.action) => {
+                return vec![way_in(&self.path)];
+            }
+            ErrorKind::PermissionDenied => {
+                "run as root, or as a user who may write there and is in that folder's group"
+            }
+            ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+                "another program wrote there: move it away, then run the same command again"
+            }
+            ErrorKind::NotADirectory => {
+                "replace it by a folder; only the configuration folder itself may be reached over links"
+            }
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room there, then run the same command again",
+            _ => return Vec::new(),
+        };
+        vec![hint.to_owned()]
+    }
 }
 
 pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {

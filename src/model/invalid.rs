@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path};
 
-use super::{Code, is_unseen, printable};
+use super::{Code, Hints, is_unseen, printable};
 
 /// A value that was refused, with the reason and the way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,12 @@ impl Invalid {
 const SEPARATOR: char = '\u{1f}';
 
 impl std::error::Error for Invalid {}
+
+impl Hints for Invalid {
+    fn hints(&self) -> Vec<String> {
+        self.hint.iter().cloned().collect()
+    }
+}
 
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,6 +12,7 @@ pub mod document;
 mod emergency;
 mod extension;
 mod flow;
+mod hints;
 mod host;
 mod host_name;
 mod identity;
@@ -36,6 +37,7 @@ pub(crate) use emergency::{emergency_calls, emergency_numbers, emergency_numbers
 pub use extension::{Extension, ExtensionRange, ExtensionRanges};
 pub(crate) use extension::{overlap, overlapping, runs, shown_stretches};
 pub use flow::{CallerId, Cause, Chain, Leg, Mailbox, NamePrefix, Node, NumberSource, Outside, OutsideLine, Ring, Who};
+pub use hints::Hints;
 pub use host::Host;
 pub(crate) use host_name::GENERATED_CONTEXTS;
 pub use host_name::HostName;

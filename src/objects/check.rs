@@ -300,6 +300,7 @@ pub(super) fn unknown_with<'a>(
     let more = names.len().saturating_sub(LISTED);
     let hint = match (near, names.take(LISTED).collect::<Vec<_>>().as_slice()) {
         (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, []) if what.starts_with("user") => "name the address or id of somebody in `users:`".to_owned(),
         (None, []) => format!("no {what} is declared"),
         (None, names) if more > 0 => format!("declared are: {}, and {more} more", names.join(", ")),
         (None, names) => format!("declared are: {}", names.join(", ")),

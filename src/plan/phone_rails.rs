@@ -18,6 +18,7 @@ pub const RELOGINS: &str = "relogins";
 pub struct PhoneRails {
     /// How many users the limits are of.
     users: usize,
+    declared: RailLimit,
     deletes: Limit,
     relogins: Limit,
     /// Whether a phone counts even if the rows explain what becomes of it.
@@ -57,6 +58,7 @@ impl PhoneRails {
         let declared = &inputs.declared.rails;
         Self {
             users,
+            declared: declared.deletes,
             deletes: limit(DELETES, declared.deletes),
             relogins: limit(RELOGINS, declared.relogins),
             counts_rows: true,
@@ -68,7 +70,7 @@ impl PhoneRails {
     pub(super) fn of_recorded(recorded: &Recorded) -> Self {
         let users = users(recorded);
         let limit = Limit { allowed: rails::allowed(RailLimit::default(), users), told: 0 };
-        Self { users, deletes: limit, relogins: limit, counts_rows: false }
+        Self { users, declared: RailLimit::default(), deletes: limit, relogins: limit, counts_rows: false }
     }
 
     /// Finds the stop at users that are deleted.
@@ -77,10 +79,12 @@ impl PhoneRails {
         self.deletes.stop(DELETES, count, || format!("{count} of {users} users would be deleted"))
     }
 
-    /// Finds the stop at phones that end, of users who were deleted before: by `sync`, or by an apply on another host.
-    fn ends(self, count: usize) -> Option<RailStop> {
-        let is_over = self.counts_rows.then_some(count);
-        self.deletes.stop(DELETES, is_over?, || format!("{count} phones of deleted users would end"))
+    /// Finds the stop at phones that end, of users of whom so many were deleted before: by `sync`, or by an apply on
+    /// another host. The limit is of the users that there were then.
+    fn ends(self, count: usize, before: usize) -> Option<RailStop> {
+        let allowed = rails::allowed(self.declared, self.users + before);
+        let limit = Limit { allowed, ..self.deletes };
+        limit.stop(DELETES, count, || format!("{count} phones of deleted users would end"))
     }
 
     fn relogins(self, count: usize, moved: usize) -> Option<RailStop> {
@@ -111,7 +115,7 @@ impl Plan {
             effects.relogins.difference(&self.behind).count()
         };
         let deletes = if effects.deleted > self.counts.delete {
-            self.phone_rails.ends(effects.deleted)
+            self.phone_rails.ends(effects.deleted, effects.deleted - self.counts.delete)
         } else {
             self.phone_rails.deletes(self.counts.delete)
         };

@@ -10,7 +10,7 @@ use crate::{
         random,
         seal::{Keyring, Owner},
     },
-    model::{Tenant, hex},
+    model::{Hints, Tenant, hex},
 };
 
 /// Secrets were not sealed anew; nothing was changed.
@@ -22,6 +22,15 @@ pub enum ResealError {
     /// A secret could not be sealed.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+}
+
+impl Hints for ResealError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Directory(error) => error.hints(),
+            Self::Prepare(_) => Vec::new(),
+        }
+    }
 }
 
 /// Seals all that was sealed with another key with the first one, of all tenants, in one transaction. Returns how many

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 
 use crate::{
     directory::{
-        Directory, DirectoryError, ObjectChanges, PrepareError, Row, RowChanges,
+        Directory, DirectoryError, ManagedBy, ObjectChanges, PrepareError, Row, RowChanges,
         audit::{End, Outcome, Run},
         prints, random,
         seal::{Keyring, Owner, generate},
         seal_secret,
     },
-    model::{Extension, Ha1, Identity, Tenant},
+    model::{Extension, Ha1, Hints, Identity, Tenant},
     render::endpoint_name,
 };
 
@@ -53,6 +53,19 @@ pub enum RotateError {
     Prepare(#[from] PrepareError),
 }
 
+impl Hints for RotateError {
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Unknown(_) => "`reconcile users` lists who is recorded",
+            Self::NoBox(_) => "name a user who has one, or a shared box that was recorded",
+            Self::Declared(_) => "change it where the file says that it comes from, then `reconcile apply`",
+            Self::Directory(error) => return error.hints(),
+            Self::Prepare(_) => return Vec::new(),
+        };
+        vec![hint.to_owned()]
+    }
+}
+
 /// Records a new secret; answers with the number of the phone and the audit row.
 ///
 /// # Errors
@@ -77,6 +90,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
         tenant: row.id,
         slug: tenant.clone(),
         settings: None,
+        by: ManagedBy::Api,
         deletes: Vec::new(),
         holds: Vec::new(),
         rows: vec![Row {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{RotateError, Rotation};
 use crate::{
     directory::{
-        Directory, ObjectChanges, RowChanges, SecretRow,
+        Directory, ManagedBy, ObjectChanges, RowChanges, SecretRow,
         audit::{End, Outcome, Run},
         random,
         seal::{ObjectPrint, Owner, Salt},
@@ -42,6 +42,7 @@ pub fn rotate_pin(request: &Rotation<'_>, directory: &mut Directory) -> Result<(
         holds: Vec::new(),
         rows: Vec::new(),
         objects: ObjectChanges { secrets, ..ObjectChanges::default() },
+        by: ManagedBy::Api,
         now: request.now,
     })?;
     let run = writer.open_audit(&Run {

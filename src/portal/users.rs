@@ -16,8 +16,8 @@ use crate::{
         seal_secret,
     },
     model::{
-        DisplayName, Document, Email, Extension, ExtensionRanges, Ha1, Identity, ObjectName, PhoneOverride, Secret,
-        Settings, Tenant, Unreadable, UserKey, document,
+        DisplayName, Document, Email, Extension, ExtensionRanges, Ha1, Hints, Identity, ObjectName, PhoneOverride,
+        Secret, Settings, Tenant, Unreadable, UserKey, document,
     },
     plan::{Newcomers, NoNumber},
     render::endpoint_name,
@@ -82,16 +82,13 @@ pub enum Refused {
         range: ExtensionRanges,
     },
     /// The pinned number is one that callers dial for help.
-    #[error(
-        "{0} is an emergency number: phones that dial it would reach this user\nhint: choose another number, or pin \
-         it in the desired-state file if this is meant"
-    )]
+    #[error("{0} is an emergency number: phones that dial it would reach this user")]
     EmergencyNumber(Extension),
     /// No number is left.
     #[error("the range {0} ({size} numbers) has none left", size = .0.size())]
     RangeExhausted(ExtensionRanges),
     /// Nothing is recorded about the tenant, not even its range.
-    #[error("the tenant `{0}` is not recorded yet\nhint: run `reconcile sync` or `reconcile apply` with its file once")]
+    #[error("the tenant `{0}` is not recorded yet")]
     NoTenant(Tenant),
     /// The key was used for something else.
     #[error("the idempotency key was used for another request")]
@@ -126,13 +123,10 @@ pub enum DeleteError {
     #[error("there is no user {0}")]
     Unknown(Uuid),
     /// The user is protected from deletion.
-    #[error("`{0}` is protected from deletion\nhint: set `protected: false` in the desired state and apply it first")]
+    #[error("`{0}` is protected from deletion")]
     Protected(Identity),
     /// The user stands in the desired state.
-    #[error(
-        "`{email}` is declared in the desired state\nhint: remove the lines of `{email}` from `users:` in the file of \
-         the tenant `{tenant}`, and run `reconcile apply` with it"
-    )]
+    #[error("`{email}` is declared in the desired state")]
     Declared {
         /// Who.
         email: Identity,
@@ -142,6 +136,31 @@ pub enum DeleteError {
     /// The directory failed.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+}
+
+impl Hints for Refused {
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::EmergencyNumber(_) => "choose another number, or pin it in the desired-state file if this is meant",
+            Self::NoTenant(_) => "run `reconcile sync` or `reconcile apply` with its file once",
+            _ => return Vec::new(),
+        };
+        vec![hint.to_owned()]
+    }
+}
+
+impl Hints for DeleteError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Protected(_) => vec!["set `protected: false` in the desired state and apply it first".to_owned()],
+            Self::Declared { email, tenant } => vec![format!(
+                "remove the lines of `{email}` from `users:` in the file of the tenant `{tenant}`, and run `reconcile \
+                 apply` with it"
+            )],
+            Self::Directory(error) => error.hints(),
+            Self::Unknown(_) => Vec::new(),
+        }
+    }
 }
 
 /// Makes users, all in one transaction, each on its own merits and in their order: a refused one
@@ -342,6 +361,7 @@ pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Direct
         tenant: meeting.tenant.id,
         slug: portal.tenant.clone(),
         settings: None,
+        by: ManagedBy::Api,
         deletes: vec![id],
         holds: if held { vec![(user.extension, user.email.key())] } else { Vec::new() },
         rows: Vec::new(),

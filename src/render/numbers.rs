@@ -9,7 +9,7 @@ use std::{
 
 use super::{inbound::Contexts, parse, routing};
 use crate::{
-    asterisk::BadValue,
+    asterisk::{BadValue, lines},
     model::{E164, Tenant},
 };
 
@@ -20,7 +20,8 @@ use crate::{
 /// For tenants whose names cannot stand in a configuration line; none that was checked is one.
 pub fn numbers_between(tenant: &Tenant, before: &str, after: &str) -> Result<BTreeSet<E164>, BadValue> {
     let contexts = Contexts::of(tenant)?;
-    let [before, after] = [before, after].map(|text| Steps::read(text).ways(&contexts));
+    let [before, after] = [before, after].map(uncommented);
+    let [before, after] = [&before, &after].map(|text| Steps::read(text).ways(&contexts));
     let all: BTreeSet<&E164> = before.keys().chain(after.keys()).collect();
     Ok(all.into_iter().filter(|number| before.get(*number) != after.get(*number)).cloned().collect())
 }
@@ -30,7 +31,8 @@ pub fn numbers_between(tenant: &Tenant, before: &str, after: &str) -> Result<BTr
 /// # Errors
 /// As [`numbers_between`].
 pub fn dialing_differs(tenant: &Tenant, before: &str, after: &str) -> Result<bool, BadValue> {
-    let [before, after] = [before, after].map(Steps::read);
+    let [before, after] = [before, after].map(uncommented);
+    let [before, after] = [&before, &after].map(|text| Steps::read(text));
     let contexts = routing::dialled_contexts(tenant)?;
     let differs = |context: String| !before.context(&context).eq(after.context(&context));
     Ok(contexts.iter().map(ToString::to_string).any(differs))
@@ -53,12 +55,17 @@ impl<'a> Steps<'a> {
     fn read(text: &'a str) -> Self {
         let mut steps: BTreeMap<At<'a>, Vec<&'a str>> = BTreeMap::new();
         let (mut context, mut extension) = ("", "");
-        for line in text.lines().map(uncommented) {
-            if let Some((name, _)) = parse::section(line) {
-                (context, extension) = (name, "");
+        for line in text.lines() {
+            if let Some((name, options)) = parse::section(line) {
+                // A template is no context.
+                let is_template = options.split(',').any(|option| option.trim() == "!");
+                (context, extension) = (if is_template { "" } else { name }, "");
                 continue;
             }
-            let Some((key, value)) = line.split_once('=') else { continue };
+            let Some((key, value)) = line.split_once('=').filter(|_| !line.starts_with('#')) else {
+                steps.entry((context, "")).or_default().push(line);
+                continue;
+            };
             let value = value.strip_prefix('>').unwrap_or(value).trim();
             match (key.trim(), value.split_once(',')) {
                 ("exten", Some((name, step))) => {
@@ -98,6 +105,7 @@ impl<'a> Steps<'a> {
         let way = |(extension, number)| {
             let mut hasher = forms.get(extension).cloned().unwrap_or_default();
             for context in [arrival, decision] {
+                self.steps.get(&(context, "")).hash(&mut hasher);
                 self.way((context, extension), &mut known, 0).hash(&mut hasher);
             }
             (number, hasher.finish())
@@ -113,20 +121,23 @@ impl<'a> Steps<'a> {
         // Somebody may have made a circle.
         known.insert(at, 0);
         let mut hasher = DefaultHasher::new();
+        let mut is_reached = true;
         for step in self.steps.get(&at).into_iter().flatten().filter(|_| depth < LONGEST) {
+            // Behind a jump only a label is reached.
+            is_reached |= step.starts_with("n(");
+            if !is_reached {
+                continue;
+            }
             if let Some((words, next)) = self.led_to(at, step) {
                 words.hash(&mut hasher);
                 self.way(next, known, depth + 1).hash(&mut hasher);
             } else {
                 step.hash(&mut hasher);
-                for next in self.patterns(step) {
-                    self.way(next, known, depth + 1).hash(&mut hasher);
+                for context in self.named(step) {
+                    self.patterns(context, known, depth + 1).hash(&mut hasher);
                 }
             }
-            // Nothing behind it is reached.
-            if step.contains(",Goto(") {
-                break;
-            }
+            is_reached = !step.contains(",Goto(");
         }
         let way = hasher.finish();
         known.insert(at, way);
@@ -155,24 +166,37 @@ impl<'a> Steps<'a> {
         self.steps.contains_key(&next).then_some((words, next))
     }
 
-    /// Finds what a step may lead to that names a context with an extension which is only known in the call: its patterns,
+    /// Hashes what a step may lead to that names a context with an extension which is only known in the call: its patterns,
     /// and the numbers that somebody added by hand.
-    fn patterns<'b>(&'b self, step: &str) -> impl Iterator<Item = At<'b>> {
-        let ends = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "-_".contains(c));
-        let is_named = |context: &&str| step.match_indices(*context).any(|(at, name)| ends(&step[at + name.len()..]));
-        let named: Vec<&'a str> = self.contexts.iter().filter(|context| is_named(context)).copied().collect();
-        named.into_iter().flat_map(|context| {
-            let matches = |extension: &str| extension.starts_with('_') || extension.bytes().all(|b| b.is_ascii_digit());
-            let patterns = self.context(context).filter(move |(extension, _)| matches(extension));
-            patterns.map(move |(extension, _)| (context, extension))
-        })
+    fn patterns<'b>(&'b self, context: &'b str, known: &mut BTreeMap<At<'b>, u64>, depth: usize) -> u64 {
+        if let Some(way) = known.get(&(context, PATTERNS)) {
+            return *way;
+        }
+        known.insert((context, PATTERNS), 0);
+        let mut hasher = DefaultHasher::new();
+        let matches = |extension: &str| extension.starts_with('_') || extension.bytes().all(|b| b.is_ascii_digit());
+        for (extension, _) in self.context(context).filter(|(extension, _)| matches(extension)) {
+            extension.hash(&mut hasher);
+            self.way((context, extension), known, depth).hash(&mut hasher);
+        }
+        let way = hasher.finish();
+        known.insert((context, PATTERNS), way);
+        way
+    }
+
+    /// Lists the contexts that a step names.
+    fn named<'b>(&'b self, step: &'b str) -> impl Iterator<Item = &'b str> {
+        let words = step.split(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c));
+        words.filter(|word| self.contexts.contains(word))
     }
 }
 
-/// Returns a line without its comment.
-fn uncommented(line: &str) -> &str {
-    let comment = line.match_indices(';').find(|(at, _)| !line[..*at].ends_with('\\'));
-    comment.map_or(line, |(at, _)| &line[..at]).trim()
+/// Stands for all patterns of a context; no extension is called so.
+const PATTERNS: &str = "\n";
+
+/// Returns a file without its comments.
+fn uncommented(text: &str) -> String {
+    lines(text).flat_map(|(_, line)| [line, "\n".into()]).collect()
 }
 
 #[cfg(test)]
@@ -199,7 +223,8 @@ exten => +4930222,1,Goto(acme-caller,+4930222,1)
 
 [acme-caller]
 exten => _[+dp].,1,Set(CALLER=${FILTER(+0-9,${CALLERID(num)})})
- same => n,Goto(acme-rules,${EXTEN},1)
+ same => n,Goto(decide)
+ same => n(decide),Goto(acme-rules,${EXTEN},1)
 
 [acme-phones]
 exten => _X!,1,Gosub(acme-leg,${EXTEN},1(I,30))
@@ -279,6 +304,7 @@ exten => m1,1,Dial(PJSIP/+4930998@acme-trunk-carrier,20,iIU(acme-confirm^s^1))
         assert_eq!(told("exten => _+4930111", "exten => _+04930111"), ["+4930111"]);
         assert_eq!(told("acme-caller,+4930222", "acme-caller,+4930111"), ["+4930222"]);
         assert_eq!(told("Set(CALLER=", "Set(CALLED="), all[..2], "the others do not arrive by name");
+        assert_eq!(told("n(decide),Goto(acme-rules", "n(decide),Goto(acme-lost"), all[..2], "a label behind a jump");
         assert_eq!(told("1(I,30)", "1(I,60)"), ["+4930111"]);
         assert_eq!(told("},i${ARG1}", "},I${ARG1}"), ["+4930111", "+4930444"]);
     }
@@ -297,6 +323,9 @@ exten => m1,1,Dial(PJSIP/+4930998@acme-trunk-carrier,20,iIU(acme-confirm^s^1))
             ("1(,600)", "1(,60)"),
             ("},i${ARG1}", "},I${ARG1}"),
             ("[acme-ring]\n", "[acme-ring]\nexten => 112,1,Hangup()\n"),
+            ("[acme-ring]\n", "[acme-ring]\n#include more.conf\n"),
+            ("[acme-ring]\n", "[acme-ring](!)\n"),
+            ("[acme-ring]\n", "[acme-ring]\n;--\n"),
         ] {
             assert!(dials(text, other), "{text} -> {other}");
         }

@@ -13,7 +13,7 @@ use super::{GENERATION, mark};
 use crate::{
     asterisk::{SectionType, read_value},
     model::packed,
-    objects::ObjectKind,
+    objects::{ObjectKind, without_port},
 };
 
 /// What a generated file says.
@@ -71,8 +71,19 @@ impl ParsedObject {
 
     /// Lists the addresses and networks its calls come from.
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.values("match")
+    }
+
+    /// The host at which it registers, if its calls are known by that alone.
+    pub fn registers_at(&self) -> Option<&str> {
+        let is_known = self.addresses().next().is_some();
+        let host = without_port(self.values("server_uri").next()?.strip_prefix("sip:")?);
+        (!is_known).then(|| host.trim_start_matches('[').trim_end_matches(']'))
+    }
+
+    fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         let options = self.sections.iter().flat_map(|section| &section.options);
-        options.filter(|(key, _)| key == "match").map(|(_, value)| value.as_str())
+        options.filter(move |(found, _)| found == key).map(|(_, value)| value.as_str())
     }
 }
 

@@ -38,7 +38,10 @@ fn compared(users: &[(String, String)]) -> (Desired, Comparison) {
 }
 
 fn written(desired: &Desired, comparison: &Comparison, limit: usize) -> String {
-    plan(&Report { desired, comparison, database: "private", allowance: &crate::plan::Allowance::new() }, limit)
+    plan(
+        &Report { desired, comparison, database: "private", allowance: &crate::plan::Allowance::new(), file: None },
+        limit,
+    )
 }
 
 fn user(n: usize) -> (String, String) {

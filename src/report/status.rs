@@ -14,7 +14,7 @@ pub(crate) use text::text;
 
 use super::{Desired, count, json::pretty, name_places, paint};
 use crate::{
-    asterisk::Facts,
+    asterisk::{ConfigFile, Facts},
     deploy::{Comparison, FileState, Generation, HostStatus, Lack, Override, Probed, TrunkRegistration},
     directory::{Recorded, RecordedUser, UnreadableDocument, audit::Entry},
     model::Tenant,
@@ -165,7 +165,7 @@ impl Status<'_> {
         let Recorded { routes, applied, unreadable, .. } = self.recorded;
         (unreadable.is_empty() && (!routes.is_empty() || applied.is_some())).then(|| Inbound {
             in_step: self.comparison.is_none_or(|comparison| !comparison.callers_behind)
-                && (!self.silent || !routes.have_endpoints())
+                && (!routes.have_endpoints() || !(self.silent || self.lacks_dialplan()))
                 && self.at_carriers().is_none_or(|carriers| carriers.values().all(TrunkRegistration::may_arrive)),
             applied_run: applied.as_ref().map(|applied| applied.run),
             counts: routes.counts(),
@@ -235,9 +235,9 @@ impl Status<'_> {
         for (state, path) in here.files.iter().map(|(file, state)| (state, &comparison.files[file].path)) {
             findings.extend(match state {
                 None | Some(FileState::InStep) => None,
-                Some(FileState::Missing) => Some(format!("{path} was never written; {}", self.remedy("writes"))),
+                Some(FileState::Missing) => Some(format!("{path} is missing; {}", self.remedy("writes"))),
                 Some(FileState::Behind) => {
-                    Some(format!("{path} is older than what is recorded; {}", self.remedy("renews")))
+                    Some(format!("{path} does not hold what is recorded; {}", self.remedy("renews")))
                 }
                 Some(FileState::Edited) => {
                     Some(format!("{path} was edited by hand or cut short; {}", self.remedy("heals")))
@@ -271,6 +271,7 @@ impl Status<'_> {
                 .iter()
                 .map(|line| format!("Asterisk does not include the generated file: add {line}")),
         );
+        findings.extend(here.included_twice.iter().map(|stop| format!("{}: {}", stop.message, stop.hint)));
         findings.extend(overrides(&here.overrides));
         let Some(running) = &here.running else {
             return match self.unasked {
@@ -282,9 +283,10 @@ impl Status<'_> {
             let Facts { reader, noun, .. } = file.facts();
             findings.extend(match generation {
                 Generation::InPlace => None,
-                Generation::Applied => {
-                    Some(format!("{reader} still runs the {noun} that was applied, and not what it was edited to"))
-                }
+                Generation::Applied => Some(format!(
+                    "whether {reader} runs the {noun} as it was applied or as it was edited cannot be told: an edit \
+                         leaves its mark"
+                )),
                 Generation::Another(mark) => Some(format!("{reader} runs another generation of the {noun} ({mark})")),
                 Generation::Absent => Some(format!("{reader} runs no generation of the {noun}")),
                 Generation::NotInPlace => Some(format!("{reader} runs another generation of the {noun}, or none")),
@@ -334,6 +336,10 @@ impl Status<'_> {
             (false, _) if has_endpoints && self.silent => {
                 (AnsiColor::Red, "callers of trunks reach nothing while Asterisk does not answer".to_owned())
             }
+            (false, _) if has_endpoints && self.lacks_dialplan() => (
+                AnsiColor::Red,
+                "callers of trunks reach nothing on this host yet; `reconcile apply` heals it".to_owned(),
+            ),
             (false, _) if carriers.iter().any(|(tone, _)| *tone == AnsiColor::Red) => {
                 (AnsiColor::Red, "callers do not reach all of it".to_owned())
             }
@@ -351,6 +357,14 @@ impl Status<'_> {
             let _ = writeln!(text, "            {}", paint(color, tone, &words));
         }
         text
+    }
+
+    /// Tells whether Asterisk runs no dialplan of ours.
+    fn lacks_dialplan(&self) -> bool {
+        let running = self.here.and_then(|here| here.running.as_ref());
+        running.is_some_and(|running| {
+            matches!(running.generations[ConfigFile::Routing], Generation::Absent | Generation::NotInPlace)
+        })
     }
 
     fn edits(&self) -> BTreeMap<&str, &str> {
@@ -402,7 +416,8 @@ fn unreadable(document: &UnreadableDocument) -> String {
 
 /// Says which sections of other files change ours.
 fn overrides(overrides: &[Override]) -> Vec<String> {
-    let mut words: Vec<String> = overrides.iter().take(LISTED).map(Override::words).collect();
+    let mut words: Vec<String> =
+        overrides.iter().take(LISTED).map(|found| format!("{}: take that out", found.words())).collect();
     let more = overrides.len().saturating_sub(LISTED);
     if more > 0 {
         words.push(format!("{} more of other files change what reconcile generates", count(more, "section")));

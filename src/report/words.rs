@@ -125,15 +125,18 @@ pub(super) fn affected(comparison: &Comparison) -> Option<String> {
     let phones = |number: usize, one: &str, many: &str| {
         (number > 0).then(|| format!("{} {}", count(number, "phone"), verb(number, one, many)))
     };
-    let other = |number: usize, noun: &str| (number > 0).then(|| count(number, noun));
     let parts = [
         phones(affected.ended, "ends", "end"),
         phones(affected.relogin, "must log in again", "must log in again"),
         phones(affected.moved, "must register over another transport", "must register over another transport"),
         phones(affected.reread, "is read again and stays registered", "are read again and stay registered"),
         phones(affected.dialing, "can dial something else", "can dial something else"),
-        other(affected.carriers, "trunk"),
-        other(affected.numbers, "public number"),
+        (affected.carriers > 0).then(|| {
+            let verb = verb(affected.carriers, "changes", "change");
+            format!("{} {verb}", count(affected.carriers, "trunk"))
+        }),
+        (affected.numbers > 0)
+            .then(|| format!("calls to {} may go another way", count(affected.numbers, "public number"))),
         phones(affected.left_alone, "is left alone", "are left alone"),
     ];
     Some(format!("Affected: {}", parts.into_iter().flatten().collect::<Vec<_>>().join(", ")))
@@ -176,7 +179,11 @@ pub(super) fn apply(report: &Report<'_>, id: &str) -> Option<String> {
     for stop in &report.comparison.stops {
         allowed.insert(stop.rail, stop.allow?);
     }
-    let mut command = format!("reconcile apply --expect {id}");
+    let mut command = "reconcile apply".to_owned();
+    if let Some(file) = report.file {
+        let _ = write!(command, " -f {file}");
+    }
+    let _ = write!(command, " --expect {id}");
     for (rail, count) in allowed {
         let _ = write!(command, " --allow {rail}={count}");
     }

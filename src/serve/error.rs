@@ -16,7 +16,7 @@ use crate::{
     deploy::{ApplyError, NotLive},
     directory::DirectoryError,
     error::words_of,
-    model::{Code, Invalid},
+    model::{Code, Hints, Invalid},
     plan::RailStop,
     portal::{CreateError, DeleteError, Refused},
 };
@@ -292,7 +292,7 @@ impl From<Refused> for Failure {
             Refused::NoTenant(_) => (ErrorType::TenantNotRecorded, ""),
             Refused::KeyReused => (ErrorType::IdempotencyKeyReused, "Idempotency-Key"),
         };
-        let (message, hint) = hinted(&refused.to_string());
+        let (message, hint) = (refused.to_string(), joined(&refused.hints()));
         let field = (!field.is_empty()).then(|| field.to_owned());
         let code = match &refused {
             Refused::OutsideRange { .. } => Some(Code::PinOutsideRange.as_str()),
@@ -336,8 +336,8 @@ impl From<ApplyError> for Failure {
 
 impl Failure {
     /// Takes an error's own words, which are meant for whoever administers the phones.
-    fn hinted(kind: ErrorType, error: &(dyn std::error::Error + 'static)) -> Self {
-        let (message, hint) = hinted(&error.to_string());
+    fn hinted(kind: ErrorType, error: &dyn Hints) -> Self {
+        let (message, hint) = (error.to_string(), joined(&error.hints()));
         let details = hint.map(|hint| Detail { message: message.clone(), hint: Some(hint), ..Detail::default() });
         Self::new(kind, message).with(details.into_iter().collect())
     }
@@ -365,7 +365,7 @@ impl Failure {
             .complaints
             .iter()
             .map(|complaint| Detail { message: format!("Asterisk's log: {complaint}"), ..Detail::default() });
-        let (_, hint) = hinted(&not_live.to_string());
+        let hint = joined(&not_live.hints());
         let hint =
             hint.map(|hint| Detail { message: "the next step".to_owned(), hint: Some(hint), ..Detail::default() });
         let message = format!("run {}: Asterisk did not take it: {}", not_live.run, not_live.reasons.join("; "));
@@ -381,10 +381,7 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Parts a message from its hints.
-fn hinted(text: &str) -> (String, Option<String>) {
-    let mut parts = text.split("\nhint: ");
-    let message = parts.next().unwrap_or_default().to_owned();
-    let hints: Vec<&str> = parts.collect();
-    (message, (!hints.is_empty()).then(|| hints.join("; ")))
+/// Joins hints to one.
+fn joined(hints: &[String]) -> Option<String> {
+    (!hints.is_empty()).then(|| hints.join("; "))
 }

@@ -140,7 +140,12 @@ fn trunks_and_numbers_that_change_are_counted() {
     env.write("pbx.yaml", &file(1, &inbound("198.51.100.8", "+15557654321")));
     assert_eq!(affected(&env), only(&[("trunks", 1), ("numbers", 1), ("left_alone", 1)]));
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
-    assert!(plan.contains("Affected: 1 trunk, 1 public number, 1 phone is left alone\n"), "{plan}");
+    assert!(
+        plan.contains(
+            "Affected: 1 trunk changes, calls to 1 public number may go another way, 1 phone is left alone\n"
+        ),
+        "{plan}"
+    );
 }
 
 /// The rule of a number names its group alone, and neither who rings in it nor who is behind it.

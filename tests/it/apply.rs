@@ -206,6 +206,48 @@ fn a_reload_that_would_take_phones_of_any_tenant_away_is_stopped_before_anything
     assert!(env.ask("pjsip list endpoints").contains("1000/1000"));
 }
 
+/// Asterisk runs on as before, and takes none of the file when it starts the next time.
+#[test]
+fn an_include_line_that_stands_twice_is_told_before_it_takes_all_phones_away() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+    let conf = env.etc("pjsip.conf");
+    let good = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, good.clone() + "\n#tryinclude pjsip.d/acme/generated_endpoints.conf\n").unwrap();
+    let at = |line: &str| good.lines().position(|found| found.starts_with(line)).unwrap() + 1;
+    let words = format!(
+        "`pjsip.d/acme/generated_endpoints.conf` is included 2 times, in `pjsip.conf:{}` and `pjsip.conf:{}`: Asterisk \
+         would take none of its objects",
+        at("#tryinclude"),
+        good.lines().count() + 2,
+    );
+    for command in ["plan --detailed-exitcode", "apply"] {
+        let stopped = env.run(command).expect(3);
+        let rail = format!("error[rail-included-twice]: {words}\nhint: remove all of these lines but one\n");
+        assert!(stopped.stderr.contains(&rail), "{}", stopped.text());
+    }
+    let status = env.run("status --detailed-exitcode").expect(2).stdout;
+    assert!(status.contains(&format!("{words}: remove all of these lines but one\n")), "{status}");
+    fs::write(&conf, good).unwrap();
+    env.run("status --detailed-exitcode").expect(0);
+}
+
+/// What a phone shows to others is read back, too.
+#[test]
+fn a_caller_id_that_somebody_elses_file_gives_is_read_back() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply").expect(0);
+    let conf = env.etc("pjsip.conf");
+    let own = "\n[1000](+type=endpoint)\ncallerid = \"Boss\" <1>\n";
+    fs::write(&conf, fs::read_to_string(&conf).unwrap() + own).unwrap();
+    env.write("pbx.yaml", &desired(&["email: ana@example.com, name: Anna"]));
+    let stopped = env.run("apply").expect(6).stderr;
+    assert!(stopped.contains("callerid of 1000 has another value"), "{stopped}");
+    assert!(stopped.contains("changes `1000`, which reconcile generates: `callerid`: take that out"), "{stopped}");
+}
+
 #[test]
 fn a_second_apply_at_once_is_refused_and_told_who_holds_the_host() {
     let env = TestEnv::with_asterisk();
@@ -431,6 +473,17 @@ fn another_directory_is_stopped_whatever_it_knows() {
     env.run("apply --allow foreign-files=0").expect(3);
     env.run("apply --allow foreign-files=1").expect(0);
     assert!(env.endpoints("acme").contains("zoe@example.com") && !env.endpoints("acme").contains("ana@example.com"));
+}
+
+/// How many were not looked at is said, not left to be worked out.
+#[test]
+fn a_read_back_says_how_many_objects_it_did_not_compare() {
+    let env = TestEnv::with_asterisk();
+    let users: Vec<String> = (0..50).map(|n| format!("email: u{n}@example.com, name: User {n}")).collect();
+    env.write("pbx.yaml", &desired(&users.iter().map(String::as_str).collect::<Vec<_>>()));
+    let applied = env.run("apply").expect(0);
+    let said = "; read back: all 150 changed objects are there, 100 compared one by one and 50 not (run 1).\n";
+    assert!(applied.stdout.ends_with(said), "{}", applied.text());
 }
 
 /// A change of the profile is looked at on the phones, not taken for granted.

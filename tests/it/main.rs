@@ -22,6 +22,7 @@ mod commit;
 mod directory;
 mod docs;
 mod documents;
+mod ended;
 mod expect;
 mod growth;
 mod hostile;

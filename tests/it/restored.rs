@@ -214,7 +214,7 @@ fn users_whom_a_restored_database_lost_are_named_and_counted() {
     let plan = env.run("plan").expect(0).stdout;
     let status = env.run("status").expect(0).stdout;
     assert!(
-        status.contains("is older than what is recorded; `reconcile apply` would stop at rail-foreign-files"),
+        status.contains("does not hold what is recorded; `reconcile apply` would stop at rail-foreign-files"),
         "{status}"
     );
     // What the plan says to run is what passes.

@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("child", &[]),
     ("input", &[]),
     ("log", &[]),
-    ("fs", &["model"]),
+    ("fs", &["accounts", "model"]),
     ("fail_point", &["fs"]),
     ("asterisk", &["model"]),
     ("objects", &["asterisk", "model"]),

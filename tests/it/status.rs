@@ -310,7 +310,7 @@ fn a_rotated_secret_is_pending_until_the_next_apply() {
     assert_eq!(env.endpoints("acme"), before);
     assert_ne!(env.run("secret show ana@example.com").stdout, shown);
     let status = env.run("status --detailed-exitcode").expect(2).stdout;
-    assert!(status.contains("is older than what is recorded"), "{status}");
+    assert!(status.contains("does not hold what is recorded"), "{status}");
     let plan = env.run("plan --detailed-exitcode").expect(2).stdout;
     let row = "  ~ ana@example.com  extension 1000; another digest becomes live (phone must log in again)\n";
     assert!(plan.contains(row) && !plan.contains("note: "), "{plan}");
@@ -395,8 +395,10 @@ fn an_edited_file_is_told_from_the_one_that_runs() {
         assert!(good.contains(edit), "{good}");
         fs::write(&path, good.replace(edit, &format!("; by hand\n{edit}"))).unwrap();
         let status = env.run("status --detailed-exitcode").expect(2).stdout;
-        let words =
-            format!("running     {reader} still runs the {noun} that was applied, and not what it was edited to\n");
+        let words = format!(
+            "running     whether {reader} runs the {noun} as it was applied or as it was edited cannot be told: an \
+                 edit leaves its mark\n"
+        );
         assert!(status.contains(&words), "{status}");
         fs::write(&path, good).unwrap();
     }

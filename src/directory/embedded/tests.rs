@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::model::Hints;
+
 use self::played::{COMMAND, Played, STATE_DIR};
 use super::*;
 
@@ -272,7 +274,7 @@ fn refuses_a_long_path_before_anything_is_created() {
     let long = state.path().join("x".repeat(100));
     let error = Embedded::start(&settings(&long), &mut |_| {}).unwrap_err();
     assert!(matches!(error, EmbeddedError::SocketPath { .. }), "{error}");
-    assert!(error.to_string().contains("hint: pass a shorter `--state-dir`"));
+    assert_eq!(Hints::hints(&error), ["pass a shorter `--state-dir`"]);
     assert!(!long.exists());
 }
 

@@ -70,17 +70,16 @@ pub(in crate::objects) fn check(
         trunks.insert(name, trunk);
     }
     let accounts = accounts_at_one_host(&mut trunks);
-    matches.retain(|found| !accounts.contains(&found.trunk));
-    identified(matches, problems);
+    identified(matches, &accounts, problems);
     (trunks, secrets)
 }
 
 /// Finds accounts that log in at the same address, and has their calls known by their registrations: each is called at
 /// a contact of its own (`line`). Returns their names.
 fn accounts_at_one_host(trunks: &mut BTreeMap<ObjectName, Trunk>) -> BTreeSet<ObjectName> {
-    let mut accounts: BTreeMap<IpAddr, Vec<ObjectName>> = BTreeMap::new();
+    let mut accounts: BTreeMap<IpNet, Vec<ObjectName>> = BTreeMap::new();
     for (name, trunk) in trunks.iter().filter(|(_, trunk)| trunk.register && trunk.identify.is_empty()) {
-        if let Some(address) = trunk.address() {
+        if let Some(address) = trunk.address().and_then(|address| network(&address.to_string())) {
             accounts.entry(address).or_default().push(name.clone());
         }
     }
@@ -153,8 +152,8 @@ fn everybody(matches: &[Match], problems: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Refuses addresses that belong to two trunks.
-fn identified(mut matches: Vec<Match>, problems: &mut Vec<Diagnostic>) {
+/// Refuses addresses that belong to two trunks, unless both are accounts that are known by their registrations.
+fn identified(mut matches: Vec<Match>, accounts: &BTreeSet<ObjectName>, problems: &mut Vec<Diagnostic>) {
     everybody(&matches, problems);
     matches.retain(|found| !is_too_wide(&found.network));
     // Two networks are apart, or one holds the other and stands before it here.
@@ -164,7 +163,9 @@ fn identified(mut matches: Vec<Match>, problems: &mut Vec<Diagnostic>) {
         while around.last().is_some_and(|outer| !outer.network.contains(&found.network)) {
             around.pop();
         }
-        if let Some(other) = around.iter().rev().find(|outer| outer.trunk != found.trunk) {
+        let are_accounts = |outer: &Match| accounts.contains(&outer.trunk) && accounts.contains(&found.trunk);
+        let is_other = |outer: &&&Match| outer.trunk != found.trunk && !are_accounts(outer);
+        if let Some(other) = around.iter().rev().find(is_other) {
             let (first, second) = if other.place < found.place { (*other, found) } else { (found, *other) };
             let message = format!("calls from `{}` are those of the trunk `{}` already", second.text, first.trunk);
             let problem = Diagnostic::error(Code::OverlappingTrunks, message, second.place);

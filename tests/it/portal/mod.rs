@@ -49,6 +49,7 @@ impl Desk {
             tenant,
             slug: self.tenant.clone(),
             settings: Some(settings),
+            by: ManagedBy::File,
             deletes: Vec::new(),
             holds: Vec::new(),
             rows: Vec::new(),
@@ -402,6 +403,27 @@ fn people_who_take_over_numbers_between_two_applies_stop_at_no_rail() {
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
     assert!(plan.contains("\nAffected: 4 phones end, ") && !plan.contains("log in again"), "{plan}");
     env.run("apply --no-reload").expect(0);
+}
+
+/// They were the portal's once; the file let them go.
+#[test]
+fn users_whom_the_file_adopted_under_another_address_and_dropped_stop_at_the_rail() {
+    let env = env();
+    env.write("pbx.yaml", &desired(&[]));
+    env.run("apply --no-reload").expect(0);
+    let mut desk = Desk::new(&env, "acme");
+    for n in 0..8 {
+        desk.create(&[new(&format!("p{n}@example.com"))]).remove(0).unwrap();
+    }
+    env.run("apply --no-reload").expect(0);
+    let users: Vec<String> =
+        (0..8).map(|n| format!("email: q{n}@example.com, name: Q, previously: p{n}@example.com")).collect();
+    env.write("pbx.yaml", &desired(&users.iter().map(String::as_str).collect::<Vec<_>>()));
+    env.run("sync --allow relogins=8").expect(0);
+    env.write("pbx.yaml", &desired(&[]));
+    env.run("sync --allow deletes=8").expect(0);
+    let stopped = env.run("apply --no-reload").expect(3).stderr;
+    assert!(stopped.contains("8 phones of deleted users would end"), "{stopped}");
 }
 
 /// What the portal made passes to the file, and nobody is moved.

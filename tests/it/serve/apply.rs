@@ -199,6 +199,9 @@ fn only_the_expected_plan_is_applied() {
     let applied = client.apply(&format!("?expect={now}")).expect(200).json();
     assert_eq!(applied["plan_id"], now);
     is_in_step(&env);
+    // Whoever asks again for what is live by that plan has it.
+    assert_eq!(client.apply(&format!("?expect={now}")).expect(200).json()["outcome"], "live");
+    client.apply(&format!("?expect={expected}")).expect(412);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
+    path::Path,
     process::Stdio,
     thread,
     time::{Duration, Instant},
@@ -208,6 +209,33 @@ fn metrics_tell_drift_registrations_and_the_age_of_the_last_look() {
         looked();
     }
     assert_eq!(count(), before);
+}
+
+/// What somebody changed beside the file since the last apply.
+#[test]
+fn metrics_tell_what_is_not_in_step() {
+    let env = with_file(TestEnv::with_asterisk());
+    env.run("apply").expect(0);
+    let (conf, routing) = (env.etc("pjsip.conf"), env.etc("extensions.d/acme/generated_routing.conf"));
+    let add = |path: &Path, text: &str| fs::write(path, fs::read_to_string(path).unwrap() + text).unwrap();
+    add(&conf, "\n[1000](+type=endpoint)\ncontext = elsewhere\n");
+    add(&routing, "; by hand\n");
+    let serve = Serve::start(&env, "");
+    let reader = serve.client(&token(&env, "r", "read"));
+    let of = |name: &str| format!(r#"reconcile_{name}{{tenant="acme",host="pbx-test"}}"#);
+    let stage = |stage: &str| format!(r#"reconcile_in_step{{tenant="acme",host="pbx-test",stage="{stage}"}}"#);
+    let looked = || samples(&reader.get("/metrics").expect(200));
+    until("the first look has ended", || looked().contains_key(&of("asterisk_up")));
+    let found = looked();
+    for (name, value) in [
+        (of("asterisk_up"), 1.0_f64),
+        (stage("rendered"), 0.0),
+        (stage("running"), 0.0),
+        (stage("inbound"), 1.0),
+        (of("overrides"), 1.0),
+    ] {
+        assert_eq!(found.get(&name).map(|value| value.to_bits()), Some(value.to_bits()), "{name} in {found:#?}");
+    }
 }
 
 /// An Asterisk that hangs delays no scrape.
