@@ -22,7 +22,7 @@ pub struct Module {
     pub log_sources: &'static [&'static str],
 }
 
-/// How Asterisk is asked whether it runs a generation. `{name}`, `{context}` and `{mark}` stand for
+/// How Asterisk is asked for a generation. `{name}`, `{context}` and `{mark}` stand for
 /// [`mark_name`], [`mark_context`] and the mark.
 #[derive(Debug)]
 pub struct MarkCheck {
@@ -77,6 +77,14 @@ pub struct Facts {
     pub reader: &'static str,
     /// What its sections are to Asterisk.
     pub sections: Sections,
+    /// Whether only the tenants that use it have the file.
+    pub is_optional: bool,
+    /// What a reload does to tenants whose file the operator's file does not include.
+    pub harm: &'static str,
+    /// Modules that watch what the file defines, and that learn of a new watcher by a reload after that of the endpoints.
+    pub watchers: &'static [Module],
+    /// How Asterisk is asked whether it runs any generation. `None` if its marks are in the listings of objects.
+    pub any_mark: Option<MarkCheck>,
     /// How Asterisk is asked for its mark: once for each type of object that loads independently.
     pub marks: &'static [MarkCheck],
 }
@@ -119,6 +127,31 @@ macro_rules! config_files {
 const PARAMETERS: &str = "ParameterName";
 
 config_files! {
+    /// Voicemail boxes.
+    Voicemail {
+        noun: "voicemail file",
+        word: "voicemail",
+        folder: "voicemail.d",
+        includer: "voicemail.conf",
+        module: Module {
+            name: "app_voicemail",
+            object: "app_voicemail",
+            reload_command: "module reload app_voicemail.so",
+            log_sources: &["app_voicemail.c"],
+        },
+        reader: "app_voicemail",
+        sections: Sections::Contexts,
+        is_optional: true,
+        harm: "a reload would leave Asterisk without their voicemail boxes",
+        watchers: &[Module {
+            name: "res_pjsip_mwi",
+            object: "res_pjsip_mwi",
+            reload_command: "module reload res_pjsip_mwi.so",
+            log_sources: &["res_pjsip_mwi.c"],
+        }],
+        any_mark: Some(MarkCheck { kind: "box", command: "voicemail show users for {context}", line: "{context} " }),
+        marks: &[MarkCheck { kind: "box", command: "voicemail show users for {context}", line: "{context} {mark} " }],
+    }
     /// Phones and trunks.
     Endpoints {
         noun: "endpoint file",
@@ -133,6 +166,10 @@ config_files! {
         },
         reader: "res_pjsip",
         sections: Sections::Objects,
+        is_optional: false,
+        harm: "a reload would leave Asterisk without their phones and trunks",
+        watchers: &[],
+        any_mark: None,
         marks: &[
             MarkCheck { kind: "endpoint", command: "pjsip show endpoint {name}", line: PARAMETERS },
             MarkCheck { kind: "aor", command: "pjsip show aor {name}", line: PARAMETERS },
@@ -153,6 +190,14 @@ config_files! {
         },
         reader: "the dialplan",
         sections: Sections::Contexts,
+        is_optional: false,
+        harm: "a reload would leave Asterisk without their dialplan, so that their phones can dial nothing",
+        watchers: &[],
+        any_mark: Some(MarkCheck {
+            kind: "dialplan",
+            command: "dialplan show {context}",
+            line: "[ Context '{context}'",
+        }),
         marks: &[MarkCheck { kind: "dialplan", command: "dialplan show {mark}@{context}", line: "'{mark}'" }],
     }
 }
@@ -315,9 +360,14 @@ mod tests {
         assert_eq!(shows(ConfigFile::Routing, &none), BTreeSet::from([false]));
         let commands = ConfigFile::ALL.map(|file| file.facts().marks.iter().map(|check| check.command(&acme(), mark)));
         let commands: Vec<String> = commands.into_iter().flatten().collect();
+        let boxes = format!("Context    Mbox  User  Zone  NewMsg\nacme-generation {mark}             0\n");
+        let none = "No such voicemail context \"acme-generation\"\n";
+        assert_eq!(shows(ConfigFile::Voicemail, &boxes), BTreeSet::from([true]));
+        assert_eq!(shows(ConfigFile::Voicemail, none), BTreeSet::from([false]));
         assert!(commands.contains(&format!("pjsip show auth acme-gen-{mark}")), "{commands:?}");
         assert!(commands.contains(&format!("dialplan show {mark}@acme-generation")), "{commands:?}");
-        assert!(commands.iter().all(|command| command.contains(mark) && !command.contains('{')), "{commands:?}");
+        assert!(commands.contains(&"voicemail show users for acme-generation".to_owned()), "{commands:?}");
+        assert!(commands.iter().all(|command| !command.contains('{')), "{commands:?}");
     }
 
     #[test]
@@ -340,7 +390,8 @@ mod tests {
         let unit = fs::read_to_string(root.join("examples/serve/reconcile-serve.service")).unwrap();
         let writes = unit.lines().find_map(|line| line.strip_prefix("ReadWritePaths=")).unwrap();
         let writes: Vec<&str> = writes.split(' ').collect();
-        for folder in ConfigFile::ALL.map(|file| format!("/etc/asterisk/{}", file.facts().folder)) {
+        let optional = |file: ConfigFile| if file.facts().is_optional { "-" } else { "" };
+        for folder in ConfigFile::ALL.map(|file| format!("{}/etc/asterisk/{}", optional(file), file.facts().folder)) {
             assert!(writes.contains(&folder.as_str()), "{folder}");
         }
     }

@@ -34,7 +34,12 @@ pub(crate) fn nowhere_context(tenant: &Tenant) -> String {
     format!("{tenant}-nowhere")
 }
 
-/// Names the dialplan context of the marks.
+/// Names the context of the voicemail boxes.
+pub(crate) fn box_context(tenant: &Tenant) -> String {
+    format!("{tenant}-boxes")
+}
+
+/// Names the context of the marks in the dialplan and among voicemail boxes.
 pub fn mark_context(tenant: &Tenant) -> String {
     format!("{tenant}-generation")
 }

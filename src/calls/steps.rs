@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 
 use super::{Applied, Noun};
 use crate::{
-    model::{Caller, CallerClass, CallerId, Cause, Chain, E164, Leg, Node, NumberSource, OutsideLine, Ring, UserKey},
+    model::{
+        Caller, CallerClass, CallerId, Cause, Chain, E164, Leg, Mailbox, Node, NumberSource, OutsideLine, Ring, UserKey,
+    },
     objects::PublicSipHost,
 };
 
@@ -87,6 +89,16 @@ impl Step {
         for node in &chain.0 {
             let ring = match node {
                 Node::Ring(ring) => ring,
+                Node::Box(mailbox) => {
+                    match voicemail(mailbox, applied, numbers) {
+                        Ok(step) => {
+                            steps.push(step);
+                            break;
+                        }
+                        Err(why) => notes.push(format!("{} is left out: {why}", mailbox.name)),
+                    }
+                    continue;
+                }
                 Node::End(cause) => {
                     steps.push(match cause {
                         Cause::Busy => Self::Busy,
@@ -95,7 +107,7 @@ impl Step {
                     break;
                 }
                 Node::Missing(name) => {
-                    notes.push(format!("{name} is left out: there is no such dialer or group"));
+                    notes.push(format!("{name} is left out: there is no such dialer, group or voicemail box"));
                     continue;
                 }
             };
@@ -197,6 +209,21 @@ fn phone(email: &UserKey, applied: &Applied) -> Result<Noun, &'static str> {
         (_, None) => Err("there is no `public_sip_host`"),
         (Some(name), Some(PublicSipHost(host))) => Ok(Noun::Sip(format!("sip:{name}@{host}"))),
     }
+}
+
+/// How long the provider waits for a voicemail box, which answers at once, in seconds.
+const ANSWERS_WITHIN: u32 = 10;
+
+/// Dials a voicemail box, by way of the host at which phones are reached.
+fn voicemail(mailbox: &Mailbox, applied: &Applied, numbers: &Numbers<'_>) -> Result<Step, &'static str> {
+    let PublicSipHost(host) = applied.routes.public_sip_host.as_ref().ok_or("there is no `public_sip_host`")?;
+    let number = mailbox.number.as_ref().ok_or("it has no number yet")?;
+    Ok(Step::Dial {
+        target: mailbox.name.clone(),
+        ring: ANSWERS_WITHIN,
+        caller_id: caller_id(&CallerId::Caller, applied, numbers),
+        nouns: vec![Noun::Sip(format!("sip:{}@{host}", number.sip_user()))],
+    })
 }
 
 fn noun(target: &OutsideLine) -> Result<Noun, &'static str> {

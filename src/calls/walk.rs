@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{Cause, Chain, Leg, Node, Ring};
+use crate::model::{Cause, Chain, Leg, Mailbox, Node, Ring};
 
 /// One step of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,6 +16,11 @@ pub enum Walked {
         who: Vec<String>,
         /// How long, in seconds.
         seconds: u32,
+    },
+    /// A message is recorded.
+    Voicemail {
+        /// What records it, in one word.
+        name: String,
     },
     /// The call ends.
     End {
@@ -37,6 +42,10 @@ pub fn walk(chain: &Chain) -> Vec<Walked> {
             Node::Ring(Ring { name, who, seconds }) => {
                 let who = who.legs().iter().map(Leg::to_string).collect();
                 Walked::Ring { name: name.clone(), who, seconds: *seconds }
+            }
+            Node::Box(Mailbox { name, .. }) => {
+                walked.push(Walked::Voicemail { name: name.clone() });
+                return walked;
             }
             Node::End(cause) => {
                 let how = match cause {
@@ -61,6 +70,7 @@ impl Walked {
                 [only] => format!("{name}: {only} rings for {seconds} s"),
                 all => format!("{name}: {} ring at once for {seconds} s", all.join(", ")),
             },
+            Self::Voicemail { name } => format!("{name}: a message is recorded"),
             Self::End { how } => format!("{how}: the call ends"),
             Self::Missing { name } => format!("{name} is not declared"),
         }

@@ -319,7 +319,7 @@ fn done(applied: &Applied, mode: Mode) -> String {
             parts.push(if names.is_empty() {
                 "nothing reloaded".to_owned()
             } else {
-                format!("{} reloaded", names.join(" and "))
+                format!("{} reloaded", in_words(&names))
             });
             let (looked_at, of) = applied.looked_at;
             parts.push(match (looked_at, of) {
@@ -343,6 +343,14 @@ fn done(applied: &Applied, mode: Mode) -> String {
         _ => "Recorded",
     };
     format!("{word}: {} (run {}).\n", parts.join("; "), applied.run)
+}
+
+/// Lists names in a sentence.
+fn in_words(names: &[&str]) -> String {
+    match names {
+        [before @ .., last] if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        names => names.concat(),
+    }
 }
 
 /// How long git may take, and how much it may print: it names only files with changes.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, anyhow};
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::{
     Exit,
@@ -13,9 +14,12 @@ use super::{
     users::Which,
 };
 use crate::{
-    directory::{Place, Recorded, RecordedUser, seal::Owner},
+    directory::{
+        Directory, Place, Recorded, RecordedUser,
+        seal::{Keyring, Owner},
+    },
     error::Hinted,
-    model::{Extension, Identity, Secret, hex},
+    model::{BoxNumber, Extension, Identity, Secret, hex},
     portal::{self, Rotation},
     render::endpoint_name,
     report::{count, json},
@@ -30,14 +34,14 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Print the user name, realm and secret that phones log in with
+    /// Print the user name, realm and secret that phones log in with, and the PINs of voicemail boxes
     ///
-    /// The only command that prints a SIP secret. Needs the key of the directory.
+    /// The only command that prints a SIP secret or a PIN. Needs the key of the directory.
     #[command(
         after_help = "Examples:\n  reconcile secret show ana.silva@example.com\n  reconcile secret show 1000 1001"
     )]
     Show {
-        /// The users, each by e-mail, id or extension
+        /// The users, each by e-mail, id or extension, and shared voicemail boxes by name
         #[arg(required = true, value_name = "EMAIL|ID|EXTENSION")]
         users: Vec<String>,
         #[command(flatten)]
@@ -46,14 +50,17 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// Give one phone a new secret; pending until the next apply
+    /// Give one phone a new secret, or its voicemail box a new PIN; pending until the next apply
     ///
     /// Only for secrets that were generated: a declared one is changed where the file says.
     #[command(after_help = "Example:\n  reconcile secret rotate ana.silva@example.com && reconcile apply")]
     Rotate {
-        /// The user, by e-mail, id or extension
+        /// The user, by e-mail, id or extension; with `--pin` also a shared voicemail box by name
         #[arg(value_name = "EMAIL|ID|EXTENSION")]
         user: String,
+        /// Give the voicemail box a new PIN, and leave the secret of the phone as it is
+        #[arg(long)]
+        pin: bool,
         #[command(flatten)]
         which: Which,
         #[command(flatten)]
@@ -83,7 +90,9 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             show(&wanted, which, *format, printer)
         }
         Command::Reseal { state, host, actor } => reseal(state, host, actor, printer),
-        Command::Rotate { user, which, host, actor } => rotate(&Wanted::parse(user)?, which, host, actor, printer),
+        Command::Rotate { user, pin, which, host, actor } => {
+            rotate(&Wanted::parse(user)?, *pin, which, (host, actor), printer)
+        }
     }
 }
 
@@ -118,7 +127,13 @@ impl Wanted {
     }
 }
 
-fn rotate(wanted: &Wanted, which: &Which, host: &HostName, actor: &ActorArgs, printer: &mut Printer) -> Result<Exit> {
+fn rotate(
+    wanted: &Wanted,
+    pin: bool,
+    which: &Which,
+    (host, actor): (&HostName, &ActorArgs),
+    printer: &mut Printer,
+) -> Result<Exit> {
     let tenant = which.tenant(printer)?;
     let (mut directory, keys) = which.state.open_to_write(&mut |line| printer.talk(line))?;
     directory.migrate()?;
@@ -136,6 +151,13 @@ fn rotate(wanted: &Wanted, which: &Which, host: &HostName, actor: &ActorArgs, pr
         actor: actor.resolve(),
         now: Timestamp::now(),
     };
+    if pin {
+        let (number, run) = portal::rotate_pin(&rotation, &mut directory)?;
+        printer.document(&format!(
+            "Rotated: the voicemail box {number} of {email} has a new PIN, pending until `reconcile apply` (run {run}).\n"
+        ));
+        return Ok(Exit::Done);
+    }
     let (extension, run) = portal::rotate(&rotation, &mut directory)?;
     printer.document(&format!(
         "Rotated: the phone of {email}, extension {extension}, has a new secret, pending until `reconcile apply` (run {run}).\n"
@@ -162,6 +184,73 @@ struct Credentials {
     username: String,
     realm: String,
     secret: Secret,
+    mailbox: Option<Mailbox>,
+}
+
+/// A voicemail box, with the PIN that opens it from any phone.
+struct Mailbox {
+    number: BoxNumber,
+    pin: Secret,
+    /// Whether Asterisk knows another PIN until the next apply.
+    is_behind: bool,
+}
+
+impl Mailbox {
+    /// Opens the PIN of the box of a user, or of the shared one of this name.
+    fn open(
+        owner: &Identity,
+        (recorded, tenant): (&Recorded, Uuid),
+        directory: &mut Directory,
+        keys: &Keyring,
+    ) -> Result<Option<Self>> {
+        let Some((id, number, _)) = recorded.routes.box_of(owner) else { return Ok(None) };
+        let Some(row) = recorded.secrets.get(&id) else { return Ok(None) };
+        let Some(sealed) = directory.sealed_of_object(row.id)? else { return Ok(None) };
+        let pin = keys.open(&sealed, Owner { tenant, user: row.id })?;
+        Ok(Some(Self { number, pin, is_behind: row.is_behind() }))
+    }
+
+    fn text(&self) -> String {
+        format!("box       {}\npin       {}\n", self.number, self.pin.reveal())
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "box": self.number, "pin": self.pin.reveal() })
+    }
+}
+
+/// What is shown of one name on the command line.
+enum Found {
+    Phone(Box<Credentials>),
+    /// A shared box, by name.
+    Shared(String, Mailbox),
+}
+
+impl Found {
+    fn mailbox(&self) -> Option<&Mailbox> {
+        match self {
+            Self::Phone(phone) => phone.mailbox.as_ref(),
+            Self::Shared(_, mailbox) => Some(mailbox),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Phone(phone) => phone.text(),
+            Self::Shared(name, mailbox) => format!("voicemail {name}\n{}", mailbox.text()),
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        match self {
+            Self::Phone(phone) => phone.json(),
+            Self::Shared(name, mailbox) => {
+                let mut document = mailbox.json();
+                document["voicemail"] = name.as_str().into();
+                document
+            }
+        }
+    }
 }
 
 impl Credentials {
@@ -174,7 +263,7 @@ impl Credentials {
             self.username,
             self.realm,
             self.secret.reveal()
-        )
+        ) + &self.mailbox.as_ref().map(Mailbox::text).unwrap_or_default()
     }
 
     fn json(&self) -> serde_json::Value {
@@ -188,6 +277,9 @@ impl Credentials {
         if let Some(id) = self.email.phone_id() {
             document["phone_id"] = id.into();
         }
+        if let Some(mailbox) = &self.mailbox {
+            document["voicemail"] = mailbox.json();
+        }
         document
     }
 }
@@ -199,10 +291,14 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
     let recorded = directory.read_readable(&tenant)?;
     let row = recorded.tenant.as_ref().ok_or_else(first)?;
     // All of them are found before any secret is printed.
-    let users = wanted
-        .iter()
-        .map(|wanted| wanted.find(&recorded).ok_or_else(|| wanted.unknown()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let (mut users, mut boxes) = (Vec::new(), Vec::new());
+    for wanted in wanted {
+        match (wanted.find(&recorded), wanted) {
+            (Some(user), _) => users.push(user),
+            (None, Wanted::Identity(name)) if recorded.routes.box_of(name).is_some() => boxes.push(name),
+            (None, _) => return Err(wanted.unknown().into()),
+        }
+    }
     let mut shown = BTreeSet::new();
     let users: Vec<_> = users.into_iter().filter(|user| shown.insert(user.id)).collect();
     recorded.require(|place| match place {
@@ -213,15 +309,28 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
     let keys = which.state.keys(Some(&mut directory))?;
     let behind: Vec<&Identity> = users.iter().filter(|user| user.is_behind()).map(|user| &user.email).collect();
     let mut found = Vec::with_capacity(users.len());
+    let place = (&recorded, row.id);
     for user in users {
+        let mailbox = Mailbox::open(&user.email, place, &mut directory, &keys)?;
         let sealed = directory.sealed(user.id)?.ok_or_else(|| anyhow!("`{}` was deleted just now", user.email))?;
-        found.push(Credentials {
+        found.push(Found::Phone(Box::new(Credentials {
             email: user.email.clone(),
             extension: user.extension,
             username: endpoint_name(&tenant, row.settings.endpoint_names, user.extension),
             realm: user.phone.realm.as_ref().unwrap_or(&row.settings.phones.realm).to_string(),
             secret: keys.open(&sealed, Owner { tenant: row.id, user: user.id })?,
-        });
+            mailbox,
+        })));
+    }
+    for name in boxes {
+        let mailbox = Mailbox::open(name, place, &mut directory, &keys)?;
+        found.extend(mailbox.map(|mailbox| Found::Shared(name.to_string(), mailbox)));
+    }
+    for mailbox in found.iter().filter_map(Found::mailbox).filter(|mailbox| mailbox.is_behind) {
+        let number = &mailbox.number;
+        printer.talk(&format!(
+            "note: the PIN of the voicemail box {number} is not live yet: Asterisk knows the former one until `reconcile apply`"
+        ));
     }
     for user in behind {
         printer.talk(&format!(
@@ -229,14 +338,14 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
         ));
     }
     printer.document(&match (format, found.as_slice()) {
-        (Format::Text, found) => found.iter().map(Credentials::text).collect::<Vec<_>>().join("\n"),
+        (Format::Text, found) => found.iter().map(Found::text).collect::<Vec<_>>().join("\n"),
         (Format::Json, [one]) => {
             let mut document = one.json();
             document["format_version"] = 1.into();
             json::pretty(&document)?
         }
         (Format::Json, found) => {
-            let users: Vec<_> = found.iter().map(Credentials::json).collect();
+            let users: Vec<_> = found.iter().map(Found::json).collect();
             json::pretty(&serde_json::json!({ "format_version": 1, "users": users }))?
         }
     });

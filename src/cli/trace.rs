@@ -154,7 +154,12 @@ fn text(at: &str, call: &Call, decision: &Decision<'_>, desired: &Desired) -> St
 /// Lists the steps of a call, unless each target rings alone, which says it all.
 fn steps(chain: &Chain) -> String {
     let mut text = String::new();
-    if chain.0.iter().any(|node| matches!(node, Node::Ring(ring) if ring.who.are_members())) {
+    let says_more = |node: &Node| match node {
+        Node::Ring(ring) => ring.who.are_members(),
+        Node::Box(_) => true,
+        Node::End(_) | Node::Missing(_) => false,
+    };
+    if chain.0.iter().any(says_more) {
         for (step, walked) in (1..).zip(walk(chain)) {
             let _ = writeln!(text, "  {step}. {}", walked.words());
         }

@@ -308,7 +308,7 @@ fn make_live(
     };
     // Objects that are missing without any change of ours were kept out by somebody else's mistake:
     // a reload brings them back where it was mended.
-    for file in ConfigFile::ALL.into_iter().filter(|file| !step.must_reload(*file)) {
+    for file in step.kept_files().filter(|file| !step.must_reload(*file)) {
         if !readback::runs(asterisk, file, &expected).map_err(told)? {
             reload(step, asterisk, file, live).map_err(told)?;
         }

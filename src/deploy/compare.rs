@@ -11,7 +11,7 @@ use std::{
 use super::{
     Survey, callers,
     effects::{FileEffects, ended, foreign_digests, made, other_logins, successors},
-    host::InPlace,
+    host::{InPlace, kept},
     survey::Findings,
     without_file::PhonesWithoutFile,
 };
@@ -19,7 +19,7 @@ use crate::{
     asterisk::{BadValue, ConfigFile, Module, PerFile},
     directory::{EarlierRun, Recorded, RowChanges, seal::ObjectPrint},
     model::{Extension, Prints, UserKey, hex},
-    objects::{ObjectId, section_name},
+    objects::ObjectId,
     plan::{self, Affected, Allowance, Effects, Inputs, Plan, PlannedUser, RailStop, plan_id, target_hash},
     render::{self, Digests, File, FileDiff, ParsedPhone, Phonebook, Present},
 };
@@ -72,9 +72,18 @@ pub struct ComparedFile {
     pub diff: FileDiff,
     /// The SHA-256 of what it shall be, with secrets and marks masked.
     pub fingerprint: String,
+    /// Whether the tenant uses the file on this host.
+    pub is_kept: bool,
+    /// Whether it defines nothing, and other hosts may not have it.
+    is_stub: bool,
 }
 
 impl Comparison {
+    /// Lists the files that the tenant uses on this host.
+    pub fn kept_files(&self) -> impl Iterator<Item = &ComparedFile> {
+        self.files.values().filter(|file| file.is_kept)
+    }
+
     /// Lists the files to write.
     pub fn changed_files(&self) -> impl Iterator<Item = &ComparedFile> {
         self.files.values().filter(|file| file.diff.changed)
@@ -163,7 +172,10 @@ pub fn compare_plan(
         if same { &fitting } else { &others }.borrow_mut().insert(*extension);
         same
     };
-    let compared = |file: ConfigFile, before: Option<&Present>| render::diff(before, &target[file].text, &same);
+    let kept = kept(&target, in_place);
+    let compared = |file: ConfigFile, before: Option<&Present>| {
+        if kept[file] { render::diff(before, &target[file].text, &same) } else { FileDiff::default() }
+    };
     // What runs tells whom the plan affects, and what is in place what is written.
     let running_differences = PerFile::from_fn(|file| match (file, runs) {
         (ConfigFile::Endpoints, Some(runs)) => compared(file, Some(runs)),
@@ -207,7 +219,7 @@ pub fn compare_plan(
     add_phone_stops(&mut stops, &plan, &effects);
     let live = running.as_ref().map_or(PerFile::all(true), |running| running.live);
     drop((names, trunks));
-    side_by_side(plan, (effects, stops, notes), recorded, &target, differences, live, unchecked)
+    side_by_side(plan, (effects, stops, notes), recorded, (&target, kept), differences, live, unchecked)
 }
 
 /// Makes the plan where there are no files to look at: what is recorded stands for them.
@@ -219,13 +231,17 @@ pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<C
     let plan = plan::plan(inputs);
     let target = target(&plan, recorded)?;
     let before = match plan::as_recorded(&plan.tenant, recorded) {
-        Some(before) => self::target(&before, recorded)?.map(|file| Some(Present::new(file.text))),
+        Some(before) => self::target(&before, recorded)?.map(|file| (!file.is_stub).then(|| Present::new(file.text))),
         None => InPlace::default(),
     };
     let (names, trunks) = (kept_digests(&plan), kept_secrets(&plan));
-    let kept = |name: &str, _: &str| names.contains_key(name) || trunks.contains_key(name);
+    let same = |name: &str, _: &str| names.contains_key(name) || trunks.contains_key(name);
+    let kept = kept(&target, &before);
     let differences = PerFile::from_fn(|file| {
-        let diff = render::diff(before[file].as_ref(), &target[file].text, &kept);
+        if !kept[file] {
+            return FileDiff::default();
+        }
+        let diff = render::diff(before[file].as_ref(), &target[file].text, &same);
         // Masked marks vouch for nothing.
         FileDiff { changed: diff.added + diff.removed > 0, ..diff }
     });
@@ -239,7 +255,8 @@ pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<C
     }
     .take_into(&mut effects, PerFile::all(false))?;
     add_phone_stops(&mut stops, &plan, &effects);
-    side_by_side(plan, (effects, stops, Vec::new()), recorded, &target, differences, PerFile::all(true), unchecked)
+    let live = PerFile::all(true);
+    side_by_side(plan, (effects, stops, Vec::new()), recorded, (&target, kept), differences, live, unchecked)
 }
 
 /// Renders what the plan leads to, secrets and marks masked.
@@ -261,23 +278,25 @@ fn kept_digests(plan: &Plan) -> BTreeMap<String, (Extension, &Prints)> {
 
 /// Finds the secrets of objects that the file goes on showing, by the name of their sections.
 fn kept_secrets(plan: &Plan) -> BTreeMap<String, &ObjectPrint> {
-    let section = |(kind, name): &ObjectId| section_name(&plan.tenant, *kind, name);
-    plan.secrets.iter().filter_map(|(id, planned)| Some((section(id), planned.print.as_ref()?))).collect()
+    let logins = plan.routes.logins();
+    let kept = plan.secrets.iter().filter_map(|(id, planned)| Some((id, planned.print.as_ref()?)));
+    kept.filter_map(|(id, print)| Some((logins.get(id)?.place(&plan.tenant, id), print))).collect()
 }
 
 fn side_by_side(
     plan: Plan,
     (effects, stops, found): (Effects, Vec<RailStop>, Vec<String>),
     recorded: &Recorded,
-    target: &PerFile<File>,
+    (target, kept): (&PerFile<File>, PerFile<bool>),
     mut differences: PerFile<FileDiff>,
     live: PerFile<bool>,
     unchecked: Vec<String>,
 ) -> Result<Comparison, CompareError> {
-    let reload = differences.iter().filter(|(file, diff)| diff.changed || !live[*file]);
-    let reload = reload.map(|(file, _)| file.module()).collect();
+    let reload = differences.iter().filter(|(file, diff)| kept[*file] && (diff.changed || !live[*file]));
+    let reload = reload.flat_map(|(file, _)| modules(file, &kept)).collect();
     let id = if plan.problems.is_empty() && plan.unresolved.is_empty() {
-        let texts: Vec<(&str, &str)> = target.values().map(|file| (file.path.as_str(), file.text.as_str())).collect();
+        let texts: Vec<(&str, &str)> =
+            target.values().filter(|file| !file.is_stub).map(|file| (file.path.as_str(), file.text.as_str())).collect();
         Some(plan_id(&plan, &texts)?)
     } else {
         None
@@ -286,6 +305,8 @@ fn side_by_side(
         path: target[file].path.clone(),
         diff: mem::take(&mut differences[file]),
         fingerprint: hex(&Sha256::digest(target[file].text.as_bytes())),
+        is_kept: kept[file],
+        is_stub: target[file].is_stub,
     });
     let behind = callers::behind(&plan.tenant, recorded);
     let callers_behind = behind.is_some();
@@ -306,6 +327,13 @@ fn side_by_side(
     })
 }
 
+/// Lists what is reloaded for a file: its module, and those that watch what the files define whose users it names.
+pub(super) fn modules(file: ConfigFile, kept: &PerFile<bool>) -> impl Iterator<Item = Module> {
+    let files = ConfigFile::ALL.into_iter().filter(|other| file == ConfigFile::Endpoints && kept[*other]);
+    let watchers = files.flat_map(|other| other.facts().watchers.iter().copied());
+    [file.module()].into_iter().chain(watchers.collect::<Vec<_>>())
+}
+
 /// Finds the run of the expected plan that recorded exactly what this plan leads to.
 fn earlier_run(plan: &Plan, recorded: &Recorded, files: &PerFile<ComparedFile>) -> Option<EarlierRun> {
     if recorded.expected_runs.is_empty() || !plan.is_empty() {
@@ -317,7 +345,7 @@ fn earlier_run(plan: &Plan, recorded: &Recorded, files: &PerFile<ComparedFile>) 
 }
 
 fn fingerprints(files: &PerFile<ComparedFile>) -> Vec<&str> {
-    files.values().map(|file| file.fingerprint.as_str()).collect()
+    files.values().filter(|file| !file.is_stub).map(|file| file.fingerprint.as_str()).collect()
 }
 
 /// Computes the hash of what a plan leads to, with the rows that carry it out.

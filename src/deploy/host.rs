@@ -1,14 +1,14 @@
 //! One Asterisk host: its configuration folder, its lock, our own notes about it, and its Asterisk.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::{
+    Comparison,
     asterisk::{Asterisk, AsteriskError},
     readable::{self, Unreadable},
     readback,
@@ -17,7 +17,7 @@ use crate::{
     asterisk::{ConfigFile, PerFile},
     fs::{FileError, Folder, Target, close_notes, failed, forget, keep, read},
     model::{Tenant, hex},
-    render::{Present, section_names},
+    render::{File, Present, section_names},
 };
 
 /// The folder that holds the lock: whoever applies must be able to write there.
@@ -46,6 +46,13 @@ pub struct Host {
     pub asterisk: Option<Asterisk>,
 }
 
+/// Tells of each rendered file whether the tenant uses it on this host. One that defines nothing is used as long as the
+/// file in place defines something, or was edited: once it is replaced, the operator need not include it any more.
+pub(super) fn kept(rendered: &PerFile<File>, in_place: &InPlace) -> PerFile<bool> {
+    let defines = |present: &Present| !present.parsed.intact || !present.parsed.entries.is_empty();
+    PerFile::from_fn(|file| !rendered[file].is_stub || in_place[file].as_ref().is_some_and(defines))
+}
+
 impl Host {
     /// Tells whether Asterisk's configuration folder is there.
     ///
@@ -63,14 +70,14 @@ impl Host {
 /// What was read from the running Asterisk, for a plan.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Running {
-    /// Whether it runs the generation of each file in place.
+    /// Whether it runs the generation of each file in place. It does of a file that is optional and not there.
     pub live: PerFile<bool>,
 }
 
 /// The lock that one apply holds on a host; ends with the process.
 #[derive(Debug)]
 pub(super) struct HostLock {
-    _file: File,
+    _file: fs::File,
     note: PathBuf,
 }
 
@@ -106,8 +113,8 @@ impl Host {
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub(super) fn unreadable(&self, tenant: &Tenant) -> Result<Option<Unreadable>, AsteriskError> {
-        let files = ConfigFile::ALL.map(|file| file.path(tenant));
+    pub(super) fn unreadable(&self, comparison: &Comparison) -> Result<Option<Unreadable>, AsteriskError> {
+        let files: Vec<String> = comparison.kept_files().map(|file| file.path.clone()).collect();
         self.asterisk.as_ref().map_or(Ok(None), |asterisk| readable::check(asterisk, &self.config_dir, &files))
     }
 

@@ -4,13 +4,13 @@
 use std::{fs, path::Path};
 
 use super::{
-    Asterisk, AsteriskError, Host, StatusError,
+    Asterisk, AsteriskError, Comparison, Host, StatusError,
     includes::{self, Finder},
     listing::Listing,
     survey::Findings,
 };
 use crate::{
-    asterisk::{ConfigFile, Sections, mark_context, mark_name},
+    asterisk::{ConfigFile, PerFile, Sections, mark_name},
     fs::FileError,
     model::Tenant,
     plan::{Allowance, RailStop},
@@ -25,13 +25,13 @@ fn line_of(file: ConfigFile) -> String {
 }
 
 impl Host {
-    /// Lists the lines that include a tenant's files and that the operator's own files lack.
+    /// Lists the lines that include the files that a tenant uses and that the operator's own files lack.
     ///
     /// # Errors
     /// When one of the operator's files cannot be read.
-    pub(super) fn missing_includes(&self, tenant: &Tenant) -> Result<Vec<String>, FileError> {
+    pub(super) fn missing_includes(&self, tenant: &Tenant, kept: PerFile<bool>) -> Result<Vec<String>, FileError> {
         let mut lines = Vec::new();
-        for file in ConfigFile::ALL {
+        for file in ConfigFile::ALL.into_iter().filter(|file| kept[*file]) {
             if !self.is_included(&self.finders(file)?, file, tenant) {
                 lines.push(line_of(file));
             }
@@ -48,12 +48,13 @@ impl Host {
     pub(super) fn find_missing_includes(
         &self,
         asterisk: &Asterisk,
-        tenant: &Tenant,
+        comparison: &Comparison,
         allowance: &Allowance,
         found: &mut Findings,
     ) -> Result<(), StatusError> {
+        let tenant = &comparison.plan.tenant;
         let (mut harms, mut lines) = (Vec::new(), Vec::new());
-        for file in ConfigFile::ALL {
+        for file in ConfigFile::ALL.into_iter().filter(|file| comparison.files[*file].is_kept) {
             // Without its file, a reload fails, and Asterisk keeps what it runs.
             if !self.path(file.facts().includer).exists() {
                 continue;
@@ -135,12 +136,7 @@ impl Host {
 /// Says what a reload does to the tenants whose files are left out.
 fn words(file: ConfigFile, tenants: &[String]) -> String {
     let (includer, tenants) = (file.facts().includer, tenants.join(", "));
-    let harm = match file.facts().sections {
-        Sections::Objects => "a reload would leave Asterisk without their phones and trunks",
-        Sections::Contexts => {
-            "a reload would leave Asterisk without their dialplan, so that their phones can dial nothing"
-        }
-    };
+    let harm = file.facts().harm;
     format!("`{includer}` does not include the generated files of {tenants}: {harm}")
 }
 
@@ -157,12 +153,8 @@ fn others(config_dir: &Path, file: ConfigFile, tenant: &Tenant) -> Vec<Tenant> {
 
 /// Tells whether Asterisk runs a generation of a tenant's file, whichever.
 pub(super) fn runs(asterisk: &Asterisk, file: ConfigFile, tenant: &Tenant) -> Result<bool, AsteriskError> {
-    match file.facts().sections {
-        Sections::Objects => Ok(Listing::of_marks(asterisk, &mark_name(tenant, ""))?.endpoints().next().is_some()),
-        Sections::Contexts => {
-            let context = mark_context(tenant);
-            let answer = asterisk.ask(&format!("dialplan show {context}"))?;
-            Ok(answer.raw().contains(&format!("Context '{context}'")))
-        }
+    match &file.facts().any_mark {
+        None => Ok(Listing::of_marks(asterisk, &mark_name(tenant, ""))?.endpoints().next().is_some()),
+        Some(check) => Ok(check.is_shown(asterisk.ask(&check.command(tenant, ""))?.raw(), tenant, "")),
     }
 }

@@ -50,7 +50,11 @@ impl Mismatch {
         match self {
             Self::Mark { kind, file } => format!("the {kind} mark of `{file}` is not in the running Asterisk"),
             Self::Missing { kind, names } => {
-                let kinds = if *kind == "identify" { "identifies".to_owned() } else { format!("{kind}s") };
+                let kinds = match *kind {
+                    "identify" => "identifies".to_owned(),
+                    "voicemail box" => "voicemail boxes".to_owned(),
+                    kind => format!("{kind}s"),
+                };
                 format!("{kinds} are missing in the running Asterisk: {}", list(names))
             }
             Self::Left { kind, name } => format!("the {kind} `{name}` is still in the running Asterisk"),

@@ -1,12 +1,12 @@
 //! The way back, after the rows were committed: the last good files in place, running again and
 //! read back. It needs no database.
 
-use super::{Asterisk, AsteriskError, NotLive, Observer, clock::Clock, readback, step::Step};
+use super::{Asterisk, AsteriskError, NotLive, Observer, clock::Clock, compare::modules, readback, step::Step};
 use crate::{
-    asterisk::{ConfigFile, PerFile},
+    asterisk::PerFile,
     fail_point,
     fs::Staged,
-    render::parse,
+    render::{Parsed, parse},
 };
 
 /// Puts the last good files back and makes Asterisk run them again.
@@ -22,7 +22,7 @@ pub(super) fn put_back(
     if let Err(error) = fail_point::pass("put-back") {
         reasons.push(error.to_string());
     }
-    for (file, staged) in staged {
+    for (file, staged) in staged.into_iter().filter(|(file, _)| step.kept[*file]) {
         let (target, good) = (step.host.target(&step.rendered[file].path), &step.last_good[file]);
         // One that cannot be read is replaced, too.
         if target.read().is_ok_and(|text| text.as_ref() == Some(good)) {
@@ -47,7 +47,7 @@ pub(super) fn put_back(
         answers = !matches!(runs, Err(AsteriskError::NotRunning(_) | AsteriskError::Silent { .. }));
         rolled_back &= *runs.as_ref().unwrap_or(&false);
         reasons.extend(runs.err().map(|error| error.to_string()));
-        match step.host.missing_includes(step.tenant) {
+        match step.host.missing_includes(step.tenant, step.kept) {
             Ok(lines) => not_included = lines,
             Err(error) => reasons.push(error.to_string()),
         }
@@ -71,12 +71,12 @@ pub(super) fn put_back(
 /// Makes Asterisk run the last good files; one that died or hangs is not asked again and again.
 fn run_last_good(step: &Step<'_>, asterisk: &Asterisk) -> Result<bool, AsteriskError> {
     asterisk.wait_until_booted()?;
-    for file in ConfigFile::ALL {
-        asterisk.reload(file.module())?;
+    for module in step.kept_files().flat_map(|file| modules(file, &step.kept)) {
+        asterisk.reload(module)?;
     }
-    let good = step.last_good.each_ref().map(|text| parse(text));
+    let good = PerFile::from_fn(|file| if step.kept[file] { parse(&step.last_good[file]) } else { Parsed::default() });
     let live = readback::live(asterisk, step.tenant, &good.each_ref().map(|file| file.mark.as_str()))?;
-    for (file, good) in good.iter() {
+    for (file, good) in good.iter().filter(|(file, _)| step.kept[*file]) {
         if !live[file] || !readback::missing(asterisk, file, good)?.is_empty() {
             return Ok(false);
         }

@@ -49,6 +49,10 @@ struct ReadBack {
 /// Returns how what a file defines is read back.
 fn read_back_of(file: ConfigFile) -> ReadBack {
     match file {
+        ConfigFile::Voicemail => ReadBack {
+            missing: boxes_missing,
+            differing: |asterisk, expected| Ok((boxes_missing(asterisk, &expected.files[ConfigFile::Voicemail])?, 0)),
+        },
         ConfigFile::Endpoints => {
             ReadBack { missing: phones_and_objects_missing, differing: phones_and_objects_differing }
         }
@@ -80,6 +84,17 @@ pub(super) fn runs(asterisk: &Asterisk, file: ConfigFile, expected: &Expected<'_
 /// Names the objects of a file in place that do not run.
 pub(super) fn missing(asterisk: &Asterisk, file: ConfigFile, parsed: &Parsed) -> Result<Vec<Mismatch>, AsteriskError> {
     (read_back_of(file).missing)(asterisk, parsed)
+}
+
+/// Names the boxes of a file that do not run. Asterisk shows no PIN.
+fn boxes_missing(asterisk: &Asterisk, file: &Parsed) -> Result<Vec<Mismatch>, AsteriskError> {
+    let mut names = Vec::new();
+    for (context, boxes) in &file.entries {
+        let answer = asterisk.ask(&format!("voicemail show users for {context}"))?;
+        let runs = |number: &str| answer.raw().lines().any(|line| line.starts_with(&format!("{context} {number} ")));
+        names.extend(boxes.iter().filter(|number| !runs(number)).cloned());
+    }
+    Ok(if names.is_empty() { Vec::new() } else { vec![Mismatch::Missing { kind: "voicemail box", names }] })
 }
 
 fn phones_and_objects_missing(asterisk: &Asterisk, file: &Parsed) -> Result<Vec<Mismatch>, AsteriskError> {
@@ -184,9 +199,15 @@ fn marks_running(
     tenant: &Tenant,
     marks: &PerFile<&str>,
 ) -> Result<PerFile<Vec<bool>>, AsteriskError> {
-    let checks = || marks.iter().flat_map(|(file, mark)| file.facts().marks.iter().map(move |check| (check, *mark)));
+    // A file that only some tenants have runs as it stands if this tenant has none.
+    let is_absent = |file: ConfigFile| file.facts().is_optional && marks[file].is_empty();
+    let asked = || marks.iter().filter(|(file, _)| !is_absent(*file));
+    let checks = || asked().flat_map(|(file, mark)| file.facts().marks.iter().map(move |check| (check, *mark)));
     let commands: Vec<String> = checks().map(|(check, mark)| check.command(tenant, mark)).collect();
     let answers = asterisk.ask_all(&commands)?;
     let mut shown = checks().zip(&answers).map(|((check, mark), answer)| check.is_shown(answer.raw(), tenant, mark));
-    Ok(PerFile::from_fn(|file| shown.by_ref().take(file.facts().marks.len()).collect()))
+    Ok(PerFile::from_fn(|file| {
+        let marks = file.facts().marks.len();
+        if is_absent(file) { vec![true; marks] } else { shown.by_ref().take(marks).collect() }
+    }))
 }

@@ -5,6 +5,7 @@ use std::{panic::resume_unwind, thread, time::Duration};
 use super::{
     Applied, Asterisk, AsteriskError, Host, Survey,
     asterisk::Reload,
+    compare::modules,
     contacts::{self, Contact},
     names::{self, CheckedNames, NamePlaces},
     readback,
@@ -54,7 +55,9 @@ pub(super) fn reload(
     let stale = if file == ConfigFile::Endpoints { step.stale() } else { &[] };
     let reached = || readback::auth_mark(asterisk, step.tenant, &step.new_endpoints().mark);
     if stale.is_empty() || reached()? {
-        note_reload(live, module, asterisk.reload(module)?);
+        for module in modules(file, &step.kept) {
+            note_reload(live, module, asterisk.reload(module)?);
+        }
         return contacts::list(asterisk, stale);
     }
     let (listed, reload) = thread::scope(|scope| {
@@ -67,6 +70,9 @@ pub(super) fn reload(
         Ok::<_, AsteriskError>((listed?, reload))
     })?;
     note_reload(live, module, reload);
+    for watcher in modules(file, &step.kept).skip(1) {
+        note_reload(live, watcher, asterisk.reload(watcher)?);
+    }
     Ok(listed)
 }
 

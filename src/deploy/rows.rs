@@ -183,7 +183,7 @@ impl Secrets<'_> {
         if plan.secrets.is_empty() {
             return Ok(secrets);
         }
-        let logins = plan.routes.logins();
+        let (logins, of_routes) = (plan.routes.logins(), plan.routes.objects());
         for (id, planned) in &plan.secrets {
             let failed = |source| PrepareError::Seal { whose: id.1.clone(), source };
             let missing = || PrepareError::NoSecret(id.1.clone());
@@ -197,7 +197,10 @@ impl Secrets<'_> {
                     Some(Ok(secret)) => secret.clone(),
                     _ => return Err(missing()),
                 },
-                SecretPlan::Generate => generate(&random()?),
+                SecretPlan::Generate => {
+                    let make = of_routes.get(id).and_then(|object| object.generates()).ok_or_else(missing)?;
+                    make(&random()?)
+                }
             };
             if planned.print.is_none() {
                 let login = logins.get(id).ok_or_else(missing)?;

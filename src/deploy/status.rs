@@ -82,8 +82,8 @@ pub struct RunningState {
 /// What stands behind what is recorded, on one host.
 #[derive(Debug)]
 pub struct HostStatus {
-    /// How the files stand to what is recorded.
-    pub files: PerFile<FileState>,
+    /// How the files stand to what is recorded. `None` for those that the tenant does not have.
+    pub files: PerFile<Option<FileState>>,
     /// Asterisk; none where it was not asked.
     pub running: Option<RunningState>,
     /// Lines that the operator's files lack.
@@ -99,7 +99,7 @@ pub struct HostStatus {
 impl HostStatus {
     /// Tells whether every file holds what is recorded.
     pub fn rendered(&self) -> bool {
-        self.files.values().all(|file| *file == FileState::InStep)
+        self.files.values().flatten().all(|file| *file == FileState::InStep)
     }
 
     /// Tells whether Asterisk runs the files in place, as far as it was asked.
@@ -125,7 +125,9 @@ pub fn status(
     now: Timestamp,
 ) -> (HostStatus, Option<StatusError>) {
     let Survey { in_place, running: live, silent, marks, runs: _ } = survey;
-    let files = PerFile::from_fn(|file| FileState::of(in_place[file].as_ref(), &comparison.files[file].diff));
+    let state = |file| FileState::of(in_place[file].as_ref(), &comparison.files[file].diff);
+    let kept = PerFile::from_fn(|file| comparison.files[file].is_kept);
+    let files = PerFile::from_fn(|file| kept[file].then(|| state(file)));
     let (running, silent) = match (&host.asterisk, live) {
         (Some(asterisk), Some(live)) => match running(host, asterisk, (&in_place, live, marks), comparison, now) {
             Ok(running) => (Some(running), None),
@@ -133,7 +135,7 @@ pub fn status(
         },
         _ => (None, silent.map(StatusError::from)),
     };
-    let beside = || Ok((host.missing_includes(tenant)?, host.included_twice(tenant)?, host.overrides(tenant)?));
+    let beside = || Ok((host.missing_includes(tenant, kept)?, host.included_twice(tenant)?, host.overrides(tenant)?));
     let beside = if host.config_dir.is_dir() { beside() } else { Ok(Default::default()) };
     let (found, unread) = match beside {
         Ok(found) => (found, None),
@@ -151,7 +153,9 @@ fn running(
     comparison: &Comparison,
     now: Timestamp,
 ) -> Result<RunningState, StatusError> {
-    let mut generations = live.live.map(|live| if live { Generation::InPlace } else { Generation::NotInPlace });
+    let runs = |file| live.live[file] || !comparison.files[file].is_kept;
+    let mut generations =
+        PerFile::from_fn(|file| if runs(file) { Generation::InPlace } else { Generation::NotInPlace });
     if !live.live[ConfigFile::Endpoints] {
         generations[ConfigFile::Endpoints] = marks.into_iter().next().map_or(Generation::Absent, Generation::Another);
     }
@@ -199,7 +203,8 @@ fn runs_as_applied(asterisk: &Asterisk, tenant: &Tenant, in_place: &InPlace) -> 
     if marks.values().all(|mark| mark.is_empty()) {
         return Ok(PerFile::all(false));
     }
-    readback::live(asterisk, tenant, &marks)
+    let live = readback::live(asterisk, tenant, &marks)?;
+    Ok(PerFile::from_fn(|file| live[file] && !marks[file].is_empty()))
 }
 
 /// Asks how the objects of a file that register stand at their carriers, by the name they are declared under.

@@ -7,7 +7,7 @@ use super::{
     ApplyError, Host,
     contacts::{self, Contact},
     generations::{self, Generations, Phones},
-    host::{InPlace, Running},
+    host::{InPlace, Running, kept},
     survey::Survey,
 };
 use crate::{
@@ -38,7 +38,9 @@ pub(super) struct Step<'a> {
     pub(super) first: bool,
     /// The endpoint file in place, read.
     pub(super) old: Cow<'a, Parsed>,
-    /// The files that shall be, read.
+    /// Which of the files the tenant uses on this host.
+    pub(super) kept: PerFile<bool>,
+    /// The files that shall be, read. Of those that the tenant does not use, nothing.
     pub(super) new: PerFile<Parsed>,
     /// What Asterisk runs of the files in place.
     running: Running,
@@ -66,7 +68,7 @@ impl Host {
         survey: &Survey,
     ) -> Result<Option<String>, FileError> {
         // What runs now was proven just now, whoever put it there.
-        let is_live = survey.running.is_some_and(|running| running.live[file]);
+        let is_live = survey.in_place[file].is_some() && survey.running.is_some_and(|running| running.live[file]);
         let kept = if is_live { None } else { fs::read(&self.note(tenant, &file.last_good_note()))? };
         Ok(kept.or_else(|| survey.in_place[file].as_ref().map(|old| old.text.clone())))
     }
@@ -98,7 +100,8 @@ impl<'a> Step<'a> {
         }
         let old = in_place[ConfigFile::Endpoints].as_ref();
         let old = old.map_or_else(|| Cow::Owned(parse("")), |file| Cow::Borrowed(&file.parsed));
-        let new = rendered.each_ref().map(|file| parse(&file.text));
+        let kept = kept(rendered, in_place);
+        let new = PerFile::from_fn(|file| if kept[file] { parse(&rendered[file].text) } else { Parsed::default() });
         let generations = Generations::read(&host.note(tenant, GENERATIONS))?;
         let mut step = Self {
             tenant,
@@ -109,6 +112,7 @@ impl<'a> Step<'a> {
             last_good,
             first,
             old,
+            kept,
             new,
             running,
             generations,
@@ -131,12 +135,18 @@ impl<'a> Step<'a> {
 
     /// Tells whether a file must be written.
     pub(super) fn changed(&self, file: ConfigFile) -> bool {
-        self.in_place[file].as_ref().map(|old| old.text.as_str()) != Some(self.rendered[file].text.as_str())
+        let in_place = self.in_place[file].as_ref().map(|old| old.text.as_str());
+        self.kept[file] && in_place != Some(self.rendered[file].text.as_str())
+    }
+
+    /// Lists the files that the tenant uses on this host.
+    pub(super) fn kept_files(&self) -> impl Iterator<Item = ConfigFile> {
+        ConfigFile::ALL.into_iter().filter(|file| self.kept[*file])
     }
 
     /// Tells whether a file's module must be reloaded.
     pub(super) fn must_reload(&self, file: ConfigFile) -> bool {
-        self.changed(file) || !self.running.live[file]
+        self.kept[file] && (self.changed(file) || !self.running.live[file])
     }
 
     /// Returns the endpoint file that shall be, read.
@@ -148,7 +158,8 @@ impl<'a> Step<'a> {
     /// those that the step from what runs to what shall run makes invalid.
     pub(super) fn stage(&self, registered: &[Contact]) -> Result<StagedFiles, ApplyError> {
         let mut staged = StagedFiles::default();
-        for (file, File { path, text }) in self.rendered.iter() {
+        for file in self.kept_files() {
+            let File { path, text, .. } = &self.rendered[file];
             let target = self.host.target(path);
             target.sweep_beside()?;
             if self.changed(file) {
@@ -217,7 +228,8 @@ impl<'a> Step<'a> {
 
     /// Notes that Asterisk was proven to run the rendered files.
     pub(super) fn proven(&self) -> Result<(), FileError> {
-        for (file, File { text, .. }) in self.rendered.iter() {
+        for file in self.kept_files() {
+            let text = &self.rendered[file].text;
             let note = self.host.note(self.tenant, &file.last_good_note());
             if fs::read(&note)?.as_deref() != Some(text.as_str()) {
                 fs::keep(&note, text)?;

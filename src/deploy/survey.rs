@@ -116,7 +116,7 @@ impl Host {
         let runs_all = |running: &Running| running.live.values().all(|live| *live);
         // A mark that runs is proof at any time. That it does not is none while Asterisk starts: it is asked again.
         let early = || {
-            let is_whole = in_place.values().all(Option::is_some);
+            let is_whole = in_place.iter().all(|(file, present)| present.is_some() || file.facts().is_optional);
             is_whole.then(|| Self::marks_of(asterisk, tenant, in_place).ok()).flatten().filter(runs_all)
         };
         let (booted, early) = both(|| asterisk.wait_until_booted(), early);
@@ -214,11 +214,11 @@ impl Host {
         found: &mut Findings,
     ) -> Result<(), StatusError> {
         let plan = &comparison.plan;
-        if let Some(Unreadable { message, hint }) = self.unreadable(&plan.tenant)? {
+        if let Some(Unreadable { message, hint }) = self.unreadable(comparison)? {
             found.stops.push(RailStop { rail: "unreadable-files", message, hint, allow: None });
         }
         if let Some(asterisk) = &self.asterisk {
-            self.find_missing_includes(asterisk, &plan.tenant, policy.allowance, found)?;
+            self.find_missing_includes(asterisk, comparison, policy.allowance, found)?;
             self.find_phones_without_file(asterisk, plan, found)?;
             found.notes.extend(emergency::unreachable(asterisk, plan)?);
         }

@@ -42,9 +42,10 @@ pub(super) fn check(file: DesiredState, keys: objects::Keys, problems: &mut Vec<
     let rails = file.rails.and_then(|at| at.value).unwrap_or_default();
     let rails = Rails { deletes: limit(rails.deletes, problems), relogins: limit(rails.relogins, problems) };
     let (known, phones) = identity::known(&file.users);
+    let own_boxes = own_boxes(&file.users);
     let users = users(file.users.value.unwrap_or_default(), &mut numbers, problems);
     let renamed = users.values().filter_map(|user| Some((user.previously.as_ref()?.key(), user.email.key()))).collect();
-    let calls = objects::check(keys, &known, &phones, &renamed, problems);
+    let calls = objects::check(keys, &known, &phones, &renamed, &own_boxes, problems);
     // An unreadable slug was reported; the stand-in never leaves this module's caller.
     let tenant = file.tenant.value.unwrap_or_else(stand_in::<Tenant>);
     own_contexts(&tenant, &host_names, problems);
@@ -53,6 +54,12 @@ pub(super) fn check(file: DesiredState, keys: objects::Keys, problems: &mut Vec<
     numbers.check(&settings, problems);
     let expectations = expect::check(file.expect, is_sound.then_some(&routes), &names, problems);
     Declared { tenant, settings, rails, users, routes, object_secrets, places, host_names, expectations }
+}
+
+/// Lists the users who say whether they have a voicemail box.
+fn own_boxes(list: &At<Vec<At<file::User>>>) -> BTreeMap<UserKey, bool> {
+    let users = list.value.iter().flatten().filter_map(|at| at.value.as_ref());
+    users.filter_map(|user| Some((user.identity()?.0.key(), user.voicemail.as_ref()?.value?))).collect()
 }
 
 /// Finds where each name is first declared that must exist on the Asterisk host.

@@ -166,6 +166,10 @@ pub(super) struct User {
     #[serde(default)]
     #[schemars(with = "Option<bool>")]
     pub(super) protected: Option<At<bool>>,
+    /// Whether the user has a voicemail box. Default: `voicemail.users`, and none for a phone that belongs to nobody.
+    #[serde(default)]
+    #[schemars(with = "Option<bool>")]
+    pub(super) voicemail: Option<Box<At<bool>>>,
     /// What this user's phone has differently.
     #[serde(default)]
     pub(super) phone: Option<Box<At<Phone>>>,

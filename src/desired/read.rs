@@ -25,7 +25,8 @@ use super::{
     yaml::{self, Key, Kind, Node},
 };
 use crate::model::{
-    self, AT, Code, Diagnostic, Invalid, Meant, NAMED, Place, SourceName, TOKEN, WORD, WORD_OR_LIST, quoted,
+    self, AT, Code, Diagnostic, Invalid, Meant, NAMED, Place, SourceName, TOKEN, WORD, WORD_OR_LIST, WORD_OR_MAP,
+    quoted,
 };
 
 /// Reads a mapping whose keys are those of two structs, adding every problem to `problems`.
@@ -342,10 +343,10 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
                 visitor.visit_seq(NamedReader { reader: self, pairs, pair: None, step: 0 })
             }
             (NAMED, _) => Err(self.wrong_type("a mapping of names", "write each as `name: { .. }`")),
-            (TOKEN | WORD | WORD_OR_LIST, Kind::Number(text)) | (WORD_OR_LIST, Kind::Text { text, .. }) => {
-                visitor.visit_str(text)
-            }
-            (WORD, _) => self.deserialize_string(visitor),
+            (TOKEN | WORD | WORD_OR_LIST | WORD_OR_MAP, Kind::Number(text))
+            | (WORD_OR_LIST, Kind::Text { text, .. }) => visitor.visit_str(text),
+            (WORD_OR_MAP, Kind::Map(_)) => self.deserialize_any(visitor),
+            (WORD | WORD_OR_MAP, _) => self.deserialize_string(visitor),
             (WORD_OR_LIST, Kind::List(items)) => visitor.visit_seq(ListReader { reader: self, items: items.iter() }),
             (TOKEN, Kind::Text { text, quoted }) => {
                 let token = if *quoted { format!("\"{text}\"") } else { text.clone() };

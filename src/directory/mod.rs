@@ -366,6 +366,18 @@ impl Directory {
         Ok(row.map(|row| row.get(0)))
     }
 
+    /// Reads one object's sealed secret.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn sealed_of_object(&mut self, object: Uuid) -> Result<Option<Vec<u8>>, DirectoryError> {
+        let row = self
+            .client
+            .query_typed_opt("select secret_sealed from secrets where object_id = $1", &[(&object, Type::UUID)])
+            .map_err(failed("read a secret"))?;
+        Ok(row.map(|row| row.get(0)))
+    }
+
     /// Starts the one transaction in which a tenant's rows change; waits for other writers.
     ///
     /// # Errors

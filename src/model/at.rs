@@ -59,6 +59,9 @@ pub(crate) const NAMED: &str = "$reconcile::Named";
 /// The name under which a type asks for a scalar as text, whatever it is, or for a list.
 pub(crate) const WORD_OR_LIST: &str = "$reconcile::WordOrList";
 
+/// The name under which a type asks for a scalar as text, whatever it is, or for a mapping.
+pub(crate) const WORD_OR_MAP: &str = "$reconcile::WordOrMap";
+
 /// A scalar exactly as written in the file, quotes included.
 #[derive(Debug, Clone)]
 pub(crate) struct Token(pub(crate) String);

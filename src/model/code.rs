@@ -118,6 +118,9 @@ codes! {
     InvalidId "invalid-id":
         "an `id` of a phone that does not begin with a letter, has more than 70 characters, or others than letters, digits and `_ . -`",
         "choose a name such as `lobby`; a person has `email` instead";
+    InvalidLength "invalid-length":
+        "not the length of a voicemail message such as `3m`, from 10 seconds to 60 minutes",
+        "write digits and `s` or `m`";
     InvalidName "invalid-name":
         "a display name that is empty, longer than 255 characters, or holds control, text-direction or other [invisible characters](#names)",
         "remove what the hint names";
@@ -184,6 +187,9 @@ codes! {
     NoCodec "no-codec":
         "`codecs` is empty",
         "name a codec, or remove the key";
+    NoVoicemail "no-voicemail":
+        "a destination `{ voicemail: .. }` that names a user without a voicemail box",
+        "set `voicemail: true` at the user, or `voicemail.users: true`";
     NotDesiredState "not-desired-state":
         "a file that is no mapping, or most of whose keys are not those of a desired state; no word of it is shown",
         "name the right file";
@@ -221,7 +227,7 @@ codes! {
         "the present and the former address or id are both recorded",
         "remove `previously`, or delete one of the two users first";
     ReservedName "reserved-name":
-        "a dialer, a group or a phone called `hangup`, `busy` or `default`",
+        "a dialer, a group, a voicemail box or a phone called `hangup`, `busy` or `default`, or a voicemail box whose name has digits alone",
         "call it otherwise";
     RouteLoop "route-loop":
         "a dialer or a group that dials one of the numbers whose calls it gets, a dialer by a SIP address at `public_sip_host` or by a variable, too (then `plan` reports it)",
@@ -265,6 +271,9 @@ codes! {
     UnreadableFile "unreadable-file":
         "the file or folder cannot be read",
         "see to its mode and owner";
+    UnusedVoicemail "unused-voicemail":
+        "warning: `voicemail` is declared, and nobody has a box",
+        "set `voicemail.users`, or `voicemail` at a user, or declare `voicemail.boxes`";
     WrongType "wrong-type":
         "a value of another type, such as text where a list is expected, or a telephone number without quotes, which YAML takes for a number",
         "write the type of the message; put telephone numbers in quotes";

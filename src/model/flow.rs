@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Code, E164, Invalid, ObjectName, UserKey, first_unprintable, quoted, text_type};
+use super::{BoxNumber, Code, E164, Invalid, ObjectName, UserKey, first_unprintable, quoted, text_type};
 
 text_type! {
     /// What stands before a caller's name: letters, digits, blanks and `. : - _ / +`, which mean nothing in a dialplan.
@@ -31,7 +31,7 @@ impl Chain {
     pub(crate) fn users(&self) -> BTreeSet<&UserKey> {
         let rings = self.0.iter().filter_map(|node| match node {
             Node::Ring(ring) => Some(ring),
-            Node::End(_) | Node::Missing(_) => None,
+            Node::Box(_) | Node::End(_) | Node::Missing(_) => None,
         });
         let legs = rings.flat_map(|ring| ring.who.legs());
         legs.filter_map(|leg| match leg {
@@ -47,10 +47,21 @@ impl Chain {
 pub enum Node {
     /// Rings somebody.
     Ring(Ring),
+    /// Records a message. What stands behind it is never tried.
+    Box(Mailbox),
     /// Ends the call. What stands behind it is never tried.
     End(Cause),
     /// Reaches nobody: the object of this name is not declared. The next destination is tried.
     Missing(ObjectName),
+}
+
+/// A voicemail box.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    /// In one word without blanks: the name of a shared box, or `voicemail:` and the user's e-mail.
+    pub name: String,
+    /// Its number. `None` until the directory gives it one.
+    pub number: Option<BoxNumber>,
 }
 
 /// Those who ring, all at once. Whoever answers first gets the call.

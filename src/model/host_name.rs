@@ -22,6 +22,7 @@ pub(crate) const GENERATED_CONTEXTS: &[&str] = &[
     "confirm",
     "next",
     "extensions",
+    "voicemail",
     "generation",
 ];
 

@@ -4,6 +4,7 @@
 //! a file, a clock or the environment.
 
 mod at;
+mod box_number;
 mod code;
 mod diagnostic;
 mod digest;
@@ -24,7 +25,8 @@ mod settings;
 mod text;
 mod visible;
 
-pub(crate) use at::{AT, At, Meant, NAMED, Named, TOKEN, Token, WORD, WORD_OR_LIST, Word, values};
+pub(crate) use at::{AT, At, Meant, NAMED, Named, TOKEN, Token, WORD, WORD_OR_LIST, WORD_OR_MAP, Word, values};
+pub use box_number::BoxNumber;
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use digest::{Ha1, Prints};
@@ -34,7 +36,7 @@ pub use emergency::Country;
 pub(crate) use emergency::{emergency_calls, emergency_numbers, emergency_numbers_anywhere};
 pub use extension::{Extension, ExtensionRange, ExtensionRanges};
 pub(crate) use extension::{overlap, overlapping, runs, shown_stretches};
-pub use flow::{CallerId, Cause, Chain, Leg, NamePrefix, Node, NumberSource, Outside, OutsideLine, Ring, Who};
+pub use flow::{CallerId, Cause, Chain, Leg, Mailbox, NamePrefix, Node, NumberSource, Outside, OutsideLine, Ring, Who};
 pub use hints::Hints;
 pub use host::Host;
 pub(crate) use host_name::GENERATED_CONTEXTS;

@@ -12,7 +12,7 @@ use std::{
 use super::{
     Keys, destination, dialer, group, hours, namespace,
     rule::{self, check::Rules},
-    set, trunk,
+    set, trunk, voicemail,
 };
 use crate::{
     model::{At, Code, Diagnostic, Meant, Named, ObjectName, Place, SecretSource, Severity, UserKey, nearest},
@@ -78,6 +78,10 @@ pub(crate) struct Names<'a> {
     pub(super) has_trunks: bool,
     /// The objects behind which nothing is tried.
     pub(super) ending: BTreeSet<ObjectName>,
+    /// The shared voicemail boxes.
+    pub(super) boxes: BTreeSet<ObjectName>,
+    /// The users who have a voicemail box. `None` if that is not known.
+    pub(super) own_boxes: Option<BTreeSet<UserKey>>,
     /// The objects that calls can be sent to and the phones, for hints.
     pub(super) called: Vec<String>,
     pub(super) hours: Known<ObjectName>,
@@ -93,6 +97,7 @@ pub(crate) fn check<'a>(
     users: &'a Known<UserKey>,
     phones: &'a BTreeMap<UserKey, Place>,
     renamed: &'a BTreeMap<UserKey, UserKey>,
+    own_boxes: &BTreeMap<UserKey, bool>,
     problems: &mut Vec<Diagnostic>,
 ) -> Checked<'a> {
     let readable = is_readable(&keys, problems);
@@ -103,10 +108,16 @@ pub(crate) fn check<'a>(
     let has_groups = !group_names.names.is_empty();
     let mut objects = known(keys.dialers.as_ref(), is_lost);
     objects.add(group_names);
+    objects.add(known_boxes(&keys, is_lost));
     let (dialer_places, group_places) = (places(keys.dialers.as_ref()), places(keys.groups.as_ref()));
+    let box_places = places(shared_boxes(&keys));
     let mut places = Places { objects: places_of(&keys), ..Places::default() };
     let (trunks, secrets) = trunk::check::check(keys.trunks, problems);
-    namespace::check(phones, &[("dialer", &dialer_places), ("group", &group_places)], problems);
+    namespace::check(
+        phones,
+        &[("dialer", &dialer_places), ("group", &group_places), ("voicemail box", &box_places)],
+        problems,
+    );
     let (dialers, without_trunk) = dialer::check::check(keys.dialers, &trunk_names, problems);
     // Trunks that could not be read may be some.
     let has_trunks = !trunk_names.all || !trunk_names.names.is_empty();
@@ -126,14 +137,20 @@ pub(crate) fn check<'a>(
         has_groups,
         has_trunks: !trunk_names.names.is_empty(),
         ending: BTreeSet::new(),
+        boxes: box_places.keys().cloned().collect(),
+        own_boxes: None,
         called,
         hours: hours_names,
         without_trunk,
         twilio_without_host,
     };
     let before = errors(problems);
+    let boxes_are_known = keys.voicemail.as_ref().map_or(!is_lost, |at| at.whole);
+    let boxes = voicemail::check::check(keys.voicemail, own_boxes, &names, problems);
+    names.own_boxes = boxes_are_known.then(|| boxes.users().cloned().collect());
+    names.ending.clone_from(&names.boxes);
     let groups = group::check::check(keys.groups, &trunk_names, &names, &mut places, problems);
-    names.ending = group::check::ending(&groups);
+    names.ending.extend(group::check::ending(&groups, &boxes));
     // What follows from a trunk that was refused is not reported.
     if names.has_trunks && errors(problems) == 0 {
         names.without_trunk.extend(group::check::without_trunk(&groups, &dialers));
@@ -145,6 +162,8 @@ pub(crate) fn check<'a>(
         trunks,
         dialers,
         groups,
+        boxes,
+        last_box: None,
         hours,
         rules,
         default_route: DefaultRoute(destination::check::read(keys.default_route, &names, problems)),
@@ -170,6 +189,7 @@ fn is_readable(keys: &Keys, problems: &[Diagnostic]) -> bool {
     let whole = [
         keys.inbound.as_ref().is_none_or(|at| at.whole),
         keys.groups.as_ref().is_none_or(|at| at.whole),
+        keys.voicemail.as_ref().is_none_or(|at| at.whole),
         keys.hours.as_ref().is_none_or(|at| at.whole),
         keys.default_route.as_ref().is_none_or(|at| at.whole),
     ];
@@ -199,10 +219,25 @@ fn places_of(keys: &Keys) -> BTreeMap<ObjectId, Place> {
     named(ObjectKind::Trunk, keys.trunks.as_ref())
         .chain(named(ObjectKind::Dialer, keys.dialers.as_ref()))
         .chain(named(ObjectKind::Group, keys.groups.as_ref()))
+        .chain(named(ObjectKind::Box, shared_boxes(keys)))
         .chain(named(ObjectKind::Hours, keys.hours.as_ref()))
         .chain(single(ObjectKind::DefaultRoute, keys.default_route.as_ref()))
         .chain(single(ObjectKind::PublicSipHost, keys.public_sip_host.as_ref()))
         .collect()
+}
+
+/// Lists the names of shared voicemail boxes; `is_lost` says whether some may be there though the key is missing.
+fn known_boxes(keys: &Keys, is_lost: bool) -> Known<ObjectName> {
+    match &keys.voicemail {
+        None => Known::new(BTreeSet::new(), !is_lost),
+        Some(At { value: None, .. }) => Known::new(BTreeSet::new(), false),
+        Some(at) => known(shared_boxes(keys), at.meant.may_be("boxes")),
+    }
+}
+
+/// Finds the shared voicemail boxes of a file.
+fn shared_boxes(keys: &Keys) -> Option<&At<Named<voicemail::file::SharedBox>>> {
+    keys.voicemail.as_ref()?.value.as_ref()?.boxes.as_ref()
 }
 
 /// Finds where each name of a mapping stands.

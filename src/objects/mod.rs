@@ -20,13 +20,14 @@ pub(crate) mod rule;
 mod set;
 pub(crate) mod trunk;
 mod value;
+pub(crate) mod voicemail;
 
 pub(crate) use check::{Checked, Known, Names, check};
 pub(crate) use counts::Counts;
 pub use destination::{DefaultRoute, Target};
 pub(crate) use destination::{
     check::target,
-    file::{TargetName, TargetText},
+    file::{TargetForm, TargetName},
 };
 pub use dialer::Dialer;
 pub(crate) use extension::Numbered;
@@ -36,7 +37,7 @@ pub use hours::{Hours, OpenRange, Timezone};
 pub(crate) use object::{Fields, Object};
 pub use object::{Login, ObjectId, ObjectRow, UserOfRow};
 pub use places::Places;
-pub(crate) use render::{Block, Condition, Parts, RenderContext, section_name};
+pub(crate) use render::{Block, BoxEntry, Condition, Parts, PhoneBoxes, RenderContext};
 pub use rule::{Called, CallerMatch, Entry, Rule};
 pub(crate) use rule::{Outcome, loops_by_variables};
 pub(crate) use set::NO_ROUTES;
@@ -45,6 +46,7 @@ pub(crate) use trunk::without_port;
 pub use trunk::{Trunk, trunk_name};
 pub(crate) use value::CALLER_ID;
 pub use value::{DefaultCallerId, PublicSipHost};
+pub use voicemail::{Boxes, LastBox, Mailing, VoicemailBox, Whose};
 
 use crate::model::{At, Host, Named};
 
@@ -61,6 +63,12 @@ kinds::kinds! {
     Group = "group" in groups, counted "groups" as "Groups.", from
         /// Several phones and outside numbers that get the same calls.
         groups: Named<group::file::Group>;
+    /// A voicemail box.
+    Box = "box" in boxes, from
+        /// Voicemail boxes.
+        voicemail: voicemail::file::Voicemail;
+    /// The highest number that a voicemail box ever had.
+    LastBox = "last_box" in last_box;
     /// Opening hours.
     Hours = "hours" in hours, from
         /// Opening hours.
@@ -72,7 +80,7 @@ kinds::kinds! {
     /// Who gets a call that no rule is for.
     DefaultRoute = "default_route" in default_route, from
         /// Who gets an inbound call that no rule is for, tried in turn.
-        #[schemars(with = "Option<Vec<TargetText>>")]
+        #[schemars(with = "Option<Vec<TargetForm>>")]
         default_route: Vec<At<TargetName>>;
     /// The host at which users' phones are reached from outside.
     PublicSipHost = "public_sip_host" in public_sip_host, from

@@ -63,6 +63,11 @@ pub(crate) trait Object {
         None
     }
 
+    /// Returns what makes its secret. `None` if the file says where its secret comes from, or it has none.
+    fn generates(&self) -> Option<Generate> {
+        None
+    }
+
     /// Lists the objects that it names. A user is not an object.
     fn refs(&self) -> Vec<(ObjectKind, &ObjectName)> {
         Vec::new()
@@ -105,6 +110,9 @@ pub(crate) trait Object {
         false
     }
 }
+
+/// Makes a secret out of random bytes.
+pub(crate) type Generate = fn(&[u8; 24]) -> Secret;
 
 /// Finds the value of a variable, or the reason why it cannot be had.
 pub(crate) type ValuesOfVariables<'a> = dyn Fn(&str) -> Result<E164, String> + 'a;
@@ -177,6 +185,11 @@ impl ObjectKind {
     /// Tells whether each object of the kind has an endpoint at Asterisk, whose calls and registrations end if it changes.
     pub(crate) fn has_endpoint(self) -> bool {
         self == Self::Trunk
+    }
+
+    /// Tells whether each object of the kind is an entry of a file, not a section.
+    pub(super) fn has_entry(self) -> bool {
+        self == Self::Box
     }
 }
 

@@ -3,13 +3,13 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{ObjectId, ObjectKind, Routes, Timezone};
+use super::{Login, ObjectId, ObjectKind, Routes, Timezone};
 use crate::{
     asterisk::{
-        BadValue, Section,
+        BadValue, Section, box_context,
         dialplan::{Expr, Extension, Pattern},
     },
-    model::{PhoneProfile, SENSITIVE, Secret, Tenant},
+    model::{PhoneProfile, SENSITIVE, Secret, Tenant, UserKey},
 };
 
 /// What an object may know when it writes its part.
@@ -46,6 +46,17 @@ pub(crate) fn section_name(tenant: &Tenant, kind: ObjectKind, name: impl fmt::Di
     format!("{tenant}-{kind}-{name}")
 }
 
+impl Login<'_> {
+    /// Names the place in the files that shows the secret of an object: its section, or its entry.
+    pub(crate) fn place(&self, tenant: &Tenant, (kind, name): &ObjectId) -> String {
+        if kind.has_entry() {
+            format!("{} {}", box_context(tenant), self.username)
+        } else {
+            section_name(tenant, *kind, name)
+        }
+    }
+}
+
 /// What all objects of a tenant bring to its files.
 #[derive(Debug, Default)]
 pub(crate) struct Parts<'a> {
@@ -55,6 +66,40 @@ pub(crate) struct Parts<'a> {
     pub(crate) conditions: Vec<Condition>,
     /// Time zones that Asterisk must have, by name.
     pub(crate) zones: BTreeMap<&'a str, &'a Timezone>,
+    /// The voicemail boxes.
+    pub(crate) boxes: Vec<BoxEntry<'a>>,
+    /// The boxes whose messages phones show, by user.
+    pub(crate) phone_boxes: BTreeMap<&'a UserKey, PhoneBoxes<'a>>,
+}
+
+/// A voicemail box, as an entry of its file.
+#[derive(Debug)]
+pub(crate) struct BoxEntry<'a> {
+    /// Its number.
+    pub(crate) number: &'a str,
+    /// What stands for its PIN.
+    pub(crate) pin: String,
+    /// The user whose name it has.
+    pub(crate) user: Option<&'a UserKey>,
+    /// Its own name if it is no user's.
+    pub(crate) title: &'a str,
+    /// The address that messages are mailed to.
+    pub(crate) address: Option<&'a str>,
+    /// Whether they are mailed to the user.
+    pub(crate) mails_user: bool,
+    /// Whether a message is deleted once it was mailed.
+    pub(crate) deletes: bool,
+    /// The other options.
+    pub(crate) options: String,
+}
+
+/// The numbers of the boxes whose messages a phone shows.
+#[derive(Debug, Default)]
+pub(crate) struct PhoneBoxes<'a> {
+    /// The user's own.
+    pub(crate) own: Option<&'a str>,
+    /// Shared ones.
+    pub(crate) shared: Vec<&'a str>,
 }
 
 impl Parts<'_> {

@@ -8,10 +8,16 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Group, Hours, Login, Object, ObjectId, ObjectKind, Places,
-    PublicSipHost, Rule, Target, Trunk, rule,
+    Boxes, Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Group, Hours, LastBox, Login, Object, ObjectId,
+    ObjectKind, Places, PublicSipHost, Rule, Target, Trunk, object::Generate, rule,
 };
-use crate::model::{Cause, Chain, Document, E164, Extension, Leg, Node, ObjectName, Place, Ring, UserKey, Who};
+use crate::{
+    asterisk::box_context,
+    model::{
+        BoxNumber, Cause, Chain, Document, E164, Extension, Identity, Leg, Mailbox, Node, ObjectName, Place, Ring,
+        Tenant, UserKey, Who,
+    },
+};
 
 /// All that is declared about a tenant's inbound calls, without secrets. Absent keys declare nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +29,12 @@ pub struct Routes {
     pub dialers: BTreeMap<ObjectName, Dialer>,
     /// Groups, by name.
     pub groups: BTreeMap<ObjectName, Group>,
+    /// Voicemail boxes.
+    #[serde(skip_serializing_if = "Boxes::is_empty")]
+    pub boxes: Boxes,
+    /// The highest number that a voicemail box ever had. `None` if there was no box yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_box: Option<LastBox>,
     /// Opening hours, by name.
     pub hours: BTreeMap<ObjectName, Hours>,
     /// The rules; their order carries no meaning.
@@ -42,6 +54,8 @@ pub(crate) static NO_ROUTES: Routes = Routes {
     trunks: BTreeMap::new(),
     dialers: BTreeMap::new(),
     groups: BTreeMap::new(),
+    boxes: Boxes::NONE,
+    last_box: None,
     hours: BTreeMap::new(),
     rules: Vec::new(),
     default_route: DefaultRoute::NONE,
@@ -101,6 +115,44 @@ impl Routes {
         None
     }
 
+    /// Takes over what the directory allocated to the same objects, and allocates what is missing: numbers of voicemail
+    /// boxes, which are never given again.
+    pub fn allocate(&mut self, former: &Self) {
+        self.last_box = former.last_box;
+        self.boxes.allocate(&former.boxes, &mut self.last_box);
+    }
+
+    /// Tells whether there are voicemail boxes.
+    pub(crate) fn have_boxes(&self) -> bool {
+        !self.boxes.is_empty()
+    }
+
+    /// Finds the voicemail box of a user, or the shared one of this name: its number, and what makes its PIN.
+    pub(crate) fn box_of(&self, owner: &Identity) -> Option<(ObjectId, BoxNumber, Generate)> {
+        let key = owner.key();
+        let (name, one) = self.boxes.find_of(&key, owner.as_str())?;
+        Some(((ObjectKind::Box, name), one.number.clone()?, one.generates()?))
+    }
+
+    /// Says what stays on the Asterisk host of objects that are no more, once these routes follow on former ones.
+    pub(crate) fn left_behind(&self, former: &Self, tenant: &Tenant) -> Option<String> {
+        const NAMED: usize = 5;
+        let gone = self.boxes.numbers_gone(&former.boxes);
+        let more = gone.len().saturating_sub(NAMED);
+        let mut named: Vec<String> = gone.iter().take(NAMED).map(ToString::to_string).collect();
+        if more > 0 {
+            named.push(format!("{more} more"));
+        }
+        (!gone.is_empty()).then(|| {
+            format!(
+                "voicemail boxes go: {}; messages and greetings stay in `voicemail/{}/NUMBER` below the spool folder of \
+                 Asterisk, where nobody hears them: delete them when you may",
+                named.join(", "),
+                box_context(tenant)
+            )
+        })
+    }
+
     /// Describes how a call goes to destinations that are tried in turn, up to [`Self::LONGEST`] of them.
     pub fn chain(&self, targets: &[Target]) -> Chain {
         let mut chain = Vec::new();
@@ -130,6 +182,10 @@ impl Routes {
                     let who = Who::One(Leg::Phone(email.clone()));
                     chain.push(Node::Ring(Ring { name: email.to_string(), who, seconds: Self::PHONE_RING }));
                 }
+                Target::Voicemail(email) => {
+                    let number = self.boxes.of(email).and_then(|own| own.number.clone());
+                    chain.push(Node::Box(Mailbox { name: target.to_string(), number }));
+                }
                 Target::Hangup => chain.push(Node::End(Cause::Rejected)),
                 Target::Busy => chain.push(Node::End(Cause::Busy)),
             }
@@ -141,7 +197,7 @@ impl Routes {
         let chains = self.objects().into_iter().filter_map(|((_, name), object)| object.flow(&name.parse().ok()?));
         let rings = chains.flat_map(|chain| chain.0).filter_map(|node| match node {
             Node::Ring(ring) => Some((ring.name.clone(), ring)),
-            Node::End(_) | Node::Missing(_) => None,
+            Node::Box(_) | Node::End(_) | Node::Missing(_) => None,
         });
         rings.collect()
     }
@@ -194,13 +250,14 @@ impl Routes {
         let rules = routes.rules.iter_mut();
         let rules = rules.flat_map(|rule| rule.route.iter_mut().chain(rule.otherwise.iter_mut().flatten()));
         for target in rules.chain(&mut routes.default_route.0) {
-            if let Target::User(email) = target
+            if let Some(email) = target.user_mut()
                 && let Some(present) = addresses.get(email)
             {
                 *email = present.clone();
             }
         }
         routes.groups.values_mut().for_each(|group| group.readdress(addresses));
+        routes.boxes.readdress(addresses);
         routes.sort();
         routes
     }

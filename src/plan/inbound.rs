@@ -80,14 +80,18 @@ pub(super) fn keep(plan: &mut Plan, recorded: &Recorded) {
 }
 
 /// Adds what happens to the secrets of objects.
-fn add_secrets(plan: &mut Plan, inputs: &Inputs<'_>) {
+fn add_secrets(plan: &mut Plan, inputs: &Inputs<'_>, routes: &Routes) {
     let Inputs { declared, recorded, inbound, .. } = inputs;
-    if declared.object_secrets.is_empty() {
+    let objects = routes.objects();
+    let generated = objects.iter().filter(|(_, object)| object.generates().is_some()).map(|(id, _)| id);
+    let ids: Vec<&ObjectId> = declared.object_secrets.keys().chain(generated).collect();
+    if ids.is_empty() {
         return;
     }
-    let (before, after) = (recorded.routes.logins(), declared.routes.logins());
-    for id in declared.object_secrets.keys() {
+    let (before, after) = (recorded.routes.logins(), routes.logins());
+    for id in ids {
         let old = recorded.secrets.get(id).zip(before.get(id));
+        let is_declared = declared.object_secrets.contains_key(id);
         let secret = match inbound.secrets.get(id) {
             Some(Ok(secret)) if old.is_some_and(|(row, login)| row.print.is_secret(login, secret)) => SecretPlan::Keep,
             Some(Ok(_)) => SecretPlan::Take,
@@ -96,7 +100,8 @@ fn add_secrets(plan: &mut Plan, inputs: &Inputs<'_>) {
                 plan.unresolved.push(format!("the secret of the {kind} `{name}`: {reason}"));
                 SecretPlan::Keep
             }
-            None => SecretPlan::Keep,
+            None if is_declared || old.is_some() => SecretPlan::Keep,
+            None => SecretPlan::Generate,
         };
         let kept = old.filter(|(_, login)| secret == SecretPlan::Keep && after.get(id) == Some(*login));
         if kept.is_some_and(|(row, _)| row.is_behind()) {
@@ -110,8 +115,15 @@ fn add_secrets(plan: &mut Plan, inputs: &Inputs<'_>) {
 /// Adds what changes about inbound calls to the plan. `numbers` are the internal numbers of the declared objects.
 pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>, numbers: &BTreeMap<ObjectId, Extension>) {
     let recorded = inputs.recorded;
-    add_secrets(plan, inputs);
-    let (routes, places) = wanted(inputs, numbers, &mut plan.unresolved);
+    // The rows name users by their rows: a rename changes nothing about who gets a call.
+    let renamed: BTreeMap<UserKey, UserKey> = renamed(plan, recorded);
+    let before = if renamed.is_empty() {
+        Cow::Borrowed(&recorded.routes)
+    } else {
+        Cow::Owned(recorded.routes.readdressed(&renamed))
+    };
+    let (routes, places) = wanted(inputs, &before, numbers, &mut plan.unresolved);
+    add_secrets(plan, inputs, &routes);
     taken(plan, inputs, &routes, &places);
     let Inputs { declared, inbound, .. } = inputs;
     let value = |variable: &str| inbound.numbers.get(variable)?.as_ref().ok().cloned();
@@ -120,16 +132,10 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>, numbers: &BTreeMap<Objec
         planned.secret == SecretPlan::Take && recorded.secrets.contains_key(*id)
     };
     let renewed = plan.secrets.iter().filter(is_renewed).map(|(id, _)| id.clone()).collect();
-    // The rows name users by their rows: a rename changes nothing about who gets a call.
-    let renamed: BTreeMap<UserKey, UserKey> = renamed(plan, recorded);
-    let before = if renamed.is_empty() {
-        Cow::Borrowed(&recorded.routes)
-    } else {
-        Cow::Owned(recorded.routes.readdressed(&renamed))
-    };
     plan.inbound = changes(&before, &routes, &places, &renewed);
     let left = recorded.routes.extensions().into_iter().filter(|(id, number)| numbers.get(id) != Some(number));
     plan.freed.extend(left.map(|(id, number)| (number, NumberOwner::Object(id))));
+    plan.notes.extend(routes.left_behind(&before, &plan.tenant));
     // Where a number is missing, there is nothing that could be rendered.
     plan.routes = if routes.is_resolved() { routes } else { recorded.routes.clone() };
 }
@@ -180,24 +186,26 @@ pub(super) fn protected(recorded: &Recorded) -> BTreeSet<(ObjectKind, String)> {
 /// Where each thing that can change is declared.
 pub(super) type Places = BTreeMap<ObjectId, Place>;
 
-/// Describes the routes as they shall be recorded, with the place of all in them: numbers resolved, and
+/// Describes the routes as they shall be recorded, `former` being those that are, with the place of all in them: numbers resolved, and
 /// in one order where the file's carries no meaning.
 fn wanted(
     inputs: &Inputs<'_>,
+    former: &Routes,
     numbers: &BTreeMap<ObjectId, Extension>,
     unresolved: &mut Vec<String>,
 ) -> (Routes, Places) {
-    let Inputs { declared, recorded, inbound, .. } = inputs;
-    if declared.routes.is_empty() {
-        return (Routes::default(), Places::new());
-    }
+    let Inputs { declared, inbound, .. } = inputs;
     let mut routes = declared.routes.clone();
-    unresolved.extend(routes.take_caller_id(inbound.caller_id.as_ref(), &recorded.routes));
+    routes.allocate(former);
+    if declared.routes.is_empty() {
+        return (routes, Places::new());
+    }
+    unresolved.extend(routes.take_caller_id(inbound.caller_id.as_ref(), former));
     let number = |variable: &str| {
         let unknown = || Err(format!("the variable {variable} is not set"));
         inbound.numbers.get(variable).cloned().unwrap_or_else(unknown)
     };
-    unresolved.extend(routes.resolve(&recorded.routes, &number));
+    unresolved.extend(routes.resolve(former, &number));
     routes.set_extensions(|id, _| numbers.get(id).copied().map(ExtensionClaim::Given));
     let places = routes.settle(&declared.places);
     (routes, places)

@@ -39,6 +39,9 @@ pub enum RotateError {
     /// Nobody has this address.
     #[error("`{0}` is not recorded")]
     Unknown(Identity),
+    /// The user has no voicemail box, and there is no shared one of this name.
+    #[error("`{0}` has no voicemail box")]
+    NoBox(Identity),
     /// The file says where the secret comes from.
     #[error("the secret of `{0}` is declared in the desired state; nothing was changed")]
     Declared(Identity),
@@ -54,6 +57,7 @@ impl Hints for RotateError {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::Unknown(_) => "`reconcile users` lists who is recorded",
+            Self::NoBox(_) => "name a user who has one, or a shared box that was recorded",
             Self::Declared(_) => "change it where the file says that it comes from, then `reconcile apply`",
             Self::Directory(error) => return error.hints(),
             Self::Prepare(_) => return Vec::new(),

@@ -121,6 +121,11 @@ fn masked<'a>(text: &'a str, mark: &'a str, same_digest: Option<&'a SameDigest<'
         if let Some((section, _)) = parse::section(bare) {
             name = section;
         }
+        if let Some(parse::Entry { number, secret, rest }) = parse::entry(bare) {
+            let secret = secret.strip_prefix('-').unwrap_or("");
+            let same = same_digest.is_none_or(|same| same(&format!("{name} {number}"), secret));
+            return Line { shown: printable(format!("{number} => {SENSITIVE}{rest}").into()), tag: u8::from(!same) };
+        }
         if let Some(key) = secret_key(bare) {
             let secret = parse::secret_of(bare).filter(|_| !behind_marks);
             let same = secret.is_none_or(|secret| same_digest.is_none_or(|same| same(name, &secret)));

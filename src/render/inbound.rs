@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::{Digests, Phone, Phonebook, numbered};
+use super::{Digests, Phone, Phonebook, messages, numbered};
 use crate::{
     asterisk::{
         BadValue, Name,
@@ -19,7 +19,7 @@ use crate::{
         },
         inbound_context,
     },
-    model::{Ring, Tenant, UserKey, WITHHELD, hex},
+    model::{BoxNumber, Chain, Node, Ring, Tenant, UserKey, WITHHELD, hex},
     objects::{Called, CallerMatch, Condition, Entry, Outcome, Routes},
 };
 
@@ -54,6 +54,8 @@ pub(super) struct Contexts {
     pub(super) next: Name,
     /// What phones reach under the numbers of objects.
     pub(super) extensions: Name,
+    /// Where messages are left.
+    pub(super) voicemail: Name,
 }
 
 impl Contexts {
@@ -74,6 +76,7 @@ impl Contexts {
             confirm: context("confirm")?,
             next: context("next")?,
             extensions: numbered::context(tenant)?,
+            voicemail: messages::context(tenant)?,
         })
     }
 }
@@ -98,6 +101,8 @@ pub(super) struct Inbound<'a> {
     conditions: BTreeMap<String, u64>,
     /// Whether numbers that are not known yet may be shown as such.
     pub(super) masked: bool,
+    /// How calls go that no rule is for.
+    pub(super) default_chain: Chain,
 }
 
 /// Adds the contexts for inbound calls and for the numbers of objects, if any are declared.
@@ -133,8 +138,20 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
     let conditions = parts.conditions.iter().map(|one| (one.name.clone(), one.number)).collect();
     let masked = matches!(digests, Digests::Masked);
     let rings = routes.rings();
-    let inbound =
-        Inbound { book, routes, contexts, entries, outcomes, called, from_outside, rings, conditions, masked };
+    let default_chain = routes.chain(&routes.default_route.0);
+    let inbound = Inbound {
+        book,
+        routes,
+        contexts,
+        entries,
+        outcomes,
+        called,
+        from_outside,
+        rings,
+        conditions,
+        masked,
+        default_chain,
+    };
     if has_inbound {
         inbound.arrival(plan)?;
         inbound.caller(plan);
@@ -163,7 +180,7 @@ pub(super) fn phone_extension(phone: &Phone<'_>) -> Expr {
 impl Inbound<'_> {
     /// Which number was called.
     fn arrival(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
-        let Contexts { arrival, caller, .. } = &self.contexts;
+        let Contexts { arrival, caller, voicemail, .. } = &self.contexts;
         let mut context =
             Context::new(arrival, "Calls from trunks arrive here; they lead to the targets below and nowhere else.");
         for number in self.routes.numbers() {
@@ -185,6 +202,12 @@ impl Inbound<'_> {
                 context.one_step(pattern, Step::Goto(Place::Context(caller.clone(), phone_extension(phone))));
             }
         }
+        for number in self.boxes() {
+            let name = Expr::text("box", &number.sip_user())?;
+            let leave = || Step::Goto(Place::Context(voicemail.clone(), number.into()));
+            context.one_step(Pattern::literal(name.clone()), leave());
+            context.one_step(Pattern::with_parameters(name), leave());
+        }
         // Anything of two characters and more; a pattern for fewer would catch Asterisk's own `h` and `t`.
         for pattern in ["_[!-~].", "_[0-9+*#]", "s"] {
             let (pattern, dialled) = Pattern::anything(pattern);
@@ -199,6 +222,17 @@ impl Inbound<'_> {
         }
         plan.push(context);
         Ok(())
+    }
+
+    /// Lists the voicemail boxes that routes name: a provider that records messages by SIP calls these.
+    fn boxes(&self) -> BTreeSet<&BoxNumber> {
+        let chains = self.outcomes.values().flat_map(|(_, outcome)| [Some(&outcome.then), outcome.otherwise.as_ref()]);
+        let nodes = chains.flatten().chain([&self.default_chain]).flat_map(|chain| &chain.0);
+        let boxes = nodes.filter_map(|node| match node {
+            Node::Box(mailbox) => mailbox.number.as_ref(),
+            Node::Ring(_) | Node::End(_) | Node::Missing(_) => None,
+        });
+        boxes.collect()
     }
 
     /// Returns the number that is shown of calls to no number, as to the name of an account. The answers to Twilio show the

@@ -8,6 +8,7 @@ mod cover;
 mod diff;
 mod inbound;
 mod members;
+mod messages;
 mod needs;
 mod numbered;
 mod numbers;
@@ -16,6 +17,7 @@ mod parts;
 mod pjsip;
 mod routing;
 mod targets;
+mod voicemail;
 
 use std::collections::BTreeMap;
 
@@ -86,6 +88,8 @@ pub struct File {
     pub path: String,
     /// Its text.
     pub text: String,
+    /// Whether it defines nothing and only some tenants have such a file: it is written only where one is in place.
+    pub is_stub: bool,
 }
 
 impl Phonebook<'_> {
@@ -96,10 +100,12 @@ impl Phonebook<'_> {
     pub fn files(&self, digests: Digests<'_>) -> Result<PerFile<File>, BadValue> {
         PerFile::try_from_fn(|file| {
             let text = match file {
+                ConfigFile::Voicemail => voicemail::render(self, digests),
                 ConfigFile::Endpoints => pjsip::render(self, digests),
                 ConfigFile::Routing => routing::render(self, digests),
             };
-            Ok(File { path: file.path(self.tenant), text: text? })
+            let is_stub = file.facts().is_optional && !self.routes.have_boxes();
+            Ok(File { path: file.path(self.tenant), text: text?, is_stub })
         })
     }
 

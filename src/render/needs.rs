@@ -31,7 +31,10 @@ impl Phonebook<'_> {
     /// When a value cannot stand in a configuration line.
     pub fn needs(&self) -> Result<Needs<'_>, BadValue> {
         let mut modules: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        let Parts { blocks, zones, .. } = self.parts(Digests::Masked)?;
+        let Parts { blocks, zones, boxes, .. } = self.parts(Digests::Masked)?;
+        if !boxes.is_empty() {
+            modules.entry("res_pjsip_mwi").or_default().insert("the lamps of voicemail boxes".to_owned());
+        }
         for block in blocks {
             for (section, module) in block.sections.iter().filter_map(Section::module) {
                 modules.entry(module).or_default().insert(format!("the {section} of {}s", block.kind));

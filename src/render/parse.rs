@@ -2,7 +2,10 @@
 //!
 //! Used on files that may have been edited by hand, so everything is optional.
 
-use std::{collections::BTreeMap, mem};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
 use uuid::Uuid;
 
@@ -22,6 +25,8 @@ pub struct Parsed {
     pub phones: BTreeMap<String, ParsedPhone>,
     /// The objects that are declared, by the name of their sections.
     pub objects: BTreeMap<String, ParsedObject>,
+    /// The entries of contexts that have numbers, such as voicemail boxes, by context.
+    pub entries: BTreeMap<String, BTreeSet<String>>,
     /// The mark the bytes ought to carry.
     pub mark: String,
     /// Whether they do carry it: the file is whole and unedited.
@@ -129,6 +134,8 @@ pub fn parse(text: &str) -> Parsed {
             }
             email = comment;
             object = declared(comment);
+        } else if let Some(Entry { number, .. }) = entry(line) {
+            parsed.entries.entry(name.clone()).or_default().insert(number.to_owned());
         } else if let Some(declared) = object {
             object_line(line, declared, &mut name, &mut parsed.objects);
         } else if let Some((section, template)) = section(line) {
@@ -217,6 +224,26 @@ pub(super) fn digest_of(line: &str) -> Option<String> {
     }
     let value = read_value(value);
     Some(value.strip_prefix("MD5:").unwrap_or(&value).to_owned())
+}
+
+/// An entry with a number: `17 => -27182,Ana`.
+pub(super) struct Entry<'a> {
+    pub(super) number: &'a str,
+    /// The secret that it gives away.
+    pub(super) secret: &'a str,
+    /// What stands behind the secret.
+    pub(super) rest: &'a str,
+}
+
+/// Reads an entry with a number.
+pub(super) fn entry(line: &str) -> Option<Entry<'_>> {
+    if !line.trim_start().starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let (key, value) = line.split_once('=')?;
+    let (number, value) = (key.trim(), value.strip_prefix('>').unwrap_or(value).trim_start());
+    let (secret, rest) = value.split_at(value.find(',').unwrap_or(value.len()));
+    number.bytes().all(|b| b.is_ascii_digit()).then_some(Entry { number, secret, rest })
 }
 
 /// Reads what a line gives away: a phone's or a trunk's digest, or a trunk's plain secret.

@@ -1,13 +1,15 @@
 //! The endpoint file: the phone profile as a template, three short sections a user, the marks.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use super::{
-    Digests, GENERATION, MASKED_MARK, Phone, Phonebook, head, mark, mark_digest, parts, routing::internal_context,
+    Digests, GENERATION, MASKED_MARK, Phone, Phonebook, head, mark, mark_digest, parts,
+    routing::{OWN_BOX, internal_context},
 };
 use crate::{
-    asterisk::{BadValue, Name, Value, mark_name, nowhere_context},
+    asterisk::{BadValue, Name, Value, box_context, mark_name, nowhere_context},
     model::{Codec, PhoneProfile, SENSITIVE, Tenant},
+    objects::PhoneBoxes,
 };
 
 /// Registration: one contact pushes out the oldest, refreshed every few minutes, probed each minute.
@@ -39,11 +41,18 @@ const PHONE_BYTES: usize = 240;
 pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<String, BadValue> {
     let [auth, aor, phone] = template_names(book.tenant).map(Name::new);
     let templates = Templates { auth: auth?, aor: aor?, phone: phone? };
+    let phone_boxes = if book.routes.have_boxes() { book.parts(digests)?.phone_boxes } else { BTreeMap::new() };
     let mut text = head(book, digests);
     text.reserve(book.phones.len() * PHONE_BYTES);
     profile(&mut text, book, &templates)?;
+    if book.routes.have_boxes() {
+        let _ = writeln!(text, "voicemail_extension = {OWN_BOX}");
+    }
     for phone in &book.phones {
         user(&mut text, book, phone, &templates, digests)?;
+        if let (false, Some(boxes)) = (phone_boxes.is_empty(), phone_boxes.get(&phone.email.key())) {
+            mailboxes(&mut text, book, boxes);
+        }
     }
     parts::render(&mut text, book, digests)?;
     text.push('\n');
@@ -116,6 +125,17 @@ fn profile(text: &mut String, book: &Phonebook<'_>, templates: &Templates) -> Re
         line(text, key, &Value::new("endpoint", value)?);
     }
     Ok(())
+}
+
+/// Which boxes have a lamp at a phone, and which one is the user's own.
+fn mailboxes(text: &mut String, book: &Phonebook<'_>, boxes: &PhoneBoxes<'_>) {
+    let PhoneBoxes { own, shared } = boxes;
+    let context = box_context(book.tenant);
+    let all: Vec<String> = own.iter().chain(shared).map(|number| format!("{number}@{context}")).collect();
+    let _ = writeln!(text, "mailboxes = {}", all.join(","));
+    if let Some(number) = own {
+        let _ = writeln!(text, "@box = {number}");
+    }
 }
 
 /// Auth before AOR before endpoint, whose first line is its `auth`: should the file ever be cut

@@ -4,12 +4,12 @@
 //! hints would make a reload quadratic in their number, so that only objects with a number have one.
 
 use super::{
-    Digests, GENERATION, Phonebook, head, inbound, mark, numbered,
+    Digests, GENERATION, Phonebook, head, inbound, mark, messages, numbered,
     targets::{UNALLOCATED, UNAVAILABLE},
 };
 use crate::{
     asterisk::{
-        BadValue, Name,
+        BadValue, Name, box_context,
         dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
         mark_context,
     },
@@ -38,6 +38,9 @@ pub(super) fn dialplan(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Dia
     let mut plan = Dialplan::default();
     internal(&mut plan, book)?;
     devices(&mut plan, book)?;
+    if book.routes.have_boxes() {
+        messages::render(&mut plan, book)?;
+    }
     inbound::render(&mut plan, book, digests)?;
     Ok(plan)
 }
@@ -74,6 +77,9 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
         dialled.hint(pattern.clone(), Expr::from("PJSIP/") + endpoint(book, number.clone())?);
         dialled.one_step(pattern, Step::Goto(Place::Context(ring.clone(), number)));
     }
+    if book.routes.have_boxes() {
+        own_box(&mut dialled, book)?;
+    }
     for include in &book.settings.include {
         dialled.include(Expr::text("include", include.as_str())?);
     }
@@ -85,18 +91,67 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
     let result = |result| Expr::var(Variable::GosubRetval).equals(result).calc();
     let unanswered =
         Expr::var(Variable::DialStatus).equals("NOANSWER") + " | " + Expr::var(Variable::HangupCause).equals("0");
+    let own_box = Expr::sorcery("endpoint", endpoint(book, number.clone())?, "@box");
     let mut steps = Extension::new(pattern);
     // A call that rings while the dialplan is reloaded goes on at the fourth step: it decides about the answer.
     steps
         .step(Step::GosubWith(leg, number, Expr::from(",") + Expr::number(Routes::PHONE_RING)))
         .step(Step::goto_if(result(NOBODY), Place::Label("unallocated")))
         .step(Step::goto_if(result(AWAY), Place::Label("unavailable")))
-        .step(Step::goto_if(unanswered.calc(), Place::Label("unavailable")))
-        .step(Step::Hangup(Some(Expr::var(Variable::HangupCause))))
-        .labelled("unavailable", Step::Hangup(Some(Expr::number(UNAVAILABLE))))
-        .labelled("unallocated", Step::Hangup(Some(Expr::number(UNALLOCATED))));
+        .step(Step::goto_if(unanswered.calc(), Place::Label("unavailable")));
+    if book.routes.have_boxes() {
+        // Nobody answered, or whoever did not want to: the user's own box does.
+        let status = || Expr::var(Variable::DialStatus);
+        let refused = status().differs_from("ANSWER") + " & " + status().differs_from("CANCEL");
+        let cause = || Expr::var(Variable::Cause);
+        steps
+            .step(Step::goto_if(refused.calc(), Place::Label("refused")))
+            .step(Step::Hangup(Some(Expr::var(Variable::HangupCause))))
+            .labelled("refused", Step::Set(Variable::Cause, Expr::var(Variable::HangupCause)))
+            .step(Step::Goto(Place::Label("box")))
+            .labelled("unavailable", Step::Set(Variable::Cause, Expr::number(UNAVAILABLE)))
+            .labelled("box", Step::Set(Variable::Mailbox, own_box))
+            .step(Step::goto_if(Expr::var(Variable::Mailbox).blank(), Place::Label("over")))
+            .step(Step::Goto(Place::Context(messages::context(book.tenant)?, Expr::var(Variable::Mailbox))))
+            .labelled("over", Step::Hangup(Some(cause())));
+    } else {
+        steps
+            .step(Step::Hangup(Some(Expr::var(Variable::HangupCause))))
+            .labelled("unavailable", Step::Hangup(Some(Expr::number(UNAVAILABLE))));
+    }
+    steps.labelled("unallocated", Step::Hangup(Some(Expr::number(UNALLOCATED))));
     rings.extension(steps);
     plan.push(rings);
+    Ok(())
+}
+
+/// What a phone dials to hear the messages of its own box.
+pub(super) const OWN_BOX: &str = "*97";
+
+/// What a phone dials to hear the messages of any box whose PIN the caller knows.
+const ANY_BOX: &str = "*98";
+
+/// How phones hear their messages. The own box is that of the endpoint, never that of the caller's number, which a phone
+/// may send as it likes. A phone of another tenant has none here: its box may have the same number.
+fn own_box(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(), BadValue> {
+    let boxes = Name::new(box_context(book.tenant))?;
+    let of_phone = |field: &'static str| Expr::sorcery("endpoint", Expr::calling_endpoint(), field);
+    let stranger = || Step::goto_if(of_phone("@tenant").differs_from(book.tenant).calc(), Place::Label("none"));
+    let mut own = Extension::new(Pattern::literal(OWN_BOX));
+    own.step(stranger())
+        .step(Step::Set(Variable::Mailbox, of_phone("@box")))
+        .step(Step::goto_if(Expr::var(Variable::Mailbox).blank(), Place::Label("none")))
+        .step(Step::VoiceMailMain(Expr::var(Variable::Mailbox) + "@" + &boxes, "s"))
+        .step(Step::Hangup(None))
+        .labelled("none", Step::Hangup(Some(Expr::number(UNALLOCATED))));
+    dialled.comment("a phone's own voicemail box, and any box by its number and PIN");
+    dialled.extension(own);
+    let mut any = Extension::new(Pattern::literal(ANY_BOX));
+    any.step(stranger())
+        .step(Step::VoiceMailMain(Expr::from("@") + &boxes, ""))
+        .step(Step::Hangup(None))
+        .labelled("none", Step::Hangup(Some(Expr::number(UNALLOCATED))));
+    dialled.extension(any);
     Ok(())
 }
 

@@ -14,13 +14,16 @@ use crate::{
             CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
         },
     },
-    model::{CallerId, Cause, Chain, Leg, NamePrefix, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring, Who},
+    model::{
+        CallerId, Cause, Chain, Leg, Mailbox, NamePrefix, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring,
+        Who,
+    },
     objects::{Outcome, Routes, Target, trunk_name},
 };
 
 /// Hang-up causes (Q.850): unallocated (404), busy (486), no answer (480), unavailable (480), rejected (403).
 pub(super) const UNALLOCATED: u8 = 1;
-const BUSY: u8 = 17;
+pub(super) const BUSY: u8 = 17;
 pub(super) const NO_ANSWER: u8 = 19;
 pub(super) const UNAVAILABLE: u8 = 20;
 const REJECTED: u8 = 21;
@@ -61,7 +64,7 @@ impl Inbound<'_> {
             }
         }
         context.comment("any other call");
-        context.extension(self.route(DEFAULT.into(), &self.routes.chain(&self.routes.default_route.0)));
+        context.extension(self.route(DEFAULT.into(), &self.default_chain));
         for (name, phone) in self.phones_by_name() {
             context.comment(format_args!("the phone `{name}`, called by its name"));
             let chain = self.routes.chain(&[Target::User(phone.email.key())]);
@@ -91,7 +94,7 @@ impl Inbound<'_> {
 
     /// Tries destinations in turn, until one answers.
     pub(super) fn in_turn(&self, steps: &mut Extension, chain: &Chain) {
-        let Contexts { outside, phones, together, .. } = &self.contexts;
+        let Contexts { outside, phones, together, voicemail, .. } = &self.contexts;
         // Until somebody was tried there is no cause but this one.
         let nobody = if chain.0.is_empty() { UNALLOCATED } else { UNAVAILABLE };
         steps.step(Step::Set(Variable::Cause, Expr::number(nobody)));
@@ -105,6 +108,13 @@ impl Inbound<'_> {
                     steps.step(Step::Hangup(Some(Expr::number(cause))));
                     return;
                 }
+                Node::Box(Mailbox { number: Some(number), .. }) => {
+                    // Who calls stands in the message.
+                    show_caller(steps, None);
+                    steps.step(Step::Goto(Place::Context(voicemail.clone(), number.into())));
+                    return;
+                }
+                Node::Box(_) => Step::NoOp(Some("a voicemail box that has no number".into())),
                 Node::Missing(_) => Step::NoOp(Some("an object that is not declared".into())),
                 Node::Ring(Ring { name, who: Who::Members { .. }, .. }) => {
                     Step::Gosub(together.clone(), Expr::hex('g', &stable(name)))

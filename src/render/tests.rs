@@ -12,7 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::{Digests, File, Needs, ParsedObject, Phone, Phonebook, Present, diff, parse, section_names, trunk_name};
 use crate::{
     asterisk::{
-        ConfigFile::{Endpoints, Routing},
+        ConfigFile::{Endpoints, Routing, Voicemail},
         PerFile,
     },
     desired::{self, Declared},
@@ -51,7 +51,13 @@ fn declared(text: &str) -> Declared {
     desired::load_text("pbx.yaml", text).declared.expect("a valid file")
 }
 
+/// What adds voicemail to [`COMPANY`].
+const VOICEMAIL: &str = "voicemail: { users: true, boxes: { info: { name: Info desk } } }\n";
+
 fn files(declared: &Declared, routes: &Routes, real: bool) -> PerFile<File> {
+    let mut allocated = routes.clone();
+    allocated.allocate(&Routes::default());
+    let routes = &allocated;
     let extension: Extension = "1001".parse().unwrap();
     let user = declared.users.values().next().unwrap();
     let phone = Phone { email: &user.email, name: &user.name, extension, phone: &user.phone };
@@ -65,7 +71,9 @@ fn files(declared: &Declared, routes: &Routes, real: bool) -> PerFile<File> {
     let secret = |text: &str| Secret::new(text).unwrap();
     let digests = BTreeMap::from([(extension, Ha1::new("1001", "asterisk", &secret("canary-of-bo")))]);
     let secrets = [("carrier", "canary;1"), ("other", "canary;2")];
-    let secrets = secrets.map(|(name, text)| ((ObjectKind::Trunk, name.to_owned()), secret(text))).into();
+    let secrets = secrets.map(|(name, text)| ((ObjectKind::Trunk, name.to_owned()), secret(text)));
+    let pins = ["1", "info"].map(|name| ((ObjectKind::Box, name.to_owned()), secret("27182")));
+    let secrets = secrets.into_iter().chain(pins).collect();
     let digests = if real { Digests::Real { digests: &digests, secrets: &secrets } } else { Digests::Masked };
     book.files(digests).unwrap()
 }
@@ -92,7 +100,7 @@ fn routes_are_a_dialplan_in_the_order_in_which_they_are_decided() {
 /// `check` rejects an include of these.
 #[test]
 fn every_context_that_is_generated_is_known_by_name() {
-    let declared = declared(COMPANY);
+    let declared = declared(&(COMPANY.to_owned() + VOICEMAIL));
     let files = files(&declared, &declared.routes, true);
     let contexts: BTreeSet<&str> =
         section_names(&files[Routing].text).map(|name| name.strip_prefix("acme-").unwrap()).collect();
@@ -133,6 +141,34 @@ fn a_tenant_without_routes_has_the_files_it_always_had() {
     for (_, file) in files(&declared, &Routes::default(), false) {
         assert!(!file.text.contains("trunk") && !file.text.contains("inbound"), "{}", file.text);
     }
+}
+
+#[test]
+fn boxes_are_entries_of_a_file_that_only_their_tenants_have() {
+    let declared = declared(&(COMPANY.replace("hangup]", "info]") + VOICEMAIL));
+    assert!(files(&declared, &Routes::default(), false)[Voicemail].is_stub);
+    let files = files(&declared, &declared.routes, false);
+    let file = &files[Voicemail];
+    assert!(!file.is_stub);
+    let (_, boxes) = file.text.split_once("\n\n").unwrap();
+    insta::assert_snapshot!(boxes, @r"
+    [acme-boxes]
+    1 => (sensitive),Bo,bo@example.com,,attach=yes|minsecs=1|maxsecs=180
+    2 => (sensitive),Info desk,,,attach=yes|minsecs=1|maxsecs=180
+
+    ; generation
+    [acme-generation]
+    (generation) => -,
+    ");
+    let (_, routing) = files[Routing].text.split_once("What phones may dial").unwrap();
+    let part = |from: &str, to: &str| routing.split_once(from).unwrap().1.split_once(to).unwrap().0.to_owned();
+    let parts = [
+        part("any box by its number and PIN\n", "\n\n; All devices"),
+        part("\n[acme-voicemail]\n", "\n\n"),
+        part("\nexten => voicemail-2", "\nexten => _[!-~]."),
+        part("\n; to default from +1*\n", "\n;"),
+    ];
+    insta::assert_snapshot!(parts.join("\n---\n"));
 }
 
 #[test]

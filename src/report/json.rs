@@ -289,9 +289,8 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
             .collect(),
         expectations: Vec::new(),
         files: comparison
-            .files
-            .values()
-            .map(|ComparedFile { path, diff, fingerprint }| File {
+            .kept_files()
+            .map(|ComparedFile { path, diff, fingerprint, .. }| File {
                 path,
                 changed: (diff.changed || plan.unresolved.is_empty()).then_some(diff.changed),
                 sha256: fingerprint,

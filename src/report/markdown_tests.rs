@@ -177,6 +177,7 @@ proptest! {
         for file in ConfigFile::ALL {
             let line = words(10 + file as usize).replace(['\n', '\r'], " ");
             comparison.files[file].diff.text = format!("@@ -1,1 +1,2 @@\n {line}\n+{line}\n-{line}\n");
+            comparison.files[file].diff.changed = true;
         }
         let markdown = written(&desired, &comparison, limit);
         prop_assert!(markdown.len() <= limit);

@@ -234,10 +234,14 @@ impl Status<'_> {
         let mut findings: Vec<String> = comparison.stops.iter().map(|stop| stop.message.clone()).collect();
         for (state, path) in here.files.iter().map(|(file, state)| (state, &comparison.files[file].path)) {
             findings.extend(match state {
-                FileState::InStep => None,
-                FileState::Missing => Some(format!("{path} is missing; {}", self.remedy("writes"))),
-                FileState::Behind => Some(format!("{path} does not hold what is recorded; {}", self.remedy("renews"))),
-                FileState::Edited => Some(format!("{path} was edited by hand or cut short; {}", self.remedy("heals"))),
+                None | Some(FileState::InStep) => None,
+                Some(FileState::Missing) => Some(format!("{path} is missing; {}", self.remedy("writes"))),
+                Some(FileState::Behind) => {
+                    Some(format!("{path} does not hold what is recorded; {}", self.remedy("renews")))
+                }
+                Some(FileState::Edited) => {
+                    Some(format!("{path} was edited by hand or cut short; {}", self.remedy("heals")))
+                }
             });
         }
         Stage::of(findings)
@@ -365,7 +369,7 @@ impl Status<'_> {
 
     fn edits(&self) -> BTreeMap<&str, &str> {
         let (Some(here), Some(comparison)) = (self.here, self.comparison) else { return BTreeMap::new() };
-        let edited = here.files.iter().filter(|(_, state)| **state == FileState::Edited);
+        let edited = here.files.iter().filter(|(_, state)| **state == Some(FileState::Edited));
         let edited = edited.map(|(file, _)| &comparison.files[file]);
         edited.map(|file| (file.path.as_str(), file.diff.text.as_str())).collect()
     }

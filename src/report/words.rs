@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use super::{Desired, Report, count};
 use crate::{
-    asterisk::ConfigFile,
     deploy::Comparison,
     desired::Source,
     plan::{Change, Choice, FieldChange, InboundChange, Kind},
@@ -153,7 +152,7 @@ pub(super) fn reload(comparison: &Comparison) -> Option<String> {
     let why = if changed == 0 {
         "Asterisk does not run the files in place".to_owned()
     } else {
-        format!("{changed} of {} files changed", ConfigFile::ALL.len())
+        format!("{changed} of {} files changed", comparison.kept_files().count())
     };
     let kept = if comparison.affected().keeps_registrations() {
         "calls and registrations are kept"
@@ -222,7 +221,7 @@ pub(super) fn summary(comparison: &Comparison) -> String {
         1 => parts.push("1 change of inbound calls".to_owned()),
         changes => parts.push(format!("{changes} changes of inbound calls")),
     }
-    let is_known = comparison.plan.unresolved.is_empty() || files == ConfigFile::ALL.len();
+    let is_known = comparison.plan.unresolved.is_empty() || files == comparison.kept_files().count();
     let files = match (is_known, files) {
         (true, files) => format!("{} to write", count(files, "file")),
         (false, 0) => "which files to write is not known".to_owned(),

@@ -56,4 +56,5 @@ mod tenants;
 mod tokens;
 mod trunks;
 mod unlocked;
+mod voicemail;
 mod watch;

@@ -274,6 +274,34 @@ impl Phone {
         self.plays("uac-auth", &["-m", "1", "-s", number, "-d", &lasting.as_millis().to_string()])
     }
 
+    /// Calls, is answered, and speaks until it hangs up.
+    pub(crate) fn speaks(&self, number: &str, lasting: Duration) -> Running {
+        let path = self.speaking("uac-auth");
+        self.sipp(&path, &["-m", "1", "-s", number, "-d", &lasting.as_millis().to_string()])
+    }
+
+    /// Delivers a call that is answered, and speaks until it hangs up.
+    pub(crate) fn delivers_speech(&self, from: &str, to: &str, lasting: Duration) -> Running {
+        let (path, lasting) = (self.speaking("uac-trunk"), lasting.as_millis().to_string());
+        self.sipp(&path, &["-m", "1", "-s", to, "-key", "cid", from, "-key", "line", &self.line, "-d", &lasting])
+    }
+
+    /// Makes a caller speak once the call is answered: a hum, in u-law.
+    fn speaking(&self, name: &str) -> PathBuf {
+        let voice = self.folder.join("voice.ul");
+        fs::write(&voice, [0x80, 0x90, 0xa0, 0x90, 0x00, 0x10, 0x20, 0x10].repeat(1000)).expect("a file");
+        let speak = format!("<nop><action><exec rtp_stream=\"{},-1,0\"/></action></nop>\n<pause/>", voice.display());
+        let text = fs::read_to_string(scenario(name)).expect("a scenario").replace("<pause/>", &speak);
+        let path = self.folder.join(format!("{name}-speaks-{}.xml", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        fs::write(&path, text).expect("a file");
+        path
+    }
+
+    /// Is told of waiting messages, which its log says, until it is unplugged.
+    pub(crate) fn lamp(&self) -> Running {
+        self.plays("uas-lamp", &[])
+    }
+
     /// Calls and is answered.
     #[track_caller]
     pub(crate) fn reaches(&self, number: &str) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, ops::Add};
 
 use super::super::{BadValue, Name};
-use crate::model::{E164, Extension, NamePrefix, Prefix, Tenant};
+use crate::model::{BoxNumber, E164, Extension, NamePrefix, Prefix, Tenant};
 
 /// Applications and functions, each with the module that provides it.
 pub(crate) type Words = BTreeMap<&'static str, &'static str>;
@@ -42,6 +42,12 @@ pub(crate) enum Variable {
     Key,
     /// The dial string of the contacts or the members that may be dialled, with `&` before each.
     Line,
+    /// The number of a voicemail box.
+    Mailbox,
+    /// Which greeting of a box is played: `unavail` or `busy`.
+    Greeting,
+    /// Asterisk: how the last `VoiceMail` ended.
+    VoicemailStatus,
     /// Asterisk: the argument of the running `Gosub`.
     Argument,
     /// Asterisk: the second argument of the running `Gosub`.
@@ -72,6 +78,9 @@ impl Variable {
             Self::ContactId => "CONTACT_ID",
             Self::Key => "KEY",
             Self::Line => "LINE",
+            Self::Mailbox => "BOX",
+            Self::Greeting => "GREETING",
+            Self::VoicemailStatus => "VMSTATUS",
             Self::Argument => "ARG1",
             Self::SecondArgument => "ARG2",
             Self::DialStatus => "DIALSTATUS",
@@ -210,6 +219,16 @@ impl Expr {
     /// Asks a sorcery object of `res_pjsip` for one of its fields; empty if there is no such object.
     pub(crate) fn sorcery(kind: &'static str, id: Self, field: &'static str) -> Self {
         call("AST_SORCERY", "func_sorcery", Self::from("res_pjsip,") + kind + "," + id + "," + field)
+    }
+
+    /// Tells whether a file exists below Asterisk's spool folder: 1 or 0. `path` is made of text of our own.
+    pub(crate) fn is_in_spool(path: Self) -> Self {
+        call("STAT", "func_env", Self::from("e,${ASTSPOOLDIR}/") + path)
+    }
+
+    /// Names the endpoint that makes the call. Only a channel of `PJSIP` has one.
+    pub(crate) fn calling_endpoint() -> Self {
+        call("CHANNEL", "func_channel", Self::from("endpoint"))
     }
 
     /// Lists the ids of the contacts of an AOR of ours: its name and a hash, with commas between them.
@@ -358,6 +377,12 @@ impl From<&Tenant> for Expr {
 
 impl From<&E164> for Expr {
     fn from(number: &E164) -> Self {
+        Self::plain(number.as_str())
+    }
+}
+
+impl From<&BoxNumber> for Expr {
+    fn from(number: &BoxNumber) -> Self {
         Self::plain(number.as_str())
     }
 }

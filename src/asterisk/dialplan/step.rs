@@ -57,6 +57,14 @@ pub(crate) enum Step {
     Pass(Variable),
     /// Plays prompts, with `&` between them, and reads one digit. Plays them twice if none comes within 5 seconds.
     Read(Variable, &'static str),
+    /// Plays a sound of Asterisk's own. Answers the call if it was not answered.
+    Playback(&'static str),
+    /// Records a message for a voicemail box, such as `17@acme-boxes`. The options are `u` or `b` to play the box's own
+    /// greeting for unavailable or busy, or nothing.
+    VoiceMail(Expr, Expr),
+    /// Lets the caller hear the messages of a voicemail box: `17@acme-boxes`, or `@acme-boxes` to ask which. With `s` it
+    /// asks for no PIN.
+    VoiceMailMain(Expr, &'static str),
     /// Comes back from a `Gosub`, with a result if there is one.
     Return(Option<Expr>),
     /// Sets a variable of our own.
@@ -122,6 +130,16 @@ impl Step {
             Self::Pass(variable) => ("Set", None, Expr::from("_") + variable.name() + "=" + Expr::var(*variable)),
             Self::Read(variable, prompts) => {
                 ("Read", Some("app_read"), Expr::from(variable.name()) + "," + *prompts + ",1,,2,5")
+            }
+            Self::Playback(sound) => ("Playback", Some("app_playback"), Expr::from(*sound)),
+            Self::VoiceMail(mailbox, options) => {
+                let options =
+                    if options.as_str().is_empty() { Expr::default() } else { Expr::from(",") + options.clone() };
+                ("VoiceMail", Some("app_voicemail"), mailbox.clone() + options)
+            }
+            Self::VoiceMailMain(mailbox, options) => {
+                let options = if options.is_empty() { Expr::default() } else { Expr::from(",") + *options };
+                ("VoiceMailMain", Some("app_voicemail"), mailbox.clone() + options)
             }
             Self::Return(result) => ("Return", Some("app_stack"), result.clone().unwrap_or_default()),
             Self::Set(variable, value) => ("Set", None, Expr::from(variable.name()) + "=" + value.clone()),

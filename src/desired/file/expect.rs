@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     model::{At, Code, E164, Invalid, quoted},
-    objects::{TargetName, TargetText},
+    objects::{TargetForm, TargetName},
 };
 
 /// A test of the routes.
@@ -16,7 +16,7 @@ pub(in crate::desired) struct Expectation {
     /// The call.
     pub(in crate::desired) call: At<ExpectedCall>,
     /// Who gets it first.
-    #[schemars(with = "TargetText")]
+    #[schemars(with = "TargetForm")]
     pub(in crate::desired) reaches: At<TargetName>,
 }
 

@@ -26,19 +26,24 @@ pub(in crate::objects) fn read(
     let mut seen = BTreeSet::new();
     for (at, item) in items.iter().enumerate() {
         let Some((target, declared)) = target(item, names, problems) else { continue };
-        if let (true, Target::User(user)) = (declared, &target) {
-            let written = item.value.as_ref().map_or(user.as_str(), file::TargetName::as_str);
-            problems.extend(unreachable_user(written, item.place, names));
+        let by_sip = match &target {
+            Target::User(_) => item.value.as_ref().map(|named| named.as_str().to_owned()),
+            Target::Object(name) => names.boxes.contains(name).then(|| name.to_string()),
+            Target::Voicemail(_) => Some(target.to_string()),
+            Target::Hangup | Target::Busy => None,
+        };
+        if let (true, Some(written)) = (declared, by_sip) {
+            problems.extend(unreachable_user(&written, item.place, names));
         }
         let ends = match &target {
-            Target::Hangup | Target::Busy => true,
+            Target::Hangup | Target::Busy | Target::Voicemail(_) => true,
             Target::Object(name) => names.ending.contains(name),
             Target::User(_) => false,
         };
         if ends && at + 1 < items.len() {
             let message = format!("nothing behind `{target}` is ever tried");
-            let hint = match target {
-                Target::Object(_) => "put it last: its own `no_answer` ends the call",
+            let hint = match &target {
+                Target::Object(name) if !names.boxes.contains(name) => "put it last: its own `no_answer` ends the call",
                 _ => "put it last",
             };
             problems.push(Diagnostic::error(Code::UnreachableRoute, message, item.place).hint(hint));
@@ -59,7 +64,11 @@ pub(crate) fn target(
     names: &Names<'_>,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<(Target, bool)> {
-    let text = item.value.as_ref()?.as_str();
+    let written = item.value.as_ref()?;
+    let text = written.as_str();
+    if let file::TargetName::Voicemail(_) = written {
+        return own_box(text, item.place, names, problems);
+    }
     match text {
         "hangup" => return Some((Target::Hangup, true)),
         "busy" => return Some((Target::Busy, true)),
@@ -75,6 +84,23 @@ pub(crate) fn target(
         problems.push(unknown_name(text, item.place, names));
     }
     Some((Target::Object(name), declared))
+}
+
+/// Reads the user whose voicemail box gets a call, and tells whether there is such a box.
+fn own_box(text: &str, place: Place, names: &Names<'_>, problems: &mut Vec<Diagnostic>) -> Option<(Target, bool)> {
+    let Some((key, declared)) = user(text, place, names, problems) else {
+        if names.users.all {
+            let phones = names.phones.keys().map(UserKey::as_str);
+            problems.push(unknown("user or phone", text, place, phones, names.users));
+        }
+        return None;
+    };
+    if declared && names.own_boxes.as_ref().is_some_and(|own| !own.contains(&key)) {
+        let message = format!("`{text}` has no voicemail box");
+        let hint = "set `voicemail: true` at the user, or `users: true` in `voicemail:`";
+        problems.push(Diagnostic::error(Code::NoVoicemail, message, place).hint(hint));
+    }
+    Some((Target::Voicemail(key), declared))
 }
 
 /// Reads the e-mail of a user or the id of a phone, and tells whether it is declared. `None` if it can be neither.
@@ -168,8 +194,8 @@ fn unreachable_dialers(targets: &[Target], names: &Names<'_>, place: Place) -> O
             _ => None,
         })
         .collect();
-    let users = targets.iter().any(|target| matches!(target, Target::User(_)));
-    let nobody = !users && !dialers.is_empty() && dialers.iter().all(|name| names.without_trunk.contains(*name));
+    let others = targets.iter().any(|target| matches!(target, Target::User(_) | Target::Voicemail(_)));
+    let nobody = !others && !dialers.is_empty() && dialers.iter().all(|name| names.without_trunk.contains(*name));
     nobody.then(|| {
         let message = "a call that comes over a trunk reaches nobody here: none of these has a trunk";
         let hint = "add `trunk:` to one of them; Asterisk dials nobody without";

@@ -20,6 +20,8 @@ pub enum Target<User = UserKey> {
     Object(ObjectName),
     /// A user's phone, or one that belongs to nobody.
     User(User),
+    /// A user's voicemail box.
+    Voicemail(User),
     /// Nobody: the call ends.
     Hangup,
     /// Nobody: the caller hears that the line is busy.
@@ -31,6 +33,7 @@ impl fmt::Display for Target {
         match self {
             Self::Object(name) => write!(f, "{name}"),
             Self::User(email) => write!(f, "{email}"),
+            Self::Voicemail(email) => write!(f, "voicemail:{email}"),
             Self::Hangup => f.write_str("hangup"),
             Self::Busy => f.write_str("busy"),
         }
@@ -47,9 +50,19 @@ pub(super) fn in_turn(targets: &[Target]) -> String {
 pub(super) fn refs(targets: &[Target]) -> impl Iterator<Item = (ObjectKind, &ObjectName)> {
     let names = targets.iter().filter_map(|target| match target {
         Target::Object(name) => Some(name),
-        Target::User(_) | Target::Hangup | Target::Busy => None,
+        Target::User(_) | Target::Voicemail(_) | Target::Hangup | Target::Busy => None,
     });
-    names.flat_map(|name| [(ObjectKind::Dialer, name), (ObjectKind::Group, name)])
+    names.flat_map(|name| [(ObjectKind::Dialer, name), (ObjectKind::Group, name), (ObjectKind::Box, name)])
+}
+
+impl<User> Target<User> {
+    /// Returns the user whose phone or box it is, to change it.
+    pub(super) fn user_mut(&mut self) -> Option<&mut User> {
+        match self {
+            Self::User(user) | Self::Voicemail(user) => Some(user),
+            Self::Object(_) | Self::Hangup | Self::Busy => None,
+        }
+    }
 }
 
 /// Who gets a call that no rule is for, tried in turn. There is no default route if it is empty.
@@ -115,6 +128,7 @@ pub(super) fn with_users<U, V, E>(
     let one = |target| {
         Ok(match target {
             Target::User(named) => Target::User(user(named)?),
+            Target::Voicemail(named) => Target::Voicemail(user(named)?),
             Target::Object(name) => Target::Object(name),
             Target::Hangup => Target::Hangup,
             Target::Busy => Target::Busy,

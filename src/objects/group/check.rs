@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{At, Cause, Code, Diagnostic, E164, Leg, Named, Node, ObjectName, Place, UserKey},
-    objects::{Called, Dialer, Group, ObjectKind, Places, Routes, Target, dialer},
+    objects::{Boxes, Called, Dialer, Group, ObjectKind, Places, Routes, Target, dialer},
 };
 
 /// The most members of a group: Asterisk cuts what is dialled at 4,091 bytes.
@@ -206,18 +206,18 @@ pub(in crate::objects) fn without_trunk(
     let rings_nobody = |node: &Node| match node {
         Node::Ring(ring) => ring.who.legs().iter().all(Leg::has_no_trunk),
         Node::End(_) => true,
-        Node::Missing(_) => false,
+        Node::Box(_) | Node::Missing(_) => false,
     };
     let are_without = |name: &&ObjectName| routes.chain(&[Target::Object((*name).clone())]).0.iter().all(rings_nobody);
     groups.keys().filter(are_without).cloned().collect()
 }
 
 /// Lists the groups behind which nothing is tried, because a call that nobody answers ends there.
-pub(in crate::objects) fn ending(groups: &BTreeMap<ObjectName, Group>) -> BTreeSet<ObjectName> {
-    let routes = Routes { groups: groups.clone(), ..Routes::default() };
+pub(in crate::objects) fn ending(groups: &BTreeMap<ObjectName, Group>, boxes: &Boxes) -> BTreeSet<ObjectName> {
+    let routes = Routes { groups: groups.clone(), boxes: boxes.clone(), ..Routes::default() };
     let ends = |name: &ObjectName| {
         let chain = routes.chain(&[Target::Object(name.clone())]);
-        chain.0.iter().any(|node| matches!(node, Node::End(Cause::Busy | Cause::Rejected)))
+        chain.0.iter().any(|node| matches!(node, Node::Box(_) | Node::End(Cause::Busy | Cause::Rejected)))
     };
     groups.keys().filter(|name| ends(name)).cloned().collect()
 }

@@ -7,7 +7,7 @@ use super::Strategy;
 use crate::{
     model::{At, Code, E164, Email, Invalid, NamePrefix, ObjectName, PhoneId, Word, quoted, text_type},
     objects::{
-        destination::file::{TargetName, TargetText},
+        destination::file::{TargetForm, TargetName},
         dialer::file::{CallerIdText, Ring},
         extension::ExtensionKey,
     },
@@ -43,7 +43,7 @@ pub(crate) struct Group {
     pub(crate) caller_id: Option<At<CallerIdText>>,
     /// Who gets a call that no member answers, tried in turn.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<TargetText>>")]
+    #[schemars(with = "Option<Vec<TargetForm>>")]
     pub(crate) no_answer: Option<At<Vec<At<TargetName>>>>,
 }
 

@@ -110,10 +110,7 @@ impl Group {
             Member::User(user) => Some(user),
             Member::Number(_) => None,
         });
-        let targets = self.no_answer.iter_mut().filter_map(|target| match target {
-            Target::User(user) => Some(user),
-            Target::Object(_) | Target::Hangup | Target::Busy => None,
-        });
+        let targets = self.no_answer.iter_mut().filter_map(Target::user_mut);
         for user in members.chain(targets) {
             if let Some(present) = addresses.get(user) {
                 *user = present.clone();

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::{
     model::{At, E164, Invalid, ObjectName, Prefix, nearest, text_type},
-    objects::destination::file::{TargetName, TargetText},
+    objects::destination::file::{TargetForm, TargetName},
 };
 
 /// Who gets the calls to a number.
@@ -21,11 +21,11 @@ pub(crate) struct InboundRule {
     #[serde(default)]
     pub(crate) when: Option<At<ObjectName>>,
     /// Who gets the call, tried in turn until one answers.
-    #[schemars(with = "Vec<TargetText>")]
+    #[schemars(with = "Vec<TargetForm>")]
     pub(crate) route: At<Vec<At<TargetName>>>,
     /// Who gets it outside those hours; without it, the next rule has its say.
     #[serde(default)]
-    #[schemars(with = "Option<Vec<TargetText>>")]
+    #[schemars(with = "Option<Vec<TargetForm>>")]
     pub(crate) otherwise: Option<At<Vec<At<TargetName>>>>,
     /// Refuses its removal until this was set to false and applied.
     #[serde(default)]

@@ -16,7 +16,7 @@ use crate::{
     desired::{self, Declared},
     directory::{Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser, seal::ObjectPrint},
     model::{Email, Extension, Ha1, NAME_BYTES, Prints, Secret, UserKey},
-    objects::{NumberOwner, ObjectId, ObjectKind},
+    objects::{NumberOwner, ObjectId, ObjectKind, Routes},
     render::{self, Digests, Phonebook, endpoint_name},
 };
 
@@ -59,15 +59,15 @@ struct Calls {
     number: u32,
     /// Whether there is a default caller ID.
     caller_id: bool,
+    /// Whether users have voicemail boxes.
+    voicemail: bool,
 }
 
 fn calls() -> impl Strategy<Value = Calls> {
     let rules = prop::collection::btree_map(0..4_u32, prop::bool::weighted(0.1), 0..4);
-    (rules, prop::option::of(0..2_u32), 0..2_u32, any::<bool>()).prop_map(|(rules, secret, number, caller_id)| Calls {
-        rules,
-        secret,
-        number,
-        caller_id,
+    let words = (any::<bool>(), any::<bool>());
+    (rules, prop::option::of(0..2_u32), 0..2_u32, words).prop_map(|(rules, secret, number, (caller_id, voicemail))| {
+        Calls { rules, secret, number, caller_id, voicemail }
     })
 }
 
@@ -166,7 +166,8 @@ fn calls_of(file: &File, seed: usize) -> String {
         format!("g{name}: {{ members: [\"+491701234567\"], extension: {number} }}")
     };
     let groups = format!("groups: {{ {} }}\n", file.groups.iter().map(group).collect::<Vec<_>>().join(", "));
-    let Some(Calls { rules, secret, .. }) = &file.calls else { return groups };
+    let Some(Calls { rules, secret, voicemail, .. }) = &file.calls else { return groups };
+    let voicemail = if *voicemail { "voicemail: { users: true, boxes: { info: { name: Info desk } } }\n" } else { "" };
     let login = ", username: acme, secret: { env: CARRIER_SECRET }";
     let secret = if secret.is_some() { login } else { "" };
     let turned = |mut items: Vec<String>| {
@@ -184,7 +185,7 @@ fn calls_of(file: &File, seed: usize) -> String {
     format!(
         "trunks: {{ carrier: {{ host: 198.51.100.7, identify: [{networks}]{secret} }} }}\n\
          dialers: {{ desk: {{ number: {{ env: DESK_PHONE_NUMBER }}, trunk: carrier }} }}\n\
-         inbound: [{rules}]\ndefault_route: [desk]\n{groups}"
+         inbound: [{rules}]\ndefault_route: [desk]\n{groups}{voicemail}"
     )
 }
 
@@ -254,8 +255,13 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
         expected_runs: Vec::new(),
     };
     for (object, planned) in &plan.secrets {
-        let row = match (&planned.print, outside.inbound.secrets.get(object)) {
-            (None, Some(Ok(secret))) => {
+        let pin = Secret::new("27182").unwrap();
+        let secret = match planned.secret {
+            SecretPlan::Generate => Some(&pin),
+            _ => outside.inbound.secrets.get(object).and_then(|secret| secret.as_ref().ok()),
+        };
+        let row = match (&planned.print, secret) {
+            (None, Some(secret)) => {
                 let print = ObjectPrint::new(object.0, &[7; 16], &plan.routes.logins()[object], secret);
                 RecordedSecret { id: Uuid::from_u128(3), print, applied: None }
             }
@@ -375,6 +381,30 @@ proptest! {
     }
 }
 
+/// Lists the voicemail boxes, each with its number and its user.
+fn boxes(routes: &Routes) -> BTreeMap<u32, Option<UserKey>> {
+    let boxes = routes.objects().into_iter().filter(|((kind, _), _)| *kind == ObjectKind::Box);
+    let numbered = boxes.map(|(_, object)| {
+        let fields: BTreeMap<_, _> = object.fields().into_iter().collect();
+        (fields["number"].as_ref().unwrap().parse().unwrap(), fields["user"].as_deref().map(UserKey::of))
+    });
+    numbered.collect()
+}
+
+/// A user keeps the box, and no box gets the number of another one.
+fn check_boxes(plan: &Plan, recorded: &Recorded) {
+    let (before, last) = (boxes(&recorded.routes), recorded.routes.last_box.map_or(0, |last| last.0));
+    for (number, user) in boxes(&plan.routes) {
+        let Some(known) = before.get(&number) else {
+            assert!(number > last, "the number {number} was another box's");
+            continue;
+        };
+        let row = |email: &UserKey| recorded.users[email].id;
+        let user = user.and_then(|email| plan.users.values().find(|user| user.email.key() == email)?.id);
+        assert_eq!(user, known.as_ref().map(row), "the box {number} stays with its user");
+    }
+}
+
 /// What must hold for a plan that can be made.
 fn check_plan(plan: &Plan, declared: &Declared, recorded: &Recorded) {
     // Everybody has a number, nobody shares one.
@@ -433,6 +463,7 @@ fn check_plan(plan: &Plan, declared: &Declared, recorded: &Recorded) {
             assert!(explained, "{number} was left over");
         }
     }
+    check_boxes(plan, recorded);
     // Who is deleted was managed by the file and is declared no more.
     for id in &plan.deletes {
         assert_eq!(before[id].managed_by, ManagedBy::File);

@@ -1,11 +1,11 @@
 //! A scan over rendered dialplans, as text: what callers and phones control stands nowhere but where it is copied,
 //! shown or checked.
 
-use super::{COMPANY, Digests, NO_ROUTES, Phone, Phonebook};
+use super::{COMPANY, Digests, NO_ROUTES, Phone, Phonebook, VOICEMAIL};
 use crate::{asterisk::ConfigFile, desired, model::Extension, objects::Routes};
 
 /// What a caller or a phone wrote.
-const FOREIGN: [&str; 5] = ["${CALLERID(", "${FROM_", "${CONTACT}", ",uri)}", "${CHANNEL("];
+const FOREIGN: [&str; 5] = ["${CALLERID(", "${FROM_", "${CONTACT}", ",uri)}", "${CHANNEL(name"];
 
 /// Fields and variables that may be set to it.
 const COPIES: [&str; 7] =
@@ -96,6 +96,7 @@ fn scan(text: &str) {
 fn no_text_of_a_caller_or_phone_stands_in_a_dial_string_an_option_or_a_list() {
     for file in [
         COMPANY.to_owned(),
+        COMPANY.replace("hangup]", "info]") + VOICEMAIL,
         COMPANY.replace("tenant: acme\n", "tenant: acme\nendpoint_names: tenant-extension\n"),
         include_str!("../../../examples/synergycall/pbx.yaml").to_owned(),
         [
@@ -119,7 +120,9 @@ fn no_text_of_a_caller_or_phone_stands_in_a_dial_string_an_option_or_a_list() {
             book.files(Digests::Masked).unwrap()[ConfigFile::Routing].text.clone()
         };
         scan(&text(&NO_ROUTES, Vec::new()));
-        scan(&text(&declared.routes, phones));
+        let mut routes = declared.routes.clone();
+        routes.allocate(&NO_ROUTES);
+        scan(&text(&routes, phones));
     }
 }
 

@@ -358,6 +358,9 @@ impl Snapshot {
         // A listing cuts the names of pjsip's.
         let name: String = mark_name(&tenant, &marks[Endpoints]).chars().take(30).collect();
         PerFile::from_fn(|file| {
+            if files[file].is_none() {
+                return Marks::new();
+            }
             let shown = if file == Endpoints { &name } else { &marks[file] };
             file.facts().marks.iter().map(|mark| (mark.kind, vec![shown.clone()])).collect()
         })
@@ -365,7 +368,8 @@ impl Snapshot {
 
     /// Tells whether Asterisk runs exactly the files in place.
     pub(super) fn runs_its_files(&self) -> bool {
-        self.files.values().all(Option::is_some) && self.running == Self::marks_of(&self.files)
+        let is_there = |(file, text): (ConfigFile, &Option<String>)| text.is_some() || file.facts().is_optional;
+        self.files.iter().all(is_there) && self.running == Self::marks_of(&self.files)
     }
 
     /// Says what stands at each stage, between the states before and after; what is expected wins
@@ -381,16 +385,24 @@ impl Snapshot {
             let found = all.iter().find(|(stage, is)| *is && *stage == expected);
             found.or_else(|| all.iter().find(|(_, is)| *is)).map_or(Stage::Else, |(stage, _)| *stage)
         };
+        // What the tenant never had stands as expected.
+        let is_none = |file: ConfigFile| [self, before, after].iter().all(|at| at.files[file].is_none());
         let stub = |file: ConfigFile| {
             self.files[file].as_deref().is_some_and(|text| parse(text).intact && !text.contains("@example.com"))
         };
         let in_place = |file: ConfigFile| {
+            if file.facts().is_optional && is_none(file) {
+                return expected.files[file];
+            }
             let (was, is) = (self.files[file] == before.files[file], self.files[file] == after.files[file]);
             stage(expected.files[file], was, is, stub(file), self.files[file].is_none())
         };
         let marks = Self::marks_of(&self.files);
         let running = |file: ConfigFile| {
             let found = &self.running[file];
+            if file.facts().is_optional && is_none(file) {
+                return expected.running[file];
+            }
             if found.is_empty() {
                 return Stage::Gone;
             }

@@ -11,8 +11,8 @@ use reconcile::{
         document::{self, Map},
     },
     objects::{
-        Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, ExtensionClaim, Group, Hours, Member,
-        PublicSipHost, Routes, Rule, Strategy as Order, Target, Trunk, UserOfRow,
+        Boxes, Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, ExtensionClaim, Group, Hours, LastBox,
+        Mailing, Member, PublicSipHost, Routes, Rule, Strategy as Order, Target, Trunk, UserOfRow, VoicemailBox, Whose,
     },
     recorder::spool,
 };
@@ -72,6 +72,8 @@ fn routes() -> Routes {
     let ana = Target::User(of::<reconcile::model::Email>("ana.silva@example.com").key());
     Routes {
         groups: BTreeMap::new(),
+        boxes: Boxes::NONE,
+        last_box: None,
         trunks: BTreeMap::from([
             (of("backup"), trunk("backup.example", &["192.0.2.7"])),
             (
@@ -138,6 +140,24 @@ fn group() -> Group<UserOfRow> {
         trunk: Some(of("carrier")),
         caller_id: CallerId::Called,
         no_answer: vec![Target::Object(of("dialfire")), Target::User(number(9)), Target::Busy],
+    }
+}
+
+/// A row, which names users by their rows.
+fn own_box() -> VoicemailBox<UserOfRow> {
+    VoicemailBox {
+        number: Some(of("17")),
+        whose: Whose::User { user: UserOfRow::Row(Uuid::from_u128(7)), mail: true },
+        mailing: Mailing { attach: true, delete: true, seconds: 90 },
+    }
+}
+
+fn shared_box() -> VoicemailBox<UserOfRow> {
+    let lamps = vec![UserOfRow::Row(Uuid::from_u128(7)), UserOfRow::Row(Uuid::from_u128(8))];
+    VoicemailBox {
+        number: Some(of("18")),
+        whose: Whose::Shared { title: of("Info desk"), mail: Some(of("info@example.com")), lamps },
+        mailing: Mailing { attach: false, delete: false, seconds: 180 },
     }
 }
 
@@ -238,6 +258,8 @@ fn every_golden_document_is_read_as_the_value_it_was() {
                 let extension = Some(ExtensionClaim::Given(1500.try_into().unwrap()));
                 is(&name, &Group { extension, ..group() });
             }
+            "box" => is(&name, &own_box()),
+            "shared-box" => is(&name, &shared_box()),
             "routes" => is(&name, &routes()),
             "applied" => is(&name, &applied(8)),
             "counts" => is(&name, &counts()),
@@ -346,11 +368,14 @@ fn any_routes() -> impl Strategy<Value = Routes> {
         chain().prop_map(DefaultRoute),
         prop::option::of("[a-z.]{1,9}".prop_map(PublicSipHost)),
         prop::option::of(number().prop_map(|number| DefaultCallerId(of(&number)))),
+        prop::option::of(any::<u32>()),
     )
-        .prop_map(|(trunks, dialers, groups, rules, default_route, public_sip_host, caller_id)| Routes {
+        .prop_map(|(trunks, dialers, groups, rules, default_route, public_sip_host, caller_id, last_box)| Routes {
             trunks,
             dialers,
             groups,
+            boxes: Boxes::NONE,
+            last_box: last_box.map(LastBox),
             hours: routes().hours,
             rules,
             default_route,

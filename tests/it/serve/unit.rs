@@ -20,7 +20,10 @@ fn the_unit_has_a_user_and_a_key_of_its_own_and_bounds() {
     for bound in ["LimitNOFILE", "MemoryMax", "TasksMax"] {
         assert_eq!(values(bound).len(), 1, "{bound}");
     }
-    assert_eq!(values("ReadWritePaths"), ["/etc/asterisk/pjsip.d /etc/asterisk/extensions.d"]);
+    assert_eq!(
+        values("ReadWritePaths"),
+        ["/etc/asterisk/pjsip.d /etc/asterisk/extensions.d -/etc/asterisk/voicemail.d"]
+    );
     let environment = example("reconcile-serve.env");
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/service.md")).unwrap();
     for variable in ["RECONCILE_SECRET_KEY_FILE", "TWILIO_AUTH_TOKEN_FILE"] {

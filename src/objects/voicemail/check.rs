@@ -1,0 +1,96 @@
+//! Which boxes there are: those of users and the shared ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    super::{
+        check::{Names, named},
+        destination::check::user,
+        namespace::reserved,
+    },
+    Boxes, DEFAULT, Mailing, VoicemailBox, Whose, file,
+    file::LampName,
+};
+use crate::model::{At, Code, Diagnostic, UserKey};
+
+/// The most phones that show the messages of a box: Asterisk tells each of them.
+const MOST_LAMPS: usize = 50;
+
+/// Reads the boxes. `own` has the users who say whether they have one.
+pub(in crate::objects) fn check(
+    key: Option<At<file::Voicemail>>,
+    own: &BTreeMap<UserKey, bool>,
+    names: &Names<'_>,
+    problems: &mut Vec<Diagnostic>,
+) -> Boxes {
+    let place = key.as_ref().map(|at| at.place);
+    let file::Voicemail { users, mail, max, boxes } = key.and_then(|at| at.value).unwrap_or_default();
+    let flag = |at: Option<At<bool>>, default| at.and_then(|at| at.value).unwrap_or(default);
+    let everybody = flag(users, false);
+    let mail = mail.and_then(|at| at.value).unwrap_or_default();
+    let mailed = flag(mail.users, true);
+    let mailing = Mailing {
+        attach: flag(mail.attach, DEFAULT.attach),
+        delete: flag(mail.delete, DEFAULT.delete),
+        seconds: max.and_then(|at| at.value).map_or(DEFAULT.seconds, |length| length.0),
+    };
+    let has_box = |user: &UserKey| {
+        let person = !names.phones.contains_key(user);
+        own.get(user).copied().unwrap_or(everybody && person)
+    };
+    let of_user = |user: &UserKey| {
+        let mail = mailed && !names.phones.contains_key(user);
+        let whose = Whose::User { user: user.clone(), mail };
+        (user.clone(), VoicemailBox { number: None, whose, mailing })
+    };
+    let users = names.users.names.iter().filter(|user| has_box(user)).map(of_user).collect();
+    let mut found = Boxes { own: users, shared: BTreeMap::new() };
+    for (place, name, shared, _) in named(boxes, problems) {
+        problems.extend(reserved("voicemail box", name.as_str(), place));
+        if name.as_str().bytes().all(|b| b.is_ascii_digit()) {
+            let message = format!("a voicemail box cannot be called `{name}`");
+            let hint = "a name has a letter; the directory gives the box a number";
+            problems.push(Diagnostic::error(Code::ReservedName, message, place).hint(hint));
+        }
+        let lamps = shared.lamps.map(|list| lamps(list, names, problems)).unwrap_or_default();
+        let Some(title) = shared.name.value else { continue };
+        let whose = Whose::Shared { title, mail: shared.mail.and_then(|at| at.value), lamps };
+        found.shared.insert(name, VoicemailBox { number: None, whose, mailing });
+    }
+    let is_unused = found == Boxes::NONE && !names.users.names.is_empty();
+    if let (Some(place), true, true) = (place, is_unused, names.users.all) {
+        let message = "nobody has a voicemail box";
+        let hint = "set `users: true`, or `voicemail: true` at a user, or declare `boxes:`";
+        problems.push(Diagnostic::warning(Code::UnusedVoicemail, message, place).hint(hint));
+    }
+    found
+}
+
+/// Reads whose phones show the messages of a box, each once.
+fn lamps(list: At<Vec<At<LampName>>>, names: &Names<'_>, problems: &mut Vec<Diagnostic>) -> Vec<UserKey> {
+    let Some(items) = list.value else { return Vec::new() };
+    if items.len() > MOST_LAMPS {
+        let message = format!("the messages of this box show on {} phones", items.len());
+        let hint = format!("name at most {MOST_LAMPS}");
+        problems.push(Diagnostic::error(Code::OutOfBounds, message, list.place).hint(hint));
+    }
+    let (mut lamps, mut seen) = (Vec::new(), BTreeSet::new());
+    for item in &items {
+        let Some(text) = item.value.as_ref().map(LampName::as_str) else { continue };
+        let Some((key, _)) = user(text, item.place, names, problems) else {
+            if names.users.all {
+                let message = format!("no such user or phone: `{text}`");
+                let hint = "lamps are those of phones: name users by e-mail, and phones by id";
+                problems.push(Diagnostic::error(Code::UnknownReference, message, item.place).hint(hint));
+            }
+            continue;
+        };
+        if seen.insert(key.clone()) {
+            lamps.push(key);
+        } else {
+            let message = format!("`{text}` is named twice");
+            problems.push(Diagnostic::error(Code::DuplicateTarget, message, item.place).hint("keep one of them"));
+        }
+    }
+    lamps
+}

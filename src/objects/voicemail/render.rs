@@ -1,0 +1,47 @@
+//! What a box brings to the files: its entry, and whose phones show its messages.
+
+use super::{Mailing, VoicemailBox, Whose};
+use crate::{
+    asterisk::BadValue,
+    model::Email,
+    objects::{
+        ObjectKind,
+        render::{BoxEntry, Parts, RenderContext},
+    },
+};
+
+/// The shortest message that is kept, in seconds.
+const SHORTEST: u32 = 1;
+
+/// Writes what a box brings.
+pub(super) fn render<'a>(
+    one: &'a VoicemailBox,
+    name: &str,
+    cx: &RenderContext<'_>,
+    parts: &mut Parts<'a>,
+) -> Result<(), BadValue> {
+    let Some(number) = &one.number else {
+        return Err(BadValue { what: "the number of a voicemail box", reason: "it is missing" });
+    };
+    // A PIN with `-` before it cannot be changed by phone: Asterisk would rewrite the file, or forget the change at its
+    // next reload.
+    let pin = cx.secret(ObjectKind::Box, name, |pin| format!("-{}", pin.reveal()))?;
+    let number = number.as_str();
+    let (user, title, address, mails_user) = match &one.whose {
+        Whose::User { user, mail } => {
+            parts.phone_boxes.entry(user).or_default().own = Some(number);
+            (Some(user), "", None, *mail)
+        }
+        Whose::Shared { title, mail, lamps } => {
+            for user in lamps {
+                parts.phone_boxes.entry(user).or_default().shared.push(number);
+            }
+            (None, title.as_str(), mail.as_ref().map(Email::as_str), false)
+        }
+    };
+    let Mailing { attach, delete, seconds } = one.mailing;
+    let attach = if attach { "yes" } else { "no" };
+    let options = format!("attach={attach}|minsecs={SHORTEST}|maxsecs={seconds}");
+    parts.boxes.push(BoxEntry { number, pin, user, title, address, mails_user, deletes: delete, options });
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Which boxes a file makes, and which numbers they get.
+
+use crate::{desired::load_text, objects::Routes};
+
+fn routes(rest: &str) -> Routes {
+    let users = "users:\n  - { email: ana@example.com, name: Ana }\n  - { email: bo@example.com, name: Bo }\n  \
+                 - { id: lobby, name: Lobby }\n";
+    let loaded = load_text("pbx.yaml", &format!("version: 1\ntenant: acme\n{users}{rest}"));
+    let problems: Vec<String> = loaded.problems.iter().map(|problem| problem.message.clone()).collect();
+    loaded.declared.unwrap_or_else(|| panic!("{problems:?}")).routes
+}
+
+/// Lists the boxes, each with its number.
+fn numbers(routes: &Routes) -> Vec<String> {
+    let fields = |object: &dyn crate::objects::Object| {
+        let fields = object.fields();
+        let value = |key: &str| fields.iter().find(|(name, _)| *name == key).and_then(|(_, value)| value.clone());
+        Some(format!("{} {}", value("number")?, value("user").or_else(|| value("name"))?))
+    };
+    let mut all: Vec<String> = routes.objects().values().filter_map(|object| fields(*object)).collect();
+    all.sort();
+    all
+}
+
+fn allocated(rest: &str, former: &Routes) -> Routes {
+    let mut routes = routes(rest);
+    routes.allocate(former);
+    routes
+}
+
+#[test]
+fn users_with_an_address_have_a_box_and_phones_of_nobody_have_none() {
+    let all = "voicemail: { users: true, boxes: { info: { name: Info desk } } }\n";
+    assert_eq!(numbers(&allocated(all, &Routes::default())), ["1 ana@example.com", "2 bo@example.com", "3 Info desk"]);
+    assert!(routes("").is_empty());
+}
+
+/// A new box never gets the messages of one that is gone.
+#[test]
+fn numbers_stay_and_are_never_given_again() {
+    let both = allocated("voicemail: { users: true }\n", &Routes::default());
+    let info = allocated("voicemail: { boxes: { info: { name: Info } } }\n", &both);
+    assert_eq!(numbers(&info), ["3 Info"]);
+    let none = allocated("", &info);
+    assert_eq!(numbers(&none), [""; 0]);
+    let again = allocated("voicemail: { users: true, boxes: { info: { name: Info } } }\n", &none);
+    assert_eq!(numbers(&again), ["4 ana@example.com", "5 bo@example.com", "6 Info"]);
+    let same = allocated("voicemail: { users: true, boxes: { info: { name: Info } } }\n", &again);
+    assert_eq!(same, again);
+}
+
+/// Somebody deleted the row of the highest number.
+#[test]
+fn numbers_of_boxes_that_are_there_are_not_given_again_if_the_highest_is_lost() {
+    let mut known = allocated("voicemail: { boxes: { info: { name: Info } } }\n", &Routes::default());
+    known.last_box = None;
+    let all = allocated("voicemail: { users: true, boxes: { info: { name: Info } } }\n", &known);
+    assert_eq!(numbers(&all), ["1 Info", "2 ana@example.com", "3 bo@example.com"]);
+}
+
+#[test]
+fn a_renamed_user_keeps_the_box() {
+    let (ana, kim) = ("ana@example.com".parse().unwrap(), "kim@example.com".parse().unwrap());
+    let both = allocated(
+        "voicemail: { users: true, boxes: { info: { name: I, lamps: [ana@example.com] } } }\n",
+        &Routes::default(),
+    );
+    let renamed = both.readdressed(&std::collections::BTreeMap::from([(
+        crate::model::Email::key(&ana),
+        crate::model::Email::key(&kim),
+    )]));
+    assert_eq!(numbers(&renamed), ["1 kim@example.com", "2 bo@example.com", "3 I"]);
+}

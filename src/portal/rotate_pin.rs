@@ -1,0 +1,64 @@
+//! A new PIN for one voicemail box: recorded at once, live with the next apply.
+
+use std::collections::BTreeMap;
+
+use super::{RotateError, Rotation};
+use crate::{
+    directory::{
+        Directory, ManagedBy, ObjectChanges, RowChanges, SecretRow,
+        audit::{End, Outcome, Run},
+        random,
+        seal::{ObjectPrint, Owner, Salt},
+        seal_secret,
+    },
+    model::BoxNumber,
+};
+
+/// Records a new PIN for the box of a user, or for the shared one of that name; answers with its number and the audit
+/// row.
+///
+/// # Errors
+/// When there is no such box, or the directory fails.
+pub fn rotate_pin(request: &Rotation<'_>, directory: &mut Directory) -> Result<(BoxNumber, i64), RotateError> {
+    let Rotation { tenant, email, .. } = *request;
+    let mut writer = directory.write(tenant)?;
+    let recorded = writer.read(tenant)?;
+    let unknown = || RotateError::NoBox(email.clone());
+    let row = recorded.tenant.as_ref().ok_or_else(unknown)?;
+    let (object, number, generate) = recorded.routes.box_of(email).ok_or_else(unknown)?;
+    let id = *recorded.object_rows.get(&object).ok_or_else(unknown)?;
+    writer.require_keys(request.keys)?;
+    let (pin, logins) = (generate(&random()?), recorded.routes.logins());
+    let login = logins.get(&object).ok_or_else(unknown)?;
+    let sealed = seal_secret(request.keys, &pin, Owner { tenant: row.id, user: id }, email)?;
+    let print = ObjectPrint::new(object.0, &random::<{ size_of::<Salt>() }>()?, login, &pin);
+    let diff = format!("~ {} {}  another PIN\n", object.0, object.1);
+    let secrets = vec![SecretRow { object: object.clone(), row: id, sealed, print }];
+    writer.change(&RowChanges {
+        tenant: row.id,
+        slug: tenant.clone(),
+        settings: None,
+        deletes: Vec::new(),
+        freed: Vec::new(),
+        hold: false,
+        rows: Vec::new(),
+        objects: ObjectChanges { secrets, ..ObjectChanges::default() },
+        by: ManagedBy::Api,
+        now: request.now,
+    })?;
+    let run = writer.open_audit(&Run {
+        tenant: tenant.clone(),
+        host: request.host.to_owned(),
+        command: "secret rotate",
+        actor: request.actor.clone(),
+        git_commit: None,
+        plan_id: None,
+        counts: BTreeMap::new(),
+        diff,
+        target: None,
+    })?;
+    let end = End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: BTreeMap::new(), message: None };
+    writer.close_audit(run, &end)?;
+    writer.commit()?;
+    Ok((number, run))
+}

@@ -1,0 +1,55 @@
+//! Voicemail messages in the routing file: how a caller leaves one.
+
+use super::{
+    Phonebook,
+    targets::{BUSY, UNAVAILABLE},
+};
+use crate::{
+    asterisk::{
+        BadValue, Name, box_context,
+        dialplan::{Context, Dialplan, Expr, Extension, Pattern, Place, Step, Variable},
+    },
+    model::Tenant,
+};
+
+/// The cause of a call whose message was recorded (Q.850): it ended as calls do.
+const RECORDED: u8 = 16;
+
+/// What callers hear if the box has no greeting of its own. Asterisk would read the number of the box.
+const NO_GREETING: &str = "vm-nobodyavail";
+
+/// Names the context in which messages are left.
+pub(super) fn context(tenant: &Tenant) -> Result<Name, BadValue> {
+    Name::new(format!("{tenant}-voicemail"))
+}
+
+/// How a message is left, one extension for all boxes. It has no extension `a` or `o`: `*` and `0` lead nowhere.
+pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
+    let mut messages = Context::new(
+        &context(book.tenant)?,
+        "A caller leaves a message in the box of this number, which is no extension.",
+    );
+    let boxes = Name::new(box_context(book.tenant))?;
+    let (pattern, number) = Pattern::ours("_X!");
+    let mailbox = number.clone() + "@" + &boxes;
+    let greeting = Expr::from("voicemail/") + &boxes + "/" + number + "/" + Expr::var(Variable::Greeting) + ".wav";
+    let has_greeting = || Expr::is_in_spool(greeting.clone()) + " = 1";
+    let is_busy = Expr::from("0") + Expr::var(Variable::Cause) + " = " + Expr::number(BUSY);
+    let failed = Expr::var(Variable::VoicemailStatus).equals("FAILED").calc();
+    let mut steps = Extension::new(pattern);
+    steps
+        .step(Step::Set(Variable::Greeting, "busy".into()))
+        .step(Step::goto_if((is_busy + " & " + has_greeting()).calc(), Place::Label("own")))
+        .step(Step::Set(Variable::Greeting, "unavail".into()))
+        .step(Step::goto_if(has_greeting().calc(), Place::Label("own")))
+        .step(Step::Playback(NO_GREETING))
+        .step(Step::VoiceMail(mailbox.clone(), Expr::default()))
+        .step(Step::Goto(Place::Label("over")))
+        .labelled("own", Step::VoiceMail(mailbox, Expr::start(Variable::Greeting, 1)))
+        .labelled("over", Step::goto_if(failed, Place::Label("failed")))
+        .step(Step::Hangup(Some(Expr::number(RECORDED))))
+        .labelled("failed", Step::Hangup(Some(Expr::number(UNAVAILABLE))));
+    messages.extension(steps);
+    plan.push(messages);
+    Ok(())
+}
