@@ -30,7 +30,9 @@ pub(super) fn check(file: DesiredState, keys: objects::Keys, problems: &mut Vec<
         );
     }
     let host_names = host_names(&file);
-    let mut numbers = numbers::Pins::new(file.extensions.as_ref(), file.country.as_ref(), problems);
+    let include = file.dialplan.as_ref().and_then(|at| at.value.as_ref()?.include.as_ref());
+    let include = include.filter(|at| at.value.as_ref().is_some_and(|names| !names.is_empty())).map(|at| at.place);
+    let mut numbers = numbers::Pins::new(file.extensions.as_ref(), file.country.as_ref(), include, problems);
     let settings = settings(
         file.country.and_then(|at| at.value),
         file.extensions.and_then(|at| at.value).unwrap_or_default(),

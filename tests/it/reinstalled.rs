@@ -8,7 +8,8 @@ use super::{
     support::{TestEnv, desired},
 };
 
-const FILE: &str = "dialplan: { include: [outbound] }\nphones: { transport: transport-udp }\n";
+const FILE: &str =
+    "extensions: { range: 1000-1099 }\ndialplan: { include: [outbound] }\nphones: { transport: transport-udp }\n";
 
 /// A host that was applied once, and starts again without the generated files.
 fn reinstalled(line: &str) -> TestEnv {
@@ -118,7 +119,7 @@ fn has_a_dialplan(env: &TestEnv) -> bool {
 #[test]
 fn an_apply_that_is_stopped_loads_nothing() {
     let env = mended_dialplan();
-    env.write("pbx.yaml", &(desired(&["email: ana@example.com, name: Ana"]) + "dialplan: { include: [outbound] }\n"));
+    env.write("pbx.yaml", &(desired(&["email: ana@example.com, name: Ana"]) + FILE));
     assert!(!has_a_dialplan(&env));
     env.run("apply --expect p1-0000000000000000").expect(4);
     assert!(!has_a_dialplan(&env));
@@ -137,7 +138,7 @@ fn an_apply_that_is_stopped_loads_nothing() {
     assert!(stopped.contains("error[rail-protected]"), "{stopped}");
     assert!(!has_a_dialplan(&env));
 
-    env.write("pbx.yaml", &(desired(&["email: ana@example.com, name: Ana"]) + "dialplan: { include: [outbound] }\n"));
+    env.write("pbx.yaml", &(desired(&["email: ana@example.com, name: Ana"]) + FILE));
     let applied = env.run("apply").expect(0).stderr;
     assert!(applied.contains("warning: Asterisk had not loaded pbx_config: loaded now"), "{applied}");
     assert!(has_a_dialplan(&env));

@@ -23,18 +23,19 @@ pub(super) struct Pins {
     default: bool,
     /// The emergency numbers of the country; none if the country was rejected.
     emergency: BTreeSet<Extension>,
-    /// Where a warning about numbers of any country is shown: at the ranges. Absent if the file names no
-    /// ranges, if the country is known, or if something about numbers was rejected.
+    /// Where a warning about numbers of any country is shown: at the ranges, else at the operator's contexts that phones
+    /// dial out by. Absent if the file names neither, if the country is known, or if something about numbers was rejected.
     elsewhere: Option<Place>,
     /// The pinned numbers, each with its owner and the place of the first pin.
     seen: BTreeMap<Extension, (NumberOwner, Place)>,
 }
 
 impl Pins {
-    /// Checks ranges and country.
+    /// Checks ranges and country. `include` is where the operator's contexts are named, if any are.
     pub(super) fn new(
         extensions: Option<&At<file::Extensions>>,
         country: Option<&At<Country>>,
+        include: Option<Place>,
         problems: &mut Vec<Diagnostic>,
     ) -> Self {
         let lost = |keys: &[&str]| has_lost_key(problems, keys);
@@ -53,7 +54,9 @@ impl Pins {
             None if no_country => emergency_numbers(None),
             None => BTreeSet::new(),
         };
-        let elsewhere = written.filter(|_| whole && no_country && ranges.is_some()).map(|at| at.place);
+        // Where nobody wrote a range, the operator's contexts are what its numbers are taken from.
+        let elsewhere = written.map_or(include, |at| Some(at.place));
+        let elsewhere = elsewhere.filter(|_| whole && no_country && ranges.is_some());
         Self { ranges, default: written.is_none(), emergency, elsewhere, seen: BTreeMap::new() }
     }
 
@@ -127,8 +130,9 @@ impl Pins {
         if caught.is_empty() {
             return;
         }
-        let message =
-            format!("the range {} covers emergency numbers of some countries: {}", settings.range, runs(&caught));
+        let range = &settings.range;
+        let range = if self.default { format!("{range}, the default,") } else { range.to_string() };
+        let message = format!("the range {range} covers emergency numbers of some countries: {}", runs(&caught));
         problems.push(Diagnostic::warning(Code::EmergencyNumber, message, place).hint(
             "declare where the phones are, such as `country: DE`: the emergency numbers of that country are then left \
              to the operator's contexts; without it, 112 and 911 are",
