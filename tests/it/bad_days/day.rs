@@ -42,7 +42,7 @@ pub(super) const CY: &str = "email: cy@example.com, name: Cy";
 
 /// A desired state in which calls leave through the operator's context.
 pub(super) fn desired(users: &[&str]) -> String {
-    super::super::support::desired(users) + "dialplan: { include: [outbound] }\n"
+    super::super::support::desired(users) + "extensions: { range: 1000-1099 }\ndialplan: { include: [outbound] }\n"
 }
 
 /// A system and what was said on it.
