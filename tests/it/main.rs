@@ -41,6 +41,7 @@ mod portal;
 mod properties;
 mod pull_request;
 mod questions;
+mod read_back;
 mod reinstalled;
 mod renames;
 mod restored;
