@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Survey, callers,
-    effects::{FileEffects, ended, foreign_digests, made, other_logins, successors},
+    effects::{FileEffects, ended, foreign_digests, made, other_logins, phone_name, successors},
     host::{InPlace, kept},
     survey::Findings,
     without_file::PhonesWithoutFile,
@@ -272,8 +272,10 @@ fn add_phone_stops(stops: &mut Vec<RailStop>, plan: &Plan, effects: &Effects) {
 
 /// Finds the digests that stay, by the endpoint's name.
 fn kept_digests(plan: &Plan) -> BTreeMap<String, (Extension, &Prints)> {
-    let name = |user: &PlannedUser| render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
-    plan.users.values().filter_map(|user| Some((name(user), (user.extension, user.digest.as_deref()?)))).collect()
+    plan.users
+        .values()
+        .filter_map(|user| Some((phone_name(plan, user), (user.extension, user.digest.as_deref()?))))
+        .collect()
 }
 
 /// Finds the secrets of objects that the file goes on showing, by the name of their sections.

@@ -133,6 +133,11 @@ fn has_own(phone: &PhoneOverride, option: &str) -> bool {
     }
 }
 
+/// Names the phone of a user once the plan was carried out.
+pub(super) fn phone_name(plan: &Plan, user: &PlannedUser) -> String {
+    render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension)
+}
+
 /// Tells whether a phone of the file in place keeps its name and its digest.
 pub(super) type Keeps<'a> = dyn Fn(&str, &ParsedPhone) -> bool + 'a;
 
@@ -141,13 +146,8 @@ pub(super) type Keeps<'a> = dyn Fn(&str, &ParsedPhone) -> bool + 'a;
 /// are a rail of their own.
 pub(super) fn ended(plan: &Plan, recorded: &Recorded, file: &Present, keeps: &Keeps<'_>) -> (usize, usize) {
     let stay: BTreeSet<Uuid> = plan.users.values().filter_map(|user| user.id).collect();
-    let names: BTreeMap<UserKey, String> = plan
-        .users
-        .values()
-        .map(|user| {
-            (user.email.key(), render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension))
-        })
-        .collect();
+    let names: BTreeMap<UserKey, String> =
+        plan.users.values().map(|user| (user.email.key(), phone_name(plan, user))).collect();
     let in_file: BTreeSet<UserKey> = file.parsed.phones.values().map(|phone| UserKey::of(&phone.email)).collect();
     // Who was renamed since, and has no phone under the present address yet, has that of the former one.
     let rows = recorded.users.iter().filter(|(key, row)| stay.contains(&row.id) && !in_file.contains(*key));
@@ -176,7 +176,7 @@ pub(super) fn successors(plan: &Plan, recorded: &Recorded, file: &Present, keeps
     let rows: BTreeMap<Uuid, &RecordedUser> = recorded.users.values().map(|row| (row.id, row)).collect();
     let is_successor = |user: &&PlannedUser| {
         let Some(row) = user.id.and_then(|id| rows.get(&id)) else { return false };
-        let name = render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
+        let name = phone_name(plan, user);
         let holder = file.parsed.phones.get(&name);
         let is_others = |phone: &ParsedPhone| UserKey::of(&phone.email) != row.email.key() && !keeps(&name, phone);
         // The first host of a database may have made the row live, while this one still has the former phone.
@@ -191,8 +191,7 @@ pub(super) fn successors(plan: &Plan, recorded: &Recorded, file: &Present, keeps
 
 /// Finds the phones that the file in place lacks, or has for another user.
 pub(super) fn made(plan: &Plan, file: Option<&Present>, mut successors: BTreeSet<Extension>) -> BTreeSet<Extension> {
-    let name = |user: &PlannedUser| render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
-    let has = |user: &PlannedUser| file.is_some_and(|file| file.parsed.phones.contains_key(&name(user)));
+    let has = |user: &PlannedUser| file.is_some_and(|file| file.parsed.phones.contains_key(&phone_name(plan, user)));
     let made = plan.users.values().filter(|user| user.id.is_none() || !has(user));
     successors.extend(made.map(|user| user.extension));
     successors
@@ -214,7 +213,7 @@ pub(super) fn other_logins(plan: &Plan, recorded: &Recorded, file: &Present, kee
             Some(row) => by_id.get(&row.id)?,
             None => by_email.get(&key)?,
         };
-        let is_same = render::endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension) == *name;
+        let is_same = phone_name(plan, user) == *name;
         ((!is_same || user.digest.is_none()) && !keeps(name, phone)).then_some(user.extension)
     });
     moves.filter(|phone| !changed.contains(phone)).collect()

@@ -163,7 +163,7 @@ fn phone_as_expected(expected: &Expected<'_>, phone: &Phone<'_>, name: &str, ans
         &[("username", name), ("realm", realm), ("password_digest", digest.as_deref().unwrap_or(""))],
     ];
     // Asterisk may write a name in another way than the file.
-    let caller = format!("<{name}>", name = phone.extension);
+    let caller = format!("<{}>", phone.extension);
     let mut wrong = Vec::new();
     for (kind, (answer, values)) in answers.iter().zip(wanted).enumerate() {
         let running = values_of(answer);

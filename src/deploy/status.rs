@@ -111,7 +111,7 @@ impl HostStatus {
                 && running.missing_names.is_empty()
         };
         let beside = self.missing_includes.len() + self.included_twice.len() + self.overrides.len();
-        self.running.as_ref().is_none_or(live) && beside == 0
+        self.running.as_ref().is_none_or(live) && beside == 0 && self.unread.is_none()
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     directory::{
-        Directory, DirectoryError, ManagedBy, ObjectChanges, PrepareError, Row, RowChanges,
+        Directory, DirectoryError, ManagedBy, ObjectChanges, PrepareError, Row, RowChanges, Writer,
         audit::{End, Outcome, Run},
         prints, random,
         seal::{Keyring, Owner, generate},
@@ -110,19 +110,31 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
         objects: ObjectChanges::default(),
         now: request.now,
     })?;
+    let change = format!("~ {}  extension {}; another secret\n", user.email, user.extension);
+    let run = record(writer, request, BTreeMap::from([("update", 1)]), change)?;
+    Ok((user.extension, run))
+}
+
+/// Commits a rotation, with its row in the audit log; returns the number of that.
+pub(super) fn record(
+    mut writer: Writer<'_>,
+    request: &Rotation<'_>,
+    counts: BTreeMap<&'static str, usize>,
+    diff: String,
+) -> Result<i64, DirectoryError> {
     let run = writer.open_audit(&Run {
-        tenant: tenant.clone(),
+        tenant: request.tenant.clone(),
         host: request.host.to_owned(),
         command: "secret rotate",
         actor: request.actor.clone(),
         git_commit: None,
         plan_id: None,
-        counts: BTreeMap::from([("update", 1)]),
-        diff: format!("~ {}  extension {}; another secret\n", user.email, user.extension),
+        counts,
+        diff,
         target: None,
     })?;
     let end = End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: BTreeMap::new(), message: None };
     writer.close_audit(run, &end)?;
     writer.commit()?;
-    Ok((user.extension, run))
+    Ok(run)
 }

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{RotateError, Rotation};
+use super::{RotateError, Rotation, rotate::record};
 use crate::{
     directory::{
-        Directory, ManagedBy, ObjectChanges, RowChanges, SecretRow,
-        audit::{End, Outcome, Run},
-        random,
+        Directory, ManagedBy, ObjectChanges, RowChanges, SecretRow, random,
         seal::{ObjectPrint, Owner, Salt},
         seal_secret,
     },
@@ -46,19 +44,6 @@ pub fn rotate_pin(request: &Rotation<'_>, directory: &mut Directory) -> Result<(
         by: ManagedBy::Api,
         now: request.now,
     })?;
-    let run = writer.open_audit(&Run {
-        tenant: tenant.clone(),
-        host: request.host.to_owned(),
-        command: "secret rotate",
-        actor: request.actor.clone(),
-        git_commit: None,
-        plan_id: None,
-        counts: BTreeMap::new(),
-        diff,
-        target: None,
-    })?;
-    let end = End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: BTreeMap::new(), message: None };
-    writer.close_audit(run, &end)?;
-    writer.commit()?;
+    let run = record(writer, request, BTreeMap::new(), diff)?;
     Ok((number, run))
 }

@@ -238,6 +238,25 @@ fn metrics_tell_what_is_not_in_step() {
     }
 }
 
+/// A link that leads to itself can be read by nobody, not even by root.
+#[test]
+fn what_cannot_be_looked_into_is_not_called_in_step() {
+    let env = with_file(TestEnv::with_asterisk());
+    env.run("apply").expect(0);
+    let conf = env.etc("pjsip.conf");
+    std::os::unix::fs::symlink("loop.conf", env.etc("loop.conf")).unwrap();
+    fs::write(&conf, fs::read_to_string(&conf).unwrap() + "\n#tryinclude loop.conf\n").unwrap();
+    let serve = Serve::start(&env, "");
+    let reader = serve.client(&token(&env, "r", "read"));
+    let running = r#"reconcile_in_step{tenant="acme",host="pbx-test",stage="running"}"#;
+    let looked = || samples(&reader.get("/metrics").expect(200));
+    until("the first look has ended", || looked().contains_key(running));
+    assert_eq!(looked()[running].to_bits(), 0.0_f64.to_bits());
+    let status = env.run("status").expect(0).stdout;
+    let words = "not checked: what the operator's own files include and change: cannot read `";
+    assert!(status.contains(words), "{status}");
+}
+
 /// An Asterisk that hangs delays no scrape.
 #[test]
 fn a_scrape_never_waits_for_asterisk() {
