@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::{error::Hinted, input, model::printable};
 
 /// The version of JSON plans that can be read.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// The largest JSON plan that is read, in bytes: one of a million new users has fewer.
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
@@ -37,46 +37,42 @@ pub(crate) enum Expected {
 pub(crate) struct Saved {
     id: Option<String>,
     tenant: String,
-    settings: Vec<Field>,
-    users: Vec<User>,
-    /// Plans of earlier versions have none.
-    #[serde(default)]
+    changes: Vec<Change>,
     relogins: Vec<Relogin>,
-    /// Plans of earlier versions have none.
-    #[serde(default)]
     secrets_behind: Vec<String>,
-    /// Plans of earlier versions have none.
-    #[serde(default)]
-    inbound: Vec<Inbound>,
     files: Vec<File>,
 }
 
 #[expect(clippy::struct_field_names, reason = "the words of the document")]
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Field {
     field: String,
     before: Option<String>,
     after: Option<String>,
 }
 
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-struct User {
+#[derive(Debug, Deserialize)]
+struct Change {
     action: String,
-    #[serde(flatten)]
-    who: Who,
+    object: String,
+    name: Option<String>,
+    user: Option<User>,
+    fields: Vec<Field>,
+    secret_changed: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct User {
     extension: u32,
-    /// Plans of earlier versions have none of these three.
     name: Option<String>,
     protected: Option<bool>,
     secret_declared: Option<bool>,
     choice: Option<String>,
-    fields: Vec<Field>,
-    secret_changed: bool,
     relogin: bool,
 }
 
 /// What identifies a user.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Who {
     email: Option<String>,
     phone_id: Option<String>,
@@ -93,15 +89,6 @@ struct Relogin {
     #[serde(flatten)]
     who: Who,
     extension: u32,
-}
-
-#[derive(Debug, Deserialize)]
-struct Inbound {
-    action: String,
-    object: String,
-    name: Option<String>,
-    fields: Vec<Field>,
-    secret_changed: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -162,9 +149,9 @@ impl Expected {
 }
 
 impl Saved {
-    /// Tells whether the tenant is not recorded yet: of a recorded one, no plan makes the range.
+    /// Tells whether the tenant is not recorded yet: of a recorded one, no plan creates a setting.
     fn is_tenant_new(&self) -> bool {
-        self.settings.iter().any(|field| field.field == "extensions.range" && field.before.is_none())
+        self.changes.iter().any(|change| change.is_setting() && change.action == "create")
     }
 
     fn parse(text: &str) -> Result<Self> {
@@ -190,17 +177,14 @@ fn differences(expected: &Saved, now: &Saved) -> Vec<String> {
         lines.push(format!("expected: tenant {}; now: tenant {}", expected.tenant, now.tenant));
     }
     let known = |is_new| if is_new { "is new" } else { "is recorded" };
-    if expected.is_tenant_new() == now.is_tenant_new() {
-        let settings = |plan: &Saved| plan.settings.iter().map(|field| (field.field.clone(), words(field))).collect();
-        paired(&settings(expected), &settings(now), &mut lines);
-    } else {
+    let is_same = expected.is_tenant_new() == now.is_tenant_new();
+    if !is_same {
         let (before, after) = (known(expected.is_tenant_new()), known(now.is_tenant_new()));
         lines.push(format!("expected: the tenant {before}; now: it {after}"));
     }
-    paired(&users(expected), &users(now), &mut lines);
+    paired(&described(expected, is_same), &described(now, is_same), &mut lines);
     paired(&relogins(expected), &relogins(now), &mut lines);
     paired(&secrets(expected), &secrets(now), &mut lines);
-    paired(&inbound(expected), &inbound(now), &mut lines);
     let changes = !lines.is_empty();
     let shas = |plan: &Saved| plan.files.iter().map(|file| (file.path.clone(), file.sha256.clone())).collect();
     let (before, after): (BTreeMap<String, String>, BTreeMap<String, String>) = (shas(expected), shas(now));
@@ -219,32 +203,62 @@ fn differences(expected: &Saved, now: &Saved) -> Vec<String> {
     lines
 }
 
-/// What happens to each user, by address or id.
-fn users(plan: &Saved) -> BTreeMap<String, String> {
-    let describe = |user: &User| {
-        let sign = sign(&user.action);
-        let mut parts = vec![format!("{sign} {} extension {}", user.who.as_str(), user.extension)];
+impl Change {
+    fn is_setting(&self) -> bool {
+        self.object == "setting"
+    }
+
+    /// Names what it is about.
+    fn title(&self) -> String {
+        let name = self.name.as_deref().unwrap_or_default();
+        if self.user.is_some() || self.is_setting() {
+            return name.to_owned();
+        }
+        format!("{} {name}", self.object).trim_end().to_owned()
+    }
+
+    fn words(&self) -> String {
+        let title = format!("{} {}", sign(&self.action), self.title());
+        if self.is_setting() {
+            return self.fields.iter().map(words).collect::<Vec<_>>().join(", ");
+        }
+        let Some(user) = &self.user else {
+            let secret = self.secret_changed.then(|| "secret changed".to_owned());
+            return [title]
+                .into_iter()
+                .chain(self.fields.iter().map(words))
+                .chain(secret)
+                .collect::<Vec<_>>()
+                .join(", ");
+        };
+        let mut parts = vec![format!("{title} extension {}", user.extension)];
         parts.extend(user.choice.iter().filter(|choice| *choice != "lowest-free").cloned());
-        if !user.fields.iter().any(|field| field.field == "name") {
+        if !self.fields.iter().any(|field| field.field == "name") {
             parts.extend(user.name.iter().map(|name| format!("name {name}")));
         }
-        parts.extend(user.fields.iter().map(words));
+        parts.extend(self.fields.iter().map(words));
         parts.extend((user.protected == Some(true)).then(|| "protected".to_owned()));
         parts.extend((user.secret_declared == Some(true)).then(|| "declared secret".to_owned()));
-        parts.extend(user.secret_changed.then(|| "secret changed".to_owned()));
+        parts.extend(self.secret_changed.then(|| "secret changed".to_owned()));
         parts.extend(user.relogin.then(|| "phone must log in again".to_owned()));
         parts.join(", ")
-    };
-    // One identity can leave as one user and come as another.
-    let mut users: BTreeMap<String, String> = BTreeMap::new();
-    for user in &plan.users {
-        let words = describe(user);
-        users
-            .entry(user.who.as_str().to_lowercase())
-            .and_modify(|known| *known = format!("{known}; {words}"))
-            .or_insert(words);
     }
-    users
+}
+
+/// What happens to each setting, unless told otherwise, user and object, by the order of the plan and what it is.
+fn described(plan: &Saved, with_settings: bool) -> BTreeMap<(u8, String), String> {
+    let mut described: BTreeMap<(u8, String), String> = BTreeMap::new();
+    for change in plan.changes.iter().filter(|change| with_settings || !change.is_setting()) {
+        let (group, title) = match (change.is_setting(), &change.user) {
+            (true, _) => (0, change.title()),
+            (false, Some(_)) => (1, change.title().to_lowercase()),
+            (false, None) => (2, change.title()),
+        };
+        let words = change.words();
+        // One identity can leave as one user and come as another.
+        described.entry((group, title)).and_modify(|known| *known = format!("{known}; {words}")).or_insert(words);
+    }
+    described
 }
 
 /// The phones that must log in again though their rows stay, by address or id.
@@ -258,18 +272,6 @@ fn relogins(plan: &Saved) -> BTreeMap<String, String> {
 fn secrets(plan: &Saved) -> BTreeMap<String, String> {
     let words = |object: &String| (object.clone(), format!("~ {object}, another secret becomes live"));
     plan.secrets_behind.iter().map(words).collect()
-}
-
-/// What happens to each object of inbound calls, by what it is.
-fn inbound(plan: &Saved) -> BTreeMap<String, String> {
-    let describe = |change: &Inbound| {
-        let name = format!("{} {}", change.object, change.name.as_deref().unwrap_or_default()).trim_end().to_owned();
-        let mut parts = vec![format!("{} {name}", sign(&change.action))];
-        parts.extend(change.fields.iter().map(words));
-        parts.extend(change.secret_changed.then(|| "secret changed".to_owned()));
-        (name, parts.join(", "))
-    };
-    plan.inbound.iter().map(describe).collect()
 }
 
 fn sign(action: &str) -> &'static str {
@@ -287,7 +289,7 @@ fn words(field: &Field) -> String {
     format!("{} {} -> {}", field.field, shown(&field.before), shown(&field.after))
 }
 
-fn paired(expected: &BTreeMap<String, String>, now: &BTreeMap<String, String>, lines: &mut Vec<String>) {
+fn paired<K: Ord>(expected: &BTreeMap<K, String>, now: &BTreeMap<K, String>, lines: &mut Vec<String>) {
     for (key, words) in expected {
         match now.get(key) {
             None => lines.push(format!("only expected: {words}")),
@@ -296,7 +298,7 @@ fn paired(expected: &BTreeMap<String, String>, now: &BTreeMap<String, String>, l
         }
     }
     lines.extend(
-        now.iter().filter(|(key, _)| !expected.contains_key(*key)).map(|(_, words)| format!("only now: {words}")),
+        now.iter().filter(|(key, _)| !expected.contains_key(key)).map(|(_, words)| format!("only now: {words}")),
     );
 }
 
@@ -307,13 +309,13 @@ mod tests {
     use super::*;
 
     fn user(email: &str, extension: u32) -> Value {
-        json!({ "action": "create", "email": email, "extension": extension, "choice": "lowest-free", "fields": [],
-                "secret_changed": false, "relogin": false })
+        json!({ "action": "create", "object": "user", "name": email, "fields": [], "secret_changed": false,
+                "user": { "extension": extension, "choice": "lowest-free", "relogin": false } })
     }
 
-    fn plan(users: &[Value], sha: &str) -> Value {
-        json!({ "format_version": 1, "id": "p1-0", "tenant": "acme", "settings": [], "users": users,
-                "files": [{ "path": "pjsip.d/acme/generated_endpoints.conf", "sha256": sha }] })
+    fn plan(changes: &[Value], sha: &str) -> Value {
+        json!({ "format_version": 2, "id": "p1-0", "tenant": "acme", "changes": changes, "relogins": [],
+                "secrets_behind": [], "files": [{ "path": "pjsip.d/acme/generated_endpoints.conf", "sha256": sha }] })
     }
 
     fn compared(expected: &Value, now: &Value) -> Vec<String> {
@@ -328,17 +330,18 @@ mod tests {
         renamed["fields"] = json!([{ "field": "name", "before": "Ana", "after": "Ana Silva" }]);
         renamed["action"] = "update".into();
         let expected = plan(&[user("bo@example.com", 1042), gone, renamed.clone()], "a");
-        renamed["relogin"] = true.into();
-        let mut now = plan(&[user("Bo@example.com", 1043), user("cleo@example.com", 1044), renamed], "b");
-        now["settings"] = json!([{ "field": "phones.devices", "before": "1", "after": "2" }]);
+        renamed["user"]["relogin"] = true.into();
+        let devices = json!({ "action": "update", "object": "setting", "name": "phones.devices", "secret_changed": false,
+                              "fields": [{ "field": "phones.devices", "before": "1", "after": "2" }] });
+        let now = plan(&[devices, user("Bo@example.com", 1043), user("cleo@example.com", 1044), renamed], "b");
         assert_eq!(
             compared(&expected, &now),
             [
-                "only now: phones.devices 1 -> 2",
                 "expected: ~ ana@example.com extension 1042, name Ana -> Ana Silva; \
                  now: ~ ana@example.com extension 1042, name Ana -> Ana Silva, phone must log in again",
                 "expected: + bo@example.com extension 1042; now: + Bo@example.com extension 1043",
                 "only expected: - temp@example.com extension 1033",
+                "only now: phones.devices 1 -> 2",
                 "only now: + cleo@example.com extension 1044",
                 "pjsip.d/acme/generated_endpoints.conf would become another file",
             ]
@@ -350,9 +353,9 @@ mod tests {
     fn what_the_files_do_not_show_of_a_user_is_named() {
         let plan_of = |name: &str, protected: bool, declared: bool| {
             let mut ana = user("ana@example.com", 1000);
-            ana["name"] = name.into();
-            ana["protected"] = protected.into();
-            ana["secret_declared"] = declared.into();
+            ana["user"]["name"] = name.into();
+            ana["user"]["protected"] = protected.into();
+            ana["user"]["secret_declared"] = declared.into();
             plan(&[ana], "a")
         };
         let expected = plan_of("Ana", false, false);

@@ -2,47 +2,30 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use crate::plan::{Change, Effects, FieldChange, Plan};
+use crate::plan::{Change, Effects, Plan};
 
-/// Writes the rows that no generated file shows: settings and inbound calls.
+/// Writes the rows that no generated file shows: settings and objects.
 pub(super) fn rows_no_file_shows(plan: &Plan, effects: &Effects) -> String {
-    let settings = plan.settings_changes.iter().map(|change| setting(plan, change, effects));
-    let inbound =
-        plan.inbound.iter().map(|change| format!("{} {}  {}", change.kind.sign(), change.title(), change.words()));
-    settings.chain(inbound).map(|line| line.trim_end().to_owned() + "\n").collect()
+    let shown_by_no_file = plan.changes.iter().filter(|change| change.user().is_none());
+    shown_by_no_file.map(|change| line(change, plan, effects)).collect()
 }
 
 /// Writes all rows, those of users too: a run that writes no file has nothing else to show.
 pub(super) fn all_rows(plan: &Plan, effects: &Effects) -> String {
-    plan.changes.iter().map(|change| user(change) + "\n").collect::<String>() + &rows_no_file_shows(plan, effects)
+    plan.changes.iter().map(|change| line(change, plan, effects)).collect()
 }
 
-fn setting(plan: &Plan, change: &FieldChange, effects: &Effects) -> String {
-    let reach = match plan.touched_by(change, effects) {
-        0 => String::new(),
-        1 => "  (1 phone)".to_owned(),
-        phones => format!("  ({phones} phones)"),
-    };
-    format!("~ {change}{reach}")
-}
-
-fn user(change: &Change) -> String {
-    let mut line = format!("{} {}  extension {}", change.kind.sign(), change.email, change.extension);
-    for field in &change.fields {
-        let _ = write!(line, "; {field}");
-    }
-    if change.secret_changed {
-        line.push_str("; secret changed");
-    }
-    line
+fn line(change: &Change, plan: &Plan, effects: &Effects) -> String {
+    let line = format!("{} {}  {}", change.kind.sign(), change.title(), change.words(plan, effects));
+    line.trim_end().to_owned() + "\n"
 }
 
 /// Counts the changes of users by kind. Counts of everything else stand there only if they are not zero.
 pub(super) fn counts(plan: &Plan, effects: &Effects) -> BTreeMap<&'static str, usize> {
     let affected = plan.affected(effects);
     let others = [
-        ("inbound", plan.inbound.len()),
-        ("settings", plan.settings_changes.len()),
+        ("inbound", plan.changes.of_objects().count()),
+        ("settings", plan.changes.of_settings().count()),
         ("relogin", affected.relogin),
         ("moved", affected.moved),
         ("reread", affected.reread),

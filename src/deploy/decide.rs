@@ -16,7 +16,7 @@ use crate::{
     asterisk::ConfigFile,
     directory::{Directory, DirectoryError, Recorded, Writer, audit::Run},
     model::Extension,
-    plan::{Effects, FieldChange, Kind, Plan, RailStop},
+    plan::{Change, Effects, FieldChange, Plan, RailStop, Subject},
 };
 
 /// How often a plan is made and shown before the rows that move meanwhile are a reason to give up.
@@ -189,22 +189,17 @@ struct DeclaredChange {
 
 impl DeclaredChanges {
     fn of(plan: &Plan) -> Self {
-        let sign = |kind: Kind, name: &str| format!("{} {name}", kind.sign());
-        let users = plan.changes.iter().map(|change| {
-            let becomes = becomes(&change.fields, change.secret_changed);
-            (DeclaredChange { what: sign(change.kind, change.email.as_str()), becomes }, Some(change.extension))
-        });
-        let settings = plan.settings_changes.iter().map(|field| {
-            let becomes = becomes(std::slice::from_ref(field), false);
-            (DeclaredChange { what: field.field.to_owned(), becomes }, None)
-        });
         let numbers = plan.routes.extensions();
-        let inbound = plan.inbound.iter().map(|change| {
-            let what = sign(change.kind, &change.title());
-            let number = numbers.get(&(change.object, change.name.clone())).copied();
-            (DeclaredChange { what, becomes: becomes(&change.fields, change.secret_changed) }, number)
+        let changes = plan.changes.iter().map(|change| {
+            let what = format!("{} {}", change.kind.sign(), change.title());
+            let number = match &change.subject {
+                Subject::Setting(_) => None,
+                Subject::User(user) => Some(user.extension),
+                Subject::Object(id) => numbers.get(id).copied(),
+            };
+            (DeclaredChange { what, becomes: becomes(change) }, number)
         });
-        Self(users.chain(settings).chain(inbound).collect())
+        Self(changes.collect())
     }
 
     /// Makes sure that a plan which was made again changes nothing that the one which was shown does not.
@@ -227,10 +222,10 @@ impl DeclaredChanges {
     }
 }
 
-fn becomes(fields: &[FieldChange], secret_changed: bool) -> Vec<String> {
+fn becomes(change: &Change) -> Vec<String> {
     let words = |field: &FieldChange| match (field.field, &field.after) {
         ("extension", _) | (_, None) => field.field.to_owned(),
         (name, Some(after)) => format!("{name} {after}"),
     };
-    fields.iter().map(words).chain(secret_changed.then(|| "secret".to_owned())).collect()
+    change.fields.iter().map(words).chain(change.secret_changed.then(|| "secret".to_owned())).collect()
 }

@@ -203,8 +203,7 @@ pub(super) fn other_logins(plan: &Plan, recorded: &Recorded, file: &Present, kee
     let is_foreign = file.parsed.directory != recorded.directory;
     let by_id: BTreeMap<Uuid, &PlannedUser> = plan.users.values().filter_map(|user| Some((user.id?, user))).collect();
     let by_email: BTreeMap<UserKey, &PlannedUser> = plan.users.values().map(|user| (user.email.key(), user)).collect();
-    let changed: BTreeSet<Extension> =
-        plan.changes.iter().filter(|change| change.relogin).map(|change| change.extension).collect();
+    let changed: BTreeSet<Extension> = plan.changes.relogins().collect();
     let moves = file.parsed.phones.iter().filter_map(|(name, phone)| {
         let key = UserKey::of(&phone.email);
         let user = match recorded.users.get(&key) {

@@ -98,7 +98,8 @@ pub fn prepare(
     let mut objects = object_changes(plan, recorded, &ids)?;
     let object_secrets =
         Secrets { plan, recorded, declared: object_secrets, sealed, keys }.prepare(tenant, &mut objects)?;
-    let settings = (recorded.tenant.is_none() || !plan.settings_changes.is_empty()).then(|| plan.settings.clone());
+    let settings =
+        (recorded.tenant.is_none() || plan.changes.of_settings().next().is_some()).then(|| plan.settings.clone());
     let rows = RowChanges {
         tenant,
         slug: plan.tenant.clone(),

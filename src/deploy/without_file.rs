@@ -52,8 +52,7 @@ impl Host {
         let others = users.values().zip(&answers).filter(|(user, answer)| {
             !values_of(answer).get("password_digest").is_some_and(|digest| is_recorded(user, digest))
         });
-        let changed: BTreeSet<Extension> =
-            plan.changes.iter().filter(|change| change.relogin).map(|change| change.extension).collect();
+        let changed: BTreeSet<Extension> = plan.changes.relogins().collect();
         let others = others.map(|(user, _)| user.extension).filter(|phone| !changed.contains(phone)).collect();
         let running: BTreeSet<Extension> = users.values().map(|user| user.extension).collect();
         found.notes.push(format!(

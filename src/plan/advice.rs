@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
-use super::{Change, Inputs, Kind, Plan, numbers::is_held};
+use super::{Inputs, Kind, Plan, UserChange, numbers::is_held};
 use crate::{
     directory::{FREED_DAYS, RecordedUser},
     model::{Extension, UserKey},
@@ -18,10 +18,10 @@ const MOST: usize = 5;
 /// Finds users who are deleted while a new user has their former address, or while one new user has the same name:
 /// perhaps a rename is undone, or their address changed.
 pub(super) fn perhaps_renamed(plan: &Plan, leaving: &[&RecordedUser]) -> Vec<String> {
-    let mut new: BTreeMap<UserKey, &Change> =
-        plan.changes.iter().filter(|change| change.kind == Kind::Create).map(|c| (c.email.key(), c)).collect();
+    let created = plan.changes.of_users().filter(|(change, _)| change.kind == Kind::Create);
+    let mut new: BTreeMap<UserKey, &UserChange> = created.map(|(_, user)| (user.email.key(), user)).collect();
     let mut notes = Vec::new();
-    let mut by_name: BTreeMap<&str, (Vec<&RecordedUser>, Vec<&Change>)> = BTreeMap::new();
+    let mut by_name: BTreeMap<&str, (Vec<&RecordedUser>, Vec<&UserChange>)> = BTreeMap::new();
     for user in leaving {
         match user.previous.as_ref().and_then(|former| new.remove(former)) {
             Some(change) => notes.push(rename_note(user, change, "the second one had the first address before")),
@@ -41,7 +41,7 @@ pub(super) fn perhaps_renamed(plan: &Plan, leaving: &[&RecordedUser]) -> Vec<Str
     bounded(notes, "pairs of a deleted and a new user may be the same person")
 }
 
-fn rename_note(old: &RecordedUser, new: &Change, why: &str) -> String {
+fn rename_note(old: &RecordedUser, new: &UserChange, why: &str) -> String {
     format!(
         "{} is created and {} is deleted, and {why}: if this is one person, write `previously: {}` below `{}: {}`, \
          which keeps extension {} and the secret",
@@ -85,12 +85,12 @@ pub(super) fn reused_numbers(plan: &Plan, inputs: &Inputs<'_>) -> Vec<String> {
             )
         })
     };
-    let is_new =
-        |change: &&Change| change.kind == Kind::Create || change.fields.iter().any(|field| field.field == "extension");
-    let users = plan.changes.iter().filter(is_new).map(|change| {
-        let key = change.email.key();
+    let users =
+        plan.changes.of_users().filter(|(change, _)| change.kind == Kind::Create || change.changes("extension"));
+    let users = users.map(|(_, user)| {
+        let key = user.email.key();
         let is_pinned = declared.users.get(&key).is_some_and(|user| user.extension.is_some());
-        (change.extension, NumberOwner::User(key), change.email.to_string(), is_pinned)
+        (user.extension, NumberOwner::User(key), user.email.to_string(), is_pinned)
     });
     let (had, claims) = (recorded.routes.extensions(), declared.routes.extension_claims());
     let given = plan.routes.extensions().into_iter().filter(|(id, number)| had.get(id) != Some(number));

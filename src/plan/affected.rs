@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{FieldChange, InboundChange, Kind, Plan, PlannedUser, inbound};
+use super::{Change, Kind, Plan, PlannedUser, diff, inbound::Places};
 use crate::{
     directory::Recorded,
     model::{E164, Extension, PhoneOverride, Settings},
@@ -124,8 +124,7 @@ impl Plan {
 
     /// Lists the phones that must log in again.
     fn logins(&self, effects: &Effects) -> BTreeSet<Extension> {
-        let changed = self.changes.iter().filter(|change| change.relogin).map(|change| change.extension);
-        changed.chain(effects.relogins.iter().copied()).collect()
+        self.changes.relogins().chain(effects.relogins.iter().copied()).collect()
     }
 
     /// Counts the phones that keep their login and must register over another transport.
@@ -143,14 +142,14 @@ impl Plan {
     }
 
     /// Counts the phones that stay and that a change of a setting reaches.
-    pub fn touched_by(&self, change: &FieldChange, effects: &Effects) -> usize {
-        let reached = |user: &PlannedUser| match change.field {
+    pub fn touched_by(&self, setting: &str, effects: &Effects) -> usize {
+        let reached = |user: &PlannedUser| match setting {
             "phones.codecs" => user.phone.codecs.is_none(),
             "phones.devices" => user.phone.devices.is_none(),
             "phones.transport" => user.phone.transport.is_none(),
             "phones.realm" => user.phone.realm.is_none(),
             "endpoint_names" => true,
-            field => DIALING.contains(&field),
+            setting => DIALING.contains(&setting),
         };
         self.staying(effects).iter().filter(|phone| self.users.get(*phone).is_some_and(reached)).count()
     }
@@ -161,13 +160,13 @@ const DIALING: [&str; 2] = ["extensions.range", "dialplan.include"];
 
 /// Completes what becomes of phones, carriers and public numbers by the rows alone, once all changes are known.
 pub(super) fn complete(plan: &mut Plan, recorded: &Recorded) {
-    let changed = changed(&plan.inbound);
+    let changed = changed(plan.changes.iter());
     let carriers = changed.iter().chain(&plan.secrets_behind).filter(|(kind, _)| kind.has_endpoint());
     plan.by_rows = Effects {
         relogins: plan.behind.clone(),
         ended: plan.counts.delete,
         deleted: plan.counts.delete,
-        dialing: plan.settings_changes.iter().any(|change| DIALING.contains(&change.field)),
+        dialing: plan.changes.of_settings().any(|key| DIALING.contains(&key)),
         carriers: carriers.map(|(_, name)| name.clone()).collect(),
         numbers: numbers(&recorded.routes, &plan.routes, &changed),
         ..std::mem::take(&mut plan.by_rows)
@@ -176,17 +175,17 @@ pub(super) fn complete(plan: &mut Plan, recorded: &Recorded) {
 
 /// Finds the public numbers whose calls may go another way with other routes.
 pub fn numbers_between(before: &Routes, after: &Routes) -> BTreeSet<E164> {
-    numbers(before, after, &changed(&inbound::changes(before, after, &inbound::Places::new(), &BTreeSet::new())))
+    let changes = diff::objects(before, after, &Places::new(), &BTreeSet::new());
+    numbers(before, after, &changed(changes.iter()))
 }
 
 /// Identifies the objects that change for calls from outside: such a call reaches no internal number.
-fn changed(changes: &[InboundChange]) -> BTreeSet<ObjectId> {
-    let is_inside = |change: &&InboundChange| {
+fn changed<'a>(changes: impl Iterator<Item = &'a Change>) -> BTreeSet<ObjectId> {
+    let is_inside = |change: &Change| {
         let mut fields = change.fields.iter();
         change.kind == Kind::Update && !change.secret_changed && fields.all(|field| field.field == "extension")
     };
-    let outside = changes.iter().filter(|change| !is_inside(change));
-    outside.map(|change| (change.object, change.name.clone())).collect()
+    changes.filter(|change| !is_inside(change)).filter_map(|change| change.object().cloned()).collect()
 }
 
 /// Finds the public numbers of objects that change, or that name an object that changes, directly or by way of others.

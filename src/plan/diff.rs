@@ -1,14 +1,17 @@
-//! What changes about each user and the settings: the comparison of declared and recorded.
+//! The comparison of what is recorded and what shall be: settings, users and objects, each by its properties.
+
+use std::collections::BTreeSet;
 
 use super::{
-    Change, Choice, FieldChange, Inputs, Kind, Plan, PlannedUser, SecretPlan,
+    Change, Choice, FieldChange, Inputs, Kind, Plan, PlannedUser, SecretPlan, Subject, UserChange,
     affected::{self, PhoneChange},
+    inbound::Places,
 };
 use crate::{
     desired::DeclaredUser,
     directory::{ManagedBy, RecordedUser},
     model::{EndpointNames, Extension, Identity, PhoneOverride, Place, Settings},
-    objects::NumberOwner,
+    objects::{Fields, NumberOwner, Object, ObjectId, Routes},
 };
 
 /// Describes a declared user as it shall be recorded.
@@ -66,7 +69,7 @@ pub(super) fn unchanged(old: &RecordedUser) -> PlannedUser {
     }
 }
 
-/// Adds a user to the plan, with a change where there is any.
+/// Adds a user to the plan. Returns the change, if there is any.
 pub(super) fn add(
     plan: &mut Plan,
     before: &Settings,
@@ -74,7 +77,7 @@ pub(super) fn add(
     mut user: PlannedUser,
     choice: Option<Choice>,
     place: Option<Place>,
-) {
+) -> Option<Change> {
     let secret_changed = user.secret != SecretPlan::Keep && old.is_some();
     if old.is_none_or(|old| old.applied.is_none()) {
         plan.by_rows.made.insert(user.extension);
@@ -116,35 +119,31 @@ pub(super) fn add(
     if let Some(old) = old.filter(|old| old.extension != user.extension) {
         plan.freed.push((old.extension, NumberOwner::User(user.email.key())));
     }
-    if let Some(kind) = kind {
-        user.write = true;
-        plan.changes.push(Change {
-            kind,
-            email: user.email.clone(),
-            extension: user.extension,
-            choice: choice.filter(|_| old.is_none()),
-            fields,
-            secret_changed,
-            relogin,
-            place,
-        });
-    }
+    let (email, extension) = (user.email.clone(), user.extension);
+    let choice = choice.filter(|_| old.is_none());
+    let change = kind.map(|kind| Change {
+        kind,
+        subject: Subject::User(UserChange { email, extension, choice, relogin }),
+        fields,
+        secret_changed,
+        place,
+    });
+    user.write = change.is_some();
     plan.users.insert(user.extension, user);
+    change
 }
 
-/// Adds a deletion to the plan.
-pub(super) fn remove(plan: &mut Plan, old: &RecordedUser) {
+/// Adds a deletion to the plan. Returns the change.
+pub(super) fn remove(plan: &mut Plan, old: &RecordedUser) -> Change {
     plan.freed.push((old.extension, NumberOwner::User(old.email.key())));
-    plan.changes.push(Change {
+    let (email, extension) = (old.email.clone(), old.extension);
+    Change {
         kind: Kind::Delete,
-        email: old.email.clone(),
-        extension: old.extension,
-        choice: None,
+        subject: Subject::User(UserChange { email, extension, choice: None, relogin: false }),
         fields: Vec::new(),
         secret_changed: false,
-        relogin: false,
         place: None,
-    });
+    }
 }
 
 fn fields(old: &RecordedUser, new: &PlannedUser) -> Vec<FieldChange> {
@@ -206,22 +205,64 @@ fn values(settings: &Settings) -> [Option<String>; SETTINGS.len()] {
     ]
 }
 
-/// Compares the settings; a tenant that is not recorded yet changes in nothing.
-pub(super) fn settings(old: Option<&Settings>, new: &Settings) -> Vec<FieldChange> {
-    let Some(old) = old else { return Vec::new() };
+/// Compares the settings.
+pub(super) fn settings(old: &Settings, new: &Settings) -> impl Iterator<Item = Change> {
     let pairs = values(old).into_iter().zip(values(new));
-    differing(SETTINGS.into_iter().zip(pairs).map(|(key, (old, new))| (key, old, new)))
+    let pairs = SETTINGS.into_iter().zip(pairs).map(|(key, (old, new))| (key, old, new));
+    differing(pairs).into_iter().map(|field| setting(Kind::Update, field))
 }
 
 /// Lists the settings of a new tenant that have a value.
-pub fn all_settings(settings: &Settings) -> Vec<FieldChange> {
-    differing(SETTINGS.into_iter().zip(values(settings)).map(|(key, value)| (key, None, value)))
+pub fn all_settings(settings: &Settings) -> impl Iterator<Item = Change> {
+    let values = SETTINGS.into_iter().zip(values(settings)).map(|(key, value)| (key, None, value));
+    differing(values).into_iter().map(|field| setting(Kind::Create, field))
+}
+
+fn setting(kind: Kind, field: FieldChange) -> Change {
+    let subject = Subject::Setting(field.field);
+    Change { kind, subject, fields: vec![field], secret_changed: false, place: None }
+}
+
+/// Compares all objects; `renewed` names those whose secret becomes another one.
+pub(super) fn objects(before: &Routes, after: &Routes, places: &Places, renewed: &BTreeSet<ObjectId>) -> Vec<Change> {
+    let (mut old, new) = (before.objects(), after.objects());
+    let mut changes = Vec::new();
+    for (id, declared) in new {
+        let known = old.remove(&id);
+        let kind = if known.is_some() { Kind::Update } else { Kind::Create };
+        let fields = object_fields(known, Some(declared));
+        let secret_changed = renewed.contains(&id);
+        if kind == Kind::Create || secret_changed || !fields.is_empty() {
+            let place = places.get(&id).copied();
+            changes.push(Change { kind, subject: Subject::Object(id), fields, secret_changed, place });
+        }
+    }
+    changes.extend(old.into_iter().map(|(id, known)| {
+        let (kind, subject, fields) = (Kind::Delete, Subject::Object(id), object_fields(Some(known), None));
+        Change { kind, subject, fields, secret_changed: false, place: None }
+    }));
+    changes.sort_by(|a, b| a.object().cmp(&b.object()));
+    changes
+}
+
+/// Compares the properties of an object before and after. Both have the same keys.
+fn object_fields(before: Option<&dyn Object>, after: Option<&dyn Object>) -> Vec<FieldChange> {
+    let [before, after] = [before, after].map(|object| object.map(Object::fields));
+    let none = |of: &Fields| of.iter().map(|(key, _)| (*key, None)).collect::<Fields>();
+    let (before, after) = match (before, after) {
+        (Some(before), Some(after)) => (before, after),
+        (Some(before), None) => {
+            let after = none(&before);
+            (before, after)
+        }
+        (None, Some(after)) => (none(&after), after),
+        (None, None) => return Vec::new(),
+    };
+    differing(before.into_iter().zip(after).map(|((key, old), (_, new))| (key, old, new)))
 }
 
 /// Keeps the properties that differ.
-pub(super) fn differing(
-    fields: impl IntoIterator<Item = (&'static str, Option<String>, Option<String>)>,
-) -> Vec<FieldChange> {
+fn differing(fields: impl IntoIterator<Item = (&'static str, Option<String>, Option<String>)>) -> Vec<FieldChange> {
     fields
         .into_iter()
         .filter(|(_, before, after)| before != after)

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{InboundChange, Kind, Plan, PlannedUser};
+use super::{Change, Plan, PlannedUser, Subject};
 use crate::{
     directory::seal::ObjectPrint,
     model::{Prints, hex},
@@ -25,41 +25,30 @@ pub fn plan_id(plan: &Plan, files: &[(&str, &str)]) -> Result<String, serde_json
             hash.update(part.as_bytes());
         }
     };
-    add(&["reconcile plan 1", plan.tenant.as_str(), &serde_json::to_string(&plan.settings)?]);
-    add(&[&serde_json::to_string(&plan.settings_changes)?]);
+    add(&["reconcile plan 2", plan.tenant.as_str(), &serde_json::to_string(&plan.settings)?]);
     for change in &plan.changes {
-        let kind = match change.kind {
-            Kind::Create => "create",
-            Kind::Update => "update",
-            Kind::Rename => "rename",
-            Kind::Adopt => "adopt",
-            Kind::Delete => "delete",
+        let Change { kind, subject, fields, secret_changed, place: _ } = change;
+        let about = match subject {
+            Subject::Setting(key) => serde_json::json!({ "setting": key }),
+            Subject::Object(id) => serde_json::json!({ "object": id }),
+            Subject::User(user) => {
+                let after = plan.user_after(*kind, user);
+                serde_json::json!({
+                    "user": user.email,
+                    "extension": user.extension,
+                    "choice": user.choice,
+                    // The files show no more of it than phones do.
+                    "name": after.map(|user| &user.name),
+                    "protected": after.map(|user| user.protected),
+                    "secret_declared": after.map(|user| user.secret_declared),
+                })
+            }
         };
-        // The whole change as one unit, so that no field can pass for another user's.
-        let user = plan.user_after(change);
-        let unit = serde_json::json!({
-            "kind": kind,
-            "email": change.email,
-            "extension": change.extension,
-            // The files show no more of it than phones do.
-            "name": user.map(|user| &user.name),
-            "choice": change.choice,
-            "fields": change.fields,
-            "protected": user.map(|user| user.protected),
-            "secret_declared": user.map(|user| user.secret_declared),
-            "secret_changed": change.secret_changed,
-        });
-        add(&[&unit.to_string()]);
+        // The whole change as one unit, so that no field can pass for another one's.
+        add(&[&serde_json::json!([kind, about, fields, secret_changed]).to_string()]);
     }
-    if !plan.inbound.is_empty() || !plan.routes.is_empty() {
-        // Not all of it shows in the files.
-        add(&["inbound", &serde_json::to_string(&plan.routes)?]);
-        for change in &plan.inbound {
-            let InboundChange { kind, object, name, fields, secret_changed, place: _ } = change;
-            let unit = serde_json::json!([kind, object, name, fields, secret_changed]);
-            add(&[&unit.to_string()]);
-        }
-    }
+    // Not all of it shows in the files.
+    add(&["objects", &serde_json::to_string(&plan.routes)?]);
     if !plan.behind.is_empty() || !plan.secrets_behind.is_empty() {
         // Who must log in again although the rows stay: the files show no secret.
         let phones = plan.behind.iter().filter_map(|number| plan.users.get(number));

@@ -1,5 +1,5 @@
-//! What changes about inbound calls: the comparison of what is declared, with the numbers that come
-//! from outside of the file, and what is recorded.
+//! The objects as they shall be recorded: what is declared, with the numbers and secrets that come from outside of the
+//! file.
 
 use std::{
     borrow::Cow,
@@ -8,11 +8,11 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{FieldChange, Inputs, Kind, Plan, PlannedSecret, SecretPlan, shown};
+use super::{Change, Inputs, Plan, PlannedSecret, SecretPlan, diff};
 use crate::{
     directory::{self, Recorded, RecordedSecret},
     model::{Code, Diagnostic, E164, Extension, Place, Secret, UserKey},
-    objects::{self, ExtensionClaim, Fields, NumberOwner, Object, ObjectId, ObjectKind, Routes},
+    objects::{self, ExtensionClaim, NumberOwner, ObjectId, Routes},
 };
 
 /// What inbound calls need from outside of the file: each the value, or why it cannot be had.
@@ -24,50 +24,6 @@ pub struct InboundValues {
     pub caller_id: Option<Result<E164, String>>,
     /// The secrets of objects.
     pub secrets: BTreeMap<ObjectId, Result<Secret, String>>,
-}
-
-/// One change about inbound calls.
-#[derive(Debug, Clone)]
-pub struct InboundChange {
-    /// What happens: something is created, updated or deleted.
-    pub kind: Kind,
-    /// What it is about.
-    pub object: ObjectKind,
-    /// Its name, or what a rule is for; empty where there is only one.
-    pub name: String,
-    /// What changes, in words.
-    pub fields: Vec<FieldChange>,
-    /// Whether the object's secret becomes another one.
-    pub secret_changed: bool,
-    /// Where it is declared.
-    pub place: Option<Place>,
-}
-
-impl InboundChange {
-    /// Names what it is about.
-    pub fn title(&self) -> String {
-        format!("{} {}", self.object, self.name).trim_end().to_owned()
-    }
-
-    /// Says what changes.
-    pub fn words(&self) -> String {
-        let single = self.name.is_empty();
-        let parts = self.fields.iter().map(|change| match (self.kind, &change.before, &change.after) {
-            // What is so unless it is said.
-            (Kind::Create, _, Some(value)) if value == "false" => None,
-            (Kind::Create, _, Some(value)) if single || change.field == "route" => Some(format!("-> {value}")),
-            (Kind::Create, _, Some(value)) if value == "true" => Some(change.field.to_owned()),
-            (Kind::Create, _, value) => Some(format!("{} {}", change.field, shown(value.as_ref()))),
-            (Kind::Delete, value, _) if single || change.field == "route" => {
-                Some(format!("was {}", shown(value.as_ref())))
-            }
-            (Kind::Delete, ..) => None,
-            (_, before, after) if single => Some(format!("{} -> {}", shown(before.as_ref()), shown(after.as_ref()))),
-            _ => Some(change.to_string()),
-        });
-        let secret = self.secret_changed.then(|| "secret changed".to_owned());
-        parts.flatten().chain(secret).collect::<Vec<_>>().join("; ")
-    }
 }
 
 /// Takes what is recorded as it is.
@@ -112,8 +68,8 @@ fn add_secrets(plan: &mut Plan, inputs: &Inputs<'_>, routes: &Routes) {
     }
 }
 
-/// Adds what changes about inbound calls to the plan. `numbers` are the internal numbers of the declared objects.
-pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>, numbers: &BTreeMap<ObjectId, Extension>) {
+/// Adds the declared objects to the plan. `numbers` are their internal numbers. Returns what changes.
+pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>, numbers: &BTreeMap<ObjectId, Extension>) -> Vec<Change> {
     let recorded = inputs.recorded;
     // The rows name users by their rows: a rename changes nothing about who gets a call.
     let renamed: BTreeMap<UserKey, UserKey> = renamed(plan, recorded);
@@ -132,12 +88,13 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>, numbers: &BTreeMap<Objec
         planned.secret == SecretPlan::Take && recorded.secrets.contains_key(*id)
     };
     let renewed = plan.secrets.iter().filter(is_renewed).map(|(id, _)| id.clone()).collect();
-    plan.inbound = changes(&before, &routes, &places, &renewed);
+    let changes = diff::objects(&before, &routes, &places, &renewed);
     let left = recorded.routes.extensions().into_iter().filter(|(id, number)| numbers.get(id) != Some(number));
     plan.freed.extend(left.map(|(id, number)| (number, NumberOwner::Object(id))));
     plan.notes.extend(routes.left_behind(&before, &plan.tenant));
     // Where a number is missing, there is nothing that could be rendered.
     plan.routes = if routes.is_resolved() { routes } else { recorded.routes.clone() };
+    changes
 }
 
 /// Lists the present addresses of users that are renamed, by the former ones.
@@ -179,7 +136,7 @@ fn taken(plan: &mut Plan, inputs: &Inputs<'_>, routes: &Routes, places: &Places)
 }
 
 /// Names the recorded objects that are protected, as changes name them.
-pub(super) fn protected(recorded: &Recorded) -> BTreeSet<(ObjectKind, String)> {
+pub(super) fn protected(recorded: &Recorded) -> BTreeSet<ObjectId> {
     recorded.routes.objects().into_iter().filter(|(_, object)| object.is_protected()).map(|(id, _)| id).collect()
 }
 
@@ -209,48 +166,4 @@ fn wanted(
     routes.set_extensions(|id, _| numbers.get(id).copied().map(ExtensionClaim::Given));
     let places = routes.settle(&declared.places);
     (routes, places)
-}
-
-/// Compares all objects; `renewed` names those whose secret becomes another one.
-pub(super) fn changes(
-    before: &Routes,
-    after: &Routes,
-    places: &Places,
-    renewed: &BTreeSet<(ObjectKind, String)>,
-) -> Vec<InboundChange> {
-    let (mut old, new) = (before.objects(), after.objects());
-    let mut changes = Vec::new();
-    for (id, declared) in new {
-        let known = old.remove(&id);
-        let kind = if known.is_some() { Kind::Update } else { Kind::Create };
-        let fields = differing(known, Some(declared));
-        let secret_changed = renewed.contains(&id);
-        if kind == Kind::Create || secret_changed || !fields.is_empty() {
-            let place = places.get(&id).copied();
-            let (object, name) = id;
-            changes.push(InboundChange { kind, object, name, fields, secret_changed, place });
-        }
-    }
-    for ((object, name), known) in old {
-        let fields = differing(Some(known), None);
-        changes.push(InboundChange { kind: Kind::Delete, object, name, fields, secret_changed: false, place: None });
-    }
-    changes.sort_by(|a, b| (a.object, &a.name).cmp(&(b.object, &b.name)));
-    changes
-}
-
-/// Compares the properties of an object before and after. Both have the same keys.
-fn differing(before: Option<&dyn Object>, after: Option<&dyn Object>) -> Vec<FieldChange> {
-    let [before, after] = [before, after].map(|object| object.map(Object::fields));
-    let none = |of: &Fields| of.iter().map(|(key, _)| (*key, None)).collect::<Fields>();
-    let (before, after) = match (before, after) {
-        (Some(before), Some(after)) => (before, after),
-        (Some(before), None) => {
-            let after = none(&before);
-            (before, after)
-        }
-        (None, Some(after)) => (none(&after), after),
-        (None, None) => return Vec::new(),
-    };
-    super::diff::differing(before.into_iter().zip(after).map(|((key, old), (_, new))| (key, old, new)))
 }

@@ -6,6 +6,7 @@
 mod advice;
 mod affected;
 mod allocate;
+mod change;
 mod diff;
 mod id;
 mod inbound;
@@ -19,7 +20,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt, mem,
+    mem,
     sync::Arc,
 };
 
@@ -28,9 +29,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use affected::{Affected, Effects, numbers_between};
+pub use change::{Change, Changes, Choice, FieldChange, Kind, Subject, UserChange};
 pub use diff::all_settings;
 pub use id::{plan_id, target_hash};
-pub use inbound::{InboundChange, InboundValues};
+pub use inbound::InboundValues;
 pub use numbers::{Numbers, count, numbers};
 pub use phone_rails::{DELETES, PhoneRails, RELOGINS};
 pub use rails::{Allowance, RailStop};
@@ -40,8 +42,7 @@ use crate::{
     desired::Declared,
     directory::{ManagedBy, Recorded, seal::ObjectPrint},
     model::{
-        Diagnostic, DisplayName, Extension, Identity, PhoneOverride, Place, Prints, Secret, Settings, Tenant, UserKey,
-        packed,
+        Diagnostic, DisplayName, Extension, Identity, PhoneOverride, Prints, Secret, Settings, Tenant, UserKey, packed,
     },
     objects::{NumberOwner, ObjectId, Routes},
 };
@@ -72,10 +73,8 @@ pub struct Plan {
     pub is_new: bool,
     /// The settings afterwards.
     pub settings: Settings,
-    /// What changes in the settings.
-    pub settings_changes: Vec<FieldChange>,
-    /// The changes of users, by e-mail.
-    pub changes: Vec<Change>,
+    /// What changes.
+    pub changes: Changes,
     /// All users afterwards, by number: those of the API too.
     pub users: BTreeMap<Extension, PlannedUser>,
     /// Users to delete.
@@ -88,8 +87,6 @@ pub struct Plan {
     pub routes: Routes,
     /// What happens to the secrets of objects.
     pub secrets: BTreeMap<ObjectId, PlannedSecret>,
-    /// What changes about inbound calls.
-    pub inbound: Vec<InboundChange>,
     /// Phones whose recorded digest is another one than the last apply made live, though their rows stay:
     /// a rotated secret, or a change that was recorded and never applied. Part of the id.
     pub behind: BTreeSet<Extension>,
@@ -118,15 +115,13 @@ impl Plan {
             tenant,
             is_new: false,
             settings,
-            settings_changes: Vec::new(),
-            changes: Vec::new(),
+            changes: Changes::default(),
             users: BTreeMap::new(),
             deletes: Vec::new(),
             freed: Vec::new(),
             api_users: 0,
             routes: Routes::default(),
             secrets: BTreeMap::new(),
-            inbound: Vec::new(),
             behind: BTreeSet::new(),
             secrets_behind: BTreeSet::new(),
             by_rows: Effects::default(),
@@ -140,13 +135,13 @@ impl Plan {
     }
 
     /// Returns the user of a change as recorded afterwards; `None` for a deleted one.
-    pub fn user_after(&self, change: &Change) -> Option<&PlannedUser> {
-        self.users.get(&change.extension).filter(|user| user.email == change.email && change.kind != Kind::Delete)
+    pub fn user_after(&self, kind: Kind, change: &UserChange) -> Option<&PlannedUser> {
+        self.users.get(&change.extension).filter(|user| user.email == change.email && kind != Kind::Delete)
     }
 
     /// Tells whether the directory already is as declared.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.settings_changes.is_empty() && self.inbound.is_empty()
+        self.changes.is_empty()
     }
 
     /// Tells whether the last apply made everything live that stays recorded.
@@ -182,90 +177,6 @@ impl Counts {
             ("delete", delete),
         ])
     }
-}
-
-/// What happens to a user, or to something about inbound calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A new row.
-    Create,
-    /// A changed row.
-    Update,
-    /// A row under a new e-mail.
-    Rename,
-    /// A row of the API that the file takes over.
-    Adopt,
-    /// No row any more.
-    Delete,
-}
-
-impl Kind {
-    /// Writes it as a sign before what changes.
-    pub fn sign(self) -> &'static str {
-        match self {
-            Self::Create => "+",
-            Self::Update => "~",
-            Self::Rename => ">",
-            Self::Adopt => "&",
-            Self::Delete => "-",
-        }
-    }
-}
-
-/// One user's change.
-#[derive(Debug, Clone)]
-pub struct Change {
-    /// What happens.
-    pub kind: Kind,
-    /// The user, under the new e-mail or id.
-    pub email: Identity,
-    /// The number afterwards; of a deleted user the one that is freed.
-    pub extension: Extension,
-    /// Why a new user gets this number.
-    pub choice: Option<Choice>,
-    /// What changes, in words.
-    pub fields: Vec<FieldChange>,
-    /// Whether the secret becomes another one.
-    pub secret_changed: bool,
-    /// Whether the phone must log in again.
-    pub relogin: bool,
-    /// Where the user is declared.
-    pub place: Option<Place>,
-}
-
-/// Why a new user gets a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Choice {
-    /// The file says so.
-    Pinned,
-    /// The user had it before, and it was held.
-    Held,
-    /// The lowest free one.
-    LowestFree,
-}
-
-/// One property before and after; missing where there was or will be none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FieldChange {
-    /// The key, as in the file.
-    pub field: &'static str,
-    /// The value before.
-    pub before: Option<String>,
-    /// The value after.
-    pub after: Option<String>,
-}
-
-impl fmt::Display for FieldChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} -> {}", self.field, shown(self.before.as_ref()), shown(self.after.as_ref()))
-    }
-}
-
-/// Writes a value that may be missing.
-fn shown(value: Option<&String>) -> &str {
-    value.map_or("(none)", String::as_str)
 }
 
 /// A user as recorded after the plan.
@@ -322,7 +233,8 @@ pub fn as_recorded(tenant: &Tenant, recorded: &Recorded) -> Option<Plan> {
     let settings = &recorded.tenant.as_ref()?.settings;
     let mut plan = Plan::new(tenant.clone(), settings.clone());
     for user in recorded.users.values() {
-        diff::add(&mut plan, settings, Some(user), diff::unchanged(user), None, None);
+        let change = diff::add(&mut plan, settings, Some(user), diff::unchanged(user), None, None);
+        debug_assert!(change.is_none(), "{change:?}");
     }
     inbound::keep(&mut plan, recorded);
     affected::complete(&mut plan, recorded);
@@ -358,7 +270,6 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     .numbers();
     let mut plan = Plan {
         is_new: recorded.tenant.is_none(),
-        settings_changes: diff::settings(recorded.tenant.as_ref().map(|t| &t.settings), &declared.settings),
         deletes: leaving.iter().map(|user| user.id).collect(),
         api_users: staying.len(),
         problems,
@@ -366,29 +277,29 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         ..Plan::new(declared.tenant.clone(), declared.settings.clone())
     };
     let before = recorded.tenant.as_ref().map_or(&declared.settings, |tenant| &tenant.settings);
+    let mut changes = Vec::new();
     for (key, user) in &declared.users {
         let Some((extension, choice)) = numbers.get(&NumberOwner::User(key)).copied() else { continue };
         let old = matched.get(key).and_then(|old| recorded.users.get(*old));
         let wanted = diff::wanted(user, old, extension, inputs, &mut plan.unresolved);
-        diff::add(&mut plan, before, old, wanted, choice, Some(user.place));
+        changes.extend(diff::add(&mut plan, before, old, wanted, choice, Some(user.place)));
     }
     for old in &staying {
         let same = diff::unchanged(old);
-        diff::add(&mut plan, before, Some(old), same, None, None);
+        changes.extend(diff::add(&mut plan, before, Some(old), same, None, None));
     }
-    for old in &leaving {
-        diff::remove(&mut plan, old);
-    }
+    changes.extend(leaving.iter().map(|old| diff::remove(&mut plan, old)));
+    changes.sort_by_cached_key(|change| (change.user().map(|user| user.email.key()), change.kind));
     plan.users = packed(mem::take(&mut plan.users));
     let numbers = numbers.into_iter().filter_map(|(owner, (number, _))| match owner {
         NumberOwner::Object(id) => Some((id.clone(), number)),
         NumberOwner::User(_) => None,
     });
-    inbound::add(&mut plan, inputs, &numbers.collect());
-    plan.changes.sort_by_cached_key(|change| (change.email.key(), change.kind));
+    changes.extend(inbound::add(&mut plan, inputs, &numbers.collect()));
+    plan.changes = diff::settings(before, &declared.settings).chain(changes).collect();
     plan.notes.extend(advice::perhaps_renamed(&plan, &leaving));
     plan.notes.extend(advice::reused_numbers(&plan, inputs));
-    for change in &plan.changes {
+    for (change, _) in plan.changes.of_users() {
         let count = match change.kind {
             Kind::Create => &mut plan.counts.create,
             Kind::Update => &mut plan.counts.update,

@@ -135,6 +135,6 @@ impl Plan {
 
     /// Counts the phones that must log in again because their rows change.
     fn changed_logins(&self) -> usize {
-        self.changes.iter().filter(|change| change.relogin).count()
+        self.changes.relogins().count()
     }
 }

@@ -8,8 +8,8 @@ use std::{
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Change, InboundChange, Inputs, Kind, Plan, inbound};
-use crate::{desired::Rails, model::RailLimit, objects::ObjectKind};
+use super::{Change, Inputs, Kind, Plan, UserChange, inbound};
+use crate::{desired::Rails, model::RailLimit};
 
 /// What `--allow NAME=N` lets pass this once.
 pub type Allowance = BTreeMap<String, usize>;
@@ -42,12 +42,12 @@ pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
         inputs.recorded.users.values().filter(|user| user.protected).map(|user| user.id).collect();
     let protected: Vec<String> = plan
         .changes
-        .iter()
-        .filter(|change| {
-            let renumbered = change.fields.iter().any(|field| field.field == "extension");
-            (change.kind == Kind::Delete || renumbered) && was_protected(change, plan, inputs, &protected_rows)
+        .of_users()
+        .filter(|(change, user)| {
+            (change.kind == Kind::Delete || change.changes("extension"))
+                && was_protected(change.kind, user, plan, inputs, &protected_rows)
         })
-        .map(|change| format!("`{}`", change.email))
+        .map(|(_, user)| format!("`{}`", user.email))
         .collect();
     if !protected.is_empty() {
         stops.push(RailStop {
@@ -58,7 +58,8 @@ pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
         });
     }
     let protected = inbound::protected(inputs.recorded);
-    let routes: Vec<String> = plan.inbound.iter().filter(|change| is_undone(change, &protected)).map(named).collect();
+    let undone = plan.changes.of_objects().filter(|(change, id)| is_undone(change) && protected.contains(*id));
+    let routes: Vec<String> = undone.map(|(_, (_, name))| format!("`{name}`")).collect();
     if !routes.is_empty() {
         stops.push(RailStop {
             rail: "protected",
@@ -81,13 +82,8 @@ fn some_of(names: &[String]) -> String {
 }
 
 /// Tells whether a change takes something from a protected route.
-fn is_undone(change: &InboundChange, protected: &BTreeSet<(ObjectKind, String)>) -> bool {
-    let gone = change.kind == Kind::Delete || change.fields.iter().any(|field| field.field != "protected");
-    gone && protected.contains(&(change.object, change.name.clone()))
-}
-
-fn named(change: &InboundChange) -> String {
-    format!("`{}`", change.name)
+fn is_undone(change: &Change) -> bool {
+    change.kind == Kind::Delete || change.fields.iter().any(|field| field.field != "protected")
 }
 
 /// Says which rails of the file are looser than they are by themselves: a file can bring its own.
@@ -103,10 +99,10 @@ pub(super) fn notes(rails: &Rails) -> impl Iterator<Item = String> {
 
 /// Tells whether the row that a change is about is recorded as protected: the row, not the address, which may
 /// be handed on in the same plan.
-fn was_protected(change: &Change, plan: &Plan, inputs: &Inputs<'_>, protected: &BTreeSet<Uuid>) -> bool {
-    let row = match change.kind {
-        Kind::Delete => inputs.recorded.users.get(&change.email.key()).map(|user| user.id),
-        _ => plan.users.get(&change.extension).and_then(|user| user.id),
+fn was_protected(kind: Kind, user: &UserChange, plan: &Plan, inputs: &Inputs<'_>, protected: &BTreeSet<Uuid>) -> bool {
+    let row = match kind {
+        Kind::Delete => inputs.recorded.users.get(&user.email.key()).map(|user| user.id),
+        _ => plan.users.get(&user.extension).and_then(|user| user.id),
     };
     row.is_some_and(|row| protected.contains(&row))
 }

@@ -1,6 +1,6 @@
 //! The plan for programs: one sorted document, versioned, described by `schema/plan.schema.json`.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use schemars::JsonSchema;
@@ -11,16 +11,16 @@ use crate::{
     deploy::{ComparedFile, Comparison},
     desired::{Expectation, Sources},
     model::{Caller, E164, Identity},
-    plan::{self, Affected, Change, FieldChange, Plan},
+    plan::{self, Affected, Change, FieldChange, Plan, Subject, UserChange},
 };
 
 /// The version of this document: raised when a reader of the old one would misunderstand it.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// A plan.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct PlanDocument<'a> {
-    /// The version of this document: 1.
+    /// The version of this document: 2.
     format_version: u32,
     /// The plan's id, for `apply --expect`; null where it cannot be applied.
     id: Option<&'a str>,
@@ -32,18 +32,15 @@ pub(crate) struct PlanDocument<'a> {
     counts: BTreeMap<&'static str, usize>,
     /// Whom the plan affects, counted.
     affected: AffectedCounts,
-    /// Changes of the tenant's settings; of a tenant that is not recorded yet, all of them.
-    settings: Vec<Setting<'a>>,
-    /// Changes of users, by e-mail or id.
-    users: Vec<User<'a>>,
+    /// What changes: settings, users by e-mail or id, and objects by kind and name. Of a tenant that is not recorded yet,
+    /// all settings that have a value.
+    changes: Vec<ChangeEntry<'a>>,
     /// Phones that must log in again though their rows stay: a secret that was recorded and not applied yet, or
     /// a file in place that does not fit the rows.
     relogins: Vec<Relogin<'a>>,
     /// Objects whose secret was recorded and not applied yet, though nothing else of them changes, such as
     /// `trunk carrier`.
     secrets_behind: Vec<String>,
-    /// Changes about inbound calls.
-    inbound: Vec<Inbound<'a>>,
     /// The declared tests of the routes, by call; all of them hold.
     expectations: Vec<Expected<'a>>,
     /// The generated files.
@@ -82,34 +79,32 @@ struct AffectedCounts {
     numbers: usize,
 }
 
-/// A change of the tenant's settings.
+/// One change.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Setting<'a> {
-    /// The key, as in the file, and its values.
-    #[serde(flatten)]
-    change: Field<'a>,
-    /// How many phones of users who stay the change reaches.
-    phones: usize,
-}
-
-#[expect(clippy::struct_field_names, reason = "the words of the document")]
-/// One property before and after.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Field<'a> {
-    /// The key, as in the file.
-    field: &'a str,
-    /// The value before; null where there was none.
-    before: Option<Cow<'a, str>>,
-    /// The value after; null where there will be none.
-    after: Option<Cow<'a, str>>,
-}
-
-/// One user's change.
-#[derive(Debug, Serialize, JsonSchema)]
-struct User<'a> {
-    /// `create`, `update`, `rename`, `adopt` or `delete`.
+struct ChangeEntry<'a> {
+    /// `create`, `update` or `delete`; of a user also `rename` or `adopt`.
     #[schemars(with = "String")]
     action: plan::Kind,
+    /// What it is about: `setting`, `user`, or the kind of an object, such as `trunk`.
+    object: String,
+    /// The key of a setting, the e-mail or id of a user, the name of an object, or what a route is for; null where there
+    /// is only one.
+    name: Option<String>,
+    /// What is said of a user besides; null of all others.
+    user: Option<User<'a>>,
+    /// What changes.
+    fields: Vec<FieldChange>,
+    /// Whether the secret becomes another one.
+    secret_changed: bool,
+    /// How many phones of users who stay a setting reaches; null of all others.
+    phones: Option<usize>,
+    /// Where it is declared, as `file:line`.
+    place: Option<String>,
+}
+
+/// A user who changes.
+#[derive(Debug, Serialize, JsonSchema)]
+struct User<'a> {
     /// Who, the new one of a renamed user.
     #[serde(flatten)]
     who: Who<'a>,
@@ -125,14 +120,8 @@ struct User<'a> {
     /// Why a new user gets this number: `pinned`, `held` or `lowest-free`.
     #[schemars(with = "Option<String>")]
     choice: Option<plan::Choice>,
-    /// What changes.
-    fields: Vec<Field<'a>>,
-    /// Whether the secret becomes another one.
-    secret_changed: bool,
     /// Whether the phone must log in again.
     relogin: bool,
-    /// Where the user is declared, as `file:line`.
-    place: Option<String>,
 }
 
 /// What identifies a user, in any document.
@@ -159,24 +148,6 @@ struct Relogin<'a> {
     who: Who<'a>,
     /// The number.
     extension: u32,
-}
-
-/// One change about inbound calls.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Inbound<'a> {
-    /// `create`, `update` or `delete`.
-    #[schemars(with = "String")]
-    action: plan::Kind,
-    /// `trunk`, `dialer`, `hours`, `route`, `default_route`, `public_sip_host` or `caller_id`.
-    object: String,
-    /// Its name, or what a route is for; null where there is only one.
-    name: Option<&'a str>,
-    /// What changes.
-    fields: Vec<Field<'a>>,
-    /// Whether a trunk's secret becomes another one.
-    secret_changed: bool,
-    /// Where it is declared, as `file:line`.
-    place: Option<String>,
 }
 
 /// A test of the routes.
@@ -266,8 +237,7 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
         has_changes: !comparison.is_empty(),
         counts: plan.counts.by_kind().into_iter().chain([("relogin", plan.count_relogins(effects))]).collect(),
         affected: affected(comparison.affected()),
-        settings: settings(comparison),
-        users: plan.changes.iter().map(|change| user(plan, change, sources)).collect(),
+        changes: changes(comparison, sources),
         relogins: effects
             .relogins
             .iter()
@@ -275,18 +245,6 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
             .map(|user| Relogin { who: Who::of(&user.email), extension: user.extension.number() })
             .collect(),
         secrets_behind: plan.secrets_behind.iter().map(|(kind, name)| format!("{kind} {name}")).collect(),
-        inbound: plan
-            .inbound
-            .iter()
-            .map(|change| Inbound {
-                action: change.kind,
-                object: change.object.to_string(),
-                name: Some(change.name.as_str()).filter(|name| !name.is_empty()),
-                fields: fields(&change.fields),
-                secret_changed: change.secret_changed,
-                place: change.place.map(|place| place.show(sources)),
-            })
-            .collect(),
         expectations: Vec::new(),
         files: comparison
             .kept_files()
@@ -311,36 +269,46 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
     }
 }
 
-/// Lists what changes in the settings; of a new tenant all that are set.
-fn settings(comparison: &Comparison) -> Vec<Setting<'_>> {
+/// Lists all changes; of a new tenant also all settings.
+fn changes<'a>(comparison: &'a Comparison, sources: &Sources) -> Vec<ChangeEntry<'a>> {
     let Comparison { plan, effects, .. } = comparison;
-    if plan.is_new {
-        let all = plan::all_settings(&plan.settings).into_iter();
-        let all = all.map(|FieldChange { field, before, after }| Field {
-            field,
-            before: before.map(Cow::Owned),
-            after: after.map(Cow::Owned),
-        });
-        return all.map(|change| Setting { change, phones: 0 }).collect();
-    }
-    let changes = plan.settings_changes.iter();
-    changes.map(|change| Setting { change: field(change), phones: plan.touched_by(change, effects) }).collect()
+    let new = plan.is_new.then(|| plan::all_settings(&plan.settings)).into_iter().flatten();
+    let new = new.map(|change| entry(&change, None, Some(0), sources));
+    let entries = plan.changes.iter().map(|change| {
+        let phones = change.setting().map(|key| plan.touched_by(key, effects));
+        entry(change, change.user().map(|user| of_user(plan, change.kind, user)), phones, sources)
+    });
+    new.chain(entries).collect()
 }
 
-fn user<'a>(plan: &'a Plan, change: &'a Change, sources: &Sources) -> User<'a> {
-    let after = plan.user_after(change);
-    User {
+fn entry<'a>(change: &Change, user: Option<User<'a>>, phones: Option<usize>, sources: &Sources) -> ChangeEntry<'a> {
+    let (object, name) = match &change.subject {
+        Subject::Setting(key) => ("setting".to_owned(), (*key).to_owned()),
+        Subject::User(user) => ("user".to_owned(), user.email.to_string()),
+        Subject::Object((kind, name)) => (kind.to_string(), name.clone()),
+    };
+    ChangeEntry {
         action: change.kind,
-        who: Who::of(&change.email),
-        extension: change.extension.number(),
+        object,
+        name: Some(name).filter(|name| !name.is_empty()),
+        user,
+        fields: change.fields.clone(),
+        secret_changed: change.secret_changed,
+        phones,
+        place: change.place.map(|place| place.show(sources)),
+    }
+}
+
+fn of_user<'a>(plan: &'a Plan, kind: plan::Kind, user: &'a UserChange) -> User<'a> {
+    let after = plan.user_after(kind, user);
+    User {
+        who: Who::of(&user.email),
+        extension: user.extension.number(),
         name: after.map(|user| user.name.as_str()),
         protected: after.map(|user| user.protected),
         secret_declared: after.map(|user| user.secret_declared),
-        choice: change.choice,
-        fields: fields(&change.fields),
-        secret_changed: change.secret_changed,
-        relogin: change.relogin,
-        place: change.place.map(|place| place.show(sources)),
+        choice: user.choice,
+        relogin: user.relogin,
     }
 }
 
@@ -360,15 +328,6 @@ pub(crate) fn pretty(document: &impl Serialize) -> Result<String> {
 /// When it cannot be written as JSON.
 pub(crate) fn schema() -> Result<String> {
     pretty(&schemars::schema_for!(PlanDocument<'static>))
-}
-
-fn fields(changes: &[FieldChange]) -> Vec<Field<'_>> {
-    changes.iter().map(field).collect()
-}
-
-fn field(change: &FieldChange) -> Field<'_> {
-    let FieldChange { field, before, after } = change;
-    Field { field, before: before.as_deref().map(Cow::Borrowed), after: after.as_deref().map(Cow::Borrowed) }
 }
 
 fn affected(counts: Affected) -> AffectedCounts {

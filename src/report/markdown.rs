@@ -6,7 +6,10 @@
 
 use std::fmt::Write;
 
-use super::{Report, count, words};
+use super::{
+    Report, count,
+    words::{self, Row},
+};
 use crate::{asterisk::ConfigFile, deploy::ComparedFile, model::visible, plan::Kind};
 
 #[cfg(test)]
@@ -93,29 +96,15 @@ pub(crate) fn plan(report: &Report<'_>, limit: usize) -> String {
 
 /// Writes a line for each change; the signs are those that a `diff` block colours.
 fn rows(report: &Report<'_>) -> Vec<String> {
-    let plan = &report.comparison.plan;
-    let settings =
-        plan.settings_changes.iter().map(|change| format!("! {}", words::setting(change, report.comparison)));
-    let sources = &report.desired.sources;
-    let row = |kind: Kind, name: &str, words: &str, place: &str| {
+    let row = |Row { kind, title, words, place }| {
         let sign = match kind {
             Kind::Create => '+',
             Kind::Delete => '-',
             Kind::Update | Kind::Rename | Kind::Adopt => '!',
         };
-        format!("{sign} {name}  {words}  {place}").trim_end().to_owned()
+        format!("{sign} {title}  {words}  {place}").trim_end().to_owned()
     };
-    let users = plan
-        .changes
-        .iter()
-        .map(|change| row(change.kind, change.email.as_str(), &words::change(change), &words::place(change, sources)));
-    let inbound = plan.inbound.iter().map(|change| {
-        let (name, place) = (change.title(), words::inbound_place(change, sources));
-        row(change.kind, &name, &change.words(), &place)
-    });
-    let relogins =
-        words::relogins(report.comparison).into_iter().map(|(user, words)| row(Kind::Update, &user, &words, ""));
-    settings.chain(users).chain(relogins).chain(inbound).collect()
+    words::rows(report).into_iter().flatten().map(row).collect()
 }
 
 /// Writes lines in a fence under a title, as many as there is room for; says how many are left out.

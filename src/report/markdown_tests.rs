@@ -12,7 +12,7 @@ use crate::{
     deploy::{self, ComparedFile, Comparison, Survey},
     desired,
     directory::Recorded,
-    plan::{FieldChange, InboundValues, Inputs, RailStop},
+    plan::{Change, Changes, FieldChange, InboundValues, Inputs, Kind, RailStop, Subject},
     report::{Desired, Report},
 };
 
@@ -169,10 +169,14 @@ proptest! {
         comparison.plan.unresolved = vec![words(3)];
         comparison.unchecked = vec![words(4)];
         comparison.stops = vec![RailStop { rail: "deletes", message: words(5), hint: words(6), allow: Some(5) }];
-        comparison.plan.changes[0].fields =
-            vec![FieldChange { field: "name", before: Some(words(7)), after: Some(words(8)) }];
-        comparison.plan.settings_changes =
-            vec![FieldChange { field: "phones.realm", before: None, after: Some(words(9)) }];
+        let name = FieldChange { field: "name", before: Some(words(7)), after: Some(words(8)) };
+        let realm = FieldChange { field: "phones.realm", before: None, after: Some(words(9)) };
+        let change = |subject: &Subject, field: FieldChange| Change {
+            kind: Kind::Update, subject: subject.clone(), fields: vec![field], secret_changed: false, place: None,
+        };
+        let user = comparison.plan.changes.iter().next().unwrap().subject.clone();
+        comparison.plan.changes =
+            [change(&Subject::Setting("phones.realm"), realm), change(&user, name)].into_iter().collect();
         // A diff comes line by line; what stands in a line was written by anybody.
         for file in ConfigFile::ALL {
             let line = words(10 + file as usize).replace(['\n', '\r'], " ");
@@ -215,7 +219,7 @@ fn a_small_plan() {
 #[test]
 fn no_changes() {
     let (desired, mut comparison) = compared(&[user(1)]);
-    comparison.plan.changes.clear();
+    comparison.plan.changes = Changes::default();
     comparison.notes.clear();
     for file in ConfigFile::ALL {
         comparison.files[file].diff.changed = false;

@@ -200,8 +200,8 @@ impl Status<'_> {
                 (counts.rename, "to rename"),
                 (counts.adopt, "to adopt"),
                 (counts.delete, "to delete"),
-                (plan.settings_changes.len(), "of the settings to change"),
-                (plan.inbound.len(), "of inbound calls to change"),
+                (plan.changes.of_settings().count(), "of the settings to change"),
+                (plan.changes.of_objects().count(), "of inbound calls to change"),
             ];
             let words = kinds.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
             findings.push(format!("behind the file: {}; see `reconcile plan`", words.collect::<Vec<_>>().join(", ")));

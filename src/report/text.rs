@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use anstyle::AnsiColor;
 
-use super::{Report, count, paint, words};
+use super::{
+    Report, count, paint,
+    words::{self, Row},
+};
 use crate::{deploy::ComparedFile, plan::Kind};
 
 /// The most rows of a kind, such as users to create, in a shortened plan.
@@ -23,7 +26,9 @@ pub(crate) fn plan(report: &Report<'_>, color: bool, shortened: bool) -> String 
         desired.name,
         count(desired.declared.users.len(), "user")
     );
-    rows(&mut text, report, color, most_rows);
+    for block in words::rows(report) {
+        lines(&mut text, &block, color, most_rows);
+    }
     listed(&mut text, "note", comparison.notes.iter(), most_rows);
     if plan.api_users > 0 {
         let _ = writeln!(text, "note: {} made through the API left alone", count(plan.api_users, "user"));
@@ -65,36 +70,14 @@ fn listed<'a>(text: &mut String, word: &str, mut sentences: impl Iterator<Item =
     }
 }
 
-fn rows(text: &mut String, report: &Report<'_>, color: bool, most: usize) {
-    let plan = &report.comparison.plan;
-    for change in &plan.settings_changes {
-        let _ =
-            writeln!(text, "  {} {}", paint(color, AnsiColor::Yellow, "~"), words::setting(change, report.comparison));
-    }
-    let sources = &report.desired.sources;
-    let users = plan.changes.iter().map(|change| {
-        let place = words::place(change, sources);
-        (change.kind, change.email.to_string(), words::change(change), place)
-    });
-    let relogins =
-        words::relogins(report.comparison).into_iter().map(|(user, words)| (Kind::Update, user, words, String::new()));
-    lines(text, &users.chain(relogins).collect::<Vec<_>>(), color, most);
-    let inbound = plan.inbound.iter().map(|change| {
-        let place = words::inbound_place(change, sources);
-        (change.kind, change.title(), change.words(), place)
-    });
-    lines(text, &inbound.collect::<Vec<_>>(), color, most);
-}
-
-/// Writes changes in columns: sign, name, words, place; of each kind so many, the rest is counted.
-fn lines(text: &mut String, lines: &[(Kind, String, String, String)], color: bool, most: usize) {
-    let width = |of: fn(&(Kind, String, String, String)) -> usize, most: usize| {
-        lines.iter().map(of).max().unwrap_or(0).min(most)
-    };
-    let name = width(|line| line.1.chars().count(), 40);
-    let wide = width(|line| line.2.chars().count(), 60);
+/// Writes changes in columns: sign, title, words, place; of each kind so many, the rest is counted.
+fn lines(text: &mut String, rows: &[Row], color: bool, most: usize) {
+    let width =
+        |of: fn(&Row) -> &str, most: usize| rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0).min(most);
+    let name = width(|row| &row.title, 40);
+    let wide = width(|row| &row.words, 60);
     let mut counts = [(Kind::Create, 0), (Kind::Update, 0), (Kind::Rename, 0), (Kind::Adopt, 0), (Kind::Delete, 0)];
-    for (kind, named, words, place) in lines {
+    for Row { kind, title, words, place } in rows {
         let of_kind = counts.iter_mut().find(|(known, _)| known == kind);
         let nth = of_kind.map_or(0, |(_, count)| {
             *count += 1;
@@ -104,7 +87,7 @@ fn lines(text: &mut String, lines: &[(Kind, String, String, String)], color: boo
             continue;
         }
         let sign = paint(color, tone(*kind), kind.sign());
-        let _ = writeln!(text, "{}", format!("  {sign} {named:<name$}  {words:<wide$}  {place}").trim_end());
+        let _ = writeln!(text, "{}", format!("  {sign} {title:<name$}  {words:<wide$}  {place}").trim_end());
     }
     for (kind, count) in counts {
         if count > most {

@@ -1,4 +1,4 @@
-//! The words that reports share: what happens to a user, to the settings, to Asterisk, in all.
+//! What reports share: a row for each change, what happens to Asterisk, in all.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -6,56 +6,36 @@ use super::{Desired, Report, count};
 use crate::{
     deploy::Comparison,
     desired::Source,
-    plan::{Change, Choice, FieldChange, InboundChange, Kind},
+    plan::{Change, Kind, Subject},
 };
 
-fn in_quotes(name: &str) -> String {
-    format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
+/// A line of a plan: what happens, to what, in words, and where that is declared.
+pub(super) struct Row {
+    pub(super) kind: Kind,
+    pub(super) title: String,
+    pub(super) words: String,
+    pub(super) place: String,
 }
 
-/// Says what happens to a user.
-pub(super) fn change(change: &Change) -> String {
-    let number = change.extension;
-    let mut parts: Vec<String> = Vec::new();
-    let mut fields: Vec<&FieldChange> = change.fields.iter().collect();
-    let renumbered = fields.iter().any(|field| field.field == "extension");
-    match change.kind {
-        Kind::Create => {
-            let why = match change.choice {
-                Some(Choice::Pinned) => "pinned",
-                Some(Choice::Held) => "held since it was freed",
-                Some(Choice::LowestFree) | None => "lowest free",
-            };
-            return format!("extension {number} ({why})");
-        }
-        Kind::Delete => return format!("frees extension {number}"),
-        Kind::Rename => {
-            let is_identity = |field: &&FieldChange| ["email", "id"].contains(&field.field);
-            let former = fields.iter().copied().filter(is_identity).find_map(|field| field.before.as_deref());
-            parts.push(format!("was {}", former.unwrap_or("another address")));
-            fields.retain(|field| !is_identity(field));
-            if !renumbered {
-                parts.push(format!("keeps extension {number}"));
-            }
-        }
-        Kind::Adopt => parts.push(format!(
-            "adopted from the API{}; removing the line later deletes the user",
-            if renumbered { String::new() } else { format!(", keeps extension {number}") }
-        )),
-        Kind::Update => {}
-    }
-    parts.extend(fields.iter().map(|field| match (field.field, field.before.as_ref(), field.after.as_ref()) {
-        ("name", Some(before), Some(after)) => format!("name {} -> {}", in_quotes(before), in_quotes(after)),
-        _ => field.to_string(),
-    }));
-    if change.secret_changed {
-        parts.push("secret changed".to_owned());
-    }
-    if parts.is_empty() {
-        parts.push(if change.relogin { "digest changed" } else { "the secret's source changed" }.to_owned());
-    }
-    let relogin = if change.relogin { " (phone must log in again)" } else { "" };
-    format!("{}{relogin}", parts.join("; "))
+/// Writes the rows of settings, of users and their phones, and of objects.
+pub(super) fn rows(report: &Report<'_>) -> [Vec<Row>; 3] {
+    let Comparison { plan, effects, .. } = report.comparison;
+    let row = |change: &Change| Row {
+        kind: change.kind,
+        title: change.title(),
+        words: change.words(plan, effects),
+        place: place(change, &report.desired.sources),
+    };
+    let rows = |is_in: fn(&Subject) -> bool| -> Vec<Row> {
+        plan.changes.iter().filter(|change| is_in(&change.subject)).map(row).collect()
+    };
+    let mut users = rows(|subject| matches!(subject, Subject::User(_)));
+    users.extend(relogins(report.comparison));
+    [
+        rows(|subject| matches!(subject, Subject::Setting(_))),
+        users,
+        rows(|subject| matches!(subject, Subject::Object(_))),
+    ]
 }
 
 /// The most phones that are listed one by one though their rows stay.
@@ -63,56 +43,32 @@ const LISTED: usize = 5;
 
 /// Lists the phones that must log in again though their rows stay, each with what happens; the last line
 /// counts those that are not listed.
-pub(super) fn relogins(comparison: &Comparison) -> Vec<(String, String)> {
+fn relogins(comparison: &Comparison) -> Vec<Row> {
     let Comparison { plan, effects, .. } = comparison;
     let users = effects.relogins.iter().filter_map(|number| plan.users.get(number));
-    let mut lines: Vec<(String, String)> = users
+    let row = |title: String, words: String| Row { kind: Kind::Update, title, words, place: String::new() };
+    let mut rows: Vec<Row> = users
         .take(LISTED)
         .map(|user| {
             let words = format!("extension {}; another digest becomes live (phone must log in again)", user.extension);
-            (user.email.to_string(), words)
+            row(user.email.to_string(), words)
         })
         .collect();
     let more = effects.relogins.len().saturating_sub(LISTED);
     if more > 0 {
-        lines.push((format!("and {} more", count(more, "phone")), "the same".to_owned()));
+        rows.push(row(format!("and {} more", count(more, "phone")), "the same".to_owned()));
     }
-    lines
+    rows
 }
 
-/// Says where something about inbound calls is declared.
-pub(super) fn inbound_place(change: &InboundChange, sources: &[Source]) -> String {
-    match change.place {
-        Some(place) => place.show(sources),
-        None => match change.object.variable() {
-            Some(variable) => variable.to_owned(),
-            None if change.kind == Kind::Delete => "no longer declared".to_owned(),
-            None => String::new(),
-        },
+/// Says where the subject of a change is declared.
+fn place(change: &Change, sources: &[Source]) -> String {
+    match (change.place, change.object().and_then(|(kind, _)| kind.variable())) {
+        (Some(place), _) => place.show(sources),
+        (None, Some(variable)) => variable.to_owned(),
+        (None, None) if change.kind == Kind::Delete => "no longer declared".to_owned(),
+        (None, None) => String::new(),
     }
-}
-
-/// Says where a user is declared.
-pub(super) fn place(change: &Change, sources: &[Source]) -> String {
-    match change.place {
-        Some(place) => place.show(sources),
-        None if change.kind == Kind::Delete => "no longer declared".to_owned(),
-        None => String::new(),
-    }
-}
-
-/// Says what happens to a setting, and how many phones it reaches.
-pub(super) fn setting(change: &FieldChange, comparison: &Comparison) -> String {
-    let touched = comparison.plan.touched_by(change, &comparison.effects);
-    let phones = count(touched, "phone");
-    let reaches = match (touched, change.field) {
-        (0, _) => return change.to_string(),
-        (_, "phones.realm" | "endpoint_names") => format!("{phones} must log in again"),
-        (_, "phones.transport") => format!("{phones} must register over it"),
-        (_, "dialplan.include" | "extensions.range") => format!("changes what {phones} can dial"),
-        _ => format!("read again by {phones}"),
-    };
-    format!("{change} ({reaches})")
 }
 
 /// Says who is affected, counted.
@@ -207,7 +163,7 @@ pub(super) fn summary(comparison: &Comparison) -> String {
     if counts.adopt > 0 {
         parts.insert(3, format!("{} to adopt", counts.adopt));
     }
-    let settings = comparison.plan.settings_changes.len();
+    let settings = comparison.plan.changes.of_settings().count();
     if settings > 0 {
         parts.push(format!("{} to change", count(settings, "setting")));
     }
@@ -215,7 +171,7 @@ pub(super) fn summary(comparison: &Comparison) -> String {
     if logins > 0 {
         parts.push(format!("{} to log in again", count(logins, "phone")));
     }
-    match comparison.plan.inbound.len() {
+    match comparison.plan.changes.of_objects().count() {
         0 if comparison.callers_behind => parts.push("inbound calls to bring in step".to_owned()),
         0 => {}
         1 => parts.push("1 change of inbound calls".to_owned()),

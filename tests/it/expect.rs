@@ -46,7 +46,7 @@ fn what_is_no_plan_is_refused() {
     env.write("pbx.yaml", &desired(&[ANA]));
     let plan = env.run("plan --no-asterisk --format json").expect(0).stdout;
     env.write("truncated.json", &plan[..plan.len() / 2]);
-    env.write("newer.json", &plan.replace("\"format_version\": 1", "\"format_version\": 2"));
+    env.write("newer.json", &plan.replace("\"format_version\": 2", "\"format_version\": 3"));
     env.write("other.json", "{ \"id\": \"p1-0000000000000000\" }\n");
     env.write("check.json", &env.run("check --format json").expect(0).stdout);
     env.write("no-id.json", &plan.replacen(&format!("\"{}\"", id(&plan)), "null", 1));

@@ -202,7 +202,7 @@ fn a_target_of_an_earlier_program_that_names_nobody_is_shown_as_lost_by_the_next
         .unwrap();
     let inbound = || {
         let plan = env.run("plan --no-asterisk --format json").expect(0).stdout;
-        serde_json::from_str::<Value>(&plan).unwrap()["inbound"].clone()
+        serde_json::from_str::<Value>(&plan).unwrap()["changes"].clone()
     };
     let before = inbound();
     let lost: Vec<&str> = ["/0/fields/0/before", "/1/fields/0/before"]

@@ -70,11 +70,11 @@ fn a_plan_as_json_has_either_an_email_or_a_phone_id() {
     sync(&env, &[LOBBY], "").expect(0);
     env.write("pbx.yaml", &desired(&[ANA, "email: bo@example.com, name: Bo, previously: lobby", "id: fax, name: Fax"]));
     let plan = json(&env.run("plan --no-asterisk --format json").expect(0));
-    let users: Vec<Value> = plan["users"]
+    let users: Vec<Value> = plan["changes"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|user| json!([user["action"], user["email"], user["phone_id"], user["fields"]]))
+        .map(|user| json!([user["action"], user["user"]["email"], user["user"]["phone_id"], user["fields"]]))
         .collect();
     let renamed = json!([
         { "field": "email", "before": null, "after": "bo@example.com" },

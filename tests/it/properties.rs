@@ -210,8 +210,8 @@ impl Case {
         self.env.run(&format!("{} --expect {id}", self.apply)).expect(0);
         let mut planned: BTreeMap<String, i64> =
             before.into_iter().map(|(email, row)| (email, i64::from(row.number))).collect();
-        for change in plan["users"].as_array().unwrap() {
-            let email = change["email"].as_str().unwrap().to_owned();
+        for change in plan["changes"].as_array().unwrap().iter().filter(|change| change["object"] == "user") {
+            let email = change["user"]["email"].as_str().unwrap().to_owned();
             let fields = change["fields"].as_array().unwrap();
             for field in fields.iter().filter(|field| field["field"] == "email") {
                 planned.remove(field["before"].as_str().unwrap());
@@ -219,7 +219,7 @@ impl Case {
             if change["action"] == "delete" {
                 planned.remove(&email);
             } else {
-                planned.insert(email, change["extension"].as_i64().unwrap());
+                planned.insert(email, change["user"]["extension"].as_i64().unwrap());
             }
         }
         let done = rows(&self.env).into_iter().map(|(email, row)| (email, i64::from(row.number)));

@@ -252,7 +252,7 @@ fn an_apply_through_the_api_reaches_callers() {
     env.write("pbx.yaml", &FILE.replace("default_route: [dialfire]", "default_route: [zendesk_talk]"));
     let planned = json(&env.run("plan --format json").expect(0))["id"].clone();
     let plan = client.apply("?dry_run=true").expect(200).json();
-    assert!(plan["inbound"] == serde_json::json!([]) && plan["id"] != planned, "{plan:#}");
+    assert!(plan["changes"] == serde_json::json!([]) && plan["id"] != planned, "{plan:#}");
     assert!(applied(&env).is_none());
     let run = client.apply("").expect(200).json();
     let (number, reached) = applied(&env).unwrap();

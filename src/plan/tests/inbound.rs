@@ -12,6 +12,7 @@ use crate::{
     desired::{self, Declared},
     directory::{Recorded, RecordedTenant},
     model::{Ha1, Secret},
+    objects::ObjectId,
 };
 
 const FILE: &str = r#"version: 1
@@ -83,12 +84,12 @@ fn changes(plan: &Plan) -> Vec<String> {
         let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
         format!("{}: {} -> {}", field.field, shown(&field.before), shown(&field.after))
     };
-    let line = |change: &super::super::InboundChange| {
+    let line = |(change, (kind, name)): (&super::super::Change, &ObjectId)| {
         let fields: Vec<String> = change.fields.iter().map(field).collect();
         let secret = if change.secret_changed { " secret changed" } else { "" };
-        format!("{:?} {} {} [{}]{secret}", change.kind, change.object, change.name, fields.join("; "))
+        format!("{:?} {kind} {name} [{}]{secret}", change.kind, fields.join("; "))
     };
-    plan.inbound.iter().map(line).collect()
+    plan.changes.of_objects().map(line).collect()
 }
 
 #[test]
@@ -112,7 +113,7 @@ fn all_of_a_first_declaration_is_created() {
         ]
     );
     assert!(!format!("{plan:?}").contains("canary"));
-    let route = plan.inbound.iter().find(|change| change.name.contains("+49")).unwrap();
+    let (route, _) = plan.changes.of_objects().find(|(_, (_, name))| name.contains("+49")).unwrap();
     assert_eq!(route.place.map(|place| place.line), Some(14));
 }
 
@@ -177,11 +178,8 @@ fn a_file_that_declares_nothing_any_more_deletes_all() {
     // What callers see means nothing without calls.
     values.caller_id = Some(Err("not a number".to_owned()));
     let plan = planned(text, &values, &recorded);
-    assert!(
-        plan.inbound.iter().all(|change| change.kind == Kind::Delete) && plan.inbound.len() == 8,
-        "{:?}",
-        plan.inbound
-    );
+    let objects: Vec<_> = plan.changes.of_objects().collect();
+    assert!(objects.iter().all(|(change, _)| change.kind == Kind::Delete) && objects.len() == 8, "{objects:?}");
     assert!(plan.routes.is_empty() && plan.secrets.is_empty() && plan.unresolved.is_empty());
     assert!(plan.stops.is_empty(), "{:?}", plan.stops);
 }

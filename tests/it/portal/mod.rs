@@ -465,10 +465,10 @@ fn exported_users_are_adopted_as_they_are() {
     );
     let plan = env.run("plan --no-asterisk --format json").expect(0);
     let plan: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();
-    let changes = plan["users"].as_array().unwrap();
+    let changes = plan["changes"].as_array().unwrap();
     assert_eq!(changes.len(), 3);
     for change in changes {
-        assert_eq!((&change["action"], &change["relogin"]), (&"adopt".into(), &false.into()), "{change}");
+        assert_eq!((&change["action"], &change["user"]["relogin"]), (&"adopt".into(), &false.into()), "{change}");
         assert_eq!(change["fields"], serde_json::json!([]), "{change}");
     }
     assert_eq!(plan["has_changes"], true);
