@@ -251,7 +251,7 @@ impl Inbound<'_> {
         let (pattern, called) = Pattern::ours("_[+dp].");
         let number = || Foreign::var(ForeignVariable::FromNumber);
         let withheld = format!("^{BLANKS}([+]*({}))?{BLANKS}$", WITHHELD.join("|"));
-        let is_withheld = Expr::matches(&withheld, number().lower());
+        let is_withheld = Expr::matches_in_lower_case(&withheld, number());
         let is_number = Expr::matches(&format!("^{BLANKS}[+][1-9][0-9]{{1,14}}{BLANKS}$"), number());
         let mut steps = Extension::new(pattern);
         // `TESTTIME` is Asterisk's own variable for the time that rules go by; no caller can set it.

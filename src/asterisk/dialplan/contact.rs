@@ -33,7 +33,7 @@ impl Extension {
         let too_long = (length + " > " + Expr::number(LONGEST_LINE)).calc();
         let line = Expr::var(Variable::Line) + "&PJSIP/" + endpoint + "/" + contact().checked();
         self.step(Step::GotoUnless(Expr::matches(PLAIN, contact()), Place::Label(otherwise)))
-            .step(Step::goto_if(Expr::matches(LEADS_AWAY, contact().lower()), Place::Label(otherwise)))
+            .step(Step::goto_if(Expr::matches_in_lower_case(LEADS_AWAY, contact()), Place::Label(otherwise)))
             .step(Step::goto_if(too_long, Place::Label(otherwise)))
             .step(Step::Set(Variable::Line, line))
     }

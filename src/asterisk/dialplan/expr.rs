@@ -19,9 +19,16 @@ pub(crate) struct Expr {
 
 /// Text that a caller, a phone or a carrier controls. It may be copied into a variable or one field of the
 /// channel, and checked. It cannot stand in a dial string, an option, a file name, an expression or a list.
+///
+/// Nor can it stand in the arguments of a function as it is: Asterisk reads `${REGEX("..." ${X})}` only once `X` is in
+/// its place, so that `):0` within it would end the arguments, and the function would see what stands before it only.
+/// A function gets it with `^` in place of parentheses.
 #[derive(Debug, Clone)]
 pub(crate) struct Foreign {
-    text: String,
+    /// Text of our own before it.
+    prefix: String,
+    /// The variable or function that it is read from.
+    name: String,
     words: Words,
 }
 
@@ -248,7 +255,7 @@ impl Expr {
 
     /// Counts the characters of a text.
     pub(crate) fn length(text: Foreign) -> Self {
-        call("LEN", "func_strings", text.checked())
+        call("LEN", "func_strings", text.in_function())
     }
 
     /// Counts the characters of a variable of our own.
@@ -266,20 +273,27 @@ impl Expr {
         call("STRFTIME", "func_strings", time + "," + zone + "," + format)
     }
 
-    /// Tells whether a text matches a POSIX extended expression of ours.
+    /// Tells whether a text matches a POSIX extended expression of ours. None may match `^`, which stands for
+    /// parentheses.
     pub(crate) fn matches(pattern: &str, text: Foreign) -> Self {
-        call("REGEX", "func_strings", Self::plain(format!("\"{pattern}\" ")) + text.checked())
+        call("REGEX", "func_strings", Self::plain(format!("\"{pattern}\" ")) + text.in_function())
+    }
+
+    /// Tells whether a text in lower case matches a POSIX extended expression of ours.
+    pub(crate) fn matches_in_lower_case(pattern: &str, text: Foreign) -> Self {
+        let lower = call("TOLOWER", "func_strings", text.in_function());
+        call("REGEX", "func_strings", Self::plain(format!("\"{pattern}\" ")) + lower)
     }
 
     /// Tells whether it is the phone of an endpoint of ours that makes the call.
     pub(crate) fn is_calling(endpoint: Self) -> Self {
         let pattern = Self::from("\"^PJSIP/") + endpoint + "-[0-9a-f]+$\" ";
-        call("REGEX", "func_strings", pattern + Foreign::channel().checked())
+        call("REGEX", "func_strings", pattern + Foreign::channel().in_function())
     }
 
     /// Keeps the characters of a text that are in a set of ours.
     pub(crate) fn filter(set: &'static str, text: Foreign) -> Self {
-        call("FILTER", "func_strings", Self::from(set) + "," + text.checked())
+        call("FILTER", "func_strings", Self::from(set) + "," + text.in_function())
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -305,50 +319,52 @@ fn call(name: &'static str, module: &'static str, arguments: Expr) -> Expr {
 impl Foreign {
     /// Reads a field of the caller's.
     pub(crate) fn field(field: CallerField) -> Self {
-        Self { text: format!("${{{}}}", field.name()), words: CallerField::words() }
+        Self::read(field.name(), CallerField::words())
     }
 
     /// Reads the name of the channel. That of a channel of the dialplan has a number in it that was dialled.
     fn channel() -> Self {
-        Self { text: "${CHANNEL(name)}".to_owned(), words: Words::from([("CHANNEL", "func_channel")]) }
+        Self::read("CHANNEL(name)", Words::from([("CHANNEL", "func_channel")]))
+    }
+
+    fn read(name: impl Into<String>, words: Words) -> Self {
+        Self { prefix: String::new(), name: name.into(), words }
     }
 
     /// Puts text of our own before it.
-    pub(crate) fn after(self, prefix: Expr) -> Self {
-        let Expr { text, words } = prefix + self.checked();
-        Self { text, words }
+    pub(crate) fn after(mut self, prefix: Expr) -> Self {
+        self.prefix.insert_str(0, &prefix.text);
+        self.words.extend(prefix.words);
+        self
     }
 
     /// Reads a contact as its phone registered it.
     pub(crate) fn contact(id: Expr) -> Self {
-        let Expr { text, words } = call("PJSIP_CONTACT", "func_pjsip_contact", id + ",uri");
-        Self { text, words }
+        let mut words = id.words;
+        words.insert("PJSIP_CONTACT", "func_pjsip_contact");
+        Self::read(format!("PJSIP_CONTACT({},uri)", id.text), words)
     }
 
     /// Reads a copy.
     pub(crate) fn var(variable: ForeignVariable) -> Self {
-        Self { text: format!("${{{}}}", variable.name()), words: Words::new() }
+        Self::read(variable.name(), Words::new())
     }
 
     /// Reads the extension as it was dialled, up to the first `;`.
     pub(super) fn exten_without_parameters() -> Self {
-        Self { text: "${CUT(EXTEN,;,1)}".to_owned(), words: Words::from([("CUT", "func_cut")]) }
+        Self::read("CUT(EXTEN,;,1)", Words::from([("CUT", "func_cut")]))
     }
 
-    /// Writes it in lower case.
-    pub(crate) fn lower(self) -> Self {
-        let Expr { text, words } = call("TOLOWER", "func_strings", self.checked());
-        Self { text, words }
+    /// Hands the text to a function of ours, which may not end where the text says so.
+    fn in_function(self) -> Expr {
+        let mut words = self.words;
+        words.insert("REPLACE", "func_strings");
+        Expr { text: format!("{}${{REPLACE({},(),^)}}", self.prefix, self.name), words }
     }
 
-    /// Hands the text to a function whose last argument is the text to the end, and whose result is ours; or
-    /// to what follows a check of it.
+    /// Hands the text to what follows a check of it.
     pub(super) fn checked(self) -> Expr {
-        Expr { text: self.text, words: self.words }
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.text
+        Expr { text: self.to_string(), words: self.words }
     }
 
     pub(super) fn words(&self) -> &Words {
@@ -407,6 +423,12 @@ impl<T: Into<Expr>> Add<T> for Expr {
         self.text.push_str(&text);
         self.words.extend(words);
         self
+    }
+}
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}${{{}}}", self.prefix, self.name)
     }
 }
 

@@ -91,12 +91,12 @@ impl Step {
         let (application, module, arguments) = match self {
             Self::Copy(variable, text) => {
                 words.extend(text.words());
-                return format!("Set({}={})", variable.name(), text.as_str());
+                return format!("Set({}={text})", variable.name());
             }
             Self::Show(field, text) => {
                 words.extend(text.words());
                 words.extend(CallerField::words());
-                return format!("Set({}={})", field.name(), text.as_str());
+                return format!("Set({}={text})", field.name());
             }
             Self::ExecIf(condition, step) => {
                 let step = step.write(words);

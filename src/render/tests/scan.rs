@@ -11,8 +11,8 @@ const FOREIGN: [&str; 5] = ["${CALLERID(", "${FROM_", "${CONTACT}", ",uri)}", "$
 const COPIES: [&str; 7] =
     ["CALLERID(num)", "CALLERID(name)", "CALLERID(pres)", "FROM_NUMBER", "FROM_NAME", "FROM_SHOWN", "CONTACT"];
 
-/// Functions that check it: their last argument is the text to the end, and their result is ours.
-const CHECKS: [&str; 5] = ["REGEX", "FILTER", "LEN", "TOLOWER", "CUT"];
+/// What functions get in its place: nothing in it can end their arguments.
+const GUARD: &str = ",(),^)}";
 
 /// Lists the steps of a dialplan: its context, application and arguments.
 fn steps(text: &str) -> Vec<(&str, String, String)> {
@@ -69,8 +69,7 @@ fn scan(text: &str) {
                 let whole = prefixed
                     || copied.is_some_and(|(_, value)| value.starts_with("${") && !value.contains([',', '&']))
                     || copied.is_some_and(|(name, _)| name == "CONTACT");
-                let checked = CHECKS.contains(&enclosing(&arguments[..place]))
-                    || *foreign == "CUT(EXTEN" && CHECKS.contains(&enclosing(&arguments[..place - 2]));
+                let checked = *foreign == "CUT(EXTEN" && enclosing(&arguments[..place]) == "REPLACE";
                 // A contact joins the dial string right after its three checks.
                 let admitted = *foreign == "${CONTACT}"
                     && arguments.starts_with("LINE=${LINE}&PJSIP/")
@@ -80,6 +79,10 @@ fn scan(text: &str) {
                     });
                 assert!(whole || checked || admitted, "{found} in {context}: {application}({arguments})");
             }
+        }
+        for (place, _) in arguments.match_indices("REPLACE(") {
+            let guarded = arguments[place..].find(GUARD).map(|end| &arguments[place..place + end]);
+            assert!(guarded.is_some_and(|name| !name.contains('$')), "in {context}: {application}({arguments})");
         }
         if application == "Dial" {
             let [line, seconds, options] = arguments.split(',').collect::<Vec<_>>()[..] else {
@@ -142,6 +145,12 @@ fn the_scan_finds_what_it_looks_for() {
         "Gosub(acme-next,${FROM_NUMBER},1)",
         "MixMonitor(${CALLERID(num)}.wav)",
         "Set(CALLED=${EXTEN})",
+        "Set(CALLED=${CUT(EXTEN,\\;,1)})",
+        "GotoIf(${REGEX(\"^1$\" ${CONTACT})}?a)",
+        "GotoIf($[${LEN(${FROM_NAME})} > 1]?a)",
+        "Set(CALLER=${FILTER(+0-9,${CALLERID(num)})})",
+        "Set(CALLER=${FILTER(+0-9,${REPLACE(${CONTACT},(),^)})})",
+        "Set(CALLER=${FILTER(+0-9,${REPLACE(CONTACT,a,b)})})",
     ] {
         let text = format!("{rest}exten => 2,1,{bad}\n");
         assert!(std::panic::catch_unwind(|| scan(&text)).is_err(), "{bad}");
