@@ -100,7 +100,7 @@ pub fn sync(
             continue;
         };
         writer.change(&decided.prepared.rows)?;
-        let rows = audit_row::bounded(audit_row::all_rows(&decided.plan, &decided.effects));
+        let rows = audit_row::bounded(audit_row::rows(&decided.plan, &decided.effects));
         let run = writer.open_audit(&decided.run(request, host, "sync", &rows))?;
         clock.stop();
         let end =

@@ -4,14 +4,8 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use crate::plan::{Change, Effects, Plan};
 
-/// Writes the rows that no generated file shows: settings and objects.
-pub(super) fn rows_no_file_shows(plan: &Plan, effects: &Effects) -> String {
-    let shown_by_no_file = plan.changes.iter().filter(|change| change.user().is_none());
-    shown_by_no_file.map(|change| line(change, plan, effects)).collect()
-}
-
-/// Writes all rows, those of users too: a run that writes no file has nothing else to show.
-pub(super) fn all_rows(plan: &Plan, effects: &Effects) -> String {
+/// Writes all rows that change.
+pub(super) fn rows(plan: &Plan, effects: &Effects) -> String {
     plan.changes.iter().map(|change| line(change, plan, effects)).collect()
 }
 

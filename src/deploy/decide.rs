@@ -130,8 +130,7 @@ pub(super) fn decide(
     if comparison.id.is_none() || request.expect.is_some_and(|id| !comparison.is_expected(id)) {
         return Ok(None);
     }
-    let diff =
-        audit_row::bounded(audit_row::rows_no_file_shows(&comparison.plan, &comparison.effects) + &comparison.diff());
+    let diff = audit_row::bounded(audit_row::rows(&comparison.plan, &comparison.effects) + &comparison.diff());
     let Request { secrets, object_secrets, keys, policy, .. } = *request;
     let prepared = prepare(&comparison.plan, &recorded, secrets, object_secrets, &sealed, keys, policy.now)?;
     let target = target_of(&comparison, &prepared.rows);

@@ -42,7 +42,7 @@ fn a_setting_that_reaches_every_phone_says_so_and_is_told_by_history() {
     env.write("pbx.yaml", &file(8, "phones: { codecs: [alaw] }"));
     let plan = env.run("plan").expect(0).stdout;
     for line in [
-        "  ~ phones.codecs opus,g722,ulaw,alaw -> alaw (read again by 8 phones)\n",
+        "  ~ phones.codecs  opus,g722,ulaw,alaw -> alaw (read again by 8 phones)\n",
         "Affected: 8 phones are read again and stay registered\n",
         "Reload: res_pjsip (1 of 2 files changed); calls and registrations are kept\n",
     ] {
@@ -56,7 +56,7 @@ fn a_setting_that_reaches_every_phone_says_so_and_is_told_by_history() {
     assert!(list.lines().nth(1).unwrap().contains("  live     1 setting (8 phones)  tester"), "{list}");
     let run = env.run("history 2").expect(0).stdout;
     assert!(run.contains("settings 1 setting (8 phones)\n"), "{run}");
-    assert!(run.contains("\n~ phones.codecs opus,g722,ulaw,alaw -> alaw  (8 phones)\n"), "{run}");
+    assert!(run.contains("\n~ phones.codecs  opus,g722,ulaw,alaw -> alaw (read again by 8 phones)\n"), "{run}");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn another_transport_counts_as_a_login() {
         "error[rail-relogins]: 8 phones would have to log in again, 8 of them over another transport (allowed 2)\n\
          hint: if this is meant: --allow relogins=8\n"
     );
-    let line = "  ~ phones.transport transport-tcp -> transport-udp (8 phones must register over it)\n";
+    let line = "  ~ phones.transport  transport-tcp -> transport-udp (8 phones must register over it)\n";
     assert!(stopped.stdout.contains(line), "{}", stopped.text());
     assert!(!stopped.stdout.contains("calls and registrations are kept"), "{}", stopped.text());
     env.run("sync").expect(3);
@@ -87,8 +87,8 @@ fn what_phones_can_dial_and_who_must_log_in_is_counted_by_setting() {
     env.write("pbx.yaml", &file(3, "phones: { realm: pbx }"));
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
     for line in [
-        "  ~ phones.realm asterisk -> pbx (3 phones must log in again)\n",
-        "  ~ dialplan.include outbound -> (none) (changes what 3 phones can dial)\n",
+        "  ~ phones.realm      asterisk -> pbx (3 phones must log in again)\n",
+        "  ~ dialplan.include  outbound -> (none) (changes what 3 phones can dial)\n",
         "Affected: 3 phones must log in again\n",
         "; calls in progress and all other registrations are kept\n",
     ] {
@@ -117,9 +117,9 @@ fn phones_that_end_and_phones_that_are_renumbered_are_counted_apart() {
     assert_eq!(affected(&env)["ended"], 1);
     let log = env.run("history 2").expect(0).stdout;
     for line in [
-        "\n+ new@example.com  extension 1000\n",
-        "\n- u4@example.com  extension 1004\n",
-        "\n~ u0@example.com  extension 1500; extension 1000 -> 1500\n",
+        "\n+ new@example.com  extension 1000 (lowest free)\n",
+        "\n- u4@example.com  frees extension 1004\n",
+        "\n~ u0@example.com  extension 1000 -> 1500 (phone must log in again)\n",
     ] {
         assert!(log.contains(line), "{log}");
     }
@@ -256,7 +256,7 @@ fn another_range_changes_what_phones_can_dial() {
     assert_eq!(affected(&env), only(&[("dialing", 3)]));
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
     for line in
-        ["extensions.range 1000-1999 -> 1000-1499 (changes what 3 phones can dial)", "3 phones can dial something else"]
+        ["extensions.range  1000-1999 -> 1000-1499 (changes what 3 phones can dial)", "3 phones can dial something else"]
     {
         assert!(plan.contains(line), "{plan}");
     }

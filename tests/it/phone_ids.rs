@@ -74,6 +74,7 @@ fn a_plan_as_json_has_either_an_email_or_a_phone_id() {
         .as_array()
         .unwrap()
         .iter()
+        .filter(|change| change["object"] == "user")
         .map(|user| json!([user["action"], user["user"]["email"], user["user"]["phone_id"], user["fields"]]))
         .collect();
     let renamed = json!([

@@ -16,7 +16,7 @@ fn a_changed_profile_is_read_back_on_the_phones() {
     env.write("pbx.yaml", &desired(&[ANA, BO]).replace("users:", "phones: { codecs: [alaw] }\nusers:"));
     let applied = env.run("apply").expect(0);
     assert!(
-        applied.stdout.contains("  ~ phones.codecs opus,g722,ulaw,alaw -> alaw (read again by 2 phones)\n"),
+        applied.stdout.contains("  ~ phones.codecs  opus,g722,ulaw,alaw -> alaw (read again by 2 phones)\n"),
         "{}",
         applied.text()
     );
