@@ -255,9 +255,10 @@ fn another_range_changes_what_phones_can_dial() {
     env.write("pbx.yaml", &file(3, "extensions: { range: 1000-1499 }"));
     assert_eq!(affected(&env), only(&[("dialing", 3)]));
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
-    for line in
-        ["extensions.range  1000-1999 -> 1000-1499 (changes what 3 phones can dial)", "3 phones can dial something else"]
-    {
+    for line in [
+        "extensions.range  1000-1999 -> 1000-1499 (changes what 3 phones can dial)",
+        "3 phones can dial something else",
+    ] {
         assert!(plan.contains(line), "{plan}");
     }
     env.run("sync").expect(0);
