@@ -116,10 +116,18 @@ impl Routes {
     }
 
     /// Takes over what the directory allocated to the same objects, and allocates what is missing: numbers of voicemail
-    /// boxes, which are never given again.
+    /// boxes, which are never given to another box.
     pub fn allocate(&mut self, former: &Self) {
-        self.last_box = former.last_box;
+        self.last_box.clone_from(&former.last_box);
         self.boxes.allocate(&former.boxes, &mut self.last_box);
+    }
+
+    /// Forgets what users had who are none of the present ones: whoever gets their address inherits no voicemail box.
+    pub(crate) fn forget_others(&mut self, present: impl FnOnce() -> BTreeSet<UserKey>) {
+        if let Some(numbers) = self.last_box.as_mut().filter(|numbers| !numbers.users.is_empty()) {
+            let present = present();
+            numbers.users.retain(|user, _| present.contains(user));
+        }
     }
 
     /// Tells whether there are voicemail boxes.
@@ -146,7 +154,7 @@ impl Routes {
         (!gone.is_empty()).then(|| {
             format!(
                 "voicemail boxes go: {}; messages and greetings stay in `voicemail/{}/NUMBER` below the spool folder of \
-                 Asterisk, where nobody hears them: delete them when you may",
+                 Asterisk, where nobody hears them unless their users and names get boxes again: delete them when you may",
                 named.join(", "),
                 box_context(tenant)
             )
@@ -258,6 +266,9 @@ impl Routes {
         }
         routes.groups.values_mut().for_each(|group| group.readdress(addresses));
         routes.boxes.readdress(addresses);
+        if let Some(numbers) = &mut routes.last_box {
+            numbers.readdress(addresses);
+        }
         routes.sort();
         routes
     }

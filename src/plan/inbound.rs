@@ -78,7 +78,8 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>, numbers: &BTreeMap<Objec
     } else {
         Cow::Owned(recorded.routes.readdressed(&renamed))
     };
-    let (routes, places) = wanted(inputs, &before, numbers, &mut plan.unresolved);
+    let (mut routes, places) = wanted(inputs, &before, numbers, &mut plan.unresolved);
+    routes.forget_others(|| plan.users.values().map(|user| user.email.key()).collect());
     add_secrets(plan, inputs, &routes);
     taken(plan, inputs, &routes, &places);
     let Inputs { declared, inbound, .. } = inputs;

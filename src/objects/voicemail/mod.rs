@@ -197,23 +197,39 @@ impl Boxes {
         self.own.values_mut().chain(self.shared.values_mut())
     }
 
-    /// Takes over the numbers that these boxes have already, and gives each other box one that no box ever had.
-    pub(super) fn allocate(&mut self, former: &Self, last: &mut Option<LastBox>) {
+    /// Takes over the numbers that these boxes have already or had before, and gives each other box one that no box ever
+    /// had. Those of boxes that go are remembered.
+    pub(super) fn allocate(&mut self, former: &Self, numbers: &mut Option<LastBox>) {
+        if self.is_empty() && former.is_empty() {
+            return;
+        }
+        let numbers = numbers.get_or_insert_default();
+        let known = |number: Option<&VoicemailBox>| number.and_then(|known| known.number.clone());
         for (user, own) in &mut self.own {
-            own.number = former.own.get(user).and_then(|known| known.number.clone());
+            let had = numbers.users.remove(user).map(BoxNumber::of);
+            own.number = known(former.own.get(user)).or(had);
         }
         for (name, shared) in &mut self.shared {
-            shared.number = former.shared.get(name).and_then(|known| known.number.clone());
+            let had = numbers.shared.remove(name).map(BoxNumber::of);
+            shared.number = known(former.shared.get(name)).or(had);
         }
         // The highest number may have been lost, unlike the boxes.
-        *last = (*last).max(former.all().filter_map(|known| known.number.as_ref()).map(LastBox::of).max());
+        let highest =
+            former.all().chain(self.all()).filter_map(|known| known.number.as_ref()).map(LastBox::number).max();
+        numbers.last = numbers.last.max(highest.unwrap_or_default());
         let mut taken: BTreeSet<BoxNumber> = BTreeSet::new();
         for one in self.all_mut() {
             // A number that was damaged into that of another box is none.
             if one.number.clone().is_none_or(|number| !taken.insert(number)) {
-                one.number = Some(LastBox::next(last));
+                one.number = Some(numbers.next());
             }
         }
+        let number =
+            |one: &VoicemailBox| one.number.as_ref().filter(|number| !taken.contains(number)).map(LastBox::number);
+        let gone = former.own.iter().filter(|(user, _)| !self.own.contains_key(user));
+        numbers.users.extend(gone.filter_map(|(user, own)| Some((user.clone(), number(own)?))));
+        let gone = former.shared.iter().filter(|(name, _)| !self.shared.contains_key(name));
+        numbers.shared.extend(gone.filter_map(|(name, shared)| Some((name.clone(), number(shared)?))));
     }
 
     /// Returns a user's box.

@@ -368,14 +368,14 @@ fn any_routes() -> impl Strategy<Value = Routes> {
         chain().prop_map(DefaultRoute),
         prop::option::of("[a-z.]{1,9}".prop_map(PublicSipHost)),
         prop::option::of(number().prop_map(|number| DefaultCallerId(of(&number)))),
-        prop::option::of(any::<u32>()),
+        prop::option::of((any::<u32>(), prop::collection::btree_map(object(), any::<u32>(), 0..2))),
     )
         .prop_map(|(trunks, dialers, groups, rules, default_route, public_sip_host, caller_id, last_box)| Routes {
             trunks,
             dialers,
             groups,
             boxes: Boxes::NONE,
-            last_box: last_box.map(LastBox),
+            last_box: last_box.map(|(last, shared)| LastBox { last, users: BTreeMap::new(), shared }),
             hours: routes().hours,
             rules,
             default_route,
