@@ -15,6 +15,7 @@ impl<'a> Phonebook<'a> {
             name: &user.name,
             extension: user.extension,
             phone: &user.phone,
+            no_answer: user.no_answer.as_deref(),
         });
         Self {
             tenant: &plan.tenant,

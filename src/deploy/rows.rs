@@ -14,7 +14,7 @@ use crate::{
         seal_secret,
     },
     model::{E164, Extension, Ha1, Prints, Secret, UserKey},
-    objects::{ObjectId, ObjectRow, UserOfRow},
+    objects::{ObjectId, ObjectRow, RowsOfUsers, UserOfRow, with_users},
     plan::{Plan, SecretPlan},
     render::endpoint_name,
 };
@@ -50,12 +50,15 @@ pub fn prepare(
     let mut rows = Vec::new();
     let (mut digests, mut ids) = (BTreeMap::new(), BTreeMap::new());
     for user in plan.users.values() {
+        ids.insert(user.email.key(), user.id.map_or_else(new_id, Ok)?);
+    }
+    let of_user = |user: &UserKey| {
+        let row = ids.get(user).map(|id| UserOfRow::Row(*id));
+        row.ok_or_else(|| serde_json::Error::custom(format!("`{user}` has no row")))
+    };
+    for user in plan.users.values() {
         let failed = |source| PrepareError::Seal { whose: user.email.to_string(), source };
-        let id = match user.id {
-            Some(id) => id,
-            None => new_id()?,
-        };
-        ids.insert(user.email.key(), id);
+        let id = ids[&user.email.key()];
         let owner = Owner { tenant, user: id };
         let secret = match user.secret {
             SecretPlan::Keep => {
@@ -79,6 +82,7 @@ pub fn prepare(
                 Some(known) => Prints::clone(known),
                 None => prints(&secret, &digest)?,
             };
+            let no_answer = user.no_answer.as_ref().map(|list| with_users(list.to_vec(), &|named| of_user(&named)));
             rows.push(Row {
                 id,
                 email: user.email.clone(),
@@ -86,6 +90,7 @@ pub fn prepare(
                 managed_by: user.managed_by,
                 protected: user.protected,
                 phone: user.phone.clone(),
+                no_answer: no_answer.transpose().map_err(PrepareError::Object)?,
                 extension: user.extension,
                 secret_declared: user.secret_declared,
                 sealed,
@@ -95,7 +100,7 @@ pub fn prepare(
         }
         digests.insert(user.extension, digest);
     }
-    let mut objects = object_changes(plan, recorded, &ids)?;
+    let mut objects = object_changes(plan, recorded, &of_user)?;
     let object_secrets =
         Secrets { plan, recorded, declared: object_secrets, sealed, keys }.prepare(tenant, &mut objects)?;
     let settings =
@@ -122,11 +127,7 @@ struct Objects {
 }
 
 /// Compares the rows of objects as they are and as they shall be.
-fn object_changes(plan: &Plan, recorded: &Recorded, ids: &BTreeMap<UserKey, Uuid>) -> Result<Objects, PrepareError> {
-    let of_user = |email: &UserKey| {
-        let row = ids.get(email).map(|id| UserOfRow::Row(*id));
-        row.ok_or_else(|| serde_json::Error::custom(format!("`{email}` has no row")))
-    };
+fn object_changes(plan: &Plan, recorded: &Recorded, of_user: &RowsOfUsers<'_>) -> Result<Objects, PrepareError> {
     let was_of_user = |email: &UserKey| {
         let row = recorded.users.get(email).map(|user| UserOfRow::Row(user.id));
         Ok(row.unwrap_or_else(|| UserOfRow::Former { former: email.clone() }))
@@ -136,7 +137,7 @@ fn object_changes(plan: &Plan, recorded: &Recorded, ids: &BTreeMap<UserKey, Uuid
         by_id(recorded.routes.rows(&was_of_user).map_err(PrepareError::Object)?).collect();
     let mut changes = ObjectChanges::default();
     let mut rows = BTreeMap::new();
-    for (object, row) in by_id(plan.routes.rows(&of_user).map_err(PrepareError::Object)?) {
+    for (object, row) in by_id(plan.routes.rows(of_user).map_err(PrepareError::Object)?) {
         let known = recorded.object_rows.get(&object).copied();
         let id = known.map_or_else(new_id, Ok)?;
         if known.is_none() || before.get(&object) != Some(&row) {

@@ -16,7 +16,7 @@ use crate::{
         At, Code, Codec, Country, Diagnostic, DisplayName, GENERATED_CONTEXTS, HostName, Identity, NAME_BYTES,
         PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, packed, values,
     },
-    objects::{self, NumberOwner},
+    objects::{self, NumberOwner, OfUsers, TargetList},
 };
 
 /// Checks the file as a whole. The result is only meaningful where no error was added.
@@ -44,14 +44,20 @@ pub(super) fn check(file: DesiredState, keys: objects::Keys, problems: &mut Vec<
     let rails = file.rails.and_then(|at| at.value).unwrap_or_default();
     let rails = Rails { deletes: limit(rails.deletes, problems), relogins: limit(rails.relogins, problems) };
     let (known, phones) = identity::known(&file.users);
-    let own_boxes = own_boxes(&file.users);
-    let users = users(file.users.value.unwrap_or_default(), &mut numbers, problems);
+    let mut of_users = OfUsers { boxes: own_boxes(&file.users), no_answer: Vec::new() };
+    let lists = &mut of_users.no_answer;
+    let mut users = users(file.users.value.unwrap_or_default(), &mut numbers, lists, problems);
     let renamed = users.values().filter_map(|user| Some((user.previously.as_ref()?.key(), user.email.key()))).collect();
-    let calls = objects::check(keys, &known, &phones, &renamed, &own_boxes, problems);
+    let calls = objects::check(keys, &known, &phones, &renamed, of_users, problems);
     // An unreadable slug was reported; the stand-in never leaves this module's caller.
     let tenant = file.tenant.value.unwrap_or_else(stand_in::<Tenant>);
     own_contexts(&tenant, &host_names, problems);
-    let objects::Checked { routes, secrets: object_secrets, places, names, is_sound } = calls;
+    let objects::Checked { routes, secrets: object_secrets, places, names, is_sound, no_answer } = calls;
+    for (user, targets) in no_answer {
+        if let Some(user) = users.get_mut(&user) {
+            user.no_answer = Some(targets);
+        }
+    }
     numbers.pin_objects(&routes, &places, problems);
     numbers.check(&settings, problems);
     let expectations = expect::check(file.expect, is_sound.then_some(&routes), &names, problems);
@@ -200,6 +206,7 @@ fn limit(limit: Option<At<file::Limit>>, problems: &mut Vec<Diagnostic>) -> Rail
 fn users(
     list: Vec<At<file::User>>,
     numbers: &mut numbers::Pins,
+    lists: &mut Vec<(UserKey, TargetList)>,
     problems: &mut Vec<Diagnostic>,
 ) -> BTreeMap<UserKey, DeclaredUser> {
     let mut users: BTreeMap<UserKey, DeclaredUser> = BTreeMap::new();
@@ -241,6 +248,7 @@ fn users(
         }
         problems.extend(long_name(&user.name));
         let phone = phone(user.phone.and_then(|at| at.value).unwrap_or_default(), problems);
+        lists.extend(user.no_answer.map(|list| (key.clone(), *list)));
         let Some(name) = user.name.value else { continue };
         users.insert(
             key,
@@ -252,6 +260,7 @@ fn users(
                 secret: user.secret.and_then(|at| at.value),
                 protected: user.protected.and_then(|at| at.value).unwrap_or(false),
                 phone,
+                no_answer: None,
                 place,
             },
         );

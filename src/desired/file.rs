@@ -21,7 +21,7 @@ use crate::{
         At, Code, Codec, Country, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Identity, Invalid,
         ObjectName, PhoneId, Place, SecretSource, Tenant, Token, WORD_OR_LIST, quoted,
     },
-    objects,
+    objects::{self, TargetForm, TargetList},
 };
 
 /// A company's phones, as they shall be.
@@ -170,6 +170,13 @@ pub(super) struct User {
     #[serde(default)]
     #[schemars(with = "Option<bool>")]
     pub(super) voicemail: Option<Box<At<bool>>>,
+    /// Who gets the calls to the user's extension that nobody answers, tried in turn: the same destinations as in a
+    /// `route`. So do calls that find the user busy, that the user turns away, and all while no phone is registered.
+    /// `[]` ends the call. A route or a group that names the user does not come here. Default: the user's own voicemail
+    /// box, if there is one.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<TargetForm>>")]
+    pub(super) no_answer: Option<Box<TargetList>>,
     /// What this user's phone has differently.
     #[serde(default)]
     pub(super) phone: Option<Box<At<Phone>>>,

@@ -87,6 +87,8 @@ pub struct DeclaredUser {
     pub protected: bool,
     /// What this user's phone has differently.
     pub phone: PhoneOverride,
+    /// Who gets the calls that nobody answers, tried in turn. `None` for the user's own voicemail box, if there is one.
+    pub no_answer: Option<Box<[Target]>>,
     /// Where the user is declared.
     pub place: Place,
 }

@@ -24,6 +24,7 @@ mod reseal;
 pub mod seal;
 mod tokens;
 mod types;
+mod user_document;
 mod users;
 mod write;
 

@@ -8,11 +8,12 @@ use uuid::Uuid;
 use super::{
     DirectoryError, Place, UnreadableDocument, document, earlier, failed, objects,
     types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser},
+    user_document::{UserDocument, take_lists},
 };
 use crate::{
     calls::Applied,
-    model::{DisplayName, Document, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey, packed},
-    objects::{NumberOwner, Routes},
+    model::{DisplayName, Document, Extension, Identity, Prints, Settings, Tenant, UserKey, packed},
+    objects::{NumberOwner, Routes, TargetsOfRow},
 };
 
 /// The first schema version that knows what the last apply made live.
@@ -138,11 +139,14 @@ fn users(
             [(&tenant, Type::UUID)],
         )
         .map_err(failed("read the users"))?;
+    let mut lists = Vec::new();
     while let Some(row) = rows.next().map_err(failed("read the users"))? {
-        let user = user(&row, &mut recorded.unreadable)?;
+        let (user, list) = user(&row, &mut recorded.unreadable)?;
+        lists.extend(list.map(|list| (user.email.key(), list)));
         recorded.users.insert(user.email.key(), user);
     }
     recorded.users = packed(mem::take(&mut recorded.users));
+    take_lists(lists, recorded);
     Ok(())
 }
 
@@ -168,25 +172,32 @@ fn readable<D: Document>(
     document::read(text, place).map_err(|document| unreadable.push(document)).ok()
 }
 
-fn user(row: &Row, unreadable: &mut Vec<UnreadableDocument>) -> Result<RecordedUser, DirectoryError> {
+/// Reads a user, without the list of who gets the calls that nobody answers: that names other users by their rows.
+fn user(
+    row: &Row,
+    unreadable: &mut Vec<UnreadableDocument>,
+) -> Result<(RecordedUser, Option<TargetsOfRow>), DirectoryError> {
     let id = row.get(0);
     let email: Identity = row.get::<_, &str>(1).parse().map_err(bad_row("e-mail"))?;
     // Most users have none, which is no document: `{}`.
-    let phone: Option<PhoneOverride> =
+    let document: Option<UserDocument> =
         row.get::<_, Option<&str>>(5).and_then(|text| readable(text, || Place::Phone(id, email.clone()), unreadable));
-    Ok(RecordedUser {
+    let UserDocument { phone, no_answer } = document.unwrap_or_default();
+    let user = RecordedUser {
         id,
         email,
         name: DisplayName::recorded(row.get(2)).map_err(bad_row("name"))?,
         managed_by: managed_by(row.get(3)),
         protected: row.get(4),
-        phone: phone.unwrap_or_default(),
+        phone,
+        no_answer: None,
         extension: number(row.get(6))?,
         secret_declared: row.get(7),
         prints: Arc::new(Prints { salt: row.get(8), secret: row.get(9), digest: row.get(10) }),
         applied: row.get(11),
         previous: row.get::<_, Option<&str>>(12).map(UserKey::of),
-    })
+    };
+    Ok((user, no_answer))
 }
 
 fn managed_by(is_api: bool) -> ManagedBy {

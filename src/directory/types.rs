@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     fmt,
     sync::Arc,
 };
@@ -14,7 +15,7 @@ use super::{DirectoryError, Place, UnreadableDocument, seal::ObjectPrint};
 use crate::{
     calls::Applied,
     model::{DisplayName, E164, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey},
-    objects::{NumberOwner, ObjectId, Routes},
+    objects::{NumberOwner, ObjectId, Routes, Target, TargetsOfRow, UserOfRow, with_users},
 };
 
 /// Who creates, changes and deletes a row.
@@ -150,6 +151,8 @@ pub struct RecordedUser {
     pub protected: bool,
     /// What this user's phone has differently.
     pub phone: PhoneOverride,
+    /// Who gets the calls that nobody answers, tried in turn. `None` for the user's own voicemail box, if there is one.
+    pub no_answer: Option<Box<[Target]>>,
     /// The number.
     pub extension: Extension,
     /// Whether the secret comes from where the file says, or was generated.
@@ -163,6 +166,16 @@ pub struct RecordedUser {
 }
 
 impl RecordedUser {
+    /// Writes who gets the calls that nobody answers, as the user's row holds it. `recorded` has the users whom it names.
+    pub(crate) fn no_answer_of_row(&self, recorded: &Recorded) -> Option<TargetsOfRow> {
+        let row = |user: UserKey| match recorded.users.get(&user) {
+            Some(named) => Ok::<_, Infallible>(UserOfRow::Row(named.id)),
+            None => Ok(UserOfRow::Former { former: user }),
+        };
+        let Ok(targets) = with_users(self.no_answer.as_ref()?.to_vec(), &row);
+        Some(targets)
+    }
+
     /// Returns whether the last apply made another digest live than the recorded one.
     pub fn is_behind(&self) -> bool {
         self.applied.as_ref().is_some_and(|applied| *applied != self.prints.digest)

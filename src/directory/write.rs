@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use super::{
     DirectoryError, FREED_DAYS, Meeting, ObjectChanges, Once, Writer, audit::Deed, document, failed, objects,
-    types::ManagedBy, users::int,
+    types::ManagedBy, user_document, users::int,
 };
 use crate::{
     model::{DisplayName, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey},
-    objects::NumberOwner,
+    objects::{NumberOwner, TargetsOfRow},
 };
 
 /// All that a sync or apply writes about one tenant.
@@ -56,6 +56,8 @@ pub struct Row {
     pub protected: bool,
     /// What this user's phone has differently.
     pub phone: PhoneOverride,
+    /// Who gets the calls that nobody answers, if the user says so.
+    pub no_answer: Option<TargetsOfRow>,
     /// The number.
     pub extension: Extension,
     /// Whether the secret is a declared one.
@@ -228,7 +230,7 @@ impl<'a> Columns<'a> {
             names: rows.iter().map(|row| row.name.as_str()).collect(),
             managers: rows.iter().map(|row| row.managed_by.to_string()).collect(),
             protected: rows.iter().map(|row| row.protected).collect(),
-            phones: rows.iter().map(|row| phone(action, &row.phone)).collect::<Result<_, _>>()?,
+            phones: rows.iter().map(|row| user_document::write(action, row)).collect::<Result<_, _>>()?,
             sealed: rows.iter().map(|row| row.sealed.as_deref()).collect(),
             declared: rows.iter().map(|row| row.secret_declared).collect(),
             salts: rows.iter().map(|row| row.prints.salt.as_slice()).collect(),
@@ -256,11 +258,6 @@ impl<'a> Columns<'a> {
             (&self.numbers, Type::INT4_ARRAY),
         ]
     }
-}
-
-/// Writes what a user's phone has differently; `{}` if that is nothing.
-fn phone(action: &'static str, phone: &PhoneOverride) -> Result<String, DirectoryError> {
-    if *phone == PhoneOverride::default() { Ok("{}".to_owned()) } else { document::write(action, phone) }
 }
 
 /// Writes the rows of users, whose addresses and numbers are nobody's any more.

@@ -40,6 +40,11 @@ impl Chain {
         })
         .collect()
     }
+
+    /// Tells whether the phone of one user alone may ring.
+    pub(crate) fn rings_one_phone(&self) -> bool {
+        self.0.iter().any(|node| matches!(node, Node::Ring(Ring { who: Who::One(Leg::Phone(_)), .. })))
+    }
 }
 
 /// One step of a call.

@@ -22,6 +22,8 @@ pub(crate) const GENERATED_CONTEXTS: &[&str] = &[
     "confirm",
     "next",
     "extensions",
+    "unanswered",
+    "colleagues",
     "voicemail",
     "generation",
 ];

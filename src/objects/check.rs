@@ -10,13 +10,13 @@ use std::{
 };
 
 use super::{
-    Keys, destination, dialer, group, hours, namespace,
+    Keys, TargetName, destination, dialer, group, hours, namespace,
     rule::{self, check::Rules},
     set, trunk, voicemail,
 };
 use crate::{
     model::{At, Code, Diagnostic, Meant, Named, ObjectName, Place, SecretSource, Severity, UserKey, nearest},
-    objects::{DefaultRoute, ObjectId, ObjectKind, Places, PublicSipHost, Routes},
+    objects::{DefaultRoute, ObjectId, ObjectKind, Places, PublicSipHost, Routes, Target},
 };
 
 /// What it means.
@@ -28,6 +28,20 @@ pub(crate) struct Checked<'a> {
     pub(crate) names: Names<'a>,
     /// Whether nothing of what decides about calls was refused.
     pub(crate) is_sound: bool,
+    /// Who gets the calls to a user that nobody answers, tried in turn, of the users who say so.
+    pub(crate) no_answer: BTreeMap<UserKey, Box<[Target]>>,
+}
+
+/// A list of destinations as it is read.
+pub(crate) type TargetList = At<Vec<At<TargetName>>>;
+
+/// What the entries of users say about objects.
+#[derive(Debug, Default)]
+pub(crate) struct OfUsers {
+    /// Whether a user has a voicemail box, of the users who say so.
+    pub(crate) boxes: BTreeMap<UserKey, bool>,
+    /// Who gets the calls that nobody answers, of the users who say so.
+    pub(crate) no_answer: Vec<(UserKey, TargetList)>,
 }
 
 /// The names of one kind that may be referred to, broken ones too.
@@ -87,6 +101,8 @@ pub(crate) struct Names<'a> {
     pub(super) hours: Known<ObjectName>,
     /// The dialers that Asterisk cannot reach, and the groups in which it can ring nobody, if it gets calls.
     pub(super) without_trunk: BTreeSet<ObjectName>,
+    /// The dialers that Asterisk cannot reach, and the groups in which it can ring nobody, whoever calls.
+    pub(super) unreachable_by_asterisk: BTreeSet<ObjectName>,
     /// Whether calls come through Twilio that cannot reach a user's phone.
     pub(super) twilio_without_host: bool,
 }
@@ -97,7 +113,7 @@ pub(crate) fn check<'a>(
     users: &'a Known<UserKey>,
     phones: &'a BTreeMap<UserKey, Place>,
     renamed: &'a BTreeMap<UserKey, UserKey>,
-    own_boxes: &BTreeMap<UserKey, bool>,
+    of_users: OfUsers,
     problems: &mut Vec<Diagnostic>,
 ) -> Checked<'a> {
     let readable = is_readable(&keys, problems);
@@ -124,6 +140,7 @@ pub(crate) fn check<'a>(
     let has_leg_without_trunk =
         !without_trunk.is_empty() || group::check::have_number_without_trunk(keys.groups.as_ref());
     let has_twilio = set::has_twilio(keys.public_sip_host.is_some(), has_trunks, has_leg_without_trunk);
+    let unreachable_by_asterisk = without_trunk.clone();
     let without_trunk = if trunk_names.names.is_empty() { BTreeSet::new() } else { without_trunk };
     let take_calls = keys.inbound.is_some() || keys.default_route.is_some();
     let twilio_without_host = has_twilio && take_calls && keys.public_sip_host.is_none() && !is_lost;
@@ -142,18 +159,23 @@ pub(crate) fn check<'a>(
         called,
         hours: hours_names,
         without_trunk,
+        unreachable_by_asterisk,
         twilio_without_host,
     };
     let before = errors(problems);
     let boxes_are_known = keys.voicemail.as_ref().map_or(!is_lost, |at| at.whole);
-    let boxes = voicemail::check::check(keys.voicemail, own_boxes, &names, problems);
+    let boxes = voicemail::check::check(keys.voicemail, &of_users.boxes, &names, problems);
     names.own_boxes = boxes_are_known.then(|| boxes.users().cloned().collect());
     names.ending.clone_from(&names.boxes);
     let groups = group::check::check(keys.groups, &trunk_names, &names, &mut places, problems);
     names.ending.extend(group::check::ending(&groups, &boxes));
     // What follows from a trunk that was refused is not reported.
-    if names.has_trunks && errors(problems) == 0 {
-        names.without_trunk.extend(group::check::without_trunk(&groups, &dialers));
+    if errors(problems) == 0 {
+        let groups = group::check::without_trunk(&groups, &dialers);
+        if names.has_trunks {
+            names.without_trunk.extend(groups.iter().cloned());
+        }
+        names.unreachable_by_asterisk.extend(groups);
     }
     let hours = hours::check::read(keys.hours, problems);
     let Rules { all: rules, places: of_rules, broken } = rule::check::read(keys.inbound, &names, &hours, problems);
@@ -173,7 +195,25 @@ pub(crate) fn check<'a>(
     rule::check::check(&routes, &places, &broken, has_twilio, problems);
     group::check::loops(&routes, &places, problems);
     let is_sound = readable && errors(problems) == before;
-    Checked { routes, secrets, places, names, is_sound }
+    let no_answer = no_answer(of_users.no_answer, &routes, &names, problems);
+    Checked { routes, secrets, places, names, is_sound, no_answer }
+}
+
+/// Reads who gets the calls to each user that nobody answers.
+fn no_answer(
+    lists: Vec<(UserKey, TargetList)>,
+    routes: &Routes,
+    names: &Names<'_>,
+    problems: &mut Vec<Diagnostic>,
+) -> BTreeMap<UserKey, Box<[Target]>> {
+    let mut read = BTreeMap::new();
+    for (user, At { place, value, .. }) in lists {
+        let Some(list) = value else { continue };
+        let targets = destination::check::read_of_user(&user, &list, names, problems);
+        problems.extend(destination::check::too_long(routes, &targets, place));
+        read.insert(user, targets.into());
+    }
+    read
 }
 
 fn errors(problems: &[Diagnostic]) -> usize {

@@ -22,19 +22,20 @@ pub(crate) mod trunk;
 mod value;
 pub(crate) mod voicemail;
 
-pub(crate) use check::{Checked, Known, Names, check};
+pub(crate) use check::{Checked, Known, Names, OfUsers, TargetList, check};
 pub(crate) use counts::Counts;
-pub use destination::{DefaultRoute, Target};
+pub use destination::{DefaultRoute, Target, TargetsOfRow};
 pub(crate) use destination::{
     check::target,
     file::{TargetForm, TargetName},
+    in_turn, with_users,
 };
 pub use dialer::Dialer;
 pub(crate) use extension::Numbered;
 pub use extension::{ExtensionClaim, NumberOwner};
 pub use group::{Group, Member, Strategy};
 pub use hours::{Hours, OpenRange, Timezone};
-pub(crate) use object::{Fields, Object};
+pub(crate) use object::{Fields, Object, RowsOfUsers};
 pub use object::{Login, ObjectId, ObjectRow, UserOfRow};
 pub use places::Places;
 pub(crate) use render::{Block, BoxEntry, Condition, Parts, PhoneBoxes, RenderContext};

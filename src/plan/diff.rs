@@ -1,6 +1,9 @@
 //! The comparison of what is recorded and what shall be: settings, users and objects, each by its properties.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+};
 
 use super::{
     Change, Choice, FieldChange, Inputs, Kind, Plan, PlannedUser, SecretPlan, Subject, UserChange,
@@ -10,8 +13,8 @@ use super::{
 use crate::{
     desired::DeclaredUser,
     directory::{ManagedBy, RecordedUser},
-    model::{EndpointNames, Extension, Identity, PhoneOverride, Place, Settings},
-    objects::{Fields, NumberOwner, Object, ObjectId, Routes},
+    model::{EndpointNames, Extension, Identity, PhoneOverride, Place, Settings, UserKey},
+    objects::{Fields, NumberOwner, Object, ObjectId, Routes, Target, in_turn, with_users},
 };
 
 /// Describes a declared user as it shall be recorded.
@@ -40,6 +43,7 @@ pub(super) fn wanted(
         managed_by: ManagedBy::File,
         protected: user.protected,
         phone: user.phone.clone(),
+        no_answer: user.no_answer.clone(),
         secret_declared: user.secret.is_some(),
         secret,
         digest: None,
@@ -61,6 +65,7 @@ pub(super) fn unchanged(old: &RecordedUser) -> PlannedUser {
         managed_by: old.managed_by,
         protected: old.protected,
         phone: old.phone.clone(),
+        no_answer: old.no_answer.clone(),
         secret_declared: old.secret_declared,
         secret: SecretPlan::Keep,
         digest: None,
@@ -69,10 +74,28 @@ pub(super) fn unchanged(old: &RecordedUser) -> PlannedUser {
     }
 }
 
+/// What users are compared with.
+pub(super) struct Before<'a> {
+    /// The settings that are recorded.
+    pub(super) settings: &'a Settings,
+    /// The present addresses of users that are renamed, by the former ones.
+    pub(super) renamed: &'a BTreeMap<UserKey, UserKey>,
+}
+
+impl Before<'_> {
+    /// Returns who gets the calls to a user that nobody answers, under their present addresses: a rename of one of them
+    /// changes nothing.
+    fn no_answer(&self, old: &RecordedUser) -> Option<Box<[Target]>> {
+        let present = |user: UserKey| Ok::<_, Infallible>(self.renamed.get(&user).cloned().unwrap_or(user));
+        let Ok(targets) = with_users(old.no_answer.as_ref()?.to_vec(), &present);
+        Some(targets.into())
+    }
+}
+
 /// Adds a user to the plan. Returns the change, if there is any.
 pub(super) fn add(
     plan: &mut Plan,
-    before: &Settings,
+    before: &Before<'_>,
     old: Option<&RecordedUser>,
     mut user: PlannedUser,
     choice: Option<Choice>,
@@ -85,7 +108,10 @@ pub(super) fn add(
     let (kind, fields, relogin) = match old {
         None => (Some(Kind::Create), Vec::new(), false),
         Some(old) => {
-            let fields = fields(old, &user);
+            let no_answer = before.no_answer(old);
+            let is_other_list = no_answer != user.no_answer;
+            let fields = fields(old, &user, no_answer.as_deref());
+            let before = before.settings;
             let realm = |settings: &Settings, phone: &PhoneOverride| {
                 phone.realm.as_ref().unwrap_or(&settings.phones.realm).clone()
             };
@@ -110,6 +136,7 @@ pub(super) fn add(
                 match affected::phone_change(was, (&plan.settings, &user.phone, user.name.as_str())) {
                     Some(PhoneChange::Moved) => drop(plan.by_rows.moved.insert(user.extension)),
                     Some(PhoneChange::Reread) => drop(plan.by_rows.reread.insert(user.extension)),
+                    None if is_other_list => drop(plan.by_rows.reread.insert(user.extension)),
                     None => {}
                 }
             }
@@ -146,7 +173,7 @@ pub(super) fn remove(plan: &mut Plan, old: &RecordedUser) -> Change {
     }
 }
 
-fn fields(old: &RecordedUser, new: &PlannedUser) -> Vec<FieldChange> {
+fn fields(old: &RecordedUser, new: &PlannedUser, no_answer: Option<&[Target]>) -> Vec<FieldChange> {
     let phone = |phone: &PhoneOverride| {
         [
             phone.codecs.as_deref().map(list),
@@ -165,6 +192,7 @@ fn fields(old: &RecordedUser, new: &PlannedUser) -> Vec<FieldChange> {
         ("name", Some(old.name.to_string()), Some(new.name.to_string())),
         ("extension", Some(old.extension.to_string()), Some(new.extension.to_string())),
         ("protected", Some(old.protected.to_string()), Some(new.protected.to_string())),
+        ("no_answer", no_answer.map(chain), new.no_answer.as_deref().map(chain)),
         ("phone.codecs", codecs, new_codecs),
         ("phone.devices", devices, new_devices),
         ("phone.transport", transport, new_transport),
@@ -268,6 +296,11 @@ fn differing(fields: impl IntoIterator<Item = (&'static str, Option<String>, Opt
         .filter(|(_, before, after)| before != after)
         .map(|(field, before, after)| FieldChange { field, before, after })
         .collect()
+}
+
+/// Writes a list of destinations. An empty one ends the call.
+fn chain(targets: &[Target]) -> String {
+    if targets.is_empty() { "[]".to_owned() } else { in_turn(targets) }
 }
 
 fn list<T: std::fmt::Display>(items: impl IntoIterator<Item = T>) -> String {

@@ -81,9 +81,12 @@ pub fn target_hash<'a>(
     };
     add(&serde_json::json!(["reconcile target 1", plan.tenant, plan.settings, plan.routes, files]));
     for user in plan.users.values() {
-        let PlannedUser { email, name, extension, managed_by, protected, phone, secret_declared, .. } = user;
+        let PlannedUser { email, name, extension, managed_by, protected, phone, no_answer, secret_declared, .. } = user;
         let print = prints(user).map(|prints| hex(&prints.digest));
         add(&serde_json::json!([email, name, extension, managed_by, protected, phone, secret_declared, print]));
+        if let Some(targets) = no_answer {
+            add(&serde_json::json!(["no_answer", targets]));
+        }
     }
     for object in plan.secrets.keys() {
         add(&serde_json::json!([object.1, object_print(object).map(|print| hex(&print.shown))]));

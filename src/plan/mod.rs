@@ -38,13 +38,15 @@ pub use phone_rails::{DELETES, PhoneRails, RELOGINS};
 pub use rails::{Allowance, RailStop};
 pub use supply::{Newcomers, NoNumber};
 
+use diff::Before;
+
 use crate::{
     desired::Declared,
     directory::{ManagedBy, Recorded, seal::ObjectPrint},
     model::{
         Diagnostic, DisplayName, Extension, Identity, PhoneOverride, Prints, Secret, Settings, Tenant, UserKey, packed,
     },
-    objects::{NumberOwner, ObjectId, Routes},
+    objects::{NumberOwner, ObjectId, Routes, Target},
 };
 
 /// Everything a plan is made of.
@@ -196,6 +198,8 @@ pub struct PlannedUser {
     pub protected: bool,
     /// What this user's phone has differently.
     pub phone: PhoneOverride,
+    /// Who gets the calls that nobody answers, tried in turn. `None` for the user's own voicemail box, if there is one.
+    pub no_answer: Option<Box<[Target]>>,
     /// Whether the secret is a declared one.
     pub secret_declared: bool,
     /// What happens to the secret.
@@ -233,7 +237,8 @@ pub fn as_recorded(tenant: &Tenant, recorded: &Recorded) -> Option<Plan> {
     let settings = &recorded.tenant.as_ref()?.settings;
     let mut plan = Plan::new(tenant.clone(), settings.clone());
     for user in recorded.users.values() {
-        let change = diff::add(&mut plan, settings, Some(user), diff::unchanged(user), None, None);
+        let before = Before { settings, renamed: &BTreeMap::new() };
+        let change = diff::add(&mut plan, &before, Some(user), diff::unchanged(user), None, None);
         debug_assert!(change.is_none(), "{change:?}");
     }
     inbound::keep(&mut plan, recorded);
@@ -276,17 +281,20 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         notes,
         ..Plan::new(declared.tenant.clone(), declared.settings.clone())
     };
-    let before = recorded.tenant.as_ref().map_or(&declared.settings, |tenant| &tenant.settings);
+    let renamed = matched.iter().filter(|(present, former)| present != former);
+    let renamed = renamed.map(|(present, former)| ((*former).clone(), (*present).clone())).collect();
+    let settings = recorded.tenant.as_ref().map_or(&declared.settings, |tenant| &tenant.settings);
+    let before = Before { settings, renamed: &renamed };
     let mut changes = Vec::new();
     for (key, user) in &declared.users {
         let Some((extension, choice)) = numbers.get(&NumberOwner::User(key)).copied() else { continue };
         let old = matched.get(key).and_then(|old| recorded.users.get(*old));
         let wanted = diff::wanted(user, old, extension, inputs, &mut plan.unresolved);
-        changes.extend(diff::add(&mut plan, before, old, wanted, choice, Some(user.place)));
+        changes.extend(diff::add(&mut plan, &before, old, wanted, choice, Some(user.place)));
     }
     for old in &staying {
         let same = diff::unchanged(old);
-        changes.extend(diff::add(&mut plan, before, Some(old), same, None, None));
+        changes.extend(diff::add(&mut plan, &before, Some(old), same, None, None));
     }
     changes.extend(leaving.iter().map(|old| diff::remove(&mut plan, old)));
     changes.sort_by_cached_key(|change| (change.user().map(|user| user.email.key()), change.kind));
@@ -296,7 +304,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         NumberOwner::User(_) => None,
     });
     changes.extend(inbound::add(&mut plan, inputs, &numbers.collect()));
-    plan.changes = diff::settings(before, &declared.settings).chain(changes).collect();
+    plan.changes = diff::settings(settings, &declared.settings).chain(changes).collect();
     plan.notes.extend(advice::perhaps_renamed(&plan, &leaving));
     plan.notes.extend(advice::reused_numbers(&plan, inputs));
     for (change, _) in plan.changes.of_users() {

@@ -101,6 +101,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
             managed_by: user.managed_by,
             protected: user.protected,
             phone: user.phone.clone(),
+            no_answer: user.no_answer_of_row(&recorded),
             extension: user.extension,
             secret_declared: false,
             sealed: Some(sealed),

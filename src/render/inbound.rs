@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::{Digests, Phone, Phonebook, messages, numbered};
+use super::{Digests, Phone, Phonebook, messages, numbered, unanswered};
 use crate::{
     asterisk::{
         BadValue, Name,
@@ -54,6 +54,10 @@ pub(super) struct Contexts {
     pub(super) next: Name,
     /// What phones reach under the numbers of objects.
     pub(super) extensions: Name,
+    /// Who gets the calls to users that nobody answered.
+    pub(super) unanswered: Name,
+    /// Users' phones, for calls of other phones.
+    pub(super) colleagues: Name,
     /// Where messages are left.
     pub(super) voicemail: Name,
 }
@@ -76,6 +80,8 @@ impl Contexts {
             confirm: context("confirm")?,
             next: context("next")?,
             extensions: numbered::context(tenant)?,
+            unanswered: unanswered::context(tenant)?,
+            colleagues: context("colleagues")?,
             voicemail: messages::context(tenant)?,
         })
     }
@@ -112,7 +118,8 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
     // What has sections sends calls to these contexts, whether any rule is for them or not.
     let has_inbound = routes.take_calls() || !parts.blocks.is_empty();
     let numbered = routes.numbered();
-    if !has_inbound && numbered.is_empty() {
+    let lists = book.lists().chains(book);
+    if !has_inbound && numbered.is_empty() && lists.is_empty() {
         return Ok(());
     }
     let contexts = Contexts::of(book.tenant)?;
@@ -132,7 +139,9 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
         entries.entry(entry.to()).or_default().push(entry);
     }
     let from_outside = routes.users();
-    let from_inside: BTreeSet<&UserKey> = numbered.iter().flat_map(|numbered| numbered.chain.users()).collect();
+    let inside: Vec<&Chain> =
+        numbered.iter().map(|numbered| &numbered.chain).chain(lists.iter().map(|list| &list.chain)).collect();
+    let from_inside: BTreeSet<&UserKey> = inside.iter().flat_map(|chain| chain.users()).collect();
     let keyed = book.phones.iter().map(|phone| (phone.email.key(), phone));
     let called = keyed.filter(|(key, _)| from_outside.contains(key) || from_inside.contains(key)).collect();
     let conditions = parts.conditions.iter().map(|one| (one.name.clone(), one.number)).collect();
@@ -160,8 +169,12 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
         inbound.targets(plan);
     }
     inbound.numbered(plan, &numbered);
+    inbound.unanswered(plan, &lists);
     inbound.outside(plan)?;
     inbound.phones(plan)?;
+    if inside.iter().any(|chain| chain.rings_one_phone()) {
+        inbound.colleagues(plan)?;
+    }
     inbound.together(plan)?;
     inbound.next(plan);
     Ok(())

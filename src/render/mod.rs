@@ -17,6 +17,7 @@ mod parts;
 mod pjsip;
 mod routing;
 mod targets;
+mod unanswered;
 mod voicemail;
 
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ pub use crate::objects::trunk_name;
 use crate::{
     asterisk::{BadValue, ConfigFile, Name, PerFile},
     model::{DisplayName, EndpointNames, Extension, Ha1, Identity, PhoneOverride, Secret, Settings, Tenant, hex},
-    objects::{ObjectId, Routes},
+    objects::{ObjectId, Routes, Target},
 };
 
 /// What one tenant's files are made of.
@@ -65,6 +66,8 @@ pub struct Phone<'a> {
     pub extension: Extension,
     /// What this phone has differently.
     pub phone: &'a PhoneOverride,
+    /// Who gets the calls that nobody answers, tried in turn. `None` for the user's own voicemail box, if there is one.
+    pub no_answer: Option<&'a [Target]>,
 }
 
 /// The digests to render.

@@ -6,6 +6,7 @@ use super::{
     Phone, Phonebook,
     inbound::{Inbound, stable},
     routing::endpoint,
+    targets::untried,
 };
 use crate::{
     asterisk::{
@@ -56,6 +57,16 @@ pub(super) fn dialled(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(),
 }
 
 impl Inbound<'_> {
+    /// Notes who calls from inside, for what is shown of the call.
+    pub(super) fn note_caller(&self, steps: &mut Extension) {
+        steps
+            .step(Step::Copy(ForeignVariable::FromNumber, Foreign::field(CallerField::Number)))
+            .step(Step::Copy(ForeignVariable::FromName, Foreign::field(CallerField::Name)))
+            .step(Step::Copy(ForeignVariable::FromShown, Foreign::field(CallerField::Presentation)))
+            .step(Step::Set(Variable::Caller, Expr::default()))
+            .step(Step::Set(Variable::Called, self.shown_for_names()));
+    }
+
     /// Where calls of phones go that dial the number of an object.
     pub(super) fn numbered(&self, plan: &mut Dialplan, numbered: &[Numbered]) {
         if numbered.is_empty() {
@@ -68,13 +79,9 @@ impl Inbound<'_> {
         for Numbered { name, chain, .. } in numbered {
             context.comment(name);
             let mut steps = Extension::new(Pattern::literal(named(name)));
-            steps
-                .step(Step::Copy(ForeignVariable::FromNumber, Foreign::field(CallerField::Number)))
-                .step(Step::Copy(ForeignVariable::FromName, Foreign::field(CallerField::Name)))
-                .step(Step::Copy(ForeignVariable::FromShown, Foreign::field(CallerField::Presentation)))
-                .step(Step::Set(Variable::Caller, Expr::default()))
-                .step(Step::Set(Variable::Called, self.shown_for_names()));
-            self.in_turn(&mut steps, chain);
+            self.note_caller(&mut steps);
+            steps.step(untried(chain));
+            self.in_turn(&mut steps, chain, &self.contexts.colleagues);
             context.extension(steps);
         }
         plan.push(context);

@@ -33,9 +33,15 @@ pub fn numbers_between(tenant: &Tenant, before: &str, after: &str) -> Result<BTr
 pub fn dialing_differs(tenant: &Tenant, before: &str, after: &str) -> Result<bool, BadValue> {
     let [before, after] = [before, after].map(uncommented);
     let [before, after] = [&before, &after].map(|text| Steps::read(text));
-    let contexts = routing::dialled_contexts(tenant)?;
-    let differs = |context: String| !before.context(&context).eq(after.context(&context));
-    Ok(contexts.iter().map(ToString::to_string).any(differs))
+    let [internal, ring, leg] = routing::dialled_contexts(tenant)?.map(|context| context.to_string());
+    let differs = |context: &String| !before.context(context).eq(after.context(context));
+    // Which phone rings is the first step: what becomes of a call that nobody answers is not what phones can dial.
+    let first = |(extension, steps)| -> (&str, &[&str]) {
+        let steps: &Vec<&str> = steps;
+        (extension, if extension.is_empty() { steps } else { &steps[..1] })
+    };
+    let rings = before.context(&ring).map(first).eq(after.context(&ring).map(first));
+    Ok(!rings || [internal, leg].iter().any(differs))
 }
 
 /// A place of the dialplan: context and extension. What a context has beside extensions stands at an empty one.

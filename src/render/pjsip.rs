@@ -48,10 +48,14 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
     if book.routes.have_boxes() {
         let _ = writeln!(text, "voicemail_extension = {OWN_BOX}");
     }
+    let lists = book.lists();
     for phone in &book.phones {
         user(&mut text, book, phone, &templates, digests)?;
         if let (false, Some(boxes)) = (phone_boxes.is_empty(), phone_boxes.get(&phone.email.key())) {
             mailboxes(&mut text, book, boxes);
+        }
+        if let Some(list) = lists.of(phone.extension) {
+            let _ = writeln!(text, "@no_answer = {list}");
         }
     }
     parts::render(&mut text, book, digests)?;

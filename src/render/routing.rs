@@ -6,6 +6,7 @@
 use super::{
     Digests, GENERATION, Phonebook, head, inbound, mark, messages, numbered,
     targets::{UNALLOCATED, UNAVAILABLE},
+    unanswered,
 };
 use crate::{
     asterisk::{
@@ -91,29 +92,43 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
     let result = |result| Expr::var(Variable::GosubRetval).equals(result).calc();
     let unanswered =
         Expr::var(Variable::DialStatus).equals("NOANSWER") + " | " + Expr::var(Variable::HangupCause).equals("0");
-    let own_box = Expr::sorcery("endpoint", endpoint(book, number.clone())?, "@box");
+    let of_user = |field: &'static str| -> Result<Expr, BadValue> {
+        Ok(Expr::sorcery("endpoint", endpoint(book, number.clone())?, field))
+    };
+    let (has_lists, have_boxes) = (!book.lists().is_empty(), book.routes.have_boxes());
     let mut steps = Extension::new(pattern);
     // A call that rings while the dialplan is reloaded goes on at the fourth step: it decides about the answer.
     steps
-        .step(Step::GosubWith(leg, number, Expr::from(",") + Expr::number(Routes::PHONE_RING)))
+        .step(Step::GosubWith(leg, number.clone(), Expr::from(",") + Expr::number(Routes::PHONE_RING)))
         .step(Step::goto_if(result(NOBODY), Place::Label("unallocated")))
         .step(Step::goto_if(result(AWAY), Place::Label("unavailable")))
         .step(Step::goto_if(unanswered.calc(), Place::Label("unavailable")));
-    if book.routes.have_boxes() {
-        // Nobody answered, or whoever did not want to: the user's own box does.
+    if has_lists || have_boxes {
+        // Nobody answered, or whoever did not want to: those of the user's list do, or else the user's own box.
         let status = || Expr::var(Variable::DialStatus);
         let refused = status().differs_from("ANSWER") + " & " + status().differs_from("CANCEL");
-        let cause = || Expr::var(Variable::Cause);
         steps
             .step(Step::goto_if(refused.calc(), Place::Label("refused")))
             .step(Step::Hangup(Some(Expr::var(Variable::HangupCause))))
             .labelled("refused", Step::Set(Variable::Cause, Expr::var(Variable::HangupCause)))
-            .step(Step::Goto(Place::Label("box")))
-            .labelled("unavailable", Step::Set(Variable::Cause, Expr::number(UNAVAILABLE)))
-            .labelled("box", Step::Set(Variable::Mailbox, own_box))
-            .step(Step::goto_if(Expr::var(Variable::Mailbox).blank(), Place::Label("over")))
-            .step(Step::Goto(Place::Context(messages::context(book.tenant)?, Expr::var(Variable::Mailbox))))
-            .labelled("over", Step::Hangup(Some(cause())));
+            .step(Step::Goto(Place::Label(if has_lists { "list" } else { "box" })))
+            .labelled("unavailable", Step::Set(Variable::Cause, Expr::number(UNAVAILABLE)));
+        if has_lists {
+            let list = || Expr::var(Variable::NoAnswer);
+            let none = Place::Label(if have_boxes { "box" } else { "over" });
+            steps
+                .labelled("list", Step::Set(Variable::NoAnswer, of_user("@no_answer")?))
+                .step(Step::goto_if(list().blank(), none))
+                .step(Step::Goto(Place::Context(unanswered::context(book.tenant)?, list())));
+        }
+        if have_boxes {
+            let own = || Expr::var(Variable::Mailbox);
+            steps
+                .labelled("box", Step::Set(Variable::Mailbox, of_user("@box")?))
+                .step(Step::goto_if(own().blank(), Place::Label("over")))
+                .step(Step::Goto(Place::Context(messages::context(book.tenant)?, own())));
+        }
+        steps.labelled("over", Step::Hangup(Some(Expr::var(Variable::Cause))));
     } else {
         steps
             .step(Step::Hangup(Some(Expr::var(Variable::HangupCause))))

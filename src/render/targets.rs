@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     Phone,
     inbound::{Contexts, DEFAULT, Inbound, phone_extension, stable},
-    routing::{RANG, leg},
+    routing::{RANG, endpoint, leg},
 };
 use crate::{
     asterisk::{
@@ -27,6 +27,12 @@ pub(super) const BUSY: u8 = 17;
 pub(super) const NO_ANSWER: u8 = 19;
 pub(super) const UNAVAILABLE: u8 = 20;
 const REJECTED: u8 = 21;
+
+/// Sets the cause of a call for which nobody was tried yet.
+pub(super) fn untried(chain: &Chain) -> Step {
+    let nobody = if chain.0.is_empty() { UNALLOCATED } else { UNAVAILABLE };
+    Step::Set(Variable::Cause, Expr::number(nobody))
+}
 
 /// Finds the number or address outside that rings alone.
 fn outside_alone(ring: &Ring) -> Option<(&str, &Outside, u32)> {
@@ -88,16 +94,14 @@ impl Inbound<'_> {
 
     fn route(&self, extension: Expr, chain: &Chain) -> Extension {
         let mut steps = Extension::new(Pattern::literal(extension));
-        self.in_turn(&mut steps, chain);
+        steps.step(untried(chain));
+        self.in_turn(&mut steps, chain, &self.contexts.phones);
         steps
     }
 
-    /// Tries destinations in turn, until one answers.
-    pub(super) fn in_turn(&self, steps: &mut Extension, chain: &Chain) {
-        let Contexts { outside, phones, together, voicemail, .. } = &self.contexts;
-        // Until somebody was tried there is no cause but this one.
-        let nobody = if chain.0.is_empty() { UNALLOCATED } else { UNAVAILABLE };
-        steps.step(Step::Set(Variable::Cause, Expr::number(nobody)));
+    /// Tries destinations in turn, until one answers. `phones` is the context that rings a user's phone.
+    pub(super) fn in_turn(&self, steps: &mut Extension, chain: &Chain, phones: &Name) {
+        let Contexts { outside, together, voicemail, .. } = &self.contexts;
         for node in &chain.0 {
             steps.step(match node {
                 Node::End(cause) => {
@@ -214,6 +218,22 @@ impl Inbound<'_> {
             context.extension(steps);
             plan.push(context);
         }
+        Ok(())
+    }
+
+    /// How a phone rings for calls of other phones.
+    pub(super) fn colleagues(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
+        let Contexts { colleagues, phones, .. } = &self.contexts;
+        let mut context = Context::new(colleagues, "Rings a user's phone, unless it makes the call itself.");
+        let (pattern, number) = Pattern::ours("_X!");
+        let is_calling = Expr::is_calling(endpoint(self.book, number.clone())?);
+        let mut steps = Extension::new(pattern);
+        steps
+            .step(Step::goto_if(is_calling, Place::Label("caller")))
+            .step(Step::Goto(Place::Context(phones.clone(), number)))
+            .labelled("caller", Step::Return(None));
+        context.extension(steps);
+        plan.push(context);
         Ok(())
     }
 

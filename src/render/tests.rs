@@ -60,7 +60,7 @@ fn files(declared: &Declared, routes: &Routes, real: bool) -> PerFile<File> {
     let routes = &allocated;
     let extension: Extension = "1001".parse().unwrap();
     let user = declared.users.values().next().unwrap();
-    let phone = Phone { email: &user.email, name: &user.name, extension, phone: &user.phone };
+    let phone = Phone { email: &user.email, name: &user.name, extension, phone: &user.phone, no_answer: None };
     let book = Phonebook {
         tenant: &declared.tenant,
         settings: &declared.settings,
@@ -262,7 +262,7 @@ fn a_number_of_ours_is_no_phone_that_is_called_the_same() {
     let declared = declared(&long.replace("+15559876543", "+1001555"));
     let user = declared.users.values().next().unwrap();
     let extension: Extension = "1001555".parse().unwrap();
-    let phone = Phone { email: &user.email, name: &user.name, extension, phone: &user.phone };
+    let phone = Phone { email: &user.email, name: &user.name, extension, phone: &user.phone, no_answer: None };
     let book = Phonebook {
         tenant: &declared.tenant,
         settings: &declared.settings,
@@ -287,6 +287,7 @@ fn rendering_takes_time_in_proportion_to_users_numbers_and_rules() {
             name: &user.name,
             extension: Extension::try_from(number).unwrap(),
             phone: &user.phone,
+            no_answer: user.no_answer.as_deref(),
         });
         let rules = emails.iter().zip(1_000_000..).map(|(email, number)| Rule {
             to: Called::Did(format!("+1{number}").parse().unwrap()),

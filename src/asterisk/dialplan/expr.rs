@@ -51,6 +51,8 @@ pub(crate) enum Variable {
     Line,
     /// The number of a voicemail box.
     Mailbox,
+    /// The name of the list of those who get a call that a user does not answer.
+    NoAnswer,
     /// Which greeting of a box is played: `unavail` or `busy`.
     Greeting,
     /// Asterisk: how the last `VoiceMail` ended.
@@ -86,6 +88,7 @@ impl Variable {
             Self::Key => "KEY",
             Self::Line => "LINE",
             Self::Mailbox => "BOX",
+            Self::NoAnswer => "NO_ANSWER",
             Self::Greeting => "GREETING",
             Self::VoicemailStatus => "VMSTATUS",
             Self::Argument => "ARG1",

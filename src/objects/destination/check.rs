@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     model::{At, Code, Diagnostic, E164, Email, ObjectName, Place, UserKey},
-    objects::Target,
+    objects::{Routes, Target},
 };
 
 /// Reads who gets a call, tried in turn.
@@ -22,18 +22,56 @@ pub(in crate::objects) fn read(
         let hint = "name at least one dialer or user; `[hangup]` ends the call";
         problems.push(Diagnostic::error(Code::EmptyRoute, "nobody gets these calls", place).hint(hint));
     }
-    let mut targets: Vec<Target> = Vec::with_capacity(items.len());
-    let mut seen = BTreeSet::new();
-    for (at, item) in items.iter().enumerate() {
-        let Some((target, declared)) = target(item, names, problems) else { continue };
-        let by_sip = match &target {
+    let by_sip = |target: &Target, item: &At<file::TargetName>| {
+        let written = match target {
             Target::User(_) => item.value.as_ref().map(|named| named.as_str().to_owned()),
             Target::Object(name) => names.boxes.contains(name).then(|| name.to_string()),
             Target::Voicemail(_) => Some(target.to_string()),
             Target::Hangup | Target::Busy => None,
         };
-        if let (true, Some(written)) = (declared, by_sip) {
-            problems.extend(unreachable_user(&written, item.place, names));
+        unreachable_user(&written?, item.place, names)
+    };
+    let targets = in_turn(&items, names, &by_sip, problems);
+    problems.extend(unreachable_dialers(&targets, names, place));
+    targets
+}
+
+/// Reads who gets the calls to a user that nobody answers, tried in turn. The list may be empty.
+pub(in crate::objects) fn read_of_user(
+    user: &UserKey,
+    list: &[At<file::TargetName>],
+    names: &Names<'_>,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Target> {
+    let from_phone = |target: &Target, item: &At<file::TargetName>| match target {
+        Target::User(other) if other == user => {
+            let message = format!("`{target}` is tried twice: the user's own phone rings first");
+            let hint = "remove it: `no_answer` lists who gets the call after that";
+            Some(Diagnostic::error(Code::DuplicateTarget, message, item.place).hint(hint))
+        }
+        Target::Object(name) if names.unreachable_by_asterisk.contains(name) => {
+            let message = format!("a call of a phone reaches nobody at `{target}`: there is no trunk");
+            let hint = "add `trunk:` to it; Asterisk dials no outside number without";
+            Some(Diagnostic::warning(Code::UnreachableDialer, message, item.place).hint(hint))
+        }
+        _ => None,
+    };
+    in_turn(list, names, &from_phone, problems)
+}
+
+/// Reads destinations that are tried in turn. `note` finds what is wrong with one that is declared.
+fn in_turn(
+    items: &[At<file::TargetName>],
+    names: &Names<'_>,
+    note: &dyn Fn(&Target, &At<file::TargetName>) -> Option<Diagnostic>,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Target> {
+    let mut targets: Vec<Target> = Vec::with_capacity(items.len());
+    let mut seen = BTreeSet::new();
+    for (at, item) in items.iter().enumerate() {
+        let Some((target, declared)) = target(item, names, problems) else { continue };
+        if declared {
+            problems.extend(note(&target, item));
         }
         let ends = match &target {
             Target::Hangup | Target::Busy | Target::Voicemail(_) => true,
@@ -54,8 +92,16 @@ pub(in crate::objects) fn read(
         }
         targets.push(target);
     }
-    problems.extend(unreachable_dialers(&targets, names, place));
     targets
+}
+
+/// Rejects a list that leads to more destinations than a call is sent to.
+pub(in crate::objects) fn too_long(routes: &Routes, targets: &[Target], place: Place) -> Option<Diagnostic> {
+    (routes.chain(targets).0.len() >= Routes::LONGEST).then(|| {
+        let message = format!("a call would be sent to more than {} destinations in turn", Routes::LONGEST - 1);
+        let hint = "shorten `no_answer` of the groups, or let their members ring at once";
+        Diagnostic::error(Code::LongRoute, message, place).hint(hint)
+    })
 }
 
 /// Reads one target, where it was not refused, and whether somebody of that name is declared.

@@ -41,7 +41,7 @@ impl fmt::Display for Target {
 }
 
 /// Writes who gets a call: `dialfire, then zendesk_talk`.
-pub(super) fn in_turn(targets: &[Target]) -> String {
+pub(crate) fn in_turn(targets: &[Target]) -> String {
     targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", then ")
 }
 
@@ -120,8 +120,14 @@ impl Stored for DefaultRoute {
     }
 }
 
+/// Destinations as a row of the directory holds them.
+pub type TargetsOfRow = Vec<Target<UserOfRow>>;
+
 /// Names the users of destinations in another way.
-pub(super) fn with_users<U, V, E>(
+///
+/// # Errors
+/// If a user cannot be named so.
+pub(crate) fn with_users<U, V, E>(
     targets: Vec<Target<U>>,
     user: &impl Fn(U) -> Result<V, E>,
 ) -> Result<Vec<Target<V>>, E> {

@@ -150,11 +150,7 @@ pub(in crate::objects) fn loops(routes: &Routes, places: &Places, problems: &mut
     let default_place = places.get(&(ObjectKind::DefaultRoute, String::new()));
     let default = default_place.map(|place| (&routes.default_route.0, *place));
     for (targets, place) in rules.flatten().chain(default) {
-        if routes.chain(targets).0.len() >= Routes::LONGEST {
-            let message = format!("a call would be sent to more than {} destinations in turn", Routes::LONGEST - 1);
-            let hint = "shorten `no_answer` of the groups, or let their members ring at once";
-            problems.push(Diagnostic::error(Code::LongRoute, message, place).hint(hint));
-        }
+        problems.extend(destination::check::too_long(routes, targets, place));
     }
 }
 

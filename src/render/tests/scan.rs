@@ -115,6 +115,7 @@ fn no_text_of_a_caller_or_phone_stands_in_a_dial_string_an_option_or_a_list() {
             name: &user.name,
             extension: Extension::try_from(number).unwrap(),
             phone: &user.phone,
+            no_answer: user.no_answer.as_deref(),
         });
         let phones: Vec<Phone<'_>> = phones.collect();
         let text = |routes: &Routes, phones: Vec<Phone<'_>>| {

@@ -42,7 +42,16 @@ fn files(declared: &Declared, routes: &Routes) -> PerFile<File> {
         .values()
         .map(|user| {
             let extension = user.extension.expect("a pinned user");
-            (extension, Phone { email: &user.email, name: &user.name, extension, phone: &user.phone })
+            (
+                extension,
+                Phone {
+                    email: &user.email,
+                    name: &user.name,
+                    extension,
+                    phone: &user.phone,
+                    no_answer: user.no_answer.as_deref(),
+                },
+            )
         })
         .collect();
     let name = |number| endpoint_name(&declared.tenant, declared.settings.endpoint_names, number);
