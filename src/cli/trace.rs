@@ -88,7 +88,12 @@ fn inside(args: &Args, number: Extension, at: Timestamp, printer: &mut Printer) 
         let hint = "the file shows pinned numbers only; `reconcile users` and `reconcile plan` show the allocated ones";
         return Err(Hinted::new(format!("no user and no group in the file has the extension {number}"), hint).into());
     };
-    let chain = routes.chain(std::slice::from_ref(&target));
+    // A phone that dials a user comes to the user's own list.
+    let no_answer = match &owner {
+        NumberOwner::User(user) => users.get(user).and_then(|user| user.no_answer.as_deref()).unwrap_or_default(),
+        NumberOwner::Object(_) => &[],
+    };
+    let chain = routes.chain(&[&[target.clone()], no_answer].concat());
     printer.document(&match args.format {
         Format::Text => {
             let owner = owner.titled();

@@ -8,12 +8,12 @@ use uuid::Uuid;
 use super::{
     DirectoryError, Place, UnreadableDocument, document, earlier, failed, objects,
     types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser},
-    user_document::{UserDocument, take_lists},
+    user_document::take_lists,
 };
 use crate::{
     calls::Applied,
     model::{DisplayName, Document, Extension, Identity, Prints, Settings, Tenant, UserKey, packed},
-    objects::{NumberOwner, Routes, TargetsOfRow},
+    objects::{NumberOwner, Routes, TargetsOfRow, UserDocument},
 };
 
 /// The first schema version that knows what the last apply made live.

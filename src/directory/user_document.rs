@@ -1,27 +1,14 @@
-//! The document in a user's row.
+//! The document in a user's row: how it is written, and who are meant by the rows that it names.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{DirectoryError, Place, Recorded, Row, UnreadableDocument, document};
 use crate::{
-    model::{Document, PhoneOverride, Unreadable, UserKey},
-    objects::{TargetsOfRow, UserOfRow, with_users},
+    model::{Unreadable, UserKey},
+    objects::{TargetsOfRow, UserDocument, UserOfRow, with_users},
 };
-
-/// What few users have: what the phone has differently, and who gets the calls that nobody answers.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct UserDocument {
-    #[serde(flatten)]
-    pub(super) phone: PhoneOverride,
-    /// Absent if the user does not say so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) no_answer: Option<TargetsOfRow>,
-}
-
-impl Document for UserDocument {}
 
 /// Writes the document; `{}` if there is nothing in it.
 pub(super) fn write(action: &'static str, row: &Row) -> Result<String, DirectoryError> {

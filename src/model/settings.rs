@@ -72,8 +72,6 @@ pub struct PhoneOverride {
     pub realm: Option<ObjectName>,
 }
 
-impl Document for PhoneOverride {}
-
 /// How many changes of one kind an apply may make without being told twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RailLimit {

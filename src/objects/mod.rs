@@ -19,6 +19,7 @@ mod render;
 pub(crate) mod rule;
 mod set;
 pub(crate) mod trunk;
+mod user;
 mod value;
 pub(crate) mod voicemail;
 
@@ -45,6 +46,7 @@ pub(crate) use set::NO_ROUTES;
 pub use set::Routes;
 pub(crate) use trunk::without_port;
 pub use trunk::{Trunk, trunk_name};
+pub use user::UserDocument;
 pub(crate) use value::CALLER_ID;
 pub use value::{DefaultCallerId, PublicSipHost};
 pub use voicemail::{Boxes, LastBox, Mailing, VoicemailBox, Whose};

@@ -341,6 +341,7 @@ exten => m1,1,Dial(PJSIP/+4930998@acme-trunk-carrier,20,iIU(acme-confirm^s^1))
             ("; All devices of a number.\n", ""),
             ("_1XXX,1,Goto(acme-ring,${EXTEN},1)", "_1XXX,1,Goto(acme-ring,${EXTEN},1) ; rings"),
             ("1(I,30)", "1(I,60)"),
+            ("1(,600))\n", "1(,600))\n same => n,Hangup(20)\n"),
         ] {
             assert!(!dials(text, other), "{text} -> {other}");
         }

@@ -60,7 +60,13 @@ fn files(declared: &Declared, routes: &Routes, real: bool) -> PerFile<File> {
     let routes = &allocated;
     let extension: Extension = "1001".parse().unwrap();
     let user = declared.users.values().next().unwrap();
-    let phone = Phone { email: &user.email, name: &user.name, extension, phone: &user.phone, no_answer: None };
+    let phone = Phone {
+        email: &user.email,
+        name: &user.name,
+        extension,
+        phone: &user.phone,
+        no_answer: user.no_answer.as_deref(),
+    };
     let book = Phonebook {
         tenant: &declared.tenant,
         settings: &declared.settings,
@@ -100,7 +106,9 @@ fn routes_are_a_dialplan_in_the_order_in_which_they_are_decided() {
 /// `check` rejects an include of these.
 #[test]
 fn every_context_that_is_generated_is_known_by_name() {
-    let declared = declared(&(COMPANY.to_owned() + VOICEMAIL));
+    let company =
+        COMPANY.replace("extension: 1001 }", "extension: 1001, no_answer: [lobby] }\n  - { id: lobby, name: L }");
+    let declared = declared(&(company + VOICEMAIL));
     let files = files(&declared, &declared.routes, true);
     let contexts: BTreeSet<&str> =
         section_names(&files[Routing].text).map(|name| name.strip_prefix("acme-").unwrap()).collect();
@@ -262,7 +270,13 @@ fn a_number_of_ours_is_no_phone_that_is_called_the_same() {
     let declared = declared(&long.replace("+15559876543", "+1001555"));
     let user = declared.users.values().next().unwrap();
     let extension: Extension = "1001555".parse().unwrap();
-    let phone = Phone { email: &user.email, name: &user.name, extension, phone: &user.phone, no_answer: None };
+    let phone = Phone {
+        email: &user.email,
+        name: &user.name,
+        extension,
+        phone: &user.phone,
+        no_answer: user.no_answer.as_deref(),
+    };
     let book = Phonebook {
         tenant: &declared.tenant,
         settings: &declared.settings,

@@ -56,6 +56,7 @@ mod taken_names;
 mod tenants;
 mod tokens;
 mod trunks;
+mod unanswered;
 mod unlocked;
 mod voicemail;
 mod watch;

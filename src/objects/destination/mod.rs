@@ -2,6 +2,8 @@
 
 pub(super) mod check;
 pub(crate) mod file;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

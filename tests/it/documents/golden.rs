@@ -12,7 +12,8 @@ use reconcile::{
     },
     objects::{
         Boxes, Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, ExtensionClaim, Group, Hours, LastBox,
-        Mailing, Member, PublicSipHost, Routes, Rule, Strategy as Order, Target, Trunk, UserOfRow, VoicemailBox, Whose,
+        Mailing, Member, PublicSipHost, Routes, Rule, Strategy as Order, Target, Trunk, UserDocument, UserOfRow,
+        VoicemailBox, Whose,
     },
     recorder::spool,
 };
@@ -126,6 +127,14 @@ fn routes() -> Routes {
         public_sip_host: Some(PublicSipHost("sip.example.com".to_owned())),
         caller_id: Some(DefaultCallerId(of("+15559876543"))),
     }
+}
+
+/// A row, which names users by their rows.
+fn user() -> UserDocument {
+    let number = |number: u128| UserOfRow::Row(Uuid::from_u128(number));
+    let sales = Target::Object(of("sales"));
+    let no_answer = vec![sales, Target::User(number(9)), Target::Voicemail(number(7))];
+    UserDocument { phone: PhoneOverride { devices: Some(2), ..PhoneOverride::default() }, no_answer: Some(no_answer) }
 }
 
 /// A row, which names users by their rows.
@@ -252,7 +261,8 @@ fn every_golden_document_is_read_as_the_value_it_was() {
         let name = file.file_name().into_string().unwrap();
         match name.split('.').next().unwrap() {
             "settings" => is(&name, &settings()),
-            "phone" => is(&name, &phone()),
+            "phone" => is(&name, &UserDocument { phone: phone(), no_answer: None }),
+            "user" => is(&name, &user()),
             "group" => is(&name, &group()),
             "group-extension" => {
                 let extension = Some(ExtensionClaim::Given(1500.try_into().unwrap()));
@@ -417,7 +427,8 @@ proptest! {
         prop_assert_eq!(document::read(&document::write(&settings).unwrap()), Ok(settings));
         prop_assert_eq!(document::read(&document::write(&routes).unwrap()), Ok(routes));
         prop_assert_eq!(document::from_value(document::to_value(&applied).unwrap()), Ok(applied));
-        prop_assert_eq!(document::read(&document::write(&phone).unwrap()), Ok(phone));
+        let user = UserDocument { phone, ..user() };
+        prop_assert_eq!(document::read(&document::write(&user).unwrap()), Ok(user));
         prop_assert_eq!(document::read(&document::write(&Map(map.clone())).unwrap()), Ok(Map(map)));
     }
 }
