@@ -62,7 +62,7 @@ codes! {
         "two users or groups pinned to one number; both places are shown",
         "pin one of them to another number, or to none";
     DuplicateTarget "duplicate-target":
-        "a route that tries the same target twice, or a group with the same member twice",
+        "a route that tries the same target twice, a group with the same member twice, or a user's `no_answer` that names the user",
         "remove one of the two";
     EmergencyNumber "emergency-number":
         "warning: a user or a group is pinned to an emergency number, or, without `country`, the ranges cover [numbers that some country dials for help](#emergency-numbers); through the API such a pin is rejected",
@@ -260,7 +260,7 @@ codes! {
         "another `version` than 1",
         "write `version: 1`";
     UnreachableDialer "unreachable-dialer":
-        "warning: in a file with trunks, a route all of whose dialers lack a `trunk`, or a group with outside numbers and without `trunk`",
+        "warning: in a file with trunks, a route all of whose dialers lack a `trunk`, or a group with outside numbers and without `trunk`; in any file, a dialer or a group in a user's `no_answer` that Asterisk cannot reach",
         "give one of the dialers, or the group, a `trunk`";
     UnreachableRoute "unreachable-route":
         "a rule, an `otherwise` or a target that no call can ever reach; as a warning, a `default_route` behind a rule for all calls",

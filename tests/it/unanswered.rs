@@ -13,10 +13,13 @@ fn company(ana: &str, bo: &str, cy: &str) -> String {
     format!(
         "version: 1\ntenant: acme\nextensions: {{ range: 1000-1999 }}\nvoicemail: {{ users: true }}\n\
          dialplan: {{ include: [outbound] }}\n\
-         groups: {{ sales: {{ members: [ana@example.com], time: 5s, extension: 1500 }} }}\nusers:\n  \
+         groups:\n  \
+           sales: {{ members: [ana@example.com], time: 5s, extension: 1500 }}\n  \
+           night: {{ members: [ana@example.com], time: 5s, extension: 1501, no_answer: [{target}] }}\nusers:\n  \
            - {{ email: ana@example.com, name: Ana, extension: 1000{ana} }}\n  \
            - {{ email: bo@example.com, name: Bo, extension: 1001{bo} }}\n  \
-           - {{ {cy}, name: Cy, extension: 1002 }}\n"
+           - {{ {cy}, name: Cy, extension: 1002 }}\n",
+        target = cy.split([' ', ',']).nth(1).unwrap_or_default(),
     )
 }
 
@@ -65,7 +68,7 @@ fn who_is_in_the_list_of_a_user_gets_the_calls_that_nobody_answers() {
     until("it rings", || ringing.log().contains("INVITE "));
     ana.turns_away(&ringing);
     call.ends_well();
-    drop(ringing);
+    ringing.unplug();
     let ringing = ana.is_let_go();
     bo.reaches("1000");
     assert!(ringing.unplug().contains("let go"));
@@ -73,8 +76,9 @@ fn who_is_in_the_list_of_a_user_gets_the_calls_that_nobody_answers() {
 
     // The phone that calls does not ring: the next one is the box.
     ana.unregisters();
-    let own = cy.picks_up();
-    cy.reaches("1000");
+    let (own, calling) = (cy.picks_up(), Phone::of(&env, "cy@example.com"));
+    calling.reaches("1000");
+    calling.is_told("480", "1501");
     assert_eq!(own.unplug(), "");
 
     // A group that rings Ana's phone does not come to her list.

@@ -99,7 +99,7 @@ fn in_turn(
 pub(in crate::objects) fn too_long(routes: &Routes, targets: &[Target], place: Place) -> Option<Diagnostic> {
     (routes.chain(targets).0.len() >= Routes::LONGEST).then(|| {
         let message = format!("a call would be sent to more than {} destinations in turn", Routes::LONGEST - 1);
-        let hint = "shorten `no_answer` of the groups, or let their members ring at once";
+        let hint = "shorten this list or `no_answer` of its groups, or let the members of groups ring at once";
         Diagnostic::error(Code::LongRoute, message, place).hint(hint)
     })
 }
