@@ -6,6 +6,7 @@ use super::{
     phones::{nothing_in_the_log, until},
     sipp::Phone,
     support::TestEnv,
+    voicemail::registers,
 };
 
 /// A company whose users have these keys, besides address, name and number.
@@ -49,7 +50,8 @@ fn who_is_in_the_list_of_a_user_gets_the_calls_that_nobody_answers() {
     let env = TestEnv::with_asterisk();
     run(&env, &company(LIST, ", no_answer: []", CY));
     let [ana, bo, cy] = ["ana@example.com", "bo@example.com", "cy@example.com"].map(|user| Phone::of(&env, user));
-    [&bo, &cy].into_iter().for_each(Phone::registers);
+    bo.registers();
+    registers(&cy);
 
     // No phone is registered.
     let answering = cy.picks_up();
@@ -59,7 +61,7 @@ fn who_is_in_the_list_of_a_user_gets_the_calls_that_nobody_answers() {
     assert_eq!(answered.lines().count(), 1, "{answered}");
 
     // Busy, turned away, and nobody there.
-    ana.registers();
+    registers(&ana);
     let (answering, busy) = (cy.picks_up(), ana.is_busy());
     bo.reaches("1000");
     busy.unplug();
@@ -90,10 +92,13 @@ fn who_is_in_the_list_of_a_user_gets_the_calls_that_nobody_answers() {
     bo.registers();
     cy.unregisters();
     bo.reaches("1002");
-    let log = fs::read_to_string(env.path("asterisk/log/full")).expect("a log");
-    let boxes: Vec<&str> =
-        log.lines().filter_map(|line| line.split_once(" VoiceMail(\"")?.1.split('"').nth(2)).collect();
-    assert_eq!(boxes, ["1@acme-boxes", "3@acme-boxes"]);
+    let boxes = || -> Vec<String> {
+        let log = fs::read_to_string(env.path("asterisk/log/full")).expect("a log");
+        let begun = log.lines().filter_map(|line| line.split_once("@acme-voicemail:1]")?.0.rsplit_once('['));
+        begun.map(|(_, number)| number.to_owned()).collect()
+    };
+    until("both boxes are reached", || boxes().len() == 2);
+    assert_eq!(boxes(), ["1", "3"]);
     nothing_in_the_log(&env);
 }
 

@@ -62,7 +62,7 @@ fn waiting(env: &TestEnv, number: &str) -> String {
 }
 
 /// Registers a phone that has a box, and takes what it is told about messages then, if it was not told before.
-fn registers(phone: &Phone) {
+pub(crate) fn registers(phone: &Phone) {
     phone.registers();
     let lamp = phone.lamp();
     thread::sleep(Duration::from_secs(2));
