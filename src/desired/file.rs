@@ -171,9 +171,9 @@ pub(super) struct User {
     #[schemars(with = "Option<bool>")]
     pub(super) voicemail: Option<Box<At<bool>>>,
     /// Who gets the calls to the user's extension that nobody answers, tried in turn: the same destinations as in a
-    /// `route`. So do calls that find the user busy, that the user turns away, and all while no phone is registered.
-    /// `[]` ends the call. A route or a group that names the user does not come here. Default: the user's own voicemail
-    /// box, if there is one.
+    /// `route`. It is for calls while the user is busy or no phone is registered, too, and for those that the user turns
+    /// away. `[]` ends the call. Calls to a route or a group that names the user do not come here. Default: the user's
+    /// own voicemail box, if there is one.
     #[serde(default)]
     #[schemars(with = "Option<Vec<TargetForm>>")]
     pub(super) no_answer: Option<Box<TargetList>>,
