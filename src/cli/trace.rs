@@ -93,7 +93,7 @@ fn inside(args: &Args, number: Extension, at: Timestamp, printer: &mut Printer) 
         NumberOwner::User(user) => users.get(user).and_then(|user| user.no_answer.as_deref()).unwrap_or_default(),
         NumberOwner::Object(_) => &[],
     };
-    let chain = routes.chain(&[&[target.clone()], no_answer].concat());
+    let chain = routes.chain(&[std::slice::from_ref(&target), no_answer].concat());
     printer.document(&match args.format {
         Format::Text => {
             let owner = owner.titled();

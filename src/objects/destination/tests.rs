@@ -92,7 +92,8 @@ fn what_asterisk_cannot_reach_is_told() {
 
 #[test]
 fn a_list_is_no_longer_than_a_route() {
-    let users: String = (0..100).map(|n| format!("  - {{ email: u{n}@example.com, name: U }}\n")).collect();
+    let users: Vec<String> = (0..100).map(|n| format!("  - {{ email: u{n}@example.com, name: U }}\n")).collect();
+    let users = users.concat();
     let all: Vec<String> = (0..100).map(|n| format!("u{n}@example.com")).collect();
     let file =
         |list: &[String]| format!("users:\n  - {{ id: lobby, name: L, no_answer: [{}] }}\n{users}", list.join(", "));
