@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use postgres::types::Type;
+use postgres::{GenericClient, types::Type};
 use uuid::Uuid;
 
 use super::{DirectoryError, Writer, failed};
@@ -65,6 +65,36 @@ impl Writer<'_> {
         let answered = |row: &postgres::Row| Answered { request: row.get(2), answer: row.get(3) };
         Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), answered(row))).collect())
     }
+}
+
+/// Keeps answers, each under a key that is free.
+pub(super) fn remember(
+    db: &mut impl GenericClient,
+    tenant: Uuid,
+    answers: &[(&Once, Vec<u8>)],
+    now: Timestamp,
+) -> Result<(), DirectoryError> {
+    if answers.is_empty() {
+        return Ok(());
+    }
+    let (tokens, keys) = columns(answers.iter().map(|(once, _)| *once));
+    let requests: Vec<&[u8]> = answers.iter().map(|(once, _)| once.request.as_slice()).collect();
+    let answers: Vec<&[u8]> = answers.iter().map(|(_, answer)| answer.as_slice()).collect();
+    db.query_typed(
+        "insert into idempotency_keys (tenant_id, token, key, request, answer, created_at)
+         select $1, n.token, n.key, n.request, n.answer, $6
+         from unnest($2, $3, $4, $5) as n (token, key, request, answer)",
+        &[
+            (&tenant, Type::UUID),
+            (&tokens, Type::INT8_ARRAY),
+            (&keys, Type::TEXT_ARRAY),
+            (&requests, Type::BYTEA_ARRAY),
+            (&answers, Type::BYTEA_ARRAY),
+            (&now, Type::TIMESTAMPTZ),
+        ],
+    )
+    .map_err(failed("keep an answer"))?;
+    Ok(())
 }
 
 fn columns<'a>(requests: impl Iterator<Item = &'a Once>) -> (Vec<i64>, Vec<&'a str>) {

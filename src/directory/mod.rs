@@ -46,7 +46,7 @@ pub use objects::{NumberChanges, ObjectChanges, SecretRow, hint_of_taken};
 pub use reseal::{Resealed, Sealed, SealedPlace};
 pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText, is_token};
 pub use types::{EarlierRun, FREED_DAYS, Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser};
-pub use users::{Meeting, Numbers, Standing, User};
+pub use users::{NewUserContext, Standing, User};
 pub use write::{Additions, NewSecret, Row, RowChanges};
 
 use crate::model::{E164, Tenant};

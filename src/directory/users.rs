@@ -3,10 +3,7 @@
 //! Bounded statements whatever the number of users. Which number somebody gets is decided by
 //! `plan`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::RangeInclusive,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use postgres::{
@@ -22,7 +19,7 @@ use super::{
     types::{Hold, ManagedBy, RecordedTenant},
 };
 use crate::{
-    model::{DisplayName, Extension, ExtensionRange, Identity, Settings, Tenant, UserKey},
+    model::{DisplayName, Extension, Identity, Settings, Tenant, UserKey},
     objects::NumberOwner,
 };
 
@@ -45,93 +42,20 @@ pub struct User {
     pub created_at: Timestamp,
 }
 
-/// What newcomers meet: the tenant, who of them is there already, and which numbers are kept.
+/// What is recorded about a tenant that decides about new users.
 #[derive(Debug)]
-pub struct Meeting {
+pub struct NewUserContext {
     /// The tenant's row.
     pub tenant: RecordedTenant,
     /// Those of the addresses that are users.
     pub present: BTreeSet<UserKey>,
     /// Those of the wanted numbers that a user or an object has.
     pub taken: BTreeSet<Extension>,
-    /// Numbers on hold.
+    /// Numbers on hold, also those whose hold ended.
     pub holds: BTreeMap<Extension, Hold>,
     /// The time at which all rows of this transaction are made.
     pub now: Timestamp,
-    /// The lowest numbers, as far as they are known.
-    pub numbers: Numbers,
-    /// Changes with the tenant's row.
-    pub(super) version: String,
 }
-
-/// The lowest numbers of a tenant's ranges, in use, on hold or neither, as far as they are known.
-#[derive(Debug)]
-pub struct Numbers {
-    /// All numbers of the ranges below it are in use, on hold, or given by pins only.
-    first: u32,
-    /// The lowest number that is not known.
-    end: u32,
-    /// In use or on hold.
-    recorded: BTreeSet<u32>,
-}
-
-impl Numbers {
-    /// Lists those that are neither in use nor on hold, as gaps between the others, in the order of
-    /// allocation, up to the first range that is not known to its end. Some may be given by pins only.
-    pub fn gaps(&self, settings: &Settings) -> Vec<RangeInclusive<u32>> {
-        let mut gaps = Vec::new();
-        for range in settings.range.in_order() {
-            gaps.extend(self.gaps_of(*range));
-            if range.last().number() >= self.end {
-                break;
-            }
-        }
-        gaps
-    }
-
-    /// Lists the gaps of one range, as far as it is known.
-    fn gaps_of(&self, range: ExtensionRange) -> impl Iterator<Item = RangeInclusive<u32>> {
-        let first = self.first.max(range.first().number());
-        let end = self.end.min(range.last().number() + 1).max(first);
-        let recorded = self.recorded.range(first..end).copied();
-        let starts = std::iter::once(first).chain(recorded.clone().map(|number| number + 1));
-        let ends = recorded.chain([end]);
-        starts.zip(ends).filter(|(start, end)| start < end).map(|(start, end)| start..=end - 1)
-    }
-
-    /// Finds the number below which none of the ranges can be given any more, once these are.
-    pub fn taken_below(&self, settings: &Settings, given: &BTreeSet<u32>) -> u32 {
-        let pinned_only = plain(settings);
-        let gaps = settings.range.in_order().iter().flat_map(|range| self.gaps_of(*range));
-        let left =
-            gaps.filter_map(|mut gap| gap.find(|number| !given.contains(number) && !pinned_only.contains(number)));
-        left.min().unwrap_or(self.end)
-    }
-
-    /// Tells whether so many can be given to anybody, or all of the ranges are known.
-    fn suffice(&self, settings: &Settings, count: usize) -> bool {
-        let pinned_only = plain(settings);
-        let free = self.gaps(settings).into_iter().flatten().filter(|number| !pinned_only.contains(number));
-        self.end > settings.range.highest() || free.take(count).count() == count
-    }
-
-    /// Learns the next ones in use or on hold, so many at most were asked for.
-    fn learn(&mut self, settings: &Settings, next: &[i32], asked: usize) {
-        let next: Vec<u32> = next.iter().filter_map(|number| u32::try_from(*number).ok()).collect();
-        let behind = settings.range.highest() + 1;
-        let end = if next.len() < asked { behind } else { next.last().map_or(behind, |last| last + 1) };
-        self.recorded.extend(next.into_iter().filter(|number| (self.first..behind).contains(number)));
-        self.end = end.clamp(self.first, behind);
-    }
-}
-
-/// Returns the numbers that are given by pins only.
-fn plain(settings: &Settings) -> BTreeSet<u32> {
-    settings.pinned_only().into_iter().map(Extension::number).collect()
-}
-
-/// How many numbers are read at first; each further time eight times as many.
-const PAGE: usize = 256;
 
 /// How many users a tenant has, and what is left for others.
 #[derive(Debug)]
@@ -278,84 +202,112 @@ impl Writer<'_> {
         one(self.client, tenant, id)
     }
 
-    /// Finds the tenant, those of the addresses that are users, the numbers on hold, and those of
-    /// the wanted ones that are taken; none before the first sync.
+    /// Reads the tenant, those of the addresses that are users, the numbers on hold, and those of the wanted numbers that
+    /// are taken. Returns `None` before the first sync.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn meet<'a>(
+    pub fn load_new_user_context<'a>(
         &mut self,
         tenant: &Tenant,
         emails: impl Iterator<Item = &'a UserKey>,
         wanted: &[Extension],
-    ) -> Result<Option<Meeting>, DirectoryError> {
+    ) -> Result<Option<NewUserContext>, DirectoryError> {
         let emails: Vec<&str> = emails.map(UserKey::as_str).collect();
         let wanted: Vec<i32> = wanted.iter().copied().map(int).collect();
         let row = self
             .client
             .query_typed_opt(
-                "select * from meet_users($1, $2, $3, $4)",
-                &[
-                    (&tenant.as_str(), Type::TEXT),
-                    (&emails, Type::TEXT_ARRAY),
-                    (&wanted, Type::INT4_ARRAY),
-                    (&limit(PAGE), Type::INT8),
-                ],
+                "select t.id, t.settings::text, now(),
+                        array(select email_key from users where tenant_id = t.id and email_key = any ($2)),
+                        array(select number from extensions
+                              where tenant_id = t.id and number = any ($3) and held_for is null),
+                        holds.numbers, holds.owners, holds.times
+                 from tenants t, lateral (
+                    select coalesce(array_agg(number), '{}') as numbers, coalesce(array_agg(held_for), '{}') as owners,
+                           coalesce(array_agg(freed_at), '{}') as times
+                    from extensions where tenant_id = t.id and held_for is not null
+                 ) as holds
+                 where t.slug = $1",
+                &[(&tenant.as_str(), Type::TEXT), (&emails, Type::TEXT_ARRAY), (&wanted, Type::INT4_ARRAY)],
             )
             .map_err(failed("read the tenant"))?;
-        row.as_ref().map(|row| meeting(tenant, row)).transpose()
+        row.as_ref().map(|row| new_user_context(tenant, row)).transpose()
     }
 
-    /// Learns as many of the lowest numbers as it takes to give one to each of so many newcomers.
+    /// Lists the lowest numbers of the tenant's ranges, in the order of allocation, that have no row and are not given by
+    /// pins only: so many of them, or all.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn look_for(&mut self, newcomers: usize, meeting: &mut Meeting) -> Result<(), DirectoryError> {
-        let Meeting { tenant, numbers, .. } = meeting;
-        let mut asked = PAGE;
-        while !numbers.suffice(&tenant.settings, newcomers) {
-            asked *= 8;
-            let rows = self
-                .client
-                .query_typed(
-                    "select number from extensions where tenant_id = $1 and number >= $2 order by number limit $3",
-                    &[
-                        (&tenant.id, Type::UUID),
-                        (&i32::try_from(numbers.end).unwrap_or(i32::MAX), Type::INT4),
-                        (&limit(asked), Type::INT8),
-                    ],
-                )
-                .map_err(failed("look for free extensions"))?;
-            let next: Vec<i32> = rows.iter().map(|row| row.get(0)).collect();
-            numbers.learn(&tenant.settings, &next, asked);
-        }
-        Ok(())
+    pub fn load_unused_numbers(
+        &mut self,
+        tenant: &RecordedTenant,
+        count: usize,
+    ) -> Result<Vec<Extension>, DirectoryError> {
+        let stretches = tenant.settings.range.in_order_without(&tenant.settings.pinned_only());
+        let (firsts, lasts): (Vec<i32>, Vec<i32>) =
+            stretches.iter().map(|stretch| (stretch.start().cast_signed(), stretch.end().cast_signed())).unzip();
+        let rows = self
+            .client
+            .query_typed(
+                UNUSED_NUMBERS,
+                &[
+                    (&tenant.id, Type::UUID),
+                    (&firsts, Type::INT4_ARRAY),
+                    (&lasts, Type::INT4_ARRAY),
+                    (&i32::try_from(count).unwrap_or(i32::MAX), Type::INT4),
+                ],
+            )
+            .map_err(failed("look for free extensions"))?;
+        rows.iter().map(|row| number(row.get(0))).collect()
     }
 }
 
-fn meeting(tenant: &Tenant, row: &Row) -> Result<Meeting, DirectoryError> {
-    let settings: Settings = document::read(row.get(1), || Place::Settings(tenant.clone()))?;
-    let (lowest, behind) = (settings.range.lowest(), settings.range.highest() + 1);
-    let first = u32::try_from(row.get::<_, i32>(3)).unwrap_or_default().clamp(lowest, behind);
-    let mut numbers = Numbers { first, end: first, recorded: BTreeSet::new() };
-    numbers.learn(&settings, &row.get::<_, Vec<i32>>(10), PAGE);
-    let (held, owners, times): (Vec<i32>, Vec<&str>, Vec<Timestamp>) = (row.get(7), row.get(8), row.get(9));
+/// Finds the lowest `$4` numbers without a row in the stretches from `$2` to `$3`.
+///
+/// Each step counts the rows of the next `size` numbers of a stretch. If all of them have a row, the search goes on behind
+/// them. If the rows have no gap between them, the number behind the last one is unused. If they have one, the search looks
+/// at fewer numbers. So it reads little more of the index than the rows before the last number that it finds: 12 ms for
+/// 100,000 rows. A window function took 42 ms. Each step has both bounds, because PostgreSQL may sort the whole table
+/// without the upper one.
+const UNUSED_NUMBERS: &str = "
+    with recursive search (stretch, next, size, unused, found) as (
+        select 1, ($2)[1], 1024, null::integer, 0
+        union all
+        select case when size = 0 then stretch + 1 else stretch end,
+               case when size = 0 then ($2)[stretch + 1]
+                    when rows = size then next + size
+                    when rows = behind - next then behind + 1
+                    else next end,
+               case when rows = size then 1024 else greatest(size / 4, 1) end,
+               case when rows < size and rows = behind - next then behind end,
+               case when rows < size and rows = behind - next then found + 1 else found end
+        from (
+            select stretch, next, least(size, ($3)[stretch] - next + 1) as size, found
+            from search where found < $4 and stretch <= cardinality($2)
+        ) as step, lateral (
+            select count(*) as rows, coalesce(max(number) + 1, next) as behind from extensions
+            where tenant_id = $1 and number between next and next + size - 1
+        ) as recorded
+    )
+    select unused from search where unused is not null order by found";
+
+fn new_user_context(tenant: &Tenant, row: &Row) -> Result<NewUserContext, DirectoryError> {
+    let (held, owners, times): (Vec<i32>, Vec<&str>, Vec<Timestamp>) = (row.get(5), row.get(6), row.get(7));
     let holds = held.into_iter().zip(owners).zip(times);
-    Ok(Meeting {
-        tenant: RecordedTenant { id: row.get(0), settings },
+    Ok(NewUserContext {
+        tenant: RecordedTenant {
+            id: row.get(0),
+            settings: document::read(row.get(1), || Place::Settings(tenant.clone()))?,
+        },
         now: row.get(2),
-        version: row.get(4),
-        present: row.get::<_, Vec<&str>>(5).into_iter().map(UserKey::of).collect(),
-        taken: row.get::<_, Vec<i32>>(6).into_iter().map(number).collect::<Result<_, _>>()?,
+        present: row.get::<_, Vec<&str>>(3).into_iter().map(UserKey::of).collect(),
+        taken: row.get::<_, Vec<i32>>(4).into_iter().map(number).collect::<Result<_, _>>()?,
         holds: holds
             .map(|((held, owner), freed_at)| Ok((number(held)?, Hold { owner: NumberOwner::of(owner), freed_at })))
             .collect::<Result<_, DirectoryError>>()?,
-        numbers,
     })
-}
-
-fn limit(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// Writes a number as a row has it.

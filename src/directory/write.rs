@@ -8,8 +8,12 @@ use postgres::{
 use uuid::Uuid;
 
 use super::{
-    DirectoryError, FREED_DAYS, Meeting, ObjectChanges, Once, Writer, audit::Deed, document, failed, objects,
-    types::ManagedBy, user_document, users::int,
+    DirectoryError, FREED_DAYS, NewUserContext, ObjectChanges, Once, Writer,
+    audit::{self, Deed},
+    document, failed, idempotency, objects,
+    types::ManagedBy,
+    user_document,
+    users::int,
 };
 use crate::{
     model::{DisplayName, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey},
@@ -97,7 +101,7 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
             &[(tenant, Type::UUID), (&changes.deletes, Type::UUID_ARRAY)],
         )?;
     }
-    free(db, changes)?;
+    free_numbers(db, changes)?;
     if !changes.rows.is_empty() {
         write_rows(db, changes)?;
     }
@@ -146,8 +150,8 @@ fn remember_former_users(db: &mut impl GenericClient, changes: &RowChanges) -> R
 
 /// Frees the numbers of all who get another one, and takes numbers off hold that are given: all leave before any
 /// arrives, so that users and objects can swap them.
-fn free(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
-    let RowChanges { rows, objects, .. } = changes;
+fn free_numbers(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
+    let RowChanges { tenant, rows, objects, .. } = changes;
     if rows.is_empty() && objects.extensions.is_empty() {
         return Ok(());
     }
@@ -155,6 +159,17 @@ fn free(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), Directo
     let (owners, of_objects): (Vec<Uuid>, Vec<Option<Extension>>) = objects.extensions.iter().copied().unzip();
     let given = of_objects.into_iter().flatten().map(int);
     let numbers: Vec<i32> = numbers(rows).into_iter().chain(given).collect();
+    free(db, *tenant, &users, &owners, &numbers)
+}
+
+/// Deletes the numbers of users and objects, and those of the given numbers that are on hold.
+fn free(
+    db: &mut impl GenericClient,
+    tenant: Uuid,
+    users: &[Uuid],
+    objects: &[Uuid],
+    numbers: &[i32],
+) -> Result<(), DirectoryError> {
     run(
         db,
         "free extensions",
@@ -162,9 +177,9 @@ fn free(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), Directo
          where tenant_id = $1
             and (user_id = any ($2) or object_id = any ($3) or (held_for is not null and number = any ($4)))",
         &[
-            (&changes.tenant, Type::UUID),
+            (&tenant, Type::UUID),
             (&users, Type::UUID_ARRAY),
-            (&owners, Type::UUID_ARRAY),
+            (&objects, Type::UUID_ARRAY),
             (&numbers, Type::INT4_ARRAY),
         ],
     )
@@ -180,7 +195,7 @@ fn write_rows(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), D
         "update users set email_key = id::text where tenant_id = $1 and id = any ($2)",
         &[(&changes.tenant, Type::UUID), (&ids, Type::UUID_ARRAY)],
     )?;
-    record(db, changes.tenant, rows)?;
+    upsert_users(db, changes.tenant, rows)?;
     let (renamed, previous): (Vec<Uuid>, Vec<&str>) =
         rows.iter().filter_map(|row| Some((row.id, row.previous.as_ref()?.as_str()))).unzip();
     if renamed.is_empty() {
@@ -261,7 +276,7 @@ impl<'a> Columns<'a> {
 }
 
 /// Writes the rows of users, whose addresses and numbers are nobody's any more.
-fn record(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
+fn upsert_users(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
     let action = "record users";
     let columns = Columns::of(action, rows)?;
     let mut parameters = columns.parameters();
@@ -304,48 +319,25 @@ pub struct Additions<'a> {
     pub answers: Vec<(&'a Once, Vec<u8>)>,
     /// The time of the answers.
     pub now: Timestamp,
-    /// Below which number none can be given then.
-    pub taken_below: u32,
 }
 
 impl Writer<'_> {
-    /// Adds users to a tenant as it was met: their rows, an audit row for each, and their answers.
+    /// Adds users to a tenant: their rows, an audit row for each, and their answers.
     ///
     /// # Errors
     /// When the database fails or refuses a row; then nobody is added.
-    pub fn add(&mut self, meeting: &Meeting, new: &Additions<'_>) -> Result<(), DirectoryError> {
-        let columns = Columns::of("record users", &new.rows)?;
-        let actors: Vec<&str> = new.deeds.iter().map(|deed| deed.actor).collect();
-        let changes: Vec<&str> = new.deeds.iter().map(|deed| deed.change.as_str()).collect();
-        let tokens: Vec<i64> = new.answers.iter().map(|(once, _)| once.token).collect();
-        let keys: Vec<&str> = new.answers.iter().map(|(once, _)| once.key.as_str()).collect();
-        let requests: Vec<&[u8]> = new.answers.iter().map(|(once, _)| once.request.as_slice()).collect();
-        let answers: Vec<&[u8]> = new.answers.iter().map(|(_, answer)| answer.as_slice()).collect();
-        let taken_below = i32::try_from(new.taken_below).unwrap_or(i32::MAX);
-        let (slug, tenant) = (new.slug.as_str(), meeting.tenant.id);
-        let mut parameters = columns.parameters();
-        parameters.insert(0, (&tenant, Type::UUID));
-        let others: [(&(dyn ToSql + Sync), Type); 11] = [
-            (&slug, Type::TEXT),
-            (&new.host, Type::TEXT),
-            (&actors, Type::TEXT_ARRAY),
-            (&changes, Type::TEXT_ARRAY),
-            (&tokens, Type::INT8_ARRAY),
-            (&keys, Type::TEXT_ARRAY),
-            (&requests, Type::BYTEA_ARRAY),
-            (&answers, Type::BYTEA_ARRAY),
-            (&new.now, Type::TIMESTAMPTZ),
-            (&taken_below, Type::INT4),
-            (&meeting.version, Type::TEXT),
-        ];
-        parameters.extend(others);
-        run(self.client, "record users", ADD, &parameters)
+    pub fn add(&mut self, context: &NewUserContext, new: &Additions<'_>) -> Result<(), DirectoryError> {
+        let tenant = context.tenant.id;
+        let given = new.rows.iter().map(|row| row.extension);
+        let on_hold: Vec<i32> = given.filter(|number| context.holds.contains_key(number)).map(int).collect();
+        if !on_hold.is_empty() {
+            free(self.client, tenant, &[], &[], &on_hold)?;
+        }
+        upsert_users(self.client, tenant, &new.rows)?;
+        audit::deeds(self.client, new.slug, new.host, ("create user", "create"), &new.deeds)?;
+        idempotency::remember(self.client, tenant, &new.answers, new.now)
     }
 }
-
-/// One statement, whose plan the database keeps: it is paid for each user that is made.
-const ADD: &str = "select add_users($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
-                   $19, $20, $21, $22, $23, $24, $25)";
 
 /// Keeps numbers while their owners still have them, before another one may be given one of them.
 fn hold(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {

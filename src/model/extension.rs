@@ -112,6 +112,14 @@ impl ExtensionRange {
         self.first.0..=self.last.0
     }
 
+    /// Lists the numbers without those left out as stretches, as long as they can be.
+    fn without(self, left_out: &BTreeSet<Extension>) -> Vec<RangeInclusive<u32>> {
+        let left_out = left_out.range(self.first..=self.last).map(|number| number.0);
+        let starts = std::iter::once(self.first.0).chain(left_out.clone().map(|number| number + 1));
+        let ends = left_out.chain([self.last.0 + 1]);
+        starts.zip(ends).filter(|(start, end)| start < end).map(|(start, end)| start..=end - 1).collect()
+    }
+
     /// Tells whether two ranges have a number in common.
     pub fn overlaps(self, other: Self) -> bool {
         self.first <= other.last && other.first <= self.last
@@ -212,38 +220,23 @@ impl ExtensionRanges {
         self.0.iter().flat_map(|range| range.numbers())
     }
 
-    /// Returns the lowest number of all ranges.
-    pub fn lowest(&self) -> u32 {
-        self.0.iter().map(|range| range.first.0).min().unwrap_or(1)
-    }
-
-    /// Returns the highest number of all ranges.
-    pub fn highest(&self) -> u32 {
-        self.0.iter().map(|range| range.last.0).max().unwrap_or(Extension::MAX)
-    }
-
     /// Lists the numbers without those left out as stretches in ascending order, as long as they can be.
     pub fn without(&self, left_out: &BTreeSet<Extension>) -> Vec<RangeInclusive<u32>> {
         let mut ranges = self.0.clone();
         ranges.sort_unstable_by_key(|range| range.first);
         let mut stretches: Vec<RangeInclusive<u32>> = Vec::new();
-        let mut add = |first: u32, last: u32| match stretches.last_mut() {
-            Some(before) if before.end() + 1 == first => *before = *before.start()..=last,
-            _ => stretches.push(first..=last),
-        };
-        for range in ranges {
-            let mut next = range.first.0;
-            for number in left_out.range(range.first..=range.last) {
-                if next < number.0 {
-                    add(next, number.0 - 1);
-                }
-                next = number.0 + 1;
-            }
-            if next <= range.last.0 {
-                add(next, range.last.0);
+        for stretch in ranges.into_iter().flat_map(|range| range.without(left_out)) {
+            match stretches.last_mut() {
+                Some(before) if before.end() + 1 == *stretch.start() => *before = *before.start()..=*stretch.end(),
+                _ => stretches.push(stretch),
             }
         }
         stretches
+    }
+
+    /// Lists the numbers without those left out as stretches in the order of their allocation.
+    pub fn in_order_without(&self, left_out: &BTreeSet<Extension>) -> Vec<RangeInclusive<u32>> {
+        self.0.iter().flat_map(|range| range.without(left_out)).collect()
     }
 }
 

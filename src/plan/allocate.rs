@@ -181,7 +181,8 @@ impl<'a> Allocation<'a, '_> {
         taken: &BTreeMap<Extension, Owner<'a>>,
     ) {
         let settings = &self.inputs.declared.settings;
-        let mut free = supply.free(settings.range.numbers()).filter(|number| !taken.contains_key(number));
+        let numbers = settings.range.numbers().filter_map(|number| Extension::try_from(number).ok());
+        let mut free = supply.free(numbers).filter(|number| !taken.contains_key(number));
         let (mut users, mut objects) = (0_usize, 0_usize);
         for owner in without(claimants, given) {
             match (free.next(), owner) {

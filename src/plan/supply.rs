@@ -4,7 +4,6 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
-    ops::RangeInclusive,
 };
 
 use jiff::Timestamp;
@@ -60,10 +59,8 @@ impl<'a> Supply<'a> {
     }
 
     /// Those of the unused numbers that anybody may get, in the same order.
-    pub(super) fn free(&self, unused: impl Iterator<Item = u32>) -> impl Iterator<Item = Extension> {
-        unused
-            .filter_map(|number| Extension::try_from(number).ok())
-            .filter(|number| !self.pinned_only.contains(number) && !self.held.contains_key(number))
+    pub(super) fn free(&self, unused: impl Iterator<Item = Extension>) -> impl Iterator<Item = Extension> {
+        unused.filter(|number| !self.pinned_only.contains(number) && !self.held.contains_key(number))
     }
 }
 
@@ -88,26 +85,24 @@ pub struct Newcomers<'a> {
 }
 
 impl<'a> Newcomers<'a> {
-    /// Begins with what is known: held numbers, those of the wanted ones that are taken, and the
-    /// gaps between the numbers that are in use or on hold, in the order of allocation, with one that
-    /// anybody may get for each newcomer, or all there are.
+    /// Begins with what is recorded: the numbers on hold, those of the wanted ones that are taken, and for each newcomer
+    /// the next lowest number that has no row, if there is one.
     pub fn new(
         settings: &'a Settings,
         holds: &BTreeMap<Extension, Hold>,
         taken: BTreeSet<Extension>,
-        gaps: Vec<RangeInclusive<u32>>,
+        unused: Vec<Extension>,
         newcomers: usize,
         now: Timestamp,
     ) -> Self {
         let supply = Supply::new(settings, holds, now);
-        // Holds that ended lie between the gaps.
-        let held = holds.keys().filter(|number| settings.range.contains(**number)).map(|held| held.number());
-        let mut unused: Vec<_> = gaps.into_iter().chain(held.map(|number| number..=number)).collect();
-        let ranges = settings.range.in_order();
-        let range_of = |number: u32| ranges.iter().position(|range| range.numbers().contains(&number));
-        unused.sort_unstable_by_key(|gap| (range_of(*gap.start()), *gap.start()));
-        // Each takes one number at most, so that the last of them finds one among these.
-        let free: Vec<Extension> = supply.free(unused.into_iter().flatten()).take(newcomers).collect();
+        // A number whose hold ended still has a row.
+        let held = holds.keys().copied().filter(|number| settings.range.contains(*number));
+        let mut free: Vec<Extension> = supply.free(unused.into_iter().chain(held)).collect();
+        let range_of = |number| settings.range.in_order().iter().position(|range| range.contains(number));
+        free.sort_unstable_by_key(|number| (range_of(*number), *number));
+        // Each takes one number at most.
+        free.truncate(newcomers);
         Self { supply, taken, free: free.into_iter() }
     }
 

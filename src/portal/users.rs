@@ -177,15 +177,15 @@ pub fn create(
     let keys: Vec<UserKey> = users.iter().map(|user| user.email.key()).collect();
     let pins: Vec<Extension> = users.iter().filter_map(|user| user.extension).collect();
     let mut writer = directory.write(portal.tenant)?;
-    let Some(mut meeting) = writer.meet(portal.tenant, keys.iter(), &pins)? else {
+    let Some(mut context) = writer.load_new_user_context(portal.tenant, keys.iter(), &pins)? else {
         return Ok(users.iter().map(|_| Err(Refused::NoTenant(portal.tenant.clone()))).collect());
     };
-    writer.look_for(users.len(), &mut meeting)?;
-    let (tenant, settings) = (meeting.tenant.id, &meeting.tenant.settings);
+    let unused = writer.load_unused_numbers(&context.tenant, users.len())?;
+    let (tenant, settings) = (context.tenant.id, &context.tenant.settings);
     let requests: Vec<&Once> = users.iter().filter_map(|user| user.once.as_ref()).collect();
     let mut answered = writer.recall(tenant, &requests, portal.now)?;
-    let (taken, gaps) = (std::mem::take(&mut meeting.taken), meeting.numbers.gaps(settings));
-    let mut newcomers = Newcomers::new(settings, &meeting.holds, taken, gaps, users.len(), portal.now);
+    let taken = std::mem::take(&mut context.taken);
+    let mut newcomers = Newcomers::new(settings, &context.holds, taken, unused, users.len(), portal.now);
 
     let (mut results, mut rows, mut answers) = (Vec::new(), Vec::new(), Vec::new());
     for (user, key) in users.iter().zip(keys) {
@@ -195,7 +195,7 @@ pub fn create(
             results.push(if same { Ok(open(portal, once, &earlier.answer)?) } else { Err(Refused::KeyReused) });
             continue;
         }
-        if meeting.present.contains(&key) {
+        if context.present.contains(&key) {
             results.push(Err(Refused::EmailTaken(user.email.clone())));
             continue;
         }
@@ -206,14 +206,14 @@ pub fn create(
                 continue;
             }
         };
-        let (created, row) = make(portal, tenant, settings, user, number, meeting.now)?;
+        let (created, row) = make(portal, tenant, settings, user, number, context.now)?;
         if let Some(once) = &user.once {
             let answer = seal(portal, once, &created)?;
             answers.push((once, answer.clone()));
             let earlier = Answered { request: once.request.to_vec(), answer };
             answered.insert((once.token, once.key.clone()), earlier);
         }
-        meeting.present.insert(key);
+        context.present.insert(key);
         rows.push((row, user.actor.as_str()));
         results.push(Ok(created));
     }
@@ -228,10 +228,8 @@ pub fn create(
             .collect();
         let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
         let made = rows[0].id;
-        let given = rows.iter().map(|row| row.extension.number()).collect();
-        let taken_below = meeting.numbers.taken_below(settings, &given);
         let (slug, host, now) = (portal.tenant, portal.host, portal.now);
-        writer.add(&meeting, &Additions { slug, host, rows, deeds, answers, now, taken_below })?;
+        writer.add(&context, &Additions { slug, host, rows, deeds, answers, now })?;
         if let Err(source) = writer.commit() {
             return Err(CreateError::Unconfirmed { results, made, source });
         }
@@ -350,7 +348,8 @@ fn open(portal: &Portal<'_>, once: &Once, sealed: &[u8]) -> Result<Created, Dire
 /// When there is none, it is protected or declared in the file, or the directory fails.
 pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Directory) -> Result<User, DeleteError> {
     let mut writer = directory.write(portal.tenant)?;
-    let meeting = writer.meet(portal.tenant, std::iter::empty(), &[])?.ok_or(DeleteError::Unknown(id))?;
+    let context =
+        writer.load_new_user_context(portal.tenant, std::iter::empty(), &[])?.ok_or(DeleteError::Unknown(id))?;
     let user = writer.user(portal.tenant, id)?.ok_or(DeleteError::Unknown(id))?;
     if user.protected {
         return Err(DeleteError::Protected(user.email));
@@ -359,13 +358,13 @@ pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Direct
         return Err(DeleteError::Declared { email: user.email, tenant: portal.tenant.clone() });
     }
     writer.change(&RowChanges {
-        tenant: meeting.tenant.id,
+        tenant: context.tenant.id,
         slug: portal.tenant.clone(),
         settings: None,
         by: ManagedBy::Api,
         deletes: vec![id],
         freed: vec![(user.extension, NumberOwner::User(user.email.key()))],
-        hold: meeting.tenant.settings.hold_days > 0,
+        hold: context.tenant.settings.hold_days > 0,
         rows: Vec::new(),
         objects: ObjectChanges::default(),
         now: portal.now,

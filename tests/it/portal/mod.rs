@@ -3,6 +3,8 @@
 
 mod lowest;
 mod numbers;
+mod unused;
+mod upgrade;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
