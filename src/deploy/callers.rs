@@ -44,7 +44,7 @@ pub(super) fn close(
 fn digests_made_live<'a>(plan: &'a Plan, recorded: &Recorded, rows: &'a RowChanges) -> Vec<(Uuid, &'a [u8])> {
     let known: BTreeMap<Uuid, &[u8]> =
         recorded.users.values().filter_map(|user| Some((user.id, user.applied.as_deref()?))).collect();
-    let written = rows.rows.iter().map(|row| (row.id, row.prints.digest.as_slice()));
+    let written = rows.users().map(|row| (row.id, row.prints.digest.as_slice()));
     let kept = plan.users.values().filter(|user| !user.write);
     let kept = kept.filter_map(|user| Some((user.id?, user.digest.as_ref()?.digest.as_slice())));
     written.chain(kept).filter(|(id, digest)| known.get(id) != Some(digest)).collect()

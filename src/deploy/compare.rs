@@ -353,7 +353,7 @@ fn fingerprints(files: &PerFile<ComparedFile>) -> Vec<&str> {
 /// Computes the hash of what a plan leads to, with the rows that carry it out.
 pub(super) fn target_of<'a>(comparison: &'a Comparison, rows: &'a RowChanges) -> String {
     let Comparison { plan, files, .. } = comparison;
-    let written: BTreeMap<Extension, &Prints> = rows.rows.iter().map(|row| (row.extension, &row.prints)).collect();
+    let written: BTreeMap<Extension, &Prints> = rows.users().map(|row| (row.extension, &row.prints)).collect();
     let secrets: BTreeMap<&ObjectId, &ObjectPrint> =
         rows.objects.secrets.iter().map(|row| (&row.object, &row.print)).collect();
     let prints = |user: &'a PlannedUser| written.get(&user.extension).copied().or(user.digest.as_deref());

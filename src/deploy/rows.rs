@@ -47,7 +47,7 @@ pub fn prepare(
         Some(tenant) => tenant.id,
         None => new_id()?,
     };
-    let mut rows = Vec::new();
+    let (mut created, mut changed) = (Vec::new(), Vec::new());
     let (mut digests, mut ids) = (BTreeMap::new(), BTreeMap::new());
     for user in plan.users.values() {
         ids.insert(user.email.key(), user.id.map_or_else(new_id, Ok)?);
@@ -83,6 +83,7 @@ pub fn prepare(
                 None => prints(&secret, &digest)?,
             };
             let no_answer = user.no_answer.as_ref().map(|list| with_users(list.to_vec(), &|named| of_user(&named)));
+            let rows = if user.id.is_some() { &mut changed } else { &mut created };
             rows.push(Row {
                 id,
                 email: user.email.clone(),
@@ -113,7 +114,8 @@ pub fn prepare(
         deletes: plan.deletes.clone(),
         freed: plan.freed.clone(),
         hold: plan.settings.hold_days > 0,
-        rows,
+        created,
+        changed,
         objects: objects.changes,
         now,
     };

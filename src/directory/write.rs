@@ -37,12 +37,21 @@ pub struct RowChanges {
     pub freed: Vec<(Extension, NumberOwner)>,
     /// Whether these are kept for their former owners.
     pub hold: bool,
-    /// Users to create or change: whole rows.
-    pub rows: Vec<Row>,
+    /// Users to create.
+    pub created: Vec<Row>,
+    /// Users to change: whole rows.
+    pub changed: Vec<Row>,
     /// What changes about objects.
     pub objects: ObjectChanges,
     /// The time of the run: freed numbers are held from then on.
     pub now: Timestamp,
+}
+
+impl RowChanges {
+    /// Lists the users to change and to create.
+    pub fn users(&self) -> impl Iterator<Item = &Row> {
+        self.changed.iter().chain(&self.created)
+    }
 }
 
 /// A user's row as it shall be.
@@ -102,17 +111,21 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
         )?;
     }
     free_numbers(db, changes)?;
-    if !changes.rows.is_empty() {
-        write_rows(db, changes)?;
+    if !changes.changed.is_empty() {
+        update_users(db, *tenant, &changes.changed)?;
     }
+    if !changes.created.is_empty() {
+        insert_users(db, *tenant, &changes.created)?;
+    }
+    remember_former_addresses(db, changes)?;
     objects::change(db, *tenant, &changes.slug, &changes.objects)
 }
 
 /// Remembers the addresses that deleted and renamed users leave, and who left which number. Numbers are forgotten
 /// after [`FREED_DAYS`] days.
 fn remember_former_users(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
-    let ids: Vec<Uuid> = changes.deletes.iter().copied().chain(changes.rows.iter().map(|row| row.id)).collect();
-    let keys: Vec<String> = changes.rows.iter().map(|row| row.email.key().to_string()).collect();
+    let ids: Vec<Uuid> = changes.deletes.iter().copied().chain(changes.changed.iter().map(|row| row.id)).collect();
+    let keys: Vec<String> = changes.users().map(|row| row.email.key().to_string()).collect();
     let (numbers, owners) = freed(changes);
     if ids.is_empty() && numbers.is_empty() {
         return Ok(());
@@ -151,14 +164,14 @@ fn remember_former_users(db: &mut impl GenericClient, changes: &RowChanges) -> R
 /// Frees the numbers of all who get another one, and takes numbers off hold that are given: all leave before any
 /// arrives, so that users and objects can swap them.
 fn free_numbers(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
-    let RowChanges { tenant, rows, objects, .. } = changes;
-    if rows.is_empty() && objects.extensions.is_empty() {
+    let RowChanges { tenant, created, changed, objects, .. } = changes;
+    if created.is_empty() && changed.is_empty() && objects.extensions.is_empty() {
         return Ok(());
     }
-    let users: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let users: Vec<Uuid> = changed.iter().map(|row| row.id).collect();
     let (owners, of_objects): (Vec<Uuid>, Vec<Option<Extension>>) = objects.extensions.iter().copied().unzip();
     let given = of_objects.into_iter().flatten().map(int);
-    let numbers: Vec<i32> = numbers(rows).into_iter().chain(given).collect();
+    let numbers: Vec<i32> = changes.users().map(|row| int(row.extension)).chain(given).collect();
     free(db, *tenant, &users, &owners, &numbers)
 }
 
@@ -185,19 +198,10 @@ fn free(
     )
 }
 
-fn write_rows(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
-    let rows = &changes.rows;
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    // Renamed users first leave their old address, so that one address can pass to another row.
-    run(
-        db,
-        "make room for renamed users",
-        "update users set email_key = id::text where tenant_id = $1 and id = any ($2)",
-        &[(&changes.tenant, Type::UUID), (&ids, Type::UUID_ARRAY)],
-    )?;
-    upsert_users(db, changes.tenant, rows)?;
+/// Remembers the addresses that users were renamed from.
+fn remember_former_addresses(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
     let (renamed, previous): (Vec<Uuid>, Vec<&str>) =
-        rows.iter().filter_map(|row| Some((row.id, row.previous.as_ref()?.as_str()))).unzip();
+        changes.users().filter_map(|row| Some((row.id, row.previous.as_ref()?.as_str()))).unzip();
     if renamed.is_empty() {
         return Ok(());
     }
@@ -208,10 +212,6 @@ fn write_rows(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), D
          where u.tenant_id = $1 and u.id = n.id",
         &[(&changes.tenant, Type::UUID), (&renamed, Type::UUID_ARRAY), (&previous, Type::TEXT_ARRAY)],
     )
-}
-
-fn numbers(rows: &[Row]) -> Vec<i32> {
-    rows.iter().map(|row| int(row.extension)).collect()
 }
 
 /// Lists the freed numbers and their former owners, column by column.
@@ -251,13 +251,14 @@ impl<'a> Columns<'a> {
             salts: rows.iter().map(|row| row.prints.salt.as_slice()).collect(),
             secrets: rows.iter().map(|row| row.prints.secret.as_slice()).collect(),
             digests: rows.iter().map(|row| row.prints.digest.as_slice()).collect(),
-            numbers: numbers(rows),
+            numbers: rows.iter().map(|row| int(row.extension)).collect(),
         })
     }
 
-    /// Lists the parameters from `$2` to `$14`; the tenant is `$1`.
-    fn parameters(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
-        vec![
+    /// Lists the parameters from `$1`, the tenant, to `$14`.
+    fn parameters<'p>(&'p self, tenant: &'p Uuid) -> [(&'p (dyn ToSql + Sync), Type); 14] {
+        [
+            (tenant, Type::UUID),
             (&self.ids, Type::UUID_ARRAY),
             (&self.emails, Type::TEXT_ARRAY),
             (&self.keys, Type::TEXT_ARRAY),
@@ -275,32 +276,52 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Writes the rows of users, whose addresses and numbers are nobody's any more.
-fn upsert_users(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
+/// Adds users, whose addresses and numbers are nobody's.
+fn insert_users(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
     let action = "record users";
     let columns = Columns::of(action, rows)?;
-    let mut parameters = columns.parameters();
-    parameters.insert(0, (&tenant, Type::UUID));
     run(
         db,
         action,
         "with recorded as (
-         insert into users as u (id, tenant_id, email, email_key, name, managed_by, protected, phone,
-                secret_sealed, secret_declared, secret_salt, secret_fingerprint, digest_fingerprint)
-         select n.id, $1, n.email, n.email_key, n.name, n.managed_by, n.protected, n.phone::jsonb,
-                coalesce(n.sealed, old.secret_sealed), n.declared, n.salt, n.secret, n.digest
-         from unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-              as n (id, email, email_key, name, managed_by, protected, phone, sealed, declared, salt, secret, digest)
-         left join users old on old.id = n.id
-         on conflict (id) do update set
-            email = excluded.email, email_key = excluded.email_key, name = excluded.name,
-            managed_by = excluded.managed_by, protected = excluded.protected, phone = excluded.phone,
-            secret_sealed = excluded.secret_sealed, secret_declared = excluded.secret_declared,
-            secret_salt = excluded.secret_salt, secret_fingerprint = excluded.secret_fingerprint,
-            digest_fingerprint = excluded.digest_fingerprint, updated_at = now())
+            insert into users (id, tenant_id, email, email_key, name, managed_by, protected, phone,
+                   secret_sealed, secret_declared, secret_salt, secret_fingerprint, digest_fingerprint)
+            select n.id, $1, n.email, n.email_key, n.name, n.managed_by, n.protected, n.phone::jsonb,
+                   n.sealed, n.declared, n.salt, n.secret, n.digest
+            from unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                 as n (id, email, email_key, name, managed_by, protected, phone, sealed, declared, salt, secret, digest))
          insert into extensions (tenant_id, number, user_id)
          select $1, n.number, n.id from unnest($2, $14) as n (id, number)",
-        &parameters,
+        &columns.parameters(&tenant),
+    )
+}
+
+/// Changes users, whose new addresses and numbers are nobody else's.
+fn update_users(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
+    let action = "record users";
+    let columns = Columns::of(action, rows)?;
+    // Renamed users first leave their old address, so that one address can pass to another row.
+    run(
+        db,
+        "make room for renamed users",
+        "update users set email_key = id::text where tenant_id = $1 and id = any ($2)",
+        &[(&tenant, Type::UUID), (&columns.ids, Type::UUID_ARRAY)],
+    )?;
+    run(
+        db,
+        action,
+        "with recorded as (
+            update users u set
+                email = n.email, email_key = n.email_key, name = n.name, managed_by = n.managed_by,
+                protected = n.protected, phone = n.phone::jsonb, secret_sealed = coalesce(n.sealed, u.secret_sealed),
+                secret_declared = n.declared, secret_salt = n.salt, secret_fingerprint = n.secret,
+                digest_fingerprint = n.digest, updated_at = now()
+            from unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                 as n (id, email, email_key, name, managed_by, protected, phone, sealed, declared, salt, secret, digest)
+            where u.tenant_id = $1 and u.id = n.id)
+         insert into extensions (tenant_id, number, user_id)
+         select $1, n.number, n.id from unnest($2, $14) as n (id, number)",
+        &columns.parameters(&tenant),
     )
 }
 
@@ -333,7 +354,7 @@ impl Writer<'_> {
         if !on_hold.is_empty() {
             free(self.client, tenant, &[], &[], &on_hold)?;
         }
-        upsert_users(self.client, tenant, &new.rows)?;
+        insert_users(self.client, tenant, &new.rows)?;
         audit::deeds(self.client, new.slug, new.host, ("create user", "create"), &new.deeds)?;
         idempotency::remember(self.client, tenant, &new.answers, new.now)
     }

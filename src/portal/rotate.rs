@@ -94,7 +94,8 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
         deletes: Vec::new(),
         freed: Vec::new(),
         hold: false,
-        rows: vec![Row {
+        created: Vec::new(),
+        changed: vec![Row {
             id: user.id,
             email: user.email.clone(),
             name: user.name.clone(),

@@ -365,7 +365,8 @@ pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Direct
         deletes: vec![id],
         freed: vec![(user.extension, NumberOwner::User(user.email.key()))],
         hold: context.tenant.settings.hold_days > 0,
-        rows: Vec::new(),
+        created: Vec::new(),
+        changed: Vec::new(),
         objects: ObjectChanges::default(),
         now: portal.now,
     })?;

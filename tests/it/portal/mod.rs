@@ -55,7 +55,8 @@ impl Desk {
             deletes: Vec::new(),
             freed: Vec::new(),
             hold: false,
-            rows: Vec::new(),
+            created: Vec::new(),
+            changed: Vec::new(),
             objects: ObjectChanges::default(),
             now: self.now,
         };
