@@ -4,7 +4,7 @@
 //! independently. Names prove that every phone is there; the changed objects are looked at one by
 //! one, a spread sample where they are many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     asterisk::{Answer, Asterisk, AsteriskError},
@@ -91,10 +91,15 @@ fn boxes_missing(asterisk: &Asterisk, file: &Parsed) -> Result<Vec<Mismatch>, As
     let mut names = Vec::new();
     for (context, boxes) in &file.entries {
         let answer = asterisk.ask(&format!("voicemail show users for {context}"))?;
-        let runs = |number: &str| answer.raw().lines().any(|line| line.starts_with(&format!("{context} {number} ")));
-        names.extend(boxes.iter().filter(|number| !runs(number)).cloned());
+        let running: BTreeSet<&str> = answer.raw().lines().filter_map(|line| box_of(line, context)).collect();
+        names.extend(boxes.iter().filter(|number| !running.contains(number.as_str())).cloned());
     }
     Ok(if names.is_empty() { Vec::new() } else { vec![Mismatch::Missing { kind: "voicemail box", names }] })
+}
+
+/// Reads the number of a box in Asterisk's list, whose columns have a least width: `ab-boxes   1     Ana`.
+fn box_of<'a>(line: &'a str, context: &str) -> Option<&'a str> {
+    line.strip_prefix(context)?.strip_prefix(' ')?.split_whitespace().next()
 }
 
 fn phones_and_objects_missing(asterisk: &Asterisk, file: &Parsed) -> Result<Vec<Mismatch>, AsteriskError> {

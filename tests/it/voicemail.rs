@@ -168,6 +168,20 @@ fn a_pin_is_never_shown_and_what_somebody_changes_in_the_file_is_healed() {
     nothing_in_the_log(&env);
 }
 
+/// Asterisk pads the columns of its list of boxes: the boxes of a tenant with a short slug were taken for missing.
+#[test]
+fn the_boxes_of_a_tenant_with_a_short_slug_are_read_back() {
+    let env = pbx();
+    let text = company(ALL, &["email: ana@example.com, name: Ana", "email: bo@example.com, name: Bo Li"]);
+    for tenant in ["ab", "a-company-with-a-long-name"] {
+        let slug = format!("tenant: {tenant}\nendpoint_names: tenant-extension\n");
+        env.write("pbx.yaml", &text.replace("tenant: acme\n", &slug));
+        env.run("apply").expect(0);
+        env.run("plan --detailed-exitcode").expect(0);
+    }
+    nothing_in_the_log(&env);
+}
+
 /// A plain `#include` that finds nothing, or none: Asterisk would run without boxes, and say nothing.
 #[test]
 fn an_operators_file_that_does_not_include_the_boxes_is_told() {
