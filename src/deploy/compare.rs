@@ -174,7 +174,7 @@ pub fn compare_plan(
     };
     let kept = kept(&target, in_place);
     let compared = |file: ConfigFile, before: Option<&Present>| {
-        if kept[file] { render::diff(before, &target[file].text, &same) } else { FileDiff::default() }
+        if kept[file] { render::diff(file, before, &target[file].text, &same) } else { FileDiff::default() }
     };
     // What runs tells whom the plan affects, and what is in place what is written.
     let running_differences = PerFile::from_fn(|file| match (file, runs) {
@@ -241,7 +241,7 @@ pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<C
         if !kept[file] {
             return FileDiff::default();
         }
-        let diff = render::diff(before[file].as_ref(), &target[file].text, &same);
+        let diff = render::diff(file, before[file].as_ref(), &target[file].text, &same);
         // Masked marks vouch for nothing.
         FileDiff { changed: diff.added + diff.removed > 0, ..diff }
     });

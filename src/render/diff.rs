@@ -9,8 +9,15 @@ use std::{
     fmt::Write,
 };
 
-use super::{GENERATION, MASKED_DIRECTORY, MASKED_MARK, Present, parse};
-use crate::model::{SENSITIVE, TELLING, escaped};
+use super::{
+    GENERATION, MASKED_DIRECTORY, MASKED_MARK, Present,
+    masked_boxes::{BoxLine, box_line, known_lines, mask_unknown},
+    parse,
+};
+use crate::{
+    asterisk::ConfigFile,
+    model::{SENSITIVE, TELLING, escaped},
+};
 use similar::{Algorithm, ChangeTag, TextDiff};
 
 /// How a file in place differs from the one that shall be.
@@ -75,16 +82,17 @@ struct Line<'a> {
 pub type SameDigest<'a> = dyn Fn(&str, &str) -> bool + 'a;
 
 /// Compares the file in place with the masked text of the file that shall be.
-pub fn diff(old: Option<&Present>, new: &str, same_digest: &SameDigest<'_>) -> FileDiff {
-    let old_lines = || old.map(|old| masked(&old.text, mark_in(&old.text), Some(same_digest)));
+pub fn diff(file: ConfigFile, old: Option<&Present>, new: &str, same_digest: &SameDigest<'_>) -> FileDiff {
+    let known = (file == ConfigFile::Voicemail).then(|| known_lines(new));
+    let old_lines = || old.map(|old| masked(&old.text, mark_in(&old.text), Some(same_digest), known.as_ref()));
     // Whoever edits a mark, or cuts the file behind it, changes nothing that can be shown.
     let whole = old.is_some_and(|old| old.parsed.intact && ends_well(old, new));
     // Most files do not change, and the lines of a large one take much memory.
-    if old_lines().is_some_and(|lines| lines.eq(masked(new, "", None))) {
+    if old_lines().is_some_and(|lines| lines.eq(masked(new, "", None, known.as_ref()))) {
         return FileDiff { changed: !whole, genuine: whole, ..FileDiff::default() };
     }
     let old_lines: Vec<Line<'_>> = old_lines().into_iter().flatten().collect();
-    let new_lines: Vec<Line<'_>> = masked(new, "", None).collect();
+    let new_lines: Vec<Line<'_>> = masked(new, "", None, known.as_ref()).collect();
     let mut changes = Vec::with_capacity(old_lines.len().max(new_lines.len()));
     let (old_blocks, new_blocks) = (blocks(&old_lines), blocks(&new_lines));
     let differing = compare(&old_blocks, &new_blocks, &mut changes);
@@ -111,8 +119,13 @@ fn mark_in(text: &str) -> &str {
     tail.split(|c: char| !c.is_ascii_hexdigit()).find(|word| word.len() == 32).unwrap_or_default()
 }
 
-/// Masks secrets, marks and the directory.
-fn masked<'a>(text: &'a str, mark: &'a str, same_digest: Option<&'a SameDigest<'_>>) -> impl Iterator<Item = Line<'a>> {
+/// Masks secrets, marks and the directory. `known` has the lines that may be shown of a voicemail file.
+fn masked<'a>(
+    text: &'a str,
+    mark: &'a str,
+    same_digest: Option<&'a SameDigest<'_>>,
+    known: Option<&'a HashSet<&str>>,
+) -> impl Iterator<Item = Line<'a>> {
     let mut name = "";
     let mut behind_marks = false;
     text.split_inclusive('\n').map(move |line| {
@@ -121,12 +134,11 @@ fn masked<'a>(text: &'a str, mark: &'a str, same_digest: Option<&'a SameDigest<'
         if let Some((section, _)) = parse::section(bare) {
             name = section;
         }
-        if let Some(parse::Entry { number, secret, rest }) = parse::entry(bare) {
-            let secret = secret.strip_prefix('-').unwrap_or("");
-            let same = same_digest.is_none_or(|same| same(&format!("{name} {number}"), secret));
+        if let (Some(BoxLine { number, pin, rest }), true) = (box_line(bare), known.is_some()) {
+            let same = same_digest.is_none_or(|same| same(&format!("{name} {number}"), pin.unwrap_or_default()));
             return Line { shown: printable(format!("{number} => {SENSITIVE}{rest}").into()), tag: u8::from(!same) };
         }
-        if let Some(key) = secret_key(bare) {
+        if let (Some(key), None) = (secret_key(bare), known) {
             let secret = parse::secret_of(bare).filter(|_| !behind_marks);
             let same = secret.is_none_or(|secret| same_digest.is_none_or(|same| same(name, &secret)));
             return Line { shown: printable(format!("{key} = {SENSITIVE}").into()), tag: u8::from(!same) };
@@ -138,6 +150,8 @@ fn masked<'a>(text: &'a str, mark: &'a str, same_digest: Option<&'a SameDigest<'
         } else {
             bare.into()
         };
+        let is_harmless = |shown: &str| known.is_none_or(|known| known.contains(shown));
+        let shown = if is_harmless(&shown) { shown } else { mask_unknown(bare).into() };
         Line { shown: printable(shown), tag: u8::from(!line.ends_with('\n')) }
     })
 }
@@ -390,7 +404,7 @@ mod tests {
 
         #[test]
         fn a_diff_leads_from_the_old_file_to_the_new(old in text(), new in text()) {
-            let diff = diff(Some(&Present::new(old.clone())), &new, &|_, _| true);
+            let diff = diff(ConfigFile::Endpoints, Some(&Present::new(old.clone())), &new, &|_, _| true);
             let lines: Vec<&str> = old.lines().collect();
             let patched = patch(&lines, &diff.text);
             prop_assert_eq!(patched, new.lines().collect::<Vec<_>>());
@@ -402,11 +416,12 @@ mod tests {
     fn a_secret_that_changes_shows_as_a_change_and_is_not_shown() {
         let file = |digest: &str| format!("[1](t)\npassword_digest = MD5:{digest}\n");
         let old = file("canary");
-        let same = diff(Some(&Present::new(old.clone())), &file("(sensitive)"), &|name, digest| {
-            name == "1" && digest == "canary"
-        });
+        let same =
+            diff(ConfigFile::Endpoints, Some(&Present::new(old.clone())), &file("(sensitive)"), &|name, digest| {
+                name == "1" && digest == "canary"
+            });
         assert_eq!(same.text, "");
-        let other = diff(Some(&Present::new(old.clone())), &file("(sensitive)"), &|_, _| false);
+        let other = diff(ConfigFile::Endpoints, Some(&Present::new(old.clone())), &file("(sensitive)"), &|_, _| false);
         assert_eq!(
             other.text,
             "@@ -1,2 +1,2 @@\n [1](t)\n-password_digest = (sensitive)\n+password_digest = (sensitive)\n"
@@ -423,11 +438,11 @@ mod tests {
             "outbound\u{1b}[31m_secret = canary",
             "refresh_token=canary",
         ] {
-            let shown = diff(Some(&Present::new(format!("{line}\n"))), "", &|_, _| true).text;
+            let shown = diff(ConfigFile::Endpoints, Some(&Present::new(format!("{line}\n"))), "", &|_, _| true).text;
             assert!(shown.ends_with(" = (sensitive)\n") && !shown.contains(['\u{1b}', 'y']), "{shown}");
         }
         let plain = "; secret@example.com\ncallerid = \"Password=1\" <1000>\ncontext = token\n";
-        let shown = diff(Some(&Present::new(plain.to_owned())), "", &|_, _| true).text;
+        let shown = diff(ConfigFile::Endpoints, Some(&Present::new(plain.to_owned())), "", &|_, _| true).text;
         assert_eq!(shown.matches("(sensitive)").count(), 0, "{shown}");
     }
 }

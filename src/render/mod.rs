@@ -7,6 +7,7 @@
 mod cover;
 mod diff;
 mod inbound;
+mod masked_boxes;
 mod members;
 mod messages;
 mod needs;

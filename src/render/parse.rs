@@ -134,7 +134,7 @@ pub fn parse(text: &str) -> Parsed {
             }
             email = comment;
             object = declared(comment);
-        } else if let Some(Entry { number, .. }) = entry(line) {
+        } else if let Some(number) = entry(line) {
             parsed.entries.entry(name.clone()).or_default().insert(number.to_owned());
         } else if let Some(declared) = object {
             object_line(line, declared, &mut name, &mut parsed.objects);
@@ -226,24 +226,11 @@ pub(super) fn digest_of(line: &str) -> Option<String> {
     Some(value.strip_prefix("MD5:").unwrap_or(&value).to_owned())
 }
 
-/// An entry with a number: `17 => -27182,Ana`.
-pub(super) struct Entry<'a> {
-    pub(super) number: &'a str,
-    /// The secret that it gives away.
-    pub(super) secret: &'a str,
-    /// What stands behind the secret.
-    pub(super) rest: &'a str,
-}
-
-/// Reads an entry with a number.
-pub(super) fn entry(line: &str) -> Option<Entry<'_>> {
-    if !line.trim_start().starts_with(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    let (key, value) = line.split_once('=')?;
-    let (number, value) = (key.trim(), value.strip_prefix('>').unwrap_or(value).trim_start());
-    let (secret, rest) = value.split_at(value.find(',').unwrap_or(value.len()));
-    number.bytes().all(|b| b.is_ascii_digit()).then_some(Entry { number, secret, rest })
+/// Reads the number of an entry that has one, such as `17 => -27182,Ana`.
+fn entry(line: &str) -> Option<&str> {
+    let (key, _) = line.split_once('=')?;
+    let number = key.trim();
+    (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then_some(number)
 }
 
 /// Reads what a line gives away: a phone's or a trunk's digest, or a trunk's plain secret.

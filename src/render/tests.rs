@@ -214,9 +214,9 @@ fn trunks_are_read_back_as_they_were_written_and_their_secrets_are_never_shown()
     }
 
     let present = Present::new(real.text.clone());
-    let same = diff(Some(&present), &masked.text, &|_, _| true);
+    let same = diff(Endpoints, Some(&present), &masked.text, &|_, _| true);
     assert!(!same.changed, "{}", same.text);
-    let other = diff(Some(&present), &masked.text, &|name, _| name != "acme-trunk-other");
+    let other = diff(Endpoints, Some(&present), &masked.text, &|name, _| name != "acme-trunk-other");
     assert!(other.text.contains("-password = (sensitive)\n+password = (sensitive)\n"), "{}", other.text);
     assert!(!format!("{} {parsed:?}", other.text).contains("canary"));
 }

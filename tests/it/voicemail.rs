@@ -155,11 +155,19 @@ fn a_pin_is_never_shown_and_what_somebody_changes_in_the_file_is_healed() {
     let (_, pin) = mailbox(&env, "ana@example.com");
     let whole = file(&env);
     let path = env.etc("voicemail.d/acme/generated_voicemail.conf");
-    for (from, to) in [(format!("-{pin},"), "-99119,".to_owned()), (format!("-{pin},Ana"), format!("{pin},Ana"))] {
+    for (from, to) in [
+        (format!("-{pin},"), "-99119,".to_owned()),
+        (format!("-{pin},Ana"), format!("{pin},Ana")),
+        ("\n1 => ".to_owned(), "\n;1 => ".to_owned()),
+        ("\n1 => ".to_owned(), "\n[acme-boxes] 1 += ".to_owned()),
+    ] {
         fs::write(&path, whole.replacen(&from, &to, 1)).expect("a file");
         let plan = env.run("plan --detailed-exitcode").expect(2);
         assert!(plan.stdout.contains("+1 => (sensitive),Ana,ana@example.com,,attach=yes"), "{}", plan.stdout);
-        assert!(!plan.stdout.contains(&pin) && !plan.stdout.contains("99119"), "{}", plan.stdout);
+        for format in ["text", "json", "markdown"] {
+            let plan = env.run(&format!("plan --format {format}")).expect(0).stdout;
+            assert!(!plan.contains(&pin) && !plan.contains("99119"), "{plan}");
+        }
         let status = env.run("status --detailed-exitcode").expect(2).stdout;
         assert!(status.contains("generated_voicemail.conf was edited by hand") && !status.contains(&pin), "{status}");
         env.run("apply").expect(0);
