@@ -29,6 +29,13 @@ pub enum Mismatch {
         /// The key.
         key: &'static str,
     },
+    /// Another entry runs under the number of a voicemail box.
+    AnotherBox {
+        /// The number.
+        number: String,
+        /// The context that both are in.
+        context: String,
+    },
     /// An object is there that was removed.
     Left {
         /// The kind of object.
@@ -57,6 +64,10 @@ impl Mismatch {
                 };
                 format!("{kinds} are missing in the running Asterisk: {}", list(names))
             }
+            Self::AnotherBox { number, context } => format!(
+                "another entry runs as the voicemail box `{number}` in Asterisk: a section `[{context}]` that \
+                 `voicemail.conf` has or includes before ours"
+            ),
             Self::Left { kind, name } => format!("the {kind} `{name}` is still in the running Asterisk"),
             Self::Value { name, key } => format!("`{key}` of `{name}` has another value in the running Asterisk"),
         }

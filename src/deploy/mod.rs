@@ -8,6 +8,7 @@ mod apply;
 mod asterisk;
 mod at_once;
 mod audit_row;
+mod boxes;
 mod callers;
 mod clock;
 mod compare;

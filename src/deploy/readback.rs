@@ -4,11 +4,12 @@
 //! independently. Names prove that every phone is there; the changed objects are looked at one by
 //! one, a spread sample where they are many.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{
     asterisk::{Answer, Asterisk, AsteriskError},
     at_once::both,
+    boxes,
     listing::{Kind, Listing},
     mismatch::{Mismatch, has_parameters, values_of},
     sections,
@@ -50,8 +51,10 @@ struct ReadBack {
 fn read_back_of(file: ConfigFile) -> ReadBack {
     match file {
         ConfigFile::Voicemail => ReadBack {
-            missing: boxes_missing,
-            differing: |asterisk, expected| Ok((boxes_missing(asterisk, &expected.files[ConfigFile::Voicemail])?, 0)),
+            missing: boxes::differing,
+            differing: |asterisk, expected| {
+                Ok((boxes::differing(asterisk, &expected.files[ConfigFile::Voicemail])?, 0))
+            },
         },
         ConfigFile::Endpoints => {
             ReadBack { missing: phones_and_objects_missing, differing: phones_and_objects_differing }
@@ -84,22 +87,6 @@ pub(super) fn runs(asterisk: &Asterisk, file: ConfigFile, expected: &Expected<'_
 /// Names the objects of a file in place that do not run.
 pub(super) fn missing(asterisk: &Asterisk, file: ConfigFile, parsed: &Parsed) -> Result<Vec<Mismatch>, AsteriskError> {
     (read_back_of(file).missing)(asterisk, parsed)
-}
-
-/// Names the boxes of a file that do not run. Asterisk shows no PIN.
-fn boxes_missing(asterisk: &Asterisk, file: &Parsed) -> Result<Vec<Mismatch>, AsteriskError> {
-    let mut names = Vec::new();
-    for (context, boxes) in &file.entries {
-        let answer = asterisk.ask(&format!("voicemail show users for {context}"))?;
-        let running: BTreeSet<&str> = answer.raw().lines().filter_map(|line| box_of(line, context)).collect();
-        names.extend(boxes.iter().filter(|number| !running.contains(number.as_str())).cloned());
-    }
-    Ok(if names.is_empty() { Vec::new() } else { vec![Mismatch::Missing { kind: "voicemail box", names }] })
-}
-
-/// Reads the number of a box in Asterisk's list, whose columns have a least width: `ab-boxes   1     Ana`.
-fn box_of<'a>(line: &'a str, context: &str) -> Option<&'a str> {
-    line.strip_prefix(context)?.strip_prefix(' ')?.split_whitespace().next()
 }
 
 fn phones_and_objects_missing(asterisk: &Asterisk, file: &Parsed) -> Result<Vec<Mismatch>, AsteriskError> {

@@ -2,10 +2,7 @@
 //!
 //! Used on files that may have been edited by hand, so everything is optional.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    mem,
-};
+use std::{collections::BTreeMap, mem};
 
 use uuid::Uuid;
 
@@ -25,8 +22,8 @@ pub struct Parsed {
     pub phones: BTreeMap<String, ParsedPhone>,
     /// The objects that are declared, by the name of their sections.
     pub objects: BTreeMap<String, ParsedObject>,
-    /// The entries of contexts that have numbers, such as voicemail boxes, by context.
-    pub entries: BTreeMap<String, BTreeSet<String>>,
+    /// The entries of contexts that have numbers, such as voicemail boxes, by context: their names by their numbers.
+    pub entries: BTreeMap<String, BTreeMap<String, String>>,
     /// The mark the bytes ought to carry.
     pub mark: String,
     /// Whether they do carry it: the file is whole and unedited.
@@ -134,8 +131,8 @@ pub fn parse(text: &str) -> Parsed {
             }
             email = comment;
             object = declared(comment);
-        } else if let Some(number) = entry(line) {
-            parsed.entries.entry(name.clone()).or_default().insert(number.to_owned());
+        } else if let Some((number, title)) = entry(line) {
+            parsed.entries.entry(name.clone()).or_default().insert(number.to_owned(), title.to_owned());
         } else if let Some(declared) = object {
             object_line(line, declared, &mut name, &mut parsed.objects);
         } else if let Some((section, template)) = section(line) {
@@ -226,11 +223,12 @@ pub(super) fn digest_of(line: &str) -> Option<String> {
     Some(value.strip_prefix("MD5:").unwrap_or(&value).to_owned())
 }
 
-/// Reads the number of an entry that has one, such as `17 => -27182,Ana`.
-fn entry(line: &str) -> Option<&str> {
-    let (key, _) = line.split_once('=')?;
+/// Reads the number and the name of an entry that has a number, such as `17 => -27182,Ana,ana@example.com`.
+fn entry(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.split_once('=')?;
     let number = key.trim();
-    (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then_some(number)
+    let name = value.split(',').nth(1).unwrap_or_default();
+    (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then_some((number, name))
 }
 
 /// Reads what a line gives away: a phone's or a trunk's digest, or a trunk's plain secret.

@@ -35,7 +35,7 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
 /// Writes a box: `17 => -27182,Ana Silva,ana@example.com,,attach=yes|minsecs=1|maxsecs=180`.
 fn line(text: &mut String, entry: &BoxEntry<'_>, phone: Option<&Phone<'_>>) -> Result<(), BadValue> {
     let BoxEntry { number, pin, title, address, mails_user, deletes, options, .. } = entry;
-    let name = field(phone.map_or(*title, |phone| phone.name.as_str()));
+    let name = field(phone.map_or(*title, |phone| phone.name.shown()));
     let own = phone.filter(|_| *mails_user).and_then(|phone| phone.email.email());
     // `|` would begin a second address.
     let address = address.or(own).filter(|address| !address.contains('|')).unwrap_or_default();

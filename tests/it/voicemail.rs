@@ -180,7 +180,9 @@ fn a_pin_is_never_shown_and_what_somebody_changes_in_the_file_is_healed() {
 #[test]
 fn the_boxes_of_a_tenant_with_a_short_slug_are_read_back() {
     let env = pbx();
-    let text = company(ALL, &["email: ana@example.com, name: Ana", "email: bo@example.com, name: Bo Li"]);
+    let long = "Zoë Müller, whose name has more bytes than Asterisk shows, and more than it reads at all: ß".to_owned();
+    let named = format!("email: bo@example.com, name: \"{long}\"");
+    let text = company(ALL, &["email: ana@example.com, name: Ana", &named]);
     for tenant in ["ab", "a-company-with-a-long-name"] {
         let slug = format!("tenant: {tenant}\nendpoint_names: tenant-extension\n");
         env.write("pbx.yaml", &text.replace("tenant: acme\n", &slug));
@@ -188,6 +190,24 @@ fn the_boxes_of_a_tenant_with_a_short_slug_are_read_back() {
         env.run("plan --detailed-exitcode").expect(0);
     }
     nothing_in_the_log(&env);
+}
+
+/// Of two boxes with one number Asterisk takes the first. An apply said that ours was live, and the operator's was.
+#[test]
+fn another_entry_under_the_number_of_a_box_is_an_error() {
+    let env = pbx();
+    apply(&env, ALL, &[ANA]);
+    let own = fs::read_to_string(env.etc("voicemail.conf")).expect("a file");
+    fs::write(env.etc("voicemail.conf"), format!("[acme-boxes]\n1 => 0000,Evil,evil@example.com\n{own}")).expect("a file");
+    env.run("secret rotate ana@example.com --pin").expect(0);
+    let failed = env.run("apply").expect(6).stderr;
+    assert!(failed.contains("another entry runs as the voicemail box `1` in Asterisk: a section `[acme-boxes]`"), "{failed}");
+    assert!(failed.contains("hint: voicemail.conf:1 changes `acme-boxes`, which reconcile generates"), "{failed}");
+    let status = env.run("status --detailed-exitcode").expect(2).stdout;
+    assert!(status.contains("another entry runs as the voicemail box `1`"), "{status}");
+    fs::write(env.etc("voicemail.conf"), own).expect("a file");
+    env.run("apply").expect(0);
+    env.run("status --detailed-exitcode").expect(0);
 }
 
 /// A plain `#include` that finds nothing, or none: Asterisk would run without boxes, and say nothing.

@@ -36,7 +36,7 @@ pub(super) fn render<'a>(
             for user in lamps {
                 parts.phone_boxes.entry(user).or_default().shared.push(number);
             }
-            (None, title.as_str(), mail.as_ref().map(Email::as_str), false)
+            (None, title.shown(), mail.as_ref().map(Email::as_str), false)
         }
     };
     let Mailing { attach, delete, seconds } = one.mailing;
