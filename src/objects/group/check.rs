@@ -152,6 +152,12 @@ pub(in crate::objects) fn loops(routes: &Routes, places: &Places, problems: &mut
     for (targets, place) in rules.flatten().chain(default) {
         problems.extend(destination::check::too_long(routes, targets, place));
     }
+    // A colleague's call begins at the group itself.
+    for name in routes.groups.keys() {
+        let place = places.extensions.get(&(ObjectKind::Group, name.to_string()));
+        let begins = [Target::Object(name.clone())];
+        problems.extend(place.and_then(|place| destination::check::too_long(routes, &begins, *place)));
+    }
 }
 
 /// Tells whether a call to a group that nobody answers may be sent to the same group again.

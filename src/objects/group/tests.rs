@@ -48,6 +48,28 @@ fn steps(routes: &Routes, name: &str) -> Vec<String> {
     chain.0.iter().map(step).collect()
 }
 
+/// The chain behind the number of a group was cut without a word.
+#[test]
+fn a_chain_behind_the_number_of_a_group_is_as_long_as_any_other_at_most() {
+    let problems = |groups: usize, extension: &str, rest: &str| {
+        let next = |n: usize| if n + 1 < groups { format!("g{}", n + 1) } else { "busy".to_owned() };
+        let group = |n: usize| {
+            let extension = if n == 0 { extension } else { "" };
+            format!("  g{n}: {{ members: [ana@example.com], {extension}no_answer: [{}] }}\n", next(n))
+        };
+        let groups = (0..groups).map(group).collect::<Vec<_>>().concat();
+        let users = "users:\n  - { email: ana@example.com, name: Ana }\n";
+        let text = format!("version: 1\ntenant: acme\n{users}{rest}groups:\n{groups}");
+        let problems = desired::load_text("pbx.yaml", &text).problems.into_iter();
+        problems.map(|problem| (problem.code.as_str(), problem.place.map(|place| place.line))).collect::<Vec<_>>()
+    };
+    assert_eq!(problems(98, "extension: 1005, ", ""), []);
+    assert_eq!(problems(120, "", ""), [], "no call reaches it");
+    assert_eq!(problems(120, "extension: 1005, ", ""), [("long-route", Some(6))]);
+    let route = "public_sip_host: pbx.example.com\ndefault_route: [g0]\n";
+    assert_eq!(problems(120, "", route), [("long-route", Some(6))]);
+}
+
 #[test]
 fn members_ring_at_once_or_in_turn_and_then_those_behind_them() {
     let routes = routes([
