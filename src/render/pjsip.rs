@@ -52,7 +52,7 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
     for phone in &book.phones {
         user(&mut text, book, phone, &templates, digests)?;
         if let (false, Some(boxes)) = (phone_boxes.is_empty(), phone_boxes.get(&phone.email.key())) {
-            mailboxes(&mut text, book, boxes);
+            mailboxes(&mut text, book.tenant, boxes)?;
         }
         if let Some(list) = lists.of(phone.extension) {
             let _ = writeln!(text, "@no_answer = {list}");
@@ -132,14 +132,15 @@ fn profile(text: &mut String, book: &Phonebook<'_>, templates: &Templates) -> Re
 }
 
 /// Which boxes have a lamp at a phone, and which one is the user's own.
-fn mailboxes(text: &mut String, book: &Phonebook<'_>, boxes: &PhoneBoxes<'_>) {
+fn mailboxes(text: &mut String, tenant: &Tenant, boxes: &PhoneBoxes<'_>) -> Result<(), BadValue> {
     let PhoneBoxes { own, shared } = boxes;
-    let context = box_context(book.tenant);
+    let context = box_context(tenant);
     let all: Vec<String> = own.iter().chain(shared).map(|number| format!("{number}@{context}")).collect();
-    let _ = writeln!(text, "mailboxes = {}", all.join(","));
+    line(text, "mailboxes", &Value::new("mailboxes", &all.join(","))?);
     if let Some(number) = own {
         let _ = writeln!(text, "@box = {number}");
     }
+    Ok(())
 }
 
 /// Auth before AOR before endpoint, whose first line is its `auth`: should the file ever be cut
@@ -179,4 +180,21 @@ fn user(
         line(text, "allow", &allow(codecs)?);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asterisk skips a line that is too long, and the lamp stays dark.
+    #[test]
+    fn the_most_boxes_of_a_phone_are_one_line() {
+        let tenant: Tenant = "a-slug-of-twenty-eight-bytes".parse().unwrap();
+        let line = |boxes: usize| {
+            let boxes = PhoneBoxes { own: Some("999999999"), shared: vec!["999999999"; boxes - 1] };
+            let mut text = String::new();
+            mailboxes(&mut text, &tenant, &boxes).map(|()| text)
+        };
+        assert!(line(40).is_ok() && line(50).is_err());
+    }
 }

@@ -16,6 +16,9 @@ use crate::model::{At, Code, Diagnostic, UserKey};
 /// The most phones that show the messages of a box: Asterisk tells each of them.
 const MOST_LAMPS: usize = 50;
 
+/// The most boxes whose messages a phone shows, its own among them: they are one line, which has at most 2,000 bytes.
+const MOST_AT_A_PHONE: usize = 40;
+
 /// Reads the boxes. `own` has the users who say whether they have one.
 pub(in crate::objects) fn check(
     key: Option<At<file::Voicemail>>,
@@ -45,6 +48,7 @@ pub(in crate::objects) fn check(
     };
     let users = names.users.names.iter().filter(|user| has_box(user)).map(of_user).collect();
     let mut found = Boxes { own: users, shared: BTreeMap::new() };
+    let mut at_phones: BTreeMap<UserKey, usize> = found.own.keys().map(|user| (user.clone(), 1)).collect();
     for (place, name, shared, _) in named(boxes, problems) {
         problems.extend(reserved("voicemail box", name.as_str(), place));
         if name.as_str().bytes().all(|b| b.is_ascii_digit()) {
@@ -52,7 +56,7 @@ pub(in crate::objects) fn check(
             let hint = "a name has a letter; the directory gives the box a number";
             problems.push(Diagnostic::error(Code::ReservedName, message, place).hint(hint));
         }
-        let lamps = shared.lamps.map(|list| lamps(list, names, problems)).unwrap_or_default();
+        let lamps = shared.lamps.map(|list| lamps(list, &mut at_phones, names, problems)).unwrap_or_default();
         let Some(title) = shared.name.value else { continue };
         let whose = Whose::Shared { title, mail: shared.mail.and_then(|at| at.value), lamps };
         found.shared.insert(name, VoicemailBox { number: None, whose, mailing });
@@ -67,7 +71,12 @@ pub(in crate::objects) fn check(
 }
 
 /// Reads whose phones show the messages of a box, each once.
-fn lamps(list: At<Vec<At<LampName>>>, names: &Names<'_>, problems: &mut Vec<Diagnostic>) -> Vec<UserKey> {
+fn lamps(
+    list: At<Vec<At<LampName>>>,
+    at_phones: &mut BTreeMap<UserKey, usize>,
+    names: &Names<'_>,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<UserKey> {
     let Some(items) = list.value else { return Vec::new() };
     if items.len() > MOST_LAMPS {
         let message = format!("the messages of this box show on {} phones", items.len());
@@ -86,6 +95,14 @@ fn lamps(list: At<Vec<At<LampName>>>, names: &Names<'_>, problems: &mut Vec<Diag
             continue;
         };
         if seen.insert(key.clone()) {
+            let boxes = at_phones.entry(key.clone()).or_default();
+            *boxes += 1;
+            // Those that follow are no news.
+            if *boxes == MOST_AT_A_PHONE + 1 {
+                let message = format!("the phone of `{text}` shows the messages of more than {MOST_AT_A_PHONE} boxes");
+                let hint = "take it out of some `lamps`; its own box counts as well";
+                problems.push(Diagnostic::error(Code::OutOfBounds, message, item.place).hint(hint));
+            }
             lamps.push(key);
         } else {
             let message = format!("`{text}` is named twice");

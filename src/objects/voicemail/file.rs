@@ -53,7 +53,7 @@ pub(crate) struct SharedBox {
     /// Where messages are mailed to. Default: nowhere.
     #[serde(default)]
     pub(crate) mail: Option<At<Email>>,
-    /// The users and phones that show new messages.
+    /// The users and phones that show new messages. A phone shows those of 40 boxes at most.
     #[serde(default)]
     pub(crate) lamps: Option<At<Vec<At<LampName>>>>,
 }

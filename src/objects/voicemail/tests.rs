@@ -80,3 +80,19 @@ fn a_renamed_user_keeps_the_box() {
     )]));
     assert_eq!(numbers(&renamed), ["1 kim@example.com", "2 bo@example.com", "3 I"]);
 }
+
+/// The phones of a file whose `lamps` were too many for one line showed nothing.
+#[test]
+fn a_phone_shows_the_messages_of_so_many_boxes() {
+    let problems = |boxes: usize, rest: &str| {
+        let users = "users:\n  - { email: ana@example.com, name: Ana }\n  - { id: lobby, name: Lobby }\n";
+        let lamps = "lamps: [ana@example.com, lobby]";
+        let boxes = (0..boxes).map(|n| format!("    b{n}: {{ name: B, {lamps} }}\n")).collect::<Vec<_>>().concat();
+        let text = format!("version: 1\ntenant: acme\n{users}voicemail:\n{rest}  boxes:\n{boxes}");
+        load_text("pbx.yaml", &text).problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>()
+    };
+    let said = |user: &str| format!("the phone of `{user}` shows the messages of more than 40 boxes");
+    assert_eq!(problems(40, ""), [""; 0]);
+    assert_eq!(problems(40, "  users: true\n"), [said("ana@example.com")]);
+    assert_eq!(problems(50, ""), [said("ana@example.com"), said("lobby")]);
+}
