@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     model::{
-        At, Code, Codec, Country, Diagnostic, DisplayName, GENERATED_CONTEXTS, HostName, Identity, NAME_BYTES,
-        PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, packed, values,
+        At, BoxNumber, Code, Codec, Country, Diagnostic, DisplayName, EndpointNames, GENERATED_CONTEXTS, HostName,
+        Identity, NAME_BYTES, PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, packed, values,
     },
     objects::{self, NumberOwner, OfUsers, TargetList},
 };
@@ -50,8 +50,14 @@ pub(super) fn check(file: DesiredState, keys: objects::Keys, problems: &mut Vec<
     let renamed = users.values().filter_map(|user| Some((user.previously.as_ref()?.key(), user.email.key()))).collect();
     let calls = objects::check(keys, &known, &phones, &renamed, of_users, problems);
     // An unreadable slug was reported; the stand-in never leaves this module's caller.
+    let tenant_place = file.tenant.place;
     let tenant = file.tenant.value.unwrap_or_else(stand_in::<Tenant>);
     own_contexts(&tenant, &host_names, problems);
+    if settings.endpoint_names == EndpointNames::TenantExtension && BoxNumber::is_named_like_phones_of(&tenant) {
+        let message = format!("phones of the tenant `{tenant}` would have names of voicemail boxes");
+        let hint = "choose another slug, or `endpoint_names: extension`; providers reach the box 12 as `voicemail-12`";
+        problems.push(Diagnostic::error(Code::ReservedName, message, tenant_place).hint(hint));
+    }
     let objects::Checked { routes, secrets: object_secrets, places, names, is_sound, no_answer } = calls;
     for (user, targets) in no_answer {
         if let Some(user) = users.get_mut(&user) {
@@ -118,7 +124,7 @@ fn stand_in<T: std::str::FromStr<Err = crate::model::Invalid>>() -> T {
 fn settings(
     country: Option<Country>,
     extensions: file::Extensions,
-    endpoint_names: crate::model::EndpointNames,
+    endpoint_names: EndpointNames,
     phones: file::Phone,
     dialplan: file::Dialplan,
     problems: &mut Vec<Diagnostic>,

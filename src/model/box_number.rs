@@ -1,6 +1,6 @@
 //! The numbers of voicemail boxes.
 
-use super::{Code, Invalid, quoted, text_type};
+use super::{Code, Invalid, Tenant, quoted, text_type};
 
 text_type! {
     /// The number of a voicemail box. It is no extension: nobody dials it.
@@ -19,6 +19,13 @@ impl BoxNumber {
     /// Names the box to a provider that sends a call there by SIP.
     pub(crate) fn sip_user(&self) -> String {
         format!("voicemail-{self}")
+    }
+
+    /// Tells whether phones that are named after the tenant and their extension may have such a name, too. In the
+    /// dialplan Asterisk ignores hyphens.
+    pub(crate) fn is_named_like_phones_of(tenant: &Tenant) -> bool {
+        let slug = tenant.as_str().replace('-', "");
+        slug.strip_prefix("voicemail").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()))
     }
 
     /// Takes a number.

@@ -227,7 +227,7 @@ codes! {
         "the present and the former address or id are both recorded",
         "remove `previously`, or delete one of the two users first";
     ReservedName "reserved-name":
-        "a dialer, a group, a voicemail box or a phone called `hangup`, `busy` or `default`, or a voicemail box whose name has digits alone",
+        "a dialer, a group, a voicemail box or a phone called `hangup`, `busy` or `default`, or a voicemail box whose name has digits alone; a tenant called `voicemail`, also with digits behind it and hyphens anywhere, with `endpoint_names: tenant-extension`",
         "call it otherwise";
     RouteLoop "route-loop":
         "a dialer or a group that dials one of the numbers whose calls it gets, a dialer by a SIP address at `public_sip_host` or by a variable, too (then `plan` reports it)",

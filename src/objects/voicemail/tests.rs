@@ -96,3 +96,20 @@ fn a_phone_shows_the_messages_of_so_many_boxes() {
     assert_eq!(problems(40, "  users: true\n"), [said("ana@example.com")]);
     assert_eq!(problems(50, ""), [said("ana@example.com"), said("lobby")]);
 }
+
+/// A provider that called a box reached the phone of that name.
+#[test]
+fn no_phone_is_named_like_a_box() {
+    let codes = |slug: &str, rest: &str| {
+        let text = format!("version: 1\ntenant: {slug}\n{rest}users: [{{ email: ana@example.com, name: Ana }}]\n");
+        load_text("pbx.yaml", &text).problems.into_iter().map(|problem| problem.code.as_str()).collect::<Vec<_>>()
+    };
+    let names = "endpoint_names: tenant-extension\n";
+    for slug in ["voicemail", "voice-mail", "v-oicemail-1", "voicemail12"] {
+        assert_eq!(codes(slug, names), ["reserved-name"], "{slug}");
+        assert_eq!(codes(slug, ""), [""; 0], "{slug}");
+    }
+    for slug in ["acme", "voicemails", "voicemail-a", "a-voicemail"] {
+        assert_eq!(codes(slug, names), [""; 0], "{slug}");
+    }
+}
