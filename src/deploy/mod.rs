@@ -36,6 +36,7 @@ mod readback;
 mod reload;
 mod requirements;
 mod rows;
+mod search_contexts;
 mod sections;
 mod status;
 mod step;

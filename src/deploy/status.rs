@@ -75,8 +75,8 @@ pub struct RunningState {
     pub probed: Probed,
     /// How objects that register stand at their carriers, by name.
     pub carriers: BTreeMap<String, TrunkRegistration>,
-    /// Which emergency numbers phones cannot dial, in words; `None` if they can dial all of them.
-    pub emergency: Option<String>,
+    /// Which emergency numbers phones cannot dial, and which option of the operator's takes boxes away, in words.
+    pub notes: Vec<String>,
 }
 
 /// What stands behind what is recorded, on one host.
@@ -180,7 +180,8 @@ fn running(
     }
     let Requirements { lacks, missing_names, unchecked_names, .. } =
         host.requirements(&Phonebook::of(&comparison.plan, None), now)?;
-    let emergency = emergency::unreachable(asterisk, &comparison.plan)?;
+    let mut notes: Vec<String> = emergency::unreachable(asterisk, &comparison.plan)?.into_iter().collect();
+    notes.extend(host.search_contexts(&comparison.plan)?);
     Ok(RunningState {
         generations,
         missing,
@@ -190,7 +191,7 @@ fn running(
         registrations,
         probed,
         carriers,
-        emergency,
+        notes,
     })
 }
 

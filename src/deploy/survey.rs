@@ -221,6 +221,7 @@ impl Host {
             self.find_missing_includes(asterisk, comparison, policy.allowance, found)?;
             self.find_phones_without_file(asterisk, plan, found)?;
             found.notes.extend(emergency::unreachable(asterisk, plan)?);
+            found.notes.extend(self.search_contexts(plan)?);
         }
         Ok(())
     }

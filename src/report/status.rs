@@ -305,7 +305,7 @@ impl Status<'_> {
         } else {
             Stage::in_part(findings, unchecked.iter().map(|name| format!("not checked: {name}")))
         };
-        stage.with_notes(running.emergency.clone())
+        stage.with_notes(running.notes.iter().cloned())
     }
 
     /// Says which trunks are not registered at their carriers.

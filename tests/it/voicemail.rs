@@ -192,16 +192,37 @@ fn the_boxes_of_a_tenant_with_a_short_slug_are_read_back() {
     nothing_in_the_log(&env);
 }
 
+/// By this option the boxes of one tenant took those of another away, and only the log of Asterisk said so.
+#[test]
+fn an_option_that_takes_boxes_of_other_tenants_away_is_told() {
+    let env = pbx();
+    let own = fs::read_to_string(env.etc("voicemail.conf")).expect("a file");
+    let note = "`searchcontexts` is set in voicemail.conf:2: Asterisk ignores boxes of one tenant";
+    fs::write(env.etc("voicemail.conf"), own.replacen("[general]\n", "[general]\nsearchcontexts = yes\n", 1))
+        .expect("a file");
+    env.write("pbx.yaml", &company("", &[ANA]));
+    assert!(!env.run("plan").expect(0).stdout.contains("searchcontexts"));
+    env.write("pbx.yaml", &company(ALL, &[ANA]));
+    for command in ["plan", "apply", "status"] {
+        let said = env.run(command).expect(0).stdout;
+        assert!(said.contains(note), "{command}: {said}");
+    }
+}
+
 /// Of two boxes with one number Asterisk takes the first. An apply said that ours was live, and the operator's was.
 #[test]
 fn another_entry_under_the_number_of_a_box_is_an_error() {
     let env = pbx();
     apply(&env, ALL, &[ANA]);
     let own = fs::read_to_string(env.etc("voicemail.conf")).expect("a file");
-    fs::write(env.etc("voicemail.conf"), format!("[acme-boxes]\n1 => 0000,Evil,evil@example.com\n{own}")).expect("a file");
+    fs::write(env.etc("voicemail.conf"), format!("[acme-boxes]\n1 => 0000,Evil,evil@example.com\n{own}"))
+        .expect("a file");
     env.run("secret rotate ana@example.com --pin").expect(0);
     let failed = env.run("apply").expect(6).stderr;
-    assert!(failed.contains("another entry runs as the voicemail box `1` in Asterisk: a section `[acme-boxes]`"), "{failed}");
+    assert!(
+        failed.contains("another entry runs as the voicemail box `1` in Asterisk: a section `[acme-boxes]`"),
+        "{failed}"
+    );
     assert!(failed.contains("hint: voicemail.conf:1 changes `acme-boxes`, which reconcile generates"), "{failed}");
     let status = env.run("status --detailed-exitcode").expect(2).stdout;
     assert!(status.contains("another entry runs as the voicemail box `1`"), "{status}");
