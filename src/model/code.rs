@@ -101,7 +101,7 @@ codes! {
         "not a date such as `2026-12-25`",
         "write year, month and day";
     InvalidEmail "invalid-email":
-        "not an e-mail address as the HTML standard defines it (ASCII)",
+        "not an e-mail address as the HTML standard defines it (ASCII), or one with `|` for messages of a voicemail box (a warning at a user)",
         "write an international domain in its ASCII form, `xn--..`";
     InvalidExtension "invalid-extension":
         "not plain digits from 1 to 99999999: quoted, signed, with a dot, an exponent or a leading zero",

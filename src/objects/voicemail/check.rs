@@ -11,7 +11,7 @@ use super::{
     Boxes, DEFAULT, Mailing, VoicemailBox, Whose, file,
     file::LampName,
 };
-use crate::model::{At, Code, Diagnostic, UserKey};
+use crate::model::{At, Code, Diagnostic, Place, Severity, UserKey};
 
 /// The most phones that show the messages of a box: Asterisk tells each of them.
 const MOST_LAMPS: usize = 50;
@@ -56,11 +56,18 @@ pub(in crate::objects) fn check(
             let hint = "a name has a letter; the directory gives the box a number";
             problems.push(Diagnostic::error(Code::ReservedName, message, place).hint(hint));
         }
+        if let Some((place, address)) = shared.mail.as_ref().and_then(|at| Some((at.place, at.value.as_ref()?))) {
+            problems
+                .extend(several(address.as_str()).then(|| unmailed(Severity::Error, address.as_str(), Some(place))));
+        }
         let lamps = shared.lamps.map(|list| lamps(list, &mut at_phones, names, problems)).unwrap_or_default();
         let Some(title) = shared.name.value else { continue };
         let whose = Whose::Shared { title, mail: shared.mail.and_then(|at| at.value), lamps };
         found.shared.insert(name, VoicemailBox { number: None, whose, mailing });
     }
+    let mailed = found.own.iter().filter(|(_, own)| matches!(own.whose, Whose::User { mail: true, .. }));
+    let unmailed = mailed.filter(|(user, _)| several(user.as_str())).map(|(user, _)| user.as_str());
+    problems.extend(unmailed.map(|address| self::unmailed(Severity::Warning, address, place)));
     let is_unused = found == Boxes::NONE && !names.users.names.is_empty();
     if let (Some(place), true, true) = (place, is_unused, names.users.all) {
         let message = "nobody has a voicemail box";
@@ -68,6 +75,18 @@ pub(in crate::objects) fn check(
         problems.push(Diagnostic::warning(Code::UnusedVoicemail, message, place).hint(hint));
     }
     found
+}
+
+/// Tells whether Asterisk would take an address for several ones.
+fn several(address: &str) -> bool {
+    address.contains('|')
+}
+
+/// Reports an address that gets no mail.
+fn unmailed(severity: Severity, address: &str, place: Option<Place>) -> Diagnostic {
+    let message = format!("Asterisk mails no messages to `{address}`: `|` would begin a second address");
+    let problem = Diagnostic { severity, ..Diagnostic::error(Code::InvalidEmail, message, place) };
+    problem.hint("use another address, or no mail")
 }
 
 /// Reads whose phones show the messages of a box, each once.

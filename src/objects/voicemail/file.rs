@@ -38,7 +38,8 @@ pub(crate) struct Mail {
     #[serde(default)]
     #[schemars(with = "Option<bool>")]
     pub(crate) attach: Option<At<bool>>,
-    /// Whether a message is deleted once it was mailed. Default: false.
+    /// Whether a message is deleted once it was handed to the mail program of `voicemail.conf`. Asterisk does not look
+    /// whether that worked: if the program fails or is missing, the message is lost. Default: false.
     #[serde(default)]
     #[schemars(with = "Option<bool>")]
     pub(crate) delete: Option<At<bool>>,

@@ -1,6 +1,10 @@
 //! Which boxes a file makes, and which numbers they get.
 
-use crate::{desired::load_text, objects::Routes};
+use crate::{
+    desired::load_text,
+    model::{Code, Severity},
+    objects::Routes,
+};
 
 fn routes(rest: &str) -> Routes {
     let users = "users:\n  - { email: ana@example.com, name: Ana }\n  - { email: bo@example.com, name: Bo }\n  \
@@ -112,4 +116,20 @@ fn no_phone_is_named_like_a_box() {
     for slug in ["acme", "voicemails", "voicemail-a", "a-voicemail"] {
         assert_eq!(codes(slug, names), [""; 0], "{slug}");
     }
+}
+
+/// Such an address was rendered as none, though the plan said that messages are mailed there.
+#[test]
+fn an_address_that_asterisk_would_take_for_two_gets_no_mail() {
+    let problems = |rest: &str| {
+        let users = "users:\n  - { email: a|b@example.com, name: Ana }\n";
+        let text = format!("version: 1\ntenant: acme\n{users}voicemail:\n{rest}");
+        let problems = load_text("pbx.yaml", &text).problems.into_iter();
+        problems.map(|problem| (problem.severity, problem.code, problem.place.unwrap().line)).collect::<Vec<_>>()
+    };
+    let code = Code::InvalidEmail;
+    assert_eq!(problems("  users: true\n"), [(Severity::Warning, code, 6)]);
+    assert_eq!(problems("  users: true\n  mail: { users: false }\n"), []);
+    let shared = "  boxes:\n    info: { name: Info, mail: a|b@example.com }\n";
+    assert_eq!(problems(shared), [(Severity::Error, code, 7)]);
 }
