@@ -12,14 +12,13 @@ use crate::{
 /// The highest number that a box of the tenant ever had, and whose boxes are gone. It stays when the boxes go, so that no
 /// other box gets the messages that Asterisk keeps under a number, and who gets a box again hears them again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "Numbers<UserKey>", into = "Numbers<UserKey>")]
 pub struct LastBox {
     /// The highest number.
     pub last: u32,
     /// The numbers of users who have no box any more, and are still recorded.
-    #[serde(default)]
     pub users: BTreeMap<UserKey, u32>,
     /// The numbers of shared boxes that are gone, by name.
-    #[serde(default)]
     pub shared: BTreeMap<ObjectName, u32>,
 }
 
@@ -48,10 +47,10 @@ impl Object for LastBox {
     }
 }
 
-/// The numbers as a row holds them.
+/// The numbers as documents hold them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Numbers {
+pub(crate) enum Numbers<User> {
     /// The highest one, if no box is gone. Earlier versions kept nothing else.
     Last(u32),
     /// With those of boxes that are gone.
@@ -59,27 +58,46 @@ pub(crate) enum Numbers {
         /// The highest one.
         last: u32,
         /// Those of users.
-        users: Vec<(UserOfRow, u32)>,
+        users: Vec<(User, u32)>,
         /// Those of shared boxes.
         shared: BTreeMap<ObjectName, u32>,
     },
 }
 
-impl Document for Numbers {}
+impl Document for Numbers<UserOfRow> {}
+
+impl From<LastBox> for Numbers<UserKey> {
+    fn from(LastBox { last, users, shared }: LastBox) -> Self {
+        if users.is_empty() && shared.is_empty() {
+            return Self::Last(last);
+        }
+        Self::All { last, users: users.into_iter().collect(), shared }
+    }
+}
+
+impl From<Numbers<UserKey>> for LastBox {
+    fn from(numbers: Numbers<UserKey>) -> Self {
+        match numbers {
+            Numbers::Last(last) => Self { last, ..Self::default() },
+            Numbers::All { last, users, shared } => Self { last, users: users.into_iter().collect(), shared },
+        }
+    }
+}
 
 impl Stored for LastBox {
-    type Body = Numbers;
+    type Body = Numbers<UserOfRow>;
 
-    fn body(&self, rows: &RowsOfUsers<'_>) -> Result<Numbers, serde_json::Error> {
-        let Self { last, users, shared } = self.clone();
-        if users.is_empty() && shared.is_empty() {
-            return Ok(Numbers::Last(last));
-        }
-        let users = users.into_iter().map(|(user, number)| Ok((rows(&user)?, number)));
-        Ok(Numbers::All { last, users: users.collect::<Result<_, serde_json::Error>>()?, shared })
+    fn body(&self, rows: &RowsOfUsers<'_>) -> Result<Self::Body, serde_json::Error> {
+        Ok(match Numbers::from(self.clone()) {
+            Numbers::Last(last) => Numbers::Last(last),
+            Numbers::All { last, users, shared } => {
+                let users = users.into_iter().map(|(user, number)| Ok((rows(&user)?, number)));
+                Numbers::All { last, users: users.collect::<Result<_, serde_json::Error>>()?, shared }
+            }
+        })
     }
 
-    fn of_body(body: Numbers, users_of: &UsersOfRows<'_>) -> Result<Self, Unreadable> {
+    fn of_body(body: Self::Body, users_of: &UsersOfRows<'_>) -> Result<Self, Unreadable> {
         Ok(match body {
             Numbers::Last(last) => Self { last, ..Self::default() },
             Numbers::All { last, users, shared } => {
