@@ -127,7 +127,7 @@ fn remember_former_users(db: &mut impl GenericClient, changes: &RowChanges) -> R
     let ids: Vec<Uuid> = changes.deletes.iter().copied().chain(changes.changed.iter().map(|row| row.id)).collect();
     let keys: Vec<String> = changes.users().map(|row| row.email.key().to_string()).collect();
     let (numbers, owners) = freed(changes);
-    if ids.is_empty() && numbers.is_empty() {
+    if ids.is_empty() && keys.is_empty() && numbers.is_empty() {
         return Ok(());
     }
     let forgotten = changes.now.checked_sub(SignedDuration::from_hours(24 * i64::from(FREED_DAYS)));
