@@ -1,6 +1,6 @@
 //! Voicemail: the boxes of users and shared boxes.
 //!
-//! A box has a number of its own, which the directory gives it and never gives again: messages and greetings stand in
+//! A box has a number of its own, which the directory never gives to another box: messages and greetings stand in
 //! folders that Asterisk names by it. A renumbered user keeps the box, and the next holder of an extension does not
 //! inherit one.
 
