@@ -97,6 +97,15 @@ fn list_key_ids(client: &mut Client, tables: &[&str]) -> Result<Vec<Vec<u8>>, Di
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// Writes the SQL expression that tells whether a secret of the directory is sealed with one of the keys whose ids are
+/// listed in this parameter.
+pub(super) fn is_sealed_with(ids: &str) -> String {
+    format!(
+        "(exists (select from users where substring(secret_sealed from 2 for 8) = any({ids}))
+          or exists (select from secrets where substring(secret_sealed from 2 for 8) = any({ids})))"
+    )
+}
+
 impl Writer<'_> {
     /// Makes sure, before anything is sealed, that the keys open some of the directory's secrets if it has any: one that
     /// is sealed with a key of another directory would block all that opens those of its tenant.
@@ -104,10 +113,9 @@ impl Writer<'_> {
     /// # Errors
     /// When they open none, or the database fails.
     pub fn require_keys(&mut self, keys: &Keyring) -> Result<(), DirectoryError> {
-        let statement = "select exists (select from users where substring(secret_sealed from 2 for 8) = any($1))
-                         or exists (select from secrets where substring(secret_sealed from 2 for 8) = any($1))";
+        let statement = format!("select {}", is_sealed_with("$1"));
         let given: Vec<&[u8]> = keys.ids().collect();
-        let row = self.client.query_typed_one(statement, &[(&given, Type::BYTEA_ARRAY)]);
+        let row = self.client.query_typed_one(&statement, &[(&given, Type::BYTEA_ARRAY)]);
         if row.map_err(failed("look for the keys of secrets"))?.get(0) {
             return Ok(());
         }

@@ -16,6 +16,8 @@ use uuid::Uuid;
 use super::{
     Directory, DirectoryError, Place, Writer, document, failed,
     read::{bad_row, number},
+    reseal::is_sealed_with,
+    seal::Keyring,
     types::{Hold, ManagedBy, RecordedTenant},
 };
 use crate::{
@@ -55,6 +57,8 @@ pub struct NewUserContext {
     pub holds: BTreeMap<Extension, Hold>,
     /// The time at which all rows of this transaction are made.
     pub now: Timestamp,
+    /// Whether a secret of the directory is sealed with one of the keys: [`Writer::require_keys`] has nothing to ask then.
+    pub knows_keys: bool,
 }
 
 /// How many users a tenant has, and what is left for others.
@@ -202,8 +206,9 @@ impl Writer<'_> {
         one(self.client, tenant, id)
     }
 
-    /// Reads the tenant, those of the addresses that are users, the numbers on hold, and those of the wanted numbers that
-    /// are taken. Returns `None` before the first sync.
+    /// Reads the tenant, those of the addresses that are users, the numbers on hold, those of the wanted numbers that are
+    /// taken, and whether the keys are the directory's, in one statement: it is paid for each user that is made. Returns
+    /// `None` before the first sync.
     ///
     /// # Errors
     /// When the database fails.
@@ -212,24 +217,34 @@ impl Writer<'_> {
         tenant: &Tenant,
         emails: impl Iterator<Item = &'a UserKey>,
         wanted: &[Extension],
+        keys: &Keyring,
     ) -> Result<Option<NewUserContext>, DirectoryError> {
         let emails: Vec<&str> = emails.map(UserKey::as_str).collect();
         let wanted: Vec<i32> = wanted.iter().copied().map(int).collect();
-        let row = self
-            .client
-            .query_typed_opt(
+        let keys: Vec<&[u8]> = keys.ids().collect();
+        let statement = format!(
                 "select t.id, t.settings::text, now(),
                         array(select email_key from users where tenant_id = t.id and email_key = any ($2)),
                         array(select number from extensions
                               where tenant_id = t.id and number = any ($3) and held_for is null),
-                        holds.numbers, holds.owners, holds.times
+                        holds.numbers, holds.owners, holds.times, {}
                  from tenants t, lateral (
-                    select coalesce(array_agg(number), '{}') as numbers, coalesce(array_agg(held_for), '{}') as owners,
-                           coalesce(array_agg(freed_at), '{}') as times
+                    select coalesce(array_agg(number), '{{}}') as numbers, coalesce(array_agg(held_for), '{{}}') as owners,
+                           coalesce(array_agg(freed_at), '{{}}') as times
                     from extensions where tenant_id = t.id and held_for is not null
                  ) as holds
                  where t.slug = $1",
-                &[(&tenant.as_str(), Type::TEXT), (&emails, Type::TEXT_ARRAY), (&wanted, Type::INT4_ARRAY)],
+                is_sealed_with("$4"));
+        let row = self
+            .client
+            .query_typed_opt(
+                &statement,
+                &[
+                    (&tenant.as_str(), Type::TEXT),
+                    (&emails, Type::TEXT_ARRAY),
+                    (&wanted, Type::INT4_ARRAY),
+                    (&keys, Type::BYTEA_ARRAY),
+                ],
             )
             .map_err(failed("read the tenant"))?;
         row.as_ref().map(|row| new_user_context(tenant, row)).transpose()
@@ -302,6 +317,7 @@ fn new_user_context(tenant: &Tenant, row: &Row) -> Result<NewUserContext, Direct
             settings: document::read(row.get(1), || Place::Settings(tenant.clone()))?,
         },
         now: row.get(2),
+        knows_keys: row.get(8),
         present: row.get::<_, Vec<&str>>(3).into_iter().map(UserKey::of).collect(),
         taken: row.get::<_, Vec<i32>>(4).into_iter().map(number).collect::<Result<_, _>>()?,
         holds: holds

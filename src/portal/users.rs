@@ -177,7 +177,7 @@ pub fn create(
     let keys: Vec<UserKey> = users.iter().map(|user| user.email.key()).collect();
     let pins: Vec<Extension> = users.iter().filter_map(|user| user.extension).collect();
     let mut writer = directory.write(portal.tenant)?;
-    let Some(mut context) = writer.load_new_user_context(portal.tenant, keys.iter(), &pins)? else {
+    let Some(mut context) = writer.load_new_user_context(portal.tenant, keys.iter(), &pins, portal.keys)? else {
         return Ok(users.iter().map(|_| Err(Refused::NoTenant(portal.tenant.clone()))).collect());
     };
     let unused = writer.load_unused_numbers(&context.tenant, users.len())?;
@@ -218,7 +218,9 @@ pub fn create(
         results.push(Ok(created));
     }
     if !rows.is_empty() {
-        writer.require_keys(portal.keys)?;
+        if !context.knows_keys {
+            writer.require_keys(portal.keys)?;
+        }
         let deeds: Vec<Deed<'_>> = rows
             .iter()
             .map(|(row, actor): &(Row, &str)| Deed {
@@ -348,8 +350,9 @@ fn open(portal: &Portal<'_>, once: &Once, sealed: &[u8]) -> Result<Created, Dire
 /// When there is none, it is protected or declared in the file, or the directory fails.
 pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Directory) -> Result<User, DeleteError> {
     let mut writer = directory.write(portal.tenant)?;
-    let context =
-        writer.load_new_user_context(portal.tenant, std::iter::empty(), &[])?.ok_or(DeleteError::Unknown(id))?;
+    let context = writer
+        .load_new_user_context(portal.tenant, std::iter::empty(), &[], portal.keys)?
+        .ok_or(DeleteError::Unknown(id))?;
     let user = writer.user(portal.tenant, id)?.ok_or(DeleteError::Unknown(id))?;
     if user.protected {
         return Err(DeleteError::Protected(user.email));

@@ -133,9 +133,10 @@ fn unused_numbers_are_those_of_a_naive_search() {
         write(&env, &tenant, &rows, desk.now);
         let (unused, free) = naive(&rows);
 
-        let mut writer = desk.directory.write(&tenant.parse().unwrap()).unwrap();
+        let Desk { directory, keys, .. } = &mut *desk;
+        let mut writer = directory.write(&tenant.parse().unwrap()).unwrap();
         let recorded =
-            writer.load_new_user_context(&tenant.parse().unwrap(), std::iter::empty(), &[]).unwrap().unwrap();
+            writer.load_new_user_context(&tenant.parse().unwrap(), std::iter::empty(), &[], keys).unwrap().unwrap();
         let found = writer.load_unused_numbers(&recorded.tenant, rows.newcomers).unwrap();
         let expected: Vec<_> = unused.iter().take(rows.newcomers).copied().map(extension).collect();
         prop_assert_eq!(found, expected);
