@@ -10,13 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::{Digests, Phone, Phonebook, messages, numbered, unanswered};
+use super::{
+    Digests, Phone, Phonebook, messages,
+    numbered::{self, note_sender},
+    unanswered,
+};
 use crate::{
     asterisk::{
         BadValue, Name,
-        dialplan::{
-            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
-        },
+        dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
         inbound_context,
     },
     model::{BoxNumber, Chain, Node, Ring, Tenant, UserKey, WITHHELD, hex},
@@ -269,11 +271,9 @@ impl Inbound<'_> {
         let mut steps = Extension::new(pattern);
         // `TESTTIME` is Asterisk's own variable for the time that rules go by; no caller can set it.
         let unset = Expr::var(Variable::TestTime).equals("").calc();
+        steps.step(Step::set_if(unset, Variable::TestTime, Expr::var(Variable::Epoch)));
+        note_sender(&mut steps);
         steps
-            .step(Step::set_if(unset, Variable::TestTime, Expr::var(Variable::Epoch)))
-            .step(Step::Copy(ForeignVariable::FromNumber, Foreign::field(CallerField::Number)))
-            .step(Step::Copy(ForeignVariable::FromName, Foreign::field(CallerField::Name)))
-            .step(Step::Copy(ForeignVariable::FromShown, Foreign::field(CallerField::Presentation)))
             .step(Step::Set(Variable::Caller, Expr::default()))
             .step(Step::goto_if(is_withheld, Place::Label("withheld")))
             .step(Step::GotoIf(is_number, Place::Label("number"), Some(Place::Label("decide"))))

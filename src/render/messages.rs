@@ -7,7 +7,7 @@ use super::{
 use crate::{
     asterisk::{
         BadValue, Name, box_context,
-        dialplan::{Context, Dialplan, Expr, Extension, Pattern, Place, Step, Variable},
+        dialplan::{CallerField, Context, Dialplan, Expr, Extension, Foreign, Pattern, Place, Step, Variable},
     },
     model::Tenant,
 };
@@ -17,6 +17,12 @@ const RECORDED: u8 = 16;
 
 /// What callers hear if the box has no greeting of its own. Asterisk would read the number of the box.
 const NO_GREETING: &str = "vm-nobodyavail";
+
+/// What may stand in the caller's number in the file about a message.
+const NUMBER: &str = "+*0-9A-Za-z._";
+
+/// A caller's name that may stand there.
+const NAME: &str = "^[^[:cntrl:];]*$";
 
 /// Names the context in which messages are left.
 pub(super) fn context(tenant: &Tenant) -> Result<Name, BadValue> {
@@ -36,8 +42,16 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), Ba
     let has_greeting = || Expr::is_in_spool(greeting.clone()) + " = 1";
     let is_busy = Expr::from("0") + Expr::var(Variable::Cause) + " = " + Expr::number(BUSY);
     let failed = Expr::var(Variable::VoicemailStatus).equals("FAILED").calc();
+    // Asterisk reads the file about a message as one of its configuration files: a line break and `#exec` in it would be
+    // run once somebody listens to the message.
+    let is_odd = (Expr::matches(NAME, Foreign::field(CallerField::Name)) + " = 0").calc();
+    let no_name = Step::SetField(CallerField::Name, Expr::default());
+    let filtered = Expr::filter(NUMBER, Foreign::field(CallerField::Number));
     let mut steps = Extension::new(pattern);
     steps
+        .step(Step::SetField(CallerField::Number, filtered))
+        .step(Step::ExecIf(is_odd, Box::new(no_name)))
+        .step(Step::SetField(CallerField::RedirectedFrom, Expr::default()))
         .step(Step::Set(Variable::Greeting, "busy".into()))
         .step(Step::goto_if((is_busy + " & " + has_greeting()).calc(), Place::Label("own")))
         .step(Step::Set(Variable::Greeting, "unavail".into()))

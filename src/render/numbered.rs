@@ -56,13 +56,20 @@ pub(super) fn dialled(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(),
     Ok(())
 }
 
+/// Notes the caller as sent. Who redirected the call is forgotten: a carrier or a group would be told who that is.
+pub(super) fn note_sender(steps: &mut Extension) {
+    steps
+        .step(Step::Copy(ForeignVariable::FromNumber, Foreign::field(CallerField::Number)))
+        .step(Step::Copy(ForeignVariable::FromName, Foreign::field(CallerField::Name)))
+        .step(Step::Copy(ForeignVariable::FromShown, Foreign::field(CallerField::Presentation)))
+        .step(Step::SetField(CallerField::RedirectedFrom, Expr::default()));
+}
+
 impl Inbound<'_> {
     /// Notes who calls from inside, for what is shown of the call.
     pub(super) fn note_caller(&self, steps: &mut Extension) {
+        note_sender(steps);
         steps
-            .step(Step::Copy(ForeignVariable::FromNumber, Foreign::field(CallerField::Number)))
-            .step(Step::Copy(ForeignVariable::FromName, Foreign::field(CallerField::Name)))
-            .step(Step::Copy(ForeignVariable::FromShown, Foreign::field(CallerField::Presentation)))
             .step(Step::Set(Variable::Caller, Expr::default()))
             .step(Step::Set(Variable::Called, self.shown_for_names()));
     }

@@ -286,6 +286,16 @@ impl Phone {
         self.sipp(&path, &["-m", "1", "-s", to, "-key", "cid", from, "-key", "line", &self.line, "-d", &lasting])
     }
 
+    /// Delivers a call whose caller speaks, with this `From` and another header.
+    pub(crate) fn delivers_speech_as(&self, from: &str, header: &str, to: &str, lasting: Duration) -> Running {
+        let (path, lasting) = (self.speaking("uac-trunk"), lasting.as_millis().to_string());
+        let text = fs::read_to_string(&path).expect("a scenario");
+        let text = text.replace("\"From Outside\" <sip:[cid]@[local_ip]:[local_port]>", from);
+        let text = text.replacen("Max-Forwards: 70\n", &format!("Max-Forwards: 70\n{header}\n"), 1);
+        fs::write(&path, text).expect("a file");
+        self.sipp(&path, &["-m", "1", "-s", to, "-key", "cid", "x", "-key", "line", &self.line, "-d", &lasting])
+    }
+
     /// Makes a caller speak once the call is answered: a hum, in u-law.
     fn speaking(&self, name: &str) -> PathBuf {
         let voice = self.folder.join("voice.ul");
@@ -406,6 +416,15 @@ impl Running {
     /// Reads what the scenario logged up to now.
     pub(crate) fn log(&self) -> String {
         self.read("log")
+    }
+
+    /// Ends what goes on until then; answers with all that was said.
+    #[track_caller]
+    pub(crate) fn unplug_and_tell(mut self) -> String {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::USR1).expect("SIPp still runs");
+        self.ends();
+        self.read("msg")
     }
 
     fn read(&self, kind: &str) -> String {

@@ -331,6 +331,42 @@ fn callers_leave_a_message_where_the_route_says_so() {
     nothing_in_the_log(&env);
 }
 
+/// Asterisk reads what is said about a message as one of its configuration files once somebody listens to it: a line
+/// break in the number of the caller, or of who redirected the call, began an `#exec`.
+#[test]
+fn nothing_that_a_caller_sends_is_a_line_of_the_file_about_a_message() {
+    let env = pbx();
+    let rules = format!(
+        "trunks: {{ carrier: {{ host: 127.0.0.2 }} }}\ninbound:\n  - {{ to: \"{DID}\", route: [{{ voicemail: ana@example.com }}] }}\n"
+    );
+    apply(&env, &(ALL.to_owned() + &rules), &[ANA, BO]);
+    let carrier = Phone::at(&env, "127.0.0.2");
+    let plain = "Diversion: <sip:+4917088888@h>;reason=user-busy";
+    let calls = [
+        ("\"x\" <sip:a%0a%23include%20evil.conf@h>", plain, "callerid=\"x\" <aincludeevil.conf>"),
+        ("\"x;--y\" <sip:+4917099999@h>", plain, "callerid=+4917099999"),
+        ("\"\" <sip:a%0aflag=Urgent@h>", plain, "callerid=aflagUrgent"),
+        (
+            "\"\u{c5}sa, B\" <sip:+4917099999@h>",
+            "Diversion: \"d\" <sip:d%0a%23exec%20id@h>;reason=user-busy",
+            "callerid=\"\u{c5}sa, B\" <+4917099999>",
+        ),
+    ];
+    for (number, (from, header, told)) in calls.into_iter().enumerate() {
+        carrier.delivers_speech_as(from, header, DID, CALL).ends_well();
+        let path = env.path(&format!("asterisk/spool/voicemail/acme-boxes/1/INBOX/msg{number:04}.txt"));
+        until("the message is there", || waiting(&env, "1") == (number + 1).to_string());
+        let about = fs::read_to_string(path).expect("what is said about the message");
+        let shown: Vec<&str> = about.lines().filter(|line| line.starts_with("callerid=")).collect();
+        assert_eq!(shown, [told], "{about}");
+        let is_ours =
+            |line: &str| line.starts_with(';') || line == "[message]" || line.contains('=') || line.is_empty();
+        assert!(about.lines().all(is_ours) && about.contains("\nrdnis=unknown\n"), "{about}");
+        assert!(!about.contains("evil.conf\"") && !about.contains("\nflag=Urgent"), "{about}");
+    }
+    nothing_in_the_log(&env);
+}
+
 #[test]
 fn a_colleague_leaves_a_message_if_nobody_answers() {
     let env = pbx();

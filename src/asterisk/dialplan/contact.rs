@@ -13,8 +13,8 @@ use super::{
 ///
 /// Left out on purpose: `& , ( )`, which mean something in the arguments of `Dial`; `[` and `]` except around an
 /// IPv6 address, because the arguments after a lone `[` would not be read; quotes and backslashes; `?`, which begins
-/// headers; and `%` in the name of a parameter.
-const PLAIN: &str = "^sips?:([A-Za-z0-9_.!~*+%=-]+@)?([A-Za-z0-9.-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]+)?\
+/// headers; and `%` in the name of a parameter. The brackets stand in brackets: see [`Expr::matches`].
+const PLAIN: &str = "^sips?:([A-Za-z0-9_.!~*+%=-]+@)?([A-Za-z0-9.-]+|[[][0-9A-Fa-f:.]+[]])(:[0-9]+)?\
 (;[A-Za-z0-9_.!~*+-]+(=[A-Za-z0-9_.!~*+%:/-]+)?)*$";
 
 /// The parameter that sends a request to another host than the one of the address.

@@ -137,6 +137,8 @@ pub(crate) enum CallerField {
     Name,
     /// Whether the number may be shown.
     Presentation,
+    /// Who redirected the call, as its `Diversion` header says. Asterisk passes it on by itself.
+    RedirectedFrom,
 }
 
 impl CallerField {
@@ -145,6 +147,7 @@ impl CallerField {
             Self::Number => "CALLERID(num)",
             Self::Name => "CALLERID(name)",
             Self::Presentation => "CALLERID(pres)",
+            Self::RedirectedFrom => "CALLERID(rdnis)",
         }
     }
 
@@ -277,7 +280,8 @@ impl Expr {
     }
 
     /// Tells whether a text matches a POSIX extended expression of ours. None may match `^`, which stands for
-    /// parentheses.
+    /// parentheses. In the expression no backslash may stand, because Asterisk removes it, and each `[` needs its `]`,
+    /// because quotes between them would not end it.
     pub(crate) fn matches(pattern: &str, text: Foreign) -> Self {
         call("REGEX", "func_strings", Self::plain(format!("\"{pattern}\" ")) + text.in_function())
     }

@@ -84,6 +84,12 @@ fn scan(text: &str) {
             let guarded = arguments[place..].find(GUARD).map(|end| &arguments[place..place + end]);
             assert!(guarded.is_some_and(|name| !name.contains('$')), "in {context}: {application}({arguments})");
         }
+        // Asterisk removes backslashes from an expression, and quotes do not end it between brackets.
+        for expression in arguments.split("REGEX(\"").skip(1).filter_map(|text| text.split_once('"')) {
+            let expression = expression.0;
+            let count = |c| expression.matches(c).count();
+            assert!(!expression.contains('\\') && count('[') == count(']'), "in {context}: {expression}");
+        }
         if application == "Dial" {
             let [line, seconds, options] = arguments.split(',').collect::<Vec<_>>()[..] else {
                 panic!("{arguments}");
@@ -147,6 +153,8 @@ fn the_scan_finds_what_it_looks_for() {
         "MixMonitor(${CALLERID(num)}.wav)",
         "Set(CALLED=${EXTEN})",
         "Set(CALLED=${CUT(EXTEN,\\;,1)})",
+        "GotoIf(${REGEX(\"^[a\\]]$\" ${REPLACE(CONTACT,(),^)})}?a)",
+        "GotoIf(${REGEX(\"^[]a]$]\" ${REPLACE(CONTACT,(),^)})}?a)",
         "GotoIf(${REGEX(\"^1$\" ${CONTACT})}?a)",
         "GotoIf($[${LEN(${FROM_NAME})} > 1]?a)",
         "Set(CALLER=${FILTER(+0-9,${CALLERID(num)})})",

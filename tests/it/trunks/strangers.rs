@@ -1,7 +1,7 @@
 //! What phones and carriers send is data: a contact, a redirect or a text message rings nobody else, on the real
 //! Asterisk.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use super::{SECRET, declared, run};
 use crate::{
@@ -159,6 +159,17 @@ fn an_ipv6_host_and_sips_are_plain_and_a_lone_bracket_is_not() {
         ("sip:[::1]", true),
         ("sips:1001@198.51.100.7:5061", true),
         ("sip:1001@[::1", false),
+        // Asterisk removes backslashes from the expression: `[[..]` would match these, and what stands behind the contact
+        // in the dial string would become part of it.
+        ("sip:b@[:[[::1]:5070;q=338", false),
+        ("sip:x@[[::1]", false),
+        ("sip:x@[[[[[]", false),
+        ("sip:x@::1]", false),
+        ("sip:x@[::1]]", false),
+        ("sip:x@[]", false),
+        ("sip:[", false),
+        ("sip:x@[::1]:5060]", false),
+        ("sip:x[1]@host", false),
         ("sip:1001@host;a=[", false),
         ("sip:[1001@host", false),
         ("sip:1001@host;maddr", false),
@@ -237,4 +248,28 @@ fn a_text_message_runs_no_dialplan() {
     }
     let env = attack.rang_nobody();
     assert!(!log(&env).contains("pbx.c: Executing"), "{}", log(&env));
+}
+
+/// Asterisk passes the `Diversion` header on, with a name and number that a withheld call shows to nobody.
+#[test]
+fn who_redirected_a_call_is_told_to_no_carrier() {
+    let env = TestEnv::bare_with_asterisk();
+    let carrier = Phone::at(&env, "127.0.0.1");
+    let company = company(&carrier).replace(
+        "inbound:\n",
+        "dialers: { desk: { number: \"+4930111\", trunk: carrier } }\n\
+         groups: { sales: { members: [\"+4930111\", bo@example.com], trunk: carrier } }\ninbound:\n  - { to: \"+15559876544\", route: [sales] }\n",
+    );
+    run(&env, &declared(&company.replace("route: [bo@example.com]", "route: [desk]")));
+    let outside = Phone::at(&env, "127.0.0.2");
+    for to in [DID, "+15559876544"] {
+        // The member of a group confirms that it takes the call.
+        let answering = carrier.picks_up_late(Some('1'), None);
+        let from = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
+        let diversion = "Diversion: \"Secret\" <sip:+4930777@h>;reason=user-busy";
+        outside.delivers_speech_as(from, diversion, to, Duration::from_secs(4)).ends_well();
+        let asked = answering.unplug_and_tell();
+        assert!(asked.contains("INVITE sip:+4930111@"), "{asked}");
+        assert!(!asked.contains("Diversion") && !asked.contains("4930777"), "{asked}");
+    }
 }
