@@ -19,7 +19,7 @@ use crate::{
         seal::{Keyring, Owner},
     },
     error::Hinted,
-    model::{BoxNumber, Extension, Identity, Secret, hex},
+    model::{BoxNumber, Extension, Identity, Pin, Secret, hex},
     portal::{self, Rotation},
     render::endpoint_name,
     report::{count, json},
@@ -211,11 +211,11 @@ impl Mailbox {
     }
 
     fn text(&self) -> String {
-        format!("box       {}\npin       {}\n", self.number, self.pin.reveal())
+        format!("box       {}\npin       {}\n", self.number, Pin::of(&self.pin).digits)
     }
 
     fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "box": self.number, "pin": self.pin.reveal() })
+        serde_json::json!({ "box": self.number, "pin": Pin::of(&self.pin).digits })
     }
 }
 

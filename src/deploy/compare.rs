@@ -20,7 +20,7 @@ use crate::{
     directory::{EarlierRun, Recorded, RowChanges, seal::ObjectPrint},
     model::{Extension, Prints, UserKey, hex},
     objects::ObjectId,
-    plan::{self, Affected, Allowance, Effects, Inputs, Plan, PlannedUser, RailStop, plan_id, target_hash},
+    plan::{self, Affected, Allowance, Effects, Inputs, Plan, PlannedUser, RailStop, SecretPlan, plan_id, target_hash},
     render::{self, Digests, File, FileDiff, ParsedPhone, Phonebook, Present},
 };
 use sha2::{Digest, Sha256};
@@ -189,7 +189,9 @@ pub fn compare_plan(
         |name: &str, phone: &ParsedPhone| names.get(name).is_some_and(|(_, kept)| kept.is_digest(&phone.digest));
     let successors = endpoints.map(|file| successors(&plan, recorded, file, &keeps)).unwrap_or_default();
     relogins.retain(|extension| !successors.contains(extension));
-    let notes = foreign_digests(&plan, recorded, &relogins).into_iter().collect();
+    let mut notes: Vec<String> = foreign_digests(&plan, recorded, &relogins).into_iter().collect();
+    let bare = in_place[ConfigFile::Voicemail].as_ref().is_some_and(|file| render::has_bare_pins(&file.text));
+    notes.extend(new_tags(&plan, recorded, bare));
     let mut effects = Effects { made: made(&plan, endpoints, successors), ..plan.by_rows.clone() };
     // A file in place that fits and runs is right, whatever was remembered of the last apply.
     let live = PerFile::from_fn(|file| {
@@ -256,12 +258,24 @@ pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<C
     .take_into(&mut effects, PerFile::all(false))?;
     add_phone_stops(&mut stops, &plan, &effects);
     let live = PerFile::all(true);
-    side_by_side(plan, (effects, stops, Vec::new()), recorded, (&target, kept), differences, live, unchecked)
+    let notes = new_tags(&plan, recorded, false).into_iter().collect();
+    side_by_side(plan, (effects, stops, notes), recorded, (&target, kept), differences, live, unchecked)
 }
 
 /// Renders what the plan leads to, secrets and marks masked.
 fn target(plan: &Plan, recorded: &Recorded) -> Result<PerFile<File>, BadValue> {
     Phonebook::of(plan, recorded.directory).files(Digests::Masked)
+}
+
+/// Says why the lines of voicemail boxes change although their PINs stay: PINs of an earlier version get their tags.
+fn new_tags(plan: &Plan, recorded: &Recorded, bare: bool) -> Option<String> {
+    let is_bare = |id: &ObjectId| recorded.secrets.get(id).is_some_and(|row| row.print.is_none());
+    let mut kept = plan.secrets.iter().filter(|(_, planned)| planned.secret == SecretPlan::Keep);
+    (bare || kept.any(|(id, _)| is_bare(id))).then(|| {
+        "each PIN of a voicemail box gets a random tag beside it, so that whoever reads the database cannot find it: the \
+         lines of all boxes change, their PINs stay"
+            .to_owned()
+    })
 }
 
 /// Adds the rails at too many users that are deleted and phones that must log in again, in their place.

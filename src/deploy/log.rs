@@ -11,7 +11,7 @@ use super::asterisk::{Asterisk, scrub};
 use crate::{
     asterisk::ConfigFile,
     fs::failed,
-    model::{SENSITIVE, Secret, visible},
+    model::{Pin, SENSITIVE, Secret, visible},
     objects::ObjectId,
 };
 
@@ -92,7 +92,11 @@ fn complaint(line: &str, secrets: &BTreeMap<ObjectId, Secret>) -> Option<String>
         return None;
     }
     let source = said.split(':').next()?.rsplit('/').next()?;
-    let hidden = secrets.values().fold(said.to_owned(), |said, secret| said.replace(secret.reveal(), SENSITIVE));
+    let hidden = secrets.values().fold(said.to_owned(), |said, secret| {
+        let Pin { digits, tag } = Pin::of(secret);
+        let parts = [Some(digits), tag].into_iter().flatten();
+        parts.fold(said.replace(secret.reveal(), SENSITIVE), |said, part| said.replace(part, SENSITIVE))
+    });
     let plain: String = visible(&hidden).filter_map(|(c, seen)| seen.then_some(c)).take(300).collect();
     is_about_ours(source).then(|| scrub(&plain))
 }
@@ -109,6 +113,12 @@ mod tests {
         assert_eq!(complaint(line).as_deref(), Some("config_options.c: Error parsing password_digest= (sensitive)"));
         let line = "[Nov 21 04:10:44] WARNING[1][C-0001] config.c: parse error: no closing ']', line 27 of a.conf";
         assert_eq!(complaint(line).as_deref(), Some("config.c: parse error: no closing ']', line 27 of a.conf"));
+        let tag = "0f".repeat(16);
+        let pin = Secret::new(&format!("27182-{tag}")).unwrap();
+        let pins = BTreeMap::from([((crate::objects::ObjectKind::Box, "1".to_owned()), pin)]);
+        let line = format!("[Nov 21 04:10:44] WARNING[1] config.c: no '=' in `1 -27182,Ana ; {tag}` of voicemail.conf");
+        let told = super::complaint(&line, &pins).expect("a complaint");
+        assert!(!told.contains("27182") && !told.contains(&tag) && told.contains("Ana"), "{told}");
         // What Asterisk 22 says of a trunk that it does not take.
         for said in [
             "config_options.c: Error parsing password_digest=MD5:6d430e6d8d3f1e9feda7ae4d5dc778f1,MD5:canary at line 32",

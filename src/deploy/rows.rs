@@ -13,7 +13,7 @@ use crate::{
         seal::{Keyring, ObjectPrint, Owner, Salt, generate},
         seal_secret,
     },
-    model::{E164, Extension, Ha1, Prints, Secret, UserKey},
+    model::{E164, Extension, Ha1, Prints, Secret, UserKey, tagged},
     objects::{ObjectId, ObjectRow, RowsOfUsers, UserOfRow, with_users},
     plan::{Plan, SecretPlan},
     render::endpoint_name,
@@ -206,6 +206,8 @@ impl Secrets<'_> {
                     make(&random()?)
                 }
             };
+            let is_pin = of_routes.get(id).is_some_and(|object| object.generates().is_some());
+            let secret = if is_pin { tagged(&secret, &random()?) } else { secret };
             if planned.print.is_none() {
                 let login = logins.get(id).ok_or_else(missing)?;
                 let row = objects.rows.get(id).copied().ok_or_else(missing)?;

@@ -34,7 +34,7 @@ pub(super) fn secrets(
     let secret = |row: &postgres::Row| {
         let kind = row.get::<_, &str>(0).parse().map_err(bad_row("kind"))?;
         let print = ObjectPrint { kind, salt: row.get(3), shown: row.get(4) };
-        Ok(((kind, row.get(1)), RecordedSecret { id: row.get(2), print, applied: row.get(5) }))
+        Ok(((kind, row.get(1)), RecordedSecret { id: row.get(2), print: Some(print), applied: row.get(5) }))
     };
     rows.iter().map(secret).collect()
 }

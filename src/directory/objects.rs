@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     DirectoryError, Place, Recorded, RecordedSecret, UnreadableDocument, failed,
-    read::{bad_row, number},
+    read::{OWNERS_SINCE, bad_row, number},
     seal::ObjectPrint,
     users::int,
     write::{NewSecret, run},
@@ -22,6 +22,9 @@ use crate::{
 
 /// The first schema version that has them.
 pub(super) const SINCE: i32 = 10;
+
+/// The first schema version that keeps no fingerprint of a PIN without a tag.
+const TAGS_SINCE: i32 = 13;
 
 /// What a sync or apply writes about a tenant's objects.
 #[derive(Debug, Default)]
@@ -79,10 +82,10 @@ pub(super) fn read(
     db: &mut impl GenericClient,
     tenant: Uuid,
     slug: &Tenant,
-    have_extensions: bool,
+    schema: i32,
     recorded: &mut Recorded,
 ) -> Result<(), DirectoryError> {
-    let (number_of, of_object) = if have_extensions {
+    let (number_of, of_object) = if schema >= OWNERS_SINCE {
         ("e.number", "left join extensions e on e.object_id = o.id")
     } else {
         ("null::integer", "")
@@ -115,7 +118,7 @@ pub(super) fn read(
                     numbers.insert(object.clone(), number(extension)?);
                 }
                 if let Some(salt) = row.get(6) {
-                    let print = ObjectPrint { kind: object.0, salt, shown: row.get(7) };
+                    let print = row.get::<_, Option<_>>(7).map(|shown| ObjectPrint { kind: object.0, salt, shown });
                     recorded.secrets.insert(object.clone(), RecordedSecret { id, print, applied: row.get(8) });
                 }
                 recorded.object_rows.insert(object, id);
@@ -134,6 +137,12 @@ pub(super) fn read(
         None => claim.map(|_| ExtensionClaim::Auto),
     });
     routes.sort();
+    if schema < TAGS_SINCE {
+        // A plan from such a schema is the one that the migrated rows give.
+        for (id, _) in routes.objects().into_iter().filter(|(_, object)| object.generates().is_some()) {
+            recorded.secrets.entry(id).and_modify(|secret| secret.print = None);
+        }
+    }
     recorded.routes = routes;
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::{
 const APPLIED_SINCE: i32 = 9;
 
 /// The first schema version that knows who let a user go, and which internal numbers objects have.
-const OWNERS_SINCE: i32 = 11;
+pub(super) const OWNERS_SINCE: i32 = 11;
 
 /// The tenant, on a schema that holds nothing about inbound calls.
 const EARLIER: &str = "select d.id, t.id, t.settings::text, null, null
@@ -87,7 +87,7 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
     }
     users(db, id, applied, &mut recorded)?;
     if objects {
-        objects::read(db, id, slug, schema >= OWNERS_SINCE, &mut recorded)?;
+        objects::read(db, id, slug, schema, &mut recorded)?;
     }
     // One statement for what has few columns: each costs a round trip.
     let numbers = objects::public_numbers("(select slug from tenants where id = $1)");

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::{DirectoryError, Place, UnreadableDocument, seal::ObjectPrint};
 use crate::{
     calls::Applied,
-    model::{DisplayName, E164, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey},
-    objects::{NumberOwner, ObjectId, Routes, Target, TargetsOfRow, UserOfRow, with_users},
+    model::{DisplayName, E164, Extension, Identity, PhoneOverride, Prints, Secret, Settings, Tenant, UserKey},
+    objects::{Login, NumberOwner, ObjectId, Routes, Target, TargetsOfRow, UserOfRow, with_users},
 };
 
 /// Who creates, changes and deletes a row.
@@ -114,16 +114,21 @@ pub struct EarlierRun {
 pub struct RecordedSecret {
     /// The object's row, to which the seal is bound.
     pub id: Uuid,
-    /// What tells another secret apart.
-    pub print: ObjectPrint,
+    /// What tells another secret apart. `None` for a PIN without a tag, which any fingerprint would give away.
+    pub print: Option<ObjectPrint>,
     /// The fingerprint of the secret that the last apply made live, or `None` before the first one.
     pub applied: Option<Vec<u8>>,
 }
 
 impl RecordedSecret {
+    /// Tells whether a secret is the recorded one of an object with this login.
+    pub fn is_secret(&self, login: &Login<'_>, secret: &Secret) -> bool {
+        self.print.as_ref().is_some_and(|print| print.is_secret(login, secret))
+    }
+
     /// Returns whether the last apply made another secret live than the recorded one.
     pub fn is_behind(&self) -> bool {
-        self.applied.as_ref().is_some_and(|applied| *applied != self.print.shown)
+        self.applied.as_ref().zip(self.print.as_ref()).is_some_and(|(applied, print)| *applied != print.shown)
     }
 }
 

@@ -19,6 +19,7 @@ mod identity;
 mod invalid;
 mod number;
 mod packed;
+mod pin;
 mod secret;
 mod secret_source;
 mod settings;
@@ -47,6 +48,8 @@ pub(crate) use invalid::{invisible_hint, is_direction_mark, nearest, quoted, sho
 pub(crate) use number::WITHHELD;
 pub use number::{Caller, CallerClass, E164, Prefix};
 pub(crate) use packed::packed;
+pub use pin::Pin;
+pub(crate) use pin::{is_tag, tagged};
 pub use secret::{SENSITIVE, Secret, TELLING};
 pub use secret_source::{SecretSource, SourceName};
 pub use settings::{EndpointNames, PhoneOverride, PhoneProfile, RailLimit, Settings};

@@ -63,7 +63,7 @@ pub(crate) trait Object {
         None
     }
 
-    /// Returns what makes its secret. `None` if the file says where its secret comes from, or it has none.
+    /// Returns what makes its PIN, if its secret is one. `None` if the file says where its secret comes from, or it has none.
     fn generates(&self) -> Option<Generate> {
         None
     }
@@ -111,7 +111,7 @@ pub(crate) trait Object {
     }
 }
 
-/// Makes a secret out of random bytes.
+/// Makes a PIN out of random bytes: a secret so short that it needs a tag.
 pub(crate) type Generate = fn(&[u8; 24]) -> Secret;
 
 /// Finds the value of a variable, or the reason why it cannot be had.

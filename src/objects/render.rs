@@ -79,6 +79,8 @@ pub(crate) struct BoxEntry<'a> {
     pub(crate) number: &'a str,
     /// What stands for its PIN.
     pub(crate) pin: String,
+    /// What stands for the tag of the PIN.
+    pub(crate) tag: String,
     /// The user whose name it has.
     pub(crate) user: Option<&'a UserKey>,
     /// Its own name if it is no user's.

@@ -29,7 +29,7 @@ pub struct InboundValues {
 /// Takes what is recorded as it is.
 pub(super) fn keep(plan: &mut Plan, recorded: &Recorded) {
     plan.routes = recorded.routes.clone();
-    let kept = |row: &RecordedSecret| PlannedSecret { secret: SecretPlan::Keep, print: Some(row.print.clone()) };
+    let kept = |row: &RecordedSecret| PlannedSecret { secret: SecretPlan::Keep, print: row.print.clone() };
     plan.secrets = recorded.secrets.iter().map(|(id, row)| (id.clone(), kept(row))).collect();
     let behind = recorded.secrets.iter().filter(|(_, row)| row.is_behind());
     plan.secrets_behind = behind.map(|(id, _)| id.clone()).collect();
@@ -49,7 +49,7 @@ fn add_secrets(plan: &mut Plan, inputs: &Inputs<'_>, routes: &Routes) {
         let old = recorded.secrets.get(id).zip(before.get(id));
         let is_declared = declared.object_secrets.contains_key(id);
         let secret = match inbound.secrets.get(id) {
-            Some(Ok(secret)) if old.is_some_and(|(row, login)| row.print.is_secret(login, secret)) => SecretPlan::Keep,
+            Some(Ok(secret)) if old.is_some_and(|(row, login)| row.is_secret(login, secret)) => SecretPlan::Keep,
             Some(Ok(_)) => SecretPlan::Take,
             Some(Err(reason)) => {
                 let (kind, name) = id;
@@ -63,7 +63,7 @@ fn add_secrets(plan: &mut Plan, inputs: &Inputs<'_>, routes: &Routes) {
         if kept.is_some_and(|(row, _)| row.is_behind()) {
             plan.secrets_behind.insert(id.clone());
         }
-        let print = kept.map(|(row, _)| row.print.clone());
+        let print = kept.and_then(|(row, _)| row.print.clone());
         plan.secrets.insert(id.clone(), PlannedSecret { secret, print });
     }
 }

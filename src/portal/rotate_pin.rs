@@ -9,7 +9,7 @@ use crate::{
         seal::{ObjectPrint, Owner, Salt},
         seal_secret,
     },
-    model::BoxNumber,
+    model::{BoxNumber, tagged},
 };
 
 /// Records a new PIN for the box of a user, or for the shared one of that name; answers with its number and the audit
@@ -26,7 +26,7 @@ pub fn rotate_pin(request: &Rotation<'_>, directory: &mut Directory) -> Result<(
     let (object, number, generate) = recorded.routes.box_of(email).ok_or_else(unknown)?;
     let id = *recorded.object_rows.get(&object).ok_or_else(unknown)?;
     writer.require_keys(request.keys)?;
-    let (pin, logins) = (generate(&random()?), recorded.routes.logins());
+    let (pin, logins) = (tagged(&generate(&random()?), &random()?), recorded.routes.logins());
     let login = logins.get(&object).ok_or_else(unknown)?;
     let sealed = seal_secret(request.keys, &pin, Owner { tenant: row.id, user: id }, email)?;
     let print = ObjectPrint::new(object.0, &random::<{ size_of::<Salt>() }>()?, login, &pin);

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     asterisk::ConfigFile,
-    model::{SENSITIVE, TELLING, escaped},
+    model::{Pin, SENSITIVE, TELLING, escaped},
 };
 use similar::{Algorithm, ChangeTag, TextDiff};
 
@@ -134,9 +134,11 @@ fn masked<'a>(
         if let Some((section, _)) = parse::section(bare) {
             name = section;
         }
-        if let (Some(BoxLine { number, pin, rest }), true) = (box_line(bare), known.is_some()) {
-            let same = same_digest.is_none_or(|same| same(&format!("{name} {number}"), pin.unwrap_or_default()));
-            return Line { shown: printable(format!("{number} => {SENSITIVE}{rest}").into()), tag: u8::from(!same) };
+        if let (Some(line), true) = (box_line(bare), known.is_some()) {
+            let BoxLine { number, pin, .. } = &line;
+            let same = same_digest
+                .is_none_or(|same| same(&format!("{name} {number}"), &pin.map(Pin::joined).unwrap_or_default()));
+            return Line { shown: printable(line.masked().into()), tag: u8::from(!same) };
         }
         if let (Some(key), None) = (secret_key(bare), known) {
             let secret = parse::secret_of(bare).filter(|_| !behind_marks);

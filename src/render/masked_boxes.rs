@@ -6,31 +6,51 @@
 use std::collections::HashSet;
 
 use super::parse;
-use crate::model::SENSITIVE;
+use crate::model::{Pin, SENSITIVE, is_tag};
 
 /// How many digits a PIN has.
 const PIN_DIGITS: usize = 5;
 
-/// A box in the exact form of a generated line: `17 => -27182,Ana,ana@example.com,,attach=yes|maxsecs=180`.
+/// A box in the exact form of a generated line: `17 => -27182,Ana,ana@example.com,,attach=yes|maxsecs=180 ; TAG`. An earlier
+/// version wrote no tag.
 pub(super) struct BoxLine<'a> {
     pub(super) number: &'a str,
     /// `None` if the line is masked already.
-    pub(super) pin: Option<&'a str>,
-    /// What is behind the PIN.
-    pub(super) rest: &'a str,
+    pub(super) pin: Option<Pin<'a>>,
+    /// What is between the PIN and the tag.
+    rest: &'a str,
+    has_tag: bool,
 }
+
+impl BoxLine<'_> {
+    /// Writes the line without its secrets.
+    pub(super) fn masked(&self) -> String {
+        let Self { number, rest, .. } = self;
+        let tag = if self.has_tag { format!("{BEFORE_TAG}{SENSITIVE}") } else { String::new() };
+        format!("{number} => {SENSITIVE}{rest}{tag}")
+    }
+}
+
+/// Stands before the tag of a PIN.
+const BEFORE_TAG: &str = " ; ";
 
 /// Reads a line if it has that form.
 pub(super) fn box_line(line: &str) -> Option<BoxLine<'_>> {
     let (number, value) = line.split_once(" => ")?;
     let (secret, rest) = value.split_at(value.find(',')?);
-    let pin = if secret == SENSITIVE { None } else { Some(secret.strip_prefix('-')?) };
+    let (rest, tag) = match rest.split_once(BEFORE_TAG) {
+        Some((rest, tag)) => (rest, Some(tag)),
+        None => (rest, None),
+    };
+    let is_masked = secret == SENSITIVE;
+    let pin = if is_masked { None } else { Some(Pin { digits: secret.strip_prefix('-')?, tag }) };
+    let is_whole = tag.is_none_or(|tag| if is_masked { tag == SENSITIVE } else { is_tag(tag) });
     let is_number = (1..=9).contains(&number.len()) && is_digits(number);
-    let is_pin = pin.is_none_or(|pin| pin.len() == PIN_DIGITS && is_digits(pin));
+    let is_pin = pin.is_none_or(|pin| pin.digits.len() == PIN_DIGITS && is_digits(pin.digits));
     let fields: Vec<&str> = rest.split(',').collect();
     let has_fields =
         matches!(fields[..], ["", _, _, "", options] if !options.is_empty() && options.bytes().all(is_option));
-    (is_number && is_pin && has_fields).then_some(BoxLine { number, pin, rest })
+    (is_number && is_pin && is_whole && has_fields).then_some(BoxLine { number, pin, rest, has_tag: tag.is_some() })
 }
 
 fn is_digits(text: &str) -> bool {
@@ -39,6 +59,11 @@ fn is_digits(text: &str) -> bool {
 
 fn is_option(b: u8) -> bool {
     b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'=' || b == b'|'
+}
+
+/// Tells whether a file has a PIN without a tag beside it, as an earlier version wrote it.
+pub fn has_bare_pins(text: &str) -> bool {
+    text.lines().filter_map(box_line).any(|line| !line.has_tag)
 }
 
 /// Lists the lines of the file to come, which may be shown of the file in place as well.
@@ -69,9 +94,11 @@ mod tests {
     use crate::asterisk::ConfigFile;
 
     const PIN: &str = "32485";
+    const TAG: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90";
     const MARK: &str = "0123456789abcdef0123456789abcdef";
     const BEFORE: &str = "; Written by reconcile for the tenant acme\n; directory (directory)\n\n[acme-boxes]\n1 => -";
-    const BEHIND: &str = ",Ana Silva,ana@example.com,,attach=yes|minsecs=1|maxsecs=180\n\
+    const BEHIND: &str = ",Ana Silva,ana@example.com,,attach=yes|minsecs=1|maxsecs=180 ; \
+                          a1b2c3d4e5f60718293a4b5c6d7e8f90\n\
                           2 => -27182,Bo Li,bo@example.com,,attach=yes|minsecs=1|maxsecs=180\n\n; generation\n\
                           [acme-generation]\n0123456789abcdef0123456789abcdef => -,\n";
 
@@ -83,6 +110,7 @@ mod tests {
         format!("{BEFORE}{PIN}{BEHIND}")
             .replace("-32485", "(sensitive)")
             .replace("-27182", "(sensitive)")
+            .replace(TAG, "(sensitive)")
             .replace(MARK, "(generation)")
     }
 
@@ -142,7 +170,7 @@ mod tests {
             let old = edited(BEFORE, &before, &|at| if at % 4 == 0 { at } else { line + at % 7 });
             let old = format!("{old}{PIN}{}", edited(BEHIND, &behind, &|at| at % 70));
             let shown = shown(&old, &new());
-            prop_assert!(!shown.contains(PIN), "{}\n{}", old, shown);
+            prop_assert!(!shown.contains(PIN) && !shown.contains(TAG), "{}\n{}", old, shown);
         }
     }
 
@@ -163,8 +191,12 @@ mod tests {
             let old = format!("{BEFORE}{PIN}{BEHIND}").replace("1 => -32485", edit);
             let shown = shown(&old, &new());
             assert!(shown.contains(line) && shown.contains("\n+1 => (sensitive),Ana Silva,"), "{shown}");
-            assert!(!shown.contains("32485"), "{shown}");
+            assert!(!shown.contains("32485") && !shown.contains(TAG), "{shown}");
         }
+        // An earlier version wrote no tag.
+        let bare = shown(&format!("{BEFORE}{PIN}{BEHIND}").replace(&format!(" ; {TAG}"), ""), &new());
+        let line = "1 => (sensitive),Ana Silva,ana@example.com,,attach=yes|minsecs=1|maxsecs=180";
+        assert!(bare.contains(&format!("\n-{line}\n+{line} ; (sensitive)\n")), "{bare}");
         // A box of ours that goes stays readable.
         let gone = shown(&format!("{BEFORE}{PIN}{BEHIND}"), "; Written by reconcile for the tenant acme\n");
         assert!(gone.contains("-[acme-boxes]\n-1 => (sensitive),Ana Silva,ana@example.com,,attach=yes|"), "{gone}");

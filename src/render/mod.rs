@@ -29,6 +29,7 @@ use uuid::Uuid;
 
 pub use cover::prefix_cover;
 pub use diff::{FileDiff, SameDigest, SectionDiff, diff};
+pub use masked_boxes::has_bare_pins;
 pub use needs::Needs;
 pub use numbers::{dialing_differs, numbers_between};
 pub use parse::{Parsed, ParsedObject, ParsedPhone, ParsedSection, Present, is_as_written, parse, section_names};

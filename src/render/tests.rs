@@ -161,8 +161,8 @@ fn boxes_are_entries_of_a_file_that_only_their_tenants_have() {
     let (_, boxes) = file.text.split_once("\n\n").unwrap();
     insta::assert_snapshot!(boxes, @r"
     [acme-boxes]
-    1 => (sensitive),Bo,bo@example.com,,attach=yes|minsecs=1|maxsecs=180
-    2 => (sensitive),Info desk,,,attach=yes|minsecs=1|maxsecs=180
+    1 => (sensitive),Bo,bo@example.com,,attach=yes|minsecs=1|maxsecs=180 ; (sensitive)
+    2 => (sensitive),Info desk,,,attach=yes|minsecs=1|maxsecs=180 ; (sensitive)
 
     ; generation
     [acme-generation]

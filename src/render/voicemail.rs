@@ -32,16 +32,17 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
     Ok(text)
 }
 
-/// Writes a box: `17 => -27182,Ana Silva,ana@example.com,,attach=yes|minsecs=1|maxsecs=180`.
+/// Writes a box: `17 => -27182,Ana Silva,ana@example.com,,attach=yes|minsecs=1|maxsecs=180 ; TAG`. Asterisk does not read
+/// the tag of the PIN: it is a comment.
 fn line(text: &mut String, entry: &BoxEntry<'_>, phone: Option<&Phone<'_>>) -> Result<(), BadValue> {
-    let BoxEntry { number, pin, title, address, mails_user, deletes, options, .. } = entry;
+    let BoxEntry { number, pin, tag, title, address, mails_user, deletes, options, .. } = entry;
     let name = field(phone.map_or(*title, |phone| phone.name.shown()));
     let own = phone.filter(|_| *mails_user).and_then(|phone| phone.email.email());
     // `|` would begin a second address.
     let address = address.or(own).filter(|address| !address.contains('|')).unwrap_or_default();
     let delete = if *deletes && !address.is_empty() { "delete=yes|" } else { "" };
     let value = Value::new("voicemail", &format!("{pin},{name},{address},,{delete}{options}"))?;
-    let _ = writeln!(text, "{number} => {value}");
+    let _ = writeln!(text, "{number} => {value} ; {tag}");
     Ok(())
 }
 

@@ -36,6 +36,7 @@ mod objects;
 mod owners;
 mod phone_ids;
 mod phones;
+mod pins;
 mod plan;
 mod portal;
 mod properties;

@@ -170,6 +170,7 @@ static VARIABLE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     vec![
         (pattern(r"postgres(ql)?://\S+"), "[database]"),
         (pattern(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "[directory]"),
+        (pattern(r" ; [0-9a-f]{32}\b"), " ; [tag]"),
         (pattern(r"\b[0-9a-f]{32,64}\b"), "[digest]"),
         (pattern(r"\bp1-[0-9a-f]{16}\b"), "p1-[id]"),
     ]

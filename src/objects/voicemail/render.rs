@@ -3,7 +3,7 @@
 use super::{Mailing, VoicemailBox, Whose};
 use crate::{
     asterisk::BadValue,
-    model::Email,
+    model::{Email, Pin},
     objects::{
         ObjectKind,
         render::{BoxEntry, Parts, RenderContext},
@@ -25,7 +25,8 @@ pub(super) fn render<'a>(
     };
     // A PIN with `-` before it cannot be changed by phone: Asterisk would rewrite the file, or forget the change at its
     // next reload.
-    let pin = cx.secret(ObjectKind::Box, name, |pin| format!("-{}", pin.reveal()))?;
+    let pin = cx.secret(ObjectKind::Box, name, |pin| format!("-{}", Pin::of(pin).digits))?;
+    let tag = cx.secret(ObjectKind::Box, name, |pin| Pin::of(pin).tag.unwrap_or_default().to_owned())?;
     let number = number.as_str();
     let (user, title, address, mails_user) = match &one.whose {
         Whose::User { user, mail } => {
@@ -42,6 +43,6 @@ pub(super) fn render<'a>(
     let Mailing { attach, delete, seconds } = one.mailing;
     let attach = if attach { "yes" } else { "no" };
     let options = format!("attach={attach}|minsecs={SHORTEST}|maxsecs={seconds}");
-    parts.boxes.push(BoxEntry { number, pin, user, title, address, mails_user, deletes: delete, options });
+    parts.boxes.push(BoxEntry { number, pin, tag, user, title, address, mails_user, deletes: delete, options });
     Ok(())
 }

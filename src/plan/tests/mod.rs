@@ -263,7 +263,7 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
         let row = match (&planned.print, secret) {
             (None, Some(secret)) => {
                 let print = ObjectPrint::new(object.0, &[7; 16], &plan.routes.logins()[object], secret);
-                RecordedSecret { id: Uuid::from_u128(3), print, applied: None }
+                RecordedSecret { id: Uuid::from_u128(3), print: Some(print), applied: None }
             }
             _ => before.secrets[object].clone(),
         };
