@@ -196,6 +196,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
             secrets: &secrets,
             inbound: &inbound,
             allowance: &allowance,
+            highest_box: 0,
             now,
         };
         Ok(deploy::compare(&inputs, survey, left_alone.into_iter().collect())?)

@@ -1,7 +1,8 @@
 //! The rails: one table, for the page that explains them.
 
 /// The rails that `--allow` lets pass.
-pub(crate) const ALLOWED: [&str; 5] = ["deletes", "relogins", "foreign-files", "missing-names", "missing-includes"];
+pub(crate) const ALLOWED: [&str; 6] =
+    ["deletes", "relogins", "foreign-files", "taken-boxes", "missing-names", "missing-includes"];
 
 /// What stops an apply: the rail without its `rail-`, what it stops, and what to do.
 pub const RAILS: &[(&str, &str, &str)] = &[
@@ -44,6 +45,11 @@ pub const RAILS: &[(&str, &str, &str)] = &[
         "foreign-files",
         "an apply over files that another directory wrote, or whose users this one never knew",
         "see to `DATABASE_URL`, or restore a newer dump; `--allow foreign-files=N` takes N users over: their phones end, or get another secret and must log in again",
+    ),
+    (
+        "taken-boxes",
+        "an apply that gives the number of a voicemail box in the file in place to another box, as after the restore of an older dump: who has the number hears the messages",
+        "restore a newer dump; or move the messages away, then `--allow taken-boxes=N`",
     ),
     (
         "missing-names",

@@ -147,6 +147,7 @@ impl<'a> Planner<'a> {
             secrets: &secrets,
             inbound: &inbound,
             allowance,
+            highest_box: 0,
             now: Timestamp::now(),
         };
         printer.phase("asking Asterisk what it runs");

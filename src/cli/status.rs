@@ -73,6 +73,8 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         return Err(Hinted::new(message, hint).into());
     }
     let is_readable = known.recorded.unreadable.is_empty();
+    printer.phase("asking Asterisk what it runs");
+    let survey = host.survey(&tenant)?;
     let behind = match &desired {
         Some(desired) if is_readable => {
             let secrets = session::secrets(desired, &args.secrets);
@@ -84,14 +86,13 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
                 secrets: &secrets,
                 inbound: &inbound,
                 allowance: &allowance,
+                highest_box: survey.highest_box(),
                 now,
             };
             Some(plan::plan(&inputs))
         }
         _ => None,
     };
-    printer.phase("asking Asterisk what it runs");
-    let survey = host.survey(&tenant)?;
     let no_folder = (!host.has_folder()?).then(|| host.config_dir.display().to_string());
     let mut comparison = None;
     let mut here = None;

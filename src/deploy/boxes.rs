@@ -6,16 +6,16 @@ use super::{
     asterisk::{Asterisk, AsteriskError},
     mismatch::Mismatch,
 };
-use crate::render::Parsed;
+use crate::render::{Parsed, ParsedBox};
 
 /// Names the boxes of a file that do not run, and those under whose number another entry runs: of entries with one number
 /// Asterisk takes the first, and says so only in its log.
 pub(super) fn differing(asterisk: &Asterisk, file: &Parsed) -> Result<Vec<Mismatch>, AsteriskError> {
     let (mut missing, mut others) = (Vec::new(), Vec::new());
-    for (context, boxes) in &file.entries {
+    for (context, boxes) in &file.boxes {
         let answer = asterisk.ask(&format!("voicemail show users for {context}"))?;
         let running: BTreeMap<&str, &str> = answer.raw().lines().filter_map(|line| listed(line, context)).collect();
-        for (number, name) in boxes {
+        for (number, ParsedBox { name, .. }) in boxes {
             match running.get(number.as_str()) {
                 None => missing.push(number.clone()),
                 Some(rest) if !is_named(rest, name) => {

@@ -13,6 +13,7 @@ use super::{
     effects::{FileEffects, ended, foreign_digests, made, other_logins, phone_name, successors},
     host::{InPlace, kept},
     survey::Findings,
+    taken_boxes,
     without_file::PhonesWithoutFile,
 };
 use crate::{
@@ -142,7 +143,8 @@ impl Comparison {
 /// # Errors
 /// If a value cannot be rendered, or the plan has no id.
 pub fn compare(inputs: &Inputs<'_>, survey: &Survey, unchecked: Vec<String>) -> Result<Comparison, CompareError> {
-    compare_plan(plan::plan(inputs), inputs.recorded, survey, inputs.allowance, unchecked)
+    let plan = plan::plan(&Inputs { highest_box: survey.highest_box(), ..*inputs });
+    compare_plan(plan, inputs.recorded, survey, inputs.allowance, unchecked)
 }
 
 /// Compares the stages behind a plan with what it leads to.
@@ -218,6 +220,10 @@ pub fn compare_plan(
     let differences = differences.unwrap_or(running_differences);
     effects.numbers.extend(callers::numbers(&plan, recorded));
     stops.extend(plan.stops.iter().cloned());
+    let is_same = |place: &str, secret: &str| trunks.get(place).is_some_and(|print| print.is_shown(secret));
+    let before =
+        || Ok(plan::as_recorded(&plan.tenant, recorded).map(|plan| self::target(&plan, recorded)).transpose()?);
+    stops.extend(taken_boxes::stop(in_place, &target, &is_same, &before, allowance)?);
     add_phone_stops(&mut stops, &plan, &effects);
     let live = running.as_ref().map_or(PerFile::all(true), |running| running.live);
     drop((names, trunks));
@@ -380,7 +386,7 @@ fn users(count: usize) -> String {
 }
 
 /// The most users whom the rail names.
-const NAMED: usize = 5;
+pub(super) const NAMED: usize = 5;
 
 /// The rail at files that the directory does not know.
 const FOREIGN_FILES: &str = "foreign-files";

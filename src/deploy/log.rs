@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(complaint(line).as_deref(), Some("config.c: parse error: no closing ']', line 27 of a.conf"));
         let tag = "0f".repeat(16);
         let pin = Secret::new(&format!("27182-{tag}")).unwrap();
-        let pins = BTreeMap::from([((crate::objects::ObjectKind::Box, "1".to_owned()), pin)]);
+        let pins = BTreeMap::from([(("box".parse().unwrap(), "1".to_owned()), pin)]);
         let line = format!("[Nov 21 04:10:44] WARNING[1] config.c: no '=' in `1 -27182,Ana ; {tag}` of voicemail.conf");
         let told = super::complaint(&line, &pins).expect("a complaint");
         assert!(!told.contains("27182") && !told.contains(&tag) && told.contains("Ana"), "{told}");

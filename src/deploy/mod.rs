@@ -42,6 +42,7 @@ mod status;
 mod step;
 mod survey;
 mod taken;
+mod taken_boxes;
 mod without_file;
 
 pub use applied::Applied;

@@ -70,6 +70,13 @@ pub(super) struct Findings {
     pub(super) without_file: Option<PhonesWithoutFile>,
 }
 
+impl Survey {
+    /// Returns the highest number of a voicemail box that the files in place know, or 0.
+    pub fn highest_box(&self) -> u32 {
+        self.in_place[ConfigFile::Voicemail].as_ref().map(|file| file.parsed.highest_box).unwrap_or_default()
+    }
+}
+
 impl Host {
     /// Takes the survey for a command that can do without Asterisk.
     ///

@@ -117,9 +117,9 @@ impl Routes {
 
     /// Takes over what the directory allocated to the same objects, and allocates what is missing: numbers of voicemail
     /// boxes, which are never given to another box.
-    pub fn allocate(&mut self, former: &Self) {
+    pub fn allocate(&mut self, former: &Self, in_place: u32) {
         self.last_box.clone_from(&former.last_box);
-        self.boxes.allocate(&former.boxes, &mut self.last_box);
+        self.boxes.allocate(&former.boxes, &mut self.last_box, in_place);
     }
 
     /// Forgets what users had who are none of the present ones: whoever gets their address inherits no voicemail box.
@@ -128,6 +128,11 @@ impl Routes {
             let present = present();
             numbers.users.retain(|user, _| present.contains(user));
         }
+    }
+
+    /// Returns the highest number that a voicemail box ever had. `None` if there was no box yet.
+    pub(crate) fn highest_box(&self) -> Option<u32> {
+        self.last_box.as_ref().map(|numbers| numbers.last)
     }
 
     /// Tells whether there are voicemail boxes.

@@ -154,7 +154,7 @@ fn wanted(
 ) -> (Routes, Places) {
     let Inputs { declared, inbound, .. } = inputs;
     let mut routes = declared.routes.clone();
-    routes.allocate(former);
+    routes.allocate(former, inputs.highest_box);
     if declared.routes.is_empty() {
         return (routes, Places::new());
     }

@@ -62,6 +62,9 @@ pub struct Inputs<'a> {
     pub inbound: &'a InboundValues,
     /// What rails let pass this once.
     pub allowance: &'a Allowance,
+    /// The highest number of a voicemail box that the files in place know. 0 if they know none, or are not looked at: a
+    /// directory that gave the numbers itself knows them, too.
+    pub highest_box: u32,
     /// The present, for numbers on hold.
     pub now: Timestamp,
 }

@@ -10,9 +10,9 @@ use std::{
 };
 
 use super::{
-    GENERATION, MASKED_DIRECTORY, MASKED_MARK, Present,
+    GENERATION, MASKED_DIRECTORY, MASKED_HIGHEST, MASKED_MARK, Present,
     masked_boxes::{BoxLine, box_line, known_lines, mask_unknown},
-    parse,
+    parse::{self, HIGHEST_BOX},
 };
 use crate::{
     asterisk::ConfigFile,
@@ -147,6 +147,8 @@ fn masked<'a>(
         }
         let shown = if bare.starts_with("; directory ") {
             format!("; directory {MASKED_DIRECTORY}").into()
+        } else if known.is_some() && bare.strip_prefix("; ").is_some_and(|line| line.starts_with(HIGHEST_BOX)) {
+            format!("; {HIGHEST_BOX}{MASKED_HIGHEST}").into()
         } else if behind_marks && !mark.is_empty() {
             mask_mark(bare, mark)
         } else {

@@ -32,7 +32,7 @@ impl BoxLine<'_> {
 }
 
 /// Stands before the tag of a PIN.
-const BEFORE_TAG: &str = " ; ";
+pub(super) const BEFORE_TAG: &str = " ; ";
 
 /// Reads a line if it has that form.
 pub(super) fn box_line(line: &str) -> Option<BoxLine<'_>> {

@@ -32,7 +32,9 @@ pub use diff::{FileDiff, SameDigest, SectionDiff, diff};
 pub use masked_boxes::has_bare_pins;
 pub use needs::Needs;
 pub use numbers::{dialing_differs, numbers_between};
-pub use parse::{Parsed, ParsedObject, ParsedPhone, ParsedSection, Present, is_as_written, parse, section_names};
+pub use parse::{
+    Parsed, ParsedBox, ParsedObject, ParsedPhone, ParsedSection, Present, is_as_written, parse, section_names,
+};
 pub use pjsip::template_names;
 
 pub use crate::objects::trunk_name;
@@ -143,6 +145,9 @@ const MASKED_MARK: &str = "(generation)";
 
 /// What stands for the directory where files are compared.
 const MASKED_DIRECTORY: &str = "(directory)";
+
+/// What stands for the highest number of a box where files are compared: it changes with the boxes.
+const MASKED_HIGHEST: &str = "(number)";
 
 /// Computes the mark of the bytes before it: half of their SHA-256, in hex (a section name has at
 /// most 79 bytes).

@@ -5,13 +5,17 @@
 use std::{collections::BTreeMap, mem};
 
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
-use super::{GENERATION, mark};
+use super::{GENERATION, mark, masked_boxes::BEFORE_TAG};
 use crate::{
     asterisk::{SectionType, read_value},
-    model::packed,
+    model::{Pin, packed},
     objects::{ObjectKind, without_port},
 };
+
+/// Begins the comment with the highest number that a box ever had.
+pub(super) const HIGHEST_BOX: &str = "boxes up to ";
 
 /// What a generated file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,8 +26,10 @@ pub struct Parsed {
     pub phones: BTreeMap<String, ParsedPhone>,
     /// The objects that are declared, by the name of their sections.
     pub objects: BTreeMap<String, ParsedObject>,
-    /// The entries of contexts that have numbers, such as voicemail boxes, by context: their names by their numbers.
-    pub entries: BTreeMap<String, BTreeMap<String, String>>,
+    /// The voicemail boxes by context, and by number.
+    pub boxes: BTreeMap<String, BTreeMap<String, ParsedBox>>,
+    /// The highest number that a voicemail box had when the file was written. 0 if it is not known.
+    pub highest_box: u32,
     /// The mark the bytes ought to carry.
     pub mark: String,
     /// Whether they do carry it: the file is whole and unedited.
@@ -46,6 +52,23 @@ pub struct ParsedPhone {
 impl std::fmt::Debug for ParsedPhone {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.email, crate::model::SENSITIVE)
+    }
+}
+
+/// One voicemail box as the file has it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ParsedBox {
+    /// Its name for people.
+    pub name: String,
+    /// The address that messages are mailed to. Empty if there is none.
+    pub mail: String,
+    /// Its PIN and the tag of that, as one secret; never shown.
+    pub secret: Zeroizing<String>,
+}
+
+impl std::fmt::Debug for ParsedBox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.name, crate::model::SENSITIVE)
     }
 }
 
@@ -129,10 +152,14 @@ pub fn parse(text: &str) -> Parsed {
             if let Some(id) = comment.strip_prefix("directory ") {
                 parsed.directory = id.parse().ok();
             }
+            if let Some(number) = comment.strip_prefix(HIGHEST_BOX) {
+                parsed.highest_box = box_number(number);
+            }
             email = comment;
             object = declared(comment);
-        } else if let Some((number, title)) = entry(line) {
-            parsed.entries.entry(name.clone()).or_default().insert(number.to_owned(), title.to_owned());
+        } else if let Some((number, found)) = entry(line) {
+            parsed.highest_box = parsed.highest_box.max(box_number(number));
+            parsed.boxes.entry(name.clone()).or_default().insert(number.to_owned(), found);
         } else if let Some(declared) = object {
             object_line(line, declared, &mut name, &mut parsed.objects);
         } else if let Some((section, template)) = section(line) {
@@ -223,12 +250,26 @@ pub(super) fn digest_of(line: &str) -> Option<String> {
     Some(value.strip_prefix("MD5:").unwrap_or(&value).to_owned())
 }
 
-/// Reads the number and the name of an entry that has a number, such as `17 => -27182,Ana,ana@example.com`.
-fn entry(line: &str) -> Option<(&str, &str)> {
+/// Reads a voicemail box, such as `17 => -27182,Ana,ana@example.com`.
+fn entry(line: &str) -> Option<(&str, ParsedBox)> {
     let (key, value) = line.split_once('=')?;
     let number = key.trim();
-    let name = value.split(',').nth(1).unwrap_or_default();
-    (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then_some((number, name))
+    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let (value, tag) = match value.split_once(BEFORE_TAG) {
+        Some((value, tag)) => (value, Some(tag)),
+        None => (value, None),
+    };
+    let mut fields = value.split(',');
+    let digits = fields.next().unwrap_or_default().trim_start_matches('>').trim().trim_start_matches('-');
+    let mut field = || fields.next().unwrap_or_default().to_owned();
+    Some((number, ParsedBox { name: field(), mail: field(), secret: Pin { digits, tag }.joined() }))
+}
+
+/// Reads the number of a box. One of nine digits was edited in: no directory gives so many.
+fn box_number(text: &str) -> u32 {
+    text.parse().ok().filter(|number| *number < 100_000_000).unwrap_or_default()
 }
 
 /// Reads what a line gives away: a phone's or a trunk's digest, or a trunk's plain secret.

@@ -56,7 +56,7 @@ const VOICEMAIL: &str = "voicemail: { users: true, boxes: { info: { name: Info d
 
 fn files(declared: &Declared, routes: &Routes, real: bool) -> PerFile<File> {
     let mut allocated = routes.clone();
-    allocated.allocate(&Routes::default());
+    allocated.allocate(&Routes::default(), 0);
     let routes = &allocated;
     let extension: Extension = "1001".parse().unwrap();
     let user = declared.users.values().next().unwrap();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use super::{Digests, GENERATION, MASKED_MARK, Phone, Phonebook, head, mark};
+use super::{Digests, GENERATION, MASKED_HIGHEST, MASKED_MARK, Phone, Phonebook, head, mark, parse::HIGHEST_BOX};
 use crate::{
     asterisk::{BadValue, Name, Value, box_context, mark_context},
     model::UserKey,
@@ -13,6 +13,14 @@ use crate::{
 pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<String, BadValue> {
     let boxes = if book.routes.have_boxes() { book.parts(digests)?.boxes } else { Vec::new() };
     let mut text = head(book, digests);
+    if let Some(highest) = book.routes.highest_box() {
+        // It outlives the boxes: no directory gives these numbers again.
+        let highest = match digests {
+            Digests::Masked => MASKED_HIGHEST.to_owned(),
+            Digests::Real { .. } => highest.to_string(),
+        };
+        let _ = writeln!(text, "; {HIGHEST_BOX}{highest}");
+    }
     if !boxes.is_empty() {
         let phones: BTreeMap<UserKey, &Phone<'_>> =
             book.phones.iter().map(|phone| (phone.email.key(), phone)).collect();

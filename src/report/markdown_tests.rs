@@ -31,6 +31,7 @@ fn compared(users: &[(String, String)]) -> (Desired, Comparison) {
         secrets: &BTreeMap::new(),
         inbound: &InboundValues::default(),
         allowance: &BTreeMap::new(),
+        highest_box: 0,
         now: Timestamp::UNIX_EPOCH,
     };
     let comparison = deploy::compare(&inputs, &Survey::default(), Vec::new()).unwrap();

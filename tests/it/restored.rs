@@ -1,7 +1,10 @@
 //! A database that was restored from an older dump holds secrets that no phone has any more: the files in
 //! place tell, and nothing is logged out before an administrator agrees.
 
-use std::process::{Command, Stdio};
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 
@@ -221,6 +224,86 @@ fn users_whom_a_restored_database_lost_are_named_and_counted() {
     let command = plan.lines().find_map(|line| line.strip_prefix("Apply exactly this: reconcile ")).unwrap();
     assert!(command.ends_with(" --allow foreign-files=2 --allow relogins=2"), "{command}");
     env.run(command).expect(0);
+}
+
+/// A company in which every user has a voicemail box.
+fn with_boxes(users: &[&str]) -> String {
+    desired(users).replacen("users:", "voicemail: { users: true }\nusers:", 1)
+}
+
+const DORA: &str = "email: dora@example.com, name: Dora";
+
+/// The dump knows Ana's box alone. Bo has another one since, and Cleo had one that is gone.
+fn with_former_boxes() -> TestEnv {
+    let env = TestEnv::new();
+    let apply = |users: &[&str]| {
+        env.write("pbx.yaml", &with_boxes(users));
+        env.run("apply --no-reload").expect(0);
+    };
+    apply(&USERS[..1]);
+    let dump = pg_dump(&env);
+    apply(&USERS);
+    apply(&USERS[..2]);
+    restore(&env, &dump);
+    env
+}
+
+fn boxes(env: &TestEnv) -> Vec<String> {
+    let file = fs::read_to_string(env.etc("voicemail.d/acme/generated_voicemail.conf")).unwrap();
+    let lines = file.lines().filter_map(|line| Some((line.split_once(" => ")?.0, line.split(',').nth(2)?)));
+    lines.filter(|(_, mail)| !mail.is_empty()).map(|(number, mail)| format!("{number} {mail}")).collect()
+}
+
+/// Messages belong to the number: the next user heard those of the one whom the dump does not know.
+#[test]
+fn numbers_of_boxes_in_place_are_not_given_again() {
+    let env = with_former_boxes();
+    assert_eq!(boxes(&env), ["1 ana@example.com", "2 bo@example.com"]);
+    env.write("pbx.yaml", &with_boxes(&[USERS[0], DORA]));
+    let args = "--allow foreign-files=1";
+    let shown = env.run(&format!("plan --no-asterisk {args}")).expect(0).stdout;
+    assert!(shown.contains("number 4") && !shown.contains("rail-"), "{shown}");
+    env.run(&format!("apply --no-reload {args}")).expect(0);
+    assert_eq!(boxes(&env), ["1 ana@example.com", "4 dora@example.com"]);
+    env.run("plan --no-asterisk --detailed-exitcode").expect(0);
+    // The directory knows it from then on.
+    env.write("pbx.yaml", &with_boxes(&[USERS[0], DORA, USERS[1]]));
+    env.run("sync").expect(0);
+    env.run("apply --no-reload").expect(0);
+    assert_eq!(boxes(&env), ["1 ana@example.com", "4 dora@example.com", "5 bo@example.com"]);
+}
+
+#[test]
+fn a_rail_stops_rows_that_give_the_number_of_a_box_in_place_to_another_user() {
+    let mut env = with_former_boxes();
+    env.write("pbx.yaml", &with_boxes(&[USERS[0], DORA]));
+    // A runner sees no files.
+    let folder = env.etc("").display().to_string();
+    env.set("ASTERISK_CONFIG_DIR", &env.path("nowhere").display().to_string());
+    env.run("sync").expect(0);
+    env.set("ASTERISK_CONFIG_DIR", &folder);
+    let before = env.files();
+    let plan = env.run("plan --no-asterisk --allow foreign-files=1").expect(0).text();
+    let stop = "error[rail-taken-boxes]: the number of 1 voicemail box of the file in place would pass to others: \
+                2 of `bo@example.com` would be that of `dora@example.com`";
+    assert!(plan.contains(stop) && plan.contains("--allow taken-boxes=1"), "{plan}");
+    let stopped = env.run("apply --no-reload --allow foreign-files=1").expect(3);
+    assert!(stopped.text().contains("rail-taken-boxes"), "{}", stopped.text());
+    assert_eq!(env.files(), before);
+    env.run("apply --no-reload --allow foreign-files=1 --allow taken-boxes=1").expect(0);
+    assert_eq!(boxes(&env), ["1 ana@example.com", "2 dora@example.com"]);
+}
+
+/// The number of a box stays with a user who is renamed and has another PIN.
+#[test]
+fn a_renamed_user_with_another_pin_is_the_owner_of_the_box() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &with_boxes(&USERS));
+    env.run("apply --no-reload").expect(0);
+    env.run("secret rotate ana@example.com --pin").expect(0);
+    env.write("pbx.yaml", &with_boxes(&["email: a.silva@example.com, previously: ana@example.com, name: Silva"]));
+    env.run("apply --no-reload --allow deletes=2").expect(0);
+    assert_eq!(boxes(&env), ["1 a.silva@example.com"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn with_boxes(route: &[&str]) -> Applied {
     let mut applied = tenant("acme", DID, route);
     let declared = load_text("pbx.yaml", file).declared.unwrap();
     applied.routes.boxes = declared.routes.boxes;
-    applied.routes.allocate(&Routes::default());
+    applied.routes.allocate(&Routes::default(), 0);
     applied
 }
 

@@ -198,9 +198,9 @@ impl Boxes {
     }
 
     /// Takes over the numbers that these boxes have already or had before, and gives each other box one that no box ever
-    /// had. Those of boxes that go are remembered.
-    pub(super) fn allocate(&mut self, former: &Self, numbers: &mut Option<LastBox>) {
-        if self.is_empty() && former.is_empty() {
+    /// had. Those of boxes that go are remembered. Numbers up to `in_place` were given, by whatever directory.
+    pub(super) fn allocate(&mut self, former: &Self, numbers: &mut Option<LastBox>, in_place: u32) {
+        if self.is_empty() && former.is_empty() && in_place == 0 {
             return;
         }
         let numbers = numbers.get_or_insert_default();
@@ -216,7 +216,7 @@ impl Boxes {
         // The highest number may have been lost, unlike the boxes.
         let highest =
             former.all().chain(self.all()).filter_map(|known| known.number.as_ref()).map(LastBox::number).max();
-        numbers.last = numbers.last.max(highest.unwrap_or_default());
+        numbers.last = numbers.last.max(highest.unwrap_or_default()).max(in_place);
         let mut taken: BTreeSet<BoxNumber> = BTreeSet::new();
         for one in self.all_mut() {
             // A number that was damaged into that of another box is none.

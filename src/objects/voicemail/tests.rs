@@ -28,7 +28,7 @@ fn numbers(routes: &Routes) -> Vec<String> {
 
 fn allocated(rest: &str, former: &Routes) -> Routes {
     let mut routes = routes(rest);
-    routes.allocate(former);
+    routes.allocate(former, 0);
     routes
 }
 
@@ -69,6 +69,18 @@ fn numbers_of_boxes_that_are_there_are_not_given_again_if_the_highest_is_lost() 
     known.last_box = None;
     let all = allocated("voicemail: { users: true, boxes: { info: { name: Info } } }\n", &known);
     assert_eq!(numbers(&all), ["1 Info", "2 ana@example.com", "3 bo@example.com"]);
+}
+
+/// A database was restored that knows fewer boxes than the files in place.
+#[test]
+fn numbers_of_files_in_place_are_not_given_again() {
+    let known = allocated("voicemail: { boxes: { info: { name: Info } } }\n", &Routes::default());
+    let mut all = routes("voicemail: { users: true, boxes: { info: { name: Info } } }\n");
+    all.allocate(&known, 7);
+    assert_eq!(numbers(&all), ["1 Info", "8 ana@example.com", "9 bo@example.com"]);
+    let mut none = routes("");
+    none.allocate(&Routes::default(), 7);
+    assert_eq!(none.last_box.map(|numbers| numbers.last), Some(7));
 }
 
 #[test]

@@ -60,6 +60,7 @@ fn planned(text: &str, values: &InboundValues, recorded: &Recorded) -> Plan {
         secrets: &BTreeMap::new(),
         inbound: values,
         allowance: &BTreeMap::new(),
+        highest_box: 0,
         now: Timestamp::UNIX_EPOCH,
     })
 }

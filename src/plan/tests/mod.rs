@@ -227,7 +227,7 @@ fn outside(file: &File) -> Outside {
 fn planned(declared: &Declared, outside: &Outside, recorded: &Recorded, now: Timestamp) -> Plan {
     let allowance = ["deletes", "relogins"].map(|rail| (rail.to_owned(), usize::MAX)).into();
     let Outside { secrets, inbound } = outside;
-    plan(&Inputs { declared, recorded, secrets, inbound, allowance: &allowance, now })
+    plan(&Inputs { declared, recorded, secrets, inbound, allowance: &allowance, highest_box: 0, now })
 }
 
 fn prints(plan: &Plan, user: &PlannedUser, secret: &Secret) -> Prints {

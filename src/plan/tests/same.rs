@@ -103,10 +103,10 @@ proptest! {
         let there = desired::load_text("elsewhere/phones.yml", &text).declared.unwrap();
         let recorded = &state.recorded;
         let Outside { secrets, inbound } = &outside;
-        let runner = Inputs { declared: &here, recorded, secrets, inbound, allowance: &allowance, now: state.now };
+        let runner = Inputs { declared: &here, recorded, secrets, inbound, allowance: &allowance, highest_box: 0, now: state.now };
         let later = state.now.checked_add(1.second()).unwrap();
         let allowed = BTreeMap::from([("deletes".to_owned(), 99)]);
-        let host = Inputs { declared: &there, recorded, secrets, inbound, allowance: &allowed, now: later };
+        let host = Inputs { declared: &there, recorded, secrets, inbound, allowance: &allowed, highest_box: 0, now: later };
         // What is in place may be of any other time, or written by hand.
         let in_place = if let Some(old) = old.as_ref().map(|old| State::after(std::slice::from_ref(old))) {
             let plan = planned(&here, &outside, &old.recorded, old.now);
@@ -118,7 +118,11 @@ proptest! {
         };
         let running = Running { live: PerFile::from_fn(|file| live[file as usize]) };
         let ours = id_where(&runner, InPlace::default(), None);
-        prop_assert_eq!(&ours, &id_where(&host, in_place, Some(running)));
+        // Only numbers of boxes that the database does not know count, as after the restore of an older dump.
+        let highest = in_place[ConfigFile::Voicemail].as_ref().map(|file| file.parsed.highest_box);
+        if highest <= recorded.routes.highest_box().or(Some(0)) {
+            prop_assert_eq!(&ours, &id_where(&host, in_place, Some(running)));
+        }
         let plan = planned(&here, &outside, recorded, state.now);
         prop_assert_eq!(ours.is_some(), plan.problems.is_empty());
     }

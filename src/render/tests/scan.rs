@@ -131,7 +131,7 @@ fn no_text_of_a_caller_or_phone_stands_in_a_dial_string_an_option_or_a_list() {
         };
         scan(&text(&NO_ROUTES, Vec::new()));
         let mut routes = declared.routes.clone();
-        routes.allocate(&NO_ROUTES);
+        routes.allocate(&NO_ROUTES, 0);
         scan(&text(&routes, phones));
     }
 }
