@@ -1,8 +1,16 @@
 //! The rails: one table, for the page that explains them.
 
 /// The rails that `--allow` lets pass.
-pub(crate) const ALLOWED: [&str; 6] =
-    ["deletes", "relogins", "foreign-files", "taken-boxes", "missing-names", "missing-includes"];
+pub(crate) const ALLOWED: [&str; 8] = [
+    "deletes",
+    "boxes",
+    "public-numbers",
+    "relogins",
+    "foreign-files",
+    "taken-boxes",
+    "missing-names",
+    "missing-includes",
+];
 
 /// What stops an apply: the rail without its `rail-`, what it stops, and what to do.
 pub const RAILS: &[(&str, &str, &str)] = &[
@@ -10,6 +18,16 @@ pub const RAILS: &[(&str, &str, &str)] = &[
         "deletes",
         "an apply that deletes more users than `rails.deletes` allows, or ends so many phones of users who were deleted before",
         "check the file is the right one; `--allow deletes=N`",
+    ),
+    (
+        "boxes",
+        "an apply that ends more voicemail boxes than `rails.deletes` allows, as a share of all boxes; boxes of users who are deleted count as users only",
+        "check the file is the right one; `--allow boxes=N`",
+    ),
+    (
+        "public-numbers",
+        "an apply after which more public numbers lead nowhere than `rails.deletes` allows, as a share of all of the tenant",
+        "check the file is the right one; `--allow public-numbers=N`",
     ),
     (
         "relogins",

@@ -113,7 +113,7 @@ pub(super) struct Dialplan {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rails {
-    /// Users deleted by one apply.
+    /// Users deleted by one apply; as many voicemail boxes, and as many public numbers, may end.
     #[serde(default)]
     pub(super) deletes: Option<At<Limit>>,
     /// Phones that must log in again after one apply: number, realm or secret changed.
@@ -129,7 +129,7 @@ pub(super) struct Limit {
     #[serde(default)]
     #[schemars(with = "Option<u32>")]
     pub(super) max: Option<At<u32>>,
-    /// The limit as a share of the file-managed users, in percent. Default: 20.
+    /// The limit in percent: a share of the file-managed users, or of what else is counted. Default: 20.
     #[serde(default)]
     #[schemars(with = "Option<Percent>")]
     pub(super) percent: Option<At<u32>>,

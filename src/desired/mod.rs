@@ -64,7 +64,7 @@ pub struct Expectation {
 /// The declared rails.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rails {
-    /// Users deleted by one apply.
+    /// Users deleted by one apply; as many voicemail boxes, and as many public numbers, may end.
     pub deletes: RailLimit,
     /// Phones that must log in again after one apply.
     pub relogins: RailLimit,

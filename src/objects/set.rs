@@ -140,6 +140,12 @@ impl Routes {
         !self.boxes.is_empty()
     }
 
+    /// Counts the voicemail boxes of former routes that end with these, and all that there were. Those of deleted users
+    /// do not count.
+    pub(crate) fn ended_boxes(&self, former: &Self, deleted: &BTreeSet<UserKey>) -> (usize, usize) {
+        (self.boxes.count_gone(&former.boxes, deleted), former.boxes.count())
+    }
+
     /// Finds the voicemail box of a user, or the shared one of this name: its number, and what makes its PIN.
     pub(crate) fn box_of(&self, owner: &Identity) -> Option<(ObjectId, BoxNumber, Generate)> {
         let key = owner.key();

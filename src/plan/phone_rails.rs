@@ -128,7 +128,7 @@ impl Plan {
         match stop.rail {
             DELETES => self.phone_rails.deletes(self.counts.delete).is_some(),
             RELOGINS => self.phone_rails.relogins(self.changed_logins() + moved, moved).is_some(),
-            "protected" => true,
+            "protected" | rails::BOXES | rails::PUBLIC_NUMBERS => true,
             _ => false,
         }
     }

@@ -9,7 +9,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Change, Inputs, Kind, Plan, UserChange, inbound};
-use crate::{desired::Rails, model::RailLimit};
+use crate::{
+    desired::Rails,
+    model::{RailLimit, UserKey},
+};
 
 /// What `--allow NAME=N` lets pass this once.
 pub type Allowance = BTreeMap<String, usize>;
@@ -35,7 +38,7 @@ impl fmt::Display for RailStop {
     }
 }
 
-/// Finds the rails that protected rows run into. [`Plan::phone_stops`] finds `deletes` and `relogins`.
+/// Finds the rails at protected rows, boxes and public numbers. [`Plan::phone_stops`] finds `deletes` and `relogins`.
 pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
     let mut stops = Vec::new();
     let protected_rows: BTreeSet<Uuid> =
@@ -68,7 +71,37 @@ pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
             allow: None,
         });
     }
+    stops.extend(ended(plan, inputs));
     stops
+}
+
+/// The rail at too many voicemail boxes that end.
+pub(super) const BOXES: &str = "boxes";
+
+/// The rail at too many public numbers that end.
+pub(super) const PUBLIC_NUMBERS: &str = "public-numbers";
+
+/// Finds the stops at voicemail boxes and public numbers that end. The limit is that of users who are deleted.
+fn ended(plan: &Plan, inputs: &Inputs<'_>) -> impl Iterator<Item = RailStop> {
+    let Inputs { declared, recorded, allowance, .. } = inputs;
+    let deleted = plan.changes.of_users().filter(|(change, _)| change.kind == Kind::Delete);
+    let deleted: BTreeSet<UserKey> = deleted.map(|(_, user)| user.email.key()).collect();
+    let (before, after) = (recorded.routes.numbers(), plan.routes.numbers());
+    let (boxes, of_boxes) = plan.routes.ended_boxes(&recorded.routes, &deleted);
+    let counted = [
+        (BOXES, boxes, of_boxes, "voicemail boxes"),
+        (PUBLIC_NUMBERS, before.difference(&after).count(), before.len(), "public numbers"),
+    ];
+    counted.into_iter().filter_map(|(rail, count, all, what)| {
+        let allowed = allowed(declared.rails.deletes, all);
+        let told = allowance.get(rail).copied().unwrap_or(0);
+        (count > allowed.max(told)).then(|| RailStop {
+            rail,
+            message: format!("{count} of {all} {what} would end (allowed {allowed})"),
+            hint: format!("if this is meant: --allow {rail}={count}"),
+            allow: Some(count),
+        })
+    })
 }
 
 /// The most that a rail names.

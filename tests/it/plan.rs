@@ -241,3 +241,42 @@ fn files_that_are_not_known_are_not_counted() {
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
     assert!(plan.contains("1 change of inbound calls; 0 files to write.\n"), "{plan}");
 }
+
+/// A line too few ended all voicemail boxes, or all public numbers, and no rail heard of it: those counted users only.
+#[test]
+fn rails_count_voicemail_boxes_and_public_numbers_that_end() {
+    let env = TestEnv::new();
+    let company = |users: usize, voicemail: &str, numbers: usize| {
+        let users: Vec<String> =
+            (0..users).map(|n| format!("  - {{ email: u{n}@example.com, name: User {n} }}\n")).collect();
+        let rules: Vec<String> =
+            (0..numbers).map(|n| format!("  - {{ to: \"+4930123400{n}\", route: [u0@example.com] }}\n")).collect();
+        let inbound = if numbers > 0 { format!("inbound:\n{}", rules.concat()) } else { String::new() };
+        let shared = "boxes: { info: { name: Info }, desk: { name: Desk } }";
+        let text = format!(
+            "version: 1\ntenant: acme\nextensions: {{ range: 1000-1999 }}\nvoicemail: {{ {voicemail}{shared} }}\n\
+             public_sip_host: pbx.example.com\n{inbound}users:\n{}",
+            users.concat()
+        );
+        env.write("pbx.yaml", &text);
+    };
+    company(8, "users: true, ", 8);
+    env.run("apply --no-reload").expect(0);
+    let stopped = |command: &str, said: &[&str]| {
+        let text = env.run(command).expect(3).text();
+        assert!(said.iter().all(|said| text.contains(said)), "{text}");
+        assert_eq!(text.matches("error[rail-").count(), said.len(), "{text}");
+    };
+    let boxes = "error[rail-boxes]: 8 of 10 voicemail boxes would end (allowed 2)";
+    let numbers = "error[rail-public-numbers]: 3 of 8 public numbers would end (allowed 2)";
+    company(8, "", 5);
+    stopped("apply --no-reload", &[boxes, numbers]);
+    stopped("sync", &[boxes, numbers]);
+    stopped("apply --no-reload --allow boxes=8 --allow public-numbers=2", &[numbers]);
+    // Two pass, and who deletes a user ends the box.
+    company(2, "users: true, ", 6);
+    env.run("apply --no-reload --allow deletes=6").expect(0);
+    company(2, "", 0);
+    stopped("apply --no-reload", &["error[rail-boxes]: 2 of 4 ", "error[rail-public-numbers]: 6 of 6 "]);
+    env.run("apply --no-reload --allow boxes=2 --allow public-numbers=6").expect(0);
+}

@@ -37,7 +37,7 @@ fn pbx() -> TestEnv {
 #[track_caller]
 fn apply(env: &TestEnv, rest: &str, users: &[&str]) -> String {
     env.write("pbx.yaml", &company(rest, users));
-    env.run("apply --allow deletes=9").expect(0).stdout
+    env.run("apply --allow deletes=9 --allow boxes=9").expect(0).stdout
 }
 
 fn file(env: &TestEnv) -> String {
@@ -410,6 +410,8 @@ fn a_new_pin_is_live_with_the_next_apply() {
         env.run("plan --no-asterisk --detailed-exitcode").expect(0);
         assert!(!env.run(&format!("secret show {whose}")).expect(0).stderr.contains(note));
     }
+    let failed = env.run("secret rotate info").expect(1).stderr;
+    assert!(failed.contains("`info` is a shared voicemail box") && failed.contains("rotate info --pin"), "{failed}");
     let failed = env.run("secret rotate nobody@example.com --pin").expect(1).stderr;
     assert!(failed.contains("`nobody@example.com` has no voicemail box"), "{failed}");
 }

@@ -193,6 +193,18 @@ impl Boxes {
         former.all().filter_map(|one| one.number.as_ref()).filter(|number| !kept.contains(number)).collect()
     }
 
+    /// Counts them.
+    pub(super) fn count(&self) -> usize {
+        self.all().count()
+    }
+
+    /// Counts the former boxes that end, those of deleted users left out: who deletes a user ends the box.
+    pub(super) fn count_gone(&self, former: &Self, deleted: &BTreeSet<UserKey>) -> usize {
+        let of_deleted = former.own.iter().filter(|(user, _)| deleted.contains(user));
+        let of_deleted: BTreeSet<&BoxNumber> = of_deleted.filter_map(|(_, own)| own.number.as_ref()).collect();
+        self.numbers_gone(former).into_iter().filter(|number| !of_deleted.contains(number)).count()
+    }
+
     fn all_mut(&mut self) -> impl Iterator<Item = &mut VoicemailBox> {
         self.own.values_mut().chain(self.shared.values_mut())
     }
