@@ -43,6 +43,7 @@ pub(super) fn wanted(
         managed_by: ManagedBy::File,
         protected: user.protected,
         phone: user.phone.clone(),
+        pinned: user.extension.is_some(),
         no_answer: user.no_answer.clone(),
         secret_declared: user.secret.is_some(),
         secret,
@@ -65,6 +66,7 @@ pub(super) fn unchanged(old: &RecordedUser) -> PlannedUser {
         managed_by: old.managed_by,
         protected: old.protected,
         phone: old.phone.clone(),
+        pinned: old.pinned,
         no_answer: old.no_answer.clone(),
         secret_declared: old.secret_declared,
         secret: SecretPlan::Keep,
@@ -80,6 +82,8 @@ pub(super) struct Before<'a> {
     pub(super) settings: &'a Settings,
     /// The present addresses of users that are renamed, by the former ones.
     pub(super) renamed: &'a BTreeMap<UserKey, UserKey>,
+    /// New users who were users before, and whose secret was deleted with them.
+    pub(super) returning: &'a BTreeSet<UserKey>,
 }
 
 impl Before<'_> {
@@ -101,7 +105,10 @@ pub(super) fn add(
     choice: Option<Choice>,
     place: Option<Place>,
 ) -> Option<Change> {
-    let secret_changed = user.secret != SecretPlan::Keep && old.is_some();
+    let secret_changed = match old {
+        Some(_) => user.secret != SecretPlan::Keep,
+        None => user.secret == SecretPlan::Generate && before.returning.contains(&user.email.key()),
+    };
     if old.is_none_or(|old| old.applied.is_none()) {
         plan.by_rows.made.insert(user.extension);
     }
@@ -186,11 +193,14 @@ fn fields(old: &RecordedUser, new: &PlannedUser, no_answer: Option<&[Target]>) -
     let phone_id = |identity: &Identity| identity.phone_id().map(str::to_owned);
     let [codecs, devices, transport, realm] = phone(&old.phone);
     let [new_codecs, new_devices, new_transport, new_realm] = phone(&new.phone);
+    // A new pin changes nothing if it asks for the number that the user has. Rows of earlier versions do not hold their pins.
+    let unpinned = old.pinned && !new.pinned;
     differing([
         ("email", email(&old.email), email(&new.email)),
         ("id", phone_id(&old.email), phone_id(&new.email)),
         ("name", Some(old.name.to_string()), Some(new.name.to_string())),
         ("extension", Some(old.extension.to_string()), Some(new.extension.to_string())),
+        ("pinned", unpinned.then(|| "true".to_owned()), unpinned.then(|| "false".to_owned())),
         ("protected", Some(old.protected.to_string()), Some(new.protected.to_string())),
         ("no_answer", no_answer.map(chain), new.no_answer.as_deref().map(chain)),
         ("phone.codecs", codecs, new_codecs),
