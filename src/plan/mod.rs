@@ -309,6 +309,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     changes.extend(inbound::add(&mut plan, inputs, &numbers.collect()));
     plan.changes = diff::settings(settings, &declared.settings).chain(changes).collect();
     plan.notes.extend(advice::perhaps_renamed(&plan, &leaving));
+    plan.notes.extend(advice::perhaps_renamed_objects(&plan, recorded));
     plan.notes.extend(advice::reused_numbers(&plan, inputs));
     for (change, _) in plan.changes.of_users() {
         let count = match change.kind {
