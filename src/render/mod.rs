@@ -33,6 +33,7 @@ pub use needs::Needs;
 pub use numbers::{dialing_differs, numbers_between};
 pub use parse::{Parsed, ParsedObject, ParsedPhone, ParsedSection, Present, is_as_written, parse, section_names};
 pub use pjsip::template_names;
+pub(crate) use routing::code_in_words;
 
 pub use crate::objects::trunk_name;
 use crate::{
