@@ -51,6 +51,8 @@ pub struct Change {
     pub fields: Vec<FieldChange>,
     /// Whether the secret becomes another one. Also true of a new user who was deleted before and gets a generated secret.
     pub secret_changed: bool,
+    /// What an object is called, if its kind and name say little.
+    pub called: Option<String>,
     /// Where the subject is declared.
     pub place: Option<Place>,
 }
@@ -155,7 +157,9 @@ impl Change {
         match &self.subject {
             Subject::Setting(key) => (*key).to_owned(),
             Subject::User(user) => user.email.to_string(),
-            Subject::Object((kind, name)) => format!("{kind} {name}").trim_end().to_owned(),
+            Subject::Object((kind, name)) => {
+                self.called.clone().unwrap_or_else(|| format!("{kind} {name}").trim_end().to_owned())
+            }
         }
     }
 
@@ -209,7 +213,11 @@ impl Change {
             }
             Kind::Adopt => parts.push(format!(
                 "adopted from the API{}; removing the line later deletes the user",
-                if renumbered || self.changes("pinned") { String::new() } else { format!(", keeps extension {number}") }
+                if renumbered || self.changes("pinned") {
+                    String::new()
+                } else {
+                    format!(", keeps extension {number}")
+                }
             )),
             Kind::Update => {}
         }
@@ -231,7 +239,9 @@ impl Change {
 
     /// `is_single` if there is only one object of its kind.
     fn object_words(&self, is_single: bool) -> String {
-        let parts = self.fields.iter().map(|change| match (self.kind, &change.before, &change.after) {
+        // The title names the user whose it is.
+        let fields = self.fields.iter().filter(|change| self.called.is_none() || change.field != "user");
+        let parts = fields.map(|change| match (self.kind, &change.before, &change.after) {
             // What is so unless it is said.
             (Kind::Create, _, Some(value)) if value == "false" => None,
             (Kind::Create, _, Some(value)) if is_single || change.field == "route" => Some(format!("-> {value}")),

@@ -160,6 +160,7 @@ pub(super) fn add(
         subject: Subject::User(UserChange { email, extension, choice, relogin }),
         fields,
         secret_changed,
+        called: None,
         place,
     });
     user.write = change.is_some();
@@ -176,6 +177,7 @@ pub(super) fn remove(plan: &mut Plan, old: &RecordedUser) -> Change {
         subject: Subject::User(UserChange { email, extension, choice: None, relogin: false }),
         fields: Vec::new(),
         secret_changed: false,
+        called: None,
         place: None,
     }
 }
@@ -258,7 +260,7 @@ pub fn all_settings(settings: &Settings) -> impl Iterator<Item = Change> {
 
 fn setting(kind: Kind, field: FieldChange) -> Change {
     let subject = Subject::Setting(field.field);
-    Change { kind, subject, fields: vec![field], secret_changed: false, place: None }
+    Change { kind, subject, fields: vec![field], secret_changed: false, called: None, place: None }
 }
 
 /// Compares all objects; `renewed` names those whose secret becomes another one.
@@ -272,12 +274,13 @@ pub(super) fn objects(before: &Routes, after: &Routes, places: &Places, renewed:
         let secret_changed = renewed.contains(&id);
         if kind == Kind::Create || secret_changed || !fields.is_empty() {
             let place = places.get(&id).copied();
-            changes.push(Change { kind, subject: Subject::Object(id), fields, secret_changed, place });
+            let (subject, called) = (Subject::Object(id), declared.title());
+            changes.push(Change { kind, subject, fields, secret_changed, called, place });
         }
     }
     changes.extend(old.into_iter().map(|(id, known)| {
         let (kind, subject, fields) = (Kind::Delete, Subject::Object(id), object_fields(Some(known), None));
-        Change { kind, subject, fields, secret_changed: false, place: None }
+        Change { kind, subject, fields, secret_changed: false, called: known.title(), place: None }
     }));
     changes.sort_by(|a, b| a.object().cmp(&b.object()));
     changes
