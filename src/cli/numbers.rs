@@ -53,6 +53,7 @@ struct NumbersDocument<'a> {
     numbers: Vec<Number>,
 }
 
+#[expect(clippy::struct_field_names, reason = "the words of the document")]
 /// A number.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Number {
@@ -71,7 +72,7 @@ struct Number {
 }
 
 impl Number {
-    fn new(number: impl ToString, kind: impl ToString, owner: Option<String>) -> Self {
+    fn new(number: &impl ToString, kind: &(impl ToString + ?Sized), owner: Option<String>) -> Self {
         Self { number: number.to_string(), kind: kind.to_string(), owner, name: None, until: None }
     }
 
@@ -116,7 +117,7 @@ fn of_phones(recorded: &Recorded, now: Timestamp) -> BTreeMap<Extension, Number>
         let settings = &tenant.settings;
         let emergency = settings.emergency_numbers().into_iter().map(|number| (number, "emergency"));
         let reserved = settings.reserved.iter().map(|number| (*number, "reserved"));
-        numbers.extend(reserved.chain(emergency).map(|(number, kind)| (number, Number::new(number, kind, None))));
+        numbers.extend(reserved.chain(emergency).map(|(number, kind)| (number, Number::new(&number, kind, None))));
         for (number, hold) in &recorded.holds {
             let until = hold.freed_at.checked_add(SignedDuration::from_hours(24 * i64::from(settings.hold_days)));
             let until = until.unwrap_or(Timestamp::MAX);
@@ -128,11 +129,11 @@ fn of_phones(recorded: &Recorded, now: Timestamp) -> BTreeMap<Extension, Number>
         }
     }
     for ((kind, name), number) in recorded.routes.extensions() {
-        numbers.insert(number, Number::new(number, kind, Some(name)));
+        numbers.insert(number, Number::new(&number, &kind, Some(name)));
     }
     for user in recorded.users.values() {
         let (number, owner) = (user.extension, Some(user.email.to_string()));
-        numbers.insert(number, Number { name: Some(user.name.to_string()), ..Number::new(number, "user", owner) });
+        numbers.insert(number, Number { name: Some(user.name.to_string()), ..Number::new(&number, "user", owner) });
     }
     numbers
 }

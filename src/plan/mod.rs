@@ -182,6 +182,7 @@ impl Counts {
 }
 
 /// A user as recorded after the plan.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of the row")]
 #[derive(Debug, Clone)]
 pub struct PlannedUser {
     /// The row; none for a new user.
