@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::{
     Exit,
     expect::Expected,
+    new_tenant,
     plan::{self, refuse_problems},
     printer::{Printer, Progress},
     session,
@@ -121,7 +122,7 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         full: common.full,
     };
     let planner = plan.resolve()?.expecting(expected.as_ref().map(Expected::id));
-    let desired = session::desired(&common.file, printer)?;
+    let desired = plan::desired(&common.file, common.format, printer)?;
     need_folder(planner.host())?;
     common.state.need_key()?;
     let comparison = planner.show(&desired, printer)?;
@@ -171,7 +172,7 @@ fn need_folder(host: &Host) -> Result<()> {
 fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) -> Result<Exit> {
     let allowance = session::allowance(&args.allow)?;
     let expected = args.expect.as_deref().map(Expected::read).transpose()?;
-    let desired = session::desired(&args.file, printer)?;
+    let desired = plan::desired(&args.file, args.format, printer)?;
     let secrets = session::secrets(&desired, &args.secrets);
     let inbound = session::inbound(&desired, &args.secrets);
     let host = host.resolve(&args.state, mode == Mode::Apply { reload: true })?;
@@ -185,6 +186,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     for migration in directory.migrate()? {
         tracing::info!("migrated: {migration}");
     }
+    let misspelt = new_tenant::perhaps_misspelt(&mut directory, &desired.declared)?;
     let database = directory.show();
     let now = Timestamp::now();
     let printer = RefCell::new(printer);
@@ -204,7 +206,8 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let last_shown = RefCell::new(None);
     let show = |comparison: &mut Comparison| {
         let mut printer = printer.borrow_mut();
-        refuse_problems(&comparison.plan.problems, &desired, &mut printer)?;
+        new_tenant::say(misspelt.as_ref(), comparison);
+        refuse_problems(comparison, &desired, args.format, &mut printer)?;
         plan::name_private(&args.state, comparison)?;
         let file = args.file.argument();
         let file = file.as_deref();

@@ -51,7 +51,7 @@ pub const RAILS: &[(&str, &str, &str)] = &[
     ),
     (
         "missing-includes",
-        "an apply if the operator's file does not include the generated files, and a reload would remove what Asterisk runs from them, of this tenant or another one, or leave other tenants' files out; on a host where nothing of ours runs yet, `plan` notes the missing line and stops nothing",
+        "an apply if the operator's file does not include the generated files: Asterisk would not take them, or a reload would remove what it runs from them, of this tenant or another one, or leave other tenants' files out",
         "add the line of the hint; `--allow missing-includes=N` lets N such files pass, for include lines that `reconcile` cannot read",
     ),
     (

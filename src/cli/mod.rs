@@ -13,6 +13,8 @@ mod export;
 mod history;
 mod keys;
 mod migrate;
+mod new_tenant;
+mod numbers;
 mod output;
 mod plan;
 mod printer;
@@ -64,6 +66,7 @@ enum Command {
     Status(status::Args),
     History(history::Args),
     Users(users::Args),
+    Numbers(numbers::Args),
     Calls(calls::Args),
     Export(export::Args),
     Secret(secret::Args),
@@ -104,6 +107,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Status(args) => status::run(args, &mut printer),
         Command::History(args) => history::run(args, &mut printer),
         Command::Users(args) => users::run(args, &mut printer),
+        Command::Numbers(args) => numbers::run(args, &mut printer),
         Command::Calls(args) => calls::run(args, &mut printer),
         Command::Export(args) => export::run(args, &mut printer),
         Command::Secret(args) => secret::run(args, &mut printer),

@@ -4,7 +4,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use super::{
-    Exit,
+    Exit, new_tenant,
     printer::Printer,
     session,
     settings::{FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs, has_url},
@@ -12,9 +12,10 @@ use super::{
 };
 use crate::{
     deploy::{self, Comparison, Host, Policy},
+    desired,
     directory::{Recorded, Schema},
     error::line_of,
-    model::{Diagnostic, shown},
+    model::shown,
     plan::{Allowance, Inputs, RailStop},
     report::{Desired, Report, json, markdown, name_places, text},
 };
@@ -86,7 +87,7 @@ pub(crate) struct Planner<'a> {
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let planner = args.common.resolve()?;
-    let desired = session::desired(&args.common.file, printer)?;
+    let desired = desired(&args.common.file, args.common.format, printer)?;
     let comparison = planner.show(&desired, printer)?;
     let exit = if !comparison.stops.is_empty() {
         Exit::Rail
@@ -96,6 +97,18 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         Exit::Changes
     };
     Ok(if args.detailed_exitcode { exit } else { Exit::Done })
+}
+
+/// Reads and checks the desired state. Markdown says why there is no plan: the comment would be empty otherwise.
+pub(crate) fn desired(file: &FileArgs, format: PlanFormat, printer: &mut Printer) -> Result<Desired> {
+    printer.phase("reading the desired state");
+    let loaded = desired::load(&file.file);
+    if loaded.declared.is_none() && format == PlanFormat::Markdown {
+        let tenant = loaded.tenant();
+        let text = markdown::problems(tenant.as_ref(), &loaded.problems, loaded.unlisted, &loaded.sources);
+        printer.document(&text);
+    }
+    session::checked(file.name(), loaded, printer)
 }
 
 impl Common {
@@ -140,6 +153,10 @@ impl<'a> Planner<'a> {
         let has_folder = host.has_folder()?;
         let on_the_host = has_folder && !args.no_asterisk;
         let lack = if on_the_host { args.state.lack_of_keys(directory.as_mut())? } else { None };
+        let misspelt = match &mut directory {
+            Some(directory) if recorded.tenant.is_none() => new_tenant::perhaps_misspelt(directory, &desired.declared)?,
+            _ => None,
+        };
         drop(directory);
         let inputs = Inputs {
             declared: &desired.declared,
@@ -172,7 +189,8 @@ impl<'a> Planner<'a> {
         if recorded.directory.is_none() {
             comparison.notes.push("nothing is recorded yet: the first sync or apply creates the tables".to_owned());
         }
-        refuse_problems(&comparison.plan.problems, desired, printer)?;
+        new_tenant::say(misspelt.as_ref(), &mut comparison);
+        refuse_problems(&comparison, desired, args.format, printer)?;
         name_private(&args.state, &mut comparison)?;
         let file = args.file.argument();
         let file = file.as_deref();
@@ -220,9 +238,19 @@ pub(crate) fn name_private(state: &StateArgs, comparison: &mut Comparison) -> Re
 }
 
 /// Says why a plan cannot be made, and ends.
-pub(crate) fn refuse_problems(problems: &[Diagnostic], desired: &Desired, printer: &mut Printer) -> Result<()> {
+pub(crate) fn refuse_problems(
+    comparison: &Comparison,
+    desired: &Desired,
+    format: PlanFormat,
+    printer: &mut Printer,
+) -> Result<()> {
+    let plan = &comparison.plan;
+    let problems = &plan.problems;
     if problems.is_empty() {
         return Ok(());
+    }
+    if format == PlanFormat::Markdown {
+        printer.document(&markdown::problems(Some(&plan.tenant), problems, 0, &desired.sources));
     }
     printer.diagnostics(problems, 0, &desired.sources);
     Err(Stop { exit: Exit::Error, message: "no plan can be made; nothing was changed".to_owned() }.into())

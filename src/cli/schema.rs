@@ -3,14 +3,14 @@
 use anyhow::Result;
 use clap::ValueEnum;
 
-use super::{Exit, printer::Printer};
+use super::{Exit, numbers, printer::Printer};
 use crate::{
     desired,
     report::{json, status},
     serve::openapi,
 };
 
-/// Print the JSON schema of the desired-state file, a JSON plan or status; or the `OpenAPI` document
+/// Print the JSON schema of the desired-state file, a JSON plan, status or list of numbers; or the `OpenAPI` document
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  reconcile schema > desired-state.schema.json")]
 pub(crate) struct Args {
@@ -27,6 +27,8 @@ enum Which {
     Plan,
     /// The document of `status --format json`
     Status,
+    /// The document of `numbers --format json`
+    Numbers,
     /// The portal API, as `OpenAPI`
     Openapi,
 }
@@ -36,6 +38,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         Which::DesiredState => desired::schema()?,
         Which::Plan => json::schema()?,
         Which::Status => status::schema()?,
+        Which::Numbers => numbers::schema()?,
         Which::Openapi => openapi::document()?,
     });
     Ok(Exit::Done)

@@ -22,12 +22,6 @@ use crate::{
     report::Desired,
 };
 
-/// Reads and checks the desired state; says every problem.
-pub(crate) fn desired(args: &FileArgs, printer: &mut Printer) -> Result<Desired> {
-    printer.phase("reading the desired state");
-    checked(args.name(), desired::load(&args.file), printer)
-}
-
 /// Takes what was read, or says every problem of it.
 pub(crate) fn checked(name: String, loaded: Loaded, printer: &mut Printer) -> Result<Desired> {
     printer.diagnostics(&loaded.problems, loaded.unlisted, &loaded.sources);

@@ -15,9 +15,9 @@ use super::{
 use crate::{
     calls::{Call, Considered, Decision, Fit, decide, walk},
     desired::{self, Declared},
-    error::Hinted,
     model::{Caller, CallerClass, Chain, E164, Extension, Invalid, Node, printable, shown},
     objects::{NumberOwner, Target},
+    render,
     report::{Desired, json},
 };
 
@@ -28,7 +28,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  reconcile trace --to +15559876543 --from +4930123456 --at 2026-12-24T22:00+01:00")]
 pub(crate) struct Args {
-    /// The number that is called: a public number, or the extension of a group or a pinned user
+    /// The number that is called: a public number, or what a phone dials, such as an extension, 112 or `*97`
     #[arg(long, value_name = "NUMBER")]
     to: String,
     /// Whoever calls: a number, or `withheld`; without it, somebody no rule is for in particular
@@ -52,6 +52,11 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     if let Ok(number) = args.to.parse() {
         return inside(args, number, at, printer);
     }
+    if let Some(plays) = render::code_in_words(&args.to) {
+        let desired = from_phone(args, printer)?;
+        let words = if desired.declared.routes.have_boxes() { plays.to_owned() } else { left_to_operator(&desired) };
+        return of_operator(args, at, &words, printer);
+    }
     let to: E164 = args.to.parse().map_err(|invalid: Invalid| {
         let hint = "write it in E.164 form: `+`, country code and number without blanks, such as `--to +15559876543`; \
                     or write an extension, such as `--to 1500`";
@@ -72,21 +77,71 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Shows how a call goes from a phone to an extension.
-fn inside(args: &Args, number: Extension, at: Timestamp, printer: &mut Printer) -> Result<Exit> {
+/// Reads the file for a call that a phone makes.
+fn from_phone(args: &Args, printer: &mut Printer) -> Result<Desired> {
     if args.from.is_some() {
         let message = "`--from` is for calls from outside";
         return Err(Stop::usage(message, "leave it out: a call to an extension comes from a phone").into());
     }
-    let desired = session::checked(shown(&args.file.file), desired::load_to_trace(&args.file.file), printer)?;
+    session::checked(shown(&args.file.file), desired::load_to_trace(&args.file.file), printer)
+}
+
+/// Says where the dialplan leaves numbers to that it does not answer itself.
+fn left_to_operator(desired: &Desired) -> String {
+    match desired.declared.settings.include.as_slice() {
+        [] => "is in no context: there is no `dialplan.include`, and the call ends".to_owned(),
+        contexts => {
+            let contexts: Vec<String> = contexts.iter().map(|context| format!("`{context}`")).collect();
+            format!("is left to your own contexts: {}", contexts.join(", then "))
+        }
+    }
+}
+
+/// Says what becomes of a number that nobody in the file has.
+fn unowned(number: Extension, desired: &Desired) -> String {
+    let settings = &desired.declared.settings;
+    let left = left_to_operator(desired);
+    if settings.emergency_numbers().contains(&number) {
+        format!("is an emergency number, and {left}")
+    } else if settings.reserved.contains(&number) {
+        format!("is reserved, and {left}")
+    } else if settings.range.contains(number) {
+        "is pinned to nobody in the file: it rings the user who was given it, as `reconcile numbers` shows; if there is none, \
+         the caller hears that it is not allocated"
+            .to_owned()
+    } else {
+        format!("is outside the range {}, and {left}", settings.range)
+    }
+}
+
+/// Shows a call that no user and no object of the file gets.
+fn of_operator(args: &Args, at: Timestamp, words: &str, printer: &mut Printer) -> Result<Exit> {
+    let to = &args.to;
+    printer.document(&match args.format {
+        Format::Text => format!("A call from a phone to {to}\n  {to} {words}\n"),
+        Format::Json => json::pretty(&serde_json::json!({
+            "format_version": 1,
+            "call": { "to": to, "from": null, "from_class": null, "at": at.to_string() },
+            "considered": [],
+            "default_route": false,
+            "steps": [],
+            "targets": [],
+            "because": words,
+        }))?,
+    });
+    Ok(Exit::Done)
+}
+
+/// Shows how a call goes from a phone to an extension.
+fn inside(args: &Args, number: Extension, at: Timestamp, printer: &mut Printer) -> Result<Exit> {
+    let desired = from_phone(args, printer)?;
     let Declared { routes, users, .. } = &desired.declared;
     let of_object = routes.numbered().into_iter().find(|numbered| numbered.number == number);
     let of_object = of_object.map(|found| (Target::Object(found.name), NumberOwner::Object(found.object)));
     let of_user = || users.iter().find(|(_, user)| user.extension == Some(number));
     let of_user = || of_user().map(|(key, _)| (Target::User(key.clone()), NumberOwner::User(key.clone())));
     let Some((target, owner)) = of_object.or_else(of_user) else {
-        let hint = "the file shows pinned numbers only; `reconcile users` and `reconcile plan` show the allocated ones";
-        return Err(Hinted::new(format!("no user and no group in the file has the extension {number}"), hint).into());
+        return of_operator(args, at, &unowned(number, &desired), printer);
     };
     // A phone that dials a user comes to the user's own list.
     let no_answer = match &owner {

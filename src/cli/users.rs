@@ -70,6 +70,12 @@ impl Which {
     }
 }
 
+/// Reads an extension, or a range of them.
+pub(super) fn extensions(text: &str) -> Result<(Extension, Extension), Stop> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    Ok((first.parse().map_err(Stop::argument)?, last.parse().map_err(Stop::argument)?))
+}
+
 fn managed_by() -> impl TypedValueParser<Value = ManagedBy> {
     PossibleValuesParser::new(["file", "api"]).map(|word| if word == "api" { ManagedBy::Api } else { ManagedBy::File })
 }
@@ -84,13 +90,9 @@ struct Filter {
 
 impl Filter {
     fn of(args: &Args) -> Result<Self> {
-        let extensions = |text: &String| {
-            let (first, last) = text.split_once('-').unwrap_or((text, text));
-            Ok::<_, Stop>((first.parse().map_err(Stop::argument)?, last.parse().map_err(Stop::argument)?))
-        };
         Ok(Self {
             text: args.text.as_ref().map(|text| text.to_lowercase()),
-            extensions: args.extension.as_ref().map(extensions).transpose()?,
+            extensions: args.extension.as_deref().map(extensions).transpose()?,
             managed_by: args.managed_by,
         })
     }

@@ -16,7 +16,7 @@ use crate::{
     plan::{Allowance, RailStop},
 };
 
-/// The rail that stops an apply whose reload would remove what runs.
+/// The rail that stops an apply whose files Asterisk would not take, or whose reload would remove what runs.
 const RAIL: &str = "missing-includes";
 
 /// Returns the line that the operator's file must have to include a generated file, and where.
@@ -39,9 +39,8 @@ impl Host {
         Ok(lines)
     }
 
-    /// Finds the rail `missing-includes`, for a plan whose reload would remove what Asterisk runs from generated files,
-    /// of any tenant, or leave the files of other tenants out. On a host where nothing of ours runs yet, a missing
-    /// line is only noted.
+    /// Finds the rail `missing-includes`, for a plan whose files Asterisk would not take, or whose reload would remove
+    /// what Asterisk runs from generated files of any tenant, or leave the files of other tenants out.
     ///
     /// # Errors
     /// When Asterisk does not run, or stays silent, or one of the operator's files cannot be read.
@@ -76,10 +75,10 @@ impl Host {
                 lines.push(line_of(file));
                 harms.push(words(file, &harmed));
             } else if is_ours_left_out {
-                let line = line_of(file);
-                found.notes.push(format!(
-                    "Asterisk does not include the generated file: add {line}; until then an apply records the rows, \
-                     Asterisk does not take the file, and the apply ends with exit 6"
+                lines.push(line_of(file));
+                harms.push(format!(
+                    "`{}` does not include the generated files of `{tenant}`: Asterisk would not take them",
+                    file.facts().includer
                 ));
             }
         }

@@ -91,6 +91,7 @@ pub fn prepare(
                 managed_by: user.managed_by,
                 protected: user.protected,
                 phone: user.phone.clone(),
+                pinned: user.pinned,
                 no_answer: no_answer.transpose().map_err(PrepareError::Object)?,
                 extension: user.extension,
                 secret_declared: user.secret_declared,

@@ -244,11 +244,12 @@ fn users(
             }
             Entry::Vacant(entry) => entry.insert(email_place),
         };
-        let extension = user.extension.and_then(|at| {
+        let pin = user.extension.and_then(|at| {
             let extension = at.value?.0;
             numbers.pin(extension, at.place, &NumberOwner::User(key.clone()), problems);
-            Some(extension)
+            Some((extension, at.place))
         });
+        let (extension, pinned_at) = pin.unzip();
         if let Some(At { place, value: Some(former), .. }) = user.previously.as_deref() {
             formers.push((former.key(), key.clone(), *place));
         }
@@ -262,6 +263,7 @@ fn users(
                 email,
                 name,
                 extension,
+                pinned_at,
                 previously: user.previously.and_then(|at| at.value),
                 secret: user.secret.and_then(|at| at.value),
                 protected: user.protected.and_then(|at| at.value).unwrap_or(false),

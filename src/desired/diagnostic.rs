@@ -87,7 +87,7 @@ fn excerpt(source: &Source, place: Place, code: Code) -> (String, Range<usize>) 
     let line = text[from..].split('\n').next().unwrap_or_default().trim_end_matches('\r');
     let first = (start - from).min(line.len());
     let last = line.ceil_char_boundary((place.end as usize).saturating_sub(from).clamp(first, line.len()));
-    if [Code::InvalidYaml, Code::YamlTooComplex, Code::NotUtf8].contains(&code) && names_secret_anywhere(text) {
+    if [Code::InvalidYaml, Code::YamlTooComplex, Code::NotUtf8].contains(&code) && may_hold_secret(line, text) {
         return (NOT_SHOWN.to_owned(), 0..0);
     }
     let end = line.floor_char_boundary(line.len().min(first + EXCERPT));
@@ -159,9 +159,33 @@ impl Mask {
     }
 }
 
-/// Tells whether a word that names a secret stands anywhere in a text.
-fn names_secret_anywhere(text: &str) -> bool {
-    text.lines().any(|line| has_secret_word(&line.to_ascii_lowercase()))
+/// Tells whether a line of a text that is no tree may belong to a secret: a word that names one stands in it, or stands
+/// anywhere in the text other than in a reference that ends on its own line.
+fn may_hold_secret(line: &str, text: &str) -> bool {
+    has_secret_word(&line.to_ascii_lowercase())
+        || text.lines().any(|line| has_secret_word(&without_references(line).to_ascii_lowercase()))
+}
+
+/// Leaves out references such as `secret: { env: BO_SECRET }`.
+fn without_references(line: &str) -> String {
+    const KEY: &str = "secret:";
+    let (mut left, mut rest) = (String::new(), line);
+    while let Some((before, after)) = rest.split_once(KEY) {
+        left.push_str(before);
+        rest = end_of_reference(after).unwrap_or_else(|| {
+            left.push_str(KEY);
+            after
+        });
+    }
+    left + rest
+}
+
+/// Finds the end of `{ env: NAME }` or `{ file: name }`, or `None` if a text begins in another way.
+fn end_of_reference(text: &str) -> Option<&str> {
+    let inner = text.trim_start_matches(' ').strip_prefix('{')?.trim_start_matches(' ');
+    let name = inner.strip_prefix("env:").or_else(|| inner.strip_prefix("file:"))?.trim_start_matches(' ');
+    let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || "_./-".contains(c))).filter(|end| *end > 0)?;
+    name[end..].trim_start_matches(' ').strip_prefix('}')
 }
 
 /// Tells whether a lower-case text has a word that names a secret.

@@ -79,6 +79,8 @@ pub struct DeclaredUser {
     pub name: DisplayName,
     /// The pinned number.
     pub extension: Option<Extension>,
+    /// Where it is pinned.
+    pub pinned_at: Option<Place>,
     /// The former address or id.
     pub previously: Option<Identity>,
     /// Where the secret comes from; generated where absent.

@@ -182,7 +182,7 @@ fn user(
     // Most users have none, which is no document: `{}`.
     let document: Option<UserDocument> =
         row.get::<_, Option<&str>>(5).and_then(|text| readable(text, || Place::Phone(id, email.clone()), unreadable));
-    let UserDocument { phone, no_answer } = document.unwrap_or_default();
+    let UserDocument { phone, pinned, no_answer } = document.unwrap_or_default();
     let user = RecordedUser {
         id,
         email,
@@ -190,6 +190,7 @@ fn user(
         managed_by: managed_by(row.get(3)),
         protected: row.get(4),
         phone,
+        pinned,
         no_answer: None,
         extension: number(row.get(6))?,
         secret_declared: row.get(7),

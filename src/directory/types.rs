@@ -156,6 +156,8 @@ pub struct RecordedUser {
     pub protected: bool,
     /// What this user's phone has differently.
     pub phone: PhoneOverride,
+    /// Whether the file pinned the number when the row was written last.
+    pub pinned: bool,
     /// Who gets the calls that nobody answers, tried in turn. `None` for the user's own voicemail box, if there is one.
     pub no_answer: Option<Box<[Target]>>,
     /// The number.

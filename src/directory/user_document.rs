@@ -12,7 +12,7 @@ use crate::{
 
 /// Writes the document; `{}` if there is nothing in it.
 pub(super) fn write(action: &'static str, row: &Row) -> Result<String, DirectoryError> {
-    let user = UserDocument { phone: row.phone.clone(), no_answer: row.no_answer.clone() };
+    let user = UserDocument { phone: row.phone.clone(), pinned: row.pinned, no_answer: row.no_answer.clone() };
     if user == UserDocument::default() { Ok("{}".to_owned()) } else { document::write(action, &user) }
 }
 

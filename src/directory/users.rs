@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Directory, DirectoryError, Place, Writer, document, failed,
+    Directory, DirectoryError, Place, Schema, Writer, document, failed,
     read::{bad_row, number},
     reseal::is_sealed_with,
     seal::Keyring,
@@ -125,6 +125,26 @@ impl Directory {
             )
             .map_err(failed("list the users"))?;
         rows.iter().map(user).collect()
+    }
+
+    /// Lists the recorded tenants if none has this slug, each with how many of some users it has.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn other_tenants(&mut self, tenant: &Tenant, users: &[&str]) -> Result<Vec<(String, i64)>, DirectoryError> {
+        if self.schema()? == Schema::Absent {
+            return Ok(Vec::new());
+        }
+        let rows = self
+            .client()
+            .query_typed(
+                "select t.slug, (select count(*) from users u where u.tenant_id = t.id and u.email_key = any ($2))
+                 from tenants t where not exists (select from tenants where slug = $1)
+                 order by t.slug",
+                &[(&tenant.as_str(), Type::TEXT), (&users, Type::TEXT_ARRAY)],
+            )
+            .map_err(failed("list the tenants"))?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     /// Reads one user of a tenant.

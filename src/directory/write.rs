@@ -69,6 +69,8 @@ pub struct Row {
     pub protected: bool,
     /// What this user's phone has differently.
     pub phone: PhoneOverride,
+    /// Whether the file pins the number.
+    pub pinned: bool,
     /// Who gets the calls that nobody answers, if the user says so.
     pub no_answer: Option<TargetsOfRow>,
     /// The number.

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::{ExtensionClaim, ObjectKind, Parts, RenderContext, Target};
 use crate::{
     asterisk::BadValue,
-    model::{Chain, Document, E164, Ha1, Invalid, ObjectName, Secret, Unreadable, UserKey, document},
+    model::{BoxNumber, Chain, Document, E164, Ha1, Invalid, ObjectName, Secret, Unreadable, UserKey, document},
 };
 
 /// The properties of an object: each key as the file has it, with its value in words, or `None` if it is absent.
@@ -92,6 +92,16 @@ pub(crate) trait Object {
     /// Lists the public numbers that are the tenant's because of it.
     fn numbers(&self) -> Vec<&E164> {
         Vec::new()
+    }
+
+    /// Returns the number of a voicemail box, and the user whose it is; no user for a shared one. `None` if it is no box.
+    fn mailbox(&self) -> Option<(&BoxNumber, Option<&UserKey>)> {
+        None
+    }
+
+    /// Returns what plans call it, or `None` if its kind and name say enough.
+    fn title(&self) -> Option<String> {
+        None
     }
 
     /// Returns the internal number under which phones reach it, or `None` if it claims none.

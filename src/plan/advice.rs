@@ -1,25 +1,65 @@
 //! What an administrator should know about a plan, without being stopped: people who may have been renamed,
 //! and numbers that were somebody else's until a short time ago.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
-use super::{Inputs, Kind, Plan, UserChange, numbers::is_held};
+use super::{Inputs, Kind, Plan, PlannedUser, UserChange, numbers::is_held};
 use crate::{
-    directory::{FREED_DAYS, RecordedUser},
-    model::{Extension, UserKey},
-    objects::NumberOwner,
+    directory::{FREED_DAYS, Recorded, RecordedUser},
+    model::{DisplayName, Extension, Identity, UserKey},
+    objects::{NumberOwner, ObjectId, ObjectKind},
 };
 
 /// The most notes of a kind: the rest is counted.
 const MOST: usize = 5;
 
 /// Finds users who are deleted while a new user has their former address, or while one new user has the same name:
-/// perhaps a rename is undone, or their address changed.
+/// perhaps a rename is undone, or their address changed. If one user is deleted and one is new, less is enough: both name
+/// and address may have changed, as after a marriage.
 pub(super) fn perhaps_renamed(plan: &Plan, leaving: &[&RecordedUser]) -> Vec<String> {
-    let created = plan.changes.of_users().filter(|(change, _)| change.kind == Kind::Create);
-    let mut new: BTreeMap<UserKey, &UserChange> = created.map(|(_, user)| (user.email.key(), user)).collect();
+    let pairs = likely_pairs(plan, leaving);
+    if pairs.is_empty()
+        && let [old] = leaving
+        && let [new] = created(plan).take(2).collect::<Vec<_>>().as_slice()
+        && let Some(after) = plan.users.get(&new.extension)
+    {
+        return likeness(old, after).map(|why| rename_note(old, new, why)).into_iter().collect();
+    }
+    bounded(pairs, "pairs of a deleted and a new user may be the same person")
+}
+
+/// Lists the new users.
+fn created(plan: &Plan) -> impl Iterator<Item = &UserChange> {
+    plan.changes.of_users().filter(|(change, _)| change.kind == Kind::Create).map(|(_, user)| user)
+}
+
+/// Says what the only user who leaves and the only new one have in common.
+fn likeness(old: &RecordedUser, new: &PlannedUser) -> Option<&'static str> {
+    let local = |identity: &Identity| {
+        let (local, _) = identity.email()?.split_once('@')?;
+        Some(local.to_lowercase())
+    };
+    let words = |name: &DisplayName| -> BTreeSet<String> {
+        let letters = name.as_str().split(|c: char| !c.is_alphanumeric());
+        // Titles and initials are no likeness.
+        letters.filter(|word| word.chars().count() > 2).map(str::to_lowercase).collect()
+    };
+    if old.extension == new.extension && new.pinned {
+        Some("the first one is pinned to the extension of the second")
+    } else if local(&old.email).is_some_and(|name| local(&new.email) == Some(name)) {
+        Some("both addresses begin alike")
+    } else if !words(&old.name).is_disjoint(&words(&new.name)) {
+        Some("a part of their names is the same")
+    } else {
+        None
+    }
+}
+
+/// Finds pairs by a former address or by the same name.
+fn likely_pairs(plan: &Plan, leaving: &[&RecordedUser]) -> Vec<String> {
+    let mut new: BTreeMap<UserKey, &UserChange> = created(plan).map(|user| (user.email.key(), user)).collect();
     let mut notes = Vec::new();
     let mut by_name: BTreeMap<&str, (Vec<&RecordedUser>, Vec<&UserChange>)> = BTreeMap::new();
     for user in leaving {
@@ -38,7 +78,7 @@ pub(super) fn perhaps_renamed(plan: &Plan, leaving: &[&RecordedUser]) -> Vec<Str
         ([old], [new]) => Some(rename_note(old, new, "both have the same name")),
         _ => None,
     }));
-    bounded(notes, "pairs of a deleted and a new user may be the same person")
+    notes
 }
 
 fn rename_note(old: &RecordedUser, new: &UserChange, why: &str) -> String {
@@ -52,6 +92,32 @@ fn rename_note(old: &RecordedUser, new: &UserChange, why: &str) -> String {
         new.email,
         old.extension
     )
+}
+
+/// Finds kinds of which one object with a number goes and one with another number comes: perhaps it has a new name. A pin
+/// keeps the number of an object.
+pub(super) fn perhaps_renamed_objects(plan: &Plan, recorded: &Recorded) -> Vec<String> {
+    let (had, has) = (recorded.routes.extensions(), plan.routes.extensions());
+    let mut by_kind: BTreeMap<ObjectKind, [Vec<(&ObjectId, Extension)>; 2]> = BTreeMap::new();
+    for (change, id) in plan.changes.of_objects() {
+        let (at, number) = match change.kind {
+            Kind::Delete => (0, had.get(id)),
+            Kind::Create => (1, has.get(id)),
+            Kind::Update | Kind::Rename | Kind::Adopt => continue,
+        };
+        if let Some(number) = number {
+            by_kind.entry(id.0).or_default()[at].push((id, *number));
+        }
+    }
+    let note = |(kind, [gone, new]): (ObjectKind, [Vec<(&ObjectId, Extension)>; 2])| match (&gone[..], &new[..]) {
+        ([(old, had)], [(new, has)]) if had != has => Some(format!(
+            "the {kind} `{}` is new and `{}` goes, which had extension {had}: if this is one {kind} under a new name, write \
+             `extension: {had}` at it",
+            new.1, old.1
+        )),
+        _ => None,
+    };
+    by_kind.into_iter().filter_map(note).collect()
 }
 
 /// Finds numbers that go to a new owner and were another one's at most [`FREED_DAYS`] days ago.

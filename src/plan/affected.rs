@@ -158,10 +158,16 @@ impl Plan {
 /// Settings that say what phones can dial.
 const DIALING: [&str; 2] = ["extensions.range", "dialplan.include"];
 
+/// Settings of phones that objects with an endpoint of their own have, too.
+const SHARED: [&str; 2] = ["phones.codecs", "phones.transport"];
+
 /// Completes what becomes of phones, carriers and public numbers by the rows alone, once all changes are known.
 pub(super) fn complete(plan: &mut Plan, recorded: &Recorded) {
     let changed = changed(plan.changes.iter());
-    let carriers = changed.iter().chain(&plan.secrets_behind).filter(|(kind, _)| kind.has_endpoint());
+    // All of them have the codecs and the transport of the phones.
+    let shares = plan.changes.of_settings().any(|key| SHARED.contains(&key));
+    let all = if shares { plan.routes.objects().into_keys().collect() } else { BTreeSet::new() };
+    let carriers = changed.iter().chain(&plan.secrets_behind).chain(&all).filter(|(kind, _)| kind.has_endpoint());
     plan.by_rows = Effects {
         relogins: plan.behind.clone(),
         ended: plan.counts.delete,

@@ -75,7 +75,7 @@ impl<'a> Allocation<'a, '_> {
             owner: NumberOwner::User(key),
             pin: user.extension,
             has: self.matched.get(key).and_then(|row| recorded.users.get(*row)).map(|row| row.extension),
-            place: Some(user.place),
+            place: Some(user.pinned_at.unwrap_or(user.place)),
         });
         let objects = self.claims.iter().map(|(id, claim)| Claimant {
             owner: NumberOwner::Object(id),

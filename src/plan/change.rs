@@ -49,8 +49,10 @@ pub struct Change {
     pub subject: Subject,
     /// What changes, in words; nothing of a user who is created or deleted.
     pub fields: Vec<FieldChange>,
-    /// Whether the secret becomes another one.
+    /// Whether the secret becomes another one. Also true of a new user who was deleted before and gets a generated secret.
     pub secret_changed: bool,
+    /// What an object is called, if its kind and name say little.
+    pub called: Option<String>,
     /// Where the subject is declared.
     pub place: Option<Place>,
 }
@@ -155,7 +157,9 @@ impl Change {
         match &self.subject {
             Subject::Setting(key) => (*key).to_owned(),
             Subject::User(user) => user.email.to_string(),
-            Subject::Object((kind, name)) => format!("{kind} {name}").trim_end().to_owned(),
+            Subject::Object((kind, name)) => {
+                self.called.clone().unwrap_or_else(|| format!("{kind} {name}").trim_end().to_owned())
+            }
         }
     }
 
@@ -194,7 +198,8 @@ impl Change {
                     Some(Choice::Held) => "held since it was freed",
                     Some(Choice::LowestFree) | None => "lowest free",
                 };
-                return format!("extension {number} ({why})");
+                let secret = if self.secret_changed { "; new secret: the phone must be given it" } else { "" };
+                return format!("extension {number} ({why}){secret}");
             }
             Kind::Delete => return format!("frees extension {number}"),
             Kind::Rename => {
@@ -202,18 +207,24 @@ impl Change {
                 let former = fields.iter().copied().filter(is_identity).find_map(|field| field.before.as_deref());
                 parts.push(format!("was {}", former.unwrap_or("another address")));
                 fields.retain(|field| !is_identity(field));
-                if !renumbered {
+                if !renumbered && !self.changes("pinned") {
                     parts.push(format!("keeps extension {number}"));
                 }
             }
             Kind::Adopt => parts.push(format!(
                 "adopted from the API{}; removing the line later deletes the user",
-                if renumbered { String::new() } else { format!(", keeps extension {number}") }
+                if renumbered || self.changes("pinned") {
+                    String::new()
+                } else {
+                    format!(", keeps extension {number}")
+                }
             )),
             Kind::Update => {}
         }
         parts.extend(fields.iter().map(|field| match (field.field, field.before.as_ref(), field.after.as_ref()) {
             ("name", Some(before), Some(after)) => format!("name {} -> {}", in_quotes(before), in_quotes(after)),
+            // Without a pin, nobody is moved.
+            ("pinned", ..) => format!("no longer pinned; keeps extension {number}"),
             _ => field.to_string(),
         }));
         if self.secret_changed {
@@ -228,7 +239,9 @@ impl Change {
 
     /// `is_single` if there is only one object of its kind.
     fn object_words(&self, is_single: bool) -> String {
-        let parts = self.fields.iter().map(|change| match (self.kind, &change.before, &change.after) {
+        // The title names the user whose it is.
+        let fields = self.fields.iter().filter(|change| self.called.is_none() || change.field != "user");
+        let parts = fields.map(|change| match (self.kind, &change.before, &change.after) {
             // What is so unless it is said.
             (Kind::Create, _, Some(value)) if value == "false" => None,
             (Kind::Create, _, Some(value)) if is_single || change.field == "route" => Some(format!("-> {value}")),

@@ -43,6 +43,7 @@ pub(super) fn wanted(
         managed_by: ManagedBy::File,
         protected: user.protected,
         phone: user.phone.clone(),
+        pinned: user.extension.is_some(),
         no_answer: user.no_answer.clone(),
         secret_declared: user.secret.is_some(),
         secret,
@@ -65,6 +66,7 @@ pub(super) fn unchanged(old: &RecordedUser) -> PlannedUser {
         managed_by: old.managed_by,
         protected: old.protected,
         phone: old.phone.clone(),
+        pinned: old.pinned,
         no_answer: old.no_answer.clone(),
         secret_declared: old.secret_declared,
         secret: SecretPlan::Keep,
@@ -80,6 +82,8 @@ pub(super) struct Before<'a> {
     pub(super) settings: &'a Settings,
     /// The present addresses of users that are renamed, by the former ones.
     pub(super) renamed: &'a BTreeMap<UserKey, UserKey>,
+    /// New users who were users before, and whose secret was deleted with them.
+    pub(super) returning: &'a BTreeSet<UserKey>,
 }
 
 impl Before<'_> {
@@ -101,7 +105,10 @@ pub(super) fn add(
     choice: Option<Choice>,
     place: Option<Place>,
 ) -> Option<Change> {
-    let secret_changed = user.secret != SecretPlan::Keep && old.is_some();
+    let secret_changed = match old {
+        Some(_) => user.secret != SecretPlan::Keep,
+        None => user.secret == SecretPlan::Generate && before.returning.contains(&user.email.key()),
+    };
     if old.is_none_or(|old| old.applied.is_none()) {
         plan.by_rows.made.insert(user.extension);
     }
@@ -153,6 +160,7 @@ pub(super) fn add(
         subject: Subject::User(UserChange { email, extension, choice, relogin }),
         fields,
         secret_changed,
+        called: None,
         place,
     });
     user.write = change.is_some();
@@ -169,6 +177,7 @@ pub(super) fn remove(plan: &mut Plan, old: &RecordedUser) -> Change {
         subject: Subject::User(UserChange { email, extension, choice: None, relogin: false }),
         fields: Vec::new(),
         secret_changed: false,
+        called: None,
         place: None,
     }
 }
@@ -186,11 +195,14 @@ fn fields(old: &RecordedUser, new: &PlannedUser, no_answer: Option<&[Target]>) -
     let phone_id = |identity: &Identity| identity.phone_id().map(str::to_owned);
     let [codecs, devices, transport, realm] = phone(&old.phone);
     let [new_codecs, new_devices, new_transport, new_realm] = phone(&new.phone);
+    // A new pin changes nothing if it asks for the number that the user has. Rows of earlier versions do not hold their pins.
+    let unpinned = old.pinned && !new.pinned;
     differing([
         ("email", email(&old.email), email(&new.email)),
         ("id", phone_id(&old.email), phone_id(&new.email)),
         ("name", Some(old.name.to_string()), Some(new.name.to_string())),
         ("extension", Some(old.extension.to_string()), Some(new.extension.to_string())),
+        ("pinned", unpinned.then(|| "true".to_owned()), unpinned.then(|| "false".to_owned())),
         ("protected", Some(old.protected.to_string()), Some(new.protected.to_string())),
         ("no_answer", no_answer.map(chain), new.no_answer.as_deref().map(chain)),
         ("phone.codecs", codecs, new_codecs),
@@ -248,7 +260,7 @@ pub fn all_settings(settings: &Settings) -> impl Iterator<Item = Change> {
 
 fn setting(kind: Kind, field: FieldChange) -> Change {
     let subject = Subject::Setting(field.field);
-    Change { kind, subject, fields: vec![field], secret_changed: false, place: None }
+    Change { kind, subject, fields: vec![field], secret_changed: false, called: None, place: None }
 }
 
 /// Compares all objects; `renewed` names those whose secret becomes another one.
@@ -262,12 +274,13 @@ pub(super) fn objects(before: &Routes, after: &Routes, places: &Places, renewed:
         let secret_changed = renewed.contains(&id);
         if kind == Kind::Create || secret_changed || !fields.is_empty() {
             let place = places.get(&id).copied();
-            changes.push(Change { kind, subject: Subject::Object(id), fields, secret_changed, place });
+            let (subject, called) = (Subject::Object(id), declared.title());
+            changes.push(Change { kind, subject, fields, secret_changed, called, place });
         }
     }
     changes.extend(old.into_iter().map(|(id, known)| {
         let (kind, subject, fields) = (Kind::Delete, Subject::Object(id), object_fields(Some(known), None));
-        Change { kind, subject, fields, secret_changed: false, place: None }
+        Change { kind, subject, fields, secret_changed: false, called: known.title(), place: None }
     }));
     changes.sort_by(|a, b| a.object().cmp(&b.object()));
     changes

@@ -27,7 +27,7 @@ pub fn plan_id(plan: &Plan, files: &[(&str, &str)]) -> Result<String, serde_json
     };
     add(&["reconcile plan 2", plan.tenant.as_str(), &serde_json::to_string(&plan.settings)?]);
     for change in &plan.changes {
-        let Change { kind, subject, fields, secret_changed, place: _ } = change;
+        let Change { kind, subject, fields, secret_changed, called: _, place: _ } = change;
         let about = match subject {
             Subject::Setting(key) => serde_json::json!({ "setting": key }),
             Subject::Object(id) => serde_json::json!({ "object": id }),

@@ -185,6 +185,7 @@ impl Counts {
 }
 
 /// A user as recorded after the plan.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of the row")]
 #[derive(Debug, Clone)]
 pub struct PlannedUser {
     /// The row; none for a new user.
@@ -201,6 +202,8 @@ pub struct PlannedUser {
     pub protected: bool,
     /// What this user's phone has differently.
     pub phone: PhoneOverride,
+    /// Whether the file pins the number.
+    pub pinned: bool,
     /// Who gets the calls that nobody answers, tried in turn. `None` for the user's own voicemail box, if there is one.
     pub no_answer: Option<Box<[Target]>>,
     /// Whether the secret is a declared one.
@@ -240,7 +243,7 @@ pub fn as_recorded(tenant: &Tenant, recorded: &Recorded) -> Option<Plan> {
     let settings = &recorded.tenant.as_ref()?.settings;
     let mut plan = Plan::new(tenant.clone(), settings.clone());
     for user in recorded.users.values() {
-        let before = Before { settings, renamed: &BTreeMap::new() };
+        let before = Before { settings, renamed: &BTreeMap::new(), returning: &BTreeSet::new() };
         let change = diff::add(&mut plan, &before, Some(user), diff::unchanged(user), None, None);
         debug_assert!(change.is_none(), "{change:?}");
     }
@@ -287,7 +290,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let renamed = matched.iter().filter(|(present, former)| present != former);
     let renamed = renamed.map(|(present, former)| ((*former).clone(), (*present).clone())).collect();
     let settings = recorded.tenant.as_ref().map_or(&declared.settings, |tenant| &tenant.settings);
-    let before = Before { settings, renamed: &renamed };
+    let returning = renames::returning(declared, recorded, &matched);
+    let before = Before { settings, renamed: &renamed, returning: &returning };
     let mut changes = Vec::new();
     for (key, user) in &declared.users {
         let Some((extension, choice)) = numbers.get(&NumberOwner::User(key)).copied() else { continue };
@@ -309,6 +313,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     changes.extend(inbound::add(&mut plan, inputs, &numbers.collect()));
     plan.changes = diff::settings(settings, &declared.settings).chain(changes).collect();
     plan.notes.extend(advice::perhaps_renamed(&plan, &leaving));
+    plan.notes.extend(advice::perhaps_renamed_objects(&plan, recorded));
     plan.notes.extend(advice::reused_numbers(&plan, inputs));
     for (change, _) in plan.changes.of_users() {
         let count = match change.kind {

@@ -68,6 +68,22 @@ pub(super) fn matched<'a>(
     matched
 }
 
+/// Finds the new users who were deleted before: their address is a former user's, and no user was renamed from it.
+pub(super) fn returning(
+    declared: &Declared,
+    recorded: &Recorded,
+    matched: &BTreeMap<&UserKey, &UserKey>,
+) -> BTreeSet<UserKey> {
+    let new = declared.users.keys().filter(|key| !matched.contains_key(key));
+    let mut returning: BTreeSet<UserKey> = new.filter(|key| recorded.former.contains_key(*key)).cloned().collect();
+    if !returning.is_empty() {
+        for former in recorded.users.values().filter_map(|user| user.previous.as_ref()) {
+            returning.remove(former);
+        }
+    }
+    returning
+}
+
 /// The renames that are still to be done.
 struct Renames<'a> {
     /// The row of the former address, by the new one.

@@ -102,6 +102,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
             managed_by: user.managed_by,
             protected: user.protected,
             phone: user.phone.clone(),
+            pinned: user.pinned,
             no_answer: user.no_answer_of_row(&recorded),
             extension: user.extension,
             secret_declared: false,

@@ -278,6 +278,7 @@ fn make(
         managed_by: ManagedBy::Api,
         protected: false,
         phone,
+        pinned: false,
         no_answer: None,
         extension,
         secret_declared: false,

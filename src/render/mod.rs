@@ -36,6 +36,7 @@ pub use parse::{
     Parsed, ParsedBox, ParsedObject, ParsedPhone, ParsedSection, Present, is_as_written, parse, section_names,
 };
 pub use pjsip::template_names;
+pub(crate) use routing::code_in_words;
 
 pub use crate::objects::trunk_name;
 use crate::{

@@ -146,6 +146,15 @@ pub(super) const OWN_BOX: &str = "*97";
 /// What a phone dials to hear the messages of any box whose PIN the caller knows.
 const ANY_BOX: &str = "*98";
 
+/// Says what a phone that dials one of these codes hears, or `None` for any other text.
+pub(crate) fn code_in_words(dialled: &str) -> Option<&'static str> {
+    match dialled {
+        OWN_BOX => Some("plays the messages of the phone's own voicemail box, and asks for no PIN"),
+        ANY_BOX => Some("asks for the number of a voicemail box and for its PIN, and plays the messages of that box"),
+        _ => None,
+    }
+}
+
 /// How phones hear their messages. The own box is that of the endpoint, never that of the caller's number, which a phone
 /// may send as it likes. A phone of another tenant has none here: its box may have the same number.
 fn own_box(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(), BadValue> {

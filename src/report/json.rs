@@ -94,7 +94,7 @@ struct ChangeEntry<'a> {
     user: Option<User<'a>>,
     /// What changes.
     fields: Vec<FieldChange>,
-    /// Whether the secret becomes another one.
+    /// Whether the secret becomes another one. Also true of a new user who was deleted before and gets a generated secret.
     secret_changed: bool,
     /// How many phones of users who stay a setting reaches; null of all others.
     phones: Option<usize>,

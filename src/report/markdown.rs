@@ -10,7 +10,13 @@ use super::{
     Report, count,
     words::{self, Row},
 };
-use crate::{asterisk::ConfigFile, deploy::ComparedFile, model::visible, plan::Kind};
+use crate::{
+    asterisk::ConfigFile,
+    deploy::ComparedFile,
+    desired::Sources,
+    model::{Diagnostic, Severity, Tenant, visible},
+    plan::Kind,
+};
 
 #[cfg(test)]
 #[path = "markdown_tests.rs"]
@@ -92,6 +98,21 @@ pub(crate) fn plan(report: &Report<'_>, limit: usize) -> String {
     }
     sections.iter().rev().for_each(|section| text.push_str(section));
     text + &tail
+}
+
+/// Writes why there is no plan in at most [`LIMIT`] bytes: the problems of the file, as `reconcile check` shows them.
+pub(crate) fn problems(tenant: Option<&Tenant>, problems: &[Diagnostic], unlisted: usize, sources: &Sources) -> String {
+    // The comment of the last plan is found by it, and replaced.
+    let marker = tenant.map(|tenant| format!("<!-- reconcile plan: {tenant} -->\n")).unwrap_or_default();
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count() + unlisted;
+    let head =
+        format!("{marker}### No plan\n\n**{}** in the desired state. Nothing was changed.\n", count(errors, "error"));
+    let rendered: Vec<String> = problems.iter().map(|problem| problem.render(sources, false) + "\n").collect();
+    let mut lines: Vec<&str> = rendered.iter().flat_map(|problem| problem.split('\n')).collect();
+    lines.pop();
+    let more = if unlisted > 0 { format!("\n... and {} more.\n", count(unlisted, "error")) } else { String::new() };
+    let listed = titled("", "text", &lines, "line", LIMIT.saturating_sub(head.len() + more.len() + NOTICES));
+    head + &listed + &more
 }
 
 /// Writes a line for each change; the signs are those that a `diff` block colours.

@@ -173,7 +173,7 @@ proptest! {
         let name = FieldChange { field: "name", before: Some(words(7)), after: Some(words(8)) };
         let realm = FieldChange { field: "phones.realm", before: None, after: Some(words(9)) };
         let change = |subject: &Subject, field: FieldChange| Change {
-            kind: Kind::Update, subject: subject.clone(), fields: vec![field], secret_changed: false, place: None,
+            kind: Kind::Update, subject: subject.clone(), fields: vec![field], secret_changed: false, called: None, place: None,
         };
         let user = comparison.plan.changes.iter().next().unwrap().subject.clone();
         comparison.plan.changes =

@@ -1,6 +1,9 @@
 //! What reports share: a row for each change, what happens to Asterisk, in all.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 use super::{Desired, Report, count};
 use crate::{
@@ -38,7 +41,7 @@ pub(super) fn rows(report: &Report<'_>) -> [Vec<Row>; 3] {
     ]
 }
 
-/// The most phones that are listed one by one though their rows stay.
+/// The most phones that are listed one by one though their rows stay, and the most trunks that are named.
 const LISTED: usize = 5;
 
 /// Lists the phones that must log in again though their rows stay, each with what happens; the last line
@@ -50,7 +53,8 @@ fn relogins(comparison: &Comparison) -> Vec<Row> {
     let mut rows: Vec<Row> = users
         .take(LISTED)
         .map(|user| {
-            let words = format!("extension {}; another digest becomes live (phone must log in again)", user.extension);
+            let words =
+                format!("extension {}; Asterisk gets the recorded login (phone must log in again)", user.extension);
             row(user.email.to_string(), words)
         })
         .collect();
@@ -71,6 +75,16 @@ fn place(change: &Change, sources: &[Source]) -> String {
     }
 }
 
+/// Names the first of several objects, and counts the rest.
+fn some_of(names: &BTreeSet<String>) -> String {
+    let more = names.len().saturating_sub(LISTED);
+    let mut listed: Vec<String> = names.iter().take(LISTED).cloned().collect();
+    if more > 0 {
+        listed.push(format!("{more} more"));
+    }
+    listed.join(", ")
+}
+
 /// Says who is affected, counted.
 pub(super) fn affected(comparison: &Comparison) -> Option<String> {
     let affected = comparison.affected();
@@ -89,7 +103,7 @@ pub(super) fn affected(comparison: &Comparison) -> Option<String> {
         phones(affected.dialing, "can dial something else", "can dial something else"),
         (affected.carriers > 0).then(|| {
             let verb = verb(affected.carriers, "changes", "change");
-            format!("{} {verb}", count(affected.carriers, "trunk"))
+            format!("{} {verb} ({})", count(affected.carriers, "trunk"), some_of(&comparison.effects.carriers))
         }),
         (affected.numbers > 0)
             .then(|| format!("calls to {} may go another way", count(affected.numbers, "public number"))),

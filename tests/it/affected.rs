@@ -142,10 +142,30 @@ fn trunks_and_numbers_that_change_are_counted() {
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
     assert!(
         plan.contains(
-            "Affected: 1 trunk changes, calls to 1 public number may go another way, 1 phone is left alone\n"
+            "Affected: 1 trunk changes (carrier), calls to 1 public number may go another way, 1 phone is left alone\n"
         ),
         "{plan}"
     );
+}
+
+/// A change of `phones.codecs` read "3 phones are read again", and the trunks changed with them.
+#[test]
+fn trunks_have_the_codecs_and_the_transport_of_the_phones() {
+    let env = TestEnv::new();
+    let phones = |phones: &str| {
+        format!(
+            "phones: {{ {phones} }}\ntrunks: {{ carrier: {{ host: 198.51.100.7 }}, backup: {{ host: 198.51.100.8 }} }}"
+        )
+    };
+    env.write("pbx.yaml", &file(1, &phones("codecs: [alaw]")));
+    env.run("apply --no-reload").expect(0);
+    for changed in ["codecs: [ulaw]", "codecs: [alaw], transport: transport-tcp"] {
+        env.write("pbx.yaml", &file(1, &phones(changed)));
+        for by in ["plan --no-asterisk", "plan --no-asterisk --asterisk-config-dir /nonexistent"] {
+            let plan = env.run(by).expect(0).stdout;
+            assert!(plan.contains("2 trunks change (backup, carrier)"), "{by}: {plan}");
+        }
+    }
 }
 
 /// The rule of a number names its group alone, and neither who rings in it nor who is behind it.

@@ -163,6 +163,8 @@ fn the_schemas_in_the_repository_are_the_printed_ones() {
     let desired = env.run("schema").expect(0).stdout;
     assert!(desired == include_str!("../../schema/desired-state.schema.json"), "run: reconcile schema");
     let plan = env.run("schema plan").expect(0).stdout;
+    let numbers = env.run("schema numbers").expect(0).stdout;
+    assert!(numbers == include_str!("../../schema/numbers.schema.json"), "run: reconcile schema numbers");
     assert!(plan == include_str!("../../schema/plan.schema.json"), "run: reconcile schema plan");
     let status = env.run("schema status").expect(0).stdout;
     assert!(status == include_str!("../../schema/status.schema.json"), "run: reconcile schema status");

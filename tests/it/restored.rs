@@ -59,7 +59,7 @@ fn after_a_restore_the_plan_counts_the_phones_and_the_rail_stops_the_apply() {
     assert_eq!(planned["relogins"].as_array().unwrap().len(), 3);
     assert_eq!(planned["rails"][0]["rail"], "relogins");
     let shown = env.run("plan").expect(0);
-    let row = "  ~ bo@example.com    extension 1001; another digest becomes live (phone must log in again)\n";
+    let row = "  ~ bo@example.com    extension 1001; Asterisk gets the recorded login (phone must log in again)\n";
     assert!(shown.stdout.contains(row), "{}", shown.text());
     assert!(shown.stdout.contains(", an older dump was restored, or the file was edited\n"), "{}", shown.text());
     let stopped = env.run("apply").expect(3);

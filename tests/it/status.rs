@@ -312,7 +312,7 @@ fn a_rotated_secret_is_pending_until_the_next_apply() {
     let status = env.run("status --detailed-exitcode").expect(2).stdout;
     assert!(status.contains("does not hold what is recorded"), "{status}");
     let plan = env.run("plan --detailed-exitcode").expect(2).stdout;
-    let row = "  ~ ana@example.com  extension 1000; another digest becomes live (phone must log in again)\n";
+    let row = "  ~ ana@example.com  extension 1000; Asterisk gets the recorded login (phone must log in again)\n";
     assert!(plan.contains(row) && !plan.contains("note: "), "{plan}");
 
     env.run("apply").expect(0);

@@ -240,9 +240,13 @@ fn an_operators_file_that_does_not_include_the_boxes_is_told() {
     env.run("apply").expect(0);
     env.write("pbx.yaml", &company(ALL, &[ANA]).replace("leave, ", ""));
     let line = "`#tryinclude voicemail.d/*/generated_voicemail.conf` in `voicemail.conf`";
-    let plan = env.run("plan").expect(0).stdout;
-    assert!(plan.contains(&format!("Asterisk does not include the generated file: add {line}")), "{plan}");
-    let failed = env.run("apply").expect(6);
+    for command in ["plan --detailed-exitcode", "apply"] {
+        let stopped = env.run(command).expect(3).stderr;
+        let rail = "error[rail-missing-includes]: `voicemail.conf` does not include the generated files of `acme`: Asterisk would not \
+                    take them\n";
+        assert!(stopped.contains(&format!("{rail}hint: add {line}")), "{stopped}");
+    }
+    let failed = env.run("apply --allow missing-includes=1").expect(6);
     assert!(failed.stderr.contains(line), "{}", failed.stderr);
     assert!(!env.endpoints("acme").contains("mailboxes"));
     fs::write(env.etc("voicemail.conf"), "#tryinclude voicemail.d/*/generated_voicemail.conf\n").expect("a file");

@@ -126,6 +126,21 @@ impl Object for VoicemailBox {
         Some(pin::generate)
     }
 
+    fn mailbox(&self) -> Option<(&BoxNumber, Option<&UserKey>)> {
+        let user = match &self.whose {
+            Whose::User { user, .. } => Some(user),
+            Whose::Shared { .. } => None,
+        };
+        Some((self.number.as_ref()?, user))
+    }
+
+    fn title(&self) -> Option<String> {
+        match &self.whose {
+            Whose::User { user, .. } => Some(format!("box of {user}")),
+            Whose::Shared { .. } => None,
+        }
+    }
+
     fn tidy(&mut self) {
         if let Whose::Shared { lamps, .. } = &mut self.whose {
             lamps.sort();

@@ -45,6 +45,10 @@ impl Object for LastBox {
     fn fields(&self) -> Fields {
         vec![("last_box", Some(self.last.to_string()))]
     }
+
+    fn title(&self) -> Option<String> {
+        Some("highest box number".to_owned())
+    }
 }
 
 /// The numbers as documents hold them.

@@ -290,6 +290,7 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
                 managed_by: user.managed_by,
                 protected: user.protected,
                 phone: user.phone.clone(),
+                pinned: user.pinned,
                 no_answer: user.no_answer.clone(),
                 extension: user.extension,
                 secret_declared: user.secret_declared,

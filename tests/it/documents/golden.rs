@@ -134,7 +134,8 @@ fn user() -> UserDocument {
     let number = |number: u128| UserOfRow::Row(Uuid::from_u128(number));
     let sales = Target::Object(of("sales"));
     let no_answer = vec![sales, Target::User(number(9)), Target::Voicemail(number(7))];
-    UserDocument { phone: PhoneOverride { devices: Some(2), ..PhoneOverride::default() }, no_answer: Some(no_answer) }
+    let phone = PhoneOverride { devices: Some(2), ..PhoneOverride::default() };
+    UserDocument { phone, pinned: false, no_answer: Some(no_answer) }
 }
 
 /// A row, which names users by their rows.
@@ -261,8 +262,9 @@ fn every_golden_document_is_read_as_the_value_it_was() {
         let name = file.file_name().into_string().unwrap();
         match name.split('.').next().unwrap() {
             "settings" => is(&name, &settings()),
-            "phone" => is(&name, &UserDocument { phone: phone(), no_answer: None }),
+            "phone" => is(&name, &UserDocument { phone: phone(), ..UserDocument::default() }),
             "user" => is(&name, &user()),
+            "user-pinned" => is(&name, &UserDocument { pinned: true, ..UserDocument::default() }),
             "group" => is(&name, &group()),
             "group-extension" => {
                 let extension = Some(ExtensionClaim::Given(1500.try_into().unwrap()));
@@ -427,7 +429,7 @@ proptest! {
         prop_assert_eq!(document::read(&document::write(&settings).unwrap()), Ok(settings));
         prop_assert_eq!(document::read(&document::write(&routes).unwrap()), Ok(routes));
         prop_assert_eq!(document::from_value(document::to_value(&applied).unwrap()), Ok(applied));
-        let user = UserDocument { phone, ..user() };
+        let user = UserDocument { phone, pinned: true, ..user() };
         prop_assert_eq!(document::read(&document::write(&user).unwrap()), Ok(user));
         prop_assert_eq!(document::read(&document::write(&Map(map.clone())).unwrap()), Ok(Map(map)));
     }
