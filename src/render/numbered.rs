@@ -2,17 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Phone, Phonebook,
-    inbound::{Inbound, stable},
-    routing::endpoint,
-    targets::untried,
-};
+use super::{Phone, Phonebook, inbound::Inbound, routing::endpoint, targets::untried};
 use crate::{
     asterisk::{
         BadValue, Name,
         dialplan::{
-            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
+            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Hash, Pattern, Place, Step,
+            Variable,
         },
     },
     model::{ObjectName, Tenant, UserKey},
@@ -26,7 +22,7 @@ pub(super) fn context(tenant: &Tenant) -> Result<Name, BadValue> {
 
 /// Names the extension behind the number of an object. A call goes on there when the number changes.
 fn named(name: &ObjectName) -> Expr {
-    Expr::hex('e', &stable(name.as_str()))
+    Expr::hex('e', &Hash::of(name.as_str()))
 }
 
 /// Adds the numbers of objects to what phones dial. The lamp of an object shows the states of its users' phones.

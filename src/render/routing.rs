@@ -24,7 +24,7 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
     dialplan(book, digests)?.print(&mut text);
     text.push('\n');
     let mark = match digests {
-        Digests::Masked => Expr::placeholder("generation"),
+        Digests::Masked => Expr::placeholder("generation")?,
         Digests::Real { .. } => Expr::text("mark", &mark(&text))?,
     };
     text.push_str(GENERATION);

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use super::{
     Phone,
-    inbound::{Contexts, DEFAULT, Inbound, phone_extension, stable},
+    inbound::{Contexts, DEFAULT, Inbound, phone_extension},
     routing::{RANG, endpoint, leg},
 };
 use crate::{
     asterisk::{
         BadValue, Name,
         dialplan::{
-            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
+            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Hash, Pattern, Place, Step,
+            Variable,
         },
     },
     model::{
@@ -60,7 +61,7 @@ impl Inbound<'_> {
     pub(super) fn targets(&self, plan: &mut Dialplan) {
         let mut context =
             Context::new(&self.contexts.targets, "Who gets the calls of a rule, in turn; `o`: outside its hours.");
-        let mut named: Vec<&(String, Outcome)> = self.outcomes.values().collect();
+        let mut named: Vec<&(Hash, Outcome)> = self.outcomes.values().collect();
         named.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         for (name, Outcome { calls, then, otherwise }) in named {
             context.comment(calls);
@@ -121,10 +122,10 @@ impl Inbound<'_> {
                 Node::Box(_) => Step::NoOp(Some("a voicemail box that has no number".into())),
                 Node::Missing(_) => Step::NoOp(Some("an object that is not declared".into())),
                 Node::Ring(Ring { name, who: Who::Members { .. }, .. }) => {
-                    Step::Gosub(together.clone(), Expr::hex('g', &stable(name)))
+                    Step::Gosub(together.clone(), Expr::hex('g', &Hash::of(name)))
                 }
                 Node::Ring(Ring { name, who: Who::One(Leg::Outside(_)), .. }) => {
-                    Step::Gosub(outside.clone(), Expr::hex('d', &stable(name)))
+                    Step::Gosub(outside.clone(), Expr::hex('d', &Hash::of(name)))
                 }
                 Node::Ring(Ring { who: Who::One(Leg::Phone(email)), .. }) => match self.called.get(email) {
                     Some(phone) => Step::Gosub(phones.clone(), phone.extension.into()),
@@ -148,7 +149,7 @@ impl Inbound<'_> {
         );
         for (name, line, seconds) in calls {
             context.comment(name);
-            let mut steps = Extension::new(Pattern::literal(Expr::hex('d', &stable(name))));
+            let mut steps = Extension::new(Pattern::literal(Expr::hex('d', &Hash::of(name))));
             if let Some(trunk) = &line.trunk {
                 self.show(&mut steps, &line.caller_id);
                 let to = self.address(&line.line, trunk)?;
@@ -190,7 +191,7 @@ impl Inbound<'_> {
         match line {
             OutsideLine::Number(NumberSource::Given(number)) => Ok(begin + number + "@" + &trunk),
             OutsideLine::Number(NumberSource::Env(variable)) if self.masked => {
-                Ok(begin + Expr::placeholder(variable) + "@" + &trunk)
+                Ok(begin + Expr::placeholder(variable)? + "@" + &trunk)
             }
             OutsideLine::Number(NumberSource::Env(_)) => {
                 Err(BadValue { what: "a dialer's number", reason: "it is missing" })
