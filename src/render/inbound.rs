@@ -8,18 +8,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Digests, Phone, Phonebook, messages,
-    numbered::{self, note_sender},
-    unanswered,
-};
+use super::{Digests, Phone, Phonebook, contexts::Contexts, numbered::note_sender};
 use crate::{
     asterisk::{
-        BadValue, Name,
-        dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Hash, Pattern, Place, Step, Variable},
-        inbound_context,
+        BadValue,
+        dialplan::{
+            Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Hash, Pattern, Place, Step, Variable,
+        },
     },
-    model::{BoxNumber, Chain, Node, Ring, Tenant, UserKey, WITHHELD},
+    model::{BoxNumber, Chain, Node, Ring, UserKey, WITHHELD},
     objects::{Called, CallerMatch, Condition, Entry, Outcome, Routes},
 };
 
@@ -34,58 +31,6 @@ const NUMBER: &str = "^[+]?[0-9]+$";
 
 /// What the rules for calls to other numbers than ours are called.
 pub(super) const DEFAULT: &str = "default";
-
-/// The contexts, each with the tenant before it.
-pub(super) struct Contexts {
-    pub(super) arrival: Name,
-    caller: Name,
-    pub(super) decision: Name,
-    pub(super) conditions: Name,
-    pub(super) targets: Name,
-    pub(super) outside: Name,
-    pub(super) phones: Name,
-    /// Members of groups, who ring together.
-    pub(super) together: Name,
-    /// Adds a phone to those who ring.
-    pub(super) member: Name,
-    /// The members of groups, each called by a channel of the dialplan.
-    pub(super) members: Name,
-    pub(super) confirm: Name,
-    pub(super) next: Name,
-    /// What phones reach under the numbers of objects.
-    pub(super) extensions: Name,
-    /// Who gets the calls to users that nobody answered.
-    pub(super) unanswered: Name,
-    /// Users' phones, for calls of other phones.
-    pub(super) colleagues: Name,
-    /// Where messages are left.
-    pub(super) voicemail: Name,
-}
-
-impl Contexts {
-    /// Names the contexts of a tenant.
-    pub(super) fn of(tenant: &Tenant) -> Result<Self, BadValue> {
-        let context = |kind: &str| Name::new(format!("{tenant}-{kind}"));
-        Ok(Self {
-            arrival: Name::new(inbound_context(tenant))?,
-            caller: context("caller")?,
-            decision: context("rules")?,
-            conditions: context("hours")?,
-            targets: context("targets")?,
-            outside: context("dialers")?,
-            phones: context("phones")?,
-            together: context("groups")?,
-            member: context("member")?,
-            members: context("members")?,
-            confirm: context("confirm")?,
-            next: context("next")?,
-            extensions: numbered::context(tenant)?,
-            unanswered: unanswered::context(tenant)?,
-            colleagues: context("colleagues")?,
-            voicemail: messages::context(tenant)?,
-        })
-    }
-}
 
 /// What the contexts are made of.
 pub(super) struct Inbound<'a> {

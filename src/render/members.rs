@@ -5,9 +5,9 @@
 //! elsewhere.
 
 use super::{
-    inbound::{Contexts, Inbound},
-    routing::{RANG, endpoint, leg},
-    targets::{NO_ANSWER, UNAVAILABLE, show_caller},
+    contexts::{Contexts, NO_ANSWER, RANG, UNAVAILABLE, endpoint},
+    inbound::Inbound,
+    targets::show_caller,
 };
 use crate::{
     asterisk::{
@@ -120,7 +120,7 @@ impl Inbound<'_> {
 
     /// How each member is called: all devices of a phone, or a number outside.
     fn members(&self, plan: &mut Dialplan, groups: &[Together<'_>]) -> Result<(), BadValue> {
-        let Contexts { members, confirm, .. } = &self.contexts;
+        let Contexts { leg, members, confirm, .. } = &self.contexts;
         let mut context = Context::new(
             members,
             "The members, each called by a channel of its own. Who is outside confirms the call.",
@@ -131,7 +131,7 @@ impl Inbound<'_> {
             Expr::var(Variable::DialStatus).equals("NOANSWER") + " | " + Expr::var(Variable::HangupCause).equals("0");
         let mut steps = Extension::new(pattern);
         steps
-            .step(Step::GosubWith(leg(self.book)?, number, Expr::from("I,") + Expr::number(LONGEST)))
+            .step(Step::GosubWith(leg.clone(), number, Expr::from("I,") + Expr::number(LONGEST)))
             .step(Step::GotoUnless(rang, Place::Label("away")))
             .step(Step::goto_if(unanswered.calc(), Place::Label("unanswered")))
             .step(Step::Hangup(Some(Expr::var(Variable::HangupCause))))

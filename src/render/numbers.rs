@@ -7,7 +7,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use super::{inbound::Contexts, parse, routing};
+use super::{contexts::Contexts, parse};
 use crate::{
     asterisk::{BadValue, lines},
     model::{E164, Tenant},
@@ -34,7 +34,8 @@ pub fn dialing_differs(tenant: &Tenant, before: &str, after: &str) -> Result<boo
     let contexts = Contexts::of(tenant)?;
     let [before, after] = [before, after].map(uncommented);
     let [before, after] = [&before, &after].map(|text| Steps::read(text, &contexts));
-    let [internal, ring, leg] = routing::dialled_contexts(tenant)?.map(|context| context.to_string());
+    let Contexts { internal, ring, leg, .. } = contexts;
+    let [internal, ring, leg] = [internal, ring, leg].map(|context| context.to_string());
     let differs = |context: &String| !before.context(context).eq(after.context(context));
     // Which phone rings is the first step: what becomes of a call that nobody answers is not what phones can dial.
     let first = |(extension, steps)| -> (&str, &[&str]) {

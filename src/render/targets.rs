@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{
     Phone,
-    inbound::{Contexts, DEFAULT, Inbound, phone_extension},
-    routing::{RANG, endpoint, leg},
+    contexts::{BUSY, Contexts, NO_ANSWER, RANG, REJECTED, UNALLOCATED, UNAVAILABLE, endpoint},
+    inbound::{DEFAULT, Inbound, phone_extension},
 };
 use crate::{
     asterisk::{
@@ -21,13 +21,6 @@ use crate::{
     },
     objects::{Outcome, Routes, Target, trunk_name},
 };
-
-/// Hang-up causes (Q.850): unallocated (404), busy (486), no answer (480), unavailable (480), rejected (403).
-pub(super) const UNALLOCATED: u8 = 1;
-pub(super) const BUSY: u8 = 17;
-pub(super) const NO_ANSWER: u8 = 19;
-pub(super) const UNAVAILABLE: u8 = 20;
-const REJECTED: u8 = 21;
 
 /// Sets the cause of a call for which nobody was tried yet.
 pub(super) fn untried(chain: &Chain) -> Step {
@@ -202,7 +195,7 @@ impl Inbound<'_> {
 
     /// How each user who may get a call is reached.
     pub(super) fn phones(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
-        let Contexts { phones, next, .. } = &self.contexts;
+        let Contexts { phones, next, leg, .. } = &self.contexts;
         if !self.called.is_empty() {
             let mut context =
                 Context::new(phones, "Users' phones; they see who calls, and the caller is not told who answers.");
@@ -212,7 +205,7 @@ impl Inbound<'_> {
             // A call that rings while the dialplan is reloaded goes on at the sixth step.
             show_caller(&mut steps, None);
             steps
-                .step(Step::GosubWith(leg(self.book)?, number, Expr::from("I,") + Expr::number(Routes::PHONE_RING)))
+                .step(Step::GosubWith(leg.clone(), number, Expr::from("I,") + Expr::number(Routes::PHONE_RING)))
                 .step(Step::GotoUnless(rang, Place::Label("away")))
                 .step(Step::Goto(Place::Context(next.clone(), "s".into())))
                 .labelled("away", Step::Return(None));

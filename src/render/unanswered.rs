@@ -5,18 +5,10 @@ use std::collections::BTreeMap;
 
 use super::{Phone, Phonebook, inbound::Inbound};
 use crate::{
-    asterisk::{
-        BadValue, Name,
-        dialplan::{Context, Dialplan, Expr, Extension, Hash, Pattern, Step, Variable},
-    },
-    model::{Chain, Extension as Number, Tenant, UserKey},
+    asterisk::dialplan::{Context, Dialplan, Expr, Extension, Hash, Pattern, Step, Variable},
+    model::{Chain, Extension as Number, UserKey},
     objects::Target,
 };
-
-/// Names the context of these lists.
-pub(super) fn context(tenant: &Tenant) -> Result<Name, BadValue> {
-    Name::new(format!("{tenant}-unanswered"))
-}
 
 /// What begins the names of lists.
 const LIST: char = 'n';
