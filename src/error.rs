@@ -9,26 +9,38 @@ use crate::{
     portal::{DeleteError, Refused, ResealError, RotateError},
 };
 
-/// An error with the next step.
+/// An error with the next steps.
 #[derive(Debug)]
 pub(crate) struct Hinted {
     message: String,
-    hint: String,
+    hints: Vec<String>,
 }
 
 impl Hinted {
+    /// Says what is wrong, and the next step.
     pub(crate) fn new(message: impl fmt::Display, hint: impl Into<String>) -> Self {
-        Self { message: message.to_string(), hint: hint.into() }
+        Self::with(message, [hint.into()])
+    }
+
+    /// Says what is wrong, and any next steps.
+    pub(crate) fn with(message: impl fmt::Display, hints: impl IntoIterator<Item = String>) -> Self {
+        Self { message: message.to_string(), hints: hints.into_iter().collect() }
     }
 }
 
 impl fmt::Display for Hinted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\nhint: {}", self.message, self.hint)
+        f.write_str(&self.message)
     }
 }
 
 impl std::error::Error for Hinted {}
+
+impl Hints for Hinted {
+    fn hints(&self) -> Vec<String> {
+        self.hints.clone()
+    }
+}
 
 /// Writes an error with its causes, hints last.
 pub(crate) fn words(error: &anyhow::Error) -> String {
@@ -40,16 +52,18 @@ pub(crate) fn words_of(error: &(dyn std::error::Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut hints: Vec<String> = Vec::new();
     for cause in std::iter::successors(Some(error), |error| error.source()) {
-        let text = cause.to_string();
-        let (message, found) = text.split_once("\nhint: ").map_or((text.as_str(), None), |(m, h)| (m, Some(h)));
+        let message = cause.to_string();
         // A transparent error says what its source says.
-        if parts.last().is_none_or(|last| !last.contains(message)) {
-            parts.push(message.to_owned());
+        if parts.last().is_none_or(|last| !last.contains(&message)) {
+            parts.push(message);
         }
-        hints.extend(found.map(str::to_owned));
-        hints.extend(hints_of(cause));
+        for hint in hints_of(cause) {
+            // One that stands for what is in it has hints of that, and so may the chain.
+            if !hints.contains(&hint) {
+                hints.push(hint);
+            }
+        }
     }
-    hints.dedup();
     let mut words = parts.join(": ");
     for hint in hints {
         let _ = write!(words, "\nhint: {hint}");
@@ -86,6 +100,7 @@ fn hints_of(cause: &(dyn std::error::Error + 'static)) -> Vec<String> {
             DirectoryError,
             EmbeddedError,
             FileError,
+            Hinted,
             Invalid,
             Refused,
             ResealError,

@@ -17,7 +17,7 @@
 //! - `directory`: the rows. `deploy`: files and the running Asterisk. `portal`: users one by one.
 //!   `recorder`: the record of calls.
 //! - `fs` is the one way to put a file in place, `input` the one way to read what others wrote. `log` is the log,
-//!   `fail_point` where tests stop an apply, `child` how other programs are run.
+//!   `fail_point` where tests stop an apply, `child` how other programs are run, `accounts` the machine's users and groups.
 //! - `report` and `error`: what is said, for people and for programs.
 //! - `cli` and `serve`: the edges. `serve` does over HTTP what `cli` does on the command line, and neither
 //!   does it itself.

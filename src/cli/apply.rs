@@ -262,29 +262,26 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
 fn hold_back(report: &Report<'_>, expected: Option<&Expected>, mode: Mode) -> Result<()> {
     let comparison = report.comparison;
     let plan = &comparison.plan;
-    let stop = |exit, message| Err(Stop { exit, message }.into());
     if !plan.unresolved.is_empty() {
         let reasons = plan.unresolved.join("\n  ");
-        return stop(
-            Exit::Error,
-            format!(
-                "declared secrets or numbers cannot be read; nothing was changed\n  {reasons}\nhint: give these variables \
-                 and files to this command; `--allow-env` and `--secrets-dir` say which it may read"
-            ),
-        );
+        return Err(Hinted::new(
+            format!("declared secrets or numbers cannot be read; nothing was changed\n  {reasons}"),
+            "give these variables and files to this command; `--allow-env` and `--secrets-dir` say which it may read",
+        )
+        .into());
     }
     if let Some(expected) = expected
         && !comparison.is_expected(expected.id())
     {
         let (found, wanted) = (comparison.id.as_deref().unwrap_or("none"), expected.id());
-        let difference = expected.difference(&json::plan(report)?);
+        let (difference, hints) = expected.difference(&json::plan(report)?);
         let message = format!("the plan is {found}, not the expected {wanted}; nothing was changed{difference}");
-        return stop(Exit::Stale, message);
+        return Err(Stop { exit: Exit::Stale, said: Hinted::with(message, hints) }.into());
     }
     let stops: Vec<&RailStop> =
         if mode == Mode::Sync { comparison.stops_of_rows().collect() } else { comparison.stops.iter().collect() };
     let words: Vec<String> = stops.into_iter().map(RailStop::to_string).collect();
-    if words.is_empty() { Ok(()) } else { stop(Exit::Rail, words.join("\n")) }
+    if words.is_empty() { Ok(()) } else { Err(Stop::new(Exit::Rail, words.join("\n")).into()) }
 }
 
 /// Says that an earlier run recorded the expected plan, if the present one has another id.

@@ -109,9 +109,9 @@ impl Expected {
         if text.starts_with("p1-") {
             return Ok(Self::Id(text.to_owned()));
         }
-        let read = input::read(Path::new(text), MAX_BYTES).with_context(|| {
+        let read = input::read(Path::new(text), MAX_BYTES).map_err(|error| {
             let hint = "give an id, such as `p1-5c9e0b7d00112233`, or a file that `reconcile plan --format json` wrote";
-            Hinted::new(format!("cannot read the plan `{text}`"), hint)
+            Hinted::new(format!("cannot read the plan `{text}`: {error}"), hint)
         })?;
         let saved = Saved::parse(&String::from_utf8_lossy(&read))
             .with_context(|| format!("`{text}` is no plan to be held to"))?;
@@ -128,13 +128,15 @@ impl Expected {
         }
     }
 
-    /// Says how the present plan, a JSON document, differs: indented lines, then hints.
-    pub(crate) fn difference(&self, now: &str) -> String {
+    /// Says how the present plan, a JSON document, differs, in indented lines, and the next steps.
+    pub(crate) fn difference(&self, now: &str) -> (String, Vec<String>) {
         let Self::Plan { saved, .. } = self else {
-            return "\nhint: only the expected id is known; `--expect plan.json`, a plan saved by \
-                    `reconcile plan --format json`, shows the difference\nhint: the present plan stands above; \
-                    review it and apply it with its own id"
-                .to_owned();
+            let hints = [
+                "only the expected id is known; `--expect plan.json`, a plan saved by `reconcile plan --format json`, \
+                 shows the difference",
+                "the present plan stands above; review it and apply it with its own id",
+            ];
+            return (String::new(), hints.map(str::to_owned).to_vec());
         };
         let lines = Saved::parse(now).map_or_else(|_| Vec::new(), |now| differences(saved, &now));
         let mut text = String::new();
@@ -144,7 +146,8 @@ impl Expected {
         if lines.len() > SHOWN {
             let _ = write!(text, "\n  and {} more", lines.len() - SHOWN);
         }
-        text + "\nhint: the file or the directory changed since; review the plan above and apply it with its own id"
+        let hint = "the file or the directory changed since; review the plan above and apply it with its own id";
+        (text, vec![hint.to_owned()])
     }
 }
 
@@ -383,8 +386,8 @@ mod tests {
     fn a_long_difference_is_cut_and_escaped() {
         let users: Vec<Value> = (0..60).map(|n| user(&format!("u{n}\u{1b}[31m@example.com"), 1000 + n)).collect();
         let saved = Box::new(Saved::parse(&plan(&users, "a").to_string()).unwrap());
-        let text = Expected::Plan { id: "p1-0".to_owned(), saved }.difference(&plan(&[], "a").to_string());
-        assert_eq!(text.lines().count(), 1 + SHOWN + 2, "{text}");
-        assert!(text.contains("\n  and 40 more\nhint: ") && !text.contains('\u{1b}'), "{text}");
+        let (text, hints) = Expected::Plan { id: "p1-0".to_owned(), saved }.difference(&plan(&[], "a").to_string());
+        assert_eq!((text.lines().count(), hints.len()), (1 + SHOWN + 1, 1), "{text}");
+        assert!(text.ends_with("\n  and 40 more") && !text.contains('\u{1b}'), "{text}");
     }
 }

@@ -253,7 +253,7 @@ pub(crate) fn refuse_problems(
         printer.document(&markdown::problems(Some(&plan.tenant), problems, 0, &desired.sources));
     }
     printer.diagnostics(problems, 0, &desired.sources);
-    Err(Stop { exit: Exit::Error, message: "no plan can be made; nothing was changed".to_owned() }.into())
+    Err(Stop::new(Exit::Error, "no plan can be made; nothing was changed").into())
 }
 
 /// Writes the plan in a format.

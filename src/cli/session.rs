@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use zeroize::Zeroizing;
 
 use super::{
@@ -23,14 +23,14 @@ use crate::{
 };
 
 /// Takes what was read, or says every problem of it.
-pub(crate) fn checked(name: String, loaded: Loaded, printer: &mut Printer) -> Result<Desired> {
+pub(crate) fn checked(name: String, loaded: Loaded, printer: &mut Printer) -> Result<Desired, Stop> {
     printer.diagnostics(&loaded.problems, loaded.unlisted, &loaded.sources);
     let Some(declared) = loaded.declared else {
         let errors = loaded.problems.iter().filter(|p| p.severity == Severity::Error).count();
         let errors = errors + loaded.unlisted;
         let noun = if errors == 1 { "error" } else { "errors" };
         let message = format!("`{name}` has {errors} {noun}; nothing was changed");
-        return Err(Stop { exit: Exit::Invalid, message }.into());
+        return Err(Stop::new(Exit::Invalid, message));
     };
     Ok(Desired { name, sources: loaded.sources, declared })
 }
@@ -57,7 +57,11 @@ pub(crate) fn desired_or_tenant(args: &FileArgs, printer: &mut Printer) -> Resul
         return Ok(Err(tenant));
     }
     let checked = checked(name, loaded, printer);
-    Ok(Ok(checked.context(Hinted::new("no tenant is known", "name it with `--tenant`, or correct the file"))?))
+    let no_tenant = |Stop { exit, said }| {
+        let hint = "name it with `--tenant`, or correct the file";
+        Stop { exit, said: Hinted::new(format!("no tenant is known: {said}"), hint) }
+    };
+    Ok(Ok(checked.map_err(no_tenant)?))
 }
 
 /// The declared secrets: each the value, or why it cannot be had. Values are never quoted.

@@ -3,35 +3,44 @@
 use std::fmt;
 
 use super::Exit;
-use crate::{deploy::ApplyError, model::Invalid, serve::webhook::NoToken};
+use crate::{deploy::ApplyError, error::Hinted, model::Invalid, serve::webhook::NoToken};
 
 /// A command that ended without doing its work; what went wrong was already said.
 #[derive(Debug)]
 pub(crate) struct Stop {
     pub(crate) exit: Exit,
-    pub(crate) message: String,
+    pub(crate) said: Hinted,
 }
 
 impl Stop {
+    /// Ends with an exit code; the message says all.
+    pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Self { exit, said: Hinted::with(message, []) }
+    }
+
     /// Refuses an argument that is no value of its type.
     pub(crate) fn argument(invalid: Invalid) -> Self {
-        let hint = invalid.hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-        Self { exit: Exit::Usage, message: format!("{}{hint}", invalid.message) }
+        Self { exit: Exit::Usage, said: Hinted::with(invalid.message, invalid.hint) }
     }
 
     /// Refuses an argument, with the next step.
     pub(crate) fn usage(message: impl fmt::Display, hint: &str) -> Self {
-        Self { exit: Exit::Usage, message: format!("{message}\nhint: {hint}") }
+        Self { exit: Exit::Usage, said: Hinted::new(message, hint) }
     }
 }
 
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        self.said.fmt(f)
     }
 }
 
-impl std::error::Error for Stop {}
+impl std::error::Error for Stop {
+    /// Its hints are there.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.said)
+    }
+}
 
 /// The one mapping of errors to exit codes.
 pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {

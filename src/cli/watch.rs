@@ -69,7 +69,8 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
 
 /// Shows the plan, or why there is none; tells whether the same file would only give the same again.
 fn show(planner: &Planner<'_>, name: String, loaded: Loaded, printer: &mut Printer) -> bool {
-    let shown = session::checked(name, loaded, printer).and_then(|desired| planner.show(&desired, printer));
+    let shown =
+        session::checked(name, loaded, printer).map_err(Into::into).and_then(|desired| planner.show(&desired, printer));
     match shown {
         Ok(comparison) => planner.is_whole(&comparison),
         Err(error) => {

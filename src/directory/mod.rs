@@ -13,6 +13,7 @@ mod credentials;
 mod document;
 mod earlier;
 pub mod embedded;
+mod error;
 mod hints;
 mod idempotency;
 mod inbound;
@@ -27,11 +28,10 @@ mod types;
 mod user_document;
 mod users;
 mod write;
+mod writer;
 
-use std::collections::BTreeMap;
-
-use embedded::{Embedded, EmbeddedError};
-use postgres::{Client, error::SqlState, types::Type};
+use embedded::Embedded;
+use postgres::{Client, types::Type};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -40,6 +40,8 @@ pub use connect::Url;
 pub use credentials::PrepareError;
 pub(crate) use credentials::{new_id, prints, random, seal_secret};
 pub use document::{Place, UnreadableDocument};
+pub use error::DirectoryError;
+pub(crate) use error::failed;
 pub use idempotency::{Answered, Once};
 pub use inbound::MadeLive;
 pub use objects::{NumberChanges, ObjectChanges, SecretRow, hint_of_taken};
@@ -48,141 +50,15 @@ pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, Tok
 pub use types::{EarlierRun, FREED_DAYS, Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser};
 pub use users::{NewUserContext, Standing, User};
 pub use write::{Additions, NewSecret, Row, RowChanges};
+pub use writer::Writer;
 
-use crate::model::{E164, Tenant};
+use crate::model::Tenant;
 
 /// Opens the directory, its schema brought up to date.
 pub(crate) type Open = dyn Fn() -> anyhow::Result<Directory> + Send + Sync;
 
 mod migrations {
     refinery::embed_migrations!("migrations");
-}
-
-/// The directory cannot be reached, read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum DirectoryError {
-    /// The driver does not take the connection URL, for this reason.
-    #[error("the database URL cannot be understood: {0}")]
-    BadUrl(String),
-    /// A password ends where it should not, or the URL is encoded as a whole.
-    #[error(
-        "the database URL is ambiguous: user, password or host hold an `@`, `:`, `/`, `?` or `#` that is not encoded"
-    )]
-    AmbiguousUrl,
-    /// The scheme is that of another program.
-    #[error("the database URL does not begin with `postgres://`")]
-    OtherScheme,
-    /// The text has not even the form of one.
-    #[error("the database URL is neither a URL nor pairs of `key=value`")]
-    NoUrl,
-    /// `sslmode` is a word that libpq does not know.
-    #[error("`sslmode` in the database URL is not one of disable, allow, prefer, require, verify-ca and verify-full")]
-    BadSslMode,
-    /// TLS could not be set up.
-    #[error("cannot set up TLS for the database: {0}")]
-    Tls(String),
-    /// Nobody answered, or let us in.
-    #[error("cannot connect to the database {url}")]
-    Connect {
-        /// The URL without its password.
-        url: String,
-        /// What the driver says.
-        source: postgres::Error,
-    },
-    /// The embedded cluster does not run.
-    #[error(transparent)]
-    Embedded(#[from] EmbeddedError),
-    /// The answer to COMMIT never came, or was a refusal.
-    #[error("the database did not confirm the commit: the rows may be recorded or not, nothing else was changed")]
-    Commit(#[source] postgres::Error),
-    /// A statement failed.
-    #[error("the database refused to {action}")]
-    Query {
-        /// What was being done.
-        action: &'static str,
-        /// What the driver says.
-        source: postgres::Error,
-    },
-    /// Migrations failed.
-    #[error("cannot migrate the database")]
-    Migrate(#[source] Box<refinery::Error>),
-    /// The database was written by a later version of this program.
-    #[error("the database has schema version {found}, this program knows up to {known}")]
-    NewerSchema {
-        /// The version in the database.
-        found: i32,
-        /// The latest version of this program.
-        known: i32,
-    },
-    /// Nothing was ever recorded in the database.
-    #[error("nothing is recorded in this database yet")]
-    Empty,
-    /// The database was written by an earlier version of this program.
-    #[error("the database has schema version {found}, this program needs {known}")]
-    OlderSchema {
-        /// The version in the database.
-        found: i32,
-        /// The latest version of this program.
-        known: i32,
-    },
-    /// A row holds what no version of this program writes.
-    #[error("a recorded {what} cannot be understood: {reason}")]
-    BadRow {
-        /// Which column.
-        what: &'static str,
-        /// Why not.
-        reason: String,
-    },
-    /// A document in a row cannot be read.
-    #[error("{document}{}", document::and_more(*more))]
-    Document {
-        /// The first one.
-        document: Box<UnreadableDocument>,
-        /// How many more of the tenant's documents cannot be read.
-        more: usize,
-    },
-    /// Another tenant was faster.
-    #[error("{number} is a number of the tenant `{tenant}` since just now; nothing was changed")]
-    NumberTaken {
-        /// The public number.
-        number: E164,
-        /// Whose it is.
-        tenant: Tenant,
-    },
-    /// A value cannot be written as JSON.
-    #[error("cannot {action}: a value cannot be written as JSON")]
-    Unwritable {
-        /// What was being done.
-        action: &'static str,
-        /// Why not.
-        source: serde_json::Error,
-    },
-    /// A secret cannot be sealed or opened.
-    #[error(transparent)]
-    Seal(#[from] seal::SealError),
-}
-
-impl DirectoryError {
-    /// Tells whether it may be gone in a moment: the server is away, starts, ends or is too busy.
-    pub fn is_passing(&self) -> bool {
-        match self {
-            Self::Connect { .. } | Self::Embedded(_) | Self::Commit(_) => true,
-            Self::Query { source, .. } => {
-                // Classes of SQLSTATE: connection, resources, operator's intervention.
-                let passing = |code: &str| ["08", "53", "57"].iter().any(|class| code.starts_with(class));
-                source.code().is_none_or(|state| {
-                    passing(state.code())
-                        || [SqlState::LOCK_NOT_AVAILABLE, SqlState::READ_ONLY_SQL_TRANSACTION].contains(state)
-                })
-            }
-            _ => false,
-        }
-    }
-}
-
-/// A failed statement, with what it was for.
-pub(crate) fn failed(action: &'static str) -> impl FnOnce(postgres::Error) -> DirectoryError {
-    move |source| DirectoryError::Query { action, source }
 }
 
 /// An open connection to the directory.
@@ -409,92 +285,4 @@ fn lock(name: &str) -> String {
     let hash = Sha256::digest(format!("reconcile {name}"));
     let key = i64::from_be_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]]);
     format!("set local lock_timeout = '30s'; select pg_advisory_xact_lock({key})")
-}
-
-/// The transaction in which a tenant's rows change; undone unless it is committed.
-pub struct Writer<'a> {
-    client: &'a mut Client,
-    ended: bool,
-}
-
-impl Drop for Writer<'_> {
-    fn drop(&mut self) {
-        if !self.ended {
-            // Where this fails, the connection is lost, and the transaction with it.
-            let _ = self.client.batch_execute("rollback");
-        }
-    }
-}
-
-impl Writer<'_> {
-    /// Reads the tenant again, now that nobody else can change it.
-    ///
-    /// # Errors
-    /// When the database fails, or if a document cannot be read.
-    pub fn read(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
-        read::tenant(self.client, tenant, latest())?.complete()
-    }
-
-    /// Reads the sealed secrets of all users and objects of a tenant, by their rows.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn sealed(&mut self, tenant: Uuid) -> Result<BTreeMap<Uuid, Vec<u8>>, DirectoryError> {
-        read::sealed(self.client, tenant)
-    }
-
-    /// Writes the changes: deletes, renames and updates, then creates; a handful of statements.
-    ///
-    /// # Errors
-    /// When the database fails or refuses a row.
-    pub fn change(&mut self, changes: &RowChanges) -> Result<(), DirectoryError> {
-        write::change(self.client, changes)
-    }
-
-    /// Reads which runs applied a plan, the latest run of each target.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn runs_of_plan(&mut self, tenant: &Tenant, plan_id: &str) -> Result<Vec<EarlierRun>, DirectoryError> {
-        audit::runs_of_plan(self.client, tenant, plan_id)
-    }
-
-    /// Opens an audit row.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn open_audit(&mut self, run: &audit::Run) -> Result<i64, DirectoryError> {
-        audit::open(self.client, run)
-    }
-
-    /// Closes an audit row that the same transaction opened: a run that only records is never open.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn close_audit(&mut self, run: i64, end: &audit::End) -> Result<(), DirectoryError> {
-        audit::close(self.client, run, end)
-    }
-
-    /// Adds a closed audit row for each deed, by the command that did it and the kind of change.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn audit_deeds(
-        &mut self,
-        tenant: &Tenant,
-        host: &str,
-        command: (&'static str, &'static str),
-        deeds: &[audit::Deed<'_>],
-    ) -> Result<(), DirectoryError> {
-        audit::deeds(self.client, tenant, host, command, deeds)
-    }
-
-    /// Makes it all so.
-    ///
-    /// # Errors
-    /// When the database fails; whether the rows are recorded then shows in the next plan.
-    pub fn commit(mut self) -> Result<(), DirectoryError> {
-        self.ended = true;
-        self.client.batch_execute("commit").map_err(DirectoryError::Commit)
-    }
 }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{Code, Email, Invalid, quoted, text_type};
+use super::{Code, Email, Invalid, UserKey, quoted, text_type};
 
 text_type! {
     /// The id of a phone that belongs to nobody, such as `lobby`, as it was written.
@@ -136,29 +136,6 @@ impl JsonSchema for Identity {
         json_schema!({
             "type": "string", "maxLength": 254, "pattern": "^([^@]+@[^@]+|[A-Za-z][A-Za-z0-9_.-]{0,69})$"
         })
-    }
-}
-
-/// The identity of a user within a tenant: the e-mail address or the id of the phone, in lower case.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct UserKey(String);
-
-impl UserKey {
-    /// Takes an address or an id that is recorded, or stands in a file of ours, as it is compared.
-    pub(crate) fn of(text: &str) -> Self {
-        Self(text.to_ascii_lowercase())
-    }
-
-    /// Returns the text in lower case.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for UserKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

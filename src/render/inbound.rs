@@ -8,20 +8,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest, Sha256};
-
-use super::{
-    Digests, Phone, Phonebook, messages,
-    numbered::{self, note_sender},
-    unanswered,
-};
+use super::{Digests, Phone, Phonebook, contexts::Contexts, numbered::note_sender};
 use crate::{
     asterisk::{
-        BadValue, Name,
-        dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
-        inbound_context,
+        BadValue,
+        dialplan::{
+            Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Hash, Pattern, Place, Step, Variable,
+        },
     },
-    model::{BoxNumber, Chain, Node, Ring, Tenant, UserKey, WITHHELD, hex},
+    model::{BoxNumber, Chain, Node, Ring, UserKey, WITHHELD},
     objects::{Called, CallerMatch, Condition, Entry, Outcome, Routes},
 };
 
@@ -37,58 +32,6 @@ const NUMBER: &str = "^[+]?[0-9]+$";
 /// What the rules for calls to other numbers than ours are called.
 pub(super) const DEFAULT: &str = "default";
 
-/// The contexts, each with the tenant before it.
-pub(super) struct Contexts {
-    pub(super) arrival: Name,
-    caller: Name,
-    pub(super) decision: Name,
-    pub(super) conditions: Name,
-    pub(super) targets: Name,
-    pub(super) outside: Name,
-    pub(super) phones: Name,
-    /// Members of groups, who ring together.
-    pub(super) together: Name,
-    /// Adds a phone to those who ring.
-    pub(super) member: Name,
-    /// The members of groups, each called by a channel of the dialplan.
-    pub(super) members: Name,
-    pub(super) confirm: Name,
-    pub(super) next: Name,
-    /// What phones reach under the numbers of objects.
-    pub(super) extensions: Name,
-    /// Who gets the calls to users that nobody answered.
-    pub(super) unanswered: Name,
-    /// Users' phones, for calls of other phones.
-    pub(super) colleagues: Name,
-    /// Where messages are left.
-    pub(super) voicemail: Name,
-}
-
-impl Contexts {
-    /// Names the contexts of a tenant.
-    pub(super) fn of(tenant: &Tenant) -> Result<Self, BadValue> {
-        let context = |kind: &str| Name::new(format!("{tenant}-{kind}"));
-        Ok(Self {
-            arrival: Name::new(inbound_context(tenant))?,
-            caller: context("caller")?,
-            decision: context("rules")?,
-            conditions: context("hours")?,
-            targets: context("targets")?,
-            outside: context("dialers")?,
-            phones: context("phones")?,
-            together: context("groups")?,
-            member: context("member")?,
-            members: context("members")?,
-            confirm: context("confirm")?,
-            next: context("next")?,
-            extensions: numbered::context(tenant)?,
-            unanswered: unanswered::context(tenant)?,
-            colleagues: context("colleagues")?,
-            voicemail: messages::context(tenant)?,
-        })
-    }
-}
-
 /// What the contexts are made of.
 pub(super) struct Inbound<'a> {
     pub(super) book: &'a Phonebook<'a>,
@@ -98,7 +41,7 @@ pub(super) struct Inbound<'a> {
     entries: BTreeMap<&'a Called, Vec<Entry<'a>>>,
     /// What becomes of the calls of each rule, with a name that stays the same for as long as the rule is for the
     /// same calls: a call that rings goes on where it is when another rule comes or goes.
-    pub(super) outcomes: BTreeMap<usize, (String, Outcome)>,
+    pub(super) outcomes: BTreeMap<usize, (Hash, Outcome)>,
     /// The phones of users who may get a call, by address.
     pub(super) called: BTreeMap<UserKey, &'a Phone<'a>>,
     /// Those users who may get a call from outside.
@@ -126,16 +69,16 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
     }
     let contexts = Contexts::of(book.tenant)?;
     let mut entries: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    let mut outcomes: BTreeMap<usize, (String, Outcome)> = BTreeMap::new();
-    let mut same: BTreeMap<String, u32> = BTreeMap::new();
+    let mut outcomes: BTreeMap<usize, (Hash, Outcome)> = BTreeMap::new();
+    let mut same: BTreeMap<Hash, u32> = BTreeMap::new();
     for entry in routes.entries() {
         outcomes.entry(entry.index).or_insert_with(|| {
             let outcome = entry.outcome(routes);
-            let name = stable(&outcome.calls);
+            let name = Hash::of(&outcome.calls);
             // Rules may say the same where their hours never overlap.
             let others = same.entry(name.clone()).or_default();
             *others += 1;
-            let name = if *others == 1 { name } else { format!("{name}x{}", *others - 1) };
+            let name = if *others == 1 { name } else { name.numbered(*others - 1) };
             (name, outcome)
         });
         entries.entry(entry.to()).or_default().push(entry);
@@ -180,11 +123,6 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
     inbound.together(plan)?;
     inbound.next(plan);
     Ok(())
-}
-
-/// Names an extension after a text: the same text gives the same name, in hex.
-pub(super) fn stable(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes())[..6])
 }
 
 /// Names the extension that rings one phone.
@@ -260,14 +198,17 @@ impl Inbound<'_> {
 
     /// Who calls, and when: noted once, so that all that follows agrees.
     fn caller(&self, plan: &mut Dialplan) {
-        let Contexts { caller, decision, .. } = &self.contexts;
+        let Contexts { caller, decision, targets, .. } = &self.contexts;
         let mut context =
             Context::new(caller, "Who calls: a number in E.164 form, `withheld`, or nothing of the kind.");
         let (pattern, called) = Pattern::ours("_[+dp].");
         let number = || Foreign::var(ForeignVariable::FromNumber);
-        let withheld = format!("^{BLANKS}([+]*({}))?{BLANKS}$", WITHHELD.join("|"));
-        let is_withheld = Expr::matches_in_lower_case(&withheld, number());
-        let is_number = Expr::matches(&format!("^{BLANKS}[+][1-9][0-9]{{1,14}}{BLANKS}$"), number());
+        let whole = |pattern: Expr| Expr::from("^") + BLANKS + pattern + BLANKS + "$";
+        let words =
+            WITHHELD.iter().copied().map(Expr::from).reduce(|words, word| words + "|" + word).unwrap_or_default();
+        let withheld = Expr::from("([+]*(") + words + "))?";
+        let is_withheld = Expr::matches_in_lower_case(whole(withheld), number());
+        let is_number = Expr::matches(whole("[+][1-9][0-9]{1,14}".into()), number());
         let mut steps = Extension::new(pattern);
         // `TESTTIME` is Asterisk's own variable for the time that rules go by; no caller can set it.
         let unset = Expr::var(Variable::TestTime).equals("").calc();
@@ -280,15 +221,19 @@ impl Inbound<'_> {
             .labelled("number", Step::Set(Variable::Caller, Expr::filter("+0-9", number())))
             .step(Step::Goto(Place::Label("decide")))
             .labelled("withheld", Step::Set(Variable::Caller, "withheld".into()))
-            .labelled("decide", Step::Goto(Place::Context(decision.clone(), called)));
+            .labelled("decide", Step::Gosub(decision.clone(), called))
+            .step(Step::Goto(Place::Context(targets.clone(), Expr::var(Variable::GosubRetval))));
         context.extension(steps);
         plan.push(context);
     }
 
-    /// The rules for each called number, the most specific first.
+    /// The rules for each called number, the most specific first. They return who gets the call, and ring nobody: a
+    /// question about a call is asked here.
     fn decision(&self, plan: &mut Dialplan) {
-        let Contexts { decision, targets, .. } = &self.contexts;
-        let mut context = Context::new(decision, "The first rule that is for the call decides.");
+        let mut context = Context::new(
+            &self.contexts.decision,
+            "The first rule that is for the call decides: it returns one of the targets below.",
+        );
         let in_turn = |called: &Called, steps: &mut Extension| {
             for entry in self.entries.get(called).into_iter().flatten() {
                 self.rule(steps, entry);
@@ -302,19 +247,18 @@ impl Inbound<'_> {
         }
         let mut steps = Extension::new(Pattern::literal(DEFAULT));
         in_turn(&Called::Default, &mut steps);
-        steps.step(Step::Goto(Place::Context(targets.clone(), DEFAULT.into())));
+        steps.step(Step::Return(Some(DEFAULT.into())));
         context.extension(steps);
         if !self.phones_by_name().is_empty() {
             let (pattern, phone) = Pattern::ours("_p.");
-            context.one_step(pattern, Step::Goto(Place::Context(targets.clone(), phone)));
+            context.one_step(pattern, Step::Return(Some(phone)));
         }
         plan.push(context);
     }
 
     fn rule(&self, steps: &mut Extension, entry: &Entry<'_>) {
-        let Contexts { conditions, targets, .. } = &self.contexts;
         let (name, outcome) = &self.outcomes[&entry.index];
-        let to = |letter| Place::Context(targets.clone(), Expr::hex(letter, name));
+        let to = |letter| Step::Return(Some(Expr::hex(letter, name)));
         let from = entry.from.map(|from| match from {
             CallerMatch::Withheld => Expr::var(Variable::Caller).equals("withheld"),
             CallerMatch::Prefix(prefix) => {
@@ -323,23 +267,23 @@ impl Inbound<'_> {
         });
         let Some(when) = entry.condition().and_then(|name| self.conditions.get(name.as_str())) else {
             steps.step(match from {
-                Some(from) => Step::goto_if(from.calc(), to('r')),
-                None => Step::Goto(to('r')),
+                Some(from) => Step::ExecIf(from.calc(), Box::new(to('r'))),
+                None => to('r'),
             });
             return;
         };
-        steps.step(Step::Gosub(conditions.clone(), Expr::number(*when)));
-        let mut jump = |open: u64, place: Place| {
+        steps.step(Step::Gosub(self.contexts.conditions.clone(), Expr::number(*when)));
+        let mut answer = |open: u64, target: Step| {
             let open = Expr::var(Variable::GosubRetval) + " = " + Expr::number(open);
             let condition = match &from {
                 Some(from) => from.clone() + " & " + open,
                 None => open,
             };
-            steps.step(Step::goto_if(condition.calc(), place));
+            steps.step(Step::ExecIf(condition.calc(), Box::new(target)));
         };
-        jump(1, to('r'));
+        answer(1, to('r'));
         if outcome.otherwise.is_some() {
-            jump(0, to('o'));
+            answer(0, to('o'));
         }
     }
 

@@ -5,14 +5,14 @@
 //! elsewhere.
 
 use super::{
-    inbound::{Contexts, Inbound, stable},
-    routing::{RANG, endpoint, leg},
-    targets::{NO_ANSWER, UNAVAILABLE, show_caller},
+    contexts::{Contexts, NO_ANSWER, RANG, UNAVAILABLE, endpoint},
+    inbound::Inbound,
+    targets::show_caller,
 };
 use crate::{
     asterisk::{
         BadValue,
-        dialplan::{Context, Dialplan, Expr, Extension, Pattern, Place, Step, Variable},
+        dialplan::{Context, Dialplan, Expr, Extension, Hash, Pattern, Place, Step, Variable},
     },
     model::{Leg, NamePrefix, Outside, Ring, Who},
 };
@@ -63,7 +63,7 @@ impl Inbound<'_> {
     /// by then.
     fn group(&self, Together { ring, prefix, .. }: &Together<'_>) -> Extension {
         let Contexts { together, next, .. } = &self.contexts;
-        let name = stable(&ring.name);
+        let name = Hash::of(&ring.name);
         let mut steps = Extension::new(Pattern::literal(Expr::hex('g', &name)));
         show_caller(&mut steps, *prefix);
         let dial =
@@ -83,7 +83,7 @@ impl Inbound<'_> {
     /// Who rings in a group.
     fn listed(&self, Together { ring, legs, .. }: &Together<'_>) -> Extension {
         let Contexts { member, members, .. } = &self.contexts;
-        let mut steps = Extension::new(Pattern::literal(Expr::hex('l', &stable(&ring.name))));
+        let mut steps = Extension::new(Pattern::literal(Expr::hex('l', &Hash::of(&ring.name))));
         for (at, leg) in legs.iter().enumerate() {
             steps.step(match leg {
                 Leg::Phone(user) => match self.called.get(user) {
@@ -120,7 +120,7 @@ impl Inbound<'_> {
 
     /// How each member is called: all devices of a phone, or a number outside.
     fn members(&self, plan: &mut Dialplan, groups: &[Together<'_>]) -> Result<(), BadValue> {
-        let Contexts { members, confirm, .. } = &self.contexts;
+        let Contexts { leg, members, confirm, .. } = &self.contexts;
         let mut context = Context::new(
             members,
             "The members, each called by a channel of its own. Who is outside confirms the call.",
@@ -131,7 +131,7 @@ impl Inbound<'_> {
             Expr::var(Variable::DialStatus).equals("NOANSWER") + " | " + Expr::var(Variable::HangupCause).equals("0");
         let mut steps = Extension::new(pattern);
         steps
-            .step(Step::GosubWith(leg(self.book)?, number, Expr::from("I,") + Expr::number(LONGEST)))
+            .step(Step::GosubWith(leg.clone(), number, Expr::from("I,") + Expr::number(LONGEST)))
             .step(Step::GotoUnless(rang, Place::Label("away")))
             .step(Step::goto_if(unanswered.calc(), Place::Label("unanswered")))
             .step(Step::Hangup(Some(Expr::var(Variable::HangupCause))))
@@ -181,5 +181,5 @@ fn together(ring: &Ring) -> Option<Together<'_>> {
 
 /// Names the extension that calls a number outside for a group.
 fn outside(ring: &Ring, member: usize) -> Expr {
-    Expr::hex('m', &stable(&format!("{} {member}", ring.name)))
+    Expr::hex('m', &Hash::of(&format!("{} {member}", ring.name)))
 }

@@ -2,14 +2,11 @@
 
 use super::{
     Phonebook,
-    targets::{BUSY, UNAVAILABLE},
+    contexts::{BUSY, Contexts, UNAVAILABLE},
 };
-use crate::{
-    asterisk::{
-        BadValue, Name, box_context,
-        dialplan::{CallerField, Context, Dialplan, Expr, Extension, Foreign, Pattern, Place, Step, Variable},
-    },
-    model::Tenant,
+use crate::asterisk::{
+    BadValue, Name, box_context,
+    dialplan::{CallerField, Context, Dialplan, Expr, Extension, Foreign, Pattern, Place, Step, Variable},
 };
 
 /// The cause of a call whose message was recorded (Q.850): it ended as calls do.
@@ -24,15 +21,10 @@ const NUMBER: &str = "+*0-9A-Za-z._";
 /// A caller's name that may stand there.
 const NAME: &str = "^[^[:cntrl:];]*$";
 
-/// Names the context in which messages are left.
-pub(super) fn context(tenant: &Tenant) -> Result<Name, BadValue> {
-    Name::new(format!("{tenant}-voicemail"))
-}
-
 /// How a message is left, one extension for all boxes. It has no extension `a` or `o`: `*` and `0` lead nowhere.
 pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
     let mut messages = Context::new(
-        &context(book.tenant)?,
+        &Contexts::of(book.tenant)?.voicemail,
         "A caller leaves a message in the box of this number, which is no extension.",
     );
     let boxes = Name::new(box_context(book.tenant))?;

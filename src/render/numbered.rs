@@ -4,29 +4,25 @@ use std::collections::BTreeMap;
 
 use super::{
     Phone, Phonebook,
-    inbound::{Inbound, stable},
-    routing::endpoint,
+    contexts::{Contexts, endpoint},
+    inbound::Inbound,
     targets::untried,
 };
 use crate::{
     asterisk::{
-        BadValue, Name,
+        BadValue,
         dialplan::{
-            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
+            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Hash, Pattern, Place, Step,
+            Variable,
         },
     },
-    model::{ObjectName, Tenant, UserKey},
+    model::{ObjectName, UserKey},
     objects::Numbered,
 };
 
-/// Names the context that phones get to by the number of an object.
-pub(super) fn context(tenant: &Tenant) -> Result<Name, BadValue> {
-    Name::new(format!("{tenant}-extensions"))
-}
-
 /// Names the extension behind the number of an object. A call goes on there when the number changes.
 fn named(name: &ObjectName) -> Expr {
-    Expr::hex('e', &stable(name.as_str()))
+    Expr::hex('e', &Hash::of(name.as_str()))
 }
 
 /// Adds the numbers of objects to what phones dial. The lamp of an object shows the states of its users' phones.
@@ -35,7 +31,7 @@ pub(super) fn dialled(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(),
     if numbered.is_empty() {
         return Ok(());
     }
-    let extensions = context(book.tenant)?;
+    let extensions = Contexts::of(book.tenant)?.extensions;
     let phones: BTreeMap<UserKey, &Phone<'_>> = book.phones.iter().map(|phone| (phone.email.key(), phone)).collect();
     for Numbered { number, name, lamp, .. } in numbered {
         dialled.comment(&name);

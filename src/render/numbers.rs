@@ -7,7 +7,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use super::{inbound::Contexts, parse, routing};
+use super::{contexts::Contexts, parse};
 use crate::{
     asterisk::{BadValue, lines},
     model::{E164, Tenant},
@@ -21,7 +21,7 @@ use crate::{
 pub fn numbers_between(tenant: &Tenant, before: &str, after: &str) -> Result<BTreeSet<E164>, BadValue> {
     let contexts = Contexts::of(tenant)?;
     let [before, after] = [before, after].map(uncommented);
-    let [before, after] = [&before, &after].map(|text| Steps::read(text).ways(&contexts));
+    let [before, after] = [&before, &after].map(|text| Steps::read(text, &contexts).ways());
     let all: BTreeSet<&E164> = before.keys().chain(after.keys()).collect();
     Ok(all.into_iter().filter(|number| before.get(*number) != after.get(*number)).cloned().collect())
 }
@@ -31,9 +31,11 @@ pub fn numbers_between(tenant: &Tenant, before: &str, after: &str) -> Result<BTr
 /// # Errors
 /// As [`numbers_between`].
 pub fn dialing_differs(tenant: &Tenant, before: &str, after: &str) -> Result<bool, BadValue> {
+    let contexts = Contexts::of(tenant)?;
     let [before, after] = [before, after].map(uncommented);
-    let [before, after] = [&before, &after].map(|text| Steps::read(text));
-    let [internal, ring, leg] = routing::dialled_contexts(tenant)?.map(|context| context.to_string());
+    let [before, after] = [&before, &after].map(|text| Steps::read(text, &contexts));
+    let Contexts { internal, ring, leg, .. } = contexts;
+    let [internal, ring, leg] = [internal, ring, leg].map(|context| context.to_string());
     let differs = |context: &String| !before.context(context).eq(after.context(context));
     // Which phone rings is the first step: what becomes of a call that nobody answers is not what phones can dial.
     let first = |(extension, steps)| -> (&str, &[&str]) {
@@ -51,6 +53,10 @@ type At<'a> = (&'a str, &'a str);
 struct Steps<'a> {
     steps: BTreeMap<At<'a>, Vec<&'a str>>,
     contexts: BTreeSet<&'a str>,
+    /// The context where calls arrive, that of the rules, and that of the targets which these return.
+    arrival: String,
+    decision: String,
+    targets: String,
 }
 
 /// More than the longest way that is ever written: arrival, caller, rules, those for other numbers, targets, a group, the
@@ -58,7 +64,7 @@ struct Steps<'a> {
 const LONGEST: usize = 12;
 
 impl<'a> Steps<'a> {
-    fn read(text: &'a str) -> Self {
+    fn read(text: &'a str, Contexts { arrival, decision, targets, .. }: &Contexts) -> Self {
         let mut steps: BTreeMap<At<'a>, Vec<&'a str>> = BTreeMap::new();
         let (mut context, mut extension) = ("", "");
         for line in text.lines() {
@@ -83,7 +89,8 @@ impl<'a> Steps<'a> {
             }
         }
         let contexts = steps.keys().map(|(context, _)| *context).collect();
-        Self { steps, contexts }
+        let [arrival, decision, targets] = [arrival, decision, targets].map(ToString::to_string);
+        Self { steps, contexts, arrival, decision, targets }
     }
 
     /// Lists what stands in a context.
@@ -94,9 +101,8 @@ impl<'a> Steps<'a> {
 
     /// Hashes the way of each number: how its calls arrive, in whatever form a carrier writes it, and what decides
     /// about them.
-    fn ways(&self, contexts: &Contexts) -> BTreeMap<E164, u64> {
-        let (arrival, decision) = (contexts.arrival.to_string(), contexts.decision.to_string());
-        let (arrival, decision) = (arrival.as_str(), decision.as_str());
+    fn ways(&self) -> BTreeMap<E164, u64> {
+        let (arrival, decision) = (self.arrival.as_str(), self.decision.as_str());
         let mut forms: BTreeMap<&str, DefaultHasher> = BTreeMap::new();
         for (extension, steps) in self.context(arrival) {
             let led_to = steps.iter().find_map(|step| self.led_to((arrival, extension), step));
@@ -143,7 +149,7 @@ impl<'a> Steps<'a> {
                     self.patterns(context, known, depth + 1).hash(&mut hasher);
                 }
             }
-            is_reached = !step.contains(",Goto(");
+            is_reached = ![",Goto(", ",Return("].iter().any(|end| step.contains(end));
         }
         let way = hasher.finish();
         known.insert(at, way);
@@ -156,6 +162,11 @@ impl<'a> Steps<'a> {
         if let Some((words, channel)) = step.split_once("&Local/") {
             let (extension, context) = channel.trim_end_matches("/n)").split_once('@')?;
             return self.place(words, (context, extension));
+        }
+        if context == self.decision
+            && let Some((words, target)) = step.split_once("Return(")
+        {
+            return self.place(words, (&self.targets, target.trim_end_matches(')')));
         }
         let (words, place) = step.split_at(step.rfind(['(', '?'])? + 1);
         let mut parts = place.trim_end_matches(')').split(',');
@@ -230,7 +241,8 @@ exten => +4930222,1,Goto(acme-caller,+4930222,1)
 [acme-caller]
 exten => _[+dp].,1,Set(CALLER=${FILTER(+0-9,${CALLERID(num)})})
  same => n,Goto(decide)
- same => n(decide),Goto(acme-rules,${EXTEN},1)
+ same => n(decide),Gosub(acme-rules,${EXTEN},1)
+ same => n,Goto(acme-targets,${GOSUB_RETVAL},1)
 
 [acme-phones]
 exten => _X!,1,Gosub(acme-leg,${EXTEN},1(I,30))
@@ -238,15 +250,15 @@ exten => _X!,1,Gosub(acme-leg,${EXTEN},1(I,30))
 
 [acme-rules]
 exten => +4930111,1,Gosub(acme-hours,1,1)
- same => n,GotoIf($[${GOSUB_RETVAL} = 1]?acme-targets,r1,1)
+ same => n,ExecIf($[${GOSUB_RETVAL} = 1]?Return(r1))
  same => n,Goto(default,1)
-exten => +4930222,1,Goto(acme-targets,r2,1)
+exten => +4930222,1,Return(r2)
  same => n,Goto(default,1)
-exten => +4930333,1,GotoIf($["${CALLER:0:3}" = "+49"]?acme-targets,r2,1)
+exten => +4930333,1,ExecIf($["${CALLER:0:3}" = "+49"]?Return(r2))
  same => n,Goto(default,1)
-exten => +4930444,1,Goto(acme-targets,r3,1)
+exten => +4930444,1,Return(r3)
  same => n,Goto(default,1)
-exten => default,1,Goto(acme-targets,default,1)
+exten => default,1,Return(default)
 
 [acme-hours]
 exten => 1,1,GotoIfTime(09:00-17:59,mon,*,*,UTC?open)
@@ -310,7 +322,7 @@ exten => m1,1,Dial(PJSIP/+4930998@acme-trunk-carrier,20,iIU(acme-confirm^s^1))
         assert_eq!(told("exten => _+4930111", "exten => _+04930111"), ["+4930111"]);
         assert_eq!(told("acme-caller,+4930222", "acme-caller,+4930111"), ["+4930222"]);
         assert_eq!(told("Set(CALLER=", "Set(CALLED="), all[..2], "the others do not arrive by name");
-        assert_eq!(told("n(decide),Goto(acme-rules", "n(decide),Goto(acme-lost"), all[..2], "a label behind a jump");
+        assert_eq!(told("n(decide),Gosub(acme-rules", "n(decide),Gosub(acme-lost"), all[..2], "a label behind a jump");
         assert_eq!(told("1(I,30)", "1(I,60)"), ["+4930111"]);
         assert_eq!(told("},i${ARG1}", "},I${ARG1}"), ["+4930111", "+4930444"]);
     }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use super::{
-    Digests, GENERATION, MASKED_MARK, Phone, Phonebook, head, mark, mark_digest, parts,
-    routing::{OWN_BOX, internal_context},
+    Digests, GENERATION, MASKED_MARK, Phone, Phonebook, contexts::Contexts, head, mark, mark_digest, parts,
+    routing::OWN_BOX,
 };
 use crate::{
     asterisk::{BadValue, Name, Value, box_context, mark_name, nowhere_context},
@@ -117,7 +117,7 @@ fn profile(text: &mut String, book: &Phonebook<'_>, templates: &Templates) -> Re
         "\n[{}](!)\ntype = endpoint\n@tenant = {tenant}\ncontext = {internal}\n",
         templates.phone,
         tenant = book.tenant,
-        internal = internal_context(book.tenant)
+        internal = Contexts::of(book.tenant)?.internal
     );
     let _ = writeln!(text, "message_context = {}", nowhere_context(book.tenant));
     if let Some(transport) = transport {

@@ -4,9 +4,9 @@
 //! hints would make a reload quadratic in their number, so that only objects with a number have one.
 
 use super::{
-    Digests, GENERATION, Phonebook, head, inbound, mark, messages, numbered,
-    targets::{UNALLOCATED, UNAVAILABLE},
-    unanswered,
+    Digests, GENERATION, Phonebook,
+    contexts::{Contexts, RANG, UNALLOCATED, UNAVAILABLE, endpoint},
+    head, inbound, mark, messages, numbered,
 };
 use crate::{
     asterisk::{
@@ -14,7 +14,6 @@ use crate::{
         dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
         mark_context,
     },
-    model::Tenant,
     objects::Routes,
 };
 
@@ -24,7 +23,7 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
     dialplan(book, digests)?.print(&mut text);
     text.push('\n');
     let mark = match digests {
-        Digests::Masked => Expr::placeholder("generation"),
+        Digests::Masked => Expr::placeholder("generation")?,
         Digests::Real { .. } => Expr::text("mark", &mark(&text))?,
     };
     text.push_str(GENERATION);
@@ -46,28 +45,9 @@ pub(super) fn dialplan(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Dia
     Ok(plan)
 }
 
-/// Names the endpoint of the number that an expression holds.
-pub(super) fn endpoint(book: &Phonebook<'_>, number: Expr) -> Result<Expr, BadValue> {
-    match book.settings.endpoint_names.prefix(book.tenant) {
-        prefix if prefix.is_empty() => Ok(number),
-        prefix => Ok(Expr::text("endpoint", &prefix)? + number),
-    }
-}
-
-/// Names the context of what phones dial.
-pub(super) fn internal_context(tenant: &Tenant) -> String {
-    format!("{tenant}-internal")
-}
-
-/// Names the contexts that a call of a phone reaches before the operator's.
-pub(super) fn dialled_contexts(tenant: &Tenant) -> Result<[Name; 3], BadValue> {
-    let context = |kind: &str| Name::new(format!("{tenant}-{kind}"));
-    Ok([Name::new(internal_context(tenant))?, context("ring")?, context("leg")?])
-}
-
 /// What phones dial.
 fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
-    let [internal, ring, leg] = dialled_contexts(book.tenant)?;
+    let Contexts { internal, ring, leg, unanswered: lists, voicemail, .. } = Contexts::of(book.tenant)?;
     let mut dialled = Context::new(
         &internal,
         format_args!("What phones may dial: each other ({}), then the operator's contexts.", book.settings.range),
@@ -119,14 +99,14 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
             steps
                 .labelled("list", Step::Set(Variable::NoAnswer, of_user("@no_answer")?))
                 .step(Step::goto_if(list().blank(), none))
-                .step(Step::Goto(Place::Context(unanswered::context(book.tenant)?, list())));
+                .step(Step::Goto(Place::Context(lists, list())));
         }
         if have_boxes {
             let own = || Expr::var(Variable::Mailbox);
             steps
                 .labelled("box", Step::Set(Variable::Mailbox, of_user("@box")?))
                 .step(Step::goto_if(own().blank(), Place::Label("over")))
-                .step(Step::Goto(Place::Context(messages::context(book.tenant)?, own())));
+                .step(Step::Goto(Place::Context(voicemail, own())));
         }
         steps.labelled("over", Step::Hangup(Some(Expr::var(Variable::Cause))));
     } else {
@@ -185,21 +165,14 @@ const NOBODY: &str = "nobody";
 /// The result of a leg none of whose devices can be reached.
 const AWAY: &str = "away";
 
-/// The result of a leg whose devices rang; `DIALSTATUS` says how that ended.
-pub(super) const RANG: &str = "rang";
-
-/// Names the context that rings all devices of a number, from whichever side the call comes.
-pub(super) fn leg(book: &Phonebook<'_>) -> Result<Name, BadValue> {
-    let [_, _, leg] = dialled_contexts(book.tenant)?;
-    Ok(leg)
-}
-
 /// How the devices of a user are reached. Their contacts are read one by one, because each is text that a phone
 /// sent; a device that does not answer Asterisk's questions is left out. `i`: what a phone forwards a call to is not
 /// followed. The first argument holds further options, the second one how long they ring, in seconds.
 fn devices(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
-    let mut context =
-        Context::new(&leg(book)?, "All devices of a number. A contact that is no plain SIP address is left out.");
+    let mut context = Context::new(
+        &Contexts::of(book.tenant)?.leg,
+        "All devices of a number. A contact that is no plain SIP address is left out.",
+    );
     let (pattern, number) = Pattern::ours("_X!");
     let endpoint = endpoint(book, number.clone())?;
     // PJSIP itself is asked whose a number is (40 us, and no warning if it is unknown): device states are cached, so

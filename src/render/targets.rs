@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use super::{
     Phone,
-    inbound::{Contexts, DEFAULT, Inbound, phone_extension, stable},
-    routing::{RANG, endpoint, leg},
+    contexts::{BUSY, Contexts, NO_ANSWER, RANG, REJECTED, UNALLOCATED, UNAVAILABLE, endpoint},
+    inbound::{DEFAULT, Inbound, phone_extension},
 };
 use crate::{
     asterisk::{
         BadValue, Name,
         dialplan::{
-            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
+            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Hash, Pattern, Place, Step,
+            Variable,
         },
     },
     model::{
@@ -20,13 +21,6 @@ use crate::{
     },
     objects::{Outcome, Routes, Target, trunk_name},
 };
-
-/// Hang-up causes (Q.850): unallocated (404), busy (486), no answer (480), unavailable (480), rejected (403).
-pub(super) const UNALLOCATED: u8 = 1;
-pub(super) const BUSY: u8 = 17;
-pub(super) const NO_ANSWER: u8 = 19;
-pub(super) const UNAVAILABLE: u8 = 20;
-const REJECTED: u8 = 21;
 
 /// Sets the cause of a call for which nobody was tried yet.
 pub(super) fn untried(chain: &Chain) -> Step {
@@ -60,7 +54,7 @@ impl Inbound<'_> {
     pub(super) fn targets(&self, plan: &mut Dialplan) {
         let mut context =
             Context::new(&self.contexts.targets, "Who gets the calls of a rule, in turn; `o`: outside its hours.");
-        let mut named: Vec<&(String, Outcome)> = self.outcomes.values().collect();
+        let mut named: Vec<&(Hash, Outcome)> = self.outcomes.values().collect();
         named.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         for (name, Outcome { calls, then, otherwise }) in named {
             context.comment(calls);
@@ -121,10 +115,10 @@ impl Inbound<'_> {
                 Node::Box(_) => Step::NoOp(Some("a voicemail box that has no number".into())),
                 Node::Missing(_) => Step::NoOp(Some("an object that is not declared".into())),
                 Node::Ring(Ring { name, who: Who::Members { .. }, .. }) => {
-                    Step::Gosub(together.clone(), Expr::hex('g', &stable(name)))
+                    Step::Gosub(together.clone(), Expr::hex('g', &Hash::of(name)))
                 }
                 Node::Ring(Ring { name, who: Who::One(Leg::Outside(_)), .. }) => {
-                    Step::Gosub(outside.clone(), Expr::hex('d', &stable(name)))
+                    Step::Gosub(outside.clone(), Expr::hex('d', &Hash::of(name)))
                 }
                 Node::Ring(Ring { who: Who::One(Leg::Phone(email)), .. }) => match self.called.get(email) {
                     Some(phone) => Step::Gosub(phones.clone(), phone.extension.into()),
@@ -148,7 +142,7 @@ impl Inbound<'_> {
         );
         for (name, line, seconds) in calls {
             context.comment(name);
-            let mut steps = Extension::new(Pattern::literal(Expr::hex('d', &stable(name))));
+            let mut steps = Extension::new(Pattern::literal(Expr::hex('d', &Hash::of(name))));
             if let Some(trunk) = &line.trunk {
                 self.show(&mut steps, &line.caller_id);
                 let to = self.address(&line.line, trunk)?;
@@ -190,7 +184,7 @@ impl Inbound<'_> {
         match line {
             OutsideLine::Number(NumberSource::Given(number)) => Ok(begin + number + "@" + &trunk),
             OutsideLine::Number(NumberSource::Env(variable)) if self.masked => {
-                Ok(begin + Expr::placeholder(variable) + "@" + &trunk)
+                Ok(begin + Expr::placeholder(variable)? + "@" + &trunk)
             }
             OutsideLine::Number(NumberSource::Env(_)) => {
                 Err(BadValue { what: "a dialer's number", reason: "it is missing" })
@@ -201,7 +195,7 @@ impl Inbound<'_> {
 
     /// How each user who may get a call is reached.
     pub(super) fn phones(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
-        let Contexts { phones, next, .. } = &self.contexts;
+        let Contexts { phones, next, leg, .. } = &self.contexts;
         if !self.called.is_empty() {
             let mut context =
                 Context::new(phones, "Users' phones; they see who calls, and the caller is not told who answers.");
@@ -211,7 +205,7 @@ impl Inbound<'_> {
             // A call that rings while the dialplan is reloaded goes on at the sixth step.
             show_caller(&mut steps, None);
             steps
-                .step(Step::GosubWith(leg(self.book)?, number, Expr::from("I,") + Expr::number(Routes::PHONE_RING)))
+                .step(Step::GosubWith(leg.clone(), number, Expr::from("I,") + Expr::number(Routes::PHONE_RING)))
                 .step(Step::GotoUnless(rang, Place::Label("away")))
                 .step(Step::Goto(Place::Context(next.clone(), "s".into())))
                 .labelled("away", Step::Return(None));

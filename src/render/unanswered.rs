@@ -3,23 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Phone, Phonebook,
-    inbound::{Inbound, stable},
-};
+use super::{Phone, Phonebook, inbound::Inbound};
 use crate::{
-    asterisk::{
-        BadValue, Name,
-        dialplan::{Context, Dialplan, Expr, Extension, Pattern, Step, Variable},
-    },
-    model::{Chain, Extension as Number, Tenant, UserKey},
+    asterisk::dialplan::{Context, Dialplan, Expr, Extension, Hash, Pattern, Step, Variable},
+    model::{Chain, Extension as Number, UserKey},
     objects::Target,
 };
-
-/// Names the context of these lists.
-pub(super) fn context(tenant: &Tenant) -> Result<Name, BadValue> {
-    Name::new(format!("{tenant}-unanswered"))
-}
 
 /// What begins the names of lists.
 const LIST: char = 'n';
@@ -28,9 +17,9 @@ const LIST: char = 'n';
 #[derive(Default)]
 pub(super) struct Lists<'a> {
     /// Each list once, by its hash.
-    all: BTreeMap<String, List<'a>>,
+    all: BTreeMap<Hash, List<'a>>,
     /// The hash of the list of each phone that has one.
-    of_phones: BTreeMap<Number, String>,
+    of_phones: BTreeMap<Number, Hash>,
 }
 
 /// A list of destinations.
@@ -52,7 +41,7 @@ impl Phonebook<'_> {
         for Phone { extension, no_answer, .. } in &self.phones {
             let Some(targets) = no_answer else { continue };
             let words = words(targets, &numbers);
-            let hash = stable(&words);
+            let hash = Hash::of(&words);
             lists.of_phones.insert(*extension, hash.clone());
             lists.all.entry(hash).or_insert(List { words, targets });
         }
@@ -86,7 +75,7 @@ impl Lists<'_> {
 
 /// A list, with how a call goes.
 pub(super) struct Unanswered {
-    hash: String,
+    hash: Hash,
     words: String,
     pub(super) chain: Chain,
 }
@@ -94,7 +83,7 @@ pub(super) struct Unanswered {
 impl Lists<'_> {
     /// Describes how calls go.
     pub(super) fn chains(self, book: &Phonebook<'_>) -> Vec<Unanswered> {
-        let chain = |(hash, List { words, targets }): (String, List<'_>)| Unanswered {
+        let chain = |(hash, List { words, targets }): (Hash, List<'_>)| Unanswered {
             hash,
             words,
             chain: book.routes.chain(targets),

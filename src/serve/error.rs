@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use crate::{
     deploy::{ApplyError, NotLive},
     directory::DirectoryError,
-    error::words_of,
+    error::{words, words_of},
     model::{Code, Hints, Invalid},
     plan::RailStop,
     portal::{CreateError, DeleteError, Refused},
@@ -321,7 +321,7 @@ impl From<ApplyError> for Failure {
         match error {
             ApplyError::Stopped(stopped) => match stopped.downcast::<Self>() {
                 Ok(failure) => failure,
-                Err(error) => Self::internal(format!("{error:#}")),
+                Err(error) => Self::internal(words(&error)),
             },
             ApplyError::Directory(error) => error.into(),
             ApplyError::Locked { .. } => Self::hinted(ErrorType::ApplyInProgress, &error),

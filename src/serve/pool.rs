@@ -14,7 +14,10 @@ use tokio::{
 use tracing::Span;
 
 use super::error::{ErrorType, Failure};
-use crate::directory::{Directory, DirectoryError, Open};
+use crate::{
+    directory::{Directory, DirectoryError, Open},
+    error::words,
+};
 
 /// How many connections there are at most.
 const CONNECTIONS: usize = 8;
@@ -168,7 +171,7 @@ impl Pool {
     fn open(&self) -> Result<Directory, Failure> {
         (self.open)().map_err(|error| match error.downcast::<DirectoryError>() {
             Ok(error) => error.into(),
-            Err(error) => Failure::internal(format!("{error:#}")),
+            Err(error) => Failure::internal(words(&error)),
         })
     }
 

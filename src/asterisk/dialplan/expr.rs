@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, ops::Add};
 
+use sha2::{Digest, Sha256};
+
 use super::super::{BadValue, Name};
-use crate::model::{BoxNumber, E164, Extension, NamePrefix, Prefix, Tenant};
+use crate::model::{BoxNumber, E164, Extension, NamePrefix, Prefix, Tenant, hex};
 
 /// Applications and functions, each with the module that provides it.
 pub(crate) type Words = BTreeMap<&'static str, &'static str>;
@@ -15,6 +17,28 @@ pub(crate) type Words = BTreeMap<&'static str, &'static str>;
 pub(crate) struct Expr {
     text: String,
     words: Words,
+}
+
+/// A short hash of a text, in hex, with a number behind it if several have the same.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Hash(String);
+
+impl Hash {
+    /// Hashes a text.
+    pub(crate) fn of(text: &str) -> Self {
+        Self(hex(&Sha256::digest(text.as_bytes())[..6]))
+    }
+
+    /// Tells it apart from others of the same text.
+    pub(crate) fn numbered(&self, number: u32) -> Self {
+        Self(format!("{}x{number}", self.0))
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// Text that a caller, a phone or a carrier controls. It may be copied into a variable or one field of the
@@ -176,12 +200,15 @@ impl Expr {
     }
 
     /// Stands for a number that is not known yet, in a plan.
-    pub(crate) fn placeholder(variable: &str) -> Self {
-        Self::plain(format!("({variable})"))
+    ///
+    /// # Errors
+    /// As for other text.
+    pub(crate) fn placeholder(variable: &str) -> Result<Self, BadValue> {
+        Ok(Self::plain("(") + Self::text("variable", variable)? + ")")
     }
 
-    /// Names an extension after a hash, in hex.
-    pub(crate) fn hex(letter: char, hash: &str) -> Self {
+    /// Names an extension after a hash.
+    pub(crate) fn hex(letter: char, hash: &Hash) -> Self {
         Self::plain(format!("{letter}{hash}"))
     }
 
@@ -282,14 +309,14 @@ impl Expr {
     /// Tells whether a text matches a POSIX extended expression of ours. None may match `^`, which stands for
     /// parentheses. In the expression no backslash may stand, because Asterisk removes it, and each `[` needs its `]`,
     /// because quotes between them would not end it.
-    pub(crate) fn matches(pattern: &str, text: Foreign) -> Self {
-        call("REGEX", "func_strings", Self::plain(format!("\"{pattern}\" ")) + text.in_function())
+    pub(crate) fn matches(pattern: impl Into<Self>, text: Foreign) -> Self {
+        call("REGEX", "func_strings", quoted(pattern.into()) + " " + text.in_function())
     }
 
     /// Tells whether a text in lower case matches a POSIX extended expression of ours.
-    pub(crate) fn matches_in_lower_case(pattern: &str, text: Foreign) -> Self {
+    pub(crate) fn matches_in_lower_case(pattern: impl Into<Self>, text: Foreign) -> Self {
         let lower = call("TOLOWER", "func_strings", text.in_function());
-        call("REGEX", "func_strings", Self::plain(format!("\"{pattern}\" ")) + lower)
+        call("REGEX", "func_strings", quoted(pattern.into()) + " " + lower)
     }
 
     /// Tells whether it is the phone of an endpoint of ours that makes the call.

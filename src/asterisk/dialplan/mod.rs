@@ -10,7 +10,7 @@ mod step;
 
 use std::fmt::{self, Write};
 
-pub(crate) use expr::{CallerField, Expr, Foreign, ForeignVariable, Variable, Words};
+pub(crate) use expr::{CallerField, Expr, Foreign, ForeignVariable, Hash, Variable, Words};
 pub(crate) use step::{Place, Step};
 
 use super::{BadValue, Name};

@@ -119,7 +119,7 @@ pub(in crate::objects) fn check(
             Some(OutsideLine::Sip(address)) => address,
             Some(OutsideLine::Number(NumberSource::Env(_))) | None => continue,
         };
-        problems.push(route_loop(name, number, rule, places));
+        problems.push(loops::route_loop(name, number, rule, places));
     }
     let decides = entries.iter().find(|entry| is_for_all(entry.rule()));
     if let Some((entry, place)) = decides.zip(places.get(&(ObjectKind::DefaultRoute, String::new()))) {
@@ -137,17 +137,6 @@ pub(in crate::objects) fn check(
 
 fn is_for_all(rule: &Rule) -> bool {
     rule.to == Called::Default && rule.from.is_empty() && (rule.when.is_none() || rule.otherwise.is_some())
-}
-
-/// Refuses a dialer whose calls come back to a rule; `number` is what it dials, in words.
-pub(super) fn route_loop(dialer: &ObjectName, number: &str, rule: usize, places: &Places) -> Diagnostic {
-    let message = format!("the dialer `{dialer}` dials {number}, which comes back to this rule");
-    let problem = Diagnostic::error(Code::RouteLoop, message, places.rule(rule).copied());
-    let problem = problem.hint("give the dialer the number of the service it stands for");
-    match places.get(&(ObjectKind::Dialer, dialer.to_string())) {
-        Some(place) => problem.also(*place, "the dialer"),
-        None => problem,
-    }
 }
 
 /// Reports a rule that contradicts an earlier one for the same calls.

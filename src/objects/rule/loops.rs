@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::check::route_loop;
 use crate::{
-    model::{Diagnostic, E164, NumberSource, ObjectName, OutsideLine},
-    objects::{Called, Dialer, Places, Routes, without_port},
+    model::{Code, Diagnostic, E164, NumberSource, ObjectName, OutsideLine},
+    objects::{Called, Dialer, ObjectKind, Places, Routes, without_port},
 };
 
 /// Finds the dialers that dial a number which a rule is for: each the index of the first such rule, and the
@@ -43,6 +42,17 @@ pub(crate) fn loops_by_variables(
         Some(route_loop(dialer, &number, rule, places))
     });
     found.collect()
+}
+
+/// Refuses a dialer whose calls come back to a rule; `number` is what it dials, in words.
+pub(super) fn route_loop(dialer: &ObjectName, number: &str, rule: usize, places: &Places) -> Diagnostic {
+    let message = format!("the dialer `{dialer}` dials {number}, which comes back to this rule");
+    let problem = Diagnostic::error(Code::RouteLoop, message, places.rule(rule).copied());
+    let problem = problem.hint("give the dialer the number of the service it stands for");
+    match places.get(&(ObjectKind::Dialer, dialer.to_string())) {
+        Some(place) => problem.also(*place, "the dialer"),
+        None => problem,
+    }
 }
 
 /// The public number that a dialer dials; in a SIP address only where its host is ours.

@@ -11,7 +11,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{SpoolError, failed, lock, reader};
+use super::{SpoolError, checkpoint::checkpoint, failed, lock};
 
 /// How many servers may share a state folder.
 const OWNERS: u32 = 1000;
@@ -132,7 +132,7 @@ pub(super) fn segments(folder: &Path) -> Result<Vec<u64>, SpoolError> {
 /// The highest number that was ever given in a folder, as far as it can be known.
 pub(super) fn last_number(folder: &Path) -> Result<u64, SpoolError> {
     let last = segments(folder)?.last().copied().unwrap_or(0);
-    Ok(last.max(reader::checkpoint(folder).map_or(0, |(number, _)| number)))
+    Ok(last.max(checkpoint(folder).map_or(0, |(number, _)| number)))
 }
 
 /// Makes a segment.

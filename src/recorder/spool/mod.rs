@@ -8,6 +8,7 @@
 //! Crates that keep write-ahead logs were looked at; none of them is both well kept and able to go on
 //! behind a damaged line, a failed sync or a full disk.
 
+mod checkpoint;
 mod folder;
 mod line;
 mod reader;

@@ -5,7 +5,11 @@
 //! says it tried is compared with the decision. The trunks are not loaded, so that every dialer is out
 //! of reach and each list is tried to its end.
 
-use std::{collections::BTreeMap, fmt::Write, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    fs,
+};
 
 use jiff::Timestamp;
 use proptest::{
@@ -308,4 +312,55 @@ fn the_dialplan_and_the_decision_function_choose_the_same_targets() {
         }
     }
     assert!(chosen.len() > SETS, "the calls took many different ways: {chosen:?}");
+}
+
+/// Who would get a call can be asked of the dialplan that runs, and nobody rings for it.
+#[test]
+fn rules_answer_a_question_and_ring_nobody() {
+    let env = TestEnv::bare_with_asterisk();
+    let text = format!(
+        "{HEAD}default_route: [first]\ninbound:\n  - {{ to: \"+15559876543\", from: [\"+49*\"], when: office, route: [ana@example.com, second], \
+         otherwise: [night] }}\n"
+    );
+    let declared = declared(&text);
+    let routing = &files(&declared, &declared.routes)[ConfigFile::Routing];
+    let asked = [
+        ("+4930987654", "2026-11-20T12:00+01:00"),
+        ("+4930987654", "2026-11-20T19:00+01:00"),
+        ("", "2026-11-20T12:00+01:00"),
+    ];
+    let mut lab = "[lab]\n".to_owned();
+    for (number, (caller, at)) in asked.iter().enumerate() {
+        let at: Timestamp = at.parse().expect("a time");
+        let _ = write!(
+            lab,
+            "exten => {number},1,Set(CALLER={caller})\n same => n,Set(TESTTIME={})\n \
+             same => n,Gosub(acme-rules,+15559876543,1)\n same => n,NoOp(target ${{GOSUB_RETVAL}})\n",
+            at.as_second()
+        );
+    }
+    fs::write(env.etc("extensions.d/lab/generated_routing.conf"), lab).expect("a file");
+    put(&env, [routing]);
+    assert!(env.ask("dialplan reload").contains("reloaded"));
+    for number in 0..asked.len() {
+        env.ask(&format!("channel originate Local/{number}@lab application NoOp"));
+    }
+    let log = || fs::read_to_string(env.path("asterisk/log/full")).expect("a log");
+    until("all are answered", || log().matches(", \"target ").count() == asked.len());
+    let log = log();
+    let steps = log.lines().filter_map(|line| line.split_once("Executing [")?.1.split_once(':'));
+    let entered: BTreeSet<&str> = steps.filter_map(|(at, _)| Some(at.split_once('@')?.1)).collect();
+    assert_eq!(entered, BTreeSet::from(["acme-hours", "acme-rules", "lab"]), "{log}");
+    let target = |number: usize| {
+        let line = log.lines().find(|line| line.contains(&format!("[{number}@lab:4]"))).expect("an answer");
+        line.split("target ").nth(1).and_then(|rest| rest.split('"').next()).expect("a target").to_owned()
+    };
+    let [within, outside, other] = [0, 1, 2].map(target);
+    let hash = within.strip_prefix('r').expect("a rule's target");
+    assert_eq!((outside, other.as_str()), (format!("o{hash}"), "default"));
+    assert!(
+        routing.text.contains(&format!("[acme-targets]\n; to +15559876543 from +49* when office\nexten => r{hash},1,")),
+        "{}",
+        routing.text
+    );
 }
