@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::{
     Exit,
     expect::Expected,
+    imported::ImportedArgs,
     plan::{self, refuse_problems},
     printer::{Printer, Progress},
     session,
@@ -69,6 +70,8 @@ struct Common {
     state: StateArgs,
     #[command(flatten)]
     secrets: SecretArgs,
+    #[command(flatten)]
+    imported: ImportedArgs,
     /// Go on only if this is the plan: an id, or a file with a JSON plan
     ///
     /// An id that was applied already is also taken, as long as the directory still holds exactly what that run
@@ -115,6 +118,7 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         state: common.state.clone(),
         host: host.clone(),
         secrets: common.secrets.clone(),
+        imported: common.imported.clone(),
         no_asterisk: *no_reload,
         allow: common.allow.clone(),
         format: common.format,
@@ -172,7 +176,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let allowance = session::allowance(&args.allow)?;
     let expected = args.expect.as_deref().map(Expected::read).transpose()?;
     let desired = session::desired(&args.file, printer)?;
-    let secrets = session::secrets(&desired, &args.secrets);
+    let secrets = session::secrets_with_imported(&desired, &args.secrets, &args.imported, printer)?;
     let inbound = session::inbound(&desired, &args.secrets);
     let host = host.resolve(&args.state, mode == Mode::Apply { reload: true })?;
     if mode != Mode::Sync {

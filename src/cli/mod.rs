@@ -11,6 +11,8 @@ pub mod exit;
 mod expect;
 mod export;
 mod history;
+mod import;
+mod imported;
 mod keys;
 mod migrate;
 mod output;
@@ -66,6 +68,7 @@ enum Command {
     Users(users::Args),
     Calls(calls::Args),
     Export(export::Args),
+    Import(import::Args),
     Secret(secret::Args),
     Token(token::Args),
     Serve(serve::Args),
@@ -106,6 +109,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Users(args) => users::run(args, &mut printer),
         Command::Calls(args) => calls::run(args, &mut printer),
         Command::Export(args) => export::run(args, &mut printer),
+        Command::Import(args) => import::run(args, &mut printer),
         Command::Secret(args) => secret::run(args, &mut printer),
         Command::Token(args) => token::run(args, &mut printer),
         Command::Serve(args) => serve::run(args),

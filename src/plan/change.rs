@@ -194,7 +194,8 @@ impl Change {
                     Some(Choice::Held) => "held since it was freed",
                     Some(Choice::LowestFree) | None => "lowest free",
                 };
-                return format!("extension {number} ({why})");
+                let imported = if self.changes("secret") { "; secret imported" } else { "" };
+                return format!("extension {number} ({why}){imported}");
             }
             Kind::Delete => return format!("frees extension {number}"),
             Kind::Rename => {
