@@ -2,14 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File, Permissions},
-    io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use anyhow::Result;
 use clap::ValueEnum;
+use zeroize::Zeroizing;
 
 use super::{
     Exit,
@@ -23,7 +22,7 @@ use crate::{
     deploy::Asterisk,
     desired,
     error::Hinted,
-    fs::failed,
+    fs::{create, failed},
     import::{self, Imported, Kind, Mapping, Options, running},
     model::{Email, Extension, shown},
     render::section_names,
@@ -108,7 +107,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         refuse_work_tree(path)?;
     }
     let found = if let Some(path) = &args.list {
-        let bytes = zeroize::Zeroizing::new(fs::read(path).map_err(failed("read", path))?);
+        let bytes = Zeroizing::new(fs::read(path).map_err(failed("read", path))?);
         import::read_csv(&shown(path), &bytes, args.kind.map(Kind::from), &mapping).map_err(hinted)?
     } else {
         printer.phase("asking Asterisk what it runs");
@@ -185,6 +184,7 @@ fn ask(asterisk: &Asterisk, config_dir: &Path) -> Result<running::Answers> {
         settings: parameters(asterisk.ask("pjsip show settings")?.raw()),
         options: shows("endpoint", &names)?,
         endpoints,
+        registered: running::registered(asterisk.ask("database show registrar/contact")?.raw()),
         ..running::Answers::default()
     };
     answers.auths = shows("auth", &answers.first_of("auth"))?;
@@ -211,7 +211,8 @@ fn ours(config_dir: &Path) -> Result<BTreeSet<String>> {
         Err(error) => return Err(failed("read", &folder)(error).into()),
     };
     let mut names = BTreeSet::new();
-    for tenant in tenants.flatten() {
+    // The folder holds our lock, too.
+    for tenant in tenants.flatten().filter(|tenant| tenant.path().is_dir()) {
         let text = crate::fs::read(&tenant.path().join(ConfigFile::Endpoints.name()))?;
         names.extend(text.iter().flat_map(|text| section_names(text)).map(str::to_owned));
     }
@@ -230,10 +231,10 @@ fn write(args: &Args, imported: &Imported, printer: &mut Printer) -> Result<()> 
     let Imported { desired, users, secrets, left_out } = imported;
     if let Some(path) = &args.secrets {
         let lines: String = secrets.iter().map(|(email, secret)| line(email, secret)).collect();
-        create(path, zeroize::Zeroizing::new(lines).as_bytes(), 0o600)?;
+        create(path, &Zeroizing::new(lines), 0o600)?;
     }
     match &args.output {
-        Some(path) => create(path, desired.as_bytes(), 0o644)?,
+        Some(path) => create(path, desired, 0o666)?,
         None => printer.document(desired),
     }
     let list = import::listed(left_out);
@@ -247,16 +248,5 @@ fn write(args: &Args, imported: &Imported, printer: &mut Printer) -> Result<()> 
         (None, count) => format!("{count} secrets not written (see --secrets): those phones would get new ones"),
     };
     printer.talk(&format!("Imported: {users}; {secrets}; {} things not carried over", left_out.len()));
-    Ok(())
-}
-
-/// Writes a new file; one that is there already is left alone. The mode does not depend on the umask where it matters.
-fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let mut file =
-        File::options().write(true).create_new(true).mode(mode).open(path).map_err(failed("create", path))?;
-    if mode == 0o600 {
-        file.set_permissions(Permissions::from_mode(mode)).map_err(failed("set the mode of", path))?;
-    }
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed("write", path))?;
     Ok(())
 }

@@ -29,7 +29,7 @@ pub(crate) struct ImportedArgs {
     /// Give new users the secrets of this file, which `reconcile import --secrets` wrote, instead of generated ones; `-`
     /// reads standard input
     #[arg(long = "secrets", value_name = "FILE")]
-    file: Option<PathBuf>,
+    imported_secrets: Option<PathBuf>,
 }
 
 /// Writes the line of a user.
@@ -51,7 +51,7 @@ impl ImportedArgs {
     /// # Errors
     /// If the file cannot be read, or others can read it, or a line is not one of ours. No line is quoted.
     pub(crate) fn read(&self, declared: &Declared, printer: &mut Printer) -> Result<BTreeMap<UserKey, Secret>> {
-        let Some(path) = &self.file else { return Ok(BTreeMap::new()) };
+        let Some(path) = &self.imported_secrets else { return Ok(BTreeMap::new()) };
         let name = if path == Path::new("-") { "standard input".to_owned() } else { format!("`{}`", shown(path)) };
         let bytes = Zeroizing::new(if path == Path::new("-") {
             input::take(io::stdin(), LARGEST)?

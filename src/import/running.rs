@@ -28,6 +28,8 @@ pub(crate) struct Answers {
     pub(crate) auths: BTreeMap<String, Options>,
     /// `pjsip show aor` of the first AOR of each.
     pub(crate) aors: BTreeMap<String, Options>,
+    /// How many contacts are registered at each AOR: `pjsip show aor` lists them beside those of the configuration.
+    pub(crate) registered: BTreeMap<String, usize>,
     /// `dialplan show` of the contexts that phones dial in, and of those that they include.
     pub(crate) contexts: BTreeMap<String, Context>,
 }
@@ -66,6 +68,18 @@ pub(crate) fn endpoints(answer: &str) -> Vec<Listed> {
         }
     }
     listed
+}
+
+/// Counts the registered contacts of each AOR in the answer of `database show registrar/contact`.
+pub(crate) fn registered(answer: &str) -> BTreeMap<String, usize> {
+    let mut registered = BTreeMap::new();
+    for line in answer.lines() {
+        let key = line.trim_start().strip_prefix("/registrar/contact/");
+        if let Some((aor, _)) = key.and_then(|key| key.split_once(";@")) {
+            *registered.entry(aor.to_owned()).or_default() += 1;
+        }
+    }
+    registered
 }
 
 /// Reads the answer of `dialplan show CONTEXT`.
@@ -121,8 +135,11 @@ impl Answers {
     }
 
     fn registers(&self, options: &Options) -> bool {
-        let aor = first(options, "aors").and_then(|name| self.aors.get(&name));
-        aor.is_some_and(|aor| value(aor, "contact").is_empty() && value(aor, "max_contacts") != "0")
+        let aor = first(options, "aors").and_then(|name| Some((self.aors.get(&name)?, self.registered.get(&name))));
+        aor.is_some_and(|(aor, registered)| {
+            let contacts = value(aor, "contact").split(',').filter(|contact| !contact.trim().is_empty()).count();
+            contacts <= registered.copied().unwrap_or_default() && value(aor, "max_contacts") != "0"
+        })
     }
 
     /// Lists what can be imported, and what cannot.
