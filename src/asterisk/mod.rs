@@ -7,11 +7,13 @@
 mod config_file;
 pub(crate) mod dialplan;
 mod lines;
+mod parameters;
 mod section;
 mod value;
 
 pub use config_file::{ConfigFile, Facts, MarkCheck, Module, PerFile, Sections};
 pub(crate) use lines::lines;
+pub(crate) use parameters::parameters;
 pub(crate) use section::Section;
 pub use section::SectionType;
 pub use value::{BadValue, Name, Value, read_value};

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::{
     Exit,
     expect::Expected,
+    imported::ImportedArgs,
     new_tenant,
     plan::{self, refuse_problems},
     printer::{Printer, Progress},
@@ -70,6 +71,8 @@ struct Common {
     state: StateArgs,
     #[command(flatten)]
     secrets: SecretArgs,
+    #[command(flatten)]
+    imported: ImportedArgs,
     /// Go on only if this is the plan: an id, or a file with a JSON plan
     ///
     /// An id that was applied already is also taken, as long as the directory still holds exactly what that run
@@ -116,6 +119,7 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         state: common.state.clone(),
         host: host.clone(),
         secrets: common.secrets.clone(),
+        imported: common.imported.clone(),
         no_asterisk: *no_reload,
         allow: common.allow.clone(),
         format: common.format,
@@ -173,7 +177,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let allowance = session::allowance(&args.allow)?;
     let expected = args.expect.as_deref().map(Expected::read).transpose()?;
     let desired = plan::desired(&args.file, args.format, printer)?;
-    let secrets = session::secrets(&desired, &args.secrets);
+    let secrets = session::secrets_with_imported(&desired, &args.secrets, &args.imported, printer)?;
     let inbound = session::inbound(&desired, &args.secrets);
     let host = host.resolve(&args.state, mode == Mode::Apply { reload: true })?;
     if mode != Mode::Sync {

@@ -11,6 +11,8 @@ pub mod exit;
 mod expect;
 mod export;
 mod history;
+mod import;
+mod imported;
 mod keys;
 mod migrate;
 mod new_tenant;
@@ -69,6 +71,7 @@ enum Command {
     Numbers(numbers::Args),
     Calls(calls::Args),
     Export(export::Args),
+    Import(import::Args),
     Secret(secret::Args),
     Token(token::Args),
     Serve(serve::Args),
@@ -110,6 +113,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Numbers(args) => numbers::run(args, &mut printer),
         Command::Calls(args) => calls::run(args, &mut printer),
         Command::Export(args) => export::run(args, &mut printer),
+        Command::Import(args) => import::run(args, &mut printer),
         Command::Secret(args) => secret::run(args, &mut printer),
         Command::Token(args) => token::run(args, &mut printer),
         Command::Serve(args) => serve::run(args),

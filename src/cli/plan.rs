@@ -4,7 +4,9 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use super::{
-    Exit, new_tenant,
+    Exit,
+    imported::ImportedArgs,
+    new_tenant,
     printer::Printer,
     session,
     settings::{FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs, has_url},
@@ -46,6 +48,8 @@ pub(crate) struct Common {
     pub(crate) host: HostArgs,
     #[command(flatten)]
     pub(crate) secrets: SecretArgs,
+    #[command(flatten)]
+    pub(crate) imported: ImportedArgs,
     /// Do not ask the running Asterisk
     #[arg(long)]
     pub(crate) no_asterisk: bool,
@@ -132,7 +136,7 @@ impl<'a> Planner<'a> {
             printer.show_all();
         }
         printer.phase("reading what is recorded");
-        let secrets = session::secrets(desired, &args.secrets);
+        let secrets = session::secrets_with_imported(desired, &args.secrets, &args.imported, printer)?;
         let inbound = session::inbound(desired, &args.secrets);
         let tenant = &desired.declared.tenant;
 

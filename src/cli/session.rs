@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::{
     Exit,
     codes::{ALLOWED, RAILS},
+    imported::ImportedArgs,
     printer::Printer,
     settings::{FileArgs, SecretArgs},
     stop::Stop,
@@ -71,6 +72,19 @@ pub(crate) type Secrets = BTreeMap<UserKey, Result<Secret, String>>;
 pub(crate) fn secrets(desired: &Desired, args: &SecretArgs) -> Secrets {
     let read = |user: &DeclaredUser| Some(placed(secret(user.secret.as_ref()?, args), Some(&user.place), desired));
     desired.declared.users.iter().filter_map(|(key, user)| Some((key.clone(), read(user)?))).collect()
+}
+
+/// Reads the declared secrets, and those of an import for users who declare none.
+pub(crate) fn secrets_with_imported(
+    desired: &Desired,
+    args: &SecretArgs,
+    imported: &ImportedArgs,
+    printer: &mut Printer,
+) -> Result<Secrets> {
+    let imported = imported.read(&desired.declared, printer)?;
+    let mut secrets: Secrets = imported.into_iter().map(|(key, secret)| (key, Ok(secret))).collect();
+    secrets.extend(self::secrets(desired, args));
+    Ok(secrets)
 }
 
 /// Reads what the declared inbound calls need from the environment and the secrets folder.

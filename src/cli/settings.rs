@@ -348,11 +348,17 @@ impl HostArgs {
     /// Resolves the host; `ask` says whether its Asterisk may be asked.
     pub(crate) fn resolve(&self, state: &StateArgs, ask: bool) -> Result<Host> {
         let name = self.host.resolve();
+        let (asterisk, config_dir) = self.asterisk()?;
+        Ok(Host { name, config_dir, state_dir: state.dir()?, asterisk: ask.then_some(asterisk) })
+    }
+
+    /// Resolves how Asterisk is asked, and its configuration folder.
+    pub(crate) fn asterisk(&self) -> Result<(Asterisk, PathBuf)> {
         let asterisk =
             Asterisk::new(&self.asterisk_command).ok_or_else(|| anyhow!("`--asterisk-command` holds no command"))?;
         let config_dir = std::path::absolute(&self.asterisk_config_dir)
             .with_context(|| format!("the folder `{}`", self.asterisk_config_dir.display()))?;
-        Ok(Host { name, config_dir, state_dir: state.dir()?, asterisk: ask.then_some(asterisk) })
+        Ok((asterisk, config_dir))
     }
 }
 

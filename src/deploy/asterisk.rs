@@ -127,7 +127,7 @@ impl Answer {
     }
 
     /// Returns the text for reading, not for showing.
-    pub(super) fn raw(&self) -> &str {
+    pub(crate) fn raw(&self) -> &str {
         &self.0
     }
 }
@@ -213,7 +213,7 @@ impl Asterisk {
     ///
     /// # Errors
     /// When Asterisk does not run, or stays silent, for any of them.
-    pub(super) fn ask_all(&self, commands: &[String]) -> Result<Vec<Answer>, AsteriskError> {
+    pub(crate) fn ask_all(&self, commands: &[String]) -> Result<Vec<Answer>, AsteriskError> {
         self.ask_each(commands).collect()
     }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use super::asterisk::Answer;
+use crate::asterisk::parameters;
 
 /// Asterisk runs something else than the files say.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,10 +82,5 @@ pub(super) fn has_parameters(answer: &Answer) -> bool {
 
 /// Reads the `key : value` lines of a `pjsip show`.
 pub(super) fn values_of(answer: &Answer) -> BTreeMap<String, String> {
-    answer
-        .raw()
-        .lines()
-        .filter_map(|line| line.split_once(" : "))
-        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
-        .collect()
+    parameters(answer.raw())
 }

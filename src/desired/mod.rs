@@ -10,6 +10,7 @@ mod gather;
 mod keys;
 mod load;
 mod read;
+mod scalar;
 mod sink;
 mod yaml;
 
@@ -17,6 +18,7 @@ use std::{collections::BTreeMap, path::Path};
 
 pub use diagnostic::{Source, Sources};
 pub use file::schema;
+pub(crate) use scalar::scalar;
 
 use crate::{
     calls::Call,

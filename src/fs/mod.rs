@@ -9,7 +9,7 @@ mod private;
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io::{self, Read},
+    io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -134,6 +134,14 @@ fn keep_sweeping(path: &Path, text: &str, untouched: Duration) -> Result<(), Fil
 pub(crate) fn keep_new(path: &Path, text: &str) -> Result<(), FileError> {
     let (folder, name) = place_of(path)?;
     folder.stage(name, text.as_bytes(), Rights::Private)?.commit_new()
+}
+
+/// Writes a new file for the user who asked for it; one that is there already is left alone. Of the mode, the umask takes
+/// what it does of any file.
+pub(crate) fn create(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
+    let mut file =
+        File::options().write(true).create_new(true).mode(mode).open(path).map_err(failed("create", path))?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed("write", path))
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -198,7 +198,13 @@ impl Change {
                     Some(Choice::Held) => "held since it was freed",
                     Some(Choice::LowestFree) | None => "lowest free",
                 };
-                let secret = if self.secret_changed { "; new secret: the phone must be given it" } else { "" };
+                let secret = if self.changes("secret") {
+                    "; secret imported"
+                } else if self.secret_changed {
+                    "; new secret: the phone must be given it"
+                } else {
+                    ""
+                };
                 return format!("extension {number} ({why}){secret}");
             }
             Kind::Delete => return format!("frees extension {number}"),

@@ -27,6 +27,8 @@ pub(super) fn wanted(
 ) -> PlannedUser {
     let secret = match (inputs.secrets.get(&user.email.key()), old) {
         (Some(Ok(secret)), Some(old)) if old.prints.is_secret(secret) => SecretPlan::Keep,
+        // An imported secret is that of a new user only.
+        (Some(Ok(_)), Some(_)) if user.secret.is_none() => SecretPlan::Keep,
         (Some(Ok(_)), _) => SecretPlan::Take,
         (Some(Err(reason)), _) => {
             unresolved.push(format!("{}: {reason}", user.email));
@@ -96,6 +98,13 @@ impl Before<'_> {
     }
 }
 
+/// Tells of a new user whether the secret is an imported one: neither declared nor generated.
+fn imported(user: &PlannedUser) -> Vec<FieldChange> {
+    let is_imported = user.secret == SecretPlan::Take && !user.secret_declared;
+    let field = FieldChange { field: "secret", before: None, after: Some("imported".to_owned()) };
+    is_imported.then_some(field).into_iter().collect()
+}
+
 /// Adds a user to the plan. Returns the change, if there is any.
 pub(super) fn add(
     plan: &mut Plan,
@@ -113,7 +122,7 @@ pub(super) fn add(
         plan.by_rows.made.insert(user.extension);
     }
     let (kind, fields, relogin) = match old {
-        None => (Some(Kind::Create), Vec::new(), false),
+        None => (Some(Kind::Create), imported(&user), false),
         Some(old) => {
             let no_answer = before.no_answer(old);
             let is_other_list = no_answer != user.no_answer;

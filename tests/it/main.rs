@@ -27,6 +27,7 @@ mod expect;
 mod growth;
 mod hostile;
 mod hosts;
+mod import;
 mod lab;
 mod let_go;
 mod local_users;

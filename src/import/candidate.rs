@@ -1,0 +1,48 @@
+//! Phones as their source describes them, before anything is checked.
+
+use std::collections::BTreeSet;
+
+use zeroize::Zeroizing;
+
+use super::LeftOut;
+use crate::model::Extension;
+
+/// A phone or person. An empty text means that the source says nothing.
+#[derive(Clone, Default)]
+pub(crate) struct Candidate {
+    /// Where it stands, such as `users.csv:3` or `endpoint 1001`.
+    pub(crate) place: String,
+    /// The number.
+    pub(crate) number: String,
+    /// The display name.
+    pub(crate) name: String,
+    /// The e-mail address.
+    pub(crate) email: String,
+    /// The SIP secret, as it was found.
+    pub(crate) secret: Zeroizing<String>,
+    /// What the phone calls itself, where that is known.
+    pub(crate) login: String,
+    /// The codecs in order of preference.
+    pub(crate) codecs: Vec<String>,
+    /// How many devices may register.
+    pub(crate) devices: Option<u32>,
+    /// The transport.
+    pub(crate) transport: String,
+}
+
+/// All that a source holds.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// What the source is, for the head of the file.
+    pub(crate) source: String,
+    /// The phones, in the order of the source.
+    pub(crate) candidates: Vec<Candidate>,
+    /// Numbers that something else than a phone answers.
+    pub(crate) answered: BTreeSet<Extension>,
+    /// The digest realm of all phones, unless it is the usual one.
+    pub(crate) realm: Option<String>,
+    /// The operator's contexts that phones dial in.
+    pub(crate) contexts: Vec<String>,
+    /// What is not carried over.
+    pub(crate) left_out: Vec<LeftOut>,
+}

@@ -1,0 +1,32 @@
+//! What a phone system or a list of people already holds, as a desired-state file.
+//!
+//! Pure: text in, text out. `csv` reads lists of people, `running` reads what Asterisk answers, and both give candidates.
+//! `judge` makes users of them, and says what cannot be carried over. `write` writes the file. Nobody else is asked, and
+//! no secret stands in the file or in a message.
+
+mod candidate;
+mod csv;
+mod judge;
+mod left_out;
+pub(crate) mod running;
+mod write;
+
+pub(crate) use candidate::{Candidate, Found};
+pub(crate) use csv::{KEYS, Kind, Mapping, read_csv};
+pub(crate) use judge::{Imported, Options, judge};
+pub(crate) use left_out::{LeftOut, Rank, listed};
+
+/// A source that cannot be imported at all, and the next step.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// What is wrong, and where.
+    pub(crate) message: String,
+    /// What to do.
+    pub(crate) hint: String,
+}
+
+impl Refused {
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
+    }
+}

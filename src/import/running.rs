@@ -1,0 +1,341 @@
+//! What a running Asterisk answers about its phones.
+//!
+//! Asterisk has resolved templates, wizards, includes and what a database holds: no file is read. Its answers hold
+//! passwords in plain, and are neither shown nor kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zeroize::Zeroizing;
+
+use super::{Candidate, Found, LeftOut, Rank};
+use crate::model::{Extension, printable};
+
+/// What `pjsip show` says of an object, by option.
+type Options = BTreeMap<String, String>;
+
+/// The answers, as far as they were asked for.
+#[derive(Default)]
+pub(crate) struct Answers {
+    /// What `pjsip show endpoints` lists.
+    pub(crate) endpoints: Vec<Listed>,
+    /// Endpoints that our own files define.
+    pub(crate) ours: BTreeSet<String>,
+    /// `pjsip show settings`.
+    pub(crate) settings: Options,
+    /// `pjsip show endpoint` of each; empty if Asterisk does not know the name.
+    pub(crate) options: BTreeMap<String, Options>,
+    /// `pjsip show auth` of the first auth of each.
+    pub(crate) auths: BTreeMap<String, Options>,
+    /// `pjsip show aor` of the first AOR of each.
+    pub(crate) aors: BTreeMap<String, Options>,
+    /// How many contacts are registered at each AOR: `pjsip show aor` lists them beside those of the configuration.
+    pub(crate) registered: BTreeMap<String, usize>,
+    /// `dialplan show` of the contexts that phones dial in, and of those that they include.
+    pub(crate) contexts: BTreeMap<String, Context>,
+}
+
+/// A line of the list of endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// The name, cut at 51 bytes.
+    pub(crate) name: String,
+    /// Whether requests are told to be its by their address.
+    pub(crate) is_identified: bool,
+}
+
+/// A context of the dialplan.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Context {
+    /// What each extension runs, hints left out, in the order of the answer.
+    pub(crate) extensions: Vec<(String, Vec<String>)>,
+    /// The contexts it includes.
+    pub(crate) includes: Vec<String>,
+}
+
+/// Reads the list of endpoints.
+pub(crate) fn endpoints(answer: &str) -> Vec<Listed> {
+    let mut listed: Vec<Listed> = Vec::new();
+    for line in answer.lines() {
+        let Some((label, rest)) = line.trim_start().split_once(": ") else { continue };
+        let Some(word) = rest.split_whitespace().next().filter(|word| !word.starts_with('<')) else { continue };
+        match label {
+            "Endpoint" => {
+                let name = word.split('/').next().unwrap_or(word).to_owned();
+                listed.push(Listed { name, is_identified: false });
+            }
+            "Identify" => listed.iter_mut().last().into_iter().for_each(|endpoint| endpoint.is_identified = true),
+            _ => {}
+        }
+    }
+    listed
+}
+
+/// Counts the registered contacts of each AOR in the answer of `database show registrar/contact`.
+pub(crate) fn registered(answer: &str) -> BTreeMap<String, usize> {
+    let mut registered = BTreeMap::new();
+    for line in answer.lines() {
+        let key = line.trim_start().strip_prefix("/registrar/contact/");
+        if let Some((aor, _)) = key.and_then(|key| key.split_once(";@")) {
+            *registered.entry(aor.to_owned()).or_default() += 1;
+        }
+    }
+    registered
+}
+
+/// Reads the answer of `dialplan show CONTEXT`.
+pub(crate) fn context(answer: &str) -> Context {
+    let mut context = Context::default();
+    for line in answer.lines() {
+        let trimmed = line.trim_start();
+        if line.starts_with("  Include =>") {
+            context.includes.extend(quoted(trimmed).map(str::to_owned));
+        } else if line.starts_with("  '") {
+            let Some(name) = quoted(trimmed) else { continue };
+            context.extensions.push((name.to_owned(), Vec::new()));
+        }
+        let step = trimmed.split_once("=>").map_or(trimmed, |(_, step)| step.trim_start());
+        let application = step.split_once(". ").filter(|(priority, _)| priority.bytes().all(|b| b.is_ascii_digit()));
+        if let (Some((_, application)), Some((_, steps))) = (application, context.extensions.last_mut()) {
+            let place = application.rfind('[').unwrap_or(application.len());
+            steps.push(application[..place].trim_end().to_owned());
+        }
+    }
+    context
+}
+
+fn quoted(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once('\'')?;
+    // A name may hold quotes; what stands behind it does not.
+    Some(&rest[..rest.rfind('\'')?])
+}
+
+impl Answers {
+    /// Names the auths and AORs of all endpoints, the first of each.
+    pub(crate) fn first_of(&self, option: &str) -> BTreeSet<String> {
+        self.options.values().filter_map(|options| first(options, option)).collect()
+    }
+
+    /// Names the contexts that phones dial in.
+    pub(crate) fn dialled(&self) -> BTreeSet<String> {
+        let phones = self.phones().map(|(_, options)| options);
+        phones.filter_map(|options| options.get("context").cloned()).collect()
+    }
+
+    /// Lists endpoints that log in and register.
+    fn phones(&self) -> impl Iterator<Item = (&Listed, &Options)> {
+        self.endpoints.iter().filter_map(|listed| {
+            let options = self.options.get(&listed.name)?;
+            let is_phone = first(options, "auth").is_some() && self.registers(options);
+            (is_phone && !self.is_ours(listed)).then_some((listed, options))
+        })
+    }
+
+    fn is_ours(&self, listed: &Listed) -> bool {
+        self.ours.contains(&listed.name) || listed.name.contains("-gen-")
+    }
+
+    fn registers(&self, options: &Options) -> bool {
+        let aor = first(options, "aors").and_then(|name| Some((self.aors.get(&name)?, self.registered.get(&name))));
+        aor.is_some_and(|(aor, registered)| {
+            let contacts = value(aor, "contact").split(',').filter(|contact| !contact.trim().is_empty()).count();
+            contacts <= registered.copied().unwrap_or_default() && value(aor, "max_contacts") != "0"
+        })
+    }
+
+    /// Lists what can be imported, and what cannot.
+    pub(crate) fn found(&self) -> Found {
+        let mut found = Found { source: "the running Asterisk".to_owned(), ..Found::default() };
+        self.list_others(&mut found.left_out);
+        let context = self.common_context();
+        for (listed, options) in self.phones() {
+            let place = format!("endpoint {}", printable(&listed.name));
+            let own = value(options, "context");
+            if Some(own) != context.as_deref() {
+                let common = printable(context.as_deref().unwrap_or_default());
+                let what = format!(
+                    "not imported: it dials in the context `{}`, but most phones in `{common}`; import it as another \
+                     tenant, or move it first",
+                    printable(own)
+                );
+                found.left_out.push(LeftOut::new(Rank::Dialling, place, what));
+                continue;
+            }
+            let candidate = self.candidate(listed, options, place, &mut found.left_out);
+            found.candidates.push(candidate);
+        }
+        let realm = value(&self.settings, "default_realm");
+        found.realm = Some(realm).filter(|realm| !["", "asterisk"].contains(realm)).map(str::to_owned);
+        let phones: BTreeSet<&str> = found.candidates.iter().map(|candidate| candidate.number.as_str()).collect();
+        found.answered = self
+            .reached(context.as_deref())
+            .values()
+            .flat_map(|context| &context.extensions)
+            .filter(|(name, steps)| !steps.is_empty() && !phones.contains(name.as_str()))
+            .filter_map(|(name, _)| name.parse().ok())
+            .collect();
+        found.contexts = context.into_iter().collect();
+        found
+    }
+
+    /// Lists the endpoints that are no phones.
+    fn list_others(&self, left_out: &mut Vec<LeftOut>) {
+        for listed in self.endpoints.iter().filter(|listed| !self.is_ours(listed)) {
+            let mut leave_out = |rank, what: &str| {
+                left_out.push(LeftOut::new(rank, format!("endpoint {}", printable(&listed.name)), what));
+            };
+            let options = self.options.get(&listed.name).filter(|options| !options.is_empty());
+            let Some(options) = options else {
+                leave_out(Rank::Phone, "not imported: its name is too long for Asterisk's lists");
+                continue;
+            };
+            match (listed.name.as_str(), first(options, "auth"), self.registers(options)) {
+                ("anonymous", ..) => leave_out(Rank::Open, "calls from anybody are let in by it"),
+                (_, Some(_), true) => {}
+                (_, None, true) if !listed.is_identified => {
+                    leave_out(Rank::Open, "not imported: it has no auth, so that whoever registers as it is let in");
+                }
+                (_, _, false) => leave_out(
+                    Rank::Phone,
+                    "not imported: a trunk or a gateway, which does not register here; declare carriers under `trunks`",
+                ),
+                (_, None, true) => {
+                    leave_out(Rank::Phone, "not imported: it is known by its address, not by a password");
+                }
+            }
+        }
+    }
+
+    /// Finds the context that most phones dial in.
+    fn common_context(&self) -> Option<String> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for (_, options) in self.phones() {
+            *counts.entry(value(options, "context")).or_default() += 1;
+        }
+        counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(context, _)| context.to_owned())
+    }
+
+    /// Lists a context and all that it includes.
+    fn reached(&self, from: Option<&str>) -> BTreeMap<&str, &Context> {
+        let mut reached = BTreeMap::new();
+        let mut next: Vec<&str> = from.into_iter().collect();
+        while let Some(name) = next.pop() {
+            if let Some((name, context)) = self.contexts.get_key_value(name)
+                && reached.insert(name.as_str(), context).is_none()
+            {
+                next.extend(context.includes.iter().map(String::as_str));
+            }
+        }
+        reached
+    }
+
+    fn candidate(&self, listed: &Listed, options: &Options, place: String, left_out: &mut Vec<LeftOut>) -> Candidate {
+        let mut leave_out = |rank, what: String| left_out.push(LeftOut::new(rank, &place, what));
+        let empty = Options::new();
+        let of = |all: &'_ BTreeMap<String, Options>, option: &str| {
+            first(options, option).and_then(|name| all.get(&name).cloned()).unwrap_or_else(|| empty.clone())
+        };
+        let (auth, aor) = (of(&self.auths, "auth"), of(&self.aors, "aors"));
+        let (name, caller_number) = caller_id(value(options, "callerid"));
+        let is_number = |text: &str| text.parse::<Extension>().is_ok();
+        let number = if is_number(&listed.name) {
+            listed.name.clone()
+        } else if is_number(caller_number) {
+            caller_number.to_owned()
+        } else {
+            self.dialled_by(&listed.name).unwrap_or_else(|| listed.name.clone())
+        };
+        if number == listed.name && is_number(caller_number) && caller_number != number {
+            leave_out(Rank::Small, format!("its caller ID is {caller_number}: it becomes {number}"));
+        }
+        let user = value(&auth, "username");
+        if !user.is_empty() && user != listed.name && is_number(&listed.name) {
+            leave_out(
+                Rank::Phone,
+                format!("its auth user name is `{}`; set it up anew, with the user name {number}", printable(user)),
+            );
+        }
+        let secret = Zeroizing::new(value(&auth, "password").to_owned());
+        if secret.is_empty() {
+            leave_out(Rank::Phone, "only a digest of its secret is known: it gets a new one".to_owned());
+        }
+        if value(options, "webrtc") == "yes" {
+            leave_out(
+                Rank::Phone,
+                "a browser phone: it has no sound without WebRTC, which is not carried over".to_owned(),
+            );
+        } else if !["", "no"].contains(&value(options, "media_encryption")) {
+            leave_out(Rank::Phone, "it encrypts its sound (SRTP), which is not carried over".to_owned());
+        }
+        for (option, feature) in [
+            ("mailboxes", "voicemail"),
+            ("named_call_group", "its call group"),
+            ("call_group", "its call group"),
+            ("named_pickup_group", "its pickup group"),
+            ("pickup_group", "its pickup group"),
+            ("subscribe_context", "its own context for lamps"),
+            ("accountcode", "its account code"),
+        ] {
+            let at_aor = if option == "mailboxes" { value(&aor, option) } else { "" };
+            if !["", "0"].contains(&value(options, option)) || !at_aor.is_empty() {
+                leave_out(Rank::Feature, feature.to_owned());
+            }
+        }
+        if !value(options, "language").is_empty() {
+            leave_out(Rank::Small, "its language".to_owned());
+        }
+        let codecs = value(options, "allow").trim_matches(['(', ')']).split('|');
+        Candidate {
+            place,
+            number,
+            name: name.to_owned(),
+            email: String::new(),
+            secret,
+            // Another auth user name is told above.
+            login: if is_number(&listed.name) { String::new() } else { listed.name.clone() },
+            codecs: codecs.filter(|codec| !["", "nothing"].contains(codec)).map(str::to_owned).collect(),
+            devices: value(&aor, "max_contacts").parse().ok(),
+            transport: value(options, "transport").to_owned(),
+        }
+    }
+
+    /// Finds the one number that dials an endpoint and nothing else.
+    fn dialled_by(&self, endpoint: &str) -> Option<String> {
+        let target = format!("PJSIP/{endpoint}");
+        let dials = |step: &String| {
+            let arguments = step.strip_prefix("Dial(")?.strip_suffix(')')?;
+            Some(arguments.split(',').next()? == target)
+        };
+        let all = self.contexts.values().flat_map(|context| &context.extensions);
+        let mut numbers: Vec<&String> = all
+            .filter(|(name, steps)| {
+                name.parse::<Extension>().is_ok() && steps.iter().any(|step| dials(step) == Some(true))
+            })
+            .map(|(name, _)| name)
+            .collect();
+        numbers.sort();
+        numbers.dedup();
+        (numbers.len() == 1).then(|| numbers[0].clone())
+    }
+}
+
+fn value<'a>(options: &'a Options, option: &str) -> &'a str {
+    options.get(option).map_or("", String::as_str)
+}
+
+/// Returns the first of a list.
+fn first(options: &Options, option: &str) -> Option<String> {
+    let first = value(options, option).split(',').next()?.trim();
+    (!first.is_empty()).then(|| first.to_owned())
+}
+
+/// Reads the name and the number of a caller ID, as Asterisk shows one.
+fn caller_id(text: &str) -> (&str, &str) {
+    let Some((name, number)) = text.rsplit_once('<') else { return (unquoted(text), "") };
+    (unquoted(name), number.trim_end_matches('>').trim())
+}
+
+fn unquoted(text: &str) -> &str {
+    let text = text.trim();
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    if text == "<unknown>" { "" } else { text }
+}
