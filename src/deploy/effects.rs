@@ -1,5 +1,5 @@
-//! What becomes of phones: the file in place beside the one to come. Rows tell less: they may have moved before the
-//! file did, or the file may be that of another host.
+//! What a plan does to phones, from a comparison of the generated file with the new one. The rows are not enough: they
+//! may have changed before the file, or on another host.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! How an apply fails, and what stands where afterwards, in words.
+//! How an apply fails, and the state of each stage afterwards, in words.
 
 use super::{AsteriskError, Override};
 use crate::{

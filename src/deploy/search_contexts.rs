@@ -1,4 +1,4 @@
-//! The option of the operator's `voicemail.conf` by which the boxes of one tenant take those of another away.
+//! `searchcontexts` in the operator's `voicemail.conf`: Asterisk then ignores a box if another tenant has its number.
 
 use super::{Host, includes};
 use crate::{

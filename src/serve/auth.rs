@@ -1,5 +1,5 @@
-//! Who may: the bearer token of a request, looked up in the directory at each request, so that a
-//! revoked one is refused everywhere from then on.
+//! Authentication: the bearer token is looked up in the database at each request, so that a revoked
+//! token is rejected on every server at once.
 
 use std::{marker::PhantomData, sync::Arc};
 

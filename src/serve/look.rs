@@ -1,5 +1,5 @@
-//! The look at what runs, for `/metrics`: whether each stage is in step, who is registered, who can be
-//! reached.
+//! The status check for `/metrics`: whether each stage is in step, and which phones are registered and
+//! reachable.
 //!
 //! A scrape never asks Asterisk itself. It writes down what the last look found, with its age, and
 //! begins another one if that is a minute old: so an Asterisk that hangs delays no scrape, and any

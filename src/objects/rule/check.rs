@@ -1,4 +1,4 @@
-//! Rules: which calls each decides about, and which it never sees.
+//! Rules: which calls each rule matches, and which rules never match.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Trunks: whom Asterisk takes for a carrier, and how it logs in there.
+//! Trunks: which addresses Asterisk identifies as a carrier, and how it registers there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
