@@ -10,7 +10,7 @@ use crate::{
     serve::openapi,
 };
 
-/// Print the JSON schema of the desired-state file, a JSON plan or status; or the `OpenAPI` document
+/// Print the JSON schema of the desired-state file, a plan or a status, or the `OpenAPI` document
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  reconcile schema > desired-state.schema.json")]
 pub(crate) struct Args {

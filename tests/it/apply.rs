@@ -91,7 +91,7 @@ fn without_reload_the_files_are_written_and_asterisk_is_left_alone() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&[ANA]));
     let applied = env.run("apply --no-reload").expect(0);
-    assert!(applied.stdout.ends_with("Asterisk was left alone (--no-reload): it runs what it ran before (run 1).\n"));
+    assert!(applied.stdout.ends_with("Asterisk was not reloaded (--no-reload): it still runs what it ran before (run 1).\n"));
     assert_eq!(outcome(&env), "rendered");
     assert!(!env.ask("pjsip list endpoints").contains("1000/1000"));
     let plan = env.run("plan --detailed-exitcode").expect(2).stdout;
@@ -249,7 +249,7 @@ fn a_second_apply_at_once_is_refused_and_told_who_holds_the_host() {
     let refused = env.run("apply").expect(5);
     assert_eq!(
         refused.stderr,
-        "error: another apply holds the host `pbx-test`: tester runs `apply` on pbx-test since 2026-01-02T03:04:05Z\n"
+        "error: another apply is running on the host `pbx-test`: tester runs `apply` on pbx-test since 2026-01-02T03:04:05Z\n"
     );
     drop(lock);
     env.run("apply").expect(0);

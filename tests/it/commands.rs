@@ -131,7 +131,7 @@ fn what_other_programs_take_is_answered_with_how_it_is_written_here() {
         &desired(&[ANA, "id: x, email: door@example.com, name: Door, secret: { env: DOOR_KEY }"])
             .replace("id: x, ", ""),
     );
-    let patterns = "door@example.com: the name of its variable fits none of the patterns of `--allow-env`, *_SECRET, *_PHONE_NUMBER (pbx.yaml:5)";
+    let patterns = "door@example.com: the name of its variable matches none of the patterns of `--allow-env`: *_SECRET, *_PHONE_NUMBER (pbx.yaml:5)";
     for command in ["plan --no-asterisk", "status --no-asterisk"] {
         let outcome = env.run(command).expect(0);
         assert!(outcome.stdout.contains(patterns), "{}", outcome.text());
@@ -149,7 +149,7 @@ fn a_rotated_secret_is_named_in_the_history_and_shown_as_not_live_yet() {
     assert_eq!(env.run("secret show 1000").expect(0).stderr, "");
     env.run("secret rotate 1000").expect(0);
     let note =
-        "note: the secret of ana@example.com is not live yet: Asterisk knows the former one until `reconcile apply`\n";
+        "note: the secret of ana@example.com is not active yet: Asterisk uses the former secret until `reconcile apply`\n";
     assert_eq!(env.run("secret show 1000").expect(0).stderr, note);
     let run = env.run("history 2").expect(0).stdout;
     assert!(run.contains("~ ana@example.com  extension 1000; another secret"), "{run}");
@@ -340,7 +340,7 @@ fn a_dry_run_stops_where_an_apply_would_and_moves_nothing() {
     env.write("pbx.yaml", &desired(&[ANA]));
     let outcome = env.run("apply --dry-run").expect(0);
     assert!(
-        outcome.stdout.ends_with("Dry run: an apply would go on from here; nothing was changed.\n"),
+        outcome.stdout.ends_with("Dry run: no check stops this apply; nothing was changed.\n"),
         "{}",
         outcome.text()
     );
@@ -373,7 +373,7 @@ fn a_dry_run_stops_where_an_apply_would_and_moves_nothing() {
     env.unset("RECONCILE_SECRET_KEY");
     let silent = "apply --dry-run --allow deletes=12 --asterisk-command /nowhere/asterisk";
     let outcome = env.run(silent).expect(1);
-    assert!(outcome.stderr.contains("`--no-reload` leaves Asterisk alone"), "{}", outcome.text());
+    assert!(outcome.stderr.contains("`apply --no-reload` works without a running Asterisk"), "{}", outcome.text());
     env.run(&format!("{silent} --no-reload")).expect(0);
     assert_eq!((env.dump(), env.files()), (dump, files));
 }

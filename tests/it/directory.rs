@@ -154,7 +154,7 @@ fn a_database_by_url_needs_a_key_to_write_and_none_to_plan() {
     assert_eq!(refused.status.code(), Some(1));
     assert_eq!(
         String::from_utf8(refused.stderr).unwrap(),
-        "error: with DATABASE_URL, a key must be given that seals the SIP secrets\n\
+        "error: DATABASE_URL is set, but no key to seal the SIP secrets is given\n\
          hint: make one and keep it safe: export RECONCILE_SECRET_KEY=$(openssl rand -base64 32)\n"
     );
     env.run("apply --no-reload").expect(0);

@@ -112,7 +112,7 @@ fn two_state_folders_have_one_lock() {
     env.set("RECONCILE_STATE_DIR", env.path("another").to_str().unwrap());
     env.set("ASTERISK_CONFIG_DIR", link.to_str().unwrap());
     let said = env.run("apply --no-reload").expect(5).stderr;
-    assert!(said.contains("another apply holds the host"), "{said}");
+    assert!(said.contains("another apply is running on the host"), "{said}");
     assert!(Command::new("kill").args(["-CONT", &first.id().to_string()]).status().unwrap().success());
     assert!(first.wait().unwrap().success());
     env.run("apply --no-reload").expect(0);

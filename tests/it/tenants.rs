@@ -164,7 +164,7 @@ fn the_second_of_two_applies_at_once_is_told_who_holds_the_host() {
         let second = env.run("apply -f bolt.yaml").expect(5);
         assert!(
             second.stderr.starts_with(
-                "error: another apply holds the host `pbx-test`: tester runs `apply` on pbx-test since 20"
+                "error: another apply is running on the host `pbx-test`: tester runs `apply` on pbx-test since 20"
             ),
             "{}",
             second.text()

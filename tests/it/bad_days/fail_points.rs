@@ -121,7 +121,7 @@ fn another_apply_meanwhile(day: &mut Day) -> Outcome {
     day.held_up(|day| {
         day.env.unset("RECONCILE_FAIL_POINT");
         let refused = day.run("apply").expect(5);
-        let words = "error: another apply holds the host `pbx-test`: tester runs `apply` on pbx-test since 20";
+        let words = "error: another apply is running on the host `pbx-test`: tester runs `apply` on pbx-test since 20";
         assert!(refused.stderr.starts_with(words), "{}", refused.text());
     })
 }
