@@ -114,7 +114,7 @@ fn inside(args: &Args, number: Extension, at: Timestamp, printer: &mut Printer) 
     Ok(Exit::Done)
 }
 
-/// Says why a text is not a moment.
+/// Says why a text is not a date and time.
 fn not_a_moment(text: &str) -> Stop {
     let (text, has_no_offset) = (printable(text), text.parse::<civil::DateTime>().is_ok());
     if has_no_offset {

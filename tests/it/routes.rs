@@ -316,7 +316,7 @@ fn a_trunks_secret_that_cannot_be_used_says_which_rule_it_breaks() {
     let long = "canary".repeat(22);
     for (value, rule) in [
         ("", "it is empty"),
-        ("canary of-the-carrier", "it holds a blank or a line break"),
+        ("canary of-the-carrier", "it holds a space or a line break"),
         ("canary-für-alle", "it holds a character that is not printable ASCII"),
         (&long, "it is longer than 128 characters"),
     ] {
@@ -335,8 +335,7 @@ fn a_dialer_whose_variable_holds_one_of_our_numbers_is_a_loop() {
     let mut env = declared();
     env.write("pbx.yaml", &FILE.replace("to: \"+15559876543\"", "to: \"+15559876543\"  # ours"));
     env.set("DIALFIRE_PHONE_NUMBER", "+15559876543");
-    let words = "error[route-loop]: the dialer `dialfire` dials the number in DIALFIRE_PHONE_NUMBER, which comes back to \
-                 this rule\n  --> pbx.yaml:14:5\n";
+    let words = "error[route-loop]: the dialer `dialfire` dials the number in DIALFIRE_PHONE_NUMBER, whose calls are routed back to this rule\n  --> pbx.yaml:14:5\n";
     for command in ["plan --no-asterisk", "apply --no-reload", "sync"] {
         let outcome = env.run(&format!("{command} --color never")).expect(1);
         let said = outcome.stderr.lines().map(str::trim_start).collect::<Vec<_>>().join("\n");

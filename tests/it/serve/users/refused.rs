@@ -15,7 +15,7 @@ fn everything_that_is_wrong_is_told_at_once() {
         refused.json()["error"]["details"],
         json!([
             { "field": "name", "code": "invalid-name", "message": "the name is empty",
-              "hint": "write the name the callee shall see" },
+              "hint": "write the name that the called person sees" },
             { "field": "email", "code": "invalid-email", "message": "`nobody` is not an e-mail address",
               "hint": "write it as `name@example.com`" },
             { "field": "extension", "code": "invalid-extension",
