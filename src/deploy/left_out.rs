@@ -78,14 +78,14 @@ impl Host {
             } else if is_ours_left_out {
                 let line = line_of(file);
                 found.notes.push(format!(
-                    "Asterisk does not include the generated file: add {line}; until then an apply records the rows, \
-                     Asterisk does not take the file, and the apply ends with exit 6"
+                    "Asterisk does not include the generated file: add {line}; without it, an apply records the rows, \
+                     but ends with exit 6, because Asterisk does not read the file"
                 ));
             }
         }
         if harms.len() > allowance.get(RAIL).copied().unwrap_or(0) {
             let (message, lines, count) = (harms.join("; "), lines.join(" and "), harms.len());
-            let hint = format!("add {lines}, outside of any comment; if this is meant: --allow {RAIL}={count}");
+            let hint = format!("add {lines}, outside of any comment; if this is intended: --allow {RAIL}={count}");
             found.stops.push(RailStop { rail: RAIL, message, hint, allow: Some(count) });
         } else {
             found.notes.extend(harms);
@@ -114,7 +114,7 @@ impl Host {
         (places.len() > 1 && file.facts().sections == Sections::Objects).then(|| RailStop {
             rail: "included-twice",
             message: format!(
-                "`{path}` is included {} times, in {}: Asterisk would take none of its objects",
+                "`{path}` is included {} times, in {}: Asterisk would reject all of its objects",
                 places.len(),
                 places.join(" and ")
             ),

@@ -21,7 +21,7 @@ impl Host {
         Ok(files.iter().find_map(|file| {
             let place = format!("{}:{}", includes::below(&self.config_dir, &file.path), search(&file.text)?);
             let harm = "Asterisk ignores boxes of one tenant whose numbers another tenant has as well";
-            Some(format!("`searchcontexts` is set in {place}: {harm}; take that out"))
+            Some(format!("`searchcontexts` is set in {place}: {harm}; remove that option"))
         }))
     }
 }

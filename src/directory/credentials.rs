@@ -29,7 +29,7 @@ pub enum PrepareError {
     #[error("the objects cannot be recorded: {0}")]
     Object(serde_json::Error),
     /// A secret that the plan takes or keeps is not there.
-    #[error("the secret of `{0}` is not there")]
+    #[error("the secret of `{0}` is missing")]
     NoSecret(String),
 }
 

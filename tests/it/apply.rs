@@ -152,8 +152,7 @@ fn missing_include_lines_are_told_as_exactly_that() {
     env.write("pbx.yaml", &desired(&[ANA]));
     let plan = env.run("plan").expect(0);
     let note = "note: Asterisk does not include the generated file: add `#tryinclude pjsip.d/*/generated_endpoints.conf` in \
-                `pjsip.conf`; until then an apply records the rows, Asterisk does not take the file, and the apply ends \
-                with exit 6\n";
+                `pjsip.conf`; without it, an apply records the rows, but ends with exit 6, because Asterisk does not read the file\n";
     assert!(plan.stdout.contains(note), "{}", plan.text());
     insta::assert_snapshot!(env.run("apply").expect(6).stderr);
     // What stands there now is a stub: whoever adds the lines later starts a sound Asterisk.
@@ -372,7 +371,7 @@ fn objects_kept_out_by_a_mistake_come_back_with_the_next_apply() {
     assert!(!env.ask("pjsip list endpoints").contains("1000/1000"));
     let failed = env.run("apply").expect(6);
     assert!(failed.stderr.contains("endpoints are missing in the running Asterisk: `1000`"), "{}", failed.text());
-    assert!(failed.stderr.contains("running: unknown, the read-back failed for them too"), "{}", failed.text());
+    assert!(failed.stderr.contains("running: unknown, the read-back of these files also failed"), "{}", failed.text());
     fs::write(&conf, operators).unwrap();
     let healed = env.run("apply").expect(0);
     assert!(healed.stdout.contains("res_pjsip reloaded"), "{}", healed.text());

@@ -292,12 +292,11 @@ fn who_may_not_use_asterisk_or_its_folder_is_told_whose_they_are() {
     }
     close(&env.path("asterisk/run"), 0o750);
     let said = run(&["apply"]).expect(1).stderr;
-    let words = "error: the user who runs this command may not use `[test]/asterisk/run/asterisk.ctl`, by which Asterisk \
-                 is asked; nothing was changed\n";
+    let words = "error: the user who runs this command has no access to `[test]/asterisk/run/asterisk.ctl`, which Asterisk's CLI needs; nothing was changed\n";
     assert!(said.contains(words), "{said}");
     assert!(said.contains(&whose("run")) && said.contains("or run the same command with `sudo -u nobody`\n"), "{said}");
     let plan = run(&["plan"]).expect(0).stdout;
-    let words = "the user who runs this command may not use `[test]/asterisk/run/asterisk.ctl`, by which Asterisk is asked; \
+    let words = "the user who runs this command has no access to `[test]/asterisk/run/asterisk.ctl`, which Asterisk's CLI needs; \
                  `[test]/asterisk/run` belongs to the user `nobody`";
     assert!(plan.contains(&format!("unchecked: the running Asterisk: {words}")), "{plan}");
     let status = run(&["status"]).expect(0).stdout;

@@ -120,7 +120,7 @@ fn a_freed_number_of_a_group_is_held_for_it() {
     let pins = format!("{BO}, extension: 1001");
     env.write("pbx.yaml", &company(&[ANA, &pins], None, "30d"));
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
-    assert!(plan.contains("bo@example.com: 1001 was on hold for the group `sales`; the pin ends that"), "{plan}");
+    assert!(plan.contains("bo@example.com: 1001 was held for the group `sales`; the pin takes it over"), "{plan}");
 }
 
 /// The document of the group still named the number, and another owner could get it meanwhile.

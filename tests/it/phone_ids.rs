@@ -112,7 +112,7 @@ fn a_protected_phone_is_neither_deleted_nor_renumbered_and_its_number_is_held() 
     assert!(plan.contains("- lobby  frees extension 1001"), "{plan}");
     // The number goes back to the same id, and to nobody else.
     let plan = sync(&env, &[ANA, "id: fax, name: Fax", "id: LOBBY, name: Lobby"], "").expect(0).stdout;
-    assert!(plan.contains("+ LOBBY  extension 1001 (held since it was freed)"), "{plan}");
+    assert!(plan.contains("+ LOBBY  extension 1001 (held from before)"), "{plan}");
     assert_eq!(rows(&env), [row("ana@example.com", 1000), row("LOBBY", 1001), row("fax", 1002)]);
 }
 

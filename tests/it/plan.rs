@@ -208,7 +208,7 @@ fn users_of_the_api_are_left_alone_until_the_file_adopts_them() {
     env.sql().execute("update users set managed_by = 'api' where email = 'ana@example.com'", &[]).unwrap();
     env.write("pbx.yaml", &desired(&[BO]));
     let outcome = env.run("sync").expect(0);
-    assert!(outcome.stdout.contains("note: 1 user made through the API left alone"), "{}", outcome.text());
+    assert!(outcome.stdout.contains("note: 1 user created through the API, not changed"), "{}", outcome.text());
     assert_eq!(numbers(&env).len(), 2);
     env.write("pbx.yaml", &desired(&[ANA, BO]));
     let outcome = env.run("sync").expect(0);

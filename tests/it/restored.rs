@@ -56,14 +56,14 @@ fn after_a_restore_the_plan_counts_the_phones_and_the_rail_stops_the_apply() {
     assert_eq!(planned["relogins"].as_array().unwrap().len(), 3);
     assert_eq!(planned["rails"][0]["rail"], "relogins");
     let shown = env.run("plan").expect(0);
-    let row = "  ~ bo@example.com    extension 1001; another digest becomes live (phone must log in again)\n";
+    let row = "  ~ bo@example.com    extension 1001; its digest changes (phone must log in again)\n";
     assert!(shown.stdout.contains(row), "{}", shown.text());
     assert!(shown.stdout.contains(", an older dump was restored, or the file was edited\n"), "{}", shown.text());
     let stopped = env.run("apply").expect(3);
     assert_eq!(
         stopped.stderr,
         "error[rail-relogins]: 3 phones would have to log in again (allowed 1)\n\
-         hint: if this is meant: --allow relogins=3\n"
+         hint: if this is intended: --allow relogins=3\n"
     );
     // The id that CI computed passes, and the rail still stops: a green check is no permission.
     let stopped = env.run(&format!("apply --expect {}", planned["id"].as_str().unwrap())).expect(3);
@@ -172,8 +172,7 @@ fn a_forgotten_database_is_named_first_and_nobody_is_said_to_stay_registered() {
     };
     // Before anything is recorded there, and after.
     let stderr = is_stopped("error[rail-foreign-files]: ");
-    let hint = "if this directory is to take over: --allow foreign-files=3, and every phone of these files gets another \
-                secret and must log in again\n";
+    let hint = "if this database is to take over: --allow foreign-files=3, and every phone of these files gets a new secret and must log in again\n";
     assert!(stderr.contains(hint), "{stderr}");
     forgetful.run("sync").expect(0);
     is_stopped("error[rail-foreign-files]: ");
@@ -206,10 +205,9 @@ fn users_whom_a_restored_database_lost_are_named_and_counted() {
     let stopped = env.run("apply --allow relogins=2").expect(3);
     let words = "error[rail-foreign-files]: the files in place hold 2 users that this directory never knew: \
                  `bo@example.com`, `cleo@example.com`\n\
-                 hint: restore a dump of the database that has them; or go on without them: --allow foreign-files=2, and \
-                 their phones end, or get another secret and must log in again if the file declares them\n";
+                 hint: restore a dump of the database that has them; or continue without them: --allow foreign-files=2. Their phones are then removed, or get a new secret and must log in again if the file declares them\n";
     assert_eq!(stopped.stderr, words);
-    let affected = "Affected: 2 phones must log in again, 1 phone is left alone\n";
+    let affected = "Affected: 2 phones must log in again, 1 phone is unaffected\n";
     assert!(stopped.stdout.contains(affected), "{}", stopped.text());
     let plan = env.run("plan").expect(0).stdout;
     let status = env.run("status").expect(0).stdout;

@@ -228,7 +228,7 @@ fn callers_reach_what_was_applied_not_what_is_recorded() {
     assert!(run > first.0 && reached["routes"] == recorded(&env));
     let status = env.run("status --no-asterisk").expect(0).stdout;
     assert!(
-        status.contains("inbound     2 routes, 0 groups, 2 dialers, 1 trunk: callers reach what is recorded\n"),
+        status.contains("inbound     2 routes, 0 groups, 2 dialers, 1 trunk: calls use the recorded routes\n"),
         "{status}"
     );
 
@@ -276,7 +276,7 @@ fn what_was_put_back_reaches_no_caller() {
     // The audit row that cannot be closed is told; what is live stays live, and the next one heals.
     env.set("RECONCILE_FAIL_POINT", "closing=error");
     let live = env.run("apply").expect(0).stderr;
-    assert!(live.contains("stays open, and callers reach what they did until the next apply: "), "{live}");
+    assert!(live.contains("stays open, and inbound calls keep the previous routes until the next apply: "), "{live}");
     assert_eq!(applied(&env).unwrap(), first);
     env.set("RECONCILE_FAIL_POINT", "");
     env.run("apply").expect(0);

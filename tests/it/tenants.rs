@@ -284,7 +284,7 @@ fn a_file_nobody_can_mend_is_told_to_the_other_tenant_and_healed_by_its_own() {
             if runs {
                 "running: Asterisk runs them, read back\n"
             } else {
-                "running: unknown, the read-back failed for them too\n"
+                "running: unknown, the read-back of these files also failed\n"
             },
             "hint: the file at fault is tenant `acme`'s, and Asterisk reads all tenants' files as one: \
              run `reconcile apply` for `acme`, which heals it, then this one again\n",
@@ -326,7 +326,7 @@ fn a_file_somebody_broke_behind_ours_is_told_to_its_own_tenant_alone() {
     env.write("acme.yaml", &tenant("acme", &[ANA, BO, CY]));
     let refused = env.run("apply -f acme.yaml").expect(3).stderr;
     assert!(
-        refused.contains("the endpoint `acme-1002` stands in the file of the tenant `bolt` on this host"),
+        refused.contains("the endpoint `acme-1002` is already in the file of the tenant `bolt` on this host"),
         "{refused}"
     );
     env.run("apply -f bolt.yaml").expect(0);

@@ -53,7 +53,7 @@ const FIRST_PUT_BACK: [&str; 5] =
 
 const fn put_back_says(rendered: &'static str) -> [&'static str; 5] {
     [
-        "error: Asterisk did not take it: ",
+        "error: Asterisk does not run the new files: ",
         "asked to fail here",
         "recorded: the rows are as declared",
         rendered,

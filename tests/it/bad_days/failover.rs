@@ -86,7 +86,7 @@ fn cases() -> Vec<Case> {
             .sees(1, &[
                 "cannot execute ",
                 " in a read-only transaction",
-                "hint: this server only reads: name all servers in DATABASE_URL, with `target_session_attrs=read-write`",
+                "hint: this server is read-only: name all servers in DATABASE_URL, with `target_session_attrs=read-write`",
             ])
             .stands(UNTOUCHED),
         case("the URL wants to write and leads to a standby only", USERS, MORE)
