@@ -114,7 +114,7 @@ pub struct NotLive {
     pub complaints: Vec<String>,
     /// Other tenants on this host whose files it complains about.
     pub others_at_fault: Vec<String>,
-    /// Sections of other files that change what is generated.
+    /// Sections of other files that change generated objects.
     pub overrides: Vec<Override>,
     /// Whether the last good files are back in place.
     pub restored: bool,

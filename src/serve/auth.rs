@@ -105,6 +105,6 @@ pub(super) fn token(parts: &Parts) -> Option<&str> {
 
 /// Says the same whatever is wrong with a token.
 pub(super) fn unauthorized() -> Failure {
-    Failure::new(ErrorType::Unauthorized, "this needs a bearer token that is in use")
+    Failure::new(ErrorType::Unauthorized, "this needs a valid bearer token")
         .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"reconcile\""))
 }

@@ -144,7 +144,7 @@ fn a_renamed_target_changes_no_row_of_those_who_name_it() {
     };
     put(&damaged);
     let refused = env.run("plan --no-asterisk").expect(1).stderr;
-    assert!(refused.contains("the recorded phone of `ana@example.com` must not be read"), "{refused}");
+    assert!(refused.contains("the recorded phone of `ana@example.com` cannot be read"), "{refused}");
     assert!(refused.contains("is no user's row") && refused.contains("update users set phone = '{}'"), "{refused}");
     put("{}");
     let plan = env.run("plan --no-asterisk").expect(0).stdout;

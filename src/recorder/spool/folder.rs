@@ -57,7 +57,7 @@ impl Folder {
     /// folders of other users.
     ///
     /// # Errors
-    /// When `root` must not be read.
+    /// When `root` cannot be read.
     pub fn orphans(root: &Path) -> Result<Orphans, SpoolError> {
         let take = |path: PathBuf| if segments(&path)?.is_empty() { Ok(None) } else { Self::take(path) };
         let mut found = Orphans::default();
