@@ -189,7 +189,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let now = Timestamp::now();
     let printer = RefCell::new(printer);
     let compare = |recorded: &_, survey: &Survey| {
-        let left_alone = survey.running.is_none().then(|| "the running Asterisk, which is unaffected".to_owned());
+        let left_alone = survey.running.is_none().then(|| "the running Asterisk, which is left alone".to_owned());
         let inputs = Inputs {
             declared: &desired.declared,
             recorded,

@@ -65,7 +65,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "RECONCILE_SECRETS_DIR",
-        about: "the folder of `secret: { file: name }`",
+        about: "the folder that `secret: { file: NAME }` reads from",
         example: "/run/secrets",
     },
     Variable {
@@ -73,7 +73,7 @@ pub const VARIABLES: &[Variable] = &[
         about: "the folder with `postgres` and `initdb` for the private cluster",
         example: "/usr/lib/postgresql/15/bin",
     },
-    Variable { name: "RECONCILE_ACTOR", about: "who applies, for the audit log", example: "ana" },
+    Variable { name: "RECONCILE_ACTOR", about: "the name to record in the audit log", example: "ana" },
     Variable { name: "ASTERISK_CONFIG_DIR", about: "Asterisk's configuration folder", example: "/etc/asterisk" },
     Variable {
         name: "ASTERISK_COMMAND",

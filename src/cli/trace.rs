@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         return inside(args, number, at, printer);
     }
     let to: E164 = args.to.parse().map_err(|invalid: Invalid| {
-        let hint = "write it in E.164 form: `+`, country code and number without blanks, such as `--to +15559876543`; \
+        let hint = "write it in E.164 form: `+`, country code and number without spaces, such as `--to +15559876543`; \
                     or write an extension, such as `--to 1500`";
         Stop::usage(invalid.message, hint)
     })?;

@@ -36,7 +36,7 @@ const ONLY_ASTERISK: &str = "what only the running Asterisk knows: whether it ha
 pub struct Survey {
     /// The generated files in place.
     pub in_place: InPlace,
-    /// Which of them Asterisk runs. `None` if it is unaffected or does not answer.
+    /// Which of them Asterisk runs. `None` if it is left alone or does not answer.
     pub running: Option<Running>,
     /// Why Asterisk does not answer.
     pub silent: Option<AsteriskError>,

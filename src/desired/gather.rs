@@ -10,7 +10,7 @@ const FEW: usize = 3;
 const PLACES: usize = 3;
 
 /// Shows each warning once, and many warnings of one code as one, with their number and the first
-/// places. Errors are unaffected: each is to be corrected at its place.
+/// places. Errors are left alone: each is to be corrected at its place.
 pub(super) fn warnings(problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let same = |problem: &Diagnostic| (problem.code, problem.message.clone(), problem.hint.clone());
     let once = gather(problems, same, |more| {

@@ -53,7 +53,7 @@ pub struct NewUserContext {
     pub present: BTreeSet<UserKey>,
     /// Those of the wanted numbers that a user or an object has.
     pub taken: BTreeSet<Extension>,
-    /// Numbers held, also those whose hold ended.
+    /// Numbers on hold, also those whose hold ended.
     pub holds: BTreeMap<Extension, Hold>,
     /// The time at which all rows of this transaction are made.
     pub now: Timestamp,
@@ -206,7 +206,7 @@ impl Writer<'_> {
         one(self.client, tenant, id)
     }
 
-    /// Reads the tenant, those of the addresses that are users, the numbers held, those of the wanted numbers that are
+    /// Reads the tenant, those of the addresses that are users, the numbers on hold, those of the wanted numbers that are
     /// taken, and whether the keys are the directory's, in one statement: it is paid for each user that is made. Returns
     /// `None` before the first sync.
     ///

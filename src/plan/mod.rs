@@ -83,7 +83,7 @@ pub struct Plan {
     pub deletes: Vec<Uuid>,
     /// Numbers that users and objects leave.
     pub freed: Vec<(Extension, NumberOwner)>,
-    /// Users of the API that are unaffected.
+    /// Users of the API that are left alone.
     pub api_users: usize,
     /// The inbound calls afterwards, with every number resolved.
     pub routes: Routes,

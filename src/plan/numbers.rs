@@ -45,7 +45,7 @@ pub fn count(standing: &Standing, now: Timestamp) -> Numbers {
 }
 
 /// Counts from how many numbers of the ranges are in use, and how many of those only a pin gives. A
-/// number has an owner or is held, never both.
+/// number has an owner or is on hold, never both.
 fn tally(
     settings: &Settings,
     (in_use, reserved_in_use): (u32, u32),

@@ -85,7 +85,7 @@ pub struct Newcomers<'a> {
 }
 
 impl<'a> Newcomers<'a> {
-    /// Begins with what is recorded: the numbers held, those of the wanted ones that are taken, and for each newcomer
+    /// Begins with what is recorded: the numbers on hold, those of the wanted ones that are taken, and for each newcomer
     /// the next lowest number that has no row, if there is one.
     pub fn new(
         settings: &'a Settings,

@@ -26,7 +26,7 @@ pub fn numbers_between(tenant: &Tenant, before: &str, after: &str) -> Result<BTr
     Ok(all.into_iter().filter(|number| before.get(*number) != after.get(*number)).cloned().collect())
 }
 
-/// Tells whether phones can dial other numbers or contexts by another routing file.
+/// Tells whether phones can dial something else by another routing file.
 ///
 /// # Errors
 /// As [`numbers_between`].

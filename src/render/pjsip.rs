@@ -21,7 +21,7 @@ const AOR: &[(&str, &str)] = &[
     ("maximum_expiration", "3600"),
 ];
 
-/// Phones behind NAT work, and media stays on the PBX. `device_state_busy_at` is unaffected: with 1, a phone that
+/// Phones behind NAT work, and media stays on the PBX. `device_state_busy_at` is left alone: with 1, a phone that
 /// rings looks busy to the lamps of others, and a second call still reaches it.
 const ENDPOINT: &[(&str, &str)] = &[
     ("direct_media", "no"),

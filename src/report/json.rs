@@ -47,7 +47,7 @@ pub(crate) struct PlanDocument<'a> {
     files: Vec<File<'a>>,
     /// The Asterisk modules to reload.
     reload: Vec<&'static str>,
-    /// Users made through the API, which are unaffected.
+    /// Users made through the API, which are left alone.
     api_users: usize,
     /// Rails that stop an apply.
     rails: Vec<Rail<'a>>,

@@ -184,7 +184,7 @@ impl Routing {
         if self.unconfigured.load(Ordering::Relaxed) && self.counters.unconfigured(self.take_calls()) {
             let hint = "set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE and start the server again; or give \
                         `--no-webhook` if no calls come through Twilio";
-            tracing::error!(hint, "inbound routes are applied, and without the auth token the webhook answers no call");
+            tracing::error!(hint, "inbound routes are applied, but without the auth token the webhook answers no call");
         }
         Ok(())
     }

@@ -109,7 +109,7 @@ fn phones_that_end_and_phones_that_are_renumbered_are_counted_apart() {
     let counts = only(&[("ended", 1), ("relogin", 1), ("reread", 1), ("left_alone", 2)]);
     assert_eq!(affected(&env), counts);
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
-    let line = "Affected: 1 phone ends, 1 phone must log in again, 1 phone is reloaded and stays registered, \
+    let line = "Affected: 1 phone is removed, 1 phone must log in again, 1 phone is reloaded and stays registered, \
                 2 phones are unaffected\n";
     assert!(plan.contains(line), "{plan}");
     // Rows move first: the phones that the next apply ends are still those in the file in place.
@@ -290,7 +290,7 @@ fn a_number_that_rings_another_person_is_counted_whoever_has_the_phone() {
     env.run("sync --allow relogins=2").expect(0);
     assert_eq!(affected(&env)["numbers"], 2);
     let status = env.run("status --no-asterisk").expect(0).stdout;
-    assert!(status.contains("callers still reach what run 1 applied"), "{status}");
+    assert!(status.contains("calls still use the routes of run 1"), "{status}");
     env.run("apply --no-reload --allow relogins=2").expect(0);
     // A rename reaches the same people.
     let text = fs::read_to_string(env.path("work/pbx.yaml")).unwrap();

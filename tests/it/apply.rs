@@ -217,7 +217,7 @@ fn an_include_line_that_stands_twice_is_told_before_it_takes_all_phones_away() {
     let at = |line: &str| good.lines().position(|found| found.starts_with(line)).unwrap() + 1;
     let words = format!(
         "`pjsip.d/acme/generated_endpoints.conf` is included 2 times, in `pjsip.conf:{}` and `pjsip.conf:{}`: Asterisk \
-         would take none of its objects",
+         would reject all of its objects",
         at("#tryinclude"),
         good.lines().count() + 2,
     );
@@ -433,7 +433,7 @@ fn another_directory_is_stopped_whatever_it_knows() {
     let stopped = wrong.run("apply").expect(3).stderr;
     // What the hint says is what lets it pass.
     assert!(
-        stopped.contains("--allow foreign-files=2, and every phone of these files gets another secret"),
+        stopped.contains("--allow foreign-files=2, and every phone of these files gets a new secret"),
         "{stopped}"
     );
     wrong.run("apply --dry-run --allow foreign-files=1 --allow relogins=2").expect(3);
@@ -448,7 +448,7 @@ fn another_directory_is_stopped_whatever_it_knows() {
     env.write("pbx.yaml", &desired(&["email: zoe@example.com, name: Zoe"]));
     let stopped = env.run("apply").expect(3);
     assert!(
-        stopped.stderr.contains("the files in place hold 1 user that this directory never knew: `ana@example.com`\n"),
+        stopped.stderr.contains("the generated files on this host hold 1 user that this database never had: `ana@example.com`\n"),
         "{}",
         stopped.text()
     );

@@ -20,7 +20,7 @@ pub(crate) struct Canaries {
 }
 
 impl Canaries {
-    /// Plants a secret. A short one is unaffected: it would be found by chance.
+    /// Plants a secret. A short one is left alone: it would be found by chance.
     pub(crate) fn plant(&self, value: &str) {
         if value.len() >= 8 {
             self.planted.lock().unwrap().insert(value.to_owned());

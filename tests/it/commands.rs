@@ -159,7 +159,7 @@ fn a_rotated_secret_is_named_in_the_history_and_shown_as_not_live_yet() {
     env.set("ASTERISK_COMMAND", "/bin/false");
     let said = env.run("apply").expect(1).stderr;
     assert!(
-        said.contains("Asterisk does not run here: `/bin/false` said nothing and ended with exit status: 1"),
+        said.contains("Asterisk does not run here: `/bin/false` printed nothing and ended with exit status: 1"),
         "{said}"
     );
 }
@@ -369,7 +369,7 @@ fn a_dry_run_stops_where_an_apply_would_and_moves_nothing() {
     assert_eq!(outcome.stderr.matches("error[rail-deletes]").count(), 1, "{}", outcome.text());
     env.run("apply --dry-run --allow deletes=12 --asterisk-config-dir /nowhere").expect(1);
     env.set("RECONCILE_SECRET_KEY", "");
-    assert!(env.run("apply --dry-run --allow deletes=12").expect(1).stderr.contains("a key must be given"));
+    assert!(env.run("apply --dry-run --allow deletes=12").expect(1).stderr.contains("no key to seal the SIP secrets is given"));
     env.unset("RECONCILE_SECRET_KEY");
     let silent = "apply --dry-run --allow deletes=12 --asterisk-command /nowhere/asterisk";
     let outcome = env.run(silent).expect(1);

@@ -107,7 +107,7 @@ fn a_rotated_secret_gives_the_plan_an_id_of_its_own() {
         assert_eq!(seen[key], planned[key], "the runner sees neither files nor Asterisk");
     }
     let stale = env.run(&format!("apply --expect {unchanged}")).expect(4);
-    assert!(stale.stdout.contains("bo@example.com  extension 1001; another digest becomes live"), "{}", stale.text());
+    assert!(stale.stdout.contains("bo@example.com  extension 1001; its digest changes"), "{}", stale.text());
     env.run(&format!("apply --expect {}", planned["id"].as_str().unwrap())).expect(0);
     for env in [&env, &runner] {
         assert_eq!(id(&env.run("plan --no-asterisk --format json").expect(0).stdout), unchanged);

@@ -94,7 +94,7 @@ fn a_plan_as_json_has_either_an_email_or_a_phone_id() {
     std::fs::write(env.path("work/plan.json"), serde_json::to_string(&plan).unwrap()).unwrap();
     env.write("pbx.yaml", &desired(&[ANA, "email: bo@example.com, name: Bo, previously: lobby", "id: fax, name: F"]));
     let stale = env.run("apply --no-reload --expect plan.json").expect(4);
-    assert!(stale.stderr.contains("would become another file"), "{}", stale.text());
+    assert!(stale.stderr.contains("would get other content"), "{}", stale.text());
     env.write("pbx.yaml", &desired(&[ANA, "email: bo@example.com, name: Bo, previously: lobby"]));
     let stale = env.run("apply --no-reload --expect plan.json").expect(4);
     assert!(stale.stderr.contains("only expected: + fax extension 1002"), "{}", stale.text());

@@ -203,7 +203,7 @@ fn users_whom_a_restored_database_lost_are_named_and_counted() {
     env.run("apply").expect(0);
     restore(&env, &dump);
     let stopped = env.run("apply --allow relogins=2").expect(3);
-    let words = "error[rail-foreign-files]: the files in place hold 2 users that this directory never knew: \
+    let words = "error[rail-foreign-files]: the generated files on this host hold 2 users that this database never had: \
                  `bo@example.com`, `cleo@example.com`\n\
                  hint: restore a dump of the database that has them; or continue without them: --allow foreign-files=2. Their phones are then removed, or get a new secret and must log in again if the file declares them\n";
     assert_eq!(stopped.stderr, words);
@@ -212,7 +212,7 @@ fn users_whom_a_restored_database_lost_are_named_and_counted() {
     let plan = env.run("plan").expect(0).stdout;
     let status = env.run("status").expect(0).stdout;
     assert!(
-        status.contains("does not hold what is recorded; `reconcile apply` would stop at rail-foreign-files"),
+        status.contains("differs from the database; `reconcile apply` would stop at rail-foreign-files"),
         "{status}"
     );
     // What the plan says to run is what passes.

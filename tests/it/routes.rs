@@ -177,7 +177,7 @@ fn a_number_that_cannot_be_had_gives_no_id_and_no_apply() {
     env.write("pbx.yaml", &FILE.replace("DIALFIRE_PHONE_NUMBER", "DATABASE_URL"));
     let stopped = env.run("apply --no-reload").expect(1).stderr;
     assert!(
-        stopped.contains("`dialfire`: the name of its variable fits none of the patterns of `--allow-env`"),
+        stopped.contains("`dialfire`: the name of its variable matches none of the patterns of `--allow-env`"),
         "{stopped}"
     );
 }
@@ -213,12 +213,12 @@ fn callers_reach_what_was_applied_not_what_is_recorded() {
     env.run("sync").expect(0);
     assert_eq!(applied(&env).unwrap(), first);
     assert_ne!(recorded(&env), first.1["routes"]);
-    let behind = format!("callers still reach what run {} applied", first.0);
+    let behind = format!("calls still use the routes of run {}", first.0);
     let plan = env.run("plan --no-asterisk --detailed-exitcode").expect(2).stdout;
-    let note = format!("note: {behind}, not what is recorded: the next apply heals it\n");
+    let note = format!("note: inbound {behind}, not the recorded ones; the next apply changes that\n");
     assert!(plan.contains(&note) && !plan.contains("No changes"), "{plan}");
     let status = env.run("status --no-asterisk --detailed-exitcode").expect(2).stdout;
-    let line = format!("inbound     2 routes, 0 groups, 2 dialers, 1 trunk: {behind}; `reconcile apply` heals it\n");
+    let line = format!("inbound     2 routes, 0 groups, 2 dialers, 1 trunk: {behind}; run `reconcile apply`\n");
     assert!(status.contains(&line), "{status}");
     let document = json(&env.run("status --no-asterisk --format json").expect(0));
     assert_eq!(document["inbound"]["in_step"], false);

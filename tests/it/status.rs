@@ -310,7 +310,7 @@ fn a_rotated_secret_is_pending_until_the_next_apply() {
     assert_eq!(env.endpoints("acme"), before);
     assert_ne!(env.run("secret show ana@example.com").stdout, shown);
     let status = env.run("status --detailed-exitcode").expect(2).stdout;
-    assert!(status.contains("does not hold what is recorded"), "{status}");
+    assert!(status.contains("differs from the database"), "{status}");
     let plan = env.run("plan --detailed-exitcode").expect(2).stdout;
     let row = "  ~ ana@example.com  extension 1000; its digest changes (phone must log in again)\n";
     assert!(plan.contains(row) && !plan.contains("note: "), "{plan}");

@@ -210,7 +210,7 @@ fn of_two_who_want_it_at_once_one_gets_it() {
         let first = scope.spawn(move || first.output().unwrap());
         wants();
         let second = env.run("sync -f bolt.yaml").expect(1);
-        let told = "error: +15559876543 already belongs to the tenant `acme` since just now; nothing was changed\n\
+        let told = "error: tenant `acme` has just claimed +15559876543; nothing was changed\n\
                     hint: remove it from the file of `acme`, and apply that first; ";
         assert!(second.stderr.starts_with(told), "{}", second.text());
         assert!(env.outcome(first.join().unwrap()).code == 0);

@@ -286,8 +286,8 @@ fn a_file_nobody_can_mend_is_told_to_the_other_tenant_and_healed_by_its_own() {
             } else {
                 "running: unknown, the read-back of these files also failed\n"
             },
-            "hint: the file at fault is tenant `acme`'s, and Asterisk reads all tenants' files as one: \
-             run `reconcile apply` for `acme`, which heals it, then this one again\n",
+            "hint: the file at fault belongs to tenant `acme`, and Asterisk reads the files of all tenants as one: \
+             run `reconcile apply` for `acme`, which repairs it, then this command again\n",
         ] {
             assert!(failed.contains(words), "{garbage}: {words} in {failed}");
         }

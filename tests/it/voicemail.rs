@@ -252,7 +252,7 @@ fn an_operators_file_that_does_not_include_the_boxes_is_told() {
     // Once there is no box any more, the line may go, too.
     env.write("pbx.yaml", &company("", &[ANA]).replace("leave, ", ""));
     let plan = env.run("plan").expect(0).stdout;
-    assert!(plan.contains("note: voicemail boxes go: 1, 2; messages and greetings stay"), "{plan}");
+    assert!(plan.contains("note: voicemail boxes are removed: 1, 2; their messages and greetings stay"), "{plan}");
     env.run("apply").expect(0);
     fs::write(env.etc("voicemail.conf"), "[general]\nformat = wav\n").expect("a file");
     for command in ["plan --detailed-exitcode", "apply", "status --detailed-exitcode"] {

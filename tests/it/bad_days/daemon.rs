@@ -129,7 +129,7 @@ fn gone_or_going() -> Vec<Case> {
                 &[
                     "did not take it: Asterisk does not run here: ",
                     "running: unknown, Asterisk does not answer",
-                    "hint: see that Asterisk runs, then",
+                    "hint: make sure that Asterisk runs, then",
                 ],
             )
             .stands(DEAD),
@@ -139,7 +139,7 @@ fn gone_or_going() -> Vec<Case> {
                 &[
                     "did not take it: Asterisk does not run here: ",
                     "running: unknown, Asterisk does not answer",
-                    "hint: see that Asterisk runs, then",
+                    "hint: make sure that Asterisk runs, then",
                 ],
             )
             .stands(DEAD),

@@ -115,7 +115,7 @@ fn cases() -> Vec<Case> {
                 6,
                 &[
                     "Inheritance requested, but category 'nosuch' does not exist",
-                    "running: unknown, the read-back failed",
+                    "running: unknown, the read-back of these files also failed",
                 ],
             )
             .stands(LOST),

@@ -404,7 +404,7 @@ fn people_who_take_over_numbers_between_two_applies_stop_at_no_rail() {
         desk.create(&[new(&format!("next{n}@example.com"))]).remove(0).unwrap();
     }
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
-    assert!(plan.contains("\nAffected: 4 phones end, ") && !plan.contains("log in again"), "{plan}");
+    assert!(plan.contains("\nAffected: 4 phones are removed, ") && !plan.contains("log in again"), "{plan}");
     env.run("apply --no-reload").expect(0);
 }
 

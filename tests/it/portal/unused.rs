@@ -22,7 +22,7 @@ struct Rows {
     users: BTreeSet<u32>,
     /// Numbers of objects, unless a user has them.
     objects: BTreeSet<u32>,
-    /// Stretches of numbers held, unless somebody has them: the first one, how many, and for how many hours.
+    /// Stretches of numbers on hold, unless somebody has them: the first one, how many, and for how many hours.
     holds: Vec<(u32, u32, i64)>,
     /// How many new users there are.
     newcomers: usize,

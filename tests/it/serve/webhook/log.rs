@@ -61,7 +61,7 @@ fn a_line_of_text_is_one_line_and_shows_last_digits_only() {
     for line in log.lines().filter(ours) {
         assert!(begins.is_match(line), "{line:?}");
     }
-    for (words, count) in [("a call is routed", 8), ("a step ended", 12), ("the disk does not take", 20)] {
+    for (words, count) in [("a call is routed", 8), ("a step ended", 12), ("cannot be written to disk", 20)] {
         assert_eq!(log.matches(words).count(), count, "{words}: {log}");
     }
     assert!(log.contains("from=\"***3456\"") && log.contains("to=\"***6543\""), "{log}");
