@@ -291,7 +291,9 @@ fn already(comparison: &Comparison, expected: &Expected) -> Option<String> {
     Some(if comparison.is_empty() {
         format!("plan {id} is already recorded by run {number} on {host}, and nothing has changed since")
     } else {
-        format!("run {number} on {host} recorded plan {id}, and the database has not changed since: applying it on this host")
+        format!(
+            "run {number} on {host} recorded plan {id}, and the database has not changed since: applying it on this host"
+        )
     })
 }
 
@@ -334,7 +336,9 @@ fn done(applied: &Applied, mode: Mode) -> String {
                 parts.push(format!("{} of old phones deleted", count(applied.let_go, "registration")));
             }
         }
-        Outcome::Rendered => parts.push("Asterisk was not reloaded (--no-reload): it still runs what it ran before".to_owned()),
+        Outcome::Rendered => {
+            parts.push("Asterisk was not reloaded (--no-reload): it still runs what it ran before".to_owned())
+        }
         _ => parts.push("files and Asterisk are unchanged: run `reconcile apply`".to_owned()),
     }
     let word = match applied.outcome {

@@ -43,7 +43,10 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         (Some(sid), _) => {
             let found = directory.call(&Whose::Anybodys, sid)?.ok_or_else(|| {
                 let message = format!("no call `{}` is recorded", printable(sid));
-                Hinted::new(message, "`reconcile calls` lists the newest calls; a call appears once a server has recorded it")
+                Hinted::new(
+                    message,
+                    "`reconcile calls` lists the newest calls; a call appears once a server has recorded it",
+                )
             })?;
             match args.format {
                 Format::Text => whole(&found.0, &found.1),
@@ -157,7 +160,8 @@ fn chain(call: &CallEntry, steps: &[CallStep]) -> String {
     for step in steps {
         let dialer = shown(step.dialer.as_deref());
         let is_lost = step.ended_at.is_none() && call.fallback_step == Some(step.step.saturating_add(1));
-        let dialled = if is_lost { "not dialled: Twilio did not receive the response with this step" } else { "dialled" };
+        let dialled =
+            if is_lost { "not dialled: Twilio did not receive the response with this step" } else { "dialled" };
         let begun = format!("{}  {dialer} {dialled}", moment(step.started_at));
         line(&mut text, &format!("step {}", i64::from(step.step) + 1), &begun);
         if step.ended_at.is_some() {

@@ -156,13 +156,17 @@ impl Saved {
 
     fn parse(text: &str) -> Result<Self> {
         const HINT: &str = "make one with `reconcile plan --format json > plan.json`";
-        let Version { format_version: version } =
-            serde_json::from_str(text).map_err(|error| Hinted::new(format!("invalid or incomplete JSON: {error}"), HINT))?;
+        let Version { format_version: version } = serde_json::from_str(text)
+            .map_err(|error| Hinted::new(format!("invalid or incomplete JSON: {error}"), HINT))?;
         match version {
             Some(version) if version == u64::from(FORMAT_VERSION) => {}
             Some(version) => {
                 let message = format!("its format_version is {version}, and this reconcile reads {FORMAT_VERSION}");
-                return Err(Hinted::new(message, "make the plan again, with the same version of reconcile that applies it").into());
+                return Err(Hinted::new(
+                    message,
+                    "make the plan again, with the same version of reconcile that applies it",
+                )
+                .into());
             }
             None => return Err(Hinted::new("it has no format_version", HINT).into()),
         }

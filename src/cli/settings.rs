@@ -103,7 +103,10 @@ impl StateArgs {
             None => match (std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME")) {
                 (Some(state), _) if Path::new(&state).is_absolute() => PathBuf::from(state).join("reconcile"),
                 (_, Some(home)) => PathBuf::from(home).join(".local/state/reconcile"),
-                _ => bail!(Hinted::new("there is no home folder for the state folder", "name a folder with `--state-dir`")),
+                _ => bail!(Hinted::new(
+                    "there is no home folder for the state folder",
+                    "name a folder with `--state-dir`"
+                )),
             },
         };
         std::path::absolute(&dir).with_context(|| format!("the state folder `{}`", dir.display()))

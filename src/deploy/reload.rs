@@ -36,7 +36,10 @@ pub(super) fn load_stopped(host: &Host, survey: &Survey) -> Result<Vec<Module>, 
 pub(super) fn loaded_words(loaded: &[Module]) -> Option<String> {
     let names: Vec<&str> = loaded.iter().map(|module| module.object).collect();
     (!names.is_empty()).then(|| {
-        format!("Asterisk had not loaded {}: loaded now, including the operator's own configuration", names.join(" and "))
+        format!(
+            "Asterisk had not loaded {}: loaded now, including the operator's own configuration",
+            names.join(" and ")
+        )
     })
 }
 

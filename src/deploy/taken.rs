@@ -112,7 +112,10 @@ impl<'a> Defined<'a> {
             return Ok(());
         }
         Err(ApplyError::taken_name(
-            format!("the {} `{name}` already runs in Asterisk, from a file that reconcile did not generate", kind.word()),
+            format!(
+                "the {} `{name}` already runs in Asterisk, from a file that reconcile did not generate",
+                kind.word()
+            ),
             "remove it there, or reserve the number with `extensions.reserved`",
         ))
     }
@@ -153,7 +156,9 @@ impl<'a> Defined<'a> {
                 let account = object.registers_at().filter(|address| is_in(&theirs, address));
                 if let Some(address) = known.or(account) {
                     return Err(ApplyError::taken_name(
-                        format!("calls from `{address}` of `{name}` already belong to the tenant `{other}` on this host"),
+                        format!(
+                            "calls from `{address}` of `{name}` already belong to the tenant `{other}` on this host"
+                        ),
                         "an address can belong to one tenant only: narrow `identify`, or declare both trunks in one tenant",
                     ));
                 }

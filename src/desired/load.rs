@@ -257,8 +257,11 @@ pub(super) fn tree(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> Op
             }
             Ok(node) if !is_ours(&node) => {
                 source.ours = false;
-                let what =
-                    if matches!(node.kind, Kind::Map(_)) { "most of its keys are unknown" } else { "it is not a mapping" };
+                let what = if matches!(node.kind, Kind::Map(_)) {
+                    "most of its keys are unknown"
+                } else {
+                    "it is not a mapping"
+                };
                 let message = format!("`{}` is not a desired state: {what}", source.name);
                 problems.push(Diagnostic::error(Code::NotDesiredState, message, node.place).hint(FOREIGN));
             }

@@ -95,8 +95,12 @@ fn refusal(error: &str, place: Place, text: &str) -> Diagnostic {
     // The parser repeats the position at the end of its message.
     let message = error.split(" at line ").next().unwrap_or(error);
     if message.contains("budget breached") || message.contains("recursion limit") || message.contains("Limit") {
-        return Diagnostic::error(Code::YamlTooComplex, "the file is nested too deeply, or becomes too large when its aliases are expanded", place)
-            .hint("write the users without aliases: at most 16 levels and 4 million nodes are read");
+        return Diagnostic::error(
+            Code::YamlTooComplex,
+            "the file is nested too deeply, or becomes too large when its aliases are expanded",
+            place,
+        )
+        .hint("write the users without aliases: at most 16 levels and 4 million nodes are read");
     }
     if message.contains("multiple YAML documents") {
         return Diagnostic::error(Code::InvalidYaml, "the file holds more than one YAML document", place)

@@ -17,7 +17,9 @@ impl Hints for DirectoryError {
             Self::Empty => Some("`reconcile apply` records the first users"),
             Self::OlderSchema { .. } => Some("run `reconcile migrate`"),
             Self::NewerSchema { .. } => Some("use the later version of reconcile that wrote it"),
-            Self::Commit(_) => Some("run the same command again: it finds out whether the rows are recorded, and continues"),
+            Self::Commit(_) => {
+                Some("run the same command again: it finds out whether the rows are recorded, and continues")
+            }
             Self::Query { source, .. } => source.code().and_then(hint_of_state),
             Self::Connect { source, .. } => Some(hint_of_connect(source)),
             Self::Tls(_) => Some("name the file of the server's CA with `sslrootcert` in DATABASE_URL"),

@@ -24,7 +24,9 @@ pub(super) fn perhaps_renamed(plan: &Plan, leaving: &[&RecordedUser]) -> Vec<Str
     let mut by_name: BTreeMap<&str, (Vec<&RecordedUser>, Vec<&UserChange>)> = BTreeMap::new();
     for user in leaving {
         match user.previous.as_ref().and_then(|former| new.remove(former)) {
-            Some(change) => notes.push(rename_note(user, change, "the deleted user once had the address of the new one")),
+            Some(change) => {
+                notes.push(rename_note(user, change, "the deleted user once had the address of the new one"))
+            }
             None => by_name.entry(user.name.as_str()).or_default().0.push(user),
         }
     }
@@ -99,10 +101,7 @@ pub(super) fn reused_numbers(plan: &Plan, inputs: &Inputs<'_>) -> Vec<String> {
         let owner = NumberOwner::Object(id);
         (number, owner.clone(), owner.to_string(), is_pinned)
     });
-    bounded(
-        users.chain(objects).filter_map(note).collect(),
-        "numbers that get a new owner within 30 days",
-    )
+    bounded(users.chain(objects).filter_map(note).collect(), "numbers that get a new owner within 30 days")
 }
 
 /// Keeps the first notes of a kind and counts the rest.

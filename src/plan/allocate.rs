@@ -123,7 +123,9 @@ impl<'a> Allocation<'a, '_> {
             let message = format!("{} has {extension}, outside the range {range}", owner.cloned().titled());
             let hint = match place {
                 Some(_) => "widen `extensions.range`, or pin a number inside it: no number is changed automatically",
-                None => "widen `extensions.range`: this user was created through the API, and no number is changed automatically",
+                None => {
+                    "widen `extensions.range`: this user was created through the API, and no number is changed automatically"
+                }
             };
             self.problems.push(Diagnostic::error(Code::NumberOutsideRange, message, place).hint(hint));
         }

@@ -142,7 +142,9 @@ pub enum DeleteError {
 impl Hints for Refused {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
-            Self::EmergencyNumber(_) => "choose another number, or pin this one in the desired-state file if that is intended",
+            Self::EmergencyNumber(_) => {
+                "choose another number, or pin this one in the desired-state file if that is intended"
+            }
             Self::NoTenant(_) => "run `reconcile sync` or `reconcile apply` with its file once",
             _ => return Vec::new(),
         };

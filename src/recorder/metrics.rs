@@ -70,7 +70,11 @@ impl RecorderMetrics {
         let help = "Damaged lines of the spool, set aside in `*.bad`";
         registry.register("call_spool_bad_lines", help, all.damaged);
         registry.register("call_events_written", "Call events written to the database", all.written);
-        registry.register("call_batches_failed", "Batches that could not be written to the database and are tried again", all.failed);
+        registry.register(
+            "call_batches_failed",
+            "Batches that could not be written to the database and are tried again",
+            all.failed,
+        );
         let help = "Call events that the tables rejected, kept in `call_dead_letters`";
         registry.register("call_dead_letters", help, all.refused);
         registry.register("call_batch_seconds", "How long the database took for a batch", all.batch);

@@ -83,8 +83,11 @@ pub(crate) fn plan(report: &Report<'_>, limit: usize) -> String {
         let (added, removed) = (count(diff.added, "line"), diff.removed);
         let opening = format!("\n<details><summary>{path}: {added} added, {removed} removed</summary>\n");
         let closing = "\n</details>\n";
-        let lines: Vec<&str> =
-            if diff.text.is_empty() { vec!["(its generation marks do not match its content)"] } else { diff.text.lines().collect() };
+        let lines: Vec<&str> = if diff.text.is_empty() {
+            vec!["(its generation marks do not match its content)"]
+        } else {
+            diff.text.lines().collect()
+        };
         let share = (room / left).saturating_sub(opening.len() + closing.len());
         let section = opening + &titled("", "diff", &lines, "line", share) + closing;
         room = room.saturating_sub(section.len());

@@ -236,9 +236,7 @@ impl Status<'_> {
             findings.extend(match state {
                 None | Some(FileState::InStep) => None,
                 Some(FileState::Missing) => Some(format!("{path} is missing; {}", self.remedy("writes"))),
-                Some(FileState::Behind) => {
-                    Some(format!("{path} differs from the database; {}", self.remedy("renews")))
-                }
+                Some(FileState::Behind) => Some(format!("{path} differs from the database; {}", self.remedy("renews"))),
                 Some(FileState::Edited) => {
                     Some(format!("{path} was edited by hand or cut short; {}", self.remedy("repairs")))
                 }
@@ -336,10 +334,9 @@ impl Status<'_> {
             (false, _) if has_endpoints && self.silent => {
                 (AnsiColor::Red, "calls over trunks do not arrive while Asterisk does not answer".to_owned())
             }
-            (false, _) if has_endpoints && self.lacks_dialplan() => (
-                AnsiColor::Red,
-                "calls over trunks do not arrive on this host yet; run `reconcile apply`".to_owned(),
-            ),
+            (false, _) if has_endpoints && self.lacks_dialplan() => {
+                (AnsiColor::Red, "calls over trunks do not arrive on this host yet; run `reconcile apply`".to_owned())
+            }
             (false, _) if carriers.iter().any(|(tone, _)| *tone == AnsiColor::Red) => {
                 (AnsiColor::Red, "some calls over trunks do not arrive".to_owned())
             }
@@ -347,7 +344,9 @@ impl Status<'_> {
             (true, Some(run)) => {
                 (AnsiColor::Red, format!("calls still use the routes of run {run}; run `reconcile apply`"))
             }
-            (true, None) => (AnsiColor::Red, "the recorded routes are not in use yet; run `reconcile apply`".to_owned()),
+            (true, None) => {
+                (AnsiColor::Red, "the recorded routes are not in use yet; run `reconcile apply`".to_owned())
+            }
         };
         let _ = writeln!(text, "inbound     {counts}: {}", paint(color, tone, &words));
         if has_endpoints && !self.silent && self.at_carriers().is_none() {

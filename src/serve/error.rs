@@ -75,10 +75,18 @@ impl ErrorType {
         (Self::PayloadTooLarge, StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
         (Self::UnsupportedMediaType, StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body is not JSON"),
         (Self::ValidationError, StatusCode::UNPROCESSABLE_ENTITY, "a value is rejected: one detail per field"),
-        (Self::IdempotencyKeyReused, StatusCode::UNPROCESSABLE_ENTITY, "the idempotency key was used for another request"),
+        (
+            Self::IdempotencyKeyReused,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "the idempotency key was used for another request",
+        ),
         (Self::RailStopped, StatusCode::UNPROCESSABLE_ENTITY, "a rail stopped the apply, before anything was changed"),
         (Self::InternalServerError, StatusCode::INTERNAL_SERVER_ERROR, "something is wrong with the server"),
-        (Self::NotLive, StatusCode::BAD_GATEWAY, "Asterisk does not run the new files; the last good files were put back"),
+        (
+            Self::NotLive,
+            StatusCode::BAD_GATEWAY,
+            "Asterisk does not run the new files; the last good files were put back",
+        ),
         (Self::DatabaseUnavailable, StatusCode::SERVICE_UNAVAILABLE, "the database cannot be used now"),
         (Self::HostUnavailable, StatusCode::SERVICE_UNAVAILABLE, "Asterisk or its folder cannot be used now"),
     ];
@@ -368,7 +376,8 @@ impl Failure {
         let hint = joined(&not_live.hints());
         let hint =
             hint.map(|hint| Detail { message: "the next step".to_owned(), hint: Some(hint), ..Detail::default() });
-        let message = format!("run {}: Asterisk does not run the new files: {}", not_live.run, not_live.reasons.join("; "));
+        let message =
+            format!("run {}: Asterisk does not run the new files: {}", not_live.run, not_live.reasons.join("; "));
         Self::new(ErrorType::NotLive, message).with(stages.chain(complaints).chain(hint).collect())
     }
 }

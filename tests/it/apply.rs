@@ -91,7 +91,11 @@ fn without_reload_the_files_are_written_and_asterisk_is_left_alone() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&[ANA]));
     let applied = env.run("apply --no-reload").expect(0);
-    assert!(applied.stdout.ends_with("Asterisk was not reloaded (--no-reload): it still runs what it ran before (run 1).\n"));
+    assert!(
+        applied
+            .stdout
+            .ends_with("Asterisk was not reloaded (--no-reload): it still runs what it ran before (run 1).\n")
+    );
     assert_eq!(outcome(&env), "rendered");
     assert!(!env.ask("pjsip list endpoints").contains("1000/1000"));
     let plan = env.run("plan --detailed-exitcode").expect(2).stdout;
@@ -432,10 +436,7 @@ fn another_directory_is_stopped_whatever_it_knows() {
     wrong.run("sync").expect(0);
     let stopped = wrong.run("apply").expect(3).stderr;
     // What the hint says is what lets it pass.
-    assert!(
-        stopped.contains("--allow foreign-files=2, and every phone of these files gets a new secret"),
-        "{stopped}"
-    );
+    assert!(stopped.contains("--allow foreign-files=2, and every phone of these files gets a new secret"), "{stopped}");
     wrong.run("apply --dry-run --allow foreign-files=1 --allow relogins=2").expect(3);
     wrong.run("apply --dry-run --allow foreign-files=2").expect(3);
     wrong.run("apply --dry-run --allow foreign-files=2 --allow relogins=2").expect(0);
@@ -448,7 +449,9 @@ fn another_directory_is_stopped_whatever_it_knows() {
     env.write("pbx.yaml", &desired(&["email: zoe@example.com, name: Zoe"]));
     let stopped = env.run("apply").expect(3);
     assert!(
-        stopped.stderr.contains("the generated files on this host hold 1 user that this database never had: `ana@example.com`\n"),
+        stopped
+            .stderr
+            .contains("the generated files on this host hold 1 user that this database never had: `ana@example.com`\n"),
         "{}",
         stopped.text()
     );

@@ -148,8 +148,7 @@ fn a_rotated_secret_is_named_in_the_history_and_shown_as_not_live_yet() {
     env.run("apply").expect(0);
     assert_eq!(env.run("secret show 1000").expect(0).stderr, "");
     env.run("secret rotate 1000").expect(0);
-    let note =
-        "note: the secret of ana@example.com is not active yet: Asterisk uses the former secret until `reconcile apply`\n";
+    let note = "note: the secret of ana@example.com is not active yet: Asterisk uses the former secret until `reconcile apply`\n";
     assert_eq!(env.run("secret show 1000").expect(0).stderr, note);
     let run = env.run("history 2").expect(0).stdout;
     assert!(run.contains("~ ana@example.com  extension 1000; another secret"), "{run}");
@@ -369,7 +368,12 @@ fn a_dry_run_stops_where_an_apply_would_and_moves_nothing() {
     assert_eq!(outcome.stderr.matches("error[rail-deletes]").count(), 1, "{}", outcome.text());
     env.run("apply --dry-run --allow deletes=12 --asterisk-config-dir /nowhere").expect(1);
     env.set("RECONCILE_SECRET_KEY", "");
-    assert!(env.run("apply --dry-run --allow deletes=12").expect(1).stderr.contains("no key to seal the SIP secrets is given"));
+    assert!(
+        env.run("apply --dry-run --allow deletes=12")
+            .expect(1)
+            .stderr
+            .contains("no key to seal the SIP secrets is given")
+    );
     env.unset("RECONCILE_SECRET_KEY");
     let silent = "apply --dry-run --allow deletes=12 --asterisk-command /nowhere/asterisk";
     let outcome = env.run(silent).expect(1);

@@ -156,8 +156,9 @@ fn an_apply_that_asterisk_did_not_take_may_be_tried_again_with_its_id() {
     env.run(&format!("apply --expect {id}")).expect(6);
     std::fs::write(&conf, operators).unwrap();
     let again = env.run(&format!("apply --expect {id}")).expect(0);
-    let words =
-        format!("run 2 on pbx-test recorded plan {id}, and the database has not changed since: applying it on this host\n");
+    let words = format!(
+        "run 2 on pbx-test recorded plan {id}, and the database has not changed since: applying it on this host\n"
+    );
     assert_eq!(again.stderr, words);
     assert!(env.ask("pjsip list endpoints").contains("1001/1001"));
 }

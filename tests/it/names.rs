@@ -176,9 +176,8 @@ fn a_plan_says_that_phones_cannot_dial_out() {
 #[test]
 fn emergency_numbers_that_no_phone_can_dial_are_noted_from_the_first_plan_on() {
     let env = TestEnv::with_asterisk();
-    let words = |numbers: &str| {
-        format!("note: phones cannot dial {numbers}: no context of `dialplan.include` matches\n")
-    };
+    let words =
+        |numbers: &str| format!("note: phones cannot dial {numbers}: no context of `dialplan.include` matches\n");
     let both = words("`110`, `112`");
     env.write("pbx.yaml", &desired("country: DE\ndialplan: { include: [parkedcalls] }\n"));
     let plan = env.run("plan").expect(0).stdout;

@@ -116,8 +116,8 @@ fn a_number_that_was_somebody_elses_is_told_for_thirty_days() {
     env.run("sync").expect(0);
     let words = |until: &str| {
         format!(
-            "note: extension 1000 goes to cy@example.com and was that of ana@example.com until {until}: callers may still \
-             mean them; `hold: 30d` below `extensions` keeps a freed number from others for 30 days\n"
+            "note: extension 1000 goes to cy@example.com; it belonged to ana@example.com until {until}, and callers may still \
+             expect ana@example.com; `hold: 30d` below `extensions` keeps a freed number from others for 30 days\n"
         )
     };
     // In the same plan,

@@ -92,7 +92,10 @@ fn of_two_who_have_it_one_is_told_and_neither_has_to_wait() {
     // Another number is still refused.
     env.write("bolt.yaml", &file("bolt", &[NUMBER, "+15550000001"]));
     let refused = env.run("apply --no-reload --allow deletes=1 -f bolt.yaml").expect(1).stderr;
-    assert!(refused.starts_with("error[number-taken]: +15550000001 already belongs to the tenant `acme`\n"), "{refused}");
+    assert!(
+        refused.starts_with("error[number-taken]: +15550000001 already belongs to the tenant `acme`\n"),
+        "{refused}"
+    );
     assert_eq!(refused.matches("number-taken").count(), 1, "{refused}");
 }
 

@@ -82,7 +82,8 @@ fn members(
     }
     if items.len() > MOST {
         let message = format!("the group `{group}` has {} members", items.len());
-        let hint = format!("a group has at most {MOST}; put the others into a second group, and name it in `no_answer`");
+        let hint =
+            format!("a group has at most {MOST}; put the others into a second group, and name it in `no_answer`");
         problems.push(Diagnostic::error(Code::OutOfBounds, message, list.place).hint(hint));
     }
     let (mut members, mut seen) = (Vec::new(), BTreeSet::new());

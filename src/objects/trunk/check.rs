@@ -40,7 +40,9 @@ pub(in crate::objects) fn check(
         }
         if name.as_str().len() > TRUNK_NAME {
             let message = format!("the name of the trunk `{name}` is {} characters long", name.as_str().len());
-            let hint = format!("use at most {TRUNK_NAME}: the names of its objects in Asterisk also contain the tenant's name");
+            let hint = format!(
+                "use at most {TRUNK_NAME}: the names of its objects in Asterisk also contain the tenant's name"
+            );
             problems.push(Diagnostic::error(Code::InvalidObjectName, message, place).hint(hint));
         }
         let whole = trunk.identify.as_ref().is_none_or(|at| at.whole);
@@ -169,7 +171,8 @@ fn identified(mut matches: Vec<Match>, accounts: &BTreeSet<ObjectName>, problems
             let (first, second) = if other.place < found.place { (*other, found) } else { (found, *other) };
             let message = format!("calls from `{}` already belong to the trunk `{}`", second.text, first.trunk);
             let problem = Diagnostic::error(Code::OverlappingTrunks, message, second.place);
-            let hint = "list each address in one trunk only: Asterisk would choose either trunk; both lead to the same routes";
+            let hint =
+                "list each address in one trunk only: Asterisk would choose either trunk; both lead to the same routes";
             problems.push(problem.also(first.place, "the other trunk").hint(hint));
         }
         around.push(found);

@@ -162,7 +162,8 @@ fn is_applied_without_asking(forbids: &str, unasked: &str) {
     fs::write(&client, script).expect("a file");
     fs::set_permissions(&client, PermissionsExt::from_mode(0o755)).expect("a mode");
     env.set("ASTERISK_COMMAND", client.to_str().expect("a path"));
-    let words = format!("the check for the modules that calls need is incomplete: Asterisk does not answer {unasked}\n");
+    let words =
+        format!("the check for the modules that calls need is incomplete: Asterisk does not answer {unasked}\n");
     let plan = env.run("plan --detailed-exitcode").expect(2);
     assert!(plan.stdout.contains(&format!("note: {words}")), "{}", plan.text());
     assert!(!plan.stderr.contains("error["), "{}", plan.text());
