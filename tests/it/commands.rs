@@ -357,7 +357,7 @@ fn a_dry_run_stops_where_an_apply_would_and_moves_nothing() {
     env.run("apply --dry-run --expect p1-0000000000000000").expect(4);
     env.run(&format!("apply --expect {id}")).expect(0);
     let again = env.run(&format!("apply --dry-run --expect {id}")).expect(0);
-    assert!(again.stderr.contains("is already done"), "{}", again.text());
+    assert!(again.stderr.contains("is already recorded by run"), "{}", again.text());
     // A rail, a key that is missing, a folder that is missing, an Asterisk that does not run.
     let many: Vec<String> = (0..12).map(|n| format!("email: u{n:02}@example.com, name: U")).collect();
     env.write("pbx.yaml", &desired(&many.iter().map(String::as_str).collect::<Vec<_>>()));
@@ -449,7 +449,7 @@ fn an_empty_variable_counts_as_absent() {
     ];
     let run = |env: &TestEnv| commands.each_ref().map(|command| env.run(command).text());
     let before = run(&env);
-    assert!(before[1].contains("error: without TLS, tokens and secrets would be sent in the clear"), "{}", before[1]);
+    assert!(before[1].contains("error: without TLS, tokens and secrets would be sent unencrypted"), "{}", before[1]);
     for variable in reconcile::cli::env::VARIABLES {
         if !["DATABASE_URL", "RECONCILE_SECRET_KEY"].contains(&variable.name) {
             env.set(variable.name, "");

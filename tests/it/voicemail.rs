@@ -399,7 +399,7 @@ fn a_new_pin_is_live_with_the_next_apply() {
         assert!(said.starts_with(&format!("Rotated: the voicemail box {number} of {whose} has a new PIN, ")), "{said}");
         let after = mailbox(&env, whose);
         assert!(after.0 == before.0 && after.1 != before.1 && after.1.len() == 5);
-        let note = "is not live yet";
+        let note = "is not active yet";
         assert!(env.run(&format!("secret show {whose}")).expect(0).stderr.contains(note));
         let plan = env.run("plan --no-asterisk --detailed-exitcode").expect(2).stdout;
         let line = format!("\n-{number} => (sensitive),");
