@@ -339,7 +339,7 @@ mod tests {
     fn a_mistake_in_yaml_is_told_what_to_do() {
         let hint = |text: &str| parse(0, &format!("version: 1\n{text}")).unwrap_err().hint.unwrap();
         for (text, words) in [
-            ("users:\n\t- email: a@x\n", "indent with blanks"),
+            ("users:\n\t- email: a@x\n", "indent with spaces"),
             ("users:\n  - email: a@x\n   name: A\n", "indent all keys of an entry alike"),
             ("users:\n- email: a@x\n name: A\n", "indent all keys of an entry alike"),
             ("users:\n  - { email: a@x\n", "close the `{` or `[`"),
