@@ -82,11 +82,7 @@ impl ErrorType {
         ),
         (Self::RailStopped, StatusCode::UNPROCESSABLE_ENTITY, "a rail stopped the apply, before anything was changed"),
         (Self::InternalServerError, StatusCode::INTERNAL_SERVER_ERROR, "something is wrong with the server"),
-        (
-            Self::NotLive,
-            StatusCode::BAD_GATEWAY,
-            "Asterisk does not run the new files; the last good files were put back",
-        ),
+        (Self::NotLive, StatusCode::BAD_GATEWAY, "Asterisk does not run the new files; the last good ones are back"),
         (Self::DatabaseUnavailable, StatusCode::SERVICE_UNAVAILABLE, "the database cannot be used now"),
         (Self::HostUnavailable, StatusCode::SERVICE_UNAVAILABLE, "Asterisk or its folder cannot be used now"),
     ];
