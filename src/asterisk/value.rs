@@ -8,7 +8,7 @@ use crate::model::{DisplayName, Extension, first_unprintable};
 
 /// A value that cannot be written so that Asterisk reads the same back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a value for `{what}` cannot stand in Asterisk's configuration: {reason}")]
+#[error("the value of `{what}` cannot be written to Asterisk's configuration: {reason}")]
 pub struct BadValue {
     /// What it was for.
     pub what: &'static str,
@@ -38,11 +38,11 @@ impl Value {
         } else if first_unprintable(text).is_some() {
             refuse("it holds a control or invisible character")
         } else if text.trim() != text {
-            refuse("it begins or ends with a blank")
+            refuse("it begins or ends with a space")
         } else if text.starts_with('>') {
             refuse("it begins with `>`")
         } else if text.ends_with('\\') || text.contains("\\;") {
-            refuse("it holds a backslash where Asterisk would take it for an escape")
+            refuse("it holds a backslash that Asterisk would read as an escape")
         } else {
             Ok(Self(text.replace(';', "\\;")))
         }

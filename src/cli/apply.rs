@@ -31,10 +31,10 @@ use crate::{
     report::{Desired, Report, count, json, name_places},
 };
 
-/// Apply the file: record it, render it, make Asterisk run it, and prove it
+/// Apply the file: record it, write the include files, reload Asterisk, and read back what it runs
 ///
-/// Prints the plan, then moves. Asterisk is reloaded narrowly (never restarted), and what it runs
-/// is read back; if it did not take the change, the last good files are put back (exit 6).
+/// Prints the plan, then applies it. Reloads only the modules whose files changed, and never restarts
+/// Asterisk. If Asterisk does not run the new files, puts the last good ones back (exit 6).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  reconcile apply -f pbx.yaml\n  \
     reconcile apply --expect p1-5c9e0b7d00112233   # only if it is exactly the reviewed plan")]
@@ -43,17 +43,17 @@ pub(crate) struct Args {
     common: Common,
     #[command(flatten)]
     host: HostArgs,
-    /// Write the files, but leave the running Asterisk alone
+    /// Write the files, but do not reload Asterisk
     #[arg(long)]
     no_reload: bool,
-    /// Make all checks of an apply and show its plan, but move nothing
+    /// Run all checks of an apply and show its plan, but change nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Record the file in the database; files and Asterisk are left alone
+/// Record the file in the database, without changing the generated files or Asterisk
 ///
-/// The next apply brings files and Asterisk in step.
+/// The next apply updates the generated files and Asterisk.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  reconcile sync -f pbx.yaml")]
 pub(crate) struct SyncArgs {
@@ -75,19 +75,19 @@ struct Common {
     imported: ImportedArgs,
     /// Go on only if this is the plan: an id, or a file with a JSON plan
     ///
-    /// An id that was applied already is also taken, as long as the directory still holds exactly what that run
-    /// recorded: a job may run again, and a second host takes the same id.
+    /// Also accepts the id of an earlier run, if the database still holds exactly what that run recorded. So a job
+    /// can run again, and a second host can use the same id.
     #[arg(long, value_name = "ID|FILE")]
     expect: Option<String>,
-    /// Let a rail pass, such as `deletes=57`
+    /// Let N cases pass a rail (a safety limit), such as `deletes=57`
     #[arg(long, value_name = "NAME=N")]
     allow: Vec<String>,
     #[command(flatten)]
     actor: ActorArgs,
-    /// How the plan is written
+    /// The output format
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     format: PlanFormat,
-    /// Show every row and line on a terminal, too
+    /// Do not shorten a long plan on a terminal
     #[arg(long)]
     full: bool,
 }
@@ -150,9 +150,9 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let unanswered = plan::unanswered(&comparison);
     if !unanswered.is_empty() {
         let message = format!("an apply would fail, because Asterisk does not answer: {}", unanswered.join("; "));
-        return Err(Hinted::new(message, "`--no-reload` leaves Asterisk alone").into());
+        return Err(Hinted::new(message, "`apply --no-reload` works without a running Asterisk").into());
     }
-    let words = "Dry run: an apply would go on from here; nothing was changed.\n";
+    let words = "Dry run: no check stops this apply; nothing was changed.\n";
     if common.format == PlanFormat::Text {
         printer.document(words);
     } else {
@@ -220,7 +220,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         let mut last = last_shown.borrow_mut();
         if last.as_ref() != Some(&document) {
             if last.is_some() {
-                printer.talk("another writer was faster; planned again");
+                printer.talk("another process changed the database in the meantime; planning again");
             }
             printer.document(&document);
             *last = Some(document);
@@ -294,9 +294,11 @@ fn already(comparison: &Comparison, expected: &Expected) -> Option<String> {
     let run = comparison.earlier.as_ref().filter(|_| comparison.id.as_deref() != Some(id))?;
     let (number, host) = (run.run, &run.host);
     Some(if comparison.is_empty() {
-        format!("{id} is already done: run {number} on {host} recorded it, and nothing has changed since")
+        format!("plan {id} is already recorded by run {number} on {host}, and nothing has changed since")
     } else {
-        format!("run {number} on {host} recorded {id}, and the directory still holds exactly that: it is applied here")
+        format!(
+            "run {number} on {host} recorded plan {id}, and the database has not changed since: applying it on this host"
+        )
     })
 }
 
@@ -339,8 +341,10 @@ fn done(applied: &Applied, mode: Mode) -> String {
                 parts.push(format!("{} of old phones deleted", count(applied.let_go, "registration")));
             }
         }
-        Outcome::Rendered => parts.push("Asterisk was left alone (--no-reload): it runs what it ran before".to_owned()),
-        _ => parts.push("files and Asterisk were left alone: run `reconcile apply`".to_owned()),
+        Outcome::Rendered => {
+            parts.push("Asterisk was not reloaded (--no-reload): it still runs what it ran before".to_owned())
+        }
+        _ => parts.push("files and Asterisk are unchanged: run `reconcile apply`".to_owned()),
     }
     let word = match applied.outcome {
         Outcome::Live => "Live",

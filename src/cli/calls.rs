@@ -13,22 +13,22 @@ use crate::{
     report::{json, table},
 };
 
-/// Show inbound calls: who called, what was decided and why, and what became of it; moves nothing
+/// Show inbound calls: the caller, the routing decision with its reason, and the result
 ///
-/// Lists the newest calls, or shows one with its decision chain, whosever it is. Numbers are shown in
-/// full. Calls that no tenant took are listed, too.
+/// Lists the newest calls. With a CallSid, shows that call with its decision chain, whichever tenant it
+/// belongs to. Numbers are shown in full. Calls without a tenant are also listed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  reconcile calls -f pbx.yaml --limit 50\n  \
     reconcile calls CA1a2b3c4d5e6f708192a3b4c5d6e7f809")]
 pub(crate) struct Args {
-    /// The call to show whole, by the provider's id
+    /// The CallSid of the call to show in full
     call_sid: Option<String>,
     #[command(flatten)]
     which: Which,
     /// How many calls are listed
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = usage::count)]
     limit: u32,
-    /// How the calls are written
+    /// The output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -43,7 +43,10 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         (Some(sid), _) => {
             let found = directory.call(&Whose::Anybodys, sid)?.ok_or_else(|| {
                 let message = format!("no call `{}` is recorded", printable(sid));
-                Hinted::new(message, "`reconcile calls` lists the newest; a call shows once a server wrote it down")
+                Hinted::new(
+                    message,
+                    "`reconcile calls` lists the newest calls; a call appears once a server has recorded it",
+                )
             })?;
             match args.format {
                 Format::Text => whole(&found.0, &found.1),
@@ -119,7 +122,7 @@ fn whole(call: &CallEntry, steps: &[CallStep]) -> String {
     let response = format!("{}  in {}", moment(response), milliseconds(call.response_ms));
     if call.fallback_at.is_some() {
         let lost = call.fallback_step == Some(1) && call.fallback_at != call.received_at;
-        line("response", &format!("{response}{}", if lost { "; it did not arrive" } else { "" }));
+        line("response", &format!("{response}{}", if lost { "; Twilio did not receive it" } else { "" }));
         line("fallback", &moment(call.fallback_at));
     }
     if let Some(degraded) = &call.degraded {
@@ -157,13 +160,14 @@ fn chain(call: &CallEntry, steps: &[CallStep]) -> String {
     for step in steps {
         let dialer = shown(step.dialer.as_deref());
         let is_lost = step.ended_at.is_none() && call.fallback_step == Some(step.step.saturating_add(1));
-        let dialled = if is_lost { "not dialled: the answer that says so did not arrive" } else { "dialled" };
+        let dialled =
+            if is_lost { "not dialled: Twilio did not receive the response with this step" } else { "dialled" };
         let begun = format!("{}  {dialer} {dialled}", moment(step.started_at));
         line(&mut text, &format!("step {}", i64::from(step.step) + 1), &begun);
         if step.ended_at.is_some() {
             line(&mut text, "", &format!("{}  {}", moment(step.ended_at), end(step)));
         } else if !is_lost && (is_over(call) || Some(step.step) != last) {
-            line(&mut text, "", "-                         its end was not told");
+            line(&mut text, "", "-                         its result was not reported");
         }
     }
     text

@@ -12,7 +12,7 @@ use crate::{
 };
 use anyhow::Result;
 
-/// Check the desired-state file: every problem in one run
+/// Check the desired-state file, and report every problem in one run
 ///
 /// Needs no database, no secrets and no Asterisk, so it runs anywhere, on every pull request.
 #[derive(Debug, clap::Args)]
@@ -20,7 +20,7 @@ use anyhow::Result;
 pub(crate) struct Args {
     #[command(flatten)]
     file: FileArgs,
-    /// How the problems are written
+    /// The output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

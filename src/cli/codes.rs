@@ -16,8 +16,8 @@ pub(crate) const ALLOWED: [&str; 8] = [
 pub const RAILS: &[(&str, &str, &str)] = &[
     (
         "deletes",
-        "an apply that deletes more users than `rails.deletes` allows, or ends so many phones of users who were deleted before",
-        "check the file is the right one; `--allow deletes=N`",
+        "an apply that deletes more users than `rails.deletes` allows, or removes more phones of users who were deleted before",
+        "check that this is the right file, then `--allow deletes=N`",
     ),
     (
         "boxes",
@@ -31,7 +31,7 @@ pub const RAILS: &[(&str, &str, &str)] = &[
     ),
     (
         "relogins",
-        "an apply after which more phones must log in again, or register over another transport, than `rails.relogins` allows; phones whose digest or transport in the file in place is not the recorded one count, as after the restore of an older dump or on the second host of a database, and without that file the digests that Asterisk still runs",
+        "an apply after which more phones must log in again, or register over another transport, than `rails.relogins` allows. This includes phones whose digest or transport in the generated file differs from the database, as after the restore of an older dump or on the second host of a database. Without that file, the digests that Asterisk still runs are compared",
         "`--allow relogins=N`",
     ),
     (
@@ -41,13 +41,13 @@ pub const RAILS: &[(&str, &str, &str)] = &[
     ),
     (
         "taken-names",
-        "another file on the host defines a name of this tenant, or leads calls from an address of its trunks elsewhere; or `dialplan.include` names a context of another tenant",
+        "an apply if another file on the host defines a name of this tenant, or identifies an address of its trunks; or if `dialplan.include` names a context of another tenant",
         "remove it there, choose `endpoint_names: tenant-extension`, or reserve the number",
     ),
     (
         "unreadable-files",
-        "an apply of files that the user whom Asterisk runs as cannot read: Asterisk would silently remove every object in them",
-        "the `chgrp` of the hint",
+        "an apply if the user that Asterisk runs as cannot read the generated files: Asterisk would silently remove every object in them",
+        "run the `chgrp` in the hint",
     ),
     (
         "missing-includes",
@@ -56,13 +56,13 @@ pub const RAILS: &[(&str, &str, &str)] = &[
     ),
     (
         "included-twice",
-        "an apply if several lines of the operator's files include the generated endpoint file: Asterisk takes no object that it reads twice, at its next start none of the file",
+        "an apply if several lines of the operator's files include the generated endpoint file: Asterisk rejects an object that it reads twice, and at its next start the whole file",
         "remove all of these lines but one",
     ),
     (
         "foreign-files",
-        "an apply over files that another directory wrote, or whose users this one never knew",
-        "see to `DATABASE_URL`, or restore a newer dump; `--allow foreign-files=N` takes N users over: their phones end, or get another secret and must log in again",
+        "an apply over files that were written from another database, or that hold users whom this database never had",
+        "check `DATABASE_URL`, or restore a newer dump; `--allow foreign-files=N` lets N users pass: their phones are removed, or get a new secret and must log in again",
     ),
     (
         "taken-boxes",
@@ -76,7 +76,7 @@ pub const RAILS: &[(&str, &str, &str)] = &[
     ),
     (
         "missing-modules",
-        "an apply to an Asterisk that has not loaded what the dialplan or the trunks need",
+        "an apply if Asterisk has not loaded a module that the dialplan or the trunks need",
         "load the modules that the message names",
     ),
     (

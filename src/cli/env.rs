@@ -18,7 +18,7 @@ pub struct Variable {
 pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "DATABASE_URL",
-        about: "where the directory is recorded; without it, a private PostgreSQL cluster is run on demand",
+        about: "the URL of the database; without it, a private PostgreSQL cluster runs on demand",
         example: "postgres://pbx@db.example/pbx?sslmode=verify-full",
     },
     Variable {
@@ -34,7 +34,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "RECONCILE_DATABASE",
-        about: "`external` forbids the private cluster: without a URL, commands fail instead of looking into an empty one",
+        about: "`external` forbids the private cluster: without a URL, commands fail instead of using an empty database",
         example: "external",
     },
     Variable { name: "RECONCILE_FILE", about: "the desired-state file or folder", example: "pbx.yaml" },
@@ -50,7 +50,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "RECONCILE_SECRET_KEY",
-        about: "the key that seals SIP secrets: 32 bytes in base64; several with commas between them, the current one first",
+        about: "the key that seals SIP secrets: 32 bytes in base64; several keys with commas between them, the current key first",
         example: "",
     },
     Variable {
@@ -60,12 +60,12 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "RECONCILE_ALLOW_ENV",
-        about: "patterns of the variables that `{ env: NAME }` may name, by commas; `*` stands for anything",
+        about: "patterns of the variables that `{ env: NAME }` may read, with commas between them; `*` matches any text",
         example: "*_SECRET,*_PHONE_NUMBER",
     },
     Variable {
         name: "RECONCILE_SECRETS_DIR",
-        about: "the folder of `secret: { file: name }`",
+        about: "the folder that `secret: { file: NAME }` reads from",
         example: "/run/secrets",
     },
     Variable {
@@ -73,11 +73,11 @@ pub const VARIABLES: &[Variable] = &[
         about: "the folder with `postgres` and `initdb` for the private cluster",
         example: "/usr/lib/postgresql/15/bin",
     },
-    Variable { name: "RECONCILE_ACTOR", about: "who applies, for the audit log", example: "ana" },
+    Variable { name: "RECONCILE_ACTOR", about: "the name to record in the audit log", example: "ana" },
     Variable { name: "ASTERISK_CONFIG_DIR", about: "Asterisk's configuration folder", example: "/etc/asterisk" },
     Variable {
         name: "ASTERISK_COMMAND",
-        about: "how Asterisk is asked; `-rx COMMAND` is added",
+        about: "the command that runs Asterisk's CLI; `-rx COMMAND` is appended",
         example: "sudo asterisk",
     },
     Variable { name: "RECONCILE_LOG", about: "what is logged to stderr, such as `debug`", example: "info" },
@@ -100,7 +100,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "TWILIO_AUTH_TOKEN",
-        about: "the auth token that signs requests about inbound calls; several with commas between them while it is replaced",
+        about: "the auth token with which Twilio signs its requests; several with commas between them while it is replaced",
         example: "",
     },
     Variable {
@@ -113,10 +113,10 @@ pub const VARIABLES: &[Variable] = &[
         about: "the caller ID of calls that are passed on through Twilio; without it, the called number",
         example: "+15551234567",
     },
-    Variable { name: "NO_COLOR", about: "no colours, whatever the terminal", example: "1" },
+    Variable { name: "NO_COLOR", about: "turns colours off", example: "1" },
     Variable {
         name: "CI",
-        about: "set by CI: the private cluster is then refused unless `--state-dir` says where it is kept",
+        about: "set by CI systems: the private cluster is then rejected unless `--state-dir` names its folder",
         example: "",
     },
 ];

@@ -31,10 +31,10 @@ impl Exit {
         (Self::Done, 0, "done, or nothing to do"),
         (Self::Error, 1, "something failed; stderr says what, and what to do"),
         (Self::Changes, 2, "changes are present (only with `--detailed-exitcode`)"),
-        (Self::Rail, 3, "stopped by a rail, before anything moved"),
+        (Self::Rail, 3, "stopped by a rail, before anything was changed"),
         (Self::Stale, 4, "the plan is not the one given by `--expect`, or no longer the one that was shown"),
-        (Self::Locked, 5, "another apply holds the host"),
-        (Self::NotLive, 6, "recorded, but Asterisk did not take it; the last good files were put back"),
+        (Self::Locked, 5, "another apply is running on this host"),
+        (Self::NotLive, 6, "recorded, but Asterisk does not run the new files; the last good files were put back"),
         (Self::Usage, 64, "wrong usage of the command line"),
         (Self::Invalid, 65, "the desired state is invalid"),
     ];

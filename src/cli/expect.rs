@@ -114,9 +114,9 @@ impl Expected {
             Hinted::new(format!("cannot read the plan `{text}`: {error}"), hint)
         })?;
         let saved = Saved::parse(&String::from_utf8_lossy(&read))
-            .with_context(|| format!("`{text}` is no plan to be held to"))?;
+            .with_context(|| format!("`{text}` is not a plan that `--expect` accepts"))?;
         let id = saved.id.clone().ok_or_else(|| {
-            Hinted::new(format!("the plan `{text}` has no id"), "it could not be applied where it was made")
+            Hinted::new(format!("the plan `{text}` has no id"), "a secret or number could not be read when this plan was made: make it again where all of them can be read")
         })?;
         Ok(Self::Plan { id, saved: Box::new(saved) })
     }
@@ -159,13 +159,17 @@ impl Saved {
 
     fn parse(text: &str) -> Result<Self> {
         const HINT: &str = "make one with `reconcile plan --format json > plan.json`";
-        let Version { format_version: version } =
-            serde_json::from_str(text).map_err(|error| Hinted::new(format!("not whole JSON: {error}"), HINT))?;
+        let Version { format_version: version } = serde_json::from_str(text)
+            .map_err(|error| Hinted::new(format!("invalid or incomplete JSON: {error}"), HINT))?;
         match version {
             Some(version) if version == u64::from(FORMAT_VERSION) => {}
             Some(version) => {
                 let message = format!("its format_version is {version}, and this reconcile reads {FORMAT_VERSION}");
-                return Err(Hinted::new(message, "make the plan anew, with the reconcile that applies it").into());
+                return Err(Hinted::new(
+                    message,
+                    "make the plan again, with the same version of reconcile that applies it",
+                )
+                .into());
             }
             None => return Err(Hinted::new("it has no format_version", HINT).into()),
         }
@@ -194,12 +198,12 @@ fn differences(expected: &Saved, now: &Saved) -> Vec<String> {
     for path in before.keys().chain(after.keys().filter(|path| !before.contains_key(*path))) {
         if before.get(path) != after.get(path) {
             let why = if changes { "" } else { ", though the changes are the same" };
-            lines.push(format!("{path} would become another file{why}"));
+            lines.push(format!("{path} would get other content{why}"));
         }
     }
     if lines.is_empty() {
         lines.push(
-            "changes and files are the same; what stays as it is differs, such as `extensions.hold` or the routes"
+            "changes and files are the same, but other recorded values differ, such as `extensions.hold` or the routes"
                 .to_owned(),
         );
     }
@@ -346,7 +350,7 @@ mod tests {
                 "only expected: - temp@example.com extension 1033",
                 "only now: phones.devices 1 -> 2",
                 "only now: + cleo@example.com extension 1044",
-                "pjsip.d/acme/generated_endpoints.conf would become another file",
+                "pjsip.d/acme/generated_endpoints.conf would get other content",
             ]
         );
     }
@@ -375,10 +379,10 @@ mod tests {
     #[test]
     fn the_same_changes_may_lead_to_another_file() {
         let users = [user("bo@example.com", 1042)];
-        let same = "pjsip.d/acme/generated_endpoints.conf would become another file, though the changes are the same";
+        let same = "pjsip.d/acme/generated_endpoints.conf would get other content, though the changes are the same";
         assert_eq!(compared(&plan(&users, "a"), &plan(&users, "b")), [same]);
         let rest =
-            "changes and files are the same; what stays as it is differs, such as `extensions.hold` or the routes";
+            "changes and files are the same, but other recorded values differ, such as `extensions.hold` or the routes";
         assert_eq!(compared(&plan(&users, "a"), &plan(&users, "a")), [rest]);
     }
 

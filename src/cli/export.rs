@@ -10,10 +10,10 @@ use crate::{
     directory::{ManagedBy, Recorded, RecordedUser},
 };
 
-/// Print users made through the API as YAML lines, ready to paste under `users:`
+/// Print users created through the API as YAML lines, ready to paste under `users:`
 ///
-/// Each with its present extension. Once they stand in the file, `reconcile plan` shows them as
-/// adopted: number and secret stay, and from then on removing a line deletes the user.
+/// Each user has the present extension. Once the lines are in the file, `reconcile plan` shows the users
+/// as adopted: they keep number and secret. From then on, removing the lines deletes the user.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example, whose lines belong under `users:` of the file:\n  reconcile export --users > users.txt"

@@ -11,13 +11,13 @@ use crate::{
     report::{json, status::seconds, table},
 };
 
-/// Show who applied what, when, and how it ended; moves nothing
+/// Show who applied what, when, and how it ended
 ///
-/// Lists the latest runs, or shows one with what it changed in the files, secrets masked.
+/// Lists the latest runs. With a run number, shows what that run changed in the files, with secrets masked.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  reconcile history -f pbx.yaml\n  reconcile history 12")]
 pub(crate) struct Args {
-    /// The run to show whole
+    /// The number of the run to show in full
     #[arg(value_parser = usage::run)]
     run: Option<i64>,
     #[command(flatten)]
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// How many runs are listed
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = usage::count)]
     limit: u32,
-    /// How the runs are written
+    /// The output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

@@ -32,7 +32,7 @@ pub(crate) fn find(home: Home<'_>, mut directory: Option<&mut Directory>) -> Res
             let empty = directory.as_deref_mut().is_some_and(|directory| !holds_secrets(Some(directory)));
             own(path, empty)
         }
-        (Ok(None), Home::Url) => Err(anyhow!("with DATABASE_URL, a key must be given that seals the SIP secrets")),
+        (Ok(None), Home::Url) => Err(anyhow!("DATABASE_URL is set, but no key to seal the SIP secrets is given")),
         (Ok(Some(keys)), _) => Ok(keys),
         (Err(error), _) => Err(error),
     };
@@ -75,7 +75,7 @@ fn hint(directory: Option<&mut Directory>, home: Home<'_>) -> String {
             "make one and keep it safe: export RECONCILE_SECRET_KEY=$(openssl rand -base64 32)".to_owned()
         }
         Some(ids) => format!("{}: give it in {where_to}", sealed_with(&ids)),
-        None => format!("give the key of this directory in {where_to}"),
+        None => format!("give the key of this database in {where_to}"),
     }
 }
 
@@ -109,7 +109,7 @@ fn own(path: &Path, make: bool) -> Result<Keyring> {
         Err(error) => return Err(error).with_context(shown),
     }
     let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
-    getrandom::fill(&mut *bytes).context("the machine gives no random bytes")?;
+    getrandom::fill(&mut *bytes).context("the operating system returned no random bytes")?;
     let text = zeroize::Zeroizing::new(format!("{}\n", BASE64_STANDARD.encode(*bytes)));
     // Two first runs at once: the key that is there wins.
     keep_new(path, &text).with_context(shown)?;

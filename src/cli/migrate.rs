@@ -6,7 +6,7 @@ use super::{Exit, printer::Printer, settings::StateArgs};
 
 /// Create or update the database tables
 ///
-/// `sync` and `apply` do it by themselves; this command is for those who migrate apart.
+/// `sync` and `apply` also do this. Use this command to run the migration as a separate step.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  DATABASE_URL=postgres://pbx@db/pbx reconcile migrate")]
 pub(crate) struct Args {

@@ -44,12 +44,12 @@ use printer::Printer;
 
 /// GitOps for an Asterisk phone system.
 ///
-/// A YAML file in git declares a company's phones; `reconcile plan` shows what would change, and
-/// `reconcile apply` makes it so: recorded in PostgreSQL, rendered into include files, running in
-/// Asterisk, read back.
+/// A YAML file in git declares a company's phones. `reconcile plan` shows what would change.
+/// `reconcile apply` records the change in PostgreSQL, writes Asterisk's include files, reloads
+/// Asterisk, and reads back what it runs.
 #[derive(Debug, Parser)]
 #[command(name = "reconcile", version = env!("RECONCILE_VERSION"), styles = Styles::plain(), max_term_width = 100)]
-#[command(after_help = "Start with `reconcile check -f pbx.yaml`. Every command explains itself with --help.")]
+#[command(after_help = "Start with `reconcile check -f pbx.yaml`. `reconcile COMMAND --help` explains a command.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -23,7 +23,7 @@ pub(crate) struct OutputArgs {
     /// When to colour the output
     #[arg(long, value_enum, default_value_t = Color::Auto, global = true, display_order = 900, value_name = "WHEN")]
     pub(crate) color: Color,
-    /// What is logged to stderr: error, warn, info, debug, trace
+    /// The level of the log on stderr: error, warn, info, debug, trace
     #[arg(
         long,
         env = "RECONCILE_LOG",
@@ -34,7 +34,7 @@ pub(crate) struct OutputArgs {
         hide_env_values = true
     )]
     pub(crate) log: Option<String>,
-    /// How the log is written
+    /// The format of the log
     #[arg(
         long,
         env = "RECONCILE_LOG_FORMAT",
@@ -60,7 +60,7 @@ impl OutputArgs {
 pub(crate) enum LogFormat {
     /// For people.
     Text,
-    /// For programs: a JSON object a line.
+    /// For programs: one JSON object per line.
     Json,
 }
 

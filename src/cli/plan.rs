@@ -22,10 +22,10 @@ use crate::{
     report::{Desired, Report, json, markdown, name_places, text},
 };
 
-/// Show what an apply would change; moves nothing
+/// Show what an apply would change, without changing anything
 ///
-/// Compares the file with what is recorded, the generated files in place and the running Asterisk.
-/// What cannot be compared is listed as unchecked.
+/// Compares the file with the database, the generated files on this host and the running Asterisk.
+/// Lists as unchecked what cannot be compared.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  reconcile plan -f pbx.yaml\n  \
     reconcile plan --no-asterisk --detailed-exitcode   # on a CI runner: exit 2 means changes")]
@@ -53,21 +53,21 @@ pub(crate) struct Common {
     /// Do not ask the running Asterisk
     #[arg(long)]
     pub(crate) no_asterisk: bool,
-    /// Let a rail pass, such as `deletes=57`
+    /// Let N cases pass a rail (a safety limit), such as `deletes=57`
     #[arg(long, value_name = "NAME=N")]
     pub(crate) allow: Vec<String>,
-    /// How the plan is written
+    /// The output format
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     pub(crate) format: PlanFormat,
-    /// Show every row and line on a terminal, too
+    /// Do not shorten a long plan on a terminal
     #[arg(long)]
     pub(crate) full: bool,
 }
 
 /// What no plan without the host's files and Asterisk can tell.
-const ON_THE_HOST: &str = "what only the Asterisk host can tell: whether the digests in the files in place are those \
-    of the rows, whether another file defines a name, and whether Asterisk has what the files name. An apply looks, \
-    and may still stop at a rail";
+const ON_THE_HOST: &str = "what only the Asterisk host knows: whether the digests in its generated files match the \
+    database, whether another file defines one of our names, and whether Asterisk has what the files name. An apply \
+    checks this, and may still stop at a rail";
 
 /// How the lines begin that say that Asterisk did not answer. An apply fails then; a plan goes on.
 const NO_ANSWER: &str = "the running Asterisk: ";

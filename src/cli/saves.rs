@@ -122,7 +122,7 @@ impl Saves {
             ErrorKind::Io(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             // A folder that may be passed through but not read: a change of that step is not seen.
             ErrorKind::Io(denied) if denied.kind() == io::ErrorKind::PermissionDenied => {
-                tracing::warn!("saves in `{}` are not seen: {denied}", shown(folder));
+                tracing::warn!("cannot watch `{}`, so saves there are missed: {denied}", shown(folder));
                 Ok(())
             }
             _ => Err(too_many(error).context(format!("cannot watch `{}`", shown(folder)))),
@@ -131,7 +131,7 @@ impl Saves {
 
     /// Waits until something was saved and nothing moves any more.
     pub(super) fn wait(&self) -> Result<()> {
-        let ended = || anyhow::anyhow!("the system stopped telling of changed files");
+        let ended = || anyhow::anyhow!("the operating system no longer reports changed files");
         while !self.counts(&self.events.recv().map_err(|_| ended())?) {}
         let began = Instant::now();
         let mut quiet = began + QUIET;

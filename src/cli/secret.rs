@@ -36,7 +36,7 @@ pub(crate) struct Args {
 enum Command {
     /// Print the user name, realm and secret that phones log in with, and the PINs of voicemail boxes
     ///
-    /// The only command that prints a SIP secret or a PIN. Needs the key of the directory.
+    /// The only command that prints a SIP secret or a PIN. Needs the key of the database.
     #[command(
         after_help = "Examples:\n  reconcile secret show ana.silva@example.com\n  reconcile secret show 1000 1001"
     )]
@@ -46,13 +46,13 @@ enum Command {
         users: Vec<String>,
         #[command(flatten)]
         which: Which,
-        /// How the credentials are written; of several users, JSON is a list
+        /// The output format; JSON is a list if several users are named
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// Give one phone a new secret, or its voicemail box a new PIN; pending until the next apply
+    /// Give one phone a new secret, or its voicemail box a new PIN; active after the next apply
     ///
-    /// Only for secrets that were generated: a declared one is changed where the file says.
+    /// Works only for generated secrets. Change a declared secret at the source that the file names.
     #[command(after_help = "Example:\n  reconcile secret rotate ana.silva@example.com && reconcile apply")]
     Rotate {
         /// The user, by e-mail, id or extension; with `--pin` also a shared voicemail box by name
@@ -68,7 +68,7 @@ enum Command {
         #[command(flatten)]
         actor: ActorArgs,
     },
-    /// Seal every stored secret with the current key, so that a former key can be retired
+    /// Seal every stored secret with the current key, so that the former key is no longer needed
     ///
     /// The first key of `RECONCILE_SECRET_KEY` seals, the others open. Covers all tenants of the database, in one
     /// transaction. Secrets stay the same: no phone must log in again.
@@ -329,12 +329,12 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
     for mailbox in found.iter().filter_map(Found::mailbox).filter(|mailbox| mailbox.is_behind) {
         let number = &mailbox.number;
         printer.talk(&format!(
-            "note: the PIN of the voicemail box {number} is not live yet: Asterisk knows the former one until `reconcile apply`"
+            "note: the PIN of the voicemail box {number} is not active yet: Asterisk uses the former PIN until `reconcile apply`"
         ));
     }
     for user in behind {
         printer.talk(&format!(
-            "note: the secret of {user} is not live yet: Asterisk knows the former one until `reconcile apply`"
+            "note: the secret of {user} is not active yet: Asterisk uses the former secret until `reconcile apply`"
         ));
     }
     printer.document(&match (format, found.as_slice()) {

@@ -28,16 +28,16 @@ use crate::{
 
 /// Serve the portal API: users, apply, inbound calls, health and metrics over HTTP
 ///
-/// Users are made, listed and deleted in the database; `POST /apply` makes what is recorded live on
-/// this host, like `reconcile apply`. There is no file here. Tokens are made by `reconcile token`.
-/// Inbound calls are answered at `/webhooks/twilio` by the routes that were applied; requests are signed
-/// with the account's auth token, `TWILIO_AUTH_TOKEN`; several, by commas, while it is replaced.
-/// Ends with SIGTERM: what runs is finished first.
+/// The API creates, lists and deletes users in the database. `POST /apply` applies the recorded state to
+/// this host, as `reconcile apply` does, but reads no desired-state file. `reconcile token` creates tokens.
+/// `/webhooks/twilio` answers inbound calls from the routes applied last. It verifies Twilio's signature with
+/// `TWILIO_AUTH_TOKEN`, which takes several tokens with commas between them while the token is replaced.
+/// SIGTERM ends the server after running requests are finished.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  reconcile serve\n  \
     reconcile serve --listen 0.0.0.0:8443 --tls-cert portal.pem --tls-key portal.key")]
 pub(crate) struct Args {
-    /// Where to listen; without TLS, on this machine only
+    /// The address and port to listen on; without TLS, a loopback address
     #[arg(
         long,
         env = "RECONCILE_LISTEN",
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     /// The lowest version of TLS
     #[arg(long, value_enum, default_value_t = TlsVersion::V13, value_name = "VERSION")]
     tls_min: TlsVersion,
-    /// Listen elsewhere than on this machine without TLS: a proxy in front speaks it
+    /// Allow a non-loopback address without TLS, because a proxy in front terminates TLS
     #[arg(long)]
     behind_proxy: bool,
     #[command(flatten)]
@@ -72,18 +72,18 @@ struct WebhookArgs {
     /// The URL under which Twilio reaches this server, such as `https://pbx.example`
     #[arg(long, env = "RECONCILE_PUBLIC_URL", value_name = "URL", hide_env_values = true)]
     public_url: Option<Address>,
-    /// A proxy whose `Forwarded` and `X-Forwarded-*` headers are believed, and which may open more connections
+    /// A proxy whose `Forwarded` and `X-Forwarded-*` headers are trusted, and which may open more connections
     /// than a single client; may be given several times
     #[arg(long, value_name = "CIDR", value_parser = network)]
     trusted_proxy: Vec<IpNet>,
-    /// By which method Twilio is told to ask, for a call, its status and the fallback: other methods are
-    /// refused, because a signed POST could be sent again as a GET with other parameters
+    /// The HTTP method configured at Twilio for calls, status and fallback. The other method is rejected,
+    /// because a signed POST could be replayed as a GET with other parameters
     #[arg(long, value_enum, ignore_case = true, default_value_t, value_name = "METHOD")]
     webhook_method: webhook::Method,
-    /// Answer no inbound calls
+    /// Turn the webhook for inbound calls off
     #[arg(long)]
     no_webhook: bool,
-    /// Answer inbound calls whoever asks: for tests, never where others reach this server
+    /// Do not verify Twilio's signature; only for tests on a server that no one else can reach
     #[arg(long, conflicts_with = "no_webhook")]
     insecure_skip_signature: bool,
 }
@@ -133,8 +133,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     // Rather told now than when all else is ready.
     tls.as_ref().map(serve::tls::Files::config).transpose()?;
     if tls.is_none() && !args.listen.ip().is_loopback() && !args.behind_proxy {
-        let message = format!("without TLS, tokens and secrets would be sent in the clear to `{}`", args.listen);
-        let hint = "give `--tls-cert` and `--tls-key`; or `--behind-proxy` where a proxy in front speaks TLS";
+        let message = format!("without TLS, tokens and secrets would be sent unencrypted at `{}`", args.listen);
+        let hint = "give `--tls-cert` and `--tls-key`, or `--behind-proxy` if a proxy in front terminates TLS";
         return Err(Stop::usage(message, hint).into());
     }
     let webhook = args.webhook.resolve()?;

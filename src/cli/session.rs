@@ -137,7 +137,7 @@ fn allowed(name: &str, allowed: &[String]) -> Result<Zeroizing<String>, String> 
     if !allowed.iter().any(|pattern| matches(pattern, name)) {
         // The name is not quoted: somebody may have put the secret itself there.
         let patterns = allowed.join(", ");
-        return Err(format!("the name of its variable fits none of the patterns of `--allow-env`, {patterns}"));
+        return Err(format!("the name of its variable matches none of the patterns of `--allow-env`: {patterns}"));
     }
     std::env::var(name).map(Zeroizing::new).map_err(|_| format!("the variable {name} is not set"))
 }
@@ -175,7 +175,7 @@ pub(crate) fn allowance(args: &[String]) -> Result<Allowance> {
             return Err(not_allowed(arg, rail));
         }
         let count = count.parse().map_err(|_| {
-            let hint = format!("write how many may pass, as the message of the rail says, such as `--allow {rail}=57`");
+            let hint = format!("give the number from the message of the rail, such as `--allow {rail}=57`");
             Stop::usage(format!("`--allow {}` has no number", printable(arg)), &hint)
         })?;
         Ok((rail.to_owned(), count))
@@ -187,7 +187,7 @@ pub(crate) fn allowance(args: &[String]) -> Result<Allowance> {
 fn not_allowed(arg: &str, rail: &str) -> Stop {
     let name = rail.strip_prefix("rail-").unwrap_or(rail);
     if let Some((_, _, way)) = RAILS.iter().find(|(known, ..)| *known == name && !ALLOWED.contains(known)) {
-        return Stop::usage(format!("the rail `{name}` cannot be let pass by `--allow`"), way);
+        return Stop::usage(format!("`--allow` does not work for the rail `{name}`"), way);
     }
     let hint = match nearest(name, ALLOWED.into_iter()) {
         Some(near) => format!("did you mean `{near}`?"),

@@ -70,15 +70,15 @@ impl FileArgs {
 /// Which databases may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DatabaseKind {
-    /// The one of `DATABASE_URL` if it is set, else the private one.
+    /// The database in `DATABASE_URL` if that is set, otherwise the private cluster.
     Auto,
-    /// The one of `DATABASE_URL`, never the private one.
+    /// Only the database in `DATABASE_URL`, never the private cluster.
     External,
 }
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StateArgs {
-    /// Where the last good files and the private database cluster are kept [default: /var/lib/reconcile for root,
+    /// The folder for the last good files and the private database cluster [default: /var/lib/reconcile for root,
     /// else `$XDG_STATE_HOME/reconcile` or `~/.local/state/reconcile`]
     #[arg(long, env = "RECONCILE_STATE_DIR", value_name = "DIR", hide_env_values = true)]
     state_dir: Option<PathBuf>,
@@ -103,7 +103,10 @@ impl StateArgs {
             None => match (std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME")) {
                 (Some(state), _) if Path::new(&state).is_absolute() => PathBuf::from(state).join("reconcile"),
                 (_, Some(home)) => PathBuf::from(home).join(".local/state/reconcile"),
-                _ => bail!(Hinted::new("there is no home folder to keep state in", "say where with `--state-dir`")),
+                _ => bail!(Hinted::new(
+                    "there is no home folder for the state folder",
+                    "name a folder with `--state-dir`"
+                )),
             },
         };
         std::path::absolute(&dir).with_context(|| format!("the state folder `{}`", dir.display()))
@@ -188,7 +191,7 @@ impl StateArgs {
         if self.database == DatabaseKind::External {
             return Err(Stop::usage(
                 "no database is given, and the private one is forbidden",
-                "set DATABASE_URL or DATABASE_URL_FILE, or take back RECONCILE_DATABASE=external",
+                "set DATABASE_URL or DATABASE_URL_FILE, or unset RECONCILE_DATABASE",
             )
             .into());
         }
@@ -292,7 +295,7 @@ fn variable_path(name: &str) -> Option<PathBuf> {
 
 #[derive(Debug, Args)]
 pub(crate) struct ActorArgs {
-    /// Who applies, for the audit log [default: the CI's actor, else the user]
+    /// The name to record in the audit log [default: the actor of the CI job, otherwise the user]
     #[arg(long, env = "RECONCILE_ACTOR", value_name = "NAME", hide_env_values = true)]
     actor: Option<String>,
 }
@@ -339,7 +342,7 @@ pub(crate) struct HostArgs {
         hide_env_values = true
     )]
     asterisk_config_dir: PathBuf,
-    /// How Asterisk is asked; `-rx COMMAND` is added
+    /// The command that runs Asterisk's CLI; `-rx COMMAND` is appended
     #[arg(long, env = "ASTERISK_COMMAND", default_value = "asterisk", value_name = "COMMAND", hide_env_values = true)]
     asterisk_command: String,
 }
@@ -368,7 +371,7 @@ fn host_name() -> String {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SecretArgs {
-    /// Environment variables that `{ env: .. }` may name, instead of the default ones; `*` stands for anything
+    /// Patterns of the variables that `{ env: NAME }` may read, instead of the default patterns; `*` matches any text
     #[arg(
         long,
         env = "RECONCILE_ALLOW_ENV",
@@ -378,7 +381,7 @@ pub(crate) struct SecretArgs {
         hide_env_values = true
     )]
     pub(crate) allow_env: Vec<String>,
-    /// The folder of `secret: { file: .. }`
+    /// The folder that `secret: { file: NAME }` reads from
     #[arg(long, env = "RECONCILE_SECRETS_DIR", value_name = "DIR", hide_env_values = true)]
     pub(crate) secrets_dir: Option<PathBuf>,
 }

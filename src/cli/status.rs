@@ -19,17 +19,17 @@ use crate::{
     report::status::{self, Status},
 };
 
-/// Show whether each stage is in step with the one before it; moves nothing
+/// Show whether file, database, generated files and Asterisk are in step
 ///
-/// Compares the file with what is recorded, that with the files in place on this host, and those
-/// with the running Asterisk; tells of drift, the last apply of each host, and numbers in use.
+/// Compares the file with the database, the database with the generated files on this host, and these
+/// files with the running Asterisk. Reports drift, the last apply on each host, and the numbers in use.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  reconcile status -f pbx.yaml\n  \
     reconcile status --detailed-exitcode   # each night: exit 2 means that something is out of step")]
 pub(crate) struct Args {
     #[command(flatten)]
     file: FileArgs,
-    /// The tenant; its file is then not compared [default: the one in the file]
+    /// The tenant; no file is compared then [default: the tenant in the file]
     #[arg(long, value_name = "SLUG")]
     tenant: Option<String>,
     #[command(flatten)]
@@ -38,16 +38,16 @@ pub(crate) struct Args {
     host: HostArgs,
     #[command(flatten)]
     secrets: SecretArgs,
-    /// Do not ask the running Asterisk
+    /// Do not query the running Asterisk
     #[arg(long)]
     no_asterisk: bool,
     /// List the registered contacts of every user
     #[arg(long)]
     registrations: bool,
-    /// Exit 2 where a stage is out of step or a trunk is not registered, 65 where the file is invalid
+    /// Exit 2 if a stage is out of step or a trunk is not registered, 65 if the file is invalid
     #[arg(long)]
     detailed_exitcode: bool,
-    /// How the status is written
+    /// The output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

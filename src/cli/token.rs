@@ -13,7 +13,7 @@ use crate::{
     report::{json, status::seconds},
 };
 
-/// Make, list or revoke tokens for the portal API
+/// Create, list or revoke tokens for the portal API
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -22,21 +22,21 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Make a token and print it, this once: only its hash is recorded
+    /// Create a token and print it; it cannot be shown again, because only its hash is stored
     #[command(after_help = "Example:\n  reconcile token new portal --scope read --scope write")]
     New {
-        /// The token's name: stands in the audit log, and is what it is revoked by
+        /// The token's name, for the audit log and for `token revoke`
         name: TokenName,
-        /// What the token lets do: see users, make and delete them, apply, see calls; several by commas, or given again
+        /// What the token permits: read users, create and delete users, apply, read calls; several with commas between them, or given several times
         #[arg(long = "scope", required = true, value_delimiter = ',', value_name = "SCOPE", value_parser = scope())]
         scopes: Vec<Scope>,
         #[command(flatten)]
         which: Which,
-        /// How the token is written
+        /// The output format
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// List the tokens of a tenant, the revoked ones too; never a token itself
+    /// List the names and scopes of a tenant's tokens, including revoked tokens
     #[command(after_help = "Example:\n  reconcile token list")]
     List {
         #[command(flatten)]
@@ -45,7 +45,7 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// Revoke a token: from now on it is refused
+    /// Revoke a token: from now on it is rejected
     #[command(after_help = "Example:\n  reconcile token revoke portal")]
     Revoke {
         /// The token's name
@@ -80,7 +80,7 @@ fn new(
     let (mut directory, _) = which.state.open_to_write(&mut |line| printer.talk(line))?;
     directory.migrate()?;
     let mut random: Zeroizing<TokenBytes> = Zeroizing::default();
-    getrandom::fill(&mut *random).context("the machine gives no random bytes")?;
+    getrandom::fill(&mut *random).context("the operating system returned no random bytes")?;
     let token = TokenText::new(&random);
     if !directory.add_token(&tenant, name, scopes, &token)? {
         let message = format!("tenant `{tenant}` has a token `{name}`");
@@ -141,6 +141,6 @@ fn revoke(name: &TokenName, which: &Which, printer: &mut Printer) -> Result<Exit
         let message = format!("tenant `{tenant}` has no token `{name}` in use");
         return Err(Hinted::new(message, "`reconcile token list` lists its tokens").into());
     }
-    printer.document(&format!("Revoked: the token `{name}` of {tenant} is refused from now on.\n"));
+    printer.document(&format!("Revoked: the token `{name}` of {tenant} is rejected from now on.\n"));
     Ok(Exit::Done)
 }

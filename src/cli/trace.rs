@@ -21,25 +21,25 @@ use crate::{
     report::{Desired, json},
 };
 
-/// Show who would get a call by the file, and why
+/// Show who would get a call according to the file, and why
 ///
-/// Looks at the rules for the called number, the most specific one first, up to the one that decides.
-/// An expectation of the file that fails is a warning here. A call to an extension comes from a phone.
+/// Lists the rules for the called number, the most specific one first, up to the rule that decides.
+/// An `expect` entry that fails is only a warning here. A call to an extension is traced as a call from a phone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  reconcile trace --to +15559876543 --from +4930123456 --at 2026-12-24T22:00+01:00")]
 pub(crate) struct Args {
     /// The number that is called: a public number, or what a phone dials, such as an extension, 112 or `*97`
     #[arg(long, value_name = "NUMBER")]
     to: String,
-    /// Whoever calls: a number, or `withheld`; without it, somebody no rule is for in particular
+    /// The caller's number, or `withheld` [default: a caller that no `from` matches]
     #[arg(long, value_name = "NUMBER")]
     from: Option<String>,
-    /// When, with the offset from UTC [default: now]
+    /// The time of the call, with the offset from UTC [default: now]
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
     #[command(flatten)]
     file: FileArgs,
-    /// How the chain is written
+    /// The output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -58,14 +58,14 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         return of_operator(args, at, &words, printer);
     }
     let to: E164 = args.to.parse().map_err(|invalid: Invalid| {
-        let hint = "write it in E.164 form: `+`, country code and number without blanks, such as `--to +15559876543`; \
+        let hint = "write it in E.164 form: `+`, country code and number without spaces, such as `--to +15559876543`; \
                     or write an extension, such as `--to 1500`";
         Stop::usage(invalid.message, hint)
     })?;
     let desired = session::checked(shown(&args.file.file), desired::load_to_trace(&args.file.file), printer)?;
     if from_digits(args.from.as_deref()) {
         printer
-            .talk("note: the caller's number is not in E.164 form, `+` and country code: no `from` prefix is for it");
+            .talk("note: the caller's number is not in E.164 form, `+` and country code: no `from` prefix matches it");
     }
     let from = args.from.as_deref().map(Caller::new);
     let call = Call { to: Some(to), from, at };
@@ -169,7 +169,7 @@ fn inside(args: &Args, number: Extension, at: Timestamp, printer: &mut Printer) 
     Ok(Exit::Done)
 }
 
-/// Says why a text is not a moment.
+/// Says why a text is not a date and time.
 fn not_a_moment(text: &str) -> Stop {
     let (text, has_no_offset) = (printable(text), text.parse::<civil::DateTime>().is_ok());
     if has_no_offset {
@@ -177,7 +177,7 @@ fn not_a_moment(text: &str) -> Stop {
         return Stop::usage(format!("`{text}` has no offset from UTC"), hint);
     }
     Stop::usage(
-        format!("`{text}` is not a moment"),
+        format!("`{text}` is not a date and time"),
         "write date, time and the offset from UTC, such as `--at 2026-12-24T22:00+01:00`",
     )
 }
@@ -204,7 +204,7 @@ fn text(at: &str, call: &Call, decision: &Decision<'_>, desired: &Desired) -> St
     }
     let targets: Vec<String> = decision.targets.iter().map(ToString::to_string).collect();
     let _ = match targets.as_slice() {
-        [] => writeln!(text, "Nobody gets it: the call ends."),
+        [] => writeln!(text, "No target gets the call: it ends."),
         [only] => writeln!(text, "Reaches {only}."),
         targets => writeln!(text, "Reaches {}, in turn until one answers.", targets.join(", then ")),
     };

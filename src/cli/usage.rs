@@ -43,7 +43,7 @@ pub(super) fn hint<T: Parser>(error: &clap::Error, args: &[OsString]) -> Option<
             let mut command = T::command();
             command.build();
             let variable = variable_of(&command, argument, value, args)?;
-            Some(format!("the value is that of the environment variable {variable}"))
+            Some(format!("the value comes from the environment variable {variable}"))
         }
         _ => None,
     }
@@ -100,7 +100,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 
 /// Reads what is logged. A word that is no level would be the name of a module, and silence everything else.
 pub(super) fn level(text: &str) -> Result<String, String> {
-    const FORM: &str = "write one of `off`, `error`, `warn`, `info`, `debug` and `trace`, for a part of the program as \
+    const FORM: &str = "write one of `off`, `error`, `warn`, `info`, `debug` and `trace`, or a level for one module, such as \
                         `reconcile::deploy=debug`";
     let is_known = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
     if text.split(',').all(is_known) && EnvFilter::try_new(text).is_ok() {

@@ -20,7 +20,7 @@ use crate::{
     report::json,
 };
 
-/// List the recorded users with their extensions; never a secret
+/// List the recorded users with their extensions, without secrets
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  reconcile users -f pbx.yaml\n  reconcile users silva --managed-by api")]
 pub(crate) struct Args {
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     managed_by: Option<ManagedBy>,
     #[command(flatten)]
     which: Which,
-    /// How the list is written
+    /// The output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Which {
     file: FileArgs,
     #[command(flatten)]
     pub(crate) state: StateArgs,
-    /// The tenant [default: the one in the file]
+    /// The tenant [default: the tenant in the file]
     #[arg(long, value_name = "SLUG")]
     tenant: Option<String>,
 }

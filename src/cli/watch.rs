@@ -26,11 +26,11 @@ use crate::{
     model::shown,
 };
 
-/// Show the plan again at each save of the file; never applies
+/// Show the plan again each time the file is saved; never applies
 ///
-/// Follows a file or a folder, replaced, swapped or not there yet. What is wrong, with the file, the
-/// database or Asterisk, is said, and the next save tries again. The private database runs only
-/// while a plan is made. Ends with Ctrl-C.
+/// Follows a file or a folder, even if it is replaced or does not exist yet. Reports a problem with the
+/// file, the database or Asterisk, and tries again at the next save. The private database runs only
+/// while a plan is made. Ctrl-C ends it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  reconcile watch -f pbx.yaml --no-asterisk")]
 pub(crate) struct Args {
@@ -125,7 +125,7 @@ impl Seen {
         let gone = last.files.keys().filter(|path| !self.files.contains_key(*path));
         changed.extend(gone.map(|path| format!("{} is gone", shown(path))));
         if changed.is_empty() {
-            return (self.problems != last.problems).then(|| "what can be read changed".to_owned());
+            return (self.problems != last.problems).then(|| "the errors while reading the files changed".to_owned());
         }
         if changed.len() > NAMED {
             let more = changed.split_off(NAMED).len();

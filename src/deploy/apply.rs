@@ -148,7 +148,7 @@ fn lock(request: &Request<'_>, directory: &mut Directory, host: &Host) -> Result
     // Who holds it is only told: that it is held stands, whatever the directory says.
     let open_run = |directory: &mut Directory| {
         let run = directory.open_run(&host.name);
-        run.inspect_err(|error| tracing::debug!(%error, "who has the lock is not known")).ok().flatten()
+        run.inspect_err(|error| tracing::debug!(%error, "cannot tell who holds the lock")).ok().flatten()
     };
     let holder = host.holder().or_else(|| open_run(directory));
     Err(ApplyError::Locked { host: host.name.clone(), holder })
@@ -222,7 +222,7 @@ fn write_and_reload(
         let complaints = log.complaints(&decided.prepared.object_secrets);
         let mut reasons = reasons;
         let others_at_fault = step.host.others_at_fault(step.tenant, &complaints).unwrap_or_else(|error| {
-            reasons.push(format!("whether another tenant's file is at fault is not known: {error}"));
+            reasons.push(format!("cannot tell whether another tenant's file is at fault: {error}"));
             Vec::new()
         });
         // A file that cannot be read is named by `put_back`.

@@ -68,7 +68,7 @@ pub enum AsteriskError {
     #[error("Asterisk does not run here: {0}")]
     NotRunning(String),
     /// The user who asks may not.
-    #[error("the user who runs this command may not use `{}`, by which Asterisk is asked", path.display())]
+    #[error("the user who runs this command has no access to `{}`, which Asterisk's CLI needs", path.display())]
     Denied {
         /// The socket of Asterisk, or its configuration, which names the socket.
         path: PathBuf,
@@ -106,7 +106,7 @@ impl Hints for AsteriskError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Missing { .. } => {
-                vec!["say how Asterisk is asked on this machine with `--asterisk-command`".to_owned()]
+                vec!["set the command that runs Asterisk's CLI on this machine with `--asterisk-command`".to_owned()]
             }
             Self::Denied { path } => vec![way_in(path)],
             Self::NotRunning(_) => vec!["start it, then run the same command again".to_owned()],
@@ -322,7 +322,7 @@ impl Asterisk {
         let (stdout, stderr) = (text(done.stdout), text(done.stderr));
         if !done.status.success() {
             let words = [stderr.trim(), stdout.trim()].into_iter().find(|words| !words.is_empty()).map(scrub);
-            let silent = || format!("`{}` said nothing and ended with {}", self.program(), done.status);
+            let silent = || format!("`{}` printed nothing and ended with {}", self.program(), done.status);
             return Err(AsteriskError::NotRunning(words.unwrap_or_else(silent)));
         }
         // What the client says where the daemon goes away under it, all the same with exit 0.

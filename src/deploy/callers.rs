@@ -64,7 +64,7 @@ fn secrets_made_live<'a>(plan: &'a Plan, recorded: &Recorded, rows: &'a RowChang
 
 /// Says what it means for callers that the audit row could not be closed.
 pub(super) fn unmoved(plan: &Plan, recorded: &Recorded) -> &'static str {
-    if concerns(plan, recorded) { ", and callers reach what they did until the next apply" } else { "" }
+    if concerns(plan, recorded) { ", and inbound calls keep the previous routes until the next apply" } else { "" }
 }
 
 /// Tells whether the tenant has inbound calls, or had any: others have nothing that callers reach.
@@ -78,7 +78,7 @@ pub(super) fn behind(tenant: &Tenant, recorded: &Recorded) -> Option<String> {
     let number = |email: &UserKey| recorded.users.get(email).map(|user| user.extension);
     match &recorded.applied {
         None if recorded.routes.is_empty() => None,
-        None => Some("callers reach nothing of the recorded routes yet: the next apply heals it".to_owned()),
+        None => Some("the recorded routes are not in use yet; the next apply puts them into use".to_owned()),
         Some(applied) => {
             let users = users(&recorded.routes, tenant, row.settings.endpoint_names, number);
             let run = applied.run;
@@ -87,7 +87,7 @@ pub(super) fn behind(tenant: &Tenant, recorded: &Recorded) -> Option<String> {
             let addresses = addresses(applied, known, phone);
             let reached = applied.users.iter().map(|(email, phone)| (&addresses[email], phone));
             (!reached.eq(&users) || applied.routes.readdressed(&addresses) != recorded.routes).then(|| {
-                format!("callers still reach what run {run} applied, not what is recorded: the next apply heals it")
+                format!("inbound calls still use the routes of run {run}, not the recorded ones; the next apply changes that")
             })
         }
     }

@@ -1,4 +1,4 @@
-//! The phases of an apply: told while they happen, measured for the audit log.
+//! The phases of an apply: reported while they run, and timed for the audit log.
 
 use std::{collections::BTreeMap, time::Instant};
 

@@ -407,12 +407,14 @@ fn foreign_files(recorded: &Recorded, in_place: &InPlace, allowed: usize) -> Opt
     }
     let (message, hint) = if is_elsewhere {
         let message = match endpoints.directory {
-            None => "the endpoint file in place was not written by reconcile".to_owned(),
-            Some(_) => format!("the files in place, with {}, were written from another directory", users(count)),
+            None => "the endpoint file on this host was not written by reconcile".to_owned(),
+            Some(_) => {
+                format!("the generated files on this host, with {}, were written from another database", users(count))
+            }
         };
         let hint = format!(
-            "check DATABASE_URL and --state-dir; if this directory is to take over: --allow foreign-files={count}, and \
-             every phone of these files gets another secret and must log in again"
+            "check DATABASE_URL and --state-dir; if this database is to take over: --allow foreign-files={count}, and \
+             every phone of these files gets a new secret and must log in again"
         );
         (message, hint)
     } else {
@@ -421,11 +423,14 @@ fn foreign_files(recorded: &Recorded, in_place: &InPlace, allowed: usize) -> Opt
         if count > NAMED {
             named.push(format!("{} more", count - NAMED));
         }
-        let message =
-            format!("the files in place hold {} that this directory never knew: {}", users(count), named.join(", "));
+        let message = format!(
+            "the generated files on this host hold {} that this database never had: {}",
+            users(count),
+            named.join(", ")
+        );
         let hint = format!(
-            "restore a dump of the database that has them; or go on without them: --allow foreign-files={count}, and \
-             their phones end, or get another secret and must log in again if the file declares them"
+            "restore a dump of the database that has them; or continue without them: --allow foreign-files={count}. \
+             Their phones are then removed, or get a new secret and must log in again if the file declares them"
         );
         (message, hint)
     };

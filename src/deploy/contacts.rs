@@ -1,4 +1,4 @@
-//! Old phones let go: registrations of AORs that vanished, or whose digest changed.
+//! Deletes the registrations of old phones: of AORs that were removed, or whose digest changed.
 //!
 //! Asterisk keeps a contact until it expires, whatever happens to its AOR and auth. The list is
 //! kept on disk before the files change, so that a run that is killed is finished by the next.

@@ -172,7 +172,7 @@ impl Decided {
 
 /// Says that the rows moved each time while the plan was shown.
 pub(super) fn never_still() -> ApplyError {
-    ApplyError::Stale(format!("what the plan is made from changed {ROUNDS} times while it was shown"))
+    ApplyError::Stale(format!("the database changed {ROUNDS} times while the plan was shown"))
 }
 
 /// What a plan changes because the file declares it, with the numbers that users and objects get.
@@ -215,7 +215,7 @@ impl DeclaredChanges {
             named.push(format!("{more} more"));
         }
         Err(ApplyError::Stale(format!(
-            "another writer was faster, and now there would be {count} that the plan above does not show: {}",
+            "another process changed the database in the meantime, and there would now be {count} that the plan above does not show: {}",
             named.join(", ")
         )))
     }

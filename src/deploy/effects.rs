@@ -1,5 +1,5 @@
-//! What becomes of phones: the file in place beside the one to come. Rows tell less: they may have moved before the
-//! file did, or the file may be that of another host.
+//! What a plan does to phones, from a comparison of the generated file with the new one. The rows are not enough: they
+//! may have changed before the file, or on another host.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -100,7 +100,7 @@ impl FileEffects<'_> {
         Ok(changed.filter_map(name).collect())
     }
 
-    /// Tells whether phones can dial something else.
+    /// Tells whether phones can dial other numbers or contexts.
     fn dialing(&self, before: &Present) -> Result<bool, BadValue> {
         let routing = ConfigFile::Routing;
         if self.differences[routing].text.is_empty() {
@@ -228,8 +228,8 @@ pub(super) fn foreign_digests(plan: &Plan, recorded: &Recorded, phones: &BTreeSe
     let phones = if unexplained == 1 { "1 phone".to_owned() } else { format!("{unexplained} phones") };
     (unexplained > 0).then(|| {
         format!(
-            "the file in place gives {phones} another digest than the directory, though nothing was recorded since the \
-             last apply: another host of this database applied it, an older dump was restored, or the file was edited"
+            "the generated file and the database have different digests for {phones}, though nothing was recorded since the \
+             last apply: another host of this database applied the change, an older dump was restored, or the file was edited"
         )
     })
 }

@@ -35,7 +35,7 @@ pub(super) fn unreachable(asterisk: &Asterisk, plan: &Plan) -> Result<Option<Str
         })
         .map(|(number, _)| number)
         .collect();
-    Ok((!missing.is_empty()).then(|| words(&missing, "no context of `dialplan.include` has such an extension")))
+    Ok((!missing.is_empty()).then(|| words(&missing, "no context of `dialplan.include` matches")))
 }
 
 fn words(numbers: &[&str], why: &str) -> String {

@@ -1,4 +1,4 @@
-//! How an apply fails, and what stands where afterwards, in words.
+//! How an apply fails, and the state of each stage afterwards, in words.
 
 use super::{AsteriskError, Override};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// Another apply holds the host.
-    #[error("another apply holds the host `{host}`{}", holder.as_ref().map(|who| format!(": {who}")).unwrap_or_default())]
+    #[error("another apply is running on the host `{host}`{}", holder.as_ref().map(|who| format!(": {who}")).unwrap_or_default())]
     Locked {
         /// The host.
         host: String,
@@ -114,7 +114,7 @@ pub struct NotLive {
     pub complaints: Vec<String>,
     /// Other tenants on this host whose files it complains about.
     pub others_at_fault: Vec<String>,
-    /// Sections of other files that change what is generated.
+    /// Sections of other files that change generated objects.
     pub overrides: Vec<Override>,
     /// Whether the last good files are back in place.
     pub restored: bool,
@@ -142,9 +142,9 @@ impl NotLive {
             (false, true) => "there were no files before; files without users could not be put in place",
         };
         let running = match (self.answers, self.restored, self.rolled_back) {
-            (false, ..) => "unknown, Asterisk cannot be asked",
+            (false, ..) => "unknown, Asterisk does not answer",
             (true, _, true) => "Asterisk runs them, read back",
-            (true, true, false) => "unknown, the read-back failed for them too",
+            (true, true, false) => "unknown, the read-back of these files also failed",
             (true, false, false) => "unknown",
         };
         [("recorded", "the rows are as declared"), ("rendered", rendered), ("running", running)]
@@ -153,7 +153,7 @@ impl NotLive {
 
 impl std::fmt::Display for NotLive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Asterisk did not take it: {}", self.reasons.join("; "))?;
+        write!(f, "Asterisk does not run the new files: {}", self.reasons.join("; "))?;
         for complaint in &self.complaints {
             write!(f, "\n  its log: {complaint}")?;
         }
@@ -172,17 +172,17 @@ impl std::error::Error for NotLive {}
 impl Hints for NotLive {
     fn hints(&self) -> Vec<String> {
         if !self.answers {
-            return vec!["see that Asterisk runs, then run `reconcile apply` again".to_owned()];
+            return vec!["make sure that Asterisk runs, then run `reconcile apply` again".to_owned()];
         }
         let lines = self.not_included.iter();
         let lines = lines.map(|line| format!("Asterisk does not read our file; add this line once: {line}"));
         let others = self.others_at_fault.iter().map(|other| {
             format!(
-                "the file at fault is tenant `{other}`'s, and Asterisk reads all tenants' files as one: run `reconcile \
-                 apply` for `{other}`, which heals it, then this one again"
+                "the file at fault belongs to tenant `{other}`, and Asterisk reads the files of all tenants as one: run \
+                 `reconcile apply` for `{other}`, which repairs it, then this command again"
             )
         });
-        let overrides = self.overrides.iter().map(|found| format!("{}: take that out", found.words()));
+        let overrides = self.overrides.iter().map(|found| format!("{}: remove that section", found.words()));
         let mut hints: Vec<String> = lines.chain(others).chain(overrides).collect();
         if hints.is_empty() {
             hints.push("see Asterisk's log for the line at fault, then run `reconcile apply` again".to_owned());

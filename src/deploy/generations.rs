@@ -1,5 +1,5 @@
 //! The generations of the endpoint file that may run: those rendered since Asterisk was last proven
-//! to run one. Anybody may reload in between, after `--no-reload` or a put-back.
+//! to run one. An administrator may reload in between, after `--no-reload` or a put-back.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -204,7 +204,7 @@ impl Host {
     /// state folder may be closed to us.
     pub(super) fn holder(&self) -> Option<String> {
         read(&self.notes().join(HOLDER)).unwrap_or_else(|error| {
-            tracing::debug!(%error, "who has the lock is not known");
+            tracing::debug!(%error, "cannot tell who holds the lock");
             None
         })
     }

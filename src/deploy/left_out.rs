@@ -84,7 +84,7 @@ impl Host {
         }
         if harms.len() > allowance.get(RAIL).copied().unwrap_or(0) {
             let (message, lines, count) = (harms.join("; "), lines.join(" and "), harms.len());
-            let hint = format!("add {lines}, outside of any comment; if this is meant: --allow {RAIL}={count}");
+            let hint = format!("add {lines}, outside of any comment; if this is intended: --allow {RAIL}={count}");
             found.stops.push(RailStop { rail: RAIL, message, hint, allow: Some(count) });
         } else {
             found.notes.extend(harms);
@@ -113,7 +113,7 @@ impl Host {
         (places.len() > 1 && file.facts().sections == Sections::Objects).then(|| RailStop {
             rail: "included-twice",
             message: format!(
-                "`{path}` is included {} times, in {}: Asterisk would take none of its objects",
+                "`{path}` is included {} times, in {}: Asterisk would reject all of its objects",
                 places.len(),
                 places.join(" and ")
             ),

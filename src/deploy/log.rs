@@ -1,4 +1,4 @@
-//! Asterisk's own log, where it tells what was wrong with a configuration it silently refused.
+//! Reads Asterisk's log, which says why Asterisk rejected a configuration.
 
 use std::{
     collections::BTreeMap,

@@ -105,7 +105,7 @@ fn words(unasked: &BTreeSet<&str>) -> Option<String> {
     let commands: Vec<String> = unasked.iter().map(|command| format!("`{command}`")).collect();
     (!commands.is_empty()).then(|| {
         let commands = commands.join(", ");
-        format!("whether Asterisk has what calls need was not checked in full: it does not answer {commands}")
+        format!("the check for the modules that calls need is incomplete: Asterisk does not answer {commands}")
     })
 }
 
@@ -128,7 +128,7 @@ fn not_loaded(missing: &BTreeMap<&str, Vec<String>>) -> Option<Lack> {
     let what: Vec<String> = missing.iter().map(|(module, uses)| format!("{module} ({})", uses.join(", "))).collect();
     (!missing.is_empty()).then(|| Lack {
         rail: "missing-modules",
-        message: format!("Asterisk has not loaded what calls need: {}", what.join(", ")),
+        message: format!("Asterisk has not loaded modules that calls need: {}", what.join(", ")),
         hint: format!(
             "add {} to `modules.conf`, then run {} or restart Asterisk",
             list(&|module| format!("`load = {module}.so`")).join(", "),
@@ -142,10 +142,10 @@ fn other_clock(zone: &str, at: Timestamp, ours: &str, theirs: &str) -> Lack {
     Lack {
         rail: "clocks",
         message: format!(
-            "the clocks for the time zone `{zone}` differ: at {at} Asterisk's shows {theirs}, and ours {ours}"
+            "Asterisk and reconcile disagree about the time zone `{zone}`: at {at}, Asterisk shows {theirs} and reconcile shows {ours}"
         ),
-        hint: "install or update `tzdata` on the Asterisk host and restart Asterisk, which remembers zones; \
-            where its data is the newer one, use a later version of reconcile"
+        hint: "install or update `tzdata` on the Asterisk host and restart Asterisk, which caches time zones; \
+            if its `tzdata` is newer than reconcile's, use a later version of reconcile"
             .to_owned(),
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn load_stopped(host: &Host, survey: &Survey) -> Result<Vec<Module>, 
     let mut loaded = Vec::new();
     for module in ConfigFile::ALL.into_iter().filter(|file| !runs(file)).map(ConfigFile::module) {
         if asterisk.runs(module)? == Some(false) && asterisk.load(module).is_ok() {
-            tracing::warn!("{} was not loaded, and is now", module.object);
+            tracing::warn!("{} was not loaded: loaded now", module.object);
             loaded.push(module);
         }
     }
@@ -36,7 +36,10 @@ pub(super) fn load_stopped(host: &Host, survey: &Survey) -> Result<Vec<Module>, 
 pub(super) fn loaded_words(loaded: &[Module]) -> Option<String> {
     let names: Vec<&str> = loaded.iter().map(|module| module.object).collect();
     (!names.is_empty()).then(|| {
-        format!("Asterisk had not loaded {}: loaded now, with the operator's own part of it", names.join(" and "))
+        format!(
+            "Asterisk had not loaded {}: loaded now, including the operator's own configuration",
+            names.join(" and ")
+        )
     })
 }
 

@@ -1,4 +1,4 @@
-//! The option of the operator's `voicemail.conf` by which the boxes of one tenant take those of another away.
+//! `searchcontexts` in the operator's `voicemail.conf`: Asterisk then ignores a box if another tenant has its number.
 
 use super::{Host, includes};
 use crate::{
@@ -21,7 +21,7 @@ impl Host {
         Ok(files.iter().find_map(|file| {
             let place = format!("{}:{}", includes::below(&self.config_dir, &file.path), search(&file.text)?);
             let harm = "Asterisk ignores boxes of one tenant whose numbers another tenant has as well";
-            Some(format!("`searchcontexts` is set in {place}: {harm}; take that out"))
+            Some(format!("`searchcontexts` is set in {place}: {harm}; remove that option"))
         }))
     }
 }

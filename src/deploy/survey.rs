@@ -28,8 +28,8 @@ use crate::{
 pub const NO_LIST: &str = "what the running Asterisk has loaded: ";
 
 /// What no plan can tell that was made without asking Asterisk.
-const ONLY_ASTERISK: &str = "what only the running Asterisk can tell: whether it has the contexts and transports that the \
-    file names, and includes and may read the generated files. An apply asks, and may still stop at a rail";
+const ONLY_ASTERISK: &str = "what only the running Asterisk knows: whether it has the contexts and transports that the \
+    file names, and includes and can read the generated files. An apply checks this, and may still stop at a rail";
 
 /// What is found on a host about a tenant's files.
 #[derive(Debug, Default)]
@@ -245,6 +245,6 @@ fn running_marks(asterisk: &Asterisk, tenant: &Tenant) -> Result<Vec<String>, As
 fn missing_names_stop(missing: &[MissingName], places: &NamePlaces) -> RailStop {
     let words: Vec<String> = missing.iter().map(|missing| missing.words(places)).collect();
     let mut hints: Vec<String> = missing.iter().map(MissingName::hint).collect();
-    hints.push(format!("if this is meant: --allow {}={}", names::RAIL, missing.len()));
+    hints.push(format!("if this is intended: --allow {}={}", names::RAIL, missing.len()));
     RailStop { rail: names::RAIL, message: words.join("; "), hint: hints.join("; "), allow: Some(missing.len()) }
 }

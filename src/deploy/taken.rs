@@ -73,14 +73,14 @@ impl<'a> Defined<'a> {
         if let Some((kind, (name, tenant))) = ours.find_map(|(name, object)| Some((object.kind, taken(name)?))) {
             return Err(ApplyError::taken_name(
                 format!(
-                    "the {kind} `{name}` bears a name that stands in the file of the tenant `{tenant}` on this host"
+                    "the name of the {kind} `{name}` is already used in the file of the tenant `{tenant}` on this host"
                 ),
                 &format!("give the {kind} another name"),
             ));
         }
         if let Some((name, tenant)) = self.phones.iter().find_map(taken) {
             return Err(ApplyError::taken_name(
-                format!("the endpoint `{name}` stands in the file of the tenant `{tenant}` on this host"),
+                format!("the endpoint `{name}` is already in the file of the tenant `{tenant}` on this host"),
                 "give the tenants ranges that do not overlap, or set `endpoint_names: tenant-extension`",
             ));
         }
@@ -112,7 +112,10 @@ impl<'a> Defined<'a> {
             return Ok(());
         }
         Err(ApplyError::taken_name(
-            format!("the {} `{name}` already runs in Asterisk, from a file that is not ours", kind.word()),
+            format!(
+                "the {} `{name}` already runs in Asterisk, from a file that reconcile did not generate",
+                kind.word()
+            ),
             "remove it there, or reserve the number with `extensions.reserved`",
         ))
     }
@@ -153,8 +156,10 @@ impl<'a> Defined<'a> {
                 let account = object.registers_at().filter(|address| is_in(&theirs, address));
                 if let Some(address) = known.or(account) {
                     return Err(ApplyError::taken_name(
-                        format!("calls from `{address}`, of `{name}`, go to the tenant `{other}` on this host"),
-                        "an address leads to one tenant: narrow `identify`, or give both to one tenant",
+                        format!(
+                            "calls from `{address}` of `{name}` already belong to the tenant `{other}` on this host"
+                        ),
+                        "an address can belong to one tenant only: narrow `identify`, or declare both trunks in one tenant",
                     ));
                 }
             }

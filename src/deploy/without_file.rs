@@ -1,4 +1,4 @@
-//! Phones that Asterisk still runs though their file is missing: somebody moved it away.
+//! Phones that Asterisk still runs although their file is missing, because the operator moved it away.
 
 use std::collections::{BTreeMap, BTreeSet};
 

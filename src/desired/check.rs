@@ -25,7 +25,7 @@ pub(super) fn check(file: DesiredState, keys: objects::Keys, problems: &mut Vec<
         && version != 1
     {
         problems.push(
-            Diagnostic::error(Code::UnknownVersion, format!("version {version} of the format is not known"), place)
+            Diagnostic::error(Code::UnknownVersion, format!("version {version} of the format is not supported"), place)
                 .hint("this program reads `version: 1`"),
         );
     }
@@ -168,7 +168,7 @@ fn phone(phone: file::Phone, problems: &mut Vec<Diagnostic>) -> PhoneOverride {
         // A codec that is not known was reported.
         if codecs.is_empty() && at.whole {
             problems.push(
-                Diagnostic::error(Code::NoCodec, "a phone without a codec cannot speak", at.place)
+                Diagnostic::error(Code::NoCodec, "`codecs` is empty", at.place)
                     .hint("list at least one, such as `[opus, alaw]`, or remove the key"),
             );
         }
@@ -190,7 +190,7 @@ fn bounded(
 ) -> Option<u8> {
     let number = at.value?;
     if !range.contains(&number) {
-        let message = format!("`{key}` cannot be {number}");
+        let message = format!("`{key}` must not be {number}");
         problems.push(Diagnostic::error(Code::OutOfBounds, message, at.place).hint(format!(
             "it goes from {} to {}",
             range.start(),

@@ -251,14 +251,17 @@ pub(super) fn tree(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> Op
                 if alone {
                     problems.push(
                         Diagnostic::error(Code::EmptyFile, format!("`{}` declares nothing", source.name), place)
-                            .hint("an empty file never means \"delete all\"; `users: []` says that nobody is declared"),
+                            .hint("an empty file never means \"delete all\"; write `users: []` to declare no users"),
                     );
                 }
             }
             Ok(node) if !is_ours(&node) => {
                 source.ours = false;
-                let what =
-                    if matches!(node.kind, Kind::Map(_)) { "most of its keys are foreign" } else { "it is no mapping" };
+                let what = if matches!(node.kind, Kind::Map(_)) {
+                    "most of its keys are unknown"
+                } else {
+                    "it is not a mapping"
+                };
                 let message = format!("`{}` is not a desired state: {what}", source.name);
                 problems.push(Diagnostic::error(Code::NotDesiredState, message, node.place).hint(FOREIGN));
             }

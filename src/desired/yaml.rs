@@ -95,8 +95,12 @@ fn refusal(error: &str, place: Place, text: &str) -> Diagnostic {
     // The parser repeats the position at the end of its message.
     let message = error.split(" at line ").next().unwrap_or(error);
     if message.contains("budget breached") || message.contains("recursion limit") || message.contains("Limit") {
-        return Diagnostic::error(Code::YamlTooComplex, "the file nests or repeats itself beyond all need", place)
-            .hint("write the users out: at most 16 levels, 4 million nodes and few aliases are read");
+        return Diagnostic::error(
+            Code::YamlTooComplex,
+            "the file is nested too deeply, or becomes too large when its aliases are expanded",
+            place,
+        )
+        .hint("write the users without aliases: at most 16 levels and 4 million nodes are read");
     }
     if message.contains("multiple YAML documents") {
         return Diagnostic::error(Code::InvalidYaml, "the file holds more than one YAML document", place)
@@ -107,14 +111,14 @@ fn refusal(error: &str, place: Place, text: &str) -> Diagnostic {
 
 /// What the parser says, in part, and what to do about it.
 const HINTS: &[(&str, &str)] = &[
-    ("tabs disallowed", "indent with blanks, not with tabs"),
+    ("tabs disallowed", "indent with spaces, not with tabs"),
     ("did not find expected '-'", "indent all keys of an entry alike, as far as the one behind its `- `"),
     ("did not find expected key", "indent all keys of an entry alike, as far as the one behind its `- `"),
     ("unclosed bracket", "close the `{` or `[`"),
     ("multiline quoted scalar", "close the quotes on the line on which they are opened"),
     ("illegal placement of ':'", "close the bracket or the quotes that are open before this line"),
     ("mapping values are not allowed", "put a value that holds `: ` in quotes, or add the colon that is missing above"),
-    ("simple key expected", "write `key: value`, with a colon and a blank behind the key"),
+    ("simple key expected", "write `key: value`, with a colon and a space after the key"),
     ("unexpected character", "put the value in quotes"),
     ("unknown anchor", "put a value that begins with `*` in quotes"),
     ("unknown escape character", "write `\\\\` for a backslash, or use single quotes"),
@@ -184,8 +188,8 @@ fn take_out(node: &mut Node, hidden: &[Range<u32>], problems: &mut Vec<Diagnosti
 }
 
 fn repeated(place: Place) -> Diagnostic {
-    Diagnostic::error(Code::InvalidSource, "this repeats what stands under a key that names a secret", place)
-        .hint("write the value itself; a secret never stands in this file")
+    Diagnostic::error(Code::InvalidSource, "this alias repeats the value of a key that names a secret", place)
+        .hint("write the value without an alias; this file never contains a secret")
 }
 
 /// The most different keys that are looked at; a file has some dozens, and a few names of its own. What stands
@@ -335,7 +339,7 @@ mod tests {
     fn a_mistake_in_yaml_is_told_what_to_do() {
         let hint = |text: &str| parse(0, &format!("version: 1\n{text}")).unwrap_err().hint.unwrap();
         for (text, words) in [
-            ("users:\n\t- email: a@x\n", "indent with blanks"),
+            ("users:\n\t- email: a@x\n", "indent with spaces"),
             ("users:\n  - email: a@x\n   name: A\n", "indent all keys of an entry alike"),
             ("users:\n- email: a@x\n name: A\n", "indent all keys of an entry alike"),
             ("users:\n  - { email: a@x\n", "close the `{` or `[`"),

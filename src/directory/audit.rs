@@ -56,7 +56,7 @@ pub struct Entry {
     pub files: BTreeMap<String, String>,
     /// Milliseconds of each phase.
     pub phases: BTreeMap<String, u64>,
-    /// `recorded`, `rendered`, `live`, `rolled_back`, `not_live`, `interrupted`, or `open`: it runs, or was killed.
+    /// `recorded`, `rendered`, `live`, `rolled_back`, `not_live`, `interrupted`, or `open`: still running, or killed.
     pub outcome: String,
     /// What went wrong.
     pub message: Option<String>,

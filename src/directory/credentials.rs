@@ -20,7 +20,7 @@ pub enum PrepareError {
         source: SealError,
     },
     /// The machine has no randomness.
-    #[error("the machine gives no random bytes: {0}")]
+    #[error("the operating system returned no random bytes: {0}")]
     Random(#[from] getrandom::Error),
     /// An answer that is kept for a client which asks again cannot be written as JSON.
     #[error("the answer cannot be kept: {0}")]
@@ -29,7 +29,7 @@ pub enum PrepareError {
     #[error("the objects cannot be recorded: {0}")]
     Object(serde_json::Error),
     /// A secret that the plan takes or keeps is not there.
-    #[error("the secret of `{0}` is not there")]
+    #[error("the secret of `{0}` is missing")]
     NoSecret(String),
 }
 

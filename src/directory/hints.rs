@@ -17,7 +17,9 @@ impl Hints for DirectoryError {
             Self::Empty => Some("`reconcile apply` records the first users"),
             Self::OlderSchema { .. } => Some("run `reconcile migrate`"),
             Self::NewerSchema { .. } => Some("use the later version of reconcile that wrote it"),
-            Self::Commit(_) => Some("run the same command again: it finds out, and goes on"),
+            Self::Commit(_) => {
+                Some("run the same command again: it finds out whether the rows are recorded, and continues")
+            }
             Self::Query { source, .. } => source.code().and_then(hint_of_state),
             Self::Connect { source, .. } => Some(hint_of_connect(source)),
             Self::Tls(_) => Some("name the file of the server's CA with `sslrootcert` in DATABASE_URL"),
@@ -42,7 +44,7 @@ fn hint_of_connect(error: &postgres::Error) -> &'static str {
                 "check the database's name in DATABASE_URL, or create the database with `createdb`"
             }
             SqlState::TOO_MANY_CONNECTIONS => "close other connections, or raise the server's `max_connections`",
-            SqlState::CANNOT_CONNECT_NOW => "the server starts or stops: run the same command again",
+            SqlState::CANNOT_CONNECT_NOW => "the server is starting or stopping: run the same command again",
             _ => hint_of_state(state).unwrap_or(SERVER),
         };
     }
@@ -77,7 +79,7 @@ fn hint_of_connect(error: &postgres::Error) -> &'static str {
         "password missing" => {
             "the server asks for a password: give it in DATABASE_URL, PGPASSWORD or a password file, PGPASSFILE"
         }
-        "server does not support TLS" => "let the server speak TLS, or write `sslmode=disable` into DATABASE_URL",
+        "server does not support TLS" => "enable TLS on the server, or write `sslmode=disable` into DATABASE_URL",
         _ => SERVER,
     }
 }
@@ -92,7 +94,7 @@ fn hint_of_state(state: &SqlState) -> Option<&'static str> {
             "the database role may not do this: use the one that owns the tables, or grant what docs/database.md lists",
         ),
         SqlState::READ_ONLY_SQL_TRANSACTION => {
-            Some("this server only reads: name all servers in DATABASE_URL, with `target_session_attrs=read-write`")
+            Some("this server is read-only: name all servers in DATABASE_URL, with `target_session_attrs=read-write`")
         }
         _ => None,
     }

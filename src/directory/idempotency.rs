@@ -1,5 +1,5 @@
-//! Answers that are given again: a request that made a user, sent once more under the same key,
-//! within a day makes nobody and hears the same.
+//! Idempotency keys: if a request that created a user is sent again with the same key within a day,
+//! it creates no second user and gets the same answer.
 
 use std::collections::BTreeMap;
 

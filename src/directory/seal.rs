@@ -41,10 +41,10 @@ pub enum SealError {
     #[error("a recorded secret was sealed with the key {0}, which is not among those given")]
     UnknownKey(String),
     /// No key on the ring sealed any of the directory's secrets.
-    #[error("the directory's secrets were sealed with the key {0}, which is not among those given")]
+    #[error("the database's secrets were sealed with the key {0}, which is not among those given")]
     OtherDirectory(String),
     /// The bytes were changed, or belong to another user.
-    #[error("a recorded secret does not open: the row was changed behind this program's back")]
+    #[error("a recorded secret cannot be opened: another program changed the row")]
     Broken,
 }
 
@@ -53,7 +53,7 @@ impl Hints for SealError {
         let hint = match self {
             Self::UnknownKey(_) => "add the former key to RECONCILE_SECRET_KEY, behind the current one and a comma",
             Self::OtherDirectory(_) => {
-                "give the directory's own key in RECONCILE_SECRET_KEY or RECONCILE_SECRET_KEY_FILE; a new one may stand \
+                "give the database's own key in RECONCILE_SECRET_KEY or RECONCILE_SECRET_KEY_FILE; a new one may stand \
                  before it, separated by a comma"
             }
             Self::BadKey | Self::NoKey | Self::Broken => return Vec::new(),

@@ -142,7 +142,7 @@ impl Queue {
             let untold = self.end_write(dropped);
             if untold > 0 {
                 COUNTS.set(true);
-                tracing::warn!(lines = untold, "lines of the log were dropped: its reader did not take them in time");
+                tracing::warn!(lines = untold, "log lines were dropped, because the reader of stderr is too slow");
                 COUNTS.set(false);
             }
             self.pause();

@@ -1,4 +1,4 @@
-//! Values of a file with their places: what a type asks of the reader of the desired state, beyond serde.
+//! Values of the desired-state file with their line and column.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 

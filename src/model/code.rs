@@ -56,7 +56,7 @@ codes! {
         "a key given twice, in one mapping or in two files of a folder; both places are shown",
         "remove one of the two";
     DuplicateName "duplicate-name":
-        "a name that two of those have to which a route can send calls: a phone's `id`, a dialer, a group; upper and lower case of an `id` do not matter, and both places are shown",
+        "two destinations of a route (phones by `id`, dialers, groups) with the same name; upper and lower case of an `id` do not matter; both places are shown",
         "rename one of them";
     DuplicatePin "duplicate-pin":
         "two users or groups pinned to one number; both places are shown",
@@ -75,7 +75,7 @@ codes! {
         "name a target; `[hangup]` ends the call";
     FailedExpectation "failed-expectation":
         "an `expect` entry that does not hold",
-        "ask `reconcile trace` why; correct the rules or the entry";
+        "run `reconcile trace` to see why; correct the rules or the entry";
     FileTooLarge "file-too-large":
         "a file of more than 64 MiB",
         "split it and pass the folder";
@@ -83,10 +83,10 @@ codes! {
         "`dialplan.include` names a context that is generated from this file; those of other tenants stop at `rail-taken-names`",
         "include contexts of your own only";
     GroupLoop "group-loop":
-        "a group whose calls come back to it if nobody answers, by the `no_answer` of groups",
-        "let one `no_answer` end elsewhere";
+        "groups whose `no_answer` lists form a loop",
+        "change one of these `no_answer` lists so that it does not lead back";
     IdentifyEverybody "identify-everybody":
-        "a trunk whose `identify` is wider than a /8 of IPv4 or a /19 of IPv6, in one entry or added up: Asterisk would take phones and strangers for the carrier",
+        "a trunk whose `identify` is wider than a /8 of IPv4 or a /19 of IPv6, in one entry or in sum: Asterisk would treat phones and strangers as the carrier",
         "list the carrier's own addresses";
     IncompleteDialer "incomplete-dialer":
         "a dialer with neither `number` nor `sip`, or with both",
@@ -95,7 +95,7 @@ codes! {
         "a trunk that registers without user name and secret, or has only one of them",
         "add what is missing, or remove `register`";
     InvalidCallerName "invalid-caller-name":
-        "a `caller_name` of a group that is empty, longer than 20 characters, or holds others than letters, digits, blanks and `. : - _ / +`",
+        "a `caller_name` of a group that is empty, longer than 20 characters, or holds characters other than letters, digits, spaces and `. : - _ / +`",
         "write a short word, such as `\"Sales: \"`";
     InvalidDate "invalid-date":
         "not a date such as `2026-12-25`",
@@ -114,9 +114,9 @@ codes! {
         "write a name, an address or a network";
     InvalidHours "invalid-hours":
         "not a weekly range such as `mon-fri 09:00-18:00`",
-        "write days, a blank, and two times";
+        "write days, a space, and two times";
     InvalidId "invalid-id":
-        "an `id` of a phone that does not begin with a letter, has more than 70 characters, or others than letters, digits and `_ . -`",
+        "an `id` of a phone that does not begin with a letter, has more than 70 characters, or has characters other than letters, digits and `_ . -`",
         "choose a name such as `lobby`; a person has `email` instead";
     InvalidLength "invalid-length":
         "not the length of a voicemail message such as `3m`, from 10 seconds to 60 minutes",
@@ -125,20 +125,20 @@ codes! {
         "a display name that is empty, longer than 255 characters, or holds control, text-direction or other [invisible characters](#names)",
         "remove what the hint names";
     InvalidNumber "invalid-number":
-        "not a public number in E.164 form such as `+15559876543`, nor a place where one comes from",
+        "neither a public number in E.164 form such as `+15559876543`, nor the source of one",
         "write `+` and digits in quotes, or `{ env: NAME }`";
     InvalidObjectName "invalid-object-name":
         "a context, transport, realm or trunk with characters that Asterisk's configuration could misread, or a trunk's name over 40 characters",
         "use letters, digits and `_ . + -`";
     InvalidPrefix "invalid-prefix":
-        "not the beginning of callers' numbers such as `+49*`, nor `withheld`",
+        "neither a prefix of callers' numbers such as `+49*`, nor `withheld`",
         "write `+`, digits and `*`";
     InvalidRange "invalid-range":
         "not a range such as `1000-1999`, nor a list of such ranges",
         "write two numbers with a hyphen";
     InvalidRename "invalid-rename":
         "a `previously` that names the user itself, or an address or id that two users claim",
-        "name the former address or id of this user; it may be declared as another user's now: the plan then hands it on";
+        "name the former address or id of this user; another user of the file may have that address or id now";
     InvalidRing "invalid-ring":
         "not a time to ring such as `30s`, from 5 to 600 seconds",
         "write digits and `s`";
@@ -155,14 +155,14 @@ codes! {
         "not a name that a dialer, group, member or user could have",
         "write the name of a dialer or group, an e-mail, a phone's `id`, `hangup` or `busy`";
     InvalidTenant "invalid-tenant":
-        "a tenant slug with other than lower-case letters, digits and single hyphens",
+        "a tenant slug with characters other than lower-case letters, digits and single hyphens",
         "choose such a slug";
     InvalidTime "invalid-time":
-        "not a moment with its offset, such as `2026-12-24T22:00+01:00`",
+        "not a date and time with the offset from UTC, such as `2026-12-24T22:00+01:00`",
         "write date, `T`, time and offset";
     InvalidValue "invalid-value":
-        "a value that no other rule explains",
-        "write what the message says";
+        "an invalid value for which there is no other code",
+        "correct it as the message says";
     InvalidYaml "invalid-yaml":
         "text that is not YAML, or more than one document in a file",
         "correct it where the snippet points";
@@ -173,16 +173,16 @@ codes! {
         "warning: a name of more than 79 bytes is cut where phones see it",
         "shorten it";
     LongRoute "long-route":
-        "a route by which a call is sent to 100 destinations in turn and more, with the members and the `no_answer` of groups",
+        "a route that tries 100 or more destinations in turn, including the members and the `no_answer` of groups",
         "shorten the chain";
     MissingFile "missing-file":
         "the file is not there, or the folder holds no `*.yaml`",
-        "name it by `-f` or `RECONCILE_FILE`";
+        "name it with `-f` or `RECONCILE_FILE`";
     MissingKey "missing-key":
         "a key that must be there; a user needs `email` or `id`",
         "add it";
     NeverOpen "never-open":
-        "warning: a rule for hours without any range, which are never",
+        "warning: a rule whose hours have no range, so they are never open",
         "give the hours a range, or remove the rule";
     NoCodec "no-codec":
         "`codecs` is empty",
@@ -191,7 +191,7 @@ codes! {
         "a destination `{ voicemail: .. }` that names a user without a voicemail box",
         "set `voicemail: true` at the user, or `voicemail.users: true`";
     NotDesiredState "not-desired-state":
-        "a file that is no mapping, or most of whose keys are not those of a desired state; no word of it is shown",
+        "a file that is not a mapping, or most of whose keys are unknown; its content is not shown",
         "name the right file";
     NotUtf8 "not-utf8":
         "bytes that are not UTF-8",
@@ -201,18 +201,18 @@ codes! {
         "pin another number, or widen the range";
     NumberTaken "number-taken":
         "a public number that [another tenant](#numbers-of-another-tenant) of the same database has, recorded or applied: a call to it would be ambiguous",
-        "apply the other tenant's file without it first";
+        "first apply the other tenant's file without this number";
     OutOfBounds "out-of-bounds":
         "a number that is too small or too large for its key",
-        "stay within the bounds of the message";
+        "stay within the bounds that the message names";
     OverlappingRanges "overlapping-ranges":
         "two ranges of `extensions.range` that have a number in common; ranges are never merged, because their order is the order of allocation",
         "make them disjoint";
     OverlappingRoutes "overlapping-routes":
-        "two rules for the same calls that may decide at the same time; both places are shown",
+        "two rules that match the same calls at the same time; both places are shown",
         "make one more specific, or remove it";
     OverlappingTrunks "overlapping-trunks":
-        "an address from which the calls of two trunks come; both places are shown",
+        "an address that identifies two trunks; both places are shown",
         "give it to one of them";
     PinOutsideRange "pin-outside-range":
         "a pinned number outside `extensions.range`",
@@ -227,13 +227,13 @@ codes! {
         "the present and the former address or id are both recorded",
         "remove `previously`, or delete one of the two users first";
     ReservedName "reserved-name":
-        "a dialer, a group, a voicemail box or a phone called `hangup`, `busy` or `default`, or a voicemail box whose name has digits alone; a tenant called `voicemail`, also with digits behind it and hyphens anywhere, with `endpoint_names: tenant-extension`",
-        "call it otherwise";
+        "a dialer, group, voicemail box or phone named `hangup`, `busy` or `default`, or a voicemail box whose name has only digits. With `endpoint_names: tenant-extension` also a tenant named `voicemail`, with or without digits after it and hyphens in it",
+        "choose another name";
     RouteLoop "route-loop":
-        "a dialer or a group that dials one of the numbers whose calls it gets, a dialer by a SIP address at `public_sip_host` or by a variable, too (then `plan` reports it)",
+        "a dialer or a group that dials a number whose calls are routed to it. A dialer may also do so by a SIP address at `public_sip_host`, or by a number from a variable (only `plan` reports that)",
         "dial another number";
     SilentTrunk "silent-trunk":
-        "warning: a trunk whose calls cannot be known: its host is a name, without `identify` or `register`",
+        "warning: a trunk whose calls Asterisk cannot identify: its `host` is a name, and it has neither `identify` nor `register`",
         "add one of the two";
     TwoIdentities "two-identities":
         "a user with both `email` and `id`",
@@ -260,24 +260,24 @@ codes! {
         "another `version` than 1",
         "write `version: 1`";
     UnreachableDialer "unreachable-dialer":
-        "warning: in a file with trunks, a route all of whose dialers lack a `trunk`, or a group with outside numbers and without `trunk`; in any file, a dialer or a group in a user's `no_answer` that Asterisk cannot reach",
+        "warning: a dialer or a group that Asterisk cannot reach, because it has no `trunk`. In a file with trunks: a route whose dialers all lack one, or a group with outside numbers that lacks one. In any file: such a dialer or group in a user's `no_answer`",
         "give one of the dialers, or the group, a `trunk`";
     UnreachableRoute "unreachable-route":
         "a rule, an `otherwise` or a target that no call can ever reach; as a warning, a `default_route` behind a rule for all calls",
         "remove it";
     UnreachableUser "unreachable-user":
-        "warning: a call that comes through Twilio needs `public_sip_host` to reach a user's phone; only in a file in which Twilio has a part, because it has no trunk, or a dialer without `trunk`",
+        "warning: a call that comes through Twilio cannot reach a user's phone without `public_sip_host`. Reported only if the file uses Twilio: it has no trunk, or a dialer without `trunk`",
         "declare `public_sip_host`";
     UnreadableFile "unreadable-file":
         "the file or folder cannot be read",
-        "see to its mode and owner";
+        "check its mode and owner";
     UnusedVoicemail "unused-voicemail":
         "warning: `voicemail` is declared, and nobody has a box",
         "set `voicemail.users`, or `voicemail` at a user, or declare `voicemail.boxes`";
     WrongType "wrong-type":
         "a value of another type, such as text where a list is expected, or a telephone number without quotes, which YAML takes for a number",
-        "write the type of the message; put telephone numbers in quotes";
+        "write the type that the message names; put telephone numbers in quotes";
     YamlTooComplex "yaml-too-complex":
-        "a file that nests deeper than 16 levels, or grows without measure when its aliases are followed",
+        "a file that nests deeper than 16 levels, or becomes too large when its aliases are expanded",
         "write it without such aliases";
 }

@@ -155,7 +155,7 @@ impl FromStr for ExtensionRange {
         if first > last {
             return Err(Invalid::new(
                 Code::BackwardsRange,
-                format!("the range {} runs backwards", quoted(text)),
+                format!("the range {} ends before it begins", quoted(text)),
                 &format!("write `{last}-{first}`"),
             ));
         }
@@ -185,7 +185,7 @@ impl ExtensionRanges {
     /// If there is none, if there are too many, or if two of them overlap.
     pub fn new(ranges: Vec<ExtensionRange>) -> Result<Self, Invalid> {
         if ranges.is_empty() {
-            let hint = "write at least one, such as `1000-1999`, or remove the key, which means that one";
+            let hint = "write at least one, such as `1000-1999`, or remove the key, which means the same range";
             return Err(Invalid::new(Code::InvalidRange, "the list of ranges is empty", hint));
         }
         if ranges.len() > Self::MOST {

@@ -16,8 +16,8 @@ text_type! {
         if (1..=20).contains(&text.chars().count()) && text.chars().all(plain) && !text.starts_with(' ') && seen {
             return Ok(text.to_owned());
         }
-        let hint = "use 1 to 20 letters, digits, blanks and `. : - _ / +`, such as \"Sales: \"";
-        Err(Invalid::new(Code::InvalidCallerName, format!("{} cannot stand before a caller's name", quoted(text)), hint))
+        let hint = "use 1 to 20 letters, digits, spaces and `. : - _ / +`, such as \"Sales: \"";
+        Err(Invalid::new(Code::InvalidCallerName, format!("{} cannot be put before a caller's name", quoted(text)), hint))
     },
     { "type": "string", "minLength": 1, "maxLength": 20 }
 }

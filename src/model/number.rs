@@ -19,7 +19,7 @@ text_type! {
                 Code::InvalidNumber,
                 format!("{} is not a public number", quoted(text)),
                 &invisible_hint(text).unwrap_or_else(|| {
-                    "write it in E.164 form: `+`, country code and number without blanks, in quotes, such as \
+                    "write it in E.164 form: `+`, country code and number without spaces, in quotes, such as \
                      \"+15559876543\""
                         .to_owned()
                 }),
@@ -40,7 +40,7 @@ text_type! {
         } else {
             Err(Invalid::new(
                 Code::InvalidPrefix,
-                format!("{} is not the beginning of callers' numbers", quoted(text)),
+                format!("{} is not a prefix of callers' numbers", quoted(text)),
                 "write `+`, the first digits and `*`, in quotes, such as \"+49*\"; or `withheld`",
             ))
         }

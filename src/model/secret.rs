@@ -26,7 +26,7 @@ impl Secret {
         let why = if text.is_empty() {
             "it is empty"
         } else if text.bytes().any(|b| b.is_ascii_whitespace()) {
-            "it holds a blank or a line break"
+            "it holds a space or a line break"
         } else if !text.bytes().all(|b| b.is_ascii_graphic()) {
             "it holds a character that is not printable ASCII"
         } else if text.len() > 128 {
@@ -37,7 +37,7 @@ impl Secret {
         Err(Invalid::new(
             Code::InvalidSecret,
             format!("the value is not usable as a SIP secret: {why}"),
-            "a secret has 1 to 128 printable ASCII characters without blanks; 20 random ones are good",
+            "a secret has 1 to 128 printable ASCII characters without spaces; use 20 random characters",
         ))
     }
 

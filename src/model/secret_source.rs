@@ -30,8 +30,8 @@ impl SourceName {
     pub(crate) fn refusal() -> Invalid {
         Invalid::new(
             Code::InvalidSource,
-            "this does not name where the secret comes from",
-            "write `{ env: BO_SIP_SECRET }` or `{ file: bo }`; the secret itself never stands in this file",
+            "this does not name the source of a secret",
+            "write `{ env: BO_SIP_SECRET }` or `{ file: bo }`; this file never contains the secret itself",
         )
     }
 }

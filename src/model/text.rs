@@ -158,7 +158,7 @@ text_type! {
 /// Refuses what no name may be; blanks around it are none of its business.
 fn check_name(text: &str) -> Result<(), Invalid> {
     if text.trim().is_empty() {
-        return Err(Invalid::new(Code::InvalidName, "the name is empty", "write the name the callee shall see"));
+        return Err(Invalid::new(Code::InvalidName, "the name is empty", "write the name that the called person sees"));
     }
     if let Some(bad) = first_unprintable(text) {
         return Err(Invalid::new(

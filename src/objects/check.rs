@@ -1,8 +1,8 @@
 //! The rules about inbound calls: every name is known, no two rules contradict each other, and no call comes back to
 //! its own rule. Expectations are tried in `desired`, which knows the decision about a call.
 //!
-//! What was refused before is not held against anything else: a name that is declared but broken is
-//! known, and what cannot be told without it is not told.
+//! One mistake is reported once: a name whose declaration is invalid counts as declared, and problems that
+//! only follow from it are not reported.
 
 use std::{
     cell::Cell,

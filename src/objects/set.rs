@@ -164,8 +164,8 @@ impl Routes {
         }
         (!gone.is_empty()).then(|| {
             format!(
-                "voicemail boxes go: {}; messages and greetings stay in `voicemail/{}/NUMBER` below the spool folder of \
-                 Asterisk, where nobody hears them unless their users and names get boxes again: delete them when you may",
+                "voicemail boxes are removed: {}; their messages and greetings stay in `voicemail/{}/NUMBER` below Asterisk's \
+                 spool folder, for the case that the same user or name gets a box again. Delete them when you may",
                 named.join(", "),
                 box_context(tenant)
             )

@@ -64,7 +64,9 @@ fn likely_pairs(plan: &Plan, leaving: &[&RecordedUser]) -> Vec<String> {
     let mut by_name: BTreeMap<&str, (Vec<&RecordedUser>, Vec<&UserChange>)> = BTreeMap::new();
     for user in leaving {
         match user.previous.as_ref().and_then(|former| new.remove(former)) {
-            Some(change) => notes.push(rename_note(user, change, "the second one had the first address before")),
+            Some(change) => {
+                notes.push(rename_note(user, change, "the deleted user once had the address of the new one"))
+            }
             None => by_name.entry(user.name.as_str()).or_default().0.push(user),
         }
     }
@@ -140,14 +142,14 @@ pub(super) fn reused_numbers(plan: &Plan, inputs: &Inputs<'_>) -> Vec<String> {
             (freed.owner.clone(), freed.freed_at.strftime("%Y-%m-%d").to_string())
         };
         let way = if is_pinned {
-            "`hold` does not keep it, because `extension:` asks for it"
+            "`hold` does not apply, because `extension:` pins the number"
         } else {
             "`hold: 30d` below `extensions` keeps a freed number from others for 30 days"
         };
         (former != owner).then(|| {
             format!(
-                "extension {number} goes to {shown} and was that of {former} until {until}: callers may still mean \
-                 them; {way}"
+                "extension {number} goes to {shown}; it belonged to {former} until {until}, and callers may still \
+                 expect {former}; {way}"
             )
         })
     };
@@ -165,10 +167,7 @@ pub(super) fn reused_numbers(plan: &Plan, inputs: &Inputs<'_>) -> Vec<String> {
         let owner = NumberOwner::Object(id);
         (number, owner.clone(), owner.to_string(), is_pinned)
     });
-    bounded(
-        users.chain(objects).filter_map(note).collect(),
-        "numbers go to others than those who had them in the last 30 days",
-    )
+    bounded(users.chain(objects).filter_map(note).collect(), "numbers that get a new owner within 30 days")
 }
 
 /// Keeps the first notes of a kind and counts the rest.

@@ -29,7 +29,7 @@ pub struct Effects {
     pub moved: BTreeSet<Extension>,
     /// Phones that keep their login and transport, and whose sections change.
     pub reread: BTreeSet<Extension>,
-    /// Whether all phones can dial something else.
+    /// Whether all phones can dial other numbers or contexts.
     pub dialing: bool,
     /// Objects with an endpoint of their own that change, come or go, by name.
     pub carriers: BTreeSet<String>,
@@ -49,7 +49,7 @@ pub struct Affected {
     pub moved: usize,
     /// Phones whose sections are read again. They stay registered.
     pub reread: usize,
-    /// Phones that can dial something else: their range or the operator's contexts change.
+    /// Phones that can dial other numbers or contexts: their range or the operator's contexts change.
     pub dialing: usize,
     /// Phones that stay, of which nothing changes.
     pub left_alone: usize,

@@ -59,7 +59,7 @@ impl<'a> Allocation<'a, '_> {
             let Some(former) = supply.held_for(*number) else { continue };
             let owner = owner.cloned();
             if *former != owner {
-                self.notes.push(format!("{owner}: {number} was on hold for {}; the pin ends that", former.titled()));
+                self.notes.push(format!("{owner}: {number} was held for {}; the pin takes it over", former.titled()));
             }
         }
         self.hold_freed(&claimants, &mut supply);
@@ -122,8 +122,10 @@ impl<'a> Allocation<'a, '_> {
         if !range.contains(extension) {
             let message = format!("{} has {extension}, outside the range {range}", owner.cloned().titled());
             let hint = match place {
-                Some(_) => "widen `extensions.range`, or pin a number inside it: nobody is moved silently",
-                None => "widen `extensions.range`: this user was made through the API, and is not moved silently",
+                Some(_) => "widen `extensions.range`, or pin a number inside it: no number is changed automatically",
+                None => {
+                    "widen `extensions.range`: this user was created through the API, and no number is changed automatically"
+                }
             };
             self.problems.push(Diagnostic::error(Code::NumberOutsideRange, message, place).hint(hint));
         }

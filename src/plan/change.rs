@@ -181,7 +181,7 @@ impl Change {
             (_, "phones.realm" | "endpoint_names") => format!("{counted} must log in again"),
             (_, "phones.transport") => format!("{counted} must register over it"),
             (_, "dialplan.include" | "extensions.range") => format!("changes what {counted} can dial"),
-            _ => format!("read again by {counted}"),
+            _ => format!("reloads {counted}"),
         };
         format!("{values} ({reaches})")
     }
@@ -195,7 +195,7 @@ impl Change {
             Kind::Create => {
                 let why = match user.choice {
                     Some(Choice::Pinned) => "pinned",
-                    Some(Choice::Held) => "held since it was freed",
+                    Some(Choice::Held) => "held from before",
                     Some(Choice::LowestFree) | None => "lowest free",
                 };
                 let secret = if self.changes("secret") {

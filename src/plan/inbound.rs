@@ -126,11 +126,10 @@ fn taken(plan: &mut Plan, inputs: &Inputs<'_>, routes: &Routes, places: &Places)
         let Some(other) = other else { continue };
         let hint = directory::hint_of_taken(other);
         if ours.contains(number) {
-            plan.notes.push(format!(
-                "{number} is a number of the tenant `{other}` as well, and whose a call is cannot be told: {hint}"
-            ));
+            plan.notes
+                .push(format!("{number} also belongs to the tenant `{other}`, so a call to it is ambiguous: {hint}"));
         } else {
-            let message = format!("{number} is a number of the tenant `{other}`");
+            let message = format!("{number} already belongs to the tenant `{other}`");
             plan.problems.push(Diagnostic::error(Code::NumberTaken, message, *place).hint(hint));
         }
     }

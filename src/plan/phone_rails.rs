@@ -41,7 +41,7 @@ impl Limit {
         (count > allowed.max(told)).then(|| RailStop {
             rail,
             message: format!("{} (allowed {allowed})", words()),
-            hint: format!("if this is meant: --allow {rail}={count}"),
+            hint: format!("if this is intended: --allow {rail}={count}"),
             allow: Some(count),
         })
     }
@@ -84,7 +84,7 @@ impl PhoneRails {
     fn ends(self, count: usize, before: usize) -> Option<RailStop> {
         let allowed = rails::allowed(self.declared, self.users + before);
         let limit = Limit { allowed, ..self.deletes };
-        limit.stop(DELETES, count, || format!("{count} phones of deleted users would end"))
+        limit.stop(DELETES, count, || format!("{count} phones of deleted users would be removed"))
     }
 
     fn relogins(self, count: usize, moved: usize) -> Option<RailStop> {

@@ -51,8 +51,8 @@ pub(super) fn matched<'a>(
                 }
                 if former_row.is_some() && old.previous.as_ref() != former_row {
                     notes.push(format!(
-                        "{}: this user and the one of the former {former_noun} are both recorded already, so nobody is \
-                         renamed: the `previously` line can be removed",
+                        "{}: this user and the one of the former {former_noun} are both recorded already, so no user \
+                         is renamed: the `previously` line can be removed",
                         user.email
                     ));
                 }

@@ -1,5 +1,5 @@
-//! The rule by which somebody new gets a number: the one that was held for them, else the lowest
-//! free one. Plans give by it, and so does whoever makes users one by one.
+//! How a new user gets a number: the number that is held for this user, otherwise the lowest free
+//! number. Plans and the portal API both allocate by this rule.
 
 use std::{
     cmp::Reverse,

@@ -86,7 +86,7 @@ pub enum Refused {
     #[error("{0} is an emergency number: phones that dial it would reach this user")]
     EmergencyNumber(Extension),
     /// No number is left.
-    #[error("the range {0} ({size} numbers) has none left", size = .0.size())]
+    #[error("the range {0} ({size} numbers) has no free number", size = .0.size())]
     RangeExhausted(ExtensionRanges),
     /// Nothing is recorded about the tenant, not even its range.
     #[error("the tenant `{0}` is not recorded yet")]
@@ -142,7 +142,9 @@ pub enum DeleteError {
 impl Hints for Refused {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
-            Self::EmergencyNumber(_) => "choose another number, or pin it in the desired-state file if this is meant",
+            Self::EmergencyNumber(_) => {
+                "choose another number, or pin this one in the desired-state file if that is intended"
+            }
             Self::NoTenant(_) => "run `reconcile sync` or `reconcile apply` with its file once",
             _ => return Vec::new(),
         };

@@ -49,7 +49,7 @@ impl Shared {
     /// Keeps an event that the disk does not take, and writes it to the log.
     pub(super) fn keep(&self, event: &Event) {
         let record = document::write(&redacted(event)).unwrap_or_else(|error| format!("it cannot be written: {error}"));
-        tracing::error!(call_sid = event.call_sid, record, "the disk does not take what is known about a call");
+        tracing::error!(call_sid = event.call_sid, record, "an event of a call cannot be written to disk");
         self.metrics.not_durable.inc();
         let mut kept = self.kept();
         if kept.len() >= KEPT {

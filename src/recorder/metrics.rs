@@ -56,25 +56,29 @@ impl RecorderMetrics {
         let all = metrics.clone();
         registry.register(
             "call_spool_bytes",
-            "Bytes about calls that wait in the spool for the database",
+            "Bytes of call events in the spool that are not in the database yet",
             all.spool_bytes,
         );
-        let help = "How long the oldest of these calls has waited for the database";
+        let help = "Age of the oldest call in the spool";
         registry.register("call_oldest_unsent_seconds", help, all.oldest);
-        let help = "Whether the disk took the last event of a call: 0 says that a crash may lose some";
+        let help = "Whether the last call event was written to disk; if 0, a crash may lose events";
         registry.register("call_spool_durable", help, all.durable);
-        let help = "Events of calls that the disk did not take: kept in memory, and in the log";
+        let help = "Call events that could not be written to disk; they are in memory and in the log";
         registry.register("call_events_not_durable", help, all.not_durable);
-        let help = "Events of calls that are in the log only: there was no more room in memory";
+        let help = "Call events that are only in the log, because the memory for them was full";
         registry.register("call_events_lost", help, all.lost);
         let help = "Damaged lines of the spool, set aside in `*.bad`";
         registry.register("call_spool_bad_lines", help, all.damaged);
-        registry.register("call_events_written", "Events of calls that the database took", all.written);
-        registry.register("call_batches_failed", "Batches that the database did not take, and that wait", all.failed);
-        let help = "Events of calls that the tables refused, put aside in `call_dead_letters`";
+        registry.register("call_events_written", "Call events written to the database", all.written);
+        registry.register(
+            "call_batches_failed",
+            "Batches that could not be written to the database and are tried again",
+            all.failed,
+        );
+        let help = "Call events that the tables rejected, kept in `call_dead_letters`";
         registry.register("call_dead_letters", help, all.refused);
         registry.register("call_batch_seconds", "How long the database took for a batch", all.batch);
-        let help = "Threads of the record of calls that panicked and were started again";
+        let help = "Recorder threads that panicked and were restarted";
         registry.register("call_recorder_restarts", help, all.restarts);
         let help = "Segments of the spool that could not be read and were renamed to `*.unreadable`";
         registry.register("call_spool_set_aside", help, all.set_aside);

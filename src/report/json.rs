@@ -69,7 +69,7 @@ struct AffectedCounts {
     moved: usize,
     /// Phones whose sections are read again. They stay registered.
     reread: usize,
-    /// Phones that can dial something else, because `extensions.range` or `dialplan.include` changes.
+    /// Phones that can dial other numbers or contexts, because `extensions.range` or `dialplan.include` changes.
     dialing: usize,
     /// Phones that stay, of which nothing changes.
     left_alone: usize,

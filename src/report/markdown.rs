@@ -73,7 +73,7 @@ pub(crate) fn plan(report: &Report<'_>, limit: usize) -> String {
     tail.push_str(&titled("Unchecked:", "text", &unchecked, "reason", MESSAGES));
     let mut notes = comparison.notes.clone();
     if plan.api_users > 0 {
-        notes.push(format!("{} made through the API left alone", count(plan.api_users, "user")));
+        notes.push(format!("{} created through the API, not changed", count(plan.api_users, "user")));
     }
     tail.push_str(&titled("Notes:", "text", &notes, "note", MESSAGES));
 
@@ -89,8 +89,11 @@ pub(crate) fn plan(report: &Report<'_>, limit: usize) -> String {
         let (added, removed) = (count(diff.added, "line"), diff.removed);
         let opening = format!("\n<details><summary>{path}: {added} added, {removed} removed</summary>\n");
         let closing = "\n</details>\n";
-        let lines: Vec<&str> =
-            if diff.text.is_empty() { vec!["(its marks do not fit its bytes)"] } else { diff.text.lines().collect() };
+        let lines: Vec<&str> = if diff.text.is_empty() {
+            vec!["(its generation marks do not match its content)"]
+        } else {
+            diff.text.lines().collect()
+        };
         let share = (room / left).saturating_sub(opening.len() + closing.len());
         let section = opening + &titled("", "diff", &lines, "line", share) + closing;
         room = room.saturating_sub(section.len());

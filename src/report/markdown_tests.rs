@@ -249,7 +249,7 @@ fn rails_and_a_missing_id() {
     comparison.stops.push(RailStop {
         rail: "deletes",
         message: "57 of 61 users would be deleted (allowed 5)".to_owned(),
-        hint: "if this is meant: --allow deletes=57".to_owned(),
+        hint: "if this is intended: --allow deletes=57".to_owned(),
         allow: Some(57),
     });
     for file in ConfigFile::ALL {

@@ -108,7 +108,7 @@ struct LastApply<'a> {
 /// What is recorded about inbound calls, and whether callers reach it.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Inbound {
-    /// Whether callers reach what is recorded: its routes were applied, and no carrier rejects a trunk.
+    /// Whether calls use the recorded routes: its routes were applied, and no carrier rejects a trunk.
     in_step: bool,
     /// The apply whose routes callers reach; null before the first one.
     applied_run: Option<i64>,
@@ -236,11 +236,9 @@ impl Status<'_> {
             findings.extend(match state {
                 None | Some(FileState::InStep) => None,
                 Some(FileState::Missing) => Some(format!("{path} is missing; {}", self.remedy("writes"))),
-                Some(FileState::Behind) => {
-                    Some(format!("{path} does not hold what is recorded; {}", self.remedy("renews")))
-                }
+                Some(FileState::Behind) => Some(format!("{path} differs from the database; {}", self.remedy("renews"))),
                 Some(FileState::Edited) => {
-                    Some(format!("{path} was edited by hand or cut short; {}", self.remedy("heals")))
+                    Some(format!("{path} was edited by hand or cut short; {}", self.remedy("repairs")))
                 }
             });
         }
@@ -284,8 +282,8 @@ impl Status<'_> {
             findings.extend(match generation {
                 Generation::InPlace => None,
                 Generation::Applied => Some(format!(
-                    "whether {reader} runs the {noun} as it was applied or as it was edited cannot be told: an edit \
-                         leaves its mark"
+                    "cannot tell whether {reader} runs the {noun} as applied or as edited: both have the same \
+                         generation mark"
                 )),
                 Generation::Another(mark) => Some(format!("{reader} runs another generation of the {noun} ({mark})")),
                 Generation::Absent => Some(format!("{reader} runs no generation of the {noun}")),
@@ -334,24 +332,25 @@ impl Status<'_> {
         let carriers = self.carriers();
         let (tone, words) = match (behind, applied_run) {
             (false, _) if has_endpoints && self.silent => {
-                (AnsiColor::Red, "callers of trunks reach nothing while Asterisk does not answer".to_owned())
+                (AnsiColor::Red, "calls over trunks do not arrive while Asterisk does not answer".to_owned())
             }
-            (false, _) if has_endpoints && self.lacks_dialplan() => (
-                AnsiColor::Red,
-                "callers of trunks reach nothing on this host yet; `reconcile apply` heals it".to_owned(),
-            ),
+            (false, _) if has_endpoints && self.lacks_dialplan() => {
+                (AnsiColor::Red, "calls over trunks do not arrive on this host yet; run `reconcile apply`".to_owned())
+            }
             (false, _) if carriers.iter().any(|(tone, _)| *tone == AnsiColor::Red) => {
-                (AnsiColor::Red, "callers do not reach all of it".to_owned())
+                (AnsiColor::Red, "some calls over trunks do not arrive".to_owned())
             }
-            (false, _) => (AnsiColor::Green, "callers reach what is recorded".to_owned()),
+            (false, _) => (AnsiColor::Green, "calls use the recorded routes".to_owned()),
             (true, Some(run)) => {
-                (AnsiColor::Red, format!("callers still reach what run {run} applied; `reconcile apply` heals it"))
+                (AnsiColor::Red, format!("calls still use the routes of run {run}; run `reconcile apply`"))
             }
-            (true, None) => (AnsiColor::Red, "callers reach nothing of it yet; `reconcile apply` heals it".to_owned()),
+            (true, None) => {
+                (AnsiColor::Red, "the recorded routes are not in use yet; run `reconcile apply`".to_owned())
+            }
         };
         let _ = writeln!(text, "inbound     {counts}: {}", paint(color, tone, &words));
         if has_endpoints && !self.silent && self.at_carriers().is_none() {
-            let _ = writeln!(text, "            how trunks stand at their carriers was not asked");
+            let _ = writeln!(text, "            the registrations of trunks were not checked");
         }
         for (tone, words) in carriers {
             let _ = writeln!(text, "            {}", paint(color, tone, &words));
@@ -417,7 +416,7 @@ fn unreadable(document: &UnreadableDocument) -> String {
 /// Says which sections of other files change ours.
 fn overrides(overrides: &[Override]) -> Vec<String> {
     let mut words: Vec<String> =
-        overrides.iter().take(LISTED).map(|found| format!("{}: take that out", found.words())).collect();
+        overrides.iter().take(LISTED).map(|found| format!("{}: remove that section", found.words())).collect();
     let more = overrides.len().saturating_sub(LISTED);
     if more > 0 {
         words.push(format!("{} more of other files change what reconcile generates", count(more, "section")));

@@ -31,12 +31,12 @@ pub(crate) fn plan(report: &Report<'_>, color: bool, shortened: bool) -> String 
     }
     listed(&mut text, "note", comparison.notes.iter(), most_rows);
     if plan.api_users > 0 {
-        let _ = writeln!(text, "note: {} made through the API left alone", count(plan.api_users, "user"));
+        let _ = writeln!(text, "note: {} created through the API, not changed", count(plan.api_users, "user"));
     }
     for ComparedFile { path, diff, .. } in comparison.changed_files() {
         let _ = write!(text, "--- {path}\n+++ {path}\n");
         if diff.text.is_empty() {
-            text.push_str("(its marks do not fit its bytes)\n");
+            text.push_str("(its generation marks do not match its content)\n");
         }
         for line in diff.text.lines().take(most_lines) {
             let tone = match line.as_bytes().first() {

@@ -96,18 +96,18 @@ pub(super) fn affected(comparison: &Comparison) -> Option<String> {
         (number > 0).then(|| format!("{} {}", count(number, "phone"), verb(number, one, many)))
     };
     let parts = [
-        phones(affected.ended, "ends", "end"),
+        phones(affected.ended, "is removed", "are removed"),
         phones(affected.relogin, "must log in again", "must log in again"),
         phones(affected.moved, "must register over another transport", "must register over another transport"),
-        phones(affected.reread, "is read again and stays registered", "are read again and stay registered"),
-        phones(affected.dialing, "can dial something else", "can dial something else"),
+        phones(affected.reread, "is reloaded and stays registered", "are reloaded and stay registered"),
+        phones(affected.dialing, "can dial other numbers or contexts", "can dial other numbers or contexts"),
         (affected.carriers > 0).then(|| {
             let verb = verb(affected.carriers, "changes", "change");
             format!("{} {verb} ({})", count(affected.carriers, "trunk"), some_of(&comparison.effects.carriers))
         }),
         (affected.numbers > 0)
-            .then(|| format!("calls to {} may go another way", count(affected.numbers, "public number"))),
-        phones(affected.left_alone, "is left alone", "are left alone"),
+            .then(|| format!("calls to {} may be routed differently", count(affected.numbers, "public number"))),
+        phones(affected.left_alone, "is unaffected", "are unaffected"),
     ];
     Some(format!("Affected: {}", parts.into_iter().flatten().collect::<Vec<_>>().join(", ")))
 }
@@ -136,8 +136,8 @@ pub(super) fn reload(comparison: &Comparison) -> Option<String> {
 pub(super) fn expectations(desired: &Desired) -> Option<String> {
     match desired.declared.expectations.len() {
         0 => None,
-        1 => Some("Expect: 1 of 1 call reaches who it should".to_owned()),
-        all => Some(format!("Expect: {all} of {all} calls reach who they should")),
+        1 => Some("Expect: 1 of 1 expectation holds".to_owned()),
+        all => Some(format!("Expect: {all} of {all} expectations hold")),
     }
 }
 
@@ -186,7 +186,7 @@ pub(super) fn summary(comparison: &Comparison) -> String {
         parts.push(format!("{} to log in again", count(logins, "phone")));
     }
     match comparison.plan.changes.of_objects().count() {
-        0 if comparison.callers_behind => parts.push("inbound calls to bring in step".to_owned()),
+        0 if comparison.callers_behind => parts.push("inbound routing to update".to_owned()),
         0 => {}
         1 => parts.push("1 change of inbound calls".to_owned()),
         changes => parts.push(format!("{changes} changes of inbound calls")),

@@ -1,5 +1,5 @@
-//! Who may: the bearer token of a request, looked up in the directory at each request, so that a
-//! revoked one is refused everywhere from then on.
+//! Authentication: the bearer token is looked up in the database at each request, so that a revoked
+//! token is rejected on every server at once.
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -105,6 +105,6 @@ pub(super) fn token(parts: &Parts) -> Option<&str> {
 
 /// Says the same whatever is wrong with a token.
 pub(super) fn unauthorized() -> Failure {
-    Failure::new(ErrorType::Unauthorized, "this needs a bearer token that is in use")
+    Failure::new(ErrorType::Unauthorized, "this needs a valid bearer token")
         .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"reconcile\""))
 }

@@ -61,7 +61,7 @@ fn is_sid(text: &str) -> bool {
 }
 
 fn no_sid(field: &'static str) -> Detail {
-    Detail::of(field, "this is no id of a call: 1 to 128 visible ASCII characters")
+    Detail::of(field, "not a CallSid: 1 to 128 visible ASCII characters")
 }
 
 fn unknown(sid: &str) -> Failure {
@@ -84,7 +84,7 @@ pub(super) async fn list(
     let limit = page.limit.unwrap_or(PAGE);
     let mut details = Vec::new();
     if !(1..=LARGEST_PAGE).contains(&limit) {
-        details.push(Detail::of("limit", format!("this is no whole number from 1 to {LARGEST_PAGE}")));
+        details.push(Detail::of("limit", format!("not a whole number from 1 to {LARGEST_PAGE}")));
     }
     if page.after.as_deref().is_some_and(|sid| !is_sid(sid)) {
         details.push(no_sid("after"));

@@ -54,7 +54,7 @@ struct TenantCounters {
 
 impl TenantCounters {
     fn register(&self, registry: &mut Registry) {
-        registry.register("webhook_requests", "Requests about calls that were answered", self.requests.clone());
+        registry.register("webhook_requests", "Webhook requests that were answered", self.requests.clone());
         registry.register("webhook_dial_result", "How dialled steps ended", self.dial_results.clone());
         registry.register("webhook_caller_class", "Calls by the kind of caller", self.caller_class.clone());
     }
@@ -98,21 +98,21 @@ impl Counters {
             unconfigured: Gauge::default(),
             tenants: RwLock::default(),
         };
-        registry.register("webhook_seconds", "How long answers about calls took", counters.seconds.clone());
-        let help = "Requests that were refused for their signature";
+        registry.register("webhook_seconds", "Time to answer a webhook request", counters.seconds.clone());
+        let help = "Requests that were rejected because of their signature";
         registry.register("webhook_signature_failures", help, counters.signatures.clone());
-        let help = "Whether requests are answered whoever sends them";
+        let help = "1 if signatures are not verified (`--insecure-skip-signature`)";
         registry.register("webhook_signature_skipped", help, counters.skipped.clone());
-        let help = "Whether calls are routed that nobody answers: the auth token is missing";
+        let help = "1 if routes are applied, but the auth token is missing, so that no call is answered";
         registry.register("webhook_unconfigured", help, counters.unconfigured.clone());
         registry.register(
             "webhook_retry_requests",
             "Requests about calls that Twilio sent again",
             counters.retries.clone(),
         );
-        let help = "Calls that were answered though something was not as it should be";
+        let help = "Calls that were answered in spite of a problem, named in the record of the call";
         registry.register("webhook_degraded", help, counters.degraded.clone());
-        let help = "Calls that were answered without being written down";
+        let help = "Calls that were answered but not recorded";
         registry.register("webhook_unrecorded", help, counters.unrecorded.clone());
         counters
     }

@@ -1,6 +1,6 @@
-//! New users of concurrent requests share a transaction: while one is being written, those who
-//! come wait together for the next. So a burst takes no longer than one after the other, each gets
-//! the lowest number that is free, and nobody is refused because of the others.
+//! Creates the users of concurrent requests in one transaction. While a transaction runs, new requests
+//! wait together for the next one. So a burst is not slower than single requests, each user gets the
+//! lowest free number, and no request fails because of the others.
 
 use std::{
     collections::HashMap,

@@ -57,7 +57,7 @@ impl ErrorType {
     pub(super) const TABLE: &[(Self, StatusCode, &str)] = &[
         (Self::BadRequest, StatusCode::BAD_REQUEST, "the request cannot be understood"),
         (Self::UnexpectedBody, StatusCode::BAD_REQUEST, "this method of the path takes no body"),
-        (Self::Unauthorized, StatusCode::UNAUTHORIZED, "a bearer token is needed that is in use"),
+        (Self::Unauthorized, StatusCode::UNAUTHORIZED, "a valid bearer token is required"),
         (Self::Forbidden, StatusCode::FORBIDDEN, "the token lacks the scope"),
         (Self::SignatureMissing, StatusCode::FORBIDDEN, "the webhook needs the provider's signature"),
         (Self::SignatureInvalid, StatusCode::FORBIDDEN, "the signature is not that of the request"),
@@ -70,15 +70,19 @@ impl ErrorType {
         (Self::TenantNotRecorded, StatusCode::CONFLICT, "the tenant's file was never recorded"),
         (Self::UserDeclared, StatusCode::CONFLICT, "the user is declared in the desired-state file"),
         (Self::UserProtected, StatusCode::CONFLICT, "the user is protected from deletion"),
-        (Self::ApplyInProgress, StatusCode::CONFLICT, "another apply holds the host"),
+        (Self::ApplyInProgress, StatusCode::CONFLICT, "another apply is running on this host"),
         (Self::PlanStale, StatusCode::PRECONDITION_FAILED, "the plan is not the expected one"),
         (Self::PayloadTooLarge, StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
         (Self::UnsupportedMediaType, StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body is not JSON"),
         (Self::ValidationError, StatusCode::UNPROCESSABLE_ENTITY, "a value is rejected: one detail per field"),
-        (Self::IdempotencyKeyReused, StatusCode::UNPROCESSABLE_ENTITY, "the key came with another request before"),
-        (Self::RailStopped, StatusCode::UNPROCESSABLE_ENTITY, "a rail stopped the apply, before anything moved"),
+        (
+            Self::IdempotencyKeyReused,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "the idempotency key was used for another request",
+        ),
+        (Self::RailStopped, StatusCode::UNPROCESSABLE_ENTITY, "a rail stopped the apply, before anything was changed"),
         (Self::InternalServerError, StatusCode::INTERNAL_SERVER_ERROR, "something is wrong with the server"),
-        (Self::NotLive, StatusCode::BAD_GATEWAY, "Asterisk did not take it; the last good files were put back"),
+        (Self::NotLive, StatusCode::BAD_GATEWAY, "Asterisk does not run the new files; the last good ones are back"),
         (Self::DatabaseUnavailable, StatusCode::SERVICE_UNAVAILABLE, "the database cannot be used now"),
         (Self::HostUnavailable, StatusCode::SERVICE_UNAVAILABLE, "Asterisk or its folder cannot be used now"),
     ];
@@ -368,7 +372,8 @@ impl Failure {
         let hint = joined(&not_live.hints());
         let hint =
             hint.map(|hint| Detail { message: "the next step".to_owned(), hint: Some(hint), ..Detail::default() });
-        let message = format!("run {}: Asterisk did not take it: {}", not_live.run, not_live.reasons.join("; "));
+        let message =
+            format!("run {}: Asterisk does not run the new files: {}", not_live.run, not_live.reasons.join("; "));
         Self::new(ErrorType::NotLive, message).with(stages.chain(complaints).chain(hint).collect())
     }
 }

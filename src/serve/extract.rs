@@ -202,13 +202,13 @@ pub(super) async fn read_body(parts: &Parts, mut body: Body, largest: usize) -> 
 fn object(bytes: &[u8]) -> Result<Object, Failure> {
     let refused = |message: String| Failure::invalid(vec![Detail::of("body", message)]);
     let text = std::str::from_utf8(bytes)
-        .map_err(|error| refused(format!("this is no UTF-8: see byte {}", error.valid_up_to() + 1)))?;
+        .map_err(|error| refused(format!("the body is not UTF-8: see byte {}", error.valid_up_to() + 1)))?;
     if text.trim().is_empty() {
         return Err(Failure::new(ErrorType::BadRequest, "the body is empty: send a JSON object"));
     }
     serde_json::from_str(text).map_err(|error| {
         if error.is_data() {
-            return refused("this is no JSON object".to_owned());
+            return refused("the body is not a JSON object".to_owned());
         }
         let place = format!("line {} column {}", error.line(), error.column());
         Failure::new(ErrorType::BadRequest, format!("the body cannot be read as JSON: see {place}"))
@@ -254,7 +254,7 @@ fn reason(error: &dyn std::error::Error) -> Detail {
     let plain = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     match text.split_once(": ").filter(|(name, _)| plain(name)) {
         // The words of the standard library.
-        Some((parameter, "invalid digit found in string")) => Detail::of(parameter, "this is no whole number"),
+        Some((parameter, "invalid digit found in string")) => Detail::of(parameter, "not a whole number"),
         Some((parameter, message)) => Detail::of(parameter, message),
         // A name may be anything.
         None => Detail::of("query", printable(&text)),
@@ -277,6 +277,6 @@ impl FromRequestParts<Arc<State>> for Id {
         let text = Path::<String>::from_request_parts(parts, state).await.map(|Path(text)| text).unwrap_or_default();
         // One text an id: the plain form that this server gives out.
         let id = text.parse::<Uuid>().ok().filter(|id| id.to_string().eq_ignore_ascii_case(&text));
-        id.map(Self).ok_or_else(|| Failure::invalid(vec![Detail::of("id", "this is no id of a user: write the UUID")]))
+        id.map(Self).ok_or_else(|| Failure::invalid(vec![Detail::of("id", "not the id of a user: write the UUID")]))
     }
 }

@@ -1,5 +1,5 @@
-//! The look at what runs, for `/metrics`: whether each stage is in step, who is registered, who can be
-//! reached.
+//! The status check for `/metrics`: whether each stage is in step, and which phones are registered and
+//! reachable.
 //!
 //! A scrape never asks Asterisk itself. It writes down what the last look found, with its age, and
 //! begins another one if that is a minute old: so an Asterisk that hangs delays no scrape, and any
@@ -102,7 +102,7 @@ fn begin(state: Arc<State>, tenant: Tenant) {
         let (here, whose) = (Arc::clone(&state), tenant.clone());
         let look = Arc::clone(&state.pool).run_long(move |directory| look(&here, &whose, directory)).await;
         let found = look.unwrap_or_else(|failure| {
-            tracing::warn!("the look for /metrics failed: {failure}");
+            tracing::warn!("the status check for /metrics failed: {failure}");
             None
         });
         state.looks.end(&tenant, found);
@@ -130,7 +130,7 @@ fn write(registry: &mut Registry, look: &Look, labels: &[Label]) {
     let is = |yes: bool| f64::from(u8::from(yes));
     let count = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
 
-    let help = "How long ago the look ended that found the values of this host";
+    let help = "Age of the status check that the values of this host come from";
     gauge(registry, "last_look_age_seconds", help, one(ended.elapsed().as_secs_f64()));
     gauge(registry, "asterisk_up", "Whether Asterisk answers", one(is(*asterisk_up)));
     let running = status.running.as_ref();
@@ -142,7 +142,7 @@ fn write(registry: &mut Registry, look: &Look, labels: &[Label]) {
     ];
     let stages = stages.map(|(stage, in_step)| (with("stage", stage), is(in_step)));
     gauge(registry, "in_step", "Whether a stage is in step with the one before it, on this host", stages);
-    let help = "Sections of other files that change what is generated";
+    let help = "Sections of other files that change generated objects";
     gauge(registry, "overrides", help, one(count(status.overrides.len())));
     let Some(running) = running else { return };
     let registered = running.registrations.values().filter(|contacts| **contacts > 0).count();
@@ -152,5 +152,5 @@ fn write(registry: &mut Registry, look: &Look, labels: &[Label]) {
     let help = "Names of contexts and transports that Asterisk does not have";
     gauge(registry, "missing_names", help, one(count(running.missing_names.len())));
     let trunks = running.carriers.iter().map(|(name, trunk)| (with("trunk", name), is(trunk.is_registered())));
-    gauge(registry, "trunk_registered", "Whether a carrier takes the registration of a trunk", trunks);
+    gauge(registry, "trunk_registered", "Whether a trunk is registered at its carrier", trunks);
 }

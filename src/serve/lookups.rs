@@ -1,6 +1,6 @@
-//! Tokens are looked up together: all that come while one look-up runs wait for the next, which is one
-//! statement on one connection. So a flood of wrong tokens takes one connection to the database, and
-//! nothing from those that know a user's token already or ask something else.
+//! Looks tokens up in batches: tokens that arrive while a look-up runs wait for the next one, which is one
+//! statement on one connection. So a flood of wrong tokens uses one database connection, and does not
+//! slow down other requests.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

@@ -153,7 +153,7 @@ pub(super) async fn metrics(
     state.metrics.webhook.register(&tenant, &mut registry);
     let up = ConstGauge::new(i64::from(standing.is_some()));
     registry.register("database_up", "Whether the database answers", up);
-    let help = "Lines of the log that its reader did not take in time";
+    let help = "Log lines that were dropped because the reader of stderr is too slow";
     registry.register("log_lines_dropped", help, ConstCounter::new(log::dropped()));
     if let Some((standing, applies, changed_at)) = standing {
         let label = ("tenant", tenant.as_str().to_owned());
@@ -176,9 +176,9 @@ fn users(registry: &mut Registry, tenant: &Label, standing: &Standing) {
     let numbers = plan::count(standing, Timestamp::now());
     let managed = |manager: &str, users: u32| (vec![tenant.clone(), ("managed_by", manager.to_owned())], users.into());
     let managers = [managed("file", standing.file_users), managed("api", standing.api_users)];
-    gauge(registry, "users", "Users by who changes them", managers);
+    gauge(registry, "users", "Users, by what manages them (file or API)", managers);
     let count = |number: u32| [(vec![tenant.clone()], number.into())];
-    gauge(registry, "extensions_free", "Extensions that the next users can get", count(numbers.free));
+    gauge(registry, "extensions_free", "Free extensions in the range", count(numbers.free));
     gauge(registry, "extensions", "Extensions in the range", count(numbers.size));
 }
 
@@ -193,7 +193,7 @@ fn stages(registry: &mut Registry, tenant: &Label, host: &str, applies: &[Entry]
     let ages: Vec<_> = each(&|apply| age(apply.finished_at.unwrap_or(apply.started_at)));
     gauge(registry, "last_apply_age_seconds", "How long ago the last apply ended", ages);
     let successes: Vec<_> = each(&|apply| u32::from(live(apply)).into());
-    gauge(registry, "last_apply_success", "Whether Asterisk took the last apply", successes);
+    gauge(registry, "last_apply_success", "Whether the last apply ended as `live`", successes);
     let outcome = |apply: &Entry| {
         let mut labels = at(&apply.host);
         labels.push(("outcome", apply.outcome.clone()));
@@ -208,7 +208,7 @@ fn stages(registry: &mut Registry, tenant: &Label, host: &str, applies: &[Entry]
     if applies.iter().all(|apply| apply.host != host) {
         lags.push((at(host), changed_at.map_or(0.0, age)));
     }
-    gauge(registry, "stage_lag_seconds", "How long recorded rows have waited to be live", lags);
+    gauge(registry, "stage_lag_seconds", "How long the last recorded change has waited to become live", lags);
 }
 
 /// Whoever reads the metrics.

@@ -128,7 +128,7 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     if let Some(directory) = &mut first {
         // Those that were kept are there already, and the database is asked again.
         if let Err(error) = routing.refresh(directory) {
-            tracing::warn!("the applied routes are those of before: {error}");
+            tracing::warn!("cannot read the applied routes, the previous ones stay in use: {error}");
         }
     }
     let webhook = webhook.map(|settings| {
@@ -185,7 +185,7 @@ async fn serve(
     let listener = listen::listen(listen)?;
     let address = listener.local_addr().context("cannot listen")?;
     let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
-    let [Ok(mut terminate), Ok(mut interrupt)] = signals else { anyhow::bail!("signals cannot be heard") };
+    let [Ok(mut terminate), Ok(mut interrupt)] = signals else { anyhow::bail!("cannot listen for signals") };
     let scheme = if tls.is_some() { "https" } else { "http" };
     let tls = tls.map(|files| -> Result<_> {
         let current = tls::Current::new(files.config()?);
@@ -212,7 +212,7 @@ async fn serve(
         _ = interrupt.recv() => Ok(()),
         ended = &mut accepting => ended.context("the server failed"),
     };
-    tracing::info!("ending: no new connections, what runs is finished");
+    tracing::info!("shutting down: no new connections, running requests are finished");
     end(&server, &applies).await;
     result
 }
@@ -241,7 +241,7 @@ async fn end(server: &Server, applies: &TaskTracker) {
 /// Waits for the applies that run.
 async fn finished(applies: &TaskTracker) {
     if timeout(LONGEST_APPLY, applies.wait()).await.is_err() {
-        tracing::error!("an apply does not end: it is cut, and the next one heals what it leaves");
+        tracing::error!("an apply does not end: it is aborted, and the next apply finishes its work");
     }
 }
 

@@ -182,9 +182,9 @@ impl Routing {
             }
         }
         if self.unconfigured.load(Ordering::Relaxed) && self.counters.unconfigured(self.take_calls()) {
-            let hint = "set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE and start the server again; or say \
-                        `--no-webhook` where calls come by Asterisk alone";
-            tracing::error!(hint, "inbound routes are applied, and without the auth token the webhook answers no call");
+            let hint = "set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE and start the server again; or give \
+                        `--no-webhook` if no calls come through Twilio";
+            tracing::error!(hint, "inbound routes are applied, but without the auth token the webhook answers no call");
         }
         Ok(())
     }
@@ -205,7 +205,7 @@ impl Routing {
             let mut away = AWAY[0];
             while !routing.ending.load(Ordering::Relaxed) {
                 let Err(error) = routing.listen(&pool, &mut away) else { return };
-                tracing::warn!("the applied routes are those of before: {error:#}");
+                tracing::warn!("cannot read the applied routes, the previous ones stay in use: {error:#}");
                 routing.pause(away);
                 away = (away * 2).min(AWAY[1]);
             }

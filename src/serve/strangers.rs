@@ -55,7 +55,7 @@ struct Accounts {
 impl Strangers {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let delayed = Counter::default();
-        let help = "Failed requests of strangers whose answers were delayed, because there were too many";
+        let help = "Failed requests without a valid token or signature whose answers were delayed, because there were too many";
         registry.register("stranger_failures_delayed", help, delayed.clone());
         let now = Instant::now();
         let accounts = Accounts { all: now, peers: HashMap::new(), waited: 0, spread: 0, reported: now };

@@ -231,7 +231,7 @@ fn text<T>(
             Ok(value) => return Some(value),
             Err(invalid) => Detail::invalid(field, &invalid),
         },
-        Some(_) => Detail::of(field, "this is no text"),
+        Some(_) => Detail::of(field, "not a string"),
     };
     details.push(detail);
     None
@@ -245,7 +245,7 @@ fn extension(body: &Map<String, Value>, details: &mut Vec<Detail>) -> Option<Ext
     let number = value.as_u64().or_else(|| value.as_f64().and_then(whole));
     let extension = number.and_then(|number| u32::try_from(number).ok()?.try_into().ok());
     if extension.is_none() {
-        let message = format!("this is no whole number from 1 to {}", Extension::MAX);
+        let message = format!("not a whole number from 1 to {}", Extension::MAX);
         details.push(Detail { code: Some(Code::InvalidExtension.as_str()), ..Detail::of("extension", message) });
     }
     extension
@@ -259,7 +259,7 @@ fn idempotency_key(headers: &HeaderMap, details: &mut Vec<Detail>) -> Option<Str
     if fits {
         return value.to_str().ok().map(str::to_owned);
     }
-    details.push(Detail::of("Idempotency-Key", "this is one key of 1 to 255 visible ASCII characters"));
+    details.push(Detail::of("Idempotency-Key", "give one key of 1 to 255 visible ASCII characters"));
     None
 }
 
@@ -288,7 +288,7 @@ pub(super) async fn list(
         None
     });
     if page.limit.is_some_and(|limit| !(1..=LARGEST_PAGE).contains(&limit)) {
-        details.push(Detail::of("limit", format!("this is no whole number from 1 to {LARGEST_PAGE}")));
+        details.push(Detail::of("limit", format!("not a whole number from 1 to {LARGEST_PAGE}")));
     }
     if !details.is_empty() {
         return Err(Failure::invalid(details));
@@ -341,7 +341,7 @@ pub(super) async fn show(
 #[utoipa::path(
     delete, path = "/users/{id}", tag = "users",
     params(("id" = Uuid, Path, description = "the user's id")),
-    responses((status = 204, description = "the user is no more")),
+    responses((status = 204, description = "the user was deleted")),
     security(("token" = ["write"]))
 )]
 pub(super) async fn delete(

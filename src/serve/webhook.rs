@@ -68,8 +68,8 @@ pub(crate) struct Settings {
 /// The server is started without what it needs to check the provider's signature.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "inbound routes are applied, and without the auth token no call could be told from a forgery\n\
-     hint: set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE; or say `--no-webhook` where calls come by Asterisk alone"
+    "inbound routes are applied, but no auth token is given, so forged requests could not be rejected\n\
+     hint: set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE; or give `--no-webhook` if no calls come through Twilio"
 )]
 pub(crate) struct NoToken;
 
@@ -127,7 +127,7 @@ impl Webhook {
         let mut minutes = interval(Duration::from_mins(1));
         loop {
             minutes.tick().await;
-            tracing::warn!("signatures are not looked at: whoever reaches this server can pass for the provider");
+            tracing::warn!("signatures are not verified: every client that reaches this server can pose as Twilio");
         }
     }
 
@@ -162,7 +162,7 @@ impl Webhook {
     /// Writes down what became known; a call is answered also where that fails.
     async fn append(&self, recorder: &Recorder, event: &calls::Event) {
         if let Err(error) = recorder.append(event).await {
-            tracing::error!(call_sid = event.call_sid, "a call is not written down: {error}");
+            tracing::error!(call_sid = event.call_sid, "a call is not recorded: {error}");
             self.counters.unrecorded();
         }
     }

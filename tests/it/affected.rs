@@ -42,21 +42,21 @@ fn a_setting_that_reaches_every_phone_says_so_and_is_told_by_history() {
     env.write("pbx.yaml", &file(8, "phones: { codecs: [alaw] }"));
     let plan = env.run("plan").expect(0).stdout;
     for line in [
-        "  ~ phones.codecs  opus,g722,ulaw,alaw -> alaw (read again by 8 phones)\n",
-        "Affected: 8 phones are read again and stay registered\n",
+        "  ~ phones.codecs  opus,g722,ulaw,alaw -> alaw (reloads 8 phones)\n",
+        "Affected: 8 phones are reloaded and stay registered\n",
         "Reload: res_pjsip (1 of 2 files changed); calls and registrations are kept\n",
     ] {
         assert!(plan.contains(line), "{plan}");
     }
     let markdown = env.run("plan --format markdown").expect(0).stdout;
-    assert!(markdown.contains("\nAffected: 8 phones are read again and stay registered\n"), "{markdown}");
+    assert!(markdown.contains("\nAffected: 8 phones are reloaded and stay registered\n"), "{markdown}");
     assert_eq!(affected(&env), only(&[("reread", 8)]));
     env.run("apply").expect(0);
     let list = env.run("history").expect(0).stdout;
     assert!(list.lines().nth(1).unwrap().contains("  live     1 setting (8 phones)  tester"), "{list}");
     let run = env.run("history 2").expect(0).stdout;
     assert!(run.contains("settings 1 setting (8 phones)\n"), "{run}");
-    assert!(run.contains("\n~ phones.codecs  opus,g722,ulaw,alaw -> alaw (read again by 8 phones)\n"), "{run}");
+    assert!(run.contains("\n~ phones.codecs  opus,g722,ulaw,alaw -> alaw (reloads 8 phones)\n"), "{run}");
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn another_transport_counts_as_a_login() {
     assert_eq!(
         stopped.stderr,
         "error[rail-relogins]: 8 phones would have to log in again, 8 of them over another transport (allowed 2)\n\
-         hint: if this is meant: --allow relogins=8\n"
+         hint: if this is intended: --allow relogins=8\n"
     );
     let line = "  ~ phones.transport  transport-tcp -> transport-udp (8 phones must register over it)\n";
     assert!(stopped.stdout.contains(line), "{}", stopped.text());
@@ -109,8 +109,8 @@ fn phones_that_end_and_phones_that_are_renumbered_are_counted_apart() {
     let counts = only(&[("ended", 1), ("relogin", 1), ("reread", 1), ("left_alone", 2)]);
     assert_eq!(affected(&env), counts);
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
-    let line = "Affected: 1 phone ends, 1 phone must log in again, 1 phone is read again and stays registered, \
-                2 phones are left alone\n";
+    let line = "Affected: 1 phone is removed, 1 phone must log in again, 1 phone is reloaded and stays registered, \
+                2 phones are unaffected\n";
     assert!(plan.contains(line), "{plan}");
     // Rows move first: the phones that the next apply ends are still those in the file in place.
     env.run("sync").expect(0);
@@ -193,7 +193,7 @@ fn numbers_are_counted_whose_group_rings_others() {
     }
 }
 
-/// The summary once said of 12 users `12 phones can dial something else, 12 phones are left alone`.
+/// The summary once said of 12 users `12 phones can dial other numbers or contexts, 12 phones are unaffected`.
 #[test]
 fn a_phone_is_in_one_group_and_one_that_is_made_now_is_in_none() {
     let env = TestEnv::new();
@@ -277,7 +277,7 @@ fn another_range_changes_what_phones_can_dial() {
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
     for line in [
         "extensions.range  1000-1999 -> 1000-1499 (changes what 3 phones can dial)",
-        "3 phones can dial something else",
+        "3 phones can dial other numbers or contexts",
     ] {
         assert!(plan.contains(line), "{plan}");
     }
@@ -310,7 +310,7 @@ fn a_number_that_rings_another_person_is_counted_whoever_has_the_phone() {
     env.run("sync --allow relogins=2").expect(0);
     assert_eq!(affected(&env)["numbers"], 2);
     let status = env.run("status --no-asterisk").expect(0).stdout;
-    assert!(status.contains("callers still reach what run 1 applied"), "{status}");
+    assert!(status.contains("calls still use the routes of run 1"), "{status}");
     env.run("apply --no-reload --allow relogins=2").expect(0);
     // A rename reaches the same people.
     let text = fs::read_to_string(env.path("work/pbx.yaml")).unwrap();
@@ -319,5 +319,5 @@ fn a_number_that_rings_another_person_is_counted_whoever_has_the_phone() {
     assert_eq!(affected(&env)["numbers"], 0);
     env.run("sync").expect(0);
     let status = env.run("status --no-asterisk").expect(0).stdout;
-    assert!(status.contains("callers reach what is recorded"), "{status}");
+    assert!(status.contains("calls use the recorded routes"), "{status}");
 }

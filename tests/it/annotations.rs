@@ -77,7 +77,7 @@ fn an_apply_that_fails_names_its_exit_code_and_one_that_works_nothing() {
     lock.lock().unwrap();
     let jobs = github.merge(7, "phones", REPOSITORY);
     let said = log(&jobs, "apply", 5);
-    assert!(said.contains("another apply holds the host `pbx-test`"), "{said}");
+    assert!(said.contains("another apply is running on the host `pbx-test`"), "{said}");
     assert_eq!(
         annotations(said),
         ["reconcile apply ended with exit code 5: the log says why, and what to do"],

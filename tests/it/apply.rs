@@ -91,7 +91,11 @@ fn without_reload_the_files_are_written_and_asterisk_is_left_alone() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&[ANA]));
     let applied = env.run("apply --no-reload").expect(0);
-    assert!(applied.stdout.ends_with("Asterisk was left alone (--no-reload): it runs what it ran before (run 1).\n"));
+    assert!(
+        applied
+            .stdout
+            .ends_with("Asterisk was not reloaded (--no-reload): it still runs what it ran before (run 1).\n")
+    );
     assert_eq!(outcome(&env), "rendered");
     assert!(!env.ask("pjsip list endpoints").contains("1000/1000"));
     let plan = env.run("plan --detailed-exitcode").expect(2).stdout;
@@ -226,7 +230,7 @@ fn an_include_line_that_stands_twice_is_told_before_it_takes_all_phones_away() {
     let at = |line: &str| good.lines().position(|found| found.starts_with(line)).unwrap() + 1;
     let words = format!(
         "`pjsip.d/acme/generated_endpoints.conf` is included 2 times, in `pjsip.conf:{}` and `pjsip.conf:{}`: Asterisk \
-         would take none of its objects",
+         would reject all of its objects",
         at("#tryinclude"),
         good.lines().count() + 2,
     );
@@ -257,7 +261,7 @@ fn a_second_apply_at_once_is_refused_and_told_who_holds_the_host() {
     let refused = env.run("apply").expect(5);
     assert_eq!(
         refused.stderr,
-        "error: another apply holds the host `pbx-test`: tester runs `apply` on pbx-test since 2026-01-02T03:04:05Z\n"
+        "error: another apply is running on the host `pbx-test`: tester runs `apply` on pbx-test since 2026-01-02T03:04:05Z\n"
     );
     drop(lock);
     env.run("apply").expect(0);
@@ -380,7 +384,7 @@ fn objects_kept_out_by_a_mistake_come_back_with_the_next_apply() {
     assert!(!env.ask("pjsip list endpoints").contains("1000/1000"));
     let failed = env.run("apply").expect(6);
     assert!(failed.stderr.contains("endpoints are missing in the running Asterisk: `1000`"), "{}", failed.text());
-    assert!(failed.stderr.contains("running: unknown, the read-back failed for them too"), "{}", failed.text());
+    assert!(failed.stderr.contains("running: unknown, the read-back of these files also failed"), "{}", failed.text());
     fs::write(&conf, operators).unwrap();
     let healed = env.run("apply").expect(0);
     assert!(healed.stdout.contains("res_pjsip reloaded"), "{}", healed.text());
@@ -441,10 +445,7 @@ fn another_directory_is_stopped_whatever_it_knows() {
     wrong.run("sync").expect(0);
     let stopped = wrong.run("apply").expect(3).stderr;
     // What the hint says is what lets it pass.
-    assert!(
-        stopped.contains("--allow foreign-files=2, and every phone of these files gets another secret"),
-        "{stopped}"
-    );
+    assert!(stopped.contains("--allow foreign-files=2, and every phone of these files gets a new secret"), "{stopped}");
     wrong.run("apply --dry-run --allow foreign-files=1 --allow relogins=2").expect(3);
     wrong.run("apply --dry-run --allow foreign-files=2").expect(3);
     wrong.run("apply --dry-run --allow foreign-files=2 --allow relogins=2").expect(0);
@@ -457,7 +458,9 @@ fn another_directory_is_stopped_whatever_it_knows() {
     env.write("pbx.yaml", &desired(&["email: zoe@example.com, name: Zoe"]));
     let stopped = env.run("apply").expect(3);
     assert!(
-        stopped.stderr.contains("the files in place hold 1 user that this directory never knew: `ana@example.com`\n"),
+        stopped
+            .stderr
+            .contains("the generated files on this host hold 1 user that this database never had: `ana@example.com`\n"),
         "{}",
         stopped.text()
     );

@@ -131,7 +131,7 @@ fn what_other_programs_take_is_answered_with_how_it_is_written_here() {
         &desired(&[ANA, "id: x, email: door@example.com, name: Door, secret: { env: DOOR_KEY }"])
             .replace("id: x, ", ""),
     );
-    let patterns = "door@example.com: the name of its variable fits none of the patterns of `--allow-env`, *_SECRET, *_PHONE_NUMBER (pbx.yaml:5)";
+    let patterns = "door@example.com: the name of its variable matches none of the patterns of `--allow-env`: *_SECRET, *_PHONE_NUMBER (pbx.yaml:5)";
     for command in ["plan --no-asterisk", "status --no-asterisk"] {
         let outcome = env.run(command).expect(0);
         assert!(outcome.stdout.contains(patterns), "{}", outcome.text());
@@ -148,8 +148,7 @@ fn a_rotated_secret_is_named_in_the_history_and_shown_as_not_live_yet() {
     env.run("apply").expect(0);
     assert_eq!(env.run("secret show 1000").expect(0).stderr, "");
     env.run("secret rotate 1000").expect(0);
-    let note =
-        "note: the secret of ana@example.com is not live yet: Asterisk knows the former one until `reconcile apply`\n";
+    let note = "note: the secret of ana@example.com is not active yet: Asterisk uses the former secret until `reconcile apply`\n";
     assert_eq!(env.run("secret show 1000").expect(0).stderr, note);
     let run = env.run("history 2").expect(0).stdout;
     assert!(run.contains("~ ana@example.com  extension 1000; another secret"), "{run}");
@@ -159,7 +158,7 @@ fn a_rotated_secret_is_named_in_the_history_and_shown_as_not_live_yet() {
     env.set("ASTERISK_COMMAND", "/bin/false");
     let said = env.run("apply").expect(1).stderr;
     assert!(
-        said.contains("Asterisk does not run here: `/bin/false` said nothing and ended with exit status: 1"),
+        said.contains("Asterisk does not run here: `/bin/false` printed nothing and ended with exit status: 1"),
         "{said}"
     );
 }
@@ -340,7 +339,7 @@ fn a_dry_run_stops_where_an_apply_would_and_moves_nothing() {
     env.write("pbx.yaml", &desired(&[ANA]));
     let outcome = env.run("apply --dry-run").expect(0);
     assert!(
-        outcome.stdout.ends_with("Dry run: an apply would go on from here; nothing was changed.\n"),
+        outcome.stdout.ends_with("Dry run: no check stops this apply; nothing was changed.\n"),
         "{}",
         outcome.text()
     );
@@ -358,7 +357,7 @@ fn a_dry_run_stops_where_an_apply_would_and_moves_nothing() {
     env.run("apply --dry-run --expect p1-0000000000000000").expect(4);
     env.run(&format!("apply --expect {id}")).expect(0);
     let again = env.run(&format!("apply --dry-run --expect {id}")).expect(0);
-    assert!(again.stderr.contains("is already done"), "{}", again.text());
+    assert!(again.stderr.contains("is already recorded by run"), "{}", again.text());
     // A rail, a key that is missing, a folder that is missing, an Asterisk that does not run.
     let many: Vec<String> = (0..12).map(|n| format!("email: u{n:02}@example.com, name: U")).collect();
     env.write("pbx.yaml", &desired(&many.iter().map(String::as_str).collect::<Vec<_>>()));
@@ -369,11 +368,16 @@ fn a_dry_run_stops_where_an_apply_would_and_moves_nothing() {
     assert_eq!(outcome.stderr.matches("error[rail-deletes]").count(), 1, "{}", outcome.text());
     env.run("apply --dry-run --allow deletes=12 --asterisk-config-dir /nowhere").expect(1);
     env.set("RECONCILE_SECRET_KEY", "");
-    assert!(env.run("apply --dry-run --allow deletes=12").expect(1).stderr.contains("a key must be given"));
+    assert!(
+        env.run("apply --dry-run --allow deletes=12")
+            .expect(1)
+            .stderr
+            .contains("no key to seal the SIP secrets is given")
+    );
     env.unset("RECONCILE_SECRET_KEY");
     let silent = "apply --dry-run --allow deletes=12 --asterisk-command /nowhere/asterisk";
     let outcome = env.run(silent).expect(1);
-    assert!(outcome.stderr.contains("`--no-reload` leaves Asterisk alone"), "{}", outcome.text());
+    assert!(outcome.stderr.contains("`apply --no-reload` works without a running Asterisk"), "{}", outcome.text());
     env.run(&format!("{silent} --no-reload")).expect(0);
     assert_eq!((env.dump(), env.files()), (dump, files));
 }
@@ -445,7 +449,7 @@ fn an_empty_variable_counts_as_absent() {
     ];
     let run = |env: &TestEnv| commands.each_ref().map(|command| env.run(command).text());
     let before = run(&env);
-    assert!(before[1].contains("error: without TLS, tokens and secrets would be sent in the clear"), "{}", before[1]);
+    assert!(before[1].contains("error: without TLS, tokens and secrets would be sent unencrypted"), "{}", before[1]);
     for variable in reconcile::cli::env::VARIABLES {
         if !["DATABASE_URL", "RECONCILE_SECRET_KEY"].contains(&variable.name) {
             env.set(variable.name, "");

@@ -154,7 +154,7 @@ fn a_database_by_url_needs_a_key_to_write_and_none_to_plan() {
     assert_eq!(refused.status.code(), Some(1));
     assert_eq!(
         String::from_utf8(refused.stderr).unwrap(),
-        "error: with DATABASE_URL, a key must be given that seals the SIP secrets\n\
+        "error: DATABASE_URL is set, but no key to seal the SIP secrets is given\n\
          hint: make one and keep it safe: export RECONCILE_SECRET_KEY=$(openssl rand -base64 32)\n"
     );
     env.run("apply --no-reload").expect(0);
@@ -267,8 +267,7 @@ fn nothing_is_sealed_with_a_key_that_opens_none_of_the_directorys_secrets() {
     env.set("RECONCILE_SECRET_KEY", "//////////////////////////////////////////8=");
     for command in ["secret rotate 1000", "secret reseal", "sync", "apply", "sync -f other.yaml"] {
         let said = env.run(command).expect(1).stderr;
-        let refused = "error: the directory's secrets were sealed with the key 630dcd2966c43366, which is not among \
-                       those given\nhint: give the directory's own key in RECONCILE_SECRET_KEY";
+        let refused = "error: the database's secrets were sealed with the key 630dcd2966c43366, which is not among those given\nhint: give the database's own key in RECONCILE_SECRET_KEY";
         assert!(said.contains(refused), "{command}: {said}");
         assert_eq!(env.dump(), before, "{command}: nothing was changed");
     }

@@ -32,8 +32,8 @@ fn whoever_is_deleted_and_made_again_with_another_number_has_a_phone_that_ends()
     declare(&env, &[], "sync --allow deletes=8");
     declare(&env, &named("u", 1100, 8), "sync");
     let stopped = env.run("apply --no-reload").expect(3);
-    assert!(stopped.stdout.contains("Affected: 8 phones end\n"), "{}", stopped.text());
-    let rail = "error[rail-deletes]: 8 phones of deleted users would end (allowed 4)\n";
+    assert!(stopped.stdout.contains("Affected: 8 phones are removed\n"), "{}", stopped.text());
+    let rail = "error[rail-deletes]: 8 phones of deleted users would be removed (allowed 4)\n";
     assert!(stopped.stderr.contains(rail), "{}", stopped.text());
     env.run("apply --no-reload --allow deletes=8").expect(0);
 }

@@ -133,7 +133,7 @@ fn an_apply_that_is_done_may_run_again_with_its_id() {
     for expect in ["plan.json", &id] {
         let again = env.run(&format!("apply --expect {expect}")).expect(0);
         assert!(again.stdout.contains("\nLive: no file changed; nothing reloaded; "), "{}", again.text());
-        let words = format!("{id} is already done: run 2 on pbx-test recorded it, and nothing has changed since\n");
+        let words = format!("plan {id} is already recorded by run 2 on pbx-test, and nothing has changed since\n");
         assert_eq!(again.stderr, words);
         assert_eq!(env.files(), files);
     }
@@ -160,8 +160,9 @@ fn an_apply_that_asterisk_did_not_take_may_be_tried_again_with_its_id() {
     env.run(&format!("apply --expect {id}")).expect(6);
     std::fs::write(&conf, operators).unwrap();
     let again = env.run(&format!("apply --expect {id}")).expect(0);
-    let words =
-        format!("run 2 on pbx-test recorded {id}, and the directory still holds exactly that: it is applied here\n");
+    let words = format!(
+        "run 2 on pbx-test recorded plan {id}, and the database has not changed since: applying it on this host\n"
+    );
     assert_eq!(again.stderr, words);
     assert!(env.ask("pjsip list endpoints").contains("1001/1001"));
 }

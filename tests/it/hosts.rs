@@ -189,8 +189,8 @@ fn each_host_counts_the_phones_that_it_ends() {
     assert!(stopped.contains("error[rail-deletes]: 4 of 8 users would be deleted (allowed 2)"), "{stopped}");
     a.run("apply --allow deletes=4").expect(0);
     let planned = b.run("plan --detailed-exitcode").expect(3);
-    assert!(planned.stdout.contains("Affected: 4 phones end, 4 phones are left alone\n"), "{}", planned.text());
-    let ends = "error[rail-deletes]: 4 phones of deleted users would end (allowed 2)\n";
+    assert!(planned.stdout.contains("Affected: 4 phones are removed, 4 phones are unaffected\n"), "{}", planned.text());
+    let ends = "error[rail-deletes]: 4 phones of deleted users would be removed (allowed 2)\n";
     assert!(planned.stderr.contains(ends), "{}", planned.text());
     // Rows alone end nothing.
     b.run("sync").expect(0);
@@ -210,7 +210,7 @@ fn phones_are_counted_whose_file_is_gone_on_the_second_host() {
     for lose in [|file: &Path| fs::write(file, "").unwrap(), |file: &Path| fs::remove_file(file).unwrap()] {
         lose(&file);
         let planned = b.run("plan").expect(0).stdout;
-        assert!(planned.contains("Affected: 4 phones end, 4 phones are left alone\n"), "{planned}");
+        assert!(planned.contains("Affected: 4 phones are removed, 4 phones are unaffected\n"), "{planned}");
     }
     b.run("apply --allow deletes=4").expect(0);
     assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
@@ -308,7 +308,7 @@ fn a_host_that_was_overtaken_is_behind() {
     });
     a.set("RECONCILE_FAIL_POINT", "");
     let status = a.run("status --tenant acme --detailed-exitcode").expect(2).stdout;
-    assert!(status.contains("pjsip.d/acme/generated_endpoints.conf does not hold what is recorded"), "{status}");
+    assert!(status.contains("pjsip.d/acme/generated_endpoints.conf differs from the database"), "{status}");
     assert!(status.contains("last apply  a: run 1, live, "), "{status}");
     let of_a = status.lines().find(|line| line.starts_with("last apply  a:")).unwrap();
     assert!(of_a.ends_with("; behind what is recorded"), "{status}");

@@ -112,7 +112,7 @@ fn two_state_folders_have_one_lock() {
     env.set("RECONCILE_STATE_DIR", env.path("another").to_str().unwrap());
     env.set("ASTERISK_CONFIG_DIR", link.to_str().unwrap());
     let said = env.run("apply --no-reload").expect(5).stderr;
-    assert!(said.contains("another apply holds the host"), "{said}");
+    assert!(said.contains("another apply is running on the host"), "{said}");
     assert!(Command::new("kill").args(["-CONT", &first.id().to_string()]).status().unwrap().success());
     assert!(first.wait().unwrap().success());
     env.run("apply --no-reload").expect(0);
@@ -292,12 +292,11 @@ fn who_may_not_use_asterisk_or_its_folder_is_told_whose_they_are() {
     }
     close(&env.path("asterisk/run"), 0o750);
     let said = run(&["apply"]).expect(1).stderr;
-    let words = "error: the user who runs this command may not use `[test]/asterisk/run/asterisk.ctl`, by which Asterisk \
-                 is asked; nothing was changed\n";
+    let words = "error: the user who runs this command has no access to `[test]/asterisk/run/asterisk.ctl`, which Asterisk's CLI needs; nothing was changed\n";
     assert!(said.contains(words), "{said}");
     assert!(said.contains(&whose("run")) && said.contains("or run the same command with `sudo -u nobody`\n"), "{said}");
     let plan = run(&["plan"]).expect(0).stdout;
-    let words = "the user who runs this command may not use `[test]/asterisk/run/asterisk.ctl`, by which Asterisk is asked; \
+    let words = "the user who runs this command has no access to `[test]/asterisk/run/asterisk.ctl`, which Asterisk's CLI needs; \
                  `[test]/asterisk/run` belongs to the user `nobody`";
     assert!(plan.contains(&format!("unchecked: the running Asterisk: {words}")), "{plan}");
     let status = run(&["status"]).expect(0).stdout;

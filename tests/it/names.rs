@@ -42,7 +42,7 @@ fn an_include_that_asterisk_does_not_have_stops_an_apply_before_anything_moves()
         "Asterisk does not have the context `outbond`, which `dialplan.include` names in pbx.yaml:3 \
          (did you mean `outbound`? Asterisk has `outbound`, `parkedcalls`)",
         "correct the name, or define the context `outbond` in Asterisk; until then phones cannot dial out \
-         through it, 112 included; if this is meant: --allow missing-names=1",
+         through it, 112 included; if this is intended: --allow missing-names=1",
     );
 
     // Whoever means it passes it once; afterwards each command still says so.
@@ -78,7 +78,7 @@ fn a_transport_that_asterisk_does_not_have_stops_an_apply_before_anything_moves(
         "Asterisk does not have the transport `transport-tsl`, which `phones.transport` names in pbx.yaml:3 \
          (did you mean `transport-udp`? Asterisk has `transport-udp`)",
         "correct the name, or define the transport `transport-tsl` in Asterisk; until then calls over it fail; \
-         if this is meant: --allow missing-names=1",
+         if this is intended: --allow missing-names=1",
     );
     let own = desired("") + "    phone: { transport: wss }\n";
     env.write("pbx.yaml", &own);
@@ -176,9 +176,8 @@ fn a_plan_says_that_phones_cannot_dial_out() {
 #[test]
 fn emergency_numbers_that_no_phone_can_dial_are_noted_from_the_first_plan_on() {
     let env = TestEnv::with_asterisk();
-    let words = |numbers: &str| {
-        format!("note: phones cannot dial {numbers}: no context of `dialplan.include` has such an extension\n")
-    };
+    let words =
+        |numbers: &str| format!("note: phones cannot dial {numbers}: no context of `dialplan.include` matches\n");
     let both = words("`110`, `112`");
     env.write("pbx.yaml", &desired("country: DE\ndialplan: { include: [parkedcalls] }\n"));
     let plan = env.run("plan").expect(0).stdout;

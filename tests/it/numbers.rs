@@ -116,7 +116,7 @@ fn ranges_are_filled_in_their_order_and_the_dialplan_holds_nothing_between_them(
     }
     let status = env.run("status").expect(0).stdout;
     assert!(
-        status.contains("numbers     4 in use, 0 on hold, 1 reserved, 0 of 5 free (2000-2001, 100-102)\n"),
+        status.contains("numbers     4 in use, 0 held, 1 reserved, 0 of 5 free (2000-2001, 100-102)\n"),
         "{status}"
     );
     env.write("pbx.yaml", &file(&[&users[..], &[ANA]].concat()));

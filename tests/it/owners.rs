@@ -54,9 +54,9 @@ fn a_number_passes_between_a_user_and_a_group_in_one_plan() {
         // They swap.
         let plan = apply(company(&[&ana(1500)], Some("1000"), hold));
         assert!(plan.contains("~ group sales") && plan.contains("extension 1500 -> 1000"), "{plan}");
-        let noted = "note: extension 1500 goes to ana@example.com and was that of group sales until now: ";
+        let noted = "note: extension 1500 goes to ana@example.com; it belonged to group sales until now, ";
         assert!(plan.contains(noted), "{plan}");
-        let noted = "note: extension 1000 goes to group sales and was that of ana@example.com until now: ";
+        let noted = "note: extension 1000 goes to group sales; it belonged to ana@example.com until now, ";
         assert!(plan.contains(noted), "{plan}");
         assert_eq!(numbers(&env), ["1000 group sales", "1500 ana@example.com"]);
         let plan = apply(company(&[&ana(1500)], Some("1700"), hold));
@@ -120,7 +120,7 @@ fn a_freed_number_of_a_group_is_held_for_it() {
     let pins = format!("{BO}, extension: 1001");
     env.write("pbx.yaml", &company(&[ANA, &pins], None, "30d"));
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
-    assert!(plan.contains("bo@example.com: 1001 was on hold for the group `sales`; the pin ends that"), "{plan}");
+    assert!(plan.contains("bo@example.com: 1001 was held for the group `sales`; the pin takes it over"), "{plan}");
 }
 
 /// The document of the group still named the number, and another owner could get it meanwhile.

@@ -94,7 +94,7 @@ fn a_plan_as_json_has_either_an_email_or_a_phone_id() {
     std::fs::write(env.path("work/plan.json"), serde_json::to_string(&plan).unwrap()).unwrap();
     env.write("pbx.yaml", &desired(&[ANA, "email: bo@example.com, name: Bo, previously: lobby", "id: fax, name: F"]));
     let stale = env.run("apply --no-reload --expect plan.json").expect(4);
-    assert!(stale.stderr.contains("would become another file"), "{}", stale.text());
+    assert!(stale.stderr.contains("would get other content"), "{}", stale.text());
     env.write("pbx.yaml", &desired(&[ANA, "email: bo@example.com, name: Bo, previously: lobby"]));
     let stale = env.run("apply --no-reload --expect plan.json").expect(4);
     assert!(stale.stderr.contains("only expected: + fax extension 1002"), "{}", stale.text());
@@ -112,7 +112,7 @@ fn a_protected_phone_is_neither_deleted_nor_renumbered_and_its_number_is_held() 
     assert!(plan.contains("- lobby  frees extension 1001"), "{plan}");
     // The number goes back to the same id, and to nobody else.
     let plan = sync(&env, &[ANA, "id: fax, name: Fax", "id: LOBBY, name: Lobby"], "").expect(0).stdout;
-    assert!(plan.contains("+ LOBBY  extension 1001 (held since it was freed)"), "{plan}");
+    assert!(plan.contains("+ LOBBY  extension 1001 (held from before)"), "{plan}");
     assert_eq!(rows(&env), [row("ana@example.com", 1000), row("LOBBY", 1001), row("fax", 1002)]);
 }
 

@@ -101,9 +101,9 @@ fn a_number_that_is_freed_and_handed_on_in_one_plan_is_noted_once() {
     for (users, hold) in cases {
         write(&users, hold);
         let plan = env.run("plan --no-asterisk").expect(0).stdout;
-        let words = "note: extension 1000 goes to bo@example.com and was that of ana@example.com until now: ";
+        let words = "note: extension 1000 goes to bo@example.com; it belonged to ana@example.com until now, ";
         assert_eq!(plan.matches(words).count(), 1, "{users:?} {hold}: {plan}");
-        assert!(!plan.contains("was on hold"), "{users:?} {hold}: {plan}");
+        assert!(!plan.contains("was held for"), "{users:?} {hold}: {plan}");
     }
 }
 
@@ -116,8 +116,8 @@ fn a_number_that_was_somebody_elses_is_told_for_thirty_days() {
     env.run("sync").expect(0);
     let words = |until: &str| {
         format!(
-            "note: extension 1000 goes to cy@example.com and was that of ana@example.com until {until}: callers may still \
-             mean them; `hold: 30d` below `extensions` keeps a freed number from others for 30 days\n"
+            "note: extension 1000 goes to cy@example.com; it belonged to ana@example.com until {until}, and callers may still \
+             expect ana@example.com; `hold: 30d` below `extensions` keeps a freed number from others for 30 days\n"
         )
     };
     // In the same plan,
@@ -208,7 +208,7 @@ fn users_of_the_api_are_left_alone_until_the_file_adopts_them() {
     env.sql().execute("update users set managed_by = 'api' where email = 'ana@example.com'", &[]).unwrap();
     env.write("pbx.yaml", &desired(&[BO]));
     let outcome = env.run("sync").expect(0);
-    assert!(outcome.stdout.contains("note: 1 user made through the API left alone"), "{}", outcome.text());
+    assert!(outcome.stdout.contains("note: 1 user created through the API, not changed"), "{}", outcome.text());
     assert_eq!(numbers(&env).len(), 2);
     env.write("pbx.yaml", &desired(&[ANA, BO]));
     let outcome = env.run("sync").expect(0);

@@ -16,7 +16,7 @@ fn a_changed_profile_is_read_back_on_the_phones() {
     env.write("pbx.yaml", &desired(&[ANA, BO]).replace("users:", "phones: { codecs: [alaw] }\nusers:"));
     let applied = env.run("apply").expect(0);
     assert!(
-        applied.stdout.contains("  ~ phones.codecs  opus,g722,ulaw,alaw -> alaw (read again by 2 phones)\n"),
+        applied.stdout.contains("  ~ phones.codecs  opus,g722,ulaw,alaw -> alaw (reloads 2 phones)\n"),
         "{}",
         applied.text()
     );
@@ -35,7 +35,10 @@ fn a_caller_id_that_somebody_elses_file_gives_is_read_back() {
     env.write("pbx.yaml", &desired(&["email: ana@example.com, name: Anna"]));
     let stopped = env.run("apply").expect(6).stderr;
     assert!(stopped.contains("`callerid` of `1000` has another value"), "{stopped}");
-    assert!(stopped.contains("changes `1000`, which reconcile generates: `callerid`: take that out"), "{stopped}");
+    assert!(
+        stopped.contains("changes `1000`, which reconcile generates: `callerid`: remove that section"),
+        "{stopped}"
+    );
 }
 
 /// How many were not looked at is said, not left to be worked out.

@@ -54,7 +54,7 @@ fn one_apply_heals_a_host_whose_includes_found_no_files() {
     }
     let applied = env.run("apply").expect(0);
     assert!(applied.stdout.contains("Live: 2 files written"), "{}", applied.text());
-    let told = "Asterisk had not loaded pbx_config: loaded now, with the operator's own part of it";
+    let told = "Asterisk had not loaded pbx_config: loaded now, including the operator's own configuration";
     assert!(applied.stderr.contains(&format!("warning: {told}\n")), "{}", applied.text());
     let history = env.run("history 2").expect(0).stdout;
     assert!(history.contains(told), "{history}");
@@ -153,7 +153,7 @@ fn a_name_that_is_missing_once_the_module_is_loaded_is_a_rail() {
     env.run("migrate").expect(0);
     let before = (env.dump(), env.files());
     let stopped = env.run("apply").expect(3).stderr;
-    assert!(stopped.contains("WARN") && stopped.contains("pbx_config was not loaded, and is now\n"), "{stopped}");
+    assert!(stopped.contains("WARN") && stopped.contains("pbx_config was not loaded: loaded now\n"), "{stopped}");
     assert!(stopped.contains("\nerror[rail-missing-names]: Asterisk does not have the context `outbond`"), "{stopped}");
     assert!(stopped.contains("did you mean `outbound`?"), "{stopped}");
     assert!((env.dump(), env.files()) == before, "something moved");

@@ -14,8 +14,7 @@ fn the_revert_of_a_rename_is_offered_as_a_rename() {
     env.run("sync").expect(0);
     env.write("pbx.yaml", &desired(&[before, bo]));
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
-    let note = "note: ana.silva@example.com is created and ana.costa@example.com is deleted, and the second one had the \
-                first address before: if this is one person, write `previously: ana.costa@example.com` below \
+    let note = "note: ana.silva@example.com is created and ana.costa@example.com is deleted, and the deleted user once had the address of the new one: if this is one person, write `previously: ana.costa@example.com` below \
                 `email: ana.silva@example.com`, which keeps extension 1000 and the secret\n";
     assert_eq!(plan.matches(note).count(), 1, "{plan}");
     // As the note says.

@@ -66,7 +66,7 @@ fn after_a_restore_the_plan_counts_the_phones_and_the_rail_stops_the_apply() {
     assert_eq!(
         stopped.stderr,
         "error[rail-relogins]: 3 phones would have to log in again (allowed 1)\n\
-         hint: if this is meant: --allow relogins=3\n"
+         hint: if this is intended: --allow relogins=3\n"
     );
     // The id that CI computed passes, and the rail still stops: a green check is no permission.
     let stopped = env.run(&format!("apply --expect {}", planned["id"].as_str().unwrap())).expect(3);
@@ -89,7 +89,7 @@ fn a_runner_says_that_it_did_not_compare_digests_and_computes_the_same_id() {
     assert_eq!((&seen["id"], &seen["counts"]["relogin"]), (&plan(&env, "", 0)["id"], &0.into()));
     let unchecked = seen["unchecked"].as_array().unwrap().iter().filter_map(Value::as_str).collect::<Vec<_>>();
     assert!(
-        unchecked.iter().any(|line| line.contains("the digests in the files in place are those of the rows")),
+        unchecked.iter().any(|line| line.contains("the digests in its generated files match the database")),
         "{unchecked:?}"
     );
 }
@@ -175,8 +175,7 @@ fn a_forgotten_database_is_named_first_and_nobody_is_said_to_stay_registered() {
     };
     // Before anything is recorded there, and after.
     let stderr = is_stopped("error[rail-foreign-files]: ");
-    let hint = "if this directory is to take over: --allow foreign-files=3, and every phone of these files gets another \
-                secret and must log in again\n";
+    let hint = "if this database is to take over: --allow foreign-files=3, and every phone of these files gets a new secret and must log in again\n";
     assert!(stderr.contains(hint), "{stderr}");
     forgetful.run("sync").expect(0);
     is_stopped("error[rail-foreign-files]: ");
@@ -207,17 +206,16 @@ fn users_whom_a_restored_database_lost_are_named_and_counted() {
     env.run("apply").expect(0);
     restore(&env, &dump);
     let stopped = env.run("apply --allow relogins=2").expect(3);
-    let words = "error[rail-foreign-files]: the files in place hold 2 users that this directory never knew: \
+    let words = "error[rail-foreign-files]: the generated files on this host hold 2 users that this database never had: \
                  `bo@example.com`, `cleo@example.com`\n\
-                 hint: restore a dump of the database that has them; or go on without them: --allow foreign-files=2, and \
-                 their phones end, or get another secret and must log in again if the file declares them\n";
+                 hint: restore a dump of the database that has them; or continue without them: --allow foreign-files=2. Their phones are then removed, or get a new secret and must log in again if the file declares them\n";
     assert_eq!(stopped.stderr, words);
-    let affected = "Affected: 2 phones must log in again, 1 phone is left alone\n";
+    let affected = "Affected: 2 phones must log in again, 1 phone is unaffected\n";
     assert!(stopped.stdout.contains(affected), "{}", stopped.text());
     let plan = env.run("plan").expect(0).stdout;
     let status = env.run("status").expect(0).stdout;
     assert!(
-        status.contains("does not hold what is recorded; `reconcile apply` would stop at rail-foreign-files"),
+        status.contains("differs from the database; `reconcile apply` would stop at rail-foreign-files"),
         "{status}"
     );
     // What the plan says to run is what passes.

@@ -177,7 +177,7 @@ fn a_number_that_cannot_be_had_gives_no_id_and_no_apply() {
     env.write("pbx.yaml", &FILE.replace("DIALFIRE_PHONE_NUMBER", "DATABASE_URL"));
     let stopped = env.run("apply --no-reload").expect(1).stderr;
     assert!(
-        stopped.contains("`dialfire`: the name of its variable fits none of the patterns of `--allow-env`"),
+        stopped.contains("`dialfire`: the name of its variable matches none of the patterns of `--allow-env`"),
         "{stopped}"
     );
 }
@@ -213,12 +213,12 @@ fn callers_reach_what_was_applied_not_what_is_recorded() {
     env.run("sync").expect(0);
     assert_eq!(applied(&env).unwrap(), first);
     assert_ne!(recorded(&env), first.1["routes"]);
-    let behind = format!("callers still reach what run {} applied", first.0);
+    let behind = format!("calls still use the routes of run {}", first.0);
     let plan = env.run("plan --no-asterisk --detailed-exitcode").expect(2).stdout;
-    let note = format!("note: {behind}, not what is recorded: the next apply heals it\n");
+    let note = format!("note: inbound {behind}, not the recorded ones; the next apply changes that\n");
     assert!(plan.contains(&note) && !plan.contains("No changes"), "{plan}");
     let status = env.run("status --no-asterisk --detailed-exitcode").expect(2).stdout;
-    let line = format!("inbound     2 routes, 0 groups, 2 dialers, 1 trunk: {behind}; `reconcile apply` heals it\n");
+    let line = format!("inbound     2 routes, 0 groups, 2 dialers, 1 trunk: {behind}; run `reconcile apply`\n");
     assert!(status.contains(&line), "{status}");
     let document = json(&env.run("status --no-asterisk --format json").expect(0));
     assert_eq!(document["inbound"]["in_step"], false);
@@ -228,7 +228,7 @@ fn callers_reach_what_was_applied_not_what_is_recorded() {
     assert!(run > first.0 && reached["routes"] == recorded(&env));
     let status = env.run("status --no-asterisk").expect(0).stdout;
     assert!(
-        status.contains("inbound     2 routes, 0 groups, 2 dialers, 1 trunk: callers reach what is recorded\n"),
+        status.contains("inbound     2 routes, 0 groups, 2 dialers, 1 trunk: calls use the recorded routes\n"),
         "{status}"
     );
 
@@ -276,7 +276,7 @@ fn what_was_put_back_reaches_no_caller() {
     // The audit row that cannot be closed is told; what is live stays live, and the next one heals.
     env.set("RECONCILE_FAIL_POINT", "closing=error");
     let live = env.run("apply").expect(0).stderr;
-    assert!(live.contains("stays open, and callers reach what they did until the next apply: "), "{live}");
+    assert!(live.contains("stays open, and inbound calls keep the previous routes until the next apply: "), "{live}");
     assert_eq!(applied(&env).unwrap(), first);
     env.set("RECONCILE_FAIL_POINT", "");
     env.run("apply").expect(0);
@@ -316,7 +316,7 @@ fn a_trunks_secret_that_cannot_be_used_says_which_rule_it_breaks() {
     let long = "canary".repeat(22);
     for (value, rule) in [
         ("", "it is empty"),
-        ("canary of-the-carrier", "it holds a blank or a line break"),
+        ("canary of-the-carrier", "it holds a space or a line break"),
         ("canary-für-alle", "it holds a character that is not printable ASCII"),
         (&long, "it is longer than 128 characters"),
     ] {
@@ -335,8 +335,7 @@ fn a_dialer_whose_variable_holds_one_of_our_numbers_is_a_loop() {
     let mut env = declared();
     env.write("pbx.yaml", &FILE.replace("to: \"+15559876543\"", "to: \"+15559876543\"  # ours"));
     env.set("DIALFIRE_PHONE_NUMBER", "+15559876543");
-    let words = "error[route-loop]: the dialer `dialfire` dials the number in DIALFIRE_PHONE_NUMBER, which comes back to \
-                 this rule\n  --> pbx.yaml:14:5\n";
+    let words = "error[route-loop]: the dialer `dialfire` dials the number in DIALFIRE_PHONE_NUMBER, whose calls are routed back to this rule\n  --> pbx.yaml:14:5\n";
     for command in ["plan --no-asterisk", "apply --no-reload", "sync"] {
         let outcome = env.run(&format!("{command} --color never")).expect(1);
         let said = outcome.stderr.lines().map(str::trim_start).collect::<Vec<_>>().join("\n");

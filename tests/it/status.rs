@@ -131,7 +131,7 @@ fn numbers_in_use_on_hold_reserved_and_free_are_counted() {
     env.write("pbx.yaml", &file(&[ANA, "email: pia@example.com, name: Pia, extension: 1005"]));
     env.run("sync").expect(0);
     let status = env.run("status --no-asterisk").expect(0).stdout;
-    assert!(status.contains("numbers     2 in use, 1 on hold, 1 reserved, 6 of 10 free (1000-1009)\n"), "{status}");
+    assert!(status.contains("numbers     2 in use, 1 held, 1 reserved, 6 of 10 free (1000-1009)\n"), "{status}");
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn a_trunk_whose_registration_is_rejected_is_told_beside_inbound_calls() {
     until("the carrier has refused", || env.run("status").expect(0).stdout.contains(rejected));
     let status = env.run("status --detailed-exitcode").expect(2).stdout;
     assert!(
-        status.contains("inbound     0 routes, 0 groups, 0 dialers, 1 trunk: callers do not reach all of it\n"),
+        status.contains("inbound     0 routes, 0 groups, 0 dialers, 1 trunk: some calls over trunks do not arrive\n"),
         "{status}"
     );
     let json: serde_json::Value = serde_json::from_str(&env.run("status --format json").stdout).unwrap();
@@ -225,7 +225,7 @@ fn a_trunk_whose_registration_is_rejected_is_told_beside_inbound_calls() {
     env.set("ASTERISK_COMMAND", "/nowhere/asterisk");
     let down = env.run("status --detailed-exitcode").expect(2).stdout;
     assert!(down.contains("running     cannot run `/nowhere/asterisk`"), "{down}");
-    assert!(down.contains("1 trunk: callers of trunks reach nothing while Asterisk does not answer\n"), "{down}");
+    assert!(down.contains("1 trunk: calls over trunks do not arrive while Asterisk does not answer\n"), "{down}");
     assert!(down.contains("rendered    in step with what is recorded\n"), "{down}");
     refuses.unplug();
 }
@@ -310,7 +310,7 @@ fn a_rotated_secret_is_pending_until_the_next_apply() {
     assert_eq!(env.endpoints("acme"), before);
     assert_ne!(env.run("secret show ana@example.com").stdout, shown);
     let status = env.run("status --detailed-exitcode").expect(2).stdout;
-    assert!(status.contains("does not hold what is recorded"), "{status}");
+    assert!(status.contains("differs from the database"), "{status}");
     let plan = env.run("plan --detailed-exitcode").expect(2).stdout;
     let row = "  ~ ana@example.com  extension 1000; Asterisk gets the recorded login (phone must log in again)\n";
     assert!(plan.contains(row) && !plan.contains("note: "), "{plan}");
@@ -323,8 +323,7 @@ fn a_rotated_secret_is_pending_until_the_next_apply() {
     let hex = digest.rsplit(':').next().unwrap();
     fs::write(&path, after.replace(hex, &"0".repeat(hex.len()))).unwrap();
     let plan = env.run("plan").expect(0).stdout;
-    let note = "note: the file in place gives 1 phone another digest than the directory, though nothing was recorded \
-                since the last apply: another host of this database applied it, an older dump was restored, or the file \
+    let note = "note: the generated file and the database have different digests for 1 phone, though nothing was recorded since the last apply: another host of this database applied the change, an older dump was restored, or the file \
                 was edited\n";
     assert!(plan.contains(row) && plan.contains(note), "{plan}");
     fs::write(&path, &after).unwrap();
@@ -396,8 +395,7 @@ fn an_edited_file_is_told_from_the_one_that_runs() {
         fs::write(&path, good.replace(edit, &format!("; by hand\n{edit}"))).unwrap();
         let status = env.run("status --detailed-exitcode").expect(2).stdout;
         let words = format!(
-            "running     whether {reader} runs the {noun} as it was applied or as it was edited cannot be told: an \
-                 edit leaves its mark\n"
+            "running     cannot tell whether {reader} runs the {noun} as applied or as edited: both have the same generation mark\n"
         );
         assert!(status.contains(&words), "{status}");
         fs::write(&path, good).unwrap();

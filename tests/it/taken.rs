@@ -35,7 +35,7 @@ fn two_tenants() -> TestEnv {
 /// Fails unless the number was refused as that of `acme`.
 #[track_caller]
 fn is_refused(outcome: &Outcome) {
-    let told = "error[number-taken]: +15559876543 is a number of the tenant `acme`\n  --> bolt.yaml:12:5\n";
+    let told = "error[number-taken]: +15559876543 already belongs to the tenant `acme`\n  --> bolt.yaml:12:5\n";
     assert!(outcome.code == 1 && outcome.stderr.starts_with(told), "{}", outcome.text());
     assert_eq!(outcome.stderr.matches("number-taken").count(), 1, "{}", outcome.text());
     assert!(outcome.stderr.contains("remove it from the file of `acme`, and apply that first; "), "{}", outcome.text());
@@ -74,7 +74,7 @@ fn of_two_who_have_it_one_is_told_and_neither_has_to_wait() {
     let env = both_have_it();
     for (tenant, other) in [("acme", "bolt"), ("bolt", "acme")] {
         let note = format!(
-            "note: {NUMBER} is a number of the tenant `{other}` as well, and whose a call is cannot be told: \
+            "note: {NUMBER} also belongs to the tenant `{other}`, so a call to it is ambiguous: \
              remove it from the file of `{other}`, and apply that first"
         );
         let plan = env.run(&format!("plan --no-asterisk -f {tenant}.yaml")).expect(0);
@@ -92,7 +92,10 @@ fn of_two_who_have_it_one_is_told_and_neither_has_to_wait() {
     // Another number is still refused.
     env.write("bolt.yaml", &file("bolt", &[NUMBER, "+15550000001"]));
     let refused = env.run("apply --no-reload --allow deletes=1 -f bolt.yaml").expect(1).stderr;
-    assert!(refused.starts_with("error[number-taken]: +15550000001 is a number of the tenant `acme`\n"), "{refused}");
+    assert!(
+        refused.starts_with("error[number-taken]: +15550000001 already belongs to the tenant `acme`\n"),
+        "{refused}"
+    );
     assert_eq!(refused.matches("number-taken").count(), 1, "{refused}");
 }
 
@@ -133,7 +136,7 @@ fn of_two_who_have_it_the_second_gets_it_once_the_first_gives_it_up() {
     let refused = |other: &str| {
         for command in ["sync", "apply --no-reload"] {
             let outcome = env.run(&format!("{command} -f cobb.yaml")).expect(1);
-            let told = format!("error[number-taken]: {NUMBER} is a number of the tenant `{other}`\n");
+            let told = format!("error[number-taken]: {NUMBER} already belongs to the tenant `{other}`\n");
             assert!(outcome.stderr.starts_with(&told), "{}", outcome.text());
         }
     };
@@ -210,7 +213,7 @@ fn of_two_who_want_it_at_once_one_gets_it() {
         let first = scope.spawn(move || first.output().unwrap());
         wants();
         let second = env.run("sync -f bolt.yaml").expect(1);
-        let told = "error: +15559876543 is a number of the tenant `acme` since just now; nothing was changed\n\
+        let told = "error: tenant `acme` has just claimed +15559876543; nothing was changed\n\
                     hint: remove it from the file of `acme`, and apply that first; ";
         assert!(second.stderr.starts_with(told), "{}", second.text());
         assert!(env.outcome(first.join().unwrap()).code == 0);

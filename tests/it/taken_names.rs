@@ -16,11 +16,10 @@ fn names_of_others_are_taken() {
     for args in ["plan", "plan --no-asterisk"] {
         let seen = env.run(args).expect(0).stderr;
         let words =
-            "error[rail-taken-names]: the endpoint `1000` stands in the file of the tenant `other` on this host\n";
+            "error[rail-taken-names]: the endpoint `1000` is already in the file of the tenant `other` on this host\n";
         assert!(seen.starts_with(words), "{seen}");
     }
-    let words =
-        "error[rail-taken-names]: the endpoint `1000` stands in the file of the tenant `other` on this host\nhint: ";
+    let words = "error[rail-taken-names]: the endpoint `1000` is already in the file of the tenant `other` on this host\nhint: ";
     for args in ["apply", "apply --dry-run"] {
         let refused = env.run(args).expect(3);
         assert!(refused.stderr.starts_with(words), "{}", refused.text());
@@ -35,7 +34,9 @@ fn names_of_others_are_taken() {
     assert!(seen.contains(r#""rail": "taken-names""#) && seen.contains("`1000` already runs in Asterisk"), "{seen}");
     let refused = env.run("apply").expect(3);
     assert!(
-        refused.stderr.contains("the endpoint `1000` already runs in Asterisk, from a file that is not ours"),
+        refused
+            .stderr
+            .contains("the endpoint `1000` already runs in Asterisk, from a file that reconcile did not generate"),
         "{}",
         refused.text()
     );

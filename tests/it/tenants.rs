@@ -164,7 +164,7 @@ fn the_second_of_two_applies_at_once_is_told_who_holds_the_host() {
         let second = env.run("apply -f bolt.yaml").expect(5);
         assert!(
             second.stderr.starts_with(
-                "error: another apply holds the host `pbx-test`: tester runs `apply` on pbx-test since 20"
+                "error: another apply is running on the host `pbx-test`: tester runs `apply` on pbx-test since 20"
             ),
             "{}",
             second.text()
@@ -284,10 +284,10 @@ fn a_file_nobody_can_mend_is_told_to_the_other_tenant_and_healed_by_its_own() {
             if runs {
                 "running: Asterisk runs them, read back\n"
             } else {
-                "running: unknown, the read-back failed for them too\n"
+                "running: unknown, the read-back of these files also failed\n"
             },
-            "hint: the file at fault is tenant `acme`'s, and Asterisk reads all tenants' files as one: \
-             run `reconcile apply` for `acme`, which heals it, then this one again\n",
+            "hint: the file at fault belongs to tenant `acme`, and Asterisk reads the files of all tenants as one: \
+             run `reconcile apply` for `acme`, which repairs it, then this command again\n",
         ] {
             assert!(failed.contains(words), "{garbage}: {words} in {failed}");
         }
@@ -326,7 +326,7 @@ fn a_file_somebody_broke_behind_ours_is_told_to_its_own_tenant_alone() {
     env.write("acme.yaml", &tenant("acme", &[ANA, BO, CY]));
     let refused = env.run("apply -f acme.yaml").expect(3).stderr;
     assert!(
-        refused.contains("the endpoint `acme-1002` stands in the file of the tenant `bolt` on this host"),
+        refused.contains("the endpoint `acme-1002` is already in the file of the tenant `bolt` on this host"),
         "{refused}"
     );
     env.run("apply -f bolt.yaml").expect(0);

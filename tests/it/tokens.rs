@@ -48,7 +48,7 @@ fn a_token_says_who_holds_it_until_it_is_revoked() {
         "error: tenant `acme` has a token `portal`\nhint: choose another name, or `reconcile token revoke portal`\n"
     );
     let revoked = env.run("token revoke portal").expect(0);
-    assert_eq!(revoked.stdout, "Revoked: the token `portal` of acme is refused from now on.\n");
+    assert_eq!(revoked.stdout, "Revoked: the token `portal` of acme is rejected from now on.\n");
     assert_eq!(directory.verify_token(&portal).unwrap(), None);
     assert!(directory.verify_token(&other).unwrap().is_some(), "another tenant's stays");
     assert_eq!(

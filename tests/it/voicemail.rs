@@ -256,7 +256,7 @@ fn an_operators_file_that_does_not_include_the_boxes_is_told() {
     // Once there is no box any more, the line may go, too.
     env.write("pbx.yaml", &company("", &[ANA]).replace("leave, ", ""));
     let plan = env.run("plan").expect(0).stdout;
-    assert!(plan.contains("note: voicemail boxes go: 1, 2; messages and greetings stay"), "{plan}");
+    assert!(plan.contains("note: voicemail boxes are removed: 1, 2; their messages and greetings stay"), "{plan}");
     env.run("apply").expect(0);
     fs::write(env.etc("voicemail.conf"), "[general]\nformat = wav\n").expect("a file");
     for command in ["plan --detailed-exitcode", "apply", "status --detailed-exitcode"] {
@@ -403,7 +403,7 @@ fn a_new_pin_is_live_with_the_next_apply() {
         assert!(said.starts_with(&format!("Rotated: the voicemail box {number} of {whose} has a new PIN, ")), "{said}");
         let after = mailbox(&env, whose);
         assert!(after.0 == before.0 && after.1 != before.1 && after.1.len() == 5);
-        let note = "is not live yet";
+        let note = "is not active yet";
         assert!(env.run(&format!("secret show {whose}")).expect(0).stderr.contains(note));
         let plan = env.run("plan --no-asterisk --detailed-exitcode").expect(2).stdout;
         let line = format!("\n-{number} => (sensitive),");

@@ -29,7 +29,7 @@ pub(super) fn check(
         let reached = decision.targets.first().unwrap_or(&Target::Hangup);
         if *reached != expected {
             let message = format!("this call reaches `{reached}`, not `{expected}`");
-            let hint = "`reconcile trace` with the same numbers and time says why";
+            let hint = "run `reconcile trace` with the same numbers and time to see why";
             problems.push(Diagnostic::error(Code::FailedExpectation, message, place).hint(hint));
         }
         expectations.push(Expectation { call, reaches: expected, place });

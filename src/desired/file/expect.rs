@@ -47,7 +47,7 @@ impl TryFrom<String> for Instant {
         text.parse::<Timestamp>().map(Self).map_err(|_| {
             Invalid::new(
                 Code::InvalidTime,
-                format!("{} is not a moment", quoted(&text)),
+                format!("{} is not a date and time", quoted(&text)),
                 "write date, time and offset in quotes, such as \"2026-12-24T22:00+01:00\"",
             )
         })

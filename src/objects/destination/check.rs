@@ -20,7 +20,7 @@ pub(in crate::objects) fn read(
     let Some(At { place, value: Some(items), .. }) = list else { return Vec::new() };
     if items.is_empty() {
         let hint = "name at least one dialer or user; `[hangup]` ends the call";
-        problems.push(Diagnostic::error(Code::EmptyRoute, "nobody gets these calls", place).hint(hint));
+        problems.push(Diagnostic::error(Code::EmptyRoute, "the list of targets is empty", place).hint(hint));
     }
     let by_sip = |target: &Target, item: &At<file::TargetName>| {
         let written = match target {
@@ -50,8 +50,8 @@ pub(in crate::objects) fn read_of_user(
             Some(Diagnostic::error(Code::DuplicateTarget, message, item.place).hint(hint))
         }
         Target::Object(name) if names.unreachable_by_asterisk.contains(name) => {
-            let message = format!("a call of a phone reaches nobody at `{target}`: there is no trunk");
-            let hint = "add `trunk:` to it; Asterisk dials no outside number without";
+            let message = format!("a call from a phone cannot reach `{target}`: it has no trunk");
+            let hint = "add `trunk:` to it; without a trunk, Asterisk cannot dial an outside number";
             Some(Diagnostic::warning(Code::UnreachableDialer, message, item.place).hint(hint))
         }
         _ => None,
@@ -79,7 +79,7 @@ fn in_turn(
             Target::User(_) => false,
         };
         if ends && at + 1 < items.len() {
-            let message = format!("nothing behind `{target}` is ever tried");
+            let message = format!("no target after `{target}` is ever tried");
             let hint = match &target {
                 Target::Object(name) if !names.boxes.contains(name) => "put it last: its own `no_answer` ends the call",
                 _ => "put it last",
@@ -225,7 +225,7 @@ fn similar<'a>(key: &UserKey, users: &'a BTreeSet<UserKey>) -> Option<&'a UserKe
 /// Warns of a user whom a call through Twilio does not reach; `written` is how the file names the user.
 pub(in crate::objects) fn unreachable_user(written: &str, place: Place, names: &Names<'_>) -> Option<Diagnostic> {
     names.twilio_without_host.then(|| {
-        let message = format!("a call that comes through Twilio cannot reach `{written}`, and takes the next target");
+        let message = format!("a call through Twilio cannot reach `{written}`, and goes to the next target");
         let hint = "add `public_sip_host:`, the name under which the phones are reached from outside";
         Diagnostic::warning(Code::UnreachableUser, message, place).hint(hint)
     })
@@ -243,8 +243,8 @@ fn unreachable_dialers(targets: &[Target], names: &Names<'_>, place: Place) -> O
     let others = targets.iter().any(|target| matches!(target, Target::User(_) | Target::Voicemail(_)));
     let nobody = !others && !dialers.is_empty() && dialers.iter().all(|name| names.without_trunk.contains(*name));
     nobody.then(|| {
-        let message = "a call that comes over a trunk reaches nobody here: none of these has a trunk";
-        let hint = "add `trunk:` to one of them; Asterisk dials nobody without";
+        let message = "a call over a trunk reaches no target of this list: none of them has a trunk";
+        let hint = "add `trunk:` to one of them; without a trunk, Asterisk cannot dial an outside number";
         Diagnostic::warning(Code::UnreachableDialer, message, place).hint(hint)
     })
 }

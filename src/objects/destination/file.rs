@@ -19,7 +19,7 @@ text_type! {
         } else {
             Err(Invalid::new(
                 Code::InvalidTarget,
-                format!("{} names nobody who gets calls", quoted(text)),
+                format!("{} is not a destination for calls", quoted(text)),
                 "name a dialer, a group, a user by e-mail, a phone by id, `hangup` or `busy`",
             ))
         }
@@ -64,7 +64,7 @@ impl<'de> Visitor<'de> for TargetVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TargetName, A::Error> {
         let bad = || {
             let hint = "the voicemail box of a user is `{ voicemail: ana@example.com }`";
-            de::Error::custom(Invalid::new(Code::InvalidTarget, "this names nobody who gets calls", hint))
+            de::Error::custom(Invalid::new(Code::InvalidTarget, "this is not a destination for calls", hint))
         };
         if map.next_key::<Cow<'_, str>>()?.as_deref() != Some(VOICEMAIL) {
             return Err(bad());

@@ -48,11 +48,11 @@ fn the_own_phone_is_not_tried_again_and_nothing_behind_an_end() {
     insta::assert_snapshot!(problems(&of_ana("[Ana@example.com, hangup, sales]")), @r"
     4:54 duplicate-target: `ana@example.com` is tried twice: the user's own phone rings first
       remove it: `no_answer` lists who gets the call after that
-    4:71 unreachable-route: nothing behind `hangup` is ever tried
+    4:71 unreachable-route: no target after `hangup` is ever tried
       put it last
     ");
     insta::assert_snapshot!(problems(&of_ana("[bo@example.com, info, bo@example.com]")), @r"
-    4:70 unreachable-route: nothing behind `info` is ever tried
+    4:70 unreachable-route: no target after `info` is ever tried
       put it last
     4:76 duplicate-target: `bo@example.com` is tried twice
       keep one of them
@@ -70,7 +70,7 @@ fn who_is_not_declared_is_told_with_who_was_meant() {
       did you mean `lobby`?
     4:82 no-voicemail: `lobby` has no voicemail box
       set `voicemail: true` at the user, or `users: true` in `voicemail:`
-    4:82 unreachable-route: nothing behind `voicemail:lobby` is ever tried
+    4:82 unreachable-route: no target after `voicemail:lobby` is ever tried
       put it last
     4:104 unknown-reference: no such dialer, group or phone: `1001`
       a route names users by their e-mail, not by number
@@ -81,12 +81,12 @@ fn who_is_not_declared_is_told_with_who_was_meant() {
 #[test]
 fn what_asterisk_cannot_reach_is_told() {
     insta::assert_snapshot!(problems(&of_ana("[twilio, far, desk]")), @r"
-    4:54 unreachable-dialer: a call of a phone reaches nobody at `twilio`: there is no trunk
-      add `trunk:` to it; Asterisk dials no outside number without
-    4:62 unreachable-dialer: a call of a phone reaches nobody at `far`: there is no trunk
-      add `trunk:` to it; Asterisk dials no outside number without
+    4:54 unreachable-dialer: a call from a phone cannot reach `twilio`: it has no trunk
+      add `trunk:` to it; without a trunk, Asterisk cannot dial an outside number
+    4:62 unreachable-dialer: a call from a phone cannot reach `far`: it has no trunk
+      add `trunk:` to it; without a trunk, Asterisk cannot dial an outside number
     9:83 unreachable-dialer: a call that comes over a trunk does not ring +4930555003: the group has no trunk
-      add `trunk:` to the group; Asterisk dials no outside number without
+      add `trunk:` to the group; without a trunk, Asterisk cannot dial an outside number
     ");
 }
 

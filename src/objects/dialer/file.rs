@@ -54,7 +54,7 @@ impl<'de> Deserialize<'de> for Number {
                     let hint = "write the number in quotes, or `{ env: DIALFIRE_PHONE_NUMBER }`";
                     de::Error::custom(Invalid::new(
                         Code::InvalidNumber,
-                        "this does not say where the number comes from",
+                        "this does not name the source of a number",
                         hint,
                     ))
                 };

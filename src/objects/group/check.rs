@@ -41,7 +41,7 @@ pub(in crate::objects) fn check(
             (number, &group.trunk, by_asterisk.filter(|_| !meant.may_be("trunk")))
         {
             let message = format!("a call {calls} does not ring {number}: the group has no trunk");
-            let hint = "add `trunk:` to the group; Asterisk dials no outside number without";
+            let hint = "add `trunk:` to the group; without a trunk, Asterisk cannot dial an outside number";
             problems.push(Diagnostic::warning(Code::UnreachableDialer, message, *place).hint(hint));
         }
         let trunk = group.trunk.and_then(|at| refer("trunk", &at, trunks, problems));
@@ -82,7 +82,8 @@ fn members(
     }
     if items.len() > MOST {
         let message = format!("the group `{group}` has {} members", items.len());
-        let hint = format!("a group has at most {MOST}; let another group have the calls that nobody answers");
+        let hint =
+            format!("a group has at most {MOST}; put the others into a second group, and name it in `no_answer`");
         problems.push(Diagnostic::error(Code::OutOfBounds, message, list.place).hint(hint));
     }
     let (mut members, mut seen) = (Vec::new(), BTreeSet::new());
@@ -134,11 +135,11 @@ pub(in crate::objects) fn loops(routes: &Routes, places: &Places, problems: &mut
         let place = places.get(&(ObjectKind::Group, name.to_string())).copied();
         if comes_back(routes, name) {
             let message = format!("a call to the group `{name}` that nobody answers comes back to it");
-            let hint = "let `no_answer` of one of the groups on the way end elsewhere";
+            let hint = "change `no_answer` of one of these groups so that it does not lead back";
             problems.push(Diagnostic::error(Code::GroupLoop, message, place).hint(hint));
         }
         for (rule, number) in dials_ours(routes, group) {
-            let message = format!("the group `{name}` dials {number}, which comes back to this rule");
+            let message = format!("the group `{name}` dials {number}, whose calls are routed back to this rule");
             let problem = Diagnostic::error(Code::RouteLoop, message, places.rule(rule).copied());
             let problem = problem.hint("name the users behind that number as members instead");
             problems.push(place.into_iter().fold(problem, |problem, place| problem.also(place, "the group")));

@@ -56,7 +56,7 @@ text_type! {
         } else {
             Err(Invalid::new(
                 Code::InvalidTarget,
-                format!("{} is no member of a group", quoted(text)),
+                format!("{} cannot be a member of a group", quoted(text)),
                 "name a user by e-mail, a phone by id, or an outside number in E.164 form, such as \"+15559876543\"",
             ))
         }

@@ -1,4 +1,4 @@
-//! Rules: which calls each decides about, and which it never sees.
+//! Rules: which calls each rule matches, and which rules never match.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +35,7 @@ pub(in crate::objects) fn read(
         let Some(rule) = value else { continue };
         let to = rule.to.value.map(|to| to.as_str().parse().map_or(Called::Default, Called::Did));
         if let (None, Some(otherwise), true) = (&rule.when, &rule.otherwise, whole) {
-            let message = "`otherwise` has no hours that it could be outside of";
+            let message = "`otherwise` is for calls outside the hours in `when`, and `when` is missing";
             let hint = "add `when:`, or remove it";
             problems.push(Diagnostic::error(Code::UnreachableRoute, message, otherwise.place).hint(hint));
         }
@@ -59,7 +59,7 @@ pub(in crate::objects) fn read(
 
 fn never_open(name: &ObjectName, hours: &Hours, place: Place) -> Option<Diagnostic> {
     hours.open.is_empty().then(|| {
-        let message = format!("`{name}` is never open: nobody of `route` gets a call");
+        let message = format!("`{name}` is never open, so `route` never gets a call");
         let hint = "add weekly ranges to its `open:`, such as \"mon-fri 09:00-18:00\"";
         Diagnostic::warning(Code::NeverOpen, message, place).hint(hint)
     })
@@ -123,13 +123,13 @@ pub(in crate::objects) fn check(
     }
     let decides = entries.iter().find(|entry| is_for_all(entry.rule()));
     if let Some((entry, place)) = decides.zip(places.get(&(ObjectKind::DefaultRoute, String::new()))) {
-        let message = "no call takes the default route: a rule decides about all of them";
+        let message = "no call reaches the default route: a rule matches all calls";
         let exception = if has_twilio {
-            "; calls through Twilio that can be sent to nobody else take the default route all the same"
+            "; calls through Twilio still use the default route if no other target can be reached"
         } else {
             ""
         };
-        let hint = format!("let that rule be for some calls only, or remove one of both{exception}");
+        let hint = format!("restrict that rule to some calls, or remove one of the two{exception}");
         let problem = Diagnostic::warning(Code::UnreachableRoute, message, *place).hint(hint);
         problems.push(problem.also(places.rules[entry.index], "this rule"));
     }
@@ -145,12 +145,12 @@ fn contradiction(routes: &Routes, first: &Entry<'_>, second: &Entry<'_>, place: 
     let calls = format!("calls to {}{callers}", second.rule().to);
     let has_hours = |entry: &Entry<'_>| entry.rule().when.as_ref().is_some_and(|name| routes.hours.contains_key(name));
     if has_hours(first) && first.rule().otherwise.is_some() {
-        let message = format!("another rule decides about {calls} at all times, by its `otherwise`");
+        let message = format!("another rule matches {calls} at all times, because it has `otherwise`");
         let hint = "remove that `otherwise`, or this rule";
         return Diagnostic::error(Code::UnreachableRoute, message, place).hint(hint);
     }
-    let when = if has_hours(second) { "in some of the same hours" } else { "too" };
-    let message = format!("another rule decides about {calls} {when}");
-    let hint = "make one of them more specific, by `from` or by hours that do not overlap, or put both into one";
+    let when = if has_hours(second) { "in some of the same hours" } else { "as well" };
+    let message = format!("another rule matches {calls} {when}");
+    let hint = "make one of them more specific, by `from` or by hours that do not overlap, or merge them into one rule";
     Diagnostic::error(Code::OverlappingRoutes, message, place).hint(hint)
 }

@@ -1,4 +1,4 @@
-//! What becomes of the calls that a rule is for: all that whoever walks the decision has to know of a rule.
+//! What happens to the calls that a rule matches: everything that the dialplan and the webhook need of a rule.
 
 use super::{super::Routes, Called, Entry};
 use crate::model::{Chain, ObjectName};

@@ -1,4 +1,4 @@
-//! Trunks: whom Asterisk takes for a carrier, and how it logs in there.
+//! Trunks: which addresses Asterisk identifies as a carrier, and how it registers there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,7 +40,9 @@ pub(in crate::objects) fn check(
         }
         if name.as_str().len() > TRUNK_NAME {
             let message = format!("the name of the trunk `{name}` is {} characters long", name.as_str().len());
-            let hint = format!("its objects in Asterisk bear the tenant's name too: at most {TRUNK_NAME} are left");
+            let hint = format!(
+                "use at most {TRUNK_NAME}: the names of its objects in Asterisk also contain the tenant's name"
+            );
             problems.push(Diagnostic::error(Code::InvalidObjectName, message, place).hint(hint));
         }
         let whole = trunk.identify.as_ref().is_none_or(|at| at.whole);
@@ -119,19 +121,19 @@ fn is_too_wide(network: &IpNet) -> bool {
 /// Warns of a trunk that nothing could be known to come from.
 fn silent(name: &ObjectName, trunk: &Trunk, place: Place) -> Option<Diagnostic> {
     (!trunk.register).then(|| {
-        let message = format!("no call that comes from the trunk `{name}` is ever taken");
-        let hint = "`host:` is a name, which is not looked up: list the carrier's addresses in `identify:`, or set \
-                    `register: true`; calls go out over it as it is";
+        let message = format!("Asterisk accepts no call from the trunk `{name}`");
+        let hint = "`host:` is a name, which is not resolved: list the carrier's addresses in `identify:`, or set \
+                    `register: true`; outbound calls work without either";
         Diagnostic::warning(Code::SilentTrunk, message, place).hint(hint)
     })
 }
 
 /// Refuses addresses that everybody has, one by one or added up.
 fn everybody(matches: &[Match], problems: &mut Vec<Diagnostic>) {
-    let hint = "list the networks of the carrier, at most a /8 of IPv4 or a /19 of IPv6: whatever comes from one of \
-                them needs no password";
+    let hint = "list the networks of the carrier, at most a /8 of IPv4 or a /19 of IPv6: calls from these addresses need \
+                no password";
     let mut refuse = |text: &str, Match { trunk, place, .. }: &Match| {
-        let message = format!("`{text}` takes strangers and phones for the trunk `{trunk}`");
+        let message = format!("`{text}` is too wide: Asterisk would treat phones and strangers as the trunk `{trunk}`");
         problems.push(Diagnostic::error(Code::IdentifyEverybody, message, *place).hint(hint));
     };
     let (wide, narrow): (Vec<&Match>, Vec<&Match>) = matches.iter().partition(|found| is_too_wide(&found.network));
@@ -167,9 +169,10 @@ fn identified(mut matches: Vec<Match>, accounts: &BTreeSet<ObjectName>, problems
         let is_other = |outer: &&&Match| outer.trunk != found.trunk && !are_accounts(outer);
         if let Some(other) = around.iter().rev().find(is_other) {
             let (first, second) = if other.place < found.place { (*other, found) } else { (found, *other) };
-            let message = format!("calls from `{}` are those of the trunk `{}` already", second.text, first.trunk);
+            let message = format!("calls from `{}` already belong to the trunk `{}`", second.text, first.trunk);
             let problem = Diagnostic::error(Code::OverlappingTrunks, message, second.place);
-            let hint = "give each address to one trunk: Asterisk would take either; both lead to the same routes";
+            let hint =
+                "list each address in one trunk only: Asterisk would choose either trunk; both lead to the same routes";
             problems.push(problem.also(first.place, "the other trunk").hint(hint));
         }
         around.push(found);

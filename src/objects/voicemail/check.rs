@@ -53,7 +53,7 @@ pub(in crate::objects) fn check(
         problems.extend(reserved("voicemail box", name.as_str(), place));
         if name.as_str().bytes().all(|b| b.is_ascii_digit()) {
             let message = format!("a voicemail box cannot be called `{name}`");
-            let hint = "a name has a letter; the directory gives the box a number";
+            let hint = "use a name with a letter; the number of the box is assigned automatically";
             problems.push(Diagnostic::error(Code::ReservedName, message, place).hint(hint));
         }
         if let Some((place, address)) = shared.mail.as_ref().and_then(|at| Some((at.place, at.value.as_ref()?))) {
@@ -108,7 +108,7 @@ fn lamps(
         let Some((key, _)) = user(text, item.place, names, problems) else {
             if names.users.all {
                 let message = format!("no such user or phone: `{text}`");
-                let hint = "lamps are those of phones: name users by e-mail, and phones by id";
+                let hint = "only phones have lamps (MWI): name users by e-mail, and phones by id";
                 problems.push(Diagnostic::error(Code::UnknownReference, message, item.place).hint(hint));
             }
             continue;

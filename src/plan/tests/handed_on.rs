@@ -68,7 +68,7 @@ fn a_line_that_renames_nobody_any_more_is_told() {
     let (before, _) = applied(&[(0, None), (1, None)], &Recorded::default(), &mut ids);
     let (_, plan) = applied(&[(0, Some(1)), (1, None)], &before, &mut ids);
     assert!(plan.is_empty());
-    assert!(plan.notes[0].contains("are both recorded already, so nobody is renamed"), "{:?}", plan.notes);
+    assert!(plan.notes[0].contains("are both recorded already, so no user is renamed"), "{:?}", plan.notes);
 }
 
 /// An address was handed on, and is then given back in exchange for the new one. Only the names changed places, because

@@ -56,7 +56,7 @@ pub(crate) fn text(status: &Status<'_>, color: bool) -> String {
         let range = &tenant.settings.range;
         let _ = writeln!(
             text,
-            "numbers     {in_use} in use, {held} on hold, {reserved} reserved, {free} of {size} free ({range})"
+            "numbers     {in_use} in use, {held} held, {reserved} reserved, {free} of {size} free ({range})"
         );
     }
     text.push_str(&status.inbound_lines(color));
@@ -80,7 +80,7 @@ fn explained(outcome: &str, see: &str) -> String {
         "rolled_back" => "Asterisk did not take the new files and runs the last good ones",
         "not_live" => "Asterisk took neither the new files nor the last good ones",
         "interrupted" => "it was killed before it ended",
-        "open" => "it runs, or was killed",
+        "open" => "still running, or killed",
         _ => return outcome.to_owned(),
     };
     let see = if ["rolled_back", "not_live"].contains(&outcome) { format!("; see `{see}`") } else { String::new() };

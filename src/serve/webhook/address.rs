@@ -1,7 +1,7 @@
 //! The URL under which the provider reaches this server: what it signed, and what it is told to call.
 //!
-//! As told by `--public-url`; else by the forwarding headers of a trusted proxy; else the listener's.
-//! Whoever is no trusted proxy may claim whatever it likes: its headers are not looked at.
+//! The URL comes from `--public-url`, otherwise from the forwarding headers of a trusted proxy, otherwise
+//! from the listener. Headers of other clients are ignored.
 
 use std::{net::IpAddr, str::FromStr};
 

@@ -1,6 +1,5 @@
-//! The requests of the last minute: one that comes again is decided as of its first time, by the routes
-//! of then, so that it gets the same bytes, also where the office has closed or routes were applied in
-//! between.
+//! The requests of the last minute. A repeated request is decided with the time and the routes of the first
+//! one, so that it gets the same bytes, even if the office closed or routes were applied in between.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::RandomState},

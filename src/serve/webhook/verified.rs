@@ -66,9 +66,9 @@ impl FromRequest<Arc<State>> for Verified {
                 Some(_) => "set TWILIO_AUTH_TOKEN, or TWILIO_AUTH_TOKEN_FILE, and start the server again",
             };
             if !state.strangers.is_flood() {
-                tracing::warn!("the webhook was asked, and answers nothing: {why}");
+                tracing::warn!("a webhook request is rejected: {why}");
             }
-            let message = "this server answers no inbound calls; its log says what it lacks";
+            let message = "this server answers no inbound calls; its log says why";
             return Err(Failure::new(ErrorType::NotFound, message));
         };
         let (parts, body) = request.into_parts();
@@ -129,8 +129,8 @@ fn is_sid(text: &str) -> bool {
 }
 
 fn malformed() -> Failure {
-    let detail = Detail::of("CallSid", "this needs the id of the call: 1 to 128 characters without blanks");
-    Failure::new(ErrorType::BadRequest, "the request is about no call").with(vec![detail])
+    let detail = Detail::of("CallSid", "write the CallSid: 1 to 128 characters without spaces");
+    Failure::new(ErrorType::BadRequest, "`CallSid` is missing or invalid").with(vec![detail])
 }
 
 fn path_and_query(parts: &Parts) -> &str {
@@ -152,13 +152,13 @@ fn tell(settings: &Settings, address: Option<&Address>, parts: &Parts, form: &Fo
     let names = |form: &Form| form.iter().take(40).map(|(name, _)| shown(name)).collect::<Vec<_>>().join(" ");
     let urls = address.map(|address| address.without_user().urls(parts.uri.path()).join(" or ")).unwrap_or_default();
     let hint = if parts.headers.contains_key(SHARED_KEY) {
-        "signatures by a shared key are not spoken: have the number's webhooks signed with the auth token"
+        "signatures with a shared key are not supported: have Twilio sign the number's webhooks with the auth token"
     } else if settings.public_url.is_none() {
-        "is this the URL that the provider calls? otherwise say it with `--public-url`; then compare the auth token"
+        "check that this is the URL that Twilio calls, or set that URL with `--public-url`; then compare the auth token"
     } else {
         "compare scheme, host, port and path with the URL at the provider; then the auth token"
     };
-    tracing::warn!(urls, query = names(query), parameters = names(form), hint, "a signature does not fit");
+    tracing::warn!(urls, query = names(query), parameters = names(form), hint, "a signature does not match");
 }
 
 /// Shows the name of a parameter where it looks like one: whoever it was sends what they like, and what

@@ -48,7 +48,7 @@ fn cases() -> Vec<Case> {
             let outcomes = at_once(day, 8, |_| "apply".to_owned());
             let (done, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|outcome| outcome.code == 0);
             for outcome in refused {
-                let words = "error: another apply holds the host `pbx-test`";
+                let words = "error: another apply is running on the host `pbx-test`";
                 assert!(outcome.expect(5).stderr.starts_with(words));
             }
             done.into_iter().next().expect("one apply works")

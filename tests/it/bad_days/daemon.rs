@@ -121,15 +121,15 @@ fn gone_or_going() -> Vec<Case> {
                     day.ask_directly();
                 }
             })
-            .sees(6, &["error: Asterisk did not take it: Asterisk did not answer `", "rendered: the last good files"])
+            .sees(6, &["error: Asterisk does not run the new files: Asterisk did not answer `", "rendered: the last good files"])
             .stands(DEAD),
         dies("Asterisk dies before the reload", "module reload res_pjsip")
             .sees(
                 6,
                 &[
                     "did not take it: Asterisk does not run here: ",
-                    "running: unknown, Asterisk cannot be asked",
-                    "hint: see that Asterisk runs, then",
+                    "running: unknown, Asterisk does not answer",
+                    "hint: make sure that Asterisk runs, then",
                 ],
             )
             .stands(DEAD),
@@ -138,8 +138,8 @@ fn gone_or_going() -> Vec<Case> {
                 6,
                 &[
                     "did not take it: Asterisk does not run here: ",
-                    "running: unknown, Asterisk cannot be asked",
-                    "hint: see that Asterisk runs, then",
+                    "running: unknown, Asterisk does not answer",
+                    "hint: make sure that Asterisk runs, then",
                 ],
             )
             .stands(DEAD),

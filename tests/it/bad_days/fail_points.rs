@@ -53,7 +53,7 @@ const FIRST_PUT_BACK: [&str; 5] =
 
 const fn put_back_says(rendered: &'static str) -> [&'static str; 5] {
     [
-        "error: Asterisk did not take it: ",
+        "error: Asterisk does not run the new files: ",
         "asked to fail here",
         "recorded: the rows are as declared",
         rendered,
@@ -121,7 +121,7 @@ fn another_apply_meanwhile(day: &mut Day) -> Outcome {
     day.held_up(|day| {
         day.env.unset("RECONCILE_FAIL_POINT");
         let refused = day.run("apply").expect(5);
-        let words = "error: another apply holds the host `pbx-test`: tester runs `apply` on pbx-test since 20";
+        let words = "error: another apply is running on the host `pbx-test`: tester runs `apply` on pbx-test since 20";
         assert!(refused.stderr.starts_with(words), "{}", refused.text());
     })
 }

@@ -86,7 +86,7 @@ fn cases() -> Vec<Case> {
             .sees(1, &[
                 "cannot execute ",
                 " in a read-only transaction",
-                "hint: this server only reads: name all servers in DATABASE_URL, with `target_session_attrs=read-write`",
+                "hint: this server is read-only: name all servers in DATABASE_URL, with `target_session_attrs=read-write`",
             ])
             .stands(UNTOUCHED),
         case("the URL wants to write and leads to a standby only", USERS, MORE)
@@ -116,8 +116,8 @@ fn cases() -> Vec<Case> {
                 day.run("apply")
             })
             .sees(3, &[
-                "error[rail-foreign-files]: the files in place hold 1 user that this directory never knew",
-                "hint: restore a dump of the database that has them; or go on without them",
+                "error[rail-foreign-files]: the generated files on this host hold 1 user that this database never had",
+                "hint: restore a dump of the database that has them; or continue without them",
                 "--allow foreign-files=1",
             ])
             .stands(Stands { files: PerFile::all(Stage::Before).with(Endpoints, Stage::Else), running: PerFile::all(Stage::Before).with(Endpoints, Stage::Else), ..UNTOUCHED }),

@@ -26,7 +26,7 @@ const NEITHER: &[&str] = &[
     "the endpoint mark of `pjsip.d/acme/generated_endpoints.conf` is not in the running Asterisk",
     "recorded: the rows are as declared",
     "rendered: the last good files were put back",
-    "running: unknown, the read-back failed for them too",
+    "running: unknown, the read-back of these files also failed",
 ];
 
 /// Recorded, put back, and Asterisk has lost our phones all the same.
@@ -115,7 +115,7 @@ fn cases() -> Vec<Case> {
                 6,
                 &[
                     "Inheritance requested, but category 'nosuch' does not exist",
-                    "running: unknown, the read-back failed",
+                    "running: unknown, the read-back of these files also failed",
                 ],
             )
             .stands(LOST),
@@ -164,7 +164,7 @@ fn cases() -> Vec<Case> {
                 6,
                 &[
                     "`realm` of `1000` has another value in the running Asterisk",
-                    "changes `1000`, which reconcile generates: `realm`: take that out",
+                    "changes `1000`, which reconcile generates: `realm`: remove that section",
                 ],
             )
             .stands(PUT_BACK),

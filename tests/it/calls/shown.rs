@@ -80,7 +80,7 @@ fn the_command_lists_calls_and_shows_a_chain() {
     assert_eq!((&whole["call"]["response_ms"], &whole["steps"][1]["dialer"]), (&2.75.into(), &"zendesk_talk".into()));
     insta::assert_snapshot!(env.run("calls CA9").expect(1).stderr, @r"
     error: no call `CA9` is recorded
-    hint: `reconcile calls` lists the newest; a call shows once a server wrote it down
+    hint: `reconcile calls` lists the newest calls; a call appears once a server has recorded it
     ");
 }
 

@@ -151,7 +151,7 @@ fn a_batch_is_judged_one_by_one() {
             Ok(1001),
         ]
     );
-    assert_eq!(Refused::RangeExhausted(range).to_string(), "the range 1000-1005 (6 numbers) has none left");
+    assert_eq!(Refused::RangeExhausted(range).to_string(), "the range 1000-1005 (6 numbers) has no free number");
     // What was answered is what is recorded.
     let created: BTreeMap<_, _> = results.iter().flatten().map(|made| (made.user.extension, &made.user)).collect();
     let listed = desk.users();
@@ -404,7 +404,7 @@ fn people_who_take_over_numbers_between_two_applies_stop_at_no_rail() {
         desk.create(&[new(&format!("next{n}@example.com"))]).remove(0).unwrap();
     }
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
-    assert!(plan.contains("\nAffected: 4 phones end, ") && !plan.contains("log in again"), "{plan}");
+    assert!(plan.contains("\nAffected: 4 phones are removed, ") && !plan.contains("log in again"), "{plan}");
     env.run("apply --no-reload").expect(0);
 }
 
@@ -426,7 +426,7 @@ fn users_whom_the_file_adopted_under_another_address_and_dropped_stop_at_the_rai
     env.write("pbx.yaml", &desired(&[]));
     env.run("sync --allow deletes=8").expect(0);
     let stopped = env.run("apply --no-reload").expect(3).stderr;
-    assert!(stopped.contains("8 phones of deleted users would end"), "{stopped}");
+    assert!(stopped.contains("8 phones of deleted users would be removed"), "{stopped}");
 }
 
 /// What the portal made passes to the file, and nobody is moved.

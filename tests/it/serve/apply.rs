@@ -298,7 +298,7 @@ fn a_rail_stops_it_and_the_plan_is_told() {
     assert_eq!(json["error"]["details"][0]["rail"], "foreign-files");
     assert_eq!(
         json["error"]["message"],
-        "the files in place, with 1 user, were written from another directory; nothing was changed"
+        "the generated files on this host, with 1 user, were written from another database; nothing was changed"
     );
     is_a_plan(&details(&stopped).1.unwrap());
     assert_eq!(standing(&env), before);
@@ -320,7 +320,7 @@ fn a_name_that_another_file_has_is_the_rail_that_a_dry_run_names() {
     let stopped = client.apply("").expect(422);
     assert_eq!(stopped.error(), "RailStopped");
     let detail = &stopped.json()["error"]["details"][0];
-    let words = "the endpoint `1001` stands in the file of the tenant `other` on this host";
+    let words = "the endpoint `1001` is already in the file of the tenant `other` on this host";
     assert_eq!((&detail["rail"], &detail["message"]), (&json!("taken-names"), &json!(words)));
     assert_eq!(planned["rails"][0]["rail"], detail["rail"], "{planned:#}");
     assert_eq!(planned["rails"][0]["hint"], detail["hint"], "{planned:#}");

@@ -43,8 +43,8 @@ fn a_client_that_goes_away_does_not_cancel_it() {
 #[test]
 fn a_server_that_is_killed_in_the_middle_leaves_the_truth_behind() {
     for (point, told) in [
-        ("staged", "rendered    pjsip.d/acme/generated_endpoints.conf does not hold what is recorded"),
-        ("committed", "rendered    pjsip.d/acme/generated_endpoints.conf does not hold what is recorded"),
+        ("staged", "rendered    pjsip.d/acme/generated_endpoints.conf differs from the database"),
+        ("committed", "rendered    pjsip.d/acme/generated_endpoints.conf differs from the database"),
         ("renamed", "running     res_pjsip runs another generation of the endpoint file"),
         ("reloaded", "running     "),
         ("closing", "running     "),

@@ -41,7 +41,7 @@ fn whoever_has_no_good_token_hears_the_same() {
     let expected = said(&nobody.get("/users"));
     assert_eq!(
         expected.1["error"],
-        json!({ "type": "Unauthorized", "message": "this needs a bearer token that is in use", "details": [],
+        json!({ "type": "Unauthorized", "message": "this needs a valid bearer token", "details": [],
                 "request_id": null })
     );
     let challenge = ("www-authenticate".to_owned(), "Bearer realm=\"reconcile\"".to_owned());

@@ -122,7 +122,7 @@ fn options_of_an_apply_may_be_in_the_body_and_must_not_contradict_the_query() {
         ("", r#"{"expect": 1}"#, ("expect", "write the id of a plan")),
         ("", r#"{"dryrun": true}"#, ("body", "there is no field `dryrun`; did you mean `dry_run`?")),
         ("", r#"{"dry_run": false, "dry_run": true}"#, ("body", "the field `dry_run` is given twice")),
-        ("", "[]", ("body", "this is no JSON object")),
+        ("", "[]", ("body", "the body is not a JSON object")),
     ] {
         let expected = vec![(expected.0.to_owned(), expected.1.to_owned())];
         assert_eq!(details(&portal, query, body), expected, "{query} {body}");

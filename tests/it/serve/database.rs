@@ -206,7 +206,7 @@ fn a_server_that_started_before_its_database_makes_no_user_with_a_key_that_opens
     cluster.start();
     let answer = serve.client(&token).post("/users", &newcomer("bo@example.com")).expect(500);
     assert_eq!(answer.error(), "InternalServerError");
-    serve.says("the directory's secrets were sealed with the key ");
+    serve.says("the database's secrets were sealed with the key ");
     assert_eq!(recorded(&env), ["ana@example.com".to_owned()].into());
 }
 

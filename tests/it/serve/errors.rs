@@ -143,7 +143,7 @@ fn a_body_that_cannot_be_read() {
         assert_eq!(answer.error(), "ValidationError");
         assert_eq!(
             answer.json()["error"]["details"],
-            json!([{ "field": "body", "message": "this is no JSON object" }]),
+            json!([{ "field": "body", "message": "the body is not a JSON object" }]),
             "{body}"
         );
     }
@@ -156,7 +156,7 @@ fn a_body_that_cannot_be_read() {
         let answer = portal.send("POST", "/users", Some(bytes)).expect(422);
         assert_eq!(
             answer.json()["error"]["details"],
-            json!([{ "field": "body", "message": format!("this is no UTF-8: see byte {at}") }])
+            json!([{ "field": "body", "message": format!("the body is not UTF-8: see byte {at}") }])
         );
     }
 }

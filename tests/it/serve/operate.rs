@@ -113,8 +113,8 @@ fn a_key_that_opens_nothing_is_told_at_the_start() {
     let (right, other) = (KEY, "//////////////////////////////////////////8=");
     env.set("RECONCILE_SECRET_KEY", other);
     let told = env.run("serve --listen 127.0.0.1:0").expect(1).stderr;
-    assert!(told.contains("error: the directory's secrets were sealed with the key "), "{told}");
-    assert!(told.contains("\nhint: give the directory's own key in RECONCILE_SECRET_KEY"), "{told}");
+    assert!(told.contains("error: the database's secrets were sealed with the key "), "{told}");
+    assert!(told.contains("\nhint: give the database's own key in RECONCILE_SECRET_KEY"), "{told}");
     // While keys are changed, both are given.
     env.set("RECONCILE_SECRET_KEY", &format!("{other},{right}"));
     drop(Serve::start(&env, ""));

@@ -128,10 +128,10 @@ fn without_tls_other_machines_are_served_behind_a_proxy_only() {
     let env = TestEnv::new();
     let refused = env.run("serve --listen 0.0.0.0:0").expect(64).stderr;
     assert!(
-        refused.contains("error: without TLS, tokens and secrets would be sent in the clear to `0.0.0.0:0`"),
+        refused.contains("error: without TLS, tokens and secrets would be sent unencrypted at `0.0.0.0:0`"),
         "{refused}"
     );
-    assert!(refused.contains("hint: give `--tls-cert` and `--tls-key`; or `--behind-proxy`"), "{refused}");
+    assert!(refused.contains("hint: give `--tls-cert` and `--tls-key`, or `--behind-proxy`"), "{refused}");
     env.run("serve --listen [::]:0").expect(64);
 
     let serve = Serve::start(&env, "--listen 0.0.0.0:0 --behind-proxy");

@@ -124,7 +124,10 @@ fn the_lowest_free_number_is_given_and_any_other_on_request() {
     assert_eq!(number(&portal, "fay@example.com"), 1004);
     let full = portal.post("/users", &json!({ "name": "Gil", "email": "gil@example.com" })).expect(409);
     assert_eq!(full.error(), "RangeExhausted");
-    assert_eq!(details(&full), [("extension".to_owned(), "the range 1000-1005 (6 numbers) has none left".to_owned())]);
+    assert_eq!(
+        details(&full),
+        [("extension".to_owned(), "the range 1000-1005 (6 numbers) has no free number".to_owned())]
+    );
     assert_eq!(number(&portal, "ANA@example.com"), 1000);
 }
 

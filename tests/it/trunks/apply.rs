@@ -136,8 +136,7 @@ fn an_address_leads_to_one_tenant_of_a_host() {
     let before = (env.dump(), env.files());
     assert_eq!(
         env.run("apply --no-reload -f bolt.yaml").expect(3).stderr,
-        "error[rail-taken-names]: calls from `203.0.113.0/28`, of `bolt-trunk-carrier`, go to the tenant `acme` on \
-         this host\nhint: an address leads to one tenant: narrow `identify`, or give both to one tenant\n"
+        "error[rail-taken-names]: calls from `203.0.113.0/28` of `bolt-trunk-carrier` already belong to the tenant `acme` on this host\nhint: an address can belong to one tenant only: narrow `identify`, or declare both trunks in one tenant\n"
     );
     assert!((env.dump(), env.files()) == before, "something moved");
     file("bolt", "192.0.2.1, 203.0.113.8/29");

@@ -68,14 +68,14 @@ fn a_module_that_is_not_loaded_is_named_before_anything_moves() {
     assert!(!plan.stderr.contains("error["), "{}", plan.text());
     env.ask("module unload app_stack.so");
     let plan = env.run("plan").expect(0);
-    let stop = "error[rail-missing-modules]: Asterisk has not loaded what calls need: \
+    let stop = "error[rail-missing-modules]: Asterisk has not loaded modules that calls need: \
         app_stack (Gosub, Return)\nhint: add `load = app_stack.so` to `modules.conf`";
     assert!(plan.stderr.contains(stop), "{}", plan.text());
     let token = token(&env, "ci", "apply");
     let dry_run = Serve::start(&env, "--no-webhook").client(&token).apply("?dry_run=true").expect(200);
     assert_eq!(dry_run.json()["rails"][0]["rail"], "missing-modules", "{}", dry_run.text);
     let status = env.run("status --detailed-exitcode").expect(2);
-    assert!(status.stdout.contains("Asterisk has not loaded what calls need: app_stack"), "{}", status.text());
+    assert!(status.stdout.contains("Asterisk has not loaded modules that calls need: app_stack"), "{}", status.text());
     // Phones that call each other need less, and are asked about that.
     env.write("pbx.yaml", "version: 1\ntenant: acme\nusers:\n  - { email: ana@example.com, name: Ana }\n");
     is_refused(&env, &["app_stack (Gosub, Return)"]);
@@ -140,7 +140,7 @@ fn a_time_zone_that_the_host_does_not_know_is_told_before_anything_moves() {
     let by: Vec<&str> = BARE.into_iter().chain([HIDE, "sh"]).collect();
     let server = Server::start_by(&by, "asterisk", &env.path("asterisk"), &[]);
     env.keep_asterisk(server);
-    is_refused(&env, &["time zone `Europe/Berlin` differ: at 2", "T12:00, and ours 2", "install or update `tzdata`"]);
+    is_refused(&env, &["time zone `Europe/Berlin`: at 2", "T12:00 and reconcile shows 2", "install or update `tzdata`"]);
     let plan = env.run("plan").expect(0);
     assert_eq!(plan.stderr.matches("error[rail-clocks]").count(), 1, "{}", plan.text());
     // What is the same everywhere needs no data, and the time zones of nobody's hours are not asked for.
@@ -162,7 +162,8 @@ fn is_applied_without_asking(forbids: &str, unasked: &str) {
     fs::write(&client, script).expect("a file");
     fs::set_permissions(&client, PermissionsExt::from_mode(0o755)).expect("a mode");
     env.set("ASTERISK_COMMAND", client.to_str().expect("a path"));
-    let words = format!("whether Asterisk has what calls need was not checked in full: it does not answer {unasked}\n");
+    let words =
+        format!("the check for the modules that calls need is incomplete: Asterisk does not answer {unasked}\n");
     let plan = env.run("plan --detailed-exitcode").expect(2);
     assert!(plan.stdout.contains(&format!("note: {words}")), "{}", plan.text());
     assert!(!plan.stderr.contains("error["), "{}", plan.text());

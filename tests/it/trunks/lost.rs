@@ -34,7 +34,7 @@ fn is_put_back(env: &TestEnv, words: &str) {
     assert_eq!(env.endpoints("acme"), before);
     assert!(env.ask("pjsip show endpoint acme-trunk-carrier").contains("Unable to find"));
     let status = env.run("status --detailed-exitcode").expect(2);
-    assert!(status.stdout.contains("does not hold what is recorded"), "{}", status.text());
+    assert!(status.stdout.contains("differs from the database"), "{}", status.text());
 }
 
 #[test]

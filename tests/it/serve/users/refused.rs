@@ -15,12 +15,12 @@ fn everything_that_is_wrong_is_told_at_once() {
         refused.json()["error"]["details"],
         json!([
             { "field": "name", "code": "invalid-name", "message": "the name is empty",
-              "hint": "write the name the callee shall see" },
+              "hint": "write the name that the called person sees" },
             { "field": "email", "code": "invalid-email", "message": "`nobody` is not an e-mail address",
               "hint": "write it as `name@example.com`" },
             { "field": "extension", "code": "invalid-extension",
-              "message": "this is no whole number from 1 to 99999999" },
-            { "field": "Idempotency-Key", "message": "this is one key of 1 to 255 visible ASCII characters" },
+              "message": "not a whole number from 1 to 99999999" },
+            { "field": "Idempotency-Key", "message": "give one key of 1 to 255 visible ASCII characters" },
             { "field": "body",
               "message": "there is no field `admin\\u{202e}\\n`; there are name, email, extension" },
             { "field": "body", "message": "there is no field `nmae`; did you mean `name`?" },
@@ -41,7 +41,7 @@ fn values_of_the_wrong_kind_are_refused() {
     for wrong in [json!(null), json!(7), json!(true), json!(["Ana"]), json!({ "first": "Ana" })] {
         let body = json!({ "name": wrong, "email": wrong });
         let refused = portal.post("/users", &body).expect(422);
-        let message = "this is no text".to_owned();
+        let message = "not a string".to_owned();
         assert_eq!(details(&refused), [("name".to_owned(), message.clone()), ("email".to_owned(), message)]);
     }
     // As JSON writes them, so that nothing is rounded on the way.

@@ -46,13 +46,13 @@ fn a_call_whose_answer_was_lost_is_shown_as_the_fallback_answered_it() {
     from      +4930123456 (e164)
     to        +15559876543 (inbound)
     received  ------- a moment -------
-    response  ------- a moment -------  in (time); it did not arrive
+    response  ------- a moment -------  in (time); Twilio did not receive it
     fallback  ------- a moment -------
     degraded  the provider asked the fallback after error 11205
     routed    ------- a moment -------  default route
     because   the default route is taken
     targets   dialfire
-    step 1    ------- a moment -------  zendesk_talk not dialled: the answer that says so did not arrive
+    step 1    ------- a moment -------  zendesk_talk not dialled: Twilio did not receive the response with this step
     step 2    ------- a moment -------  dialfire dialled
               ------- a moment -------  answered
     answered  ------- a moment -------
@@ -79,7 +79,7 @@ fn a_call_whose_answer_was_lost_is_shown_as_the_fallback_answered_it() {
     targets   dialfire
     step 1    ------- a moment -------  zendesk_talk dialled
               ------- a moment -------  busy
-    step 2    ------- a moment -------  fixed not dialled: the answer that says so did not arrive
+    step 2    ------- a moment -------  fixed not dialled: Twilio did not receive the response with this step
     step 3    ------- a moment -------  dialfire dialled
               ------- a moment -------  no-answer
     retries   1
@@ -102,6 +102,6 @@ fn a_call_whose_answer_was_lost_is_shown_as_the_fallback_answered_it() {
     because   the default route is taken
     targets   dialfire
     step 2    ------- a moment -------  dialfire dialled
-              -                         its end was not told
+              -                         its result was not reported
     ");
 }

@@ -155,7 +155,7 @@ fn with_a_full_disk_calls_are_answered_and_recorded_all_the_same() {
     let calls = 100;
     (0..calls).for_each(call);
     assert!(!durable(), "a full disk shows");
-    serve.says("the disk does not take");
+    serve.says("cannot be written to disk");
     let recorded = || env.sql().query_one("select count(*) from calls", &[]).unwrap().get::<_, i64>(0);
     until("the database has what the disk has not", || usize::try_from(recorded()).unwrap() == calls);
     fs::remove_file(state.join("junk")).unwrap();

@@ -51,7 +51,7 @@ fn a_line_of_text_is_one_line_and_shows_last_digits_only() {
     stranger.send("POST", "/webhooks/twilio?x=%0aforged", Some(refused.as_bytes())).expect(403);
     twilio.send("/webhooks/twilio", &[("CallSid", FORGED), name]).expect(400);
 
-    serve.says("a signature does not fit");
+    serve.says("a signature does not match");
     let log = serve.log();
     let begins = regex::Regex::new(
         r"^\d{4}-\d\d-\d\dT[\d:.]+Z +(ERROR|WARN|INFO|DEBUG) [^\x00-\x1f\x7f-\x9f\u{2028}\u{2029}]*$",
@@ -61,7 +61,7 @@ fn a_line_of_text_is_one_line_and_shows_last_digits_only() {
     for line in log.lines().filter(ours) {
         assert!(begins.is_match(line), "{line:?}");
     }
-    for (words, count) in [("a call is routed", 8), ("a step ended", 12), ("the disk does not take", 20)] {
+    for (words, count) in [("a call is routed", 8), ("a step ended", 12), ("cannot be written to disk", 20)] {
         assert_eq!(log.matches(words).count(), count, "{words}: {log}");
     }
     assert!(log.contains("from=\"***3456\"") && log.contains("to=\"***6543\""), "{log}");
@@ -116,7 +116,7 @@ fn strangers_who_fill_a_log_that_nobody_reads_hold_up_no_answer() {
         let line = line.unwrap();
         assert!(line.len() < 4096, "{}: {line}", line.len());
         let object: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        if object["message"] == "a signature does not fit" {
+        if object["message"] == "a signature does not match" {
             assert!(object["urls"].as_str().unwrap().ends_with(" bytes left out)"), "{line}");
             assert!(object["hint"].as_str().unwrap().contains("--public-url"), "{line}");
             cut += 1;

@@ -43,7 +43,7 @@ fn only_what_was_signed_as_it_is_gets_an_answer() {
     ] {
         assert_eq!(sent(&serve, path, parameters, signatures).expect(403).error(), "SignatureInvalid", "{what}");
     }
-    let line: Value = serde_json::from_str(&serve.says("a signature does not fit")).unwrap();
+    let line: Value = serde_json::from_str(&serve.says("a signature does not match")).unwrap();
     assert_eq!(line["urls"], "https://pbx.example/webhooks/twilio or https://pbx.example:443/webhooks/twilio");
     assert_eq!(line["parameters"], "CallSid From To");
     assert!(line["hint"].as_str().unwrap().starts_with("compare scheme, host, port"), "{line}");
@@ -137,7 +137,7 @@ fn only_trusted_proxies_say_under_which_url_they_were_reached() {
     // A stranger, who may know the URL in front of another server.
     let mut serve = Serve::start(&env, "--trusted-proxy 192.0.2.0/24");
     assert_eq!(forwarded(&serve, "https://pbx.example/pbx").expect(403).error(), "SignatureInvalid");
-    assert!(serve.says("a signature does not fit").contains("--public-url"));
+    assert!(serve.says("a signature does not match").contains("--public-url"));
     let url = serve.url.clone();
     let answer = forwarded(&serve, &url).expect(200);
     assert!(answer.text.contains(&format!("action=\"{url}/webhooks/twilio/dial-result?")), "{}", answer.text);

@@ -41,7 +41,7 @@ fn without_a_token_calls_are_answered_by_nobody_unless_that_is_asked_for() {
     drop(serve);
 
     let mut serve = Serve::start(&env, "--insecure-skip-signature");
-    serve.says("signatures are not looked at");
+    serve.says("signatures are not verified");
     let client = serve.client("").with("Content-Type", "application/x-www-form-urlencoded");
     client.send("POST", "/webhooks/twilio", Some(form(CALL).as_bytes())).expect(200);
     let metrics = serve.client(&reader).get("/metrics").expect(200).text;
