@@ -146,7 +146,7 @@ impl Expected {
         if lines.len() > SHOWN {
             let _ = write!(text, "\n  and {} more", lines.len() - SHOWN);
         }
-        let hint = "the file or the directory changed since; review the plan above and apply it with its own id";
+        let hint = "the file or the database has changed since; review the plan above and apply it with its own id";
         (text, vec![hint.to_owned()])
     }
 }

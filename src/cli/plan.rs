@@ -50,7 +50,7 @@ pub(crate) struct Common {
     pub(crate) secrets: SecretArgs,
     #[command(flatten)]
     pub(crate) imported: ImportedArgs,
-    /// Do not ask the running Asterisk
+    /// Do not query the running Asterisk
     #[arg(long)]
     pub(crate) no_asterisk: bool,
     /// Let N cases pass a rail (a safety limit), such as `deletes=57`
