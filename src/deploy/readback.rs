@@ -156,11 +156,17 @@ fn phone_as_expected(expected: &Expected<'_>, phone: &Phone<'_>, name: &str, ans
     ];
     // Asterisk may write a name in another way than the file.
     let caller = format!("<{}>", phone.extension);
+    let mailboxes = expected.files[ConfigFile::Endpoints].phones.get(name).map(|phone| phone.mailboxes.as_str());
     let mut wrong = Vec::new();
     for (kind, (answer, values)) in answers.iter().zip(wanted).enumerate() {
         let running = values_of(answer);
         if kind == 0 && !running.get("callerid").is_some_and(|shown| shown.ends_with(&caller)) {
             wrong.push(Mismatch::Value { name: name.to_owned(), key: "callerid" });
+        }
+        // The lamp. Asterisk writes none as an empty value.
+        let shown = running.get("mailboxes").map(String::as_str).unwrap_or_default();
+        if kind == 0 && shown != mailboxes.unwrap_or_default() {
+            wrong.push(Mismatch::Value { name: name.to_owned(), key: "mailboxes" });
         }
         for (key, value) in values {
             if running.get(*key).map(String::as_str) != Some(*value) {

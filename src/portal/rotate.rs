@@ -39,6 +39,9 @@ pub enum RotateError {
     /// Nobody has this address.
     #[error("`{0}` is not recorded")]
     Unknown(Identity),
+    /// It is a shared voicemail box.
+    #[error("`{0}` is a shared voicemail box: it has a PIN, and no SIP secret")]
+    SharedBox(Identity),
     /// The user has no voicemail box, and there is no shared one of this name.
     #[error("`{0}` has no voicemail box")]
     NoBox(Identity),
@@ -57,6 +60,7 @@ impl Hints for RotateError {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::Unknown(_) => "`reconcile users` lists who is recorded",
+            Self::SharedBox(name) => return vec![format!("`reconcile secret rotate {name} --pin` gives it a new PIN")],
             Self::NoBox(_) => "name a user who has one, or a shared box that was recorded",
             Self::Declared(_) => "change it where the file says that it comes from, then `reconcile apply`",
             Self::Directory(error) => return error.hints(),
@@ -76,7 +80,9 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
     let recorded = writer.read(tenant)?;
     let unknown = || RotateError::Unknown(email.clone());
     let row = recorded.tenant.as_ref().ok_or_else(unknown)?;
-    let user = recorded.users.get(&email.key()).ok_or_else(unknown)?;
+    let other =
+        || if recorded.routes.box_of(email).is_some() { RotateError::SharedBox(email.clone()) } else { unknown() };
+    let user = recorded.users.get(&email.key()).ok_or_else(other)?;
     if user.secret_declared {
         return Err(RotateError::Declared(user.email.clone()));
     }

@@ -45,6 +45,8 @@ pub struct ParsedPhone {
     pub email: String,
     /// The digest (32 hex digits); never shown.
     pub digest: String,
+    /// The voicemail boxes whose messages it shows. Empty if there are none.
+    pub mailboxes: String,
     /// Every `key = value` by section type, in the order of the file.
     pub sections: u8,
 }
@@ -174,6 +176,10 @@ pub fn parse(text: &str) -> Parsed {
             && let Some(phone) = parsed.phones.get_mut(&name)
         {
             phone.digest = digest;
+        } else if let Some(mailboxes) = line.strip_prefix("mailboxes = ")
+            && let Some(phone) = parsed.phones.get_mut(&name)
+        {
+            mailboxes.clone_into(&mut phone.mailboxes);
         }
     }
     parsed.phones.retain(|_, phone| phone.sections > 1);

@@ -41,6 +41,25 @@ fn a_caller_id_that_somebody_elses_file_gives_is_read_back() {
     );
 }
 
+/// The lamp shows what the file says, and not the boxes of others.
+#[test]
+fn boxes_that_somebody_elses_file_gives_a_phone_are_read_back() {
+    let env = TestEnv::with_asterisk();
+    let company = |user: &str| desired(&[user]).replacen("users:", "voicemail: { users: true }\nusers:", 1);
+    env.write("pbx.yaml", &company(ANA).replace("{ users: true }", "{ boxes: { info: { name: Info } } }"));
+    env.run("apply").expect(0);
+    let conf = env.etc("pjsip.conf");
+    let whole = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, whole.clone() + "\n[1000](+type=endpoint)\nmailboxes = 9@acme-boxes\n").unwrap();
+    for user in [ANA.replace("name: Ana", "name: Anna"), ANA.to_owned()] {
+        env.write("pbx.yaml", &company(&user));
+        let stopped = env.run("apply").expect(6).stderr;
+        assert!(stopped.contains("`mailboxes` of `1000` has another value"), "{stopped}");
+    }
+    fs::write(&conf, whole).unwrap();
+    env.run("apply").expect(0);
+}
+
 /// How many were not looked at is said, not left to be worked out.
 #[test]
 fn a_read_back_says_how_many_objects_it_did_not_compare() {

@@ -135,7 +135,11 @@ pub(crate) fn target(
 /// Reads the user whose voicemail box gets a call, and tells whether there is such a box.
 fn own_box(text: &str, place: Place, names: &Names<'_>, problems: &mut Vec<Diagnostic>) -> Option<(Target, bool)> {
     let Some((key, declared)) = user(text, place, names, problems) else {
-        if names.users.all {
+        if names.boxes.iter().any(|shared| shared.as_str() == text) {
+            let message = format!("no such user or phone: `{text}`");
+            let hint = format!("`{text}` is a shared voicemail box: a route names it as `{text}` alone");
+            problems.push(Diagnostic::error(Code::UnknownReference, message, place).hint(hint));
+        } else if names.users.all {
             let phones = names.phones.keys().map(UserKey::as_str);
             problems.push(unknown("user or phone", text, place, phones, names.users));
         }

@@ -77,6 +77,14 @@ fn who_is_not_declared_is_told_with_who_was_meant() {
     ");
 }
 
+#[test]
+fn a_shared_box_that_is_named_as_that_of_a_user_is_told() {
+    insta::assert_snapshot!(problems(&of_ana("[{ voicemail: info }]")), @r"
+    4:54 unknown-reference: no such user or phone: `info`
+      `info` is a shared voicemail box: a route names it as `info` alone
+    ");
+}
+
 /// A colleague's call does not come through Twilio.
 #[test]
 fn what_asterisk_cannot_reach_is_told() {
