@@ -93,9 +93,7 @@ pub enum DirectoryError {
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
     /// The answer to COMMIT never came, or was a refusal.
-    #[error(
-        "the database did not confirm the commit, so the rows may or may not be recorded; nothing else was changed"
-    )]
+    #[error("the database did not confirm the commit: the rows may be recorded or not; nothing else was changed")]
     Commit(#[source] postgres::Error),
     /// A statement failed.
     #[error("the database refused to {action}")]
