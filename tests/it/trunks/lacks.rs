@@ -140,7 +140,10 @@ fn a_time_zone_that_the_host_does_not_know_is_told_before_anything_moves() {
     let by: Vec<&str> = BARE.into_iter().chain([HIDE, "sh"]).collect();
     let server = Server::start_by(&by, "asterisk", &env.path("asterisk"), &[]);
     env.keep_asterisk(server);
-    is_refused(&env, &["time zone `Europe/Berlin`: at 2", "T12:00 and reconcile shows 2", "install or update `tzdata`"]);
+    is_refused(
+        &env,
+        &["time zone `Europe/Berlin`: at 2", "T12:00 and reconcile shows 2", "install or update `tzdata`"],
+    );
     let plan = env.run("plan").expect(0);
     assert_eq!(plan.stderr.matches("error[rail-clocks]").count(), 1, "{}", plan.text());
     // What is the same everywhere needs no data, and the time zones of nobody's hours are not asked for.
