@@ -66,7 +66,7 @@ fn the_second_host_takes_the_id_that_the_first_applied() {
     a.run(&format!("apply --expect {id}")).expect(0);
     for expect in ["plan.json", &id] {
         let applied = b.run(&format!("apply --expect {expect}")).expect(0);
-        assert!(applied.stderr.contains("run 3 on a recorded "), "{}", applied.text());
+        assert!(applied.stderr.contains("run 3 on a"), "{}", applied.text());
     }
     assert_eq!(a.endpoints("acme"), b.endpoints("acme"));
 }

@@ -127,7 +127,7 @@ fn gone_or_going() -> Vec<Case> {
             .sees(
                 6,
                 &[
-                    "did not take it: Asterisk does not run here: ",
+                    "does not run the new files: Asterisk does not run here: ",
                     "running: unknown, Asterisk does not answer",
                     "hint: make sure that Asterisk runs, then",
                 ],
@@ -137,7 +137,7 @@ fn gone_or_going() -> Vec<Case> {
             .sees(
                 6,
                 &[
-                    "did not take it: Asterisk does not run here: ",
+                    "does not run the new files: Asterisk does not run here: ",
                     "running: unknown, Asterisk does not answer",
                     "hint: make sure that Asterisk runs, then",
                 ],

@@ -118,7 +118,7 @@ fn sigterm_lets_an_apply_end_that_begins_late_and_takes_long() {
     let mut looker = env.sql();
     until("the request waits", || looker.query_one(waits, &[]).unwrap().get(0));
     serve.signal(Signal::TERM);
-    serve.says("ending: ");
+    serve.says("shutting down: ");
     lock.rollback().unwrap();
     until("Asterisk reloads", || reloading.exists());
     // Longer than clients have to take their answers, and what is left after that.
