@@ -73,7 +73,7 @@ struct Common {
     secrets: SecretArgs,
     #[command(flatten)]
     imported: ImportedArgs,
-    /// Go on only if this is the plan: an id, or a file with a JSON plan
+    /// Continue only if the plan has this id, or is the JSON plan in this file
     ///
     /// Also accepts the id of an earlier run, if the database still holds exactly what that run recorded. So a job
     /// can run again, and a second host can use the same id.
@@ -342,7 +342,7 @@ fn done(applied: &Applied, mode: Mode) -> String {
             }
         }
         Outcome::Rendered => {
-            parts.push("Asterisk was not reloaded (--no-reload): it still runs what it ran before".to_owned())
+            parts.push("Asterisk was not reloaded (--no-reload): it still runs what it ran before".to_owned());
         }
         _ => parts.push("files and Asterisk are unchanged: run `reconcile apply`".to_owned()),
     }

@@ -15,13 +15,13 @@ use crate::{
 
 /// Show inbound calls: the caller, the routing decision with its reason, and the result
 ///
-/// Lists the newest calls. With a CallSid, shows that call with its decision chain, whichever tenant it
+/// Lists the newest calls. With the id of a call at Twilio, shows that call with its decision chain, whichever tenant it
 /// belongs to. Numbers are shown in full. Calls without a tenant are also listed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  reconcile calls -f pbx.yaml --limit 50\n  \
     reconcile calls CA1a2b3c4d5e6f708192a3b4c5d6e7f809")]
 pub(crate) struct Args {
-    /// The CallSid of the call to show in full
+    /// The id of the call at Twilio (`CallSid`) to show in full
     call_sid: Option<String>,
     #[command(flatten)]
     which: Which,

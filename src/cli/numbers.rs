@@ -37,7 +37,7 @@ pub(crate) struct Args {
     extension: Option<String>,
     #[command(flatten)]
     which: Which,
-    /// How the list is written
+    /// The output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

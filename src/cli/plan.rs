@@ -112,7 +112,7 @@ pub(crate) fn desired(file: &FileArgs, format: PlanFormat, printer: &mut Printer
         let text = markdown::problems(tenant.as_ref(), &loaded.problems, loaded.unlisted, &loaded.sources);
         printer.document(&text);
     }
-    session::checked(file.name(), loaded, printer)
+    Ok(session::checked(file.name(), loaded, printer)?)
 }
 
 impl Common {

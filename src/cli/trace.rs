@@ -83,7 +83,7 @@ fn from_phone(args: &Args, printer: &mut Printer) -> Result<Desired> {
         let message = "`--from` is for calls from outside";
         return Err(Stop::usage(message, "leave it out: a call to an extension comes from a phone").into());
     }
-    session::checked(shown(&args.file.file), desired::load_to_trace(&args.file.file), printer)
+    Ok(session::checked(shown(&args.file.file), desired::load_to_trace(&args.file.file), printer)?)
 }
 
 /// Says where the dialplan leaves numbers to that it does not answer itself.

@@ -221,8 +221,7 @@ pub fn compare_plan(
     effects.numbers.extend(callers::numbers(&plan, recorded));
     stops.extend(plan.stops.iter().cloned());
     let is_same = |place: &str, secret: &str| trunks.get(place).is_some_and(|print| print.is_shown(secret));
-    let before =
-        || Ok(plan::as_recorded(&plan.tenant, recorded).map(|plan| self::target(&plan, recorded)).transpose()?);
+    let before = || plan::as_recorded(&plan.tenant, recorded).map(|plan| self::target(&plan, recorded)).transpose();
     stops.extend(taken_boxes::stop(in_place, &target, &is_same, &before, allowance)?);
     add_phone_stops(&mut stops, &plan, &effects);
     let live = running.as_ref().map_or(PerFile::all(true), |running| running.live);

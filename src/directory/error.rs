@@ -44,7 +44,7 @@ pub enum DirectoryError {
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
     /// The answer to COMMIT never came, or was a refusal.
-    #[error("the database did not confirm the commit: the rows may be recorded or not, nothing else was changed")]
+    #[error("the database did not confirm the commit: the rows may be recorded or not; nothing else was changed")]
     Commit(#[source] postgres::Error),
     /// A statement failed.
     #[error("the database refused to {action}")]
@@ -93,7 +93,7 @@ pub enum DirectoryError {
         more: usize,
     },
     /// Another tenant was faster.
-    #[error("{number} is a number of the tenant `{tenant}` since just now; nothing was changed")]
+    #[error("tenant `{tenant}` has just claimed {number}; nothing was changed")]
     NumberTaken {
         /// The public number.
         number: E164,

@@ -25,6 +25,8 @@ pub(crate) const GENERATED_CONTEXTS: &[&str] = &[
     "unanswered",
     "colleagues",
     "voicemail",
+    "message",
+    "clean",
     "generation",
 ];
 

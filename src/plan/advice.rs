@@ -65,7 +65,7 @@ fn likely_pairs(plan: &Plan, leaving: &[&RecordedUser]) -> Vec<String> {
     for user in leaving {
         match user.previous.as_ref().and_then(|former| new.remove(former)) {
             Some(change) => {
-                notes.push(rename_note(user, change, "the deleted user once had the address of the new one"))
+                notes.push(rename_note(user, change, "the deleted user once had the address of the new one"));
             }
             None => by_name.entry(user.name.as_str()).or_default().0.push(user),
         }

@@ -98,7 +98,7 @@ fn ended(plan: &Plan, inputs: &Inputs<'_>) -> impl Iterator<Item = RailStop> {
         (count > allowed.max(told)).then(|| RailStop {
             rail,
             message: format!("{count} of {all} {what} would end (allowed {allowed})"),
-            hint: format!("if this is meant: --allow {rail}={count}"),
+            hint: format!("if this is intended: --allow {rail}={count}"),
             allow: Some(count),
         })
     })

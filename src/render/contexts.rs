@@ -37,6 +37,10 @@ pub(super) struct Contexts {
     pub(super) colleagues: Name,
     /// Where messages are left.
     pub(super) voicemail: Name,
+    /// Records messages, on a channel of the dialplan.
+    pub(super) message: Name,
+    /// Cleans what that channel is told about the caller meanwhile.
+    pub(super) clean: Name,
 }
 
 impl Contexts {
@@ -63,6 +67,8 @@ impl Contexts {
             unanswered: context("unanswered")?,
             colleagues: context("colleagues")?,
             voicemail: context("voicemail")?,
+            message: context("message")?,
+            clean: context("clean")?,
         })
     }
 }

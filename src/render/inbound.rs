@@ -116,7 +116,7 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
     inbound.numbered(plan, &numbered);
     inbound.unanswered(plan, &lists);
     inbound.outside(plan)?;
-    inbound.phones(plan)?;
+    inbound.phones(plan);
     if inside.iter().any(|chain| chain.rings_one_phone()) {
         inbound.colleagues(plan)?;
     }

@@ -52,9 +52,13 @@ pub(super) fn dialled(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(),
     Ok(())
 }
 
-/// Notes the caller as sent. Who redirected the call is forgotten: a carrier or a group would be told who that is.
+/// What may stand in a caller's number: no line break, which a file or a log would take for the end of a line.
+const PRINTED: &str = " -~";
+
+/// Notes the caller as sent, but for control characters in the number. Who redirected the call is forgotten: a carrier or a group would be told who that is.
 pub(super) fn note_sender(steps: &mut Extension) {
     steps
+        .step(Step::SetField(CallerField::Number, Expr::filter(PRINTED, Foreign::field(CallerField::Number))))
         .step(Step::Copy(ForeignVariable::FromNumber, Foreign::field(CallerField::Number)))
         .step(Step::Copy(ForeignVariable::FromName, Foreign::field(CallerField::Name)))
         .step(Step::Copy(ForeignVariable::FromShown, Foreign::field(CallerField::Presentation)))

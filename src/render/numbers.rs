@@ -51,7 +51,7 @@ type At<'a> = (&'a str, &'a str);
 
 /// The steps of a routing file.
 struct Steps<'a> {
-    steps: BTreeMap<At<'a>, Vec<&'a str>>,
+    extensions: BTreeMap<At<'a>, Vec<&'a str>>,
     contexts: BTreeSet<&'a str>,
     /// The context where calls arrive, that of the rules, and that of the targets which these return.
     arrival: String,
@@ -90,12 +90,12 @@ impl<'a> Steps<'a> {
         }
         let contexts = steps.keys().map(|(context, _)| *context).collect();
         let [arrival, decision, targets] = [arrival, decision, targets].map(ToString::to_string);
-        Self { steps, contexts, arrival, decision, targets }
+        Self { extensions: steps, contexts, arrival, decision, targets }
     }
 
     /// Lists what stands in a context.
     fn context<'b>(&'b self, context: &'b str) -> impl Iterator<Item = (&'a str, &'b Vec<&'a str>)> {
-        let from = self.steps.range((context, "")..);
+        let from = self.extensions.range((context, "")..);
         from.take_while(move |((at, _), _)| *at == context).map(|((_, extension), steps)| (*extension, steps))
     }
 
@@ -117,7 +117,7 @@ impl<'a> Steps<'a> {
         let way = |(extension, number)| {
             let mut hasher = forms.get(extension).cloned().unwrap_or_default();
             for context in [arrival, decision] {
-                self.steps.get(&(context, "")).hash(&mut hasher);
+                self.extensions.get(&(context, "")).hash(&mut hasher);
                 self.way((context, extension), &mut known, 0).hash(&mut hasher);
             }
             (number, hasher.finish())
@@ -134,7 +134,7 @@ impl<'a> Steps<'a> {
         known.insert(at, 0);
         let mut hasher = DefaultHasher::new();
         let mut is_reached = true;
-        for step in self.steps.get(&at).into_iter().flatten().filter(|_| depth < LONGEST) {
+        for step in self.extensions.get(&at).into_iter().flatten().filter(|_| depth < LONGEST) {
             // Behind a jump only a label is reached.
             is_reached |= step.starts_with("n(");
             if !is_reached {
@@ -180,7 +180,7 @@ impl<'a> Steps<'a> {
 
     /// Returns a place with the words before it, or `None` if the file has no steps there.
     fn place<'b>(&self, words: &'b str, next: At<'b>) -> Option<(&'b str, At<'b>)> {
-        self.steps.contains_key(&next).then_some((words, next))
+        self.extensions.contains_key(&next).then_some((words, next))
     }
 
     /// Hashes what a step may lead to that names a context with an extension which is only known in the call: its patterns,

@@ -194,7 +194,7 @@ impl Inbound<'_> {
     }
 
     /// How each user who may get a call is reached.
-    pub(super) fn phones(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
+    pub(super) fn phones(&self, plan: &mut Dialplan) {
         let Contexts { phones, next, leg, .. } = &self.contexts;
         if !self.called.is_empty() {
             let mut context =
@@ -212,7 +212,6 @@ impl Inbound<'_> {
             context.extension(steps);
             plan.push(context);
         }
-        Ok(())
     }
 
     /// How a phone rings for calls of other phones.

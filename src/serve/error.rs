@@ -75,11 +75,7 @@ impl ErrorType {
         (Self::PayloadTooLarge, StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
         (Self::UnsupportedMediaType, StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body is not JSON"),
         (Self::ValidationError, StatusCode::UNPROCESSABLE_ENTITY, "a value is rejected: one detail per field"),
-        (
-            Self::IdempotencyKeyReused,
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "the idempotency key was used for another request",
-        ),
+        (Self::IdempotencyKeyReused, StatusCode::UNPROCESSABLE_ENTITY, "the key was used for another request"),
         (Self::RailStopped, StatusCode::UNPROCESSABLE_ENTITY, "a rail stopped the apply, before anything was changed"),
         (Self::InternalServerError, StatusCode::INTERNAL_SERVER_ERROR, "something is wrong with the server"),
         (Self::NotLive, StatusCode::BAD_GATEWAY, "Asterisk does not run the new files; the last good ones are back"),

@@ -142,7 +142,7 @@ fn trunks_and_numbers_that_change_are_counted() {
     let plan = env.run("plan --no-asterisk").expect(0).stdout;
     assert!(
         plan.contains(
-            "Affected: 1 trunk changes (carrier), calls to 1 public number may go another way, 1 phone is left alone\n"
+            "Affected: 1 trunk changes (carrier), calls to 1 public number may be routed differently, 1 phone is unaffected\n"
         ),
         "{plan}"
     );

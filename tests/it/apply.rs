@@ -161,7 +161,7 @@ fn missing_include_lines_are_told_as_exactly_that() {
         let words = "error[rail-missing-includes]: `pjsip.conf` does not include the generated files of `acme`: Asterisk would \
                      not take them; `extensions.conf` does not include the generated files of `acme`: Asterisk would not \
                      take them\nhint: add `#tryinclude pjsip.d/*/generated_endpoints.conf` in `pjsip.conf` and `#tryinclude \
-                     extensions.d/*/generated_routing.conf` in `extensions.conf`, outside of any comment; if this is meant: \
+                     extensions.d/*/generated_routing.conf` in `extensions.conf`, outside of any comment; if this is intended: \
                      --allow missing-includes=2\n";
         assert!(stopped.stderr.contains(words), "{}", stopped.text());
     }

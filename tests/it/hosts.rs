@@ -152,8 +152,9 @@ fn each_host_counts_what_its_own_files_change() {
          trunks: { carrier: { host: 198.51.100.8 } }\n\
          inbound: [ { to: '+4930111111', route: [u0@example.com] }, { to: '+4930222222', route: [u2@example.com] } ]",
     );
-    let affected = "Affected: 2 phones end, 6 phones must register over another transport, \
-                    1 phone can dial something else, 1 trunk changes (carrier), calls to 1 public number may go another way\n";
+    let affected = "Affected: 2 phones are removed, 6 phones must register over another transport, \
+                    1 phone can dial other numbers or contexts, 1 trunk changes (carrier), calls to 1 public number may be routed \
+                    differently\n";
     let rail = |stopped: &str| stopped.lines().filter(|line| line.starts_with("error[")).map(str::to_owned).collect();
     let planned = a.run("plan --detailed-exitcode").expect(3);
     assert!(planned.stdout.contains(affected), "{}", planned.text());

@@ -1,6 +1,6 @@
 //! Five digits are soon tried: nothing that the database holds, or that a command prints, tells whether a PIN is right.
 
-use std::{collections::HashSet, fs};
+use std::{collections::HashSet, fmt::Write, fs};
 
 use hmac::{Hmac, KeyInit, Mac};
 use reconcile::directory::seal::{Keyring, Owner};
@@ -55,7 +55,10 @@ fn said(env: &TestEnv) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The fingerprint of a box's secret, as the program takes it.

@@ -127,7 +127,7 @@ fn an_apply_that_is_stopped_loads_nothing() {
     fs::create_dir_all(env.etc("pjsip.d/other")).unwrap();
     fs::write(env.etc("pjsip.d/other/generated_endpoints.conf"), "[1000]\ntype = aor\n").unwrap();
     let stopped = env.run("apply").expect(3).stderr;
-    assert!(stopped.starts_with("error[rail-taken-names]: the endpoint `1000` stands"), "{stopped}");
+    assert!(stopped.starts_with("error[rail-taken-names]: the endpoint `1000` is already"), "{stopped}");
     assert!(!has_a_dialplan(&env));
     // Of the plan itself.
     fs::remove_dir_all(env.etc("pjsip.d/other")).unwrap();

@@ -286,12 +286,30 @@ impl Phone {
         self.sipp(&path, &["-m", "1", "-s", to, "-key", "cid", from, "-key", "line", &self.line, "-d", &lasting])
     }
 
-    /// Delivers a call whose caller speaks, with this `From` and another header.
+    /// Delivers a call whose caller speaks, with this `From` and another header; says all of that again once it is
+    /// answered.
     pub(crate) fn delivers_speech_as(&self, from: &str, header: &str, to: &str, lasting: Duration) -> Running {
         let (path, lasting) = (self.speaking("uac-trunk"), lasting.as_millis().to_string());
         let text = fs::read_to_string(&path).expect("a scenario");
         let text = text.replace("\"From Outside\" <sip:[cid]@[local_ip]:[local_port]>", from);
         let text = text.replacen("Max-Forwards: 70\n", &format!("Max-Forwards: 70\n{header}\n"), 1);
+        let message = |method: &str| {
+            let begin = text.find(&format!("{method} ")).expect("a message");
+            &text[begin..begin + text[begin..].find("]]>").expect("its end")]
+        };
+        let lines = message("INVITE sip:").lines().map(|line| match line {
+            line if line.starts_with("INVITE ") => "INVITE [next_url] SIP/2.0",
+            line if line.starts_with("To:") => "[last_To:]",
+            line => line,
+        });
+        let again = lines.collect::<Vec<_>>().join("\n").replace("CSeq: 1", "CSeq: 2");
+        let acknowledged = message("ACK [").replace("CSeq: 1", "CSeq: 2");
+        let again = format!(
+            "<pause milliseconds=\"500\"/>\n<send retrans=\"500\"><![CDATA[\n{again}\n]]></send>\n\
+             <recv response=\"100\" optional=\"true\"/>\n<recv response=\"200\"/>\n\
+             <send><![CDATA[\n{acknowledged}]]></send>\n<nop>"
+        );
+        let text = text.replacen("<nop>", &again, 1).replace("CSeq: 2 BYE", "CSeq: 3 BYE");
         fs::write(&path, text).expect("a file");
         self.sipp(&path, &["-m", "1", "-s", to, "-key", "cid", "x", "-key", "line", &self.line, "-d", &lasting])
     }

@@ -65,6 +65,11 @@ pub(crate) enum Variable {
     Caller,
     /// The hang-up cause of the last target that did not answer.
     Cause,
+    /// The same, for the channels of the dialplan that this one calls.
+    InheritedCause,
+    /// Asterisk: what runs before the channels that this one calls are told of a new caller: a context, `s`, and the
+    /// priority.
+    ConnectedLineSub,
     /// The ids of the contacts that were not read yet, with commas between them.
     ContactIds,
     /// The id of the contact that is read.
@@ -107,6 +112,8 @@ impl Variable {
             Self::Called => "CALLED",
             Self::Caller => "CALLER",
             Self::Cause => "CAUSE",
+            Self::InheritedCause => "_CAUSE",
+            Self::ConnectedLineSub => "_CONNECTED_LINE_SEND_SUB",
             Self::ContactIds => "CONTACT_IDS",
             Self::ContactId => "CONTACT_ID",
             Self::Key => "KEY",
@@ -163,6 +170,10 @@ pub(crate) enum CallerField {
     Presentation,
     /// Who redirected the call, as its `Diversion` header says. Asterisk passes it on by itself.
     RedirectedFrom,
+    /// The number of who is on the other side, told while the call goes on.
+    ConnectedNumber,
+    /// The name of who is on the other side.
+    ConnectedName,
 }
 
 impl CallerField {
@@ -172,11 +183,25 @@ impl CallerField {
             Self::Name => "CALLERID(name)",
             Self::Presentation => "CALLERID(pres)",
             Self::RedirectedFrom => "CALLERID(rdnis)",
+            Self::ConnectedNumber => "CONNECTEDLINE(num,i)",
+            Self::ConnectedName => "CONNECTEDLINE(name,i)",
         }
     }
 
-    pub(super) fn words() -> Words {
-        Words::from([("CALLERID", "func_callerid")])
+    /// Names it for reading. `i` says that a value which is set is not told to the other side once more.
+    fn read_name(self) -> &'static str {
+        match self {
+            Self::ConnectedNumber => "CONNECTEDLINE(num)",
+            Self::ConnectedName => "CONNECTEDLINE(name)",
+            other => other.name(),
+        }
+    }
+
+    pub(super) fn words(self) -> Words {
+        match self {
+            Self::ConnectedNumber | Self::ConnectedName => Words::from([("CONNECTEDLINE", "func_callerid")]),
+            _ => Words::from([("CALLERID", "func_callerid")]),
+        }
     }
 }
 
@@ -353,7 +378,7 @@ fn call(name: &'static str, module: &'static str, arguments: Expr) -> Expr {
 impl Foreign {
     /// Reads a field of the caller's.
     pub(crate) fn field(field: CallerField) -> Self {
-        Self::read(field.name(), CallerField::words())
+        Self::read(field.read_name(), field.words())
     }
 
     /// Reads the name of the channel. That of a channel of the dialplan has a number in it that was dialled.

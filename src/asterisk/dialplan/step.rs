@@ -95,7 +95,7 @@ impl Step {
             }
             Self::Show(field, text) => {
                 words.extend(text.words());
-                words.extend(CallerField::words());
+                words.extend(field.words());
                 return format!("Set({}={text})", field.name());
             }
             Self::ExecIf(condition, step) => {
@@ -144,7 +144,7 @@ impl Step {
             Self::Return(result) => ("Return", Some("app_stack"), result.clone().unwrap_or_default()),
             Self::Set(variable, value) => ("Set", None, Expr::from(variable.name()) + "=" + value.clone()),
             Self::SetField(field, value) => {
-                words.extend(CallerField::words());
+                words.extend(field.words());
                 ("Set", None, Expr::from(field.name()) + "=" + value.clone())
             }
         };

@@ -46,9 +46,9 @@ pub(crate) fn loops_by_variables(
 
 /// Refuses a dialer whose calls come back to a rule; `number` is what it dials, in words.
 pub(super) fn route_loop(dialer: &ObjectName, number: &str, rule: usize, places: &Places) -> Diagnostic {
-    let message = format!("the dialer `{dialer}` dials {number}, which comes back to this rule");
+    let message = format!("the dialer `{dialer}` dials {number}, whose calls are routed back to this rule");
     let problem = Diagnostic::error(Code::RouteLoop, message, places.rule(rule).copied());
-    let problem = problem.hint("give the dialer the number of the service it stands for");
+    let problem = problem.hint("give the dialer the number of the service that it names");
     match places.get(&(ObjectKind::Dialer, dialer.to_string())) {
         Some(place) => problem.also(*place, "the dialer"),
         None => problem,

@@ -245,6 +245,7 @@ fn a_number_outside_gets_the_call_only_if_1_is_pressed_there() {
     let (ringing, mailbox) = (ana.rings(), mobile.picks_up_late(None, Some(Duration::from_secs(2))));
     let call = carrier.delivering_in_vain("486", "+4917099999", DID);
     rings(&ringing);
+    until("the mailbox is called", || mailbox.log().contains("INVITE "));
     let log = mailbox.unplug();
     assert!(log.starts_with("INVITE sip:+491701234567@") && log.contains(&format!("From: <sip:{DID}@")), "{log}");
     ana.turns_away(&ringing);
