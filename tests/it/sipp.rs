@@ -293,8 +293,8 @@ impl Phone {
         let text = fs::read_to_string(&path).expect("a scenario");
         let text = text.replace("\"From Outside\" <sip:[cid]@[local_ip]:[local_port]>", from);
         let text = text.replacen("Max-Forwards: 70\n", &format!("Max-Forwards: 70\n{header}\n"), 1);
-        let message = |method: &str| {
-            let begin = text.find(&format!("{method} ")).expect("a message");
+        let message = |begin: &str| {
+            let begin = text.find(begin).expect("a message");
             &text[begin..begin + text[begin..].find("]]>").expect("its end")]
         };
         let lines = message("INVITE sip:").lines().map(|line| match line {
