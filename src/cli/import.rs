@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use zeroize::Zeroizing;
 
@@ -16,6 +16,7 @@ use super::{
     printer::Printer,
     settings::HostArgs,
     stop::Stop,
+    users::extensions,
 };
 use crate::{
     asterisk::{ConfigFile, parameters},
@@ -24,9 +25,13 @@ use crate::{
     error::Hinted,
     fs::{create, failed},
     import::{self, Imported, Kind, Mapping, Options, running},
-    model::{Email, Extension, shown},
+    input,
+    model::{Email, shown},
     render::section_names,
 };
+
+/// How many bytes a list may have.
+const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// Write what a running Asterisk or a CSV list holds as a desired-state file
 ///
@@ -107,7 +112,8 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         refuse_work_tree(path)?;
     }
     let found = if let Some(path) = &args.list {
-        let bytes = Zeroizing::new(fs::read(path).map_err(failed("read", path))?);
+        let read = input::read(path, LARGEST).with_context(|| format!("cannot read `{}`", shown(path)))?;
+        let bytes = Zeroizing::new(read);
         import::read_csv(&shown(path), &bytes, args.kind.map(Kind::from), &mapping).map_err(hinted)?
     } else {
         printer.phase("asking Asterisk what it runs");
@@ -129,14 +135,8 @@ fn options(args: &Args) -> Result<Options> {
             return Err(Stop::usage("`--email-domain` is no domain", "write one such as `example.com`").into());
         }
     }
-    let only = args.only.as_ref().map(|text| {
-        let (first, last) = text.split_once('-').unwrap_or((text, text));
-        Ok::<(Extension, Extension), Stop>((
-            first.parse().map_err(Stop::argument)?,
-            last.parse().map_err(Stop::argument)?,
-        ))
-    });
-    Ok(Options { tenant: args.tenant.parse().map_err(Stop::argument)?, email_domain: domain, only: only.transpose()? })
+    let only = args.only.as_deref().map(extensions).transpose()?;
+    Ok(Options { tenant: args.tenant.parse().map_err(Stop::argument)?, email_domain: domain, only })
 }
 
 fn mapping(args: &[String]) -> Result<Mapping, Stop> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use csv::{ReaderBuilder, StringRecord, Trim};
 use zeroize::Zeroizing;
 
-use super::{Candidate, Found, LeftOut, Rank, Refused};
+use super::{BROWSER_PHONE, Candidate, Found, LeftOut, Rank, Refused};
 use crate::model::{Extension, printable};
 
 /// Whose list it is.
@@ -26,9 +26,6 @@ pub(crate) type Mapping = BTreeMap<String, Vec<String>>;
 
 /// The keys that columns can be mapped to.
 pub(crate) const KEYS: [&str; 5] = ["name", "email", "extension", "secret", "devices"];
-
-/// How many bytes a list may have.
-const LARGEST: usize = 64 * 1024 * 1024;
 
 /// Reads a list.
 ///
@@ -66,9 +63,6 @@ pub(crate) fn read_csv(name: &str, bytes: &[u8], kind: Option<Kind>, mapping: &M
 /// Makes text of what a spreadsheet may have written.
 fn decode(name: &str, bytes: &[u8]) -> Result<Zeroizing<String>, Refused> {
     let hint = "save it as `CSV UTF-8`";
-    if bytes.len() > LARGEST {
-        return Err(Refused::new(format!("{name} is larger than 64 MiB"), "import it in parts"));
-    }
     let wide = |read: fn([u8; 2]) -> u16| {
         let units = bytes[2..].chunks(2).map(|pair| read([pair[0], pair.get(1).copied().unwrap_or(0)]));
         String::from_utf16(&units.collect::<Vec<_>>())
@@ -272,7 +266,7 @@ fn freepbx<'a>(mut candidate: Candidate, column: &dyn Fn(&str) -> &'a str, found
         }
     }
     if column("webrtc").eq_ignore_ascii_case("yes") {
-        leave_out(Rank::Phone, "a browser phone: it has no sound without WebRTC, which is not carried over".to_owned());
+        leave_out(Rank::Phone, BROWSER_PHONE.to_owned());
     }
     if *candidate.secret == "REGEN" {
         candidate.secret = Zeroizing::default();
@@ -309,7 +303,7 @@ fn wazo<'a>(mut candidate: Candidate, column: &dyn Fn(&str) -> &'a str, found: &
     match column("line_protocol") {
         "" | "sip" => {}
         "webrtc" => {
-            leave_out(Rank::Phone, "a browser phone: it has no sound without WebRTC, which is not carried over");
+            leave_out(Rank::Phone, BROWSER_PHONE);
         }
         _ => {
             leave_out(Rank::Phone, "not imported: this is not a SIP phone");

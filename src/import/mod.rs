@@ -16,6 +16,9 @@ pub(crate) use csv::{KEYS, Kind, Mapping, read_csv};
 pub(crate) use judge::{Imported, Options, judge};
 pub(crate) use left_out::{LeftOut, Rank, listed};
 
+/// What is said of a phone in a browser.
+const BROWSER_PHONE: &str = "a browser phone: it has no sound without WebRTC, which is not carried over";
+
 /// A source that cannot be imported at all, and the next step.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refused {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroizing;
 
-use super::{Candidate, Found, LeftOut, Rank};
+use super::{BROWSER_PHONE, Candidate, Found, LeftOut, Rank};
 use crate::model::{Extension, printable};
 
 /// What `pjsip show` says of an object, by option.
@@ -146,7 +146,7 @@ impl Answers {
     pub(crate) fn found(&self) -> Found {
         let mut found = Found { source: "the running Asterisk".to_owned(), ..Found::default() };
         self.list_others(&mut found.left_out);
-        let context = self.common_context();
+        let (context, dialling) = (self.common_context(), self.dialling());
         for (listed, options) in self.phones() {
             let place = format!("endpoint {}", printable(&listed.name));
             let own = value(options, "context");
@@ -160,7 +160,7 @@ impl Answers {
                 found.left_out.push(LeftOut::new(Rank::Dialling, place, what));
                 continue;
             }
-            let candidate = self.candidate(listed, options, place, &mut found.left_out);
+            let candidate = self.candidate(listed, options, place, &dialling, &mut found.left_out);
             found.candidates.push(candidate);
         }
         let realm = value(&self.settings, "default_realm");
@@ -228,7 +228,14 @@ impl Answers {
         reached
     }
 
-    fn candidate(&self, listed: &Listed, options: &Options, place: String, left_out: &mut Vec<LeftOut>) -> Candidate {
+    fn candidate(
+        &self,
+        listed: &Listed,
+        options: &Options,
+        place: String,
+        dialling: &BTreeMap<&str, BTreeSet<&str>>,
+        left_out: &mut Vec<LeftOut>,
+    ) -> Candidate {
         let mut leave_out = |rank, what: String| left_out.push(LeftOut::new(rank, &place, what));
         let empty = Options::new();
         let of = |all: &'_ BTreeMap<String, Options>, option: &str| {
@@ -242,7 +249,9 @@ impl Answers {
         } else if is_number(caller_number) {
             caller_number.to_owned()
         } else {
-            self.dialled_by(&listed.name).unwrap_or_else(|| listed.name.clone())
+            // Of several numbers none is it.
+            let numbers = dialling.get(listed.name.as_str()).filter(|numbers| numbers.len() == 1);
+            numbers.and_then(BTreeSet::first).map_or_else(|| listed.name.clone(), |number| (*number).to_owned())
         };
         if number == listed.name && is_number(caller_number) && caller_number != number {
             leave_out(Rank::Small, format!("its caller ID is {caller_number}: it becomes {number}"));
@@ -259,10 +268,7 @@ impl Answers {
             leave_out(Rank::Phone, "only a digest of its secret is known: it gets a new one".to_owned());
         }
         if value(options, "webrtc") == "yes" {
-            leave_out(
-                Rank::Phone,
-                "a browser phone: it has no sound without WebRTC, which is not carried over".to_owned(),
-            );
+            leave_out(Rank::Phone, BROWSER_PHONE.to_owned());
         } else if !["", "no"].contains(&value(options, "media_encryption")) {
             leave_out(Rank::Phone, "it encrypts its sound (SRTP), which is not carried over".to_owned());
         }
@@ -298,24 +304,24 @@ impl Answers {
         }
     }
 
-    /// Finds the one number that dials an endpoint and nothing else.
-    fn dialled_by(&self, endpoint: &str) -> Option<String> {
-        let target = format!("PJSIP/{endpoint}");
-        let dials = |step: &String| {
-            let arguments = step.strip_prefix("Dial(")?.strip_suffix(')')?;
-            Some(arguments.split(',').next()? == target)
-        };
-        let all = self.contexts.values().flat_map(|context| &context.extensions);
-        let mut numbers: Vec<&String> = all
-            .filter(|(name, steps)| {
-                name.parse::<Extension>().is_ok() && steps.iter().any(|step| dials(step) == Some(true))
-            })
-            .map(|(name, _)| name)
-            .collect();
-        numbers.sort();
-        numbers.dedup();
-        (numbers.len() == 1).then(|| numbers[0].clone())
+    /// Lists the numbers that dial an endpoint and nothing else, by endpoint.
+    fn dialling(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+        let mut numbers: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (name, steps) in self.contexts.values().flat_map(|context| &context.extensions) {
+            if name.parse::<Extension>().is_ok() {
+                for endpoint in steps.iter().filter_map(|step| dialled(step)) {
+                    numbers.entry(endpoint).or_default().insert(name);
+                }
+            }
+        }
+        numbers
     }
+}
+
+/// Returns the endpoint that a step dials, if it is one alone.
+fn dialled(step: &str) -> Option<&str> {
+    let target = step.strip_prefix("Dial(PJSIP/")?.strip_suffix(')')?.split(',').next()?;
+    (!target.contains('&')).then_some(target)
 }
 
 fn value<'a>(options: &'a Options, option: &str) -> &'a str {

@@ -112,15 +112,16 @@ fn extensions(users: &[User], answered: &BTreeSet<Extension>) -> String {
     let Some((last, _)) = ranges.last_key_value() else { return String::new() };
     let last = *last;
     let taken: BTreeSet<u32> = users.iter().filter_map(|user| Some(user.extension?.number())).collect();
-    let is_free =
-        |number: &u32| !taken.contains(number) && !answered.iter().any(|answered| answered.number() == *number);
+    let mut in_use: BTreeSet<u32> = answered.iter().map(|number| number.number()).collect();
+    in_use.extend(&taken);
     // Who has no number yet must get one.
     let wanted = users.iter().filter(|user| user.extension.is_none()).count();
-    let mut free: usize = ranges.values().map(|(first, last)| (*first..=*last).filter(is_free).count()).sum();
+    let free = |(first, last): &(u32, u32)| (last - first + 1) as usize - in_use.range(*first..=*last).count();
+    let mut free: usize = ranges.values().map(free).sum();
     if let Some((_, end)) = ranges.get_mut(&last) {
         while free < wanted && *end < Extension::MAX {
             *end += 1;
-            free += usize::from(is_free(end));
+            free += usize::from(!in_use.contains(end));
         }
     }
     let written: Vec<String> = ranges.values().map(|(first, last)| format!("{first}-{last}")).collect();

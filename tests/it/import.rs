@@ -164,6 +164,14 @@ fn a_list_that_could_be_misread_is_refused_or_told_and_no_secret_is_printed() {
         assert!(refused.stderr.contains(told) && refused.stdout.is_empty(), "{}", refused.text());
         assert!(!refused.text().contains("canary"), "{}", refused.text());
     }
+    // A range as wide as numbers can be costs nothing.
+    let wide = import(
+        &env,
+        "list.csv",
+        "name,extension,email\nA,10000001,a@b.example\nB,99999999,b@b.example\nC,,c@b.example\n",
+        "",
+    );
+    assert!(wide.expect(0).stdout.contains("  range: 10000001-99999999\n"));
     fs::write(env.path("work/latin.csv"), b"name,extension\nA,1\n\xe5sa,2\n").expect("a file");
     let refused = env.run("import latin.csv --tenant acme").expect(1);
     assert!(refused.stderr.starts_with("error: latin.csv:3: this is not UTF-8\n"), "{}", refused.text());
