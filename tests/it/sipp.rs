@@ -180,8 +180,9 @@ impl Phone {
     #[track_caller]
     pub(crate) fn transfers_in_vain(&self, from: &str, to: &str, number: &str) {
         let refer = self.refer(
-            number,
+            &format!("{number}@{}", self.server),
             "From: \"From Outside\" <sip:[cid]@[local_ip]:[local_port]>;tag=[pid]T[call_number]\n[last_To:]",
+            "603",
         );
         let text = fs::read_to_string(scenario("uac-trunk")).expect("a scenario");
         let text = text.replace("<pause/>", &format!("{refer}<pause/>")).replace("CSeq: 2 BYE", "CSeq: 3 BYE");
@@ -193,7 +194,22 @@ impl Phone {
     /// Answers every call until it is unplugged, and asks each time for the caller to be sent to `number`,
     /// which is refused.
     pub(crate) fn picks_up_and_transfers_in_vain(&self, number: &str) -> Running {
-        let refer = self.refer(number, "From:[$to];tag=[pid]S[call_number]\nTo:[$from]");
+        self.picks_up_and_refers(&format!("{number}@{}", self.server), "603")
+    }
+
+    /// Answers every call until it is unplugged, and puts the caller through into a call of its own to `number`, which is up.
+    pub(crate) fn picks_up_and_puts_through(&self, number: &str, call: &Running) -> Running {
+        let said = call.read("msg");
+        let answer = said.split("SIP/2.0 200 OK").nth(1).expect("a call that is up");
+        let field = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name)).expect("a field");
+        let tag = |name: &str| field(name).rsplit_once("tag=").expect("a tag").1;
+        let (id, theirs, ours) = (field("Call-ID: "), tag("To: "), tag("From: "));
+        let dialog = format!("{}%3Bto-tag%3D{theirs}%3Bfrom-tag%3D{ours}", id.replace('@', "%40"));
+        self.picks_up_and_refers(&format!("{number}@{}?Replaces={dialog}", self.server), "202")
+    }
+
+    fn picks_up_and_refers(&self, target: &str, status: &str) -> Running {
+        let refer = self.refer(target, "From:[$to];tag=[pid]S[call_number]\nTo:[$from]", status);
         let text = fs::read_to_string(scenario("uas")).expect("a scenario");
         let text = text.replace(r#"<recv request="BYE"/>"#, &format!("{refer}<recv request=\"BYE\"/>"));
         let path = self.folder.join("uas-refer.xml");
@@ -201,15 +217,14 @@ impl Phone {
         self.sipp(&path, &[])
     }
 
-    /// Writes the steps in which a transfer is asked for and refused; `parties` are the dialog's.
-    fn refer(&self, number: &str, parties: &str) -> String {
+    /// Writes the steps in which a transfer is asked for and answered with this status; `parties` are the dialog's.
+    fn refer(&self, target: &str, parties: &str, status: &str) -> String {
         format!(
             "<send retrans=\"500\"><![CDATA[\nREFER [next_url] SIP/2.0\n\
              Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\nMax-Forwards: 70\n[routes]\n{parties}\n\
              Call-ID: [call_id]\nCSeq: 2 REFER\nContact: <sip:nobody@[local_ip]:[local_port]>\n\
-             Refer-To: <sip:{number}@{server}>\nReferred-By: <sip:nobody@[local_ip]>\nContent-Length: 0\n\n]]></send>\n\
-             <recv response=\"603\"/>\n",
-            server = self.server,
+             Refer-To: <sip:{target}>\nReferred-By: <sip:nobody@[local_ip]>\nContent-Length: 0\n\n]]></send>\n\
+             <recv response=\"{status}\"/>\n"
         )
     }
 
@@ -434,6 +449,11 @@ impl Running {
     /// Reads what the scenario logged up to now.
     pub(crate) fn log(&self) -> String {
         self.read("log")
+    }
+
+    /// Whether the other side has sent a message with this in it.
+    pub(crate) fn has_been_told(&self, text: &str) -> bool {
+        self.read("msg").contains(text)
     }
 
     /// Ends what goes on until then; answers with all that was said.

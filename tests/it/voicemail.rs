@@ -372,6 +372,33 @@ fn nothing_that_a_caller_sends_is_a_line_of_the_file_about_a_message() {
     nothing_in_the_log(&env);
 }
 
+/// A colleague puts a caller through to a box whose greeting is being played: the channel that records the message is told
+/// of another caller then.
+#[test]
+fn a_caller_who_is_put_through_to_a_box_is_no_line_of_the_file_about_the_message() {
+    let env = pbx();
+    let rules = format!(
+        "trunks: {{ carrier: {{ host: 127.0.0.2 }} }}\ninbound:\n  - {{ to: \"{DID}\", route: [bo@example.com] }}\n"
+    );
+    apply(&env, &(ALL.to_owned() + &rules), &[ANA, BO]);
+    let carrier = Phone::at(&env, "127.0.0.2");
+    let [line, second_line] = [(); 2].map(|()| Phone::of(&env, "bo@example.com"));
+    registers(&line);
+    let asks = second_line.speaks("1000", CALL);
+    until("the greeting is played", || asks.has_been_told("SIP/2.0 200 OK"));
+    let _line = line.picks_up_and_puts_through("1000", &asks);
+    // Without UPDATE, Asterisk would tell the caller of the new other side in an INVITE, which the script does not answer.
+    let allow = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE";
+    carrier.delivers_speech_as("\"x;--y\" <sip:a%0a%23include%20evil.conf@h>", allow, DID, CALL).ends_well();
+    until("the message is there", || waiting(&env, "1") == "1");
+    let path = env.path("asterisk/spool/voicemail/acme-boxes/1/INBOX/msg0000.txt");
+    let about = fs::read_to_string(path).expect("what is said about the message");
+    assert!(about.lines().any(|line| line.starts_with("callerid=") && line.contains("aincludeevil.conf")), "{about}");
+    let is_ours = |line: &str| line.starts_with(';') || line == "[message]" || line.contains('=') || line.is_empty();
+    assert!(about.lines().all(is_ours), "{about}");
+    nothing_in_the_log(&env);
+}
+
 #[test]
 fn a_colleague_leaves_a_message_if_nobody_answers() {
     let env = pbx();
