@@ -6,6 +6,7 @@ use crate::{
     deploy::{ApplyError, AsteriskError, FileError, StatusError},
     directory::{DirectoryError, embedded::EmbeddedError, seal::SealError},
     model::{Hints, Invalid},
+    notify::NotifyError,
     portal::{DeleteError, Refused, ResealError, RotateError},
 };
 
@@ -102,6 +103,7 @@ fn hints_of(cause: &(dyn std::error::Error + 'static)) -> Vec<String> {
             FileError,
             Hinted,
             Invalid,
+            NotifyError,
             Refused,
             ResealError,
             RotateError,

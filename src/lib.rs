@@ -40,6 +40,7 @@ mod import;
 mod input;
 mod log;
 pub mod model;
+pub mod notify;
 pub mod objects;
 pub mod plan;
 pub mod portal;

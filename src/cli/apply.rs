@@ -16,6 +16,7 @@ use super::{
     expect::Expected,
     imported::ImportedArgs,
     new_tenant,
+    notify::{self, NotifyArgs},
     plan::{self, refuse_problems},
     printer::{Printer, Progress},
     session,
@@ -27,7 +28,8 @@ use crate::{
     deploy::{self, Applied, Comparison, Host, Observer, Policy, Request, Survey},
     directory::audit::Outcome,
     error::Hinted,
-    plan::{Inputs, RailStop},
+    notify::Receiver,
+    plan::{Allowance, Inputs, RailStop},
     report::{Desired, Report, count, json, name_places},
 };
 
@@ -43,6 +45,8 @@ pub(crate) struct Args {
     common: Common,
     #[command(flatten)]
     host: HostArgs,
+    #[command(flatten)]
+    notify: NotifyArgs,
     /// Write the files, but do not reload Asterisk
     #[arg(long)]
     no_reload: bool,
@@ -96,11 +100,12 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     if args.dry_run {
         return dry_run(args, printer);
     }
-    carry_out(&args.common, &args.host, Mode::Apply { reload: !args.no_reload }, printer)
+    let receiver = args.notify.resolve()?;
+    carry_out(&args.common, &args.host, Mode::Apply { reload: !args.no_reload }, receiver.as_ref(), printer)
 }
 
 pub(crate) fn run_sync(args: &SyncArgs, printer: &mut Printer) -> Result<Exit> {
-    carry_out(&args.common, &args.host, Mode::Sync, printer)
+    carry_out(&args.common, &args.host, Mode::Sync, None, printer)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,16 +178,39 @@ fn need_folder(host: &Host) -> Result<()> {
     .into())
 }
 
-fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) -> Result<Exit> {
+/// Moves the stages, then notifies.
+fn carry_out(
+    args: &Common,
+    host: &HostArgs,
+    mode: Mode,
+    receiver: Option<&Receiver>,
+    printer: &mut Printer,
+) -> Result<Exit> {
     let allowance = session::allowance(&args.allow)?;
     let expected = args.expect.as_deref().map(Expected::read).transpose()?;
     let desired = plan::desired(&args.file, args.format, printer)?;
-    let secrets = session::secrets_with_imported(&desired, &args.secrets, &args.imported, printer)?;
-    let inbound = session::inbound(&desired, &args.secrets);
     let host = host.resolve(&args.state, mode == Mode::Apply { reload: true })?;
     if mode != Mode::Sync {
         need_folder(&host)?;
     }
+    let done = move_stages(args, (&desired, &host, mode), &allowance, expected.as_ref(), printer);
+    // No lock is held any more: nothing waits for the receiver.
+    if let Some(receiver) = receiver {
+        let subject = ("apply", &desired.declared.tenant, &host);
+        notify::tell(receiver, subject, notify::problems_of_apply(&done), printer);
+    }
+    done
+}
+
+fn move_stages(
+    args: &Common,
+    (desired, host, mode): (&Desired, &Host, Mode),
+    allowance: &Allowance,
+    expected: Option<&Expected>,
+    printer: &mut Printer,
+) -> Result<Exit> {
+    let secrets = session::secrets_with_imported(desired, &args.secrets, &args.imported, printer)?;
+    let inbound = session::inbound(desired, &args.secrets);
     if args.full {
         printer.show_all();
     }
@@ -201,7 +229,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
             recorded,
             secrets: &secrets,
             inbound: &inbound,
-            allowance: &allowance,
+            allowance,
             highest_box: 0,
             now,
         };
@@ -211,11 +239,11 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let show = |comparison: &mut Comparison| {
         let mut printer = printer.borrow_mut();
         new_tenant::say(misspelt.as_ref(), comparison);
-        refuse_problems(comparison, &desired, args.format, &mut printer)?;
+        refuse_problems(comparison, desired, args.format, &mut printer)?;
         plan::name_private(&args.state, comparison)?;
         let file = args.file.argument();
         let file = file.as_deref();
-        let report = Report { desired: &desired, comparison, database: &database, allowance: &allowance, file };
+        let report = Report { desired, comparison, database: &database, allowance, file };
         let document = plan::written(&report, args.format, &printer)?;
         let mut last = last_shown.borrow_mut();
         if last.as_ref() != Some(&document) {
@@ -225,13 +253,13 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
             printer.document(&document);
             *last = Some(document);
         }
-        hold_back(&report, expected.as_ref(), mode)?;
-        if let Some(words) = expected.as_ref().and_then(|expected| already(comparison, expected)) {
+        hold_back(&report, expected, mode)?;
+        if let Some(words) = expected.and_then(|expected| already(comparison, expected)) {
             printer.talk(&words);
         }
         Ok(())
     };
-    let places = name_places(&desired);
+    let places = name_places(desired);
     let request = Request {
         tenant: &desired.declared.tenant,
         secrets: &secrets,
@@ -239,15 +267,15 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         keys: &keys,
         compare: &compare,
         show: &show,
-        policy: Policy { allowance: &allowance, places: &places, now },
-        expect: expected.as_ref().map(Expected::id),
+        policy: Policy { allowance, places: &places, now },
+        expect: expected.map(Expected::id),
         actor: args.actor.resolve(),
-        git_commit: git_commit(&desired, &args.file.file),
+        git_commit: git_commit(desired, &args.file.file),
     };
     let mut observer = Log(printer.borrow().progress());
     let applied = match mode {
-        Mode::Sync => deploy::sync(&request, &mut directory, &host, &mut observer)?,
-        Mode::Apply { .. } => deploy::apply(&request, &mut directory, &host, &mut observer)?,
+        Mode::Sync => deploy::sync(&request, &mut directory, host, &mut observer)?,
+        Mode::Apply { .. } => deploy::apply(&request, &mut directory, host, &mut observer)?,
     };
     let mut printer = printer.borrow_mut();
     for warning in &applied.warnings {

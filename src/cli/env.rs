@@ -1,7 +1,10 @@
-//! Every environment variable that is read, once: the program, `.env.example` and
-//! `docs/reference/environment.md` come from here.
+//! The table of all environment variables, from which `.env.example` and `docs/reference/environment.md` are made. Most
+//! are read where a flag names them, in `settings.rs`.
 
-use std::fmt::Write;
+use std::{fmt::Write, path::Path};
+
+use anyhow::{Context, Result};
+use zeroize::Zeroizing;
 
 /// A variable.
 #[derive(Debug)]
@@ -113,6 +116,26 @@ pub const VARIABLES: &[Variable] = &[
         about: "the caller ID of calls that are passed on through Twilio; without it, the called number",
         example: "+15551234567",
     },
+    Variable {
+        name: "RECONCILE_NOTIFY_URL",
+        about: "the `https://` URL that receives a POST if something is wrong, and once it is right again",
+        example: "https://hooks.example/services/phones",
+    },
+    Variable {
+        name: "RECONCILE_NOTIFY_URL_FILE",
+        about: "a file with that URL, instead of the variable",
+        example: "/run/secrets/notify-url",
+    },
+    Variable {
+        name: "RECONCILE_NOTIFY_KEY",
+        about: "the key that signs notifications: HMAC-SHA256 of the body, in the header `X-Reconcile-Signature`",
+        example: "",
+    },
+    Variable {
+        name: "RECONCILE_NOTIFY_KEY_FILE",
+        about: "a file with that key, instead of the variable",
+        example: "/run/secrets/notify-key",
+    },
     Variable { name: "NO_COLOR", about: "turns colours off", example: "1" },
     Variable {
         name: "CI",
@@ -120,6 +143,20 @@ pub const VARIABLES: &[Variable] = &[
         example: "",
     },
 ];
+
+/// Reads a secret from the variable `name`, or from the file that the variable `name_FILE` names. `what` is what it holds.
+///
+/// # Errors
+/// If that file cannot be read.
+pub(crate) fn text_or_file(name: &str, what: &str) -> Result<Option<Zeroizing<String>>> {
+    if let Some(text) = std::env::var(name).ok().filter(|text| !text.is_empty()) {
+        return Ok(Some(Zeroizing::new(text)));
+    }
+    let Some(path) = std::env::var_os(format!("{name}_FILE")).filter(|path| !path.is_empty()) else { return Ok(None) };
+    let path = Path::new(&path);
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {what} in `{}`", path.display()))?;
+    Ok(Some(Zeroizing::new(text)))
+}
 
 /// Writes `.env.example`.
 pub fn example() -> String {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 
+use super::env::text_or_file;
 use crate::{
     directory::{Directory, seal::Keyring},
     error::Hinted,
@@ -87,15 +88,8 @@ fn sealed_with(ids: &[Vec<u8>]) -> String {
 
 /// Reads the keys in `RECONCILE_SECRET_KEY`, or in the file that `RECONCILE_SECRET_KEY_FILE` names.
 fn given() -> Result<Option<Keyring>> {
-    if let Some(text) = std::env::var("RECONCILE_SECRET_KEY").ok().filter(|text| !text.is_empty()) {
-        return Ok(Some(Keyring::parse(&text)?));
-    }
-    let Some(path) = std::env::var_os("RECONCILE_SECRET_KEY_FILE").filter(|path| !path.is_empty()) else {
-        return Ok(None);
-    };
-    let shown = || format!("cannot read the key in `{}`", Path::new(&path).display());
-    let text = zeroize::Zeroizing::new(std::fs::read_to_string(&path).with_context(shown)?);
-    Ok(Some(Keyring::parse(&text).with_context(shown)?))
+    let text = text_or_file("RECONCILE_SECRET_KEY", "the key")?;
+    Ok(text.map(|text| Keyring::parse(&text)).transpose()?)
 }
 
 /// Reads the key of the private database; makes it on first use.

@@ -16,6 +16,7 @@ mod imported;
 mod keys;
 mod migrate;
 mod new_tenant;
+mod notify;
 mod numbers;
 mod output;
 mod plan;

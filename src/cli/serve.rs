@@ -2,14 +2,15 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ipnet::IpNet;
 
 use super::{
     Exit,
+    env::text_or_file,
     settings::{HostArgs, StateArgs},
     stop::Stop,
     usage,
@@ -105,15 +106,8 @@ impl WebhookArgs {
 
 /// Finds the tokens with which inbound calls are signed.
 fn auth_tokens() -> Result<Tokens> {
-    if let Some(text) = std::env::var("TWILIO_AUTH_TOKEN").ok().filter(|text| !text.is_empty()) {
-        return Ok(Tokens::parse(&text));
-    }
-    let Some(path) = std::env::var_os("TWILIO_AUTH_TOKEN_FILE").filter(|path| !path.is_empty()) else {
-        return Ok(Tokens::default());
-    };
-    let path = Path::new(&path);
-    let read = || format!("cannot read the auth token in `{}`", path.display());
-    Ok(Tokens::parse(&zeroize::Zeroizing::new(std::fs::read_to_string(path).with_context(read)?)))
+    let text = text_or_file("TWILIO_AUTH_TOKEN", "the auth token")?;
+    Ok(text.map(|text| Tokens::parse(&text)).unwrap_or_default())
 }
 
 /// Reads a network, or a single address.

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::{
     Exit,
+    notify::{self, NotifyArgs},
     printer::Printer,
     session,
     settings::{FileArgs, Format, HostArgs, SecretArgs, StateArgs},
@@ -15,6 +16,7 @@ use crate::{
     directory::{Directory, Recorded, Schema},
     error::{Hinted, line_of},
     model::Tenant,
+    notify::{Problem, problems_of},
     plan::{self, Inputs},
     report::status::{self, Status},
 };
@@ -38,6 +40,8 @@ pub(crate) struct Args {
     host: HostArgs,
     #[command(flatten)]
     secrets: SecretArgs,
+    #[command(flatten)]
+    notify: NotifyArgs,
     /// Do not query the running Asterisk
     #[arg(long)]
     no_asterisk: bool,
@@ -60,6 +64,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             Err(tenant) => (tenant, None),
         },
     };
+    let receiver = args.notify.resolve()?;
     let is_broken = args.tenant.is_none() && desired.is_none();
     let host = args.host.resolve(&args.state, !args.no_asterisk)?;
     let now = Timestamp::now();
@@ -127,10 +132,28 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         Format::Json => status::json(&status)?,
     };
     printer.document(&document);
+    if let Some(receiver) = receiver {
+        notify::tell(&receiver, ("status", &tenant, &host), problems(&status), printer);
+    }
     if args.detailed_exitcode && is_broken {
         return Ok(Exit::Invalid);
     }
     Ok(if args.detailed_exitcode && !status.in_step() { Exit::Changes } else { Exit::Done })
+}
+
+/// Lists what is wrong, for a notification.
+fn problems(status: &Status<'_>) -> Vec<Problem> {
+    let behind = status.comparison.is_some_and(|comparison| comparison.callers_behind);
+    let mut problems = status.here.map(|here| problems_of(here, !status.silent, behind)).unwrap_or_default();
+    if status.is_file_invalid {
+        problems.push(Problem::new("recorded", "the desired-state file is invalid"));
+    } else if status.behind.is_some_and(|plan| !plan.is_empty()) {
+        problems.push(Problem::new("recorded", "the database does not hold what the desired-state file declares"));
+    }
+    if !status.recorded.unreadable.is_empty() {
+        problems.push(Problem::new("recorded", "the database holds documents that cannot be read"));
+    }
+    problems
 }
 
 /// What the directory knows.
