@@ -11,6 +11,7 @@ use std::{
 use super::{
     Survey, callers,
     effects::{FileEffects, ended, foreign_digests, made, other_logins, phone_name, successors},
+    few::first_few,
     host::{InPlace, kept},
     survey::Findings,
     taken_boxes,
@@ -384,9 +385,6 @@ fn users(count: usize) -> String {
     if count == 1 { "1 user".to_owned() } else { format!("{count} users") }
 }
 
-/// The most users whom the rail names.
-pub(super) const NAMED: usize = 5;
-
 /// The rail at files that the directory does not know.
 const FOREIGN_FILES: &str = "foreign-files";
 
@@ -417,15 +415,11 @@ fn foreign_files(recorded: &Recorded, in_place: &InPlace, allowed: usize) -> Opt
         );
         (message, hint)
     } else {
-        let mut named: Vec<String> =
-            unknown.iter().take(NAMED).map(|email| format!("`{}`", crate::model::printable(email))).collect();
-        if count > NAMED {
-            named.push(format!("{} more", count - NAMED));
-        }
+        let names = unknown.iter().map(|email| format!("`{}`", crate::model::printable(email)));
         let message = format!(
             "the generated files on this host hold {} that this database never had: {}",
             users(count),
-            named.join(", ")
+            first_few(names)
         );
         let hint = format!(
             "restore a dump of the database that has them; or continue without them: --allow foreign-files={count}. \

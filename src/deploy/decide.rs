@@ -9,6 +9,7 @@ use super::{
     ApplyError, Comparison, Host, Observer, Request, Survey, audit_row,
     clock::Clock,
     compare::target_of,
+    few::first_few,
     rows::{Prepared, prepare},
     survey::Findings,
 };
@@ -21,9 +22,6 @@ use crate::{
 
 /// How often a plan is made and shown before the rows that move meanwhile are a reason to give up.
 pub(super) const ROUNDS: usize = 3;
-
-/// The most changes that a message names.
-const NAMED: usize = 5;
 
 /// A plan that was shown while nothing was locked.
 pub(super) struct Shown {
@@ -209,14 +207,9 @@ impl DeclaredChanges {
             return Ok(());
         }
         let count = if new.len() == 1 { "1 change".to_owned() } else { format!("{} changes", new.len()) };
-        let more = new.len().saturating_sub(NAMED);
-        let mut named: Vec<String> = new.into_iter().take(NAMED).map(str::to_owned).collect();
-        if more > 0 {
-            named.push(format!("{more} more"));
-        }
         Err(ApplyError::Stale(format!(
             "another process changed the database in the meantime, and there would now be {count} that the plan above does not show: {}",
-            named.join(", ")
+            first_few(new.iter())
         )))
     }
 }

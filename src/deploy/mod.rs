@@ -18,6 +18,7 @@ mod denied;
 mod effects;
 mod emergency;
 mod error;
+mod few;
 mod generations;
 mod host;
 mod includes;
