@@ -12,10 +12,9 @@ use super::{
     Survey, callers,
     effects::{FileEffects, ended, foreign_digests, made, other_logins, phone_name, successors},
     few::first_few,
-    host::{InPlace, kept},
-    survey::Findings,
+    findings::{Findings, PhonesWithoutFile},
+    survey::{InPlace, kept},
     taken_boxes,
-    without_file::PhonesWithoutFile,
 };
 use crate::{
     asterisk::{BadValue, ConfigFile, Module, PerFile},

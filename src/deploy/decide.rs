@@ -10,8 +10,8 @@ use super::{
     clock::Clock,
     compare::target_of,
     few::first_few,
+    findings::Findings,
     rows::{Prepared, prepare},
-    survey::Findings,
 };
 use crate::{
     asterisk::ConfigFile,

@@ -7,8 +7,7 @@ use super::{
     ApplyError, Host,
     contacts::{self, Contact},
     generations::{self, Generations, Phones},
-    host::{InPlace, Running, kept},
-    survey::Survey,
+    survey::{InPlace, Running, Survey, kept},
 };
 use crate::{
     asterisk::{ConfigFile, PerFile},
