@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use postgres::fallible_iterator::FallibleIterator;
 
-use super::{Directory, DirectoryError, Place, document, failed, read::bad_row};
+use super::{Directory, DirectoryError, Place, document, failed, sql::bad_row};
 use crate::{calls::Applied, model::Tenant};
 
 /// A tenant, and what was applied last of it.

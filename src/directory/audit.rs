@@ -9,7 +9,7 @@ use postgres::{
 };
 use serde::Serialize;
 
-use super::{Directory, DirectoryError, EarlierRun, Place, document, failed};
+use super::{Directory, DirectoryError, EarlierRun, Place, Writer, document, failed};
 use crate::model::{Document, Tenant, document::Map};
 
 /// A run as it begins.
@@ -262,6 +262,46 @@ where
         },
         |Map(map)| map,
     )
+}
+
+impl Writer<'_> {
+    /// Reads which runs applied a plan, the latest run of each target.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn runs_of_plan(&mut self, tenant: &Tenant, plan_id: &str) -> Result<Vec<EarlierRun>, DirectoryError> {
+        runs_of_plan(self.client, tenant, plan_id)
+    }
+
+    /// Opens an audit row.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn open_audit(&mut self, run: &Run) -> Result<i64, DirectoryError> {
+        open(self.client, run)
+    }
+
+    /// Closes an audit row that the same transaction opened: a run that only records is never open.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn close_audit(&mut self, run: i64, end: &End) -> Result<(), DirectoryError> {
+        close(self.client, run, end)
+    }
+
+    /// Adds a closed audit row for each deed, by the command that did it and the kind of change.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn audit_deeds(
+        &mut self,
+        tenant: &Tenant,
+        host: &str,
+        command: (&'static str, &'static str),
+        deeds: &[Deed<'_>],
+    ) -> Result<(), DirectoryError> {
+        deeds(self.client, tenant, host, command, deeds)
+    }
 }
 
 impl Directory {

@@ -3,7 +3,7 @@
 use postgres::error::SqlState;
 
 use super::{
-    document::{self, UnreadableDocument},
+    UnreadableDocument,
     embedded::EmbeddedError,
     seal::SealError,
 };
@@ -85,7 +85,7 @@ pub enum DirectoryError {
         reason: String,
     },
     /// A document in a row cannot be read.
-    #[error("{document}{}", document::and_more(*more))]
+    #[error("{document}{}", and_more(*more))]
     Document {
         /// The first one.
         document: Box<UnreadableDocument>,
@@ -128,6 +128,17 @@ impl DirectoryError {
             }
             _ => false,
         }
+    }
+}
+
+/// Says how many more documents cannot be read.
+fn and_more(documents: usize) -> String {
+    if documents == 0 { String::new() } else { format!("; nor can {documents} more of the tenant's documents") }
+}
+
+impl From<UnreadableDocument> for DirectoryError {
+    fn from(document: UnreadableDocument) -> Self {
+        Self::Document { document: Box::new(document), more: 0 }
     }
 }
 

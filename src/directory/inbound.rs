@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{
     Directory, DirectoryError, audit, document, failed,
     objects::{self, NumberUse},
-    write::run,
+    sql::run,
 };
 use crate::{calls::Applied, model::E164};
 

@@ -1,6 +1,6 @@
 //! The statements about objects: their rows, their secrets and the public numbers. They know no kind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use postgres::{
     GenericClient, Row,
@@ -9,11 +9,9 @@ use postgres::{
 use uuid::Uuid;
 
 use super::{
-    DirectoryError, Place, Recorded, RecordedSecret, UnreadableDocument, failed,
-    read::{OWNERS_SINCE, bad_row, number},
+    DirectoryError, NumberChanges, ObjectChanges, Place, Recorded, RecordedSecret, SecretRow, UnreadableDocument, failed,
     seal::ObjectPrint,
-    users::int,
-    write::{NewSecret, run},
+    sql::{bad_row, int, number, run},
 };
 use crate::{
     model::{E164, Extension, Tenant, Unreadable, UserKey},
@@ -23,59 +21,11 @@ use crate::{
 /// The first schema version that has them.
 pub(super) const SINCE: i32 = 10;
 
+/// The first schema version that knows who let a user go, and which internal numbers objects have.
+pub(super) const OWNERS_SINCE: i32 = 11;
+
 /// The first schema version that keeps no fingerprint of a PIN without a tag.
 const TAGS_SINCE: i32 = 13;
-
-/// What a sync or apply writes about a tenant's objects.
-#[derive(Debug, Default)]
-pub struct ObjectChanges {
-    /// The rows of objects that are no more; their secrets go with them.
-    pub gone: Vec<Uuid>,
-    /// Objects that are new, or whose document changed, each with its row.
-    pub rows: Vec<(Uuid, ObjectRow)>,
-    /// Rows of objects that stay without a secret.
-    pub forgotten: Vec<Uuid>,
-    /// New secrets and secrets with a new login: whole rows.
-    pub secrets: Vec<SecretRow>,
-    /// The public numbers, if they change.
-    pub numbers: Option<NumberChanges>,
-    /// The internal numbers that change, each by the object's row. `None` if the object has none any more.
-    pub extensions: Vec<(Uuid, Option<Extension>)>,
-}
-
-impl ObjectChanges {
-    fn is_empty(&self) -> bool {
-        let Self { gone, rows, forgotten, secrets, numbers, extensions } = self;
-        gone.is_empty()
-            && rows.is_empty()
-            && forgotten.is_empty()
-            && secrets.is_empty()
-            && numbers.is_none()
-            && extensions.is_empty()
-    }
-}
-
-/// The public numbers of a tenant as they shall be recorded.
-#[derive(Debug)]
-pub struct NumberChanges {
-    /// All of them.
-    pub all: BTreeSet<E164>,
-    /// Those that the tenant did not have before: they must be nobody's.
-    pub new: BTreeSet<E164>,
-}
-
-/// The row of an object's secret as it shall be.
-#[derive(Debug)]
-pub struct SecretRow {
-    /// The object.
-    pub object: ObjectId,
-    /// Its row.
-    pub row: Uuid,
-    /// The secret.
-    pub sealed: NewSecret,
-    /// Its fingerprint.
-    pub print: ObjectPrint,
-}
 
 /// Reads the objects of a tenant, and what is known of their secrets.
 pub(super) fn read(

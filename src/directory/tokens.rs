@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::{Directory, DirectoryError, failed, read::bad_row};
+use super::{Directory, DirectoryError, failed, sql::bad_row};
 use crate::model::{SENSITIVE, Tenant, quoted};
 
 /// What every token begins with, so that one is recognised where it was left lying.

@@ -15,9 +15,9 @@ use uuid::Uuid;
 
 use super::{
     Directory, DirectoryError, Place, Schema, Writer, document, failed,
-    read::{bad_row, number},
     reseal::is_sealed_with,
     seal::Keyring,
+    sql::{bad_row, int, number},
     types::{Hold, ManagedBy, RecordedTenant},
 };
 use crate::{
@@ -344,9 +344,4 @@ fn new_user_context(tenant: &Tenant, row: &Row) -> Result<NewUserContext, Direct
             .map(|((held, owner), freed_at)| Ok((number(held)?, Hold { owner: NumberOwner::of(owner), freed_at })))
             .collect::<Result<_, DirectoryError>>()?,
     })
-}
-
-/// Writes a number as a row has it.
-pub(super) fn int(extension: Extension) -> i32 {
-    i32::try_from(extension.number()).unwrap_or(i32::MAX)
 }

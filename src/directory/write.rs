@@ -8,85 +8,13 @@ use postgres::{
 use uuid::Uuid;
 
 use super::{
-    DirectoryError, FREED_DAYS, NewUserContext, ObjectChanges, Once, Writer,
+    DirectoryError, FREED_DAYS, NewUserContext, Once, Row, RowChanges, Writer,
     audit::{self, Deed},
-    document, failed, idempotency, objects,
-    types::ManagedBy,
+    document, idempotency, objects,
+    sql::{int, run},
     user_document,
-    users::int,
 };
-use crate::{
-    model::{DisplayName, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey},
-    objects::{NumberOwner, TargetsOfRow},
-};
-
-/// All that a sync or apply writes about one tenant.
-#[derive(Debug)]
-pub struct RowChanges {
-    /// The tenant's row; made where it is missing.
-    pub tenant: Uuid,
-    /// The tenant's slug.
-    pub slug: Tenant,
-    /// The settings to record, where they changed.
-    pub settings: Option<Settings>,
-    /// Who asks for the changes.
-    pub by: ManagedBy,
-    /// Users to delete.
-    pub deletes: Vec<Uuid>,
-    /// Numbers that users and objects leave, each with the former owner.
-    pub freed: Vec<(Extension, NumberOwner)>,
-    /// Whether these are kept for their former owners.
-    pub hold: bool,
-    /// Users to create.
-    pub created: Vec<Row>,
-    /// Users to change: whole rows.
-    pub changed: Vec<Row>,
-    /// What changes about objects.
-    pub objects: ObjectChanges,
-    /// The time of the run: freed numbers are held from then on.
-    pub now: Timestamp,
-}
-
-impl RowChanges {
-    /// Lists the users to change and to create.
-    pub fn users(&self) -> impl Iterator<Item = &Row> {
-        self.changed.iter().chain(&self.created)
-    }
-}
-
-/// A user's row as it shall be.
-#[derive(Debug)]
-pub struct Row {
-    /// The row's identity.
-    pub id: Uuid,
-    /// The address or the id.
-    pub email: Identity,
-    /// The display name.
-    pub name: DisplayName,
-    /// Who changes the row.
-    pub managed_by: ManagedBy,
-    /// Whether deletion and renumbering are refused.
-    pub protected: bool,
-    /// What this user's phone has differently.
-    pub phone: PhoneOverride,
-    /// Whether the file pins the number.
-    pub pinned: bool,
-    /// Who gets the calls that nobody answers, if the user says so.
-    pub no_answer: Option<TargetsOfRow>,
-    /// The number.
-    pub extension: Extension,
-    /// Whether the secret is a declared one.
-    pub secret_declared: bool,
-    /// A new secret; none keeps the recorded one.
-    pub sealed: Option<NewSecret>,
-    /// The fingerprints that belong to the row's secret, number and realm.
-    pub prints: Prints,
-    /// The `previously` that makes the row what it is. `None` leaves the recorded one.
-    pub previous: Option<UserKey>,
-}
-
-/// A sealed secret on its way into a row.
-pub type NewSecret = Vec<u8>;
+use crate::model::{Extension, Tenant};
 
 /// Writes the changes.
 pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
@@ -345,6 +273,14 @@ pub struct Additions<'a> {
 }
 
 impl Writer<'_> {
+    /// Writes the changes: deletes, renames and updates, then creates; a handful of statements.
+    ///
+    /// # Errors
+    /// When the database fails or refuses a row.
+    pub fn change(&mut self, changes: &RowChanges) -> Result<(), DirectoryError> {
+        change(self.client, changes)
+    }
+
     /// Adds users to a tenant: their rows, an audit row for each, and their answers.
     ///
     /// # Errors
@@ -381,14 +317,4 @@ fn hold(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), Directo
             (&changes.now, Type::TIMESTAMPTZ),
         ],
     )
-}
-
-pub(super) fn run(
-    db: &mut impl GenericClient,
-    action: &'static str,
-    statement: &str,
-    parameters: &[(&(dyn ToSql + Sync), Type)],
-) -> Result<(), DirectoryError> {
-    db.query_typed(statement, parameters).map_err(failed(action))?;
-    Ok(())
 }
