@@ -1,6 +1,6 @@
 //! One change: of a setting, a user or an object. Reports, the audit log and `--expect` are written from it.
 
-use std::{fmt, slice};
+use std::{collections::BTreeMap, fmt, slice};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -320,3 +320,6 @@ impl<'a> IntoIterator for &'a Changes {
         self.iter()
     }
 }
+
+/// Where each thing that can change is declared.
+pub(super) type Places = BTreeMap<ObjectId, Place>;

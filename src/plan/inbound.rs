@@ -8,7 +8,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Change, Inputs, Plan, PlannedSecret, SecretPlan, diff};
+use super::{Change, Inputs, Plan, PlannedSecret, SecretPlan, change::Places, diff};
 use crate::{
     directory::{self, Recorded, RecordedSecret},
     model::{Code, Diagnostic, E164, Extension, Place, Secret, UserKey},
@@ -139,9 +139,6 @@ fn taken(plan: &mut Plan, inputs: &Inputs<'_>, routes: &Routes, places: &Places)
 pub(super) fn protected(recorded: &Recorded) -> BTreeSet<ObjectId> {
     recorded.routes.objects().into_iter().filter(|(_, object)| object.is_protected()).map(|(id, _)| id).collect()
 }
-
-/// Where each thing that can change is declared.
-pub(super) type Places = BTreeMap<ObjectId, Place>;
 
 /// Describes the routes as they shall be recorded, `former` being those that are, with the place of all in them: numbers resolved, and
 /// in one order where the file's carries no meaning.
