@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::parse;
+use super::parse::{self, BEFORE_TAG};
 use crate::model::{Pin, SENSITIVE, is_tag};
 
 /// How many digits a PIN has.
@@ -30,9 +30,6 @@ impl BoxLine<'_> {
         format!("{number} => {SENSITIVE}{rest}{tag}")
     }
 }
-
-/// Stands before the tag of a PIN.
-pub(super) const BEFORE_TAG: &str = " ; ";
 
 /// Reads a line if it has that form.
 pub(super) fn box_line(line: &str) -> Option<BoxLine<'_>> {

@@ -4,6 +4,7 @@
 //! syntax (writing and reading it back), the generation marks and the masked file diff. Putting
 //! the files in place is the business of `deploy`.
 
+mod caller;
 mod contexts;
 mod cover;
 mod diff;

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, mem};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{GENERATION, mark, masked_boxes::BEFORE_TAG};
+use super::{GENERATION, mark};
 use crate::{
     asterisk::{SectionType, read_value},
     model::{Pin, packed},
@@ -16,6 +16,9 @@ use crate::{
 
 /// Begins the comment with the highest number that a box ever had.
 pub(super) const HIGHEST_BOX: &str = "boxes up to ";
+
+/// Stands before the tag of a PIN.
+pub(super) const BEFORE_TAG: &str = " ; ";
 
 /// What a generated file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Phone,
+    caller::show_caller,
     contexts::{BUSY, Contexts, NO_ANSWER, RANG, REJECTED, UNALLOCATED, UNAVAILABLE, endpoint},
     inbound::{DEFAULT, Inbound, phone_extension},
 };
@@ -11,12 +12,11 @@ use crate::{
     asterisk::{
         BadValue, Name,
         dialplan::{
-            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Hash, Pattern, Place, Step,
-            Variable,
+            CallerField, Context, Dialplan, Expr, Extension, Hash, Pattern, Place, Step, Variable,
         },
     },
     model::{
-        CallerId, Cause, Chain, Leg, Mailbox, NamePrefix, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring,
+        CallerId, Cause, Chain, Leg, Mailbox, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring,
         Who,
     },
     objects::{Outcome, Routes, Target, trunk_name},
@@ -34,19 +34,6 @@ fn outside_alone(ring: &Ring) -> Option<(&str, &Outside, u32)> {
         Who::One(Leg::Outside(outside)) => Some((&ring.name, outside, ring.seconds)),
         Who::One(Leg::Phone(_)) | Who::Members { .. } => None,
     }
-}
-
-/// Shows who calls, as it was sent, perhaps with something of our own before the name.
-pub(super) fn show_caller(steps: &mut Extension, prefix: Option<&NamePrefix>) {
-    let name = Foreign::var(ForeignVariable::FromName);
-    let name = match prefix {
-        Some(prefix) => name.after(Expr::prefix(prefix)),
-        None => name,
-    };
-    steps
-        .step(Step::Show(CallerField::Number, Foreign::var(ForeignVariable::FromNumber)))
-        .step(Step::Show(CallerField::Name, name))
-        .step(Step::Show(CallerField::Presentation, Foreign::var(ForeignVariable::FromShown)));
 }
 
 impl Inbound<'_> {
