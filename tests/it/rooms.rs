@@ -49,7 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const EDGES: [(&str, &[&str]); 2] = [("serve", &["cli"]), ("cli", &[])];
 
 /// A source without comments and tests.
-fn code_of(text: &str) -> String {
+pub(crate) fn code_of(text: &str) -> String {
     let code: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
     code.join("\n").split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned()
 }
@@ -85,7 +85,7 @@ fn named(text: &str) -> BTreeSet<String> {
 }
 
 /// The sources below a folder.
-fn sources(folder: PathBuf) -> Vec<PathBuf> {
+pub(crate) fn sources(folder: PathBuf) -> Vec<PathBuf> {
     let (mut folders, mut files) = (vec![folder], Vec::new());
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
