@@ -73,12 +73,12 @@ struct User {
 
 /// What identifies a user.
 #[derive(Debug, Deserialize)]
-struct Who {
+struct UserIdentity {
     email: Option<String>,
     phone_id: Option<String>,
 }
 
-impl Who {
+impl UserIdentity {
     fn as_str(&self) -> &str {
         self.email.as_deref().or(self.phone_id.as_deref()).unwrap_or_default()
     }
@@ -87,7 +87,7 @@ impl Who {
 #[derive(Debug, Deserialize)]
 struct Relogin {
     #[serde(flatten)]
-    who: Who,
+    who: UserIdentity,
     extension: u32,
 }
 

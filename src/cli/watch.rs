@@ -44,12 +44,12 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     if path == Path::new("-") {
         return Err(Stop::usage("standard input is read once, and cannot be watched", "name a file or a folder").into());
     }
-    let mut last: Option<Seen> = None;
+    let mut last: Option<WatchedFiles> = None;
     loop {
         // Watched first, read second: what is saved while a plan is made ends the next wait.
         let saves = Saves::of(path)?;
         let loaded = desired::load(path);
-        let mut seen = Seen::of(&loaded);
+        let mut seen = WatchedFiles::of(&loaded);
         tracing::debug!("looked at {} files", seen.files.len());
         let why = match &last {
             None => Some(format!("watching {}; nothing is applied, Ctrl-C ends it", shown(path))),
@@ -85,7 +85,7 @@ type Save = (u64, SystemTime);
 
 /// What was read at a time.
 #[derive(Debug)]
-struct Seen {
+struct WatchedFiles {
     /// Each file: the hash of what is in it, and the save it is from.
     files: BTreeMap<PathBuf, (Vec<u8>, Option<Save>)>,
     /// What was wrong with it.
@@ -94,7 +94,7 @@ struct Seen {
     whole: bool,
 }
 
-impl Seen {
+impl WatchedFiles {
     fn of(loaded: &Loaded) -> Self {
         let save = |path: &Path| {
             let about = fs::metadata(path).ok()?;

@@ -20,7 +20,7 @@ pub struct Applied {
     /// Objects that were looked at one by one, of those that changed.
     pub looked_at: (usize, usize),
     /// Registrations that were deleted.
-    pub let_go: usize,
+    pub expired: usize,
     /// Milliseconds of each phase.
     pub phases: BTreeMap<&'static str, u64>,
     /// The modules that Asterisk had not loaded, and now has.
@@ -39,7 +39,7 @@ impl Applied {
             written: Vec::new(),
             reloaded: Vec::new(),
             looked_at: (0, 0),
-            let_go: 0,
+            expired: 0,
             phases: BTreeMap::new(),
             loaded: Vec::new(),
             warnings: Vec::new(),

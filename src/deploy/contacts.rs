@@ -87,7 +87,7 @@ const EXPIRED: &str = r#"{\"uri\":\"sip:gone@invalid\",\"expiration_time\":\"1\"
 ///
 /// Many are ended together, in SQL: one by one, 10,000 took minutes under the host's lock. What is left
 /// then, as where the operator forbids `database query`, is ended one by one.
-pub(super) fn let_go(asterisk: &Asterisk, contacts: &[Contact]) -> Result<usize, AsteriskError> {
+pub(super) fn expire_contacts(asterisk: &Asterisk, contacts: &[Contact]) -> Result<usize, AsteriskError> {
     if contacts.is_empty() {
         return Ok(0);
     }

@@ -24,7 +24,7 @@ use crate::{
 pub(super) const ROUNDS: usize = 3;
 
 /// A plan that was shown while nothing was locked.
-pub(super) struct Shown {
+pub(super) struct ShownPlan {
     /// The rows it was made from, and all stages side by side. Taken once it is decided what to carry out.
     made: Option<(Recorded, Comparison)>,
     id: Option<String>,
@@ -45,9 +45,9 @@ pub(super) fn show(
     directory: &mut Directory,
     host: Option<&Host>,
     survey: &Survey,
-    earlier: Option<&Shown>,
+    earlier: Option<&ShownPlan>,
     (clock, observer): (&mut Clock, &mut dyn Observer),
-) -> Result<Shown, ApplyError> {
+) -> Result<ShownPlan, ApplyError> {
     let mut recorded = directory.read(request.tenant)?;
     if let Some(id) = request.expect {
         recorded.expected_runs = directory.runs_of_plan(request.tenant, id)?;
@@ -58,7 +58,7 @@ pub(super) fn show(
         None => Findings::default(),
     };
     let mut comparison = comparison.with(findings.clone());
-    let mut shown = Shown {
+    let mut shown = ShownPlan {
         made: None,
         id: comparison.id.clone(),
         stops: comparison.stops.clone(),
@@ -70,7 +70,7 @@ pub(super) fn show(
         shown.changes.are_in(&earlier.changes)?;
     }
     // What was shown is not shown again.
-    let is_known = |earlier: &Shown| earlier.id.is_some() && earlier.id == shown.id && earlier.stops == shown.stops;
+    let is_known = |earlier: &ShownPlan| earlier.id.is_some() && earlier.id == shown.id && earlier.stops == shown.stops;
     if !earlier.is_some_and(is_known) {
         // A person may read for an hour.
         clock.stop();
@@ -108,7 +108,7 @@ pub(super) fn decide(
     request: &Request<'_>,
     writer: &mut Writer<'_>,
     survey: &Survey,
-    shown: &mut Shown,
+    shown: &mut ShownPlan,
     is_last: bool,
 ) -> Result<Option<Decided>, ApplyError> {
     writer.require_keys(request.keys)?;

@@ -12,7 +12,7 @@ use super::{
     findings::Findings,
     listing::Listing,
     names::{self, MissingName},
-    needs::Lack,
+    needs::MissingNeed,
     readable::Unreadable,
     requirements::Requirements,
 };
@@ -162,7 +162,7 @@ impl Host {
         asked?;
         let Requirements { lacks, missing_names, unasked, unchecked_names } = requirements?;
         let lacking =
-            lacks.into_iter().map(|Lack { rail, message, hint }| RailStop { rail, message, hint, allow: None });
+            lacks.into_iter().map(|MissingNeed { rail, message, hint }| RailStop { rail, message, hint, allow: None });
         found.stops.extend(lacking);
         let allowed = policy.allowance.get(names::RAIL).copied().unwrap_or(0);
         if missing_names.len() > allowed {

@@ -60,7 +60,7 @@ pub use host_survey::{NO_LIST, Policy};
 pub use includes::Override;
 pub use mismatch::Mismatch;
 pub use names::{MissingName, NamePlaces};
-pub use needs::Lack;
+pub use needs::MissingNeed;
 pub use reach::{Probed, TrunkRegistration};
 pub use request::{Compare, Request, Show};
 pub use rows::{Prepared, prepare};

@@ -8,7 +8,7 @@ use super::{
     Host, StatusError,
     at_once::both,
     names::{self, CheckedNames, MissingName},
-    needs::{self, Found, Lack},
+    needs::{self, CheckedNeeds, MissingNeed},
 };
 use crate::render::Phonebook;
 
@@ -16,7 +16,7 @@ use crate::render::Phonebook;
 #[derive(Debug, Default)]
 pub(super) struct Requirements {
     /// Modules and time zones.
-    pub(super) lacks: Vec<Lack>,
+    pub(super) lacks: Vec<MissingNeed>,
     /// Names.
     pub(super) missing_names: Vec<MissingName>,
     /// What it was not asked about modules and time zones.
@@ -35,7 +35,7 @@ impl Host {
         let needs = book.needs()?;
         let (found, checked) =
             both(|| needs::lacks(asterisk, &needs, now), || names::check(asterisk, &self.config_dir, book));
-        let (Found { lacks, unasked }, CheckedNames { missing, unchecked }) = (found?, checked?);
+        let (CheckedNeeds { lacks, unasked }, CheckedNames { missing, unchecked }) = (found?, checked?);
         Ok(Requirements { lacks, missing_names: missing, unasked, unchecked_names: unchecked })
     }
 }

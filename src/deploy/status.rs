@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    Asterisk, AsteriskError, Comparison, Host, InPlace, Lack, Mismatch, MissingName, Override, Probed, Running,
+    Asterisk, AsteriskError, Comparison, Host, InPlace, MissingNeed, Mismatch, MissingName, Override, Probed, Running,
     StatusError, Survey, TrunkRegistration, contacts, emergency, reach, readback, requirements::Requirements,
 };
 use crate::{
@@ -64,7 +64,7 @@ pub struct RunningState {
     /// Objects of the files in place that do not run.
     pub missing: Vec<Mismatch>,
     /// What Asterisk lacks for inbound calls.
-    pub lacks: Vec<Lack>,
+    pub lacks: Vec<MissingNeed>,
     /// Names that Asterisk does not have.
     pub missing_names: Vec<MissingName>,
     /// Names that could not be checked, each with the reason.

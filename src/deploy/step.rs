@@ -117,7 +117,7 @@ impl<'a> Step<'a> {
             generations,
             stale: Vec::new(),
         };
-        step.stale = step.stale_aors(&survey.marks)?;
+        step.stale = step.aors_to_expire(&survey.marks)?;
         Ok(step)
     }
 
@@ -195,7 +195,7 @@ impl<'a> Step<'a> {
 
     /// Names the AORs whose registrations that step makes invalid: those that vanish or change their
     /// digest, and those that vanished behind our back and may come back as somebody else's.
-    fn stale_aors(&self, marks: &[String]) -> Result<Vec<String>, FileError> {
+    fn aors_to_expire(&self, marks: &[String]) -> Result<Vec<String>, FileError> {
         let (runs, new) = (self.running_phones(marks), generations::phones(self.new_endpoints()));
         let good = if self.running.live[ConfigFile::Endpoints] { self.last_proven()? } else { Phones::new() };
         let gone = good.iter().filter(|(name, _)| !runs.contains_key(*name));
@@ -217,7 +217,7 @@ impl<'a> Step<'a> {
     }
 
     /// Reads the registrations that a run which was killed left to end.
-    pub(super) fn left_contacts(&self) -> Result<Vec<Contact>, FileError> {
+    pub(super) fn pending_contacts(&self) -> Result<Vec<Contact>, FileError> {
         if self.running.live[ConfigFile::Endpoints] {
             contacts::pending(&self.pending_note(), &self.old.mark)
         } else {

@@ -182,23 +182,23 @@ pub(super) fn close(db: &mut impl GenericClient, id: i64, end: &End) -> Result<(
 
 /// What somebody did to one user's row through the API.
 #[derive(Debug)]
-pub struct Deed<'a> {
+pub struct AuditEntry<'a> {
     /// Who did it.
     pub actor: &'a str,
     /// The row, as a line of a diff.
     pub change: String,
 }
 
-/// Adds a closed audit row for each deed: rows changed, files and Asterisk were left alone.
-pub(super) fn deeds(
+/// Adds a closed audit row for each entry: rows changed, files and Asterisk were left alone.
+pub(super) fn add_entries(
     db: &mut impl GenericClient,
     tenant: &Tenant,
     host: &str,
     (command, kind): (&'static str, &'static str),
-    deeds: &[Deed<'_>],
+    entries: &[AuditEntry<'_>],
 ) -> Result<(), DirectoryError> {
-    let actors: Vec<&str> = deeds.iter().map(|deed| deed.actor).collect();
-    let changes: Vec<&str> = deeds.iter().map(|deed| deed.change.as_str()).collect();
+    let actors: Vec<&str> = entries.iter().map(|entry| entry.actor).collect();
+    let changes: Vec<&str> = entries.iter().map(|entry| entry.change.as_str()).collect();
     let counts = document::write("write the audit log", &Map(BTreeMap::from([(kind.to_owned(), 1_u64)])))?;
     db.query_typed(
         "insert into apply_audit_log (tenant, host, command, actor, counts, diff, outcome, finished_at)
@@ -289,18 +289,18 @@ impl Writer<'_> {
         close(self.client, run, end)
     }
 
-    /// Adds a closed audit row for each deed, by the command that did it and the kind of change.
+    /// Adds a closed audit row for each entry. `command` is the command and the kind of change.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn audit_deeds(
+    pub fn add_audit_entries(
         &mut self,
         tenant: &Tenant,
         host: &str,
         command: (&'static str, &'static str),
-        deeds: &[Deed<'_>],
+        entries: &[AuditEntry<'_>],
     ) -> Result<(), DirectoryError> {
-        deeds(self.client, tenant, host, command, deeds)
+        add_entries(self.client, tenant, host, command, entries)
     }
 }
 

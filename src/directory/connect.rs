@@ -56,7 +56,7 @@ impl Url {
             let scheme = text.split_once("://").is_some_and(|(scheme, _)| !scheme.contains(['=', ' ']));
             if scheme && !options::is_url(text) { DirectoryError::OtherScheme } else { DirectoryError::NoUrl }
         };
-        let options::Taken { rest, values } =
+        let options::SplitOptions { rest, values } =
             options::take(text, &["sslmode", "sslrootcert", "passfile"]).ok_or_else(no_url)?;
         let mut values = values.into_iter().map(|value| value.filter(|value| !value.is_empty()));
         let mut next = || values.next().flatten();

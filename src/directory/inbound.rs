@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{
     Directory, DirectoryError, audit, document, failed,
     objects::{self, NumberUse},
-    sql::run,
+    sql::execute,
 };
 use crate::{calls::Applied, model::E164};
 
@@ -39,7 +39,7 @@ impl Directory {
         audit::close(&mut transaction, id, end)?;
         if !digests.is_empty() {
             let (users, prints): (Vec<Uuid>, Vec<&[u8]>) = digests.iter().copied().unzip();
-            run(
+            execute(
                 &mut transaction,
                 action,
                 "update users u set digest_applied = n.digest from unnest($2, $3) as n (id, digest)
@@ -49,7 +49,7 @@ impl Directory {
         }
         if !secrets.is_empty() {
             let (objects, prints): (Vec<Uuid>, Vec<&[u8]>) = secrets.iter().copied().unzip();
-            run(
+            execute(
                 &mut transaction,
                 action,
                 "update secrets s set fingerprint_applied = n.print from unnest($1, $2) as n (object, print)

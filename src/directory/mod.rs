@@ -38,21 +38,21 @@ use postgres::{Client, types::Type};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-pub use calls::{CallEntry, CallStep, Whose, Written};
+pub use calls::{CallEntry, CallStep, CallScope, Written};
 pub use changes::{NewSecret, NumberChanges, ObjectChanges, Row, RowChanges, SecretRow};
 pub use connect::Url;
 pub use credentials::PrepareError;
 pub(crate) use credentials::{new_id, prints, random, seal_secret};
 pub use error::DirectoryError;
 pub(crate) use error::failed;
-pub use idempotency::{Answered, Once};
+pub use idempotency::{EarlierAnswer, IdempotencyKey};
 pub use inbound::MadeLive;
 pub use objects::hint_of_taken;
 pub use reseal::{Resealed, Sealed, SealedPlace};
 pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText, is_token};
 pub use types::{EarlierRun, FREED_DAYS, Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser};
 pub use unreadable::{Place, UnreadableDocument};
-pub use users::{NewUserContext, Standing, User};
+pub use users::{NewUserContext, TenantCounts, User};
 pub use write::Additions;
 pub use writer::Writer;
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     DirectoryError, NumberChanges, ObjectChanges, Place, Recorded, RecordedSecret, SecretRow, UnreadableDocument, failed,
     seal::ObjectPrint,
-    sql::{bad_row, int, number, run},
+    sql::{bad_row, int, number, execute},
 };
 use crate::{
     model::{E164, Extension, Tenant, Unreadable, UserKey},
@@ -206,9 +206,9 @@ pub(super) fn hold_numbers(
          update public_numbers set recorded = recorded and not $3, applied = applied and not $4
          where tenant = $1 and number <> all ($2) and recorded and applied",
     ] {
-        run(db, action, statement, &parameters)?;
+        execute(db, action, statement, &parameters)?;
     }
-    run(
+    execute(
         db,
         action,
         "update public_numbers p set is_owner = true
@@ -245,7 +245,7 @@ pub(super) fn change(
         claim(db, slug, numbers)?;
     }
     if !gone.is_empty() {
-        run(
+        execute(
             db,
             "delete objects",
             "delete from objects where tenant_id = $1 and id = any ($2)",
@@ -258,7 +258,7 @@ pub(super) fn change(
     let (owners, given): (Vec<Uuid>, Vec<i32>) =
         extensions.iter().filter_map(|(row, number)| Some((*row, int((*number)?)))).unzip();
     if !owners.is_empty() {
-        run(
+        execute(
             db,
             "record the extensions of objects",
             "insert into extensions (tenant_id, number, object_id)
@@ -267,7 +267,7 @@ pub(super) fn change(
         )?;
     }
     if !forgotten.is_empty() {
-        run(
+        execute(
             db,
             "forget the secrets of objects",
             "delete from secrets where object_id = any ($1)",
@@ -278,7 +278,7 @@ pub(super) fn change(
         write_secrets(db, secrets)?;
     }
     // A new secret, too, puts the hosts behind what is recorded.
-    run(db, "record the tenant", "update tenants set updated_at = now() where id = $1", &[(&tenant, Type::UUID)])
+    execute(db, "record the tenant", "update tenants set updated_at = now() where id = $1", &[(&tenant, Type::UUID)])
 }
 
 fn write(db: &mut impl GenericClient, tenant: Uuid, rows: &[(Uuid, ObjectRow)]) -> Result<(), DirectoryError> {
@@ -288,7 +288,7 @@ fn write(db: &mut impl GenericClient, tenant: Uuid, rows: &[(Uuid, ObjectRow)]) 
     let versions: Vec<i16> = rows.iter().map(|(_, row)| i16::try_from(row.version).unwrap_or(i16::MAX)).collect();
     let protected: Vec<bool> = rows.iter().map(|(_, row)| row.protected).collect();
     let bodies: Vec<&str> = rows.iter().map(|(_, row)| row.body.as_str()).collect();
-    run(
+    execute(
         db,
         "record objects",
         "insert into objects (id, tenant_id, kind, name, version, protected, body)
@@ -313,7 +313,7 @@ fn write_secrets(db: &mut impl GenericClient, secrets: &[SecretRow]) -> Result<(
     let sealed: Vec<&[u8]> = secrets.iter().map(|row| row.sealed.as_slice()).collect();
     let salts: Vec<&[u8]> = secrets.iter().map(|row| row.print.salt.as_slice()).collect();
     let prints: Vec<&[u8]> = secrets.iter().map(|row| row.print.shown.as_slice()).collect();
-    run(
+    execute(
         db,
         "record the secrets of objects",
         "insert into secrets (object_id, secret_sealed, secret_salt, secret_fingerprint)

@@ -9,7 +9,7 @@ use super::{DirectoryError, failed};
 use crate::model::Extension;
 
 /// Runs a statement. `action` says what it is for.
-pub(super) fn run(
+pub(super) fn execute(
     db: &mut impl GenericClient,
     action: &'static str,
     statement: &str,

@@ -63,7 +63,7 @@ pub struct NewUserContext {
 
 /// How many users a tenant has, and what is left for others.
 #[derive(Debug)]
-pub struct Standing {
+pub struct TenantCounts {
     /// What its users share.
     pub settings: Settings,
     /// Users of the file.
@@ -160,7 +160,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn standing(&mut self, tenant: &Tenant) -> Result<Option<Standing>, DirectoryError> {
+    pub fn tenant_counts(&mut self, tenant: &Tenant) -> Result<Option<TenantCounts>, DirectoryError> {
         let action = "count the users";
         let row = self
             .client()
@@ -206,7 +206,7 @@ impl Directory {
             Ok((number(row.get(0))?, hold))
         };
         let count = |column: usize| u32::try_from(counts.get::<_, i64>(column)).unwrap_or(u32::MAX);
-        Ok(Some(Standing {
+        Ok(Some(TenantCounts {
             settings,
             file_users: count(0),
             api_users: count(1),

@@ -8,10 +8,10 @@ use postgres::{
 use uuid::Uuid;
 
 use super::{
-    DirectoryError, FREED_DAYS, NewUserContext, Once, Row, RowChanges, Writer,
-    audit::{self, Deed},
+    DirectoryError, FREED_DAYS, NewUserContext, IdempotencyKey, Row, RowChanges, Writer,
+    audit::{self, AuditEntry},
     document, idempotency, objects,
-    sql::{int, run},
+    sql::{int, execute},
     user_document,
 };
 use crate::model::{Extension, Tenant};
@@ -22,7 +22,7 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
     if let Some(settings) = &changes.settings {
         let action = "record the tenant";
         let settings = document::write(action, settings)?;
-        run(
+        execute(
             db,
             action,
             "insert into tenants (id, slug, settings) values ($1, $2, $3::jsonb)
@@ -31,9 +31,9 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
         )?;
     }
     remember_former_users(db, changes)?;
-    hold(db, changes)?;
+    hold_extensions(db, changes)?;
     if !changes.deletes.is_empty() {
-        run(
+        execute(
             db,
             "delete users",
             "delete from users where tenant_id = $1 and id = any ($2)",
@@ -62,7 +62,7 @@ fn remember_former_users(db: &mut impl GenericClient, changes: &RowChanges) -> R
     }
     let forgotten = changes.now.checked_sub(SignedDuration::from_hours(24 * i64::from(FREED_DAYS)));
     let forgotten = forgotten.unwrap_or(changes.now);
-    run(
+    execute(
         db,
         "remember former users",
         // What is forgotten and what is written are different numbers: no statement changes a row twice.
@@ -113,7 +113,7 @@ fn free(
     objects: &[Uuid],
     numbers: &[i32],
 ) -> Result<(), DirectoryError> {
-    run(
+    execute(
         db,
         "free extensions",
         "delete from extensions
@@ -135,7 +135,7 @@ fn remember_former_addresses(db: &mut impl GenericClient, changes: &RowChanges) 
     if renamed.is_empty() {
         return Ok(());
     }
-    run(
+    execute(
         db,
         "remember what users were renamed from",
         "update users u set previous_key = n.previous from unnest($2, $3) as n (id, previous)
@@ -210,7 +210,7 @@ impl<'a> Columns<'a> {
 fn insert_users(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
     let action = "record users";
     let columns = Columns::of(action, rows)?;
-    run(
+    execute(
         db,
         action,
         "with recorded as (
@@ -231,13 +231,13 @@ fn update_users(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Resu
     let action = "record users";
     let columns = Columns::of(action, rows)?;
     // Renamed users first leave their old address, so that one address can pass to another row.
-    run(
+    execute(
         db,
         "make room for renamed users",
         "update users set email_key = id::text where tenant_id = $1 and id = any ($2)",
         &[(&tenant, Type::UUID), (&columns.ids, Type::UUID_ARRAY)],
     )?;
-    run(
+    execute(
         db,
         action,
         "with recorded as (
@@ -265,9 +265,9 @@ pub struct Additions<'a> {
     /// Whose addresses and numbers are nobody's; the numbers may be on hold.
     pub rows: Vec<Row>,
     /// One for each.
-    pub deeds: Vec<Deed<'a>>,
+    pub audit_entries: Vec<AuditEntry<'a>>,
     /// Sealed answers, each under a key that is free.
-    pub answers: Vec<(&'a Once, Vec<u8>)>,
+    pub answers: Vec<(&'a IdempotencyKey, Vec<u8>)>,
     /// The time of the answers.
     pub now: Timestamp,
 }
@@ -293,18 +293,18 @@ impl Writer<'_> {
             free(self.client, tenant, &[], &[], &on_hold)?;
         }
         insert_users(self.client, tenant, &new.rows)?;
-        audit::deeds(self.client, new.slug, new.host, ("create user", "create"), &new.deeds)?;
+        audit::add_entries(self.client, new.slug, new.host, ("create user", "create"), &new.audit_entries)?;
         idempotency::remember(self.client, tenant, &new.answers, new.now)
     }
 }
 
 /// Keeps numbers while their owners still have them, before another one may be given one of them.
-fn hold(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
+fn hold_extensions(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
     if changes.freed.is_empty() || !changes.hold {
         return Ok(());
     }
     let (numbers, owners) = freed(changes);
-    run(
+    execute(
         db,
         "hold freed extensions",
         "update extensions e set user_id = null, object_id = null, held_for = n.owner, freed_at = $4

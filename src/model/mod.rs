@@ -27,7 +27,7 @@ mod text;
 mod user_key;
 mod visible;
 
-pub(crate) use at::{AT, At, Meant, NAMED, Named, TOKEN, Token, WORD, WORD_OR_LIST, WORD_OR_MAP, Word, values};
+pub(crate) use at::{AT, At, MeantKeys, NAMED, Named, TOKEN, Token, WORD, WORD_OR_LIST, WORD_OR_MAP, Word, values};
 pub use box_number::BoxNumber;
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Place, Severity};

@@ -23,7 +23,7 @@ mod user;
 mod value;
 pub(crate) mod voicemail;
 
-pub(crate) use check::{Checked, Known, Names, OfUsers, TargetList, check};
+pub(crate) use check::{Checked, KnownNames, Names, OfUsers, TargetList, check};
 pub(crate) use counts::Counts;
 pub use destination::{DefaultRoute, Target, TargetsOfRow};
 pub(crate) use destination::{
@@ -49,7 +49,7 @@ pub use trunk::{Trunk, trunk_name};
 pub use user::UserDocument;
 pub(crate) use value::CALLER_ID;
 pub use value::{DefaultCallerId, PublicSipHost};
-pub use voicemail::{Boxes, LastBox, Mailing, VoicemailBox, Whose};
+pub use voicemail::{Boxes, LastBox, Mailing, VoicemailBox, BoxOwner};
 
 use crate::model::{At, Host, Named};
 

@@ -15,7 +15,7 @@ mod numbers;
 mod phone_rails;
 mod rails;
 mod renames;
-mod supply;
+mod number_pool;
 #[cfg(test)]
 mod tests;
 
@@ -38,7 +38,7 @@ pub use inbound::InboundValues;
 pub use numbers::{Numbers, count, numbers};
 pub use phone_rails::{DELETES, PhoneRails, RELOGINS};
 pub use rails::{Allowance, RailStop};
-pub use supply::{Newcomers, NoNumber};
+pub use number_pool::{Allocator, NoNumber};
 
 use diff::Before;
 

@@ -6,7 +6,7 @@ use super::users;
 use crate::{
     directory::{
         Directory, DirectoryError, PrepareError, Sealed, SealedPlace,
-        audit::Deed,
+        audit::AuditEntry,
         random,
         seal::{Keyring, Owner},
     },
@@ -65,7 +65,7 @@ pub fn reseal(
         let bad = |error: crate::model::Invalid| DirectoryError::BadRow { what: "tenant", reason: error.message };
         let tenant: Tenant = slug.parse().map_err(bad)?;
         let change = format!("{count} secrets were sealed anew, with the key {}\n", hex(&current));
-        writer.audit_deeds(&tenant, host, ("secret reseal", "reseal"), &[Deed { actor, change }])?;
+        writer.add_audit_entries(&tenant, host, ("secret reseal", "reseal"), &[AuditEntry { actor, change }])?;
         by_tenant.insert(tenant, count);
     }
     writer.commit()?;

@@ -94,18 +94,18 @@ impl Drop for Wakes<'_> {
 /// A line of the spool, and who waits for it to be written.
 struct Line {
     bytes: Vec<u8>,
-    written: oneshot::Sender<Told>,
+    written: oneshot::Sender<GroupResult>,
 }
 
 /// What became of a group. One of those who wait for it hears it from the thread, and the others from
 /// that one: they are on the thread that serves, which is woken once.
-struct Told {
+struct GroupResult {
     /// Without an error, there is no spool.
     written: Result<(), Option<Arc<SpoolError>>>,
-    others: Vec<oneshot::Sender<Told>>,
+    others: Vec<oneshot::Sender<GroupResult>>,
 }
 
-impl Told {
+impl GroupResult {
     /// Tells the first who still waits.
     fn tell(mut self) {
         while let Some(next) = self.others.pop() {
@@ -116,7 +116,7 @@ impl Told {
     }
 }
 
-impl Drop for Told {
+impl Drop for GroupResult {
     fn drop(&mut self) {
         for other in self.others.drain(..) {
             // Whoever does not wait any longer has kept the event in memory.
@@ -241,7 +241,7 @@ impl Shared {
         let bytes: Vec<&[u8]> = lines.iter().map(|line| line.bytes.as_slice()).collect();
         let written = self.write(&bytes.concat());
         self.queue.late.store(false, Ordering::Relaxed);
-        Told { written, others: lines.into_iter().map(|line| line.written).collect() }.tell();
+        GroupResult { written, others: lines.into_iter().map(|line| line.written).collect() }.tell();
         self.appended();
     }
 

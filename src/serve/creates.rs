@@ -19,7 +19,7 @@ use tracing::Span;
 
 use super::{
     error::{ErrorType, Failure},
-    pool::{Broken, Pool, panicked},
+    pool::{Retryable, Pool, panicked},
 };
 use crate::{
     directory::{Directory, seal::Keyring},
@@ -82,7 +82,7 @@ impl Creates {
     ) -> Result<T, Failure>
     where
         T: Send + 'static,
-        E: Into<Failure> + Broken + 'static,
+        E: Into<Failure> + Retryable + 'static,
     {
         let lane = self.lane(tenant);
         let Ok(turn) = timeout(TURN, Arc::clone(&lane.others).lock_owned()).await else {

@@ -74,7 +74,7 @@ pub struct Spool {
     segment: Mutex<Option<(Arc<File>, u64)>>,
     /// Its number; without one, that of the next.
     number: AtomicU64,
-    written: Mutex<Written>,
+    written: Mutex<Unsynced>,
     appended: Condvar,
     /// How a file is synced; tests let it fail.
     sync: fn(&File) -> io::Result<()>,
@@ -82,7 +82,7 @@ pub struct Spool {
 
 /// What was written, and is not synced yet.
 #[derive(Default)]
-struct Written {
+struct Unsynced {
     /// By file.
     groups: Vec<Group>,
     /// Since when something waits to be synced.
@@ -214,7 +214,7 @@ impl Spool {
     /// Waits until something is there to be synced, or for some time.
     pub fn wait(&self, at_most: Duration) {
         let written = lock(&self.written);
-        let nothing = |written: &mut Written| written.groups.is_empty();
+        let nothing = |written: &mut Unsynced| written.groups.is_empty();
         drop(self.appended.wait_timeout_while(written, at_most, nothing).unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -266,7 +266,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Written {
+impl Unsynced {
     /// Notes what is to be synced.
     fn note(&mut self, file: Arc<File>, lines: &[u8], again: bool) {
         let kept: usize = self.groups.iter().map(|group| group.bytes.len()).sum();

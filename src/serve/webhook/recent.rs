@@ -23,11 +23,11 @@ const MOST: usize = 100_000;
 pub(super) struct Recent {
     /// Keyed at random: nobody can make two requests out of one.
     hasher: RandomState,
-    kept: Mutex<Kept>,
+    kept: Mutex<RecentRequests>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct RecentRequests {
     requests: HashMap<u64, First>,
     /// In the order in which they came.
     order: VecDeque<(Instant, u64)>,
@@ -57,7 +57,7 @@ impl Recent {
     }
 }
 
-impl Kept {
+impl RecentRequests {
     fn forget(&mut self, now: Instant) {
         while self.order.len() >= MOST || self.order.front().is_some_and(|(at, _)| now.duration_since(*at) >= KEPT) {
             let Some((_, key)) = self.order.pop_front() else { return };

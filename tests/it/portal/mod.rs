@@ -13,7 +13,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use reconcile::{
-    directory::{Directory, ManagedBy, ObjectChanges, Once, RowChanges, Url, User, seal::Keyring},
+    directory::{Directory, ManagedBy, ObjectChanges, IdempotencyKey, RowChanges, Url, User, seal::Keyring},
     model::{Extension, ExtensionRanges, Hints, Settings, Tenant},
     portal::{self, Created, DeleteError, NewUser, Portal, Refused},
 };
@@ -272,7 +272,7 @@ fn whom_the_file_declares_the_portal_does_not_delete() {
 }
 
 fn once(user: NewUser, token: i64, key: &str, request: u8) -> NewUser {
-    NewUser { once: Some(Once { token, key: key.to_owned(), request: [request; 32] }), ..user }
+    NewUser { once: Some(IdempotencyKey { token, key: key.to_owned(), request: [request; 32] }), ..user }
 }
 
 #[test]
