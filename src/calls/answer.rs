@@ -17,7 +17,7 @@ use crate::{
     objects::{Called, Target},
 };
 
-/// The path to which the end of a step is told.
+/// The path to which the provider reports the end of a step.
 pub const DIAL_RESULT: &str = "/webhooks/twilio/dial-result";
 
 /// The path that says what a person hears who must confirm a call, and to which the digit is sent.
@@ -196,7 +196,7 @@ pub fn confirm(incoming: &Incoming<'_>) -> Response {
     }
 }
 
-/// Reads how a call stands; none where it is told in words that are unknown.
+/// Reads the state of a call, or `None` if the provider's word for it is unknown.
 pub fn status(incoming: &Incoming<'_>) -> Option<Event> {
     let status = match incoming.form.get("CallStatus")? {
         "queued" | "initiated" => Status::Received,
@@ -317,7 +317,7 @@ fn reply(incoming: &Incoming<'_>, tenant: Option<&Tenant>, steps: &[Step], chose
     }
 }
 
-/// Begins the first of the steps that remain; nothing where it dials nobody.
+/// Begins the first of the steps that remain, or `None` if it dials no one.
 fn begin(
     incoming: &Incoming<'_>,
     tenant: Option<&Tenant>,

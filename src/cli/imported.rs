@@ -46,7 +46,7 @@ pub(super) fn git_work_tree(path: &Path) -> Option<PathBuf> {
 }
 
 impl ImportedArgs {
-    /// Reads the secrets; says how many belong to nobody in the file.
+    /// Reads the secrets, and counts those that belong to no user of the file.
     ///
     /// # Errors
     /// If the file cannot be read, or others can read it, or a line is not one of ours. No line is quoted.

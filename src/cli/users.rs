@@ -39,7 +39,7 @@ pub(crate) struct Args {
     format: Format,
 }
 
-/// Whose users.
+/// The tenant that a command is about.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TenantArgs {
     #[command(flatten)]

@@ -83,7 +83,7 @@ fn show(planner: &Planner<'_>, name: String, loaded: Loaded, printer: &mut Print
 /// One save of a file: which inode, and when.
 type Save = (u64, SystemTime);
 
-/// What was read at a time.
+/// The files as they were read at a time.
 #[derive(Debug)]
 struct WatchedFiles {
     /// Each file: the hash of what is in it, and the save it is from.
@@ -108,7 +108,7 @@ impl WatchedFiles {
         Self { files: files.collect(), problems: problems.collect(), whole: false }
     }
 
-    /// Says what was saved since, where that is a reason to plan again.
+    /// Says what was saved since, if that is a reason to plan again.
     fn since(&self, last: &Self) -> Option<String> {
         const NAMED: usize = 3;
         let mut changed: Vec<String> = Vec::new();

@@ -48,7 +48,7 @@ pub struct Comparison {
     pub stops: Vec<RailStop>,
     /// What an administrator should know: the notes of the plan, and those of the later stages.
     pub notes: Vec<String>,
-    /// The id; none where the plan cannot be applied.
+    /// The id, or `None` if the plan cannot be applied.
     pub id: Option<String>,
     /// What becomes of the files.
     pub files: PerFile<ComparedFile>,

@@ -197,15 +197,15 @@ fn expire_commands(rows: &[u64]) -> Vec<String> {
     commands
 }
 
-/// What a step to one generation of the endpoint file has to let go.
+/// The registrations that a step to one generation of the endpoint file makes invalid.
 #[derive(Debug, Serialize, Deserialize)]
 struct Pending {
-    /// The mark of the generation: unless that file was put in place, nothing is to be let go.
+    /// The mark of the generation: unless that file was put in place, no registration is deleted.
     mark: String,
     contacts: Vec<Contact>,
 }
 
-/// What may have to be let go, by generation.
+/// The registrations that may have to be deleted, by generation.
 #[derive(Default, Serialize, Deserialize)]
 struct AllPending {
     pending: Vec<Pending>,

@@ -98,7 +98,7 @@ pub(super) struct Decided {
     pub(super) unchecked: Vec<String>,
 }
 
-/// Makes the plan again from the rows, which nobody else changes now. `None` if it is another one than was shown.
+/// Makes the plan again from the rows, which no other process changes now. `None` if it is another one than was shown.
 ///
 /// A plan depends on nothing that moves but the rows: from those that it was shown for, it is the one that was shown.
 ///

@@ -126,7 +126,7 @@ pub struct NotLive {
     pub answers: bool,
     /// The audit row.
     pub run: i64,
-    /// Why the audit row could not be closed, where it could not.
+    /// Why the audit row could not be closed, or `None` if it was.
     pub unaudited: Option<String>,
     /// Whether our include lines are missing in the operator's files.
     pub not_included: Vec<String>,

@@ -19,7 +19,7 @@ use crate::{
     render::{Present, section_names},
 };
 
-/// The folder that holds the lock: whoever applies must be able to write there.
+/// The folder that holds the lock: the user that runs an apply must be able to write there.
 const LOCK_FOLDER: &str = ConfigFile::Endpoints.facts().folder;
 
 /// The file that is locked. It is found from the configuration folder alone, so that two state folders

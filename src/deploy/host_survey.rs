@@ -65,7 +65,7 @@ impl Host {
         Ok(self.surveyed(tenant, in_place, running, marks))
     }
 
-    /// Completes a survey. Somebody may have removed, emptied or cut the endpoint file: its phones run all the same.
+    /// Completes a survey. If the operator removed, emptied or cut the endpoint file, its phones still run.
     fn surveyed(&self, tenant: &Tenant, in_place: InPlace, running: Option<Running>, marks: Vec<String>) -> Survey {
         let file = ConfigFile::Endpoints;
         let is_running = |mark: &str| marks.iter().any(|running| running == mark);

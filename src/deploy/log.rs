@@ -20,7 +20,7 @@ fn is_about_ours(source: &str) -> bool {
     source == "config.c" || ConfigFile::ALL.iter().any(|file| file.module().log_sources.contains(&source))
 }
 
-/// How many lines are told.
+/// How many lines are quoted.
 const TOLD: usize = 3;
 
 /// How much of a log is read, in bytes.

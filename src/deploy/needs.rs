@@ -24,7 +24,7 @@ const EVALUATE: &str = "dialplan eval function";
 pub(super) struct CheckedNeeds {
     /// What Asterisk lacks.
     pub(super) lacks: Vec<MissingNeed>,
-    /// What it was not asked, in words; none where all was.
+    /// What it was not asked, in words. `None` if it was asked everything.
     pub(super) unasked: Option<String>,
 }
 
@@ -86,7 +86,7 @@ pub(super) fn lacks(asterisk: &Asterisk, needs: &Needs<'_>, now: Timestamp) -> R
     Ok(CheckedNeeds { lacks, unasked: words(&unasked) })
 }
 
-/// Asks; none where Asterisk runs, and whoever stands before it refuses a command.
+/// Asks Asterisk. Returns `None` for a command that a wrapper around the running Asterisk rejects.
 pub(super) fn ask(asterisk: &Asterisk, commands: &[String]) -> Result<Vec<Option<Answer>>, AsteriskError> {
     let told = |answer| match answer {
         Ok(answer) => Ok(Some(answer)),
@@ -171,7 +171,7 @@ fn names(answer: &Answer) -> Vec<&str> {
     firsts.map(|name| name.trim_end_matches(':')).collect()
 }
 
-/// Reads what a function evaluates to, which may be nothing; none where none was evaluated.
+/// Reads what a function evaluates to, which may be an empty text. `None` if no function was evaluated.
 fn result(answer: &Answer) -> Option<&str> {
     answer.raw().lines().find_map(|line| line.strip_prefix("Result:")).map(str::trim)
 }

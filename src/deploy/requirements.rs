@@ -26,7 +26,7 @@ pub(super) struct Requirements {
 }
 
 impl Host {
-    /// Finds out what its Asterisk does not have; nothing if it may not be asked.
+    /// Finds out what its Asterisk does not have. Finds nothing if Asterisk may not be asked.
     ///
     /// # Errors
     /// When Asterisk does not run, or stays silent, or when a value cannot be rendered.

@@ -25,7 +25,7 @@ pub enum FileState {
     Missing,
     /// It is as it was written; what is recorded has changed since.
     Behind,
-    /// Somebody else changed it, or it is cut short.
+    /// Another program or a person changed it, or it is cut short.
     Edited,
 }
 
@@ -84,7 +84,7 @@ pub struct RunningState {
 pub struct HostStatus {
     /// How the files stand to what is recorded. `None` for those that the tenant does not have.
     pub files: PerFile<Option<FileState>>,
-    /// Asterisk; none where it was not asked.
+    /// Asterisk, or `None` if it was not asked.
     pub running: Option<RunningState>,
     /// Lines that the operator's files lack.
     pub missing_includes: Vec<String>,

@@ -52,7 +52,7 @@ pub(super) struct Step<'a> {
 /// Files that wait for their rename.
 #[derive(Debug, Default)]
 pub(super) struct StagedFiles {
-    /// What shall be; none where nothing changed.
+    /// The new text, or `None` if nothing changed.
     pub(super) new: PerFile<Option<Staged>>,
     /// The last good files, for the way back: it must not need room on a full disk.
     pub(super) back: PerFile<Option<Staged>>,
@@ -194,7 +194,7 @@ impl<'a> Step<'a> {
     }
 
     /// Names the AORs whose registrations that step makes invalid: those that vanish or change their
-    /// digest, and those that vanished behind our back and may come back as somebody else's.
+    /// digest, and those that vanished without our doing and may come back as those of other users.
     fn aors_to_expire(&self, marks: &[String]) -> Result<Vec<String>, FileError> {
         let (runs, new) = (self.running_phones(marks), generations::phones(self.new_endpoints()));
         let good = if self.running.live[ConfigFile::Endpoints] { self.last_proven()? } else { Phones::new() };

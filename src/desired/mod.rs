@@ -106,7 +106,7 @@ pub struct Loaded {
     pub problems: Vec<Diagnostic>,
     /// How many problems there are beyond those: all of them errors.
     pub unlisted: usize,
-    /// The desired state, where there is no error among the problems.
+    /// The desired state, if there is no error among the problems.
     pub declared: Option<Declared>,
 }
 
@@ -126,7 +126,7 @@ pub fn load(path: &Path) -> Loaded {
     load_with(path, |_| {})
 }
 
-/// Does so for whoever asks why an expectation fails: such a failure is only a warning.
+/// Does the same, but a failed expectation is only a warning, for commands that explain it.
 pub fn load_to_trace(path: &Path) -> Loaded {
     load_with(path, |problem| {
         if problem.code == Code::FailedExpectation {

@@ -29,7 +29,7 @@ impl Directory {
         Ok(rows.iter().map(|row| (row.get(0), applied(row))).collect())
     }
 
-    /// Asks to be told when an apply ends. Behind a transaction pooler nobody is told anything.
+    /// Subscribes to the end of applies. Behind a transaction pooler, no notification arrives.
     ///
     /// # Errors
     /// When the database fails.

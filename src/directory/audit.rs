@@ -1,4 +1,4 @@
-//! The audit log: who applied what, when, and how it ended. No secret ever stands in it.
+//! The audit log: who applied what, when, and how it ended. It never holds a secret.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub struct Run {
     pub command: &'static str,
     /// Who started it.
     pub actor: String,
-    /// The commit of the desired state, where it lies in a git work tree.
+    /// The commit of the desired state, if it is in a git work tree.
     pub git_commit: Option<String>,
     /// The plan that is applied.
     pub plan_id: Option<String>,
@@ -180,7 +180,7 @@ pub(super) fn close(db: &mut impl GenericClient, id: i64, end: &End) -> Result<(
     Ok(())
 }
 
-/// What somebody did to one user's row through the API.
+/// One change of a user's row that was not made by an apply.
 #[derive(Debug)]
 pub struct AuditEntry<'a> {
     /// Who did it.

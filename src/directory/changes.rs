@@ -18,7 +18,7 @@ pub struct RowChanges {
     pub tenant: Uuid,
     /// The tenant's slug.
     pub slug: Tenant,
-    /// The settings to record, where they changed.
+    /// The settings to record, if they changed.
     pub settings: Option<Settings>,
     /// Who asks for the changes.
     pub by: ManagedBy,
@@ -62,13 +62,13 @@ pub struct Row {
     pub phone: PhoneOverride,
     /// Whether the file pins the number.
     pub pinned: bool,
-    /// Who gets the calls that nobody answers, if the user says so.
+    /// Who gets unanswered calls, if the user says so.
     pub no_answer: Option<TargetsOfRow>,
     /// The number.
     pub extension: Extension,
     /// Whether the secret is a declared one.
     pub secret_declared: bool,
-    /// A new secret; none keeps the recorded one.
+    /// A new secret, or `None` to keep the recorded one.
     pub sealed: Option<NewSecret>,
     /// The fingerprints that belong to the row's secret, number and realm.
     pub prints: Prints,
@@ -114,7 +114,7 @@ impl ObjectChanges {
 pub struct NumberChanges {
     /// All of them.
     pub all: BTreeSet<E164>,
-    /// Those that the tenant did not have before: they must be nobody's.
+    /// Those that the tenant did not have before. No other tenant may have one of them.
     pub new: BTreeSet<E164>,
 }
 

@@ -146,7 +146,7 @@ impl Url {
     /// Opens a connection.
     ///
     /// # Errors
-    /// When nobody answers, lets us in, or can be trusted.
+    /// When no server answers, accepts the login, or can be trusted.
     pub fn connect(&self) -> Result<Client, DirectoryError> {
         let tls = self.tls()?;
         self.config.connect(tls).map_err(|source| DirectoryError::Connect { url: self.show(), source })
@@ -259,7 +259,7 @@ fn why_refused(error: &postgres::Error) -> String {
     known.map_or_else(|| "a part of it is malformed".to_owned(), |name| format!("its `{name}` is malformed"))
 }
 
-/// The folders in which servers keep their socket unless they are told otherwise.
+/// The folders in which servers keep their socket by default.
 fn is_usual_folder(path: &Path) -> bool {
     ["/var/run/postgresql", "/run/postgresql", "/tmp"].iter().any(|usual| path == Path::new(usual))
 }

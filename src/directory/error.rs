@@ -32,7 +32,7 @@ pub enum DirectoryError {
     /// TLS could not be set up.
     #[error("cannot set up TLS for the database: {0}")]
     Tls(String),
-    /// Nobody answered, or let us in.
+    /// No server answered or accepted the login.
     #[error("cannot connect to the database {url}")]
     Connect {
         /// The URL without its password.
@@ -92,7 +92,7 @@ pub enum DirectoryError {
         /// How many more of the tenant's documents cannot be read.
         more: usize,
     },
-    /// Another tenant was faster.
+    /// Another tenant claimed the number in the meantime.
     #[error("tenant `{tenant}` has just claimed {number}; nothing was changed")]
     NumberTaken {
         /// The public number.

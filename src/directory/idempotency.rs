@@ -12,7 +12,7 @@ use super::{DirectoryError, Writer, failed};
 /// For how long an answer is given again.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
-/// What makes a request the same one.
+/// Identifies a request that a client sends again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
     /// The token it came with.

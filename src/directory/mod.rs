@@ -71,7 +71,7 @@ pub struct Directory {
     client: Client,
     url: Url,
     cluster: Option<Embedded>,
-    /// Told once: only a migration changes it.
+    /// Read once: only a migration changes it.
     schema: Option<Schema>,
 }
 
@@ -90,7 +90,7 @@ impl Directory {
     /// Connects to a database by URL.
     ///
     /// # Errors
-    /// When nobody answers or lets us in.
+    /// When no server answers or accepts the login.
     pub fn connect(url: Url) -> Result<Self, DirectoryError> {
         Ok(Self { client: url.connect()?, url, cluster: None, schema: None })
     }
@@ -114,7 +114,7 @@ impl Directory {
         self.client.is_closed()
     }
 
-    /// Makes sure that the database answers, and that nobody has migrated it since.
+    /// Makes sure that the database answers, and was not migrated since.
     ///
     /// # Errors
     /// When it does not answer, or its schema is not this program's.

@@ -49,7 +49,7 @@ const FREED: &str =
     " union all select number, email_key, freed_at, false, null from freed_numbers where tenant_id = $1";
 
 impl Writer<'_> {
-    /// Reads the tenant again, now that nobody else can change it.
+    /// Reads the tenant again, now that no other process can change it.
     ///
     /// # Errors
     /// When the database fails, or if a document cannot be read.

@@ -218,7 +218,7 @@ impl ObjectPrint {
     }
 }
 
-/// Letters and digits that nobody mistakes for one another on a phone's keypad.
+/// Letters and digits that are not mistaken for one another on a phone's keypad.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// Makes a secret of 24 characters (120 bits) out of random bytes.

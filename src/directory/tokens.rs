@@ -132,7 +132,7 @@ pub fn is_token(text: &str) -> bool {
     id(text).is_some()
 }
 
-/// Finds the id in a token; none where the text is no token.
+/// Finds the id in a token, or `None` if the text is no token.
 fn id(text: &str) -> Option<i64> {
     let mut bytes = Zeroizing::new([0; size_of::<TokenBytes>()]);
     // The length is looked at first: a text of megabytes is not decoded.
@@ -261,7 +261,7 @@ impl Directory {
         Ok(!revoked.is_empty())
     }
 
-    /// Tells who holds a token; none where it is none of ours, or was revoked.
+    /// Finds the holder of a token, or `None` if the token is unknown or revoked.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,6 +1,6 @@
 //! Users one by one, for the portal API: what must be known to make some, pages, single rows.
 //!
-//! Bounded statements whatever the number of users. Which number somebody gets is decided by
+//! Bounded statements whatever the number of users. Which number a user gets is decided by
 //! `plan`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,7 +61,7 @@ pub struct NewUserContext {
     pub knows_keys: bool,
 }
 
-/// How many users a tenant has, and what is left for others.
+/// How many users a tenant has, and what its free numbers follow from.
 #[derive(Debug)]
 pub struct TenantCounts {
     /// What its users share.
@@ -218,7 +218,7 @@ impl Directory {
 }
 
 impl Writer<'_> {
-    /// Reads one user of a tenant, whom nobody else can change now.
+    /// Reads one user of a tenant, whom no other process can change now.
     ///
     /// # Errors
     /// When the database fails.

@@ -206,7 +206,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Adds users, whose addresses and numbers are nobody's.
+/// Adds users. No other user has their addresses and numbers.
 fn insert_users(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
     let action = "record users";
     let columns = Columns::of(action, rows)?;
@@ -226,7 +226,7 @@ fn insert_users(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Resu
     )
 }
 
-/// Changes users, whose new addresses and numbers are nobody else's.
+/// Changes users. No other user has their new addresses and numbers.
 fn update_users(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
     let action = "record users";
     let columns = Columns::of(action, rows)?;
@@ -262,9 +262,9 @@ pub struct Additions<'a> {
     pub slug: &'a Tenant,
     /// The host they are made on, for the audit log.
     pub host: &'a str,
-    /// Whose addresses and numbers are nobody's; the numbers may be on hold.
+    /// Their rows. No other user has their addresses and numbers, but the numbers may be on hold.
     pub rows: Vec<Row>,
-    /// One for each.
+    /// One entry for each user.
     pub audit_entries: Vec<AuditEntry<'a>>,
     /// Sealed answers, each under a key that is free.
     pub answers: Vec<(&'a IdempotencyKey, Vec<u8>)>,
@@ -284,7 +284,7 @@ impl Writer<'_> {
     /// Adds users to a tenant: their rows, an audit row for each, and their answers.
     ///
     /// # Errors
-    /// When the database fails or refuses a row; then nobody is added.
+    /// When the database fails or rejects a row. No user is added then.
     pub fn add(&mut self, context: &NewUserContext, new: &Additions<'_>) -> Result<(), DirectoryError> {
         let tenant = context.tenant.id;
         let given = new.rows.iter().map(|row| row.extension);

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{Code, Invalid};
 
-/// What stands wherever a secret would.
+/// Stands for a secret in all output.
 pub const SENSITIVE: &str = "(sensitive)";
 
 /// Words in Asterisk's configuration, in lower case, behind which a secret stands.

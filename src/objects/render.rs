@@ -131,7 +131,7 @@ pub(crate) struct Block {
     pub(crate) kind: ObjectKind,
     /// The name of the object, as it is declared.
     pub(crate) name: String,
-    /// A remark for whoever reads the file.
+    /// A remark for people who read the file.
     pub(crate) remark: Option<&'static str>,
     /// The sections.
     pub(crate) sections: Vec<Section>,

@@ -122,7 +122,7 @@ impl Routes {
         self.boxes.allocate(&former.boxes, &mut self.last_box, in_place);
     }
 
-    /// Forgets what users had who are none of the present ones: whoever gets their address inherits no voicemail box.
+    /// Forgets the boxes of users who are not present any more, so that the next holder of their address inherits none.
     pub(crate) fn forget_others(&mut self, present: impl FnOnce() -> BTreeSet<UserKey>) {
         if let Some(numbers) = self.last_box.as_mut().filter(|numbers| !numbers.users.is_empty()) {
             let present = present();

@@ -15,7 +15,7 @@ use crate::{
     objects::NumberOwner,
 };
 
-/// What a tenant keeps back, and for whom.
+/// The numbers that a tenant keeps back, and for which owner.
 pub(super) struct NumberPool<'a> {
     settings: &'a Settings,
     /// Reserved and emergency numbers.
@@ -41,14 +41,14 @@ impl<'a> NumberPool<'a> {
         }
     }
 
-    /// Holds a number that is freed only now; nobody gets it back at once.
+    /// Holds a number that is freed only now. No user gets it back in the same run.
     pub(super) fn hold(&mut self, number: Extension, owner: NumberOwner) {
         if self.settings.hold_days > 0 {
             self.held.insert(number, owner);
         }
     }
 
-    /// Whose number it was, where it is on hold.
+    /// Returns the former owner of a number on hold.
     pub(super) fn held_for(&self, number: Extension) -> Option<&NumberOwner> {
         self.held.get(&number)
     }
@@ -58,13 +58,13 @@ impl<'a> NumberPool<'a> {
         self.own.get(owner).copied()
     }
 
-    /// Those of the unused numbers that anybody may get, in the same order.
+    /// Filters the unused numbers that any user may get, in the same order.
     pub(super) fn free(&self, unused: impl Iterator<Item = Extension>) -> impl Iterator<Item = Extension> {
         unused.filter(|number| !self.pinned_only.contains(number) && !self.held.contains_key(number))
     }
 }
 
-/// Why somebody gets no number.
+/// Why a new user gets no number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoNumber {
     /// The pinned one lies outside the ranges.
@@ -77,7 +77,7 @@ pub enum NoNumber {
     Exhausted,
 }
 
-/// Gives numbers to newcomers one by one, in the order they come.
+/// Gives numbers to new users one by one, in the order in which they are added.
 pub struct Allocator<'a> {
     pool: NumberPool<'a>,
     taken: BTreeSet<Extension>,

@@ -1,4 +1,4 @@
-//! Rails: what an apply refuses to do unless it is told twice.
+//! Rails: what an apply refuses to do without `--allow`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

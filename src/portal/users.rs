@@ -40,7 +40,7 @@ pub struct Portal<'a> {
 /// A user to make.
 #[derive(Debug, Clone)]
 pub struct NewUser {
-    /// The address; nobody else's.
+    /// The address. No other user has it.
     pub email: Email,
     /// The display name.
     pub name: DisplayName,
@@ -71,7 +71,7 @@ pub enum Refused {
     /// The address is a user's.
     #[error("`{0}` is a user already")]
     EmailTaken(Email),
-    /// The pinned number is somebody's.
+    /// Another user or an object has the pinned number.
     #[error("the extension {0} is taken")]
     NumberTaken(Extension),
     /// The pinned number is none of the tenant's.
@@ -96,7 +96,7 @@ pub enum Refused {
     KeyReused,
 }
 
-/// Users could not be made; nobody was, unless the commit was not confirmed.
+/// The users could not be created. None was, unless the commit was not confirmed.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     /// The directory failed.
@@ -110,7 +110,7 @@ pub enum CreateError {
     Unconfirmed {
         /// What was to be.
         results: Vec<Result<Created, Refused>>,
-        /// One of those who were to be made: an answer that is given again is about somebody else.
+        /// One of the users to create, because an answer that is sent again is about another user.
         made: Uuid,
         /// Why.
         source: DirectoryError,

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{calls::Event, fail_point};
 
-/// How long a request asks again and again whether its line is written, before it sleeps until it is told. A disk
+/// How long a request asks again and again whether its line is written, before it sleeps until it is woken. A disk
 /// that works takes some 10 us. To sleep and be woken takes several times as long.
 const QUICK: Duration = Duration::from_micros(100);
 
@@ -97,7 +97,7 @@ struct Line {
     written: oneshot::Sender<GroupResult>,
 }
 
-/// What became of a group. One of those who wait for it hears it from the thread, and the others from
+/// What became of a group. One of the requests that wait for it gets it from the thread, and the others from
 /// that one: they are on the thread that serves, which is woken once.
 struct GroupResult {
     /// Without an error, there is no spool.
@@ -106,7 +106,7 @@ struct GroupResult {
 }
 
 impl GroupResult {
-    /// Tells the first who still waits.
+    /// Sends it to the first request that still waits.
     fn tell(mut self) {
         while let Some(next) = self.others.pop() {
             let told = Self { written: self.written.clone(), others: std::mem::take(&mut self.others) };
@@ -119,7 +119,7 @@ impl GroupResult {
 impl Drop for GroupResult {
     fn drop(&mut self) {
         for other in self.others.drain(..) {
-            // Whoever does not wait any longer has kept the event in memory.
+            // A request that does not wait any longer has kept the event in memory.
             let _ = other.send(Self { written: self.written.clone(), others: Vec::new() });
         }
     }

@@ -159,7 +159,7 @@ struct Disk {
 }
 
 impl Disk {
-    /// Mounts one; none where that may not be done.
+    /// Mounts one, or returns `None` if that is not permitted.
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let (image, path) = (folder.path().join("image"), folder.path().join("disk"));

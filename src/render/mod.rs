@@ -158,7 +158,7 @@ pub(crate) fn mark(body: &str) -> String {
     hex(&Sha256::digest(body.as_bytes())[..16])
 }
 
-/// Computes the digest of a mark's auth: nobody can know it who has not read the file.
+/// Computes the digest of a mark's auth, which cannot be known without reading the file.
 fn mark_digest(mark: &str, directory: Uuid) -> String {
     let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(directory.as_bytes()) else {
         unreachable!("HMAC takes keys of any length")
@@ -167,7 +167,7 @@ fn mark_digest(mark: &str, directory: Uuid) -> String {
     hex(&mac.finalize().into_bytes()[..16])
 }
 
-/// Opens a file: whose it is, so that nobody edits it or puts it under another directory.
+/// Writes the head of a file: its tenant and its directory, so that it is not edited, nor put under another directory.
 fn head(book: &Phonebook<'_>, digests: Digests<'_>) -> String {
     let directory = match (digests, book.directory) {
         (Digests::Real { .. }, Some(id)) => id.to_string(),

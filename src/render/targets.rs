@@ -22,7 +22,7 @@ use crate::{
     objects::{Outcome, Routes, Target, trunk_name},
 };
 
-/// Sets the cause of a call for which nobody was tried yet.
+/// Sets the cause of a call for which no destination was tried yet.
 pub(super) fn untried(chain: &Chain) -> Step {
     let nobody = if chain.0.is_empty() { UNALLOCATED } else { UNAVAILABLE };
     Step::Set(Variable::Cause, Expr::number(nobody))
@@ -145,7 +145,7 @@ impl Inbound<'_> {
         Ok(())
     }
 
-    /// Shows whoever is outside a number and nothing else of the caller.
+    /// Shows a number to the called party outside, and nothing else of the caller.
     pub(super) fn show(&self, steps: &mut Extension, caller_id: &CallerId) {
         let number = match caller_id {
             CallerId::Number(number) => Some(number),

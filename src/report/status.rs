@@ -30,7 +30,7 @@ pub(crate) struct Status<'a> {
     pub(crate) host: &'a str,
     /// The database, without its password.
     pub(crate) database: &'a str,
-    /// The file; none where it is not compared.
+    /// The file, or `None` if it is not compared.
     pub(crate) file: Option<&'a Desired>,
     /// Whether the file is not compared because it is invalid.
     pub(crate) is_file_invalid: bool,

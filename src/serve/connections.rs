@@ -232,7 +232,7 @@ impl Connection {
         (!self.connections.is_proxy(self.peer())).then(|| peer_key(self.peer()))
     }
 
-    /// Takes note that a request was authenticated: the connection makes room for nobody any more.
+    /// Notes that a request was authenticated: the connection is no longer closed to make room for others.
     pub(super) fn know(&self) {
         if !self.is_known.swap(true, Ordering::Relaxed) {
             self.connections.open().know(self.id);

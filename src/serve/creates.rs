@@ -71,7 +71,7 @@ impl Creates {
     }
 
     /// Does other work that only one writer of a tenant can do at a time, when its turn comes: all who
-    /// wait for a tenant that somebody keeps hold one connection, and none of those that others need.
+    /// wait for a tenant whose lock another writer holds use one connection, and none of those that others need.
     ///
     /// # Errors
     /// What the work fails with; that the turn does not come.

@@ -182,7 +182,7 @@ fn users(registry: &mut Registry, tenant: &Label, tenant_counts: &TenantCounts) 
     gauge(registry, "extensions", "Extensions in the range", count(numbers.size));
 }
 
-/// How each host stands to what is recorded; this one also where nobody ever applied to it.
+/// How each host differs from what is recorded. This host is listed even before its first apply.
 fn stages(registry: &mut Registry, tenant: &Label, host: &str, applies: &[Entry], changed_at: Option<Timestamp>) {
     let now = Timestamp::now();
     let age = |since: Timestamp| now.duration_since(since).as_secs_f64().max(0.0);
@@ -211,7 +211,7 @@ fn stages(registry: &mut Registry, tenant: &Label, host: &str, applies: &[Entry]
     gauge(registry, "stage_lag_seconds", "How long the last recorded change has waited to become live", lags);
 }
 
-/// Whoever reads the metrics.
+/// The client that reads the metrics.
 pub(super) struct Reader {
     caller: Caller<Read>,
     database_up: bool,

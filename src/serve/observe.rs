@@ -32,7 +32,7 @@ const DEADLINE: Duration = Duration::from_secs(40);
 /// The header that names a request, on its way in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Where the name of whoever sent a request is left for the log.
+/// Holds the name of the client of a request for the log.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Actor(Arc<OnceLock<String>>);
 

@@ -52,7 +52,7 @@ impl Pool {
         Self { open, idle, permits, long, writers, readiness, ready: Turn::new(None) }
     }
 
-    /// Does work with a connection. It is done to its end, whoever still waits for it.
+    /// Does work with a connection. It is done to its end, even if the client goes away.
     ///
     /// # Errors
     /// What the work fails with; that there is no connection.
@@ -160,7 +160,7 @@ impl Pool {
         done.await.unwrap_or_else(|error| Err(panicked(&error)))
     }
 
-    /// Opens a connection for somebody who keeps it.
+    /// Opens a connection for a caller that keeps it.
     ///
     /// # Errors
     /// When the database cannot be used.

@@ -76,12 +76,12 @@ pub struct CallStep {
     pub sip_code: Option<i32>,
 }
 
-/// Whose calls are read.
+/// Which calls are read.
 #[derive(Debug, Clone)]
 pub enum CallScope {
     /// Those of a tenant.
     Tenant(Tenant),
-    /// Those of a tenant, and those that no tenant took.
+    /// Those of a tenant, and those of no tenant.
     TenantOrUnassigned(Tenant),
     /// All.
     All,

@@ -56,7 +56,7 @@ pub struct Settings {
 
 /// A running cluster that this process uses.
 ///
-/// Dropping it leaves the cluster and stops the server if nobody else uses it; [`leave`]
+/// Dropping it leaves the cluster and stops the server if no other process uses it; [`leave`]
 /// does the same and reports what went wrong. Close the connections first: a fast shutdown
 /// ends them.
 ///
@@ -112,7 +112,7 @@ impl Embedded {
         DATABASE
     }
 
-    /// Leaves the cluster, and stops the server if nobody else uses it.
+    /// Leaves the cluster, and stops the server if no other process uses it.
     pub fn leave(mut self) -> Result<(), EmbeddedError> {
         self.leave_once()
     }
@@ -169,7 +169,7 @@ fn open_lock(cluster: &Cluster, name: &str) -> Result<File, EmbeddedError> {
     cluster.open_file(name, false)
 }
 
-/// Takes a lock without waiting; `false` says that somebody else holds it.
+/// Takes a lock without waiting. `false` if another process holds it.
 fn try_lock(cluster: &Cluster, file: &File, name: &str, operation: FlockOperation) -> Result<bool, EmbeddedError> {
     loop {
         return match rustix::fs::flock(file, operation) {

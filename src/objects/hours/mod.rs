@@ -163,7 +163,7 @@ fn minute(text: &str) -> Option<u16> {
     (minute <= DAY).then_some(minute)
 }
 
-/// When somebody is there.
+/// The opening hours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hours {
     /// Where the clock stands.

@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// Whose a box is.
+/// The owner of a box.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BoxOwner<User = UserKey> {

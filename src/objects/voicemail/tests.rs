@@ -62,7 +62,7 @@ fn numbers_stay_with_their_users_and_names() {
     assert_eq!(same, again);
 }
 
-/// Somebody deleted the row of the highest number.
+/// The operator deleted the row of the highest number.
 #[test]
 fn numbers_of_boxes_that_are_there_are_not_given_again_if_the_highest_is_lost() {
     let mut known = allocated("voicemail: { boxes: { info: { name: Info } } }\n", &Routes::default());

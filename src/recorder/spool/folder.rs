@@ -1,4 +1,4 @@
-//! The folders of the spool: one a server, each with a lock that ends with whoever holds it.
+//! The folders of the spool: one a server, each with a lock that ends with the process that holds it.
 
 use crate::fs::rename_synced;
 use std::{
@@ -141,7 +141,7 @@ pub(super) fn create_segment(folder: &Path, number: u64) -> Result<File, SpoolEr
     File::options().read(true).append(true).create_new(true).mode(0o600).open(&path).map_err(failed("create", &path))
 }
 
-/// Renames what cannot be read, so that it is kept and in nobody's way: `NAME.unreadable`. A name that is taken
+/// Renames what cannot be read, so that it is kept and does not block a server: `NAME.unreadable`. A name that is taken
 /// gets a number.
 ///
 /// # Errors

@@ -24,7 +24,7 @@ pub fn encode(event: &Event) -> Result<Vec<u8>, serde_json::Error> {
     Ok(line)
 }
 
-/// Reads a line, without its line break; none where it is damaged, or no event that is known.
+/// Reads a line without its line break, or returns `None` if it is damaged or no known event.
 pub fn decode(line: &[u8]) -> Option<Event> {
     let (sum, rest) = line.split_at_checked(8)?;
     let json = rest.strip_prefix(b" ")?;

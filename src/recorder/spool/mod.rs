@@ -70,7 +70,7 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SpoolE
 pub struct Spool {
     folder: Folder,
     /// The segment that is appended to, with its length. Held while it is written, for as long as a disk
-    /// takes for that: whoever only reads must not need it.
+    /// takes for that: a process that only reads must not need it.
     segment: Mutex<Option<(Arc<File>, u64)>>,
     /// Its number; without one, that of the next.
     number: AtomicU64,
@@ -100,7 +100,7 @@ struct Group {
 }
 
 impl Spool {
-    /// Takes the first folder below `root` that nobody holds, the folder of a dead owner first of all.
+    /// Takes the first folder below `root` that no process holds, preferring that of a dead owner.
     ///
     /// # Errors
     /// When there is none and none can be made.

@@ -21,7 +21,7 @@ const MOST: usize = 100_000;
 /// The requests, by what was asked.
 #[derive(Default)]
 pub(super) struct Recent {
-    /// Keyed at random: nobody can make two requests out of one.
+    /// Keyed at random, so that a client cannot construct two requests with one hash.
     hasher: RandomState,
     kept: Mutex<RecentRequests>,
 }
@@ -43,7 +43,7 @@ pub(super) struct First {
 }
 
 impl Recent {
-    /// Finds by what a request was decided before; notes it where it is the first.
+    /// Returns what a request was decided by before, or notes it if it is the first.
     pub(super) fn find_or_note(&self, asked: &impl Hash, first: First, now: Instant) -> (First, bool) {
         let key = self.hasher.hash_one(asked);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
