@@ -40,7 +40,7 @@ impl SectionType {
     }
 
     /// Tells whether a generation mark vouches for objects of this type.
-    pub fn has_mark(self) -> bool {
+    pub(crate) fn has_mark(self) -> bool {
         ConfigFile::Endpoints.facts().marks.iter().any(|mark| mark.kind == self.word())
     }
 }

@@ -48,7 +48,7 @@ pub struct Considered<'a> {
     /// The rule, for the callers in question.
     pub entry: Entry<'a>,
     /// What came of it.
-    pub fit: Fit,
+    pub(crate) fit: Fit,
 }
 
 impl Considered<'_> {
@@ -79,7 +79,7 @@ impl fmt::Display for Considered<'_> {
 #[derive(Debug, Clone)]
 pub struct Decision<'a> {
     /// The rules for the called number, in order, up to the one that decides.
-    pub considered: Vec<Considered<'a>>,
+    pub(crate) considered: Vec<Considered<'a>>,
     /// Who gets the call, tried in turn. Empty if the call ends.
     pub targets: &'a [Target],
 }

@@ -64,7 +64,7 @@ pub struct LeftOut {
 
 /// Finds the targets of a tenant's routes that the provider cannot dial; `None` if there are none, or if the
 /// tenant's calls come over its trunks alone.
-pub fn left_out(applied: &Applied) -> Option<LeftOut> {
+pub(crate) fn left_out(applied: &Applied) -> Option<LeftOut> {
     let routes = &applied.routes;
     if !routes.use_twilio() {
         return None;

@@ -49,7 +49,7 @@ pub struct Dial {
     /// The URL that says what a person hears who must confirm the call.
     pub confirm: String,
     /// Who is dialled, all at once. The provider takes 10 at most.
-    pub nouns: Vec<Noun>,
+    pub(crate) nouns: Vec<Noun>,
 }
 
 /// Asks the person who answered for one digit.
@@ -76,7 +76,7 @@ pub enum Noun {
 
 impl Response {
     /// Writes the document.
-    pub fn to_xml(&self) -> String {
+    pub(crate) fn to_xml(&self) -> String {
         let mut bytes = Vec::with_capacity(512);
         // Writing into memory does not fail.
         let _ = self.write(&mut Writer::new(&mut bytes));

@@ -48,7 +48,7 @@ use crate::{
 ///
 /// # Errors
 /// When the plan must not be applied, or the directory fails; then nothing was changed.
-pub fn sync(
+pub(crate) fn sync(
     request: &Request<'_>,
     directory: &mut Directory,
     host: &Host,
@@ -84,7 +84,7 @@ pub fn sync(
 /// # Errors
 /// Before the rows are committed: nothing was changed. After: [`ApplyError::NotLive`] says which
 /// stage stands where.
-pub fn apply(
+pub(crate) fn apply(
     request: &Request<'_>,
     directory: &mut Directory,
     host: &Host,

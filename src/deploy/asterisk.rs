@@ -46,7 +46,7 @@ const NOT_LOADED: [&str; 3] = ["No such command", "No such module", "was not pro
 
 /// What became of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reload {
+pub(crate) enum Reload {
     /// The module was reloaded.
     Reloaded,
     /// The module was not loaded, and now is.
@@ -55,7 +55,7 @@ pub enum Reload {
 
 /// Asterisk could not be asked.
 #[derive(Debug, thiserror::Error)]
-pub enum AsteriskError {
+pub(crate) enum AsteriskError {
     /// The program is not there.
     #[error("cannot run `{program}`: {source}")]
     Missing {
@@ -117,7 +117,7 @@ impl Hints for AsteriskError {
 
 /// What Asterisk printed. May hold secrets: `Debug` and `Display` show it scrubbed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Answer(String);
+pub(crate) struct Answer(String);
 
 impl Answer {
     /// Takes what Asterisk once printed.
@@ -165,7 +165,7 @@ fn without_hashes(word: &str) -> String {
 
 /// The program to ask.
 #[derive(Debug, Clone)]
-pub struct Asterisk {
+pub(crate) struct Asterisk {
     words: Vec<String>,
 }
 
@@ -173,12 +173,12 @@ impl Asterisk {
     /// Takes the command line of the client, such as `asterisk` or `sudo asterisk`.
     ///
     /// Returns none where it holds no word, or a quote is left open.
-    pub fn new(command: &str) -> Option<Self> {
+    pub(crate) fn new(command: &str) -> Option<Self> {
         shlex::split(command).filter(|words| !words.is_empty()).map(|words| Self { words })
     }
 
     /// Names the program.
-    pub fn program(&self) -> String {
+    pub(crate) fn program(&self) -> String {
         self.words.join(" ")
     }
 
@@ -186,7 +186,7 @@ impl Asterisk {
     ///
     /// # Errors
     /// When it does not run, or stays silent.
-    pub fn wait_until_booted(&self) -> Result<(), AsteriskError> {
+    pub(crate) fn wait_until_booted(&self) -> Result<(), AsteriskError> {
         const BOOTED: &str = "core waitfullybooted";
         match self.ask_within(BOOTED, BOOTED_DEADLINE) {
             Err(AsteriskError::Silent { .. }) => {}
@@ -205,7 +205,7 @@ impl Asterisk {
     ///
     /// # Errors
     /// When Asterisk does not run, or stays silent.
-    pub fn ask(&self, command: &str) -> Result<Answer, AsteriskError> {
+    pub(crate) fn ask(&self, command: &str) -> Result<Answer, AsteriskError> {
         self.ask_within(command, DEADLINE)
     }
 
@@ -246,7 +246,7 @@ impl Asterisk {
     ///
     /// # Errors
     /// When Asterisk does not run, refuses, or is busy for five minutes.
-    pub fn reload(&self, module: Module) -> Result<Reload, AsteriskError> {
+    pub(crate) fn reload(&self, module: Module) -> Result<Reload, AsteriskError> {
         let command = module.reload_command;
         let start = Instant::now();
         loop {

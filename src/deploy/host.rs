@@ -31,15 +31,15 @@ const HOLDER: &str = "lock_holder";
 
 /// Where rendered becomes running.
 #[derive(Debug, Clone)]
-pub struct Host {
+pub(crate) struct Host {
     /// The name it is audited under.
-    pub name: String,
+    pub(crate) name: String,
     /// Asterisk's configuration folder.
-    pub config_dir: PathBuf,
+    pub(crate) config_dir: PathBuf,
     /// Where we keep the last good files and pending work.
-    pub state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     /// How Asterisk is asked; none leaves it alone.
-    pub asterisk: Option<Asterisk>,
+    pub(crate) asterisk: Option<Asterisk>,
 }
 
 impl Host {
@@ -47,7 +47,7 @@ impl Host {
     ///
     /// # Errors
     /// When it cannot be looked at.
-    pub fn has_folder(&self) -> Result<bool, FileError> {
+    pub(crate) fn has_folder(&self) -> Result<bool, FileError> {
         match fs::metadata(&self.config_dir) {
             Ok(found) => Ok(found.is_dir()),
             Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => Ok(false),

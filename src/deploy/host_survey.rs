@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How the line begins that says that Asterisk did not answer about a plan. An apply fails then; a plan goes on.
-pub const NO_LIST: &str = "what the running Asterisk has loaded: ";
+pub(crate) const NO_LIST: &str = "what the running Asterisk has loaded: ";
 
 /// What no plan can tell that was made without asking Asterisk.
 const ONLY_ASTERISK: &str = "what only the running Asterisk knows: whether it has the contexts and transports that the \
@@ -33,13 +33,13 @@ const ONLY_ASTERISK: &str = "what only the running Asterisk knows: whether it ha
 
 /// What of a plan depends on the command: what the rails let pass, where the names are declared, and the present.
 #[derive(Debug, Clone, Copy)]
-pub struct Policy<'a> {
+pub(crate) struct Policy<'a> {
     /// What rails let pass this once.
-    pub allowance: &'a Allowance,
+    pub(crate) allowance: &'a Allowance,
     /// Where the names are declared that the host must have.
-    pub places: &'a NamePlaces,
+    pub(crate) places: &'a NamePlaces,
     /// The present.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 impl Host {
@@ -47,7 +47,7 @@ impl Host {
     ///
     /// # Errors
     /// If a file is in place but cannot be read.
-    pub fn survey(&self, tenant: &Tenant) -> Result<Survey, FileError> {
+    pub(crate) fn survey(&self, tenant: &Tenant) -> Result<Survey, FileError> {
         let in_place = self.in_place(tenant)?;
         Ok(match self.running(tenant, &in_place) {
             Ok((running, marks)) => self.surveyed(tenant, in_place, running, marks),
@@ -115,7 +115,7 @@ impl Host {
     }
 
     /// Adds to a comparison what this host has or lacks for its plan. What cannot be found out is listed as unchecked.
-    pub fn complete(&self, comparison: Comparison, survey: &Survey, policy: Policy<'_>) -> Comparison {
+    pub(crate) fn complete(&self, comparison: Comparison, survey: &Survey, policy: Policy<'_>) -> Comparison {
         let mut found = Findings::default();
         if survey.running.is_some()
             && let Err(error) = self.ask_about(&comparison, policy, &mut found)

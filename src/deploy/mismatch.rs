@@ -8,7 +8,7 @@ use crate::asterisk::parameters;
 /// Asterisk runs something else than the files say.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.words())]
-pub enum Mismatch {
+pub(crate) enum Mismatch {
     /// The generation of a file is not there.
     Mark {
         /// The kind of object, such as `endpoint`.

@@ -26,7 +26,7 @@ pub(super) const RAIL: &str = "missing-names";
 const LISTED: usize = 5;
 
 /// Where names are declared, as `file:line`.
-pub type NamePlaces = BTreeMap<HostName, String>;
+pub(crate) type NamePlaces = BTreeMap<HostName, String>;
 
 /// What was found out about the names.
 #[derive(Debug, Default)]
@@ -39,9 +39,9 @@ pub(super) struct CheckedNames {
 
 /// A name that the running Asterisk does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingName {
+pub(crate) struct MissingName {
     /// The name.
-    pub name: HostName,
+    pub(crate) name: HostName,
     /// The key that names it, such as `dialplan.include`.
     key: String,
     /// The existing name that was probably meant.
@@ -54,7 +54,7 @@ pub struct MissingName {
 
 impl MissingName {
     /// Says what is missing, where it is named, and what exists.
-    pub fn words(&self, places: &NamePlaces) -> String {
+    pub(crate) fn words(&self, places: &NamePlaces) -> String {
         let Self { name, key, near, existing, defined } = self;
         let place = places.get(name).map(|place| format!(" in {place}")).unwrap_or_default();
         let exist = match existing.len() {
@@ -75,7 +75,7 @@ impl MissingName {
     }
 
     /// Says what to do about it.
-    pub fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         let harm = match self.name {
             HostName::Context(_) => "phones cannot dial out through it, 112 included",
             HostName::Transport(_) => "calls over it fail",

@@ -30,18 +30,18 @@ pub(super) struct CheckedNeeds {
 
 /// Something that Asterisk lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingNeed {
+pub(crate) struct MissingNeed {
     /// The rail that it stops an apply at.
-    pub rail: &'static str,
+    pub(crate) rail: &'static str,
     /// What, in words.
-    pub message: String,
+    pub(crate) message: String,
     /// The way out.
-    pub hint: String,
+    pub(crate) hint: String,
 }
 
 impl MissingNeed {
     /// Says what it is and what is to be done.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         format!("{}: {}", self.message, self.hint)
     }
 }

@@ -25,9 +25,9 @@ const READS_ALL: u64 = 0b110;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unreadable {
     /// Who may not read what.
-    pub message: String,
+    pub(crate) message: String,
     /// The commands that let it.
-    pub hint: String,
+    pub(crate) hint: String,
 }
 
 /// The user that Asterisk runs as.

@@ -7,33 +7,33 @@ use crate::{
 };
 
 /// The generated files in place, as far as they exist.
-pub type InPlace = PerFile<Option<Present>>;
+pub(crate) type InPlace = PerFile<Option<Present>>;
 
 /// What was read from the running Asterisk, for a plan.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Running {
+pub(crate) struct Running {
     /// Whether it runs the generation of each file in place. It does of a file that is optional and not there.
-    pub live: PerFile<bool>,
+    pub(crate) live: PerFile<bool>,
 }
 
 /// What is found on a host about a tenant's files.
 #[derive(Debug, Default)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// The generated files in place.
-    pub in_place: InPlace,
+    pub(crate) in_place: InPlace,
     /// Which of them Asterisk runs. `None` if it is left alone or does not answer.
-    pub running: Option<Running>,
+    pub(crate) running: Option<Running>,
     /// Why Asterisk does not answer.
-    pub silent: Option<AsteriskError>,
+    pub(crate) silent: Option<AsteriskError>,
     /// The generations of the endpoint file that run, by their marks. Not asked for if the one in place runs.
-    pub marks: Vec<String>,
+    pub(crate) marks: Vec<String>,
     /// The endpoint file that runs if none of its kind is in place any more: the last one that was proven to run.
-    pub runs: Option<Present>,
+    pub(crate) runs: Option<Present>,
 }
 
 impl Survey {
     /// Returns the highest number of a voicemail box that the files in place know, or 0.
-    pub fn highest_box(&self) -> u32 {
+    pub(crate) fn highest_box(&self) -> u32 {
         self.in_place[ConfigFile::Voicemail].as_ref().map(|file| file.parsed.highest_box).unwrap_or_default()
     }
 }

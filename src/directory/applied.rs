@@ -41,7 +41,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the connection is lost.
-    pub fn wait_for_apply(&mut self, at_most: Duration) -> Result<bool, DirectoryError> {
+    pub(crate) fn wait_for_apply(&mut self, at_most: Duration) -> Result<bool, DirectoryError> {
         let mut notifications = self.client().notifications();
         let told = notifications.timeout_iter(at_most).next().map_err(failed("listen"))?.is_some();
         // Several at once are one.

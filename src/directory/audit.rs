@@ -24,13 +24,13 @@ pub struct Run {
     /// Who started it.
     pub actor: String,
     /// The commit of the desired state, if it is in a git work tree.
-    pub git_commit: Option<String>,
+    pub(crate) git_commit: Option<String>,
     /// The plan that is applied.
-    pub plan_id: Option<String>,
+    pub(crate) plan_id: Option<String>,
     /// Rows by kind of change.
     pub counts: BTreeMap<&'static str, usize>,
     /// What changes in the files, secrets masked.
-    pub diff: String,
+    pub(crate) diff: String,
     /// The hash of everything that the run records and renders, or `None` if it renders nothing.
     pub target: Option<String>,
 }
@@ -47,9 +47,9 @@ pub struct Entry {
     /// Who started it.
     pub actor: String,
     /// The commit of the desired state; null where it lay in no git work tree.
-    pub git_commit: Option<String>,
+    pub(crate) git_commit: Option<String>,
     /// The plan that was applied; null where there was none.
-    pub plan_id: Option<String>,
+    pub(crate) plan_id: Option<String>,
     /// Rows by kind of change.
     pub counts: BTreeMap<String, u64>,
     /// SHA-256 of each file as it stood in the end.
@@ -65,7 +65,7 @@ pub struct Entry {
     /// When it ended; null where it did not.
     pub finished_at: Option<Timestamp>,
     /// What it changed in the files, secrets masked, or which row it changed; null in lists.
-    pub diff: Option<String>,
+    pub(crate) diff: Option<String>,
 }
 
 /// How a run ended.
@@ -182,7 +182,7 @@ pub(super) fn close(db: &mut impl GenericClient, id: i64, end: &End) -> Result<(
 
 /// One change of a user's row that was not made by an apply.
 #[derive(Debug)]
-pub struct AuditEntry<'a> {
+pub(crate) struct AuditEntry<'a> {
     /// Who did it.
     pub actor: &'a str,
     /// The row, as a line of a diff.
@@ -269,7 +269,7 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn runs_of_plan(&mut self, tenant: &Tenant, plan_id: &str) -> Result<Vec<EarlierRun>, DirectoryError> {
+    pub(crate) fn runs_of_plan(&mut self, tenant: &Tenant, plan_id: &str) -> Result<Vec<EarlierRun>, DirectoryError> {
         runs_of_plan(self.client, tenant, plan_id)
     }
 
@@ -277,7 +277,7 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn open_audit(&mut self, run: &Run) -> Result<i64, DirectoryError> {
+    pub(crate) fn open_audit(&mut self, run: &Run) -> Result<i64, DirectoryError> {
         open(self.client, run)
     }
 
@@ -285,7 +285,7 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn close_audit(&mut self, run: i64, end: &End) -> Result<(), DirectoryError> {
+    pub(crate) fn close_audit(&mut self, run: i64, end: &End) -> Result<(), DirectoryError> {
         close(self.client, run, end)
     }
 
@@ -293,7 +293,7 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn add_audit_entries(
+    pub(crate) fn add_audit_entries(
         &mut self,
         tenant: &Tenant,
         host: &str,
@@ -309,7 +309,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn runs_of_plan(&mut self, tenant: &Tenant, plan_id: &str) -> Result<Vec<EarlierRun>, DirectoryError> {
+    pub(crate) fn runs_of_plan(&mut self, tenant: &Tenant, plan_id: &str) -> Result<Vec<EarlierRun>, DirectoryError> {
         runs_of_plan(self.client(), tenant, plan_id)
     }
 
@@ -317,7 +317,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn close_audit(&mut self, id: i64, end: &End) -> Result<(), DirectoryError> {
+    pub(crate) fn close_audit(&mut self, id: i64, end: &End) -> Result<(), DirectoryError> {
         close(self.client(), id, end)
     }
 
@@ -348,7 +348,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn last_applies(&mut self, tenant: &Tenant) -> Result<(Vec<Entry>, Option<Timestamp>), DirectoryError> {
+    pub(crate) fn last_applies(&mut self, tenant: &Tenant) -> Result<(Vec<Entry>, Option<Timestamp>), DirectoryError> {
         let statement = format!(
             "select distinct on (host) {COLUMNS} from apply_audit_log
              where tenant = $1 and command = 'apply' order by host, id desc"
@@ -371,7 +371,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn open_run(&mut self, host: &str) -> Result<Option<String>, DirectoryError> {
+    pub(crate) fn open_run(&mut self, host: &str) -> Result<Option<String>, DirectoryError> {
         let row = self
             .client()
             .query_typed_opt(

@@ -73,7 +73,7 @@ pub struct Row {
     /// The fingerprints that belong to the row's secret, number and realm.
     pub prints: Prints,
     /// The `previously` that makes the row what it is. `None` leaves the recorded one.
-    pub previous: Option<UserKey>,
+    pub(crate) previous: Option<UserKey>,
 }
 
 /// A sealed secret on its way into a row.
@@ -87,7 +87,7 @@ pub struct ObjectChanges {
     /// Objects that are new, or whose document changed, each with its row.
     pub rows: Vec<(Uuid, ObjectRow)>,
     /// Rows of objects that stay without a secret.
-    pub forgotten: Vec<Uuid>,
+    pub(crate) forgotten: Vec<Uuid>,
     /// New secrets and secrets with a new login: whole rows.
     pub secrets: Vec<SecretRow>,
     /// The public numbers, if they change.

@@ -98,7 +98,7 @@ impl Url {
     ///
     /// # Errors
     /// Says in words why a password file is not used. As in libpq, the server may do without a password.
-    pub fn add_password(&mut self, password: Option<&str>, passfile: Option<&Path>) -> Result<(), String> {
+    pub(crate) fn add_password(&mut self, password: Option<&str>, passfile: Option<&Path>) -> Result<(), String> {
         if self.config.get_password().is_some() {
             return Ok(());
         }

@@ -115,7 +115,7 @@ pub enum DirectoryError {
 
 impl DirectoryError {
     /// Tells whether it may be gone in a moment: the server is away, starts, ends or is too busy.
-    pub fn is_passing(&self) -> bool {
+    pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Embedded(_) | Self::Commit(_) => true,
             Self::Query { source, .. } => {

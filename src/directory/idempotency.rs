@@ -37,7 +37,7 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn find_answers(
+    pub(crate) fn find_answers(
         &mut self,
         tenant: Uuid,
         requests: &[&IdempotencyKey],

@@ -47,10 +47,12 @@ pub use error::DirectoryError;
 pub(crate) use error::failed;
 pub use idempotency::{EarlierAnswer, IdempotencyKey};
 pub use inbound::MadeLive;
-pub use objects::hint_of_taken;
+pub(crate) use objects::hint_of_taken;
 pub use reseal::{Resealed, Sealed, SealedPlace};
-pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText, is_token};
-pub use types::{EarlierRun, FREED_DAYS, Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser};
+pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText};
+pub(crate) use tokens::is_token;
+pub use types::{EarlierRun, Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser};
+pub(crate) use types::FREED_DAYS;
 pub use unreadable::{Place, UnreadableDocument};
 pub use users::{NewUserContext, TenantCounts, User};
 pub use write::Additions;
@@ -110,7 +112,7 @@ impl Directory {
     }
 
     /// Tells whether the connection broke.
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
 
@@ -118,7 +120,7 @@ impl Directory {
     ///
     /// # Errors
     /// When it does not answer, or its schema is not this program's.
-    pub fn ping(&mut self) -> Result<(), DirectoryError> {
+    pub(crate) fn ping(&mut self) -> Result<(), DirectoryError> {
         self.schema = None;
         self.require_current()
     }
@@ -191,7 +193,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails, or has a later schema.
-    pub fn read_readable(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
+    pub(crate) fn read_readable(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
         let schema = match self.schema()? {
             Schema::Absent => return Ok(Recorded::default()),
             Schema::Older(version) => version,
@@ -213,7 +215,7 @@ impl Directory {
     ///
     /// # Errors
     /// When it was written by a later version of this program, or cannot be asked.
-    pub fn schema_note(&mut self) -> Result<Option<String>, DirectoryError> {
+    pub(crate) fn schema_note(&mut self) -> Result<Option<String>, DirectoryError> {
         let known = latest();
         Ok(match self.schema()? {
             Schema::Older(found) => {
@@ -227,7 +229,7 @@ impl Directory {
     ///
     /// # Errors
     /// When it is another one, or the database fails.
-    pub fn require_current(&mut self) -> Result<(), DirectoryError> {
+    pub(crate) fn require_current(&mut self) -> Result<(), DirectoryError> {
         match self.schema()? {
             Schema::Current => Ok(()),
             Schema::Absent => Err(DirectoryError::Empty),
@@ -251,7 +253,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn sealed_of_object(&mut self, object: Uuid) -> Result<Option<Vec<u8>>, DirectoryError> {
+    pub(crate) fn sealed_of_object(&mut self, object: Uuid) -> Result<Option<Vec<u8>>, DirectoryError> {
         let row = self
             .client
             .query_typed_opt("select secret_sealed from secrets where object_id = $1", &[(&object, Type::UUID)])

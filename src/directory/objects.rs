@@ -223,7 +223,7 @@ pub(super) fn hold_numbers(
 }
 
 /// Says how a public number that another tenant has gets free.
-pub fn hint_of_taken(other: &Tenant) -> String {
+pub(crate) fn hint_of_taken(other: &Tenant) -> String {
     format!(
         "remove it from the file of `{other}`, and apply that first; if `{other}` was renamed or removed, \
          apply its last file once more without the number"

@@ -128,7 +128,7 @@ impl fmt::Debug for TokenText {
 }
 
 /// Tells whether a text is written like a token, whether one in use reads like this or not.
-pub fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     id(text).is_some()
 }
 
@@ -184,7 +184,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn add_token(
+    pub(crate) fn add_token(
         &mut self,
         tenant: &Tenant,
         token_name: &TokenName,
@@ -237,7 +237,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn knows(&mut self, tenant: &Tenant) -> Result<bool, DirectoryError> {
+    pub(crate) fn knows(&mut self, tenant: &Tenant) -> Result<bool, DirectoryError> {
         let rows = self
             .client()
             .query_typed("select 1 from tenants where slug = $1", &[(&tenant.as_str(), Type::TEXT)])
@@ -249,7 +249,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn revoke_token(&mut self, tenant: &Tenant, name: &TokenName) -> Result<bool, DirectoryError> {
+    pub(crate) fn revoke_token(&mut self, tenant: &Tenant, name: &TokenName) -> Result<bool, DirectoryError> {
         let revoked = self
             .client()
             .query_typed(
@@ -273,7 +273,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn verify_tokens(&mut self, texts: &[&str]) -> Result<Vec<Option<Bearer>>, DirectoryError> {
+    pub(crate) fn verify_tokens(&mut self, texts: &[&str]) -> Result<Vec<Option<Bearer>>, DirectoryError> {
         let ids: Vec<i64> = texts.iter().filter_map(|text| id(text)).collect();
         if ids.is_empty() {
             return Ok(vec![None; texts.len()]);

@@ -58,7 +58,7 @@ pub struct NewUserContext {
     /// The time at which all rows of this transaction are made.
     pub now: Timestamp,
     /// Whether a secret of the directory is sealed with one of the keys: [`Writer::require_keys`] has nothing to ask then.
-    pub knows_keys: bool,
+    pub(crate) knows_keys: bool,
 }
 
 /// How many users a tenant has, and what its free numbers follow from.
@@ -67,13 +67,13 @@ pub struct TenantCounts {
     /// What its users share.
     pub settings: Settings,
     /// Users of the file.
-    pub file_users: u32,
+    pub(crate) file_users: u32,
     /// Users of the API.
-    pub api_users: u32,
+    pub(crate) api_users: u32,
     /// Users and objects whose number is in one of the ranges.
-    pub in_range: u32,
+    pub(crate) in_range: u32,
     /// Reserved and emergency numbers of the ranges that a user or an object has all the same.
-    pub reserved_in_use: u32,
+    pub(crate) reserved_in_use: u32,
     /// Numbers on hold.
     pub holds: BTreeMap<Extension, Hold>,
 }
@@ -131,7 +131,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn other_tenants(&mut self, tenant: &Tenant, users: &[&str]) -> Result<Vec<(String, i64)>, DirectoryError> {
+    pub(crate) fn other_tenants(&mut self, tenant: &Tenant, users: &[&str]) -> Result<Vec<(String, i64)>, DirectoryError> {
         if self.schema()? == Schema::Absent {
             return Ok(Vec::new());
         }
@@ -160,7 +160,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn tenant_counts(&mut self, tenant: &Tenant) -> Result<Option<TenantCounts>, DirectoryError> {
+    pub(crate) fn tenant_counts(&mut self, tenant: &Tenant) -> Result<Option<TenantCounts>, DirectoryError> {
         let action = "count the users";
         let row = self
             .client()

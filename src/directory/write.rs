@@ -265,7 +265,7 @@ pub struct Additions<'a> {
     /// Their rows. No other user has their addresses and numbers, but the numbers may be on hold.
     pub rows: Vec<Row>,
     /// One entry for each user.
-    pub audit_entries: Vec<AuditEntry<'a>>,
+    pub(crate) audit_entries: Vec<AuditEntry<'a>>,
     /// Sealed answers, each under a key that is free.
     pub answers: Vec<(&'a IdempotencyKey, Vec<u8>)>,
     /// The time of the answers.

@@ -29,13 +29,13 @@ use crate::{
 /// A file or folder could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} `{}`: {source}", path.display())]
-pub struct FileError {
+pub(crate) struct FileError {
     /// What was tried.
-    pub action: &'static str,
+    pub(crate) action: &'static str,
     /// The path.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Why it failed.
-    pub source: io::Error,
+    pub(crate) source: io::Error,
 }
 
 impl Hints for FileError {

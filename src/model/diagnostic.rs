@@ -36,7 +36,7 @@ pub enum Severity {
 #[derive(Debug, Clone)]
 pub struct Diagnostic {
     /// Whether it stops the command.
-    pub severity: Severity,
+    pub(crate) severity: Severity,
     /// Which kind of problem it is.
     pub code: Code,
     /// What is wrong.

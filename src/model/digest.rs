@@ -64,12 +64,12 @@ impl Prints {
     }
 
     /// Tells whether a secret is the recorded one.
-    pub fn is_secret(&self, secret: &Secret) -> bool {
+    pub(crate) fn is_secret(&self, secret: &Secret) -> bool {
         print(&self.salt, "secret", secret.reveal()) == self.secret
     }
 
     /// Tells whether a digest found in a file is the recorded one.
-    pub fn is_digest(&self, hex: &str) -> bool {
+    pub(crate) fn is_digest(&self, hex: &str) -> bool {
         print(&self.salt, "digest", hex) == self.digest
     }
 }

@@ -98,7 +98,7 @@ pub enum Who {
 
 impl Who {
     /// Lists all who ring.
-    pub fn legs(&self) -> &[Leg] {
+    pub(crate) fn legs(&self) -> &[Leg] {
         match self {
             Self::One(leg) => std::slice::from_ref(leg),
             Self::Members { legs, .. } => legs,
@@ -106,7 +106,7 @@ impl Who {
     }
 
     /// Tells whether they are members of a group.
-    pub fn are_members(&self) -> bool {
+    pub(crate) fn are_members(&self) -> bool {
         matches!(self, Self::Members { .. })
     }
 }

@@ -135,7 +135,7 @@ impl Caller {
     }
 
     /// Returns what kind of caller it is.
-    pub fn class(&self) -> CallerClass {
+    pub(crate) fn class(&self) -> CallerClass {
         self.class
     }
 }

@@ -8,10 +8,10 @@ use zeroize::Zeroizing;
 use super::{Code, Invalid};
 
 /// Stands for a secret in all output.
-pub const SENSITIVE: &str = "(sensitive)";
+pub(crate) const SENSITIVE: &str = "(sensitive)";
 
 /// Words in Asterisk's configuration, in lower case, behind which a secret stands.
-pub const TELLING: [&str; 5] = ["password", "secret", "md5_cred", "digest", "token"];
+pub(crate) const TELLING: [&str; 5] = ["password", "secret", "md5_cred", "digest", "token"];
 
 /// A SIP secret: `Debug`, `Display` and `Serialize` print `(sensitive)`; memory is wiped on drop.
 #[derive(Clone, PartialEq, Eq)]

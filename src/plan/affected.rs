@@ -11,7 +11,7 @@ use crate::{
 
 impl Plan {
     /// Counts whom the plan affects.
-    pub fn affected(&self, effects: &Effects) -> Affected {
+    pub(crate) fn affected(&self, effects: &Effects) -> Affected {
         let mut left = self.staying(effects);
         let mut take = |is_in: &dyn Fn(&Extension) -> bool| {
             let before = left.len();
@@ -51,7 +51,7 @@ impl Plan {
     }
 
     /// Counts the phones that stay and that a change of a setting reaches.
-    pub fn touched_by(&self, setting: &str, effects: &Effects) -> usize {
+    pub(crate) fn touched_by(&self, setting: &str, effects: &Effects) -> usize {
         let reached = |user: &PlannedUser| match setting {
             "phones.codecs" => user.phone.codecs.is_none(),
             "phones.devices" => user.phone.devices.is_none(),
@@ -89,7 +89,7 @@ pub(super) fn complete(plan: &mut Plan, recorded: &Recorded) {
 }
 
 /// Finds the public numbers whose calls may go another way with other routes.
-pub fn numbers_between(before: &Routes, after: &Routes) -> BTreeSet<E164> {
+pub(crate) fn numbers_between(before: &Routes, after: &Routes) -> BTreeSet<E164> {
     let changes = diff::objects(before, after, &Places::new(), &BTreeSet::new());
     numbers(before, after, &changed(changes.iter()))
 }

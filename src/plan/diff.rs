@@ -290,7 +290,7 @@ pub(super) fn settings(old: &Settings, new: &Settings) -> impl Iterator<Item = C
 }
 
 /// Lists the settings of a new tenant that have a value.
-pub fn all_settings(settings: &Settings) -> impl Iterator<Item = Change> {
+pub(crate) fn all_settings(settings: &Settings) -> impl Iterator<Item = Change> {
     let values = SETTINGS.into_iter().zip(values(settings)).map(|(key, value)| (key, None, value));
     differing(values).into_iter().map(|field| setting(Kind::Create, field))
 }

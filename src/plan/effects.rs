@@ -22,9 +22,9 @@ pub struct Effects {
     /// Phones that keep their login and must register over another transport.
     pub moved: BTreeSet<Extension>,
     /// Phones that keep their login and transport, and whose sections change.
-    pub reread: BTreeSet<Extension>,
+    pub(crate) reread: BTreeSet<Extension>,
     /// Whether all phones can dial other numbers or contexts.
-    pub dialing: bool,
+    pub(crate) dialing: bool,
     /// Objects with an endpoint of their own that change, come or go, by name.
     pub carriers: BTreeSet<String>,
     /// Public numbers whose calls may go another way.
@@ -42,11 +42,11 @@ pub struct Affected {
     /// Phones that must register over another transport.
     pub moved: usize,
     /// Phones whose sections are read again. They stay registered.
-    pub reread: usize,
+    pub(crate) reread: usize,
     /// Phones that can dial other numbers or contexts: their range or the operator's contexts change.
-    pub dialing: usize,
+    pub(crate) dialing: usize,
     /// Phones that stay, of which nothing changes.
-    pub left_alone: usize,
+    pub(crate) left_alone: usize,
     /// Trunks that change, come or go.
     pub carriers: usize,
     /// Public numbers whose calls may go another way.
@@ -55,7 +55,7 @@ pub struct Affected {
 
 impl Affected {
     /// Tells whether every phone and trunk that is registered stays registered.
-    pub fn keeps_registrations(&self) -> bool {
+    pub(crate) fn keeps_registrations(&self) -> bool {
         self.ended + self.relogin + self.moved + self.carriers == 0
     }
 

@@ -19,7 +19,7 @@ pub struct Numbers {
     /// How many the ranges have.
     pub size: u32,
     /// How many a user or an object has.
-    pub in_use: u32,
+    pub(crate) in_use: u32,
     /// How many are on hold for a former owner.
     pub held: u32,
     /// How many are left to the operator: reserved numbers and emergency numbers that nobody has.

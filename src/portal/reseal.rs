@@ -38,7 +38,7 @@ impl Hints for ResealError {
 ///
 /// # Errors
 /// When a key is missing that sealed one of them, or the directory fails. Nothing was changed then.
-pub fn reseal(
+pub(crate) fn reseal(
     keys: &Keyring,
     host: &str,
     actor: &str,

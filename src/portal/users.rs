@@ -245,7 +245,7 @@ pub fn create(
 ///
 /// # Errors
 /// When the directory fails.
-pub fn is_made(tenant: &Tenant, id: Uuid, directory: &mut Directory) -> Result<bool, DirectoryError> {
+pub(crate) fn is_made(tenant: &Tenant, id: Uuid, directory: &mut Directory) -> Result<bool, DirectoryError> {
     // The lock of the only writer is free as soon as the other transaction has ended.
     Ok(directory.write(tenant)?.user(tenant, id)?.is_some())
 }

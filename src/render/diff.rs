@@ -32,7 +32,7 @@ pub struct FileDiff {
     /// Lines removed.
     pub removed: usize,
     /// Whether the file in place is as it was once written: whole and unedited.
-    pub genuine: bool,
+    pub(crate) genuine: bool,
     /// What differs in the sections that are there before and after, by their name.
     pub sections: BTreeMap<String, SectionDiff>,
 }
@@ -82,7 +82,7 @@ struct Line<'a> {
 pub type SameDigest<'a> = dyn Fn(&str, &str) -> bool + 'a;
 
 /// Compares the file in place with the masked text of the file that shall be.
-pub fn diff(file: ConfigFile, old: Option<&Present>, new: &str, same_digest: &SameDigest<'_>) -> FileDiff {
+pub(crate) fn diff(file: ConfigFile, old: Option<&Present>, new: &str, same_digest: &SameDigest<'_>) -> FileDiff {
     let known = (file == ConfigFile::Voicemail).then(|| known_lines(new));
     let old_lines = || old.map(|old| masked(&old.text, mark_in(&old.text), Some(same_digest), known.as_ref()));
     // Whoever edits a mark, or cuts the file behind it, changes nothing that can be shown.

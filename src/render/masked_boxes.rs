@@ -59,7 +59,7 @@ fn is_option(b: u8) -> bool {
 }
 
 /// Tells whether a file has a PIN without a tag beside it, as an earlier version wrote it.
-pub fn has_bare_pins(text: &str) -> bool {
+pub(crate) fn has_bare_pins(text: &str) -> bool {
     text.lines().filter_map(box_line).any(|line| !line.has_tag)
 }
 

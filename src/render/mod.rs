@@ -29,15 +29,15 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-pub use cover::prefix_cover;
-pub use diff::{FileDiff, SameDigest, SectionDiff, diff};
-pub use masked_boxes::has_bare_pins;
+pub(crate) use cover::prefix_cover;
+pub use diff::{FileDiff, SameDigest, SectionDiff};
+pub(crate) use diff::diff;
+pub(crate) use masked_boxes::has_bare_pins;
 pub use needs::Needs;
-pub use numbers::{dialing_differs, numbers_between};
-pub use parse::{
-    Parsed, ParsedBox, ParsedObject, ParsedPhone, ParsedSection, Present, is_as_written, parse, section_names,
-};
-pub use pjsip::template_names;
+pub(crate) use numbers::{dialing_differs, numbers_between};
+pub use parse::{Parsed, ParsedBox, ParsedObject, ParsedPhone, ParsedSection, parse};
+pub(crate) use parse::{Present, is_as_written, section_names};
+pub(crate) use pjsip::template_names;
 pub(crate) use routing::code_in_words;
 
 pub use crate::objects::trunk_name;

@@ -18,7 +18,7 @@ use crate::{
 ///
 /// # Errors
 /// For tenants whose names cannot stand in a configuration line; none that was checked is one.
-pub fn numbers_between(tenant: &Tenant, before: &str, after: &str) -> Result<BTreeSet<E164>, BadValue> {
+pub(crate) fn numbers_between(tenant: &Tenant, before: &str, after: &str) -> Result<BTreeSet<E164>, BadValue> {
     let contexts = Contexts::of(tenant)?;
     let [before, after] = [before, after].map(uncommented);
     let [before, after] = [&before, &after].map(|text| Steps::read(text, &contexts).ways());
@@ -30,7 +30,7 @@ pub fn numbers_between(tenant: &Tenant, before: &str, after: &str) -> Result<BTr
 ///
 /// # Errors
 /// As [`numbers_between`].
-pub fn dialing_differs(tenant: &Tenant, before: &str, after: &str) -> Result<bool, BadValue> {
+pub(crate) fn dialing_differs(tenant: &Tenant, before: &str, after: &str) -> Result<bool, BadValue> {
     let contexts = Contexts::of(tenant)?;
     let [before, after] = [before, after].map(uncommented);
     let [before, after] = [&before, &after].map(|text| Steps::read(text, &contexts));

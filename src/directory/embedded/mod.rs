@@ -46,10 +46,10 @@ const DATABASE: &str = "postgres";
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The state folder; the cluster takes the folder `postgres` below it.
-    pub state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     /// The folder that holds `postgres` and `initdb`, when the operator names one
     /// (`RECONCILE_PG_BIN`); nothing else is searched then.
-    pub bin_dir: Option<PathBuf>,
+    pub(crate) bin_dir: Option<PathBuf>,
     /// The value of `PATH` to search.
     pub path: Option<OsString>,
 }
@@ -98,7 +98,7 @@ impl Embedded {
     }
 
     /// Returns the folder of the server's unix socket, to connect to as `host`.
-    pub fn socket_dir(&self) -> &Path {
+    pub(crate) fn socket_dir(&self) -> &Path {
         self.cluster.socket_dir()
     }
 

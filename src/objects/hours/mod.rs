@@ -177,7 +177,7 @@ pub struct Hours {
 
 impl Hours {
     /// Tells whether an instant lies in the hours.
-    pub fn is_open(&self, at: Timestamp) -> bool {
+    pub(crate) fn is_open(&self, at: Timestamp) -> bool {
         let local = at.to_zoned(self.timezone.0.clone());
         if self.closed.contains(&local.date()) {
             return false;
@@ -189,7 +189,7 @@ impl Hours {
     }
 
     /// Tells whether both may hold at the same time; of different time zones it is taken for granted.
-    pub fn may_overlap(&self, other: &Self) -> bool {
+    pub(crate) fn may_overlap(&self, other: &Self) -> bool {
         self.timezone != other.timezone
             || self.open.iter().flat_map(OpenRange::parts).any(|(day, from, to)| {
                 other

@@ -58,7 +58,7 @@ impl Folder {
     ///
     /// # Errors
     /// When `root` cannot be read.
-    pub fn orphans(root: &Path) -> Result<Orphans, SpoolError> {
+    pub(crate) fn orphans(root: &Path) -> Result<Orphans, SpoolError> {
         let take = |path: PathBuf| if segments(&path)?.is_empty() { Ok(None) } else { Self::take(path) };
         let mut found = Orphans::default();
         for entry in fs::read_dir(root).map_err(failed("read", root))?.flatten() {
@@ -146,7 +146,7 @@ pub(super) fn create_segment(folder: &Path, number: u64) -> Result<File, SpoolEr
 ///
 /// # Errors
 /// When it cannot be renamed.
-pub fn set_aside(path: &Path) -> Result<PathBuf, SpoolError> {
+pub(crate) fn set_aside(path: &Path) -> Result<PathBuf, SpoolError> {
     let name = path.with_extension("unreadable");
     let numbered = (2..OWNERS).map(|number| path.with_extension(format!("unreadable.{number}")));
     let free = std::iter::once(name).chain(numbered).find(|name| name.symlink_metadata().is_err());

@@ -5,7 +5,7 @@ use serde::ser::Error;
 use crate::{calls::Event, model::document};
 
 /// How long a line is at most, in bytes: a request is far smaller.
-pub const LARGEST: usize = 1024 * 1024;
+pub(crate) const LARGEST: usize = 1024 * 1024;
 
 /// Writes an event as a line.
 ///

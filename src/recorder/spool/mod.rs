@@ -29,8 +29,10 @@ use std::{
 
 use rustix::io::Errno;
 
-pub use folder::{Folder, Orphans, set_aside};
-pub use line::{LARGEST, decode, encode};
+pub use folder::{Folder, Orphans};
+pub(crate) use folder::set_aside;
+pub use line::{decode, encode};
+pub(crate) use line::LARGEST;
 pub use reader::{Batch, Reader};
 
 use folder::{create_segment, last_number, sync_names};
@@ -56,7 +58,7 @@ pub struct SpoolError {
 
 impl SpoolError {
     /// Tells whether the process lacks something for the moment: file descriptors or memory. The file is not at fault.
-    pub fn is_passing(&self) -> bool {
+    pub(crate) fn is_passing(&self) -> bool {
         let lack = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(Errno::raw_os_error);
         self.source.raw_os_error().is_some_and(|code| lack.contains(&code))
     }
@@ -184,7 +186,7 @@ impl Spool {
     ///
     /// # Errors
     /// When it cannot be read or written again. Lines that come later are in the spool all the same.
-    pub fn heal(&self) -> Result<bool, SpoolError> {
+    pub(crate) fn heal(&self) -> Result<bool, SpoolError> {
         let mut segment = lock(&self.segment);
         let Some((file, length)) = segment.take() else { return Ok(false) };
         let path = folder::segment(self.folder.path(), self.open_from());
@@ -245,7 +247,7 @@ impl Spool {
     }
 
     /// How long something has waited to be synced; what could never be, waits until something else was.
-    pub fn unsynced(&self) -> Duration {
+    pub(crate) fn unsynced(&self) -> Duration {
         lock(&self.written).since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 

@@ -175,7 +175,7 @@ impl Reader {
     ///
     /// # Errors
     /// When it cannot be renamed. It is then read again.
-    pub fn set_segment_aside(&mut self) -> Result<Option<PathBuf>, SpoolError> {
+    pub(crate) fn set_segment_aside(&mut self) -> Result<Option<PathBuf>, SpoolError> {
         let Some(number) = self.unreadable else { return Ok(None) };
         let renamed = set_aside(&segment(&self.folder, number))?;
         (self.unreadable, self.open) = (None, None);
