@@ -100,7 +100,6 @@ impl Section {
         self.module.map(|module| (self.kind, module))
     }
 
-    /// Prints it.
     pub(crate) fn print(&self, text: &mut String) {
         let Self { name, kind, lines, .. } = self;
         let _ = writeln!(text, "[{name}]\ntype = {kind}");

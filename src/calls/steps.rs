@@ -49,7 +49,6 @@ pub(super) enum Step {
 pub(super) struct Numbers<'a> {
     /// The called number, or `None` if it is not in E.164 form.
     pub(super) called: Option<&'a E164>,
-    /// The caller.
     pub(super) caller: &'a Caller,
 }
 

@@ -25,7 +25,6 @@ pub(crate) enum Expected {
     Id(String),
     /// A saved JSON plan.
     Plan {
-        /// Its id.
         id: String,
         /// What it would have done.
         saved: Box<Saved>,
@@ -121,7 +120,6 @@ impl Expected {
         Ok(Self::Plan { id, saved: Box::new(saved) })
     }
 
-    /// The id.
     pub(crate) fn id(&self) -> &str {
         match self {
             Self::Id(id) | Self::Plan { id, .. } => id,

@@ -59,7 +59,6 @@ pub(crate) enum AsteriskError {
     /// The program is not there.
     #[error("cannot run `{program}`: {source}")]
     Missing {
-        /// The program.
         program: String,
         /// Why not.
         source: std::io::Error,
@@ -76,7 +75,6 @@ pub(crate) enum AsteriskError {
     /// No answer within the deadline.
     #[error("Asterisk did not answer `{command}` within {seconds} s")]
     Silent {
-        /// The command.
         command: String,
         /// The deadline.
         seconds: u64,
@@ -84,7 +82,6 @@ pub(crate) enum AsteriskError {
     /// The answer does not end.
     #[error("Asterisk's answer to `{command}` is longer than {mebibytes} MiB")]
     TooLong {
-        /// The command.
         command: String,
         /// The bound.
         mebibytes: usize,
@@ -95,7 +92,6 @@ pub(crate) enum AsteriskError {
     /// The answer to a reload was another one than success.
     #[error("Asterisk answered `{command}` with: {answer}")]
     Refused {
-        /// The command.
         command: String,
         /// The answer, scrubbed.
         answer: String,

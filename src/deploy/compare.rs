@@ -40,7 +40,6 @@ pub(crate) enum CompareError {
 /// A plan together with what it does to files and Asterisk.
 #[derive(Debug)]
 pub(crate) struct Comparison {
-    /// The plan.
     pub(crate) plan: Plan,
     /// What becomes of phones, trunks and public numbers, as far as it is known here.
     pub(crate) effects: Effects,

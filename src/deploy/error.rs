@@ -15,7 +15,6 @@ pub(crate) enum ApplyError {
     /// Another apply holds the host.
     #[error("another apply is running on the host `{host}`{}", holder.as_ref().map(|who| format!(": {who}")).unwrap_or_default())]
     Locked {
-        /// The host.
         host: String,
         /// Who holds it and since when, where the audit log tells.
         holder: Option<String>,

@@ -27,12 +27,10 @@ pub(crate) enum Mismatch {
     Value {
         /// The object's name.
         name: String,
-        /// The key.
         key: &'static str,
     },
     /// Another entry runs under the number of a voicemail box.
     AnotherBox {
-        /// The number.
         number: String,
         /// The context that both are in.
         context: String,
@@ -41,7 +39,6 @@ pub(crate) enum Mismatch {
     Left {
         /// The kind of object.
         kind: &'static str,
-        /// Its name.
         name: String,
     },
 }

@@ -40,7 +40,6 @@ pub(super) struct CheckedNames {
 /// A name that the running Asterisk does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MissingName {
-    /// The name.
     pub(crate) name: HostName,
     /// The key that names it, such as `dialplan.include`.
     key: String,

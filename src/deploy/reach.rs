@@ -15,7 +15,6 @@ use super::{
 pub(crate) struct TrunkRegistration(String);
 
 impl TrunkRegistration {
-    /// Returns the word.
     pub(crate) fn word(&self) -> &str {
         &self.0
     }

@@ -11,7 +11,6 @@ use crate::{
 
 /// What is to be applied, and in whose name.
 pub(crate) struct Request<'a> {
-    /// The tenant.
     pub(crate) tenant: &'a Tenant,
     /// The declared secrets.
     pub(crate) secrets: &'a BTreeMap<UserKey, Result<Secret, String>>,

@@ -17,7 +17,6 @@ use crate::render::Phonebook;
 pub(super) struct Requirements {
     /// Modules and time zones.
     pub(super) lacks: Vec<MissingNeed>,
-    /// Names.
     pub(super) missing_names: Vec<MissingName>,
     /// What it was not asked about modules and time zones.
     pub(super) unasked: Option<String>,

@@ -22,7 +22,6 @@ use crate::{
 /// What an apply writes.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    /// The rows.
     pub(crate) rows: RowChanges,
     /// The digest of every phone, by number.
     pub(crate) digests: BTreeMap<Extension, Ha1>,

@@ -23,7 +23,6 @@ const PENDING: &str = "pending_contacts.json";
 /// The note with the generations rendered since Asterisk was last proven to run one.
 pub(super) const GENERATIONS: &str = "generations.json";
 
-/// The step.
 pub(super) struct Step<'a> {
     pub(super) tenant: &'a Tenant,
     pub(super) host: &'a Host,

@@ -28,7 +28,6 @@ const EARLIER: &str = "select d.id, t.id, t.settings::text, null, null
 const WITH_ROUTES: &str = "select d.id, t.id, t.settings::text, t.routes::text, a.applied::text
          from directory d left join tenants t on t.slug = $1 left join applied_routes a on a.tenant = $1";
 
-/// The tenant.
 const TENANT: &str = "select d.id, t.id, t.settings::text, null, a.applied::text
          from directory d left join tenants t on t.slug = $1 left join applied_routes a on a.tenant = $1";
 

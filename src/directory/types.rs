@@ -57,7 +57,6 @@ pub struct Recorded {
     pub freed: BTreeMap<Extension, Hold>,
     /// The inbound calls, with every number resolved.
     pub routes: Routes,
-    /// The rows of its objects.
     pub(crate) object_rows: BTreeMap<ObjectId, Uuid>,
     /// The secrets of its objects.
     pub secrets: BTreeMap<ObjectId, RecordedSecret>,

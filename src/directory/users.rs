@@ -66,9 +66,7 @@ pub struct NewUserContext {
 pub struct TenantCounts {
     /// What its users share.
     pub settings: Settings,
-    /// Users of the file.
     pub(crate) file_users: u32,
-    /// Users of the API.
     pub(crate) api_users: u32,
     /// Users and objects whose number is in one of the ranges.
     pub(crate) in_range: u32,

@@ -32,7 +32,6 @@ use crate::{
 pub(crate) struct FileError {
     /// What was tried.
     pub(crate) action: &'static str,
-    /// The path.
     pub(crate) path: PathBuf,
     /// Why it failed.
     pub(crate) source: io::Error,
@@ -161,7 +160,6 @@ pub(crate) fn rename_synced(from: &Path, to: &Path) -> io::Result<()> {
     sync_names(folder_of(to))
 }
 
-/// Syncs the names in a folder.
 pub(crate) fn sync_names(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }

@@ -62,7 +62,6 @@ impl BodyRead {
 /// The body: a JSON object, field by field.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Object {
-    /// The fields.
     pub(super) fields: Map<String, Value>,
     /// Names that are given more than once, so that it is unknown which value is meant.
     pub(super) twice: Vec<String>,

@@ -73,7 +73,6 @@ pub(crate) struct Settings {
 )]
 pub(crate) struct NoToken;
 
-/// The webhook.
 pub(super) struct Webhook {
     settings: Settings,
     /// What the listener speaks.

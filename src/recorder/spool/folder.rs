@@ -115,7 +115,6 @@ fn make(path: &Path) -> Result<(), SpoolError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("create", path))
 }
 
-/// The path of a segment.
 pub(super) fn segment(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:020}{SUFFIX}"))
 }
@@ -155,7 +154,6 @@ pub(crate) fn set_aside(path: &Path) -> Result<PathBuf, SpoolError> {
     Ok(free)
 }
 
-/// Syncs the names in a folder.
 pub(super) fn sync_names(folder: &Path) -> Result<(), SpoolError> {
     crate::fs::sync_names(folder).map_err(failed("sync", folder))
 }
