@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_in_a_work_tree_is_told_from_one_outside() {
+    fn a_path_in_a_work_tree_is_distinguished_from_one_outside() {
         let outside = tempfile::tempdir().unwrap();
         assert_eq!(git_work_tree(&outside.path().join("secrets")), None);
         std::fs::create_dir_all(outside.path().join("office/.git")).unwrap();

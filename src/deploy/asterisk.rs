@@ -375,7 +375,7 @@ mod tests {
 
     /// The sentences of Asterisk 22, and what a later version might say instead.
     #[test]
-    fn the_end_of_a_reload_is_told_from_a_refusal() {
+    fn the_end_of_a_reload_is_distinguished_from_a_refusal() {
         for done in ["Dialplan reloaded.\n", "Module 'res_pjsip.so' reloaded successfully.\n", "Reload complete.\n"] {
             assert!(is_done(done), "{done}");
         }

@@ -307,7 +307,7 @@ mod tests {
     /// A run that was killed before its rename had changed nothing: its list must not end the
     /// registrations of phones that are as valid as ever.
     #[test]
-    fn only_generations_that_were_put_in_place_let_go() {
+    fn only_generations_that_were_put_in_place_expire_contacts() {
         let folder = tempfile::tempdir().unwrap();
         let note = folder.path().join("pending.json");
         keep(&note, "a", "b", &[contact("1000")]).unwrap();

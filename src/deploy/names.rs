@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_exists_is_missing_or_cannot_be_told() {
+    fn a_name_exists_is_missing_or_is_unknown() {
         let context = HostName::Context("outbound".parse().unwrap());
         let transport = HostName::Transport("transport-udp".parse().unwrap());
         for (name, answer, known) in [
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_name_is_told_with_its_line_and_what_exists() {
+    fn a_missing_name_is_reported_with_its_line_and_what_exists() {
         let name = HostName::Context("outbond".parse().unwrap());
         let places = NamePlaces::from([(name.clone(), "pbx.yaml:3".to_owned())]);
         let some = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();

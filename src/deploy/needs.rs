@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_loaded_is_told_from_what_is_not() {
+    fn what_is_loaded_is_distinguished_from_what_is_not() {
         let shown = Answer::of(
             "Module                         Description  Use Count  Status      Support Level\n\
              res_pjsip_caller_id.so         PJSIP Caller 1          Running              core\n\

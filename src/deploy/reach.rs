@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_registration_of_a_trunk_is_read_wherever_its_columns_stand() {
+    fn the_registration_of_a_trunk_is_read_wherever_its_columns_are() {
         for (line, read) in [
             (
                 " acme-trunk-carrier/sip:127.0.0.1:9                      n/a                   Unregistered      (exp. 2s)",

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_people_stand_there_plainly() {
+    fn ordinary_users_are_written_plainly() {
         let shown = ["ana.silva@example.com", "Ana Silva", "Li", "Zoë O'Neil", "Ana: #1", "-a b"].map(scalar);
         assert_eq!(shown, ["ana.silva@example.com", "Ana Silva", "\"Li\"", "Zoë O'Neil", "\"Ana: #1\"", "\"-a b\""]);
     }

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn other_text_is_refused() {
+    fn other_text_is_rejected() {
         for bad in [
             "pbx",
             "host=db password='x",

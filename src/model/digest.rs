@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_show_themselves_to_nobody() {
+    fn secrets_are_never_printed() {
         let secret = Secret::new("canary-secret").unwrap();
         let ha1 = Ha1::new("1001", "asterisk", &secret);
         let shown = format!("{secret:?} {secret} {ha1:?} {}", serde_json::to_string(&secret).unwrap());

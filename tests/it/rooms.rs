@@ -116,7 +116,7 @@ fn known() -> BTreeMap<(String, String), BTreeSet<PathBuf>> {
 }
 
 #[test]
-fn rooms_know_only_what_stands_below_them() {
+fn rooms_know_only_the_rooms_below_them() {
     let known = known();
     assert!(known.contains_key(&("serve".to_owned(), "directory".to_owned())), "the sources are not found: {known:?}");
     let mut wrong = Vec::new();

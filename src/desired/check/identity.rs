@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phone_that_belongs_to_nobody_has_an_id() {
+    fn a_phone_without_a_person_has_an_id() {
         let text = "version: 1\ntenant: acme\nusers:\n  - { id: Lobby, name: Lobby, extension: 1099 }\n";
         let declared = load_text("pbx.yaml", text).declared.unwrap();
         let (key, user) = declared.users.first_key_value().unwrap();

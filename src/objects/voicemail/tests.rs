@@ -33,7 +33,7 @@ fn allocated(rest: &str, former: &Routes) -> Routes {
 }
 
 #[test]
-fn users_with_an_address_have_a_box_and_phones_of_nobody_have_none() {
+fn users_with_an_address_have_a_box_and_phones_without_a_person_have_none() {
     let all = "voicemail: { users: true, boxes: { info: { name: Info desk } } }\n";
     assert_eq!(numbers(&allocated(all, &Routes::default())), ["1 ana@example.com", "2 bo@example.com", "3 Info desk"]);
     assert!(routes("").is_empty());
