@@ -16,7 +16,7 @@ mod twiml;
 mod walk;
 
 pub use answer::{Incoming, Reply, Tenants, answer, confirm, refuse, status};
-pub(crate) use answer::{CONFIRM, DIAL_RESULT, answer_by_default, dial_result};
+pub(crate) use answer::{answer_by_default, dial_result};
 pub use applied::Applied;
 pub use decide::{Branch, Call, Considered, Decider, Decision, Fit, decide};
 pub use form::Form;

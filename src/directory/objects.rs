@@ -14,7 +14,7 @@ use super::{
     sql::{bad_row, int, number, execute},
 };
 use crate::{
-    model::{E164, Extension, Tenant, Unreadable, UserKey},
+    model::{E164, Tenant, Unreadable, UserKey},
     objects::{ExtensionClaim, ObjectId, ObjectRow, Routes, UserOfRow},
 };
 

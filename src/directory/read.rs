@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     calls::Applied,
-    model::{DisplayName, Document, Extension, Identity, Prints, Settings, Tenant, UserKey, packed},
+    model::{DisplayName, Document, Identity, Prints, Settings, Tenant, UserKey, packed},
     objects::{NumberOwner, Routes, TargetsOfRow, UserDocument},
 };
 

@@ -40,7 +40,6 @@ pub(crate) use parse::{Present, is_as_written, section_names};
 pub(crate) use pjsip::template_names;
 pub(crate) use routing::code_in_words;
 
-pub use crate::objects::trunk_name;
 use crate::{
     asterisk::{BadValue, ConfigFile, Name, PerFile},
     model::{DisplayName, EndpointNames, Extension, Ha1, Identity, PhoneOverride, Secret, Settings, Tenant, hex},

@@ -138,7 +138,7 @@ pub(crate) struct Present {
 
 impl Present {
     /// Reads a generated file.
-    pub fn new(text: String) -> Self {
+    pub(crate) fn new(text: String) -> Self {
         Self { parsed: parse(&text), text }
     }
 }

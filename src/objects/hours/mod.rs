@@ -187,18 +187,6 @@ impl Hours {
         let within = |(on, from, to): (u8, u16, u16)| on == day && (from..to).contains(&minute);
         self.open.iter().flat_map(OpenRange::parts).any(within)
     }
-
-    /// Tells whether both may hold at the same time; of different time zones it is taken for granted.
-    pub(crate) fn may_overlap(&self, other: &Self) -> bool {
-        self.timezone != other.timezone
-            || self.open.iter().flat_map(OpenRange::parts).any(|(day, from, to)| {
-                other
-                    .open
-                    .iter()
-                    .flat_map(OpenRange::parts)
-                    .any(|(on, begins, ends)| on == day && begins < to && from < ends)
-            })
-    }
 }
 
 fn weekday(day: Weekday) -> u8 {
