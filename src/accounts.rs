@@ -6,7 +6,6 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path};
 /// A user of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
-    /// The name.
     pub(crate) name: String,
     /// The number.
     pub(crate) uid: u32,

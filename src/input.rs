@@ -59,7 +59,7 @@ impl Folder {
     /// Opens the folder that the user named, or `None` if it is something else.
     ///
     /// A path relative to the working directory stays below it: in a checkout, each part of it may be a link
-    /// that somebody committed. Any other path is the user's own, links included.
+    /// that was committed. Any other path is the user's own, links included.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, Refused> {
         let opened =
             if is_below_here(path) { here()?.open_dir(path) } else { Dir::open_ambient_dir(path, ambient_authority()) };

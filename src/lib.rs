@@ -30,7 +30,7 @@ pub mod asterisk;
 pub mod calls;
 mod child;
 pub mod cli;
-pub mod deploy;
+pub(crate) mod deploy;
 pub mod desired;
 pub mod directory;
 mod error;

@@ -29,6 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
         secrets: &BTreeMap::new(),
         inbound: &InboundValues::default(),
         allowance: &Allowance::default(),
+        highest_box: 0,
         now: Default::default(),
     };
     let plan = plan::plan(&inputs);

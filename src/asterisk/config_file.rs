@@ -17,9 +17,9 @@ pub struct Module {
     /// The name that Asterisk loads it by, without `.so`.
     pub object: &'static str,
     /// Asterisk's command for the narrow reload.
-    pub reload_command: &'static str,
+    pub(crate) reload_command: &'static str,
     /// The sources of Asterisk whose errors and warnings are about its configuration, beside `config.c`.
-    pub log_sources: &'static [&'static str],
+    pub(crate) log_sources: &'static [&'static str],
 }
 
 /// How Asterisk is asked for a generation. `{name}`, `{context}` and `{mark}` stand for
@@ -40,7 +40,7 @@ impl MarkCheck {
     }
 
     /// Tells whether an answer to the command shows the mark.
-    pub fn is_shown(&self, answer: &str, tenant: &Tenant, mark: &str) -> bool {
+    pub(crate) fn is_shown(&self, answer: &str, tenant: &Tenant, mark: &str) -> bool {
         let line = filled(self.line, tenant, mark);
         answer.lines().any(|found| found.trim_start().starts_with(&line))
     }
@@ -64,13 +64,13 @@ pub enum Sections {
 #[derive(Debug)]
 pub struct Facts {
     /// What it is called in messages.
-    pub noun: &'static str,
+    pub(crate) noun: &'static str,
     /// The word in the names of the file and of our notes about it.
     word: &'static str,
     /// The folder below Asterisk's configuration folder, with a folder for each tenant.
     pub folder: &'static str,
     /// The operator's file that includes it.
-    pub includer: &'static str,
+    pub(crate) includer: &'static str,
     /// The module whose narrow reload takes it.
     pub module: Module,
     /// What `module` is called in a sentence.
@@ -80,11 +80,11 @@ pub struct Facts {
     /// Whether only the tenants that use it have the file.
     pub is_optional: bool,
     /// What a reload does to tenants whose file the operator's file does not include.
-    pub harm: &'static str,
+    pub(crate) harm: &'static str,
     /// Modules that watch what the file defines, and that learn of a new watcher by a reload after that of the endpoints.
-    pub watchers: &'static [Module],
+    pub(crate) watchers: &'static [Module],
     /// How Asterisk is asked whether it runs any generation. `None` if its marks are in the listings of objects.
-    pub any_mark: Option<MarkCheck>,
+    pub(crate) any_mark: Option<MarkCheck>,
     /// How Asterisk is asked for its mark: once for each type of object that loads independently.
     pub marks: &'static [MarkCheck],
 }
@@ -115,7 +115,7 @@ macro_rules! config_files {
             ///
             /// # Errors
             /// The first error.
-            pub fn try_from_fn<E>(mut make: impl FnMut(ConfigFile) -> Result<T, E>) -> Result<Self, E> {
+            pub(crate) fn try_from_fn<E>(mut make: impl FnMut(ConfigFile) -> Result<T, E>) -> Result<Self, E> {
                 Ok(Self([$(make(ConfigFile::$file)?),*]))
             }
         }
@@ -225,12 +225,12 @@ impl ConfigFile {
 
     /// Returns the line with which the operator includes it, once for all tenants. `#tryinclude`, because Asterisk
     /// rejects the whole of the operator's file if a plain `#include` matches nothing.
-    pub fn include_line(self) -> String {
+    pub(crate) fn include_line(self) -> String {
         format!("#tryinclude {}/*/{}", self.facts().folder, self.name())
     }
 
     /// Returns the name of the note that holds what Asterisk was last proven to run.
-    pub fn last_good_note(self) -> String {
+    pub(crate) fn last_good_note(self) -> String {
         format!("last_good_{}.conf", self.facts().word)
     }
 }

@@ -40,7 +40,7 @@ impl SectionType {
     }
 
     /// Tells whether a generation mark vouches for objects of this type.
-    pub fn has_mark(self) -> bool {
+    pub(crate) fn has_mark(self) -> bool {
         ConfigFile::Endpoints.facts().marks.iter().any(|mark| mark.kind == self.word())
     }
 }
@@ -100,7 +100,6 @@ impl Section {
         self.module.map(|module| (self.kind, module))
     }
 
-    /// Prints it.
     pub(crate) fn print(&self, text: &mut String) {
         let Self { name, kind, lines, .. } = self;
         let _ = writeln!(text, "[{name}]\ntype = {kind}");

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_values_are_refused_or_harmless() {
+    fn hostile_values_are_rejected_or_harmless() {
         for bad in ["", "a\nb", "a\rb", "a\0b", ">x", " x", "x\t", "a\u{202e}b", "tr\\", "a\\;b"] {
             assert!(Value::new("test", bad).is_err(), "{bad:?}");
         }

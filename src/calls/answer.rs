@@ -17,11 +17,11 @@ use crate::{
     objects::{Called, Target},
 };
 
-/// The path to which the end of a step is told.
-pub const DIAL_RESULT: &str = "/webhooks/twilio/dial-result";
+/// The path to which the provider reports the end of a step.
+pub(crate) const DIAL_RESULT: &str = "/webhooks/twilio/dial-result";
 
 /// The path that says what a person hears who must confirm a call, and to which the digit is sent.
-pub const CONFIRM: &str = "/webhooks/twilio/confirm";
+pub(crate) const CONFIRM: &str = "/webhooks/twilio/confirm";
 
 /// The digit by which a person confirms a call.
 const CONFIRMS: &str = "1";
@@ -49,14 +49,14 @@ pub struct Incoming<'a> {
     /// When it was there.
     pub at: Timestamp,
     /// Whether the fallback is asked, as an earlier answer did not arrive or could not be used.
-    pub asks_fallback: bool,
+    pub(crate) asks_fallback: bool,
 }
 
 /// An answer, and what is written down.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
     /// The answer.
-    pub twiml: Response,
+    pub(crate) twiml: Response,
     /// What became known.
     pub event: Event,
     /// Who is dialled now: an object, a user's e-mail, or a phone's id.
@@ -135,7 +135,7 @@ pub fn answer(tenants: &Tenants, incoming: &Incoming<'_>) -> Reply {
 }
 
 /// Answers a call by the default route alone, where its rules cannot be used.
-pub fn answer_by_default(tenants: &Tenants, incoming: &Incoming<'_>, why: &str) -> Reply {
+pub(crate) fn answer_by_default(tenants: &Tenants, incoming: &Incoming<'_>, why: &str) -> Reply {
     let called = incoming.called(tenants);
     let (applied, mut degraded) = tenant_of(tenants, called.as_ref(), incoming.query.get("tenant"));
     let Some(applied) = applied else { return refuse(incoming, why) };
@@ -157,7 +157,7 @@ pub fn refuse(incoming: &Incoming<'_>, why: &str) -> Reply {
 }
 
 /// Goes on with a call one of whose steps ended, by the URL alone.
-pub fn dial_result(incoming: &Incoming<'_>) -> Reply {
+pub(crate) fn dial_result(incoming: &Incoming<'_>) -> Reply {
     let Incoming { form, query, .. } = incoming;
     let outcome = outcome(form);
     let tenant = query.get("tenant").and_then(|slug| slug.parse().ok());
@@ -196,7 +196,7 @@ pub fn confirm(incoming: &Incoming<'_>) -> Response {
     }
 }
 
-/// Reads how a call stands; none where it is told in words that are unknown.
+/// Reads the state of a call, or `None` if the provider's word for it is unknown.
 pub fn status(incoming: &Incoming<'_>) -> Option<Event> {
     let status = match incoming.form.get("CallStatus")? {
         "queued" | "initiated" => Status::Received,
@@ -317,7 +317,7 @@ fn reply(incoming: &Incoming<'_>, tenant: Option<&Tenant>, steps: &[Step], chose
     }
 }
 
-/// Begins the first of the steps that remain; nothing where it dials nobody.
+/// Begins the first of the steps that remain, or `None` if it dials no one.
 fn begin(
     incoming: &Incoming<'_>,
     tenant: Option<&Tenant>,

@@ -160,7 +160,7 @@ fn an_answered_or_abandoned_call_goes_nowhere_else() {
 }
 
 #[test]
-fn calls_are_refused_or_ended_where_the_route_says_so() {
+fn calls_are_rejected_or_ended_if_the_route_says_so() {
     let verbs = |names: &[&str]| call(&route(names), "+4930123456", DID).twiml.0;
     assert_eq!(verbs(&["hangup"]), [Verb::Reject(Reason::Rejected)]);
     assert_eq!(verbs(&["busy", "dialfire"]), [Verb::Reject(Reason::Busy)]);
@@ -233,7 +233,7 @@ fn parameters_behind_the_called_number_are_none_of_it() {
 }
 
 #[test]
-fn whoever_cannot_be_dialled_is_left_out_and_that_is_told() {
+fn targets_that_cannot_be_dialled_are_left_out_and_reported() {
     let mut applied = tenant("acme", DID, &["bo@example.com", "gone@example.com", "zendesk"]);
     let reply = call(&tenants(vec![applied.clone()]), "+4930123456", DID);
     assert_eq!(dialled(&reply).nouns, [Noun::Sip("sip:1010@pbx.example".into())]);
@@ -305,7 +305,7 @@ fn targets_that_the_provider_cannot_reach_are_listed() {
 }
 
 #[test]
-fn without_any_routes_a_call_is_refused_and_that_is_told() {
+fn without_any_routes_a_call_is_rejected_and_that_is_logged() {
     let nothing = Tenants::new();
     let reply = call(&nothing, "+4930123456", DID);
     assert_eq!(

@@ -12,9 +12,9 @@ use crate::{
 /// A call that comes in.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The number that was called; none where it is none of any form.
+    /// The called number, or `None` if it is not in E.164 form.
     pub to: Option<E164>,
-    /// Whoever calls; none where that is left open: rules for certain callers are then not for it.
+    /// The caller, or `None` if that is left open: rules for certain callers then do not match.
     pub from: Option<Caller>,
     /// When.
     pub at: Timestamp,
@@ -48,7 +48,7 @@ pub struct Considered<'a> {
     /// The rule, for the callers in question.
     pub entry: Entry<'a>,
     /// What came of it.
-    pub fit: Fit,
+    pub(crate) fit: Fit,
 }
 
 impl Considered<'_> {
@@ -79,13 +79,13 @@ impl fmt::Display for Considered<'_> {
 #[derive(Debug, Clone)]
 pub struct Decision<'a> {
     /// The rules for the called number, in order, up to the one that decides.
-    pub considered: Vec<Considered<'a>>,
-    /// Who gets the call, tried in turn; empty where nobody does.
+    pub(crate) considered: Vec<Considered<'a>>,
+    /// Who gets the call, tried in turn. Empty if the call ends.
     pub targets: &'a [Target],
 }
 
 impl<'a> Decision<'a> {
-    /// The rule that decided; none where the default route did.
+    /// The rule that decided, or `None` if the default route did.
     pub fn rule(&self) -> Option<&'a Rule> {
         self.considered.last().filter(|last| matches!(last.fit, Fit::Decides(_))).map(|last| last.entry.rule())
     }

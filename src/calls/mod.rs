@@ -15,15 +15,16 @@ mod steps;
 mod twiml;
 mod walk;
 
-pub use answer::{
-    CONFIRM, DIAL_RESULT, Incoming, Reply, Tenants, answer, answer_by_default, confirm, dial_result, refuse, status,
-};
+pub use answer::{Incoming, Reply, Tenants, answer, confirm, refuse, status};
+pub(crate) use answer::{answer_by_default, dial_result};
 pub use applied::Applied;
 pub use decide::{Branch, Call, Considered, Decider, Decision, Fit, decide};
 pub use form::Form;
 pub use record::{Answer, Event, Outcome, Started, Status, What};
-pub use signature::{Signed, Tokens, is_signed};
-pub use steps::{LeftOut, left_out};
+pub use signature::{Signed, Tokens};
+pub(crate) use signature::is_signed;
+pub use steps::LeftOut;
+pub(crate) use steps::left_out;
 pub use twiml::{Dial, Gather, Noun, Reason, Response, Verb};
 pub use walk::{Walked, walk};
 

@@ -10,7 +10,7 @@ use crate::model::{CallerClass, Document, Tenant};
 pub struct Event {
     /// The call, by the provider's id.
     pub call_sid: String,
-    /// Whose call it is; none where no tenant takes it.
+    /// The tenant of the call, or `None` if no tenant takes it.
     pub tenant: Option<Tenant>,
     /// When it became known.
     pub at: Timestamp,
@@ -34,7 +34,7 @@ pub enum What {
         outcome: Outcome,
         /// How long the two talked, in seconds.
         duration: Option<u32>,
-        /// The SIP answer, where one is told.
+        /// The SIP answer, if the provider reports one.
         sip_code: Option<u16>,
         /// The step that follows.
         next: Option<Started>,
@@ -51,7 +51,7 @@ pub enum What {
 /// A call that was answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
-    /// Whoever called, as sent.
+    /// The caller, as sent.
     pub from: String,
     /// The number that was called, as sent.
     pub to: String,
@@ -72,7 +72,7 @@ pub struct Answer {
     pub reason: String,
     /// Who gets the call, tried in turn.
     pub targets: Vec<String>,
-    /// The first step; none where nobody is dialled.
+    /// The first step, or `None` if the call dials no one.
     pub first: Option<Started>,
     /// Whether it is a request that came again.
     #[serde(default)]
@@ -98,11 +98,11 @@ pub struct Started {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Somebody answered.
+    /// It was answered.
     Answered,
     /// The line was busy.
     Busy,
-    /// Nobody answered in time.
+    /// It was not answered in time.
     NoAnswer,
     /// It could not be reached.
     Failed,
@@ -123,21 +123,21 @@ impl Outcome {
     }
 }
 
-/// How a call stands; a later one never goes back to an earlier one, in whatever order they are told.
+/// The state of a call. A later state never goes back to an earlier one, in whatever order the provider reports them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// It came in.
     Received,
-    /// It was sent to somebody.
+    /// It was sent to a destination.
     Routed,
     /// It rings.
     Ringing,
     /// The two talk.
     InProgress,
-    /// It ended without anybody having answered.
+    /// It ended before it was answered.
     Canceled,
-    /// Nobody answered.
+    /// It was not answered.
     NoAnswer,
     /// All were busy.
     Busy,

@@ -45,13 +45,13 @@ impl fmt::Debug for Tokens {
 #[derive(Debug)]
 pub struct Signed<'a> {
     /// The URLs it may have been sent to, as the sender writes them; any one of them is enough.
-    pub urls: &'a [String],
+    pub(crate) urls: &'a [String],
     /// The form in the body; empty for a GET.
     pub form: &'a Form,
 }
 
 /// Tells whether a request was signed with one of the tokens.
-pub fn is_signed(tokens: &Tokens, signature: &str, signed: &Signed<'_>) -> bool {
+pub(crate) fn is_signed(tokens: &Tokens, signature: &str, signed: &Signed<'_>) -> bool {
     let Ok(signature) = BASE64_STANDARD.decode(signature) else { return false };
     let parameters = parameters(signed.form);
     // Each is compared in a time that tells nothing; and who knows one that fits learns no other.

@@ -1,7 +1,7 @@
 //! The steps of a call: who is dialled, in turn, each complete in itself.
 //!
 //! A step carries all that dialling needs, and the steps that remain travel in the signed URL to which
-//! the end of the present one is told: routes that are applied during a call change nothing for it.
+//! the end of the present one is reported: routes that are applied during a call change nothing for it.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ const LONGEST_URL: usize = 2500;
 /// Something that is tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Dials somebody.
+    /// Dials one destination.
     Dial {
         /// Who rings, in one word: the name of an object, the user's e-mail, or the phone's id.
         target: String,
@@ -47,9 +47,8 @@ pub(super) enum Step {
 
 /// The numbers of a call.
 pub(super) struct Numbers<'a> {
-    /// The one that was called; none where it is none of any form.
+    /// The called number, or `None` if it is not in E.164 form.
     pub(super) called: Option<&'a E164>,
-    /// Whoever calls.
     pub(super) caller: &'a Caller,
 }
 
@@ -64,7 +63,7 @@ pub struct LeftOut {
 
 /// Finds the targets of a tenant's routes that the provider cannot dial; `None` if there are none, or if the
 /// tenant's calls come over its trunks alone.
-pub fn left_out(applied: &Applied) -> Option<LeftOut> {
+pub(crate) fn left_out(applied: &Applied) -> Option<LeftOut> {
     let routes = &applied.routes;
     if !routes.use_twilio() {
         return None;

@@ -99,7 +99,7 @@ fn hours_end_before_their_end_and_may_pass_midnight() {
 }
 
 #[test]
-fn what_is_no_weekly_range_is_refused() {
+fn what_is_no_weekly_range_is_rejected() {
     for bad in [
         "",
         "mon",
@@ -205,7 +205,7 @@ fn outside_the_hours_otherwise_decides_or_the_next_rule() {
 }
 
 #[test]
-fn a_decision_tells_every_rule_it_passed() {
+fn a_decision_lists_every_rule_it_passed() {
     let routes = example();
     let call =
         Call { to: Some(number("+15559876543")), from: Some(Caller::new("+4930123456")), at: at("2026-11-20T20:00Z") };

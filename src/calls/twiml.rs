@@ -18,7 +18,7 @@ pub struct Response(pub Vec<Verb>);
 /// Something that the provider does, one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verb {
-    /// Dials somebody.
+    /// Dials one destination.
     Dial(Dial),
     /// Asks for a digit.
     Gather(Gather),
@@ -37,10 +37,10 @@ pub enum Reason {
     Busy,
 }
 
-/// Dials one number or address; how it ended is told to `action`, whose answer goes on with the call.
+/// Dials one number or address. The provider reports the end to `action`, whose answer goes on with the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dial {
-    /// Where the end is told.
+    /// The URL to which the end is reported.
     pub action: String,
     /// How long it rings, in seconds.
     pub timeout: u32,
@@ -49,7 +49,7 @@ pub struct Dial {
     /// The URL that says what a person hears who must confirm the call.
     pub confirm: String,
     /// Who is dialled, all at once. The provider takes 10 at most.
-    pub nouns: Vec<Noun>,
+    pub(crate) nouns: Vec<Noun>,
 }
 
 /// Asks the person who answered for one digit.
@@ -76,7 +76,7 @@ pub enum Noun {
 
 impl Response {
     /// Writes the document.
-    pub fn to_xml(&self) -> String {
+    pub(crate) fn to_xml(&self) -> String {
         let mut bytes = Vec::with_capacity(512);
         // Writing into memory does not fail.
         let _ = self.write(&mut Writer::new(&mut bytes));

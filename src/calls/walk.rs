@@ -27,7 +27,7 @@ pub enum Walked {
         /// How: `busy` or `hangup`.
         how: &'static str,
     },
-    /// Nobody is reached, because no object has this name.
+    /// No destination is reached, because no object has this name.
     Missing {
         /// The name.
         name: String,

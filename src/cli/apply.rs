@@ -365,8 +365,8 @@ fn done(applied: &Applied, mode: Mode) -> String {
                     format!("read back: all {of} changed objects are there, {some} compared one by one and {left} not")
                 }
             });
-            if applied.let_go > 0 {
-                parts.push(format!("{} of old phones deleted", count(applied.let_go, "registration")));
+            if applied.expired > 0 {
+                parts.push(format!("{} of old phones deleted", count(applied.expired, "registration")));
             }
         }
         Outcome::Rendered => {

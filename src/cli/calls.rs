@@ -5,9 +5,9 @@ use std::{fmt::Write, time::Duration};
 use anyhow::Result;
 use jiff::Timestamp;
 
-use super::{Exit, printer::Printer, settings::Format, usage, users::Which};
+use super::{Exit, printer::Printer, settings::Format, usage, users::TenantArgs};
 use crate::{
-    directory::{CallEntry, CallStep, DirectoryError, Whose},
+    directory::{CallEntry, CallStep, DirectoryError, CallScope},
     error::Hinted,
     model::printable,
     report::{json, table},
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// The id of the call at Twilio (`CallSid`) to show in full
     call_sid: Option<String>,
     #[command(flatten)]
-    which: Which,
+    which: TenantArgs,
     /// How many calls are listed
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = usage::count)]
     limit: u32,
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     directory.require_current()?;
     let document = match (&args.call_sid, tenant) {
         (Some(sid), _) => {
-            let found = directory.call(&Whose::Anybodys, sid)?.ok_or_else(|| {
+            let found = directory.call(&CallScope::All, sid)?.ok_or_else(|| {
                 let message = format!("no call `{}` is recorded", printable(sid));
                 Hinted::new(
                     message,
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             }
         }
         (None, Some(tenant)) => {
-            let calls = directory.calls(&Whose::OrNobodys(tenant.clone()), None, args.limit)?;
+            let calls = directory.calls(&CallScope::TenantOrUnassigned(tenant.clone()), None, args.limit)?;
             // Calls stay when their tenant is not recorded, as in another database.
             let has_calls = calls.iter().any(|call| call.tenant.is_some());
             args.which.require(&tenant, has_calls || directory.knows(&tenant)?)?;

@@ -25,7 +25,6 @@ pub(crate) enum Expected {
     Id(String),
     /// A saved JSON plan.
     Plan {
-        /// Its id.
         id: String,
         /// What it would have done.
         saved: Box<Saved>,
@@ -73,12 +72,12 @@ struct User {
 
 /// What identifies a user.
 #[derive(Debug, Deserialize)]
-struct Who {
+struct UserIdentity {
     email: Option<String>,
     phone_id: Option<String>,
 }
 
-impl Who {
+impl UserIdentity {
     fn as_str(&self) -> &str {
         self.email.as_deref().or(self.phone_id.as_deref()).unwrap_or_default()
     }
@@ -87,7 +86,7 @@ impl Who {
 #[derive(Debug, Deserialize)]
 struct Relogin {
     #[serde(flatten)]
-    who: Who,
+    who: UserIdentity,
     extension: u32,
 }
 
@@ -121,7 +120,6 @@ impl Expected {
         Ok(Self::Plan { id, saved: Box::new(saved) })
     }
 
-    /// The id.
     pub(crate) fn id(&self) -> &str {
         match self {
             Self::Id(id) | Self::Plan { id, .. } => id,

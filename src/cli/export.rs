@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::{Exit, printer::Printer, users::Which};
+use super::{Exit, printer::Printer, users::TenantArgs};
 use crate::{
     desired::scalar,
     directory::{ManagedBy, Recorded, RecordedUser},
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long, required = true)]
     users: bool,
     #[command(flatten)]
-    which: Which,
+    which: TenantArgs,
 }
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {

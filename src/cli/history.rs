@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::{Exit, printer::Printer, settings::Format, usage, users::Which};
+use super::{Exit, printer::Printer, settings::Format, usage, users::TenantArgs};
 use crate::{
     directory::{DirectoryError, audit::Entry},
     error::Hinted,
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     #[arg(value_parser = usage::run)]
     run: Option<i64>,
     #[command(flatten)]
-    which: Which,
+    which: TenantArgs,
     /// How many runs are listed
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = usage::count)]
     limit: u32,

@@ -46,7 +46,7 @@ pub(super) fn git_work_tree(path: &Path) -> Option<PathBuf> {
 }
 
 impl ImportedArgs {
-    /// Reads the secrets; says how many belong to nobody in the file.
+    /// Reads the secrets, and counts those that belong to no user of the file.
     ///
     /// # Errors
     /// If the file cannot be read, or others can read it, or a line is not one of ours. No line is quoted.
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_in_a_work_tree_is_told_from_one_outside() {
+    fn a_path_in_a_work_tree_is_distinguished_from_one_outside() {
         let outside = tempfile::tempdir().unwrap();
         assert_eq!(git_work_tree(&outside.path().join("secrets")), None);
         std::fs::create_dir_all(outside.path().join("office/.git")).unwrap();

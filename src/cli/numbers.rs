@@ -11,7 +11,7 @@ use super::{
     Exit,
     printer::Printer,
     settings::Format,
-    users::{Which, extensions},
+    users::{TenantArgs, extensions},
 };
 use crate::{
     directory::Recorded,
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N|RANGE")]
     extension: Option<String>,
     #[command(flatten)]
-    which: Which,
+    which: TenantArgs,
     /// The output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,

@@ -89,7 +89,7 @@ impl Printer {
 
     /// Says the problems of a desired state, each with its snippet.
     ///
-    /// `unlisted` problems are only counted, as are those that nobody would read.
+    /// `unlisted` problems are only counted, as are those beyond the most that are printed.
     pub(crate) fn diagnostics(&mut self, problems: &[Diagnostic], unlisted: usize, sources: &Sources) {
         const SHOWN: usize = 100;
         for problem in problems.iter().take(SHOWN) {

@@ -15,12 +15,12 @@ use crate::{
 #[command(after_help = "Example:\n  reconcile schema > desired-state.schema.json")]
 pub(crate) struct Args {
     /// Which schema
-    #[arg(value_enum, default_value_t = Which::DesiredState)]
-    which: Which,
+    #[arg(value_enum, default_value_t = SchemaName::DesiredState)]
+    which: SchemaName,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Which {
+enum SchemaName {
     /// The desired-state file
     DesiredState,
     /// The document of `plan --format json`
@@ -35,11 +35,11 @@ enum Which {
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     printer.document(&match args.which {
-        Which::DesiredState => desired::schema()?,
-        Which::Plan => json::schema()?,
-        Which::Status => status::schema()?,
-        Which::Numbers => numbers::schema()?,
-        Which::Openapi => openapi::document()?,
+        SchemaName::DesiredState => desired::schema()?,
+        SchemaName::Plan => json::schema()?,
+        SchemaName::Status => status::schema()?,
+        SchemaName::Numbers => numbers::schema()?,
+        SchemaName::Openapi => openapi::document()?,
     });
     Ok(Exit::Done)
 }

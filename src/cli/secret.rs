@@ -11,7 +11,7 @@ use super::{
     printer::Printer,
     settings::{ActorArgs, Format, HostName, StateArgs},
     stop::Stop,
-    users::Which,
+    users::TenantArgs,
 };
 use crate::{
     directory::{
@@ -45,7 +45,7 @@ enum Command {
         #[arg(required = true, value_name = "EMAIL|ID|EXTENSION")]
         users: Vec<String>,
         #[command(flatten)]
-        which: Which,
+        which: TenantArgs,
         /// The output format; JSON is a list if several users are named
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
@@ -62,7 +62,7 @@ enum Command {
         #[arg(long)]
         pin: bool,
         #[command(flatten)]
-        which: Which,
+        which: TenantArgs,
         #[command(flatten)]
         host: HostName,
         #[command(flatten)]
@@ -86,23 +86,23 @@ enum Command {
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     match &args.command {
         Command::Show { users, which, format } => {
-            let wanted = users.iter().map(|text| Wanted::parse(text)).collect::<Result<Vec<_>, _>>()?;
+            let wanted = users.iter().map(|text| UserArgument::parse(text)).collect::<Result<Vec<_>, _>>()?;
             show(&wanted, which, *format, printer)
         }
         Command::Reseal { state, host, actor } => reseal(state, host, actor, printer),
         Command::Rotate { user, pin, which, host, actor } => {
-            rotate(&Wanted::parse(user)?, *pin, which, (host, actor), printer)
+            rotate(&UserArgument::parse(user)?, *pin, which, (host, actor), printer)
         }
     }
 }
 
 /// How a user is named on the command line.
-enum Wanted {
+enum UserArgument {
     Identity(Identity),
     Extension(Extension),
 }
 
-impl Wanted {
+impl UserArgument {
     /// Takes digits for an extension, and all else for an address or an id.
     fn parse(text: &str) -> Result<Self, Stop> {
         if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
@@ -128,9 +128,9 @@ impl Wanted {
 }
 
 fn rotate(
-    wanted: &Wanted,
+    wanted: &UserArgument,
     pin: bool,
-    which: &Which,
+    which: &TenantArgs,
     (host, actor): (&HostName, &ActorArgs),
     printer: &mut Printer,
 ) -> Result<Exit> {
@@ -138,8 +138,8 @@ fn rotate(
     let (mut directory, keys) = which.state.open_to_write(&mut |line| printer.talk(line))?;
     directory.migrate()?;
     let email = &match wanted {
-        Wanted::Identity(identity) => identity.clone(),
-        Wanted::Extension(_) => {
+        UserArgument::Identity(identity) => identity.clone(),
+        UserArgument::Extension(_) => {
             wanted.find(&directory.read_readable(&tenant)?).ok_or_else(|| wanted.unknown())?.email.clone()
         }
     };
@@ -220,13 +220,13 @@ impl Mailbox {
 }
 
 /// What is shown of one name on the command line.
-enum Found {
+enum ShownSecret {
     Phone(Box<Credentials>),
     /// A shared box, by name.
     Shared(String, Mailbox),
 }
 
-impl Found {
+impl ShownSecret {
     fn mailbox(&self) -> Option<&Mailbox> {
         match self {
             Self::Phone(phone) => phone.mailbox.as_ref(),
@@ -284,9 +284,9 @@ impl Credentials {
     }
 }
 
-fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer) -> Result<Exit> {
+fn show(wanted: &[UserArgument], which: &TenantArgs, format: Format, printer: &mut Printer) -> Result<Exit> {
     let tenant = which.tenant(printer)?;
-    let first = || wanted.first().map_or_else(|| Hinted::new("nobody is named", "name an e-mail"), Wanted::unknown);
+    let first = || wanted.first().map_or_else(|| Hinted::new("nobody is named", "name an e-mail"), UserArgument::unknown);
     let mut directory = which.state.open_to_list(printer)?.ok_or_else(first)?;
     let recorded = directory.read_readable(&tenant)?;
     let row = recorded.tenant.as_ref().ok_or_else(first)?;
@@ -295,7 +295,7 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
     for wanted in wanted {
         match (wanted.find(&recorded), wanted) {
             (Some(user), _) => users.push(user),
-            (None, Wanted::Identity(name)) if recorded.routes.box_of(name).is_some() => boxes.push(name),
+            (None, UserArgument::Identity(name)) if recorded.routes.box_of(name).is_some() => boxes.push(name),
             (None, _) => return Err(wanted.unknown().into()),
         }
     }
@@ -313,7 +313,7 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
     for user in users {
         let mailbox = Mailbox::open(&user.email, place, &mut directory, &keys)?;
         let sealed = directory.sealed(user.id)?.ok_or_else(|| anyhow!("`{}` was deleted just now", user.email))?;
-        found.push(Found::Phone(Box::new(Credentials {
+        found.push(ShownSecret::Phone(Box::new(Credentials {
             email: user.email.clone(),
             extension: user.extension,
             username: endpoint_name(&tenant, row.settings.endpoint_names, user.extension),
@@ -324,9 +324,9 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
     }
     for name in boxes {
         let mailbox = Mailbox::open(name, place, &mut directory, &keys)?;
-        found.extend(mailbox.map(|mailbox| Found::Shared(name.to_string(), mailbox)));
+        found.extend(mailbox.map(|mailbox| ShownSecret::Shared(name.to_string(), mailbox)));
     }
-    for mailbox in found.iter().filter_map(Found::mailbox).filter(|mailbox| mailbox.is_behind) {
+    for mailbox in found.iter().filter_map(ShownSecret::mailbox).filter(|mailbox| mailbox.is_behind) {
         let number = &mailbox.number;
         printer.talk(&format!(
             "note: the PIN of the voicemail box {number} is not active yet: Asterisk uses the former PIN until `reconcile apply`"
@@ -338,14 +338,14 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
         ));
     }
     printer.document(&match (format, found.as_slice()) {
-        (Format::Text, found) => found.iter().map(Found::text).collect::<Vec<_>>().join("\n"),
+        (Format::Text, found) => found.iter().map(ShownSecret::text).collect::<Vec<_>>().join("\n"),
         (Format::Json, [one]) => {
             let mut document = one.json();
             document["format_version"] = 1.into();
             json::pretty(&document)?
         }
         (Format::Json, found) => {
-            let users: Vec<_> = found.iter().map(Found::json).collect();
+            let users: Vec<_> = found.iter().map(ShownSecret::json).collect();
             json::pretty(&serde_json::json!({ "format_version": 1, "users": users }))?
         }
     });

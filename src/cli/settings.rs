@@ -112,7 +112,7 @@ impl StateArgs {
         std::path::absolute(&dir).with_context(|| format!("the state folder `{}`", dir.display()))
     }
 
-    /// Opens the directory to read it; none where nothing was ever recorded. Creates nothing.
+    /// Opens the directory to read it, or returns `None` if nothing was ever recorded. Creates nothing.
     pub(crate) fn open_to_read(&self, talk: &mut dyn FnMut(&str)) -> Result<Option<Directory>> {
         if let Some(url) = url()? {
             return Ok(Some(Directory::connect(url)?));

@@ -157,16 +157,16 @@ fn problems(status: &Status<'_>) -> Vec<Problem> {
 }
 
 /// What the directory knows.
-struct Known {
+struct RecordedStatus {
     database: String,
     recorded: Recorded,
     applies: Vec<crate::directory::audit::Entry>,
     changed_at: Option<Timestamp>,
 }
 
-fn read(directory: Option<Directory>, tenant: &Tenant) -> Result<Known> {
+fn read(directory: Option<Directory>, tenant: &Tenant) -> Result<RecordedStatus> {
     let mut known =
-        Known { database: "private".to_owned(), recorded: Recorded::default(), applies: Vec::new(), changed_at: None };
+        RecordedStatus { database: "private".to_owned(), recorded: Recorded::default(), applies: Vec::new(), changed_at: None };
     let Some(mut directory) = directory else { return Ok(known) };
     known.database = directory.show();
     known.recorded = directory.read_readable(tenant)?;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use zeroize::Zeroizing;
 
-use super::{Exit, printer::Printer, settings::Format, users::Which};
+use super::{Exit, printer::Printer, settings::Format, users::TenantArgs};
 use crate::{
     directory::{Scope, TokenBytes, TokenEntry, TokenName, TokenText},
     error::Hinted,
@@ -31,7 +31,7 @@ enum Command {
         #[arg(long = "scope", required = true, value_delimiter = ',', value_name = "SCOPE", value_parser = scope())]
         scopes: Vec<Scope>,
         #[command(flatten)]
-        which: Which,
+        which: TenantArgs,
         /// The output format
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
@@ -40,7 +40,7 @@ enum Command {
     #[command(after_help = "Example:\n  reconcile token list")]
     List {
         #[command(flatten)]
-        which: Which,
+        which: TenantArgs,
         /// How the list is written
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
@@ -51,7 +51,7 @@ enum Command {
         /// The token's name
         name: TokenName,
         #[command(flatten)]
-        which: Which,
+        which: TenantArgs,
     },
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
 fn new(
     name: &TokenName,
     scopes: &BTreeSet<Scope>,
-    which: &Which,
+    which: &TenantArgs,
     format: Format,
     printer: &mut Printer,
 ) -> Result<Exit> {
@@ -100,7 +100,7 @@ fn new(
     Ok(Exit::Done)
 }
 
-fn list(which: &Which, format: Format, printer: &mut Printer) -> Result<Exit> {
+fn list(which: &TenantArgs, format: Format, printer: &mut Printer) -> Result<Exit> {
     let tenant = which.tenant(printer)?;
     let tokens = match which.state.open_to_list(printer)? {
         Some(mut directory) => {
@@ -133,7 +133,7 @@ fn table(tokens: &[TokenEntry]) -> String {
     text
 }
 
-fn revoke(name: &TokenName, which: &Which, printer: &mut Printer) -> Result<Exit> {
+fn revoke(name: &TokenName, which: &TenantArgs, printer: &mut Printer) -> Result<Exit> {
     let tenant = which.tenant(printer)?;
     let (mut directory, _) = which.state.open_to_write(&mut |line| printer.talk(line))?;
     directory.migrate()?;

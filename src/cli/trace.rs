@@ -97,7 +97,7 @@ fn left_to_operator(desired: &Desired) -> String {
     }
 }
 
-/// Says what becomes of a number that nobody in the file has.
+/// Says what becomes of a number that no user of the file has.
 fn unowned(number: Extension, desired: &Desired) -> String {
     let settings = &desired.declared.settings;
     let left = left_to_operator(desired);

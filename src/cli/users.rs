@@ -33,15 +33,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "file|api", value_parser = managed_by())]
     managed_by: Option<ManagedBy>,
     #[command(flatten)]
-    which: Which,
+    which: TenantArgs,
     /// The output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
-/// Whose users.
+/// The tenant that a command is about.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Which {
+pub(crate) struct TenantArgs {
     #[command(flatten)]
     file: FileArgs,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub(crate) struct Which {
     tenant: Option<String>,
 }
 
-impl Which {
+impl TenantArgs {
     /// Resolves the tenant.
     pub(crate) fn tenant(&self, printer: &mut Printer) -> Result<Tenant> {
         match &self.tenant {

@@ -44,12 +44,12 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     if path == Path::new("-") {
         return Err(Stop::usage("standard input is read once, and cannot be watched", "name a file or a folder").into());
     }
-    let mut last: Option<Seen> = None;
+    let mut last: Option<WatchedFiles> = None;
     loop {
         // Watched first, read second: what is saved while a plan is made ends the next wait.
         let saves = Saves::of(path)?;
         let loaded = desired::load(path);
-        let mut seen = Seen::of(&loaded);
+        let mut seen = WatchedFiles::of(&loaded);
         tracing::debug!("looked at {} files", seen.files.len());
         let why = match &last {
             None => Some(format!("watching {}; nothing is applied, Ctrl-C ends it", shown(path))),
@@ -83,9 +83,9 @@ fn show(planner: &Planner<'_>, name: String, loaded: Loaded, printer: &mut Print
 /// One save of a file: which inode, and when.
 type Save = (u64, SystemTime);
 
-/// What was read at a time.
+/// The files as they were read at a time.
 #[derive(Debug)]
-struct Seen {
+struct WatchedFiles {
     /// Each file: the hash of what is in it, and the save it is from.
     files: BTreeMap<PathBuf, (Vec<u8>, Option<Save>)>,
     /// What was wrong with it.
@@ -94,7 +94,7 @@ struct Seen {
     whole: bool,
 }
 
-impl Seen {
+impl WatchedFiles {
     fn of(loaded: &Loaded) -> Self {
         let save = |path: &Path| {
             let about = fs::metadata(path).ok()?;
@@ -108,7 +108,7 @@ impl Seen {
         Self { files: files.collect(), problems: problems.collect(), whole: false }
     }
 
-    /// Says what was saved since, where that is a reason to plan again.
+    /// Says what was saved since, if that is a reason to plan again.
     fn since(&self, last: &Self) -> Option<String> {
         const NAMED: usize = 3;
         let mut changed: Vec<String> = Vec::new();

@@ -6,27 +6,27 @@ use crate::{asterisk::Module, directory::audit::Outcome};
 
 /// How an apply ended well.
 #[derive(Debug)]
-pub struct Applied {
+pub(crate) struct Applied {
     /// `recorded`, `rendered` or `live`.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// The audit row.
-    pub run: i64,
+    pub(crate) run: i64,
     /// The files as they now stand: SHA-256 by path.
-    pub files: BTreeMap<String, String>,
+    pub(crate) files: BTreeMap<String, String>,
     /// Those of them that were written.
-    pub written: Vec<String>,
+    pub(crate) written: Vec<String>,
     /// The modules reloaded.
-    pub reloaded: Vec<Module>,
+    pub(crate) reloaded: Vec<Module>,
     /// Objects that were looked at one by one, of those that changed.
-    pub looked_at: (usize, usize),
+    pub(crate) looked_at: (usize, usize),
     /// Registrations that were deleted.
-    pub let_go: usize,
+    pub(crate) expired: usize,
     /// Milliseconds of each phase.
-    pub phases: BTreeMap<&'static str, u64>,
+    pub(crate) phases: BTreeMap<&'static str, u64>,
     /// The modules that Asterisk had not loaded, and now has.
-    pub loaded: Vec<Module>,
+    pub(crate) loaded: Vec<Module>,
     /// What did not work out, and takes nothing from the outcome: the next apply tries again.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Applied {
@@ -39,7 +39,7 @@ impl Applied {
             written: Vec::new(),
             reloaded: Vec::new(),
             looked_at: (0, 0),
-            let_go: 0,
+            expired: 0,
             phases: BTreeMap::new(),
             loaded: Vec::new(),
             warnings: Vec::new(),

@@ -48,7 +48,7 @@ use crate::{
 ///
 /// # Errors
 /// When the plan must not be applied, or the directory fails; then nothing was changed.
-pub fn sync(
+pub(crate) fn sync(
     request: &Request<'_>,
     directory: &mut Directory,
     host: &Host,
@@ -84,7 +84,7 @@ pub fn sync(
 /// # Errors
 /// Before the rows are committed: nothing was changed. After: [`ApplyError::NotLive`] says which
 /// stage stands where.
-pub fn apply(
+pub(crate) fn apply(
     request: &Request<'_>,
     directory: &mut Directory,
     host: &Host,
@@ -253,7 +253,7 @@ fn make_live(
 ) -> Result<(), Vec<String>> {
     let told = |error: AsteriskError| vec![error.to_string()];
     let failed = |error: FileError| vec![error.to_string()];
-    let mut contacts = step.left_contacts().map_err(failed)?;
+    let mut contacts = step.pending_contacts().map_err(failed)?;
     clock.start("reload", observer);
     for file in ConfigFile::ALL.into_iter().filter(|file| step.must_reload(*file)) {
         contacts.extend(reload(step, asterisk, file, live).map_err(told)?);
@@ -299,13 +299,13 @@ fn make_live(
     let noted = step.proven().map_err(|error| error.to_string());
     let ended = fail_point::pass("proven")
         .map_err(|error| error.to_string())
-        .and_then(|()| contacts::let_go(asterisk, &contacts).map_err(|error| error.to_string()));
+        .and_then(|()| contacts::expire_contacts(asterisk, &contacts).map_err(|error| error.to_string()));
     let forgotten = match &ended {
         Ok(_) => fail_point::pass("let-go").and_then(|()| step.forget_contacts()).map_err(|error| error.to_string()),
         Err(_) => Ok(()),
     };
     live.warnings.extend([noted.err(), ended.as_ref().err().cloned(), forgotten.err()].into_iter().flatten());
-    live.let_go = ended.unwrap_or(0);
+    live.expired = ended.unwrap_or(0);
     Ok(())
 }
 

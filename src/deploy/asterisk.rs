@@ -46,7 +46,7 @@ const NOT_LOADED: [&str; 3] = ["No such command", "No such module", "was not pro
 
 /// What became of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reload {
+pub(crate) enum Reload {
     /// The module was reloaded.
     Reloaded,
     /// The module was not loaded, and now is.
@@ -55,11 +55,10 @@ pub enum Reload {
 
 /// Asterisk could not be asked.
 #[derive(Debug, thiserror::Error)]
-pub enum AsteriskError {
+pub(crate) enum AsteriskError {
     /// The program is not there.
     #[error("cannot run `{program}`: {source}")]
     Missing {
-        /// The program.
         program: String,
         /// Why not.
         source: std::io::Error,
@@ -76,7 +75,6 @@ pub enum AsteriskError {
     /// No answer within the deadline.
     #[error("Asterisk did not answer `{command}` within {seconds} s")]
     Silent {
-        /// The command.
         command: String,
         /// The deadline.
         seconds: u64,
@@ -84,7 +82,6 @@ pub enum AsteriskError {
     /// The answer does not end.
     #[error("Asterisk's answer to `{command}` is longer than {mebibytes} MiB")]
     TooLong {
-        /// The command.
         command: String,
         /// The bound.
         mebibytes: usize,
@@ -95,7 +92,6 @@ pub enum AsteriskError {
     /// The answer to a reload was another one than success.
     #[error("Asterisk answered `{command}` with: {answer}")]
     Refused {
-        /// The command.
         command: String,
         /// The answer, scrubbed.
         answer: String,
@@ -117,7 +113,7 @@ impl Hints for AsteriskError {
 
 /// What Asterisk printed. May hold secrets: `Debug` and `Display` show it scrubbed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Answer(String);
+pub(crate) struct Answer(String);
 
 impl Answer {
     /// Takes what Asterisk once printed.
@@ -165,7 +161,7 @@ fn without_hashes(word: &str) -> String {
 
 /// The program to ask.
 #[derive(Debug, Clone)]
-pub struct Asterisk {
+pub(crate) struct Asterisk {
     words: Vec<String>,
 }
 
@@ -173,12 +169,12 @@ impl Asterisk {
     /// Takes the command line of the client, such as `asterisk` or `sudo asterisk`.
     ///
     /// Returns none where it holds no word, or a quote is left open.
-    pub fn new(command: &str) -> Option<Self> {
+    pub(crate) fn new(command: &str) -> Option<Self> {
         shlex::split(command).filter(|words| !words.is_empty()).map(|words| Self { words })
     }
 
     /// Names the program.
-    pub fn program(&self) -> String {
+    pub(crate) fn program(&self) -> String {
         self.words.join(" ")
     }
 
@@ -186,7 +182,7 @@ impl Asterisk {
     ///
     /// # Errors
     /// When it does not run, or stays silent.
-    pub fn wait_until_booted(&self) -> Result<(), AsteriskError> {
+    pub(crate) fn wait_until_booted(&self) -> Result<(), AsteriskError> {
         const BOOTED: &str = "core waitfullybooted";
         match self.ask_within(BOOTED, BOOTED_DEADLINE) {
             Err(AsteriskError::Silent { .. }) => {}
@@ -205,7 +201,7 @@ impl Asterisk {
     ///
     /// # Errors
     /// When Asterisk does not run, or stays silent.
-    pub fn ask(&self, command: &str) -> Result<Answer, AsteriskError> {
+    pub(crate) fn ask(&self, command: &str) -> Result<Answer, AsteriskError> {
         self.ask_within(command, DEADLINE)
     }
 
@@ -246,7 +242,7 @@ impl Asterisk {
     ///
     /// # Errors
     /// When Asterisk does not run, refuses, or is busy for five minutes.
-    pub fn reload(&self, module: Module) -> Result<Reload, AsteriskError> {
+    pub(crate) fn reload(&self, module: Module) -> Result<Reload, AsteriskError> {
         let command = module.reload_command;
         let start = Instant::now();
         loop {
@@ -379,7 +375,7 @@ mod tests {
 
     /// The sentences of Asterisk 22, and what a later version might say instead.
     #[test]
-    fn the_end_of_a_reload_is_told_from_a_refusal() {
+    fn the_end_of_a_reload_is_distinguished_from_a_refusal() {
         for done in ["Dialplan reloaded.\n", "Module 'res_pjsip.so' reloaded successfully.\n", "Reload complete.\n"] {
             assert!(is_done(done), "{done}");
         }

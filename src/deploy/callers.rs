@@ -72,7 +72,7 @@ fn concerns(plan: &Plan, recorded: &Recorded) -> bool {
     !plan.routes.is_empty() || recorded.applied.is_some()
 }
 
-/// Says that callers still reach something else than what is recorded, where they do.
+/// Says that callers still reach something else than what is recorded, if they do.
 pub(super) fn behind(tenant: &Tenant, recorded: &Recorded) -> Option<String> {
     let row = recorded.tenant.as_ref()?;
     let number = |email: &UserKey| recorded.users.get(email).map(|user| user.extension);

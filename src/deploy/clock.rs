@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 /// Is told what happens, while it happens.
-pub trait Observer {
+pub(crate) trait Observer {
     /// A phase begins.
     fn phase(&mut self, name: &'static str);
 }

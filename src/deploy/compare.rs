@@ -11,10 +11,10 @@ use std::{
 use super::{
     Survey, callers,
     effects::{FileEffects, ended, foreign_digests, made, other_logins, phone_name, successors},
-    host::{InPlace, kept},
-    survey::Findings,
+    few::first_few,
+    findings::{Findings, PhonesWithoutFile},
+    survey::{InPlace, kept},
     taken_boxes,
-    without_file::PhonesWithoutFile,
 };
 use crate::{
     asterisk::{BadValue, ConfigFile, Module, PerFile},
@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 
 /// The stages could not be compared.
 #[derive(Debug, thiserror::Error)]
-pub enum CompareError {
+pub(crate) enum CompareError {
     /// A value cannot be rendered into Asterisk's configuration.
     #[error(transparent)]
     Render(#[from] BadValue),
@@ -39,59 +39,58 @@ pub enum CompareError {
 
 /// A plan together with what it does to files and Asterisk.
 #[derive(Debug)]
-pub struct Comparison {
-    /// The plan.
-    pub plan: Plan,
+pub(crate) struct Comparison {
+    pub(crate) plan: Plan,
     /// What becomes of phones, trunks and public numbers, as far as it is known here.
-    pub effects: Effects,
+    pub(crate) effects: Effects,
     /// Rails that stop the plan from being applied: those of the rows, of the files in place and of the host.
-    pub stops: Vec<RailStop>,
+    pub(crate) stops: Vec<RailStop>,
     /// What an administrator should know: the notes of the plan, and those of the later stages.
-    pub notes: Vec<String>,
-    /// The id; none where the plan cannot be applied.
-    pub id: Option<String>,
+    pub(crate) notes: Vec<String>,
+    /// The id, or `None` if the plan cannot be applied.
+    pub(crate) id: Option<String>,
     /// What becomes of the files.
-    pub files: PerFile<ComparedFile>,
+    pub(crate) files: PerFile<ComparedFile>,
     /// Modules to reload, as far as it is known.
-    pub reload: Vec<Module>,
+    pub(crate) reload: Vec<Module>,
     /// Whether callers still reach something else than what is recorded.
-    pub callers_behind: bool,
+    pub(crate) callers_behind: bool,
     /// What was not looked at, with the reason.
-    pub unchecked: Vec<String>,
+    pub(crate) unchecked: Vec<String>,
     /// The run that recorded the expected plan, if what it recorded is exactly what this plan leads to.
-    pub earlier: Option<EarlierRun>,
+    pub(crate) earlier: Option<EarlierRun>,
     /// What Asterisk does not answer about itself: an apply goes on, and warns.
-    pub unasked: Vec<String>,
+    pub(crate) unasked: Vec<String>,
 }
 
 /// A generated file, and how the one in place differs from it.
 #[derive(Debug)]
-pub struct ComparedFile {
+pub(crate) struct ComparedFile {
     /// Its path below Asterisk's configuration folder.
-    pub path: String,
+    pub(crate) path: String,
     /// The difference.
-    pub diff: FileDiff,
+    pub(crate) diff: FileDiff,
     /// The SHA-256 of what it shall be, with secrets and marks masked.
-    pub fingerprint: String,
+    pub(crate) fingerprint: String,
     /// Whether the tenant uses the file on this host.
-    pub is_kept: bool,
+    pub(crate) is_kept: bool,
     /// Whether it defines nothing, and other hosts may not have it.
     is_stub: bool,
 }
 
 impl Comparison {
     /// Lists the files that the tenant uses on this host.
-    pub fn kept_files(&self) -> impl Iterator<Item = &ComparedFile> {
+    pub(crate) fn kept_files(&self) -> impl Iterator<Item = &ComparedFile> {
         self.files.values().filter(|file| file.is_kept)
     }
 
     /// Lists the files to write.
-    pub fn changed_files(&self) -> impl Iterator<Item = &ComparedFile> {
+    pub(crate) fn changed_files(&self) -> impl Iterator<Item = &ComparedFile> {
         self.files.values().filter(|file| file.diff.changed)
     }
 
     /// Writes the unified diff of all files.
-    pub fn diff(&self) -> String {
+    pub(crate) fn diff(&self) -> String {
         let mut text = String::new();
         for ComparedFile { path, diff, .. } in self.changed_files() {
             let _ = write!(text, "--- {path}\n+++ {path}\n{}", diff.text);
@@ -100,7 +99,7 @@ impl Comparison {
     }
 
     /// Tells whether an apply would move anything.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         let files = self.changed_files().next().is_none();
         let applied = self.plan.is_applied() && self.effects.relogins.is_empty();
         self.plan.is_empty() && applied && self.reload.is_empty() && files && !self.callers_behind
@@ -123,17 +122,17 @@ impl Comparison {
     }
 
     /// Counts whom the plan affects.
-    pub fn affected(&self) -> Affected {
+    pub(crate) fn affected(&self) -> Affected {
         self.plan.affected(&self.effects)
     }
 
     /// Lists the rails that stop the rows from being recorded.
-    pub fn stops_of_rows(&self) -> impl Iterator<Item = &RailStop> {
+    pub(crate) fn stops_of_rows(&self) -> impl Iterator<Item = &RailStop> {
         self.stops.iter().filter(|stop| self.plan.stops_rows(stop))
     }
 
     /// Tells whether this is the plan with an id, or leads to exactly what a run with that id recorded.
-    pub fn is_expected(&self, id: &str) -> bool {
+    pub(crate) fn is_expected(&self, id: &str) -> bool {
         self.id.as_deref() == Some(id) || self.earlier.is_some()
     }
 }
@@ -142,7 +141,7 @@ impl Comparison {
 ///
 /// # Errors
 /// If a value cannot be rendered, or the plan has no id.
-pub fn compare(inputs: &Inputs<'_>, survey: &Survey, unchecked: Vec<String>) -> Result<Comparison, CompareError> {
+pub(crate) fn compare(inputs: &Inputs<'_>, survey: &Survey, unchecked: Vec<String>) -> Result<Comparison, CompareError> {
     let plan = plan::plan(&Inputs { highest_box: survey.highest_box(), ..*inputs });
     compare_plan(plan, inputs.recorded, survey, inputs.allowance, unchecked)
 }
@@ -151,7 +150,7 @@ pub fn compare(inputs: &Inputs<'_>, survey: &Survey, unchecked: Vec<String>) -> 
 ///
 /// # Errors
 /// If a value cannot be rendered, or the plan has no id.
-pub fn compare_plan(
+pub(crate) fn compare_plan(
     plan: Plan,
     recorded: &Recorded,
     survey: &Survey,
@@ -233,7 +232,7 @@ pub fn compare_plan(
 ///
 /// # Errors
 /// If a value cannot be rendered, or the plan has no id.
-pub fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<Comparison, CompareError> {
+pub(crate) fn compare_recorded(inputs: &Inputs<'_>, unchecked: Vec<String>) -> Result<Comparison, CompareError> {
     let recorded = inputs.recorded;
     let plan = plan::plan(inputs);
     let target = target(&plan, recorded)?;
@@ -384,9 +383,6 @@ fn users(count: usize) -> String {
     if count == 1 { "1 user".to_owned() } else { format!("{count} users") }
 }
 
-/// The most users whom the rail names.
-pub(super) const NAMED: usize = 5;
-
 /// The rail at files that the directory does not know.
 const FOREIGN_FILES: &str = "foreign-files";
 
@@ -417,15 +413,11 @@ fn foreign_files(recorded: &Recorded, in_place: &InPlace, allowed: usize) -> Opt
         );
         (message, hint)
     } else {
-        let mut named: Vec<String> =
-            unknown.iter().take(NAMED).map(|email| format!("`{}`", crate::model::printable(email))).collect();
-        if count > NAMED {
-            named.push(format!("{} more", count - NAMED));
-        }
+        let names = unknown.iter().map(|email| format!("`{}`", crate::model::printable(email)));
         let message = format!(
             "the generated files on this host hold {} that this database never had: {}",
             users(count),
-            named.join(", ")
+            first_few(names)
         );
         let hint = format!(
             "restore a dump of the database that has them; or continue without them: --allow foreign-files={count}. \

@@ -87,7 +87,7 @@ const EXPIRED: &str = r#"{\"uri\":\"sip:gone@invalid\",\"expiration_time\":\"1\"
 ///
 /// Many are ended together, in SQL: one by one, 10,000 took minutes under the host's lock. What is left
 /// then, as where the operator forbids `database query`, is ended one by one.
-pub(super) fn let_go(asterisk: &Asterisk, contacts: &[Contact]) -> Result<usize, AsteriskError> {
+pub(super) fn expire_contacts(asterisk: &Asterisk, contacts: &[Contact]) -> Result<usize, AsteriskError> {
     if contacts.is_empty() {
         return Ok(0);
     }
@@ -197,15 +197,15 @@ fn expire_commands(rows: &[u64]) -> Vec<String> {
     commands
 }
 
-/// What a step to one generation of the endpoint file has to let go.
+/// The registrations that a step to one generation of the endpoint file makes invalid.
 #[derive(Debug, Serialize, Deserialize)]
 struct Pending {
-    /// The mark of the generation: unless that file was put in place, nothing is to be let go.
+    /// The mark of the generation: unless that file was put in place, no registration is deleted.
     mark: String,
     contacts: Vec<Contact>,
 }
 
-/// What may have to be let go, by generation.
+/// The registrations that may have to be deleted, by generation.
 #[derive(Default, Serialize, Deserialize)]
 struct AllPending {
     pending: Vec<Pending>,
@@ -307,7 +307,7 @@ mod tests {
     /// A run that was killed before its rename had changed nothing: its list must not end the
     /// registrations of phones that are as valid as ever.
     #[test]
-    fn only_generations_that_were_put_in_place_let_go() {
+    fn only_generations_that_were_put_in_place_expire_contacts() {
         let folder = tempfile::tempdir().unwrap();
         let note = folder.path().join("pending.json");
         keep(&note, "a", "b", &[contact("1000")]).unwrap();

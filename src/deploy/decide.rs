@@ -9,8 +9,9 @@ use super::{
     ApplyError, Comparison, Host, Observer, Request, Survey, audit_row,
     clock::Clock,
     compare::target_of,
+    few::first_few,
+    findings::Findings,
     rows::{Prepared, prepare},
-    survey::Findings,
 };
 use crate::{
     asterisk::ConfigFile,
@@ -22,11 +23,8 @@ use crate::{
 /// How often a plan is made and shown before the rows that move meanwhile are a reason to give up.
 pub(super) const ROUNDS: usize = 3;
 
-/// The most changes that a message names.
-const NAMED: usize = 5;
-
 /// A plan that was shown while nothing was locked.
-pub(super) struct Shown {
+pub(super) struct ShownPlan {
     /// The rows it was made from, and all stages side by side. Taken once it is decided what to carry out.
     made: Option<(Recorded, Comparison)>,
     id: Option<String>,
@@ -47,9 +45,9 @@ pub(super) fn show(
     directory: &mut Directory,
     host: Option<&Host>,
     survey: &Survey,
-    earlier: Option<&Shown>,
+    earlier: Option<&ShownPlan>,
     (clock, observer): (&mut Clock, &mut dyn Observer),
-) -> Result<Shown, ApplyError> {
+) -> Result<ShownPlan, ApplyError> {
     let mut recorded = directory.read(request.tenant)?;
     if let Some(id) = request.expect {
         recorded.expected_runs = directory.runs_of_plan(request.tenant, id)?;
@@ -60,7 +58,7 @@ pub(super) fn show(
         None => Findings::default(),
     };
     let mut comparison = comparison.with(findings.clone());
-    let mut shown = Shown {
+    let mut shown = ShownPlan {
         made: None,
         id: comparison.id.clone(),
         stops: comparison.stops.clone(),
@@ -72,7 +70,7 @@ pub(super) fn show(
         shown.changes.are_in(&earlier.changes)?;
     }
     // What was shown is not shown again.
-    let is_known = |earlier: &Shown| earlier.id.is_some() && earlier.id == shown.id && earlier.stops == shown.stops;
+    let is_known = |earlier: &ShownPlan| earlier.id.is_some() && earlier.id == shown.id && earlier.stops == shown.stops;
     if !earlier.is_some_and(is_known) {
         // A person may read for an hour.
         clock.stop();
@@ -100,7 +98,7 @@ pub(super) struct Decided {
     pub(super) unchecked: Vec<String>,
 }
 
-/// Makes the plan again from the rows, which nobody else changes now. `None` if it is another one than was shown.
+/// Makes the plan again from the rows, which no other process changes now. `None` if it is another one than was shown.
 ///
 /// A plan depends on nothing that moves but the rows: from those that it was shown for, it is the one that was shown.
 ///
@@ -110,7 +108,7 @@ pub(super) fn decide(
     request: &Request<'_>,
     writer: &mut Writer<'_>,
     survey: &Survey,
-    shown: &mut Shown,
+    shown: &mut ShownPlan,
     is_last: bool,
 ) -> Result<Option<Decided>, ApplyError> {
     writer.require_keys(request.keys)?;
@@ -209,14 +207,9 @@ impl DeclaredChanges {
             return Ok(());
         }
         let count = if new.len() == 1 { "1 change".to_owned() } else { format!("{} changes", new.len()) };
-        let more = new.len().saturating_sub(NAMED);
-        let mut named: Vec<String> = new.into_iter().take(NAMED).map(str::to_owned).collect();
-        if more > 0 {
-            named.push(format!("{more} more"));
-        }
         Err(ApplyError::Stale(format!(
             "another process changed the database in the meantime, and there would now be {count} that the plan above does not show: {}",
-            named.join(", ")
+            first_few(new.iter())
         )))
     }
 }

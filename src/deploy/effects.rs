@@ -219,7 +219,7 @@ pub(super) fn other_logins(plan: &Plan, recorded: &Recorded, file: &Present, kee
 }
 
 /// Notes the phones whose digest in place is another one though the rows do not explain it: an older dump
-/// was restored, or somebody edited the file.
+/// was restored, or the operator edited the file.
 pub(super) fn foreign_digests(plan: &Plan, recorded: &Recorded, phones: &BTreeSet<Extension>) -> Option<String> {
     // A row that was never live is one that the directory made since.
     let new = recorded.users.values().filter(|row| row.applied.is_none()).map(|row| row.extension);

@@ -11,11 +11,10 @@ use crate::{
 
 /// An apply that did not end well.
 #[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
+pub(crate) enum ApplyError {
     /// Another apply holds the host.
     #[error("another apply is running on the host `{host}`{}", holder.as_ref().map(|who| format!(": {who}")).unwrap_or_default())]
     Locked {
-        /// The host.
         host: String,
         /// Who holds it and since when, where the audit log tells.
         holder: Option<String>,
@@ -92,7 +91,7 @@ impl From<StatusError> for ApplyError {
 
 /// A host's state cannot be told.
 #[derive(Debug, thiserror::Error)]
-pub enum StatusError {
+pub(crate) enum StatusError {
     /// What Asterisk must have is not known, because a value cannot be rendered.
     #[error(transparent)]
     Render(#[from] BadValue),
@@ -107,34 +106,34 @@ pub enum StatusError {
 /// What stands where after an apply that Asterisk did not take.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each says something else about a stage")]
-pub struct NotLive {
+pub(crate) struct NotLive {
     /// What went wrong.
-    pub reasons: Vec<String>,
+    pub(crate) reasons: Vec<String>,
     /// What Asterisk's log says about it, scrubbed.
-    pub complaints: Vec<String>,
+    pub(crate) complaints: Vec<String>,
     /// Other tenants on this host whose files it complains about.
-    pub others_at_fault: Vec<String>,
+    pub(crate) others_at_fault: Vec<String>,
     /// Sections of other files that change generated objects.
-    pub overrides: Vec<Override>,
+    pub(crate) overrides: Vec<Override>,
     /// Whether the last good files are back in place.
-    pub restored: bool,
+    pub(crate) restored: bool,
     /// Whether there were none yet, so that files without users are in place.
-    pub first: bool,
+    pub(crate) first: bool,
     /// Whether they also run.
-    pub rolled_back: bool,
+    pub(crate) rolled_back: bool,
     /// Whether Asterisk could be asked on the way back.
-    pub answers: bool,
+    pub(crate) answers: bool,
     /// The audit row.
-    pub run: i64,
-    /// Why the audit row could not be closed, where it could not.
-    pub unaudited: Option<String>,
+    pub(crate) run: i64,
+    /// Why the audit row could not be closed, or `None` if it was.
+    pub(crate) unaudited: Option<String>,
     /// Whether our include lines are missing in the operator's files.
-    pub not_included: Vec<String>,
+    pub(crate) not_included: Vec<String>,
 }
 
 impl NotLive {
     /// Says where each stage stands.
-    pub fn stages(&self) -> [(&'static str, &'static str); 3] {
+    pub(crate) fn stages(&self) -> [(&'static str, &'static str); 3] {
         let rendered = match (self.restored, self.first) {
             (true, false) => "the last good files were put back",
             (false, false) => "the last good files could not be put back",

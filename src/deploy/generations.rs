@@ -23,7 +23,6 @@ const KEPT: usize = 10;
 /// as the secret, and stays in the file that Asterisk reads.
 pub(super) type Phones = BTreeMap<String, String>;
 
-/// One generation.
 #[derive(Serialize, Deserialize)]
 struct Generation {
     mark: String,

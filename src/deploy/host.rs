@@ -8,19 +8,18 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 
 use super::{
-    Comparison,
+    InPlace, Running,
     asterisk::{Asterisk, AsteriskError},
-    readable::{self, Unreadable},
     readback,
 };
 use crate::{
     asterisk::{ConfigFile, PerFile},
     fs::{FileError, Folder, Target, close_notes, failed, forget, keep, read},
     model::{Tenant, hex},
-    render::{File, Present, section_names},
+    render::{Present, section_names},
 };
 
-/// The folder that holds the lock: whoever applies must be able to write there.
+/// The folder that holds the lock: the user that runs an apply must be able to write there.
 const LOCK_FOLDER: &str = ConfigFile::Endpoints.facts().folder;
 
 /// The file that is locked. It is found from the configuration folder alone, so that two state folders
@@ -30,27 +29,17 @@ const LOCK: &str = ".reconcile.lock";
 /// The note that names who has the lock.
 const HOLDER: &str = "lock_holder";
 
-/// The generated files in place, as far as they exist.
-pub type InPlace = PerFile<Option<Present>>;
-
 /// Where rendered becomes running.
 #[derive(Debug, Clone)]
-pub struct Host {
+pub(crate) struct Host {
     /// The name it is audited under.
-    pub name: String,
+    pub(crate) name: String,
     /// Asterisk's configuration folder.
-    pub config_dir: PathBuf,
+    pub(crate) config_dir: PathBuf,
     /// Where we keep the last good files and pending work.
-    pub state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     /// How Asterisk is asked; none leaves it alone.
-    pub asterisk: Option<Asterisk>,
-}
-
-/// Tells of each rendered file whether the tenant uses it on this host. One that defines nothing is used as long as the
-/// file in place defines something, or was edited: once it is replaced, the operator need not include it any more.
-pub(super) fn kept(rendered: &PerFile<File>, in_place: &InPlace) -> PerFile<bool> {
-    let defines = |present: &Present| !present.parsed.intact || !present.parsed.boxes.is_empty();
-    PerFile::from_fn(|file| !rendered[file].is_stub || in_place[file].as_ref().is_some_and(defines))
+    pub(crate) asterisk: Option<Asterisk>,
 }
 
 impl Host {
@@ -58,20 +47,13 @@ impl Host {
     ///
     /// # Errors
     /// When it cannot be looked at.
-    pub fn has_folder(&self) -> Result<bool, FileError> {
+    pub(crate) fn has_folder(&self) -> Result<bool, FileError> {
         match fs::metadata(&self.config_dir) {
             Ok(found) => Ok(found.is_dir()),
             Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => Ok(false),
             Err(error) => Err(failed("look at", &self.config_dir)(error)),
         }
     }
-}
-
-/// What was read from the running Asterisk, for a plan.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Running {
-    /// Whether it runs the generation of each file in place. It does of a file that is optional and not there.
-    pub live: PerFile<bool>,
 }
 
 /// The lock that one apply holds on a host; ends with the process.
@@ -106,16 +88,6 @@ impl Host {
     pub(super) fn marks_of(asterisk: &Asterisk, tenant: &Tenant, in_place: &InPlace) -> Result<Running, AsteriskError> {
         let marks = in_place.each_ref().map(|file| file.as_ref().map_or("", |file| file.parsed.mark.as_str()));
         Ok(Running { live: readback::live(asterisk, tenant, &marks)? })
-    }
-
-    /// Finds out whether the user its Asterisk runs as may read the generated files; `None` if it may, or
-    /// if Asterisk may not be asked.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
-    pub(super) fn unreadable(&self, comparison: &Comparison) -> Result<Option<Unreadable>, AsteriskError> {
-        let files: Vec<String> = comparison.kept_files().map(|file| file.path.clone()).collect();
-        self.asterisk.as_ref().map_or(Ok(None), |asterisk| readable::check(asterisk, &self.config_dir, &files))
     }
 
     /// Reads other tenants' endpoint files on this host, by the name of their folder.

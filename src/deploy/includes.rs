@@ -181,18 +181,18 @@ fn includes(text: &str) -> impl Iterator<Item = Include> {
 
 /// A section in another file that changes one of our objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Override {
+pub(crate) struct Override {
     /// Where it begins, as `file:line` below Asterisk's configuration folder.
-    pub place: String,
+    pub(crate) place: String,
     /// The object that it changes.
-    pub name: String,
+    pub(crate) name: String,
     /// The options that it sets.
-    pub keys: Vec<String>,
+    pub(crate) keys: Vec<String>,
 }
 
 impl Override {
     /// Says what changes what.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let Self { place, name, keys } = self;
         let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
         let what = if keys.is_empty() { String::new() } else { format!(": {}", keys.join(", ")) };

@@ -5,9 +5,9 @@ use std::{fs, path::Path};
 
 use super::{
     Asterisk, AsteriskError, Comparison, Host, StatusError,
+    findings::Findings,
     includes::{self, Finder},
     listing::Listing,
-    survey::Findings,
 };
 use crate::{
     asterisk::{ConfigFile, PerFile, Sections, mark_name},

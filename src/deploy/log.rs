@@ -20,7 +20,7 @@ fn is_about_ours(source: &str) -> bool {
     source == "config.c" || ConfigFile::ALL.iter().any(|file| file.module().log_sources.contains(&source))
 }
 
-/// How many lines are told.
+/// How many lines are quoted.
 const TOLD: usize = 3;
 
 /// How much of a log is read, in bytes.
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn complaints_about_configuration_are_told_and_scrubbed() {
+    fn complaints_about_configuration_are_reported_and_scrubbed() {
         let complaint = |line: &str| complaint(line, &BTreeMap::new());
         let line =
             "[Nov 21 04:10:44] ERROR[10803] config_options.c: Error parsing password_digest=MD5:canary at line 41 of x";
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stranger_sends_is_no_complaint() {
+    fn text_sent_by_a_client_is_no_complaint() {
         let forged =
             "x ERROR[1] config.c: run a program to mend it, line 27 of pjsip.d/globex/generated_endpoints.conf";
         let said = format!("Request 'REGISTER' from '\"{forged}\" <sip:nobody@192.0.2.4>' failed for '192.0.2.4:5060'");

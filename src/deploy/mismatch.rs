@@ -8,7 +8,7 @@ use crate::asterisk::parameters;
 /// Asterisk runs something else than the files say.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.words())]
-pub enum Mismatch {
+pub(crate) enum Mismatch {
     /// The generation of a file is not there.
     Mark {
         /// The kind of object, such as `endpoint`.
@@ -27,12 +27,10 @@ pub enum Mismatch {
     Value {
         /// The object's name.
         name: String,
-        /// The key.
         key: &'static str,
     },
     /// Another entry runs under the number of a voicemail box.
     AnotherBox {
-        /// The number.
         number: String,
         /// The context that both are in.
         context: String,
@@ -41,7 +39,6 @@ pub enum Mismatch {
     Left {
         /// The kind of object.
         kind: &'static str,
-        /// Its name.
         name: String,
     },
 }

@@ -26,7 +26,7 @@ pub(super) const RAIL: &str = "missing-names";
 const LISTED: usize = 5;
 
 /// Where names are declared, as `file:line`.
-pub type NamePlaces = BTreeMap<HostName, String>;
+pub(crate) type NamePlaces = BTreeMap<HostName, String>;
 
 /// What was found out about the names.
 #[derive(Debug, Default)]
@@ -39,9 +39,8 @@ pub(super) struct CheckedNames {
 
 /// A name that the running Asterisk does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingName {
-    /// The name.
-    pub name: HostName,
+pub(crate) struct MissingName {
+    pub(crate) name: HostName,
     /// The key that names it, such as `dialplan.include`.
     key: String,
     /// The existing name that was probably meant.
@@ -54,7 +53,7 @@ pub struct MissingName {
 
 impl MissingName {
     /// Says what is missing, where it is named, and what exists.
-    pub fn words(&self, places: &NamePlaces) -> String {
+    pub(crate) fn words(&self, places: &NamePlaces) -> String {
         let Self { name, key, near, existing, defined } = self;
         let place = places.get(name).map(|place| format!(" in {place}")).unwrap_or_default();
         let exist = match existing.len() {
@@ -75,7 +74,7 @@ impl MissingName {
     }
 
     /// Says what to do about it.
-    pub fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         let harm = match self.name {
             HostName::Context(_) => "phones cannot dial out through it, 112 included",
             HostName::Transport(_) => "calls over it fail",
@@ -227,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_exists_is_missing_or_cannot_be_told() {
+    fn a_name_exists_is_missing_or_is_unknown() {
         let context = HostName::Context("outbound".parse().unwrap());
         let transport = HostName::Transport("transport-udp".parse().unwrap());
         for (name, answer, known) in [
@@ -245,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_name_is_told_with_its_line_and_what_exists() {
+    fn a_missing_name_is_reported_with_its_line_and_what_exists() {
         let name = HostName::Context("outbond".parse().unwrap());
         let places = NamePlaces::from([(name.clone(), "pbx.yaml:3".to_owned())]);
         let some = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();

@@ -21,27 +21,27 @@ const EVALUATE: &str = "dialplan eval function";
 
 /// What was found out.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct CheckedNeeds {
     /// What Asterisk lacks.
-    pub(super) lacks: Vec<Lack>,
-    /// What it was not asked, in words; none where all was.
+    pub(super) lacks: Vec<MissingNeed>,
+    /// What it was not asked, in words. `None` if it was asked everything.
     pub(super) unasked: Option<String>,
 }
 
 /// Something that Asterisk lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lack {
+pub(crate) struct MissingNeed {
     /// The rail that it stops an apply at.
-    pub rail: &'static str,
+    pub(crate) rail: &'static str,
     /// What, in words.
-    pub message: String,
+    pub(crate) message: String,
     /// The way out.
-    pub hint: String,
+    pub(crate) hint: String,
 }
 
-impl Lack {
+impl MissingNeed {
     /// Says what it is and what is to be done.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         format!("{}: {}", self.message, self.hint)
     }
 }
@@ -50,9 +50,9 @@ impl Lack {
 ///
 /// # Errors
 /// When it does not run, or stays silent.
-pub(super) fn lacks(asterisk: &Asterisk, needs: &Needs<'_>, now: Timestamp) -> Result<Found, AsteriskError> {
+pub(super) fn lacks(asterisk: &Asterisk, needs: &Needs<'_>, now: Timestamp) -> Result<CheckedNeeds, AsteriskError> {
     if needs.words.is_empty() {
-        return Ok(Found::default());
+        return Ok(CheckedNeeds::default());
     }
     let asked: Vec<_> = needs.zones.values().flat_map(|zone| probes(now).map(|at| (*zone, at))).collect();
     let clocks = asked.iter().map(|(zone, at)| clock(zone.name(), *at));
@@ -71,7 +71,7 @@ pub(super) fn lacks(asterisk: &Asterisk, needs: &Needs<'_>, now: Timestamp) -> R
     let known = applications.zip(functions).map(|(one, other)| [names(one), names(other)].concat());
     let missing = missing(needs, known.as_deref(), modules.map(running_modules).as_deref());
     let knows_clocks = !missing.values().flatten().any(|word| word == "STRFTIME");
-    let mut lacks: Vec<Lack> = not_loaded(&missing).into_iter().collect();
+    let mut lacks: Vec<MissingNeed> = not_loaded(&missing).into_iter().collect();
     let mut told = BTreeSet::new();
     for ((zone, at), answer) in asked.iter().zip(clocks).filter(|_| knows_clocks) {
         let Some(theirs) = answer.as_ref().and_then(result) else {
@@ -83,10 +83,10 @@ pub(super) fn lacks(asterisk: &Asterisk, needs: &Needs<'_>, now: Timestamp) -> R
             lacks.push(other_clock(zone.name(), *at, &ours, theirs));
         }
     }
-    Ok(Found { lacks, unasked: words(&unasked) })
+    Ok(CheckedNeeds { lacks, unasked: words(&unasked) })
 }
 
-/// Asks; none where Asterisk runs, and whoever stands before it refuses a command.
+/// Asks Asterisk. Returns `None` for a command that a wrapper around the running Asterisk rejects.
 pub(super) fn ask(asterisk: &Asterisk, commands: &[String]) -> Result<Vec<Option<Answer>>, AsteriskError> {
     let told = |answer| match answer {
         Ok(answer) => Ok(Some(answer)),
@@ -123,10 +123,10 @@ fn missing(needs: &Needs<'_>, known: Option<&[&str]>, running: Option<&[&str]>) 
 }
 
 /// Says which modules are missing, what for, and how they are loaded.
-fn not_loaded(missing: &BTreeMap<&str, Vec<String>>) -> Option<Lack> {
+fn not_loaded(missing: &BTreeMap<&str, Vec<String>>) -> Option<MissingNeed> {
     let list = |one: &dyn Fn(&str) -> String| missing.keys().map(|module| one(module)).collect::<Vec<_>>();
     let what: Vec<String> = missing.iter().map(|(module, uses)| format!("{module} ({})", uses.join(", "))).collect();
-    (!missing.is_empty()).then(|| Lack {
+    (!missing.is_empty()).then(|| MissingNeed {
         rail: "missing-modules",
         message: format!("Asterisk has not loaded modules that calls need: {}", what.join(", ")),
         hint: format!(
@@ -137,9 +137,9 @@ fn not_loaded(missing: &BTreeMap<&str, Vec<String>>) -> Option<Lack> {
     })
 }
 
-fn other_clock(zone: &str, at: Timestamp, ours: &str, theirs: &str) -> Lack {
+fn other_clock(zone: &str, at: Timestamp, ours: &str, theirs: &str) -> MissingNeed {
     let theirs = if theirs.is_empty() { "nothing" } else { theirs };
-    Lack {
+    MissingNeed {
         rail: "clocks",
         message: format!(
             "Asterisk and reconcile disagree about the time zone `{zone}`: at {at}, Asterisk shows {theirs} and reconcile shows {ours}"
@@ -171,7 +171,7 @@ fn names(answer: &Answer) -> Vec<&str> {
     firsts.map(|name| name.trim_end_matches(':')).collect()
 }
 
-/// Reads what a function evaluates to, which may be nothing; none where none was evaluated.
+/// Reads what a function evaluates to, which may be an empty text. `None` if no function was evaluated.
 fn result(answer: &Answer) -> Option<&str> {
     answer.raw().lines().find_map(|line| line.strip_prefix("Result:")).map(str::trim)
 }
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_loaded_is_told_from_what_is_not() {
+    fn what_is_loaded_is_distinguished_from_what_is_not() {
         let shown = Answer::of(
             "Module                         Description  Use Count  Status      Support Level\n\
              res_pjsip_caller_id.so         PJSIP Caller 1          Running              core\n\

@@ -9,7 +9,7 @@ use crate::{
 
 impl<'a> Phonebook<'a> {
     /// Takes what a plan leads to.
-    pub fn of(plan: &'a Plan, directory: Option<Uuid>) -> Self {
+    pub(crate) fn of(plan: &'a Plan, directory: Option<Uuid>) -> Self {
         let phones = plan.users.values().map(|user| Phone {
             email: &user.email,
             name: &user.name,

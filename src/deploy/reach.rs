@@ -12,26 +12,25 @@ use super::{
 /// `Stopped`. `Unregistered` has not been answered yet, for up to 32 s; `Absent` is our word for a
 /// registration that does not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrunkRegistration(String);
+pub(crate) struct TrunkRegistration(String);
 
 impl TrunkRegistration {
-    /// Returns the word.
-    pub fn word(&self) -> &str {
+    pub(crate) fn word(&self) -> &str {
         &self.0
     }
 
     /// Tells whether the carrier knows where calls go.
-    pub fn is_registered(&self) -> bool {
+    pub(crate) fn is_registered(&self) -> bool {
         self.0 == "Registered"
     }
 
     /// Tells whether calls arrive, as far as the carrier has answered.
-    pub fn may_arrive(&self) -> bool {
+    pub(crate) fn may_arrive(&self) -> bool {
         self.is_registered() || self.is_pending()
     }
 
     /// Tells whether the carrier has not answered yet.
-    pub fn is_pending(&self) -> bool {
+    pub(crate) fn is_pending(&self) -> bool {
         self.0 == "Unregistered"
     }
 }
@@ -62,11 +61,11 @@ fn registration(line: &str) -> Option<(&str, &str)> {
 
 /// What Asterisk's probes found out about registered phones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Probed {
+pub(crate) struct Probed {
     /// AORs of which no contact answers.
-    pub unreachable: BTreeSet<String>,
+    pub(crate) unreachable: BTreeSet<String>,
     /// AORs of which no contact answers, and one was not probed yet, as after a restart of Asterisk.
-    pub unprobed: BTreeSet<String>,
+    pub(crate) unprobed: BTreeSet<String>,
 }
 
 /// Asks what the probes of these AORs found out.
@@ -111,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_registration_of_a_trunk_is_read_wherever_its_columns_stand() {
+    fn the_registration_of_a_trunk_is_read_wherever_its_columns_are() {
         for (line, read) in [
             (
                 " acme-trunk-carrier/sip:127.0.0.1:9                      n/a                   Unregistered      (exp. 2s)",

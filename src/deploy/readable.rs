@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::asterisk::{Asterisk, AsteriskError};
+use super::{
+    Comparison, Host,
+    asterisk::{Asterisk, AsteriskError},
+};
 use crate::{
     accounts,
     fs::{FILE_MODE, FOLDER_MODE},
@@ -22,9 +25,9 @@ const READS_ALL: u64 = 0b110;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unreadable {
     /// Who may not read what.
-    pub message: String,
+    pub(crate) message: String,
     /// The commands that let it.
-    pub hint: String,
+    pub(crate) hint: String,
 }
 
 /// The user that Asterisk runs as.
@@ -44,12 +47,24 @@ struct Access {
     mode: u32,
 }
 
+impl Host {
+    /// Finds out whether the user its Asterisk runs as may read the generated files; `None` if it may, or
+    /// if Asterisk may not be asked.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub(super) fn unreadable(&self, comparison: &Comparison) -> Result<Option<Unreadable>, AsteriskError> {
+        let files: Vec<String> = comparison.kept_files().map(|file| file.path.clone()).collect();
+        self.asterisk.as_ref().map_or(Ok(None), |asterisk| check(asterisk, &self.config_dir, &files))
+    }
+}
+
 /// Finds out whether Asterisk's user may read generated files; `None` if it may, or if its user is not
 /// known, as that of an Asterisk in a container is not.
 ///
 /// # Errors
 /// If Asterisk cannot be asked.
-pub(super) fn check(
+fn check(
     asterisk: &Asterisk,
     config_dir: &Path,
     files: &[String],

@@ -43,7 +43,7 @@ pub(super) fn loaded_words(loaded: &[Module]) -> Option<String> {
     })
 }
 
-/// Reloads the module that reads a file; answers with the registrations that are to be let go then.
+/// Reloads the module that reads a file; returns the registrations to delete afterwards.
 ///
 /// A phone may refresh its registration with the old secret until the reload reaches the auths, and
 /// another may register with the new one from then on: so they are listed at that very moment.

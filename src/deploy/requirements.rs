@@ -8,7 +8,7 @@ use super::{
     Host, StatusError,
     at_once::both,
     names::{self, CheckedNames, MissingName},
-    needs::{self, Found, Lack},
+    needs::{self, CheckedNeeds, MissingNeed},
 };
 use crate::render::Phonebook;
 
@@ -16,8 +16,7 @@ use crate::render::Phonebook;
 #[derive(Debug, Default)]
 pub(super) struct Requirements {
     /// Modules and time zones.
-    pub(super) lacks: Vec<Lack>,
-    /// Names.
+    pub(super) lacks: Vec<MissingNeed>,
     pub(super) missing_names: Vec<MissingName>,
     /// What it was not asked about modules and time zones.
     pub(super) unasked: Option<String>,
@@ -26,7 +25,7 @@ pub(super) struct Requirements {
 }
 
 impl Host {
-    /// Finds out what its Asterisk does not have; nothing if it may not be asked.
+    /// Finds out what its Asterisk does not have. Finds nothing if Asterisk may not be asked.
     ///
     /// # Errors
     /// When Asterisk does not run, or stays silent, or when a value cannot be rendered.
@@ -35,7 +34,7 @@ impl Host {
         let needs = book.needs()?;
         let (found, checked) =
             both(|| needs::lacks(asterisk, &needs, now), || names::check(asterisk, &self.config_dir, book));
-        let (Found { lacks, unasked }, CheckedNames { missing, unchecked }) = (found?, checked?);
+        let (CheckedNeeds { lacks, unasked }, CheckedNames { missing, unchecked }) = (found?, checked?);
         Ok(Requirements { lacks, missing_names: missing, unasked, unchecked_names: unchecked })
     }
 }

@@ -21,20 +21,19 @@ use crate::{
 
 /// What an apply writes.
 #[derive(Debug)]
-pub struct Prepared {
-    /// The rows.
-    pub rows: RowChanges,
+pub(crate) struct Prepared {
+    pub(crate) rows: RowChanges,
     /// The digest of every phone, by number.
-    pub digests: BTreeMap<Extension, Ha1>,
+    pub(crate) digests: BTreeMap<Extension, Ha1>,
     /// The secrets of the objects that have one.
-    pub object_secrets: BTreeMap<ObjectId, Secret>,
+    pub(crate) object_secrets: BTreeMap<ObjectId, Secret>,
 }
 
 /// Prepares the rows of a plan, the digests of all its phones and the secrets of its objects.
 ///
 /// # Errors
 /// When a recorded secret does not open, or randomness is missing.
-pub fn prepare(
+pub(crate) fn prepare(
     plan: &Plan,
     recorded: &Recorded,
     secrets: &BTreeMap<UserKey, Result<Secret, String>>,

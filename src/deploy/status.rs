@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    Asterisk, AsteriskError, Comparison, Host, InPlace, Lack, Mismatch, MissingName, Override, Probed, Running,
+    Asterisk, AsteriskError, Comparison, Host, InPlace, MissingNeed, Mismatch, MissingName, Override, Probed, Running,
     StatusError, Survey, TrunkRegistration, contacts, emergency, reach, readback, requirements::Requirements,
 };
 use crate::{
@@ -18,20 +18,20 @@ use crate::{
 
 /// How a generated file stands to what is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileState {
+pub(crate) enum FileState {
     /// It holds what is recorded.
     InStep,
     /// It is not there.
     Missing,
     /// It is as it was written; what is recorded has changed since.
     Behind,
-    /// Somebody else changed it, or it is cut short.
+    /// Another program or a person changed it, or it is cut short.
     Edited,
 }
 
 impl FileState {
     /// Tells the state from the file in place and how it differs from what is recorded.
-    pub fn of(in_place: Option<&Present>, diff: &FileDiff) -> Self {
+    pub(crate) fn of(in_place: Option<&Present>, diff: &FileDiff) -> Self {
         match in_place {
             None => Self::Missing,
             Some(_) if !diff.changed => Self::InStep,
@@ -43,7 +43,7 @@ impl FileState {
 
 /// Which generation of a file Asterisk runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Generation {
+pub(crate) enum Generation {
     /// That of the file in place.
     InPlace,
     /// The one that was applied: the file in place was edited since.
@@ -58,52 +58,52 @@ pub enum Generation {
 
 /// How the running Asterisk stands to the files in place.
 #[derive(Debug)]
-pub struct RunningState {
+pub(crate) struct RunningState {
     /// Which generation of each file runs.
-    pub generations: PerFile<Generation>,
+    pub(crate) generations: PerFile<Generation>,
     /// Objects of the files in place that do not run.
-    pub missing: Vec<Mismatch>,
+    pub(crate) missing: Vec<Mismatch>,
     /// What Asterisk lacks for inbound calls.
-    pub lacks: Vec<Lack>,
+    pub(crate) lacks: Vec<MissingNeed>,
     /// Names that Asterisk does not have.
-    pub missing_names: Vec<MissingName>,
+    pub(crate) missing_names: Vec<MissingName>,
     /// Names that could not be checked, each with the reason.
-    pub unchecked_names: Vec<String>,
+    pub(crate) unchecked_names: Vec<String>,
     /// Registered contacts by AOR.
-    pub registrations: BTreeMap<String, usize>,
+    pub(crate) registrations: BTreeMap<String, usize>,
     /// What Asterisk's probes found out about registered phones, by AOR.
-    pub probed: Probed,
+    pub(crate) probed: Probed,
     /// How objects that register stand at their carriers, by name.
-    pub carriers: BTreeMap<String, TrunkRegistration>,
+    pub(crate) carriers: BTreeMap<String, TrunkRegistration>,
     /// Which emergency numbers phones cannot dial, and which option of the operator's takes boxes away, in words.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// What stands behind what is recorded, on one host.
 #[derive(Debug)]
-pub struct HostStatus {
+pub(crate) struct HostStatus {
     /// How the files stand to what is recorded. `None` for those that the tenant does not have.
-    pub files: PerFile<Option<FileState>>,
-    /// Asterisk; none where it was not asked.
-    pub running: Option<RunningState>,
+    pub(crate) files: PerFile<Option<FileState>>,
+    /// Asterisk, or `None` if it was not asked.
+    pub(crate) running: Option<RunningState>,
     /// Lines that the operator's files lack.
-    pub missing_includes: Vec<String>,
+    pub(crate) missing_includes: Vec<String>,
     /// Generated files that several lines include, in words.
-    pub included_twice: Vec<RailStop>,
+    pub(crate) included_twice: Vec<RailStop>,
     /// Sections of other files that change what the generated files define.
-    pub overrides: Vec<Override>,
+    pub(crate) overrides: Vec<Override>,
     /// Why neither is known, if one of the operator's files cannot be read.
-    pub unread: Option<FileError>,
+    pub(crate) unread: Option<FileError>,
 }
 
 impl HostStatus {
     /// Tells whether every file holds what is recorded.
-    pub fn rendered(&self) -> bool {
+    pub(crate) fn rendered(&self) -> bool {
         self.files.values().flatten().all(|file| *file == FileState::InStep)
     }
 
     /// Tells whether Asterisk runs the files in place, as far as it was asked.
-    pub fn running(&self) -> bool {
+    pub(crate) fn running(&self) -> bool {
         let live = |running: &RunningState| {
             running.generations.values().all(|generation| *generation == Generation::InPlace)
                 && running.missing.is_empty()
@@ -117,7 +117,7 @@ impl HostStatus {
 
 /// Finds out where a host stands; `comparison` is that of the plan that changes nothing. An Asterisk that
 /// does not answer takes nothing from the rest; returns why it does not.
-pub fn status(
+pub(crate) fn status(
     host: &Host,
     tenant: &Tenant,
     survey: Survey,

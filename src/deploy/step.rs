@@ -7,8 +7,7 @@ use super::{
     ApplyError, Host,
     contacts::{self, Contact},
     generations::{self, Generations, Phones},
-    host::{InPlace, Running, kept},
-    survey::Survey,
+    survey::{InPlace, Running, Survey, kept},
 };
 use crate::{
     asterisk::{ConfigFile, PerFile},
@@ -24,7 +23,6 @@ const PENDING: &str = "pending_contacts.json";
 /// The note with the generations rendered since Asterisk was last proven to run one.
 pub(super) const GENERATIONS: &str = "generations.json";
 
-/// The step.
 pub(super) struct Step<'a> {
     pub(super) tenant: &'a Tenant,
     pub(super) host: &'a Host,
@@ -53,7 +51,7 @@ pub(super) struct Step<'a> {
 /// Files that wait for their rename.
 #[derive(Debug, Default)]
 pub(super) struct StagedFiles {
-    /// What shall be; none where nothing changed.
+    /// The new text, or `None` if nothing changed.
     pub(super) new: PerFile<Option<Staged>>,
     /// The last good files, for the way back: it must not need room on a full disk.
     pub(super) back: PerFile<Option<Staged>>,
@@ -118,7 +116,7 @@ impl<'a> Step<'a> {
             generations,
             stale: Vec::new(),
         };
-        step.stale = step.stale_aors(&survey.marks)?;
+        step.stale = step.aors_to_expire(&survey.marks)?;
         Ok(step)
     }
 
@@ -195,8 +193,8 @@ impl<'a> Step<'a> {
     }
 
     /// Names the AORs whose registrations that step makes invalid: those that vanish or change their
-    /// digest, and those that vanished behind our back and may come back as somebody else's.
-    fn stale_aors(&self, marks: &[String]) -> Result<Vec<String>, FileError> {
+    /// digest, and those that vanished without our doing and may come back as those of other users.
+    fn aors_to_expire(&self, marks: &[String]) -> Result<Vec<String>, FileError> {
         let (runs, new) = (self.running_phones(marks), generations::phones(self.new_endpoints()));
         let good = if self.running.live[ConfigFile::Endpoints] { self.last_proven()? } else { Phones::new() };
         let gone = good.iter().filter(|(name, _)| !runs.contains_key(*name));
@@ -218,7 +216,7 @@ impl<'a> Step<'a> {
     }
 
     /// Reads the registrations that a run which was killed left to end.
-    pub(super) fn left_contacts(&self) -> Result<Vec<Contact>, FileError> {
+    pub(super) fn pending_contacts(&self) -> Result<Vec<Contact>, FileError> {
         if self.running.live[ConfigFile::Endpoints] {
             contacts::pending(&self.pending_note(), &self.old.mark)
         } else {

@@ -1,7 +1,7 @@
 //! Numbers of voicemail boxes that the file in place has for other boxes than the directory, as after the restore of an
 //! older dump. Messages and greetings belong to the number: the new owner would hear those of the former one.
 
-use super::{InPlace, compare::NAMED};
+use super::{InPlace, few::first_few};
 use crate::{
     asterisk::{BadValue, ConfigFile, PerFile},
     model::printable,
@@ -41,14 +41,9 @@ pub(super) fn stop(
     if count <= allowance.get(RAIL).copied().unwrap_or(0) {
         return Ok(None);
     }
-    let mut named: Vec<String> = others
+    let names = others
         .iter()
-        .take(NAMED)
-        .map(|(_, number, one, new)| format!("{number} of `{}` would be that of `{}`", shown(one), shown(new)))
-        .collect();
-    if count > NAMED {
-        named.push(format!("{} more", count - NAMED));
-    }
+        .map(|(_, number, one, new)| format!("{number} of `{}` would be that of `{}`", shown(one), shown(new)));
     let what = if count == 1 {
         "the number of 1 voicemail box".to_owned()
     } else {
@@ -57,7 +52,7 @@ pub(super) fn stop(
     let contexts = others.first().map(|(context, ..)| context.as_str()).unwrap_or_default();
     Ok(Some(RailStop {
         rail: RAIL,
-        message: format!("{what} of the file in place would pass to others: {}", named.join(", ")),
+        message: format!("{what} of the file in place would pass to others: {}", first_few(names)),
         hint: format!(
             "restore a newer dump of the database; or move the folders of these numbers out of `voicemail/{contexts}` below \
              the spool folder of Asterisk, so that nobody hears the messages of others: --allow {RAIL}={count}"

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Asterisk, AsteriskError, Host,
+    findings::{Findings, PhonesWithoutFile},
     left_out::runs,
     listing::{Kind, Listing},
     mismatch::values_of,
-    survey::Findings,
 };
 use crate::{
     asterisk::ConfigFile,
@@ -15,15 +15,6 @@ use crate::{
     plan::{Plan, PlannedUser},
     render::endpoint_name,
 };
-
-/// The phones of a plan that Asterisk runs without a file in place.
-#[derive(Debug, Clone)]
-pub(super) struct PhonesWithoutFile {
-    /// All of them.
-    pub(super) running: BTreeSet<Extension>,
-    /// Those that run with another digest than the recorded one, though no change of their row says so.
-    pub(super) others: BTreeSet<Extension>,
-}
 
 impl Host {
     /// Finds the phones of a plan that Asterisk runs without a file in place.

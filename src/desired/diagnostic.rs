@@ -15,7 +15,7 @@ pub struct Source {
     /// The whole text.
     pub text: String,
     /// The bytes that are never shown: what stands under a key that names a secret.
-    pub hidden: Vec<Range<u32>>,
+    pub(crate) hidden: Vec<Range<u32>>,
     /// Whether it is a desired state by its keys; of any other file no word is shown.
     pub ours: bool,
 }

@@ -30,7 +30,7 @@ const STDIN: &str = "-";
 /// Reads the file, every `*.yaml` and `*.yml` below the folder (in upper case also) in the order of their paths,
 /// or standard input if the path is `-`.
 pub(super) fn sources(path: &Path) -> (Vec<Source>, Vec<Diagnostic>) {
-    let mut found = Found::default();
+    let mut found = FilesRead::default();
     if path == Path::new(STDIN) {
         found.add("stdin".into(), input::take(io::stdin().lock(), MAX_BYTES));
         return (found.sources, found.problems);
@@ -45,12 +45,12 @@ pub(super) fn sources(path: &Path) -> (Vec<Source>, Vec<Diagnostic>) {
 
 /// What was found so far.
 #[derive(Default)]
-struct Found {
+struct FilesRead {
     sources: Vec<Source>,
     problems: Vec<Diagnostic>,
 }
 
-impl Found {
+impl FilesRead {
     fn folder(&mut self, folder: &Folder, path: &Path) {
         let mut below = Vec::new();
         self.collect(folder, path, Path::new(""), 0, &mut below);

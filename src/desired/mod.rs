@@ -43,18 +43,18 @@ pub struct Declared {
     /// Who gets inbound calls.
     pub routes: Routes,
     /// Where the secrets of objects come from.
-    pub object_secrets: BTreeMap<ObjectId, SecretSource>,
+    pub(crate) object_secrets: BTreeMap<ObjectId, SecretSource>,
     /// Where what they are made of is declared.
-    pub places: Places,
+    pub(crate) places: Places,
     /// Where the names are declared that must exist on the Asterisk host: the first place of each.
-    pub host_names: BTreeMap<HostName, Place>,
+    pub(crate) host_names: BTreeMap<HostName, Place>,
     /// The tests of the routes; all of them hold, but for a trace.
-    pub expectations: Vec<Expectation>,
+    pub(crate) expectations: Vec<Expectation>,
 }
 
 /// A test of the routes.
 #[derive(Debug, Clone)]
-pub struct Expectation {
+pub(crate) struct Expectation {
     /// The call.
     pub call: Call,
     /// Who gets it first.
@@ -82,7 +82,7 @@ pub struct DeclaredUser {
     /// The pinned number.
     pub extension: Option<Extension>,
     /// Where it is pinned.
-    pub pinned_at: Option<Place>,
+    pub(crate) pinned_at: Option<Place>,
     /// The former address or id.
     pub previously: Option<Identity>,
     /// Where the secret comes from; generated where absent.
@@ -105,8 +105,8 @@ pub struct Loaded {
     /// The problems, in the order of their places.
     pub problems: Vec<Diagnostic>,
     /// How many problems there are beyond those: all of them errors.
-    pub unlisted: usize,
-    /// The desired state, where there is no error among the problems.
+    pub(crate) unlisted: usize,
+    /// The desired state, if there is no error among the problems.
     pub declared: Option<Declared>,
 }
 
@@ -126,8 +126,8 @@ pub fn load(path: &Path) -> Loaded {
     load_with(path, |_| {})
 }
 
-/// Does so for whoever asks why an expectation fails: such a failure is only a warning.
-pub fn load_to_trace(path: &Path) -> Loaded {
+/// Does the same, but a failed expectation is only a warning, for commands that explain it.
+pub(crate) fn load_to_trace(path: &Path) -> Loaded {
     load_with(path, |problem| {
         if problem.code == Code::FailedExpectation {
             problem.severity = Severity::Warning;

@@ -25,7 +25,7 @@ use super::{
     yaml::{self, Key, Kind, Node},
 };
 use crate::model::{
-    self, AT, Code, Diagnostic, Invalid, Meant, NAMED, Place, SourceName, TOKEN, WORD, WORD_OR_LIST, WORD_OR_MAP,
+    self, AT, Code, Diagnostic, Invalid, MeantKeys, NAMED, Place, SourceName, TOKEN, WORD, WORD_OR_LIST, WORD_OR_MAP,
     quoted,
 };
 
@@ -94,7 +94,7 @@ impl Problem {
         self
     }
     /// Keeps quiet about a missing key if an unknown key was probably meant to be it.
-    fn unless_meant(mut self, meant: &Meant) -> Self {
+    fn unless_meant(mut self, meant: &MeantKeys) -> Self {
         self.0.was_said |= self.0.missing.is_some_and(|key| meant.has(key));
         self
     }
@@ -328,7 +328,7 @@ impl<'de> Deserializer<'de> for NodeReader<'de> {
                 known
             }
         };
-        let meant = Meant(self.sink.borrow().meant[unknown..].into());
+        let meant = MeantKeys(self.sink.borrow().meant[unknown..].into());
         let pairs = pairs.into_iter();
         visitor
             .visit_map(MapReader { reader: self, pairs, value: None })

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// Writes a text as a YAML scalar that is read as this text: plain where nobody could take it for
+/// Writes a text as a YAML scalar that is read as this text: plain if it cannot be taken for
 /// anything else, otherwise in double quotes.
 pub(crate) fn scalar(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || " .'_+@-".contains(c);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_people_stand_there_plainly() {
+    fn ordinary_users_are_written_plainly() {
         let shown = ["ana.silva@example.com", "Ana Silva", "Li", "Zoë O'Neil", "Ana: #1", "-a b"].map(scalar);
         assert_eq!(shown, ["ana.silva@example.com", "Ana Silva", "\"Li\"", "Zoë O'Neil", "\"Ana: #1\"", "\"-a b\""]);
     }

@@ -1,4 +1,4 @@
-//! Where the reader puts problems: a file of a million mistakes is told in a thousand diagnostics and a count.
+//! Collects the problems that the reader finds: a file of a million mistakes gives a thousand diagnostics and a count.
 
 use crate::model::{Diagnostic, Place};
 

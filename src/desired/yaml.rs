@@ -325,7 +325,7 @@ mod tests {
 
     /// Looking for what a key was meant to be costs a microsecond, and a file may have a million of them.
     #[test]
-    fn what_stands_under_the_ten_thousandth_different_key_is_hidden_unseen() {
+    fn the_value_of_the_ten_thousandth_key_is_hidden() {
         let text = (0..MAX_KEYS + 2).map(|n| format!("k{n}: value")).collect::<Vec<_>>().join("\n");
         let mut node = parse(0, &text).unwrap();
         let mut hidden = Vec::new();
@@ -336,7 +336,7 @@ mod tests {
 
     /// Every mistake was told to check "indentation, colons and quotes".
     #[test]
-    fn a_mistake_in_yaml_is_told_what_to_do() {
+    fn a_mistake_in_yaml_has_a_hint() {
         let hint = |text: &str| parse(0, &format!("version: 1\n{text}")).unwrap_err().hint.unwrap();
         for (text, words) in [
             ("users:\n\t- email: a@x\n", "indent with spaces"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use postgres::fallible_iterator::FallibleIterator;
 
-use super::{Directory, DirectoryError, Place, document, failed, read::bad_row};
+use super::{Directory, DirectoryError, Place, document, failed, sql::bad_row};
 use crate::{calls::Applied, model::Tenant};
 
 /// A tenant, and what was applied last of it.
@@ -29,7 +29,7 @@ impl Directory {
         Ok(rows.iter().map(|row| (row.get(0), applied(row))).collect())
     }
 
-    /// Asks to be told when an apply ends. Behind a transaction pooler nobody is told anything.
+    /// Subscribes to the end of applies. Behind a transaction pooler, no notification arrives.
     ///
     /// # Errors
     /// When the database fails.
@@ -41,7 +41,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the connection is lost.
-    pub fn wait_for_apply(&mut self, at_most: Duration) -> Result<bool, DirectoryError> {
+    pub(crate) fn wait_for_apply(&mut self, at_most: Duration) -> Result<bool, DirectoryError> {
         let mut notifications = self.client().notifications();
         let told = notifications.timeout_iter(at_most).next().map_err(failed("listen"))?.is_some();
         // Several at once are one.

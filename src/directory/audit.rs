@@ -1,4 +1,4 @@
-//! The audit log: who applied what, when, and how it ended. No secret ever stands in it.
+//! The audit log: who applied what, when, and how it ended. It never holds a secret.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use postgres::{
 };
 use serde::Serialize;
 
-use super::{Directory, DirectoryError, EarlierRun, Place, document, failed};
+use super::{Directory, DirectoryError, EarlierRun, Place, Writer, document, failed};
 use crate::model::{Document, Tenant, document::Map};
 
 /// A run as it begins.
@@ -23,14 +23,14 @@ pub struct Run {
     pub command: &'static str,
     /// Who started it.
     pub actor: String,
-    /// The commit of the desired state, where it lies in a git work tree.
-    pub git_commit: Option<String>,
+    /// The commit of the desired state, if it is in a git work tree.
+    pub(crate) git_commit: Option<String>,
     /// The plan that is applied.
-    pub plan_id: Option<String>,
+    pub(crate) plan_id: Option<String>,
     /// Rows by kind of change.
     pub counts: BTreeMap<&'static str, usize>,
     /// What changes in the files, secrets masked.
-    pub diff: String,
+    pub(crate) diff: String,
     /// The hash of everything that the run records and renders, or `None` if it renders nothing.
     pub target: Option<String>,
 }
@@ -47,9 +47,9 @@ pub struct Entry {
     /// Who started it.
     pub actor: String,
     /// The commit of the desired state; null where it lay in no git work tree.
-    pub git_commit: Option<String>,
+    pub(crate) git_commit: Option<String>,
     /// The plan that was applied; null where there was none.
-    pub plan_id: Option<String>,
+    pub(crate) plan_id: Option<String>,
     /// Rows by kind of change.
     pub counts: BTreeMap<String, u64>,
     /// SHA-256 of each file as it stood in the end.
@@ -65,7 +65,7 @@ pub struct Entry {
     /// When it ended; null where it did not.
     pub finished_at: Option<Timestamp>,
     /// What it changed in the files, secrets masked, or which row it changed; null in lists.
-    pub diff: Option<String>,
+    pub(crate) diff: Option<String>,
 }
 
 /// How a run ended.
@@ -180,25 +180,25 @@ pub(super) fn close(db: &mut impl GenericClient, id: i64, end: &End) -> Result<(
     Ok(())
 }
 
-/// What somebody did to one user's row through the API.
+/// One change of a user's row that was not made by an apply.
 #[derive(Debug)]
-pub struct Deed<'a> {
+pub(crate) struct AuditEntry<'a> {
     /// Who did it.
     pub actor: &'a str,
     /// The row, as a line of a diff.
     pub change: String,
 }
 
-/// Adds a closed audit row for each deed: rows changed, files and Asterisk were left alone.
-pub(super) fn deeds(
+/// Adds a closed audit row for each entry: rows changed, files and Asterisk were left alone.
+pub(super) fn add_entries(
     db: &mut impl GenericClient,
     tenant: &Tenant,
     host: &str,
     (command, kind): (&'static str, &'static str),
-    deeds: &[Deed<'_>],
+    entries: &[AuditEntry<'_>],
 ) -> Result<(), DirectoryError> {
-    let actors: Vec<&str> = deeds.iter().map(|deed| deed.actor).collect();
-    let changes: Vec<&str> = deeds.iter().map(|deed| deed.change.as_str()).collect();
+    let actors: Vec<&str> = entries.iter().map(|entry| entry.actor).collect();
+    let changes: Vec<&str> = entries.iter().map(|entry| entry.change.as_str()).collect();
     let counts = document::write("write the audit log", &Map(BTreeMap::from([(kind.to_owned(), 1_u64)])))?;
     db.query_typed(
         "insert into apply_audit_log (tenant, host, command, actor, counts, diff, outcome, finished_at)
@@ -264,12 +264,52 @@ where
     )
 }
 
+impl Writer<'_> {
+    /// Reads which runs applied a plan, the latest run of each target.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) fn runs_of_plan(&mut self, tenant: &Tenant, plan_id: &str) -> Result<Vec<EarlierRun>, DirectoryError> {
+        runs_of_plan(self.client, tenant, plan_id)
+    }
+
+    /// Opens an audit row.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) fn open_audit(&mut self, run: &Run) -> Result<i64, DirectoryError> {
+        open(self.client, run)
+    }
+
+    /// Closes an audit row that the same transaction opened: a run that only records is never open.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) fn close_audit(&mut self, run: i64, end: &End) -> Result<(), DirectoryError> {
+        close(self.client, run, end)
+    }
+
+    /// Adds a closed audit row for each entry. `command` is the command and the kind of change.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) fn add_audit_entries(
+        &mut self,
+        tenant: &Tenant,
+        host: &str,
+        command: (&'static str, &'static str),
+        entries: &[AuditEntry<'_>],
+    ) -> Result<(), DirectoryError> {
+        add_entries(self.client, tenant, host, command, entries)
+    }
+}
+
 impl Directory {
     /// Reads which runs applied a plan, the latest run of each target.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn runs_of_plan(&mut self, tenant: &Tenant, plan_id: &str) -> Result<Vec<EarlierRun>, DirectoryError> {
+    pub(crate) fn runs_of_plan(&mut self, tenant: &Tenant, plan_id: &str) -> Result<Vec<EarlierRun>, DirectoryError> {
         runs_of_plan(self.client(), tenant, plan_id)
     }
 
@@ -277,7 +317,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn close_audit(&mut self, id: i64, end: &End) -> Result<(), DirectoryError> {
+    pub(crate) fn close_audit(&mut self, id: i64, end: &End) -> Result<(), DirectoryError> {
         close(self.client(), id, end)
     }
 
@@ -308,7 +348,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn last_applies(&mut self, tenant: &Tenant) -> Result<(Vec<Entry>, Option<Timestamp>), DirectoryError> {
+    pub(crate) fn last_applies(&mut self, tenant: &Tenant) -> Result<(Vec<Entry>, Option<Timestamp>), DirectoryError> {
         let statement = format!(
             "select distinct on (host) {COLUMNS} from apply_audit_log
              where tenant = $1 and command = 'apply' order by host, id desc"
@@ -331,7 +371,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn open_run(&mut self, host: &str) -> Result<Option<String>, DirectoryError> {
+    pub(crate) fn open_run(&mut self, host: &str) -> Result<Option<String>, DirectoryError> {
         let row = self
             .client()
             .query_typed_opt(

@@ -56,7 +56,7 @@ impl Url {
             let scheme = text.split_once("://").is_some_and(|(scheme, _)| !scheme.contains(['=', ' ']));
             if scheme && !options::is_url(text) { DirectoryError::OtherScheme } else { DirectoryError::NoUrl }
         };
-        let options::Taken { rest, values } =
+        let options::SplitOptions { rest, values } =
             options::take(text, &["sslmode", "sslrootcert", "passfile"]).ok_or_else(no_url)?;
         let mut values = values.into_iter().map(|value| value.filter(|value| !value.is_empty()));
         let mut next = || values.next().flatten();
@@ -98,7 +98,7 @@ impl Url {
     ///
     /// # Errors
     /// Says in words why a password file is not used. As in libpq, the server may do without a password.
-    pub fn add_password(&mut self, password: Option<&str>, passfile: Option<&Path>) -> Result<(), String> {
+    pub(crate) fn add_password(&mut self, password: Option<&str>, passfile: Option<&Path>) -> Result<(), String> {
         if self.config.get_password().is_some() {
             return Ok(());
         }
@@ -146,7 +146,7 @@ impl Url {
     /// Opens a connection.
     ///
     /// # Errors
-    /// When nobody answers, lets us in, or can be trusted.
+    /// When no server answers, accepts the login, or can be trusted.
     pub fn connect(&self) -> Result<Client, DirectoryError> {
         let tls = self.tls()?;
         self.config.connect(tls).map_err(|source| DirectoryError::Connect { url: self.show(), source })
@@ -259,7 +259,7 @@ fn why_refused(error: &postgres::Error) -> String {
     known.map_or_else(|| "a part of it is malformed".to_owned(), |name| format!("its `{name}` is malformed"))
 }
 
-/// The folders in which servers keep their socket unless they are told otherwise.
+/// The folders in which servers keep their socket by default.
 fn is_usual_folder(path: &Path) -> bool {
     ["/var/run/postgresql", "/run/postgresql", "/tmp"].iter().any(|usual| path == Path::new(usual))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use postgres::{GenericClient, types::Type};
 use uuid::Uuid;
 
-use super::{DirectoryError, RecordedSecret, failed, read::bad_row, seal::ObjectPrint};
+use super::{DirectoryError, RecordedSecret, failed, seal::ObjectPrint, sql::bad_row};
 use crate::{
     model::{E164, Tenant},
     objects::{ObjectId, Routes},

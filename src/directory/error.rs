@@ -3,7 +3,7 @@
 use postgres::error::SqlState;
 
 use super::{
-    document::{self, UnreadableDocument},
+    UnreadableDocument,
     embedded::EmbeddedError,
     seal::SealError,
 };
@@ -32,7 +32,7 @@ pub enum DirectoryError {
     /// TLS could not be set up.
     #[error("cannot set up TLS for the database: {0}")]
     Tls(String),
-    /// Nobody answered, or let us in.
+    /// No server answered or accepted the login.
     #[error("cannot connect to the database {url}")]
     Connect {
         /// The URL without its password.
@@ -85,14 +85,14 @@ pub enum DirectoryError {
         reason: String,
     },
     /// A document in a row cannot be read.
-    #[error("{document}{}", document::and_more(*more))]
+    #[error("{document}{}", and_more(*more))]
     Document {
         /// The first one.
         document: Box<UnreadableDocument>,
         /// How many more of the tenant's documents cannot be read.
         more: usize,
     },
-    /// Another tenant was faster.
+    /// Another tenant claimed the number in the meantime.
     #[error("tenant `{tenant}` has just claimed {number}; nothing was changed")]
     NumberTaken {
         /// The public number.
@@ -115,7 +115,7 @@ pub enum DirectoryError {
 
 impl DirectoryError {
     /// Tells whether it may be gone in a moment: the server is away, starts, ends or is too busy.
-    pub fn is_passing(&self) -> bool {
+    pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Embedded(_) | Self::Commit(_) => true,
             Self::Query { source, .. } => {
@@ -128,6 +128,17 @@ impl DirectoryError {
             }
             _ => false,
         }
+    }
+}
+
+/// Says how many more documents cannot be read.
+fn and_more(documents: usize) -> String {
+    if documents == 0 { String::new() } else { format!("; nor can {documents} more of the tenant's documents") }
+}
+
+impl From<UnreadableDocument> for DirectoryError {
+    fn from(document: UnreadableDocument) -> Self {
+        Self::Document { document: Box::new(document), more: 0 }
     }
 }
 

@@ -12,9 +12,9 @@ use super::{DirectoryError, Writer, failed};
 /// For how long an answer is given again.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
-/// What makes a request the same one.
+/// Identifies a request that a client sends again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Once {
+pub struct IdempotencyKey {
     /// The token it came with.
     pub token: i64,
     /// Its `Idempotency-Key`.
@@ -25,7 +25,7 @@ pub struct Once {
 
 /// What was answered under a key.
 #[derive(Debug, Clone)]
-pub struct Answered {
+pub struct EarlierAnswer {
     /// The hash of what was asked for.
     pub request: Vec<u8>,
     /// The sealed answer.
@@ -37,12 +37,12 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn recall(
+    pub(crate) fn find_answers(
         &mut self,
         tenant: Uuid,
-        requests: &[&Once],
+        requests: &[&IdempotencyKey],
         now: Timestamp,
-    ) -> Result<BTreeMap<(i64, String), Answered>, DirectoryError> {
+    ) -> Result<BTreeMap<(i64, String), EarlierAnswer>, DirectoryError> {
         if requests.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -62,7 +62,7 @@ impl Writer<'_> {
                 ],
             )
             .map_err(failed("look for an earlier answer"))?;
-        let answered = |row: &postgres::Row| Answered { request: row.get(2), answer: row.get(3) };
+        let answered = |row: &postgres::Row| EarlierAnswer { request: row.get(2), answer: row.get(3) };
         Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), answered(row))).collect())
     }
 }
@@ -71,7 +71,7 @@ impl Writer<'_> {
 pub(super) fn remember(
     db: &mut impl GenericClient,
     tenant: Uuid,
-    answers: &[(&Once, Vec<u8>)],
+    answers: &[(&IdempotencyKey, Vec<u8>)],
     now: Timestamp,
 ) -> Result<(), DirectoryError> {
     if answers.is_empty() {
@@ -97,6 +97,6 @@ pub(super) fn remember(
     Ok(())
 }
 
-fn columns<'a>(requests: impl Iterator<Item = &'a Once>) -> (Vec<i64>, Vec<&'a str>) {
+fn columns<'a>(requests: impl Iterator<Item = &'a IdempotencyKey>) -> (Vec<i64>, Vec<&'a str>) {
     requests.map(|once| (once.token, once.key.as_str())).unzip()
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{
     Directory, DirectoryError, audit, document, failed,
     objects::{self, NumberUse},
-    write::run,
+    sql::execute,
 };
 use crate::{calls::Applied, model::E164};
 
@@ -29,7 +29,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails; then the row stays open, and callers reach what they did.
-    pub fn close_applied(&mut self, id: i64, end: &audit::End, live: &MadeLive<'_>) -> Result<(), DirectoryError> {
+    pub(crate) fn close_applied(&mut self, id: i64, end: &audit::End, live: &MadeLive<'_>) -> Result<(), DirectoryError> {
         let action = "remember what was applied";
         let MadeLive { tenant, digests, secrets, routes } = live;
         if digests.is_empty() && secrets.is_empty() && routes.is_none() {
@@ -39,7 +39,7 @@ impl Directory {
         audit::close(&mut transaction, id, end)?;
         if !digests.is_empty() {
             let (users, prints): (Vec<Uuid>, Vec<&[u8]>) = digests.iter().copied().unzip();
-            run(
+            execute(
                 &mut transaction,
                 action,
                 "update users u set digest_applied = n.digest from unnest($2, $3) as n (id, digest)
@@ -49,7 +49,7 @@ impl Directory {
         }
         if !secrets.is_empty() {
             let (objects, prints): (Vec<Uuid>, Vec<&[u8]>) = secrets.iter().copied().unzip();
-            run(
+            execute(
                 &mut transaction,
                 action,
                 "update secrets s set fingerprint_applied = n.print from unnest($1, $2) as n (object, print)

@@ -8,6 +8,7 @@
 mod applied;
 pub mod audit;
 mod calls;
+mod changes;
 mod connect;
 mod credentials;
 mod document;
@@ -23,8 +24,10 @@ mod passfile;
 mod read;
 mod reseal;
 pub mod seal;
+mod sql;
 mod tokens;
 mod types;
+mod unreadable;
 mod user_document;
 mod users;
 mod write;
@@ -35,21 +38,24 @@ use postgres::{Client, types::Type};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-pub use calls::{CallEntry, CallStep, Whose, Written};
+pub use calls::{CallEntry, CallStep, CallScope, Written};
+pub use changes::{NewSecret, NumberChanges, ObjectChanges, Row, RowChanges, SecretRow};
 pub use connect::Url;
 pub use credentials::PrepareError;
 pub(crate) use credentials::{new_id, prints, random, seal_secret};
-pub use document::{Place, UnreadableDocument};
 pub use error::DirectoryError;
 pub(crate) use error::failed;
-pub use idempotency::{Answered, Once};
+pub use idempotency::{EarlierAnswer, IdempotencyKey};
 pub use inbound::MadeLive;
-pub use objects::{NumberChanges, ObjectChanges, SecretRow, hint_of_taken};
+pub(crate) use objects::hint_of_taken;
 pub use reseal::{Resealed, Sealed, SealedPlace};
-pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText, is_token};
-pub use types::{EarlierRun, FREED_DAYS, Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser};
-pub use users::{NewUserContext, Standing, User};
-pub use write::{Additions, NewSecret, Row, RowChanges};
+pub use tokens::{BadToken, Bearer, Scope, TokenBytes, TokenEntry, TokenName, TokenText};
+pub(crate) use tokens::is_token;
+pub use types::{EarlierRun, Hold, ManagedBy, Recorded, RecordedSecret, RecordedTenant, RecordedUser};
+pub(crate) use types::FREED_DAYS;
+pub use unreadable::{Place, UnreadableDocument};
+pub use users::{NewUserContext, TenantCounts, User};
+pub use write::Additions;
 pub use writer::Writer;
 
 use crate::model::Tenant;
@@ -67,7 +73,7 @@ pub struct Directory {
     client: Client,
     url: Url,
     cluster: Option<Embedded>,
-    /// Told once: only a migration changes it.
+    /// Read once: only a migration changes it.
     schema: Option<Schema>,
 }
 
@@ -86,7 +92,7 @@ impl Directory {
     /// Connects to a database by URL.
     ///
     /// # Errors
-    /// When nobody answers or lets us in.
+    /// When no server answers or accepts the login.
     pub fn connect(url: Url) -> Result<Self, DirectoryError> {
         Ok(Self { client: url.connect()?, url, cluster: None, schema: None })
     }
@@ -106,15 +112,15 @@ impl Directory {
     }
 
     /// Tells whether the connection broke.
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
 
-    /// Makes sure that the database answers, and that nobody has migrated it since.
+    /// Makes sure that the database answers, and was not migrated since.
     ///
     /// # Errors
     /// When it does not answer, or its schema is not this program's.
-    pub fn ping(&mut self) -> Result<(), DirectoryError> {
+    pub(crate) fn ping(&mut self) -> Result<(), DirectoryError> {
         self.schema = None;
         self.require_current()
     }
@@ -187,7 +193,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails, or has a later schema.
-    pub fn read_readable(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
+    pub(crate) fn read_readable(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
         let schema = match self.schema()? {
             Schema::Absent => return Ok(Recorded::default()),
             Schema::Older(version) => version,
@@ -209,7 +215,7 @@ impl Directory {
     ///
     /// # Errors
     /// When it was written by a later version of this program, or cannot be asked.
-    pub fn schema_note(&mut self) -> Result<Option<String>, DirectoryError> {
+    pub(crate) fn schema_note(&mut self) -> Result<Option<String>, DirectoryError> {
         let known = latest();
         Ok(match self.schema()? {
             Schema::Older(found) => {
@@ -223,7 +229,7 @@ impl Directory {
     ///
     /// # Errors
     /// When it is another one, or the database fails.
-    pub fn require_current(&mut self) -> Result<(), DirectoryError> {
+    pub(crate) fn require_current(&mut self) -> Result<(), DirectoryError> {
         match self.schema()? {
             Schema::Current => Ok(()),
             Schema::Absent => Err(DirectoryError::Empty),
@@ -247,7 +253,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn sealed_of_object(&mut self, object: Uuid) -> Result<Option<Vec<u8>>, DirectoryError> {
+    pub(crate) fn sealed_of_object(&mut self, object: Uuid) -> Result<Option<Vec<u8>>, DirectoryError> {
         let row = self
             .client
             .query_typed_opt("select secret_sealed from secrets where object_id = $1", &[(&object, Type::UUID)])

@@ -1,6 +1,6 @@
 //! The statements about objects: their rows, their secrets and the public numbers. They know no kind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use postgres::{
     GenericClient, Row,
@@ -9,73 +9,23 @@ use postgres::{
 use uuid::Uuid;
 
 use super::{
-    DirectoryError, Place, Recorded, RecordedSecret, UnreadableDocument, failed,
-    read::{OWNERS_SINCE, bad_row, number},
+    DirectoryError, NumberChanges, ObjectChanges, Place, Recorded, RecordedSecret, SecretRow, UnreadableDocument, failed,
     seal::ObjectPrint,
-    users::int,
-    write::{NewSecret, run},
+    sql::{bad_row, int, number, execute},
 };
 use crate::{
-    model::{E164, Extension, Tenant, Unreadable, UserKey},
+    model::{E164, Tenant, Unreadable, UserKey},
     objects::{ExtensionClaim, ObjectId, ObjectRow, Routes, UserOfRow},
 };
 
 /// The first schema version that has them.
 pub(super) const SINCE: i32 = 10;
 
+/// The first schema version that knows who let a user go, and which internal numbers objects have.
+pub(super) const OWNERS_SINCE: i32 = 11;
+
 /// The first schema version that keeps no fingerprint of a PIN without a tag.
 const TAGS_SINCE: i32 = 13;
-
-/// What a sync or apply writes about a tenant's objects.
-#[derive(Debug, Default)]
-pub struct ObjectChanges {
-    /// The rows of objects that are no more; their secrets go with them.
-    pub gone: Vec<Uuid>,
-    /// Objects that are new, or whose document changed, each with its row.
-    pub rows: Vec<(Uuid, ObjectRow)>,
-    /// Rows of objects that stay without a secret.
-    pub forgotten: Vec<Uuid>,
-    /// New secrets and secrets with a new login: whole rows.
-    pub secrets: Vec<SecretRow>,
-    /// The public numbers, if they change.
-    pub numbers: Option<NumberChanges>,
-    /// The internal numbers that change, each by the object's row. `None` if the object has none any more.
-    pub extensions: Vec<(Uuid, Option<Extension>)>,
-}
-
-impl ObjectChanges {
-    fn is_empty(&self) -> bool {
-        let Self { gone, rows, forgotten, secrets, numbers, extensions } = self;
-        gone.is_empty()
-            && rows.is_empty()
-            && forgotten.is_empty()
-            && secrets.is_empty()
-            && numbers.is_none()
-            && extensions.is_empty()
-    }
-}
-
-/// The public numbers of a tenant as they shall be recorded.
-#[derive(Debug)]
-pub struct NumberChanges {
-    /// All of them.
-    pub all: BTreeSet<E164>,
-    /// Those that the tenant did not have before: they must be nobody's.
-    pub new: BTreeSet<E164>,
-}
-
-/// The row of an object's secret as it shall be.
-#[derive(Debug)]
-pub struct SecretRow {
-    /// The object.
-    pub object: ObjectId,
-    /// Its row.
-    pub row: Uuid,
-    /// The secret.
-    pub sealed: NewSecret,
-    /// Its fingerprint.
-    pub print: ObjectPrint,
-}
 
 /// Reads the objects of a tenant, and what is known of their secrets.
 pub(super) fn read(
@@ -256,9 +206,9 @@ pub(super) fn hold_numbers(
          update public_numbers set recorded = recorded and not $3, applied = applied and not $4
          where tenant = $1 and number <> all ($2) and recorded and applied",
     ] {
-        run(db, action, statement, &parameters)?;
+        execute(db, action, statement, &parameters)?;
     }
-    run(
+    execute(
         db,
         action,
         "update public_numbers p set is_owner = true
@@ -273,7 +223,7 @@ pub(super) fn hold_numbers(
 }
 
 /// Says how a public number that another tenant has gets free.
-pub fn hint_of_taken(other: &Tenant) -> String {
+pub(crate) fn hint_of_taken(other: &Tenant) -> String {
     format!(
         "remove it from the file of `{other}`, and apply that first; if `{other}` was renamed or removed, \
          apply its last file once more without the number"
@@ -295,7 +245,7 @@ pub(super) fn change(
         claim(db, slug, numbers)?;
     }
     if !gone.is_empty() {
-        run(
+        execute(
             db,
             "delete objects",
             "delete from objects where tenant_id = $1 and id = any ($2)",
@@ -308,7 +258,7 @@ pub(super) fn change(
     let (owners, given): (Vec<Uuid>, Vec<i32>) =
         extensions.iter().filter_map(|(row, number)| Some((*row, int((*number)?)))).unzip();
     if !owners.is_empty() {
-        run(
+        execute(
             db,
             "record the extensions of objects",
             "insert into extensions (tenant_id, number, object_id)
@@ -317,7 +267,7 @@ pub(super) fn change(
         )?;
     }
     if !forgotten.is_empty() {
-        run(
+        execute(
             db,
             "forget the secrets of objects",
             "delete from secrets where object_id = any ($1)",
@@ -328,7 +278,7 @@ pub(super) fn change(
         write_secrets(db, secrets)?;
     }
     // A new secret, too, puts the hosts behind what is recorded.
-    run(db, "record the tenant", "update tenants set updated_at = now() where id = $1", &[(&tenant, Type::UUID)])
+    execute(db, "record the tenant", "update tenants set updated_at = now() where id = $1", &[(&tenant, Type::UUID)])
 }
 
 fn write(db: &mut impl GenericClient, tenant: Uuid, rows: &[(Uuid, ObjectRow)]) -> Result<(), DirectoryError> {
@@ -338,7 +288,7 @@ fn write(db: &mut impl GenericClient, tenant: Uuid, rows: &[(Uuid, ObjectRow)]) 
     let versions: Vec<i16> = rows.iter().map(|(_, row)| i16::try_from(row.version).unwrap_or(i16::MAX)).collect();
     let protected: Vec<bool> = rows.iter().map(|(_, row)| row.protected).collect();
     let bodies: Vec<&str> = rows.iter().map(|(_, row)| row.body.as_str()).collect();
-    run(
+    execute(
         db,
         "record objects",
         "insert into objects (id, tenant_id, kind, name, version, protected, body)
@@ -363,7 +313,7 @@ fn write_secrets(db: &mut impl GenericClient, secrets: &[SecretRow]) -> Result<(
     let sealed: Vec<&[u8]> = secrets.iter().map(|row| row.sealed.as_slice()).collect();
     let salts: Vec<&[u8]> = secrets.iter().map(|row| row.print.salt.as_slice()).collect();
     let prints: Vec<&[u8]> = secrets.iter().map(|row| row.print.shown.as_slice()).collect();
-    run(
+    execute(
         db,
         "record the secrets of objects",
         "insert into secrets (object_id, secret_sealed, secret_salt, secret_fingerprint)

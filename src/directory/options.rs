@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 /// A connection string without some of its options, and those.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Taken {
+pub(super) struct SplitOptions {
     /// What is left for the driver.
     pub(super) rest: String,
     /// The values by the order of the names; of an option given twice the last one, as libpq has it.
@@ -20,8 +20,8 @@ pub(super) fn is_url(text: &str) -> bool {
 }
 
 /// Takes the named options out; `None` if the text is of neither form.
-pub(super) fn take(text: &str, names: &[&str]) -> Option<Taken> {
-    let mut taken = Taken { rest: String::new(), values: vec![None; names.len()] };
+pub(super) fn take(text: &str, names: &[&str]) -> Option<SplitOptions> {
+    let mut taken = SplitOptions { rest: String::new(), values: vec![None; names.len()] };
     if is_url(text) {
         from_url(text, names, &mut taken)?;
     } else {
@@ -30,7 +30,7 @@ pub(super) fn take(text: &str, names: &[&str]) -> Option<Taken> {
     Some(taken)
 }
 
-fn from_url(text: &str, names: &[&str], taken: &mut Taken) -> Option<()> {
+fn from_url(text: &str, names: &[&str], taken: &mut SplitOptions) -> Option<()> {
     // As the driver has it, a password may hold `/`, `?` and `#`: it ends at the `@`.
     let host = text.find('@').map_or(text.find("://")? + 3, |at| at + 1);
     let query = text[host..].find('?').map_or(text.len(), |at| host + at);
@@ -51,7 +51,7 @@ fn from_url(text: &str, names: &[&str], taken: &mut Taken) -> Option<()> {
     Some(())
 }
 
-fn from_pairs(text: &str, names: &[&str], taken: &mut Taken) -> Option<()> {
+fn from_pairs(text: &str, names: &[&str], taken: &mut SplitOptions) -> Option<()> {
     let mut left: Vec<String> = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     fn taken(text: &str) -> (String, Option<String>, Option<String>) {
-        let Taken { rest, values } = take(text, &["sslmode", "sslrootcert"]).unwrap();
+        let SplitOptions { rest, values } = take(text, &["sslmode", "sslrootcert"]).unwrap();
         let [mode, root] = values.try_into().unwrap();
         (rest, mode, root)
     }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn other_text_is_refused() {
+    fn other_text_is_rejected() {
         for bad in [
             "pbx",
             "host=db password='x",

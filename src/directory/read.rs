@@ -6,21 +6,19 @@ use postgres::{GenericClient, Row, fallible_iterator::FallibleIterator, types::T
 use uuid::Uuid;
 
 use super::{
-    DirectoryError, Place, UnreadableDocument, document, earlier, failed, objects,
+    DirectoryError, Place, UnreadableDocument, Writer, document, earlier, failed, latest, objects,
+    sql::{bad_row, number},
     types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser},
     user_document::take_lists,
 };
 use crate::{
     calls::Applied,
-    model::{DisplayName, Document, Extension, Identity, Prints, Settings, Tenant, UserKey, packed},
+    model::{DisplayName, Document, Identity, Prints, Settings, Tenant, UserKey, packed},
     objects::{NumberOwner, Routes, TargetsOfRow, UserDocument},
 };
 
 /// The first schema version that knows what the last apply made live.
 const APPLIED_SINCE: i32 = 9;
-
-/// The first schema version that knows who let a user go, and which internal numbers objects have.
-pub(super) const OWNERS_SINCE: i32 = 11;
 
 /// The tenant, on a schema that holds nothing about inbound calls.
 const EARLIER: &str = "select d.id, t.id, t.settings::text, null, null
@@ -30,7 +28,6 @@ const EARLIER: &str = "select d.id, t.id, t.settings::text, null, null
 const WITH_ROUTES: &str = "select d.id, t.id, t.settings::text, t.routes::text, a.applied::text
          from directory d left join tenants t on t.slug = $1 left join applied_routes a on a.tenant = $1";
 
-/// The tenant.
 const TENANT: &str = "select d.id, t.id, t.settings::text, null, a.applied::text
          from directory d left join tenants t on t.slug = $1 left join applied_routes a on a.tenant = $1";
 
@@ -49,6 +46,24 @@ const FORMER: &str =
 /// Who had a freed number last, on a schema that knows it.
 const FREED: &str =
     " union all select number, email_key, freed_at, false, null from freed_numbers where tenant_id = $1";
+
+impl Writer<'_> {
+    /// Reads the tenant again, now that no other process can change it.
+    ///
+    /// # Errors
+    /// When the database fails, or if a document cannot be read.
+    pub fn read(&mut self, tenant: &Tenant) -> Result<Recorded, DirectoryError> {
+        self::tenant(self.client, tenant, latest())?.complete()
+    }
+
+    /// Reads the sealed secrets of all users and objects of a tenant, by their rows.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn sealed(&mut self, tenant: Uuid) -> Result<BTreeMap<Uuid, Vec<u8>>, DirectoryError> {
+        self::sealed(self.client, tenant)
+    }
+}
 
 /// Reads everything about one tenant that can be read: five statements at most, whatever its size. A schema before
 /// [`earlier::INBOUND_SINCE`] holds nothing about inbound calls, one before [`APPLIED_SINCE`] nothing about
@@ -94,8 +109,8 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
     let numbers = format!(" union all select null, number, null, recorded, tenant from ({numbers}) as n");
     let lists = [
         (true, HELD),
-        (schema < OWNERS_SINCE, FORMER_BEFORE),
-        (schema >= OWNERS_SINCE, FORMER),
+        (schema < objects::OWNERS_SINCE, FORMER_BEFORE),
+        (schema >= objects::OWNERS_SINCE, FORMER),
         (applied, FREED),
         (objects, &numbers),
     ];
@@ -203,16 +218,4 @@ fn user(
 
 fn managed_by(is_api: bool) -> ManagedBy {
     if is_api { ManagedBy::Api } else { ManagedBy::File }
-}
-
-/// A text in a row that no version of this program writes.
-pub(super) fn bad_row<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> DirectoryError {
-    move |error| DirectoryError::BadRow { what, reason: error.to_string() }
-}
-
-pub(super) fn number(number: i32) -> Result<Extension, DirectoryError> {
-    u32::try_from(number)
-        .ok()
-        .and_then(|number| Extension::try_from(number).ok())
-        .ok_or_else(|| DirectoryError::BadRow { what: "extension", reason: number.to_string() })
 }

@@ -47,7 +47,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn holds_secrets(&mut self) -> Result<bool, DirectoryError> {
+    pub(crate) fn holds_secrets(&mut self) -> Result<bool, DirectoryError> {
         let tables = sealed_tables(self.schema()?);
         if tables.is_empty() {
             return Ok(false);
@@ -64,7 +64,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn key_ids(&mut self) -> Result<Vec<Vec<u8>>, DirectoryError> {
+    pub(crate) fn key_ids(&mut self) -> Result<Vec<Vec<u8>>, DirectoryError> {
         let schema = self.schema()?;
         list_key_ids(&mut self.client, sealed_tables(schema))
     }
@@ -112,7 +112,7 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// When they open none, or the database fails.
-    pub fn require_keys(&mut self, keys: &Keyring) -> Result<(), DirectoryError> {
+    pub(crate) fn require_keys(&mut self, keys: &Keyring) -> Result<(), DirectoryError> {
         let statement = format!("select {}", is_sealed_with("$1"));
         let given: Vec<&[u8]> = keys.ids().collect();
         let row = self.client.query_typed_one(&statement, &[(&given, Type::BYTEA_ARRAY)]);
@@ -127,7 +127,7 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn sealed_otherwise(&mut self, key: &[u8]) -> Result<Vec<Sealed>, DirectoryError> {
+    pub(crate) fn sealed_otherwise(&mut self, key: &[u8]) -> Result<Vec<Sealed>, DirectoryError> {
         let action = "read what is sealed";
         self.client
             .batch_execute("delete from idempotency_keys where created_at <= now() - interval '24 hours'")
@@ -167,7 +167,7 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn write_sealed(&mut self, resealed: &[Resealed]) -> Result<(), DirectoryError> {
+    pub(crate) fn write_sealed(&mut self, resealed: &[Resealed]) -> Result<(), DirectoryError> {
         let action = "write what was sealed anew";
         let by_row = |wanted: fn(&SealedPlace) -> Option<Uuid>| -> (Vec<Uuid>, Vec<&[u8]>) {
             resealed.iter().filter_map(|(place, _, bytes)| Some((wanted(place)?, bytes.as_slice()))).unzip()

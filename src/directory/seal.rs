@@ -23,7 +23,7 @@ use crate::{
 pub type Nonce = [u8; 24];
 
 /// Random bytes that make two equal secrets look different.
-pub type Salt = [u8; 16];
+pub(crate) type Salt = [u8; 16];
 
 /// The first byte of a sealed secret: this layout.
 const LAYOUT: u8 = 1;
@@ -93,12 +93,12 @@ impl Keyring {
     }
 
     /// Tells whether the key with an id is on the ring.
-    pub fn knows(&self, id: &[u8]) -> bool {
+    pub(crate) fn knows(&self, id: &[u8]) -> bool {
         self.0.iter().any(|(known, _)| known == id)
     }
 
     /// Lists the ids of the keys on the ring.
-    pub fn ids(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().map(|(id, _)| id.as_slice())
     }
 
@@ -106,7 +106,7 @@ impl Keyring {
     ///
     /// # Errors
     /// When none is.
-    pub fn open_some(&self, sealed_with: &[Vec<u8>]) -> Result<(), SealError> {
+    pub(crate) fn open_some(&self, sealed_with: &[Vec<u8>]) -> Result<(), SealError> {
         if sealed_with.is_empty() || sealed_with.iter().any(|id| self.knows(id)) {
             return Ok(());
         }
@@ -134,7 +134,7 @@ impl Keyring {
     ///
     /// # Errors
     /// Never in practice: the cipher refuses only messages of many gigabytes.
-    pub fn seal_bytes(&self, bytes: &[u8], place: &[u8], nonce: &Nonce) -> Result<Vec<u8>, SealError> {
+    pub(crate) fn seal_bytes(&self, bytes: &[u8], place: &[u8], nonce: &Nonce) -> Result<Vec<u8>, SealError> {
         let (id, key) = self.0.first().ok_or(SealError::NoKey)?;
         let message = Payload { msg: bytes, aad: place };
         let sealed = cipher(key).encrypt(&XNonce::from(*nonce), message).map_err(|_| SealError::Broken)?;
@@ -154,7 +154,7 @@ impl Keyring {
     ///
     /// # Errors
     /// When the key is missing, or the bytes are not what was sealed for this place.
-    pub fn open_bytes(&self, sealed: &[u8], place: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    pub(crate) fn open_bytes(&self, sealed: &[u8], place: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let (head, message) = sealed.split_at_checked(33).ok_or(SealError::Broken)?;
         let (layout, id, nonce) = (head[0], &head[1..9], &head[9..33]);
         if layout != LAYOUT {
@@ -208,21 +208,21 @@ impl ObjectPrint {
     }
 
     /// Tells whether a secret is the recorded one of an object with this login.
-    pub fn is_secret(&self, login: &Login<'_>, secret: &Secret) -> bool {
+    pub(crate) fn is_secret(&self, login: &Login<'_>, secret: &Secret) -> bool {
         self.is_shown(&login.shown(secret))
     }
 
     /// Tells whether a digest or secret found in a file is the recorded one.
-    pub fn is_shown(&self, text: &str) -> bool {
+    pub(crate) fn is_shown(&self, text: &str) -> bool {
         print(&self.salt, self.kind.word(), text) == self.shown
     }
 }
 
-/// Letters and digits that nobody mistakes for one another on a phone's keypad.
+/// Letters and digits that are not mistaken for one another on a phone's keypad.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// Makes a secret of 24 characters (120 bits) out of random bytes.
-pub fn generate(random: &[u8; 24]) -> Secret {
+pub(crate) fn generate(random: &[u8; 24]) -> Secret {
     let text: Zeroizing<String> =
         Zeroizing::new(random.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect());
     match Secret::new(&text) {

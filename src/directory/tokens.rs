@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::{Directory, DirectoryError, failed, read::bad_row};
+use super::{Directory, DirectoryError, failed, sql::bad_row};
 use crate::model::{SENSITIVE, Tenant, quoted};
 
 /// What every token begins with, so that one is recognised where it was left lying.
@@ -128,11 +128,11 @@ impl fmt::Debug for TokenText {
 }
 
 /// Tells whether a text is written like a token, whether one in use reads like this or not.
-pub fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     id(text).is_some()
 }
 
-/// Finds the id in a token; none where the text is no token.
+/// Finds the id in a token, or `None` if the text is no token.
 fn id(text: &str) -> Option<i64> {
     let mut bytes = Zeroizing::new([0; size_of::<TokenBytes>()]);
     // The length is looked at first: a text of megabytes is not decoded.
@@ -184,7 +184,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn add_token(
+    pub(crate) fn add_token(
         &mut self,
         tenant: &Tenant,
         token_name: &TokenName,
@@ -237,7 +237,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn knows(&mut self, tenant: &Tenant) -> Result<bool, DirectoryError> {
+    pub(crate) fn knows(&mut self, tenant: &Tenant) -> Result<bool, DirectoryError> {
         let rows = self
             .client()
             .query_typed("select 1 from tenants where slug = $1", &[(&tenant.as_str(), Type::TEXT)])
@@ -249,7 +249,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn revoke_token(&mut self, tenant: &Tenant, name: &TokenName) -> Result<bool, DirectoryError> {
+    pub(crate) fn revoke_token(&mut self, tenant: &Tenant, name: &TokenName) -> Result<bool, DirectoryError> {
         let revoked = self
             .client()
             .query_typed(
@@ -261,7 +261,7 @@ impl Directory {
         Ok(!revoked.is_empty())
     }
 
-    /// Tells who holds a token; none where it is none of ours, or was revoked.
+    /// Finds the holder of a token, or `None` if the token is unknown or revoked.
     ///
     /// # Errors
     /// When the database fails.
@@ -273,7 +273,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn verify_tokens(&mut self, texts: &[&str]) -> Result<Vec<Option<Bearer>>, DirectoryError> {
+    pub(crate) fn verify_tokens(&mut self, texts: &[&str]) -> Result<Vec<Option<Bearer>>, DirectoryError> {
         let ids: Vec<i64> = texts.iter().filter_map(|text| id(text)).collect();
         if ids.is_empty() {
             return Ok(vec![None; texts.len()]);

@@ -38,7 +38,7 @@ impl fmt::Display for ManagedBy {
 }
 
 /// How many days the last owner of a freed number is remembered.
-pub const FREED_DAYS: u32 = 30;
+pub(crate) const FREED_DAYS: u32 = 30;
 
 /// Everything recorded about one tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,19 +57,18 @@ pub struct Recorded {
     pub freed: BTreeMap<Extension, Hold>,
     /// The inbound calls, with every number resolved.
     pub routes: Routes,
-    /// The rows of its objects.
-    pub object_rows: BTreeMap<ObjectId, Uuid>,
+    pub(crate) object_rows: BTreeMap<ObjectId, Uuid>,
     /// The secrets of its objects.
     pub secrets: BTreeMap<ObjectId, RecordedSecret>,
     /// What callers reach; none before the first apply.
     pub applied: Option<Applied>,
     /// The public numbers that are kept for this tenant because its rules are recorded. By an earlier version, another
     /// tenant may own one of them.
-    pub own_numbers: BTreeSet<E164>,
+    pub(crate) own_numbers: BTreeSet<E164>,
     /// Public numbers that another tenant owns, and which one.
-    pub numbers_elsewhere: BTreeMap<E164, Tenant>,
+    pub(crate) numbers_elsewhere: BTreeMap<E164, Tenant>,
     /// The runs that applied the plan an apply is held to. Empty unless the caller looked them up.
-    pub expected_runs: Vec<EarlierRun>,
+    pub(crate) expected_runs: Vec<EarlierRun>,
     /// Documents that cannot be read. In their place stand defaults, or `None`.
     pub unreadable: Vec<UnreadableDocument>,
 }
@@ -85,7 +84,7 @@ impl Recorded {
     ///
     /// # Errors
     /// If one of them cannot be read.
-    pub fn require(&self, needed: impl Fn(&Place) -> bool) -> Result<(), DirectoryError> {
+    pub(crate) fn require(&self, needed: impl Fn(&Place) -> bool) -> Result<(), DirectoryError> {
         let mut unreadable = self.unreadable.iter().filter(|document| needed(&document.place));
         let Some(first) = unreadable.next() else { return Ok(()) };
         Err(DirectoryError::Document { document: Box::new(first.clone()), more: unreadable.count() })
@@ -122,12 +121,12 @@ pub struct RecordedSecret {
 
 impl RecordedSecret {
     /// Tells whether a secret is the recorded one of an object with this login.
-    pub fn is_secret(&self, login: &Login<'_>, secret: &Secret) -> bool {
+    pub(crate) fn is_secret(&self, login: &Login<'_>, secret: &Secret) -> bool {
         self.print.as_ref().is_some_and(|print| print.is_secret(login, secret))
     }
 
     /// Returns whether the last apply made another secret live than the recorded one.
-    pub fn is_behind(&self) -> bool {
+    pub(crate) fn is_behind(&self) -> bool {
         self.applied.as_ref().zip(self.print.as_ref()).is_some_and(|(applied, print)| *applied != print.shown)
     }
 }
@@ -169,7 +168,7 @@ pub struct RecordedUser {
     /// The fingerprint of the digest that the last apply made live, or `None` before the first one.
     pub applied: Option<Vec<u8>>,
     /// The `previously` that was declared when the user was created or renamed last.
-    pub previous: Option<UserKey>,
+    pub(crate) previous: Option<UserKey>,
 }
 
 impl RecordedUser {
@@ -184,7 +183,7 @@ impl RecordedUser {
     }
 
     /// Returns whether the last apply made another digest live than the recorded one.
-    pub fn is_behind(&self) -> bool {
+    pub(crate) fn is_behind(&self) -> bool {
         self.applied.as_ref().is_some_and(|applied| *applied != self.prints.digest)
     }
 }

@@ -1,6 +1,6 @@
 //! Users one by one, for the portal API: what must be known to make some, pages, single rows.
 //!
-//! Bounded statements whatever the number of users. Which number somebody gets is decided by
+//! Bounded statements whatever the number of users. Which number a user gets is decided by
 //! `plan`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,9 +15,9 @@ use uuid::Uuid;
 
 use super::{
     Directory, DirectoryError, Place, Schema, Writer, document, failed,
-    read::{bad_row, number},
     reseal::is_sealed_with,
     seal::Keyring,
+    sql::{bad_row, int, number},
     types::{Hold, ManagedBy, RecordedTenant},
 };
 use crate::{
@@ -58,22 +58,20 @@ pub struct NewUserContext {
     /// The time at which all rows of this transaction are made.
     pub now: Timestamp,
     /// Whether a secret of the directory is sealed with one of the keys: [`Writer::require_keys`] has nothing to ask then.
-    pub knows_keys: bool,
+    pub(crate) knows_keys: bool,
 }
 
-/// How many users a tenant has, and what is left for others.
+/// How many users a tenant has, and what its free numbers follow from.
 #[derive(Debug)]
-pub struct Standing {
+pub struct TenantCounts {
     /// What its users share.
     pub settings: Settings,
-    /// Users of the file.
-    pub file_users: u32,
-    /// Users of the API.
-    pub api_users: u32,
+    pub(crate) file_users: u32,
+    pub(crate) api_users: u32,
     /// Users and objects whose number is in one of the ranges.
-    pub in_range: u32,
+    pub(crate) in_range: u32,
     /// Reserved and emergency numbers of the ranges that a user or an object has all the same.
-    pub reserved_in_use: u32,
+    pub(crate) reserved_in_use: u32,
     /// Numbers on hold.
     pub holds: BTreeMap<Extension, Hold>,
 }
@@ -131,7 +129,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn other_tenants(&mut self, tenant: &Tenant, users: &[&str]) -> Result<Vec<(String, i64)>, DirectoryError> {
+    pub(crate) fn other_tenants(&mut self, tenant: &Tenant, users: &[&str]) -> Result<Vec<(String, i64)>, DirectoryError> {
         if self.schema()? == Schema::Absent {
             return Ok(Vec::new());
         }
@@ -160,7 +158,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn standing(&mut self, tenant: &Tenant) -> Result<Option<Standing>, DirectoryError> {
+    pub(crate) fn tenant_counts(&mut self, tenant: &Tenant) -> Result<Option<TenantCounts>, DirectoryError> {
         let action = "count the users";
         let row = self
             .client()
@@ -206,7 +204,7 @@ impl Directory {
             Ok((number(row.get(0))?, hold))
         };
         let count = |column: usize| u32::try_from(counts.get::<_, i64>(column)).unwrap_or(u32::MAX);
-        Ok(Some(Standing {
+        Ok(Some(TenantCounts {
             settings,
             file_users: count(0),
             api_users: count(1),
@@ -218,7 +216,7 @@ impl Directory {
 }
 
 impl Writer<'_> {
-    /// Reads one user of a tenant, whom nobody else can change now.
+    /// Reads one user of a tenant, whom no other process can change now.
     ///
     /// # Errors
     /// When the database fails.
@@ -344,9 +342,4 @@ fn new_user_context(tenant: &Tenant, row: &Row) -> Result<NewUserContext, Direct
             .map(|((held, owner), freed_at)| Ok((number(held)?, Hold { owner: NumberOwner::of(owner), freed_at })))
             .collect::<Result<_, DirectoryError>>()?,
     })
-}
-
-/// Writes a number as a row has it.
-pub(super) fn int(extension: Extension) -> i32 {
-    i32::try_from(extension.number()).unwrap_or(i32::MAX)
 }

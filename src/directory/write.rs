@@ -8,85 +8,13 @@ use postgres::{
 use uuid::Uuid;
 
 use super::{
-    DirectoryError, FREED_DAYS, NewUserContext, ObjectChanges, Once, Writer,
-    audit::{self, Deed},
-    document, failed, idempotency, objects,
-    types::ManagedBy,
+    DirectoryError, FREED_DAYS, NewUserContext, IdempotencyKey, Row, RowChanges, Writer,
+    audit::{self, AuditEntry},
+    document, idempotency, objects,
+    sql::{int, execute},
     user_document,
-    users::int,
 };
-use crate::{
-    model::{DisplayName, Extension, Identity, PhoneOverride, Prints, Settings, Tenant, UserKey},
-    objects::{NumberOwner, TargetsOfRow},
-};
-
-/// All that a sync or apply writes about one tenant.
-#[derive(Debug)]
-pub struct RowChanges {
-    /// The tenant's row; made where it is missing.
-    pub tenant: Uuid,
-    /// The tenant's slug.
-    pub slug: Tenant,
-    /// The settings to record, where they changed.
-    pub settings: Option<Settings>,
-    /// Who asks for the changes.
-    pub by: ManagedBy,
-    /// Users to delete.
-    pub deletes: Vec<Uuid>,
-    /// Numbers that users and objects leave, each with the former owner.
-    pub freed: Vec<(Extension, NumberOwner)>,
-    /// Whether these are kept for their former owners.
-    pub hold: bool,
-    /// Users to create.
-    pub created: Vec<Row>,
-    /// Users to change: whole rows.
-    pub changed: Vec<Row>,
-    /// What changes about objects.
-    pub objects: ObjectChanges,
-    /// The time of the run: freed numbers are held from then on.
-    pub now: Timestamp,
-}
-
-impl RowChanges {
-    /// Lists the users to change and to create.
-    pub fn users(&self) -> impl Iterator<Item = &Row> {
-        self.changed.iter().chain(&self.created)
-    }
-}
-
-/// A user's row as it shall be.
-#[derive(Debug)]
-pub struct Row {
-    /// The row's identity.
-    pub id: Uuid,
-    /// The address or the id.
-    pub email: Identity,
-    /// The display name.
-    pub name: DisplayName,
-    /// Who changes the row.
-    pub managed_by: ManagedBy,
-    /// Whether deletion and renumbering are refused.
-    pub protected: bool,
-    /// What this user's phone has differently.
-    pub phone: PhoneOverride,
-    /// Whether the file pins the number.
-    pub pinned: bool,
-    /// Who gets the calls that nobody answers, if the user says so.
-    pub no_answer: Option<TargetsOfRow>,
-    /// The number.
-    pub extension: Extension,
-    /// Whether the secret is a declared one.
-    pub secret_declared: bool,
-    /// A new secret; none keeps the recorded one.
-    pub sealed: Option<NewSecret>,
-    /// The fingerprints that belong to the row's secret, number and realm.
-    pub prints: Prints,
-    /// The `previously` that makes the row what it is. `None` leaves the recorded one.
-    pub previous: Option<UserKey>,
-}
-
-/// A sealed secret on its way into a row.
-pub type NewSecret = Vec<u8>;
+use crate::model::{Extension, Tenant};
 
 /// Writes the changes.
 pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
@@ -94,7 +22,7 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
     if let Some(settings) = &changes.settings {
         let action = "record the tenant";
         let settings = document::write(action, settings)?;
-        run(
+        execute(
             db,
             action,
             "insert into tenants (id, slug, settings) values ($1, $2, $3::jsonb)
@@ -103,9 +31,9 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
         )?;
     }
     remember_former_users(db, changes)?;
-    hold(db, changes)?;
+    hold_extensions(db, changes)?;
     if !changes.deletes.is_empty() {
-        run(
+        execute(
             db,
             "delete users",
             "delete from users where tenant_id = $1 and id = any ($2)",
@@ -134,7 +62,7 @@ fn remember_former_users(db: &mut impl GenericClient, changes: &RowChanges) -> R
     }
     let forgotten = changes.now.checked_sub(SignedDuration::from_hours(24 * i64::from(FREED_DAYS)));
     let forgotten = forgotten.unwrap_or(changes.now);
-    run(
+    execute(
         db,
         "remember former users",
         // What is forgotten and what is written are different numbers: no statement changes a row twice.
@@ -185,7 +113,7 @@ fn free(
     objects: &[Uuid],
     numbers: &[i32],
 ) -> Result<(), DirectoryError> {
-    run(
+    execute(
         db,
         "free extensions",
         "delete from extensions
@@ -207,7 +135,7 @@ fn remember_former_addresses(db: &mut impl GenericClient, changes: &RowChanges) 
     if renamed.is_empty() {
         return Ok(());
     }
-    run(
+    execute(
         db,
         "remember what users were renamed from",
         "update users u set previous_key = n.previous from unnest($2, $3) as n (id, previous)
@@ -278,11 +206,11 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Adds users, whose addresses and numbers are nobody's.
+/// Adds users. No other user has their addresses and numbers.
 fn insert_users(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
     let action = "record users";
     let columns = Columns::of(action, rows)?;
-    run(
+    execute(
         db,
         action,
         "with recorded as (
@@ -298,18 +226,18 @@ fn insert_users(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Resu
     )
 }
 
-/// Changes users, whose new addresses and numbers are nobody else's.
+/// Changes users. No other user has their new addresses and numbers.
 fn update_users(db: &mut impl GenericClient, tenant: Uuid, rows: &[Row]) -> Result<(), DirectoryError> {
     let action = "record users";
     let columns = Columns::of(action, rows)?;
     // Renamed users first leave their old address, so that one address can pass to another row.
-    run(
+    execute(
         db,
         "make room for renamed users",
         "update users set email_key = id::text where tenant_id = $1 and id = any ($2)",
         &[(&tenant, Type::UUID), (&columns.ids, Type::UUID_ARRAY)],
     )?;
-    run(
+    execute(
         db,
         action,
         "with recorded as (
@@ -334,21 +262,29 @@ pub struct Additions<'a> {
     pub slug: &'a Tenant,
     /// The host they are made on, for the audit log.
     pub host: &'a str,
-    /// Whose addresses and numbers are nobody's; the numbers may be on hold.
+    /// Their rows. No other user has their addresses and numbers, but the numbers may be on hold.
     pub rows: Vec<Row>,
-    /// One for each.
-    pub deeds: Vec<Deed<'a>>,
+    /// One entry for each user.
+    pub(crate) audit_entries: Vec<AuditEntry<'a>>,
     /// Sealed answers, each under a key that is free.
-    pub answers: Vec<(&'a Once, Vec<u8>)>,
+    pub answers: Vec<(&'a IdempotencyKey, Vec<u8>)>,
     /// The time of the answers.
     pub now: Timestamp,
 }
 
 impl Writer<'_> {
+    /// Writes the changes: deletes, renames and updates, then creates; a handful of statements.
+    ///
+    /// # Errors
+    /// When the database fails or refuses a row.
+    pub fn change(&mut self, changes: &RowChanges) -> Result<(), DirectoryError> {
+        change(self.client, changes)
+    }
+
     /// Adds users to a tenant: their rows, an audit row for each, and their answers.
     ///
     /// # Errors
-    /// When the database fails or refuses a row; then nobody is added.
+    /// When the database fails or rejects a row. No user is added then.
     pub fn add(&mut self, context: &NewUserContext, new: &Additions<'_>) -> Result<(), DirectoryError> {
         let tenant = context.tenant.id;
         let given = new.rows.iter().map(|row| row.extension);
@@ -357,18 +293,18 @@ impl Writer<'_> {
             free(self.client, tenant, &[], &[], &on_hold)?;
         }
         insert_users(self.client, tenant, &new.rows)?;
-        audit::deeds(self.client, new.slug, new.host, ("create user", "create"), &new.deeds)?;
+        audit::add_entries(self.client, new.slug, new.host, ("create user", "create"), &new.audit_entries)?;
         idempotency::remember(self.client, tenant, &new.answers, new.now)
     }
 }
 
 /// Keeps numbers while their owners still have them, before another one may be given one of them.
-fn hold(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
+fn hold_extensions(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), DirectoryError> {
     if changes.freed.is_empty() || !changes.hold {
         return Ok(());
     }
     let (numbers, owners) = freed(changes);
-    run(
+    execute(
         db,
         "hold freed extensions",
         "update extensions e set user_id = null, object_id = null, held_for = n.owner, freed_at = $4
@@ -381,14 +317,4 @@ fn hold(db: &mut impl GenericClient, changes: &RowChanges) -> Result<(), Directo
             (&changes.now, Type::TIMESTAMPTZ),
         ],
     )
-}
-
-pub(super) fn run(
-    db: &mut impl GenericClient,
-    action: &'static str,
-    statement: &str,
-    parameters: &[(&(dyn ToSql + Sync), Type)],
-) -> Result<(), DirectoryError> {
-    db.query_typed(statement, parameters).map_err(failed(action))?;
-    Ok(())
 }

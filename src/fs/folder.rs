@@ -1,7 +1,7 @@
 //! Files written whole or not at all: temporary file beside the target, fsync, rename, fsync of the folder.
 //!
 //! A folder is opened step by step from the configuration folder, and everything is done in the open
-//! folder: root must not be led elsewhere by a link that whoever may write there puts in the way.
+//! folder: root must not be led elsewhere by a link that a user with write access puts in the way.
 
 use std::{
     ffi::CStr,

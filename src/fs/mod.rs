@@ -29,13 +29,12 @@ use crate::{
 /// A file or folder could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} `{}`: {source}", path.display())]
-pub struct FileError {
+pub(crate) struct FileError {
     /// What was tried.
-    pub action: &'static str,
-    /// The path.
-    pub path: PathBuf,
+    pub(crate) action: &'static str,
+    pub(crate) path: PathBuf,
     /// Why it failed.
-    pub source: io::Error,
+    pub(crate) source: io::Error,
 }
 
 impl Hints for FileError {
@@ -161,7 +160,6 @@ pub(crate) fn rename_synced(from: &Path, to: &Path) -> io::Result<()> {
     sync_names(folder_of(to))
 }
 
-/// Syncs the names in a folder.
 pub(crate) fn sync_names(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }

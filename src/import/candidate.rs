@@ -12,7 +12,6 @@ use crate::model::Extension;
 pub(crate) struct Candidate {
     /// Where it stands, such as `users.csv:3` or `endpoint 1001`.
     pub(crate) place: String,
-    /// The number.
     pub(crate) number: String,
     /// The display name.
     pub(crate) name: String,
@@ -26,7 +25,6 @@ pub(crate) struct Candidate {
     pub(crate) codecs: Vec<String>,
     /// How many devices may register.
     pub(crate) devices: Option<u32>,
-    /// The transport.
     pub(crate) transport: String,
 }
 

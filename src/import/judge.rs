@@ -11,7 +11,7 @@ use crate::model::{Codec, DisplayName, Email, Extension, ObjectName, Secret, Ten
 /// How many devices a phone may have here.
 const MOST_DEVICES: u32 = 15;
 
-/// Below so many characters a secret is told to be weak.
+/// Below so many characters a secret is reported as weak.
 const LONG_ENOUGH: usize = 12;
 
 /// What the administrator decides about an import.

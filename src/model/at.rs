@@ -20,14 +20,14 @@ pub(crate) struct At<T> {
     /// Whether nothing in it was refused.
     pub(crate) whole: bool,
     /// What its unknown keys were probably meant to be.
-    pub(crate) meant: Meant,
+    pub(crate) meant: MeantKeys,
 }
 
 /// For each unknown key of a mapping the key that was probably meant, or an empty text if none is near.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Meant(pub(crate) Box<[String]>);
+pub(crate) struct MeantKeys(pub(crate) Box<[String]>);
 
-impl Meant {
+impl MeantKeys {
     /// Tells whether a key was probably meant by an unknown one: that it is missing has been said then.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.0.iter().any(|meant| meant == key)
@@ -86,7 +86,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
                 if value.is_none() {
                     let _ = map.next_value::<T>();
                 }
-                Ok(At { place, value, whole: map.next_value()?, meant: Meant(map.next_value()?) })
+                Ok(At { place, value, whole: map.next_value()?, meant: MeantKeys(map.next_value()?) })
             }
         }
         deserializer.deserialize_newtype_struct(AT, AtVisitor(PhantomData))

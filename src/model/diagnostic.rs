@@ -36,12 +36,12 @@ pub enum Severity {
 #[derive(Debug, Clone)]
 pub struct Diagnostic {
     /// Whether it stops the command.
-    pub severity: Severity,
+    pub(crate) severity: Severity,
     /// Which kind of problem it is.
     pub code: Code,
     /// What is wrong.
     pub message: String,
-    /// Where; none where a whole file or folder is at fault.
+    /// The place, or `None` if a whole file or folder is at fault.
     pub place: Option<Place>,
     /// Other places that belong to the problem, each with a word on how.
     pub also: Vec<(Place, String)>,

@@ -64,12 +64,12 @@ impl Prints {
     }
 
     /// Tells whether a secret is the recorded one.
-    pub fn is_secret(&self, secret: &Secret) -> bool {
+    pub(crate) fn is_secret(&self, secret: &Secret) -> bool {
         print(&self.salt, "secret", secret.reveal()) == self.secret
     }
 
     /// Tells whether a digest found in a file is the recorded one.
-    pub fn is_digest(&self, hex: &str) -> bool {
+    pub(crate) fn is_digest(&self, hex: &str) -> bool {
         print(&self.salt, "digest", hex) == self.digest
     }
 }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_show_themselves_to_nobody() {
+    fn secrets_are_never_printed() {
         let secret = Secret::new("canary-secret").unwrap();
         let ha1 = Ha1::new("1001", "asterisk", &secret);
         let shown = format!("{secret:?} {secret} {ha1:?} {}", serde_json::to_string(&secret).unwrap());

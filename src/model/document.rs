@@ -129,7 +129,7 @@ pub fn body<D: Document>(document: &D) -> Result<String, serde_json::Error> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_body<D: Document>(version: u16, text: &str) -> Result<D, Unreadable> {
+pub(crate) fn read_body<D: Document>(version: u16, text: &str) -> Result<D, Unreadable> {
     if version > D::VERSION {
         return Err(Unreadable::Later { found: version.into(), known: D::VERSION, writer: None });
     }

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_country_is_told_the_right_one() {
+    fn a_wrong_country_has_a_hint_with_the_right_one() {
         let hint = |text: &str| text.parse::<Country>().unwrap_err().hint.unwrap();
         assert_eq!(hint("de"), "did you mean `DE`?");
         assert_eq!(hint("UK"), "did you mean `GB`?");

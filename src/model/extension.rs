@@ -121,7 +121,7 @@ impl ExtensionRange {
     }
 
     /// Tells whether two ranges have a number in common.
-    pub fn overlaps(self, other: Self) -> bool {
+    pub(crate) fn overlaps(self, other: Self) -> bool {
         self.first <= other.last && other.first <= self.last
     }
 }
@@ -177,7 +177,7 @@ pub struct ExtensionRanges(Vec<ExtensionRange>);
 
 impl ExtensionRanges {
     /// The most ranges that a tenant may have: each statement and each dialled pattern names all of them.
-    pub const MOST: usize = 100;
+    pub(crate) const MOST: usize = 100;
 
     /// Takes ranges in the order of their allocation.
     ///
@@ -201,7 +201,7 @@ impl ExtensionRanges {
     }
 
     /// Returns the ranges in the order of their allocation.
-    pub fn in_order(&self) -> &[ExtensionRange] {
+    pub(crate) fn in_order(&self) -> &[ExtensionRange] {
         &self.0
     }
 
@@ -235,7 +235,7 @@ impl ExtensionRanges {
     }
 
     /// Lists the numbers without those left out as stretches in the order of their allocation.
-    pub fn in_order_without(&self, left_out: &BTreeSet<Extension>) -> Vec<RangeInclusive<u32>> {
+    pub(crate) fn in_order_without(&self, left_out: &BTreeSet<Extension>) -> Vec<RangeInclusive<u32>> {
         self.0.iter().flat_map(|range| range.without(left_out)).collect()
     }
 }

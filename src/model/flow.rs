@@ -50,13 +50,13 @@ impl Chain {
 /// One step of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
-    /// Rings somebody.
+    /// Rings phones.
     Ring(Ring),
     /// Records a message. What stands behind it is never tried.
     Box(Mailbox),
     /// Ends the call. What stands behind it is never tried.
     End(Cause),
-    /// Reaches nobody: the object of this name is not declared. The next destination is tried.
+    /// The object of this name is not declared. The next destination is tried.
     Missing(ObjectName),
 }
 
@@ -69,7 +69,7 @@ pub struct Mailbox {
     pub number: Option<BoxNumber>,
 }
 
-/// Those who ring, all at once. Whoever answers first gets the call.
+/// Phones and outside numbers that ring at once. The first to answer gets the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ring {
     /// Who rings, in one word without blanks: the name of the object, the user's e-mail, or the phone's id. An object
@@ -98,7 +98,7 @@ pub enum Who {
 
 impl Who {
     /// Lists all who ring.
-    pub fn legs(&self) -> &[Leg] {
+    pub(crate) fn legs(&self) -> &[Leg] {
         match self {
             Self::One(leg) => std::slice::from_ref(leg),
             Self::Members { legs, .. } => legs,
@@ -106,7 +106,7 @@ impl Who {
     }
 
     /// Tells whether they are members of a group.
-    pub fn are_members(&self) -> bool {
+    pub(crate) fn are_members(&self) -> bool {
         matches!(self, Self::Members { .. })
     }
 }
@@ -154,7 +154,7 @@ impl fmt::Display for Leg {
     }
 }
 
-/// How a call ends that nobody gets.
+/// How a call ends that reaches no destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// The caller hears that the line is busy.
@@ -196,7 +196,7 @@ pub enum CallerId {
     /// The one that was called.
     #[serde(rename = "always-called")]
     Called,
-    /// The caller's own, where it is a number; otherwise the one that was called.
+    /// The caller's own number, or the called one if the caller has none.
     Caller,
     /// This one.
     Number(E164),

@@ -101,7 +101,7 @@ pub(crate) const WITHHELD: &[&str] = &[
     "86282452253",
 ];
 
-/// Whoever calls: the text as it came, and what it is.
+/// The caller: the number as it was sent, and its kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     text: String,
@@ -135,7 +135,7 @@ impl Caller {
     }
 
     /// Returns what kind of caller it is.
-    pub fn class(&self) -> CallerClass {
+    pub(crate) fn class(&self) -> CallerClass {
         self.class
     }
 }

@@ -7,11 +7,11 @@ use zeroize::Zeroizing;
 
 use super::{Code, Invalid};
 
-/// What stands wherever a secret would.
-pub const SENSITIVE: &str = "(sensitive)";
+/// Stands for a secret in all output.
+pub(crate) const SENSITIVE: &str = "(sensitive)";
 
 /// Words in Asterisk's configuration, in lower case, behind which a secret stands.
-pub const TELLING: [&str; 5] = ["password", "secret", "md5_cred", "digest", "token"];
+pub(crate) const TELLING: [&str; 5] = ["password", "secret", "md5_cred", "digest", "token"];
 
 /// A SIP secret: `Debug`, `Display` and `Serialize` print `(sensitive)`; memory is wiped on drop.
 #[derive(Clone, PartialEq, Eq)]

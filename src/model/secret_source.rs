@@ -26,7 +26,7 @@ impl SourceName {
         &self.0
     }
 
-    /// Refuses a value without quoting it: somebody may have put the secret itself here.
+    /// Rejects a value without quoting it, because it may be the secret itself.
     pub(crate) fn refusal() -> Invalid {
         Invalid::new(
             Code::InvalidSource,

@@ -113,13 +113,13 @@ impl Document for Settings {}
 
 impl Settings {
     /// Returns the emergency numbers of the tenant's country.
-    pub fn emergency_numbers(&self) -> BTreeSet<Extension> {
+    pub(crate) fn emergency_numbers(&self) -> BTreeSet<Extension> {
         emergency_numbers(self.country.as_ref())
     }
 
     /// Returns the numbers that are only given by a pin: reserved ones and emergency numbers, in and
     /// outside the ranges. Those that no user has are in no pattern of the dialplan.
-    pub fn pinned_only(&self) -> BTreeSet<Extension> {
+    pub(crate) fn pinned_only(&self) -> BTreeSet<Extension> {
         let mut numbers = self.emergency_numbers();
         numbers.extend(&self.reserved);
         numbers

@@ -138,7 +138,7 @@ impl Email {
 }
 
 /// The most bytes of a display name that Asterisk keeps (it cuts in the middle of a character).
-pub const NAME_BYTES: usize = 79;
+pub(crate) const NAME_BYTES: usize = 79;
 
 /// The most characters a declared name may have; beyond [`NAME_BYTES`] it is cut when rendered.
 const NAME_CHARS: usize = 255;

@@ -11,7 +11,7 @@
 //! - U+FE0E and U+FE0F behind an emoji, or U+FE0F in a keycap such as 1️⃣,
 //! - U+E0100 to U+E01EF behind an ideograph: the written form of a Japanese name.
 //!
-//! Each of them stands there once; a second one behind it is invisible.
+//! Each of them may occur once. A second one behind it is invisible.
 
 use unicode_properties::{GeneralCategory, UnicodeEmoji, UnicodeGeneralCategory};
 

@@ -15,7 +15,7 @@ use super::{
     set, trunk, voicemail,
 };
 use crate::{
-    model::{At, Code, Diagnostic, Meant, Named, ObjectName, Place, SecretSource, Severity, UserKey, nearest},
+    model::{At, Code, Diagnostic, MeantKeys, Named, ObjectName, Place, SecretSource, Severity, UserKey, nearest},
     objects::{DefaultRoute, ObjectId, ObjectKind, Places, PublicSipHost, Routes, Target},
 };
 
@@ -46,7 +46,7 @@ pub(crate) struct OfUsers {
 
 /// The names of one kind that may be referred to, broken ones too.
 #[derive(Debug)]
-pub(crate) struct Known<T> {
+pub(crate) struct KnownNames<T> {
     pub(crate) names: BTreeSet<T>,
     /// Whether these are all: where some could not be read, no name is unknown.
     pub(crate) all: bool,
@@ -54,7 +54,7 @@ pub(crate) struct Known<T> {
     sought: Cell<usize>,
 }
 
-impl<T: Ord> Known<T> {
+impl<T: Ord> KnownNames<T> {
     pub(crate) fn new(names: BTreeSet<T>, all: bool) -> Self {
         Self { names, all, sought: Cell::new(0) }
     }
@@ -79,13 +79,13 @@ impl<T: Ord> Known<T> {
 
 /// What rules and targets are checked against.
 pub(crate) struct Names<'a> {
-    pub(super) users: &'a Known<UserKey>,
+    pub(super) users: &'a KnownNames<UserKey>,
     /// Where the ids of phones are declared that belong to nobody.
     pub(super) phones: &'a BTreeMap<UserKey, Place>,
     /// The present addresses and ids of renamed users, by the former ones.
     pub(super) renamed: &'a BTreeMap<UserKey, UserKey>,
     /// The objects that calls can be sent to.
-    pub(super) objects: Known<ObjectName>,
+    pub(super) objects: KnownNames<ObjectName>,
     /// Whether groups are declared.
     pub(super) has_groups: bool,
     /// Whether trunks are declared, over which calls may come.
@@ -98,7 +98,7 @@ pub(crate) struct Names<'a> {
     pub(super) own_boxes: Option<BTreeSet<UserKey>>,
     /// The objects that calls can be sent to and the phones, for hints.
     pub(super) called: Vec<String>,
-    pub(super) hours: Known<ObjectName>,
+    pub(super) hours: KnownNames<ObjectName>,
     /// The dialers that Asterisk cannot reach, and the groups in which it can ring nobody, if it gets calls.
     pub(super) without_trunk: BTreeSet<ObjectName>,
     /// The dialers that Asterisk cannot reach, and the groups in which it can ring nobody, whoever calls.
@@ -110,7 +110,7 @@ pub(crate) struct Names<'a> {
 /// Checks what the file says about inbound calls.
 pub(crate) fn check<'a>(
     keys: Keys,
-    users: &'a Known<UserKey>,
+    users: &'a KnownNames<UserKey>,
     phones: &'a BTreeMap<UserKey, Place>,
     renamed: &'a BTreeMap<UserKey, UserKey>,
     of_users: OfUsers,
@@ -243,9 +243,9 @@ fn has_unknown_key(problems: &[Diagnostic]) -> bool {
 }
 
 /// Lists the names of a mapping; `is_lost` says whether it may be there though it is missing.
-fn known<T>(keys: Option<&At<Named<T>>>, is_lost: bool) -> Known<ObjectName> {
+fn known<T>(keys: Option<&At<Named<T>>>, is_lost: bool) -> KnownNames<ObjectName> {
     let all = keys.map_or(!is_lost, |at| at.value.is_some());
-    Known::new(places(keys).into_keys().collect(), all)
+    KnownNames::new(places(keys).into_keys().collect(), all)
 }
 
 /// Finds where each object is declared that is no rule.
@@ -267,10 +267,10 @@ fn places_of(keys: &Keys) -> BTreeMap<ObjectId, Place> {
 }
 
 /// Lists the names of shared voicemail boxes; `is_lost` says whether some may be there though the key is missing.
-fn known_boxes(keys: &Keys, is_lost: bool) -> Known<ObjectName> {
+fn known_boxes(keys: &Keys, is_lost: bool) -> KnownNames<ObjectName> {
     match &keys.voicemail {
-        None => Known::new(BTreeSet::new(), !is_lost),
-        Some(At { value: None, .. }) => Known::new(BTreeSet::new(), false),
+        None => KnownNames::new(BTreeSet::new(), !is_lost),
+        Some(At { value: None, .. }) => KnownNames::new(BTreeSet::new(), false),
         Some(at) => known(shared_boxes(keys), at.meant.may_be("boxes")),
     }
 }
@@ -287,7 +287,7 @@ fn places<T>(keys: Option<&At<Named<T>>>) -> BTreeMap<ObjectName, Place> {
 }
 
 /// Something that has a name: where that stands, the name, what could be read, and what unknown keys may have meant.
-type NamedObject<T> = (Place, ObjectName, T, Meant);
+type NamedObject<T> = (Place, ObjectName, T, MeantKeys);
 
 /// Reads the names of a mapping, each in the form of an object's name, with what could be read of it.
 pub(super) fn named<T>(keys: Option<At<Named<T>>>, problems: &mut Vec<Diagnostic>) -> Vec<NamedObject<T>> {
@@ -306,7 +306,7 @@ pub(super) fn named<T>(keys: Option<At<Named<T>>>, problems: &mut Vec<Diagnostic
 pub(super) fn refer(
     what: &'static str,
     at: &At<ObjectName>,
-    known: &Known<ObjectName>,
+    known: &KnownNames<ObjectName>,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<ObjectName> {
     let name = at.value.clone()?;
@@ -330,7 +330,7 @@ pub(super) fn unknown<'a, T: Ord>(
     name: &str,
     place: Place,
     names: impl ExactSizeIterator<Item = &'a str> + Clone,
-    known: &Known<T>,
+    known: &KnownNames<T>,
 ) -> Diagnostic {
     let near = known.is_looked_for(names.len()).then(|| nearest(name, names.clone())).flatten();
     unknown_with(near, what, name, place, names)
@@ -365,7 +365,7 @@ mod tests {
     fn unknown_names_are_compared_with_others_a_bounded_number_of_times() {
         for (declared, compared) in [(10, 10_000), (20_000, 100_000), (200_000, 200_000)] {
             let names: Vec<String> = (0..declared).map(|n| format!("d{n:06}")).collect();
-            let (looked_at, known) = (Cell::new(0), Known::new(BTreeSet::<ObjectName>::new(), true));
+            let (looked_at, known) = (Cell::new(0), KnownNames::new(BTreeSet::<ObjectName>::new(), true));
             for _ in 0..1000 {
                 // A hint lists some, and looks at no more.
                 let count = |_: &&str| looked_at.set(looked_at.get() + 1);

@@ -149,7 +149,6 @@ macro_rules! kinds {
                 all
             }
 
-            /// Counts the objects of a kind.
             fn count(&self, kind: ObjectKind) -> usize {
                 match kind {
                     $(ObjectKind::$kind => $crate::objects::object::Store::items(&self.$field).len(),)*

@@ -23,7 +23,7 @@ mod user;
 mod value;
 pub(crate) mod voicemail;
 
-pub(crate) use check::{Checked, Known, Names, OfUsers, TargetList, check};
+pub(crate) use check::{Checked, KnownNames, Names, OfUsers, TargetList, check};
 pub(crate) use counts::Counts;
 pub use destination::{DefaultRoute, Target, TargetsOfRow};
 pub(crate) use destination::{
@@ -45,11 +45,12 @@ pub(crate) use rule::{Outcome, loops_by_variables};
 pub(crate) use set::NO_ROUTES;
 pub use set::Routes;
 pub(crate) use trunk::without_port;
-pub use trunk::{Trunk, trunk_name};
+pub use trunk::Trunk;
+pub(crate) use trunk::trunk_name;
 pub use user::UserDocument;
 pub(crate) use value::CALLER_ID;
 pub use value::{DefaultCallerId, PublicSipHost};
-pub use voicemail::{Boxes, LastBox, Mailing, VoicemailBox, Whose};
+pub use voicemail::{Boxes, LastBox, Mailing, VoicemailBox, BoxOwner};
 
 use crate::model::{At, Host, Named};
 

@@ -35,7 +35,6 @@ impl Login<'_> {
     }
 }
 
-/// An object.
 pub(crate) trait Object {
     /// Lists its properties for a plan. A secret reads `(sensitive)`.
     fn fields(&self) -> Fields;
@@ -224,7 +223,6 @@ pub struct ObjectRow {
 
 /// How the objects of a kind are kept.
 pub(crate) trait Store {
-    /// The objects.
     type Item: Object + Stored;
 
     /// Lists the objects, each with its name, or what a rule is for. The name is empty if there is only one of the kind.

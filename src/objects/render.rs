@@ -75,7 +75,6 @@ pub(crate) struct Parts<'a> {
 /// A voicemail box, as an entry of its file.
 #[derive(Debug)]
 pub(crate) struct BoxEntry<'a> {
-    /// Its number.
     pub(crate) number: &'a str,
     /// What stands for its PIN.
     pub(crate) pin: String,
@@ -120,20 +119,17 @@ pub(crate) struct Condition {
     pub(crate) name: String,
     /// The extension of the subroutine.
     pub(crate) number: u64,
-    /// Its steps.
     pub(crate) steps: Extension,
 }
 
 /// The sections of an object in the endpoint file. Calls from them arrive in the context for inbound calls.
 #[derive(Debug)]
 pub(crate) struct Block {
-    /// The kind of the object.
     pub(crate) kind: ObjectKind,
     /// The name of the object, as it is declared.
     pub(crate) name: String,
-    /// A remark for whoever reads the file.
+    /// A remark for people who read the file.
     pub(crate) remark: Option<&'static str>,
-    /// The sections.
     pub(crate) sections: Vec<Section>,
 }
 

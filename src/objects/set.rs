@@ -73,10 +73,10 @@ impl Routes {
     pub(crate) const NUMBERS: &str = "rules[*].to.did";
 
     /// How long a user's phone rings, in seconds.
-    pub const PHONE_RING: u32 = 30;
+    pub(crate) const PHONE_RING: u32 = 30;
 
     /// How many destinations a call is sent to in turn at most.
-    pub const LONGEST: usize = 100;
+    pub(crate) const LONGEST: usize = 100;
 
     /// Tells whether nothing is declared about inbound calls.
     pub fn is_empty(&self) -> bool {
@@ -84,7 +84,7 @@ impl Routes {
     }
 
     /// Tells whether any call could be routed.
-    pub fn take_calls(&self) -> bool {
+    pub(crate) fn take_calls(&self) -> bool {
         !self.rules.is_empty() || !self.default_route.0.is_empty()
     }
 
@@ -117,12 +117,12 @@ impl Routes {
 
     /// Takes over what the directory allocated to the same objects, and allocates what is missing: numbers of voicemail
     /// boxes, which are never given to another box.
-    pub fn allocate(&mut self, former: &Self, in_place: u32) {
+    pub(crate) fn allocate(&mut self, former: &Self, in_place: u32) {
         self.last_box.clone_from(&former.last_box);
         self.boxes.allocate(&former.boxes, &mut self.last_box, in_place);
     }
 
-    /// Forgets what users had who are none of the present ones: whoever gets their address inherits no voicemail box.
+    /// Forgets the boxes of users who are not present any more, so that the next holder of their address inherits none.
     pub(crate) fn forget_others(&mut self, present: impl FnOnce() -> BTreeSet<UserKey>) {
         if let Some(numbers) = self.last_box.as_mut().filter(|numbers| !numbers.users.is_empty()) {
             let present = present();
@@ -324,7 +324,7 @@ impl Routes {
 
     /// Lists the rules for each kind of caller, the most specific first: one of our numbers before the
     /// default, a longer beginning of the caller's number before a shorter, hours before none.
-    pub fn entries(&self) -> Vec<Entry<'_>> {
+    pub(crate) fn entries(&self) -> Vec<Entry<'_>> {
         self.entries_of(|_| true)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Choice, Inputs, supply::Supply};
+use super::{Choice, Inputs, number_pool::NumberPool};
 use crate::{
     directory::RecordedUser,
     model::{Code, Diagnostic, Extension, Place, UserKey},
@@ -54,17 +54,17 @@ impl<'a> Allocation<'a, '_> {
         self.keep(&claimants, &mut given, &mut taken);
         self.pin(&claimants, &mut given, &mut taken);
         let Inputs { declared, recorded, now, .. } = self.inputs;
-        let mut supply = Supply::new(&declared.settings, &recorded.holds, *now);
+        let mut pool = NumberPool::new(&declared.settings, &recorded.holds, *now);
         for (owner, (number, _)) in &given {
-            let Some(former) = supply.held_for(*number) else { continue };
+            let Some(former) = pool.held_for(*number) else { continue };
             let owner = owner.cloned();
             if *former != owner {
                 self.notes.push(format!("{owner}: {number} was held for {}; the pin takes it over", former.titled()));
             }
         }
-        self.hold_freed(&claimants, &mut supply);
-        give_back(&claimants, &supply, &mut given, &mut taken);
-        self.give_lowest(&claimants, &supply, &mut given, &taken);
+        self.hold_freed(&claimants, &mut pool);
+        give_back(&claimants, &pool, &mut given, &mut taken);
+        self.give_lowest(&claimants, &pool, &mut given, &taken);
         given
     }
 
@@ -158,19 +158,19 @@ impl<'a> Allocation<'a, '_> {
     }
 
     /// Holds the numbers that this plan frees.
-    fn hold_freed(&self, claimants: &[Claimant<'a>], supply: &mut Supply<'_>) {
+    fn hold_freed(&self, claimants: &[Claimant<'a>], pool: &mut NumberPool<'_>) {
         for user in self.leaving {
-            supply.hold(user.extension, NumberOwner::User(user.email.key()));
+            pool.hold(user.extension, NumberOwner::User(user.email.key()));
         }
         for (id, number) in self.of_objects.iter().filter(|(id, _)| !self.claims.contains_key(*id)) {
-            supply.hold(*number, NumberOwner::Object(id.clone()));
+            pool.hold(*number, NumberOwner::Object(id.clone()));
         }
         // An owner that a pin moves leaves a number behind, too.
         for Claimant { owner, pin, has, .. } in claimants {
             if let (Some(pin), Some(has)) = (pin, has)
                 && pin != has
             {
-                supply.hold(*has, owner.cloned());
+                pool.hold(*has, owner.cloned());
             }
         }
     }
@@ -178,13 +178,13 @@ impl<'a> Allocation<'a, '_> {
     fn give_lowest(
         &mut self,
         claimants: &[Claimant<'a>],
-        supply: &Supply<'_>,
+        pool: &NumberPool<'_>,
         given: &mut Numbers<'a>,
         taken: &BTreeMap<Extension, Owner<'a>>,
     ) {
         let settings = &self.inputs.declared.settings;
         let numbers = settings.range.numbers().filter_map(|number| Extension::try_from(number).ok());
-        let mut free = supply.free(numbers).filter(|number| !taken.contains_key(number));
+        let mut free = pool.free(numbers).filter(|number| !taken.contains_key(number));
         let (mut users, mut objects) = (0_usize, 0_usize);
         for owner in without(claimants, given) {
             match (free.next(), owner) {
@@ -222,12 +222,12 @@ fn without<'a>(claimants: &[Claimant<'a>], given: &Numbers<'a>) -> Vec<Owner<'a>
 /// An owner that comes back gets the number that was held.
 fn give_back<'a>(
     claimants: &[Claimant<'a>],
-    supply: &Supply<'_>,
+    pool: &NumberPool<'_>,
     given: &mut Numbers<'a>,
     taken: &mut BTreeMap<Extension, Owner<'a>>,
 ) {
     for owner in without(claimants, given) {
-        if let Some(number) = supply.own(&owner.cloned()).filter(|number| !taken.contains_key(number)) {
+        if let Some(number) = pool.own(&owner.cloned()).filter(|number| !taken.contains_key(number)) {
             taken.insert(number, owner);
             given.insert(owner, (number, Some(Choice::Held)));
         }

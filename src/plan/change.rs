@@ -1,6 +1,6 @@
 //! One change: of a setting, a user or an object. Reports, the audit log and `--expect` are written from it.
 
-use std::{fmt, slice};
+use std::{collections::BTreeMap, fmt, slice};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -29,7 +29,7 @@ pub enum Kind {
 
 impl Kind {
     /// Writes it as a sign before what changes.
-    pub fn sign(self) -> &'static str {
+    pub(crate) fn sign(self) -> &'static str {
         match self {
             Self::Create => "+",
             Self::Update => "~",
@@ -46,11 +46,11 @@ pub struct Change {
     /// What happens.
     pub kind: Kind,
     /// What it is about.
-    pub subject: Subject,
+    pub(crate) subject: Subject,
     /// What changes, in words; nothing of a user who is created or deleted.
     pub fields: Vec<FieldChange>,
     /// Whether the secret becomes another one. Also true of a new user who was deleted before and gets a generated secret.
-    pub secret_changed: bool,
+    pub(crate) secret_changed: bool,
     /// What an object is called, if its kind and name say little.
     pub called: Option<String>,
     /// Where the subject is declared.
@@ -140,7 +140,7 @@ impl Change {
     }
 
     /// Returns the setting that it is about.
-    pub fn setting(&self) -> Option<&'static str> {
+    pub(crate) fn setting(&self) -> Option<&'static str> {
         match &self.subject {
             Subject::Setting(key) => Some(key),
             Subject::User(_) | Subject::Object(_) => None,
@@ -292,17 +292,17 @@ impl Changes {
     }
 
     /// Lists those of users.
-    pub fn of_users(&self) -> impl Iterator<Item = (&Change, &UserChange)> {
+    pub(crate) fn of_users(&self) -> impl Iterator<Item = (&Change, &UserChange)> {
         self.0.iter().filter_map(|change| Some((change, change.user()?)))
     }
 
     /// Lists those of objects.
-    pub fn of_objects(&self) -> impl Iterator<Item = (&Change, &ObjectId)> {
+    pub(crate) fn of_objects(&self) -> impl Iterator<Item = (&Change, &ObjectId)> {
         self.0.iter().filter_map(|change| Some((change, change.object()?)))
     }
 
     /// Lists the settings that change.
-    pub fn of_settings(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn of_settings(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().filter_map(Change::setting)
     }
 
@@ -320,3 +320,6 @@ impl<'a> IntoIterator for &'a Changes {
         self.iter()
     }
 }
+
+/// Where each thing that can change is declared.
+pub(super) type Places = BTreeMap<ObjectId, Place>;

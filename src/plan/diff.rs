@@ -7,8 +7,7 @@ use std::{
 
 use super::{
     Change, Choice, FieldChange, Inputs, Kind, Plan, PlannedUser, SecretPlan, Subject, UserChange,
-    affected::{self, PhoneChange},
-    inbound::Places,
+    change::Places,
 };
 use crate::{
     desired::DeclaredUser,
@@ -105,6 +104,35 @@ fn imported(user: &PlannedUser) -> Vec<FieldChange> {
     is_imported.then_some(field).into_iter().collect()
 }
 
+/// What changes of a phone that stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PhoneChange {
+    /// Its transport.
+    Moved,
+    /// Its name, codecs or devices.
+    Reread,
+}
+
+/// Compares what Asterisk reads about a phone that keeps its login, before and after.
+fn phone_change(
+    (before, phone_before, name_before): (&Settings, &PhoneOverride, &str),
+    (after, phone_after, name_after): (&Settings, &PhoneOverride, &str),
+) -> Option<PhoneChange> {
+    let transport = |settings: &Settings, phone: &PhoneOverride| {
+        phone.transport.clone().or_else(|| settings.phones.transport.clone())
+    };
+    if transport(before, phone_before) != transport(after, phone_after) {
+        return Some(PhoneChange::Moved);
+    }
+    let devices = |settings: &Settings, phone: &PhoneOverride| phone.devices.unwrap_or(settings.phones.devices);
+    let codecs_before = phone_before.codecs.as_ref().unwrap_or(&before.phones.codecs);
+    let codecs_after = phone_after.codecs.as_ref().unwrap_or(&after.phones.codecs);
+    let same = name_before == name_after
+        && codecs_before == codecs_after
+        && devices(before, phone_before) == devices(after, phone_after);
+    (!same).then_some(PhoneChange::Reread)
+}
+
 /// Adds a user to the plan. Returns the change, if there is any.
 pub(super) fn add(
     plan: &mut Plan,
@@ -149,7 +177,7 @@ pub(super) fn add(
                     plan.behind.insert(user.extension);
                 }
                 let was = (before, &old.phone, old.name.as_str());
-                match affected::phone_change(was, (&plan.settings, &user.phone, user.name.as_str())) {
+                match phone_change(was, (&plan.settings, &user.phone, user.name.as_str())) {
                     Some(PhoneChange::Moved) => drop(plan.by_rows.moved.insert(user.extension)),
                     Some(PhoneChange::Reread) => drop(plan.by_rows.reread.insert(user.extension)),
                     None if is_other_list => drop(plan.by_rows.reread.insert(user.extension)),
@@ -262,7 +290,7 @@ pub(super) fn settings(old: &Settings, new: &Settings) -> impl Iterator<Item = C
 }
 
 /// Lists the settings of a new tenant that have a value.
-pub fn all_settings(settings: &Settings) -> impl Iterator<Item = Change> {
+pub(crate) fn all_settings(settings: &Settings) -> impl Iterator<Item = Change> {
     let values = SETTINGS.into_iter().zip(values(settings)).map(|(key, value)| (key, None, value));
     differing(values).into_iter().map(|field| setting(Kind::Create, field))
 }

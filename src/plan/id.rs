@@ -17,7 +17,7 @@ use crate::{
 /// # Errors
 /// If a part of the plan cannot be written as JSON. It has no id then: a hash that leaves a part out
 /// would vouch for plans that differ in it.
-pub fn plan_id(plan: &Plan, files: &[(&str, &str)]) -> Result<String, serde_json::Error> {
+pub(crate) fn plan_id(plan: &Plan, files: &[(&str, &str)]) -> Result<String, serde_json::Error> {
     let mut hash = Sha256::new();
     let mut add = |parts: &[&str]| {
         for part in parts {
@@ -67,7 +67,7 @@ pub fn plan_id(plan: &Plan, files: &[(&str, &str)]) -> Result<String, serde_json
 ///
 /// `files` are the SHA-256 of the masked files. `prints` and `object_print` return the fingerprints that will
 /// be recorded; `None` if there is none.
-pub fn target_hash<'a>(
+pub(crate) fn target_hash<'a>(
     plan: &'a Plan,
     files: &[&str],
     prints: &dyn Fn(&'a PlannedUser) -> Option<&'a Prints>,

@@ -8,7 +8,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Change, Inputs, Plan, PlannedSecret, SecretPlan, diff};
+use super::{Change, Inputs, Plan, PlannedSecret, SecretPlan, change::Places, diff};
 use crate::{
     directory::{self, Recorded, RecordedSecret},
     model::{Code, Diagnostic, E164, Extension, Place, Secret, UserKey},
@@ -20,7 +20,7 @@ use crate::{
 pub struct InboundValues {
     /// The numbers that come from variables, by the variable.
     pub numbers: BTreeMap<String, Result<E164, String>>,
-    /// The default caller ID; none where none is set.
+    /// The default caller ID, or `None` if none is set.
     pub caller_id: Option<Result<E164, String>>,
     /// The secrets of objects.
     pub secrets: BTreeMap<ObjectId, Result<Secret, String>>,
@@ -93,7 +93,7 @@ pub(super) fn add(plan: &mut Plan, inputs: &Inputs<'_>, numbers: &BTreeMap<Objec
     let left = recorded.routes.extensions().into_iter().filter(|(id, number)| numbers.get(id) != Some(number));
     plan.freed.extend(left.map(|(id, number)| (number, NumberOwner::Object(id))));
     plan.notes.extend(routes.left_behind(&before, &plan.tenant));
-    // Where a number is missing, there is nothing that could be rendered.
+    // If a number is missing, the routes cannot be rendered.
     plan.routes = if routes.is_resolved() { routes } else { recorded.routes.clone() };
     changes
 }
@@ -109,8 +109,8 @@ fn renamed(plan: &Plan, recorded: &Recorded) -> BTreeMap<UserKey, UserKey> {
         .collect()
 }
 
-/// Refuses numbers that another tenant has: whose a call to them is could not be told. Each is told once.
-/// Where both have one, as by an earlier version, it is noted: nobody's other changes wait for that.
+/// Rejects numbers that belong to another tenant, because a call to them would be ambiguous. Reports each number once.
+/// A number that both tenants have, as an earlier version allowed, is only noted, so that other changes do not wait.
 fn taken(plan: &mut Plan, inputs: &Inputs<'_>, routes: &Routes, places: &Places) {
     let recorded = inputs.recorded;
     if recorded.numbers_elsewhere.is_empty() {
@@ -139,9 +139,6 @@ fn taken(plan: &mut Plan, inputs: &Inputs<'_>, routes: &Routes, places: &Places)
 pub(super) fn protected(recorded: &Recorded) -> BTreeSet<ObjectId> {
     recorded.routes.objects().into_iter().filter(|(_, object)| object.is_protected()).map(|(id, _)| id).collect()
 }
-
-/// Where each thing that can change is declared.
-pub(super) type Places = BTreeMap<ObjectId, Place>;
 
 /// Describes the routes as they shall be recorded, `former` being those that are, with the place of all in them: numbers resolved, and
 /// in one order where the file's carries no meaning.

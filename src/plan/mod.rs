@@ -8,13 +8,14 @@ mod affected;
 mod allocate;
 mod change;
 mod diff;
+mod effects;
 mod id;
 mod inbound;
 mod numbers;
 mod phone_rails;
 mod rails;
 mod renames;
-mod supply;
+mod number_pool;
 #[cfg(test)]
 mod tests;
 
@@ -28,15 +29,17 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-pub use affected::{Affected, Effects, numbers_between};
+pub(crate) use affected::numbers_between;
 pub use change::{Change, Changes, Choice, FieldChange, Kind, Subject, UserChange};
-pub use diff::all_settings;
-pub use id::{plan_id, target_hash};
+pub(crate) use diff::all_settings;
+pub use effects::{Affected, Effects};
+pub(crate) use id::{plan_id, target_hash};
 pub use inbound::InboundValues;
 pub use numbers::{Numbers, count, numbers};
-pub use phone_rails::{DELETES, PhoneRails, RELOGINS};
+pub use phone_rails::PhoneRails;
+pub(crate) use phone_rails::{DELETES, RELOGINS};
 pub use rails::{Allowance, RailStop};
-pub use supply::{Newcomers, NoNumber};
+pub use number_pool::{Allocator, NoNumber};
 
 use diff::Before;
 
@@ -75,7 +78,7 @@ pub struct Plan {
     /// The tenant.
     pub tenant: Tenant,
     /// Whether the tenant is not recorded yet.
-    pub is_new: bool,
+    pub(crate) is_new: bool,
     /// The settings afterwards.
     pub settings: Settings,
     /// What changes.
@@ -87,7 +90,7 @@ pub struct Plan {
     /// Numbers that users and objects leave.
     pub freed: Vec<(Extension, NumberOwner)>,
     /// Users of the API that are left alone.
-    pub api_users: usize,
+    pub(crate) api_users: usize,
     /// The inbound calls afterwards, with every number resolved.
     pub routes: Routes,
     /// What happens to the secrets of objects.
@@ -96,11 +99,11 @@ pub struct Plan {
     /// a rotated secret, or a change that was recorded and never applied. Part of the id.
     pub behind: BTreeSet<Extension>,
     /// The same for the secrets of objects.
-    pub secrets_behind: BTreeSet<ObjectId>,
+    pub(crate) secrets_behind: BTreeSet<ObjectId>,
     /// What becomes of phones, carriers and public numbers, by the rows alone.
-    pub by_rows: Effects,
+    pub(crate) by_rows: Effects,
     /// How many users may be deleted, and how many phones may have to log in again.
-    pub phone_rails: PhoneRails,
+    pub(crate) phone_rails: PhoneRails,
     /// How many changes of each kind.
     pub counts: Counts,
     /// Why the plan cannot be made, if anything stands here.
@@ -110,7 +113,7 @@ pub struct Plan {
     /// What an administrator should know.
     pub notes: Vec<String>,
     /// Declared secrets and numbers that cannot be had, each with the reason: no id, nothing to apply.
-    pub unresolved: Vec<String>,
+    pub(crate) unresolved: Vec<String>,
 }
 
 impl Plan {
@@ -140,7 +143,7 @@ impl Plan {
     }
 
     /// Returns the user of a change as recorded afterwards; `None` for a deleted one.
-    pub fn user_after(&self, kind: Kind, change: &UserChange) -> Option<&PlannedUser> {
+    pub(crate) fn user_after(&self, kind: Kind, change: &UserChange) -> Option<&PlannedUser> {
         self.users.get(&change.extension).filter(|user| user.email == change.email && kind != Kind::Delete)
     }
 
@@ -150,7 +153,7 @@ impl Plan {
     }
 
     /// Tells whether the last apply made everything live that stays recorded.
-    pub fn is_applied(&self) -> bool {
+    pub(crate) fn is_applied(&self) -> bool {
         self.behind.is_empty() && self.secrets_behind.is_empty()
     }
 }
@@ -172,7 +175,7 @@ pub struct Counts {
 
 impl Counts {
     /// Counts the changes by the word for their kind.
-    pub fn by_kind(&self) -> BTreeMap<&'static str, usize> {
+    pub(crate) fn by_kind(&self) -> BTreeMap<&'static str, usize> {
         let Self { create, update, rename, adopt, delete } = *self;
         BTreeMap::from([
             ("create", create),
@@ -213,7 +216,7 @@ pub struct PlannedUser {
     /// The recorded fingerprints, where the digest stays the one they are of.
     pub digest: Option<Arc<Prints>>,
     /// The `previously` that makes the row what it is.
-    pub previous: Option<UserKey>,
+    pub(crate) previous: Option<UserKey>,
     /// Whether the row must be written.
     pub write: bool,
 }
@@ -239,7 +242,7 @@ pub struct PlannedSecret {
 }
 
 /// Makes the plan that changes nothing: all users as they are recorded; none before the first sync.
-pub fn as_recorded(tenant: &Tenant, recorded: &Recorded) -> Option<Plan> {
+pub(crate) fn as_recorded(tenant: &Tenant, recorded: &Recorded) -> Option<Plan> {
     let settings = &recorded.tenant.as_ref()?.settings;
     let mut plan = Plan::new(tenant.clone(), settings.clone());
     for user in recorded.users.values() {

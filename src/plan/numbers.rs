@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Plan;
 use crate::{
-    directory::{Hold, Recorded, Standing},
+    directory::{Hold, Recorded, TenantCounts},
     model::{Extension, Settings, shown_stretches},
     objects::Routes,
 };
@@ -19,7 +19,7 @@ pub struct Numbers {
     /// How many the ranges have.
     pub size: u32,
     /// How many a user or an object has.
-    pub in_use: u32,
+    pub(crate) in_use: u32,
     /// How many are on hold for a former owner.
     pub held: u32,
     /// How many are left to the operator: reserved numbers and emergency numbers that nobody has.
@@ -40,8 +40,8 @@ pub fn numbers(recorded: &Recorded, now: Timestamp) -> Option<Numbers> {
 }
 
 /// Counts the same from counts.
-pub fn count(standing: &Standing, now: Timestamp) -> Numbers {
-    tally(&standing.settings, (standing.in_range, standing.reserved_in_use), &standing.holds, now)
+pub fn count(tenant_counts: &TenantCounts, now: Timestamp) -> Numbers {
+    tally(&tenant_counts.settings, (tenant_counts.in_range, tenant_counts.reserved_in_use), &tenant_counts.holds, now)
 }
 
 /// Counts from how many numbers of the ranges are in use, and how many of those only a pin gives. A

@@ -8,10 +8,10 @@ use crate::{
 };
 
 /// The rail at too many users that are deleted.
-pub const DELETES: &str = "deletes";
+pub(crate) const DELETES: &str = "deletes";
 
 /// The rail at too many phones that must log in again.
-pub const RELOGINS: &str = "relogins";
+pub(crate) const RELOGINS: &str = "relogins";
 
 /// How many users may be deleted, and how many phones may have to log in again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -102,12 +102,12 @@ fn users(recorded: &Recorded) -> usize {
 
 impl Plan {
     /// Counts the phones that must log in again, those whose rows stay included.
-    pub fn count_relogins(&self, effects: &Effects) -> usize {
+    pub(crate) fn count_relogins(&self, effects: &Effects) -> usize {
         self.changed_logins() + effects.relogins.len()
     }
 
     /// Finds the rails at users that are deleted and phones that must log in again.
-    pub fn phone_stops(&self, effects: &Effects) -> impl Iterator<Item = RailStop> {
+    pub(crate) fn phone_stops(&self, effects: &Effects) -> impl Iterator<Item = RailStop> {
         let moved = self.moved(effects);
         let logins = if self.phone_rails.counts_rows {
             self.count_relogins(effects) + moved
@@ -123,7 +123,7 @@ impl Plan {
     }
 
     /// Tells whether a rail stops the rows from being recorded. What is in place stops an apply only.
-    pub fn stops_rows(&self, stop: &RailStop) -> bool {
+    pub(crate) fn stops_rows(&self, stop: &RailStop) -> bool {
         let moved = self.by_rows.moved.len();
         match stop.rail {
             DELETES => self.phone_rails.deletes(self.counts.delete).is_some(),

@@ -1,4 +1,4 @@
-//! Rails: what an apply refuses to do unless it is told twice.
+//! Rails: what an apply refuses to do without `--allow`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rail_that_is_looser_than_the_default_is_told() {
+    fn a_rail_that_is_looser_than_the_default_is_reported() {
         let limit = |max, percent| RailLimit { max, percent };
         let told = |deletes, relogins| notes(&Rails { deletes, relogins }).collect::<Vec<_>>();
         assert_eq!(told(limit(5, 20), limit(0, 20)), Vec::<String>::new());

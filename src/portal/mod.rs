@@ -7,7 +7,9 @@ mod rotate;
 mod rotate_pin;
 mod users;
 
-pub use reseal::{ResealError, reseal};
+pub use reseal::ResealError;
+pub(crate) use reseal::reseal;
 pub use rotate::{RotateError, Rotation, rotate};
-pub use rotate_pin::rotate_pin;
-pub use users::{CreateError, Created, DeleteError, NewUser, Portal, Refused, create, delete, is_made};
+pub(crate) use rotate_pin::rotate_pin;
+pub use users::{CreateError, Created, DeleteError, NewUser, Portal, Refused, create, delete};
+pub(crate) use users::is_made;

@@ -6,7 +6,7 @@ use super::users;
 use crate::{
     directory::{
         Directory, DirectoryError, PrepareError, Sealed, SealedPlace,
-        audit::Deed,
+        audit::AuditEntry,
         random,
         seal::{Keyring, Owner},
     },
@@ -38,7 +38,7 @@ impl Hints for ResealError {
 ///
 /// # Errors
 /// When a key is missing that sealed one of them, or the directory fails. Nothing was changed then.
-pub fn reseal(
+pub(crate) fn reseal(
     keys: &Keyring,
     host: &str,
     actor: &str,
@@ -65,7 +65,7 @@ pub fn reseal(
         let bad = |error: crate::model::Invalid| DirectoryError::BadRow { what: "tenant", reason: error.message };
         let tenant: Tenant = slug.parse().map_err(bad)?;
         let change = format!("{count} secrets were sealed anew, with the key {}\n", hex(&current));
-        writer.audit_deeds(&tenant, host, ("secret reseal", "reseal"), &[Deed { actor, change }])?;
+        writer.add_audit_entries(&tenant, host, ("secret reseal", "reseal"), &[AuditEntry { actor, change }])?;
         by_tenant.insert(tenant, count);
     }
     writer.commit()?;

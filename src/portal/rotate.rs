@@ -36,7 +36,7 @@ pub struct Rotation<'a> {
 /// A secret was not rotated; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RotateError {
-    /// Nobody has this address.
+    /// No user has this address.
     #[error("`{0}` is not recorded")]
     Unknown(Identity),
     /// It is a shared voicemail box.

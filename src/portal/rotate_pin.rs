@@ -17,7 +17,7 @@ use crate::{
 ///
 /// # Errors
 /// When there is no such box, or the directory fails.
-pub fn rotate_pin(request: &Rotation<'_>, directory: &mut Directory) -> Result<(BoxNumber, i64), RotateError> {
+pub(crate) fn rotate_pin(request: &Rotation<'_>, directory: &mut Directory) -> Result<(BoxNumber, i64), RotateError> {
     let Rotation { tenant, email, .. } = *request;
     let mut writer = directory.write(tenant)?;
     let recorded = writer.read(tenant)?;

@@ -8,9 +8,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     directory::{
-        Additions, Answered, Directory, DirectoryError, ManagedBy, ObjectChanges, Once, PrepareError, Row, RowChanges,
+        Additions, EarlierAnswer, Directory, DirectoryError, ManagedBy, ObjectChanges, IdempotencyKey, PrepareError, Row, RowChanges,
         User,
-        audit::Deed,
+        audit::AuditEntry,
         new_id, prints, random,
         seal::{Keyring, Owner, generate},
         seal_secret,
@@ -20,7 +20,7 @@ use crate::{
         Secret, Settings, Tenant, Unreadable, UserKey, document,
     },
     objects::NumberOwner,
-    plan::{Newcomers, NoNumber},
+    plan::{Allocator, NoNumber},
     render::endpoint_name,
 };
 
@@ -40,7 +40,7 @@ pub struct Portal<'a> {
 /// A user to make.
 #[derive(Debug, Clone)]
 pub struct NewUser {
-    /// The address; nobody else's.
+    /// The address. No other user has it.
     pub email: Email,
     /// The display name.
     pub name: DisplayName,
@@ -49,7 +49,7 @@ pub struct NewUser {
     /// Who makes it, for the audit log.
     pub actor: String,
     /// What makes this request the same as an earlier one.
-    pub once: Option<Once>,
+    pub once: Option<IdempotencyKey>,
 }
 
 /// A new user, with what the phone logs in with.
@@ -71,7 +71,7 @@ pub enum Refused {
     /// The address is a user's.
     #[error("`{0}` is a user already")]
     EmailTaken(Email),
-    /// The pinned number is somebody's.
+    /// Another user or an object has the pinned number.
     #[error("the extension {0} is taken")]
     NumberTaken(Extension),
     /// The pinned number is none of the tenant's.
@@ -96,7 +96,7 @@ pub enum Refused {
     KeyReused,
 }
 
-/// Users could not be made; nobody was, unless the commit was not confirmed.
+/// The users could not be created. None was, unless the commit was not confirmed.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     /// The directory failed.
@@ -110,7 +110,7 @@ pub enum CreateError {
     Unconfirmed {
         /// What was to be.
         results: Vec<Result<Created, Refused>>,
-        /// One of those who were to be made: an answer that is given again is about somebody else.
+        /// One of the users to create, because an answer that is sent again is about another user.
         made: Uuid,
         /// Why.
         source: DirectoryError,
@@ -184,10 +184,10 @@ pub fn create(
     };
     let unused = writer.load_unused_numbers(&context.tenant, users.len())?;
     let (tenant, settings) = (context.tenant.id, &context.tenant.settings);
-    let requests: Vec<&Once> = users.iter().filter_map(|user| user.once.as_ref()).collect();
-    let mut answered = writer.recall(tenant, &requests, portal.now)?;
+    let requests: Vec<&IdempotencyKey> = users.iter().filter_map(|user| user.once.as_ref()).collect();
+    let mut answered = writer.find_answers(tenant, &requests, portal.now)?;
     let taken = std::mem::take(&mut context.taken);
-    let mut newcomers = Newcomers::new(settings, &context.holds, taken, unused, users.len(), portal.now);
+    let mut newcomers = Allocator::new(settings, &context.holds, taken, unused, users.len(), portal.now);
 
     let (mut results, mut rows, mut answers) = (Vec::new(), Vec::new(), Vec::new());
     for (user, key) in users.iter().zip(keys) {
@@ -212,7 +212,7 @@ pub fn create(
         if let Some(once) = &user.once {
             let answer = seal(portal, once, &created)?;
             answers.push((once, answer.clone()));
-            let earlier = Answered { request: once.request.to_vec(), answer };
+            let earlier = EarlierAnswer { request: once.request.to_vec(), answer };
             answered.insert((once.token, once.key.clone()), earlier);
         }
         context.present.insert(key);
@@ -223,9 +223,9 @@ pub fn create(
         if !context.knows_keys {
             writer.require_keys(portal.keys)?;
         }
-        let deeds: Vec<Deed<'_>> = rows
+        let audit_entries: Vec<AuditEntry<'_>> = rows
             .iter()
-            .map(|(row, actor): &(Row, &str)| Deed {
+            .map(|(row, actor): &(Row, &str)| AuditEntry {
                 actor,
                 change: format!("+ {}  extension {}\n", row.email, row.extension),
             })
@@ -233,7 +233,7 @@ pub fn create(
         let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
         let made = rows[0].id;
         let (slug, host, now) = (portal.tenant, portal.host, portal.now);
-        writer.add(&context, &Additions { slug, host, rows, deeds, answers, now })?;
+        writer.add(&context, &Additions { slug, host, rows, audit_entries, answers, now })?;
         if let Err(source) = writer.commit() {
             return Err(CreateError::Unconfirmed { results, made, source });
         }
@@ -245,7 +245,7 @@ pub fn create(
 ///
 /// # Errors
 /// When the directory fails.
-pub fn is_made(tenant: &Tenant, id: Uuid, directory: &mut Directory) -> Result<bool, DirectoryError> {
+pub(crate) fn is_made(tenant: &Tenant, id: Uuid, directory: &mut Directory) -> Result<bool, DirectoryError> {
     // The lock of the only writer is free as soon as the other transaction has ended.
     Ok(directory.write(tenant)?.user(tenant, id)?.is_some())
 }
@@ -320,7 +320,7 @@ pub(super) fn place(token: i64, key: &str) -> Vec<u8> {
     hash.finalize().to_vec()
 }
 
-fn seal(portal: &Portal<'_>, once: &Once, created: &Created) -> Result<Vec<u8>, PrepareError> {
+fn seal(portal: &Portal<'_>, once: &IdempotencyKey, created: &Created) -> Result<Vec<u8>, PrepareError> {
     let Created { user, username, realm, secret } = created.clone();
     let email = user.email.to_string();
     let answer = Answer { user, username, realm, secret: Zeroizing::new(secret.reveal().to_owned()) };
@@ -331,7 +331,7 @@ fn seal(portal: &Portal<'_>, once: &Once, created: &Created) -> Result<Vec<u8>, 
         .map_err(|source| PrepareError::Seal { whose: email, source })
 }
 
-fn open(portal: &Portal<'_>, once: &Once, sealed: &[u8]) -> Result<Created, DirectoryError> {
+fn open(portal: &Portal<'_>, once: &IdempotencyKey, sealed: &[u8]) -> Result<Created, DirectoryError> {
     let broken = |reason: String| DirectoryError::BadRow { what: "answer", reason };
     let bytes = portal.keys.open_bytes(sealed, &place(once.token, &once.key))?;
     let text = std::str::from_utf8(&bytes).map_err(|error| broken(error.to_string()))?;
@@ -377,7 +377,7 @@ pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Direct
         now: portal.now,
     })?;
     let change = format!("- {}  extension {}\n", user.email, user.extension);
-    writer.audit_deeds(portal.tenant, portal.host, ("delete user", "delete"), &[Deed { actor, change }])?;
+    writer.add_audit_entries(portal.tenant, portal.host, ("delete user", "delete"), &[AuditEntry { actor, change }])?;
     writer.commit()?;
     Ok(user)
 }

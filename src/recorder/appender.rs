@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{calls::Event, fail_point};
 
-/// How long a request asks again and again whether its line is written, before it sleeps until it is told. A disk
+/// How long a request asks again and again whether its line is written, before it sleeps until it is woken. A disk
 /// that works takes some 10 us. To sleep and be woken takes several times as long.
 const QUICK: Duration = Duration::from_micros(100);
 
@@ -94,19 +94,19 @@ impl Drop for Wakes<'_> {
 /// A line of the spool, and who waits for it to be written.
 struct Line {
     bytes: Vec<u8>,
-    written: oneshot::Sender<Told>,
+    written: oneshot::Sender<GroupResult>,
 }
 
-/// What became of a group. One of those who wait for it hears it from the thread, and the others from
+/// What became of a group. One of the requests that wait for it gets it from the thread, and the others from
 /// that one: they are on the thread that serves, which is woken once.
-struct Told {
+struct GroupResult {
     /// Without an error, there is no spool.
     written: Result<(), Option<Arc<SpoolError>>>,
-    others: Vec<oneshot::Sender<Told>>,
+    others: Vec<oneshot::Sender<GroupResult>>,
 }
 
-impl Told {
-    /// Tells the first who still waits.
+impl GroupResult {
+    /// Sends it to the first request that still waits.
     fn tell(mut self) {
         while let Some(next) = self.others.pop() {
             let told = Self { written: self.written.clone(), others: std::mem::take(&mut self.others) };
@@ -116,10 +116,10 @@ impl Told {
     }
 }
 
-impl Drop for Told {
+impl Drop for GroupResult {
     fn drop(&mut self) {
         for other in self.others.drain(..) {
-            // Whoever does not wait any longer has kept the event in memory.
+            // A request that does not wait any longer has kept the event in memory.
             let _ = other.send(Self { written: self.written.clone(), others: Vec::new() });
         }
     }
@@ -241,7 +241,7 @@ impl Shared {
         let bytes: Vec<&[u8]> = lines.iter().map(|line| line.bytes.as_slice()).collect();
         let written = self.write(&bytes.concat());
         self.queue.late.store(false, Ordering::Relaxed);
-        Told { written, others: lines.into_iter().map(|line| line.written).collect() }.tell();
+        GroupResult { written, others: lines.into_iter().map(|line| line.written).collect() }.tell();
         self.appended();
     }
 

@@ -14,19 +14,19 @@ use crate::{
 
 /// Events taken out of memory to be written. Unless they are [`done`](Self::done), they go back when this is
 /// dropped, by an error or by a panic.
-pub(super) struct Taken<'a> {
+pub(super) struct TakenEvents<'a> {
     shared: &'a Shared,
     events: Vec<Event>,
 }
 
-impl Taken<'_> {
+impl TakenEvents<'_> {
     /// Says that the events are written.
     pub(super) fn done(mut self) {
         self.events.clear();
     }
 }
 
-impl Deref for Taken<'_> {
+impl Deref for TakenEvents<'_> {
     type Target = [Event];
 
     fn deref(&self) -> &[Event] {
@@ -34,7 +34,7 @@ impl Deref for Taken<'_> {
     }
 }
 
-impl Drop for Taken<'_> {
+impl Drop for TakenEvents<'_> {
     fn drop(&mut self) {
         if self.events.is_empty() {
             return;
@@ -64,12 +64,12 @@ impl Shared {
     }
 
     /// Takes the oldest events, `at_most` of them.
-    pub(super) fn take_kept(&self, at_most: usize) -> Taken<'_> {
+    pub(super) fn take_kept(&self, at_most: usize) -> TakenEvents<'_> {
         let mut kept = self.kept();
         let count = kept.len().min(at_most);
         let events = kept.drain(..count).collect();
         drop(kept);
-        Taken { shared: self, events }
+        TakenEvents { shared: self, events }
     }
 }
 

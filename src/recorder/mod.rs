@@ -171,7 +171,7 @@ fn ends() -> ([Sender<()>; 3], [Receiver<()>; 3]) {
 }
 
 impl Shared {
-    /// Makes the spool, where there is none yet.
+    /// Makes the spool, if there is none yet.
     fn claim(&self) {
         if self.spool.get().is_some() {
             return;

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     calls::{Answer, What},
     directory::{
-        Directory, Whose,
+        Directory, CallScope,
         embedded::{Embedded, Settings},
     },
     model::CallerClass,
@@ -159,7 +159,7 @@ struct Disk {
 }
 
 impl Disk {
-    /// Mounts one; none where that may not be done.
+    /// Mounts one, or returns `None` if that is not permitted.
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let (image, path) = (folder.path().join("image"), folder.path().join("disk"));
@@ -229,7 +229,7 @@ fn while_the_disk_hangs_the_database_gets_events_and_the_server_can_end() {
     for number in 1..20 {
         assert!(matches!(append(&recorder, &event(number)), Err(RecorderError::Late)));
     }
-    until("they are recorded", || directory.calls(&Whose::Anybodys, None, 1000).unwrap().len() == 20);
+    until("they are recorded", || directory.calls(&CallScope::All, None, 1000).unwrap().len() == 20);
     let began = Instant::now();
     recorder.finish();
     assert!(began.elapsed() < FLUSH + SYNCED + Duration::from_secs(3), "{:?}", began.elapsed());
@@ -247,7 +247,7 @@ fn without_any_spool_events_reach_the_database_all_the_same() {
         assert!(matches!(append(&recorder, &event(number)), Err(RecorderError::NoSpool)));
     }
     recorder.finish();
-    assert_eq!(directory.calls(&Whose::Anybodys, None, 1000).unwrap().len(), 600);
+    assert_eq!(directory.calls(&CallScope::All, None, 1000).unwrap().len(), 600);
     assert_eq!(recorder.shared.metrics.not_durable.get(), 600);
 }
 
@@ -297,7 +297,7 @@ fn a_part_of_the_spool_that_cannot_be_read_slows_down_no_other() {
     let recorder = start(state.path(), database.opens());
     let began = Instant::now();
     until("all that can be read is recorded", || {
-        directory.calls(&Whose::Anybodys, None, 10_000).unwrap().len() == 9000
+        directory.calls(&CallScope::All, None, 10_000).unwrap().len() == 9000
     });
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert_eq!(recorder.shared.metrics.set_aside.get(), 2);
@@ -319,7 +319,7 @@ fn a_thread_that_panics_is_started_again_and_loses_no_event() {
     for number in 0..100 {
         assert!(append(&recorder, &event(number)).is_err());
     }
-    until("all are recorded", || directory.calls(&Whose::Anybodys, None, 1000).unwrap().len() == 100);
+    until("all are recorded", || directory.calls(&CallScope::All, None, 1000).unwrap().len() == 100);
     assert_eq!(recorder.shared.metrics.restarts.get(), 2);
     recorder.finish();
 }

@@ -31,7 +31,7 @@ pub(super) struct Contexts {
     pub(super) next: Name,
     /// What phones reach under the numbers of objects.
     pub(super) extensions: Name,
-    /// Who gets the calls to users that nobody answered.
+    /// Where unanswered calls to users go.
     pub(super) unanswered: Name,
     /// Users' phones, for calls of other phones.
     pub(super) colleagues: Name,
@@ -39,7 +39,7 @@ pub(super) struct Contexts {
     pub(super) voicemail: Name,
     /// Records messages, on a channel of the dialplan.
     pub(super) message: Name,
-    /// Cleans what that channel is told about the caller meanwhile.
+    /// Cleans what that channel learns about the caller meanwhile.
     pub(super) clean: Name,
 }
 

@@ -9,7 +9,7 @@ use crate::model::{Extension, ExtensionRanges};
 ///
 /// Each pattern is a run of digits, one class of digits, and `X` for any digit. Numbers of different
 /// lengths are covered apart. The patterns come in the order of their first numbers.
-pub fn prefix_cover(ranges: &ExtensionRanges, left_out: &BTreeSet<Extension>) -> Vec<String> {
+pub(crate) fn prefix_cover(ranges: &ExtensionRanges, left_out: &BTreeSet<Extension>) -> Vec<String> {
     let stretches = ranges.without(left_out);
     let mut patterns = Vec::new();
     for digits in 0..=Extension::MAX.ilog10() {

@@ -31,8 +31,8 @@ pub struct FileDiff {
     pub added: usize,
     /// Lines removed.
     pub removed: usize,
-    /// Whether the file in place is as it was once written: whole, and edited by nobody.
-    pub genuine: bool,
+    /// Whether the file in place is as it was once written: whole and unedited.
+    pub(crate) genuine: bool,
     /// What differs in the sections that are there before and after, by their name.
     pub sections: BTreeMap<String, SectionDiff>,
 }
@@ -82,7 +82,7 @@ struct Line<'a> {
 pub type SameDigest<'a> = dyn Fn(&str, &str) -> bool + 'a;
 
 /// Compares the file in place with the masked text of the file that shall be.
-pub fn diff(file: ConfigFile, old: Option<&Present>, new: &str, same_digest: &SameDigest<'_>) -> FileDiff {
+pub(crate) fn diff(file: ConfigFile, old: Option<&Present>, new: &str, same_digest: &SameDigest<'_>) -> FileDiff {
     let known = (file == ConfigFile::Voicemail).then(|| known_lines(new));
     let old_lines = || old.map(|old| masked(&old.text, mark_in(&old.text), Some(same_digest), known.as_ref()));
     // Whoever edits a mark, or cuts the file behind it, changes nothing that can be shown.
@@ -174,7 +174,7 @@ fn secret_key(line: &str) -> Option<String> {
     Some(key.trim().to_owned())
 }
 
-/// Escapes what a terminal would act on: the file in place may have been edited by anybody.
+/// Escapes what a terminal would act on: the file in place may have been edited.
 fn printable(line: Cow<'_, str>) -> Cow<'_, str> {
     if line.bytes().all(|b| (b' '..=b'~').contains(&b)) {
         return line;
@@ -193,7 +193,7 @@ fn mask_mark<'a>(line: &'a str, mark: &str) -> Cow<'a, str> {
 #[derive(Clone, Copy)]
 struct Block<'a> {
     key: &'a str,
-    /// The head of the section that its lines belong to. It may stand before an empty line that somebody added.
+    /// The head of the section that its lines belong to. It may come before an empty line that the operator added.
     section: &'a str,
     lines: &'a [Line<'a>],
 }

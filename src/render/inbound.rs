@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Digests, Phone, Phonebook, contexts::Contexts, numbered::note_sender};
+use super::{Digests, Phone, Phonebook, caller::note_sender, contexts::Contexts};
 use crate::{
     asterisk::{
         BadValue,

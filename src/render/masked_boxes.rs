@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::parse;
+use super::parse::{self, BEFORE_TAG};
 use crate::model::{Pin, SENSITIVE, is_tag};
 
 /// How many digits a PIN has.
@@ -30,9 +30,6 @@ impl BoxLine<'_> {
         format!("{number} => {SENSITIVE}{rest}{tag}")
     }
 }
-
-/// Stands before the tag of a PIN.
-pub(super) const BEFORE_TAG: &str = " ; ";
 
 /// Reads a line if it has that form.
 pub(super) fn box_line(line: &str) -> Option<BoxLine<'_>> {
@@ -62,7 +59,7 @@ fn is_option(b: u8) -> bool {
 }
 
 /// Tells whether a file has a PIN without a tag beside it, as an earlier version wrote it.
-pub fn has_bare_pins(text: &str) -> bool {
+pub(crate) fn has_bare_pins(text: &str) -> bool {
     text.lines().filter_map(box_line).any(|line| !line.has_tag)
 }
 

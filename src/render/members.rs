@@ -5,9 +5,9 @@
 //! elsewhere.
 
 use super::{
+    caller::show_caller,
     contexts::{Contexts, NO_ANSWER, RANG, UNAVAILABLE, endpoint},
     inbound::Inbound,
-    targets::show_caller,
 };
 use crate::{
     asterisk::{

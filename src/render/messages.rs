@@ -21,7 +21,7 @@ const AT_MOST: u32 = 30;
 /// What may stand in the caller's number in the file about a message.
 const NUMBER: &str = "+*0-9A-Za-z._";
 
-/// A caller's name that may stand there.
+/// The characters of a caller's name that may be written there.
 const NAME: &str = "^[^[:cntrl:];]*$";
 
 /// How a message is left, one extension for all boxes. It has no extension `a` or `o`: `*` and `0` lead nowhere.

@@ -4,6 +4,7 @@
 //! syntax (writing and reading it back), the generation marks and the masked file diff. Putting
 //! the files in place is the business of `deploy`.
 
+mod caller;
 mod contexts;
 mod cover;
 mod diff;
@@ -28,18 +29,17 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-pub use cover::prefix_cover;
-pub use diff::{FileDiff, SameDigest, SectionDiff, diff};
-pub use masked_boxes::has_bare_pins;
+pub(crate) use cover::prefix_cover;
+pub use diff::{FileDiff, SameDigest, SectionDiff};
+pub(crate) use diff::diff;
+pub(crate) use masked_boxes::has_bare_pins;
 pub use needs::Needs;
-pub use numbers::{dialing_differs, numbers_between};
-pub use parse::{
-    Parsed, ParsedBox, ParsedObject, ParsedPhone, ParsedSection, Present, is_as_written, parse, section_names,
-};
-pub use pjsip::template_names;
+pub(crate) use numbers::{dialing_differs, numbers_between};
+pub use parse::{Parsed, ParsedBox, ParsedObject, ParsedPhone, ParsedSection, parse};
+pub(crate) use parse::{Present, is_as_written, section_names};
+pub(crate) use pjsip::template_names;
 pub(crate) use routing::code_in_words;
 
-pub use crate::objects::trunk_name;
 use crate::{
     asterisk::{BadValue, ConfigFile, Name, PerFile},
     model::{DisplayName, EndpointNames, Extension, Ha1, Identity, PhoneOverride, Secret, Settings, Tenant, hex},
@@ -157,7 +157,7 @@ pub(crate) fn mark(body: &str) -> String {
     hex(&Sha256::digest(body.as_bytes())[..16])
 }
 
-/// Computes the digest of a mark's auth: nobody can know it who has not read the file.
+/// Computes the digest of a mark's auth, which cannot be known without reading the file.
 fn mark_digest(mark: &str, directory: Uuid) -> String {
     let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(directory.as_bytes()) else {
         unreachable!("HMAC takes keys of any length")
@@ -166,7 +166,7 @@ fn mark_digest(mark: &str, directory: Uuid) -> String {
     hex(&mac.finalize().into_bytes()[..16])
 }
 
-/// Opens a file: whose it is, so that nobody edits it or puts it under another directory.
+/// Writes the head of a file: its tenant and its directory, so that it is not edited, nor put under another directory.
 fn head(book: &Phonebook<'_>, digests: Digests<'_>) -> String {
     let directory = match (digests, book.directory) {
         (Digests::Real { .. }, Some(id)) => id.to_string(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Phone, Phonebook,
+    caller::note_sender,
     contexts::{Contexts, endpoint},
     inbound::Inbound,
     targets::untried,
@@ -12,8 +13,7 @@ use crate::{
     asterisk::{
         BadValue,
         dialplan::{
-            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Hash, Pattern, Place, Step,
-            Variable,
+            Context, Dialplan, Expr, Extension, Hash, Pattern, Place, Step, Variable,
         },
     },
     model::{ObjectName, UserKey},
@@ -50,19 +50,6 @@ pub(super) fn dialled(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(),
         dialled.one_step(Pattern::literal(number), step);
     }
     Ok(())
-}
-
-/// What may stand in a caller's number: no line break, which a file or a log would take for the end of a line.
-const PRINTED: &str = " -~";
-
-/// Notes the caller as sent, but for control characters in the number. Who redirected the call is forgotten: a carrier or a group would be told who that is.
-pub(super) fn note_sender(steps: &mut Extension) {
-    steps
-        .step(Step::SetField(CallerField::Number, Expr::filter(PRINTED, Foreign::field(CallerField::Number))))
-        .step(Step::Copy(ForeignVariable::FromNumber, Foreign::field(CallerField::Number)))
-        .step(Step::Copy(ForeignVariable::FromName, Foreign::field(CallerField::Name)))
-        .step(Step::Copy(ForeignVariable::FromShown, Foreign::field(CallerField::Presentation)))
-        .step(Step::SetField(CallerField::RedirectedFrom, Expr::default()));
 }
 
 impl Inbound<'_> {

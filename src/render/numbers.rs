@@ -18,7 +18,7 @@ use crate::{
 ///
 /// # Errors
 /// For tenants whose names cannot stand in a configuration line; none that was checked is one.
-pub fn numbers_between(tenant: &Tenant, before: &str, after: &str) -> Result<BTreeSet<E164>, BadValue> {
+pub(crate) fn numbers_between(tenant: &Tenant, before: &str, after: &str) -> Result<BTreeSet<E164>, BadValue> {
     let contexts = Contexts::of(tenant)?;
     let [before, after] = [before, after].map(uncommented);
     let [before, after] = [&before, &after].map(|text| Steps::read(text, &contexts).ways());
@@ -30,7 +30,7 @@ pub fn numbers_between(tenant: &Tenant, before: &str, after: &str) -> Result<BTr
 ///
 /// # Errors
 /// As [`numbers_between`].
-pub fn dialing_differs(tenant: &Tenant, before: &str, after: &str) -> Result<bool, BadValue> {
+pub(crate) fn dialing_differs(tenant: &Tenant, before: &str, after: &str) -> Result<bool, BadValue> {
     let contexts = Contexts::of(tenant)?;
     let [before, after] = [before, after].map(uncommented);
     let [before, after] = [&before, &after].map(|text| Steps::read(text, &contexts));
@@ -305,7 +305,7 @@ exten => m1,1,Dial(PJSIP/+4930998@acme-trunk-carrier,20,iIU(acme-confirm^s^1))
     }
 
     #[test]
-    fn a_number_is_told_if_anything_on_its_way_differs() {
+    fn a_number_is_listed_if_anything_on_its_way_differs() {
         assert_eq!(told("UTC?", "Asia/Tokyo?"), ["+4930111"]);
         assert_eq!(told("acme-phones,1001", "acme-phones,1002"), ["+4930111"]);
         assert_eq!(told("+4930999", "+4930998"), ["+4930222", "+4930333"]);
@@ -316,7 +316,7 @@ exten => m1,1,Dial(PJSIP/+4930998@acme-trunk-carrier,20,iIU(acme-confirm^s^1))
 
     /// What no number has for itself is asked by those that come by.
     #[test]
-    fn numbers_are_told_if_how_they_arrive_or_ring_differs() {
+    fn numbers_are_listed_if_how_they_arrive_or_ring_differs() {
         let all = ["+4930111", "+4930222", "+4930333", "+4930444"];
         assert_eq!(told("exten => 4930111,1", "exten => 04930111,1"), ["+4930111"]);
         assert_eq!(told("exten => _+4930111", "exten => _+04930111"), ["+4930111"]);
@@ -360,7 +360,7 @@ exten => m1,1,Dial(PJSIP/+4930998@acme-trunk-carrier,20,iIU(acme-confirm^s^1))
     }
 
     #[test]
-    fn a_number_is_told_if_who_rings_in_its_group_differs() {
+    fn a_number_is_listed_if_the_members_of_its_group_differ() {
         assert_eq!(told("acme-member,1003", "acme-member,1004"), ["+4930444"]);
         assert_eq!(told(" same => n,Set(LINE=${LINE}&Local/m1@acme-members/n)\n", ""), ["+4930444"]);
         assert_eq!(told("PJSIP/+4930998", "PJSIP/+4930997"), ["+4930444"]);

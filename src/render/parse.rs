@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, mem};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{GENERATION, mark, masked_boxes::BEFORE_TAG};
+use super::{GENERATION, mark};
 use crate::{
     asterisk::{SectionType, read_value},
     model::{Pin, packed},
@@ -16,6 +16,9 @@ use crate::{
 
 /// Begins the comment with the highest number that a box ever had.
 pub(super) const HIGHEST_BOX: &str = "boxes up to ";
+
+/// Stands before the tag of a PIN.
+pub(super) const BEFORE_TAG: &str = " ; ";
 
 /// What a generated file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,7 +49,7 @@ pub struct ParsedPhone {
     /// The digest (32 hex digits); never shown.
     pub digest: String,
     /// The voicemail boxes whose messages it shows. Empty if there are none.
-    pub mailboxes: String,
+    pub(crate) mailboxes: String,
     /// Every `key = value` by section type, in the order of the file.
     pub sections: u8,
 }
@@ -97,7 +100,7 @@ impl ParsedObject {
     }
 
     /// The host at which it registers, if its calls are known by that alone.
-    pub fn registers_at(&self) -> Option<&str> {
+    pub(crate) fn registers_at(&self) -> Option<&str> {
         let is_known = self.addresses().next().is_some();
         let host = without_port(self.values("server_uri").next()?.strip_prefix("sip:")?);
         (!is_known).then(|| host.trim_start_matches('[').trim_end_matches(']'))
@@ -126,7 +129,7 @@ impl std::fmt::Debug for ParsedSection {
 
 /// A generated file as it stands: its text, and what it says.
 #[derive(Debug, Clone)]
-pub struct Present {
+pub(crate) struct Present {
     /// The text.
     pub text: String,
     /// What it says.
@@ -135,7 +138,7 @@ pub struct Present {
 
 impl Present {
     /// Reads a generated file.
-    pub fn new(text: String) -> Self {
+    pub(crate) fn new(text: String) -> Self {
         Self { parsed: parse(&text), text }
     }
 }
@@ -216,7 +219,7 @@ fn object_line(
 
 /// Tells whether a file stands as it was written: whole, unedited, and with nothing behind its
 /// marks, which are as long as those of any other file of its tenant and kind.
-pub fn is_as_written(text: &str, other: &str) -> bool {
+pub(crate) fn is_as_written(text: &str, other: &str) -> bool {
     let (body, tail) = split(text);
     tail.len() == split(other).1.len() && tail.contains(&mark(body))
 }
@@ -285,6 +288,6 @@ pub(super) fn secret_of(line: &str) -> Option<String> {
 }
 
 /// Lists the objects of any pjsip configuration text: section names that are no templates.
-pub fn section_names(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn section_names(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(section).filter(|(_, template)| !template.starts_with('!')).map(|(name, _)| name)
 }

@@ -85,7 +85,7 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
 }
 
 /// Names the sections that all phones of a tenant share: those of auths, AORs and endpoints.
-pub fn template_names(tenant: &Tenant) -> [String; 3] {
+pub(crate) fn template_names(tenant: &Tenant) -> [String; 3] {
     ["auth", "aor", "phone"].map(|kind| format!("{tenant}-{kind}"))
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Phone,
+    caller::show_caller,
     contexts::{BUSY, Contexts, NO_ANSWER, RANG, REJECTED, UNALLOCATED, UNAVAILABLE, endpoint},
     inbound::{DEFAULT, Inbound, phone_extension},
 };
@@ -11,18 +12,17 @@ use crate::{
     asterisk::{
         BadValue, Name,
         dialplan::{
-            CallerField, Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Hash, Pattern, Place, Step,
-            Variable,
+            CallerField, Context, Dialplan, Expr, Extension, Hash, Pattern, Place, Step, Variable,
         },
     },
     model::{
-        CallerId, Cause, Chain, Leg, Mailbox, NamePrefix, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring,
+        CallerId, Cause, Chain, Leg, Mailbox, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring,
         Who,
     },
     objects::{Outcome, Routes, Target, trunk_name},
 };
 
-/// Sets the cause of a call for which nobody was tried yet.
+/// Sets the cause of a call for which no destination was tried yet.
 pub(super) fn untried(chain: &Chain) -> Step {
     let nobody = if chain.0.is_empty() { UNALLOCATED } else { UNAVAILABLE };
     Step::Set(Variable::Cause, Expr::number(nobody))
@@ -34,19 +34,6 @@ fn outside_alone(ring: &Ring) -> Option<(&str, &Outside, u32)> {
         Who::One(Leg::Outside(outside)) => Some((&ring.name, outside, ring.seconds)),
         Who::One(Leg::Phone(_)) | Who::Members { .. } => None,
     }
-}
-
-/// Shows who calls, as it was sent, perhaps with something of our own before the name.
-pub(super) fn show_caller(steps: &mut Extension, prefix: Option<&NamePrefix>) {
-    let name = Foreign::var(ForeignVariable::FromName);
-    let name = match prefix {
-        Some(prefix) => name.after(Expr::prefix(prefix)),
-        None => name,
-    };
-    steps
-        .step(Step::Show(CallerField::Number, Foreign::var(ForeignVariable::FromNumber)))
-        .step(Step::Show(CallerField::Name, name))
-        .step(Step::Show(CallerField::Presentation, Foreign::var(ForeignVariable::FromShown)));
 }
 
 impl Inbound<'_> {
@@ -158,7 +145,7 @@ impl Inbound<'_> {
         Ok(())
     }
 
-    /// Shows whoever is outside a number and nothing else of the caller.
+    /// Shows a number to the called party outside, and nothing else of the caller.
     pub(super) fn show(&self, steps: &mut Extension, caller_id: &CallerId) {
         let number = match caller_id {
             CallerId::Number(number) => Some(number),

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{Digests, File, Needs, ParsedObject, Phone, Phonebook, Present, diff, parse, section_names, trunk_name};
+use super::{Digests, File, Needs, ParsedObject, Phone, Phonebook, Present, diff, parse, section_names};
 use crate::{
     asterisk::{
         ConfigFile::{Endpoints, Routing, Voicemail},
@@ -17,7 +17,7 @@ use crate::{
     },
     desired::{self, Declared},
     model::{Extension, GENERATED_CONTEXTS, Ha1, Identity, Secret},
-    objects::{Called, DefaultCallerId, NO_ROUTES, ObjectKind, Routes, Rule, Target},
+    objects::{Called, DefaultCallerId, NO_ROUTES, ObjectKind, Routes, Rule, Target, trunk_name},
 };
 
 const COMPANY: &str = r#"

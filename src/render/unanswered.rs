@@ -93,7 +93,7 @@ impl Lists<'_> {
 }
 
 impl Inbound<'_> {
-    /// Where calls to users go that nobody answered.
+    /// Where unanswered calls to users go.
     pub(super) fn unanswered(&self, plan: &mut Dialplan, lists: &[Unanswered]) {
         if lists.is_empty() {
             return;

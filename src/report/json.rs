@@ -107,7 +107,7 @@ struct ChangeEntry<'a> {
 struct User<'a> {
     /// Who, the new one of a renamed user.
     #[serde(flatten)]
-    who: Who<'a>,
+    who: UserIdentity<'a>,
     /// The number afterwards; of a deleted user the one that is freed.
     extension: u32,
     /// The display name afterwards; null for a deleted user.
@@ -126,7 +126,7 @@ struct User<'a> {
 
 /// What identifies a user, in any document.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Who<'a> {
+pub(crate) struct UserIdentity<'a> {
     /// The e-mail; null for a phone that belongs to nobody.
     email: Option<&'a str>,
     /// The id of a phone that belongs to nobody, as in the file; absent for a person.
@@ -134,7 +134,7 @@ pub(crate) struct Who<'a> {
     phone_id: Option<&'a str>,
 }
 
-impl<'a> Who<'a> {
+impl<'a> UserIdentity<'a> {
     pub(crate) fn of(identity: &'a Identity) -> Self {
         Self { email: identity.email(), phone_id: identity.phone_id() }
     }
@@ -145,7 +145,7 @@ impl<'a> Who<'a> {
 struct Relogin<'a> {
     /// Who.
     #[serde(flatten)]
-    who: Who<'a>,
+    who: UserIdentity<'a>,
     /// The number.
     extension: u32,
 }
@@ -242,7 +242,7 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
             .relogins
             .iter()
             .filter_map(|number| plan.users.get(number))
-            .map(|user| Relogin { who: Who::of(&user.email), extension: user.extension.number() })
+            .map(|user| Relogin { who: UserIdentity::of(&user.email), extension: user.extension.number() })
             .collect(),
         secrets_behind: plan.secrets_behind.iter().map(|(kind, name)| format!("{kind} {name}")).collect(),
         expectations: Vec::new(),
@@ -302,7 +302,7 @@ fn entry<'a>(change: &Change, user: Option<User<'a>>, phones: Option<usize>, sou
 fn of_user<'a>(plan: &'a Plan, kind: plan::Kind, user: &'a UserChange) -> User<'a> {
     let after = plan.user_after(kind, user);
     User {
-        who: Who::of(&user.email),
+        who: UserIdentity::of(&user.email),
         extension: user.extension.number(),
         name: after.map(|user| user.name.as_str()),
         protected: after.map(|user| user.protected),

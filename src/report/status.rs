@@ -15,7 +15,7 @@ pub(crate) use text::text;
 use super::{Desired, count, json::pretty, name_places, paint};
 use crate::{
     asterisk::{ConfigFile, Facts},
-    deploy::{Comparison, FileState, Generation, HostStatus, Lack, Override, Probed, TrunkRegistration},
+    deploy::{Comparison, FileState, Generation, HostStatus, MissingNeed, Override, Probed, TrunkRegistration},
     directory::{Recorded, RecordedUser, UnreadableDocument, audit::Entry},
     model::Tenant,
     objects::Counts,
@@ -30,7 +30,7 @@ pub(crate) struct Status<'a> {
     pub(crate) host: &'a str,
     /// The database, without its password.
     pub(crate) database: &'a str,
-    /// The file; none where it is not compared.
+    /// The file, or `None` if it is not compared.
     pub(crate) file: Option<&'a Desired>,
     /// Whether the file is not compared because it is invalid.
     pub(crate) is_file_invalid: bool,
@@ -291,7 +291,7 @@ impl Status<'_> {
             });
         }
         findings.extend(running.missing.iter().map(ToString::to_string));
-        findings.extend(running.lacks.iter().map(Lack::words));
+        findings.extend(running.lacks.iter().map(MissingNeed::words));
         let places = self.file.map(name_places).unwrap_or_default();
         let names = running.missing_names.iter();
         findings.extend(names.map(|missing| format!("{}: {}", missing.words(&places), missing.hint())));

@@ -59,12 +59,12 @@ pub(super) struct ApplyOptions {
 }
 
 /// How to apply: the options of query and body together.
-struct How {
+struct ApplyRequest {
     dry_run: bool,
     expect: Option<String>,
 }
 
-impl How {
+impl ApplyRequest {
     /// Joins query and body.
     ///
     /// # Errors
@@ -197,7 +197,7 @@ pub(super) async fn apply(
     Parameters(query): Parameters<ApplyQuery>,
     OptionalObject(body): OptionalObject,
 ) -> Result<Json<Report>, Failure> {
-    let how = How::join(query, &body)?;
+    let how = ApplyRequest::join(query, &body)?;
     let actor = caller.actor();
     let tenant = caller.0.tenant;
     let (pool, applies) = (Arc::clone(&state.pool), state.applies.clone());
@@ -215,7 +215,7 @@ pub(super) async fn apply(
     work.await.unwrap_or_else(|error| Err(panicked(&error))).map(Json)
 }
 
-fn plan(state: &State, tenant: &Tenant, how: &How, directory: &mut Directory) -> Result<Report, Failure> {
+fn plan(state: &State, tenant: &Tenant, how: &ApplyRequest, directory: &mut Directory) -> Result<Report, Failure> {
     let mut recorded = directory.read(tenant)?;
     if let Some(id) = &how.expect {
         recorded.expected_runs = directory.runs_of_plan(tenant, id)?;
@@ -236,7 +236,7 @@ fn plan(state: &State, tenant: &Tenant, how: &How, directory: &mut Directory) ->
 fn carry_out(
     state: &State,
     tenant: &Tenant,
-    how: &How,
+    how: &ApplyRequest,
     actor: String,
     directory: &mut Directory,
 ) -> Result<Report, Failure> {
@@ -281,7 +281,7 @@ fn run(applied: Applied, plan_id: Option<String>, users: usize, diff: String) ->
             files_written: applied.written.len(),
             objects_changed,
             objects_checked,
-            registrations_deleted: applied.let_go,
+            registrations_deleted: applied.expired,
         },
         files: applied
             .files
@@ -316,7 +316,7 @@ fn document(comparison: &Comparison) -> Option<Value> {
     document.inspect_err(|error| tracing::error!(%error, "the plan cannot be written as JSON")).ok()
 }
 
-fn stale(comparison: &Comparison, how: &How) -> Option<Failure> {
+fn stale(comparison: &Comparison, how: &ApplyRequest) -> Option<Failure> {
     let expected = how.expect.as_deref()?;
     (!comparison.is_expected(expected)).then(|| {
         let found = comparison.id.as_deref().unwrap_or("none");

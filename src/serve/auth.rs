@@ -20,7 +20,7 @@ use super::{
 };
 use crate::directory::{Bearer, Scope};
 
-/// Whoever sent a request, with a token that has the scope `S`.
+/// The client that sent a request, with a token that has the scope `S`.
 pub(super) struct Caller<S>(pub(super) Bearer, PhantomData<S>);
 
 /// A scope as a type.
@@ -95,7 +95,7 @@ impl<S: Needs> Caller<S> {
     }
 }
 
-/// Finds the token in `Authorization: Bearer TOKEN`, which may stand there once.
+/// Finds the token in `Authorization: Bearer TOKEN`, which may be given once.
 pub(super) fn token(parts: &Parts) -> Option<&str> {
     let mut values = parts.headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };

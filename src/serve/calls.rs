@@ -16,7 +16,7 @@ use super::{
     error::{Detail, ErrorType, Failure},
     extract::{NoParameters, Parameters},
 };
-use crate::directory::{CallEntry, CallStep, Directory, DirectoryError, Whose};
+use crate::directory::{CallEntry, CallStep, Directory, DirectoryError, CallScope};
 
 /// How many calls a page has where nothing is said.
 const PAGE: u32 = 100;
@@ -92,15 +92,15 @@ pub(super) async fn list(
     if !details.is_empty() {
         return Err(Failure::invalid(details));
     }
-    let (whose, after) = (Whose::Of(caller.0.tenant), page.after.clone());
+    let (scope, after) = (CallScope::Tenant(caller.0.tenant), page.after.clone());
     let work = move |directory: &mut Directory| -> Result<_, DirectoryError> {
         if let Some(after) = &after
-            && directory.call(&whose, after)?.is_none()
+            && directory.call(&scope, after)?.is_none()
         {
             return Ok(None);
         }
         // One more tells whether there is a next page.
-        directory.calls(&whose, after.as_deref(), limit + 1).map(Some)
+        directory.calls(&scope, after.as_deref(), limit + 1).map(Some)
     };
     let Some(mut calls) = state.pool.run(work).await? else {
         return Err(unknown(page.after.as_deref().unwrap_or_default()));
@@ -128,8 +128,8 @@ pub(super) async fn show(
     Sid(sid): Sid,
     _: Parameters<NoParameters>,
 ) -> Result<Json<CallChain>, Failure> {
-    let (whose, asked) = (Whose::Of(caller.0.tenant), sid.clone());
-    let found = state.pool.run(move |directory| directory.call(&whose, &asked)).await?;
+    let (scope, asked) = (CallScope::Tenant(caller.0.tenant), sid.clone());
+    let found = state.pool.run(move |directory| directory.call(&scope, &asked)).await?;
     let (call, steps) = found.ok_or_else(|| unknown(&sid))?;
     Ok(Json(CallChain { call, steps }))
 }

@@ -232,7 +232,7 @@ impl Connection {
         (!self.connections.is_proxy(self.peer())).then(|| peer_key(self.peer()))
     }
 
-    /// Takes note that a request was authenticated: the connection makes room for nobody any more.
+    /// Notes that a request was authenticated: the connection is no longer closed to make room for others.
     pub(super) fn know(&self) {
         if !self.is_known.swap(true, Ordering::Relaxed) {
             self.connections.open().know(self.id);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_stranger_makes_room_and_one_that_is_known_does_not() {
+    fn the_oldest_unauthenticated_client_makes_room_and_an_authenticated_one_does_not() {
         let connections = connections(3, 3);
         let kept: Vec<_> = (1..=3).map(|n| enter(&connections, &format!("192.0.2.{n}")).unwrap()).collect();
         kept[0].know();

@@ -138,7 +138,7 @@ impl Counters {
         self.skipped.set(1);
     }
 
-    /// Says whether calls are routed that nobody answers, for want of a token; tells whether that is new.
+    /// Notes whether calls are routed that this server cannot answer for want of a token. Returns whether that is new.
     pub(in crate::serve) fn unconfigured(&self, routed: bool) -> bool {
         self.unconfigured.set(routed.into()) == 0 && routed
     }

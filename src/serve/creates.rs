@@ -19,7 +19,7 @@ use tracing::Span;
 
 use super::{
     error::{ErrorType, Failure},
-    pool::{Broken, Pool, panicked},
+    pool::{Retryable, Pool, panicked},
 };
 use crate::{
     directory::{Directory, seal::Keyring},
@@ -71,7 +71,7 @@ impl Creates {
     }
 
     /// Does other work that only one writer of a tenant can do at a time, when its turn comes: all who
-    /// wait for a tenant that somebody keeps hold one connection, and none of those that others need.
+    /// wait for a tenant whose lock another writer holds use one connection, and none of those that others need.
     ///
     /// # Errors
     /// What the work fails with; that the turn does not come.
@@ -82,7 +82,7 @@ impl Creates {
     ) -> Result<T, Failure>
     where
         T: Send + 'static,
-        E: Into<Failure> + Broken + 'static,
+        E: Into<Failure> + Retryable + 'static,
     {
         let lane = self.lane(tenant);
         let Ok(turn) = timeout(TURN, Arc::clone(&lane.others).lock_owned()).await else {

@@ -157,7 +157,7 @@ struct ErrorContent<'a> {
     r#type: ErrorType,
     /// In words.
     message: &'a str,
-    /// One by one, where there is more to say.
+    /// The problems one by one, if there are several.
     details: &'a [Detail],
     /// The request, as in `X-Request-Id` and in the logs.
     request_id: &'a str,
@@ -335,7 +335,7 @@ impl From<ApplyError> for Failure {
 }
 
 impl Failure {
-    /// Takes an error's own words, which are meant for whoever administers the phones.
+    /// Takes an error's own words, which are meant for the administrator of the phones.
     fn hinted(kind: ErrorType, error: &dyn Hints) -> Self {
         let (message, hint) = (error.to_string(), joined(&error.hints()));
         let details = hint.map(|hint| Detail { message: message.clone(), hint: Some(hint), ..Detail::default() });

@@ -62,9 +62,8 @@ impl BodyRead {
 /// The body: a JSON object, field by field.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Object {
-    /// The fields.
     pub(super) fields: Map<String, Value>,
-    /// Names that stand there more than once: which value is meant, nobody can know.
+    /// Names that are given more than once, so that it is unknown which value is meant.
     pub(super) twice: Vec<String>,
 }
 
@@ -151,7 +150,7 @@ pub(super) fn reject_ambiguous_host(request: &Request) -> Result<(), Failure> {
     Err(Failure::new(ErrorType::BadRequest, message))
 }
 
-/// Rejects a body on an operation that takes none: whoever sends one expects it to be read. It is the one
+/// Rejects a body on an operation that takes none: a client that sends one expects it to be read. It is the one
 /// check for all routes, so that a new route cannot forget it. Where there is no such path or method, the
 /// router says so.
 pub(super) fn reject_unexpected_body(request: &Request, operations: &Operations) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! `/healthz` and `/readyz`, for whoever keeps the server running.
+//! `/healthz` and `/readyz`, for the supervisor or load balancer of the server.
 
 use std::sync::Arc;
 

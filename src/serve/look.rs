@@ -109,7 +109,7 @@ fn begin(state: Arc<State>, tenant: Tenant) {
     });
 }
 
-/// Looks at the files and at Asterisk; nothing if the tenant is not recorded.
+/// Looks at the files and at Asterisk. `None` if the tenant is not recorded.
 fn look(state: &State, tenant: &Tenant, directory: &mut Directory) -> Result<Option<Look>, Failure> {
     let recorded = directory.read(tenant)?;
     let Some(plan) = plan::as_recorded(tenant, &recorded) else { return Ok(None) };

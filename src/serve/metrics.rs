@@ -38,7 +38,7 @@ use super::{
     look,
 };
 use crate::{
-    directory::{Bearer, Directory, DirectoryError, Standing, audit::Entry},
+    directory::{Bearer, Directory, DirectoryError, TenantCounts, audit::Entry},
     log, plan,
     recorder::RecorderMetrics,
 };
@@ -110,7 +110,7 @@ impl Metrics {
         readers.insert(0, (Sha256::digest(text).into(), bearer.clone()));
     }
 
-    fn recall(&self, text: &str) -> Option<Bearer> {
+    fn find_reader(&self, text: &str) -> Option<Bearer> {
         let hash: [u8; 32] = Sha256::digest(text).into();
         let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         readers.iter().find(|(known, _)| known.ct_eq(&hash).into()).map(|(_, bearer)| bearer.clone())
@@ -131,18 +131,18 @@ pub(super) async fn metrics(
     _: Parameters<NoParameters>,
 ) -> Result<Response, Failure> {
     let tenant = caller.0.tenant;
-    let standing = if database_up {
+    let tenant_counts = if database_up {
         let tenant = tenant.clone();
         let work = move |directory: &mut Directory| -> Result<_, DirectoryError> {
             let (applies, changed_at) = directory.last_applies(&tenant)?;
-            let standing = match directory.standing(&tenant) {
+            let tenant_counts = match directory.tenant_counts(&tenant) {
                 Err(error @ DirectoryError::Document { .. }) => {
                     tracing::warn!("users and numbers are not counted: {error}");
                     None
                 }
-                standing => standing?,
+                tenant_counts => tenant_counts?,
             };
-            Ok((standing, applies, changed_at))
+            Ok((tenant_counts, applies, changed_at))
         };
         state.pool.run(work).await.ok()
     } else {
@@ -151,14 +151,14 @@ pub(super) async fn metrics(
     let mut registry = registry();
     // What another tenant's calls did is not this reader's business.
     state.metrics.webhook.register(&tenant, &mut registry);
-    let up = ConstGauge::new(i64::from(standing.is_some()));
+    let up = ConstGauge::new(i64::from(tenant_counts.is_some()));
     registry.register("database_up", "Whether the database answers", up);
     let help = "Log lines that were dropped because the reader of stderr is too slow";
     registry.register("log_lines_dropped", help, ConstCounter::new(log::dropped()));
-    if let Some((standing, applies, changed_at)) = standing {
+    if let Some((tenant_counts, applies, changed_at)) = tenant_counts {
         let label = ("tenant", tenant.as_str().to_owned());
-        if let Some(standing) = &standing {
-            users(&mut registry, &label, standing);
+        if let Some(tenant_counts) = &tenant_counts {
+            users(&mut registry, &label, tenant_counts);
         }
         stages(&mut registry, &label, &state.host.name, &applies, changed_at);
         look::gauges(&mut registry, &state, &tenant);
@@ -172,17 +172,17 @@ pub(super) async fn metrics(
     Ok(([(CONTENT_TYPE, kind)], text).into_response())
 }
 
-fn users(registry: &mut Registry, tenant: &Label, standing: &Standing) {
-    let numbers = plan::count(standing, Timestamp::now());
+fn users(registry: &mut Registry, tenant: &Label, tenant_counts: &TenantCounts) {
+    let numbers = plan::count(tenant_counts, Timestamp::now());
     let managed = |manager: &str, users: u32| (vec![tenant.clone(), ("managed_by", manager.to_owned())], users.into());
-    let managers = [managed("file", standing.file_users), managed("api", standing.api_users)];
+    let managers = [managed("file", tenant_counts.file_users), managed("api", tenant_counts.api_users)];
     gauge(registry, "users", "Users, by what manages them (file or API)", managers);
     let count = |number: u32| [(vec![tenant.clone()], number.into())];
     gauge(registry, "extensions_free", "Free extensions in the range", count(numbers.free));
     gauge(registry, "extensions", "Extensions in the range", count(numbers.size));
 }
 
-/// How each host stands to what is recorded; this one also where nobody ever applied to it.
+/// How each host differs from what is recorded. This host is listed even before its first apply.
 fn stages(registry: &mut Registry, tenant: &Label, host: &str, applies: &[Entry], changed_at: Option<Timestamp>) {
     let now = Timestamp::now();
     let age = |since: Timestamp| now.duration_since(since).as_secs_f64().max(0.0);
@@ -211,7 +211,7 @@ fn stages(registry: &mut Registry, tenant: &Label, host: &str, applies: &[Entry]
     gauge(registry, "stage_lag_seconds", "How long the last recorded change has waited to become live", lags);
 }
 
-/// Whoever reads the metrics.
+/// The client that reads the metrics.
 pub(super) struct Reader {
     caller: Caller<Read>,
     database_up: bool,
@@ -232,7 +232,7 @@ impl FromRequestParts<Arc<State>> for Reader {
                 Ok(Self { caller: Caller::admit(bearer, parts)?, database_up: true })
             }
             Err(failure) => {
-                let bearer = state.metrics.recall(&text).ok_or(failure)?;
+                let bearer = state.metrics.find_reader(&text).ok_or(failure)?;
                 Ok(Self { caller: Caller::admit(bearer, parts)?, database_up: false })
             }
         }

@@ -88,7 +88,7 @@ pub(crate) struct Settings {
     pub(crate) host: Host,
     /// Proxies whose forwarding headers are believed, and behind which are many clients.
     pub(crate) trusted_proxies: Vec<IpNet>,
-    /// How inbound calls are answered; none where they are not.
+    /// How inbound calls are answered, or `None` if they are not.
     pub(crate) webhook: Option<webhook::Settings>,
 }
 
@@ -106,7 +106,7 @@ struct State {
     looks: look::Looks,
     webhook: Option<Webhook>,
     recorder: Recorder,
-    /// The applies that run, whoever still waits for them.
+    /// The applies that run, also those whose client went away.
     applies: TaskTracker,
 }
 
@@ -114,7 +114,7 @@ struct State {
 /// listens.
 ///
 /// # Errors
-/// When it cannot listen; when calls would be answered, and nobody could tell whose requests are genuine.
+/// When it cannot listen, or when calls would be answered without a token that proves whose requests are genuine.
 pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     log_panics();
     let limits = Limits::of(allow_open_files());

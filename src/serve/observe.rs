@@ -32,7 +32,7 @@ const DEADLINE: Duration = Duration::from_secs(40);
 /// The header that names a request, on its way in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Where the name of whoever sent a request is left for the log.
+/// Holds the name of the client of a request for the log.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Actor(Arc<OnceLock<String>>);
 
@@ -54,7 +54,7 @@ pub(super) async fn observe(Shared(state): Shared<Arc<State>>, mut request: Requ
     let actor = Actor::default();
     request.extensions_mut().insert(actor.clone());
     let mut asked =
-        Asked { state, began: Instant::now(), id, method: known(request.method()), route, actor, ended: false };
+        RequestLog { state, began: Instant::now(), id, method: known(request.method()), route, actor, ended: false };
     let connection = request.extensions().get::<Arc<Connection>>().cloned();
     let body_read = BodyRead::default();
     if request.body().is_end_stream() {
@@ -98,7 +98,7 @@ pub(super) async fn observe(Shared(state): Shared<Arc<State>>, mut request: Requ
 }
 
 /// A request that was begun; whose client may go away before the answer, which drops it.
-struct Asked {
+struct RequestLog {
     state: Arc<State>,
     began: Instant,
     id: String,
@@ -111,7 +111,7 @@ struct Asked {
 /// The status of a request whose client went away before the answer, as in nginx's logs.
 const GONE: u16 = 499;
 
-impl Asked {
+impl RequestLog {
     fn route(&self) -> &str {
         self.route.as_ref().map_or("none", |path| path.as_str().trim_end_matches('/'))
     }
@@ -142,7 +142,7 @@ fn speaks_for_itself(route: &str, status: u16) -> bool {
     }
 }
 
-impl Drop for Asked {
+impl Drop for RequestLog {
     fn drop(&mut self) {
         if !self.ended {
             self.ended(GONE, "the client went away; what it asked for may have been done all the same");

@@ -52,7 +52,7 @@ impl Pool {
         Self { open, idle, permits, long, writers, readiness, ready: Turn::new(None) }
     }
 
-    /// Does work with a connection. It is done to its end, whoever still waits for it.
+    /// Does work with a connection. It is done to its end, even if the client goes away.
     ///
     /// # Errors
     /// What the work fails with; that there is no connection.
@@ -62,7 +62,7 @@ impl Pool {
     ) -> Result<T, Failure>
     where
         T: Send + 'static,
-        E: Into<Failure> + Broken + 'static,
+        E: Into<Failure> + Retryable + 'static,
     {
         let permit = permit(&self.permits).await?;
         self.run_with(permit, work).await
@@ -96,7 +96,7 @@ impl Pool {
     ) -> Result<T, Failure>
     where
         T: Send + 'static,
-        E: Into<Failure> + Broken + 'static,
+        E: Into<Failure> + Retryable + 'static,
     {
         let (pool, span) = (Arc::clone(self), Span::current());
         let done = spawn_blocking(move || {
@@ -110,7 +110,7 @@ impl Pool {
     /// after the server was started anew, is replaced once.
     pub(super) fn work<T, E>(&self, mut work: impl FnMut(&mut Directory) -> Result<T, E>) -> Result<T, Failure>
     where
-        E: Into<Failure> + Broken,
+        E: Into<Failure> + Retryable,
     {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         if let Some(mut directory) = idle {
@@ -160,7 +160,7 @@ impl Pool {
         done.await.unwrap_or_else(|error| Err(panicked(&error)))
     }
 
-    /// Opens a connection for somebody who keeps it.
+    /// Opens a connection for a caller that keeps it.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -199,24 +199,24 @@ fn too_many() -> Failure {
 }
 
 /// Tells whether a failure means that nothing was done.
-pub(super) trait Broken {
+pub(super) trait Retryable {
     /// Whether the same may be done again on another connection: nothing was changed for certain.
     fn can_be_tried_again(&self) -> bool;
 }
 
-impl Broken for DirectoryError {
+impl Retryable for DirectoryError {
     fn can_be_tried_again(&self) -> bool {
         !matches!(self, Self::Commit(_))
     }
 }
 
-impl Broken for crate::portal::CreateError {
+impl Retryable for crate::portal::CreateError {
     fn can_be_tried_again(&self) -> bool {
         !matches!(self, Self::Unconfirmed { .. })
     }
 }
 
-impl Broken for crate::portal::DeleteError {
+impl Retryable for crate::portal::DeleteError {
     fn can_be_tried_again(&self) -> bool {
         !matches!(self, Self::Directory(DirectoryError::Commit(_)))
     }

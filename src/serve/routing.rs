@@ -24,7 +24,7 @@ use crate::{
     model::{Tenant, document},
 };
 
-/// How often the database is asked where nobody tells, as behind a pooler.
+/// How often the database is asked if it sends no notifications, as behind a pooler.
 const POLL: Duration = Duration::from_secs(5);
 
 /// How often the end is looked for.
@@ -63,13 +63,13 @@ pub(super) struct Routing {
     unconfigured: AtomicBool,
     /// Whether a webhook answers calls by these routes.
     answered: AtomicBool,
-    /// Hears which dialers there are, and of calls that nobody answers.
+    /// Counts calls by dialer, and calls that no server answers.
     counters: Arc<Counters>,
     ending: AtomicBool,
 }
 
 impl Routing {
-    /// Takes up what was kept in a file; nothing where there is none. A file that cannot be read is logged, one
+    /// Takes up what was kept in a file, if there is one. A file that cannot be read is logged, one
     /// that cannot be understood is set aside besides, and what the database has is kept in its place.
     pub(super) fn load(path: PathBuf, counters: Arc<Counters>) -> Self {
         let text = match fs::read_to_string(&path) {
@@ -119,7 +119,7 @@ impl Routing {
         }
     }
 
-    /// Tells from now on, and counts, that nobody answers the calls that are routed.
+    /// Counts and logs from now on that routed calls are not answered.
     pub(super) fn unconfigured(&self) {
         self.unconfigured.store(true, Ordering::Relaxed);
     }

@@ -36,7 +36,6 @@ pub(crate) struct Files {
     pub(crate) certificate: PathBuf,
     /// Its private key.
     pub(crate) key: PathBuf,
-    /// The lowest version of TLS.
     pub(crate) lowest: TlsVersion,
 }
 

@@ -22,7 +22,7 @@ use super::{
     extract::{Id, NoParameters, Object, Parameters, reject_unknown_fields},
 };
 use crate::{
-    directory::{self, Directory, DirectoryError, ManagedBy, Once},
+    directory::{self, Directory, DirectoryError, ManagedBy, IdempotencyKey},
     model::{Code, DisplayName, Email, Extension, Invalid, Tenant},
     portal::{self, Created, NewUser, Portal},
 };
@@ -210,7 +210,7 @@ pub(super) async fn create(
         return Err(Failure::invalid(details));
     };
     let request = hash(&name, &email, extension);
-    let once = key.map(|key| Once { token: caller.0.token, key, request });
+    let once = key.map(|key| IdempotencyKey { token: caller.0.token, key, request });
     let user = NewUser { email, name, extension, actor: caller.actor(), once };
     let made = MadeUser::from(state.creates.create(&caller.0.tenant, user).await?);
     let location = HeaderValue::try_from(format!("/users/{}", made.user.id))

@@ -57,7 +57,7 @@ pub(crate) struct Settings {
     /// How requests about calls come. What became of a dialled step always comes by POST, as our own
     /// answers say.
     pub(crate) method: Method,
-    /// Answers whoever asks.
+    /// Answers all requests, without checking signatures.
     pub(crate) skip_signature: bool,
     /// Under which URL the provider reaches this server.
     pub(crate) public_url: Option<Address>,
@@ -73,7 +73,6 @@ pub(crate) struct Settings {
 )]
 pub(crate) struct NoToken;
 
-/// The webhook.
 pub(super) struct Webhook {
     settings: Settings,
     /// What the listener speaks.
@@ -87,7 +86,7 @@ impl Webhook {
     /// Prepares the webhook.
     ///
     /// # Errors
-    /// When calls would be answered, and nobody could tell whose requests are the provider's.
+    /// When calls would be answered without a token that proves which requests are the provider's.
     pub(super) fn new(
         settings: Settings,
         scheme: &'static str,
@@ -253,7 +252,7 @@ pub(super) struct CallForm {
     /// The call.
     #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]{1,128}$")]
     call_sid: String,
-    /// Whoever calls: a number, a client, a SIP address, or nothing that could be called back.
+    /// The caller: a number, a client, a SIP address, or nothing that could be called back.
     from: Option<String>,
     /// The number that was called.
     to: Option<String>,

@@ -35,7 +35,7 @@ fn only(counts: &[(&str, u32)]) -> Value {
 }
 
 #[test]
-fn a_setting_that_reaches_every_phone_says_so_and_is_told_by_history() {
+fn a_setting_that_reaches_every_phone_says_so_and_is_in_the_history() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &file(8, ""));
     env.run("apply").expect(0);
@@ -221,7 +221,7 @@ fn another_order_of_the_operators_contexts_changes_what_phones_can_dial() {
 
 /// An empty line within a section, as an editor's hand leaves it, hides nothing; comments change nothing.
 #[test]
-fn edits_by_hand_are_counted_whatever_stands_between_them() {
+fn edits_by_hand_are_counted_whatever_is_between_them() {
     let env = TestEnv::new();
     let inbound =
         "trunks: { carrier: { host: 198.51.100.7 } }\ninbound: [ { to: '+4930111111', route: [u0@example.com] } ]";
@@ -287,7 +287,7 @@ fn another_range_changes_what_phones_can_dial() {
 
 /// Who is called counts, not the phone's number: it may go to another person.
 #[test]
-fn a_number_that_rings_another_person_is_counted_whoever_has_the_phone() {
+fn a_number_that_rings_another_person_is_counted() {
     let env = TestEnv::new();
     let routes = |first: &str, second: &str| {
         format!(

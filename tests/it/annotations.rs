@@ -33,7 +33,7 @@ fn annotations(log: &str) -> Vec<&str> {
 
 /// A carrier's refusal was called drift, and the files were searched for a change that nobody had made.
 #[test]
-fn the_night_tells_a_rejected_trunk_from_drift() {
+fn the_nightly_check_distinguishes_a_rejected_trunk_from_drift() {
     let mut env = host();
     env.set("CARRIER_SECRET", "canary-of-the-carrier");
     let carrier = Phone::at(&env, "127.0.0.1");

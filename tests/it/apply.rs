@@ -145,7 +145,7 @@ fn what_asterisk_silently_refuses_is_put_back() {
 }
 
 #[test]
-fn missing_include_lines_are_told_as_exactly_that() {
+fn missing_include_lines_are_reported() {
     let env = TestEnv::with_asterisk();
     for file in ["pjsip.conf", "extensions.conf"] {
         let text = fs::read_to_string(env.etc(file)).unwrap();
@@ -220,7 +220,7 @@ fn a_reload_that_would_take_phones_of_any_tenant_away_is_stopped_before_anything
 
 /// Asterisk runs on as before, and takes none of the file when it starts the next time.
 #[test]
-fn an_include_line_that_stands_twice_is_told_before_it_takes_all_phones_away() {
+fn a_doubled_include_line_is_reported_before_it_removes_all_phones() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&[ANA]));
     env.run("apply").expect(0);
@@ -246,7 +246,7 @@ fn an_include_line_that_stands_twice_is_told_before_it_takes_all_phones_away() {
 }
 
 #[test]
-fn a_second_apply_at_once_is_refused_and_told_who_holds_the_host() {
+fn a_second_apply_at_once_is_rejected_and_names_the_holder_of_the_host() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&[ANA]));
     env.run("apply").expect(0);
@@ -344,7 +344,7 @@ fn what_was_proven_is_what_is_put_back() {
 
 /// What runs is the last good, whoever let Asterisk read it: nobody deleted comes back.
 #[test]
-fn a_generation_that_somebody_else_reloaded_is_the_one_put_back() {
+fn a_generation_that_another_program_reloaded_is_the_one_put_back() {
     let mut env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&[ANA, BO]));
     env.run("apply").expect(0);
@@ -361,7 +361,7 @@ fn a_generation_that_somebody_else_reloaded_is_the_one_put_back() {
 
 /// What lies beside the tenants' folders is the operator's business, or that of its tenant.
 #[test]
-fn what_is_no_tenants_file_stands_in_nobodys_way() {
+fn a_file_of_no_tenant_blocks_no_apply() {
     let env = TestEnv::with_asterisk();
     fs::write(env.etc("pjsip.d/trunk.conf"), "; mine\n").unwrap();
     fs::create_dir_all(env.etc("pjsip.d/other/generated_endpoints.conf")).unwrap();
@@ -393,7 +393,7 @@ fn objects_kept_out_by_a_mistake_come_back_with_the_next_apply() {
 
 /// What counts is what Asterisk runs, not which file lay there in between.
 #[test]
-fn phones_removed_without_a_reload_are_let_go_by_the_next_one() {
+fn phones_removed_without_a_reload_expire_with_the_next_one() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&[ANA, BO]));
     env.run("apply").expect(0);
@@ -408,7 +408,7 @@ fn phones_removed_without_a_reload_are_let_go_by_the_next_one() {
 
 /// A run that failed before its commit leaves the phones of others alone.
 #[test]
-fn an_apply_that_never_happened_lets_nobody_go() {
+fn an_apply_that_never_happened_expires_no_registration() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&[ANA, BO]));
     env.run("apply").expect(0);

@@ -51,7 +51,7 @@ fn a_secret_that_is_a_number_is_not_quoted() {
 
 /// Other programs' words for a secret, too.
 #[test]
-fn what_stands_under_any_usual_word_for_a_secret_is_starred_out() {
+fn values_under_any_usual_word_for_a_secret_are_starred_out() {
     for key in [
         "pwd",
         "pw",
@@ -102,7 +102,7 @@ fn a_thousand_files_are_read_in_no_time() {
 /// A file that grows without end when its aliases are followed, or nests without end, is refused
 /// in bounded time and memory.
 #[test]
-fn bombs_are_refused_quickly() {
+fn bombs_are_rejected_quickly() {
     let mut aliases = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let before = level - 1;

@@ -443,7 +443,7 @@ fn the_workflows_fit_their_schema() {
 
 /// Rules that no schema knows.
 #[test]
-fn the_workflows_give_nobody_more_than_needed() {
+fn the_workflows_grant_no_more_than_needed() {
     for (name, text) in workflows() {
         let file = workflow(&text);
         assert_eq!(file["permissions"], json!({}), "{name}: a job gets what it names");

@@ -59,7 +59,7 @@ fn a_command_that_needs_only_the_tenant_works_while_the_file_is_broken() {
 }
 
 #[test]
-fn a_forgotten_database_url_is_said() {
+fn a_forgotten_database_url_is_reported() {
     let mut env = TestEnv::embedded();
     env.write("pbx.yaml", &desired(&[ANA]));
     let none = "note: DATABASE_URL is not set; there is no private database in `[test]/state`\n";
@@ -181,7 +181,7 @@ fn guarded(env: &TestEnv) -> (Server, String) {
 }
 
 #[test]
-fn the_url_and_the_password_may_stand_in_files_and_variables() {
+fn the_url_and_the_password_may_come_from_files_and_variables() {
     let mut env = TestEnv::new();
     let (_server, port) = guarded(&env);
     env.plant("right-canary");

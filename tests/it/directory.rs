@@ -295,7 +295,7 @@ fn a_plan_needs_no_right_to_write() {
 }
 
 #[test]
-fn a_newer_schema_is_refused() {
+fn a_newer_schema_is_rejected() {
     let env = TestEnv::new();
     env.write("pbx.yaml", &desired(&[ANA]));
     env.run("migrate").expect(0);

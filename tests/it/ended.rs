@@ -26,7 +26,7 @@ fn what_sync_may_delete_an_apply_may_end() {
 }
 
 #[test]
-fn whoever_is_deleted_and_made_again_with_another_number_has_a_phone_that_ends() {
+fn a_user_deleted_and_made_again_with_another_number_has_a_phone_that_ends() {
     let env = TestEnv::new();
     declare(&env, &named("u", 1000, 8), "apply --no-reload");
     declare(&env, &[], "sync --allow deletes=8");
@@ -40,7 +40,7 @@ fn whoever_is_deleted_and_made_again_with_another_number_has_a_phone_that_ends()
 
 /// Each of them logs in again, and nobody was deleted.
 #[test]
-fn whoever_is_renamed_and_renumbered_by_sync_logs_in_again() {
+fn a_user_renamed_and_renumbered_by_sync_logs_in_again() {
     let env = TestEnv::new();
     declare(&env, &named("u", 1000, 8), "apply --no-reload");
     let users: Vec<String> = (0..8)

@@ -41,7 +41,7 @@ fn a_plan_made_on_a_runner_is_the_one_that_the_host_computes() {
 }
 
 #[test]
-fn what_is_no_plan_is_refused() {
+fn what_is_no_plan_is_rejected() {
     let env = TestEnv::new();
     env.write("pbx.yaml", &desired(&[ANA]));
     let plan = env.run("plan --no-asterisk --format json").expect(0).stdout;

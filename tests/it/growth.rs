@@ -228,7 +228,7 @@ fn rules_numbers_and_trunks_cost_no_more_when_there_are_many() {
 
 /// Rules that contradict each other were told in pairs: a thousand equal ones in half a million messages.
 #[test]
-fn a_rule_that_contradicts_others_is_told_once() {
+fn a_rule_that_contradicts_others_is_reported_once() {
     let env = TestEnv::new();
     let text = |rules: usize, rule: &str| {
         let mut text =

@@ -8,7 +8,7 @@ fn user(name: &str) -> String {
 }
 
 #[test]
-fn names_that_could_end_a_line_or_mislead_an_eye_are_refused() {
+fn names_that_could_end_a_line_or_mislead_an_eye_are_rejected() {
     let long = "x".repeat(9000);
     for name in [
         "a\nb",

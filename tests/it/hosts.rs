@@ -319,7 +319,7 @@ fn a_host_that_was_overtaken_is_behind() {
 }
 
 #[test]
-fn each_host_lets_its_own_old_phones_go() {
+fn each_host_expires_its_own_old_phones() {
     let (a, b) = hosts();
     declare([&a, &b], &[ANA, BO]);
     for host in [&a, &b] {

@@ -65,7 +65,7 @@ fn a_plain_list_becomes_a_file_that_pins_every_number_and_a_file_of_secrets() {
 }
 
 #[test]
-fn lists_of_other_programs_are_told_by_their_header() {
+fn lists_of_other_programs_are_recognised_by_their_header() {
     let env = TestEnv::new();
     let freepbx = "extension,name,tech,secret,voicemail,voicemail_email,max_contacts,allow,webrtc,dial\n\
                    2001,Ira Quill,pjsip,synPq4nDx7Wj2Kc,default,ira@acme.example,2,ulaw&alaw,no,PJSIP/2001\n\
@@ -138,7 +138,7 @@ fn lists_of_other_programs_are_told_by_their_header() {
 }
 
 #[test]
-fn a_list_that_could_be_misread_is_refused_or_told_and_no_secret_is_printed() {
+fn a_list_that_could_be_misread_is_rejected_or_reported_and_no_secret_is_printed() {
     let env = TestEnv::new();
     for (text, told) in [
         ("name,extension,extension\nA,1,2\n", "error: list.csv:1: the column `extension` is there twice\n"),
@@ -190,7 +190,7 @@ fn a_list_that_could_be_misread_is_refused_or_told_and_no_secret_is_printed() {
 }
 
 #[test]
-fn a_file_of_secrets_that_others_can_read_or_commit_is_refused() {
+fn a_file_of_secrets_that_others_can_read_or_commit_is_rejected() {
     let env = TestEnv::new();
     env.write("pbx.yaml", "version: 1\ntenant: acme\nusers:\n  - { email: a@b.example, name: A }\n");
     let secrets = env.path("work/acme.secrets");

@@ -12,7 +12,7 @@ fn judged(version: &str) -> Option<String> {
 
 /// The tests ended on the day on which Debian moved on from Asterisk 22.
 #[test]
-fn a_later_major_version_of_asterisk_is_used_and_said() {
+fn a_later_major_version_of_asterisk_is_used_and_reported() {
     assert_eq!(judged("Asterisk 22.10.1+dfsg+~cs6.17.60671434-1").as_deref(), Some(""));
     for later in ["Asterisk 23.0.0~dfsg+~cs6.15.60671435-1", "Asterisk 24", "Asterisk 100.1.0"] {
         let said = format!("lab: uses {later}: the tests are written for Asterisk 22\n");

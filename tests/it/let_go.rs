@@ -146,7 +146,7 @@ fn a_rotated_secret_ends_the_old_registration_with_the_next_apply() {
 }
 
 #[test]
-fn what_a_sync_deleted_is_let_go_by_the_next_apply() {
+fn phones_deleted_by_a_sync_expire_with_the_next_apply() {
     let (env, bo) = two_phones();
     write(&env, &[ANA]);
     env.run("sync").expect(0);
@@ -176,7 +176,7 @@ fn an_apply_killed_between_reload_and_purge_is_finished_by_the_next() {
 
 /// The way back ends what the step was to end, not what the generation gone back to had left.
 #[test]
-fn what_a_killed_apply_left_is_let_go_even_when_the_next_one_was_put_back() {
+fn registrations_left_by_a_killed_apply_expire_even_if_the_next_one_was_put_back() {
     let (mut env, bo) = two_phones();
     write(&env, &[ANA]);
     env.set("RECONCILE_FAIL_POINT", "proven=kill");
@@ -193,7 +193,7 @@ fn what_a_killed_apply_left_is_let_go_even_when_the_next_one_was_put_back() {
 
 /// Whoever reloads after `--no-reload`, the phones that went with it are let go by the next apply.
 #[test]
-fn a_reload_by_somebody_else_lets_nobody_stay() {
+fn a_reload_by_another_program_keeps_no_old_registration() {
     let (env, _bo) = two_phones();
     apply(&env, &[ANA], "--no-reload");
     env.ask("module reload res_pjsip.so");
@@ -213,7 +213,7 @@ fn a_reload_by_somebody_else_lets_nobody_stay() {
 
 /// What runs is told from the generations rendered since the last proof, not from the last proof.
 #[test]
-fn who_registered_after_a_reload_by_somebody_else_stays() {
+fn a_registration_after_a_reload_by_another_program_stays() {
     let (env, _old) = two_phones();
     env.run("secret rotate bo@example.com").expect(0);
     apply(&env, &[ANA, BO], "--no-reload");
@@ -228,7 +228,7 @@ fn who_registered_after_a_reload_by_somebody_else_stays() {
 }
 
 #[test]
-fn who_registers_anew_before_the_purge_stays() {
+fn a_new_registration_before_the_purge_stays() {
     let mut env = TestEnv::with_asterisk();
     env.set("BO_SIP_SECRET", "the-first-one-of-bo-7");
     apply(&env, &[ANA, BO_DECLARED], "");

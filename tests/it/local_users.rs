@@ -266,7 +266,7 @@ fn a_pipe_in_place_of_a_file_holds_no_command() {
 
 /// The hint was to write there, or that Asterisk does not run.
 #[test]
-fn who_may_not_use_asterisk_or_its_folder_is_told_whose_they_are() {
+fn a_user_without_access_to_asterisk_or_its_folder_reads_who_has_it() {
     if !is_root() {
         return;
     }
@@ -313,7 +313,7 @@ fn who_may_not_use_asterisk_or_its_folder_is_told_whose_they_are() {
 
 /// Asterisk silently removed every phone of files that its user could not read.
 #[test]
-fn files_that_asterisks_user_could_not_read_are_refused_before_anything_moves() {
+fn files_that_asterisks_user_could_not_read_are_rejected_before_anything_moves() {
     if !is_root() {
         return;
     }

@@ -15,6 +15,7 @@ mod apply;
 mod bad_days;
 mod calls;
 mod check;
+mod circles;
 mod ci;
 mod clients;
 mod commands;

@@ -108,7 +108,7 @@ fn names_are_counted_together_and_each_has_its_line() {
 
 /// The operator has written the context and not reloaded yet.
 #[test]
-fn a_context_that_asterisk_has_not_loaded_yet_is_told_as_that() {
+fn a_context_that_asterisk_has_not_loaded_yet_is_reported_as_not_loaded() {
     let env = TestEnv::with_asterisk();
     let conf = env.etc("extensions.conf");
     let operators = fs::read_to_string(&conf).unwrap();

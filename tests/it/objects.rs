@@ -192,7 +192,7 @@ fn documents_that_were_damaged_by_hand_are_migrated_as_far_as_they_can_be_read()
 
 /// The target was lost in the migration, and no plan showed it.
 #[test]
-fn a_target_of_an_earlier_program_that_names_nobody_is_shown_as_lost_by_the_next_plan() {
+fn a_target_of_an_earlier_program_that_names_no_user_is_shown_as_lost_by_the_next_plan() {
     let env = documents::recorded();
     env.sql()
         .batch_execute(

@@ -74,7 +74,7 @@ fn a_number_passes_between_a_user_and_a_group_in_one_plan() {
 }
 
 #[test]
-fn the_number_of_a_group_is_given_to_nobody_else() {
+fn the_number_of_a_group_is_given_to_no_user() {
     let env = TestEnv::new();
     env.write("pbx.yaml", &company(&[ANA], Some("auto"), "0d"));
     env.run("apply --no-reload").expect(0);

@@ -88,7 +88,7 @@ fn a_name_reaches_the_callee_as_it_was_declared() {
 }
 
 #[test]
-fn a_removed_phone_is_let_go_and_refused() {
+fn a_removed_phone_expires_and_is_rejected() {
     let env = pbx(&[ANA, BO]);
     let (ana, bo) = (Phone::of(&env, "ana@example.com"), Phone::of(&env, "bo@example.com"));
     ana.registers();
@@ -145,7 +145,7 @@ fn a_changed_secret_ends_the_old_registration() {
 
 /// `database del` alone empties the table, and Asterisk goes on probing the phone and lights its lamp.
 #[test]
-fn a_phone_let_go_is_seen_as_gone() {
+fn an_expired_phone_is_seen_as_gone() {
     let mut env = TestEnv::with_asterisk();
     env.set("BO_SIP_SECRET", "the-first-one-of-bo-7");
     apply(&env, &[ANA, BO_DECLARED], "");
@@ -160,7 +160,7 @@ fn a_phone_let_go_is_seen_as_gone() {
 
 /// A reload of thousands of phones takes seconds, in which the old secret still holds.
 #[test]
-fn a_phone_that_refreshes_while_asterisk_reloads_is_let_go_too() {
+fn a_phone_that_refreshes_while_asterisk_reloads_expires_too() {
     let mut env = TestEnv::with_asterisk();
     env.set("BO_SIP_SECRET", "the-first-one-of-bo-7");
     apply(&env, &[ANA, BO_DECLARED], "");

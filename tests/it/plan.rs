@@ -49,7 +49,7 @@ fn a_plan_as_json() {
 }
 
 #[test]
-fn the_exit_code_tells_of_changes_only_when_asked() {
+fn the_exit_code_shows_changes_only_when_asked() {
     let env = TestEnv::new();
     env.write("pbx.yaml", &desired(&[ANA]));
     env.run("plan --no-asterisk").expect(0);
@@ -108,7 +108,7 @@ fn a_number_that_is_freed_and_handed_on_in_one_plan_is_noted_once() {
 }
 
 #[test]
-fn a_number_that_was_somebody_elses_is_told_for_thirty_days() {
+fn a_number_of_a_former_user_is_noted_for_thirty_days() {
     let env = TestEnv::new();
     let (ana, bo, cy) =
         ("email: ana@example.com, name: Ana", "email: bo@example.com, name: Bo", "email: cy@example.com, name: Cy");

@@ -11,7 +11,7 @@ const ANA: &str = "email: ana@example.com, name: Ana";
 const READERS: [&str; 4] = ["check", "plan --no-asterisk", "trace --to +15550100", "apply"];
 
 #[test]
-fn a_desired_state_that_is_a_link_out_of_its_folder_is_refused_and_quotes_nothing() {
+fn a_desired_state_that_is_a_link_out_of_its_folder_is_rejected_and_quotes_nothing() {
     let env = TestEnv::new();
     env.plant("root-of-all-canaries");
     fs::write(env.path("key"), "root-of-all-canaries\n").unwrap();
@@ -114,7 +114,7 @@ fn pipes_and_devices_are_no_desired_state_no_plan_and_no_secret() {
 
 /// Names in a review are what they look like.
 #[test]
-fn a_name_with_characters_that_cannot_be_seen_is_refused_and_shown_escaped() {
+fn a_name_with_characters_that_cannot_be_seen_is_rejected_and_shown_escaped() {
     let env = TestEnv::embedded();
     for (hidden, code) in [("\u{e0041}\u{e0042}", "U+E0041"), ("\u{200d}", "U+200D"), ("\u{ad}", "U+00AD")] {
         env.write("pbx.yaml", &desired(&[&format!("email: ana@example.com, name: \"An{hidden}a\"")]));

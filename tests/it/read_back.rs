@@ -25,7 +25,7 @@ fn a_changed_profile_is_read_back_on_the_phones() {
 
 /// What a phone shows to others is read back, too.
 #[test]
-fn a_caller_id_that_somebody_elses_file_gives_is_read_back() {
+fn a_caller_id_from_another_file_is_read_back() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&[ANA]));
     env.run("apply").expect(0);
@@ -43,7 +43,7 @@ fn a_caller_id_that_somebody_elses_file_gives_is_read_back() {
 
 /// The lamp shows what the file says, and not the boxes of others.
 #[test]
-fn boxes_that_somebody_elses_file_gives_a_phone_are_read_back() {
+fn boxes_from_another_file_are_read_back() {
     let env = TestEnv::with_asterisk();
     let company = |user: &str| desired(&[user]).replacen("users:", "voicemail: { users: true }\nusers:", 1);
     env.write("pbx.yaml", &company(ANA).replace("{ users: true }", "{ boxes: { info: { name: Info } } }"));

@@ -77,7 +77,7 @@ fn one_apply_heals_a_host_whose_tryincludes_found_no_files() {
 /// A name that could not be checked before, because Asterisk had not loaded its dialplan, is checked
 /// once it has.
 #[test]
-fn a_missing_name_is_told_once_the_dialplan_is_loaded() {
+fn a_missing_name_is_reported_once_the_dialplan_is_loaded() {
     let env = reinstalled("#include");
     env.write("pbx.yaml", &fs::read_to_string(env.path("work/pbx.yaml")).unwrap().replace("[outbound]", "[outbond]"));
     let applied = env.run("apply").expect(0);

@@ -152,7 +152,7 @@ fn phones_that_were_never_live_need_not_log_in_again() {
 
 /// `DATABASE_URL` is forgotten, and the private database takes over: the hint of the rail once led past all rails.
 #[test]
-fn a_forgotten_database_is_named_first_and_nobody_is_said_to_stay_registered() {
+fn a_forgotten_database_is_named_first_and_no_phone_is_counted_as_staying() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&USERS));
     env.run("apply").expect(0);
@@ -197,7 +197,7 @@ fn a_forgotten_database_is_named_first_and_nobody_is_said_to_stay_registered() {
 
 /// A dump from before two users were made: who is lost is named, and every phone is counted once.
 #[test]
-fn users_whom_a_restored_database_lost_are_named_and_counted() {
+fn users_lost_by_a_restored_database_are_named_and_counted() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&USERS[..1]));
     env.run("apply").expect(0);

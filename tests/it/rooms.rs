@@ -50,7 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const EDGES: [(&str, &[&str]); 2] = [("serve", &["cli"]), ("cli", &[])];
 
 /// A source without comments and tests.
-fn code_of(text: &str) -> String {
+pub(crate) fn code_of(text: &str) -> String {
     let code: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
     code.join("\n").split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned()
 }
@@ -86,7 +86,7 @@ fn named(text: &str) -> BTreeSet<String> {
 }
 
 /// The sources below a folder.
-fn sources(folder: PathBuf) -> Vec<PathBuf> {
+pub(crate) fn sources(folder: PathBuf) -> Vec<PathBuf> {
     let (mut folders, mut files) = (vec![folder], Vec::new());
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
@@ -117,7 +117,7 @@ fn known() -> BTreeMap<(String, String), BTreeSet<PathBuf>> {
 }
 
 #[test]
-fn rooms_know_only_what_stands_below_them() {
+fn rooms_know_only_the_rooms_below_them() {
     let known = known();
     assert!(known.contains_key(&("serve".to_owned(), "directory".to_owned())), "the sources are not found: {known:?}");
     let mut wrong = Vec::new();

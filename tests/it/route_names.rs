@@ -16,7 +16,7 @@ fn problems(text: &str) -> Vec<[String; 3]> {
 
 /// The hint to put a number in quotes led into the next error.
 #[test]
-fn a_number_that_is_wrong_in_quotes_too_is_told_what_to_write() {
+fn a_number_that_is_wrong_in_quotes_too_has_a_hint() {
     let head = desired(&[ANA]);
     let told = |text: String| {
         let told = problems(&text);

@@ -137,7 +137,7 @@ fn the_secret_of_a_trunk_is_sealed_renewed_and_forgotten() {
 
 /// The files tell nothing of calls that Twilio brings, nor does a count.
 #[test]
-fn history_tells_what_changed_about_inbound_calls() {
+fn history_lists_what_changed_about_inbound_calls() {
     let mut env = declared();
     env.run("sync").expect(0);
     let first = env.run("history 1").expect(0).stdout;

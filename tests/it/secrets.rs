@@ -217,7 +217,7 @@ fn the_passwords_and_keys_of_the_set_up_are_found_nowhere() {
 
 /// Asterisk quotes digests in its log, and operators write passwords into their files.
 #[test]
-fn what_asterisk_and_its_operators_write_is_told_without_their_secrets() {
+fn output_of_asterisk_and_edits_of_operators_are_shown_without_secrets() {
     let mut env = planted();
     env.run("apply").expect(0);
     let conf = env.etc("pjsip.conf");
@@ -255,7 +255,7 @@ fn what_asterisk_and_its_operators_write_is_told_without_their_secrets() {
 }
 
 #[test]
-fn what_hands_wrote_into_our_files_and_plans_is_told_without_secrets() {
+fn edits_of_our_files_and_plans_are_shown_without_secrets() {
     let env = planted();
     let plan = env.run("plan --format json").expect(0).stdout;
     env.run("apply").expect(0);

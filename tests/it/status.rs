@@ -32,7 +32,7 @@ macro_rules! snapshot {
 }
 
 #[test]
-fn each_stage_is_told_beside_the_one_before_it() {
+fn each_stage_is_shown_beside_the_one_before_it() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&[ANA]));
     snapshot!(env.run("status --detailed-exitcode").expect(2));
@@ -58,7 +58,7 @@ fn each_stage_is_told_beside_the_one_before_it() {
 }
 
 #[test]
-fn drift_is_found_whoever_made_it() {
+fn drift_is_found() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&[ANA, BO]));
     env.run("apply").expect(0);
@@ -174,7 +174,7 @@ fn a_section_of_the_operator_that_changes_one_of_ours_is_drift_with_its_line() {
 
 /// A phone that lost its network is registered until its registration expires.
 #[test]
-fn a_registered_phone_that_does_not_answer_is_told() {
+fn a_registered_phone_that_does_not_answer_is_reported() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&[ANA, BO]));
     env.run("apply").expect(0);
@@ -191,7 +191,7 @@ fn a_registered_phone_that_does_not_answer_is_told() {
 }
 
 #[test]
-fn a_trunk_whose_registration_is_rejected_is_told_beside_inbound_calls() {
+fn a_trunk_whose_registration_is_rejected_is_reported_beside_inbound_calls() {
     let mut env = TestEnv::with_asterisk();
     env.set("CARRIER_SECRET", "canary-of-the-carrier");
     let carrier = Phone::at(&env, "127.0.0.1");
@@ -275,7 +275,7 @@ fn a_tenant_that_is_named_and_not_recorded_is_an_error() {
 }
 
 #[test]
-fn history_tells_who_did_what_and_what_changed() {
+fn history_lists_who_did_what_and_what_changed() {
     let mut env = TestEnv::with_asterisk();
     snapshot!(env.run("history --tenant acme").expect(1));
     env.set("BO_SIP_SECRET", "canary-of-bo");
@@ -381,7 +381,7 @@ fn a_line_behind_the_marks_is_an_edit() {
 
 /// It was said to run "another generation", as if a newer one had been loaded.
 #[test]
-fn an_edited_file_is_told_from_the_one_that_runs() {
+fn an_edited_file_is_distinguished_from_the_one_that_runs() {
     let env = TestEnv::with_asterisk();
     env.write("pbx.yaml", &desired(&[ANA]));
     env.run("apply").expect(0);

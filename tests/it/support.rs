@@ -4,12 +4,13 @@
 #![allow(dead_code, reason = "not every test uses everything")]
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{
-        Arc, LazyLock,
+        Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -88,8 +89,16 @@ pub(crate) fn database() -> String {
     CLUSTER.ready.replace(":///postgres", &format!(":///{name}"))
 }
 
-/// Where the lab found or put the tools.
+/// Where the lab found or put the tools, by variable.
+static TOOLS: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+
+/// Returns where the lab found or put a tool.
 pub(crate) fn tool(variable: &str) -> PathBuf {
+    let mut tools = TOOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    tools.entry(variable.to_owned()).or_insert_with(|| find_tool(variable)).clone()
+}
+
+fn find_tool(variable: &str) -> PathBuf {
     let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab");
     let script = format!(". \"${{RECONCILE_LAB:-$(dirname \"$1\")/../../target/lab}}/env\"; printf %s \"${variable}\"");
     assert!(Command::new(lab.join("setup")).status().expect("setup runs").success());

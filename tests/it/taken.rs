@@ -70,7 +70,7 @@ fn both_have_it() -> TestEnv {
 /// An earlier version let both have it: it stays with the first in the alphabet, and the other one is told. Neither is
 /// locked out of its other changes.
 #[test]
-fn of_two_who_have_it_one_is_told_and_neither_has_to_wait() {
+fn of_two_tenants_with_a_number_one_is_warned_and_neither_has_to_wait() {
     let env = both_have_it();
     for (tenant, other) in [("acme", "bolt"), ("bolt", "acme")] {
         let note = format!(
@@ -100,7 +100,7 @@ fn of_two_who_have_it_one_is_told_and_neither_has_to_wait() {
 }
 
 #[test]
-fn of_two_who_have_it_either_can_give_it_up() {
+fn of_two_tenants_with_a_number_either_can_give_it_up() {
     let env = both_have_it();
     env.write("bolt.yaml", &file("bolt", &["+15550000002"]));
     env.run("apply --no-reload -f bolt.yaml").expect(0);
@@ -127,7 +127,7 @@ fn owners(env: &TestEnv) -> Vec<(String, bool)> {
 
 /// A third tenant could take it before the second one's next apply.
 #[test]
-fn of_two_who_have_it_the_second_gets_it_once_the_first_gives_it_up() {
+fn of_two_tenants_with_a_number_the_second_gets_it_once_the_first_gives_it_up() {
     let env = both_have_it();
     env.write("acme.yaml", &file("acme", &["+15550000001"]));
     env.write("cobb.yaml", &file("cobb", &[NUMBER]));
@@ -154,7 +154,7 @@ fn of_two_who_have_it_the_second_gets_it_once_the_first_gives_it_up() {
 
 /// The one that does not own it may give it up first, and gets nothing back.
 #[test]
-fn of_two_who_have_it_the_second_is_forgotten_if_it_gives_it_up_first() {
+fn of_two_tenants_with_a_number_the_second_is_forgotten_if_it_gives_it_up_first() {
     let env = both_have_it();
     assert_eq!(owners(&env), [("acme".to_owned(), true), ("bolt".to_owned(), false)]);
     env.write("bolt.yaml", &file("bolt", &["+15550000002"]));
@@ -166,7 +166,7 @@ fn of_two_who_have_it_the_second_is_forgotten_if_it_gives_it_up_first() {
 }
 
 #[test]
-fn of_two_who_have_it_in_an_earlier_database_both_are_remembered() {
+fn of_two_tenants_with_a_number_in_an_earlier_database_both_are_remembered() {
     let env = documents::recorded();
     let routes = format!(r#"{{"rules": [{{"to": {{"did": "{NUMBER}"}}, "route": ["hangup"]}}]}}"#);
     for tenant in ["zeta", "bolt"] {
@@ -197,7 +197,7 @@ fn a_renamed_tenant_with_phones_on_the_same_host_ends_the_old_one_first() {
 
 /// The second one planned with a number that was free, and waits for the first one's rows.
 #[test]
-fn of_two_who_want_it_at_once_one_gets_it() {
+fn of_two_tenants_that_claim_a_number_at_once_one_gets_it() {
     let env = two_tenants();
     env.run("migrate").expect(0);
     let mut sql = env.sql();

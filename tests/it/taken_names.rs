@@ -49,7 +49,7 @@ fn names_of_others_are_taken() {
 
 /// Names that Asterisk still runs from an earlier file of ours are ours.
 #[test]
-fn our_own_names_never_stand_in_our_way() {
+fn our_own_names_never_count_as_taken() {
     let env = TestEnv::with_asterisk();
     for (users, reload) in
         [(&[ANA][..], true), (&[ANA, BO], false), (&[ANA, BO], true), (&[ANA], false), (&[ANA, BO], true)]

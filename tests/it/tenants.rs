@@ -81,7 +81,7 @@ fn an_include_of_a_generated_context_is_rejected_before_anything_moves() {
 /// Ranges may overlap as long as no number is used twice; callers heard 480 for a number of the other
 /// tenant's, and would have rung its phone.
 #[test]
-fn a_number_of_the_other_tenants_is_nobodys_here() {
+fn a_number_of_another_tenant_is_unknown_here() {
     let env = TestEnv::with_asterisk();
     env.write("acme.yaml", &desired(&[ANA]));
     env.write("bolt.yaml", &desired(&[&format!("{BO}, extension: 1001")]).replace("acme", "bolt"));
@@ -153,7 +153,7 @@ fn tenants_of_different_databases_share_an_asterisk() {
 }
 
 #[test]
-fn the_second_of_two_applies_at_once_is_told_who_holds_the_host() {
+fn the_second_of_two_applies_at_once_names_the_holder_of_the_host() {
     let mut env = two_tenants(&[ANA], &[ANA]);
     env.write("acme.yaml", &tenant("acme", &[ANA, BO]));
     env.write("bolt.yaml", &tenant("bolt", &[ANA, BO]));
@@ -226,7 +226,7 @@ type Spoil = fn(&str) -> String;
 /// All files are one text to Asterisk: a file that somebody broke by hand takes what stands behind
 /// it along, or all objects of a type, whoever's reload comes next.
 #[test]
-fn a_file_somebody_broke_by_hand_blocks_nobody_else() {
+fn a_file_broken_by_hand_blocks_no_other_tenant() {
     let env = two_tenants(&[ANA], &[ANA]);
     let generated = ["pjsip.d/acme/generated_endpoints.conf", "extensions.d/acme/generated_routing.conf"];
     let good = generated.map(|path| fs::read_to_string(env.etc(path)).unwrap());
@@ -256,7 +256,7 @@ fn a_file_somebody_broke_by_hand_blocks_nobody_else() {
 
 /// Where no last good file of the other tenant is known here, only its own apply can mend its file.
 #[test]
-fn a_file_nobody_can_mend_is_told_to_the_other_tenant_and_healed_by_its_own() {
+fn a_broken_file_is_reported_to_the_other_tenant_and_healed_by_its_own() {
     let env = two_tenants(&[ANA], &[ANA]);
     let path = env.etc("pjsip.d/acme/generated_endpoints.conf");
     let good = env.endpoints("acme");
@@ -310,7 +310,7 @@ fn move_ana(env: &TestEnv, number: u32, dialplan: bool) {
 
 /// What somebody broke in the file behind ours does not reach us.
 #[test]
-fn a_file_somebody_broke_behind_ours_is_told_to_its_own_tenant_alone() {
+fn a_file_edited_behind_ours_is_reported_to_its_own_tenant_alone() {
     let env = two_tenants(&[ANA], &[ANA]);
     let path = env.etc("pjsip.d/bolt/generated_endpoints.conf");
     let good = env.endpoints("bolt");

@@ -46,7 +46,7 @@ fn run(env: &TestEnv, file: &str) {
 }
 
 #[test]
-fn who_is_in_the_list_of_a_user_gets_the_calls_that_nobody_answers() {
+fn the_list_of_a_user_gets_unanswered_calls() {
     let env = TestEnv::with_asterisk();
     run(&env, &company(LIST, ", no_answer: []", CY));
     let [ana, bo, cy] = ["ana@example.com", "bo@example.com", "cy@example.com"].map(|user| Phone::of(&env, user));

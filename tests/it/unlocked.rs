@@ -100,7 +100,7 @@ fn count_of(env: &TestEnv, like: &str) -> i64 {
 
 /// `reconcile sync | sleep 50` kept every other writer of the tenant waiting.
 #[test]
-fn a_sync_that_nobody_reads_keeps_nobody_waiting_and_is_planned_again() {
+fn a_sync_without_a_reader_blocks_no_writer_and_is_planned_again() {
     let mut env = TestEnv::new();
     system(&mut env, "sync", 2000);
     let (_serve, client) = serving(&env);
@@ -124,7 +124,7 @@ fn a_sync_that_nobody_reads_keeps_nobody_waiting_and_is_planned_again() {
 }
 
 #[test]
-fn a_sync_that_nobody_reads_is_stale_once_another_file_was_recorded() {
+fn a_sync_without_a_reader_is_stale_once_another_file_was_recorded() {
     let mut env = TestEnv::new();
     system(&mut env, "sync", 2000);
     let sync = Unread::start(&env, &["sync"]);
@@ -159,7 +159,7 @@ fn a_sync_that_is_held_to_a_plan_is_stale_once_the_numbers_moved() {
 
 /// The same for an apply, which the running Asterisk takes in the end.
 #[test]
-fn an_apply_that_nobody_reads_keeps_nobody_waiting() {
+fn an_apply_without_a_reader_blocks_no_writer() {
     let mut env = TestEnv::with_asterisk();
     system(&mut env, "apply", 300);
     let (_serve, client) = serving(&env);

@@ -109,7 +109,7 @@ fn a_message_lights_the_lamp_and_is_heard_from_the_own_phone_alone() {
 
 /// Messages and greetings stand in folders that Asterisk names by the box: the next holder of the number heard them.
 #[test]
-fn a_box_stays_with_its_user_and_is_inherited_by_nobody() {
+fn a_box_stays_with_its_user_and_no_one_inherits_it() {
     let env = pbx();
     apply(&env, ALL, &[ANA, BO]);
     let bo = Phone::of(&env, "bo@example.com");
@@ -149,7 +149,7 @@ fn a_box_stays_with_its_user_and_is_inherited_by_nobody() {
 }
 
 #[test]
-fn a_pin_is_never_shown_and_what_somebody_changes_in_the_file_is_healed() {
+fn a_pin_is_never_shown_and_an_edit_of_the_file_is_healed() {
     let env = pbx();
     apply(&env, ALL, &[ANA]);
     let (_, pin) = mailbox(&env, "ana@example.com");
@@ -194,7 +194,7 @@ fn the_boxes_of_a_tenant_with_a_short_slug_are_read_back() {
 
 /// By this option the boxes of one tenant took those of another away, and only the log of Asterisk said so.
 #[test]
-fn an_option_that_takes_boxes_of_other_tenants_away_is_told() {
+fn an_option_that_takes_boxes_of_other_tenants_away_is_reported() {
     let env = pbx();
     let own = fs::read_to_string(env.etc("voicemail.conf")).expect("a file");
     let note = "`searchcontexts` is set in voicemail.conf:2: Asterisk ignores boxes of one tenant";
@@ -233,7 +233,7 @@ fn another_entry_under_the_number_of_a_box_is_an_error() {
 
 /// A plain `#include` that finds nothing, or none: Asterisk would run without boxes, and say nothing.
 #[test]
-fn an_operators_file_that_does_not_include_the_boxes_is_told() {
+fn an_operators_file_that_does_not_include_the_boxes_is_reported() {
     let env = TestEnv::with_asterisk();
     fs::write(env.etc("voicemail.conf"), "[general]\nformat = wav\n").expect("a file");
     env.write("pbx.yaml", &company("", &[ANA]).replace("leave, ", ""));
@@ -294,7 +294,7 @@ fn recorded(env: &TestEnv) -> Vec<String> {
 }
 
 #[test]
-fn callers_leave_a_message_where_the_route_says_so() {
+fn callers_leave_a_message_if_the_route_says_so() {
     let env = pbx();
     let rules = format!(
         "trunks: {{ carrier: {{ host: 127.0.0.2 }} }}\npublic_sip_host: 127.0.0.1\n\
@@ -400,7 +400,7 @@ fn a_caller_who_is_put_through_to_a_box_is_no_line_of_the_file_about_the_message
 }
 
 #[test]
-fn a_colleague_leaves_a_message_if_nobody_answers() {
+fn an_unanswered_call_of_a_colleague_leaves_a_message() {
     let env = pbx();
     apply(&env, ALL, &[ANA, BO, LOBBY]);
     let bo = Phone::of(&env, "bo@example.com");

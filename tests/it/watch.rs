@@ -142,7 +142,7 @@ fn each_save_is_planned_and_nothing_is_applied() {
 }
 
 #[test]
-fn a_broken_file_is_told_and_the_next_save_planned() {
+fn a_broken_file_is_reported_and_the_next_save_planned() {
     let env = TestEnv::new();
     env.write("pbx.yaml", "version: 1\ntenant: acme\nusers: [\n");
     let mut watch = Watch::start(&env, "");
@@ -282,7 +282,7 @@ fn a_burst_of_saves_is_one_and_rest_is_rest() {
 }
 
 #[test]
-fn a_missing_stage_is_told_and_the_next_save_tries_again() {
+fn a_missing_stage_is_reported_and_the_next_save_tries_again() {
     let mut env = TestEnv::new();
     let url = env.database.clone().unwrap();
     let mut admin = env.sql();
@@ -320,7 +320,7 @@ fn the_private_database_runs_only_while_a_plan_is_made() {
 }
 
 #[test]
-fn it_ends_when_nobody_reads_any_more() {
+fn it_ends_when_its_output_is_closed() {
     let env = TestEnv::new();
     env.write("pbx.yaml", &desired(&[ANA]));
     let mut command = env.command(&["watch", "--no-asterisk"]);

@@ -326,7 +326,6 @@ impl Expr {
         call("ISNULL", "func_logic", self)
     }
 
-    /// Formats a time.
     pub(crate) fn strftime(time: Self, zone: Self, format: &'static str) -> Self {
         call("STRFTIME", "func_strings", time + "," + zone + "," + format)
     }

@@ -165,7 +165,6 @@ impl Context {
 }
 
 impl Context {
-    /// Prints it.
     pub(crate) fn print(&self, text: &mut String) {
         let Self { name, comment, items } = self;
         if let Some(comment) = comment {

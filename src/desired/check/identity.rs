@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::file;
 use crate::{
-    model::{At, Code, Diagnostic, Meant, Place, UserKey},
+    model::{At, Code, Diagnostic, MeantKeys, Place, UserKey},
     objects,
 };
 
 /// Rejects a user with neither an address nor an id, or with both.
-pub(super) fn not_one(user: &file::User, place: Place, meant: &Meant) -> Option<Diagnostic> {
+pub(super) fn not_one(user: &file::User, place: Place, meant: &MeantKeys) -> Option<Diagnostic> {
     match (&user.email, &user.id) {
         (None, None) if meant.has("email") || meant.has("id") => None,
         (None, None) => Some(
@@ -26,7 +26,7 @@ pub(super) fn not_one(user: &file::User, place: Place, meant: &Meant) -> Option<
 }
 
 /// Lists the users that may be referred to, those with an address or an id that could be read, and where the ids are.
-pub(super) fn known(list: &At<Vec<At<file::User>>>) -> (objects::Known<UserKey>, BTreeMap<UserKey, Place>) {
+pub(super) fn known(list: &At<Vec<At<file::User>>>) -> (objects::KnownNames<UserKey>, BTreeMap<UserKey, Place>) {
     let items = list.value.as_deref().unwrap_or_default();
     let (mut names, mut phones) = (BTreeSet::new(), BTreeMap::new());
     let mut all = list.value.is_some();
@@ -41,7 +41,7 @@ pub(super) fn known(list: &At<Vec<At<file::User>>>) -> (objects::Known<UserKey>,
         }
         names.insert(key);
     }
-    (objects::Known::new(names, all), phones)
+    (objects::KnownNames::new(names, all), phones)
 }
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phone_that_belongs_to_nobody_has_an_id() {
+    fn a_phone_without_a_person_has_an_id() {
         let text = "version: 1\ntenant: acme\nusers:\n  - { id: Lobby, name: Lobby, extension: 1099 }\n";
         let declared = load_text("pbx.yaml", text).declared.unwrap();
         let (key, user) = declared.users.first_key_value().unwrap();

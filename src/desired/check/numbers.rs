@@ -21,7 +21,7 @@ pub(super) struct Pins {
     ranges: Option<ExtensionRanges>,
     /// Whether the ranges are those of a file that names none.
     default: bool,
-    /// The emergency numbers of the country; none if the country was rejected.
+    /// The emergency numbers of the country. Empty if the country was rejected.
     emergency: BTreeSet<Extension>,
     /// Where a warning about numbers of any country is shown: at the ranges, else at the operator's contexts that phones
     /// dial out by. Absent if the file names neither, if the country is known, or if something about numbers was rejected.

@@ -98,7 +98,7 @@ pub(super) enum AtStep {
     /// What is wrong with the value, and how many unknown keys there were before.
     Failed(Problem, usize),
     Whole(bool, usize),
-    Meant(usize),
+    MeantKeys(usize),
 }
 
 impl<'de> MapAccess<'de> for AtReader<'de> {
@@ -137,10 +137,10 @@ impl<'de> MapAccess<'de> for AtReader<'de> {
                 Err(failed())
             }
             AtStep::Whole(whole, unknown) => {
-                self.step = AtStep::Meant(unknown);
+                self.step = AtStep::MeantKeys(unknown);
                 seed.deserialize(whole.into_deserializer())
             }
-            AtStep::Meant(unknown) => {
+            AtStep::MeantKeys(unknown) => {
                 let meant = sink.borrow().meant[unknown..].to_vec();
                 seed.deserialize(value::SeqDeserializer::new(meant.into_iter()))
             }

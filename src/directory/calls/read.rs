@@ -76,31 +76,31 @@ pub struct CallStep {
     pub sip_code: Option<i32>,
 }
 
-/// Whose calls are read.
+/// Which calls are read.
 #[derive(Debug, Clone)]
-pub enum Whose {
+pub enum CallScope {
     /// Those of a tenant.
-    Of(Tenant),
-    /// Those of a tenant, and those that no tenant took.
-    OrNobodys(Tenant),
+    Tenant(Tenant),
+    /// Those of a tenant, and those of no tenant.
+    TenantOrUnassigned(Tenant),
     /// All.
-    Anybodys,
+    All,
 }
 
-impl Whose {
+impl CallScope {
     fn tenant(&self) -> Option<&str> {
         match self {
-            Self::Of(tenant) | Self::OrNobodys(tenant) => Some(tenant.as_str()),
-            Self::Anybodys => None,
+            Self::Tenant(tenant) | Self::TenantOrUnassigned(tenant) => Some(tenant.as_str()),
+            Self::All => None,
         }
     }
 
     /// The condition, with the tenant as the first value.
     fn condition(&self) -> &'static str {
         match self {
-            Self::Of(_) => "tenant = $1",
-            Self::OrNobodys(_) => "(tenant = $1 or tenant is null)",
-            Self::Anybodys => "$1::text is null",
+            Self::Tenant(_) => "tenant = $1",
+            Self::TenantOrUnassigned(_) => "(tenant = $1 or tenant is null)",
+            Self::All => "$1::text is null",
         }
     }
 }
@@ -145,7 +145,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn calls(&mut self, whose: &Whose, after: Option<&str>, limit: u32) -> Result<Vec<CallEntry>, DirectoryError> {
+    pub fn calls(&mut self, scope: &CallScope, after: Option<&str>, limit: u32) -> Result<Vec<CallEntry>, DirectoryError> {
         let rows = self
             .client()
             .query_typed(
@@ -154,9 +154,9 @@ impl Directory {
                      where {} and ($2::text is null or (first_event_at, call_sid)
                                    < (select first_event_at, call_sid from calls where call_sid = $2))
                      order by first_event_at desc, call_sid desc limit $3",
-                    whose.condition()
+                    scope.condition()
                 ),
-                &[(&whose.tenant(), Type::TEXT), (&after, Type::TEXT), (&i64::from(limit), Type::INT8)],
+                &[(&scope.tenant(), Type::TEXT), (&after, Type::TEXT), (&i64::from(limit), Type::INT8)],
             )
             .map_err(failed("list the calls"))?;
         Ok(rows.iter().map(entry).collect())
@@ -166,9 +166,9 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn call(&mut self, whose: &Whose, sid: &str) -> Result<Option<(CallEntry, Vec<CallStep>)>, DirectoryError> {
-        let values = [(&whose.tenant() as &(dyn postgres::types::ToSql + Sync), Type::TEXT), (&sid, Type::TEXT)];
-        let condition = whose.condition();
+    pub fn call(&mut self, scope: &CallScope, sid: &str) -> Result<Option<(CallEntry, Vec<CallStep>)>, DirectoryError> {
+        let values = [(&scope.tenant() as &(dyn postgres::types::ToSql + Sync), Type::TEXT), (&sid, Type::TEXT)];
+        let condition = scope.condition();
         let row = self
             .client()
             .query_typed_opt(&format!("select {COLUMNS} from calls where {condition} and call_sid = $2"), &values)

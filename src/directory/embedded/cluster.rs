@@ -1,7 +1,7 @@
 //! The cluster's folder and the server process in it.
 //!
 //! Owns creating the data folder, starting the server, telling whether it runs, and stopping it.
-//! Takes no locks: every method that changes something is called by whoever holds the turn.
+//! Takes no locks: every method that changes something is called by the process that holds the turn.
 
 use crate::fs::rename_synced;
 use std::ffi::OsString;

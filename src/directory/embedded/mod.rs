@@ -46,17 +46,17 @@ const DATABASE: &str = "postgres";
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The state folder; the cluster takes the folder `postgres` below it.
-    pub state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     /// The folder that holds `postgres` and `initdb`, when the operator names one
     /// (`RECONCILE_PG_BIN`); nothing else is searched then.
-    pub bin_dir: Option<PathBuf>,
+    pub(crate) bin_dir: Option<PathBuf>,
     /// The value of `PATH` to search.
     pub path: Option<OsString>,
 }
 
 /// A running cluster that this process uses.
 ///
-/// Dropping it leaves the cluster and stops the server if nobody else uses it; [`leave`]
+/// Dropping it leaves the cluster and stops the server if no other process uses it; [`leave`]
 /// does the same and reports what went wrong. Close the connections first: a fast shutdown
 /// ends them.
 ///
@@ -98,7 +98,7 @@ impl Embedded {
     }
 
     /// Returns the folder of the server's unix socket, to connect to as `host`.
-    pub fn socket_dir(&self) -> &Path {
+    pub(crate) fn socket_dir(&self) -> &Path {
         self.cluster.socket_dir()
     }
 
@@ -112,7 +112,7 @@ impl Embedded {
         DATABASE
     }
 
-    /// Leaves the cluster, and stops the server if nobody else uses it.
+    /// Leaves the cluster, and stops the server if no other process uses it.
     pub fn leave(mut self) -> Result<(), EmbeddedError> {
         self.leave_once()
     }
@@ -169,7 +169,7 @@ fn open_lock(cluster: &Cluster, name: &str) -> Result<File, EmbeddedError> {
     cluster.open_file(name, false)
 }
 
-/// Takes a lock without waiting; `false` says that somebody else holds it.
+/// Takes a lock without waiting. `false` if another process holds it.
 fn try_lock(cluster: &Cluster, file: &File, name: &str, operation: FlockOperation) -> Result<bool, EmbeddedError> {
     loop {
         return match rustix::fs::flock(file, operation) {

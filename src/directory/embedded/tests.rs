@@ -52,7 +52,7 @@ fn creates_on_first_use_and_stops_with_the_last_user() {
 }
 
 #[test]
-fn keeps_the_server_for_whoever_remains() {
+fn keeps_the_server_for_the_remaining_processes() {
     let state = state_dir();
     let first = start(state.path());
     let pid = server(state.path());

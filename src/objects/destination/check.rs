@@ -104,7 +104,7 @@ pub(in crate::objects) fn too_long(routes: &Routes, targets: &[Target], place: P
     })
 }
 
-/// Reads one target, where it was not refused, and whether somebody of that name is declared.
+/// Reads one target, unless it was rejected, and whether its name is declared.
 pub(crate) fn target(
     item: &At<file::TargetName>,
     names: &Names<'_>,

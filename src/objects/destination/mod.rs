@@ -24,9 +24,9 @@ pub enum Target<User = UserKey> {
     User(User),
     /// A user's voicemail box.
     Voicemail(User),
-    /// Nobody: the call ends.
+    /// The call ends.
     Hangup,
-    /// Nobody: the caller hears that the line is busy.
+    /// The caller hears that the line is busy.
     Busy,
 }
 

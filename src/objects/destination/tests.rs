@@ -60,7 +60,7 @@ fn the_own_phone_is_not_tried_again_and_nothing_behind_an_end() {
 }
 
 #[test]
-fn who_is_not_declared_is_told_with_who_was_meant() {
+fn an_undeclared_name_is_reported_with_the_one_that_was_meant() {
     insta::assert_snapshot!(problems(&of_ana("[b@example.com, sale, lobbi, { voicemail: lobby }, 1001]")), @r"
     4:54 unknown-reference: no such user: `b@example.com`
       did you mean `bo@example.com`?
@@ -78,7 +78,7 @@ fn who_is_not_declared_is_told_with_who_was_meant() {
 }
 
 #[test]
-fn a_shared_box_that_is_named_as_that_of_a_user_is_told() {
+fn a_shared_box_that_is_named_as_that_of_a_user_is_reported() {
     insta::assert_snapshot!(problems(&of_ana("[{ voicemail: info }]")), @r"
     4:54 unknown-reference: no such user or phone: `info`
       `info` is a shared voicemail box: a route names it as `info` alone
@@ -87,7 +87,7 @@ fn a_shared_box_that_is_named_as_that_of_a_user_is_told() {
 
 /// A colleague's call does not come through Twilio.
 #[test]
-fn what_asterisk_cannot_reach_is_told() {
+fn what_asterisk_cannot_reach_is_reported() {
     insta::assert_snapshot!(problems(&of_ana("[twilio, far, desk]")), @r"
     4:54 unreachable-dialer: a call from a phone cannot reach `twilio`: it has no trunk
       add `trunk:` to it; without a trunk, Asterisk cannot dial an outside number

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::{
-        check::{Known, named, refer},
+        check::{KnownNames, named, refer},
         namespace::reserved,
     },
     file,
@@ -27,7 +27,7 @@ pub(in crate::objects) fn caller_id(key: Option<At<file::CallerIdText>>) -> Call
 /// Checks the dialers; names those that no trunk leads to.
 pub(in crate::objects) fn check(
     keys: Option<At<Named<file::Dialer>>>,
-    trunks: &Known<ObjectName>,
+    trunks: &KnownNames<ObjectName>,
     problems: &mut Vec<Diagnostic>,
 ) -> (BTreeMap<ObjectName, Dialer>, BTreeSet<ObjectName>) {
     let (mut dialers, mut without_trunk) = (BTreeMap::new(), BTreeSet::new());

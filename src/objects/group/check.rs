@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::{
-        check::{Known, Names, named, refer, unknown},
+        check::{KnownNames, Names, named, refer, unknown},
         destination::{self, check::user},
         namespace::reserved,
     },
@@ -21,7 +21,7 @@ const MOST: usize = 50;
 /// Reads the groups.
 pub(in crate::objects) fn check(
     keys: Option<At<Named<file::Group>>>,
-    trunks: &Known<ObjectName>,
+    trunks: &KnownNames<ObjectName>,
     names: &Names<'_>,
     places: &mut Places,
     problems: &mut Vec<Diagnostic>,

@@ -163,7 +163,7 @@ fn minute(text: &str) -> Option<u16> {
     (minute <= DAY).then_some(minute)
 }
 
-/// When somebody is there.
+/// The opening hours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hours {
     /// Where the clock stands.
@@ -177,7 +177,7 @@ pub struct Hours {
 
 impl Hours {
     /// Tells whether an instant lies in the hours.
-    pub fn is_open(&self, at: Timestamp) -> bool {
+    pub(crate) fn is_open(&self, at: Timestamp) -> bool {
         let local = at.to_zoned(self.timezone.0.clone());
         if self.closed.contains(&local.date()) {
             return false;
@@ -186,18 +186,6 @@ impl Hours {
         let minute = u16::try_from(local.hour()).unwrap_or(0) * 60 + u16::try_from(local.minute()).unwrap_or(0);
         let within = |(on, from, to): (u8, u16, u16)| on == day && (from..to).contains(&minute);
         self.open.iter().flat_map(OpenRange::parts).any(within)
-    }
-
-    /// Tells whether both may hold at the same time; of different time zones it is taken for granted.
-    pub fn may_overlap(&self, other: &Self) -> bool {
-        self.timezone != other.timezone
-            || self.open.iter().flat_map(OpenRange::parts).any(|(day, from, to)| {
-                other
-                    .open
-                    .iter()
-                    .flat_map(OpenRange::parts)
-                    .any(|(on, begins, ends)| on == day && begins < to && from < ends)
-            })
     }
 }
 

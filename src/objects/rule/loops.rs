@@ -10,7 +10,7 @@ use crate::{
 /// Finds the dialers that dial a number which a rule is for: each the index of the first such rule, and the
 /// dialer.
 ///
-/// A number that is not known yet is nobody's.
+/// A number that is not known yet belongs to no rule.
 pub(super) fn loops(routes: &Routes) -> Vec<(usize, &ObjectName)> {
     let ours = routes.public_sip_host.as_ref().map(|host| host.0.as_str());
     let mut rules: BTreeMap<&str, usize> = BTreeMap::new();

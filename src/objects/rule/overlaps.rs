@@ -96,11 +96,21 @@ mod tests {
 
     use super::*;
 
+    /// Tells whether both may hold at the same time. Those of different time zones may.
+    fn may_overlap(one: &Hours, other: &Hours) -> bool {
+        let parts = |hours: &Hours| hours.open.iter().flat_map(OpenRange::parts).collect::<Vec<_>>();
+        let (one_parts, other_parts) = (parts(one), parts(other));
+        one.timezone != other.timezone
+            || one_parts.iter().any(|(day, from, to)| {
+                other_parts.iter().any(|(on, begins, ends)| on == day && begins < to && from < ends)
+            })
+    }
+
     /// The plain comparison of every pair.
     fn contradict(first: &(Option<Hours>, bool), second: &(Option<Hours>, bool)) -> bool {
         match (&first.0, &second.0) {
             (Some(_), _) if first.1 => true,
-            (Some(one), Some(other)) => one.may_overlap(other),
+            (Some(one), Some(other)) => may_overlap(one, other),
             (None, None) => true,
             _ => false,
         }

@@ -4,7 +4,7 @@ pub(super) mod check;
 pub(crate) mod file;
 mod render;
 
-pub use render::trunk_name;
+pub(crate) use render::trunk_name;
 
 use std::net::IpAddr;
 

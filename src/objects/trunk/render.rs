@@ -43,7 +43,7 @@ const REGISTRATION: [(&str, &str); 5] = [
 ];
 
 /// Names all sections of a trunk.
-pub fn trunk_name(tenant: &Tenant, trunk: impl fmt::Display) -> String {
+pub(crate) fn trunk_name(tenant: &Tenant, trunk: impl fmt::Display) -> String {
     section_name(tenant, ObjectKind::Trunk, trunk)
 }
 

@@ -8,7 +8,7 @@ use super::{
         destination::check::user,
         namespace::reserved,
     },
-    Boxes, DEFAULT, Mailing, VoicemailBox, Whose, file,
+    Boxes, DEFAULT, Mailing, VoicemailBox, BoxOwner, file,
     file::LampName,
 };
 use crate::model::{At, Code, Diagnostic, Place, Severity, UserKey};
@@ -43,7 +43,7 @@ pub(in crate::objects) fn check(
     };
     let of_user = |user: &UserKey| {
         let mail = mailed && !names.phones.contains_key(user);
-        let whose = Whose::User { user: user.clone(), mail };
+        let whose = BoxOwner::User { user: user.clone(), mail };
         (user.clone(), VoicemailBox { number: None, whose, mailing })
     };
     let users = names.users.names.iter().filter(|user| has_box(user)).map(of_user).collect();
@@ -62,10 +62,10 @@ pub(in crate::objects) fn check(
         }
         let lamps = shared.lamps.map(|list| lamps(list, &mut at_phones, names, problems)).unwrap_or_default();
         let Some(title) = shared.name.value else { continue };
-        let whose = Whose::Shared { title, mail: shared.mail.and_then(|at| at.value), lamps };
+        let whose = BoxOwner::Shared { title, mail: shared.mail.and_then(|at| at.value), lamps };
         found.shared.insert(name, VoicemailBox { number: None, whose, mailing });
     }
-    let mailed = found.own.iter().filter(|(_, own)| matches!(own.whose, Whose::User { mail: true, .. }));
+    let mailed = found.own.iter().filter(|(_, own)| matches!(own.whose, BoxOwner::User { mail: true, .. }));
     let unmailed = mailed.filter(|(user, _)| several(user.as_str())).map(|(user, _)| user.as_str());
     problems.extend(unmailed.map(|address| self::unmailed(Severity::Warning, address, place)));
     let is_unused = found == Boxes::NONE && !names.users.names.is_empty();

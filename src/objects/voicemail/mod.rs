@@ -33,10 +33,10 @@ use crate::{
     },
 };
 
-/// Whose a box is.
+/// The owner of a box.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Whose<User = UserKey> {
+pub enum BoxOwner<User = UserKey> {
     /// A user's, or that of a phone which belongs to nobody.
     User {
         /// The user.
@@ -79,7 +79,7 @@ pub struct VoicemailBox<User = UserKey> {
     /// Its number. `None` until the directory gives it one.
     pub number: Option<BoxNumber>,
     /// Whose it is.
-    pub whose: Whose<User>,
+    pub whose: BoxOwner<User>,
     /// What becomes of a message.
     #[serde(default = "default_mailing")]
     pub mailing: Mailing,
@@ -96,8 +96,8 @@ impl fmt::Display for Mailing {
 impl Object for VoicemailBox {
     fn fields(&self) -> Fields {
         let (user, title, mail, lamps) = match &self.whose {
-            Whose::User { user, mail } => (Some(user.to_string()), None, mail.then(|| "true".to_owned()), None),
-            Whose::Shared { title, mail, lamps } => {
+            BoxOwner::User { user, mail } => (Some(user.to_string()), None, mail.then(|| "true".to_owned()), None),
+            BoxOwner::Shared { title, mail, lamps } => {
                 let lamps: Vec<String> = lamps.iter().map(ToString::to_string).collect();
                 let lamps = (!lamps.is_empty()).then(|| lamps.join(", "));
                 (None, Some(title.to_string()), mail.as_ref().map(ToString::to_string), lamps)
@@ -128,21 +128,21 @@ impl Object for VoicemailBox {
 
     fn mailbox(&self) -> Option<(&BoxNumber, Option<&UserKey>)> {
         let user = match &self.whose {
-            Whose::User { user, .. } => Some(user),
-            Whose::Shared { .. } => None,
+            BoxOwner::User { user, .. } => Some(user),
+            BoxOwner::Shared { .. } => None,
         };
         Some((self.number.as_ref()?, user))
     }
 
     fn title(&self) -> Option<String> {
         match &self.whose {
-            Whose::User { user, .. } => Some(format!("box of {user}")),
-            Whose::Shared { .. } => None,
+            BoxOwner::User { user, .. } => Some(format!("box of {user}")),
+            BoxOwner::Shared { .. } => None,
         }
     }
 
     fn tidy(&mut self) {
-        if let Whose::Shared { lamps, .. } = &mut self.whose {
+        if let BoxOwner::Shared { lamps, .. } = &mut self.whose {
             lamps.sort();
         }
     }
@@ -171,9 +171,9 @@ impl<U> VoicemailBox<U> {
     fn with_users<V, E>(self, name: impl Fn(U) -> Result<V, E>) -> Result<VoicemailBox<V>, E> {
         let Self { number, whose, mailing } = self;
         let whose = match whose {
-            Whose::User { user, mail } => Whose::User { user: name(user)?, mail },
-            Whose::Shared { title, mail, lamps } => {
-                Whose::Shared { title, mail, lamps: lamps.into_iter().map(name).collect::<Result<_, _>>()? }
+            BoxOwner::User { user, mail } => BoxOwner::User { user: name(user)?, mail },
+            BoxOwner::Shared { title, mail, lamps } => {
+                BoxOwner::Shared { title, mail, lamps: lamps.into_iter().map(name).collect::<Result<_, _>>()? }
             }
         };
         Ok(VoicemailBox { number, whose, mailing })
@@ -279,8 +279,8 @@ impl Boxes {
     pub(super) fn readdress(&mut self, addresses: &BTreeMap<UserKey, UserKey>) {
         let present = |user: UserKey| addresses.get(&user).cloned().unwrap_or(user);
         self.all_mut().for_each(|one| match &mut one.whose {
-            Whose::User { user, .. } => *user = present(user.clone()),
-            Whose::Shared { lamps, .. } => lamps.iter_mut().for_each(|user| *user = present(user.clone())),
+            BoxOwner::User { user, .. } => *user = present(user.clone()),
+            BoxOwner::Shared { lamps, .. } => lamps.iter_mut().for_each(|user| *user = present(user.clone())),
         });
         self.own = std::mem::take(&mut self.own).into_iter().map(|(user, own)| (present(user), own)).collect();
     }
@@ -305,8 +305,8 @@ impl Store for Boxes {
 
     fn put(&mut self, name: &str, item: VoicemailBox) -> Result<(), Invalid> {
         match &item.whose {
-            Whose::User { user, .. } => drop(self.own.insert(user.clone(), item)),
-            Whose::Shared { .. } => drop(self.shared.insert(name.parse()?, item)),
+            BoxOwner::User { user, .. } => drop(self.own.insert(user.clone(), item)),
+            BoxOwner::Shared { .. } => drop(self.shared.insert(name.parse()?, item)),
         }
         Ok(())
     }

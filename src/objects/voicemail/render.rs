@@ -1,6 +1,6 @@
 //! What a box brings to the files: its entry, and whose phones show its messages.
 
-use super::{Mailing, VoicemailBox, Whose};
+use super::{Mailing, VoicemailBox, BoxOwner};
 use crate::{
     asterisk::BadValue,
     model::{Email, Pin},
@@ -29,11 +29,11 @@ pub(super) fn render<'a>(
     let tag = cx.secret(ObjectKind::Box, name, |pin| Pin::of(pin).tag.unwrap_or_default().to_owned())?;
     let number = number.as_str();
     let (user, title, address, mails_user) = match &one.whose {
-        Whose::User { user, mail } => {
+        BoxOwner::User { user, mail } => {
             parts.phone_boxes.entry(user).or_default().own = Some(number);
             (Some(user), "", None, *mail)
         }
-        Whose::Shared { title, mail, lamps } => {
+        BoxOwner::Shared { title, mail, lamps } => {
             for user in lamps {
                 parts.phone_boxes.entry(user).or_default().shared.push(number);
             }

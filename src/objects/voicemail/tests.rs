@@ -33,7 +33,7 @@ fn allocated(rest: &str, former: &Routes) -> Routes {
 }
 
 #[test]
-fn users_with_an_address_have_a_box_and_phones_of_nobody_have_none() {
+fn users_with_an_address_have_a_box_and_phones_without_a_person_have_none() {
     let all = "voicemail: { users: true, boxes: { info: { name: Info desk } } }\n";
     assert_eq!(numbers(&allocated(all, &Routes::default())), ["1 ana@example.com", "2 bo@example.com", "3 Info desk"]);
     assert!(routes("").is_empty());
@@ -62,7 +62,7 @@ fn numbers_stay_with_their_users_and_names() {
     assert_eq!(same, again);
 }
 
-/// Somebody deleted the row of the highest number.
+/// The operator deleted the row of the highest number.
 #[test]
 fn numbers_of_boxes_that_are_there_are_not_given_again_if_the_highest_is_lost() {
     let mut known = allocated("voicemail: { boxes: { info: { name: Info } } }\n", &Routes::default());

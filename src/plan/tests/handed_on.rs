@@ -41,7 +41,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn a_renamed_user_keeps_the_row_whoever_gets_the_address((moved, new) in moves(), seed in any::<usize>()) {
+    fn a_renamed_user_keeps_the_row_and_the_new_holder_of_the_address_gets_a_new_one((moved, new) in moves(), seed in any::<usize>()) {
         let mut ids = 10;
         let users: Vec<_> = (0..RECORDED).map(|who| (who, None)).collect();
         let (before, _) = applied(&users, &Recorded::default(), &mut ids);
@@ -63,7 +63,7 @@ proptest! {
 }
 
 #[test]
-fn a_line_that_renames_nobody_any_more_is_told() {
+fn a_line_that_renames_no_user_any_more_is_reported() {
     let mut ids = 10;
     let (before, _) = applied(&[(0, None), (1, None)], &Recorded::default(), &mut ids);
     let (_, plan) = applied(&[(0, Some(1)), (1, None)], &before, &mut ids);

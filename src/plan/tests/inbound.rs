@@ -127,7 +127,7 @@ fn what_is_recorded_changes_in_nothing_whatever_the_order() {
 }
 
 #[test]
-fn each_change_is_told_before_and_after() {
+fn each_change_is_shown_before_and_after() {
     let recorded = applied(FILE, &values());
     let text = FILE
         .replace("ring: 20s", "ring: 25s, caller_id: called")

@@ -60,7 +60,7 @@ proptest! {
 
     /// Others may leave or come: whoever is recorded keeps the number.
     #[test]
-    fn nobody_moves_when_others_leave_or_come(
+    fn no_number_moves_when_others_leave_or_come(
         files in files(),
         leave in prop::collection::btree_set(0..PEOPLE, 0..PEOPLE),
         come in file(),

@@ -13,7 +13,7 @@ pub(super) type Place = (u64, u64);
 
 const CHECKPOINT: &str = "checkpoint";
 
-/// Reads the checkpoint; none where there is none that can be read.
+/// Reads the checkpoint, or returns `None` if there is none that can be read.
 pub(super) fn checkpoint(folder: &Path) -> Option<Place> {
     let text = fs::read_to_string(folder.join(CHECKPOINT)).ok()?;
     let (sum, place) = text.trim_end().split_once(' ')?;

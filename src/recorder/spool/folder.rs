@@ -1,4 +1,4 @@
-//! The folders of the spool: one a server, each with a lock that ends with whoever holds it.
+//! The folders of the spool: one a server, each with a lock that ends with the process that holds it.
 
 use crate::fs::rename_synced;
 use std::{
@@ -58,7 +58,7 @@ impl Folder {
     ///
     /// # Errors
     /// When `root` cannot be read.
-    pub fn orphans(root: &Path) -> Result<Orphans, SpoolError> {
+    pub(crate) fn orphans(root: &Path) -> Result<Orphans, SpoolError> {
         let take = |path: PathBuf| if segments(&path)?.is_empty() { Ok(None) } else { Self::take(path) };
         let mut found = Orphans::default();
         for entry in fs::read_dir(root).map_err(failed("read", root))?.flatten() {
@@ -115,7 +115,6 @@ fn make(path: &Path) -> Result<(), SpoolError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("create", path))
 }
 
-/// The path of a segment.
 pub(super) fn segment(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:020}{SUFFIX}"))
 }
@@ -141,12 +140,12 @@ pub(super) fn create_segment(folder: &Path, number: u64) -> Result<File, SpoolEr
     File::options().read(true).append(true).create_new(true).mode(0o600).open(&path).map_err(failed("create", &path))
 }
 
-/// Renames what cannot be read, so that it is kept and in nobody's way: `NAME.unreadable`. A name that is taken
+/// Renames what cannot be read, so that it is kept and does not block a server: `NAME.unreadable`. A name that is taken
 /// gets a number.
 ///
 /// # Errors
 /// When it cannot be renamed.
-pub fn set_aside(path: &Path) -> Result<PathBuf, SpoolError> {
+pub(crate) fn set_aside(path: &Path) -> Result<PathBuf, SpoolError> {
     let name = path.with_extension("unreadable");
     let numbered = (2..OWNERS).map(|number| path.with_extension(format!("unreadable.{number}")));
     let free = std::iter::once(name).chain(numbered).find(|name| name.symlink_metadata().is_err());
@@ -155,7 +154,6 @@ pub fn set_aside(path: &Path) -> Result<PathBuf, SpoolError> {
     Ok(free)
 }
 
-/// Syncs the names in a folder.
 pub(super) fn sync_names(folder: &Path) -> Result<(), SpoolError> {
     crate::fs::sync_names(folder).map_err(failed("sync", folder))
 }

@@ -5,7 +5,7 @@ use serde::ser::Error;
 use crate::{calls::Event, model::document};
 
 /// How long a line is at most, in bytes: a request is far smaller.
-pub const LARGEST: usize = 1024 * 1024;
+pub(crate) const LARGEST: usize = 1024 * 1024;
 
 /// Writes an event as a line.
 ///
@@ -24,7 +24,7 @@ pub fn encode(event: &Event) -> Result<Vec<u8>, serde_json::Error> {
     Ok(line)
 }
 
-/// Reads a line, without its line break; none where it is damaged, or no event that is known.
+/// Reads a line without its line break, or returns `None` if it is damaged or no known event.
 pub fn decode(line: &[u8]) -> Option<Event> {
     let (sum, rest) = line.split_at_checked(8)?;
     let json = rest.strip_prefix(b" ")?;

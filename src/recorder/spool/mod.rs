@@ -29,8 +29,10 @@ use std::{
 
 use rustix::io::Errno;
 
-pub use folder::{Folder, Orphans, set_aside};
-pub use line::{LARGEST, decode, encode};
+pub use folder::{Folder, Orphans};
+pub(crate) use folder::set_aside;
+pub use line::{decode, encode};
+pub(crate) use line::LARGEST;
 pub use reader::{Batch, Reader};
 
 use folder::{create_segment, last_number, sync_names};
@@ -56,7 +58,7 @@ pub struct SpoolError {
 
 impl SpoolError {
     /// Tells whether the process lacks something for the moment: file descriptors or memory. The file is not at fault.
-    pub fn is_passing(&self) -> bool {
+    pub(crate) fn is_passing(&self) -> bool {
         let lack = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(Errno::raw_os_error);
         self.source.raw_os_error().is_some_and(|code| lack.contains(&code))
     }
@@ -70,11 +72,11 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SpoolE
 pub struct Spool {
     folder: Folder,
     /// The segment that is appended to, with its length. Held while it is written, for as long as a disk
-    /// takes for that: whoever only reads must not need it.
+    /// takes for that: a process that only reads must not need it.
     segment: Mutex<Option<(Arc<File>, u64)>>,
     /// Its number; without one, that of the next.
     number: AtomicU64,
-    written: Mutex<Written>,
+    written: Mutex<Unsynced>,
     appended: Condvar,
     /// How a file is synced; tests let it fail.
     sync: fn(&File) -> io::Result<()>,
@@ -82,7 +84,7 @@ pub struct Spool {
 
 /// What was written, and is not synced yet.
 #[derive(Default)]
-struct Written {
+struct Unsynced {
     /// By file.
     groups: Vec<Group>,
     /// Since when something waits to be synced.
@@ -100,7 +102,7 @@ struct Group {
 }
 
 impl Spool {
-    /// Takes the first folder below `root` that nobody holds, the folder of a dead owner first of all.
+    /// Takes the first folder below `root` that no process holds, preferring that of a dead owner.
     ///
     /// # Errors
     /// When there is none and none can be made.
@@ -184,7 +186,7 @@ impl Spool {
     ///
     /// # Errors
     /// When it cannot be read or written again. Lines that come later are in the spool all the same.
-    pub fn heal(&self) -> Result<bool, SpoolError> {
+    pub(crate) fn heal(&self) -> Result<bool, SpoolError> {
         let mut segment = lock(&self.segment);
         let Some((file, length)) = segment.take() else { return Ok(false) };
         let path = folder::segment(self.folder.path(), self.open_from());
@@ -214,7 +216,7 @@ impl Spool {
     /// Waits until something is there to be synced, or for some time.
     pub fn wait(&self, at_most: Duration) {
         let written = lock(&self.written);
-        let nothing = |written: &mut Written| written.groups.is_empty();
+        let nothing = |written: &mut Unsynced| written.groups.is_empty();
         drop(self.appended.wait_timeout_while(written, at_most, nothing).unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -245,7 +247,7 @@ impl Spool {
     }
 
     /// How long something has waited to be synced; what could never be, waits until something else was.
-    pub fn unsynced(&self) -> Duration {
+    pub(crate) fn unsynced(&self) -> Duration {
         lock(&self.written).since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
@@ -266,7 +268,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Written {
+impl Unsynced {
     /// Notes what is to be synced.
     fn note(&mut self, file: Arc<File>, lines: &[u8], again: bool) {
         let kept: usize = self.groups.iter().map(|group| group.bytes.len()).sum();

@@ -75,7 +75,7 @@ impl Reader {
         Ok(Self { folder: folder.to_owned(), place, checked, open: None, unreadable: None, buffer: Vec::new() })
     }
 
-    /// Reads some events; none where there are no more. Segments from `open_from` on may still grow,
+    /// Reads some events, or none if there are no more. Segments from `open_from` on may still grow,
     /// and those before are complete.
     ///
     /// # Errors
@@ -175,7 +175,7 @@ impl Reader {
     ///
     /// # Errors
     /// When it cannot be renamed. It is then read again.
-    pub fn set_segment_aside(&mut self) -> Result<Option<PathBuf>, SpoolError> {
+    pub(crate) fn set_segment_aside(&mut self) -> Result<Option<PathBuf>, SpoolError> {
         let Some(number) = self.unreadable else { return Ok(None) };
         let renamed = set_aside(&segment(&self.folder, number))?;
         (self.unreadable, self.open) = (None, None);
@@ -198,7 +198,7 @@ impl Reader {
         Ok(sizes.sum())
     }
 
-    /// Reads from a place as much as fits; nothing where there is no such segment (any more).
+    /// Reads as much as fits from a place, or nothing if the segment is gone.
     fn fill(&mut self, number: u64, offset: u64) -> Result<usize, SpoolError> {
         let path = segment(&self.folder, number);
         if self.open.as_ref().is_none_or(|(open, _)| *open != number) {
@@ -222,7 +222,7 @@ impl Reader {
         Ok(read)
     }
 
-    /// Keeps a damaged line for whoever looks into it. Where that fails, it is only counted.
+    /// Keeps a damaged line so that the operator can look into it. If that fails, it is only counted.
     fn set_aside(&self, number: u64, line: std::ops::Range<usize>, batch: &mut Batch) {
         batch.bad += 1;
         let path = self.folder.join(format!("{number:020}.bad"));

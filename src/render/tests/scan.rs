@@ -106,7 +106,7 @@ fn scan(text: &str) {
 }
 
 #[test]
-fn no_text_of_a_caller_or_phone_stands_in_a_dial_string_an_option_or_a_list() {
+fn no_text_of_a_caller_or_phone_is_in_a_dial_string_an_option_or_a_list() {
     for file in [
         COMPANY.to_owned(),
         COMPANY.replace("hangup]", "info]") + VOICEMAIL,

@@ -51,7 +51,7 @@ impl Address {
         Some(Self { scheme, user, host, port, prefix })
     }
 
-    /// Finds the URL of a request from what it and whoever sent it says.
+    /// Finds the URL of a request from its own headers and those of the proxy before us.
     pub(super) fn of(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNet], scheme: &str) -> Option<Self> {
         let peer = peer.map(|peer| peer.to_canonical());
         let proxy = peer.is_some_and(|peer| trusted.iter().any(|network| network.contains(&peer)));

@@ -21,13 +21,13 @@ const MOST: usize = 100_000;
 /// The requests, by what was asked.
 #[derive(Default)]
 pub(super) struct Recent {
-    /// Keyed at random: nobody can make two requests out of one.
+    /// Keyed at random, so that a client cannot construct two requests with one hash.
     hasher: RandomState,
-    kept: Mutex<Kept>,
+    kept: Mutex<RecentRequests>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct RecentRequests {
     requests: HashMap<u64, First>,
     /// In the order in which they came.
     order: VecDeque<(Instant, u64)>,
@@ -43,7 +43,7 @@ pub(super) struct First {
 }
 
 impl Recent {
-    /// Finds by what a request was decided before; notes it where it is the first.
+    /// Returns what a request was decided by before, or notes it if it is the first.
     pub(super) fn find_or_note(&self, asked: &impl Hash, first: First, now: Instant) -> (First, bool) {
         let key = self.hasher.hash_one(asked);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +57,7 @@ impl Recent {
     }
 }
 
-impl Kept {
+impl RecentRequests {
     fn forget(&mut self, now: Instant) {
         while self.order.len() >= MOST || self.order.front().is_some_and(|(at, _)| now.duration_since(*at) >= KEPT) {
             let Some((_, key)) = self.order.pop_front() else { return };

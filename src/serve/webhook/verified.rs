@@ -108,7 +108,7 @@ impl FromRequest<Arc<State>> for Verified {
     }
 }
 
-/// Finds the signature; none where it is not looked at.
+/// Finds the signature, or `None` if signatures are not checked.
 fn signature<'a>(webhook: &Webhook, headers: &'a HeaderMap) -> Result<Option<&'a str>, Failure> {
     if webhook.settings.skip_signature {
         return Ok(None);
@@ -147,7 +147,7 @@ impl Webhook {
     }
 }
 
-/// Tells the log what was signed, as far as it may stand there: no value, no token.
+/// Logs what was signed, without values and tokens.
 fn tell(settings: &Settings, address: Option<&Address>, parts: &Parts, form: &Form, query: &Form) {
     let names = |form: &Form| form.iter().take(40).map(|(name, _)| shown(name)).collect::<Vec<_>>().join(" ");
     let urls = address.map(|address| address.without_user().urls(parts.uri.path()).join(" or ")).unwrap_or_default();

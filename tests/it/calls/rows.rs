@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use proptest::{prelude::*, test_runner::TestRunner};
 use reconcile::{
     calls::{Event, Outcome, Status, What},
-    directory::{Whose, Written},
+    directory::{CallScope, Written},
 };
 
 use super::*;
@@ -183,7 +183,7 @@ fn what_the_caller_got_is_the_fallbacks_whatever_comes_first() {
         for index in order {
             directory.record_calls(&events[index..=index]).unwrap();
         }
-        let (call, steps) = directory.call(&Whose::Anybodys, "CA1").unwrap().unwrap();
+        let (call, steps) = directory.call(&CallScope::All, "CA1").unwrap().unwrap();
         assert_eq!((call.received_at, call.response_ms), (Some(at(0) - SignedDuration::from_millis(3)), Some(2.75)));
         assert_eq!((call.rule, call.reason.as_deref()), (None, Some("fallback 3")), "{order:?}");
         assert_eq!((call.degraded.as_deref(), call.routed_dialer.as_deref()), (Some("lost 2"), Some("desk 3")));
@@ -206,7 +206,7 @@ fn what_the_caller_got_is_the_fallbacks_whatever_comes_first() {
             answer.fallback = Some(begins);
         }
         directory.record_calls(&[lost, vec![refused]].concat()).unwrap();
-        let routed = directory.call(&Whose::Anybodys, sid).unwrap().unwrap().0.routed_dialer;
+        let routed = directory.call(&CallScope::All, sid).unwrap().unwrap().0.routed_dialer;
         assert_eq!(routed.as_deref(), (begins == 2).then_some("dialfire"), "{sid}");
     }
 }

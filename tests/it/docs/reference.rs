@@ -113,7 +113,7 @@ fn the_page_of_commands_is_the_help() {
 }
 
 #[test]
-fn wrong_usage_is_told_from_failure() {
+fn wrong_usage_is_distinguished_from_failure() {
     let env = TestEnv::embedded();
     env.run("--bogus").expect(64);
     env.run("frobnicate").expect(64);

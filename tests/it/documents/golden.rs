@@ -13,7 +13,7 @@ use reconcile::{
     objects::{
         Boxes, Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, ExtensionClaim, Group, Hours, LastBox,
         Mailing, Member, PublicSipHost, Routes, Rule, Strategy as Order, Target, Trunk, UserDocument, UserOfRow,
-        VoicemailBox, Whose,
+        VoicemailBox, BoxOwner,
     },
     recorder::spool,
 };
@@ -157,7 +157,7 @@ fn group() -> Group<UserOfRow> {
 fn own_box() -> VoicemailBox<UserOfRow> {
     VoicemailBox {
         number: Some(of("17")),
-        whose: Whose::User { user: UserOfRow::Row(Uuid::from_u128(7)), mail: true },
+        whose: BoxOwner::User { user: UserOfRow::Row(Uuid::from_u128(7)), mail: true },
         mailing: Mailing { attach: true, delete: true, seconds: 90 },
     }
 }
@@ -166,7 +166,7 @@ fn shared_box() -> VoicemailBox<UserOfRow> {
     let lamps = vec![UserOfRow::Row(Uuid::from_u128(7)), UserOfRow::Row(Uuid::from_u128(8))];
     VoicemailBox {
         number: Some(of("18")),
-        whose: Whose::Shared { title: of("Info desk"), mail: Some(of("info@example.com")), lamps },
+        whose: BoxOwner::Shared { title: of("Info desk"), mail: Some(of("info@example.com")), lamps },
         mailing: Mailing { attach: false, delete: false, seconds: 180 },
     }
 }

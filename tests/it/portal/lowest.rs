@@ -146,7 +146,7 @@ fn lowest(env: &TestEnv, tenant: &str, now: Timestamp) -> Option<u32> {
 }
 
 #[test]
-fn whoever_changes_what_the_next_one_gets_the_lowest_free_number() {
+fn the_next_user_gets_the_lowest_free_number_whatever_changed() {
     let env = env();
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) };

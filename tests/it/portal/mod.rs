@@ -13,7 +13,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use reconcile::{
-    directory::{Directory, ManagedBy, ObjectChanges, Once, RowChanges, Url, User, seal::Keyring},
+    directory::{Directory, ManagedBy, ObjectChanges, IdempotencyKey, RowChanges, Url, User, seal::Keyring},
     model::{Extension, ExtensionRanges, Hints, Settings, Tenant},
     portal::{self, Created, DeleteError, NewUser, Portal, Refused},
 };
@@ -251,7 +251,7 @@ fn a_deleted_user_frees_the_number_for_the_time_it_is_held() {
 }
 
 #[test]
-fn whom_the_file_declares_the_portal_does_not_delete() {
+fn the_portal_does_not_delete_a_declared_user() {
     let env = env();
     let protected = "email: bo@example.com, name: Bo, protected: true";
     env.write("pbx.yaml", &desired(&["email: ana@example.com, name: Ana", protected]));
@@ -272,11 +272,11 @@ fn whom_the_file_declares_the_portal_does_not_delete() {
 }
 
 fn once(user: NewUser, token: i64, key: &str, request: u8) -> NewUser {
-    NewUser { once: Some(Once { token, key: key.to_owned(), request: [request; 32] }), ..user }
+    NewUser { once: Some(IdempotencyKey { token, key: key.to_owned(), request: [request; 32] }), ..user }
 }
 
 #[test]
-fn a_request_sent_again_makes_nobody_and_hears_the_same() {
+fn a_request_sent_again_creates_no_user_and_gets_the_same_answer() {
     let env = env();
     let mut desk = Desk::new(&env, "acme");
     desk.record("1000-1999", &[], 0);
@@ -410,7 +410,7 @@ fn people_who_take_over_numbers_between_two_applies_stop_at_no_rail() {
 
 /// They were the portal's once; the file let them go.
 #[test]
-fn users_whom_the_file_adopted_under_another_address_and_dropped_stop_at_the_rail() {
+fn users_adopted_by_the_file_under_another_address_and_dropped_stop_at_the_rail() {
     let env = env();
     env.write("pbx.yaml", &desired(&[]));
     env.run("apply --no-reload").expect(0);

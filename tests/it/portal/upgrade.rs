@@ -4,7 +4,7 @@
 use std::fs;
 
 use jiff::Timestamp;
-use reconcile::{directory::Once, portal::NewUser};
+use reconcile::{directory::IdempotencyKey, portal::NewUser};
 
 use super::{
     super::{documents::golden, support::TestEnv},
@@ -24,7 +24,7 @@ const SECRETS: [&str; 5] = [
 fn answered(env: &TestEnv) -> (NewUser, Timestamp) {
     let row = env.sql().query_one("select token, key, request, created_at from idempotency_keys", &[]).unwrap();
     let request = row.get::<_, &[u8]>(2).try_into().unwrap();
-    let once = Once { token: row.get(0), key: row.get(1), request };
+    let once = IdempotencyKey { token: row.get(0), key: row.get(1), request };
     (NewUser { once: Some(once), ..new("portal@example.com") }, row.get(3))
 }
 

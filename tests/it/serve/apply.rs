@@ -283,7 +283,7 @@ fn a_crowd_of_dry_runs_leaves_the_database_to_others() {
 }
 
 #[test]
-fn a_rail_stops_it_and_the_plan_is_told() {
+fn a_rail_stops_it_and_the_plan_is_reported() {
     let mut env = system();
     // Another directory, to which the files in place are foreign.
     env.database = Some(database());
@@ -351,7 +351,7 @@ fn what_asterisk_does_not_take_is_put_back_and_told_stage_by_stage() {
 }
 
 #[test]
-fn an_asterisk_that_hangs_or_is_away_is_told_before_anything_moves() {
+fn an_asterisk_that_hangs_or_is_away_is_reported_before_anything_moves() {
     let mut env = TestEnv::new();
     env.start_asterisk_again();
     begin(&env);
@@ -383,7 +383,7 @@ fn an_asterisk_that_hangs_or_is_away_is_told_before_anything_moves() {
 }
 
 #[test]
-fn a_configuration_folder_that_cannot_be_used_is_told_before_anything_moves() {
+fn a_configuration_folder_that_cannot_be_used_is_reported_before_anything_moves() {
     let env = system();
     let (_serve, client) = serving(&env);
     make(&client, "Ana");

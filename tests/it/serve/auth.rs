@@ -27,7 +27,7 @@ fn said(answer: &Answer) -> (u16, Value, Vec<(String, String)>) {
 }
 
 #[test]
-fn whoever_has_no_good_token_hears_the_same() {
+fn every_bad_token_gets_the_same_answer() {
     let (env, elsewhere) = (env(), env());
     let good = token(&env, "portal", "read write apply");
     let revoked = token(&env, "former", "read write apply");
@@ -155,7 +155,7 @@ fn a_token_does_what_its_scopes_say_and_no_more() {
 }
 
 #[test]
-fn a_token_is_refused_everywhere_from_the_moment_it_is_revoked() {
+fn a_token_is_rejected_everywhere_from_the_moment_it_is_revoked() {
     let env = env();
     let text = token(&env, "portal", "read");
     let (one, two) = (Serve::start(&env, ""), Serve::start(&env, ""));

@@ -17,7 +17,7 @@ use super::{
 use crate::support::TestEnv;
 
 #[test]
-fn it_ends_at_once_whoever_idles_and_by_either_signal() {
+fn it_ends_at_once_with_idle_clients_and_by_either_signal() {
     let env = recorded();
     for signal in [Signal::TERM, Signal::INT] {
         let mut serve = Serve::start(&env, "");
@@ -67,7 +67,7 @@ fn a_database_that_does_not_answer_does_not_keep_it() {
 }
 
 #[test]
-fn what_runs_is_finished_and_newcomers_are_refused() {
+fn running_requests_are_finished_and_new_ones_are_rejected() {
     let env = recorded();
     let mut serve = Serve::start(&env, "");
     let portal = serve.client(&token(&env, "w", "write"));

@@ -255,7 +255,7 @@ fn the_log_says_what_became_of_a_request_by_its_id() {
 /// Users of concurrent requests share a transaction: what one of them breaks on is told to it alone,
 /// and logged under its own id. Before, it was logged under none.
 #[test]
-fn what_fails_inside_is_logged_by_the_requests_id_and_told_to_nobody() {
+fn an_internal_error_is_logged_by_the_requests_id_and_not_sent() {
     let (env, mut serve, portal) = portal();
     env.sql().batch_execute("alter table users add constraint secret_rule check (name <> 'Broken')").unwrap();
     let answers: Vec<(usize, u16, String)> = thread::scope(|scope| {
@@ -299,7 +299,7 @@ fn what_fails_inside_is_logged_by_the_requests_id_and_told_to_nobody() {
 /// The deadline of the request was as long as a writer waits for its turn: the client heard that it took
 /// too long, and could not know whether the user was made.
 #[test]
-fn a_tenant_that_somebody_keeps_is_told_as_that() {
+fn a_locked_tenant_is_reported_as_locked() {
     let (env, _serve, portal) = portal();
     let mut directory = Directory::connect(Url::parse(env.database.as_ref().unwrap()).unwrap()).unwrap();
     let writer = directory.write(&"acme".parse().unwrap()).unwrap();
@@ -323,7 +323,7 @@ fn a_tenant_that_somebody_keeps_is_told_as_that() {
 /// Eight deletes on a tenant that somebody kept held all connections: whoever asked for another
 /// tenant, or whether the server is ready, heard that the database cannot be used.
 #[test]
-fn a_tenant_that_somebody_keeps_holds_up_no_other() {
+fn a_locked_tenant_holds_up_no_other() {
     let (env, serve, portal) = portal();
     let other = env.run("token new other --tenant other --scope read").expect(0).stdout;
     let other = serve.client(other.trim_end());

@@ -110,7 +110,7 @@ fn a_client_that_never_reads_is_given_up() {
 }
 
 #[test]
-fn ten_megabytes_are_refused_before_they_are_read() {
+fn ten_megabytes_are_rejected_before_they_are_read() {
     const SIZE: usize = 10 << 20;
     let env = TestEnv::new();
     let token = writable(&env);
@@ -167,7 +167,7 @@ fn a_thousand_idle_connections_do_no_harm() {
 }
 
 #[test]
-fn what_is_no_proper_http_is_refused_or_cut() {
+fn what_is_no_proper_http_is_rejected_or_cut() {
     let env = TestEnv::new();
     let token = writable(&env);
     let serve = Serve::start(&env, "");

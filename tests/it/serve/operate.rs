@@ -108,7 +108,7 @@ fn raw(serve: &Serve, request: &str, status: &str) {
 }
 
 #[test]
-fn a_key_that_opens_nothing_is_told_at_the_start() {
+fn a_key_that_opens_nothing_is_reported_at_the_start() {
     let mut env = recorded();
     let (right, other) = (KEY, "//////////////////////////////////////////8=");
     env.set("RECONCILE_SECRET_KEY", other);
@@ -341,7 +341,7 @@ fn lines(serve: &Serve) -> Vec<Value> {
 }
 
 #[test]
-fn every_request_is_one_json_line_that_names_nobody() {
+fn every_request_is_one_json_line_without_personal_data() {
     let env = recorded();
     let mut serve = Serve::start(&env, "");
     let portal = serve.client(&token(&env, "portal", "read write"));
@@ -390,7 +390,7 @@ fn other_lines_of_a_request_carry_its_id_too() {
 
 /// A server died of its log: tracing says on stderr that it cannot write there, and panicked.
 #[test]
-fn a_log_that_nobody_takes_stops_nothing() {
+fn a_log_without_a_reader_stops_nothing() {
     let mut env = TestEnv::new();
     env.set("RECONCILE_LOG", "debug");
     let (gone, closed) = std::io::pipe().unwrap();

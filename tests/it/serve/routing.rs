@@ -63,7 +63,7 @@ fn what_is_applied_is_taken_over_at_once_and_kept() {
 /// Two servers may share a folder: what the other one writes at this moment is none of ours, what a server that
 /// was killed left is.
 #[test]
-fn a_temporary_file_is_swept_when_nobody_writes_it_any_more() {
+fn a_temporary_file_is_deleted_once_its_writer_is_gone() {
     let env = TestEnv::new();
     env.run("migrate").expect(0);
     let [young, old] = ["young", "old"].map(|name| env.path(&format!("state/serve/.reconcile-{name}")));
@@ -83,7 +83,7 @@ fn a_temporary_file_is_swept_when_nobody_writes_it_any_more() {
 
 /// A database in which nobody can be told, as behind a pooler, is asked now and then.
 #[test]
-fn who_is_not_told_asks() {
+fn a_server_without_notifications_polls() {
     let env = TestEnv::new();
     env.run("migrate").expect(0);
     env.sql().execute("drop trigger applied_routes_written on applied_routes", &[]).unwrap();
@@ -95,7 +95,7 @@ fn who_is_not_told_asks() {
 /// What a later version wrote about one tenant kept all tenants' calls where they were, and a server
 /// from starting.
 #[test]
-fn what_cannot_be_read_of_one_tenant_is_told_and_left() {
+fn an_unreadable_tenant_is_reported_and_skipped() {
     let env = TestEnv::new();
     env.run("migrate").expect(0);
     apply(&env, &applied("acme", 1, "+15559876543"));

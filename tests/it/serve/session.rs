@@ -42,7 +42,7 @@ impl Shell<'_> {
 }
 
 #[test]
-fn a_user_made_and_applied_by_curl_registers_is_called_and_is_let_go() {
+fn a_user_made_and_applied_by_curl_registers_is_called_and_expires() {
     let env = pbx(&[BO]);
     let token = token(&env, "portal", "read write apply");
     let serve = Serve::start(&env, "");

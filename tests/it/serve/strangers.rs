@@ -211,7 +211,7 @@ fn fifteen_hundred_clients_with_bad_signatures_delay_no_call() {
 
 /// With no descriptor left, nothing was answered until those that idled were given up.
 #[test]
-fn without_descriptors_left_idle_strangers_make_room() {
+fn without_descriptors_left_idle_clients_make_room() {
     allow_clients();
     let (_env, serve, call) = answering(&["prlimit", "--nofile=128:128"]);
     let mut kept = connect(&serve);
@@ -311,7 +311,7 @@ fn a_flood_of_wrong_tokens_leaves_the_database_and_the_answers_to_others() {
 
 /// Each of them asked the database by a connection of its own, up to eight, without any token.
 #[test]
-fn whoever_asks_whether_it_is_ready_shares_one_answer() {
+fn readiness_probes_at_once_share_one_answer() {
     let (env, serve, _) = portal();
     let mut sql = env.sql();
     let mut locked = sql.transaction().unwrap();

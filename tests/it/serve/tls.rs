@@ -140,7 +140,7 @@ fn without_tls_other_machines_are_served_behind_a_proxy_only() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_told() {
+fn a_certificate_that_cannot_be_used_is_reported() {
     let (env, _) = certified();
     env.write("empty.pem", "");
     let told = |args: &str, words: &[&str]| {
@@ -157,7 +157,7 @@ fn a_certificate_that_cannot_be_used_is_told() {
 }
 
 #[test]
-fn an_address_in_use_is_told() {
+fn an_address_in_use_is_reported() {
     let env = TestEnv::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();

@@ -132,7 +132,7 @@ fn the_lowest_free_number_is_given_and_any_other_on_request() {
 }
 
 #[test]
-fn what_somebody_else_has_is_refused_and_nobody_is_named() {
+fn an_address_or_number_in_use_is_rejected_and_its_owner_is_not_named() {
     let (_env, _serve, portal) = portal(&desired(&["email: bo.secretive@example.com, name: Bo, extension: 1500"]));
     portal.post("/users", &ana()).expect(201);
     let again = portal.post("/users", &json!({ "name": "Other", "email": "ANA@Example.com" })).expect(409);
@@ -261,7 +261,7 @@ fn another_tenants_users_are_unknown() {
 }
 
 #[test]
-fn whom_the_file_declares_is_removed_there() {
+fn a_declared_user_is_removed_in_the_file() {
     let (_env, _serve, portal) =
         portal(&desired(&["email: ana@example.com, name: Ana", "email: bo@example.com, name: Bo, protected: true"]));
     let declared = portal.delete(&path(&portal, "ana@example.com")).expect(409);

@@ -63,7 +63,7 @@ const TWICE: &str = "\n[acme-trunk-plain]\ntype = endpoint\n";
 
 /// The secret of a trunk without a realm stands in Asterisk's file in plain, and so in its complaints.
 #[test]
-fn a_secret_that_asterisk_quotes_in_its_complaints_is_told_nowhere() {
+fn a_secret_that_asterisk_quotes_in_its_complaints_is_shown_nowhere() {
     const SECRET: &str = "canary-of-the-plain-trunk";
     let mut env = TestEnv::with_asterisk();
     env.set("PLAIN_SECRET", SECRET);

@@ -316,7 +316,7 @@ fn the_dialplan_and_the_decision_function_choose_the_same_targets() {
 
 /// Who would get a call can be asked of the dialplan that runs, and nobody rings for it.
 #[test]
-fn rules_answer_a_question_and_ring_nobody() {
+fn rules_return_a_destination_and_ring_no_phone() {
     let env = TestEnv::bare_with_asterisk();
     let text = format!(
         "{HEAD}default_route: [first]\ninbound:\n  - {{ to: \"+15559876543\", from: [\"+49*\"], when: office, route: [ana@example.com, second], \

@@ -72,7 +72,7 @@ fn asterisk_log(env: &TestEnv) -> String {
 }
 
 #[test]
-fn all_members_ring_at_once_on_all_devices_and_those_who_do_not_get_the_call_are_told() {
+fn all_members_ring_at_once_on_all_devices_and_the_others_see_completed_elsewhere() {
     let env = TestEnv::bare_with_asterisk();
     let mobile = Phone::at(&env, "127.0.0.1");
     run(&env, &company(&mobile, ALL, "[sales, busy]"));
@@ -95,7 +95,7 @@ fn all_members_ring_at_once_on_all_devices_and_those_who_do_not_get_the_call_are
 }
 
 #[test]
-fn members_ring_in_turn_and_nobody_is_told_of_an_answer_that_was_none() {
+fn members_ring_in_turn_and_none_sees_completed_elsewhere() {
     let env = TestEnv::bare_with_asterisk();
     let mobile = Phone::at(&env, "127.0.0.1");
     let groups = "  sales: { members: [ana@example.com, cy@example.com, bo@example.com], ring: in-turn, time: 5s }\n";
@@ -231,7 +231,7 @@ fn the_lamp_of_a_group_shows_the_states_of_its_members() {
 
 /// A mailbox that answers would take the call from all others.
 #[test]
-fn a_number_outside_gets_the_call_only_if_1_is_pressed_there() {
+fn an_outside_number_gets_the_call_only_if_1_is_pressed_there() {
     let env = TestEnv::bare_with_asterisk();
     let mobile = Phone::at(&env, "127.0.0.1");
     let groups = "  sales: { members: [ana@example.com, \"+491701234567\"], time: 30s, trunk: mobile }\n";

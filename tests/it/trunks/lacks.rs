@@ -127,7 +127,7 @@ fn modules_that_were_never_loaded_are_named_together() {
 
 /// A zone that Asterisk does not know is UTC to it, and it says nothing.
 #[test]
-fn a_time_zone_that_the_host_does_not_know_is_told_before_anything_moves() {
+fn a_time_zone_that_the_host_does_not_know_is_reported_before_anything_moves() {
     const BARE: [&str; 4] = ["unshare", "-m", "sh", "-c"];
     const HIDE: &str = "mount -t tmpfs none /usr/share/zoneinfo && exec \"$@\"";
     let may = Command::new(BARE[0]).args(&BARE[1..]).args([HIDE, "sh", "true"]).output();

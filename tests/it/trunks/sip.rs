@@ -132,7 +132,7 @@ fn the_first_dialer_is_busy_and_the_second_answers() {
 /// Whoever could transfer a call would dial out at the company's expense: neither who calls over a trunk
 /// nor who is reached over one may.
 #[test]
-fn a_transfer_from_a_trunk_is_refused_and_the_call_goes_on() {
+fn a_transfer_from_a_trunk_is_rejected_and_the_call_goes_on() {
     let env = TestEnv::bare_with_asterisk();
     let (dialfire, agents) = (Phone::at(&env, "127.0.0.1"), Phone::at(&env, "127.0.0.1"));
     run(&env, &declared(&company(&dialfire, &agents, "route: [dialfire]")));

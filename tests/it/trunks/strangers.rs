@@ -79,7 +79,7 @@ fn log(env: &TestEnv) -> String {
 /// One phone's registration rang other tenants' phones, ran a Gosub into any context, chose options of Dial, had
 /// the carrier's credentials answer the phone's challenge, and led the call away.
 #[test]
-fn a_hostile_contact_is_never_dialled_whoever_calls() {
+fn a_hostile_contact_is_never_dialled() {
     let attack = Attack::new();
     let contacts = [
         "<sip:a&PJSIP/1002@HERE>",
@@ -222,7 +222,7 @@ fn a_hostile_contact_is_dropped_alone_and_fifteen_devices_ring() {
 
 /// A phone's own redirect led to every context and tenant, for callers from outside too.
 #[test]
-fn a_phones_redirect_is_not_followed_whoever_calls() {
+fn a_phones_redirect_is_not_followed() {
     let attack = Attack::new();
     for target in ["Local%2F112%40outbound", "PJSIP%2F1002", "PJSIP%2F1002%40acme-trunk-carrier", "112", "1002"] {
         attack.bo.registers();
@@ -252,7 +252,7 @@ fn a_text_message_runs_no_dialplan() {
 
 /// Asterisk passes the `Diversion` header on, with a name and number that a withheld call shows to nobody.
 #[test]
-fn who_redirected_a_call_is_told_to_no_carrier() {
+fn the_redirecting_number_is_sent_to_no_carrier() {
     let env = TestEnv::bare_with_asterisk();
     let carrier = Phone::at(&env, "127.0.0.1");
     let company = company(&carrier).replace(

@@ -75,7 +75,7 @@ fn one_key_at_once_makes_one_user() {
 }
 
 #[test]
-fn sixty_four_at_once_get_the_lowest_numbers_and_nobody_is_refused() {
+fn sixty_four_at_once_get_the_lowest_numbers_and_none_is_rejected() {
     // 64 numbers are left: two are reserved, two are somebody's, and one was freed.
     let (env, serve, portal) = portal(&file(
         "range: 1000-1067, reserved: [1003, 1040]",

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once() {
+fn everything_that_is_wrong_is_reported_at_once() {
     let (_env, _serve, portal) = portal(&desired(&[]));
     let body = json!({
         "name": "", "email": "nobody", "extension": "1042", "nmae": 1, "admin\u{202e}\n": true,
@@ -36,7 +36,7 @@ fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[test]
-fn values_of_the_wrong_kind_are_refused() {
+fn values_of_the_wrong_kind_are_rejected() {
     let (_env, _serve, portal) = portal(&desired(&[]));
     for wrong in [json!(null), json!(7), json!(true), json!(["Ana"]), json!({ "first": "Ana" })] {
         let body = json!({ "name": wrong, "email": wrong });
@@ -77,7 +77,7 @@ fn values_of_the_wrong_kind_are_refused() {
 
 /// Of two values, nobody can know which one is meant: the last one wins in one reader, the first in another.
 #[test]
-fn a_field_that_stands_there_twice_is_refused() {
+fn a_field_that_is_given_twice_is_rejected() {
     let (_env, _serve, portal) = portal(&desired(&[]));
     for twice in [
         r#"{"name":"Ana","email":"ana@example.com","email":"eve@example.com"}"#,
@@ -92,7 +92,7 @@ fn a_field_that_stands_there_twice_is_refused() {
 }
 
 #[test]
-fn hostile_names_are_refused_or_kept_as_they_are() {
+fn hostile_names_are_rejected_or_kept_as_they_are() {
     let (env, _serve, portal) = portal(&file("range: 1000-1999", &[]));
     let long = "x".repeat(10_000);
     let (longest, too_long) = ("🎧".repeat(255), "🎧".repeat(256));
@@ -154,7 +154,7 @@ fn hostile_names_are_refused_or_kept_as_they_are() {
 }
 
 #[test]
-fn hostile_addresses_are_refused_or_kept_as_they_are() {
+fn hostile_addresses_are_rejected_or_kept_as_they_are() {
     let (env, _serve, portal) = portal(&desired(&[]));
     let long = format!("{}@example.com", "x".repeat(10_000));
     let (local, domain) = (format!("{}@example.com", "x".repeat(65)), format!("a@{}.com", "x".repeat(64)));
@@ -200,7 +200,7 @@ fn hostile_addresses_are_refused_or_kept_as_they_are() {
 }
 
 #[test]
-fn parameters_that_are_wrong_or_unknown_are_refused() {
+fn parameters_that_are_wrong_or_unknown_are_rejected() {
     let (_env, _serve, portal) = portal(&desired(&[]));
     for (query, field) in [
         ("limit=0", "limit"),

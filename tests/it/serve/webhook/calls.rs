@@ -14,7 +14,7 @@ fn three() -> Value {
 }
 
 #[test]
-fn a_call_goes_from_one_to_the_next_until_somebody_answers() {
+fn a_call_goes_from_one_to_the_next_until_it_is_answered() {
     let (_env, mut serve, mut twilio) = routed(&three());
     let first = twilio.call("CA1", &[("From", "+4930123456"), ("To", DID)]);
     assert_eq!(first.dials(), ("Number", "+15550001111"));
@@ -94,7 +94,7 @@ fn callers_of_every_kind_are_answered_and_shown_under_a_number_that_is_taken() {
 }
 
 #[test]
-fn calls_to_nobody_in_particular_are_answered_too() {
+fn calls_to_unknown_numbers_are_answered_too() {
     let (env, serve, mut twilio) = routed(&json!(["hangup"]));
     let reject = twilio.call("CA1", &[("To", DID)]);
     assert_eq!((reject.dials(), reject.1.get("reason")), (("Reject", ""), None));

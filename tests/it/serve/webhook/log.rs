@@ -73,7 +73,7 @@ fn a_line_of_text_is_one_line_and_shows_last_digits_only() {
 /// Three unsigned requests with a long `Host` stopped the server: each logged a line that filled the pipe, and the
 /// thread that serves waited for its reader.
 #[test]
-fn strangers_who_fill_a_log_that_nobody_reads_hold_up_no_answer() {
+fn clients_that_fill_a_log_without_a_reader_hold_up_no_answer() {
     let mut env = environment();
     env.unset("RECONCILE_PUBLIC_URL");
     let reader = token(&env, "reader", "read");

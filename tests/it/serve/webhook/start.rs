@@ -11,7 +11,7 @@ use crate::{
 const CALL: &[(&str, &str)] = &[("CallSid", "CA1"), ("To", DID)];
 
 #[test]
-fn without_a_token_calls_are_answered_by_nobody_unless_that_is_asked_for() {
+fn without_a_token_calls_are_answered_only_on_request() {
     let mut env = environment();
     env.unset("TWILIO_AUTH_TOKEN");
     let reader = token(&env, "reader", "read");
@@ -58,7 +58,7 @@ fn without_a_token_calls_are_answered_by_nobody_unless_that_is_asked_for() {
 /// Calls of a company whose first routes came later were answered by nobody, and only the calls
 /// themselves told.
 #[test]
-fn routes_that_come_later_than_a_server_without_a_token_are_told_once() {
+fn routes_that_come_later_than_a_server_without_a_token_are_reported_once() {
     let mut env = environment();
     env.unset("TWILIO_AUTH_TOKEN");
     let reader = token(&env, "reader", "read");
@@ -139,7 +139,7 @@ fn targets_that_twilio_cannot_reach_are_a_warning_at_the_start_and_when_routes_a
 
 /// Each request of a stranger made a time series of its own, for ever.
 #[test]
-fn where_signatures_are_not_looked_at_strangers_make_no_labels() {
+fn without_signature_checks_clients_make_no_labels() {
     let mut env = environment();
     env.unset("TWILIO_AUTH_TOKEN");
     applied(&env, "acme", 1, &routes(DID, &json!([{ "dialer": "dialfire" }])));
@@ -202,7 +202,7 @@ fn a_token_reads_the_counters_of_its_own_tenant_only() {
 }
 
 #[test]
-fn wrong_settings_are_told_at_the_start() {
+fn wrong_settings_are_reported_at_the_start() {
     let env = environment();
     for args in [
         "--public-url pbx.example",

@@ -15,8 +15,8 @@ use crate::{
     objects::NumberOwner,
 };
 
-/// What a tenant keeps back, and for whom.
-pub(super) struct Supply<'a> {
+/// The numbers that a tenant keeps back, and for which owner.
+pub(super) struct NumberPool<'a> {
     settings: &'a Settings,
     /// Reserved and emergency numbers.
     pinned_only: BTreeSet<Extension>,
@@ -26,7 +26,7 @@ pub(super) struct Supply<'a> {
     own: BTreeMap<NumberOwner, Extension>,
 }
 
-impl<'a> Supply<'a> {
+impl<'a> NumberPool<'a> {
     pub(super) fn new(settings: &'a Settings, holds: &BTreeMap<Extension, Hold>, now: Timestamp) -> Self {
         let mut held: Vec<_> = holds.iter().filter(|(_, hold)| is_held(hold, settings.hold_days, now)).collect();
         held.sort_by_key(|(number, hold)| (hold.freed_at, Reverse(**number)));
@@ -41,14 +41,14 @@ impl<'a> Supply<'a> {
         }
     }
 
-    /// Holds a number that is freed only now; nobody gets it back at once.
+    /// Holds a number that is freed only now. No user gets it back in the same run.
     pub(super) fn hold(&mut self, number: Extension, owner: NumberOwner) {
         if self.settings.hold_days > 0 {
             self.held.insert(number, owner);
         }
     }
 
-    /// Whose number it was, where it is on hold.
+    /// Returns the former owner of a number on hold.
     pub(super) fn held_for(&self, number: Extension) -> Option<&NumberOwner> {
         self.held.get(&number)
     }
@@ -58,13 +58,13 @@ impl<'a> Supply<'a> {
         self.own.get(owner).copied()
     }
 
-    /// Those of the unused numbers that anybody may get, in the same order.
+    /// Filters the unused numbers that any user may get, in the same order.
     pub(super) fn free(&self, unused: impl Iterator<Item = Extension>) -> impl Iterator<Item = Extension> {
         unused.filter(|number| !self.pinned_only.contains(number) && !self.held.contains_key(number))
     }
 }
 
-/// Why somebody gets no number.
+/// Why a new user gets no number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoNumber {
     /// The pinned one lies outside the ranges.
@@ -77,14 +77,14 @@ pub enum NoNumber {
     Exhausted,
 }
 
-/// Gives numbers to newcomers one by one, in the order they come.
-pub struct Newcomers<'a> {
-    supply: Supply<'a>,
+/// Gives numbers to new users one by one, in the order in which they are added.
+pub struct Allocator<'a> {
+    pool: NumberPool<'a>,
     taken: BTreeSet<Extension>,
     free: std::vec::IntoIter<Extension>,
 }
 
-impl<'a> Newcomers<'a> {
+impl<'a> Allocator<'a> {
     /// Begins with what is recorded: the numbers on hold, those of the wanted ones that are taken, and for each newcomer
     /// the next lowest number that has no row, if there is one.
     pub fn new(
@@ -95,15 +95,15 @@ impl<'a> Newcomers<'a> {
         newcomers: usize,
         now: Timestamp,
     ) -> Self {
-        let supply = Supply::new(settings, holds, now);
+        let pool = NumberPool::new(settings, holds, now);
         // A number whose hold ended still has a row.
         let held = holds.keys().copied().filter(|number| settings.range.contains(*number));
-        let mut free: Vec<Extension> = supply.free(unused.into_iter().chain(held)).collect();
+        let mut free: Vec<Extension> = pool.free(unused.into_iter().chain(held)).collect();
         let range_of = |number| settings.range.in_order().iter().position(|range| range.contains(number));
         free.sort_unstable_by_key(|number| (range_of(*number), *number));
         // Each takes one number at most.
         free.truncate(newcomers);
-        Self { supply, taken, free: free.into_iter() }
+        Self { pool, taken, free: free.into_iter() }
     }
 
     /// Gives the next one a number. A pin may name a reserved one, and ends a hold, as in the file. It
@@ -114,11 +114,11 @@ impl<'a> Newcomers<'a> {
     pub fn give(&mut self, email: &UserKey, pin: Option<Extension>) -> Result<Extension, NoNumber> {
         let taken = &self.taken;
         let number = match pin {
-            Some(pin) if !self.supply.settings.range.contains(pin) => return Err(NoNumber::OutsideRange),
+            Some(pin) if !self.pool.settings.range.contains(pin) => return Err(NoNumber::OutsideRange),
             Some(pin) if taken.contains(&pin) => return Err(NoNumber::Taken),
-            Some(pin) if self.supply.settings.emergency_numbers().contains(&pin) => return Err(NoNumber::Emergency),
+            Some(pin) if self.pool.settings.emergency_numbers().contains(&pin) => return Err(NoNumber::Emergency),
             Some(pin) => pin,
-            None => match self.supply.own(&NumberOwner::User(email.clone())).filter(|own| !taken.contains(own)) {
+            None => match self.pool.own(&NumberOwner::User(email.clone())).filter(|own| !taken.contains(own)) {
                 Some(own) => own,
                 None => self.free.find(|number| !taken.contains(number)).ok_or(NoNumber::Exhausted)?,
             },
