@@ -13,6 +13,7 @@ use super::{
     effects::{FileEffects, ended, foreign_digests, made, other_logins, phone_name, successors},
     few::first_few,
     findings::{Findings, PhonesWithoutFile},
+    other_pins,
     survey::{InPlace, kept},
     taken_boxes,
 };
@@ -141,7 +142,11 @@ impl Comparison {
 ///
 /// # Errors
 /// If a value cannot be rendered, or the plan has no id.
-pub(crate) fn compare(inputs: &Inputs<'_>, survey: &Survey, unchecked: Vec<String>) -> Result<Comparison, CompareError> {
+pub(crate) fn compare(
+    inputs: &Inputs<'_>,
+    survey: &Survey,
+    unchecked: Vec<String>,
+) -> Result<Comparison, CompareError> {
     let plan = plan::plan(&Inputs { highest_box: survey.highest_box(), ..*inputs });
     compare_plan(plan, inputs.recorded, survey, inputs.allowance, unchecked)
 }
@@ -193,6 +198,8 @@ pub(crate) fn compare_plan(
     let mut notes: Vec<String> = foreign_digests(&plan, recorded, &relogins).into_iter().collect();
     let bare = in_place[ConfigFile::Voicemail].as_ref().is_some_and(|file| render::has_bare_pins(&file.text));
     notes.extend(new_tags(&plan, recorded, bare));
+    // A PIN without a tag is compared with no fingerprint.
+    notes.extend(other_pins::note(&plan, recorded, in_place).filter(|_| !bare));
     let mut effects = Effects { made: made(&plan, endpoints, successors), ..plan.by_rows.clone() };
     // A file in place that fits and runs is right, whatever was remembered of the last apply.
     let live = PerFile::from_fn(|file| {

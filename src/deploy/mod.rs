@@ -30,6 +30,7 @@ mod log;
 mod mismatch;
 mod names;
 mod needs;
+mod other_pins;
 mod overrides;
 mod phonebook;
 mod put_back;

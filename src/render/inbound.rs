@@ -8,12 +8,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Digests, Phone, Phonebook, caller::note_sender, contexts::Contexts};
+use super::{
+    Digests, Phone, Phonebook,
+    caller::note_sender,
+    contexts::{BUSY, Contexts},
+};
 use crate::{
     asterisk::{
         BadValue,
         dialplan::{
-            Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Hash, Pattern, Place, Step, Variable,
+            Context, Counter, Dialplan, Expr, Extension, Foreign, ForeignVariable, Hash, Pattern, Place, Step, Variable,
         },
     },
     model::{BoxNumber, Chain, Node, Ring, UserKey, WITHHELD},
@@ -28,6 +32,14 @@ const BLANKS: &str = "[[:space:]]*";
 
 /// A number as a carrier may write it.
 const NUMBER: &str = "^[+]?[0-9]+$";
+
+/// How many calls of one caller to one number may be up, if the caller shows a number. A call that is sent outside and
+/// comes back, such as by a member of a group who forwards it to the group, would otherwise fill Asterisk until nobody
+/// can dial 112: the carrier starts each round with a new count of hops.
+const ALIKE_WITH_NUMBER: u32 = 10;
+
+/// The same for calls that show no number: many callers have none.
+const ALIKE_AT_MOST: u32 = 40;
 
 /// What the rules for calls to other numbers than ours are called.
 pub(super) const DEFAULT: &str = "default";
@@ -209,6 +221,9 @@ impl Inbound<'_> {
         let withheld = Expr::from("([+]*(") + words + "))?";
         let is_withheld = Expr::matches_in_lower_case(whole(withheld), number());
         let is_number = Expr::matches(whole("[+][1-9][0-9]{1,14}".into()), number());
+        let alike = Counter::new(caller.clone(), called.clone() + "-" + Expr::var(Variable::Caller));
+        let has_number = Expr::start(Variable::Caller, 1).equals("+");
+        let too_many = alike.is_above(ALIKE_AT_MOST) + " | " + alike.is_above(ALIKE_WITH_NUMBER) + " & " + has_number;
         let mut steps = Extension::new(pattern);
         // `TESTTIME` is Asterisk's own variable for the time that rules go by; no caller can set it.
         let unset = Expr::var(Variable::TestTime).equals("").calc();
@@ -221,8 +236,11 @@ impl Inbound<'_> {
             .labelled("number", Step::Set(Variable::Caller, Expr::filter("+0-9", number())))
             .step(Step::Goto(Place::Label("decide")))
             .labelled("withheld", Step::Set(Variable::Caller, "withheld".into()))
-            .labelled("decide", Step::Gosub(decision.clone(), called))
-            .step(Step::Goto(Place::Context(targets.clone(), Expr::var(Variable::GosubRetval))));
+            .labelled("decide", alike.count())
+            .step(Step::goto_if(too_many.calc(), Place::Label("loop")))
+            .step(Step::Gosub(decision.clone(), called))
+            .step(Step::Goto(Place::Context(targets.clone(), Expr::var(Variable::GosubRetval))))
+            .labelled("loop", Step::Hangup(Some(Expr::number(BUSY))));
         context.extension(steps);
         plan.push(context);
     }

@@ -368,7 +368,7 @@ fn quoted(text: Expr) -> Expr {
 }
 
 /// Calls a function.
-fn call(name: &'static str, module: &'static str, arguments: Expr) -> Expr {
+pub(super) fn call(name: &'static str, module: &'static str, arguments: Expr) -> Expr {
     let mut words = arguments.words;
     words.insert(name, module);
     Expr { text: format!("${{{name}({})}}", arguments.text), words }

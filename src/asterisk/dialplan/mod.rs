@@ -5,11 +5,13 @@
 //! have loaded is collected from the same steps.
 
 mod contact;
+mod counter;
 mod expr;
 mod step;
 
 use std::fmt::{self, Write};
 
+pub(crate) use counter::Counter;
 pub(crate) use expr::{CallerField, Expr, Foreign, ForeignVariable, Hash, Variable, Words};
 pub(crate) use step::{Place, Step};
 

@@ -31,6 +31,8 @@ impl Place {
 pub(crate) enum Step {
     /// Copies foreign text into a variable, which stays foreign.
     Copy(ForeignVariable, Foreign),
+    /// Counts the channel in a category, under a key: [`super::Counter`].
+    Count(Expr, Expr),
     /// Calls, for so many seconds at most.
     Dial { to: Expr, seconds: Expr, options: Expr },
     /// Runs a step if the condition holds.
@@ -103,6 +105,10 @@ impl Step {
                 words.extend(condition.words());
                 words.insert("ExecIf", "app_exec");
                 return format!("ExecIf({condition}?{step})");
+            }
+            Self::Count(category, key) => {
+                words.insert("GROUP", "func_groupcount");
+                ("Set", None, Expr::from("GROUP(") + category.clone() + ")=" + key.clone())
             }
             Self::Dial { to, seconds, options } => {
                 let line = to.clone() + "," + seconds.clone();

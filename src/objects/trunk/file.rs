@@ -36,6 +36,8 @@ text_type! {
         let (address, bits) = text.split_once('/').unwrap_or((text, ""));
         let most = match address.parse::<std::net::IpAddr>() {
             Ok(std::net::IpAddr::V4(_)) => Some(32),
+            // Asterisk makes an IPv4 address of it, which is another one than what the read-back looks for.
+            Ok(std::net::IpAddr::V6(six)) if six.to_ipv4_mapped().is_some() => None,
             Ok(std::net::IpAddr::V6(_)) => Some(128),
             Err(_) => None,
         };
