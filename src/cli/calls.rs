@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Exit, printer::Printer, settings::Format, usage, users::TenantArgs};
 use crate::{
-    directory::{CallEntry, CallStep, DirectoryError, CallScope},
+    directory::{CallEntry, CallScope, CallStep, DirectoryError},
     error::Hinted,
     model::printable,
     report::{json, table},

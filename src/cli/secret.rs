@@ -286,7 +286,8 @@ impl Credentials {
 
 fn show(wanted: &[UserArgument], which: &TenantArgs, format: Format, printer: &mut Printer) -> Result<Exit> {
     let tenant = which.tenant(printer)?;
-    let first = || wanted.first().map_or_else(|| Hinted::new("nobody is named", "name an e-mail"), UserArgument::unknown);
+    let first =
+        || wanted.first().map_or_else(|| Hinted::new("nobody is named", "name an e-mail"), UserArgument::unknown);
     let mut directory = which.state.open_to_list(printer)?.ok_or_else(first)?;
     let recorded = directory.read_readable(&tenant)?;
     let row = recorded.tenant.as_ref().ok_or_else(first)?;

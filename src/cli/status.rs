@@ -142,8 +142,12 @@ struct RecordedStatus {
 }
 
 fn read(directory: Option<Directory>, tenant: &Tenant) -> Result<RecordedStatus> {
-    let mut known =
-        RecordedStatus { database: "private".to_owned(), recorded: Recorded::default(), applies: Vec::new(), changed_at: None };
+    let mut known = RecordedStatus {
+        database: "private".to_owned(),
+        recorded: Recorded::default(),
+        applies: Vec::new(),
+        changed_at: None,
+    };
     let Some(mut directory) = directory else { return Ok(known) };
     known.database = directory.show();
     known.recorded = directory.read_readable(tenant)?;

@@ -141,7 +141,11 @@ impl Comparison {
 ///
 /// # Errors
 /// If a value cannot be rendered, or the plan has no id.
-pub(crate) fn compare(inputs: &Inputs<'_>, survey: &Survey, unchecked: Vec<String>) -> Result<Comparison, CompareError> {
+pub(crate) fn compare(
+    inputs: &Inputs<'_>,
+    survey: &Survey,
+    unchecked: Vec<String>,
+) -> Result<Comparison, CompareError> {
     let plan = plan::plan(&Inputs { highest_box: survey.highest_box(), ..*inputs });
     compare_plan(plan, inputs.recorded, survey, inputs.allowance, unchecked)
 }

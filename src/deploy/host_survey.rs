@@ -6,7 +6,8 @@
 use jiff::Timestamp;
 
 use super::{
-    ApplyError, Asterisk, AsteriskError, Comparison, FileError, Host, InPlace, NamePlaces, Running, StatusError, Survey,
+    ApplyError, Asterisk, AsteriskError, Comparison, FileError, Host, InPlace, NamePlaces, Running, StatusError,
+    Survey,
     at_once::both,
     emergency,
     findings::Findings,

@@ -64,11 +64,7 @@ impl Host {
 ///
 /// # Errors
 /// If Asterisk cannot be asked.
-fn check(
-    asterisk: &Asterisk,
-    config_dir: &Path,
-    files: &[String],
-) -> Result<Option<Unreadable>, AsteriskError> {
+fn check(asterisk: &Asterisk, config_dir: &Path, files: &[String]) -> Result<Option<Unreadable>, AsteriskError> {
     let settings = asterisk.ask("core show settings")?;
     let Some(user) = pid_file(settings.raw()).and_then(|file| user_behind(&file)) else {
         return Ok(None);

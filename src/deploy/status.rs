@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    Asterisk, AsteriskError, Comparison, Host, InPlace, MissingNeed, Mismatch, MissingName, Override, Probed, Running,
+    Asterisk, AsteriskError, Comparison, Host, InPlace, Mismatch, MissingName, MissingNeed, Override, Probed, Running,
     StatusError, Survey, TrunkRegistration, contacts, emergency, reach, readback, requirements::Requirements,
 };
 use crate::{

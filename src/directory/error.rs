@@ -2,11 +2,7 @@
 
 use postgres::error::SqlState;
 
-use super::{
-    UnreadableDocument,
-    embedded::EmbeddedError,
-    seal::SealError,
-};
+use super::{UnreadableDocument, embedded::EmbeddedError, seal::SealError};
 use crate::model::{E164, Tenant};
 
 /// The directory cannot be reached, read or written.

@@ -29,7 +29,12 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails; then the row stays open, and callers reach what they did.
-    pub(crate) fn close_applied(&mut self, id: i64, end: &audit::End, live: &MadeLive<'_>) -> Result<(), DirectoryError> {
+    pub(crate) fn close_applied(
+        &mut self,
+        id: i64,
+        end: &audit::End,
+        live: &MadeLive<'_>,
+    ) -> Result<(), DirectoryError> {
         let action = "remember what was applied";
         let MadeLive { tenant, digests, secrets, routes } = live;
         if digests.is_empty() && secrets.is_empty() && routes.is_none() {

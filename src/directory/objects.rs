@@ -9,9 +9,10 @@ use postgres::{
 use uuid::Uuid;
 
 use super::{
-    DirectoryError, NumberChanges, ObjectChanges, Place, Recorded, RecordedSecret, SecretRow, UnreadableDocument, failed,
+    DirectoryError, NumberChanges, ObjectChanges, Place, Recorded, RecordedSecret, SecretRow, UnreadableDocument,
+    failed,
     seal::ObjectPrint,
-    sql::{bad_row, int, number, execute},
+    sql::{bad_row, execute, int, number},
 };
 use crate::{
     model::{E164, Tenant, Unreadable, UserKey},

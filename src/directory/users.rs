@@ -129,7 +129,11 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) fn other_tenants(&mut self, tenant: &Tenant, users: &[&str]) -> Result<Vec<(String, i64)>, DirectoryError> {
+    pub(crate) fn other_tenants(
+        &mut self,
+        tenant: &Tenant,
+        users: &[&str],
+    ) -> Result<Vec<(String, i64)>, DirectoryError> {
         if self.schema()? == Schema::Absent {
             return Ok(Vec::new());
         }

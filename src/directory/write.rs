@@ -8,10 +8,10 @@ use postgres::{
 use uuid::Uuid;
 
 use super::{
-    DirectoryError, FREED_DAYS, NewUserContext, IdempotencyKey, Row, RowChanges, Writer,
+    DirectoryError, FREED_DAYS, IdempotencyKey, NewUserContext, Row, RowChanges, Writer,
     audit::{self, AuditEntry},
     document, idempotency, objects,
-    sql::{int, execute},
+    sql::{execute, int},
     user_document,
 };
 use crate::model::{Extension, Tenant};

@@ -44,13 +44,13 @@ pub use rule::{Called, CallerMatch, Entry, Rule};
 pub(crate) use rule::{Outcome, loops_by_variables};
 pub(crate) use set::NO_ROUTES;
 pub use set::Routes;
-pub(crate) use trunk::without_port;
 pub use trunk::Trunk;
 pub(crate) use trunk::trunk_name;
+pub(crate) use trunk::without_port;
 pub use user::UserDocument;
 pub(crate) use value::CALLER_ID;
 pub use value::{DefaultCallerId, PublicSipHost};
-pub use voicemail::{Boxes, LastBox, Mailing, VoicemailBox, BoxOwner};
+pub use voicemail::{BoxOwner, Boxes, LastBox, Mailing, VoicemailBox};
 
 use crate::model::{At, Host, Named};
 

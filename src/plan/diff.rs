@@ -6,8 +6,7 @@ use std::{
 };
 
 use super::{
-    Change, Choice, FieldChange, Inputs, Kind, Plan, PlannedUser, SecretPlan, Subject, UserChange,
-    change::Places,
+    Change, Choice, FieldChange, Inputs, Kind, Plan, PlannedUser, SecretPlan, Subject, UserChange, change::Places,
 };
 use crate::{
     desired::DeclaredUser,

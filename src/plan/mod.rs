@@ -11,11 +11,11 @@ mod diff;
 mod effects;
 mod id;
 mod inbound;
+mod number_pool;
 mod numbers;
 mod phone_rails;
 mod rails;
 mod renames;
-mod number_pool;
 #[cfg(test)]
 mod tests;
 
@@ -35,11 +35,11 @@ pub(crate) use diff::all_settings;
 pub use effects::{Affected, Effects};
 pub(crate) use id::{plan_id, target_hash};
 pub use inbound::InboundValues;
+pub use number_pool::{Allocator, NoNumber};
 pub use numbers::{Numbers, count, numbers};
 pub use phone_rails::PhoneRails;
 pub(crate) use phone_rails::{DELETES, RELOGINS};
 pub use rails::{Allowance, RailStop};
-pub use number_pool::{Allocator, NoNumber};
 
 use diff::Before;
 

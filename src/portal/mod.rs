@@ -11,5 +11,5 @@ pub use reseal::ResealError;
 pub(crate) use reseal::reseal;
 pub use rotate::{RotateError, Rotation, rotate};
 pub(crate) use rotate_pin::rotate_pin;
-pub use users::{CreateError, Created, DeleteError, NewUser, Portal, Refused, create, delete};
 pub(crate) use users::is_made;
+pub use users::{CreateError, Created, DeleteError, NewUser, Portal, Refused, create, delete};

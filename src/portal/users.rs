@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     directory::{
-        Additions, EarlierAnswer, Directory, DirectoryError, ManagedBy, ObjectChanges, IdempotencyKey, PrepareError, Row, RowChanges,
-        User,
+        Additions, Directory, DirectoryError, EarlierAnswer, IdempotencyKey, ManagedBy, ObjectChanges, PrepareError,
+        Row, RowChanges, User,
         audit::AuditEntry,
         new_id, prints, random,
         seal::{Keyring, Owner, generate},

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     calls::{Answer, What},
     directory::{
-        Directory, CallScope,
+        CallScope, Directory,
         embedded::{Embedded, Settings},
     },
     model::CallerClass,
@@ -296,9 +296,7 @@ fn a_part_of_the_spool_that_cannot_be_read_slows_down_no_other() {
 
     let recorder = start(state.path(), database.opens());
     let began = Instant::now();
-    until("all that can be read is recorded", || {
-        directory.calls(&CallScope::All, None, 10_000).unwrap().len() == 9000
-    });
+    until("all that can be read is recorded", || directory.calls(&CallScope::All, None, 10_000).unwrap().len() == 9000);
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert_eq!(recorder.shared.metrics.set_aside.get(), 2);
     assert!(root.join("1").join(format!("{:020}.unreadable", 2)).is_dir() && root.join("7.unreadable").is_file());

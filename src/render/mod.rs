@@ -30,8 +30,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 pub(crate) use cover::prefix_cover;
-pub use diff::{FileDiff, SameDigest, SectionDiff};
 pub(crate) use diff::diff;
+pub use diff::{FileDiff, SameDigest, SectionDiff};
 pub(crate) use masked_boxes::has_bare_pins;
 pub use needs::Needs;
 pub(crate) use numbers::{dialing_differs, numbers_between};

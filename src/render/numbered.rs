@@ -12,9 +12,7 @@ use super::{
 use crate::{
     asterisk::{
         BadValue,
-        dialplan::{
-            Context, Dialplan, Expr, Extension, Hash, Pattern, Place, Step, Variable,
-        },
+        dialplan::{Context, Dialplan, Expr, Extension, Hash, Pattern, Place, Step, Variable},
     },
     model::{ObjectName, UserKey},
     objects::Numbered,

@@ -11,14 +11,9 @@ use super::{
 use crate::{
     asterisk::{
         BadValue, Name,
-        dialplan::{
-            CallerField, Context, Dialplan, Expr, Extension, Hash, Pattern, Place, Step, Variable,
-        },
+        dialplan::{CallerField, Context, Dialplan, Expr, Extension, Hash, Pattern, Place, Step, Variable},
     },
-    model::{
-        CallerId, Cause, Chain, Leg, Mailbox, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring,
-        Who,
-    },
+    model::{CallerId, Cause, Chain, Leg, Mailbox, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring, Who},
     objects::{Outcome, Routes, Target, trunk_name},
 };
 

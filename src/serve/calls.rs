@@ -16,7 +16,7 @@ use super::{
     error::{Detail, ErrorType, Failure},
     extract::{NoParameters, Parameters},
 };
-use crate::directory::{CallEntry, CallStep, Directory, DirectoryError, CallScope};
+use crate::directory::{CallEntry, CallScope, CallStep, Directory, DirectoryError};
 
 /// How many calls a page has where nothing is said.
 const PAGE: u32 = 100;

@@ -19,7 +19,7 @@ use tracing::Span;
 
 use super::{
     error::{ErrorType, Failure},
-    pool::{Retryable, Pool, panicked},
+    pool::{Pool, Retryable, panicked},
 };
 use crate::{
     directory::{Directory, seal::Keyring},

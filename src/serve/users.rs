@@ -22,7 +22,7 @@ use super::{
     extract::{Id, NoParameters, Object, Parameters, reject_unknown_fields},
 };
 use crate::{
-    directory::{self, Directory, DirectoryError, ManagedBy, IdempotencyKey},
+    directory::{self, Directory, DirectoryError, IdempotencyKey, ManagedBy},
     model::{Code, DisplayName, Email, Extension, Invalid, Tenant},
     portal::{self, Created, NewUser, Portal},
 };

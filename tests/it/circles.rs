@@ -28,8 +28,7 @@ static USE: LazyLock<regex::Regex> =
     LazyLock::new(|| regex::Regex::new(r"(?m)^\s*(pub(?:\([\w: ]+\))? )?use ([^;]+);").unwrap());
 
 /// A path in code that does not begin with a name that was imported.
-static PATH: LazyLock<regex::Regex> =
-    LazyLock::new(|| regex::Regex::new(r"\b(?:crate|super|self)(?:::\w+)+").unwrap());
+static PATH: LazyLock<regex::Regex> = LazyLock::new(|| regex::Regex::new(r"\b(?:crate|super|self)(?:::\w+)+").unwrap());
 
 /// Lists the paths of a tree of imports, each with its name: `a::{b, c::d as e}` is `a::b` as `b` and `a::c::d` as `e`.
 fn leaves(tree: &str) -> Vec<(String, String)> {
@@ -55,7 +54,8 @@ fn leaves(tree: &str) -> Vec<(String, String)> {
     }
     parts.push(&group[begin..]);
     let parts = parts.into_iter().map(str::trim).filter(|part| !part.is_empty());
-    let whole = |part: &str| if part == "self" { head.trim_end_matches("::").to_owned() } else { format!("{head}{part}") };
+    let whole =
+        |part: &str| if part == "self" { head.trim_end_matches("::").to_owned() } else { format!("{head}{part}") };
     parts.flat_map(|part| leaves(&whole(part))).collect()
 }
 
@@ -84,7 +84,10 @@ impl Sources {
             let parts = inside.with_extension("");
             let mut module: Module = parts.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
             let is_test = module.iter().any(|part| part.contains("tests"));
-            if is_test || inside.extension() != Some("rs".as_ref()) || [Path::new("lib.rs"), Path::new("main.rs")].contains(&inside) {
+            if is_test
+                || inside.extension() != Some("rs".as_ref())
+                || [Path::new("lib.rs"), Path::new("main.rs")].contains(&inside)
+            {
                 continue;
             }
             module.pop_if(|last| last == "mod");
@@ -134,7 +137,8 @@ impl Sources {
     /// Returns the module of a folder that a module is, or is in.
     fn part<'a>(&self, folder: &[String], module: &'a Module) -> Option<&'a str> {
         let part = module.strip_prefix(folder)?.first()?.as_str();
-        let is_below = |other: &Module| other.strip_prefix(folder).is_some_and(|path| path.len() > 1 && path[0] == part);
+        let is_below =
+            |other: &Module| other.strip_prefix(folder).is_some_and(|path| path.len() > 1 && path[0] == part);
         (folder != [LIST_OF_KINDS] || self.code.keys().any(is_below)).then_some(part)
     }
 
@@ -192,7 +196,8 @@ fn a_circle_is_found_in_imports_paths_and_through_what_a_module_exports_again() 
         let module = |path: &str| path.split("::").map(str::to_owned).collect::<Module>();
         Sources::of(files.iter().map(|(path, text)| (module(path), (*text).to_owned())).collect()).circles()
     };
-    let root = ("plan", "mod diff;\npub use change::{self, Change as Other};\npub(crate) use diff::{deep::{Diff, Kind}};\n");
+    let root =
+        ("plan", "mod diff;\npub use change::{self, Change as Other};\npub(crate) use diff::{deep::{Diff, Kind}};\n");
     let other = ("plan::change", "use super::{\n    diff::deep::{self, Kind},\n};\n");
     let found = ["plan: change -> diff -> change"];
     assert_eq!(circles(&[root, other, ("plan::diff", "fn f() -> crate::plan::change::Kind {}\n")]), found);

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use postgres::types::{ToSql, Type};
 use sha2::{Digest, Sha256};
 
-pub use read::{CallEntry, CallStep, CallScope};
+pub use read::{CallEntry, CallScope, CallStep};
 
 use super::{Directory, DirectoryError, document, failed};
 use crate::calls::Event;

@@ -145,7 +145,12 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn calls(&mut self, scope: &CallScope, after: Option<&str>, limit: u32) -> Result<Vec<CallEntry>, DirectoryError> {
+    pub fn calls(
+        &mut self,
+        scope: &CallScope,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<CallEntry>, DirectoryError> {
         let rows = self
             .client()
             .query_typed(

@@ -8,7 +8,7 @@ use super::{
         destination::check::user,
         namespace::reserved,
     },
-    Boxes, DEFAULT, Mailing, VoicemailBox, BoxOwner, file,
+    BoxOwner, Boxes, DEFAULT, Mailing, VoicemailBox, file,
     file::LampName,
 };
 use crate::model::{At, Code, Diagnostic, Place, Severity, UserKey};

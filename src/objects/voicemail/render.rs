@@ -1,6 +1,6 @@
 //! What a box brings to the files: its entry, and whose phones show its messages.
 
-use super::{Mailing, VoicemailBox, BoxOwner};
+use super::{BoxOwner, Mailing, VoicemailBox};
 use crate::{
     asterisk::BadValue,
     model::{Email, Pin},

@@ -29,10 +29,10 @@ use std::{
 
 use rustix::io::Errno;
 
-pub use folder::{Folder, Orphans};
 pub(crate) use folder::set_aside;
-pub use line::{decode, encode};
+pub use folder::{Folder, Orphans};
 pub(crate) use line::LARGEST;
+pub use line::{decode, encode};
 pub use reader::{Batch, Reader};
 
 use folder::{create_segment, last_number, sync_names};

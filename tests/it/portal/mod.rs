@@ -13,7 +13,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use reconcile::{
-    directory::{Directory, ManagedBy, ObjectChanges, IdempotencyKey, RowChanges, Url, User, seal::Keyring},
+    directory::{Directory, IdempotencyKey, ManagedBy, ObjectChanges, RowChanges, Url, User, seal::Keyring},
     model::{Extension, ExtensionRanges, Hints, Settings, Tenant},
     portal::{self, Created, DeleteError, NewUser, Portal, Refused},
 };
