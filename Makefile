@@ -7,10 +7,11 @@
 demo:
 	@examples/demo
 
-# All tests, on a real PostgreSQL and a real Asterisk 22.
+# All tests, on a real PostgreSQL and a real Asterisk 22. They wait for these about half of the time, so that twice as
+# many run at once as there are processors.
 test:
 	@tests/lab/setup
-	cargo test --locked
+	cargo test --locked -- --test-threads=$$(($$(nproc) * 2))
 
 # Formatting and lints; shellcheck where it is installed. A test checks the workflows of examples/ci.
 lint:

@@ -353,7 +353,7 @@ fn masked(plan: &Plan) -> Vec<(String, String)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn any_sequence_of_files(files in files(), api in prop::collection::btree_set(0..PEOPLE, 0..3)) {

@@ -40,7 +40,7 @@ fn split(file: &File, parts: usize, seed: usize) -> tempfile::TempDir {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// The order of the list and the split into files carry no meaning.
     #[test]
@@ -207,7 +207,7 @@ fn change(file: &mut File, recorded: &mut Recorded, what: usize, who: usize) {
 /// same files: who approved one approved the other.
 #[test]
 fn another_outcome_is_another_id() {
-    let cases = 1500;
+    let cases = 500;
     let persistence = FileFailurePersistence::SourceParallel("proptest-regressions");
     let config =
         ProptestConfig { failure_persistence: Some(Box::new(persistence)), ..ProptestConfig::with_cases(cases) };
