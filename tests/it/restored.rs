@@ -328,3 +328,19 @@ fn a_rotated_secret_is_in_the_summary() {
         "Plan: 0 to create, 0 to update, 0 to rename, 0 to delete, 1 phone to log in again; 1 file to write.\n";
     assert!(plan.contains(summary), "{plan}");
 }
+
+/// A PIN that was renewed because somebody knew it became valid again without a word.
+#[test]
+fn after_a_restore_the_plan_names_the_pins_that_become_valid_again() {
+    let env = TestEnv::new();
+    env.write("pbx.yaml", &format!("{}voicemail: {{ users: true }}\n", desired(&USERS)));
+    env.run("apply --no-reload").expect(0);
+    let dump = pg_dump(&env);
+    env.run("secret rotate bo@example.com --pin").expect(0);
+    env.run("apply --no-reload").expect(0);
+    let note = "different PINs for 1 voicemail box, though nothing was recorded since the last apply";
+    assert!(!env.run("plan --no-asterisk").expect(0).stdout.contains(note));
+    restore(&env, &dump);
+    let planned = env.run("plan --no-asterisk").expect(0);
+    assert!(planned.stdout.contains(note), "{}", planned.text());
+}

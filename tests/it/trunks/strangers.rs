@@ -1,7 +1,7 @@
 //! What phones and carriers send is data: a contact, a redirect or a text message rings nobody else, on the real
 //! Asterisk.
 
-use std::{fs, time::Duration};
+use std::{fs, net::UdpSocket, time::Duration};
 
 use super::{SECRET, declared, run};
 use crate::{
@@ -272,4 +272,46 @@ fn the_redirecting_number_is_sent_to_no_carrier() {
         assert!(asked.contains("INVITE sip:+4930111@"), "{asked}");
         assert!(!asked.contains("Diversion") && !asked.contains("4930777"), "{asked}");
     }
+}
+
+/// A member of a group forwarded the line to the group's number: one call became 35 to the carrier within 14 seconds, and
+/// nobody could dial 112 any more.
+#[test]
+fn a_call_that_comes_back_again_and_again_ends() {
+    let Attack { env, bo, .. } = Attack::new();
+    bo.registers();
+    let answers = bo.picks_up();
+    let carrier = || Phone::at(&env, "127.0.0.2");
+    let loops: Vec<Running> =
+        (0..10).map(|_| carrier().delivers_speech("+4917099999", DID, Duration::from_secs(6))).collect();
+    until("ten calls are up", || env.ask("core show channels count").contains("10 active calls"));
+    carrier().delivers_in_vain("486", "+4917099999", DID);
+    // Another caller gets through, and so does this one once the others are over.
+    carrier().delivers("+4917088888", DID);
+    for call in loops {
+        call.ends_well();
+    }
+    carrier().delivers("+4917099999", DID);
+    drop(answers);
+    nothing_in_the_log(&env);
+}
+
+/// A carriage return in a name was sent on, and a phone may take it for the end of a header.
+#[test]
+fn a_control_character_in_a_callers_name_reaches_no_phone() {
+    let Attack { env, bo, .. } = Attack::new();
+    bo.registers();
+    let answers = bo.picks_up();
+    let socket = UdpSocket::bind("127.0.0.2:0").unwrap();
+    let from = socket.local_addr().unwrap();
+    let server = format!("127.0.0.1:{}", env.sip_port());
+    let invite = format!(
+        "INVITE sip:{DID}@{server} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK-name\r\nMax-Forwards: 70\r\n\
+         From: \"a\rX-Evil: 1\rb\" <sip:+4917099999@{from}>;tag=n\r\nTo: <sip:{DID}@{server}>\r\nCall-ID: name@{from}\r\n\
+         CSeq: 1 INVITE\r\nContact: <sip:x@{from}>\r\nContent-Length: 0\r\n\r\n"
+    );
+    socket.send_to(invite.as_bytes(), server).unwrap();
+    until("the phone rings", || answers.log().contains("INVITE"));
+    let said = answers.log();
+    assert!(said.contains("+4917099999") && !said.contains("X-Evil") && !said.contains('\r'), "{said:?}");
 }
