@@ -8,9 +8,9 @@ const MOST: usize = 5;
 /// Joins the first names and counts the others: `a, b, 3 more`.
 pub(super) fn first_few<T: Display>(names: impl ExactSizeIterator<Item = T>) -> String {
     let more = names.len().saturating_sub(MOST);
-    let mut named: Vec<String> = names.take(MOST).map(|name| name.to_string()).collect();
+    let mut parts: Vec<String> = names.take(MOST).map(|name| name.to_string()).collect();
     if more > 0 {
-        named.push(format!("{more} more"));
+        parts.push(format!("{more} more"));
     }
-    named.join(", ")
+    parts.join(", ")
 }

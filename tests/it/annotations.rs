@@ -6,9 +6,8 @@ use std::fs;
 use super::{
     ci::{host, log},
     github::{GitHub, REPOSITORY},
-    phones::until,
     sipp::Phone,
-    support::desired,
+    support::{desired, until},
 };
 
 const ANA: &str = "email: ana@example.com, name: Ana";

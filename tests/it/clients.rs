@@ -8,10 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    phones::until,
-    support::{KEY, TestEnv, desired},
-};
+use super::support::{KEY, TestEnv, desired, until};
 
 const ANA: &str = "email: ana@example.com, name: Ana";
 

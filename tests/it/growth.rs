@@ -69,7 +69,7 @@ fn two_hundred_applies_in_a_row_leave_nothing_behind() {
     // Sessions, and a row a run.
     let mut sql = env.sql();
     let left = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
-    super::phones::until("no session is left", || sql.query_one(left, &[]).unwrap().get::<_, i64>(0) == 0);
+    super::support::until("no session is left", || sql.query_one(left, &[]).unwrap().get::<_, i64>(0) == 0);
     let count = |outcome: &str| -> i64 {
         let mut sql = env.sql();
         sql.query_one("select count(*) from apply_audit_log where outcome like $1", &[&outcome]).unwrap().get(0)

@@ -6,9 +6,9 @@ use std::{fs, path::Path, thread};
 use serde_json::Value;
 
 use super::{
-    phones::{registered, until},
+    phones::registered,
     sipp::Phone,
-    support::{TestEnv, desired},
+    support::{TestEnv, desired, until},
 };
 
 const ANA: &str = "email: ana@example.com, name: Ana";

@@ -3,9 +3,8 @@
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use super::{
-    phones::until,
     sipp::Phone,
-    support::{Outcome, TestEnv},
+    support::{Outcome, TestEnv, until},
 };
 
 /// Imports a list that is kept under this name.

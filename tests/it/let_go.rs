@@ -4,9 +4,9 @@
 use std::{process::Stdio, thread, time::Duration};
 
 use super::{
-    phones::{apply, nothing_in_the_log, pbx, registered, until, write},
+    phones::{apply, nothing_in_the_log, pbx, registered, write},
     sipp::Phone,
-    support::TestEnv,
+    support::{TestEnv, until},
 };
 
 const ANA: &str = "email: ana@example.com, name: Ana";

@@ -11,10 +11,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use super::{
-    phones::until,
-    support::{Outcome, TestEnv, desired, say},
-};
+use super::support::{Outcome, TestEnv, desired, say, until};
 
 const ANA: &str = "email: ana@example.com, name: Ana";
 const BO: &str = "email: bo@example.com, name: Bo";

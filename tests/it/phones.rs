@@ -1,18 +1,11 @@
 //! Phones on a running Asterisk: who registers, who rings, who is turned away, and what a callee
 //! reads, before, while and after an apply.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    os::unix::fs::PermissionsExt,
-    process::Stdio,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, process::Stdio, thread, time::Duration};
 
 use super::{
     sipp::Phone,
-    support::{TestEnv, desired},
+    support::{TestEnv, desired, until},
 };
 
 const ANA: &str = "email: ana@example.com, name: Ana";
@@ -287,15 +280,6 @@ fn state(env: &TestEnv, name: &str) -> String {
 fn calls_up(env: &TestEnv) -> usize {
     // Two channels, each of them talking: before the callee answers, one of them rings.
     env.ask("core show channels concise").lines().filter(|line| line.contains("!Up!")).count() / 2
-}
-
-#[track_caller]
-pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_mins(1), "waited for this in vain: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Reads the quoted display name of a header, as a phone does, in a line of the callee's log.

@@ -4,10 +4,9 @@
 use std::fs;
 
 use super::{
-    phones::until,
     serve::server::{Serve, token},
     sipp::Phone,
-    support::{Outcome, TestEnv, desired},
+    support::{Outcome, TestEnv, desired, until},
 };
 
 const ANA: &str = "email: ana@example.com, name: Ana";

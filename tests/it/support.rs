@@ -13,6 +13,8 @@ use std::{
         Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    thread,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -454,6 +456,16 @@ pub(crate) fn desired(users: &[&str]) -> String {
         text = text.replace("users:\n", "users: []\n");
     }
     text
+}
+
+/// Waits until something holds, for a minute at most.
+#[track_caller]
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_mins(1), "waited for this in vain: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Says something that shows with `--nocapture`.

@@ -4,8 +4,7 @@ use std::thread;
 
 use super::{
     documents,
-    phones::until,
-    support::{Outcome, TestEnv},
+    support::{Outcome, TestEnv, until},
 };
 
 const NUMBER: &str = "+15559876543";

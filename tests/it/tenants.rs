@@ -4,9 +4,9 @@
 use std::{fs, os::unix::fs::PermissionsExt, thread};
 
 use super::{
-    phones::{nothing_in_the_log, until},
+    phones::nothing_in_the_log,
     sipp::Phone,
-    support::{TestEnv, desired},
+    support::{TestEnv, desired, until},
 };
 
 const ANA: &str = "email: ana@example.com, name: Ana";

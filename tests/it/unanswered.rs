@@ -3,9 +3,9 @@
 use std::{fs, time::Duration};
 
 use super::{
-    phones::{nothing_in_the_log, until},
+    phones::nothing_in_the_log,
     sipp::Phone,
-    support::TestEnv,
+    support::{TestEnv, until},
     voicemail::registers,
 };
 

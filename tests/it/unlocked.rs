@@ -15,9 +15,8 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    phones::until,
     serve::server::{Answer, Client, Serve, token},
-    support::{Outcome, TestEnv, desired, tool},
+    support::{Outcome, TestEnv, desired, tool, until},
 };
 
 const BO: &str = "email: bo@example.com, name: Bo";

@@ -4,9 +4,9 @@
 use std::{fs, thread, time::Duration};
 
 use super::{
-    phones::{nothing_in_the_log, until},
+    phones::nothing_in_the_log,
     sipp::Phone,
-    support::TestEnv,
+    support::{TestEnv, until},
 };
 
 /// The operator's own way into a box, for tests without a route.

@@ -6,9 +6,10 @@ use reconcile::asterisk::PerFile;
 
 use super::{
     Case, PUT_BACK, Stage, Stands, UNTOUCHED, case,
-    day::{ANA, BO, CY, Day, until},
+    day::{ANA, BO, CY, Day},
     live_through,
 };
+use crate::support::until;
 
 const USERS: &[&str] = &[ANA, BO];
 const MORE: &[&str] = &[ANA, BO, CY];

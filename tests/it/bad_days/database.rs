@@ -12,10 +12,10 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Case, LIVE, PUT_BACK, Stage, Stands, UNTOUCHED, case,
-    day::{ANA, BO, CY, Day, until},
+    day::{ANA, BO, CY, Day},
     live_through,
 };
-use crate::support::{Server, TestEnv};
+use crate::support::{Server, TestEnv, until};
 
 const USERS: &[&str] = &[ANA, BO];
 const MORE: &[&str] = &[ANA, BO, CY];

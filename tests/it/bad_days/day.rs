@@ -6,8 +6,6 @@ use std::{
     fs,
     path::Path,
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use reconcile::{
@@ -20,7 +18,7 @@ use reconcile::{
 };
 
 use super::{
-    super::support::{KEY, Outcome, TestEnv, database},
+    super::support::{KEY, Outcome, TestEnv, database, until},
     Mend, Stage, Stands,
     database::{Cluster, DATABASE_PASSWORD},
 };
@@ -290,16 +288,6 @@ fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() { walk(&path, visit) } else { visit(&path) }
-    }
-}
-
-/// Waits until something holds, for a minute at most.
-#[track_caller]
-pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_mins(1), "waited for this in vain: {what}");
-        thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -7,10 +7,10 @@ use reconcile::asterisk::{ConfigFile::Endpoints, PerFile};
 use super::{
     Case, LIVE, Stage, Stands, UNTOUCHED, case,
     database::{Cluster, url},
-    day::{ANA, BO, CY, Day, until},
+    day::{ANA, BO, CY, Day},
     live_through_each,
 };
-use crate::support::tool;
+use crate::support::{tool, until};
 
 const USERS: &[&str] = &[ANA, BO];
 const MORE: &[&str] = &[ANA, BO, CY];

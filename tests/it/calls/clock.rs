@@ -4,9 +4,8 @@ use reconcile::recorder::spool::{Spool, encode};
 
 use super::{
     super::{
-        phones::until,
         serve::server::{Serve, token},
-        support::desired,
+        support::{desired, until},
     },
     *,
 };

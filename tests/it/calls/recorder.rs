@@ -16,13 +16,10 @@ use rustix::process::Signal;
 use super::{
     super::{
         serve::server::{Serve, token},
-        support::{Server, desired, say},
+        support::{Server, desired, say, until},
     },
     *,
 };
-
-/// How long anything may take.
-const LONG: Duration = Duration::from_mins(1);
 
 fn append(spool: &Spool, events: impl IntoIterator<Item = Event>) {
     for event in events {
@@ -32,15 +29,6 @@ fn append(spool: &Spool, events: impl IntoIterator<Item = Event>) {
 
 fn count(env: &TestEnv) -> i64 {
     env.sql().query_one("select count(*) from calls where status = 'completed'", &[]).map_or(0, |row| row.get(0))
-}
-
-#[track_caller]
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !done() {
-        assert!(began.elapsed() < LONG, "never: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// The bytes that wait in the folders of the spool.

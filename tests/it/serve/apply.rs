@@ -14,10 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::server::{Answer, Client, Serve, token};
-use crate::{
-    phones::until,
-    support::{TestEnv, database, desired, say},
-};
+use crate::support::{TestEnv, database, desired, say, until};
 
 const BO: &str = "email: bo@example.com, name: Bo";
 const ENDPOINTS: &str = "pjsip.d/acme/generated_endpoints.conf";

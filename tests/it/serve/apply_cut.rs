@@ -16,7 +16,7 @@ use super::{
     apply::{applies, in_background, is_in_step, is_stopped, last_apply, make, serving, serving_with, system},
     server::{Serve, token},
 };
-use crate::phones::until;
+use crate::support::until;
 
 #[test]
 fn a_client_that_goes_away_does_not_cancel_it() {

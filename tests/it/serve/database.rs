@@ -12,7 +12,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,17 +20,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::server::{Answer, Client, Serve, token};
-use crate::support::{KEY, Server, TestEnv, desired};
-
-/// Waits for something that takes a moment.
-#[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_mins(1), "waited for this in vain: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
+use crate::support::{KEY, Server, TestEnv, desired, until};
 
 /// A cluster that keeps its data and its address, whoever ends it.
 struct Cluster {

@@ -11,10 +11,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::{
-    operate::{ana, recorded, until, with_file},
+    operate::{ana, recorded, with_file},
     server::{Serve, token},
 };
-use crate::support::TestEnv;
+use crate::support::{TestEnv, until};
 
 #[test]
 fn it_ends_at_once_with_idle_clients_and_by_either_signal() {

@@ -12,10 +12,7 @@ use reconcile::directory::{Directory, Url};
 use serde_json::{Value, json};
 
 use super::server::{Answer, Client, Serve, token};
-use crate::{
-    phones::until,
-    support::{TestEnv, desired},
-};
+use crate::support::{TestEnv, desired, until};
 
 fn portal() -> (TestEnv, Serve, Client) {
     let env = TestEnv::new();

@@ -12,10 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
 use super::server::{Serve, token};
-use crate::{
-    phones::until,
-    support::{TestEnv, desired},
-};
+use crate::support::{TestEnv, desired, until};
 
 fn connect(serve: &Serve) -> TcpStream {
     let stream = TcpStream::connect(serve.url.trim_start_matches("http://")).unwrap();

@@ -8,7 +8,6 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     process::Stdio,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -17,10 +16,7 @@ use serde_json::{Value, json};
 use wait_timeout::ChildExt;
 
 use super::server::{Answer, Client, Serve, token};
-use crate::support::{KEY, Server, TestEnv, desired};
-
-/// How long anything may take.
-const LONG: Duration = Duration::from_mins(1);
+use crate::support::{KEY, Server, TestEnv, desired, until};
 
 /// What makes the lab's PostgreSQL keep what was committed when it is stopped at once.
 const KEEPS: &[&str] = &["-c", "synchronous_commit=on"];
@@ -46,16 +42,6 @@ fn client(env: &mut TestEnv, script: &str) {
 
 pub(super) fn ana() -> Value {
     json!({ "name": "Ana", "email": "ana@example.com" })
-}
-
-/// Waits until something is so.
-#[track_caller]
-pub(super) fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let end = Instant::now() + LONG;
-    while !so() {
-        assert!(Instant::now() < end, "never: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Reads metrics as strictly as `OpenMetrics` is written: samples by name and labels.

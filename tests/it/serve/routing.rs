@@ -5,10 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Value, json};
 
 use super::server::Serve;
-use crate::{
-    phones::until,
-    support::{TestEnv, body},
-};
+use crate::support::{TestEnv, body, until};
 
 fn applied(tenant: &str, run: i64, number: &str) -> Value {
     let dialer =

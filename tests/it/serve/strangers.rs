@@ -17,10 +17,7 @@ use super::{
     server::{Client, Serve, token},
     webhook::provider::{DID, PUBLIC, Provider, applied, environment, form, routes},
 };
-use crate::{
-    phones::until,
-    support::{TestEnv, desired, say},
-};
+use crate::support::{TestEnv, desired, say, until};
 
 /// How long a genuine request may take meanwhile, in a debug build beside the crowd's own threads. It took
 /// more than 2 s, 10 s, or had no answer.

@@ -25,10 +25,7 @@ use reconcile::{
 };
 
 use super::{declared, files, put};
-use crate::{
-    phones::until,
-    support::{TestEnv, say},
-};
+use crate::support::{TestEnv, say, until};
 
 const SETS: usize = 24;
 const CALLS: usize = 24;

@@ -6,9 +6,9 @@ use reconcile::asterisk::ConfigFile;
 
 use super::{SECRET, declared, files, put, reload};
 use crate::{
-    phones::{nothing_in_the_log, until},
+    phones::nothing_in_the_log,
     sipp::{Phone, Running},
-    support::TestEnv,
+    support::{TestEnv, until},
 };
 
 const DID: &str = "+15559876543";

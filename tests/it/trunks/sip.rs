@@ -7,9 +7,9 @@ use reconcile::{asterisk::ConfigFile, objects::DefaultCallerId};
 
 use super::{SECRET, declared, files, put, reload, run};
 use crate::{
-    phones::{nothing_in_the_log, until},
+    phones::nothing_in_the_log,
     sipp::Phone,
-    support::TestEnv,
+    support::{TestEnv, until},
 };
 
 const DID: &str = "+15559876543";

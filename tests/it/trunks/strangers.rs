@@ -5,9 +5,9 @@ use std::{fs, net::UdpSocket, time::Duration};
 
 use super::{SECRET, declared, run};
 use crate::{
-    phones::{nothing_in_the_log, until},
+    phones::nothing_in_the_log,
     sipp::{Phone, Running},
-    support::TestEnv,
+    support::{TestEnv, until},
 };
 
 const DID: &str = "+15559876543";

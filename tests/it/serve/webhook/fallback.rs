@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::provider::{DID, Element, PUBLIC, Provider, routed};
-use crate::{phones::until, support::TestEnv};
+use crate::support::{TestEnv, until};
 
 /// Asks the fallback, as the answer from a URL did not arrive; what it dials.
 fn fallback(twilio: &mut Provider, sid: &str, url: &str) -> Element {

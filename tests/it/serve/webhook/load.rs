@@ -18,7 +18,7 @@ use serde_json::json;
 use super::provider::{DID, applied, form, routes};
 use crate::{
     serve::server::{Client, Serve, token},
-    support::{Server, TestEnv, desired, say},
+    support::{Server, TestEnv, desired, say, until},
 };
 
 /// What a signature is needed for is tested elsewhere.
@@ -60,14 +60,6 @@ impl Crowd {
             assert!(Instant::now() < until, "no call is answered");
             thread::sleep(Duration::from_millis(10));
         }
-    }
-}
-
-fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_mins(1);
-    while !so() {
-        assert!(Instant::now() < end, "never: {what}");
-        thread::sleep(Duration::from_millis(50));
     }
 }
 

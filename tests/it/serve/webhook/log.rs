@@ -12,10 +12,8 @@ use serde_json::{Value, json};
 use wait_timeout::ChildExt;
 
 use super::provider::{DID, PUBLIC, Provider, applied, environment, form, routes};
-use crate::{
-    phones::until,
-    serve::server::{Serve, token},
-};
+use crate::serve::server::{Serve, token};
+use crate::support::until;
 
 /// What would be lines of its own, in every way in which readers of logs break lines.
 const FORGED: &str =

@@ -3,10 +3,8 @@
 use serde_json::{Value, json};
 
 use super::provider::{DID, Provider, applied, environment, form, routes};
-use crate::{
-    phones::until,
-    serve::server::{Serve, token},
-};
+use crate::serve::server::{Serve, token};
+use crate::support::until;
 
 const CALL: &[(&str, &str)] = &[("CallSid", "CA1"), ("To", DID)];
 
