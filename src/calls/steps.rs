@@ -107,7 +107,7 @@ impl Step {
                     break;
                 }
                 Node::Missing(name) => {
-                    notes.push(format!("{name} is left out: there is no such dialer, group or voicemail box"));
+                    notes.push(format!("{name} is left out: no object has this name"));
                     continue;
                 }
             };

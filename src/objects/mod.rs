@@ -11,6 +11,7 @@ pub(crate) mod dialer;
 mod extension;
 pub(crate) mod group;
 pub(crate) mod hours;
+mod keys;
 mod kinds;
 mod namespace;
 mod object;
@@ -59,15 +60,15 @@ kinds::kinds! {
         /// SIP carriers.
         trunks: Named<trunk::file::Trunk>;
     /// A public number or a SIP address outside that calls can be sent to.
-    Dialer = "dialer" in dialers, counted "dialers" as "Dialers.", from
+    Dialer = "dialer" in dialers, called "dialer", counted "dialers" as "Dialers.", from
         /// Where inbound calls can be sent to.
         dialers: Named<dialer::file::Dialer>;
     /// Several phones and outside numbers that get the same calls.
-    Group = "group" in groups, counted "groups" as "Groups.", from
+    Group = "group" in groups, called "group", counted "groups" as "Groups.", from
         /// Several phones and outside numbers that get the same calls.
         groups: Named<group::file::Group>;
     /// A voicemail box.
-    Box = "box" in boxes, from
+    Box = "box" in boxes, called "voicemail box", from
         /// Voicemail boxes.
         voicemail: voicemail::file::Voicemail;
     /// The highest number that a voicemail box ever had.

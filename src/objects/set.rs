@@ -214,11 +214,8 @@ impl Routes {
     /// Lists what rings for calls that are sent to objects, each once, by name.
     pub(crate) fn rings(&self) -> BTreeMap<String, Ring> {
         let chains = self.objects().into_iter().filter_map(|((_, name), object)| object.flow(&name.parse().ok()?));
-        let rings = chains.flat_map(|chain| chain.0).filter_map(|node| match node {
-            Node::Ring(ring) => Some((ring.name.clone(), ring)),
-            Node::Box(_) | Node::End(_) | Node::Missing(_) => None,
-        });
-        rings.collect()
+        let nodes = chains.flat_map(|chain| chain.0);
+        nodes.filter_map(|node| node.ring().map(|ring| (ring.name.clone(), ring.clone()))).collect()
     }
 
     /// Lists our numbers that have rules of their own.
