@@ -50,6 +50,8 @@ pub enum Node {
     Ring(Ring),
     /// Records a message. What stands behind it is never tried.
     Box(Mailbox),
+    /// Lets the caller into the conference room of this name. What stands behind it is never tried.
+    Room(ObjectName),
     /// Ends the call. What stands behind it is never tried.
     End(Cause),
     /// Reaches nobody: the object of this name is not declared. The next destination is tried.
@@ -61,14 +63,14 @@ impl Node {
     pub(crate) fn ring(&self) -> Option<&Ring> {
         match self {
             Self::Ring(ring) => Some(ring),
-            Self::Box(_) | Self::End(_) | Self::Missing(_) => None,
+            Self::Box(_) | Self::Room(_) | Self::End(_) | Self::Missing(_) => None,
         }
     }
 
     /// Tells whether what stands behind it is never tried.
     pub(crate) fn is_last(&self) -> bool {
         match self {
-            Self::Box(_) | Self::End(_) => true,
+            Self::Box(_) | Self::Room(_) | Self::End(_) => true,
             Self::Ring(_) | Self::Missing(_) => false,
         }
     }

@@ -12,7 +12,7 @@ use std::{
 use super::{
     CALLED, Keys, TargetName, destination, dialer, group, hours,
     keys::NamesOfKind,
-    namespace,
+    namespace, room,
     rule::{self, check::Rules},
     set, trunk, voicemail,
 };
@@ -175,7 +175,8 @@ pub(crate) fn check<'a>(
     names.own_boxes = boxes_are_known.then(|| boxes.users().cloned().collect());
     names.ending.clone_from(&names.keeping);
     let groups = group::check::check(keys.groups, &trunk_names, &names, &mut places, problems);
-    let mut routes = Routes { trunks, dialers, groups, boxes, ..Routes::default() };
+    let rooms = room::check::check(keys.rooms, &mut places, problems);
+    let mut routes = Routes { trunks, dialers, groups, boxes, rooms, ..Routes::default() };
     names.ending.extend(group::check::ending(&routes));
     // What follows from a trunk that was refused is not reported.
     if errors(problems) == 0 {

@@ -17,6 +17,7 @@ mod namespace;
 mod object;
 mod places;
 mod render;
+pub(crate) mod room;
 pub(crate) mod rule;
 mod set;
 pub(crate) mod trunk;
@@ -33,14 +34,15 @@ pub(crate) use destination::{
     in_turn, with_users,
 };
 pub use dialer::Dialer;
-pub(crate) use extension::Numbered;
 pub use extension::{ExtensionClaim, NumberOwner};
+pub(crate) use extension::{Lamp, Numbered};
 pub use group::{Group, Member, Strategy};
 pub use hours::{Hours, OpenRange, Timezone};
 pub(crate) use object::{Fields, Object, RowsOfUsers};
 pub use object::{Login, ObjectId, ObjectRow, UserOfRow};
 pub use places::Places;
-pub(crate) use render::{Block, BoxEntry, Condition, Parts, PhoneBoxes, RenderContext};
+pub(crate) use render::{Block, BoxEntry, Condition, Entrance, Parts, PhoneBoxes, RenderContext};
+pub use room::Room;
 pub use rule::{Called, CallerMatch, Entry, Rule};
 pub(crate) use rule::{Outcome, loops_by_variables};
 pub(crate) use set::NO_ROUTES;
@@ -73,6 +75,10 @@ kinds::kinds! {
         voicemail: voicemail::file::Voicemail;
     /// The highest number that a voicemail box ever had.
     LastBox = "last_box" in last_box;
+    /// A conference room.
+    Room = "room" in rooms, called "room", counted "rooms" as "Conference rooms.", from
+        /// Conference rooms.
+        rooms: Named<room::file::Room>;
     /// Opening hours.
     Hours = "hours" in hours, from
         /// Opening hours.

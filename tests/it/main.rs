@@ -19,6 +19,7 @@ mod ci;
 mod clients;
 mod commands;
 mod commit;
+mod conferences;
 mod directory;
 mod docs;
 mod documents;
