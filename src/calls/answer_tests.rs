@@ -1,6 +1,7 @@
 //! What calls are answered with, step by step.
 
 mod groups;
+mod rooms;
 mod voicemail;
 
 use std::collections::BTreeSet;

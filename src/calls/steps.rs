@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use super::{Applied, Noun};
 use crate::{
     model::{
-        Caller, CallerClass, CallerId, Cause, Chain, E164, Leg, Mailbox, Node, NumberSource, OutsideLine, Ring, UserKey,
+        BoxNumber, Caller, CallerClass, CallerId, Cause, Chain, E164, Leg, Mailbox, Node, NumberSource, OutsideLine,
+        Ring, UserKey,
     },
-    objects::PublicSipHost,
+    objects::{PublicSipHost, room::sip_user},
 };
 
 /// What stands for no caller ID in a URL.
@@ -88,13 +89,24 @@ impl Step {
         for node in &chain.0 {
             let ring = match node {
                 Node::Ring(ring) => ring,
-                Node::Box(mailbox) => {
-                    match voicemail(mailbox, applied, numbers) {
+                Node::Box(Mailbox { name, number }) => {
+                    let user = number.as_ref().map(BoxNumber::sip_user).ok_or("it has no number yet");
+                    match user.and_then(|user| at_host(name, &user, applied, numbers)) {
                         Ok(step) => {
                             steps.push(step);
                             break;
                         }
-                        Err(why) => notes.push(format!("{} is left out: {why}", mailbox.name)),
+                        Err(why) => notes.push(format!("{name} is left out: {why}")),
+                    }
+                    continue;
+                }
+                Node::Room(name) => {
+                    match at_host(name.as_str(), &sip_user(name), applied, numbers) {
+                        Ok(step) => {
+                            steps.push(step);
+                            break;
+                        }
+                        Err(why) => notes.push(format!("{name} is left out: {why}")),
                     }
                     continue;
                 }
@@ -106,7 +118,7 @@ impl Step {
                     break;
                 }
                 Node::Missing(name) => {
-                    notes.push(format!("{name} is left out: there is no such dialer, group or voicemail box"));
+                    notes.push(format!("{name} is left out: no object has this name"));
                     continue;
                 }
             };
@@ -210,18 +222,17 @@ fn phone(email: &UserKey, applied: &Applied) -> Result<Noun, &'static str> {
     }
 }
 
-/// How long the provider waits for a voicemail box, which answers at once, in seconds.
+/// How long the provider waits for a voicemail box or a room, which answers at once, in seconds.
 const ANSWERS_WITHIN: u32 = 10;
 
-/// Dials a voicemail box, by way of the host at which phones are reached.
-fn voicemail(mailbox: &Mailbox, applied: &Applied, numbers: &Numbers<'_>) -> Result<Step, &'static str> {
+/// Dials a voicemail box or a room under its SIP user, at the host at which phones are reached.
+fn at_host(name: &str, user: &str, applied: &Applied, numbers: &Numbers<'_>) -> Result<Step, &'static str> {
     let PublicSipHost(host) = applied.routes.public_sip_host.as_ref().ok_or("there is no `public_sip_host`")?;
-    let number = mailbox.number.as_ref().ok_or("it has no number yet")?;
     Ok(Step::Dial {
-        target: mailbox.name.clone(),
+        target: name.to_owned(),
         ring: ANSWERS_WITHIN,
         caller_id: caller_id(&CallerId::Caller, applied, numbers),
-        nouns: vec![Noun::Sip(format!("sip:{}@{host}", number.sip_user()))],
+        nouns: vec![Noun::Sip(format!("sip:{user}@{host}"))],
     })
 }
 

@@ -22,6 +22,11 @@ pub enum Walked {
         /// What records it, in one word.
         name: String,
     },
+    /// The caller comes into a conference room.
+    Room {
+        /// The name of the room.
+        name: String,
+    },
     /// The call ends.
     End {
         /// How: `busy` or `hangup`.
@@ -45,6 +50,10 @@ pub fn walk(chain: &Chain) -> Vec<Walked> {
             }
             Node::Box(Mailbox { name, .. }) => {
                 walked.push(Walked::Voicemail { name: name.clone() });
+                return walked;
+            }
+            Node::Room(name) => {
+                walked.push(Walked::Room { name: name.to_string() });
                 return walked;
             }
             Node::End(cause) => {
@@ -71,6 +80,7 @@ impl Walked {
                 all => format!("{name}: {} ring at once for {seconds} s", all.join(", ")),
             },
             Self::Voicemail { name } => format!("{name}: a message is recorded"),
+            Self::Room { name } => format!("{name}: the caller comes into the room"),
             Self::End { how } => format!("{how}: the call ends"),
             Self::Missing { name } => format!("{name} is not declared"),
         }

@@ -29,11 +29,7 @@ pub struct Chain(pub Vec<Node>);
 impl Chain {
     /// Lists the users whose phones may ring.
     pub(crate) fn users(&self) -> BTreeSet<&UserKey> {
-        let rings = self.0.iter().filter_map(|node| match node {
-            Node::Ring(ring) => Some(ring),
-            Node::Box(_) | Node::End(_) | Node::Missing(_) => None,
-        });
-        let legs = rings.flat_map(|ring| ring.who.legs());
+        let legs = self.0.iter().filter_map(Node::ring).flat_map(|ring| ring.who.legs());
         legs.filter_map(|leg| match leg {
             Leg::Phone(user) => Some(user),
             Leg::Outside(_) => None,
@@ -54,10 +50,30 @@ pub enum Node {
     Ring(Ring),
     /// Records a message. What stands behind it is never tried.
     Box(Mailbox),
+    /// Lets the caller into the conference room of this name. What stands behind it is never tried.
+    Room(ObjectName),
     /// Ends the call. What stands behind it is never tried.
     End(Cause),
     /// The object of this name is not declared. The next destination is tried.
     Missing(ObjectName),
+}
+
+impl Node {
+    /// Returns what rings, or `None` if nothing does.
+    pub(crate) fn ring(&self) -> Option<&Ring> {
+        match self {
+            Self::Ring(ring) => Some(ring),
+            Self::Box(_) | Self::Room(_) | Self::End(_) | Self::Missing(_) => None,
+        }
+    }
+
+    /// Tells whether what stands behind it is never tried.
+    pub(crate) fn is_last(&self) -> bool {
+        match self {
+            Self::Box(_) | Self::Room(_) | Self::End(_) => true,
+            Self::Ring(_) | Self::Missing(_) => false,
+        }
+    }
 }
 
 /// A voicemail box.

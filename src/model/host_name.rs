@@ -27,6 +27,7 @@ pub(crate) const GENERATED_CONTEXTS: &[&str] = &[
     "voicemail",
     "message",
     "clean",
+    "rooms",
     "generation",
 ];
 

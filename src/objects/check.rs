@@ -10,7 +10,9 @@ use std::{
 };
 
 use super::{
-    Keys, TargetName, destination, dialer, group, hours, namespace,
+    CALLED, Keys, TargetName, destination, dialer, group, hours,
+    keys::NamesOfKind,
+    namespace, room,
     rule::{self, check::Rules},
     set, trunk, voicemail,
 };
@@ -69,11 +71,17 @@ impl<T: Ord> KnownNames<T> {
     pub(super) fn lacks(&self, name: &T) -> bool {
         self.all && !self.names.contains(name)
     }
+}
 
-    /// Adds the names of another kind.
-    fn add(&mut self, other: Self) {
-        self.names.extend(other.names);
-        self.all &= other.all;
+impl KnownNames<ObjectName> {
+    /// Takes the names of kinds.
+    fn of<'a>(kinds: impl Iterator<Item = &'a NamesOfKind>) -> Self {
+        let mut known = Self::new(BTreeSet::new(), true);
+        for kind in kinds {
+            known.names.extend(kind.places.keys().cloned());
+            known.all &= kind.all;
+        }
+        known
     }
 }
 
@@ -86,12 +94,14 @@ pub(crate) struct Names<'a> {
     pub(super) renamed: &'a BTreeMap<UserKey, UserKey>,
     /// The objects that calls can be sent to.
     pub(super) objects: KnownNames<ObjectName>,
-    /// Whether groups are declared.
-    pub(super) has_groups: bool,
+    /// What messages call the kinds of these objects that are declared.
+    pub(super) kinds: Vec<&'static str>,
     /// Whether trunks are declared, over which calls may come.
     pub(super) has_trunks: bool,
     /// The objects behind which nothing is tried.
     pub(super) ending: BTreeSet<ObjectName>,
+    /// The objects that keep the calls which are sent to them.
+    pub(super) keeping: BTreeSet<ObjectName>,
     /// The shared voicemail boxes.
     pub(super) boxes: BTreeSet<ObjectName>,
     /// The users who have a voicemail box. `None` if that is not known.
@@ -119,21 +129,17 @@ pub(crate) fn check<'a>(
     let readable = is_readable(&keys, problems);
     // A key that is missing may be there under a name that is not known.
     let is_lost = has_unknown_key(problems);
-    let (trunk_names, hours_names) = (known(keys.trunks.as_ref(), is_lost), known(keys.hours.as_ref(), is_lost));
-    let group_names = known(keys.groups.as_ref(), is_lost);
-    let has_groups = !group_names.names.is_empty();
-    let mut objects = known(keys.dialers.as_ref(), is_lost);
-    objects.add(group_names);
-    objects.add(known_boxes(&keys, is_lost));
-    let (dialer_places, group_places) = (places(keys.dialers.as_ref()), places(keys.groups.as_ref()));
-    let box_places = places(shared_boxes(&keys));
-    let mut places = Places { objects: places_of(&keys), ..Places::default() };
+    let kinds = keys.names(is_lost);
+    let known = |kind| KnownNames::of(kinds.iter().filter(|names| names.kind == kind));
+    let (trunk_names, hours_names) = (known(ObjectKind::Trunk), known(ObjectKind::Hours));
+    let called: Vec<(&'static str, &NamesOfKind)> = called(&kinds).collect();
+    let objects = KnownNames::of(called.iter().map(|(_, names)| *names));
+    // Most names that a route lacks are those of dialers.
+    let is_offered = |names: &NamesOfKind| names.kind == ObjectKind::Dialer || !names.places.is_empty();
+    let declared = called.iter().filter(|(_, names)| is_offered(names)).map(|(what, _)| *what).collect();
+    let mut places = Places { objects: places_of(&kinds), ..Places::default() };
     let (trunks, secrets) = trunk::check::check(keys.trunks, problems);
-    namespace::check(
-        phones,
-        &[("dialer", &dialer_places), ("group", &group_places), ("voicemail box", &box_places)],
-        problems,
-    );
+    namespace::check(phones, &called, problems);
     let (dialers, without_trunk) = dialer::check::check(keys.dialers, &trunk_names, problems);
     // Trunks that could not be read may be some.
     let has_trunks = !trunk_names.all || !trunk_names.names.is_empty();
@@ -145,18 +151,19 @@ pub(crate) fn check<'a>(
     let take_calls = keys.inbound.is_some() || keys.default_route.is_some();
     let twilio_without_host = has_twilio && take_calls && keys.public_sip_host.is_none() && !is_lost;
     let objects_called = objects.names.iter().map(ObjectName::as_str);
-    let called = objects_called.chain(phones.keys().map(UserKey::as_str)).map(str::to_owned).collect();
+    let for_hints = objects_called.chain(phones.keys().map(UserKey::as_str)).map(str::to_owned).collect();
     let mut names = Names {
         users,
         phones,
         renamed,
         objects,
-        has_groups,
+        kinds: declared,
         has_trunks: !trunk_names.names.is_empty(),
         ending: BTreeSet::new(),
-        boxes: box_places.keys().cloned().collect(),
+        keeping: KnownNames::of(kinds.iter().filter(|names| names.kind.keeps_calls())).names,
+        boxes: known(ObjectKind::Box).names,
         own_boxes: None,
-        called,
+        called: for_hints,
         hours: hours_names,
         without_trunk,
         unreachable_by_asterisk,
@@ -166,32 +173,26 @@ pub(crate) fn check<'a>(
     let boxes_are_known = keys.voicemail.as_ref().map_or(!is_lost, |at| at.whole);
     let boxes = voicemail::check::check(keys.voicemail, &of_users.boxes, &names, problems);
     names.own_boxes = boxes_are_known.then(|| boxes.users().cloned().collect());
-    names.ending.clone_from(&names.boxes);
+    names.ending.clone_from(&names.keeping);
     let groups = group::check::check(keys.groups, &trunk_names, &names, &mut places, problems);
-    names.ending.extend(group::check::ending(&groups, &boxes));
+    let rooms = room::check::check(keys.rooms, &mut places, problems);
+    let mut routes = Routes { trunks, dialers, groups, boxes, rooms, ..Routes::default() };
+    names.ending.extend(group::check::ending(&routes));
     // What follows from a trunk that was refused is not reported.
     if errors(problems) == 0 {
-        let groups = group::check::without_trunk(&groups, &dialers);
+        let groups = group::check::without_trunk(&routes);
         if names.has_trunks {
             names.without_trunk.extend(groups.iter().cloned());
         }
         names.unreachable_by_asterisk.extend(groups);
     }
-    let hours = hours::check::read(keys.hours, problems);
-    let Rules { all: rules, places: of_rules, broken } = rule::check::read(keys.inbound, &names, &hours, problems);
+    routes.hours = hours::check::read(keys.hours, problems);
+    let Rules { all: rules, places: of_rules, broken } =
+        rule::check::read(keys.inbound, &names, &routes.hours, problems);
     places.rules = of_rules;
-    let routes = Routes {
-        trunks,
-        dialers,
-        groups,
-        boxes,
-        last_box: None,
-        hours,
-        rules,
-        default_route: DefaultRoute(destination::check::read(keys.default_route, &names, problems)),
-        public_sip_host: keys.public_sip_host.and_then(|at| at.value).map(|host| PublicSipHost(host.into())),
-        caller_id: None,
-    };
+    routes.rules = rules;
+    routes.default_route = DefaultRoute(destination::check::read(keys.default_route, &names, problems));
+    routes.public_sip_host = keys.public_sip_host.and_then(|at| at.value).map(|host| PublicSipHost(host.into()));
     rule::check::check(&routes, &places, &broken, has_twilio, problems);
     group::check::loops(&routes, &places, problems);
     let is_sound = readable && errors(problems) == before;
@@ -242,48 +243,20 @@ fn has_unknown_key(problems: &[Diagnostic]) -> bool {
     problems.iter().any(|problem| problem.code == Code::UnknownKey && at_top(problem))
 }
 
-/// Lists the names of a mapping; `is_lost` says whether it may be there though it is missing.
-fn known<T>(keys: Option<&At<Named<T>>>, is_lost: bool) -> KnownNames<ObjectName> {
-    let all = keys.map_or(!is_lost, |at| at.value.is_some());
-    KnownNames::new(places(keys).into_keys().collect(), all)
+/// Lists the kinds whose objects calls can be sent to, each with what messages call one of them.
+fn called(kinds: &[NamesOfKind]) -> impl Iterator<Item = (&'static str, &NamesOfKind)> {
+    let what = |kind| CALLED.iter().find(|(called, _)| *called == kind).map(|(_, what)| *what);
+    kinds.iter().filter_map(move |names| Some((what(names.kind)?, names)))
 }
 
 /// Finds where each object is declared that is no rule.
-fn places_of(keys: &Keys) -> BTreeMap<ObjectId, Place> {
-    fn named<T>(kind: ObjectKind, keys: Option<&At<Named<T>>>) -> impl Iterator<Item = (ObjectId, Place)> {
-        places(keys).into_iter().map(move |(name, place)| ((kind, name.to_string()), place))
-    }
-    fn single<T>(kind: ObjectKind, key: Option<&At<T>>) -> Option<(ObjectId, Place)> {
-        key.map(|at| ((kind, String::new()), at.place))
-    }
-    named(ObjectKind::Trunk, keys.trunks.as_ref())
-        .chain(named(ObjectKind::Dialer, keys.dialers.as_ref()))
-        .chain(named(ObjectKind::Group, keys.groups.as_ref()))
-        .chain(named(ObjectKind::Box, shared_boxes(keys)))
-        .chain(named(ObjectKind::Hours, keys.hours.as_ref()))
-        .chain(single(ObjectKind::DefaultRoute, keys.default_route.as_ref()))
-        .chain(single(ObjectKind::PublicSipHost, keys.public_sip_host.as_ref()))
-        .collect()
-}
-
-/// Lists the names of shared voicemail boxes; `is_lost` says whether some may be there though the key is missing.
-fn known_boxes(keys: &Keys, is_lost: bool) -> KnownNames<ObjectName> {
-    match &keys.voicemail {
-        None => KnownNames::new(BTreeSet::new(), !is_lost),
-        Some(At { value: None, .. }) => KnownNames::new(BTreeSet::new(), false),
-        Some(at) => known(shared_boxes(keys), at.meant.may_be("boxes")),
-    }
-}
-
-/// Finds the shared voicemail boxes of a file.
-fn shared_boxes(keys: &Keys) -> Option<&At<Named<voicemail::file::SharedBox>>> {
-    keys.voicemail.as_ref()?.value.as_ref()?.boxes.as_ref()
-}
-
-/// Finds where each name of a mapping stands.
-fn places<T>(keys: Option<&At<Named<T>>>) -> BTreeMap<ObjectName, Place> {
-    let pairs = keys.and_then(|at| at.value.as_ref()).map(|named| named.0.as_slice()).unwrap_or_default();
-    pairs.iter().filter_map(|(place, name, _)| Some((name.parse().ok()?, *place))).collect()
+fn places_of(kinds: &[NamesOfKind]) -> BTreeMap<ObjectId, Place> {
+    let of_kind = |NamesOfKind { kind, places, single, .. }: &NamesOfKind| {
+        let kind = *kind;
+        let named = places.iter().map(move |(name, place)| ((kind, name.to_string()), *place));
+        named.chain(single.map(|place| ((kind, String::new()), place))).collect::<Vec<_>>()
+    };
+    kinds.iter().flat_map(of_kind).collect()
 }
 
 /// Something that has a name: where that stands, the name, what could be read, and what unknown keys may have meant.

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::{ObjectId, ObjectKind, Routes, Target};
-use crate::model::{Chain, Extension, Invalid, ObjectName, Token, UserKey};
+use crate::model::{Chain, Extension, Invalid, Node, ObjectName, Token, UserKey};
 
 /// The internal number that an object claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,8 +123,17 @@ pub(crate) struct Numbered {
     pub(crate) name: ObjectName,
     /// How a call goes.
     pub(crate) chain: Chain,
-    /// The users whose phones its lamp shows: its own, and not those who get a call that it does not answer.
-    pub(crate) lamp: Vec<UserKey>,
+    /// What its lamp shows: its own phones, and not those who get a call that it does not answer.
+    pub(crate) lamp: Vec<Lamp>,
+}
+
+/// What a lamp shows the state of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lamp {
+    /// A user's phone.
+    Phone(UserKey),
+    /// A conference room.
+    Room(ObjectName),
 }
 
 impl Routes {
@@ -133,7 +142,11 @@ impl Routes {
         let numbered = |(object, number): (ObjectId, Extension)| {
             let name: ObjectName = object.1.parse().ok()?;
             let (_, own) = self.called(&name)?;
-            let lamp = own.users().into_iter().cloned().collect();
+            let rooms = own.0.iter().filter_map(|node| match node {
+                Node::Room(room) => Some(Lamp::Room(room.clone())),
+                Node::Ring(_) | Node::Box(_) | Node::End(_) | Node::Missing(_) => None,
+            });
+            let lamp = own.users().into_iter().cloned().map(Lamp::Phone).chain(rooms).collect();
             let chain = self.chain(&[Target::Object(name.clone())]);
             Some(Numbered { number, object, name, chain, lamp })
         };

@@ -1,11 +1,13 @@
 //! The list of kinds, from which the enum of kinds and the dispatch to them are made.
 
 /// Lists the kinds of objects. A kind is a row: its name in the program, the name that plans and documents have for
-/// it, the field of [`super::Routes`] that keeps its objects, if reports count them the word for several and what it
-/// means, and, if a file declares them, the key, its documentation and the type of its value.
+/// it, the field of [`super::Routes`] that keeps its objects, if calls can be sent to them what messages call one of them, if
+/// reports count them the word for several and what it means, and, if a file declares them, the key, its documentation
+/// and the type of its value.
 macro_rules! kinds {
     ($(
         $(#[$doc:meta])* $kind:ident = $word:literal in $field:ident
+        $(, called $called:literal)?
         $(, counted $plural:literal as $meaning:literal)?
         $(, from $(#[$of_key:meta])* $key:ident: $file:ty)?;
     )*) => {
@@ -55,6 +57,17 @@ macro_rules! kinds {
                 }
             }
         }
+
+        impl Keys {
+            /// Lists what the keys name, kind by kind. `is_lost` says whether a key may be there though it is missing.
+            pub(super) fn names(&self, is_lost: bool) -> Vec<$crate::objects::keys::NamesOfKind> {
+                use $crate::objects::keys::NamesOfKind;
+                vec![$($(NamesOfKind::of(ObjectKind::$kind, self.$key.as_ref(), is_lost),)?)*]
+            }
+        }
+
+        /// The kinds whose objects calls can be sent to: each with what messages call one of them.
+        pub(super) const CALLED: &[(ObjectKind, &str)] = &[$($((ObjectKind::$kind, $called),)?)*];
 
         /// The kinds that reports count: each with the word for several and what it means.
         pub(super) const COUNTED: &[(ObjectKind, &str, &str)] = &[$($((ObjectKind::$kind, $plural, $meaning),)?)*];

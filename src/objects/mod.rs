@@ -11,11 +11,13 @@ pub(crate) mod dialer;
 mod extension;
 pub(crate) mod group;
 pub(crate) mod hours;
+mod keys;
 mod kinds;
 mod namespace;
 mod object;
 mod places;
 mod render;
+pub(crate) mod room;
 pub(crate) mod rule;
 mod set;
 pub(crate) mod trunk;
@@ -32,14 +34,15 @@ pub(crate) use destination::{
     in_turn, with_users,
 };
 pub use dialer::Dialer;
-pub(crate) use extension::Numbered;
 pub use extension::{ExtensionClaim, NumberOwner};
+pub(crate) use extension::{Lamp, Numbered};
 pub use group::{Group, Member, Strategy};
 pub use hours::{Hours, OpenRange, Timezone};
 pub(crate) use object::{Fields, Object, RowsOfUsers};
 pub use object::{Login, ObjectId, ObjectRow, UserOfRow};
 pub use places::Places;
-pub(crate) use render::{Block, BoxEntry, Condition, Parts, PhoneBoxes, RenderContext};
+pub(crate) use render::{Block, BoxEntry, Condition, Entrance, Parts, PhoneBoxes, RenderContext};
+pub use room::Room;
 pub use rule::{Called, CallerMatch, Entry, Rule};
 pub(crate) use rule::{Outcome, loops_by_variables};
 pub(crate) use set::NO_ROUTES;
@@ -60,19 +63,23 @@ kinds::kinds! {
         /// SIP carriers.
         trunks: Named<trunk::file::Trunk>;
     /// A public number or a SIP address outside that calls can be sent to.
-    Dialer = "dialer" in dialers, counted "dialers" as "Dialers.", from
+    Dialer = "dialer" in dialers, called "dialer", counted "dialers" as "Dialers.", from
         /// Where inbound calls can be sent to.
         dialers: Named<dialer::file::Dialer>;
     /// Several phones and outside numbers that get the same calls.
-    Group = "group" in groups, counted "groups" as "Groups.", from
+    Group = "group" in groups, called "group", counted "groups" as "Groups.", from
         /// Several phones and outside numbers that get the same calls.
         groups: Named<group::file::Group>;
     /// A voicemail box.
-    Box = "box" in boxes, from
+    Box = "box" in boxes, called "voicemail box", from
         /// Voicemail boxes.
         voicemail: voicemail::file::Voicemail;
     /// The highest number that a voicemail box ever had.
     LastBox = "last_box" in last_box;
+    /// A conference room.
+    Room = "room" in rooms, called "room", counted "rooms" as "Conference rooms.", from
+        /// Conference rooms.
+        rooms: Named<room::file::Room>;
     /// Opening hours.
     Hours = "hours" in hours, from
         /// Opening hours.

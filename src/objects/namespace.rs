@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::keys::NamesOfKind;
 use crate::model::{Code, Diagnostic, ObjectName, Place, UserKey};
 
 /// Words that a route has for something else.
@@ -19,13 +20,13 @@ pub(super) fn reserved(what: &str, name: &str, place: Place) -> Option<Diagnosti
 /// the objects by kind.
 pub(super) fn check(
     phones: &BTreeMap<UserKey, Place>,
-    objects: &[(&str, &BTreeMap<ObjectName, Place>)],
+    objects: &[(&str, &NamesOfKind)],
     problems: &mut Vec<Diagnostic>,
 ) {
     problems.extend(phones.iter().filter_map(|(id, place)| reserved("phone", id.as_str(), *place)));
     let mut known: BTreeMap<&ObjectName, (&str, Place)> = BTreeMap::new();
     for (kind, objects) in objects {
-        for (name, place) in *objects {
+        for (name, place) in &objects.places {
             if let Some((other, first)) = known.get(name) {
                 let message = format!("`{name}` is a {other} and a {kind}");
                 let problem = Diagnostic::error(Code::DuplicateName, message, *place);

@@ -196,6 +196,12 @@ impl ObjectKind {
         self == Self::Trunk
     }
 
+    /// Tells whether a call that is sent to an object of the kind stays with it, at Asterisk: a provider sends such a call
+    /// there by SIP, and nothing behind it is tried.
+    pub(super) fn keeps_calls(self) -> bool {
+        matches!(self, Self::Box | Self::Room)
+    }
+
     /// Tells whether each object of the kind is an entry of a file, not a section.
     pub(super) fn has_entry(self) -> bool {
         self == Self::Box

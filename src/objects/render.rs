@@ -70,6 +70,17 @@ pub(crate) struct Parts<'a> {
     pub(crate) boxes: Vec<BoxEntry<'a>>,
     /// The boxes whose messages phones show, by user.
     pub(crate) phone_boxes: BTreeMap<&'a UserKey, PhoneBoxes<'a>>,
+    /// How callers come into conference rooms.
+    pub(crate) rooms: Vec<Entrance>,
+}
+
+/// How callers come into a conference room: an extension of the dialplan.
+#[derive(Debug)]
+pub(crate) struct Entrance {
+    /// A remark for whoever reads the file.
+    pub(crate) remark: String,
+    /// Its steps.
+    pub(crate) steps: Extension,
 }
 
 /// A voicemail box, as an entry of its file.

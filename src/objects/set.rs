@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Boxes, Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Group, Hours, LastBox, Login, Object, ObjectId,
-    ObjectKind, Places, PublicSipHost, Rule, Target, Trunk, object::Generate, rule,
+    ObjectKind, Places, PublicSipHost, Room, Rule, Target, Trunk, object::Generate, rule,
 };
 use crate::{
     asterisk::box_context,
@@ -35,6 +35,9 @@ pub struct Routes {
     /// The highest number that a voicemail box ever had. `None` if there was no box yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_box: Option<LastBox>,
+    /// Conference rooms, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rooms: BTreeMap<ObjectName, Room>,
     /// Opening hours, by name.
     pub hours: BTreeMap<ObjectName, Hours>,
     /// The rules; their order carries no meaning.
@@ -56,6 +59,7 @@ pub(crate) static NO_ROUTES: Routes = Routes {
     groups: BTreeMap::new(),
     boxes: Boxes::NONE,
     last_box: None,
+    rooms: BTreeMap::new(),
     hours: BTreeMap::new(),
     rules: Vec::new(),
     default_route: DefaultRoute::NONE,
@@ -214,11 +218,8 @@ impl Routes {
     /// Lists what rings for calls that are sent to objects, each once, by name.
     pub(crate) fn rings(&self) -> BTreeMap<String, Ring> {
         let chains = self.objects().into_iter().filter_map(|((_, name), object)| object.flow(&name.parse().ok()?));
-        let rings = chains.flat_map(|chain| chain.0).filter_map(|node| match node {
-            Node::Ring(ring) => Some((ring.name.clone(), ring)),
-            Node::Box(_) | Node::End(_) | Node::Missing(_) => None,
-        });
-        rings.collect()
+        let nodes = chains.flat_map(|chain| chain.0);
+        nodes.filter_map(|node| node.ring().map(|ring| (ring.name.clone(), ring.clone()))).collect()
     }
 
     /// Lists our numbers that have rules of their own.

@@ -41,6 +41,8 @@ pub(super) struct Contexts {
     pub(super) message: Name,
     /// Cleans what that channel learns about the caller meanwhile.
     pub(super) clean: Name,
+    /// Where callers come into conference rooms.
+    pub(super) rooms: Name,
 }
 
 impl Contexts {
@@ -69,6 +71,7 @@ impl Contexts {
             voicemail: context("voicemail")?,
             message: context("message")?,
             clean: context("clean")?,
+            rooms: context("rooms")?,
         })
     }
 }

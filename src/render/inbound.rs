@@ -20,8 +20,11 @@ use crate::{
             Context, Counter, Dialplan, Expr, Extension, Foreign, ForeignVariable, Hash, Pattern, Place, Step, Variable,
         },
     },
-    model::{BoxNumber, Chain, Node, Ring, UserKey, WITHHELD},
-    objects::{Called, CallerMatch, Condition, Entry, Outcome, Routes},
+    model::{Chain, Mailbox, Node, ObjectName, Ring, UserKey, WITHHELD},
+    objects::{
+        Called, CallerMatch, Condition, Entrance, Entry, Outcome, Routes,
+        room::{entrance, sip_user},
+    },
 };
 
 /// What begins the names of steps that ring one phone.
@@ -127,6 +130,7 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
     }
     inbound.numbered(plan, &numbered);
     inbound.unanswered(plan, &lists);
+    inbound.rooms(plan, parts.rooms);
     inbound.outside(plan)?;
     inbound.phones(plan);
     if inside.iter().any(|chain| chain.rings_one_phone()) {
@@ -145,7 +149,7 @@ pub(super) fn phone_extension(phone: &Phone<'_>) -> Expr {
 impl Inbound<'_> {
     /// Which number was called.
     fn arrival(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
-        let Contexts { arrival, caller, voicemail, .. } = &self.contexts;
+        let Contexts { arrival, caller, .. } = &self.contexts;
         let mut context =
             Context::new(arrival, "Calls from trunks arrive here; they lead to the targets below and nowhere else.");
         for number in self.routes.numbers() {
@@ -167,11 +171,10 @@ impl Inbound<'_> {
                 context.one_step(pattern, Step::Goto(Place::Context(caller.clone(), phone_extension(phone))));
             }
         }
-        for number in self.boxes() {
-            let name = Expr::text("box", &number.sip_user())?;
-            let leave = || Step::Goto(Place::Context(voicemail.clone(), number.into()));
-            context.one_step(Pattern::literal(name.clone()), leave());
-            context.one_step(Pattern::with_parameters(name), leave());
+        for (name, place) in self.called_by_sip() {
+            let name = Expr::text("name", &name)?;
+            context.one_step(Pattern::literal(name.clone()), Step::Goto(place.clone()));
+            context.one_step(Pattern::with_parameters(name), Step::Goto(place));
         }
         // Anything of two characters and more; a pattern for fewer would catch Asterisk's own `h` and `t`.
         for pattern in ["_[!-~].", "_[0-9+*#]", "s"] {
@@ -189,15 +192,44 @@ impl Inbound<'_> {
         Ok(())
     }
 
-    /// Lists the voicemail boxes that routes name: a provider that records messages by SIP calls these.
-    fn boxes(&self) -> BTreeSet<&BoxNumber> {
+    /// Lists the voicemail boxes and rooms that routes name: a provider sends calls to these by SIP. Each has the name that
+    /// it calls, and where the call goes.
+    fn called_by_sip(&self) -> BTreeMap<String, Place> {
         let chains = self.outcomes.values().flat_map(|(_, outcome)| [Some(&outcome.then), outcome.otherwise.as_ref()]);
         let nodes = chains.flatten().chain([&self.default_chain]).flat_map(|chain| &chain.0);
-        let boxes = nodes.filter_map(|node| match node {
-            Node::Box(mailbox) => mailbox.number.as_ref(),
-            Node::Ring(_) | Node::End(_) | Node::Missing(_) => None,
-        });
-        boxes.collect()
+        let mut called = BTreeMap::new();
+        for node in nodes {
+            match node {
+                Node::Box(Mailbox { number: Some(number), .. }) => {
+                    let place = Place::Context(self.contexts.voicemail.clone(), number.into());
+                    called.insert(number.sip_user(), place);
+                }
+                Node::Room(room) => drop(called.insert(sip_user(room), self.room(room))),
+                Node::Box(_) | Node::Ring(_) | Node::End(_) | Node::Missing(_) => {}
+            }
+        }
+        called
+    }
+
+    /// Names the place where callers come into a room.
+    pub(super) fn room(&self, room: &ObjectName) -> Place {
+        Place::Context(self.contexts.rooms.clone(), entrance(room))
+    }
+
+    /// How callers come into rooms.
+    fn rooms(&self, plan: &mut Dialplan, rooms: Vec<Entrance>) {
+        if rooms.is_empty() {
+            return;
+        }
+        let mut context = Context::new(
+            &self.contexts.rooms,
+            "Conference rooms. The slug stands before each name: Asterisk keeps those of all tenants in one list.",
+        );
+        for Entrance { remark, steps } in rooms {
+            context.comment(remark);
+            context.extension(steps);
+        }
+        plan.push(context);
     }
 
     /// Returns the number that is shown of calls to no number, as to the name of an account. The answers to Twilio show the

@@ -15,7 +15,7 @@ use crate::{
         dialplan::{Context, Dialplan, Expr, Extension, Hash, Pattern, Place, Step, Variable},
     },
     model::{ObjectName, UserKey},
-    objects::Numbered,
+    objects::{Lamp, Numbered, room::conference_name},
 };
 
 /// Names the extension behind the number of an object. A call goes on there when the number changes.
@@ -23,7 +23,8 @@ fn named(name: &ObjectName) -> Expr {
     Expr::hex('e', &Hash::of(name.as_str()))
 }
 
-/// Adds the numbers of objects to what phones dial. The lamp of an object shows the states of its users' phones.
+/// Adds the numbers of objects to what phones dial. The lamp of an object shows the states of its users' phones, or of its
+/// room.
 pub(super) fn dialled(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(), BadValue> {
     let numbered = book.routes.numbered();
     if numbered.is_empty() {
@@ -34,8 +35,14 @@ pub(super) fn dialled(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(),
     for Numbered { number, name, lamp, .. } in numbered {
         dialled.comment(&name);
         let mut shown: Option<Expr> = None;
-        for phone in lamp.iter().filter_map(|user| phones.get(user)) {
-            let device = Expr::from("PJSIP/") + endpoint(book, phone.extension.into())?;
+        for lamp in &lamp {
+            let device = match lamp {
+                Lamp::Phone(user) => match phones.get(user) {
+                    Some(phone) => Expr::from("PJSIP/") + endpoint(book, phone.extension.into())?,
+                    None => continue,
+                },
+                Lamp::Room(room) => Expr::from("confbridge:") + &conference_name(book.tenant, room)?,
+            };
             shown = Some(match shown {
                 Some(before) => before + "&" + device,
                 None => device,

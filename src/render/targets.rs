@@ -94,6 +94,12 @@ impl Inbound<'_> {
                     steps.step(Step::Goto(Place::Context(voicemail.clone(), number.into())));
                     return;
                 }
+                Node::Room(room) => {
+                    // Who calls is listed with those in the room.
+                    show_caller(steps, None);
+                    steps.step(Step::Goto(self.room(room)));
+                    return;
+                }
                 Node::Box(_) => Step::NoOp(Some("a voicemail box that has no number".into())),
                 Node::Missing(_) => Step::NoOp(Some("an object that is not declared".into())),
                 Node::Ring(Ring { name, who: Who::Members { .. }, .. }) => {

@@ -54,6 +54,9 @@ fn declared(text: &str) -> Declared {
 /// What adds voicemail to [`COMPANY`].
 const VOICEMAIL: &str = "voicemail: { users: true, boxes: { info: { name: Info desk } } }\n";
 
+/// What adds a conference room to [`COMPANY`].
+const ROOM: &str = "rooms: { board: { name: \"Board; x\", extension: 1800, max: 12 } }\n";
+
 fn files(declared: &Declared, routes: &Routes, real: bool) -> PerFile<File> {
     let mut allocated = routes.clone();
     allocated.allocate(&Routes::default(), 0);
@@ -108,11 +111,35 @@ fn routes_are_a_dialplan_in_the_order_in_which_they_are_decided() {
 fn every_context_that_is_generated_is_known_by_name() {
     let company =
         COMPANY.replace("extension: 1001 }", "extension: 1001, no_answer: [lobby] }\n  - { id: lobby, name: L }");
-    let declared = declared(&(company + VOICEMAIL));
+    let declared = declared(&(company + VOICEMAIL + ROOM));
     let files = files(&declared, &declared.routes, true);
     let contexts: BTreeSet<&str> =
         section_names(&files[Routing].text).map(|name| name.strip_prefix("acme-").unwrap()).collect();
     assert_eq!(contexts, GENERATED_CONTEXTS.iter().copied().collect());
+}
+
+/// The lamp of its number shows the room, and a provider calls it by SIP once a route names it.
+#[test]
+fn a_room_is_an_extension_that_joins_a_conference_of_the_tenant() {
+    let declared = declared(&(COMPANY.replace("default_route: [talk]", "default_route: [talk, board]") + ROOM));
+    let routing = &files(&declared, &declared.routes, true)[Routing].text;
+    let with_room = routing.lines().filter(|line| {
+        ["1800", "room", "confbridge", "CONFBRIDGE", "ConfBridge", "Board"].iter().any(|word| line.contains(word))
+    });
+    insta::assert_snapshot!(with_room.collect::<Vec<_>>().join("\n"), @r"
+    exten => 1800,hint,confbridge:acme_board
+    exten => 1800,1,Goto(acme-extensions,e859169b38185,1)
+    exten => room_board,1,Goto(acme-rooms,room_board,1)
+    exten => _room_board\;!,1,Goto(acme-rooms,room_board,1)
+     same => n,Goto(acme-rooms,room_board,1)
+     same => n,Goto(acme-rooms,room_board,1)
+    ; Conference rooms. The slug stands before each name: Asterisk keeps those of all tenants in one list.
+    [acme-rooms]
+    ; board: Board; x
+    exten => room_board,1,Set(CONFBRIDGE(bridge,max_members)=12)
+     same => n,Set(CONFBRIDGE(user,music_on_hold_when_empty)=yes)
+     same => n,ConfBridge(acme_board)
+    ");
 }
 
 /// What is shown where, in the file as in an answer to Twilio.

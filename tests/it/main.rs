@@ -20,6 +20,7 @@ mod circles;
 mod clients;
 mod commands;
 mod commit;
+mod conferences;
 mod directory;
 mod docs;
 mod documents;

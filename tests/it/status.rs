@@ -207,7 +207,9 @@ fn a_trunk_whose_registration_is_rejected_is_reported_beside_inbound_calls() {
     until("the carrier has refused", || env.run("status").expect(0).stdout.contains(rejected));
     let status = env.run("status --detailed-exitcode").expect(2).stdout;
     assert!(
-        status.contains("inbound     0 routes, 0 groups, 0 dialers, 1 trunk: some calls over trunks do not arrive\n"),
+        status.contains(
+            "inbound     0 routes, 0 rooms, 0 groups, 0 dialers, 1 trunk: some calls over trunks do not arrive\n"
+        ),
         "{status}"
     );
     let json: serde_json::Value = serde_json::from_str(&env.run("status --format json").stdout).unwrap();

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, ops::Add};
 use sha2::{Digest, Sha256};
 
 use super::super::{BadValue, Name};
-use crate::model::{BoxNumber, E164, Extension, NamePrefix, Prefix, Tenant, hex};
+use crate::model::{BoxNumber, E164, Extension, NamePrefix, ObjectName, Prefix, Tenant, hex};
 
 /// Applications and functions, each with the module that provides it.
 pub(crate) type Words = BTreeMap<&'static str, &'static str>;
@@ -452,6 +452,13 @@ impl From<&Tenant> for Expr {
 impl From<&E164> for Expr {
     fn from(number: &E164) -> Self {
         Self::plain(number.as_str())
+    }
+}
+
+/// It has letters, digits and `_ . + -` only.
+impl From<&ObjectName> for Expr {
+    fn from(name: &ObjectName) -> Self {
+        Self::plain(name.as_str())
     }
 }
 

@@ -67,6 +67,10 @@ pub(crate) enum Step {
     /// Lets the caller hear the messages of a voicemail box: `17@acme-boxes`, or `@acme-boxes` to ask which. With `s` it
     /// asks for no PIN.
     VoiceMailMain(Expr, &'static str),
+    /// Sets an option of the conference that the channel joins next: `user,music_on_hold_when_empty`.
+    SetConference(&'static str, Expr),
+    /// Joins a conference, until the caller leaves it. Answers the call if it was not answered.
+    ConfBridge(Expr),
     /// Comes back from a `Gosub`, with a result if there is one.
     Return(Option<Expr>),
     /// Sets a variable of our own.
@@ -147,6 +151,11 @@ impl Step {
                 let options = if options.is_empty() { Expr::default() } else { Expr::from(",") + *options };
                 ("VoiceMailMain", Some("app_voicemail"), mailbox.clone() + options)
             }
+            Self::SetConference(option, value) => {
+                words.insert("CONFBRIDGE", "app_confbridge");
+                ("Set", None, Expr::from("CONFBRIDGE(") + *option + ")=" + value.clone())
+            }
+            Self::ConfBridge(name) => ("ConfBridge", Some("app_confbridge"), name.clone()),
             Self::Return(result) => ("Return", Some("app_stack"), result.clone().unwrap_or_default()),
             Self::Set(variable, value) => ("Set", None, Expr::from(variable.name()) + "=" + value.clone()),
             Self::SetField(field, value) => {

@@ -25,7 +25,7 @@ pub(in crate::objects) fn read(
     let by_sip = |target: &Target, item: &At<file::TargetName>| {
         let written = match target {
             Target::User(_) => item.value.as_ref().map(|named| named.as_str().to_owned()),
-            Target::Object(name) => names.boxes.contains(name).then(|| name.to_string()),
+            Target::Object(name) => names.keeping.contains(name).then(|| name.to_string()),
             Target::Voicemail(_) => Some(target.to_string()),
             Target::Hangup | Target::Busy => None,
         };
@@ -81,7 +81,9 @@ fn in_turn(
         if ends && at + 1 < items.len() {
             let message = format!("no target after `{target}` is ever tried");
             let hint = match &target {
-                Target::Object(name) if !names.boxes.contains(name) => "put it last: its own `no_answer` ends the call",
+                Target::Object(name) if !names.keeping.contains(name) => {
+                    "put it last: its own `no_answer` ends the call"
+                }
                 _ => "put it last",
             };
             problems.push(Diagnostic::error(Code::UnreachableRoute, message, item.place).hint(hint));
@@ -178,12 +180,9 @@ pub(in crate::objects) fn user(
 
 /// Reports a name that no object that takes calls and no phone has. It may be another way to name a user, or a word of the format.
 fn unknown_name(text: &str, place: Place, names: &Names<'_>) -> Diagnostic {
-    let what = match (names.has_groups, names.phones.is_empty()) {
-        (false, true) => "dialer",
-        (false, false) => "dialer or phone",
-        (true, true) => "dialer or group",
-        (true, false) => "dialer, group or phone",
-    };
+    let phone = (!names.phones.is_empty()).then_some("phone");
+    let what = any_of(&names.kinds.iter().copied().chain(phone).collect::<Vec<_>>());
+    let what = what.as_str();
     let called = names.called.iter().map(String::as_str);
     let problem = match names.renamed.get(&UserKey::of(text)) {
         Some(renamed) => unknown_with(Some(renamed.as_str()), what, text, place, called),
@@ -203,6 +202,14 @@ fn unknown_name(text: &str, place: Place, names: &Names<'_>) -> Diagnostic {
         (Some(user), _) => problem.hint(format!("did you mean `{user}`? a route names users by their e-mail")),
         (None, Some(word)) => problem.hint(format!("did you mean `{word}`?")),
         (None, None) => problem,
+    }
+}
+
+/// Lists what a name could be: `dialer, group or phone`.
+fn any_of(kinds: &[&str]) -> String {
+    match kinds {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        only => only.concat(),
     }
 }
 

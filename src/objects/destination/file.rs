@@ -11,7 +11,7 @@ use serde::{
 use crate::model::{Code, Email, Invalid, ObjectName, WORD_OR_MAP, Word, quoted, text_type};
 
 text_type! {
-    /// Who gets a call, by name: a dialer, a group, a voicemail box, a user's e-mail, a phone's `id`, `hangup` or `busy`.
+    /// Who gets a call, by name: a dialer, a group, a voicemail box, a room, a user's e-mail, a phone's `id`, `hangup` or `busy`.
     TargetText,
     |text| {
         if text.parse::<Email>().is_ok() || text.parse::<ObjectName>().is_ok() {
@@ -20,7 +20,7 @@ text_type! {
             Err(Invalid::new(
                 Code::InvalidTarget,
                 format!("{} is not a destination for calls", quoted(text)),
-                "name a dialer, a group, a user by e-mail, a phone by id, `hangup` or `busy`",
+                "name a dialer, a group, a room, a user by e-mail, a phone by id, `hangup` or `busy`",
             ))
         }
     },

@@ -9,8 +9,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::ObjectKind;
 use super::object::{Fields, Object, RowsOfUsers, Store, Stored, UserOfRow, UsersOfRows};
+use super::{CALLED, ObjectKind};
 use crate::model::{Document, Invalid, ObjectName, Unreadable, UserKey};
 
 /// Who gets a call.
@@ -54,7 +54,7 @@ pub(super) fn refs(targets: &[Target]) -> impl Iterator<Item = (ObjectKind, &Obj
         Target::Object(name) => Some(name),
         Target::User(_) | Target::Voicemail(_) | Target::Hangup | Target::Busy => None,
     });
-    names.flat_map(|name| [(ObjectKind::Dialer, name), (ObjectKind::Group, name), (ObjectKind::Box, name)])
+    names.flat_map(|name| CALLED.iter().map(move |(kind, _)| (*kind, name)))
 }
 
 impl<User> Target<User> {

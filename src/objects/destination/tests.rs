@@ -64,15 +64,15 @@ fn an_undeclared_name_is_reported_with_the_one_that_was_meant() {
     insta::assert_snapshot!(problems(&of_ana("[b@example.com, sale, lobbi, { voicemail: lobby }, 1001]")), @r"
     4:54 unknown-reference: no such user: `b@example.com`
       did you mean `bo@example.com`?
-    4:69 unknown-reference: no such dialer, group or phone: `sale`
+    4:69 unknown-reference: no such dialer, group, voicemail box or phone: `sale`
       did you mean `sales`?
-    4:75 unknown-reference: no such dialer, group or phone: `lobbi`
+    4:75 unknown-reference: no such dialer, group, voicemail box or phone: `lobbi`
       did you mean `lobby`?
     4:82 no-voicemail: `lobby` has no voicemail box
       set `voicemail: true` at the user, or `users: true` in `voicemail:`
     4:82 unreachable-route: no target after `voicemail:lobby` is ever tried
       put it last
-    4:104 unknown-reference: no such dialer, group or phone: `1001`
+    4:104 unknown-reference: no such dialer, group, voicemail box or phone: `1001`
       a route names users by their e-mail, not by number
     ");
 }

@@ -11,8 +11,8 @@ use super::{
     DEFAULT_TIME, Member, file,
 };
 use crate::{
-    model::{At, Cause, Code, Diagnostic, E164, Leg, Named, Node, ObjectName, Place, UserKey},
-    objects::{Boxes, Called, Dialer, Group, ObjectKind, Places, Routes, Target, dialer},
+    model::{At, Code, Diagnostic, E164, Leg, Named, Node, ObjectName, Place, UserKey},
+    objects::{Called, Group, ObjectKind, Places, Routes, Target, dialer},
 };
 
 /// The most members of a group: Asterisk cuts what is dialled at 4,091 bytes.
@@ -201,26 +201,18 @@ pub(in crate::objects) fn have_number_without_trunk(keys: Option<&At<Named<file:
 }
 
 /// Lists the groups in which Asterisk can ring nobody, also not behind them.
-pub(in crate::objects) fn without_trunk(
-    groups: &BTreeMap<ObjectName, Group>,
-    dialers: &BTreeMap<ObjectName, Dialer>,
-) -> BTreeSet<ObjectName> {
-    let routes = Routes { groups: groups.clone(), dialers: dialers.clone(), ..Routes::default() };
+pub(in crate::objects) fn without_trunk(routes: &Routes) -> BTreeSet<ObjectName> {
     let rings_nobody = |node: &Node| match node {
         Node::Ring(ring) => ring.who.legs().iter().all(Leg::has_no_trunk),
         Node::End(_) => true,
-        Node::Box(_) | Node::Missing(_) => false,
+        Node::Box(_) | Node::Room(_) | Node::Missing(_) => false,
     };
     let are_without = |name: &&ObjectName| routes.chain(&[Target::Object((*name).clone())]).0.iter().all(rings_nobody);
-    groups.keys().filter(are_without).cloned().collect()
+    routes.groups.keys().filter(are_without).cloned().collect()
 }
 
 /// Lists the groups behind which nothing is tried, because a call that nobody answers ends there.
-pub(in crate::objects) fn ending(groups: &BTreeMap<ObjectName, Group>, boxes: &Boxes) -> BTreeSet<ObjectName> {
-    let routes = Routes { groups: groups.clone(), boxes: boxes.clone(), ..Routes::default() };
-    let ends = |name: &ObjectName| {
-        let chain = routes.chain(&[Target::Object(name.clone())]);
-        chain.0.iter().any(|node| matches!(node, Node::Box(_) | Node::End(Cause::Busy | Cause::Rejected)))
-    };
-    groups.keys().filter(|name| ends(name)).cloned().collect()
+pub(in crate::objects) fn ending(routes: &Routes) -> BTreeSet<ObjectName> {
+    let ends = |name: &ObjectName| routes.chain(&[Target::Object(name.clone())]).0.iter().any(Node::is_last);
+    routes.groups.keys().filter(|name| ends(name)).cloned().collect()
 }

@@ -6,7 +6,7 @@ use super::{Group, Member, Strategy};
 use crate::{
     desired,
     model::{CallerId, Email, Leg, Node, Ring, UserKey, Who},
-    objects::{DefaultRoute, ExtensionClaim, ObjectKind, Routes, Target},
+    objects::{DefaultRoute, ExtensionClaim, Lamp, ObjectKind, Routes, Target},
 };
 
 fn user(name: &str) -> UserKey {
@@ -149,19 +149,18 @@ fn phones_reach_a_group_under_its_number_and_its_lamp_shows_its_own_members() {
     let sales = Group { extension: number(1500), ..group(&["ana", "bo"], Strategy::All, &["night", "busy"]) };
     let auto = Group { extension: Some(ExtensionClaim::Auto), ..group(&["ana"], Strategy::All, &[]) };
     let mut routes = routes([("sales", sales), ("night", night), ("auto", auto)]);
-    let numbered = |routes: &Routes| -> Vec<(u32, String, usize, Vec<UserKey>)> {
+    let phones = |names: &[&str]| names.iter().map(|name| Lamp::Phone(user(name))).collect::<Vec<_>>();
+    let numbered = |routes: &Routes| -> Vec<(u32, String, usize, Vec<Lamp>)> {
         let all = routes.numbered().into_iter();
         all.map(|one| (one.number.number(), one.name.to_string(), one.chain.0.len(), one.lamp)).collect()
     };
-    let expected = [
-        (1400, "night".to_owned(), 2, vec![user("bo"), user("cy")]),
-        (1500, "sales".to_owned(), 4, vec![user("ana"), user("bo")]),
-    ];
+    let expected =
+        [(1400, "night".to_owned(), 2, phones(&["bo", "cy"])), (1500, "sales".to_owned(), 4, phones(&["ana", "bo"]))];
     assert_eq!(numbered(&routes), expected, "one whose number is not allocated yet is not among them");
     assert!(!routes.is_resolved());
     let of_auto = (ObjectKind::Group, "auto".to_owned());
     routes.set_extensions(|id, _| (*id == of_auto).then(|| number(1001)).flatten());
     assert!(routes.is_resolved());
-    assert_eq!(numbered(&routes)[0], (1001, "auto".to_owned(), 1, vec![user("ana")]));
+    assert_eq!(numbered(&routes)[0], (1001, "auto".to_owned(), 1, phones(&["ana"])));
     assert_eq!(routes.users().len(), 0, "nobody outside dials it");
 }

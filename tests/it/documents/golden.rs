@@ -11,9 +11,9 @@ use reconcile::{
         document::{self, Map},
     },
     objects::{
-        BoxOwner, Boxes, Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, ExtensionClaim, Group, Hours,
-        LastBox, Mailing, Member, PublicSipHost, Routes, Rule, Strategy as Order, Target, Trunk, UserDocument,
-        UserOfRow, VoicemailBox,
+        Boxes, Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, ExtensionClaim, Group, Hours, LastBox,
+        Mailing, Member, PublicSipHost, Room, Routes, Rule, Strategy as Order, Target, Trunk, UserDocument, UserOfRow,
+        VoicemailBox, BoxOwner,
     },
     recorder::spool,
 };
@@ -75,6 +75,7 @@ fn routes() -> Routes {
         groups: BTreeMap::new(),
         boxes: Boxes::NONE,
         last_box: None,
+        rooms: BTreeMap::new(),
         trunks: BTreeMap::from([
             (of("backup"), trunk("backup.example", &["192.0.2.7"])),
             (
@@ -271,6 +272,10 @@ fn every_golden_document_is_read_as_the_value_it_was() {
                 is(&name, &Group { extension, ..group() });
             }
             "box" => is(&name, &own_box()),
+            "room" => {
+                let extension = Some(ExtensionClaim::Given(1800.try_into().unwrap()));
+                is(&name, &Room { title: Some(of("Board")), extension, max: 12 });
+            }
             "shared-box" => is(&name, &shared_box()),
             "routes" => is(&name, &routes()),
             "applied" => is(&name, &applied(8)),
@@ -388,6 +393,7 @@ fn any_routes() -> impl Strategy<Value = Routes> {
             groups,
             boxes: Boxes::NONE,
             last_box: last_box.map(|(last, shared)| LastBox { last, users: BTreeMap::new(), shared }),
+            rooms: BTreeMap::new(),
             hours: routes().hours,
             rules,
             default_route,
