@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    phones::{nothing_in_the_log, until},
+    phones::nothing_in_the_log,
     sipp::Phone,
-    support::TestEnv,
-};
+    support::{TestEnv, until};
 
 const DID: &str = "+15559876543";
 

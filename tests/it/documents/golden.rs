@@ -11,9 +11,9 @@ use reconcile::{
         document::{self, Map},
     },
     objects::{
-        Boxes, Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, ExtensionClaim, Group, Hours, LastBox,
-        Mailing, Member, PublicSipHost, Room, Routes, Rule, Strategy as Order, Target, Trunk, UserDocument, UserOfRow,
-        VoicemailBox, BoxOwner,
+        BoxOwner, Boxes, Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, ExtensionClaim, Group, Hours,
+        LastBox, Mailing, Member, PublicSipHost, Room, Routes, Rule, Strategy as Order, Target, Trunk, UserDocument,
+        UserOfRow, VoicemailBox,
     },
     recorder::spool,
 };
