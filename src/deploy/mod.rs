@@ -27,6 +27,7 @@ mod log;
 mod mismatch;
 mod names;
 mod needs;
+mod operators;
 mod overrides;
 mod phonebook;
 mod put_back;
@@ -54,6 +55,7 @@ pub use compare::{CompareError, ComparedFile, Comparison, compare, compare_plan,
 pub use error::{ApplyError, NotLive, StatusError};
 pub use host::{Host, InPlace, Running};
 pub use includes::Override;
+pub(crate) use includes::{included, includes_file};
 pub use mismatch::Mismatch;
 pub use names::{MissingName, NamePlaces};
 pub use needs::Lack;
