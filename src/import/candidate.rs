@@ -12,6 +12,8 @@ use crate::model::Extension;
 pub(crate) struct Candidate {
     /// Where it stands, such as `users.csv:3` or `endpoint 1001`.
     pub(crate) place: String,
+    /// The endpoint that it is, in a phone system that has them.
+    pub(crate) endpoint: String,
     /// The number.
     pub(crate) number: String,
     /// The display name.

@@ -31,6 +31,8 @@ pub(crate) struct Imported {
     pub(crate) desired: String,
     /// How many users it declares.
     pub(crate) users: usize,
+    /// The endpoints that they are now, in a phone system that has them.
+    pub(crate) endpoints: BTreeSet<String>,
     /// The secrets that the phones have now, by e-mail address.
     pub(crate) secrets: Vec<(Email, Secret)>,
     /// What is not carried over.
@@ -46,14 +48,16 @@ pub(crate) fn judge(found: Found, options: &Options) -> Result<Imported, Refused
     let mut judge = Judge { options, left_out, emails: BTreeSet::new() };
     let mut candidates = judge.choose(candidates);
     judge.note_shared_secrets(&candidates);
-    let (mut users, mut secrets) = (Vec::new(), Vec::new());
+    let (mut users, mut secrets, mut endpoints) = (Vec::new(), Vec::new(), BTreeSet::new());
     for candidate in &mut candidates {
         let Some(user) = judge.user(candidate) else { continue };
         if let Some(secret) = judge.secret(candidate) {
             secrets.push((user.email.clone(), secret));
         }
         users.push(user);
+        endpoints.insert(std::mem::take(&mut candidate.endpoint));
     }
+    endpoints.remove("");
     let mut left_out = judge.left_out;
     if users.is_empty() {
         let why = super::listed(&left_out);
@@ -67,7 +71,7 @@ pub(crate) fn judge(found: Found, options: &Options) -> Result<Imported, Refused
     let realm = realm.and_then(|realm| kept_name(&realm, "realm", &source, &mut left_out));
     let include = contexts.iter().filter_map(|name| kept_name(name, "context", &source, &mut left_out)).collect();
     let file = File { source, tenant: options.tenant.clone(), answered, realm, include, users };
-    Ok(Imported { desired: write::file(file), users: count, secrets, left_out })
+    Ok(Imported { desired: write::file(file), users: count, endpoints, secrets, left_out })
 }
 
 /// Takes a name of the operator's, or lists it.

@@ -1,8 +1,13 @@
 //! `reconcile import`: what a phone system or a list of people holds, as a desired-state file.
 
+mod ask;
+mod document;
+mod files;
+mod patch;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs, io,
+    collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -10,42 +15,47 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use zeroize::Zeroizing;
 
+pub(super) use document::schema;
+
+use self::{
+    ask::ask,
+    files::{Folder, Phones},
+};
 use super::{
     Exit,
     imported::{git_work_tree, line},
     printer::Printer,
-    settings::HostArgs,
+    settings::{Format, HostArgs},
     stop::Stop,
     users::extensions,
 };
 use crate::{
-    asterisk::{ConfigFile, parameters},
-    deploy::Asterisk,
     desired,
     error::Hinted,
-    fs::{create, failed},
-    import::{self, Imported, Kind, Mapping, Options, running},
+    fs::create_all,
+    import::{self, Imported, Kind, Mapping, Options},
     input,
     model::{Email, shown},
-    render::section_names,
 };
 
 /// How many bytes a list may have.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-/// Write what a running Asterisk or a CSV list holds as a desired-state file
+/// Write what an Asterisk or a CSV list holds as a desired-state file
 ///
-/// Only writes text: the file to standard output or to a new file, and to standard error what is not carried over, the
-/// most dangerous first. Every number is pinned. No secret stands in the file: those that phones have now go to the file
-/// of `--secrets`, which the first `sync` or `apply` takes with its own `--secrets`.
+/// The source is the running Asterisk, a configuration folder with `pjsip.conf`, `pjsip_wizard.conf` or `sip.conf`, or a
+/// CSV list. Only writes text: the file to standard output or to a new file, and to standard error what is not carried
+/// over, the most dangerous first. Every number is pinned. No secret stands in the file: those that phones have now go to
+/// the file of `--secrets`, which the first `sync` or `apply` takes with its own `--secrets`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     reconcile import --running --tenant acme --email-domain example.com -o pbx.yaml --secrets /root/acme.secrets\n  \
+    reconcile import /etc/asterisk --tenant acme --email-domain example.com\n  \
     reconcile import staff.csv --tenant acme --map name='First name'+'Last name' --map extension='Phone ext.'")]
 pub(crate) struct Args {
-    /// The list: a header, then a line for each person or phone
-    #[arg(required_unless_present = "running", conflicts_with = "running", value_name = "FILE.csv")]
-    list: Option<PathBuf>,
+    /// A configuration folder of Asterisk, or a list: a header, then a line for each person or phone
+    #[arg(required_unless_present = "running", conflicts_with = "running", value_name = "DIR|FILE.csv")]
+    source: Option<PathBuf>,
     /// Ask the running Asterisk for its PJSIP phones
     #[arg(long)]
     running: bool,
@@ -70,9 +80,16 @@ pub(crate) struct Args {
     /// Write the secrets that the phones have now to this new file, which nobody else can read
     #[arg(long, value_name = "FILE")]
     secrets: Option<PathBuf>,
+    /// Write a patch of Asterisk's files to this new file: the imported sections commented out, our include lines in.
+    /// Apply it by `patch -p1` in the configuration folder
+    #[arg(long, value_name = "FILE")]
+    patch: Option<PathBuf>,
     /// Exit 1 if anything is not carried over
     #[arg(long)]
     strict: bool,
+    /// The output format; JSON holds the list of what is not carried over, and the desired state unless `-o` has it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
     #[command(flatten)]
     host: HostArgs,
 }
@@ -101,30 +118,68 @@ impl From<ListKind> for Kind {
     }
 }
 
+/// What was imported, and the patch of the files it came from.
+struct Done {
+    imported: Imported,
+    patch: Option<String>,
+}
+
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let options = options(args)?;
     let mapping = mapping(&args.map)?;
     // A place to write is looked at before anything is asked.
-    for path in [&args.output, &args.secrets].into_iter().flatten() {
+    for path in [&args.output, &args.secrets, &args.patch].into_iter().flatten() {
         refuse_existing(path)?;
     }
     if let Some(path) = &args.secrets {
         refuse_work_tree(path)?;
     }
-    let found = if let Some(path) = &args.list {
-        let read = input::read(path, LARGEST).with_context(|| format!("cannot read `{}`", shown(path)))?;
-        let bytes = Zeroizing::new(read);
-        import::read_csv(&shown(path), &bytes, args.kind.map(Kind::from), &mapping).map_err(hinted)?
-    } else {
-        printer.phase("asking Asterisk what it runs");
-        let (asterisk, config_dir) = args.host.asterisk()?;
-        ask(&asterisk, &config_dir)?.found()
-    };
-    let imported = import::judge(found, &options).map_err(hinted)?;
-    require_valid(&imported.desired)?;
-    write(args, &imported, printer)?;
-    let strict = args.strict && !imported.left_out.is_empty();
+    let done = import(args, &options, &mapping, printer)?;
+    require_valid(&done.imported.desired)?;
+    write(args, &options, &done, printer)?;
+    let strict = args.strict && !done.imported.left_out.is_empty();
     Ok(if strict { Exit::Error } else { Exit::Done })
+}
+
+fn import(args: &Args, options: &Options, mapping: &Mapping, printer: &mut Printer) -> Result<Done> {
+    let judged = |found| import::judge(found, options).map_err(hinted);
+    let (folder, phones, answers, source) = match &args.source {
+        None => {
+            printer.phase("asking Asterisk what it runs");
+            let (asterisk, config_dir) = args.host.asterisk()?;
+            let mut answers = ask(&asterisk, &config_dir)?;
+            let folder = Folder(config_dir);
+            let mut left_out = Vec::new();
+            answers.boxes = folder.boxes(&mut left_out)?;
+            answers.left_out = left_out;
+            let phones = args.patch.as_ref().map(|_| folder.phones()).transpose()?.map(|(phones, _)| phones);
+            (folder, phones, answers, "the running Asterisk".to_owned())
+        }
+        Some(path) => match files::folder(path) {
+            Some((folder, sip_is_named)) => {
+                if args.kind.is_some() || !args.map.is_empty() {
+                    return Err(Stop::usage("`--as` and `--map` are for lists", "leave them out").into());
+                }
+                let folder = Folder(std::path::absolute(folder)?);
+                let (phones, answers) = folder.answers(sip_is_named)?;
+                (folder, phones, answers, format!("the files in `{}`", shown(path)))
+            }
+            None if args.patch.is_some() => {
+                let hint = "name Asterisk's configuration folder, or `--running`";
+                return Err(Stop::usage("`--patch` is of Asterisk's files, not of a list", hint).into());
+            }
+            None => {
+                let read = input::read(path, LARGEST).with_context(|| format!("cannot read `{}`", shown(path)))?;
+                let bytes = Zeroizing::new(read);
+                let found = import::read_csv(&shown(path), &bytes, args.kind.map(Kind::from), mapping);
+                return Ok(Done { imported: judged(found.map_err(hinted)?)?, patch: None });
+            }
+        },
+    };
+    let mut imported = judged(answers.found(&source))?;
+    let patch =
+        args.patch.as_ref().map(|_| patch::of(&folder, &options.tenant, phones.as_ref(), &mut imported)).transpose()?;
+    Ok(Done { imported, patch })
 }
 
 fn options(args: &Args) -> Result<Options> {
@@ -169,56 +224,6 @@ fn refuse_work_tree(path: &Path) -> Result<()> {
     Err(Hinted::new(message, "secrets are never committed: name a file outside, such as below `/root`").into())
 }
 
-/// Asks Asterisk all that the import needs.
-fn ask(asterisk: &Asterisk, config_dir: &Path) -> Result<running::Answers> {
-    asterisk.wait_until_booted()?;
-    let shows = |kind: &str, names: &BTreeSet<String>| -> Result<BTreeMap<String, _>> {
-        let commands: Vec<String> = names.iter().map(|name| format!("pjsip show {kind} {name}")).collect();
-        let answers = asterisk.ask_all(&commands)?;
-        Ok(names.iter().cloned().zip(answers.iter().map(|answer| parameters(answer.raw()))).collect())
-    };
-    let endpoints = running::endpoints(asterisk.ask("pjsip show endpoints")?.raw());
-    let names = endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
-    let mut answers = running::Answers {
-        ours: ours(config_dir)?,
-        settings: parameters(asterisk.ask("pjsip show settings")?.raw()),
-        options: shows("endpoint", &names)?,
-        endpoints,
-        registered: running::registered(asterisk.ask("database show registrar/contact")?.raw()),
-        ..running::Answers::default()
-    };
-    answers.auths = shows("auth", &answers.first_of("auth"))?;
-    answers.aors = shows("aor", &answers.first_of("aors"))?;
-    let mut next: Vec<String> = answers.dialled().into_iter().collect();
-    while let Some(name) = next.pop() {
-        if answers.contexts.contains_key(&name) {
-            continue;
-        }
-        let context = running::context(asterisk.ask(&format!("dialplan show {name}"))?.raw());
-        next.extend(context.includes.iter().cloned());
-        answers.contexts.insert(name, context);
-    }
-    Ok(answers)
-}
-
-/// Names the endpoints that generated files on this host define.
-fn ours(config_dir: &Path) -> Result<BTreeSet<String>> {
-    let facts = ConfigFile::Endpoints.facts();
-    let folder = config_dir.join(facts.folder);
-    let tenants = match fs::read_dir(&folder) {
-        Ok(tenants) => tenants,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        Err(error) => return Err(failed("read", &folder)(error).into()),
-    };
-    let mut names = BTreeSet::new();
-    // The folder holds our lock, too.
-    for tenant in tenants.flatten().filter(|tenant| tenant.path().is_dir()) {
-        let text = crate::fs::read(&tenant.path().join(ConfigFile::Endpoints.name()))?;
-        names.extend(text.iter().flat_map(|text| section_names(text)).map(str::to_owned));
-    }
-    Ok(names)
-}
-
 /// Makes sure that the file passes `check`: a slip of ours must not reach an administrator.
 fn require_valid(text: &str) -> Result<()> {
     let loaded = desired::load_text("pbx.yaml", text);
@@ -227,18 +232,26 @@ fn require_valid(text: &str) -> Result<()> {
     Err(Hinted::new(format!("the imported file would be invalid: {}", problem.message), hint).into())
 }
 
-fn write(args: &Args, imported: &Imported, printer: &mut Printer) -> Result<()> {
-    let Imported { desired, users, secrets, left_out } = imported;
-    if let Some(path) = &args.secrets {
-        let lines: String = secrets.iter().map(|(email, secret)| line(email, secret)).collect();
-        create(path, &Zeroizing::new(lines), 0o600)?;
-    }
-    match &args.output {
-        Some(path) => create(path, desired, 0o666)?,
-        None => printer.document(desired),
+fn write(args: &Args, options: &Options, done: &Done, printer: &mut Printer) -> Result<()> {
+    let Done { imported, patch } = done;
+    let Imported { desired, users, secrets, left_out, .. } = imported;
+    let lines: String = secrets.iter().map(|(email, secret)| line(email, secret)).collect();
+    let lines = Zeroizing::new(lines);
+    let wanted = [
+        args.secrets.as_ref().map(|path| (path, lines.as_str(), 0o600)),
+        args.output.as_ref().map(|path| (path, desired.as_str(), 0o666)),
+        args.patch.as_ref().zip(patch.as_ref()).map(|(path, patch)| (path, patch.as_str(), 0o666)),
+    ];
+    let wanted: Vec<(&Path, &str, u32)> =
+        wanted.into_iter().flatten().map(|(path, text, mode)| (path.as_path(), text, mode)).collect();
+    create_all(&wanted)?;
+    match args.format {
+        Format::Json => printer.document(&document::json(&options.tenant, imported, args.output.is_none())?),
+        Format::Text if args.output.is_none() => printer.document(desired),
+        Format::Text => {}
     }
     let list = import::listed(left_out);
-    if !list.is_empty() {
+    if !list.is_empty() && matches!(args.format, Format::Text) {
         printer.talk(&format!("Not carried over:\n{}", list.trim_end()));
     }
     let users = if *users == 1 { "1 user".to_owned() } else { format!("{users} users") };
