@@ -108,7 +108,7 @@ impl Comparison {
 
     /// Adds what the host has or lacks for the plan.
     pub(super) fn with(mut self, found: Findings) -> Self {
-        let Findings { stops, notes, unasked, unchecked, without_file } = found;
+        let Findings { stops, notes, unasked, unchecked, without_file, taken_over: _ } = found;
         self.stops.extend(stops);
         self.notes.extend(notes);
         self.unasked.extend(unasked);

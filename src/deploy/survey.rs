@@ -14,6 +14,7 @@ use super::{
     needs::Lack,
     readable::Unreadable,
     requirements::Requirements,
+    taken::Taken,
     without_file::PhonesWithoutFile,
 };
 use crate::{
@@ -68,7 +69,31 @@ pub(super) struct Findings {
     pub(super) unchecked: Vec<String>,
     /// The phones that Asterisk runs though their file is missing.
     pub(super) without_file: Option<PhonesWithoutFile>,
+    /// The phones that run from a file of the operator's which no longer defines them.
+    pub(super) taken_over: Vec<String>,
 }
+
+impl Findings {
+    /// Adds what others have of the names of a plan.
+    fn add(&mut self, taken: Taken) {
+        let Taken { stop, over } = taken;
+        self.stops.extend(stop);
+        if !over.is_empty() {
+            let phones = if over.len() == 1 { "1 phone".to_owned() } else { format!("{} phones", over.len()) };
+            let more = over.len().saturating_sub(NAMED);
+            let named = over[..over.len() - more].join(", ");
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            self.notes.push(format!(
+                "{phones} that Asterisk still runs from your own files, which no longer define them, will be taken over by \
+                 the reload: {named}{more}"
+            ));
+        }
+        self.taken_over = over;
+    }
+}
+
+/// How many phones a note names.
+const NAMED: usize = 5;
 
 impl Survey {
     /// Returns the highest number of a voicemail box that the files in place know, or 0.
@@ -161,7 +186,7 @@ impl Host {
             found.unchecked.push(ONLY_ASTERISK.to_owned());
         }
         match self.taken_names(&comparison.plan, survey) {
-            Ok(stop) => found.stops.extend(stop),
+            Ok(taken) => found.add(taken),
             Err(error) => found.unchecked.push(format!("names that other files on this host define: {error}")),
         }
         comparison.with(found)
@@ -183,7 +208,7 @@ impl Host {
             || survey.running.map_or(Ok(()), |_| self.ask_about(comparison, policy, &mut found)),
         );
         asked?;
-        found.stops.extend(taken?);
+        found.add(taken?);
         Ok(found)
     }
 
