@@ -316,7 +316,10 @@ fn show(wanted: &[Wanted], which: &Which, format: Format, printer: &mut Printer)
         found.push(Found::Phone(Box::new(Credentials {
             email: user.email.clone(),
             extension: user.extension,
-            username: endpoint_name(&tenant, row.settings.endpoint_names, user.extension),
+            username: user
+                .phone
+                .login_of(&endpoint_name(&tenant, row.settings.endpoint_names, user.extension))
+                .to_owned(),
             realm: user.phone.realm.as_ref().unwrap_or(&row.settings.phones.realm).to_string(),
             secret: keys.open(&sealed, Owner { tenant: row.id, user: user.id })?,
             mailbox,

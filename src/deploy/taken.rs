@@ -157,16 +157,18 @@ impl<'a> Defined<'a> {
     /// Makes sure that phones do not dial into another tenant's contexts: its phones would ring, and its carriers
     /// would be paid for.
     fn check_includes(&self) -> Result<(), ApplyError> {
-        let include = &self.book.settings.include;
-        if include.is_empty() {
+        let include = self.book.settings.include.iter().map(|name| ("dialplan.include", name));
+        let own = self.book.phones.iter().filter_map(|phone| Some(("phone.context", phone.phone.context.as_ref()?)));
+        let named: BTreeSet<(&str, &ObjectName)> = include.chain(own).collect();
+        if named.is_empty() {
             return Ok(());
         }
         for (other, text) in self.host.routing_of_others(self.book.tenant)? {
-            let theirs = |name: &&ObjectName| section_names(&text).any(|context| context == name.as_str());
-            if let Some(name) = include.iter().find(theirs) {
+            let theirs: BTreeSet<&str> = section_names(&text).collect();
+            if let Some((key, name)) = named.iter().find(|(_, name)| theirs.contains(name.as_str())) {
                 return Err(ApplyError::taken_name(
-                    format!("`dialplan.include` names `{name}`, a context of the tenant `{other}` on this host"),
-                    "include contexts of your own only",
+                    format!("`{key}` names `{name}`, a context of the tenant `{other}` on this host"),
+                    "name contexts of your own only",
                 ));
             }
         }

@@ -28,7 +28,7 @@ mod user_key;
 mod visible;
 
 pub(crate) use at::{AT, At, Meant, NAMED, Named, TOKEN, Token, WORD, WORD_OR_LIST, WORD_OR_MAP, Word, values};
-pub use box_number::BoxNumber;
+pub use box_number::{BoxNumber, OperatorsBox};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use digest::{Ha1, Prints};

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, Country, Document, Extension, ExtensionRanges, ObjectName, Tenant, emergency_numbers};
+use super::{
+    Codec, Country, Document, Extension, ExtensionRanges, ObjectName, OperatorsBox, Tenant, emergency_numbers,
+};
 
 /// How endpoint, AOR and auth are named after the extension.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,6 +72,22 @@ pub struct PhoneOverride {
     /// See [`PhoneProfile::realm`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub realm: Option<ObjectName>,
+    /// The operator's own context that the phone dials in, instead of the generated one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ObjectName>,
+    /// The user name that the phone authenticates with, if it is not the name of the endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<ObjectName>,
+    /// The operator's own voicemail box whose messages the phone shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<OperatorsBox>,
+}
+
+impl PhoneOverride {
+    /// Returns the user name that the phone authenticates with; `name` is that of its endpoint.
+    pub fn login_of<'a>(&'a self, name: &'a str) -> &'a str {
+        self.login.as_ref().map_or(name, ObjectName::as_str)
+    }
 }
 
 /// How many changes of one kind an apply may make without being told twice.

@@ -76,7 +76,7 @@ impl Affected {
 pub(super) enum PhoneChange {
     /// Its transport.
     Moved,
-    /// Its name, codecs or devices.
+    /// Its name, codecs, devices, context or voicemail box.
     Reread,
 }
 
@@ -94,7 +94,9 @@ pub(super) fn phone_change(
     let devices = |settings: &Settings, phone: &PhoneOverride| phone.devices.unwrap_or(settings.phones.devices);
     let codecs_before = phone_before.codecs.as_ref().unwrap_or(&before.phones.codecs);
     let codecs_after = phone_after.codecs.as_ref().unwrap_or(&after.phones.codecs);
+    let own = |phone: &PhoneOverride| (phone.context.clone(), phone.mailbox.clone());
     let same = name_before == name_after
+        && own(phone_before) == own(phone_after)
         && codecs_before == codecs_after
         && devices(before, phone_before) == devices(after, phone_after);
     (!same).then_some(PhoneChange::Reread)

@@ -133,7 +133,11 @@ pub(super) fn add(
             };
             let (realm_before, realm_after) = (realm(before, &old.phone), realm(&plan.settings, &user.phone));
             let renamed = before.endpoint_names != plan.settings.endpoint_names;
-            let relogin = secret_changed || renamed || old.extension != user.extension || realm_before != realm_after;
+            let relogin = secret_changed
+                || renamed
+                || old.extension != user.extension
+                || realm_before != realm_after
+                || old.phone.login != user.phone.login;
             let kind = if old.managed_by != user.managed_by {
                 Some(Kind::Adopt)
             } else if old.email.key() != user.email.key() {
@@ -198,12 +202,15 @@ fn fields(old: &RecordedUser, new: &PlannedUser, no_answer: Option<&[Target]>) -
             phone.devices.map(|devices| devices.to_string()),
             phone.transport.as_ref().map(ToString::to_string),
             phone.realm.as_ref().map(ToString::to_string),
+            phone.context.as_ref().map(ToString::to_string),
+            phone.login.as_ref().map(ToString::to_string),
+            phone.mailbox.as_ref().map(ToString::to_string),
         ]
     };
     let email = |identity: &Identity| identity.email().map(str::to_owned);
     let phone_id = |identity: &Identity| identity.phone_id().map(str::to_owned);
-    let [codecs, devices, transport, realm] = phone(&old.phone);
-    let [new_codecs, new_devices, new_transport, new_realm] = phone(&new.phone);
+    let [codecs, devices, transport, realm, context, login, mailbox] = phone(&old.phone);
+    let [new_codecs, new_devices, new_transport, new_realm, new_context, new_login, new_mailbox] = phone(&new.phone);
     // A new pin changes nothing if it asks for the number that the user has. Rows of earlier versions do not hold their pins.
     let unpinned = old.pinned && !new.pinned;
     differing([
@@ -218,6 +225,9 @@ fn fields(old: &RecordedUser, new: &PlannedUser, no_answer: Option<&[Target]>) -
         ("phone.devices", devices, new_devices),
         ("phone.transport", transport, new_transport),
         ("phone.realm", realm, new_realm),
+        ("phone.context", context, new_context),
+        ("phone.login", login, new_login),
+        ("phone.mailbox", mailbox, new_mailbox),
     ])
 }
 

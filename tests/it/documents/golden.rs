@@ -49,6 +49,9 @@ fn phone() -> PhoneOverride {
         devices: Some(2),
         transport: Some(of("transport-tls")),
         realm: Some(of("asterisk")),
+        context: None,
+        login: None,
+        mailbox: None,
     }
 }
 
