@@ -24,6 +24,12 @@ pub(crate) struct Candidate {
     pub(crate) secret: Zeroizing<String>,
     /// What the phone calls itself, where that is known.
     pub(crate) login: String,
+    /// The user name that it authenticates with, if it is not that of the endpoint.
+    pub(crate) auth_user: String,
+    /// The context that it dials in, if most phones dial in another one.
+    pub(crate) context: String,
+    /// The voicemail box that its lamp is for, as `number@context`.
+    pub(crate) mailbox: String,
     /// The codecs in order of preference.
     pub(crate) codecs: Vec<String>,
     /// How many devices may register.

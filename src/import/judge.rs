@@ -141,7 +141,7 @@ impl Judge<'_> {
             let secret = candidate.secret.as_str();
             if count.get(secret).is_some_and(|count| *count > 1) {
                 self.leave_out(Rank::Open, candidate, "its secret is that of other phones, too");
-            } else if !secret.is_empty() && (secret == candidate.number || secret == candidate.login) {
+            } else if !secret.is_empty() && [&candidate.number, &candidate.login, &candidate.auth_user].iter().any(|name| secret == name.as_str()) {
                 self.leave_out(Rank::Open, candidate, "its secret is its user name");
             } else if !secret.is_empty() && secret.len() < LONG_ENOUGH {
                 self.leave_out(Rank::Open, candidate, format!("its secret has fewer than {LONG_ENOUGH} characters"));
@@ -167,7 +167,10 @@ impl Judge<'_> {
             extension,
             codecs: self.codecs(candidate),
             devices: self.devices(candidate),
-            transport: self.transport(candidate),
+            transport: self.kept(candidate, &candidate.transport, "transport"),
+            context: self.kept(candidate, &candidate.context, "context"),
+            login: self.kept(candidate, &candidate.auth_user, "auth user name"),
+            mailbox: candidate.mailbox.parse().ok(),
         })
     }
 
@@ -234,9 +237,12 @@ impl Judge<'_> {
         u8::try_from(devices.min(MOST_DEVICES)).ok()
     }
 
-    fn transport(&mut self, candidate: &Candidate) -> Option<ObjectName> {
-        let name = Some(candidate.transport.as_str()).filter(|name| !name.is_empty())?;
-        kept_name(name, "transport", &candidate.place, &mut self.left_out)
+    /// Takes a name of the operator's, if the source has one.
+    fn kept(&mut self, candidate: &Candidate, name: &str, what: &str) -> Option<ObjectName> {
+        if name.is_empty() {
+            return None;
+        }
+        kept_name(name, what, &candidate.place, &mut self.left_out)
     }
 
     fn secret(&mut self, candidate: &Candidate) -> Option<Secret> {

@@ -169,17 +169,16 @@ impl Answers {
         for (listed, options) in self.phones() {
             let place = self.place(&listed.name);
             let own = value(options, "context");
-            if Some(own) != context.as_deref() {
+            let is_common = Some(own) == context.as_deref();
+            if !is_common {
                 let common = printable(context.as_deref().unwrap_or_default());
-                let what = format!(
-                    "not imported: it dials in the context `{}`, but most phones in `{common}`; import it as another \
-                     tenant, or move it first",
-                    printable(own)
-                );
-                found.left_out.push(LeftOut::new(Rank::Dialling, place, what));
-                continue;
+                let what = format!("it stays in the context `{}`; most phones dial in `{common}`", printable(own));
+                found.left_out.push(LeftOut::new(Rank::Dialling, &place, what));
             }
-            let candidate = self.candidate(listed, options, place, &dialling, &mut found.left_out);
+            let mut candidate = self.candidate(listed, options, place, &dialling, &mut found.left_out);
+            if !is_common {
+                own.clone_into(&mut candidate.context);
+            }
             found.candidates.push(candidate);
         }
         let realm = value(&self.settings, "default_realm");
@@ -283,12 +282,7 @@ impl Answers {
             leave_out(Rank::Small, format!("its caller ID is {caller_number}: it becomes {number}"));
         }
         let user = value(&auth, "username");
-        if !user.is_empty() && user != listed.name && is_number(&listed.name) {
-            leave_out(
-                Rank::Phone,
-                format!("its auth user name is `{}`; set it up anew, with the user name {number}", printable(user)),
-            );
-        }
+        let auth_user = if user != listed.name && is_number(&listed.name) { user } else { "" };
         let secret = Zeroizing::new(value(&auth, "password").to_owned());
         if auth.is_empty() {
             leave_out(Rank::Phone, "its auth is defined nowhere: it gets a new secret".to_owned());
@@ -304,7 +298,6 @@ impl Answers {
             leave_out(Rank::Phone, "it encrypts its sound (SRTP), which is not carried over".to_owned());
         }
         for (option, feature) in [
-            ("mailboxes", "voicemail"),
             ("named_call_group", "its call group"),
             ("call_group", "its call group"),
             ("named_pickup_group", "its pickup group"),
@@ -312,8 +305,7 @@ impl Answers {
             ("subscribe_context", "its own context for lamps"),
             ("accountcode", "its account code"),
         ] {
-            let at_aor = if option == "mailboxes" { value(&aor, option) } else { "" };
-            if !["", "0"].contains(&value(options, option)) || !at_aor.is_empty() {
+            if !["", "0"].contains(&value(options, option)) {
                 leave_out(Rank::Feature, feature.to_owned());
             }
         }
@@ -322,6 +314,10 @@ impl Answers {
         }
         let mailboxes = [value(options, "mailboxes"), value(&aor, "mailboxes")];
         let mailboxes = mailboxes.into_iter().find(|mailboxes| !mailboxes.is_empty()).unwrap_or_default();
+        if !mailboxes.is_empty() {
+            let what = "voicemail: its lamp stays, but calls that it does not answer no longer reach the box";
+            leave_out(Rank::Feature, what.to_owned());
+        }
         let owner = self.boxes.owner(mailboxes, &number);
         let codecs = value(options, "allow").trim_matches(['(', ')']).split('|');
         Candidate {
@@ -332,7 +328,9 @@ impl Answers {
             email: owner.and_then(|(_, email)| email.split('|').next()).unwrap_or_default().to_owned(),
             number,
             secret,
-            // Another auth user name is told above.
+            auth_user: auth_user.to_owned(),
+            mailbox: mailboxes.split(',').next().unwrap_or_default().trim().to_owned(),
+            context: String::new(),
             login: if is_number(&listed.name) { String::new() } else { listed.name.clone() },
             codecs: codecs.filter(|codec| !["", "nothing"].contains(codec)).map(str::to_owned).collect(),
             devices: value(&aor, "max_contacts").parse().ok(),

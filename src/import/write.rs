@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     desired::scalar,
-    model::{Codec, DisplayName, Email, Extension, ObjectName, Tenant},
+    model::{Codec, DisplayName, Email, Extension, ObjectName, OperatorsBox, Tenant},
 };
 
 /// What stands in the file.
@@ -30,6 +30,9 @@ pub(super) struct User {
     pub(super) codecs: Vec<Codec>,
     pub(super) devices: Option<u8>,
     pub(super) transport: Option<ObjectName>,
+    pub(super) context: Option<ObjectName>,
+    pub(super) login: Option<ObjectName>,
+    pub(super) mailbox: Option<OperatorsBox>,
 }
 
 /// Writes the file.
@@ -81,6 +84,10 @@ pub(super) fn file(file: File) -> String {
         if let Some(name) = user.transport.as_ref().filter(|own| Some(*own) != transport) {
             own.push(format!("transport: {}", scalar(name.as_str())));
         }
+        for (key, name) in [("context", &user.context), ("login", &user.login)] {
+            own.extend(name.as_ref().map(|name| format!("{key}: {}", scalar(name.as_str()))));
+        }
+        own.extend(user.mailbox.as_ref().map(|mailbox| format!("mailbox: {}", scalar(mailbox.as_str()))));
         if !own.is_empty() {
             let _ = writeln!(text, "    phone: {{ {} }}", own.join(", "));
         }

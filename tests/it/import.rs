@@ -322,28 +322,28 @@ fn the_phones_of_a_running_asterisk_are_taken_over_with_numbers_and_secrets() {
         done.stderr,
         "Not carried over:\nopen to strangers:\n  \
          endpoint open: not imported: it has no auth, so that whoever registers as it is let in\n\
-         who may dial what:\n  endpoint 1109: not imported: it dials in the context `lobby`, but most phones in \
-         `office`; import it as another tenant, or move it first\n\
+         who may dial what:\n  endpoint 1109: it stays in the context `lobby`; most phones dial in `office`\n\
          phones that are not carried over, or must be set up anew:\n  \
          endpoint carrier: not imported: a trunk or a gateway, which does not register here; declare carriers under \
          `trunks`\n  endpoint carla: logs in as `carla`; set it up anew, with the user name 1120\n\
-         features that are not carried over:\n  endpoint 1101: voicemail\n\
-         Imported: 3 users; 3 secrets in `acme.secrets`; 5 things not carried over\n"
+         features that are not carried over:\n  endpoint 1101: voicemail: its lamp stays, but calls that it does not answer no longer reach the box\n\
+         Imported: 4 users; 4 secrets in `acme.secrets`; 5 things not carried over\n"
     );
     assert_eq!(
         fs::read_to_string(env.path("work/pbx.yaml")).expect("a file"),
         "# Imported from the running Asterisk.\nversion: 1\ntenant: acme\nextensions:\n  range: 1101-1120\n  \
          reserved: [1105, 1108]\nphones:\n  codecs: [\"g722\", \"alaw\"]\n  devices: 1\n  \
          transport: \"transport-udp\"\ndialplan:\n  include: [\"office\"]\nusers:\n  \
-         - email: \"1101@acme.example\"\n    name: Ira Quill\n    extension: 1101\n  \
+         - email: \"1101@acme.example\"\n    name: Ira Quill\n    extension: 1101\n    phone: { mailbox: 1101@acme }\n  \
          - email: \"1102@acme.example\"\n    name: \"Berg, Tomas\"\n    extension: 1102\n    \
          phone: { codecs: [\"ulaw\"], devices: 4 }\n  \
+         - email: \"1109@acme.example\"\n    name: \"1109\"\n    extension: 1109\n    phone: { context: \"lobby\" }\n  \
          - email: \"1120@acme.example\"\n    name: \"1120\"\n    extension: 1120\n"
     );
     let secrets = fs::read_to_string(env.path("work/acme.secrets")).expect("a file");
     assert!(
         secrets.contains("1101@acme.example\tsyn;tpl-1101-Zk2\n1102@acme.example\tsyn-tpl-1102-Mv8\n")
-            && secrets.lines().count() == 3,
+            && secrets.lines().count() == 4,
         "{secrets}"
     );
     assert!(done.stderr.lines().all(|line| !line.contains("syn")), "{}", done.text());
