@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     Exit,
     printer::Printer,
+    session,
     settings::{ActorArgs, Format, HostName, StateArgs},
     stop::Stop,
     users::Which,
@@ -20,7 +21,8 @@ use crate::{
     },
     error::Hinted,
     model::{BoxNumber, Extension, Identity, Pin, Secret, hex},
-    portal::{self, Rotation},
+    plan::Allowance,
+    portal::{self, Rotation, Weak},
     render::endpoint_name,
     report::{count, json},
 };
@@ -52,12 +54,19 @@ enum Command {
     },
     /// Give one phone a new secret, or its voicemail box a new PIN; active after the next apply
     ///
-    /// Works only for generated secrets. Change a declared secret at the source that the file names.
-    #[command(after_help = "Example:\n  reconcile secret rotate ana.silva@example.com && reconcile apply")]
+    /// Works only for generated and imported secrets. Change a declared secret at the source that the file names.
+    #[command(after_help = "Examples:\n  reconcile secret rotate ana.silva@example.com && reconcile apply\n  \
+        reconcile secret rotate --weak --allow relogins=12 && reconcile apply --allow relogins=12")]
     Rotate {
         /// The user, by e-mail, id or extension; with `--pin` also a shared voicemail box by name
-        #[arg(value_name = "EMAIL|ID|EXTENSION")]
-        user: String,
+        #[arg(value_name = "EMAIL|ID|EXTENSION", required_unless_present = "weak", conflicts_with = "weak")]
+        user: Option<String>,
+        /// Give every phone whose secret is weak a new one, as `reconcile users --weak` lists them
+        #[arg(long, conflicts_with = "pin")]
+        weak: bool,
+        /// Let so many phones pass that must log in again; by default at most 5, and 20 percent of the users of the file
+        #[arg(long, value_name = "relogins=N", requires = "weak")]
+        allow: Vec<String>,
         /// Give the voicemail box a new PIN, and leave the secret of the phone as it is
         #[arg(long)]
         pin: bool,
@@ -90,8 +99,11 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             show(&wanted, which, *format, printer)
         }
         Command::Reseal { state, host, actor } => reseal(state, host, actor, printer),
-        Command::Rotate { user, pin, which, host, actor } => {
+        Command::Rotate { user: Some(user), pin, which, host, actor, .. } => {
             rotate(&Wanted::parse(user)?, *pin, which, (host, actor), printer)
+        }
+        Command::Rotate { user: None, allow, which, host, actor, .. } => {
+            rotate_weak(&session::allowance(allow)?, which, (host, actor), printer)
         }
     }
 }
@@ -145,23 +157,47 @@ fn rotate(
     };
     let rotation = Rotation {
         tenant: &tenant,
-        email,
         keys: &keys,
         host: &host.resolve(),
         actor: actor.resolve(),
         now: Timestamp::now(),
     };
     if pin {
-        let (number, run) = portal::rotate_pin(&rotation, &mut directory)?;
+        let (number, run) = portal::rotate_pin(&rotation, email, &mut directory)?;
         printer.document(&format!(
             "Rotated: the voicemail box {number} of {email} has a new PIN, pending until `reconcile apply` (run {run}).\n"
         ));
         return Ok(Exit::Done);
     }
-    let (extension, run) = portal::rotate(&rotation, &mut directory)?;
+    let (extension, run) = portal::rotate(&rotation, email, &mut directory)?;
     printer.document(&format!(
         "Rotated: the phone of {email}, extension {extension}, has a new secret, pending until `reconcile apply` (run {run}).\n"
     ));
+    Ok(Exit::Done)
+}
+
+fn rotate_weak(
+    allowance: &Allowance,
+    which: &Which,
+    (host, actor): (&HostName, &ActorArgs),
+    printer: &mut Printer,
+) -> Result<Exit> {
+    let tenant = which.tenant(printer)?;
+    let (mut directory, keys) = which.state.open_to_write(&mut |line| printer.talk(line))?;
+    directory.migrate()?;
+    let (tenant, keys, now) = (&tenant, &keys, Timestamp::now());
+    let rotation = Rotation { tenant, keys, host: &host.resolve(), actor: actor.resolve(), now };
+    let (rotated, run) = portal::rotate_weak(&rotation, allowance, &mut directory)?;
+    for Weak { email, extension, why, .. } in &rotated {
+        printer.document(&format!("{email}  extension {extension}  {why}\n"));
+    }
+    printer.document(&match run {
+        Some(run) => format!(
+            "Rotated: {} had weak secrets and have new ones, pending until `reconcile apply` (run {run}).\n",
+            count(rotated.len(), "phone")
+        ),
+        None => "No generated or imported secret is weak.\n".to_owned(),
+    });
     Ok(Exit::Done)
 }
 

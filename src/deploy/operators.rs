@@ -32,7 +32,7 @@ impl Host {
         let file = ConfigFile::Endpoints.facts();
         let generated = fs::canonicalize(self.config_dir.join(file.folder)).ok();
         let is_ours = |path: &Path| {
-            let name = path.file_name().is_some_and(|name| name == ConfigFile::Endpoints.name());
+            let name = path.file_name().is_some_and(|name| *name == *ConfigFile::Endpoints.name());
             name && generated
                 .as_ref()
                 .is_some_and(|folder| fs::canonicalize(path).is_ok_and(|path| path.starts_with(folder)))

@@ -6,13 +6,12 @@ use super::{
     Candidate, Found, LeftOut, Rank, Refused,
     write::{self, File, User},
 };
-use crate::model::{Codec, DisplayName, Email, Extension, ObjectName, Secret, Tenant, UserKey, printable};
+use crate::model::{
+    Codec, DisplayName, Email, Extension, Guessable, ObjectName, Secret, Tenant, UserKey, printable, weaknesses,
+};
 
 /// How many devices a phone may have here.
 const MOST_DEVICES: u32 = 15;
-
-/// Below so many characters a secret is told to be weak.
-const LONG_ENOUGH: usize = 12;
 
 /// What the administrator decides about an import.
 pub(crate) struct Options {
@@ -47,7 +46,7 @@ pub(crate) fn judge(found: Found, options: &Options) -> Result<Imported, Refused
     let Found { source, candidates, answered, realm, contexts, left_out } = found;
     let mut judge = Judge { options, left_out, emails: BTreeSet::new() };
     let mut candidates = judge.choose(candidates);
-    judge.note_shared_secrets(&candidates);
+    judge.note_weak_secrets(&candidates);
     let (mut users, mut secrets, mut endpoints) = (Vec::new(), Vec::new(), BTreeSet::new());
     for candidate in &mut candidates {
         let Some(user) = judge.user(candidate) else { continue };
@@ -132,20 +131,15 @@ impl Judge<'_> {
         chosen
     }
 
-    fn note_shared_secrets(&mut self, candidates: &[Candidate]) {
-        let mut count: BTreeMap<&str, usize> = BTreeMap::new();
-        for candidate in candidates.iter().filter(|candidate| !candidate.secret.is_empty()) {
-            *count.entry(candidate.secret.as_str()).or_default() += 1;
-        }
-        for candidate in candidates {
-            let secret = candidate.secret.as_str();
-            if count.get(secret).is_some_and(|count| *count > 1) {
-                self.leave_out(Rank::Open, candidate, "its secret is that of other phones, too");
-            } else if !secret.is_empty() && [&candidate.number, &candidate.login, &candidate.auth_user].iter().any(|name| secret == name.as_str()) {
-                self.leave_out(Rank::Open, candidate, "its secret is its user name");
-            } else if !secret.is_empty() && secret.len() < LONG_ENOUGH {
-                self.leave_out(Rank::Open, candidate, format!("its secret has fewer than {LONG_ENOUGH} characters"));
-            }
+    fn note_weak_secrets(&mut self, candidates: &[Candidate]) {
+        let known: Vec<&Candidate> = candidates.iter().filter(|candidate| !candidate.secret.is_empty()).collect();
+        let guessable = known.iter().map(|candidate| Guessable {
+            secret: &candidate.secret,
+            names: vec![&candidate.number, &candidate.login, &candidate.auth_user],
+        });
+        let found = weaknesses(&guessable.collect::<Vec<_>>());
+        for (candidate, why) in known.into_iter().zip(found) {
+            why.into_iter().for_each(|why| self.leave_out(Rank::Open, candidate, why));
         }
     }
 

@@ -220,7 +220,7 @@ impl Added {
     /// Writes the file as it is after the patch.
     fn after(&self) -> String {
         let mut after = String::new();
-        let mut add = |number: usize, after: &mut String| {
+        let add = |number: usize, after: &mut String| {
             self.lines.get(&number).into_iter().flatten().for_each(|line| {
                 let _ = writeln!(after, "{line}");
             });

@@ -26,6 +26,7 @@ mod settings;
 mod text;
 mod user_key;
 mod visible;
+mod weak;
 
 pub(crate) use at::{AT, At, Meant, NAMED, Named, TOKEN, Token, WORD, WORD_OR_LIST, WORD_OR_MAP, Word, values};
 pub use box_number::{BoxNumber, OperatorsBox};
@@ -58,3 +59,4 @@ pub(crate) use text::text_type;
 pub use text::{Codec, DisplayName, Email, NAME_BYTES, ObjectName, Tenant};
 pub use user_key::UserKey;
 pub(crate) use visible::{escaped, first_unprintable, is_unseen, printable, visible};
+pub(crate) use weak::{Guessable, weaknesses};

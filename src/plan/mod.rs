@@ -34,7 +34,7 @@ pub use diff::all_settings;
 pub use id::{plan_id, target_hash};
 pub use inbound::InboundValues;
 pub use numbers::{Numbers, count, numbers};
-pub use phone_rails::{DELETES, PhoneRails, RELOGINS};
+pub use phone_rails::{DELETES, PhoneRails, RELOGINS, rotation_stop};
 pub use rails::{Allowance, RailStop};
 pub use supply::{Newcomers, NoNumber};
 

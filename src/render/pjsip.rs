@@ -174,7 +174,7 @@ fn user(
     if let Some(realm) = &phone.phone.realm {
         line(text, "realm", &Value::new("realm", realm.as_str())?);
     }
-    line(text, "username", &Value::new("username", phone.phone.login_of(name.as_str()))?);
+    line(text, "username", &Value::new("username", phone.phone.login_of(&name.to_string()))?);
     let _ = writeln!(text, "password_digest = {digest}");
     let _ = writeln!(text, "[{name}]({})", templates.aor);
     if let Some(devices) = phone.phone.devices {

@@ -6,7 +6,6 @@ mod files;
 mod patch;
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
