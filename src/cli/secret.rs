@@ -155,13 +155,8 @@ fn rotate(
             wanted.find(&directory.read_readable(&tenant)?).ok_or_else(|| wanted.unknown())?.email.clone()
         }
     };
-    let rotation = Rotation {
-        tenant: &tenant,
-        keys: &keys,
-        host: &host.resolve(),
-        actor: actor.resolve(),
-        now: Timestamp::now(),
-    };
+    let rotation =
+        Rotation { tenant: &tenant, keys: &keys, host: &host.resolve(), actor: actor.resolve(), now: Timestamp::now() };
     if pin {
         let (number, run) = portal::rotate_pin(&rotation, email, &mut directory)?;
         printer.document(&format!(

@@ -186,12 +186,8 @@ fn table(users: &[&RecordedUser], weak: Option<&BTreeMap<Extension, String>>) ->
         let name = user.name.to_string();
         let last = weak.and_then(|weak| weak.get(&user.extension)).unwrap_or(&name);
         let managed = user.managed_by.to_string();
-        let _ = writeln!(
-            text,
-            "{:<9}  {:<width$}  {managed:<10}  {last}",
-            user.extension.number(),
-            user.email.as_str(),
-        );
+        let _ =
+            writeln!(text, "{:<9}  {:<width$}  {managed:<10}  {last}", user.extension.number(), user.email.as_str(),);
     }
     text
 }

@@ -153,7 +153,11 @@ fn phone_as_expected(expected: &Expected<'_>, phone: &Phone<'_>, name: &str, ans
     let wanted: [&[(&'static str, &str)]; 3] = [
         &[("auth", name), ("aors", name), ("context", context), ("message_context", &nowhere), ("allow", &codecs)],
         &[("max_contacts", &devices)],
-        &[("username", phone.phone.login_of(name)), ("realm", realm), ("password_digest", digest.as_deref().unwrap_or(""))],
+        &[
+            ("username", phone.phone.login_of(name)),
+            ("realm", realm),
+            ("password_digest", digest.as_deref().unwrap_or("")),
+        ],
     ];
     // Asterisk may write a name in another way than the file.
     let caller = format!("<{}>", phone.extension);

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     BROWSER_PHONE, Candidate, Found, LeftOut, Rank,
-    conf::{Boxes, Options},
+    conf::{MailboxOwners, Options},
 };
 use crate::model::{Extension, printable};
 
@@ -37,7 +37,7 @@ pub(crate) struct Answers {
     /// Where each endpoint stands, if files were read.
     pub(crate) places: BTreeMap<String, String>,
     /// Whose the boxes of `voicemail.conf` are.
-    pub(crate) boxes: Boxes,
+    pub(crate) boxes: MailboxOwners,
     /// What else is not carried over.
     pub(crate) left_out: Vec<LeftOut>,
 }

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use crate::{
     directory::{
-        Directory, DirectoryError, ManagedBy, ObjectChanges, PrepareError, Recorded, RecordedUser, Row, RowChanges, Writer,
+        Directory, DirectoryError, ManagedBy, ObjectChanges, PrepareError, Recorded, RecordedUser, Row, RowChanges,
+        Writer,
         audit::{End, Outcome, Run},
         prints, random,
         seal::{Keyring, Owner, generate},
@@ -114,11 +115,7 @@ pub fn rotate(
 }
 
 /// Writes the row of a user with a new secret.
-pub(super) fn renewed(
-    request: &Rotation<'_>,
-    recorded: &Recorded,
-    user: &RecordedUser,
-) -> Result<Row, RotateError> {
+pub(super) fn renewed(request: &Rotation<'_>, recorded: &Recorded, user: &RecordedUser) -> Result<Row, RotateError> {
     let row = recorded.tenant.as_ref().ok_or_else(|| RotateError::Unknown(user.email.clone()))?;
     let secret = generate(&random()?);
     let owner = Owner { tenant: row.id, user: user.id };

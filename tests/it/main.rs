@@ -25,6 +25,7 @@ mod documents;
 mod ended;
 mod expect;
 mod growth;
+mod half_in;
 mod hostile;
 mod hosts;
 mod import;

@@ -74,7 +74,7 @@ fn styles() -> BTreeMap<String, Vec<(PathBuf, String)>> {
 fn every_sample_imports_passes_check_and_plans_as_new_users_alone() {
     let env = TestEnv::new();
     let styles = styles();
-    assert_eq!(styles.len(), 22, "{:?}", styles.keys());
+    assert_eq!(styles.len(), 21, "{:?}", styles.keys());
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/");
     for (style, sources) in styles {
         let mut text = String::new();
@@ -103,7 +103,7 @@ fn the_phones_of_the_samples_register_with_what_they_have() {
     let mut registered = 0;
     for style in ["pjsip-plain", "pjsip-templates", "pjsip-wizard", "freepbx-generated", "sip-conf", "csv-plain"] {
         let env = TestEnv::with_asterisk();
-        let (source, name) = styles()[style].first().unwrap().clone();
+        let (source, name) = styles()[style].last().unwrap().clone();
         let Imported { outcome, desired, secrets } = import(&env, style, &source, &name);
         outcome.expect(0);
         // The contexts and transports of the samples are not here.
@@ -137,7 +137,7 @@ fn what_asterisk_would_reject_is_an_error_and_nothing_is_written() {
         conf(&env, &[("pjsip.conf", &format!("{PHONE}[1102](base\ntype=endpoint\n"))], "-o pbx.yaml").expect(1);
     assert_eq!(
         refused.stderr,
-        "error: pjsip.conf:13: a section without `)`: Asterisk reads nothing behind it\n\
+        "error: pjsip.conf:14: a section without `)`: Asterisk reads nothing behind it\n\
          hint: correct it: Asterisk does not run what the file says; or ask the running Asterisk (`--running`)\n"
     );
     assert!(!env.path("work/pbx.yaml").exists());
@@ -145,8 +145,8 @@ fn what_asterisk_would_reject_is_an_error_and_nothing_is_written() {
     let refused = conf(&env, &[("pjsip.conf", &twice)], "").expect(1);
     assert!(
         refused.stderr.starts_with(
-            "error: pjsip.conf:13: the same endpoint as at pjsip.conf:1: Asterisk starts without any endpoint if it has \
-             one of them twice\npjsip.conf:19: the same auth as"
+            "error: pjsip.conf:14: the same endpoint as at pjsip.conf:1: Asterisk starts without any endpoint if it has \
+             one of them twice\npjsip.conf:20: the same auth as"
         ),
         "{}",
         refused.text()
@@ -192,7 +192,7 @@ fn odd_values_are_read_as_asterisk_reads_them() {
         fs::read_to_string(env.path("work/acme.secrets")).unwrap(),
         "1101@acme.example\ta;b;--c\n1103@acme.example\tarrow-secret\n1104@acme.example\t\"quoted-secret\"\n"
     );
-    assert!(done.stderr.contains("pjsip.conf:13 1102: it gets a new secret, because "), "{}", done.text());
+    assert!(done.stderr.contains("pjsip.conf:14 1102: it gets a new secret, because "), "{}", done.text());
 }
 
 /// An `-o` that cannot be written left the secrets behind.
@@ -233,7 +233,21 @@ fn a_patch_comments_imported_sections_out_and_quotes_no_secret() {
     let files = [("pjsip.conf", text.as_str()), ("extensions.conf", "[office]\nexten => 112,1,Answer()\n")];
     conf(&env, &files, "--only 1101-1102 -o pbx.yaml --patch acme.patch").expect(0);
     let patch = fs::read_to_string(env.path("work/acme.patch")).unwrap();
-    insta::assert_snapshot!(patch, @"");
+    insta::assert_snapshot!(patch, @r"
+    --- a/extensions.conf
+    +++ b/extensions.conf
+    @@ -2,0 +3,1 @@
+    +#tryinclude extensions.d/*/generated_routing.conf
+    --- a/pjsip.conf
+    +++ b/pjsip.conf
+    @@ -5,1 +5,2 @@
+    +;-- taken over by reconcile
+     [1101]
+    @@ -31,0 +33,1 @@
+    +--;
+    @@ -48,0 +51,1 @@
+    +#tryinclude pjsip.d/*/generated_endpoints.conf
+    ");
     let apply = |args: &[&str]| {
         let done = Command::new("patch")
             .args(args)

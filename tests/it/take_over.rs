@@ -10,7 +10,7 @@ use super::{
 
 /// What an operator wrote by hand, with phones of these numbers.
 fn by_hand(numbers: &[u32]) -> String {
-    let templates = "\n[base](!)\ntype=endpoint\ncontext=outbound\ndisallow=all\nallow=alaw\n[login](!)\ntype=auth\n\
+    let templates = "\n[base](!)\ntype=endpoint\ncontext=outbound\ndisallow=all\nallow=ulaw,alaw\ndirect_media=no\n[login](!)\ntype=auth\n\
                      auth_type=userpass\n[one](!)\ntype=aor\nmax_contacts=1\n";
     let phone = |number: &u32| {
         format!(
@@ -63,7 +63,7 @@ fn two_batches_are_taken_over_with_their_registrations_and_a_call_up() {
     let env = operated(&[1101, 1102, 1103, 1104]);
     let phone = |number: u32| Phone::with(&env, number.to_string(), secret(number));
     let [first, second, third, fourth] = [1101, 1102, 1103, 1104].map(phone);
-    [&first, &third, &fourth].map(Phone::registers);
+    [&first, &third, &fourth].into_iter().for_each(Phone::registers);
     let answering = second.answers();
     let call = first.calls("1102", Duration::from_secs(40));
     until("a call is up", || talking(&env) == 1);
@@ -106,7 +106,7 @@ fn two_batches_are_taken_over_with_their_registrations_and_a_call_up() {
     assert!(env.run("plan").expect(0).stdout.contains("No changes"));
     call.unplug();
     answering.unplug();
-    [&first, &second, &third, &fourth].map(Phone::registers);
+    [&first, &second, &third, &fourth].into_iter().for_each(Phone::registers);
 }
 
 /// The phones cannot be called until it is undone.

@@ -111,10 +111,10 @@ impl Folder {
     }
 
     /// Reads whose the voicemail boxes are.
-    pub(super) fn boxes(&self, left_out: &mut Vec<LeftOut>) -> Result<conf::Boxes> {
+    pub(super) fn boxes(&self, left_out: &mut Vec<LeftOut>) -> Result<conf::MailboxOwners> {
         let voicemail = self.config("voicemail.conf", &Keep::Entries)?;
         left_out.extend(voicemail.unknown(Rank::Small, "the name of a box behind it"));
-        Ok(conf::boxes(&voicemail))
+        Ok(conf::mailbox_owners(&voicemail))
     }
 }
 

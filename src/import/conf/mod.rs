@@ -16,7 +16,7 @@ pub(crate) use dialplan::dialplan;
 pub(crate) use phones::{PJSIP, WIZARD, phones};
 pub(crate) use reader::{Section, read};
 pub(crate) use sip::{SIP, sip};
-pub(crate) use voicemail::{Boxes, boxes};
+pub(crate) use voicemail::{MailboxOwners, mailbox_owners};
 
 use super::{LeftOut, Rank, Refused};
 
