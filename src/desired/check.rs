@@ -14,7 +14,7 @@ use super::{
 use crate::{
     model::{
         At, BoxNumber, Code, Codec, Country, Diagnostic, DisplayName, EndpointNames, GENERATED_CONTEXTS, HostName,
-        Identity, NAME_BYTES, PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, packed, values,
+        Identity, Mode, NAME_BYTES, PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, packed, values,
     },
     objects::{self, NumberOwner, OfUsers, TargetList},
 };
@@ -33,7 +33,9 @@ pub(super) fn check(file: DesiredState, keys: objects::Keys, problems: &mut Vec<
     let include = file.dialplan.as_ref().and_then(|at| at.value.as_ref()?.include.as_ref());
     let include = include.filter(|at| at.value.as_ref().is_some_and(|names| !names.is_empty())).map(|at| at.place);
     let mut numbers = numbers::Pins::new(file.extensions.as_ref(), file.country.as_ref(), include, problems);
+    let mode = file.mode.and_then(|at| at.value).unwrap_or_default();
     let settings = settings(
+        mode,
         file.country.and_then(|at| at.value),
         file.extensions.and_then(|at| at.value).unwrap_or_default(),
         file.endpoint_names.and_then(|at| at.value).unwrap_or_default(),
@@ -126,6 +128,7 @@ fn stand_in<T: std::str::FromStr<Err = crate::model::Invalid>>() -> T {
 }
 
 fn settings(
+    mode: Mode,
     country: Option<Country>,
     extensions: file::Extensions,
     endpoint_names: EndpointNames,
@@ -136,6 +139,7 @@ fn settings(
     let defaults = PhoneProfile::default();
     let own = phone(phones, problems);
     Settings {
+        mode,
         range: extensions.range.and_then(|at| numbers::ranges(&at)).unwrap_or_default(),
         country,
         reserved: values(extensions.reserved).into_iter().map(|digits| digits.0).collect(),

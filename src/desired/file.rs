@@ -19,7 +19,7 @@ use super::keys::keys_of;
 use crate::{
     model::{
         At, Code, Codec, Country, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Identity, Invalid,
-        ObjectName, OperatorsBox, PhoneId, Place, SecretSource, Tenant, Token, WORD_OR_LIST, quoted,
+        Mode, ObjectName, OperatorsBox, PhoneId, Place, SecretSource, Tenant, Token, WORD_OR_LIST, quoted,
     },
     objects::{self, TargetForm, TargetList},
 };
@@ -35,6 +35,10 @@ pub(super) struct DesiredState {
     pub(super) version: At<u32>,
     /// The tenant's slug; it names the include folders and the dialplan contexts.
     pub(super) tenant: At<Tenant>,
+    /// What `apply` does: `observe` lets it change nothing, while plans, states and history are shown. Default: apply.
+    #[serde(default)]
+    #[schemars(with = "Option<Mode>")]
+    pub(super) mode: Option<At<Mode>>,
     /// The country (ISO 3166-1 code, such as `DE`), whose emergency numbers are left to the operator's
     /// contexts. Default: none, which leaves 112 and 911 to them.
     #[serde(default)]

@@ -54,7 +54,7 @@ pub use pin::Pin;
 pub(crate) use pin::{is_tag, tagged};
 pub use secret::{SENSITIVE, Secret, TELLING};
 pub use secret_source::{SecretSource, SourceName};
-pub use settings::{EndpointNames, PhoneOverride, PhoneProfile, RailLimit, Settings};
+pub use settings::{EndpointNames, Mode, PhoneOverride, PhoneProfile, RailLimit, Settings};
 pub(crate) use text::text_type;
 pub use text::{Codec, DisplayName, Email, NAME_BYTES, ObjectName, Tenant};
 pub use user_key::UserKey;

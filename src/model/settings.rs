@@ -30,6 +30,31 @@ impl EndpointNames {
     }
 }
 
+/// What `apply` does with a tenant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Makes Asterisk run what is declared.
+    #[default]
+    Apply,
+    /// Nothing: plans and states are shown, and Asterisk is left alone.
+    Observe,
+}
+
+impl Mode {
+    /// Returns the word of the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Observe => "observe",
+        }
+    }
+
+    fn is_apply(&self) -> bool {
+        *self == Self::Apply
+    }
+}
+
 /// The profile every phone starts from. Absent keys have the defaults of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -110,6 +135,9 @@ impl Default for RailLimit {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
+    /// What `apply` does.
+    #[serde(skip_serializing_if = "Mode::is_apply")]
+    pub mode: Mode,
     /// Where numbers are allocated from, in their order.
     pub range: ExtensionRanges,
     /// The country whose emergency numbers are left to the operator's contexts.

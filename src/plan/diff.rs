@@ -13,7 +13,7 @@ use super::{
 use crate::{
     desired::DeclaredUser,
     directory::{ManagedBy, RecordedUser},
-    model::{EndpointNames, Extension, Identity, PhoneOverride, Place, Settings, UserKey},
+    model::{EndpointNames, Extension, Identity, Mode, PhoneOverride, Place, Settings, UserKey},
     objects::{Fields, NumberOwner, Object, ObjectId, Routes, Target, in_turn, with_users},
 };
 
@@ -232,7 +232,8 @@ fn fields(old: &RecordedUser, new: &PlannedUser, no_answer: Option<&[Target]>) -
 }
 
 /// The keys of the settings, as in the file.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 11] = [
+    "mode",
     "country",
     "extensions.range",
     "extensions.reserved",
@@ -248,6 +249,7 @@ const SETTINGS: [&str; 10] = [
 /// Writes the values of these keys.
 fn values(settings: &Settings) -> [Option<String>; SETTINGS.len()] {
     [
+        (settings.mode != Mode::Apply).then(|| settings.mode.as_str().to_owned()),
         settings.country.as_ref().map(ToString::to_string),
         Some(settings.range.to_string()),
         some(&list(&settings.reserved)),

@@ -35,6 +35,7 @@ pub use id::{plan_id, target_hash};
 pub use inbound::InboundValues;
 pub use numbers::{Numbers, count, numbers};
 pub use phone_rails::{DELETES, PhoneRails, RELOGINS, rotation_stop};
+pub(crate) use rails::{OBSERVED, observed};
 pub use rails::{Allowance, RailStop};
 pub use supply::{Newcomers, NoNumber};
 

@@ -120,3 +120,32 @@ fn weak_secrets_are_listed_and_renewed_under_the_rail() {
     assert_eq!(env.run("users --weak").expect(0).stdout, "EXTENSION  USER  MANAGED BY  WHY\n");
     assert_eq!(env.run("secret rotate --weak").expect(0).stdout, "No generated or imported secret is weak.\n");
 }
+
+#[test]
+fn a_tenant_that_is_observed_is_planned_and_never_applied() {
+    let env = TestEnv::with_asterisk();
+    let file = |mode: &str| format!("{}{mode}", desired(&["email: bo@example.com, name: Bo"]));
+    env.write("pbx.yaml", &file("mode: observe\n"));
+    let rail = "error[rail-observed]: the tenant `acme` has `mode: observe`: nothing is applied\nhint: remove `mode: observe` \
+                from the file once Asterisk shall run what the plan shows\n";
+    let plan = env.run("plan").expect(0);
+    assert!(plan.stdout.contains("+ bo@example.com") && plan.stderr.contains(rail), "{}", plan.text());
+    for args in ["apply", "apply --no-reload"] {
+        let refused = env.run(args).expect(3);
+        assert!(refused.stderr.ends_with(rail), "{}", refused.text());
+    }
+    assert!(env.files().iter().all(|(path, ..)| !path.ends_with("generated_endpoints.conf")));
+    env.run("status").expect(0);
+    env.write("pbx.yaml", &file(""));
+    env.run("apply").expect(0);
+    assert!(env.run("plan").expect(0).stdout.contains("No changes"));
+
+    // What runs stays, whatever the file asks for.
+    let before = env.files();
+    let more = desired(&["email: bo@example.com, name: Bo", "email: cy@example.com, name: Cy"]);
+    env.write("pbx.yaml", &format!("{more}mode: observe\n"));
+    let plan = env.run("plan").expect(0);
+    assert!(plan.stdout.contains("mode none -> observe") || plan.stdout.contains("mode"), "{}", plan.text());
+    env.run("apply").expect(3);
+    assert!(env.files() == before, "something moved");
+}
