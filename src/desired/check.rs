@@ -14,7 +14,8 @@ use super::{
 use crate::{
     model::{
         At, BoxNumber, Code, Codec, Country, Diagnostic, DisplayName, EndpointNames, GENERATED_CONTEXTS, HostName,
-        Identity, Mode, NAME_BYTES, PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, packed, values,
+        Identity, Mode, NAME_BYTES, PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, packed,
+        values,
     },
     objects::{self, NumberOwner, OfUsers, TargetList},
 };

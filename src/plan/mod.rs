@@ -35,8 +35,8 @@ pub use id::{plan_id, target_hash};
 pub use inbound::InboundValues;
 pub use numbers::{Numbers, count, numbers};
 pub use phone_rails::{DELETES, PhoneRails, RELOGINS, rotation_stop};
-pub(crate) use rails::{OBSERVED, observed};
 pub use rails::{Allowance, RailStop};
+pub(crate) use rails::{OBSERVED, observed};
 pub use supply::{Newcomers, NoNumber};
 
 use diff::Before;

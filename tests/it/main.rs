@@ -35,6 +35,7 @@ mod local_users;
 mod names;
 mod numbers;
 mod objects;
+mod outside_secrets;
 mod owners;
 mod phone_ids;
 mod phones;
