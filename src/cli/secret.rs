@@ -284,6 +284,9 @@ impl Found {
     }
 }
 
+/// What is shown of a secret of which only the digest is known.
+const UNKNOWN: &str = "(unknown, only its digest was imported; `reconcile secret rotate` makes a new one)";
+
 impl Credentials {
     fn text(&self) -> String {
         format!(
@@ -293,7 +296,7 @@ impl Credentials {
             self.extension,
             self.username,
             self.realm,
-            self.secret.reveal()
+            if self.secret.is_digest() { UNKNOWN } else { self.secret.reveal() }
         ) + &self.mailbox.as_ref().map(Mailbox::text).unwrap_or_default()
     }
 
@@ -303,7 +306,7 @@ impl Credentials {
             "extension": self.extension.number(),
             "username": self.username,
             "realm": self.realm,
-            "secret": self.secret.reveal(),
+            "secret": (!self.secret.is_digest()).then(|| self.secret.reveal()),
         });
         if let Some(id) = self.email.phone_id() {
             document["phone_id"] = id.into();

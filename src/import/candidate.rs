@@ -20,6 +20,10 @@ pub(crate) struct Candidate {
     pub(crate) name: String,
     /// The e-mail address.
     pub(crate) email: String,
+    /// The address or id that it has here already, if the source is a file of ours.
+    pub(crate) identity: String,
+    /// The digest of its secret, if that is all that is known and it may stay.
+    pub(crate) digest: Zeroizing<String>,
     /// The SIP secret, as it was found.
     pub(crate) secret: Zeroizing<String>,
     /// What the phone calls itself, where that is known.
@@ -47,6 +51,8 @@ pub(crate) struct Found {
     pub(crate) candidates: Vec<Candidate>,
     /// Numbers that something else than a phone answers.
     pub(crate) answered: BTreeSet<Extension>,
+    /// Whether endpoints are named after the tenant and the extension.
+    pub(crate) with_prefix: bool,
     /// The digest realm of all phones, unless it is the usual one.
     pub(crate) realm: Option<String>,
     /// The operator's contexts that phones dial in.

@@ -7,7 +7,8 @@ use super::{
     write::{self, File, User},
 };
 use crate::model::{
-    Codec, DisplayName, Email, Extension, Guessable, ObjectName, Secret, Tenant, UserKey, printable, weaknesses,
+    Codec, DisplayName, Email, Extension, Guessable, Identity, ObjectName, Secret, Tenant, UserKey, printable,
+    weaknesses,
 };
 
 /// How many devices a phone may have here.
@@ -33,7 +34,7 @@ pub(crate) struct Imported {
     /// The endpoints that they are now, in a phone system that has them.
     pub(crate) endpoints: BTreeSet<String>,
     /// The secrets that the phones have now, by e-mail address.
-    pub(crate) secrets: Vec<(Email, Secret)>,
+    pub(crate) secrets: Vec<(Identity, Secret)>,
     /// What is not carried over.
     pub(crate) left_out: Vec<LeftOut>,
 }
@@ -43,7 +44,7 @@ pub(crate) struct Imported {
 /// # Errors
 /// If no phone is left.
 pub(crate) fn judge(found: Found, options: &Options) -> Result<Imported, Refused> {
-    let Found { source, candidates, answered, realm, contexts, left_out } = found;
+    let Found { source, candidates, answered, with_prefix, realm, contexts, left_out } = found;
     let mut judge = Judge { options, left_out, emails: BTreeSet::new() };
     let mut candidates = judge.choose(candidates);
     judge.note_weak_secrets(&candidates);
@@ -69,7 +70,7 @@ pub(crate) fn judge(found: Found, options: &Options) -> Result<Imported, Refused
     let count = users.len();
     let realm = realm.and_then(|realm| kept_name(&realm, "realm", &source, &mut left_out));
     let include = contexts.iter().filter_map(|name| kept_name(name, "context", &source, &mut left_out)).collect();
-    let file = File { source, tenant: options.tenant.clone(), answered, realm, include, users };
+    let file = File { source, tenant: options.tenant.clone(), answered, with_prefix, realm, include, users };
     Ok(Imported { desired: write::file(file), users: count, endpoints, secrets, left_out })
 }
 
@@ -145,7 +146,7 @@ impl Judge<'_> {
 
     fn user(&mut self, candidate: &Candidate) -> Option<User> {
         let extension: Option<Extension> = candidate.number.parse().ok();
-        let email = self.email(candidate, extension)?;
+        let email = self.identity(candidate, extension)?;
         let name = self.name(candidate, extension, &email)?;
         if let Some(number) = extension
             && !candidate.login.is_empty()
@@ -166,6 +167,13 @@ impl Judge<'_> {
             login: self.kept(candidate, &candidate.auth_user, "auth user name"),
             mailbox: candidate.mailbox.parse().ok(),
         })
+    }
+
+    fn identity(&mut self, candidate: &Candidate, extension: Option<Extension>) -> Option<Identity> {
+        match candidate.identity.parse::<Identity>() {
+            Ok(identity) => Some(identity),
+            Err(_) => self.email(candidate, extension).map(Identity::Email),
+        }
     }
 
     fn email(&mut self, candidate: &Candidate, extension: Option<Extension>) -> Option<Email> {
@@ -199,7 +207,7 @@ impl Judge<'_> {
         email
     }
 
-    fn name(&mut self, candidate: &Candidate, extension: Option<Extension>, email: &Email) -> Option<DisplayName> {
+    fn name(&mut self, candidate: &Candidate, extension: Option<Extension>, email: &Identity) -> Option<DisplayName> {
         let instead = || extension.map_or_else(|| email.to_string(), |number| number.to_string()).parse().ok();
         if candidate.name.is_empty() {
             return instead();
@@ -240,8 +248,11 @@ impl Judge<'_> {
     }
 
     fn secret(&mut self, candidate: &Candidate) -> Option<Secret> {
-        let text = Some(candidate.secret.as_str()).filter(|text| !text.is_empty())?;
-        let secret = Secret::new(text);
+        let secret = match (candidate.secret.as_str(), candidate.digest.as_str()) {
+            ("", "") => return None,
+            ("", digest) => Secret::of_digest(digest),
+            (text, _) => Secret::new(text),
+        };
         if let Err(invalid) = &secret {
             self.leave_out(Rank::Phone, candidate, format!("it gets a new secret, because {invalid}"));
         }

@@ -8,6 +8,7 @@
 mod candidate;
 pub(crate) mod conf;
 mod csv;
+mod generated;
 mod judge;
 mod left_out;
 pub(crate) mod patch;
@@ -16,6 +17,7 @@ mod write;
 
 pub(crate) use candidate::{Candidate, Found};
 pub(crate) use csv::{KEYS, Kind, Mapping, read_csv};
+pub(crate) use generated::read_generated;
 pub(crate) use judge::{Imported, Options, judge};
 pub(crate) use left_out::{LeftOut, Rank, listed};
 

@@ -330,11 +330,11 @@ impl Answers {
             secret,
             auth_user: auth_user.to_owned(),
             mailbox: mailboxes.split(',').next().unwrap_or_default().trim().to_owned(),
-            context: String::new(),
             login: if is_number(&listed.name) { String::new() } else { listed.name.clone() },
             codecs: codecs.filter(|codec| !["", "nothing"].contains(codec)).map(str::to_owned).collect(),
             devices: value(&aor, "max_contacts").parse().ok(),
             transport: value(options, "transport").to_owned(),
+            ..Candidate::default()
         }
     }
 
@@ -369,7 +369,7 @@ fn first(options: &Options, option: &str) -> Option<String> {
 }
 
 /// Reads the name and the number of a caller ID, as Asterisk does.
-fn caller_id(text: &str) -> (String, String) {
+pub(super) fn caller_id(text: &str) -> (String, String) {
     match text.rsplit_once('<') {
         Some((name, number)) => (unquoted(name), number.trim_end_matches('>').trim().to_owned()),
         None if text.bytes().all(|b| b.is_ascii_digit()) => (String::new(), text.to_owned()),

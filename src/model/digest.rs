@@ -26,6 +26,9 @@ impl Ha1 {
     /// Computes what a phone's auth holds.
     pub(crate) fn of_phone(settings: &Settings, phone: &PhoneOverride, name: &str, secret: &Secret) -> Self {
         let realm = phone.realm.as_ref().unwrap_or(&settings.phones.realm);
+        if secret.is_digest() {
+            return Self(Zeroizing::new(secret.reveal().to_owned()));
+        }
         Self::new(phone.login_of(name), realm.as_str(), secret)
     }
 

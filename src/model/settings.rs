@@ -50,6 +50,7 @@ impl Mode {
         }
     }
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     fn is_apply(&self) -> bool {
         *self == Self::Apply
     }

@@ -32,6 +32,7 @@ mod import;
 mod lab;
 mod let_go;
 mod local_users;
+mod lost;
 mod names;
 mod numbers;
 mod objects;

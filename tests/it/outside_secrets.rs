@@ -71,7 +71,8 @@ fn variables_and_pipes_of_sops_are_taken() {
     env.write("pbx.yaml", &desired(&["email: bo.li@example.com, name: Bo Li, secret: { env: BO_SIP_SECRET }"]));
     env.run("sync").expect(0);
     assert!(env.run("secret show bo.li@example.com").expect(0).stdout.contains("variable-of-bo-1"));
-    let two = ["email: bo.li@example.com, name: Bo Li, secret: { env: BO_SIP_SECRET }", "email: cy@example.com, name: Cy"];
+    let two =
+        ["email: bo.li@example.com, name: Bo Li, secret: { env: BO_SIP_SECRET }", "email: cy@example.com, name: Cy"];
     env.write("pbx.yaml", &desired(&two));
     let line = "exec \"$0\" sync --secrets <(printf 'cy@example.com\\tpiped-for-cy-22\\n')";
     let prepared = env.command(&[]);

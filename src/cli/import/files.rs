@@ -6,15 +6,17 @@ use anyhow::Result;
 
 use super::{ask::ours, hinted};
 use crate::{
+    asterisk::ConfigFile,
     deploy,
     error::Hinted,
     import::{
-        LeftOut, Rank,
+        self, Found, LeftOut, Rank,
         conf::{self, Config, Files, Keep},
         running::Answers,
     },
     input::{self, Refused},
-    model::shown,
+    model::{Tenant, shown},
+    render::parse,
 };
 
 /// How many bytes one file may have.
@@ -116,6 +118,22 @@ impl Folder {
         left_out.extend(voicemail.unknown(Rank::Small, "the name of a box behind it"));
         Ok(conf::mailbox_owners(&voicemail))
     }
+}
+
+/// Reads the generated endpoint file of a tenant.
+pub(super) fn generated(config_dir: &Path, tenant: &Tenant) -> Result<Found> {
+    let name = ConfigFile::Endpoints.path(tenant);
+    let Some(text) = crate::fs::read(&config_dir.join(&name))? else {
+        let message = format!("`{}` is not there", shown(&config_dir.join(&name)));
+        return Err(Hinted::new(message, "name the tenant, and the folder with `--asterisk-config-dir`").into());
+    };
+    let parsed = parse(&text);
+    if !parsed.intact {
+        let message = format!("{name} was edited or cut short: its digests may be those of nobody");
+        return Err(Hinted::new(message, "restore the file from a backup of the host").into());
+    }
+    let phones = parsed.phones.iter().map(|(name, phone)| (name.as_str(), phone.email.as_str()));
+    import::read_generated(&name, &text, tenant, phones).map_err(hinted)
 }
 
 /// Returns the folder that a path names, and whether it names `sip.conf` in it; `None` if it is a list.

@@ -53,8 +53,13 @@ const LARGEST: u64 = 64 * 1024 * 1024;
     reconcile import staff.csv --tenant acme --map name='First name'+'Last name' --map extension='Phone ext.'")]
 pub(crate) struct Args {
     /// A configuration folder of Asterisk, or a list: a header, then a line for each person or phone
-    #[arg(required_unless_present = "running", conflicts_with = "running", value_name = "DIR|FILE.csv")]
+    #[arg(required_unless_present_any = ["running", "generated"], conflicts_with_all = ["running", "generated"],
+        value_name = "DIR|FILE.csv")]
     source: Option<PathBuf>,
+    /// Read the endpoint file that reconcile generated for the tenant, after the loss of the database: users, numbers and
+    /// digests, so that every phone stays logged in
+    #[arg(long, conflicts_with_all = ["running", "kind", "map", "patch"])]
+    generated: bool,
     /// Ask the running Asterisk for its PJSIP phones
     #[arg(long)]
     running: bool,
@@ -143,6 +148,10 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
 fn import(args: &Args, options: &Options, mapping: &Mapping, printer: &mut Printer) -> Result<Done> {
     let judged = |found| import::judge(found, options).map_err(hinted);
     let (folder, phones, answers, source) = match &args.source {
+        None if args.generated => {
+            let found = files::generated(&args.host.asterisk()?.1, &options.tenant)?;
+            return Ok(Done { imported: judged(found)?, patch: None });
+        }
         None => {
             printer.phase("asking Asterisk what it runs");
             let (asterisk, config_dir) = args.host.asterisk()?;
