@@ -33,7 +33,7 @@ fn phones_stay_logged_in_when_the_database_is_made_anew_from_the_generated_file(
     );
     let plan = env.run("plan -f restored.yaml --secrets acme.secrets").expect(0);
     assert!(plan.stdout.contains("Plan: 2 to create"), "{}", plan.text());
-    env.run("apply -f restored.yaml --secrets acme.secrets --allow foreign-files=2").expect(0);
+    env.run("apply -f restored.yaml --secrets acme.secrets --allow foreign-files=2 --allow relogins=2").expect(0);
     assert_eq!(registered(&env), ["1000", "1001"]);
     ana.registers();
     lobby.registers();

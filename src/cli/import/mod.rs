@@ -35,6 +35,7 @@ use crate::{
     import::{self, Imported, Kind, Mapping, Options},
     input,
     model::{Email, shown},
+    report::count,
 };
 
 /// How many bytes a list may have.
@@ -262,12 +263,14 @@ fn write(args: &Args, options: &Options, done: &Done, printer: &mut Printer) -> 
     if !list.is_empty() && matches!(args.format, Format::Text) {
         printer.talk(&format!("Not carried over:\n{}", list.trim_end()));
     }
-    let users = if *users == 1 { "1 user".to_owned() } else { format!("{users} users") };
+    let users = count(*users, "user");
     let secrets = match (&args.secrets, secrets.len()) {
-        (Some(path), count) => format!("{count} secrets in `{}`", shown(path)),
+        (Some(path), known) => format!("{} in `{}`", count(known, "secret"), shown(path)),
         (None, 0) => "no secrets".to_owned(),
-        (None, count) => format!("{count} secrets not written (see --secrets): those phones would get new ones"),
+        (None, known) => {
+            format!("{} not written (see --secrets): those phones would get new ones", count(known, "secret"))
+        }
     };
-    printer.talk(&format!("Imported: {users}; {secrets}; {} things not carried over", left_out.len()));
+    printer.talk(&format!("Imported: {users}; {secrets}; {} not carried over", count(left_out.len(), "thing")));
     Ok(())
 }
