@@ -187,7 +187,7 @@ fn table(users: &[&RecordedUser], weak: Option<&BTreeMap<Extension, String>>) ->
         let last = weak.and_then(|weak| weak.get(&user.extension)).unwrap_or(&name);
         let managed = user.managed_by.to_string();
         let _ =
-            writeln!(text, "{:<9}  {:<width$}  {managed:<10}  {last}", user.extension.number(), user.email.as_str(),);
+            writeln!(text, "{:<9}  {:<width$}  {managed:<10}  {last}", user.extension.number(), user.email.as_str());
     }
     text
 }

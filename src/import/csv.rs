@@ -124,17 +124,14 @@ impl Columns {
         });
         let mut keys: BTreeMap<&'static str, Vec<usize>> = BTreeMap::new();
         for key in KEYS {
-            let columns: Vec<usize> = match mapping.get(key) {
-                Some(columns) => {
-                    columns.iter().map(|column| at(column).ok_or(column)).collect::<Result<_, _>>().map_err(
-                        |column| Refused::new(format!("{name}: there is no column `{column}`"), header_hint(&header)),
-                    )?
-                }
-                None => {
-                    // A name may be in two columns; of other columns the first counts.
-                    let known = kind.columns(key).iter().filter_map(|column| at(column));
-                    known.take(if key == "name" { usize::MAX } else { 1 }).collect()
-                }
+            let columns: Vec<usize> = if let Some(columns) = mapping.get(key) {
+                columns.iter().map(|column| at(column).ok_or(column)).collect::<Result<_, _>>().map_err(|column| {
+                    Refused::new(format!("{name}: there is no column `{column}`"), header_hint(&header))
+                })?
+            } else {
+                // A name may be in two columns; of other columns the first counts.
+                let known = kind.columns(key).iter().filter_map(|column| at(column));
+                known.take(if key == "name" { usize::MAX } else { 1 }).collect()
             };
             keys.insert(key, columns);
         }

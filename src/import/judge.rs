@@ -140,7 +140,9 @@ impl Judge<'_> {
         });
         let found = weaknesses(&guessable.collect::<Vec<_>>());
         for (candidate, why) in known.into_iter().zip(found) {
-            why.into_iter().for_each(|why| self.leave_out(Rank::Open, candidate, why));
+            if let Some(why) = why {
+                self.leave_out(Rank::Open, candidate, why);
+            }
         }
     }
 

@@ -221,9 +221,9 @@ impl Added {
     fn after(&self) -> String {
         let mut after = String::new();
         let add = |number: usize, after: &mut String| {
-            self.lines.get(&number).into_iter().flatten().for_each(|line| {
+            for line in self.lines.get(&number).into_iter().flatten() {
                 let _ = writeln!(after, "{line}");
-            });
+            }
         };
         add(0, &mut after);
         for (index, line) in self.text.split_inclusive('\n').enumerate() {

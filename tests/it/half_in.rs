@@ -86,7 +86,9 @@ fn weak_secrets_are_listed_and_renewed_under_the_rail() {
     let users: Vec<&str> = users.iter().map(String::as_str).collect();
     env.write("pbx.yaml", &desired(&users));
     let secrets = "u1@example.com\tcanary1\nu2@example.com\tcanary-shared-1\nu3@example.com\tcanary-shared-1\n";
-    ["canary1", "canary-shared-1"].into_iter().for_each(|secret| env.plant(secret));
+    for secret in ["canary1", "canary-shared-1"] {
+        env.plant(secret);
+    }
     env.write("acme.secrets", secrets);
     let closed = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     fs::set_permissions(env.path("work/acme.secrets"), closed).unwrap();

@@ -34,7 +34,9 @@ impl Codecs {
         if from.starts_anew {
             self.clone_from(from);
         } else {
-            from.names.iter().cloned().for_each(|name| self.add(name));
+            for name in &from.names {
+                self.add(name.clone());
+            }
         }
     }
 
@@ -56,7 +58,9 @@ mod tests {
 
     fn codecs(lines: &[(&str, &str)]) -> Codecs {
         let mut codecs = Codecs::default();
-        lines.iter().for_each(|(key, value)| codecs.apply(key, value));
+        for (key, value) in lines {
+            codecs.apply(key, value);
+        }
         codecs
     }
 

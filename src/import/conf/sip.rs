@@ -1,4 +1,4 @@
-//! The phones of chan_sip's `sip.conf`, as the same objects of PJSIP.
+//! The phones of `sip.conf`, which `chan_sip` reads, as the same objects of PJSIP.
 
 use super::{Config, Options, Section, codecs::Codecs};
 use crate::{
