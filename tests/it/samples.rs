@@ -80,7 +80,7 @@ fn every_sample_imports_passes_check_and_plans_as_new_users_alone() {
         let mut text = String::new();
         for (source, name) in sources {
             let Imported { outcome, desired, secrets } = import(&env, &style, &source, &name);
-            text += &format!("{}{desired}--- secrets\n{secrets}\n", outcome.text());
+            text.extend([outcome.text(), desired.clone(), format!("--- secrets\n{secrets}\n")]);
             if outcome.code != 0 {
                 continue;
             }
