@@ -5,45 +5,69 @@ use std::borrow::Cow;
 /// Lists the lines of a configuration file, each with its number, trimmed and without comments: from an unescaped `;` to
 /// the end of the line, and between `;--` and `--;`, which may hold others.
 pub(crate) fn lines(text: &str) -> impl Iterator<Item = (usize, Cow<'_, str>)> {
-    let mut depth = 0;
-    let bare = text.lines().enumerate().map(move |(index, line)| (index + 1, bare(line, &mut depth)));
+    let mut comments = Comments::default();
+    let bare = text.lines().enumerate().map(move |(index, line)| (index + 1, comments.strip(index + 1, line)));
     bare.filter(|(_, line)| !line.is_empty())
 }
 
-/// Returns a line without comments; `depth` says how many are open.
-fn bare<'a>(line: &'a str, depth: &mut usize) -> Cow<'a, str> {
-    if *depth == 0 && !line.contains(';') {
-        return line.trim().into();
+/// Finds the line of a comment that makes Asterisk drop the rest of a file: `;--` that is never closed, or `--;` that
+/// closes nothing.
+pub(crate) fn endless_comment(text: &str) -> Option<usize> {
+    let mut comments = Comments::default();
+    for (index, line) in text.lines().enumerate() {
+        comments.strip(index + 1, line);
     }
-    let (mut kept, mut rest) = (String::new(), line);
-    loop {
-        if *depth > 0 {
-            let (begin, end) = (rest.find(";--"), rest.find("--;"));
-            match (begin, end) {
-                (Some(begin), end) if end.is_none_or(|end| begin < end) => {
-                    *depth += 1;
-                    rest = &rest[begin + 3..];
+    comments.stray.or_else(|| (comments.depth > 0).then_some(comments.opened))
+}
+
+/// The block comments at a line.
+#[derive(Default)]
+struct Comments {
+    /// How many are open.
+    depth: usize,
+    /// The line of the outermost one.
+    opened: usize,
+    /// The first line with an end that has no beginning.
+    stray: Option<usize>,
+}
+
+impl Comments {
+    /// Returns a line without comments. Each `;` is looked at in the order in which Asterisk does.
+    fn strip<'a>(&mut self, number: usize, line: &'a str) -> Cow<'a, str> {
+        if self.depth == 0 && !line.contains(';') {
+            return line.trim().into();
+        }
+        let mut kept = String::new();
+        let (mut begin, mut from) = ((self.depth == 0).then_some(0), 0);
+        while let Some(at) = line[from..].find(';').map(|at| from + at) {
+            let (before, comment) = (&line[from..at], &line[at..]);
+            // `;---` begins a comment of one line.
+            let opens = comment.starts_with(";--") && !comment.starts_with(";---");
+            from = at + if opens { 3 } else { 1 };
+            if before.ends_with('\\') {
+                from = at + 1;
+            } else if opens {
+                kept += begin.take().map_or("", |begin| &line[begin..at]);
+                if self.depth == 0 {
+                    self.opened = number;
                 }
-                (_, Some(end)) => {
-                    *depth -= 1;
-                    rest = &rest[end + 3..];
+                self.depth += 1;
+            } else if self.depth > 0 {
+                if before.ends_with("--") {
+                    self.depth -= 1;
+                    begin = (self.depth == 0).then_some(from);
                 }
-                _ => break,
+            } else {
+                if before.ends_with("--") {
+                    self.stray.get_or_insert(number);
+                }
+                kept += begin.take().map_or("", |begin| &line[begin..at]);
+                break;
             }
-            continue;
         }
-        let Some((at, _)) = rest.match_indices(';').find(|(at, _)| !rest[..*at].ends_with('\\')) else {
-            kept += rest;
-            break;
-        };
-        kept += &rest[..at];
-        // `;---` begins a comment of one line.
-        match rest[at..].strip_prefix(";--") {
-            Some(comment) if !comment.starts_with('-') => (*depth, rest) = (1, comment),
-            _ => break,
-        }
+        kept += begin.map_or("", |begin| &line[begin..]);
+        kept.trim().to_owned().into()
     }
-    kept.trim().to_owned().into()
 }
 
 #[cfg(test)]
@@ -60,5 +84,18 @@ mod tests {
         assert_eq!(read("a ;-- b --; = 1\n"), [kept(1, "a  = 1")]);
         assert_eq!(read(";-- ;-- a --; b --; c = 1\n"), [kept(1, "c = 1")]);
         assert_eq!(read(";--- a --;\nb = 1\n"), [kept(2, "b = 1")]);
+        assert_eq!(read(";--\n; a \\; --; b = 1\n"), [kept(2, "b = 1")]);
+    }
+
+    #[test]
+    fn a_comment_that_swallows_the_rest_is_found_with_its_line() {
+        for (text, line) in [
+            ("a = 1\n;-- b\nc = 2\n;-- d --;\n", Some(2)),
+            ("a = 1\nb = 2 --; c\n", Some(2)),
+            ("a = 1 \\;-- b\n", None),
+            (";-- a ;-- b --; --;\n;---- c --;\n", None),
+        ] {
+            assert_eq!(endless_comment(text), line, "{text}");
+        }
     }
 }

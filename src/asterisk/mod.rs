@@ -6,13 +6,15 @@
 
 mod config_file;
 pub(crate) mod dialplan;
+mod include;
 mod lines;
 mod parameters;
 mod section;
 mod value;
 
 pub use config_file::{ConfigFile, Facts, MarkCheck, Module, PerFile, Sections};
-pub(crate) use lines::lines;
+pub(crate) use include::{Include, include};
+pub(crate) use lines::{endless_comment, lines};
 pub(crate) use parameters::parameters;
 pub(crate) use section::Section;
 pub use section::SectionType;

@@ -40,8 +40,13 @@ pub const RAILS: &[(&str, &str, &str)] = &[
         "set `protected: false` and apply that first",
     ),
     (
+        "observed",
+        "an apply of a file with `mode: observe`. Plans, states and history are shown as of any other tenant",
+        "remove `mode: observe` once Asterisk shall run what the plan shows",
+    ),
+    (
         "taken-names",
-        "an apply if another file on the host defines a name of this tenant, or identifies an address of its trunks; or if `dialplan.include` names a context of another tenant",
+        "an apply if another file on the host defines a name of this tenant, or identifies an address of its trunks; or if `dialplan.include` or `phone.context` names a context of another tenant",
         "remove it there, choose `endpoint_names: tenant-extension`, or reserve the number",
     ),
     (
@@ -71,7 +76,7 @@ pub const RAILS: &[(&str, &str, &str)] = &[
     ),
     (
         "missing-names",
-        "an apply of a file that names contexts (`dialplan.include`) or transports that the running Asterisk does not have",
+        "an apply of a file that names contexts (`dialplan.include`, `phone.context`) or transports that the running Asterisk does not have",
         "correct the name; `--allow missing-names=N`",
     ),
     (

@@ -17,7 +17,7 @@ use crate::{
     error::Hinted,
     fs::failed,
     input,
-    model::{Email, Secret, UserKey, shown},
+    model::{Identity, Secret, UserKey, shown},
 };
 
 /// The largest such file, in bytes: 300,000 users.
@@ -32,9 +32,23 @@ pub(crate) struct ImportedArgs {
     imported_secrets: Option<PathBuf>,
 }
 
+/// The third column of a digest.
+const DIGEST: &str = "digest";
+
 /// Writes the line of a user.
-pub(super) fn line(email: &Email, secret: &Secret) -> String {
-    format!("{email}\t{}\n", secret.reveal())
+pub(super) fn line(user: &Identity, secret: &Secret) -> String {
+    let digest = if secret.is_digest() { format!("\t{DIGEST}") } else { String::new() };
+    format!("{user}\t{}{digest}\n", secret.reveal())
+}
+
+/// Reads the line of a user.
+fn read_line(line: &str) -> Option<(UserKey, Secret)> {
+    let (user, secret) = line.split_once('\t')?;
+    let secret = match secret.split_once('\t') {
+        Some((digest, DIGEST)) => Secret::of_digest(digest),
+        _ => Secret::new(secret),
+    };
+    Some((user.parse::<Identity>().ok()?.key(), secret.ok()?))
 }
 
 /// Finds the git work tree that a path lies in.
@@ -78,9 +92,7 @@ impl ImportedArgs {
             if line.is_empty() {
                 continue;
             }
-            let read = std::str::from_utf8(line).ok().and_then(|line| line.split_once('\t'));
-            let read =
-                read.and_then(|(email, secret)| Some((email.parse::<Email>().ok()?.key(), Secret::new(secret).ok()?)));
+            let read = std::str::from_utf8(line).ok().and_then(read_line);
             let hint = "a line is an e-mail address, a tab and a secret of 1 to 128 characters without blanks";
             let Some((key, secret)) = read else {
                 bail!(Hinted::new(format!("line {} of {name} is not usable", index + 1), hint));

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     Exit,
     printer::Printer,
+    session,
     settings::{ActorArgs, Format, HostName, StateArgs},
     stop::Stop,
     users::TenantArgs,
@@ -20,7 +21,8 @@ use crate::{
     },
     error::Hinted,
     model::{BoxNumber, Extension, Identity, Pin, Secret, hex},
-    portal::{self, Rotation},
+    plan::Allowance,
+    portal::{self, Rotation, Weak},
     render::endpoint_name,
     report::{count, json},
 };
@@ -52,12 +54,19 @@ enum Command {
     },
     /// Give one phone a new secret, or its voicemail box a new PIN; active after the next apply
     ///
-    /// Works only for generated secrets. Change a declared secret at the source that the file names.
-    #[command(after_help = "Example:\n  reconcile secret rotate ana.silva@example.com && reconcile apply")]
+    /// Works only for generated and imported secrets. Change a declared secret at the source that the file names.
+    #[command(after_help = "Examples:\n  reconcile secret rotate ana.silva@example.com && reconcile apply\n  \
+        reconcile secret rotate --weak --allow relogins=12 && reconcile apply --allow relogins=12")]
     Rotate {
         /// The user, by e-mail, id or extension; with `--pin` also a shared voicemail box by name
-        #[arg(value_name = "EMAIL|ID|EXTENSION")]
-        user: String,
+        #[arg(value_name = "EMAIL|ID|EXTENSION", required_unless_present = "weak", conflicts_with = "weak")]
+        user: Option<String>,
+        /// Give every phone whose secret is weak a new one, as `reconcile users --weak` lists them
+        #[arg(long, conflicts_with = "pin")]
+        weak: bool,
+        /// Let so many phones pass that must log in again; by default at most 5, and 20 percent of the users of the file
+        #[arg(long, value_name = "relogins=N", requires = "weak")]
+        allow: Vec<String>,
         /// Give the voicemail box a new PIN, and leave the secret of the phone as it is
         #[arg(long)]
         pin: bool,
@@ -90,8 +99,11 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
             show(&wanted, which, *format, printer)
         }
         Command::Reseal { state, host, actor } => reseal(state, host, actor, printer),
-        Command::Rotate { user, pin, which, host, actor } => {
+        Command::Rotate { user: Some(user), pin, which, host, actor, .. } => {
             rotate(&UserArgument::parse(user)?, *pin, which, (host, actor), printer)
+        }
+        Command::Rotate { user: None, allow, which, host, actor, .. } => {
+            rotate_weak(&session::allowance(allow)?, which, (host, actor), printer)
         }
     }
 }
@@ -143,25 +155,44 @@ fn rotate(
             wanted.find(&directory.read_readable(&tenant)?).ok_or_else(|| wanted.unknown())?.email.clone()
         }
     };
-    let rotation = Rotation {
-        tenant: &tenant,
-        email,
-        keys: &keys,
-        host: &host.resolve(),
-        actor: actor.resolve(),
-        now: Timestamp::now(),
-    };
+    let rotation =
+        Rotation { tenant: &tenant, keys: &keys, host: &host.resolve(), actor: actor.resolve(), now: Timestamp::now() };
     if pin {
-        let (number, run) = portal::rotate_pin(&rotation, &mut directory)?;
+        let (number, run) = portal::rotate_pin(&rotation, email, &mut directory)?;
         printer.document(&format!(
             "Rotated: the voicemail box {number} of {email} has a new PIN, pending until `reconcile apply` (run {run}).\n"
         ));
         return Ok(Exit::Done);
     }
-    let (extension, run) = portal::rotate(&rotation, &mut directory)?;
+    let (extension, run) = portal::rotate(&rotation, email, &mut directory)?;
     printer.document(&format!(
         "Rotated: the phone of {email}, extension {extension}, has a new secret, pending until `reconcile apply` (run {run}).\n"
     ));
+    Ok(Exit::Done)
+}
+
+fn rotate_weak(
+    allowance: &Allowance,
+    which: &Which,
+    (host, actor): (&HostName, &ActorArgs),
+    printer: &mut Printer,
+) -> Result<Exit> {
+    let tenant = which.tenant(printer)?;
+    let (mut directory, keys) = which.state.open_to_write(&mut |line| printer.talk(line))?;
+    directory.migrate()?;
+    let (tenant, keys, now) = (&tenant, &keys, Timestamp::now());
+    let rotation = Rotation { tenant, keys, host: &host.resolve(), actor: actor.resolve(), now };
+    let (rotated, run) = portal::rotate_weak(&rotation, allowance, &mut directory)?;
+    for Weak { email, extension, why, .. } in &rotated {
+        printer.document(&format!("{email}  extension {extension}  {why}\n"));
+    }
+    printer.document(&match run {
+        Some(run) => format!(
+            "Rotated: {} had weak secrets and have new ones, pending until `reconcile apply` (run {run}).\n",
+            count(rotated.len(), "phone")
+        ),
+        None => "No generated or imported secret is weak.\n".to_owned(),
+    });
     Ok(Exit::Done)
 }
 
@@ -253,6 +284,9 @@ impl ShownSecret {
     }
 }
 
+/// What is shown of a secret of which only the digest is known.
+const UNKNOWN: &str = "(unknown, only its digest was imported; `reconcile secret rotate` makes a new one)";
+
 impl Credentials {
     fn text(&self) -> String {
         format!(
@@ -262,7 +296,7 @@ impl Credentials {
             self.extension,
             self.username,
             self.realm,
-            self.secret.reveal()
+            if self.secret.is_digest() { UNKNOWN } else { self.secret.reveal() }
         ) + &self.mailbox.as_ref().map(Mailbox::text).unwrap_or_default()
     }
 
@@ -272,7 +306,7 @@ impl Credentials {
             "extension": self.extension.number(),
             "username": self.username,
             "realm": self.realm,
-            "secret": self.secret.reveal(),
+            "secret": (!self.secret.is_digest()).then(|| self.secret.reveal()),
         });
         if let Some(id) = self.email.phone_id() {
             document["phone_id"] = id.into();
@@ -317,7 +351,10 @@ fn show(wanted: &[UserArgument], which: &TenantArgs, format: Format, printer: &m
         found.push(ShownSecret::Phone(Box::new(Credentials {
             email: user.email.clone(),
             extension: user.extension,
-            username: endpoint_name(&tenant, row.settings.endpoint_names, user.extension),
+            username: user
+                .phone
+                .login_of(&endpoint_name(&tenant, row.settings.endpoint_names, user.extension))
+                .to_owned(),
             realm: user.phone.realm.as_ref().unwrap_or(&row.settings.phones.realm).to_string(),
             secret: keys.open(&sealed, Owner { tenant: row.id, user: user.id })?,
             mailbox,

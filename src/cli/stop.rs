@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Exit;
-use crate::{deploy::ApplyError, error::Hinted, model::Invalid, serve::webhook::NoToken};
+use crate::{deploy::ApplyError, error::Hinted, model::Invalid, portal::RotateError, serve::webhook::NoToken};
 
 /// A command that ended without doing its work; what went wrong was already said.
 #[derive(Debug)]
@@ -50,6 +50,9 @@ pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
         }
         if cause.is::<NoToken>() {
             return Exit::Usage;
+        }
+        if let Some(RotateError::Rail(_)) = cause.downcast_ref::<RotateError>() {
+            return Exit::Rail;
         }
         match cause.downcast_ref::<ApplyError>() {
             Some(ApplyError::Locked { .. }) => return Exit::Locked,

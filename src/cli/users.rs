@@ -1,6 +1,6 @@
 //! `reconcile users`: who has which number.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use anyhow::Result;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -13,10 +13,11 @@ use super::{
     stop::Stop,
 };
 use crate::{
-    directory::{ManagedBy, Recorded, RecordedUser},
+    directory::{Directory, ManagedBy, Recorded, RecordedUser},
     error::Hinted,
     model::{Extension, Tenant},
     objects::NumberOwner,
+    portal,
     report::json,
 };
 
@@ -32,6 +33,9 @@ pub(crate) struct Args {
     /// Only users who are managed by the file, or by the API
     #[arg(long, value_name = "file|api", value_parser = managed_by())]
     managed_by: Option<ManagedBy>,
+    /// Only users whose SIP secret is easy to guess, with the reason. Needs the key of the database
+    #[arg(long)]
+    weak: bool,
     #[command(flatten)]
     which: TenantArgs,
     /// The output format
@@ -110,12 +114,20 @@ impl Filter {
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let filter = Filter::of(args)?;
     let tenant = args.which.tenant(printer)?;
-    let recorded = match args.which.state.open_to_list(printer)? {
-        Some(mut directory) => directory.read_readable(&tenant)?,
+    let mut directory = args.which.state.open_to_list(printer)?;
+    let recorded = match &mut directory {
+        Some(directory) => directory.read_readable(&tenant)?,
         None => Recorded::default(),
     };
     args.which.require(&tenant, recorded.tenant.is_some())?;
-    let mut users: Vec<&RecordedUser> = recorded.users.values().filter(|user| filter.takes(user)).collect();
+    let weak = match &mut directory {
+        Some(directory) if args.weak => Some(reasons(&tenant, &recorded, &args.which, directory)?),
+        _ => args.weak.then(BTreeMap::new),
+    };
+    let is_listed = |user: &&RecordedUser| {
+        filter.takes(user) && weak.as_ref().is_none_or(|weak| weak.contains_key(&user.extension))
+    };
+    let mut users: Vec<&RecordedUser> = recorded.users.values().filter(is_listed).collect();
     users.sort_by_key(|user| user.extension);
     // A number that no user has may belong to an object.
     for (id, number) in recorded.routes.extensions() {
@@ -124,7 +136,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         }
     }
     printer.document(&match args.format {
-        Format::Text => table(&users),
+        Format::Text => table(&users, weak.as_ref()),
         Format::Json => {
             let users: Vec<_> = users
                 .iter()
@@ -136,6 +148,9 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
                         "managed_by": user.managed_by,
                         "protected": user.protected,
                     });
+                    if let Some(why) = weak.as_ref().and_then(|weak| weak.get(&user.extension)) {
+                        listed["weak"] = why.as_str().into();
+                    }
                     if let Some(id) = user.email.phone_id() {
                         listed["phone_id"] = id.into();
                     }
@@ -148,18 +163,31 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn table(users: &[&RecordedUser]) -> String {
+/// Says of each number whose secret is weak why it is.
+fn reasons(
+    tenant: &Tenant,
+    recorded: &Recorded,
+    which: &Which,
+    directory: &mut Directory,
+) -> Result<BTreeMap<Extension, String>> {
+    let Some(row) = &recorded.tenant else { return Ok(BTreeMap::new()) };
+    let sealed = directory.sealed_of_tenant(row.id)?;
+    let keys = which.state.keys(Some(directory))?;
+    let weak = portal::weak(tenant, recorded, &sealed, &keys)?;
+    let declared = |declared| if declared { "; it is declared, so change it at its source" } else { "" };
+    Ok(weak.into_iter().map(|weak| (weak.extension, weak.why + declared(weak.declared))).collect())
+}
+
+fn table(users: &[&RecordedUser], weak: Option<&BTreeMap<Extension, String>>) -> String {
     let width = users.iter().map(|user| user.email.as_str().len()).max().unwrap_or(0).max("USER".len());
-    let mut text = format!("EXTENSION  {:<width$}  MANAGED BY  NAME\n", "USER");
+    let last = if weak.is_some() { "WHY" } else { "NAME" };
+    let mut text = format!("EXTENSION  {:<width$}  MANAGED BY  {last}\n", "USER");
     for user in users {
+        let name = user.name.to_string();
+        let last = weak.and_then(|weak| weak.get(&user.extension)).unwrap_or(&name);
         let managed = user.managed_by.to_string();
-        let _ = writeln!(
-            text,
-            "{:<9}  {:<width$}  {managed:<10}  {}",
-            user.extension.number(),
-            user.email.as_str(),
-            user.name
-        );
+        let _ =
+            writeln!(text, "{:<9}  {:<width$}  {managed:<10}  {last}", user.extension.number(), user.email.as_str());
     }
     text
 }

@@ -214,8 +214,10 @@ fn write_and_reload(
 ) -> Result<(), Box<NotLive>> {
     clock.start("write", observer);
     let (log, written) = both(|| step.host.asterisk.as_ref().map(LogMark::now), || write(step, new, live));
+    let taken_over = decided.taken_over.len();
     if let Err(error) = written {
-        return Err(Box::new(put_back(step, back, vec![error.to_string()], clock, observer)));
+        let not_live = put_back(step, back, vec![error.to_string()], clock, observer);
+        return Err(Box::new(NotLive { taken_over, ..not_live }));
     }
     let Some((asterisk, log)) = step.host.asterisk.as_ref().zip(log) else { return Ok(()) };
     make_live(step, asterisk, &log, decided, live, clock, observer).map_err(|reasons| {
@@ -227,7 +229,8 @@ fn write_and_reload(
         });
         // A file that cannot be read is named by `put_back`.
         let overrides = step.host.overrides(step.tenant).unwrap_or_default();
-        Box::new(NotLive { complaints, others_at_fault, overrides, ..put_back(step, back, reasons, clock, observer) })
+        let not_live = put_back(step, back, reasons, clock, observer);
+        Box::new(NotLive { complaints, others_at_fault, overrides, taken_over, ..not_live })
     })
 }
 

@@ -108,7 +108,7 @@ impl Comparison {
 
     /// Adds what the host has or lacks for the plan.
     pub(super) fn with(mut self, found: Findings) -> Self {
-        let Findings { stops, notes, unasked, unchecked, without_file } = found;
+        let Findings { stops, notes, unasked, unchecked, without_file, taken_over: _ } = found;
         self.stops.extend(stops);
         self.notes.extend(notes);
         self.unasked.extend(unasked);
@@ -116,7 +116,7 @@ impl Comparison {
         if let Some(PhonesWithoutFile { running, others }) = without_file {
             self.effects.made.retain(|phone| !running.contains(phone));
             self.effects.relogins.extend(others);
-            self.stops.retain(|stop| ![plan::DELETES, plan::RELOGINS].contains(&stop.rail));
+            self.stops.retain(|stop| ![plan::OBSERVED, plan::DELETES, plan::RELOGINS].contains(&stop.rail));
             add_phone_stops(&mut self.stops, &self.plan, &self.effects);
         }
         self
@@ -289,10 +289,11 @@ fn new_tags(plan: &Plan, recorded: &Recorded, bare: bool) -> Option<String> {
     })
 }
 
-/// Adds the rails at too many users that are deleted and phones that must log in again, in their place.
+/// Adds the rails at a tenant that is observed, and at too many users that are deleted and phones that must log in again, in
+/// their place.
 fn add_phone_stops(stops: &mut Vec<RailStop>, plan: &Plan, effects: &Effects) {
     let place = stops.iter().take_while(|stop| stop.rail == FOREIGN_FILES).count();
-    stops.splice(place..place, plan.phone_stops(effects));
+    stops.splice(place..place, plan::observed(plan).into_iter().chain(plan.phone_stops(effects)));
 }
 
 /// Finds the digests that stay, by the endpoint's name.

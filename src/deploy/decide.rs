@@ -96,6 +96,8 @@ pub(super) struct Decided {
     pub(super) unasked: Vec<String>,
     /// Names that could not be checked before the files were written.
     pub(super) unchecked: Vec<String>,
+    /// The phones that run from a file of the operator's which no longer defines them.
+    pub(super) taken_over: Vec<String>,
 }
 
 /// Makes the plan again from the rows, which no other process changes now. `None` if it is another one than was shown.
@@ -133,7 +135,8 @@ pub(super) fn decide(
     let prepared = prepare(&comparison.plan, &recorded, secrets, object_secrets, &sealed, keys, policy.now)?;
     let target = target_of(&comparison, &prepared.rows);
     let Comparison { plan, effects, id, unasked, unchecked, .. } = comparison;
-    Ok(Some(Decided { plan, effects, id, diff, target, recorded, prepared, unasked, unchecked }))
+    let taken_over = shown.findings.taken_over.clone();
+    Ok(Some(Decided { plan, effects, id, diff, target, recorded, prepared, unasked, unchecked, taken_over }))
 }
 
 /// What is recorded, with the sealed secrets.

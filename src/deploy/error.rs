@@ -2,7 +2,7 @@
 
 use super::{AsteriskError, Override};
 use crate::{
-    asterisk::BadValue,
+    asterisk::{BadValue, ConfigFile},
     directory::{DirectoryError, PrepareError},
     fs::FileError,
     model::Hints,
@@ -115,6 +115,8 @@ pub(crate) struct NotLive {
     pub(crate) others_at_fault: Vec<String>,
     /// Sections of other files that change generated objects.
     pub(crate) overrides: Vec<Override>,
+    /// How many phones ran from files of the operator's that no longer define them.
+    pub(crate) taken_over: usize,
     /// Whether the last good files are back in place.
     pub(crate) restored: bool,
     /// Whether there were none yet, so that files without users are in place.
@@ -170,6 +172,22 @@ impl std::error::Error for NotLive {}
 
 impl Hints for NotLive {
     fn hints(&self) -> Vec<String> {
+        // Their phones cannot be called meanwhile.
+        let undo = (self.taken_over > 0).then(|| {
+            let phones = if self.taken_over == 1 { "1 phone".to_owned() } else { format!("{} phones", self.taken_over) };
+            format!(
+                "{phones} ran from sections of yours that your files no longer define. To bring them back, first undo the \
+                 patch (`patch -R -p1 < FILE` in the configuration folder), then run \
+                 `asterisk -rx '{}'`",
+                ConfigFile::Endpoints.facts().module.reload_command
+            )
+        });
+        undo.into_iter().chain(self.next_steps()).collect()
+    }
+}
+
+impl NotLive {
+    fn next_steps(&self) -> Vec<String> {
         if !self.answers {
             return vec!["make sure that Asterisk runs, then run `reconcile apply` again".to_owned()];
         }

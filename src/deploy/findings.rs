@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::taken::Taken;
 use crate::{model::Extension, plan::RailStop};
 
 /// What a host has or lacks for a plan.
@@ -15,7 +16,31 @@ pub(super) struct Findings {
     pub(super) unchecked: Vec<String>,
     /// The phones that Asterisk runs though their file is missing.
     pub(super) without_file: Option<PhonesWithoutFile>,
+    /// The phones that run from a file of the operator's which no longer defines them.
+    pub(super) taken_over: Vec<String>,
 }
+
+impl Findings {
+    /// Adds what others have of the names of a plan.
+    pub(super) fn add(&mut self, taken: Taken) {
+        let Taken { stop, over } = taken;
+        self.stops.extend(stop);
+        if !over.is_empty() {
+            let phones = if over.len() == 1 { "1 phone".to_owned() } else { format!("{} phones", over.len()) };
+            let more = over.len().saturating_sub(NAMED);
+            let named = over[..over.len() - more].join(", ");
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            self.notes.push(format!(
+                "{phones} that Asterisk still runs from your own files, which no longer define them, will be taken over by \
+                 the reload: {named}{more}"
+            ));
+        }
+        self.taken_over = over;
+    }
+}
+
+/// How many phones a note names.
+const NAMED: usize = 5;
 
 /// The phones of a plan that Asterisk runs without a file in place.
 #[derive(Debug, Clone)]

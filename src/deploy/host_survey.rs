@@ -127,7 +127,7 @@ impl Host {
             found.unchecked.push(ONLY_ASTERISK.to_owned());
         }
         match self.taken_names(&comparison.plan, survey) {
-            Ok(stop) => found.stops.extend(stop),
+            Ok(taken) => found.add(taken),
             Err(error) => found.unchecked.push(format!("names that other files on this host define: {error}")),
         }
         comparison.with(found)
@@ -149,7 +149,7 @@ impl Host {
             || survey.running.map_or(Ok(()), |_| self.ask_about(comparison, policy, &mut found)),
         );
         asked?;
-        found.stops.extend(taken?);
+        found.add(taken?);
         Ok(found)
     }
 

@@ -10,7 +10,7 @@ use std::{
 use glob::{MatchOptions, Pattern};
 
 use crate::{
-    asterisk::lines,
+    asterisk::{Include, include, lines},
     fs::{FileError, failed},
 };
 
@@ -20,17 +20,6 @@ const DEEPEST: usize = 8;
 /// As Asterisk's wildcards: none of them crosses a folder or finds a hidden file.
 const WILDCARDS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
-
-/// An include line.
-#[derive(Debug, PartialEq, Eq)]
-struct Include {
-    /// The number of the line, from 1.
-    line: usize,
-    /// Whether Asterisk goes on if nothing matches: `#tryinclude`.
-    optional: bool,
-    /// What it names.
-    name: String,
-}
 
 /// A plain `#include` that matches no file: Asterisk rejects the whole configuration around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,12 +65,12 @@ fn follow(
         Err(error) => return Err(failed("read", file)(error)),
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let mut included = Vec::new();
-    for include in includes(&text) {
-        included.extend(matches(config_dir, &include.name)?);
+    let mut found = Vec::new();
+    for (_, include) in includes(&text) {
+        found.extend(included(config_dir, &include.name)?);
     }
     files.push(ReadFile { path: file.to_owned(), text });
-    for path in included {
+    for path in found {
         follow(config_dir, &path, depth + 1, known, files)?;
     }
     Ok(())
@@ -101,8 +90,8 @@ pub(super) struct Finder {
 pub(super) fn finders(config_dir: &Path, file: &Path) -> Result<Vec<Finder>, FileError> {
     let mut finders = Vec::new();
     for file in &read(config_dir, file)? {
-        for include in includes(&file.text) {
-            let place = format!("{}:{}", below(config_dir, &file.path), include.line);
+        for (line, include) in includes(&file.text) {
+            let place = format!("{}:{line}", below(config_dir, &file.path));
             let pattern = Pattern::new(&absolute(config_dir, &include.name));
             finders.extend(pattern.ok().map(|pattern| Finder { pattern, place }));
         }
@@ -116,14 +105,24 @@ pub(super) fn finding<'a>(finders: &'a [Finder], target: &Path) -> impl Iterator
     finders.iter().filter(finds).map(|finder| finder.place.as_str())
 }
 
+/// Tells whether a file includes another one, itself or through files that it includes. That one need not exist.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn includes_file(config_dir: &Path, file: &str, target: &str) -> Result<bool, FileError> {
+    let finders = finders(config_dir, &config_dir.join(file))?;
+    Ok(finding(&finders, &config_dir.join(target)).next().is_some())
+}
+
 /// Finds the first include line for which Asterisk rejects a file as a whole. It explains what was found otherwise: files
 /// that cannot be read explain nothing.
 pub(super) fn broken(config_dir: &Path, file: &Path) -> Option<BrokenInclude> {
     read(config_dir, file).ok()?.iter().find_map(|file| {
-        let mut plain = includes(&file.text).filter(|include| !include.optional);
-        let finds_none = |include: &Include| matches(config_dir, &include.name).is_ok_and(|found| found.is_empty());
-        let broken = plain.find(finds_none)?;
-        let place = format!("{}:{}", below(config_dir, &file.path), broken.line);
+        let mut plain = includes(&file.text).filter(|(_, include)| !include.optional);
+        let finds_none =
+            |(_, include): &(usize, Include)| included(config_dir, &include.name).is_ok_and(|found| found.is_empty());
+        let (line, broken) = plain.find(finds_none)?;
+        let place = format!("{}:{line}", below(config_dir, &file.path));
         Some(BrokenInclude { place, name: broken.name })
     })
 }
@@ -133,11 +132,11 @@ pub(super) fn below(config_dir: &Path, path: &Path) -> String {
     crate::model::shown(path.strip_prefix(config_dir).unwrap_or(path))
 }
 
-/// Finds the files that an include line names.
+/// Finds the files that an include line names, in the order in which Asterisk reads them.
 ///
 /// # Errors
 /// When a folder cannot be looked into: what is in it is not known then.
-fn matches(config_dir: &Path, name: &str) -> Result<Vec<PathBuf>, FileError> {
+pub(crate) fn included(config_dir: &Path, name: &str) -> Result<Vec<PathBuf>, FileError> {
     let name = absolute(config_dir, name);
     let mut found = Vec::new();
     for path in glob::glob_with(&name, WILDCARDS).into_iter().flatten() {
@@ -162,21 +161,9 @@ fn absolute(config_dir: &Path, name: &str) -> String {
     format!("{}/{name}", Pattern::escape(&config_dir.to_string_lossy()))
 }
 
-/// Reads an `#include` or `#tryinclude` line, in whatever case.
-fn include(line: usize, text: &str) -> Option<Include> {
-    let (word, name) = text.split_at_checked(text.find([' ', '\t', '"', '<'])?)?;
-    let optional = match word.to_ascii_lowercase().as_str() {
-        "#include" => false,
-        "#tryinclude" => true,
-        _ => return None,
-    };
-    let name = name.trim_matches([' ', '\t', '"', '<', '>']);
-    (!name.is_empty()).then(|| Include { line, optional, name: name.to_owned() })
-}
-
-/// Lists what such lines name, outside of comments.
-fn includes(text: &str) -> impl Iterator<Item = Include> {
-    lines(text).filter_map(|(line, text)| include(line, &text))
+/// Lists the include lines of a text with their numbers, outside of comments.
+fn includes(text: &str) -> impl Iterator<Item = (usize, Include)> {
+    lines(text).filter_map(|(line, text)| Some((line, include(&text)?)))
 }
 
 /// A section in another file that changes one of our objects.

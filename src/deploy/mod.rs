@@ -31,6 +31,7 @@ mod mismatch;
 mod names;
 mod needs;
 mod other_pins;
+mod operators;
 mod overrides;
 mod phonebook;
 mod put_back;
@@ -58,7 +59,7 @@ pub(crate) use compare::{ComparedFile, Comparison, compare, compare_plan, compar
 pub(crate) use error::{ApplyError, NotLive, StatusError};
 pub(crate) use host::Host;
 pub(crate) use host_survey::{NO_LIST, Policy};
-pub(crate) use includes::Override;
+pub(crate) use includes::{Override, included, includes_file};
 pub(crate) use mismatch::Mismatch;
 pub(crate) use names::{MissingName, NamePlaces};
 pub(crate) use needs::MissingNeed;

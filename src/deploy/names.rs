@@ -1,5 +1,5 @@
 //! Whether the running Asterisk has what the operator owns and our files only name: contexts of
-//! `dialplan.include` and transports.
+//! `dialplan.include` and `phone.context`, and transports.
 //!
 //! Asterisk loads a file with a misspelled name and reports success. A missing context then takes
 //! dialling out from every phone, emergency calls included, and a missing transport every call to a
@@ -96,9 +96,11 @@ fn named(book: &Phonebook<'_>) -> BTreeMap<HostName, String> {
     let contexts = contexts.map(|name| (HostName::Context(name.clone()), "dialplan.include".to_owned()));
     let shared = book.settings.phones.transport.iter();
     let shared = shared.map(|name| (HostName::Transport(name.clone()), "phones.transport".to_owned()));
-    let own = book.phones.iter().filter_map(|phone| {
-        let name = phone.phone.transport.clone()?;
-        Some((HostName::Transport(name), format!("phone.transport` of `{}", phone.email)))
+    let own = book.phones.iter().flat_map(|phone| {
+        let transport = phone.phone.transport.clone().map(|name| (HostName::Transport(name), "transport"));
+        let context = phone.phone.context.clone().map(|name| (HostName::Context(name), "context"));
+        let named = transport.into_iter().chain(context);
+        named.map(|(name, key)| (name, format!("phone.{key}` of `{}", phone.email)))
     });
     let mut named = BTreeMap::new();
     for (name, key) in contexts.chain(shared).chain(own) {

@@ -58,6 +58,7 @@ pub(super) fn put_back(
         complaints: Vec::new(),
         others_at_fault: Vec::new(),
         overrides: Vec::new(),
+        taken_over: 0,
         restored,
         first: step.first,
         rolled_back,

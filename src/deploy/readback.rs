@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     asterisk::{ConfigFile, PerFile, SectionType, mark_name, nowhere_context},
-    model::{Codec, Extension, Ha1, Tenant},
+    model::{Codec, Extension, Ha1, ObjectName, Tenant},
     render::{Parsed, Phone, Phonebook, endpoint_name},
 };
 
@@ -146,13 +146,18 @@ fn phone_as_expected(expected: &Expected<'_>, phone: &Phone<'_>, name: &str, ans
     let codecs = phone.phone.codecs.as_ref().unwrap_or(&settings.phones.codecs);
     let codecs = format!("({})", codecs.iter().map(Codec::as_str).collect::<Vec<_>>().join("|"));
     let digest = expected.digests.get(&phone.extension).map(|digest| format!("MD5:{}", digest.reveal()));
-    let context = format!("{}-internal", expected.book.tenant);
+    let generated = format!("{}-internal", expected.book.tenant);
+    let context = phone.phone.context.as_ref().map_or(generated.as_str(), ObjectName::as_str);
     let nowhere = nowhere_context(expected.book.tenant);
     // In the order of the kinds.
     let wanted: [&[(&'static str, &str)]; 3] = [
-        &[("auth", name), ("aors", name), ("context", &context), ("message_context", &nowhere), ("allow", &codecs)],
+        &[("auth", name), ("aors", name), ("context", context), ("message_context", &nowhere), ("allow", &codecs)],
         &[("max_contacts", &devices)],
-        &[("username", name), ("realm", realm), ("password_digest", digest.as_deref().unwrap_or(""))],
+        &[
+            ("username", phone.phone.login_of(name)),
+            ("realm", realm),
+            ("password_digest", digest.as_deref().unwrap_or("")),
+        ],
     ];
     // Asterisk may write a name in another way than the file.
     let caller = format!("<{}>", phone.extension);

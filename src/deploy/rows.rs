@@ -59,24 +59,23 @@ pub(crate) fn prepare(
         let failed = |source| PrepareError::Seal { whose: user.email.to_string(), source };
         let id = ids[&user.email.key()];
         let owner = Owner { tenant, user: id };
-        let secret = match user.secret {
+        let (secret, is_new) = match user.secret {
             SecretPlan::Keep => {
                 let bytes = sealed.get(&id).ok_or_else(|| PrepareError::NoSecret(user.email.to_string()))?;
-                keys.open(bytes, owner).map_err(failed)?
+                let secret = keys.open(bytes, owner).map_err(failed)?;
+                // A digest holds for one user name and realm, and the phone must log in again in any case.
+                if secret.is_digest() && user.digest.is_none() { (generate(&random()?), true) } else { (secret, false) }
             }
-            SecretPlan::Generate => generate(&random()?),
+            SecretPlan::Generate => (generate(&random()?), true),
             SecretPlan::Take => match secrets.get(&user.email.key()) {
-                Some(Ok(secret)) => secret.clone(),
+                Some(Ok(secret)) => (secret.clone(), true),
                 _ => return Err(PrepareError::NoSecret(user.email.to_string())),
             },
         };
         let name = endpoint_name(&plan.tenant, plan.settings.endpoint_names, user.extension);
         let digest = Ha1::of_phone(&plan.settings, &user.phone, &name, &secret);
         if user.write {
-            let sealed = match user.secret {
-                SecretPlan::Keep => None,
-                _ => Some(seal_secret(keys, &secret, owner, &user.email)?),
-            };
+            let sealed = if is_new { Some(seal_secret(keys, &secret, owner, &user.email)?) } else { None };
             let prints = match &user.digest {
                 Some(known) => Prints::clone(known),
                 None => prints(&secret, &digest)?,

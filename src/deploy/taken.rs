@@ -8,6 +8,7 @@ use super::{
     asterisk::Asterisk,
     generations::Generations,
     listing::{Kind, Listing},
+    operators::OperatorsNames,
     sections,
     step::GENERATIONS,
     survey::Survey,
@@ -19,21 +20,31 @@ use crate::{
     render::{ParsedObject, Phone, Phonebook, endpoint_name, parse, section_names},
 };
 
+/// What of a plan's names others have.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// The rail `taken-names`.
+    pub(super) stop: Option<RailStop>,
+    /// The phones that run from a file which no longer defines them: the reload takes them over.
+    pub(super) over: Vec<String>,
+}
+
 impl Host {
-    /// Finds the rail `taken-names` of a plan. If Asterisk was not asked, only the files of other tenants are looked at.
+    /// Finds what others have of a plan's names. If Asterisk was not asked, only the files of other tenants are looked at.
     ///
     /// # Errors
     /// If a file cannot be read, or Asterisk does not answer.
-    pub(super) fn taken_names(&self, plan: &Plan, survey: &Survey) -> Result<Option<RailStop>, ApplyError> {
+    pub(super) fn taken_names(&self, plan: &Plan, survey: &Survey) -> Result<Taken, ApplyError> {
         let book = Phonebook::of(plan, None);
         let defined = Defined::by(self, &book)?;
         let asterisk = self.asterisk.as_ref().filter(|_| survey.running.is_some());
-        let checked = defined
-            .check_files()
-            .and_then(|()| asterisk.map_or(Ok(()), |asterisk| defined.check_running(asterisk, survey)));
+        let checked = defined.check_files().and_then(|()| match asterisk {
+            Some(asterisk) => defined.check_running(asterisk, survey),
+            None => Ok(Vec::new()),
+        });
         match checked {
-            Ok(()) => Ok(None),
-            Err(ApplyError::Rail(rail)) => Ok(Some(rail)),
+            Ok(over) => Ok(Taken { stop: None, over }),
+            Err(ApplyError::Rail(rail)) => Ok(Taken { stop: Some(rail), over: Vec::new() }),
             Err(error) => Err(error),
         }
     }
@@ -87,52 +98,77 @@ impl<'a> Defined<'a> {
         Ok(())
     }
 
-    /// Makes sure that no new name already runs in Asterisk, from the operator's own files.
-    fn check_running(&self, asterisk: &Asterisk, survey: &Survey) -> Result<(), ApplyError> {
+    /// Makes sure that no new name that runs in Asterisk is also defined by the operator's own files: it would be there
+    /// twice after the reload. Lists those that run and that no file defines any more.
+    fn check_running(&self, asterisk: &Asterisk, survey: &Survey) -> Result<Vec<String>, ApplyError> {
         let tenant = self.book.tenant;
-        let old = survey.in_place[ConfigFile::Endpoints].as_ref().map(|file| &file.parsed);
+        // Of files that were only written, as by `--no-reload`, nothing runs.
+        let runs_none = survey.running.is_some_and(|running| !running.live[ConfigFile::Endpoints])
+            && survey.marks.is_empty()
+            && survey.runs.is_none();
+        let old = survey.in_place[ConfigFile::Endpoints].as_ref().map(|file| &file.parsed).filter(|_| !runs_none);
         let is_old = |name: &String| old.is_some_and(|old| old.phones.contains_key(name));
         let mut fresh: Vec<&String> = self.phones.iter().filter(|name| !is_old(name)).collect();
         if fresh.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let good = self.host.last_good(tenant, ConfigFile::Endpoints, survey)?.map(|text| parse(&text));
         let generations = Generations::read(&self.host.note(tenant, GENERATIONS))?;
-        let ours = generations.names();
-        let is_good = |name: &String| good.as_ref().is_some_and(|good| good.phones.contains_key(name));
-        fresh.retain(|name| !is_good(name) && !ours.contains(name.as_str()));
+        if !runs_none {
+            let ours = generations.names();
+            let is_good = |name: &String| good.as_ref().is_some_and(|good| good.phones.contains_key(name));
+            fresh.retain(|name| !is_good(name) && !ours.contains(name.as_str()));
+        }
         let running = Listing::of_names(asterisk, fresh.iter().map(|name| name.as_str()))?;
         let taken = |name: &str| Kind::ALL.into_iter().find(|kind| running.has(*kind, name));
-        let Some((name, kind)) = fresh.into_iter().find_map(|name| Some((name, taken(name)?))) else { return Ok(()) };
+        let mut taken: Vec<(&String, Kind)> = fresh.into_iter().filter_map(|name| Some((name, taken(name)?))).collect();
+        if taken.is_empty() {
+            return Ok(Vec::new());
+        }
         // A generation of ours that no note knows any more: whose a name is cannot be told.
         let prefix = mark_name(tenant, "");
         let known: Vec<&str> = [old, good.as_ref()].into_iter().flatten().map(|file| file.mark.as_str()).collect();
         let is_known = |name: &str| name.strip_prefix(&prefix).is_some_and(|mark| known.contains(&mark));
         if generations.is_empty() && Listing::of_marks(asterisk, &prefix)?.endpoints().any(|mark| !is_known(mark)) {
-            return Ok(());
+            return Ok(Vec::new());
         }
+        let place = match self.host.operators_names()? {
+            OperatorsNames::Known(names) => {
+                let defined = taken.iter().find_map(|(name, kind)| Some((*name, *kind, names.get(*name)?.clone())));
+                let Some((name, kind, place)) = defined else {
+                    return Ok(taken.into_iter().map(|(name, _)| name.clone()).collect());
+                };
+                taken = vec![(name, kind)];
+                Some(place)
+            }
+            OperatorsNames::Unknown => None,
+        };
+        let (name, kind) = taken[0];
+        let place = place.map_or_else(|| "there".to_owned(), |place| format!("at {place}"));
         Err(ApplyError::taken_name(
             format!(
                 "the {} `{name}` already runs in Asterisk, from a file that reconcile did not generate",
                 kind.word()
             ),
-            "remove it there, or reserve the number with `extensions.reserved`",
+            &format!("remove it {place}, or reserve the number with `extensions.reserved`"),
         ))
     }
 
     /// Makes sure that phones do not dial into another tenant's contexts: its phones would ring, and its carriers
     /// would be paid for.
     fn check_includes(&self) -> Result<(), ApplyError> {
-        let include = &self.book.settings.include;
-        if include.is_empty() {
+        let include = self.book.settings.include.iter().map(|name| ("dialplan.include", name));
+        let own = self.book.phones.iter().filter_map(|phone| Some(("phone.context", phone.phone.context.as_ref()?)));
+        let named: BTreeSet<(&str, &ObjectName)> = include.chain(own).collect();
+        if named.is_empty() {
             return Ok(());
         }
         for (other, text) in self.host.routing_of_others(self.book.tenant)? {
-            let theirs = |name: &&ObjectName| section_names(&text).any(|context| context == name.as_str());
-            if let Some(name) = include.iter().find(theirs) {
+            let theirs: BTreeSet<&str> = section_names(&text).collect();
+            if let Some((key, name)) = named.iter().find(|(_, name)| theirs.contains(name.as_str())) {
                 return Err(ApplyError::taken_name(
-                    format!("`dialplan.include` names `{name}`, a context of the tenant `{other}` on this host"),
-                    "include contexts of your own only",
+                    format!("`{key}` names `{name}`, a context of the tenant `{other}` on this host"),
+                    "name contexts of your own only",
                 ));
             }
         }

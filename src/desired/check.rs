@@ -14,7 +14,8 @@ use super::{
 use crate::{
     model::{
         At, BoxNumber, Code, Codec, Country, Diagnostic, DisplayName, EndpointNames, GENERATED_CONTEXTS, HostName,
-        Identity, NAME_BYTES, PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, packed, values,
+        Identity, Mode, NAME_BYTES, PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, packed,
+        values,
     },
     objects::{self, NumberOwner, OfUsers, TargetList},
 };
@@ -33,7 +34,9 @@ pub(super) fn check(file: DesiredState, keys: objects::Keys, problems: &mut Vec<
     let include = file.dialplan.as_ref().and_then(|at| at.value.as_ref()?.include.as_ref());
     let include = include.filter(|at| at.value.as_ref().is_some_and(|names| !names.is_empty())).map(|at| at.place);
     let mut numbers = numbers::Pins::new(file.extensions.as_ref(), file.country.as_ref(), include, problems);
+    let mode = file.mode.and_then(|at| at.value).unwrap_or_default();
     let settings = settings(
+        mode,
         file.country.and_then(|at| at.value),
         file.extensions.and_then(|at| at.value).unwrap_or_default(),
         file.endpoint_names.and_then(|at| at.value).unwrap_or_default(),
@@ -81,24 +84,28 @@ fn host_names(file: &DesiredState) -> BTreeMap<HostName, Place> {
     let includes = file.dialplan.iter().filter_map(|at| at.value.as_ref()?.include.as_ref()?.value.as_ref()).flatten();
     let contexts = includes.filter_map(|at| Some((HostName::Context(at.value.clone()?), at.place)));
     let users = file.users.value.iter().flatten().filter_map(|at| at.value.as_ref()?.phone.as_deref());
-    let phones = file.phones.iter().chain(users).filter_map(|at| at.value.as_ref()?.transport.as_ref());
-    let transports = phones.filter_map(|at| Some((HostName::Transport(at.value.clone()?), at.place)));
+    let users = users.filter_map(|at| at.value.as_ref());
+    let shared = file.phones.iter().filter_map(|at| at.value.as_ref()?.transport.as_ref());
+    let transports = shared.chain(users.clone().filter_map(|phone| phone.transport.as_ref()));
+    let transports = transports.filter_map(|at| Some((HostName::Transport(at.value.clone()?), at.place)));
+    let own = users.filter_map(|phone| phone.context.as_ref());
+    let own = own.filter_map(|at| Some((HostName::Context(at.value.clone()?), at.place)));
     let mut places = BTreeMap::new();
-    for (name, place) in contexts.chain(transports) {
+    for (name, place) in contexts.chain(transports).chain(own) {
         places.entry(name).or_insert(place);
     }
     places
 }
 
-/// Rejects an include of a context that the tenant's own routing file has: phones would dial what only a call that
-/// came in another way may reach.
+/// Rejects a context that the tenant's own routing file has: phones would dial what only a call that came in another way
+/// may reach.
 fn own_contexts(tenant: &Tenant, host_names: &BTreeMap<HostName, Place>, problems: &mut Vec<Diagnostic>) {
     let prefix = format!("{tenant}-");
     for (name, place) in host_names {
         let HostName::Context(context) = name else { continue };
         if context.as_str().strip_prefix(&prefix).is_some_and(|kind| GENERATED_CONTEXTS.contains(&kind)) {
             let message = format!("the context `{context}` is generated from this file");
-            let hint = "include contexts of your own only, such as the one that leads to the carrier";
+            let hint = "name contexts of your own only, such as the one that leads to the carrier";
             problems.push(Diagnostic::error(Code::GeneratedContext, message, *place).hint(hint));
         }
     }
@@ -122,6 +129,7 @@ fn stand_in<T: std::str::FromStr<Err = crate::model::Invalid>>() -> T {
 }
 
 fn settings(
+    mode: Mode,
     country: Option<Country>,
     extensions: file::Extensions,
     endpoint_names: EndpointNames,
@@ -132,6 +140,7 @@ fn settings(
     let defaults = PhoneProfile::default();
     let own = phone(phones, problems);
     Settings {
+        mode,
         range: extensions.range.and_then(|at| numbers::ranges(&at)).unwrap_or_default(),
         country,
         reserved: values(extensions.reserved).into_iter().map(|digits| digits.0).collect(),
@@ -149,6 +158,17 @@ fn settings(
 
 /// The most devices of a phone: their contacts are dialled together, and Asterisk cuts what is dialled at 4,091 bytes.
 const MAX_DEVICES: u32 = 15;
+
+/// Reads what one user's phone has differently.
+fn user_phone(own: file::UserPhone, problems: &mut Vec<Diagnostic>) -> PhoneOverride {
+    let file::UserPhone { codecs, devices, transport, realm, context, login, mailbox } = own;
+    PhoneOverride {
+        context: context.and_then(|at| at.value),
+        login: login.and_then(|at| at.value),
+        mailbox: mailbox.and_then(|at| at.value),
+        ..phone(file::Phone { codecs, devices, transport, realm }, problems)
+    }
+}
 
 fn phone(phone: file::Phone, problems: &mut Vec<Diagnostic>) -> PhoneOverride {
     let codecs = phone.codecs.and_then(|at| {
@@ -175,6 +195,9 @@ fn phone(phone: file::Phone, problems: &mut Vec<Diagnostic>) -> PhoneOverride {
         Some(codecs)
     });
     PhoneOverride {
+        context: None,
+        login: None,
+        mailbox: None,
         codecs,
         devices: phone.devices.and_then(|at| bounded(&at, 1..=MAX_DEVICES, "devices", problems)),
         transport: phone.transport.and_then(|at| at.value),
@@ -239,7 +262,7 @@ fn users(
                     numbers.pin_again(at, problems);
                 }
                 problems.extend(long_name(&user.name));
-                phone(user.phone.and_then(|at| at.value).unwrap_or_default(), problems);
+                user_phone(user.phone.and_then(|at| at.value).unwrap_or_default(), problems);
                 continue;
             }
             Entry::Vacant(entry) => entry.insert(email_place),
@@ -254,7 +277,7 @@ fn users(
             formers.push((former.key(), key.clone(), *place));
         }
         problems.extend(long_name(&user.name));
-        let phone = phone(user.phone.and_then(|at| at.value).unwrap_or_default(), problems);
+        let phone = user_phone(user.phone.and_then(|at| at.value).unwrap_or_default(), problems);
         lists.extend(user.no_answer.map(|list| (key.clone(), *list)));
         let Some(name) = user.name.value else { continue };
         users.insert(

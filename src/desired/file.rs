@@ -19,7 +19,7 @@ use super::keys::keys_of;
 use crate::{
     model::{
         At, Code, Codec, Country, DisplayName, Email, EndpointNames, Extension, ExtensionRange, Identity, Invalid,
-        ObjectName, PhoneId, Place, SecretSource, Tenant, Token, WORD_OR_LIST, quoted,
+        Mode, ObjectName, OperatorsBox, PhoneId, Place, SecretSource, Tenant, Token, WORD_OR_LIST, quoted,
     },
     objects::{self, TargetForm, TargetList},
 };
@@ -35,6 +35,10 @@ pub(super) struct DesiredState {
     pub(super) version: At<u32>,
     /// The tenant's slug; it names the include folders and the dialplan contexts.
     pub(super) tenant: At<Tenant>,
+    /// What `apply` does: `observe` lets it change nothing, while plans, states and history are shown. Default: apply.
+    #[serde(default)]
+    #[schemars(with = "Option<Mode>")]
+    pub(super) mode: Option<At<Mode>>,
     /// The country (ISO 3166-1 code, such as `DE`), whose emergency numbers are left to the operator's
     /// contexts. Default: none, which leaves 112 and 911 to them.
     #[serde(default)]
@@ -98,6 +102,36 @@ pub(super) struct Phone {
     /// The digest realm; must equal Asterisk's `default_realm`. Default: asterisk.
     #[serde(default)]
     pub(super) realm: Option<At<ObjectName>>,
+}
+
+/// The properties of a user's phone: those of `phones`, and what only one phone has.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserPhone {
+    /// Codecs in order of preference. Default: those of `phones`.
+    #[serde(default)]
+    pub(super) codecs: Option<At<Vec<At<Codec>>>>,
+    /// How many devices may register at once, 1 to 15. Default: that of `phones`.
+    #[serde(default)]
+    #[schemars(with = "Option<Devices>")]
+    pub(super) devices: Option<At<u32>>,
+    /// The operator's own transport. Default: that of `phones`.
+    #[serde(default)]
+    pub(super) transport: Option<At<ObjectName>>,
+    /// The digest realm; must equal Asterisk's `default_realm`. Default: that of `phones`.
+    #[serde(default)]
+    pub(super) realm: Option<At<ObjectName>>,
+    /// The operator's own context that the phone dials in, instead of the generated one. Calls to its number go on as to
+    /// any other phone. Default: the generated context.
+    #[serde(default)]
+    pub(super) context: Option<At<ObjectName>>,
+    /// The user name that the phone authenticates with, if it is another one than that of its endpoint. The phone still
+    /// registers under the name of its endpoint. Default: the name of the endpoint.
+    #[serde(default)]
+    pub(super) login: Option<At<ObjectName>>,
+    /// A voicemail box of the operator's own, such as `1001@default`, whose messages the phone shows. Default: none.
+    #[serde(default)]
+    pub(super) mailbox: Option<At<OperatorsBox>>,
 }
 
 /// The dialplan around ours.
@@ -179,7 +213,7 @@ pub(super) struct User {
     pub(super) no_answer: Option<Box<TargetList>>,
     /// What this user's phone has differently.
     #[serde(default)]
-    pub(super) phone: Option<Box<At<Phone>>>,
+    pub(super) phone: Option<Box<At<UserPhone>>>,
 }
 
 impl User {

@@ -33,6 +33,8 @@ mod users;
 mod write;
 mod writer;
 
+use std::collections::BTreeMap;
+
 use embedded::Embedded;
 use postgres::{Client, types::Type};
 use sha2::{Digest, Sha256};
@@ -247,6 +249,14 @@ impl Directory {
             .query_typed_opt("select secret_sealed from users where id = $1", &[(&user, Type::UUID)])
             .map_err(failed("read a secret"))?;
         Ok(row.map(|row| row.get(0)))
+    }
+
+    /// Reads the sealed secrets of a tenant's users and objects, by their rows.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn sealed_of_tenant(&mut self, tenant: Uuid) -> Result<BTreeMap<Uuid, Vec<u8>>, DirectoryError> {
+        read::sealed(&mut self.client, tenant)
     }
 
     /// Reads one object's sealed secret.

@@ -127,7 +127,7 @@ impl Keyring {
     /// # Errors
     /// Never in practice: the cipher refuses only messages of many gigabytes.
     pub fn seal(&self, secret: &Secret, owner: Owner, nonce: &Nonce) -> Result<Vec<u8>, SealError> {
-        self.seal_bytes(secret.reveal().as_bytes(), &owner.bytes(), nonce)
+        self.seal_bytes(secret.to_sealed().as_bytes(), &owner.bytes(), nonce)
     }
 
     /// Seals bytes for one place: they open only where the same is said about it.
@@ -147,7 +147,7 @@ impl Keyring {
     /// When the key is missing, or the bytes are not what was sealed for this owner.
     pub fn open(&self, sealed: &[u8], owner: Owner) -> Result<Secret, SealError> {
         let opened = self.open_bytes(sealed, &owner.bytes())?;
-        std::str::from_utf8(&opened).ok().and_then(|text| Secret::new(text).ok()).ok_or(SealError::Broken)
+        std::str::from_utf8(&opened).ok().and_then(|text| Secret::of_sealed(text).ok()).ok_or(SealError::Broken)
     }
 
     /// Opens sealed bytes.

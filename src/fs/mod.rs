@@ -135,12 +135,31 @@ pub(crate) fn keep_new(path: &Path, text: &str) -> Result<(), FileError> {
     folder.stage(name, text.as_bytes(), Rights::Private)?.commit_new()
 }
 
-/// Writes a new file for the user who asked for it; one that is there already is left alone. Of the mode, the umask takes
-/// what it does of any file.
-pub(crate) fn create(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
+/// Writes new files for the user who asked for them, all or none; one that exists already is left alone. Of the mode, the
+/// umask takes what it does of any file.
+pub(crate) fn create_all(files: &[(&Path, &str, u32)]) -> Result<(), FileError> {
+    for (index, (path, text, mode)) in files.iter().enumerate() {
+        let written = create(path, text, *mode);
+        if written.is_err() {
+            // What failed itself is removed there.
+            for (path, ..) in &files[..index] {
+                forget(path)?;
+            }
+            return written;
+        }
+    }
+    Ok(())
+}
+
+fn create(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
     let mut file =
         File::options().write(true).create_new(true).mode(mode).open(path).map_err(failed("create", path))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed("write", path))
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    written.map_err(|error| {
+        // Half a file would be taken for a whole one; that it stays is said by the error.
+        let _ = fs::remove_file(path);
+        failed("write", path)(error)
+    })
 }
 
 fn folder_of(path: &Path) -> &Path {

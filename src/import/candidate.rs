@@ -12,15 +12,28 @@ use crate::model::Extension;
 pub(crate) struct Candidate {
     /// Where it stands, such as `users.csv:3` or `endpoint 1001`.
     pub(crate) place: String,
+    /// The endpoint that it is, in a phone system that has them.
+    pub(crate) endpoint: String,
+    /// The number.
     pub(crate) number: String,
     /// The display name.
     pub(crate) name: String,
     /// The e-mail address.
     pub(crate) email: String,
+    /// The address or id that it has here already, if the source is a file of ours.
+    pub(crate) identity: String,
+    /// The digest of its secret, if that is all that is known and it may stay.
+    pub(crate) digest: Zeroizing<String>,
     /// The SIP secret, as it was found.
     pub(crate) secret: Zeroizing<String>,
     /// What the phone calls itself, where that is known.
     pub(crate) login: String,
+    /// The user name that it authenticates with, if it is not that of the endpoint.
+    pub(crate) auth_user: String,
+    /// The context that it dials in, if most phones dial in another one.
+    pub(crate) context: String,
+    /// The voicemail box that its lamp is for, as `number@context`.
+    pub(crate) mailbox: String,
     /// The codecs in order of preference.
     pub(crate) codecs: Vec<String>,
     /// How many devices may register.
@@ -37,6 +50,8 @@ pub(crate) struct Found {
     pub(crate) candidates: Vec<Candidate>,
     /// Numbers that something else than a phone answers.
     pub(crate) answered: BTreeSet<Extension>,
+    /// Whether endpoints are named after the tenant and the extension.
+    pub(crate) with_prefix: bool,
     /// The digest realm of all phones, unless it is the usual one.
     pub(crate) realm: Option<String>,
     /// The operator's contexts that phones dial in.

@@ -124,26 +124,28 @@ impl Columns {
         });
         let mut keys: BTreeMap<&'static str, Vec<usize>> = BTreeMap::new();
         for key in KEYS {
-            let columns: Vec<usize> = match mapping.get(key) {
-                Some(columns) => {
-                    columns.iter().map(|column| at(column).ok_or(column)).collect::<Result<_, _>>().map_err(
-                        |column| Refused::new(format!("{name}: there is no column `{column}`"), header_hint(&header)),
-                    )?
-                }
-                None => kind.columns(key).iter().filter_map(|column| at(column)).collect(),
+            let columns: Vec<usize> = if let Some(columns) = mapping.get(key) {
+                columns.iter().map(|column| at(column).ok_or(column)).collect::<Result<_, _>>().map_err(|column| {
+                    Refused::new(format!("{name}: there is no column `{column}`"), header_hint(&header))
+                })?
+            } else {
+                // A name may be in two columns; of other columns the first counts.
+                let known = kind.columns(key).iter().filter_map(|column| at(column));
+                known.take(if key == "name" { usize::MAX } else { 1 }).collect()
             };
-            if let Some(twice) = columns
-                .iter()
-                .find(|at| header.iter().filter(|column| column.eq_ignore_ascii_case(&header[**at])).count() > 1)
-            {
-                let message = format!("{name}:1: the column `{}` is there twice", header[*twice]);
-                return Err(Refused::new(message, "remove one of them: which is meant cannot be told"));
-            }
             keys.insert(key, columns);
+        }
+        let is_read = |at: &usize| keys.values().flatten().any(|used| used == at) || kind.looks_at(&header[*at]);
+        let is_twice =
+            |at: &usize| header.iter().filter(|column| column.eq_ignore_ascii_case(&header[*at])).count() > 1;
+        if let Some(twice) = (0..header.len()).find(|at| is_read(at) && is_twice(at)) {
+            let message = format!("{name}:1: the column `{}` is there twice", printable(&header[twice]));
+            return Err(Refused::new(message, "remove one of them: which is meant cannot be told"));
         }
         let is_missing = |key: &&&str| keys[**key].is_empty();
         let missing: Vec<&str> = ["name", "extension"].iter().filter(is_missing).copied().collect();
-        if !missing.is_empty() && kind != Kind::Google || keys["name"].is_empty() {
+        // Who has an address may get a number.
+        if keys["name"].is_empty() || keys["extension"].is_empty() && keys["email"].is_empty() {
             let message = format!("{name}: no column is known to hold: {}", missing.join(", "));
             return Err(Refused::new(message, header_hint(&header)));
         }
@@ -168,6 +170,11 @@ impl Columns {
         };
         let column =
             |wanted: &str| self.header.iter().position(|column| column.eq_ignore_ascii_case(wanted)).map_or("", field);
+        let devices = whole(&value("devices"));
+        if !devices.is_empty() && devices.parse::<u32>().is_err() {
+            let what = "how many devices it has is no number: the row may be shifted";
+            found.left_out.push(LeftOut::new(Rank::Phone, &place, what));
+        }
         let candidate = Candidate {
             place,
             number: whole(&value("extension")),
@@ -175,7 +182,7 @@ impl Columns {
             // Several are separated by commas or bars: the first is taken.
             email: value("email").split([',', '|']).next().unwrap_or_default().trim().to_owned(),
             secret: Zeroizing::new(value("secret")),
-            devices: whole(&value("devices")).parse().ok(),
+            devices: devices.parse().ok(),
             ..Candidate::default()
         };
         let candidate = match self.kind {

@@ -6,13 +6,13 @@ use super::{
     Candidate, Found, LeftOut, Rank, Refused,
     write::{self, File, User},
 };
-use crate::model::{Codec, DisplayName, Email, Extension, ObjectName, Secret, Tenant, UserKey, printable};
+use crate::model::{
+    Codec, DisplayName, Email, Extension, Guessable, Identity, ObjectName, Secret, Tenant, UserKey, printable,
+    weaknesses,
+};
 
 /// How many devices a phone may have here.
 const MOST_DEVICES: u32 = 15;
-
-/// Below so many characters a secret is reported as weak.
-const LONG_ENOUGH: usize = 12;
 
 /// What the administrator decides about an import.
 pub(crate) struct Options {
@@ -31,8 +31,10 @@ pub(crate) struct Imported {
     pub(crate) desired: String,
     /// How many users it declares.
     pub(crate) users: usize,
+    /// The endpoints that they are now, in a phone system that has them.
+    pub(crate) endpoints: BTreeSet<String>,
     /// The secrets that the phones have now, by e-mail address.
-    pub(crate) secrets: Vec<(Email, Secret)>,
+    pub(crate) secrets: Vec<(Identity, Secret)>,
     /// What is not carried over.
     pub(crate) left_out: Vec<LeftOut>,
 }
@@ -42,18 +44,20 @@ pub(crate) struct Imported {
 /// # Errors
 /// If no phone is left.
 pub(crate) fn judge(found: Found, options: &Options) -> Result<Imported, Refused> {
-    let Found { source, candidates, answered, realm, contexts, left_out } = found;
+    let Found { source, candidates, answered, with_prefix, realm, contexts, left_out } = found;
     let mut judge = Judge { options, left_out, emails: BTreeSet::new() };
     let mut candidates = judge.choose(candidates);
-    judge.note_shared_secrets(&candidates);
-    let (mut users, mut secrets) = (Vec::new(), Vec::new());
+    judge.note_weak_secrets(&candidates);
+    let (mut users, mut secrets, mut endpoints) = (Vec::new(), Vec::new(), BTreeSet::new());
     for candidate in &mut candidates {
         let Some(user) = judge.user(candidate) else { continue };
         if let Some(secret) = judge.secret(candidate) {
             secrets.push((user.email.clone(), secret));
         }
         users.push(user);
+        endpoints.insert(std::mem::take(&mut candidate.endpoint));
     }
+    endpoints.remove("");
     let mut left_out = judge.left_out;
     if users.is_empty() {
         let why = super::listed(&left_out);
@@ -66,8 +70,8 @@ pub(crate) fn judge(found: Found, options: &Options) -> Result<Imported, Refused
     let count = users.len();
     let realm = realm.and_then(|realm| kept_name(&realm, "realm", &source, &mut left_out));
     let include = contexts.iter().filter_map(|name| kept_name(name, "context", &source, &mut left_out)).collect();
-    let file = File { source, tenant: options.tenant.clone(), answered, realm, include, users };
-    Ok(Imported { desired: write::file(file), users: count, secrets, left_out })
+    let file = File { source, tenant: options.tenant.clone(), answered, with_prefix, realm, include, users };
+    Ok(Imported { desired: write::file(file), users: count, endpoints, secrets, left_out })
 }
 
 /// Takes a name of the operator's, or lists it.
@@ -128,26 +132,23 @@ impl Judge<'_> {
         chosen
     }
 
-    fn note_shared_secrets(&mut self, candidates: &[Candidate]) {
-        let mut count: BTreeMap<&str, usize> = BTreeMap::new();
-        for candidate in candidates.iter().filter(|candidate| !candidate.secret.is_empty()) {
-            *count.entry(candidate.secret.as_str()).or_default() += 1;
-        }
-        for candidate in candidates {
-            let secret = candidate.secret.as_str();
-            if count.get(secret).is_some_and(|count| *count > 1) {
-                self.leave_out(Rank::Open, candidate, "its secret is that of other phones, too");
-            } else if !secret.is_empty() && (secret == candidate.number || secret == candidate.login) {
-                self.leave_out(Rank::Open, candidate, "its secret is its user name");
-            } else if !secret.is_empty() && secret.len() < LONG_ENOUGH {
-                self.leave_out(Rank::Open, candidate, format!("its secret has fewer than {LONG_ENOUGH} characters"));
+    fn note_weak_secrets(&mut self, candidates: &[Candidate]) {
+        let known: Vec<&Candidate> = candidates.iter().filter(|candidate| !candidate.secret.is_empty()).collect();
+        let guessable = known.iter().map(|candidate| Guessable {
+            secret: &candidate.secret,
+            names: vec![&candidate.number, &candidate.login, &candidate.auth_user],
+        });
+        let found = weaknesses(&guessable.collect::<Vec<_>>());
+        for (candidate, why) in known.into_iter().zip(found) {
+            if let Some(why) = why {
+                self.leave_out(Rank::Open, candidate, why);
             }
         }
     }
 
     fn user(&mut self, candidate: &Candidate) -> Option<User> {
         let extension: Option<Extension> = candidate.number.parse().ok();
-        let email = self.email(candidate, extension)?;
+        let email = self.identity(candidate, extension)?;
         let name = self.name(candidate, extension, &email)?;
         if let Some(number) = extension
             && !candidate.login.is_empty()
@@ -163,8 +164,18 @@ impl Judge<'_> {
             extension,
             codecs: self.codecs(candidate),
             devices: self.devices(candidate),
-            transport: self.transport(candidate),
+            transport: self.kept(candidate, &candidate.transport, "transport"),
+            context: self.kept(candidate, &candidate.context, "context"),
+            login: self.kept(candidate, &candidate.auth_user, "auth user name"),
+            mailbox: candidate.mailbox.parse().ok(),
         })
+    }
+
+    fn identity(&mut self, candidate: &Candidate, extension: Option<Extension>) -> Option<Identity> {
+        match candidate.identity.parse::<Identity>() {
+            Ok(identity) => Some(identity),
+            Err(_) => self.email(candidate, extension).map(Identity::Email),
+        }
     }
 
     fn email(&mut self, candidate: &Candidate, extension: Option<Extension>) -> Option<Email> {
@@ -198,7 +209,7 @@ impl Judge<'_> {
         email
     }
 
-    fn name(&mut self, candidate: &Candidate, extension: Option<Extension>, email: &Email) -> Option<DisplayName> {
+    fn name(&mut self, candidate: &Candidate, extension: Option<Extension>, email: &Identity) -> Option<DisplayName> {
         let instead = || extension.map_or_else(|| email.to_string(), |number| number.to_string()).parse().ok();
         if candidate.name.is_empty() {
             return instead();
@@ -230,14 +241,20 @@ impl Judge<'_> {
         u8::try_from(devices.min(MOST_DEVICES)).ok()
     }
 
-    fn transport(&mut self, candidate: &Candidate) -> Option<ObjectName> {
-        let name = Some(candidate.transport.as_str()).filter(|name| !name.is_empty())?;
-        kept_name(name, "transport", &candidate.place, &mut self.left_out)
+    /// Takes a name of the operator's, if the source has one.
+    fn kept(&mut self, candidate: &Candidate, name: &str, what: &str) -> Option<ObjectName> {
+        if name.is_empty() {
+            return None;
+        }
+        kept_name(name, what, &candidate.place, &mut self.left_out)
     }
 
     fn secret(&mut self, candidate: &Candidate) -> Option<Secret> {
-        let text = Some(candidate.secret.as_str()).filter(|text| !text.is_empty())?;
-        let secret = Secret::new(text);
+        let secret = match (candidate.secret.as_str(), candidate.digest.as_str()) {
+            ("", "") => return None,
+            ("", digest) => Secret::of_digest(digest),
+            (text, _) => Secret::new(text),
+        };
         if let Err(invalid) = &secret {
             self.leave_out(Rank::Phone, candidate, format!("it gets a new secret, because {invalid}"));
         }

@@ -1,18 +1,23 @@
 //! What a phone system or a list of people already holds, as a desired-state file.
 //!
-//! Pure: text in, text out. `csv` reads lists of people, `running` reads what Asterisk answers, and both give candidates.
+//! Pure: text in, text out. `csv` reads lists of people, `conf` reads configuration files, `running` reads what Asterisk
+//! answers, and all give candidates.
 //! `judge` makes users of them, and says what cannot be carried over. `write` writes the file. Nobody else is asked, and
 //! no secret stands in the file or in a message.
 
 mod candidate;
+pub(crate) mod conf;
 mod csv;
+mod generated;
 mod judge;
 mod left_out;
+pub(crate) mod patch;
 pub(crate) mod running;
 mod write;
 
 pub(crate) use candidate::{Candidate, Found};
 pub(crate) use csv::{KEYS, Kind, Mapping, read_csv};
+pub(crate) use generated::read_generated;
 pub(crate) use judge::{Imported, Options, judge};
 pub(crate) use left_out::{LeftOut, Rank, listed};
 

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroizing;
 
-use super::{BROWSER_PHONE, Candidate, Found, LeftOut, Rank};
+use super::{
+    BROWSER_PHONE, Candidate, Found, LeftOut, Rank,
+    conf::{MailboxOwners, Options},
+};
 use crate::model::{Extension, printable};
-
-/// What `pjsip show` says of an object, by option.
-type Options = BTreeMap<String, String>;
 
 /// The answers, as far as they were asked for.
 #[derive(Default)]
@@ -32,6 +32,14 @@ pub(crate) struct Answers {
     pub(crate) registered: BTreeMap<String, usize>,
     /// `dialplan show` of the contexts that phones dial in, and of those that they include.
     pub(crate) contexts: BTreeMap<String, Context>,
+    /// Endpoints that are known by their address, beside those in the list.
+    pub(crate) identified: BTreeSet<String>,
+    /// Where each endpoint stands, if files were read.
+    pub(crate) places: BTreeMap<String, String>,
+    /// Whose the boxes of `voicemail.conf` are.
+    pub(crate) boxes: MailboxOwners,
+    /// What else is not carried over.
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
 /// A line of the list of endpoints.
@@ -50,6 +58,8 @@ pub(crate) struct Context {
     pub(crate) extensions: Vec<(String, Vec<String>)>,
     /// The contexts it includes.
     pub(crate) includes: Vec<String>,
+    /// Whether a `switch` answers further numbers, which nobody can list.
+    pub(crate) has_switch: bool,
 }
 
 /// Reads the list of endpoints.
@@ -89,6 +99,8 @@ pub(crate) fn context(answer: &str) -> Context {
         let trimmed = line.trim_start();
         if line.starts_with("  Include =>") {
             context.includes.extend(quoted(trimmed).map(str::to_owned));
+        } else if line.starts_with("  Alt. Switch =>") {
+            context.has_switch = true;
         } else if line.starts_with("  '") {
             let Some(name) = quoted(trimmed) else { continue };
             context.extensions.push((name.to_owned(), Vec::new()));
@@ -134,6 +146,12 @@ impl Answers {
         self.ours.contains(&listed.name) || listed.name.contains("-gen-")
     }
 
+    /// Writes where an endpoint stands.
+    fn place(&self, name: &str) -> String {
+        let name_shown = printable(name);
+        self.places.get(name).map_or_else(|| format!("endpoint {name_shown}"), |place| format!("{place} {name_shown}"))
+    }
+
     fn registers(&self, options: &Options) -> bool {
         let aor = first(options, "aors").and_then(|name| Some((self.aors.get(&name)?, self.registered.get(&name))));
         aor.is_some_and(|(aor, registered)| {
@@ -143,31 +161,36 @@ impl Answers {
     }
 
     /// Lists what can be imported, and what cannot.
-    pub(crate) fn found(&self) -> Found {
-        let mut found = Found { source: "the running Asterisk".to_owned(), ..Found::default() };
+    pub(crate) fn found(&self, source: &str) -> Found {
+        let left_out = self.left_out.clone();
+        let mut found = Found { source: source.to_owned(), left_out, ..Found::default() };
         self.list_others(&mut found.left_out);
         let (context, dialling) = (self.common_context(), self.dialling());
         for (listed, options) in self.phones() {
-            let place = format!("endpoint {}", printable(&listed.name));
+            let place = self.place(&listed.name);
             let own = value(options, "context");
-            if Some(own) != context.as_deref() {
+            let is_common = Some(own) == context.as_deref();
+            if !is_common {
                 let common = printable(context.as_deref().unwrap_or_default());
-                let what = format!(
-                    "not imported: it dials in the context `{}`, but most phones in `{common}`; import it as another \
-                     tenant, or move it first",
-                    printable(own)
-                );
-                found.left_out.push(LeftOut::new(Rank::Dialling, place, what));
-                continue;
+                let what = format!("it stays in the context `{}`; most phones dial in `{common}`", printable(own));
+                found.left_out.push(LeftOut::new(Rank::Dialling, &place, what));
             }
-            let candidate = self.candidate(listed, options, place, &dialling, &mut found.left_out);
+            let mut candidate = self.candidate(listed, options, place, &dialling, &mut found.left_out);
+            if !is_common {
+                own.clone_into(&mut candidate.context);
+            }
             found.candidates.push(candidate);
         }
         let realm = value(&self.settings, "default_realm");
         found.realm = Some(realm).filter(|realm| !["", "asterisk"].contains(realm)).map(str::to_owned);
         let phones: BTreeSet<&str> = found.candidates.iter().map(|candidate| candidate.number.as_str()).collect();
-        found.answered = self
-            .reached(context.as_deref())
+        let reached = self.reached(context.as_deref());
+        for (name, _) in reached.iter().filter(|(_, context)| context.has_switch) {
+            let place = format!("context {}", printable(name));
+            let what = "a `switch` answers numbers that no import can list: add them to `extensions.reserved`";
+            found.left_out.push(LeftOut::new(Rank::Dialling, place, what));
+        }
+        found.answered = reached
             .values()
             .flat_map(|context| &context.extensions)
             .filter(|(name, steps)| !steps.is_empty() && !phones.contains(name.as_str()))
@@ -181,17 +204,18 @@ impl Answers {
     fn list_others(&self, left_out: &mut Vec<LeftOut>) {
         for listed in self.endpoints.iter().filter(|listed| !self.is_ours(listed)) {
             let mut leave_out = |rank, what: &str| {
-                left_out.push(LeftOut::new(rank, format!("endpoint {}", printable(&listed.name)), what));
+                left_out.push(LeftOut::new(rank, self.place(&listed.name), what));
             };
             let options = self.options.get(&listed.name).filter(|options| !options.is_empty());
             let Some(options) = options else {
                 leave_out(Rank::Phone, "not imported: its name is too long for Asterisk's lists");
                 continue;
             };
+            let is_identified = listed.is_identified || self.identified.contains(&listed.name);
             match (listed.name.as_str(), first(options, "auth"), self.registers(options)) {
                 ("anonymous", ..) => leave_out(Rank::Open, "calls from anybody are let in by it"),
                 (_, Some(_), true) => {}
-                (_, None, true) if !listed.is_identified => {
+                (_, None, true) if !is_identified => {
                     leave_out(Rank::Open, "not imported: it has no auth, so that whoever registers as it is let in");
                 }
                 (_, _, false) => leave_out(
@@ -243,6 +267,7 @@ impl Answers {
         };
         let (auth, aor) = (of(&self.auths, "auth"), of(&self.aors, "aors"));
         let (name, caller_number) = caller_id(value(options, "callerid"));
+        let caller_number = caller_number.as_str();
         let is_number = |text: &str| text.parse::<Extension>().is_ok();
         let number = if is_number(&listed.name) {
             listed.name.clone()
@@ -257,15 +282,15 @@ impl Answers {
             leave_out(Rank::Small, format!("its caller ID is {caller_number}: it becomes {number}"));
         }
         let user = value(&auth, "username");
-        if !user.is_empty() && user != listed.name && is_number(&listed.name) {
-            leave_out(
-                Rank::Phone,
-                format!("its auth user name is `{}`; set it up anew, with the user name {number}", printable(user)),
-            );
-        }
+        let auth_user = if user != listed.name && is_number(&listed.name) { user } else { "" };
         let secret = Zeroizing::new(value(&auth, "password").to_owned());
-        if secret.is_empty() {
+        if auth.is_empty() {
+            leave_out(Rank::Phone, "its auth is defined nowhere: it gets a new secret".to_owned());
+        } else if secret.is_empty() {
             leave_out(Rank::Phone, "only a digest of its secret is known: it gets a new one".to_owned());
+        }
+        if value(options, "aors").contains(',') {
+            leave_out(Rank::Phone, "its further AORs are not carried over, only the first".to_owned());
         }
         if value(options, "webrtc") == "yes" {
             leave_out(Rank::Phone, BROWSER_PHONE.to_owned());
@@ -273,7 +298,6 @@ impl Answers {
             leave_out(Rank::Phone, "it encrypts its sound (SRTP), which is not carried over".to_owned());
         }
         for (option, feature) in [
-            ("mailboxes", "voicemail"),
             ("named_call_group", "its call group"),
             ("call_group", "its call group"),
             ("named_pickup_group", "its pickup group"),
@@ -281,26 +305,36 @@ impl Answers {
             ("subscribe_context", "its own context for lamps"),
             ("accountcode", "its account code"),
         ] {
-            let at_aor = if option == "mailboxes" { value(&aor, option) } else { "" };
-            if !["", "0"].contains(&value(options, option)) || !at_aor.is_empty() {
+            if !["", "0"].contains(&value(options, option)) {
                 leave_out(Rank::Feature, feature.to_owned());
             }
         }
         if !value(options, "language").is_empty() {
             leave_out(Rank::Small, "its language".to_owned());
         }
+        let mailboxes = [value(options, "mailboxes"), value(&aor, "mailboxes")];
+        let mailboxes = mailboxes.into_iter().find(|mailboxes| !mailboxes.is_empty()).unwrap_or_default();
+        if !mailboxes.is_empty() {
+            let what = "voicemail: its lamp stays, but calls that it does not answer no longer reach the box";
+            leave_out(Rank::Feature, what.to_owned());
+        }
+        let owner = self.boxes.owner(mailboxes, &number);
         let codecs = value(options, "allow").trim_matches(['(', ')']).split('|');
         Candidate {
             place,
+            endpoint: listed.name.clone(),
+            name: if name.is_empty() { owner.map(|(name, _)| name.clone()).unwrap_or_default() } else { name },
+            // Several are separated by bars.
+            email: owner.and_then(|(_, email)| email.split('|').next()).unwrap_or_default().to_owned(),
             number,
-            name: name.to_owned(),
-            email: String::new(),
             secret,
-            // Another auth user name is told above.
+            auth_user: auth_user.to_owned(),
+            mailbox: mailboxes.split(',').next().unwrap_or_default().trim().to_owned(),
             login: if is_number(&listed.name) { String::new() } else { listed.name.clone() },
             codecs: codecs.filter(|codec| !["", "nothing"].contains(codec)).map(str::to_owned).collect(),
             devices: value(&aor, "max_contacts").parse().ok(),
             transport: value(options, "transport").to_owned(),
+            ..Candidate::default()
         }
     }
 
@@ -334,14 +368,46 @@ fn first(options: &Options, option: &str) -> Option<String> {
     (!first.is_empty()).then(|| first.to_owned())
 }
 
-/// Reads the name and the number of a caller ID, as Asterisk shows one.
-fn caller_id(text: &str) -> (&str, &str) {
-    let Some((name, number)) = text.rsplit_once('<') else { return (unquoted(text), "") };
-    (unquoted(name), number.trim_end_matches('>').trim())
+/// Reads the name and the number of a caller ID, as Asterisk does.
+pub(super) fn caller_id(text: &str) -> (String, String) {
+    match text.rsplit_once('<') {
+        Some((name, number)) => (unquoted(name), number.trim_end_matches('>').trim().to_owned()),
+        None if text.bytes().all(|b| b.is_ascii_digit()) => (String::new(), text.to_owned()),
+        None => (unquoted(text), String::new()),
+    }
 }
 
-fn unquoted(text: &str) -> &str {
+fn unquoted(text: &str) -> String {
     let text = text.trim();
-    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    if text == "<unknown>" { "" } else { text }
+    let Some(inside) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
+        return if text == "<unknown>" { String::new() } else { text.to_owned() };
+    };
+    let (mut name, mut escaped) = (String::new(), false);
+    for c in inside.chars() {
+        escaped = c == '\\' && !escaped;
+        if !escaped {
+            name.push(c);
+        }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caller_ids_are_read_as_asterisk_reads_them() {
+        for (text, name, number) in [
+            ("Ira Quill <1101>", "Ira Quill", "1101"),
+            ("Berg<302>", "Berg", "302"),
+            (r#""N\"x \\ y" <7>"#, r#"N"x \ y"#, "7"),
+            ("<1101>", "", "1101"),
+            ("1101", "", "1101"),
+            ("Back Office", "Back Office", ""),
+            ("", "", ""),
+        ] {
+            assert_eq!(caller_id(text), (name.to_owned(), number.to_owned()), "{text}");
+        }
+    }
 }

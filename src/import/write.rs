@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     desired::scalar,
-    model::{Codec, DisplayName, Email, Extension, ObjectName, Tenant},
+    model::{Codec, DisplayName, Extension, Identity, ObjectName, OperatorsBox, Tenant},
 };
 
 /// What stands in the file.
@@ -16,6 +16,7 @@ pub(super) struct File {
     pub(super) tenant: Tenant,
     /// Numbers that something else answers.
     pub(super) answered: BTreeSet<Extension>,
+    pub(super) with_prefix: bool,
     pub(super) realm: Option<ObjectName>,
     pub(super) include: Vec<ObjectName>,
     pub(super) users: Vec<User>,
@@ -23,18 +24,21 @@ pub(super) struct File {
 
 /// A user of the file.
 pub(super) struct User {
-    pub(super) email: Email,
+    pub(super) email: Identity,
     pub(super) name: DisplayName,
     pub(super) extension: Option<Extension>,
     /// Empty where the source names none.
     pub(super) codecs: Vec<Codec>,
     pub(super) devices: Option<u8>,
     pub(super) transport: Option<ObjectName>,
+    pub(super) context: Option<ObjectName>,
+    pub(super) login: Option<ObjectName>,
+    pub(super) mailbox: Option<OperatorsBox>,
 }
 
 /// Writes the file.
 pub(super) fn file(file: File) -> String {
-    let File { source, tenant, answered, realm, include, mut users } = file;
+    let File { source, tenant, answered, with_prefix, realm, include, mut users } = file;
     users.sort_by(|one, other| {
         (one.extension.is_none(), one.extension, one.email.key()).cmp(&(
             other.extension.is_none(),
@@ -44,6 +48,9 @@ pub(super) fn file(file: File) -> String {
     });
     let mut text = format!("# Imported from {source}.\nversion: 1\ntenant: {tenant}\n");
     text += &extensions(&users, &answered);
+    if with_prefix {
+        text += "endpoint_names: tenant-extension\n";
+    }
     let codecs = most_common(users.iter().map(|user| Some(&user.codecs).filter(|codecs| !codecs.is_empty())));
     let devices = most_common(users.iter().map(|user| user.devices));
     let transport = most_common(users.iter().map(|user| user.transport.as_ref()));
@@ -67,7 +74,13 @@ pub(super) fn file(file: File) -> String {
     }
     text += "users:\n";
     for user in &users {
-        let _ = writeln!(text, "  - email: {}\n    name: {}", scalar(user.email.as_str()), scalar(user.name.as_str()));
+        let _ = writeln!(
+            text,
+            "  - {}: {}\n    name: {}",
+            user.email.field(),
+            scalar(user.email.as_str()),
+            scalar(user.name.as_str())
+        );
         if let Some(extension) = user.extension {
             let _ = writeln!(text, "    extension: {extension}");
         }
@@ -81,6 +94,10 @@ pub(super) fn file(file: File) -> String {
         if let Some(name) = user.transport.as_ref().filter(|own| Some(*own) != transport) {
             own.push(format!("transport: {}", scalar(name.as_str())));
         }
+        for (key, name) in [("context", &user.context), ("login", &user.login)] {
+            own.extend(name.as_ref().map(|name| format!("{key}: {}", scalar(name.as_str()))));
+        }
+        own.extend(user.mailbox.as_ref().map(|mailbox| format!("mailbox: {}", scalar(mailbox.as_str()))));
         if !own.is_empty() {
             let _ = writeln!(text, "    phone: {{ {} }}", own.join(", "));
         }

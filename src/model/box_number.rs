@@ -1,6 +1,6 @@
 //! The numbers of voicemail boxes.
 
-use super::{Code, Invalid, Tenant, quoted, text_type};
+use super::{Code, Invalid, ObjectName, Tenant, quoted, text_type};
 
 text_type! {
     /// The number of a voicemail box. It is no extension: nobody dials it.
@@ -13,6 +13,20 @@ text_type! {
         Err(Invalid::new(Code::InvalidObjectName, message, "it has 1 to 9 digits"))
     },
     { "type": "string", "pattern": "^[1-9][0-9]{0,8}$" }
+}
+
+text_type! {
+    /// A voicemail box of the operator's own, as `number@context`.
+    OperatorsBox,
+    |text| {
+        let is_name = |part: &str| part.parse::<ObjectName>().is_ok();
+        if text.split_once('@').is_some_and(|(number, context)| is_name(number) && is_name(context)) {
+            return Ok(text.to_owned());
+        }
+        let message = format!("{} is not a voicemail box in voicemail.conf", quoted(text));
+        Err(Invalid::new(Code::InvalidObjectName, message, "write its number, `@` and its context, such as `1001@default`"))
+    },
+    { "type": "string", "pattern": "^[A-Za-z0-9_.+-]{1,70}@[A-Za-z0-9_.+-]{1,70}$" }
 }
 
 impl BoxNumber {

@@ -80,8 +80,8 @@ codes! {
         "a file of more than 64 MiB",
         "split it and pass the folder";
     GeneratedContext "generated-context":
-        "`dialplan.include` names a context that is generated from this file; those of other tenants stop at `rail-taken-names`",
-        "include contexts of your own only";
+        "`dialplan.include` or `phone.context` names a context that is generated from this file; those of other tenants stop at `rail-taken-names`",
+        "name contexts of your own only";
     GroupLoop "group-loop":
         "groups whose `no_answer` lists form a loop",
         "change one of these `no_answer` lists so that it does not lead back";

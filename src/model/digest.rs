@@ -26,7 +26,10 @@ impl Ha1 {
     /// Computes what a phone's auth holds.
     pub(crate) fn of_phone(settings: &Settings, phone: &PhoneOverride, name: &str, secret: &Secret) -> Self {
         let realm = phone.realm.as_ref().unwrap_or(&settings.phones.realm);
-        Self::new(name, realm.as_str(), secret)
+        if secret.is_digest() {
+            return Self(Zeroizing::new(secret.reveal().to_owned()));
+        }
+        Self::new(phone.login_of(name), realm.as_str(), secret)
     }
 
     /// Returns the 32 hex digits, for the one place that renders them.

@@ -34,7 +34,7 @@ pub(crate) const GENERATED_CONTEXTS: &[&str] = &[
 /// Something in the operator's own configuration that a desired state names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HostName {
-    /// A context of the dialplan, from `dialplan.include`.
+    /// A context of the dialplan, from `dialplan.include` or a user's `phone.context`.
     Context(ObjectName),
     /// A transport of `res_pjsip`, from `phones.transport` or a user's `phone.transport`.
     Transport(ObjectName),

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, Country, Document, Extension, ExtensionRanges, ObjectName, Tenant, emergency_numbers};
+use super::{
+    Codec, Country, Document, Extension, ExtensionRanges, ObjectName, OperatorsBox, Tenant, emergency_numbers,
+};
 
 /// How endpoint, AOR and auth are named after the extension.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +27,32 @@ impl EndpointNames {
             Self::Extension => String::new(),
             Self::TenantExtension => format!("{tenant}-"),
         }
+    }
+}
+
+/// What `apply` does with a tenant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Makes Asterisk run what is declared.
+    #[default]
+    Apply,
+    /// Nothing: plans and states are shown, and Asterisk is left alone.
+    Observe,
+}
+
+impl Mode {
+    /// Returns the word of the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Observe => "observe",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_apply(&self) -> bool {
+        *self == Self::Apply
     }
 }
 
@@ -70,6 +98,22 @@ pub struct PhoneOverride {
     /// See [`PhoneProfile::realm`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub realm: Option<ObjectName>,
+    /// The operator's own context that the phone dials in, instead of the generated one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ObjectName>,
+    /// The user name that the phone authenticates with, if it is not the name of the endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<ObjectName>,
+    /// The operator's own voicemail box whose messages the phone shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<OperatorsBox>,
+}
+
+impl PhoneOverride {
+    /// Returns the user name that the phone authenticates with; `name` is that of its endpoint.
+    pub fn login_of<'a>(&'a self, name: &'a str) -> &'a str {
+        self.login.as_ref().map_or(name, ObjectName::as_str)
+    }
 }
 
 /// How many changes of one kind an apply may make without being told twice.
@@ -92,6 +136,9 @@ impl Default for RailLimit {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
+    /// What `apply` does.
+    #[serde(skip_serializing_if = "Mode::is_apply")]
+    pub mode: Mode,
     /// Where numbers are allocated from, in their order.
     pub range: ExtensionRanges,
     /// The country whose emergency numbers are left to the operator's contexts.

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     desired::DeclaredUser,
     directory::{ManagedBy, RecordedUser},
-    model::{EndpointNames, Extension, Identity, PhoneOverride, Place, Settings, UserKey},
+    model::{EndpointNames, Extension, Identity, Mode, PhoneOverride, Place, Settings, UserKey},
     objects::{Fields, NumberOwner, Object, ObjectId, Routes, Target, in_turn, with_users},
 };
 
@@ -108,7 +108,7 @@ fn imported(user: &PlannedUser) -> Vec<FieldChange> {
 enum PhoneChange {
     /// Its transport.
     Moved,
-    /// Its name, codecs or devices.
+    /// Its name, codecs, devices, context or voicemail box.
     Reread,
 }
 
@@ -126,7 +126,9 @@ fn phone_change(
     let devices = |settings: &Settings, phone: &PhoneOverride| phone.devices.unwrap_or(settings.phones.devices);
     let codecs_before = phone_before.codecs.as_ref().unwrap_or(&before.phones.codecs);
     let codecs_after = phone_after.codecs.as_ref().unwrap_or(&after.phones.codecs);
+    let own = |phone: &PhoneOverride| (phone.context.clone(), phone.mailbox.clone());
     let same = name_before == name_after
+        && own(phone_before) == own(phone_after)
         && codecs_before == codecs_after
         && devices(before, phone_before) == devices(after, phone_after);
     (!same).then_some(PhoneChange::Reread)
@@ -160,7 +162,11 @@ pub(super) fn add(
             };
             let (realm_before, realm_after) = (realm(before, &old.phone), realm(&plan.settings, &user.phone));
             let renamed = before.endpoint_names != plan.settings.endpoint_names;
-            let relogin = secret_changed || renamed || old.extension != user.extension || realm_before != realm_after;
+            let relogin = secret_changed
+                || renamed
+                || old.extension != user.extension
+                || realm_before != realm_after
+                || old.phone.login != user.phone.login;
             let kind = if old.managed_by != user.managed_by {
                 Some(Kind::Adopt)
             } else if old.email.key() != user.email.key() {
@@ -225,12 +231,15 @@ fn fields(old: &RecordedUser, new: &PlannedUser, no_answer: Option<&[Target]>) -
             phone.devices.map(|devices| devices.to_string()),
             phone.transport.as_ref().map(ToString::to_string),
             phone.realm.as_ref().map(ToString::to_string),
+            phone.context.as_ref().map(ToString::to_string),
+            phone.login.as_ref().map(ToString::to_string),
+            phone.mailbox.as_ref().map(ToString::to_string),
         ]
     };
     let email = |identity: &Identity| identity.email().map(str::to_owned);
     let phone_id = |identity: &Identity| identity.phone_id().map(str::to_owned);
-    let [codecs, devices, transport, realm] = phone(&old.phone);
-    let [new_codecs, new_devices, new_transport, new_realm] = phone(&new.phone);
+    let [codecs, devices, transport, realm, context, login, mailbox] = phone(&old.phone);
+    let [new_codecs, new_devices, new_transport, new_realm, new_context, new_login, new_mailbox] = phone(&new.phone);
     // A new pin changes nothing if it asks for the number that the user has. Rows of earlier versions do not hold their pins.
     let unpinned = old.pinned && !new.pinned;
     differing([
@@ -245,11 +254,15 @@ fn fields(old: &RecordedUser, new: &PlannedUser, no_answer: Option<&[Target]>) -
         ("phone.devices", devices, new_devices),
         ("phone.transport", transport, new_transport),
         ("phone.realm", realm, new_realm),
+        ("phone.context", context, new_context),
+        ("phone.login", login, new_login),
+        ("phone.mailbox", mailbox, new_mailbox),
     ])
 }
 
 /// The keys of the settings, as in the file.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 11] = [
+    "mode",
     "country",
     "extensions.range",
     "extensions.reserved",
@@ -265,6 +278,7 @@ const SETTINGS: [&str; 10] = [
 /// Writes the values of these keys.
 fn values(settings: &Settings) -> [Option<String>; SETTINGS.len()] {
     [
+        (settings.mode != Mode::Apply).then(|| settings.mode.as_str().to_owned()),
         settings.country.as_ref().map(ToString::to_string),
         Some(settings.range.to_string()),
         some(&list(&settings.reserved)),

@@ -38,8 +38,9 @@ pub use inbound::InboundValues;
 pub use number_pool::{Allocator, NoNumber};
 pub use numbers::{Numbers, count, numbers};
 pub use phone_rails::PhoneRails;
-pub(crate) use phone_rails::{DELETES, RELOGINS};
+pub(crate) use phone_rails::{DELETES, RELOGINS, rotation_stop};
 pub use rails::{Allowance, RailStop};
+pub(crate) use rails::{OBSERVED, observed};
 
 use diff::Before;
 

@@ -1,7 +1,7 @@
 //! Users that are deleted, and phones that must log in again or register over another transport: how many an apply may
 //! make of them without being told twice.
 
-use super::{Effects, Inputs, Plan, RailStop, rails};
+use super::{Allowance, Effects, Inputs, Plan, RailStop, rails};
 use crate::{
     directory::{ManagedBy, Recorded},
     model::RailLimit,
@@ -93,6 +93,14 @@ impl PhoneRails {
             format!("{count} phones would have to log in again{over}")
         })
     }
+}
+
+/// Finds the rail at new secrets that are asked for at once, of so many phones. No file is applied, so the default limit
+/// holds.
+pub fn rotation_stop(recorded: &Recorded, count: usize, allowance: &Allowance) -> Option<RailStop> {
+    let mut rails = PhoneRails::of_recorded(recorded);
+    rails.relogins.told = allowance.get(RELOGINS).copied().unwrap_or(0);
+    rails.relogins(count, 0)
 }
 
 /// Counts the users whom the limits in percent are of.

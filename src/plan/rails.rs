@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Change, Inputs, Kind, Plan, UserChange, inbound};
 use crate::{
     desired::Rails,
-    model::{RailLimit, UserKey},
+    model::{Mode, RailLimit, UserKey},
 };
 
 /// What `--allow NAME=N` lets pass this once.
@@ -73,6 +73,19 @@ pub(super) fn stops(plan: &Plan, inputs: &Inputs<'_>) -> Vec<RailStop> {
     }
     stops.extend(ended(plan, inputs));
     stops
+}
+
+/// The rail at an apply of a tenant that is only observed.
+pub(crate) const OBSERVED: &str = "observed";
+
+/// Finds that rail.
+pub(crate) fn observed(plan: &Plan) -> Option<RailStop> {
+    (plan.settings.mode == Mode::Observe).then(|| RailStop {
+        rail: OBSERVED,
+        message: format!("the tenant `{}` has `mode: observe`: nothing is applied", plan.tenant),
+        hint: "remove `mode: observe` from the file once Asterisk shall run what the plan shows".to_owned(),
+        allow: None,
+    })
 }
 
 /// The rail at too many voicemail boxes that end.

@@ -6,6 +6,7 @@ mod reseal;
 mod rotate;
 mod rotate_pin;
 mod users;
+mod weak;
 
 pub use reseal::ResealError;
 pub(crate) use reseal::reseal;
@@ -13,3 +14,4 @@ pub use rotate::{RotateError, Rotation, rotate};
 pub(crate) use rotate_pin::rotate_pin;
 pub(crate) use users::is_made;
 pub use users::{CreateError, Created, DeleteError, NewUser, Portal, Refused, create, delete};
+pub(crate) use weak::{Weak, rotate_weak, weak};

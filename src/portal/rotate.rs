@@ -6,23 +6,23 @@ use jiff::Timestamp;
 
 use crate::{
     directory::{
-        Directory, DirectoryError, ManagedBy, ObjectChanges, PrepareError, Row, RowChanges, Writer,
+        Directory, DirectoryError, ManagedBy, ObjectChanges, PrepareError, Recorded, RecordedUser, Row, RowChanges,
+        Writer,
         audit::{End, Outcome, Run},
         prints, random,
         seal::{Keyring, Owner, generate},
         seal_secret,
     },
     model::{Extension, Ha1, Hints, Identity, Tenant},
+    plan::RailStop,
     render::endpoint_name,
 };
 
-/// Whose secret is rotated, and in whose name.
+/// In whose name a secret is rotated.
 #[derive(Debug)]
 pub struct Rotation<'a> {
     /// The tenant.
     pub tenant: &'a Tenant,
-    /// The user.
-    pub email: &'a Identity,
     /// The keys of the directory.
     pub keys: &'a Keyring,
     /// The host it is run on, for the audit log.
@@ -48,6 +48,9 @@ pub enum RotateError {
     /// The file says where the secret comes from.
     #[error("the secret of `{0}` is declared in the desired state; nothing was changed")]
     Declared(Identity),
+    /// More phones would have to log in again than the rail allows.
+    #[error("{0}")]
+    Rail(RailStop),
     /// The directory failed.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -64,7 +67,8 @@ impl Hints for RotateError {
             Self::NoBox(_) => "name a user who has one, or a shared box that was recorded",
             Self::Declared(_) => "change it where the file says that it comes from, then `reconcile apply`",
             Self::Directory(error) => return error.hints(),
-            Self::Prepare(_) => return Vec::new(),
+            // A rail says its own.
+            Self::Prepare(_) | Self::Rail(_) => return Vec::new(),
         };
         vec![hint.to_owned()]
     }
@@ -74,8 +78,12 @@ impl Hints for RotateError {
 ///
 /// # Errors
 /// When the user is unknown or has a declared secret, or the directory fails.
-pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Extension, i64), RotateError> {
-    let Rotation { tenant, email, .. } = *request;
+pub fn rotate(
+    request: &Rotation<'_>,
+    email: &Identity,
+    directory: &mut Directory,
+) -> Result<(Extension, i64), RotateError> {
+    let tenant = request.tenant;
     let mut writer = directory.write(tenant)?;
     let recorded = writer.read(tenant)?;
     let unknown = || RotateError::Unknown(email.clone());
@@ -87,11 +95,7 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
         return Err(RotateError::Declared(user.email.clone()));
     }
     writer.require_keys(request.keys)?;
-    let secret = generate(&random()?);
-    let owner = Owner { tenant: row.id, user: user.id };
-    let sealed = seal_secret(request.keys, &secret, owner, email)?;
-    let name = endpoint_name(tenant, row.settings.endpoint_names, user.extension);
-    let digest = Ha1::of_phone(&row.settings, &user.phone, &name, &secret);
+    let changed = renewed(request, &recorded, user)?;
     writer.change(&RowChanges {
         tenant: row.id,
         slug: tenant.clone(),
@@ -101,27 +105,38 @@ pub fn rotate(request: &Rotation<'_>, directory: &mut Directory) -> Result<(Exte
         freed: Vec::new(),
         hold: false,
         created: Vec::new(),
-        changed: vec![Row {
-            id: user.id,
-            email: user.email.clone(),
-            name: user.name.clone(),
-            managed_by: user.managed_by,
-            protected: user.protected,
-            phone: user.phone.clone(),
-            pinned: user.pinned,
-            no_answer: user.no_answer_of_row(&recorded),
-            extension: user.extension,
-            secret_declared: false,
-            sealed: Some(sealed),
-            prints: prints(&secret, &digest)?,
-            previous: None,
-        }],
+        changed: vec![changed],
         objects: ObjectChanges::default(),
         now: request.now,
     })?;
     let change = format!("~ {}  extension {}; another secret\n", user.email, user.extension);
     let run = record(writer, request, BTreeMap::from([("update", 1)]), change)?;
     Ok((user.extension, run))
+}
+
+/// Writes the row of a user with a new secret.
+pub(super) fn renewed(request: &Rotation<'_>, recorded: &Recorded, user: &RecordedUser) -> Result<Row, RotateError> {
+    let row = recorded.tenant.as_ref().ok_or_else(|| RotateError::Unknown(user.email.clone()))?;
+    let secret = generate(&random()?);
+    let owner = Owner { tenant: row.id, user: user.id };
+    let sealed = seal_secret(request.keys, &secret, owner, &user.email)?;
+    let name = endpoint_name(request.tenant, row.settings.endpoint_names, user.extension);
+    let digest = Ha1::of_phone(&row.settings, &user.phone, &name, &secret);
+    Ok(Row {
+        id: user.id,
+        email: user.email.clone(),
+        name: user.name.clone(),
+        managed_by: user.managed_by,
+        protected: user.protected,
+        phone: user.phone.clone(),
+        pinned: user.pinned,
+        no_answer: user.no_answer_of_row(recorded),
+        extension: user.extension,
+        secret_declared: false,
+        sealed: Some(sealed),
+        prints: prints(&secret, &digest)?,
+        previous: None,
+    })
 }
 
 /// Commits a rotation, with its row in the audit log; returns the number of that.

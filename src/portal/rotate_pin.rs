@@ -9,7 +9,7 @@ use crate::{
         seal::{ObjectPrint, Owner, Salt},
         seal_secret,
     },
-    model::{BoxNumber, tagged},
+    model::{BoxNumber, Identity, tagged},
 };
 
 /// Records a new PIN for the box of a user, or for the shared one of that name; answers with its number and the audit
@@ -17,8 +17,12 @@ use crate::{
 ///
 /// # Errors
 /// When there is no such box, or the directory fails.
-pub(crate) fn rotate_pin(request: &Rotation<'_>, directory: &mut Directory) -> Result<(BoxNumber, i64), RotateError> {
-    let Rotation { tenant, email, .. } = *request;
+pub(crate) fn rotate_pin(
+    request: &Rotation<'_>,
+    email: &Identity,
+    directory: &mut Directory,
+) -> Result<(BoxNumber, i64), RotateError> {
+    let tenant = request.tenant;
     let mut writer = directory.write(tenant)?;
     let recorded = writer.read(tenant)?;
     let unknown = || RotateError::NoBox(email.clone());

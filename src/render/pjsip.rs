@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     asterisk::{BadValue, Name, Value, box_context, mark_name, nowhere_context},
-    model::{Codec, PhoneProfile, SENSITIVE, Tenant},
+    model::{Codec, OperatorsBox, PhoneProfile, SENSITIVE, Tenant},
     objects::PhoneBoxes,
 };
 
@@ -51,9 +51,9 @@ pub(super) fn render(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Strin
     let lists = book.lists();
     for phone in &book.phones {
         user(&mut text, book, phone, &templates, digests)?;
-        if let (false, Some(boxes)) = (phone_boxes.is_empty(), phone_boxes.get(&phone.email.key())) {
-            mailboxes(&mut text, book.tenant, boxes)?;
-        }
+        let none = PhoneBoxes { own: None, shared: Vec::new() };
+        let boxes = phone_boxes.get(&phone.email.key()).unwrap_or(&none);
+        mailboxes(&mut text, book.tenant, boxes, phone.phone.mailbox.as_ref())?;
         if let Some(list) = lists.of(phone.extension) {
             let _ = writeln!(text, "@no_answer = {list}");
         }
@@ -132,10 +132,19 @@ fn profile(text: &mut String, book: &Phonebook<'_>, templates: &Templates) -> Re
 }
 
 /// Which boxes have a lamp at a phone, and which one is the user's own.
-fn mailboxes(text: &mut String, tenant: &Tenant, boxes: &PhoneBoxes<'_>) -> Result<(), BadValue> {
+fn mailboxes(
+    text: &mut String,
+    tenant: &Tenant,
+    boxes: &PhoneBoxes<'_>,
+    operators: Option<&OperatorsBox>,
+) -> Result<(), BadValue> {
     let PhoneBoxes { own, shared } = boxes;
     let context = box_context(tenant);
-    let all: Vec<String> = own.iter().chain(shared).map(|number| format!("{number}@{context}")).collect();
+    let ours = own.iter().chain(shared).map(|number| format!("{number}@{context}"));
+    let all: Vec<String> = ours.chain(operators.map(ToString::to_string)).collect();
+    if all.is_empty() {
+        return Ok(());
+    }
     line(text, "mailboxes", &Value::new("mailboxes", &all.join(","))?);
     if let Some(number) = own {
         let _ = writeln!(text, "@box = {number}");
@@ -165,13 +174,17 @@ fn user(
     if let Some(realm) = &phone.phone.realm {
         line(text, "realm", &Value::new("realm", realm.as_str())?);
     }
-    let _ = writeln!(text, "username = {name}\npassword_digest = {digest}");
+    line(text, "username", &Value::new("username", phone.phone.login_of(&name.to_string()))?);
+    let _ = writeln!(text, "password_digest = {digest}");
     let _ = writeln!(text, "[{name}]({})", templates.aor);
     if let Some(devices) = phone.phone.devices {
         let _ = writeln!(text, "max_contacts = {devices}");
     }
     let _ = writeln!(text, "[{name}]({})\nauth = {name}\naors = {name}", templates.phone);
     line(text, "callerid", &Value::caller_id(phone.name, phone.extension)?);
+    if let Some(context) = &phone.phone.context {
+        line(text, "context", &Value::new("context", context.as_str())?);
+    }
     if let Some(transport) = &phone.phone.transport {
         line(text, "transport", &Value::new("transport", transport.as_str())?);
     }
@@ -193,7 +206,7 @@ mod tests {
         let line = |boxes: usize| {
             let boxes = PhoneBoxes { own: Some("999999999"), shared: vec!["999999999"; boxes - 1] };
             let mut text = String::new();
-            mailboxes(&mut text, &tenant, &boxes).map(|()| text)
+            mailboxes(&mut text, &tenant, &boxes, None).map(|()| text)
         };
         assert!(line(40).is_ok() && line(50).is_err());
     }

@@ -165,6 +165,8 @@ fn the_schemas_in_the_repository_are_the_printed_ones() {
     let plan = env.run("schema plan").expect(0).stdout;
     let numbers = env.run("schema numbers").expect(0).stdout;
     assert!(numbers == include_str!("../../schema/numbers.schema.json"), "run: reconcile schema numbers");
+    let import = env.run("schema import").expect(0).stdout;
+    assert!(import == include_str!("../../schema/import.schema.json"), "run: reconcile schema import");
     assert!(plan == include_str!("../../schema/plan.schema.json"), "run: reconcile schema plan");
     let status = env.run("schema status").expect(0).stdout;
     assert!(status == include_str!("../../schema/status.schema.json"), "run: reconcile schema status");

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{
     phones::nothing_in_the_log,
     sipp::Phone,
-    support::{TestEnv, until};
+    support::{TestEnv, until},
+};
 
 const DID: &str = "+15559876543";
 

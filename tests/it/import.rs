@@ -141,7 +141,13 @@ fn a_list_that_could_be_misread_is_rejected_or_reported_and_no_secret_is_printed
     let env = TestEnv::new();
     for (text, told) in [
         ("name,extension,extension\nA,1,2\n", "error: list.csv:1: the column `extension` is there twice\n"),
+        ("extension,name,tech,secret,TECH\n1,A,pjsip,x,sip\n", "error: list.csv:1: the column `tech` is there twice\n"),
+        ("name\nA\n", "error: list.csv: no column is known to hold: extension\n"),
         ("name,extension\n\"A,1001\n", "there is no phone to import"),
+        (
+            "name,extension,email,devices\nA,1001,a@b.example,canary-secret-x\n",
+            "list.csv:2: how many devices it has is no number: the row may be shifted\n",
+        ),
         (
             "\u{feff}name;extension;secret\nA;0201;canary-secret-x\n",
             "list.csv:2: not imported: its number begins with 0\n",
@@ -159,10 +165,13 @@ fn a_list_that_could_be_misread_is_rejected_or_reported_and_no_secret_is_printed
             "list.csv:2 and list.csv:3 have the number 1001; decide whose it is\n",
         ),
     ] {
-        let refused = import(&env, "list.csv", text, "").expect(1);
-        assert!(refused.stderr.contains(told) && refused.stdout.is_empty(), "{}", refused.text());
+        let refused = import(&env, "list.csv", text, "--strict").expect(1);
+        assert!(refused.stderr.contains(told), "{}", refused.text());
         assert!(!refused.text().contains("canary"), "{}", refused.text());
     }
+    // Who has an address gets a number.
+    let without = import(&env, "list.csv", "name,email,mail\nA,a@b.example,other@b.example\n", "").expect(0);
+    assert!(without.stdout.ends_with("users:\n  - email: a@b.example\n    name: \"A\"\n"), "{}", without.text());
     // A range as wide as numbers can be costs nothing.
     let wide = import(
         &env,
@@ -321,28 +330,28 @@ fn the_phones_of_a_running_asterisk_are_taken_over_with_numbers_and_secrets() {
         done.stderr,
         "Not carried over:\nopen to strangers:\n  \
          endpoint open: not imported: it has no auth, so that whoever registers as it is let in\n\
-         who may dial what:\n  endpoint 1109: not imported: it dials in the context `lobby`, but most phones in \
-         `office`; import it as another tenant, or move it first\n\
+         who may dial what:\n  endpoint 1109: it stays in the context `lobby`; most phones dial in `office`\n\
          phones that are not carried over, or must be set up anew:\n  \
          endpoint carrier: not imported: a trunk or a gateway, which does not register here; declare carriers under \
          `trunks`\n  endpoint carla: logs in as `carla`; set it up anew, with the user name 1120\n\
-         features that are not carried over:\n  endpoint 1101: voicemail\n\
-         Imported: 3 users; 3 secrets in `acme.secrets`; 5 things not carried over\n"
+         features that are not carried over:\n  endpoint 1101: voicemail: its lamp stays, but calls that it does not answer no longer reach the box\n\
+         Imported: 4 users; 4 secrets in `acme.secrets`; 5 things not carried over\n"
     );
     assert_eq!(
         fs::read_to_string(env.path("work/pbx.yaml")).expect("a file"),
         "# Imported from the running Asterisk.\nversion: 1\ntenant: acme\nextensions:\n  range: 1101-1120\n  \
          reserved: [1105, 1108]\nphones:\n  codecs: [\"g722\", \"alaw\"]\n  devices: 1\n  \
          transport: \"transport-udp\"\ndialplan:\n  include: [\"office\"]\nusers:\n  \
-         - email: \"1101@acme.example\"\n    name: Ira Quill\n    extension: 1101\n  \
+         - email: \"1101@acme.example\"\n    name: Ira Quill\n    extension: 1101\n    phone: { mailbox: \"1101@acme\" }\n  \
          - email: \"1102@acme.example\"\n    name: \"Berg, Tomas\"\n    extension: 1102\n    \
          phone: { codecs: [\"ulaw\"], devices: 4 }\n  \
+         - email: \"1109@acme.example\"\n    name: \"1109\"\n    extension: 1109\n    phone: { context: \"lobby\" }\n  \
          - email: \"1120@acme.example\"\n    name: \"1120\"\n    extension: 1120\n"
     );
     let secrets = fs::read_to_string(env.path("work/acme.secrets")).expect("a file");
     assert!(
         secrets.contains("1101@acme.example\tsyn;tpl-1101-Zk2\n1102@acme.example\tsyn-tpl-1102-Mv8\n")
-            && secrets.lines().count() == 3,
+            && secrets.lines().count() == 4,
         "{secrets}"
     );
     assert!(done.stderr.lines().all(|line| !line.contains("syn")), "{}", done.text());

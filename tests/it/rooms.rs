@@ -41,7 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("portal", &["directory", "model", "objects", "plan", "render"]),
     ("notify", &["deploy", "fs", "model"]),
     ("error", &["deploy", "directory", "model", "notify", "portal"]),
-    ("import", &["desired", "model"]),
+    ("import", &["asterisk", "desired", "model"]),
     ("recorder", &["calls", "directory", "error", "fail_point", "fs", "model"]),
     ("report", &["asterisk", "deploy", "desired", "directory", "model", "objects", "plan", "render"]),
 ];

@@ -23,6 +23,8 @@ static NUMBER: AtomicU32 = AtomicU32::new(1);
 pub(crate) struct Phone {
     pub(crate) username: String,
     pub(crate) secret: String,
+    /// The user name in its answer to a challenge.
+    auth_user: String,
     server: String,
     /// The address it has.
     host: &'static str,
@@ -45,6 +47,7 @@ impl Phone {
     /// Takes a phone out of its box and types these in.
     pub(crate) fn with(env: &TestEnv, username: String, secret: String) -> Self {
         Self {
+            auth_user: username.clone(),
             username,
             secret,
             server: format!("127.0.0.1:{}", env.sip_port()),
@@ -60,11 +63,17 @@ impl Phone {
         Self { host, ..Self::with(env, "nobody".to_owned(), "-".to_owned()) }
     }
 
+    /// Types in another user name for the answer to a challenge.
+    pub(crate) fn authenticating_as(self, user: &str) -> Self {
+        Self { auth_user: user.to_owned(), ..self }
+    }
+
     /// Gives its calls the token of a registration.
     pub(crate) fn with_line(&self, line: &str) -> Self {
-        let Self { username, secret, server, folder, host, port, .. } = self;
-        let (username, secret, server) = (username.clone(), secret.clone(), server.clone());
-        Self { username, secret, server, host, line: line.to_owned(), port: *port, folder: folder.clone() }
+        let Self { username, secret, auth_user, server, folder, host, port, .. } = self;
+        let (username, secret, auth_user) = (username.clone(), secret.clone(), auth_user.clone());
+        let server = server.clone();
+        Self { username, secret, auth_user, server, host, line: line.to_owned(), port: *port, folder: folder.clone() }
     }
 
     /// Names where it is reached.
@@ -373,9 +382,9 @@ impl Phone {
     fn sipp(&self, scenario: &Path, args: &[&str]) -> Running {
         let name = scenario.file_stem().and_then(|name| name.to_str()).expect("a name");
         let trace = self.folder.join(format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
-        let Self { username, secret, .. } = self;
+        let Self { username, secret, auth_user, .. } = self;
         let csv = trace.with_extension("csv");
-        let line = format!("SEQUENTIAL\n{username};[authentication username={username} password={secret}]\n");
+        let line = format!("SEQUENTIAL\n{username};[authentication username={auth_user} password={secret}]\n");
         fs::write(&csv, line).expect("a file");
         let child = Command::new(&*SIPP)
             .args([&self.server, "-i", self.host, "-p", &self.port.to_string(), "-mp", &free_port().to_string()])

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use reconcile::{
     calls::{Answer, Applied, Event, Outcome, Started, Status, What},
     model::{
-        CallerClass, CallerId, Document, EndpointNames, NumberSource, OutsideLine, PhoneOverride, PhoneProfile,
+        CallerClass, CallerId, Document, EndpointNames, Mode, NumberSource, OutsideLine, PhoneOverride, PhoneProfile,
         Settings,
         document::{self, Map},
     },
@@ -28,6 +28,7 @@ fn list<T: std::str::FromStr<Err: std::fmt::Debug>, L: FromIterator<T>>(texts: &
 
 fn settings() -> Settings {
     Settings {
+        mode: Mode::Apply,
         range: of("1000-1099, 2000-2099"),
         country: Some(of("DE")),
         reserved: list(&["1090", "2001"]),
@@ -49,6 +50,9 @@ fn phone() -> PhoneOverride {
         devices: Some(2),
         transport: Some(of("transport-tls")),
         realm: Some(of("asterisk")),
+        context: None,
+        login: None,
+        mailbox: None,
     }
 }
 
@@ -411,6 +415,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     let reserved = prop::collection::btree_set((1..99_u32).prop_map(|n| n.try_into().unwrap()), 0..4);
     (1..900_u32, reserved, any::<u32>(), phones, prop::collection::vec(object(), 0..3), any::<bool>()).prop_map(
         |(first, reserved, hold_days, phones, include, is_german)| Settings {
+            mode: Mode::Apply,
             range: of(&format!("{first}-{}, 2000-2010", first + 7)),
             country: is_german.then(|| of("DE")),
             reserved,

@@ -1,0 +1,67 @@
+//! What an import asks the running Asterisk.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::Path,
+};
+
+use anyhow::Result;
+
+use crate::{
+    asterisk::{ConfigFile, parameters},
+    deploy::Asterisk,
+    fs::failed,
+    import::running,
+    render::section_names,
+};
+
+/// Asks Asterisk all that the import needs.
+pub(super) fn ask(asterisk: &Asterisk, config_dir: &Path) -> Result<running::Answers> {
+    asterisk.wait_until_booted()?;
+    let shows = |kind: &str, names: &BTreeSet<String>| -> Result<BTreeMap<String, _>> {
+        let commands: Vec<String> = names.iter().map(|name| format!("pjsip show {kind} {name}")).collect();
+        let answers = asterisk.ask_all(&commands)?;
+        Ok(names.iter().cloned().zip(answers.iter().map(|answer| parameters(answer.raw()))).collect())
+    };
+    let endpoints = running::endpoints(asterisk.ask("pjsip show endpoints")?.raw());
+    let names = endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
+    let mut answers = running::Answers {
+        ours: ours(config_dir)?,
+        settings: parameters(asterisk.ask("pjsip show settings")?.raw()),
+        options: shows("endpoint", &names)?,
+        endpoints,
+        registered: running::registered(asterisk.ask("database show registrar/contact")?.raw()),
+        ..running::Answers::default()
+    };
+    answers.auths = shows("auth", &answers.first_of("auth"))?;
+    answers.aors = shows("aor", &answers.first_of("aors"))?;
+    let mut next: Vec<String> = answers.dialled().into_iter().collect();
+    while let Some(name) = next.pop() {
+        if answers.contexts.contains_key(&name) {
+            continue;
+        }
+        let context = running::context(asterisk.ask(&format!("dialplan show {name}"))?.raw());
+        next.extend(context.includes.iter().cloned());
+        answers.contexts.insert(name, context);
+    }
+    Ok(answers)
+}
+
+/// Names the endpoints that generated files on this host define.
+pub(super) fn ours(config_dir: &Path) -> Result<BTreeSet<String>> {
+    let facts = ConfigFile::Endpoints.facts();
+    let folder = config_dir.join(facts.folder);
+    let tenants = match fs::read_dir(&folder) {
+        Ok(tenants) => tenants,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(failed("read", &folder)(error).into()),
+    };
+    let mut names = BTreeSet::new();
+    // The folder holds our lock, too.
+    for tenant in tenants.flatten().filter(|tenant| tenant.path().is_dir()) {
+        let text = crate::fs::read(&tenant.path().join(ConfigFile::Endpoints.name()))?;
+        names.extend(text.iter().flat_map(|text| section_names(text)).map(str::to_owned));
+    }
+    Ok(names)
+}

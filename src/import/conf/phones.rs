@@ -1,0 +1,145 @@
+//! The phones of `pjsip.conf` and `pjsip_wizard.conf`, as the running Asterisk would list them.
+
+use std::collections::HashMap;
+
+use super::{Config, Fault, Options, Section};
+use crate::import::{
+    LeftOut, Rank,
+    running::{Answers, Listed},
+};
+
+/// The options of endpoints, auths, AORs and others that an import looks at.
+const LOOKED_AT: [&str; 27] = [
+    "type",
+    "auth",
+    "aors",
+    "context",
+    "callerid",
+    "mailboxes",
+    "transport",
+    "webrtc",
+    "media_encryption",
+    "named_call_group",
+    "call_group",
+    "named_pickup_group",
+    "pickup_group",
+    "subscribe_context",
+    "accountcode",
+    "language",
+    "auth_type",
+    "username",
+    "password",
+    "realm",
+    "md5_cred",
+    "password_digest",
+    "max_contacts",
+    "contact",
+    "endpoint",
+    "default_realm",
+    "has_phoneprov",
+];
+
+/// What is kept of `pjsip.conf`.
+pub(crate) const PJSIP: fn(&str) -> bool = |key| LOOKED_AT.contains(&key);
+
+/// What is kept of `pjsip_wizard.conf`.
+pub(crate) const WIZARD: fn(&str) -> bool = |key| {
+    let option = ["endpoint/", "aor/", "inbound_auth/"].iter().find_map(|of| key.strip_prefix(of));
+    option.map_or(WIZARD_OWN.contains(&key), PJSIP)
+};
+
+/// The options of a wizard itself.
+const WIZARD_OWN: [&str; 6] =
+    ["type", "accepts_auth", "accepts_registrations", "remote_hosts", "transport", "sends_registrations"];
+
+/// Makes the answers that the running Asterisk would give.
+pub(crate) fn phones(pjsip: &mut Config, wizard: &mut Config) -> Answers {
+    let mut answers = Answers::default();
+    let (mut known, mut twice) = (HashMap::new(), Vec::new());
+    for section in pjsip.real() {
+        let place = pjsip.place(section.line);
+        let kind = section.option("type").to_ascii_lowercase();
+        if kind.is_empty() {
+            let what = "a section without `type`, which Asterisk ignores";
+            answers.left_out.push(LeftOut::new(Rank::Small, place, what));
+            continue;
+        }
+        if let Some(first) = known.insert((section.name.clone(), kind.clone()), place.clone()) {
+            twice.push(duplicate(place.clone(), &kind, &first));
+        }
+        add(&mut answers, section, &kind, place);
+    }
+    pjsip.faults.extend(twice);
+    let mut twice = Vec::new();
+    for section in wizard.real().filter(|section| section.option("type") == "wizard") {
+        let place = wizard.place(section.line);
+        if let Some(first) = known.insert((section.name.clone(), "endpoint".to_owned()), place.clone()) {
+            twice.push(duplicate(place.clone(), "endpoint", &first));
+        }
+        unfold(&mut answers, section, place);
+    }
+    wizard.faults.extend(twice);
+    answers
+}
+
+fn duplicate(place: String, kind: &str, first: &str) -> Fault {
+    let what = format!("the same {kind} as at {first}: Asterisk starts without any {kind} if it has one of them twice");
+    Fault { place, what }
+}
+
+fn add(answers: &mut Answers, section: &Section, kind: &str, place: String) {
+    let name = section.name.clone();
+    let mut options = section.options.clone();
+    match kind {
+        "endpoint" => {
+            options.insert("allow".to_owned(), section.codecs.shown());
+            list(answers, name, options, place);
+        }
+        "auth" => _ = answers.auths.insert(name, options),
+        "aor" => {
+            options.entry("max_contacts".to_owned()).or_insert_with(|| "0".to_owned());
+            answers.aors.insert(name, options);
+        }
+        "global" => answers.settings.extend(options),
+        "identify" => _ = answers.identified.insert(section.option("endpoint").to_owned()),
+        _ => {}
+    }
+}
+
+fn list(answers: &mut Answers, name: String, options: Options, place: String) {
+    answers.endpoints.push(Listed { name: name.clone(), is_identified: false });
+    answers.places.insert(name.clone(), place);
+    answers.options.insert(name, options);
+}
+
+/// Makes an endpoint, an AOR and an auth of a wizard, as its module does.
+fn unfold(answers: &mut Answers, section: &Section, place: String) {
+    let name = &section.name;
+    let of = |kind: &str| -> Options {
+        let options = section.options.iter();
+        options.filter_map(|(key, value)| Some((key.strip_prefix(kind)?.to_owned(), value.clone()))).collect()
+    };
+    let is_yes =
+        |key: &str| ["yes", "true", "on", "1", "y", "t"].contains(&section.option(key).to_ascii_lowercase().as_str());
+    let (mut endpoint, mut aor, mut auth) = (of("endpoint/"), of("aor/"), of("inbound_auth/"));
+    endpoint.insert("aors".to_owned(), name.clone());
+    endpoint.insert("allow".to_owned(), section.codecs.shown());
+    if is_yes("accepts_auth") {
+        let auth_name = format!("{name}-iauth");
+        endpoint.insert("auth".to_owned(), auth_name.clone());
+        auth.entry("username".to_owned()).or_insert_with(|| name.clone());
+        answers.auths.insert(auth_name, auth);
+    }
+    if !section.option("transport").is_empty() {
+        endpoint.entry("transport".to_owned()).or_insert_with(|| section.option("transport").to_owned());
+    }
+    if !section.option("remote_hosts").is_empty() {
+        aor.insert("contact".to_owned(), section.option("remote_hosts").to_owned());
+        if !is_yes("accepts_registrations") {
+            answers.identified.insert(name.clone());
+        }
+    }
+    aor.entry("max_contacts".to_owned()).or_insert_with(|| "0".to_owned());
+    answers.aors.insert(name.clone(), aor);
+    list(answers, name.clone(), endpoint, place);
+}

@@ -1,0 +1,122 @@
+//! The phones of `sip.conf`, which `chan_sip` reads, as the same objects of PJSIP.
+
+use super::{Config, Options, Section, codecs::Codecs};
+use crate::{
+    import::{
+        LeftOut, Rank,
+        running::{Answers, Listed},
+    },
+    model::printable,
+};
+
+/// The options that an import looks at.
+const LOOKED_AT: [&str; 22] = [
+    "type",
+    "host",
+    "secret",
+    "md5secret",
+    "context",
+    "callerid",
+    "mailbox",
+    "callgroup",
+    "pickupgroup",
+    "namedcallgroup",
+    "namedpickupgroup",
+    "call-limit",
+    "subscribecontext",
+    "accountcode",
+    "language",
+    "encryption",
+    "transport",
+    "allowguest",
+    "register",
+    "deny",
+    "permit",
+    "avpf",
+];
+
+/// What is kept of `sip.conf`.
+pub(crate) const SIP: fn(&str) -> bool = |key| LOOKED_AT.contains(&key);
+
+/// Sections that are no peers.
+const NO_PEERS: [&str; 2] = ["general", "authentication"];
+
+/// Options that go by another name in PJSIP.
+const RENAMED: [(&str, &str); 10] = [
+    ("context", "context"),
+    ("callerid", "callerid"),
+    ("mailbox", "mailboxes"),
+    ("callgroup", "call_group"),
+    ("pickupgroup", "pickup_group"),
+    ("namedcallgroup", "named_call_group"),
+    ("namedpickupgroup", "named_pickup_group"),
+    ("subscribecontext", "subscribe_context"),
+    ("accountcode", "accountcode"),
+    ("language", "language"),
+];
+
+/// Makes the answers that a running Asterisk would give of the same phones in PJSIP.
+pub(crate) fn sip(config: &Config) -> Answers {
+    let mut answers = Answers::default();
+    let general = config.real().find(|section| section.name == "general");
+    let empty = Section::default();
+    let common = general.unwrap_or(&empty);
+    let place = general.map_or_else(|| config.files[0].name.clone(), |general| config.place(general.line));
+    if common.option("allowguest") != "no" {
+        let what = "calls from strangers are let in there (`allowguest`); here they are not";
+        answers.left_out.push(LeftOut::new(Rank::Open, &place, what));
+    }
+    if !common.option("register").is_empty() {
+        let what = "it registers at a carrier (`register`); declare carriers under `trunks`";
+        answers.left_out.push(LeftOut::new(Rank::Phone, &place, what));
+    }
+    for section in config.real().filter(|section| !NO_PEERS.contains(&section.name.as_str())) {
+        peer(&mut answers, section, common, config.place(section.line));
+    }
+    answers
+}
+
+fn peer(answers: &mut Answers, section: &Section, common: &Section, place: String) {
+    let name = section.name.clone();
+    let option = |key: &str| {
+        let own = section.option(key);
+        if own.is_empty() { common.option(key) } else { own }
+    };
+    let mut options: Options =
+        RENAMED.iter().map(|(sip, pjsip)| ((*pjsip).to_owned(), option(sip).to_owned())).collect();
+    let mut codecs: Codecs = common.codecs.clone();
+    codecs.inherit(&section.codecs);
+    options.insert("allow".to_owned(), codecs.shown());
+    options.insert("aors".to_owned(), name.clone());
+    if section.option("encryption") == "yes" {
+        options.insert("media_encryption".to_owned(), "sdes".to_owned());
+    }
+    if section.option("avpf") == "yes" {
+        options.insert("webrtc".to_owned(), "yes".to_owned());
+    }
+    let registers = section.option("host") == "dynamic" && section.option("type") != "user";
+    let (contact, devices) = if registers { ("", "1") } else { ("elsewhere", "0") };
+    let aor = [("contact", contact), ("max_contacts", devices)].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    answers.aors.insert(name.clone(), aor.into());
+    let (secret, digest) = (section.option("secret"), section.option("md5secret"));
+    if !secret.is_empty() || !digest.is_empty() {
+        // A digest wins over a secret.
+        let password = if digest.is_empty() { secret } else { "" };
+        let auth = [("username", name.as_str()), ("password", password)];
+        let auth = auth.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        answers.auths.insert(name.clone(), auth.into());
+        options.insert("auth".to_owned(), name.clone());
+    }
+    if registers {
+        let place = format!("{place} {}", printable(&name));
+        for (keys, feature) in [(&["call-limit"][..], "its limit of calls"), (&["deny", "permit"], "its own addresses")]
+        {
+            if keys.iter().any(|key| !section.option(key).is_empty()) {
+                answers.left_out.push(LeftOut::new(Rank::Feature, &place, feature));
+            }
+        }
+    }
+    answers.endpoints.push(Listed { name: name.clone(), is_identified: false });
+    answers.places.insert(name.clone(), place);
+    answers.options.insert(name, options);
+}
