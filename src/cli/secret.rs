@@ -173,7 +173,7 @@ fn rotate(
 
 fn rotate_weak(
     allowance: &Allowance,
-    which: &Which,
+    which: &TenantArgs,
     (host, actor): (&HostName, &ActorArgs),
     printer: &mut Printer,
 ) -> Result<Exit> {

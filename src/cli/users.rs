@@ -84,7 +84,7 @@ fn managed_by() -> impl TypedValueParser<Value = ManagedBy> {
     PossibleValuesParser::new(["file", "api"]).map(|word| if word == "api" { ManagedBy::Api } else { ManagedBy::File })
 }
 
-/// Which of the users are listed.
+/// TenantArgs of the users are listed.
 struct Filter {
     /// In lower case.
     text: Option<String>,
@@ -167,7 +167,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
 fn reasons(
     tenant: &Tenant,
     recorded: &Recorded,
-    which: &Which,
+    which: &TenantArgs,
     directory: &mut Directory,
 ) -> Result<BTreeMap<Extension, String>> {
     let Some(row) = &recorded.tenant else { return Ok(BTreeMap::new()) };

@@ -97,7 +97,7 @@ impl PhoneRails {
 
 /// Finds the rail at new secrets that are asked for at once, of so many phones. No file is applied, so the default limit
 /// holds.
-pub fn rotation_stop(recorded: &Recorded, count: usize, allowance: &Allowance) -> Option<RailStop> {
+pub(crate) fn rotation_stop(recorded: &Recorded, count: usize, allowance: &Allowance) -> Option<RailStop> {
     let mut rails = PhoneRails::of_recorded(recorded);
     rails.relogins.told = allowance.get(RELOGINS).copied().unwrap_or(0);
     rails.relogins(count, 0)

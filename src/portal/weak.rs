@@ -18,22 +18,22 @@ use crate::{
 
 /// A user whose secret is weak.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Weak {
+pub(crate) struct Weak {
     /// The user.
-    pub email: Identity,
+    pub(crate) email: Identity,
     /// The number.
-    pub extension: Extension,
+    pub(crate) extension: Extension,
     /// Whether the file says where the secret comes from.
-    pub declared: bool,
+    pub(crate) declared: bool,
     /// Why it is weak; never the secret.
-    pub why: String,
+    pub(crate) why: String,
 }
 
 /// Lists the users of a tenant whose secrets are weak, in the order of their numbers.
 ///
 /// # Errors
 /// If a secret cannot be opened.
-pub fn weak(
+pub(crate) fn weak(
     tenant: &Tenant,
     recorded: &Recorded,
     sealed: &BTreeMap<Uuid, Vec<u8>>,
@@ -70,7 +70,7 @@ pub fn weak(
 ///
 /// # Errors
 /// If more phones would have to log in again than the rail allows, or the directory fails. Nothing was changed then.
-pub fn rotate_weak(
+pub(crate) fn rotate_weak(
     request: &Rotation<'_>,
     allowance: &Allowance,
     directory: &mut Directory,

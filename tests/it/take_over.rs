@@ -3,9 +3,9 @@
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use super::{
-    phones::{registered, until},
+    phones::registered,
     sipp::Phone,
-    support::TestEnv,
+    support::{TestEnv, until},
 };
 
 /// What an operator wrote by hand, with phones of these numbers.
