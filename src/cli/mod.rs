@@ -9,10 +9,12 @@ pub mod codes;
 pub mod env;
 pub mod exit;
 mod expect;
+mod doctor;
 mod export;
 mod history;
 mod import;
 mod imported;
+mod init;
 mod keys;
 mod migrate;
 mod new_tenant;
@@ -59,6 +61,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Args),
     Check(check::Args),
     Trace(trace::Args),
     Plan(plan::Args),
@@ -66,6 +69,7 @@ enum Command {
     Apply(apply::Args),
     Watch(watch::Args),
     Status(status::Args),
+    Doctor(doctor::Args),
     History(history::Args),
     Users(users::Args),
     Numbers(numbers::Args),
@@ -101,6 +105,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         child::end_with_us();
     }
     let result = match &cli.command {
+        Command::Init(args) => init::run(args, &mut printer),
         Command::Check(args) => check::run(args, &mut printer),
         Command::Trace(args) => trace::run(args, &mut printer),
         Command::Plan(args) => plan::run(args, &mut printer),
@@ -108,6 +113,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Apply(args) => apply::run(args, &mut printer),
         Command::Watch(args) => watch::run(args, &mut printer),
         Command::Status(args) => status::run(args, &mut printer),
+        Command::Doctor(args) => doctor::run(args, &mut printer),
         Command::History(args) => history::run(args, &mut printer),
         Command::Users(args) => users::run(args, &mut printer),
         Command::Numbers(args) => numbers::run(args, &mut printer),

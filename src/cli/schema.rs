@@ -3,14 +3,14 @@
 use anyhow::Result;
 use clap::ValueEnum;
 
-use super::{Exit, numbers, printer::Printer};
+use super::{Exit, doctor, numbers, printer::Printer};
 use crate::{
     desired,
     report::{json, status},
     serve::openapi,
 };
 
-/// Print the JSON schema of the desired-state file, a JSON plan, status or list of numbers; or the `OpenAPI` document
+/// Print the JSON schema of the desired-state file, a JSON plan, status, list of numbers or report of `doctor`; or the `OpenAPI` document
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  reconcile schema > desired-state.schema.json")]
 pub(crate) struct Args {
@@ -29,6 +29,8 @@ enum Which {
     Status,
     /// The document of `numbers --format json`
     Numbers,
+    /// The document of `doctor --format json`
+    Doctor,
     /// The portal API, as `OpenAPI`
     Openapi,
 }
@@ -39,6 +41,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         Which::Plan => json::schema()?,
         Which::Status => status::schema()?,
         Which::Numbers => numbers::schema()?,
+        Which::Doctor => doctor::schema()?,
         Which::Openapi => openapi::document()?,
     });
     Ok(Exit::Done)

@@ -40,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("portal", &["directory", "model", "objects", "plan", "render"]),
     ("error", &["deploy", "directory", "model", "portal"]),
+    ("doctor", &["accounts", "asterisk", "deploy", "directory", "error", "fs", "model", "plan", "render"]),
     ("import", &["desired", "model"]),
     ("recorder", &["calls", "directory", "error", "fail_point", "fs", "model"]),
     ("report", &["asterisk", "deploy", "desired", "directory", "model", "objects", "plan", "render"]),
