@@ -19,14 +19,14 @@ use super::{
     plan::{self, refuse_problems},
     printer::{Printer, Progress},
     session,
-    settings::{ActorArgs, FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs},
+    settings::{ActorArgs, FileArgs, HostArgs, PlanFormat, RetentionArgs, SecretArgs, StateArgs},
     stop::{self, Stop},
 };
 use crate::{
     child::{self, Limits},
     deploy::{self, Applied, Comparison, Host, Observer, Policy, Request, Survey},
     directory::audit::Outcome,
-    error::Hinted,
+    error::{Hinted, line_of},
     plan::{Inputs, RailStop},
     report::{Desired, Report, count, json, name_places},
 };
@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// Write the files, but do not reload Asterisk
     #[arg(long)]
     no_reload: bool,
+    /// Make files live again that were put back on this host before
+    #[arg(long)]
+    again: bool,
     /// Run all checks of an apply and show its plan, but change nothing
     #[arg(long)]
     dry_run: bool,
@@ -84,6 +87,8 @@ struct Common {
     allow: Vec<String>,
     #[command(flatten)]
     actor: ActorArgs,
+    #[command(flatten)]
+    retention: RetentionArgs,
     /// The output format
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     format: PlanFormat,
@@ -96,7 +101,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     if args.dry_run {
         return dry_run(args, printer);
     }
-    carry_out(&args.common, &args.host, Mode::Apply { reload: !args.no_reload }, printer)
+    carry_out(&args.common, &args.host, Mode::Apply { reload: !args.no_reload, again: args.again }, printer)
 }
 
 pub(crate) fn run_sync(args: &SyncArgs, printer: &mut Printer) -> Result<Exit> {
@@ -106,13 +111,13 @@ pub(crate) fn run_sync(args: &SyncArgs, printer: &mut Printer) -> Result<Exit> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Sync,
-    Apply { reload: bool },
+    Apply { reload: bool, again: bool },
 }
 
 /// Plans, and stops where an apply would: the folder, the key, Asterisk, `--expect` and the rails.
 fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
-    let Args { common, host, no_reload, .. } = args;
-    let mode = Mode::Apply { reload: !no_reload };
+    let Args { common, host, no_reload, again, .. } = args;
+    let mode = Mode::Apply { reload: !no_reload, again: *again };
     let expected = common.expect.as_deref().map(Expected::read).transpose()?;
     let plan = plan::Common {
         file: common.file.clone(),
@@ -121,6 +126,7 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         secrets: common.secrets.clone(),
         imported: common.imported.clone(),
         no_asterisk: *no_reload,
+        again: *again,
         allow: common.allow.clone(),
         format: common.format,
         full: common.full,
@@ -179,7 +185,7 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
     let desired = plan::desired(&args.file, args.format, printer)?;
     let secrets = session::secrets_with_imported(&desired, &args.secrets, &args.imported, printer)?;
     let inbound = session::inbound(&desired, &args.secrets);
-    let host = host.resolve(&args.state, mode == Mode::Apply { reload: true })?;
+    let host = host.resolve(&args.state, matches!(mode, Mode::Apply { reload: true, .. }))?;
     if mode != Mode::Sync {
         need_folder(&host)?;
     }
@@ -241,6 +247,8 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         show: &show,
         policy: Policy { allowance: &allowance, places: &places, now },
         expect: expected.as_ref().map(Expected::id),
+        again: matches!(mode, Mode::Apply { again: true, .. }),
+        desired: desired.sources.iter().map(|source| (source.name.clone(), source.text.clone())).collect(),
         actor: args.actor.resolve(),
         git_commit: git_commit(&desired, &args.file.file),
     };
@@ -250,6 +258,9 @@ fn carry_out(args: &Common, host: &HostArgs, mode: Mode, printer: &mut Printer) 
         Mode::Apply { .. } => deploy::apply(&request, &mut directory, &host, &mut observer)?,
     };
     let mut printer = printer.borrow_mut();
+    if let Err(error) = directory.forget(args.retention.retention) {
+        printer.talk(&format!("warning: what is older than the retention is still there: {}", line_of(&error)));
+    }
     for warning in &applied.warnings {
         printer.talk(&format!("warning: {warning}"));
     }

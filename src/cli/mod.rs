@@ -3,13 +3,14 @@
 //! Knows everything below it and is known by nothing. All output goes through [`printer`].
 
 mod apply;
+mod backup;
 mod calls;
 mod check;
 pub mod codes;
+mod doctor;
 pub mod env;
 pub mod exit;
 mod expect;
-mod doctor;
 mod export;
 mod history;
 mod import;
@@ -22,6 +23,8 @@ mod numbers;
 mod output;
 mod plan;
 mod printer;
+mod put_back;
+mod rollback;
 mod saves;
 mod schema;
 mod secret;
@@ -30,6 +33,7 @@ mod session;
 mod settings;
 mod status;
 mod stop;
+mod tenant;
 mod token;
 mod trace;
 mod usage;
@@ -38,7 +42,7 @@ mod watch;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{Parser, Subcommand, builder::Styles};
+use clap::{CommandFactory, Parser, Subcommand, builder::Styles};
 
 use crate::{child, error::words, log};
 use exit::Exit;
@@ -71,12 +75,17 @@ enum Command {
     Status(status::Args),
     Doctor(doctor::Args),
     History(history::Args),
+    Rollback(rollback::Args),
+    PutBack(put_back::Args),
     Users(users::Args),
     Numbers(numbers::Args),
     Calls(calls::Args),
     Export(export::Args),
     Import(import::Args),
     Secret(secret::Args),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
+    Tenant(tenant::Args),
     Token(token::Args),
     Serve(serve::Args),
     Migrate(migrate::Args),
@@ -115,12 +124,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Status(args) => status::run(args, &mut printer),
         Command::Doctor(args) => doctor::run(args, &mut printer),
         Command::History(args) => history::run(args, &mut printer),
+        Command::Rollback(args) => rollback::run(args, &mut printer),
+        Command::PutBack(args) => put_back::run(args, &mut printer),
         Command::Users(args) => users::run(args, &mut printer),
         Command::Numbers(args) => numbers::run(args, &mut printer),
         Command::Calls(args) => calls::run(args, &mut printer),
         Command::Export(args) => export::run(args, &mut printer),
         Command::Import(args) => import::run(args, &mut printer),
         Command::Secret(args) => secret::run(args, &mut printer),
+        Command::Backup(args) => backup::run_backup(args, &mut printer),
+        Command::Restore(args) => backup::run_restore(args, &mut printer),
+        Command::Tenant(args) => tenant::run(args, &mut printer),
         Command::Token(args) => token::run(args, &mut printer),
         Command::Serve(args) => serve::run(args),
         Command::Migrate(args) => migrate::run(args, &mut printer),
@@ -141,8 +155,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

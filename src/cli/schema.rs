@@ -3,14 +3,14 @@
 use anyhow::Result;
 use clap::ValueEnum;
 
-use super::{Exit, doctor, numbers, printer::Printer};
+use super::{Exit, backup, doctor, numbers, printer::Printer};
 use crate::{
     desired,
     report::{json, status},
     serve::openapi,
 };
 
-/// Print the JSON schema of the desired-state file, a JSON plan, status, list of numbers or report of `doctor`; or the `OpenAPI` document
+/// Print the JSON schema of the desired-state file, a JSON plan, status, list of numbers report of `doctor` or line of a backup; or the `OpenAPI` document
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  reconcile schema > desired-state.schema.json")]
 pub(crate) struct Args {
@@ -31,6 +31,8 @@ enum Which {
     Numbers,
     /// The document of `doctor --format json`
     Doctor,
+    /// A line of the file of `backup`
+    Backup,
     /// The portal API, as `OpenAPI`
     Openapi,
 }
@@ -42,6 +44,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         Which::Status => status::schema()?,
         Which::Numbers => numbers::schema()?,
         Which::Doctor => doctor::schema()?,
+        Which::Backup => backup::schema()?,
         Which::Openapi => openapi::document()?,
     });
     Ok(Exit::Done)

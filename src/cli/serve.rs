@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::{
     Exit,
-    settings::{HostArgs, StateArgs},
+    settings::{HostArgs, RetentionArgs, StateArgs},
     stop::Stop,
     usage,
 };
@@ -65,6 +65,8 @@ pub(crate) struct Args {
     state: StateArgs,
     #[command(flatten)]
     host: HostArgs,
+    #[command(flatten)]
+    retention: RetentionArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -162,6 +164,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         first,
         keys,
         host,
+        retention: args.retention.retention,
         trusted_proxies: args.webhook.trusted_proxy.clone(),
         webhook,
     };

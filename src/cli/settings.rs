@@ -13,7 +13,7 @@ use super::{keys, printer::Printer, stop::Stop};
 use crate::{
     accounts,
     deploy::{Asterisk, Host},
-    directory::{self, Directory, DirectoryError, Url, embedded::Embedded, seal::Keyring},
+    directory::{self, Directory, DirectoryError, Retention, Url, embedded::Embedded, seal::Keyring},
     error::Hinted,
     input,
     model::{printable, shown},
@@ -296,6 +296,13 @@ fn variable(name: &str) -> Option<String> {
 
 pub(crate) fn variable_path(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RetentionArgs {
+    /// How long calls, what runs changed and the secrets of deleted users are kept: days, or `forever`
+    #[arg(long, env = "RECONCILE_RETENTION", default_value = "90d", value_name = "DAYS", hide_env_values = true)]
+    pub(crate) retention: Retention,
 }
 
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use super::{
     audit::{self, Deed},
     document, failed, idempotency, objects,
     types::ManagedBy,
-    user_document,
+    undo, user_document,
     users::int,
 };
 use crate::{
@@ -103,6 +103,8 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
         )?;
     }
     remember_former_users(db, changes)?;
+    let created: Vec<String> = changes.created.iter().map(|row| row.email.key().to_string()).collect();
+    undo::keep_secrets(db, *tenant, &changes.deletes, &created)?;
     hold(db, changes)?;
     if !changes.deletes.is_empty() {
         run(

@@ -58,6 +58,11 @@ impl<'a> Supply<'a> {
         self.own.get(owner).copied()
     }
 
+    /// Tells whether a number that nobody has may be given to anybody.
+    pub(super) fn is_free(&self, number: Extension) -> bool {
+        self.settings.range.contains(number) && !self.pinned_only.contains(&number) && !self.held.contains_key(&number)
+    }
+
     /// Those of the unused numbers that anybody may get, in the same order.
     pub(super) fn free(&self, unused: impl Iterator<Item = Extension>) -> impl Iterator<Item = Extension> {
         unused.filter(|number| !self.pinned_only.contains(number) && !self.held.contains_key(number))

@@ -185,7 +185,7 @@ fn what_a_killed_apply_left_is_let_go_even_when_the_next_one_was_put_back() {
     env.set("RECONCILE_FAIL_POINT", "read-back=error");
     env.run("apply").expect(6);
     env.set("RECONCILE_FAIL_POINT", "");
-    env.run("apply").expect(0);
+    env.run("apply --again").expect(0);
     assert_eq!(registered(&env), ["1000"]);
     bo.is_refused();
     nothing_in_the_log(&env);

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, fmt::Write, fs, path::PathBuf};
 
 use reconcile::{
-    doctor::Check,
     cli::{codes::RAILS, env::VARIABLES, exit::Exit},
+    doctor::Check,
     model::Code,
 };
 use serde_json::Value;
@@ -60,9 +60,9 @@ fn the_page_of_diagnostics_is_the_table() {
 
 #[test]
 fn the_page_of_checks_is_the_table() {
-    let rows = Check::ALL.iter().map(|check| {
-        vec![format!("`{check}`"), check.group().word().to_owned(), check.about().to_owned()]
-    });
+    let rows = Check::ALL
+        .iter()
+        .map(|check| vec![format!("`{check}`"), check.group().word().to_owned(), check.about().to_owned()]);
     compare_generated("docs/reference/checks.md", "checks", &table(&["id", "looks at", "what it finds"], rows));
 }
 
