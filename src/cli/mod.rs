@@ -12,6 +12,7 @@ pub mod env;
 pub mod exit;
 mod expect;
 mod export;
+mod generate;
 mod history;
 mod import;
 mod imported;
@@ -90,6 +91,8 @@ enum Command {
     Serve(serve::Args),
     Migrate(migrate::Args),
     Schema(schema::Args),
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 /// Runs one command and says how it ended. Can be called again in the same process.
@@ -139,6 +142,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Migrate(args) => migrate::run(args, &mut printer),
         Command::Schema(args) => schema::run(args, &mut printer),
+        Command::Generate(args) => generate::run(args, Cli::command(), &mut printer),
     };
     let exit = match result {
         Ok(Exit::Done) if printer.failed => Exit::Error.into(),

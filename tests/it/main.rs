@@ -39,6 +39,7 @@ mod names;
 mod numbers;
 mod objects;
 mod owners;
+mod package;
 mod phone_ids;
 mod phones;
 mod pins;
