@@ -86,7 +86,7 @@ fn only_the_program_with_the_right_hash_is_installed() {
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("is not the one that .gitlab/reconcile/release stands for"), "{said}");
     let digest = Sha256::digest(program);
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     env.write(".gitlab/reconcile/release", &format!("0.1.0 {digest}\n"));
     assert_eq!(run(&env, &install), (0, "installed\n".to_owned()));
 }
