@@ -1,6 +1,6 @@
-//! Puts the commit into `--version`, if this is built from a git checkout.
+//! Puts the commit and its date into `--version`, if this is built from a git checkout.
 //!
-//! The same commit gives the same program: uncommitted changes and the time are left out. Cargo runs this again
+//! The same commit gives the same program: uncommitted changes and the time of the build are left out. Cargo runs this again
 //! only if the commit moved.
 
 use std::{env, path::Path, process::Command};
@@ -12,7 +12,12 @@ fn main() {
     // For packages that are built without `.git`.
     println!("cargo::rerun-if-env-changed=RECONCILE_COMMIT");
     let commit = env::var("RECONCILE_COMMIT").ok().filter(|commit| !commit.is_empty()).or_else(|| of_checkout(&folder));
-    let commit = commit.map(|commit| format!(" ({commit})")).unwrap_or_default();
+    // As of a package that names only its commit.
+    println!("cargo::rerun-if-env-changed=RECONCILE_COMMIT_DATE");
+    let date =
+        env::var("RECONCILE_COMMIT_DATE").ok().filter(|date| !date.is_empty()).or_else(|| date_of_checkout(&folder));
+    let date = date.map(|date| format!(" {date}")).unwrap_or_default();
+    let commit = commit.map(|commit| format!(" ({commit}{date})")).unwrap_or_default();
     println!("cargo::rustc-env=RECONCILE_VERSION={version}{commit}");
 }
 
@@ -36,4 +41,12 @@ fn of_checkout(folder: &str) -> Option<String> {
         }
     }
     git(&["rev-parse", "--short=12", "HEAD"])
+}
+
+/// Finds the date of the commit, such as `2026-11-30`; called for the checkout whose commit was found.
+fn date_of_checkout(folder: &str) -> Option<String> {
+    let output =
+        Command::new("git").args(["-C", folder, "show", "--no-patch", "--format=%cs", "HEAD"]).output().ok()?;
+    let date = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (output.status.success() && !date.is_empty()).then_some(date)
 }

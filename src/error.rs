@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use crate::{
-    deploy::{ApplyError, AsteriskError, FileError, StatusError},
+    deploy::{ApplyError, AsteriskError, FileError, PutBackError, StatusError},
     directory::{DirectoryError, embedded::EmbeddedError, seal::SealError},
     model::{Hints, Invalid},
     notify::NotifyError,
@@ -104,6 +104,7 @@ fn hints_of(cause: &(dyn std::error::Error + 'static)) -> Vec<String> {
             Hinted,
             Invalid,
             NotifyError,
+            PutBackError,
             Refused,
             ResealError,
             RotateError,

@@ -18,6 +18,7 @@
 //!   `recorder`: the record of calls.
 //! - `fs` is the one way to put a file in place, `input` the one way to read what others wrote. `log` is the log,
 //!   `fail_point` where tests stop an apply, `child` how other programs are run, `accounts` the machine's users and groups.
+//! - `doctor`: what needs an act on a host, whatever is to be applied.
 //! - `import`: what others hold, as a desired-state file. Pure, too.
 //! - `report` and `error`: what is said, for people and for programs.
 //! - `cli` and `serve`: the edges. `serve` does over HTTP what `cli` does on the command line, and neither
@@ -33,6 +34,7 @@ pub mod cli;
 pub(crate) mod deploy;
 pub mod desired;
 pub mod directory;
+pub mod doctor;
 mod error;
 mod fail_point;
 mod fs;

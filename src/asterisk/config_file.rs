@@ -233,6 +233,11 @@ impl ConfigFile {
     pub(crate) fn last_good_note(self) -> String {
         format!("last_good_{}.conf", self.facts().word)
     }
+
+    /// Returns the name of the note that holds what was last proven to run before that.
+    pub fn previous_note(self) -> String {
+        format!("previous_{}.conf", self.facts().word)
+    }
 }
 
 /// One value for each generated file.
@@ -320,7 +325,12 @@ mod tests {
     /// Two files that share one of these would overwrite each other, or what is kept about them.
     #[test]
     fn no_two_files_share_a_path_or_a_note() {
-        for name in [|file: ConfigFile| file.path(&acme()), ConfigFile::last_good_note, ConfigFile::include_line] {
+        for name in [
+            |file: ConfigFile| file.path(&acme()),
+            ConfigFile::last_good_note,
+            ConfigFile::previous_note,
+            ConfigFile::include_line,
+        ] {
             let names: BTreeSet<String> = ConfigFile::ALL.into_iter().map(name).collect();
             assert_eq!(names.len(), ConfigFile::ALL.len(), "{names:?}");
         }

@@ -20,14 +20,14 @@ use super::{
     plan::{self, refuse_problems},
     printer::{Printer, Progress},
     session,
-    settings::{ActorArgs, FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs},
+    settings::{ActorArgs, FileArgs, HostArgs, PlanFormat, RetentionArgs, SecretArgs, StateArgs},
     stop::{self, Stop},
 };
 use crate::{
     child::{self, Limits},
     deploy::{self, Applied, Comparison, Host, Observer, Policy, Request, Survey},
     directory::audit::Outcome,
-    error::Hinted,
+    error::{Hinted, line_of},
     notify::Receiver,
     plan::{Allowance, Inputs, RailStop},
     report::{Desired, Report, count, json, name_places},
@@ -50,6 +50,9 @@ pub(crate) struct Args {
     /// Write the files, but do not reload Asterisk
     #[arg(long)]
     no_reload: bool,
+    /// Make files live again that were put back on this host before
+    #[arg(long)]
+    again: bool,
     /// Run all checks of an apply and show its plan, but change nothing
     #[arg(long)]
     dry_run: bool,
@@ -88,6 +91,8 @@ struct Common {
     allow: Vec<String>,
     #[command(flatten)]
     actor: ActorArgs,
+    #[command(flatten)]
+    retention: RetentionArgs,
     /// The output format
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     format: PlanFormat,
@@ -101,7 +106,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         return dry_run(args, printer);
     }
     let receiver = args.notify.resolve()?;
-    carry_out(&args.common, &args.host, Mode::Apply { reload: !args.no_reload }, receiver.as_ref(), printer)
+    carry_out(&args.common, &args.host, Mode::Apply { reload: !args.no_reload, again: args.again }, receiver.as_ref(), printer)
 }
 
 pub(crate) fn run_sync(args: &SyncArgs, printer: &mut Printer) -> Result<Exit> {
@@ -111,13 +116,13 @@ pub(crate) fn run_sync(args: &SyncArgs, printer: &mut Printer) -> Result<Exit> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Sync,
-    Apply { reload: bool },
+    Apply { reload: bool, again: bool },
 }
 
 /// Plans, and stops where an apply would: the folder, the key, Asterisk, `--expect` and the rails.
 fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
-    let Args { common, host, no_reload, .. } = args;
-    let mode = Mode::Apply { reload: !no_reload };
+    let Args { common, host, no_reload, again, .. } = args;
+    let mode = Mode::Apply { reload: !no_reload, again: *again };
     let expected = common.expect.as_deref().map(Expected::read).transpose()?;
     let plan = plan::Common {
         file: common.file.clone(),
@@ -126,6 +131,7 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         secrets: common.secrets.clone(),
         imported: common.imported.clone(),
         no_asterisk: *no_reload,
+        again: *again,
         allow: common.allow.clone(),
         format: common.format,
         full: common.full,
@@ -189,7 +195,7 @@ fn carry_out(
     let allowance = session::allowance(&args.allow)?;
     let expected = args.expect.as_deref().map(Expected::read).transpose()?;
     let desired = plan::desired(&args.file, args.format, printer)?;
-    let host = host.resolve(&args.state, mode == Mode::Apply { reload: true })?;
+    let host = host.resolve(&args.state, matches!(mode, Mode::Apply { reload: true, .. }))?;
     if mode != Mode::Sync {
         need_folder(&host)?;
     }
@@ -269,6 +275,8 @@ fn move_stages(
         show: &show,
         policy: Policy { allowance, places: &places, now },
         expect: expected.map(Expected::id),
+        again: matches!(mode, Mode::Apply { again: true, .. }),
+        desired: desired.sources.iter().map(|source| (source.name.clone(), source.text.clone())).collect(),
         actor: args.actor.resolve(),
         git_commit: git_commit(desired, &args.file.file),
     };
@@ -278,6 +286,9 @@ fn move_stages(
         Mode::Apply { .. } => deploy::apply(&request, &mut directory, host, &mut observer)?,
     };
     let mut printer = printer.borrow_mut();
+    if let Err(error) = directory.forget(args.retention.retention) {
+        printer.talk(&format!("warning: what is older than the retention is still there: {}", line_of(&error)));
+    }
     for warning in &applied.warnings {
         printer.talk(&format!("warning: {warning}"));
     }

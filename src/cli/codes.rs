@@ -60,6 +60,11 @@ pub const RAILS: &[(&str, &str, &str)] = &[
         "add the line of the hint; `--allow missing-includes=N` lets N such files pass, for include lines that `reconcile` cannot read",
     ),
     (
+        "bad-generation",
+        "an apply whose files were put back on this host before, by an apply that Asterisk did not take or by `reconcile put-back`",
+        "remove the cause, which `reconcile history N` names, then `reconcile apply --again`",
+    ),
+    (
         "included-twice",
         "an apply if several lines of the operator's files include the generated endpoint file: Asterisk rejects an object that it reads twice, and at its next start the whole file",
         "remove all of these lines but one",

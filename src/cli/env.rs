@@ -76,6 +76,11 @@ pub const VARIABLES: &[Variable] = &[
         about: "the folder with `postgres` and `initdb` for the private cluster",
         example: "/usr/lib/postgresql/15/bin",
     },
+    Variable {
+        name: "RECONCILE_RETENTION",
+        about: "how long calls, what runs changed and the secrets of deleted users are kept: days, by default `90d`, or `forever`",
+        example: "365d",
+    },
     Variable { name: "RECONCILE_ACTOR", about: "the name to record in the audit log", example: "ana" },
     Variable { name: "ASTERISK_CONFIG_DIR", about: "Asterisk's configuration folder", example: "/etc/asterisk" },
     Variable {

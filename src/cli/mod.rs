@@ -3,16 +3,20 @@
 //! Knows everything below it and is known by nothing. All output goes through [`printer`].
 
 mod apply;
+mod backup;
 mod calls;
 mod check;
 pub mod codes;
+mod doctor;
 pub mod env;
 pub mod exit;
 mod expect;
 mod export;
+mod generate;
 mod history;
 mod import;
 mod imported;
+mod init;
 mod keys;
 mod migrate;
 mod new_tenant;
@@ -21,6 +25,8 @@ mod numbers;
 mod output;
 mod plan;
 mod printer;
+mod put_back;
+mod rollback;
 mod saves;
 mod schema;
 mod secret;
@@ -29,6 +35,7 @@ mod session;
 mod settings;
 mod status;
 mod stop;
+mod tenant;
 mod token;
 mod trace;
 mod usage;
@@ -37,7 +44,7 @@ mod watch;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{Parser, Subcommand, builder::Styles};
+use clap::{CommandFactory, Parser, Subcommand, builder::Styles};
 
 use crate::{child, error::words, log};
 use exit::Exit;
@@ -60,6 +67,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Args),
     Check(check::Args),
     Trace(trace::Args),
     Plan(plan::Args),
@@ -67,17 +75,25 @@ enum Command {
     Apply(apply::Args),
     Watch(watch::Args),
     Status(status::Args),
+    Doctor(doctor::Args),
     History(history::Args),
+    Rollback(rollback::Args),
+    PutBack(put_back::Args),
     Users(users::Args),
     Numbers(numbers::Args),
     Calls(calls::Args),
     Export(export::Args),
     Import(import::Args),
     Secret(secret::Args),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
+    Tenant(tenant::Args),
     Token(token::Args),
     Serve(serve::Args),
     Migrate(migrate::Args),
     Schema(schema::Args),
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 /// Runs one command and says how it ended. Can be called again in the same process.
@@ -102,6 +118,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         child::end_with_us();
     }
     let result = match &cli.command {
+        Command::Init(args) => init::run(args, &mut printer),
         Command::Check(args) => check::run(args, &mut printer),
         Command::Trace(args) => trace::run(args, &mut printer),
         Command::Plan(args) => plan::run(args, &mut printer),
@@ -109,17 +126,24 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Apply(args) => apply::run(args, &mut printer),
         Command::Watch(args) => watch::run(args, &mut printer),
         Command::Status(args) => status::run(args, &mut printer),
+        Command::Doctor(args) => doctor::run(args, &mut printer),
         Command::History(args) => history::run(args, &mut printer),
+        Command::Rollback(args) => rollback::run(args, &mut printer),
+        Command::PutBack(args) => put_back::run(args, &mut printer),
         Command::Users(args) => users::run(args, &mut printer),
         Command::Numbers(args) => numbers::run(args, &mut printer),
         Command::Calls(args) => calls::run(args, &mut printer),
         Command::Export(args) => export::run(args, &mut printer),
         Command::Import(args) => import::run(args, &mut printer),
         Command::Secret(args) => secret::run(args, &mut printer),
+        Command::Backup(args) => backup::run_backup(args, &mut printer),
+        Command::Restore(args) => backup::run_restore(args, &mut printer),
+        Command::Tenant(args) => tenant::run(args, &mut printer),
         Command::Token(args) => token::run(args, &mut printer),
         Command::Serve(args) => serve::run(args),
         Command::Migrate(args) => migrate::run(args, &mut printer),
         Command::Schema(args) => schema::run(args, &mut printer),
+        Command::Generate(args) => generate::run(args, Cli::command(), &mut printer),
     };
     let exit = match result {
         Ok(Exit::Done) if printer.failed => Exit::Error.into(),
@@ -136,8 +160,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

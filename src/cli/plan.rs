@@ -15,9 +15,9 @@ use super::{
 use crate::{
     deploy::{self, Comparison, Host, Policy},
     desired,
-    directory::{Recorded, Schema},
+    directory::{BadGeneration, Directory, Recorded, Schema},
     error::line_of,
-    model::shown,
+    model::{Tenant, shown},
     plan::{Allowance, Inputs, RailStop},
     report::{Desired, Report, json, markdown, name_places, text},
 };
@@ -53,6 +53,9 @@ pub(crate) struct Common {
     /// Do not query the running Asterisk
     #[arg(long)]
     pub(crate) no_asterisk: bool,
+    /// Whether files that were put back may be made live again: an apply says so.
+    #[arg(skip)]
+    pub(crate) again: bool,
     /// Let N cases pass a rail (a safety limit), such as `deletes=57`
     #[arg(long, value_name = "NAME=N")]
     pub(crate) allow: Vec<String>,
@@ -131,6 +134,16 @@ impl<'a> Planner<'a> {
 
     /// Makes the plan of a checked desired state and prints it, with the rails it runs into.
     pub(crate) fn show(&self, desired: &Desired, printer: &mut Printer) -> Result<Comparison> {
+        let (comparison, document) = self.make(desired, printer)?;
+        printer.document(&document);
+        for stop in &comparison.stops {
+            printer.error(&format!("[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint));
+        }
+        Ok(comparison)
+    }
+
+    /// Makes the plan of a checked desired state, and writes it.
+    pub(crate) fn make(&self, desired: &Desired, printer: &mut Printer) -> Result<(Comparison, String)> {
         let Self { args, allowance, host, expect } = self;
         if args.full {
             printer.show_all();
@@ -161,6 +174,10 @@ impl<'a> Planner<'a> {
             Some(directory) if recorded.tenant.is_none() => new_tenant::perhaps_misspelt(directory, &desired.declared)?,
             _ => None,
         };
+        let bad = match &mut directory {
+            Some(directory) if on_the_host && !args.again => bad_generations(directory, host, tenant),
+            _ => Vec::new(),
+        };
         drop(directory);
         let inputs = Inputs {
             declared: &desired.declared,
@@ -189,6 +206,7 @@ impl<'a> Planner<'a> {
             let unchecked = format!("the files in place and the running Asterisk: there is no folder `{folder}` here");
             deploy::compare_recorded(&inputs, vec![unchecked, ON_THE_HOST.to_owned()])?
         };
+        comparison.stops.extend(comparison.bad_generation(&bad));
         comparison.notes.extend(schema_note);
         if recorded.directory.is_none() {
             comparison.notes.push("nothing is recorded yet: the first sync or apply creates the tables".to_owned());
@@ -200,11 +218,7 @@ impl<'a> Planner<'a> {
         let file = file.as_deref();
         let report = Report { desired, comparison: &comparison, database: &database, allowance, file };
         let document = written(&report, args.format, printer)?;
-        printer.document(&document);
-        for stop in &comparison.stops {
-            printer.error(&format!("[rail-{}]: {}\nhint: {}", stop.rail, stop.message, stop.hint));
-        }
-        Ok(comparison)
+        Ok((comparison, document))
     }
 
     /// What the rails let pass.
@@ -221,6 +235,18 @@ impl<'a> Planner<'a> {
     pub(crate) fn is_whole(&self, comparison: &Comparison) -> bool {
         comparison.plan.unresolved.is_empty() && (self.args.no_asterisk || comparison.unchecked.is_empty())
     }
+}
+
+/// Lists the generations that were put back on a host. A role that may not read the audit log plans without them.
+fn bad_generations(directory: &mut Directory, host: &Host, tenant: &Tenant) -> Vec<BadGeneration> {
+    let read = host
+        .put_away(tenant)
+        .map_err(anyhow::Error::from)
+        .and_then(|put_away| Ok(directory.bad_generations(tenant, &host.name, &put_away)?));
+    read.unwrap_or_else(|error| {
+        tracing::debug!(%error, "which generations were put back is not known");
+        Vec::new()
+    })
 }
 
 /// Says first of a rail at files or phones of another directory that the private database is in use.

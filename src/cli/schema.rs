@@ -3,14 +3,15 @@
 use anyhow::Result;
 use clap::ValueEnum;
 
-use super::{Exit, import, numbers, printer::Printer};
+use super::{Exit, backup, doctor, import, numbers, printer::Printer};
 use crate::{
     desired,
     report::{json, status},
     serve::openapi,
 };
 
-/// Print the JSON schema of the desired-state file, a JSON plan, status, list of numbers or import; or the `OpenAPI` document
+/// Print the JSON schema of the desired-state file, a JSON plan, status, list of numbers, import, report of `doctor` or line of a
+/// backup; or the `OpenAPI` document
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  reconcile schema > desired-state.schema.json")]
 pub(crate) struct Args {
@@ -31,6 +32,10 @@ enum SchemaName {
     Numbers,
     /// The document of `import --format json`
     Import,
+    /// The document of `doctor --format json`
+    Doctor,
+    /// A line of the file of `backup`
+    Backup,
     /// The portal API, as `OpenAPI`
     Openapi,
 }
@@ -43,6 +48,8 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         SchemaName::Numbers => numbers::schema()?,
         SchemaName::Import => import::schema()?,
         SchemaName::Openapi => openapi::document()?,
+        SchemaName::Doctor => doctor::schema()?,
+        SchemaName::Backup => backup::schema()?,
     });
     Ok(Exit::Done)
 }

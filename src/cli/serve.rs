@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::{
     Exit,
     env::text_or_file,
-    settings::{HostArgs, StateArgs},
+    settings::{HostArgs, RetentionArgs, StateArgs},
     stop::Stop,
     usage,
 };
@@ -66,6 +66,8 @@ pub(crate) struct Args {
     state: StateArgs,
     #[command(flatten)]
     host: HostArgs,
+    #[command(flatten)]
+    retention: RetentionArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -156,6 +158,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         first,
         keys,
         host,
+        retention: args.retention.retention,
         trusted_proxies: args.webhook.trusted_proxy.clone(),
         webhook,
     };

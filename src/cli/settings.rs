@@ -13,7 +13,7 @@ use super::{keys, printer::Printer, stop::Stop};
 use crate::{
     accounts,
     deploy::{Asterisk, Host},
-    directory::{self, Directory, DirectoryError, Url, embedded::Embedded, seal::Keyring},
+    directory::{self, Directory, DirectoryError, Retention, Url, embedded::Embedded, seal::Keyring},
     error::Hinted,
     input,
     model::{printable, shown},
@@ -187,6 +187,12 @@ impl StateArgs {
         Ok(directory)
     }
 
+    /// Tells whether this is a CI job with a private database, which would be empty at each run.
+    pub(crate) fn is_empty_in_ci(&self) -> bool {
+        let in_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
+        in_ci && self.state_dir.is_none() && !has_url()
+    }
+
     fn embedded(&self) -> Result<directory::embedded::Settings> {
         if self.database == DatabaseKind::External {
             return Err(Stop::usage(
@@ -195,8 +201,7 @@ impl StateArgs {
             )
             .into());
         }
-        let in_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
-        if in_ci && self.state_dir.is_none() {
+        if self.is_empty_in_ci() {
             bail!(Hinted::new(
                 "in CI a private database would be empty at each run, and an apply would rewrite every phone",
                 "set DATABASE_URL, or `--state-dir` to a folder that is kept between runs",
@@ -249,7 +254,7 @@ fn writing_privately(settings: &directory::embedded::Settings) -> String {
 const MAX_URL_FILE: u64 = 64 * 1024;
 
 /// Finds the connection URL, in `DATABASE_URL` or the file that `DATABASE_URL_FILE` names, with its password.
-fn url() -> Result<Option<Url>> {
+pub(crate) fn url() -> Result<Option<Url>> {
     const FORM: &str = "write it as `postgres://user@host/database?sslmode=verify-full`";
     const ENCODED: &str = "in user and password, write `@` as `%40`, `:` as `%3A`, `/` as `%2F`, `?` as `%3F`, `#` as `%23` and `%` as `%25`";
     let text = match (variable("DATABASE_URL"), variable_path("DATABASE_URL_FILE")) {
@@ -289,8 +294,15 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
-fn variable_path(name: &str) -> Option<PathBuf> {
+pub(crate) fn variable_path(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RetentionArgs {
+    /// How long calls, what runs changed and the secrets of deleted users are kept: days, or `forever`
+    #[arg(long, env = "RECONCILE_RETENTION", default_value = "90d", value_name = "DAYS", hide_env_values = true)]
+    pub(crate) retention: Retention,
 }
 
 #[derive(Debug, Args)]

@@ -121,6 +121,7 @@ pub(crate) fn apply(
             continue;
         };
         writer.change(&decided.prepared.rows)?;
+        writer.mark_put_away(request.tenant, &host.name, &host.put_away(request.tenant)?)?;
         let run = writer.open_audit(&decided.run(request, host, "apply", &decided.diff))?;
         fail_point::pass("recording")?;
 

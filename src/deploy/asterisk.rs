@@ -20,6 +20,9 @@ use crate::{
     model::{Hints, SENSITIVE, TELLING},
 };
 
+/// Answers once Asterisk has finished starting.
+const BOOTED: &str = "core waitfullybooted";
+
 /// How long an Asterisk that has finished starting may take to say so: it answers within milliseconds.
 const BOOTED_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -183,18 +186,27 @@ impl Asterisk {
     /// # Errors
     /// When it does not run, or stays silent.
     pub(crate) fn wait_until_booted(&self) -> Result<(), AsteriskError> {
-        const BOOTED: &str = "core waitfullybooted";
-        match self.ask_within(BOOTED, BOOTED_DEADLINE) {
+        match self.wait_at_most(BOOTED_DEADLINE) {
             Err(AsteriskError::Silent { .. }) => {}
-            Err(AsteriskError::NotRunning(said)) => {
-                let denied = denied::named_in(&said).map(|path| AsteriskError::Denied { path });
-                return Err(denied.unwrap_or(AsteriskError::NotRunning(said)));
-            }
-            answer => return answer.map(drop),
+            answer => return answer,
         }
         // Answered even while it boots: one that hangs is told from one that takes its time.
         self.ask_within("core show version", GREETING_DEADLINE)?;
         self.ask_within(BOOTED, RELOAD_DEADLINE).map(drop)
+    }
+
+    /// Makes sure that Asterisk runs and has finished starting, for a command that does not wait.
+    ///
+    /// # Errors
+    /// When it does not run, or does not answer in time.
+    pub(crate) fn wait_at_most(&self, deadline: Duration) -> Result<(), AsteriskError> {
+        match self.ask_within(BOOTED, deadline) {
+            Err(AsteriskError::NotRunning(said)) => {
+                let denied = denied::named_in(&said).map(|path| AsteriskError::Denied { path });
+                Err(denied.unwrap_or(AsteriskError::NotRunning(said)))
+            }
+            answer => answer.map(drop),
+        }
     }
 
     /// Asks for something.
@@ -338,7 +350,7 @@ fn is_done(answer: &str) -> bool {
 }
 
 /// Reads which modules run from `module show`.
-pub(super) fn running_modules(answer: &Answer) -> Vec<&str> {
+pub(crate) fn running_modules(answer: &Answer) -> Vec<&str> {
     let runs = |line: &&str| line.contains(" Running ") && !line.contains(" Not Running ");
     let firsts = answer.raw().lines().filter(runs).filter_map(|line| line.split_whitespace().next());
     firsts.map(|name| name.trim_end_matches(".so")).collect()

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     asterisk::{BadValue, ConfigFile, Module, PerFile},
-    directory::{EarlierRun, Recorded, RowChanges, seal::ObjectPrint},
+    directory::{BadGeneration, EarlierRun, Recorded, RowChanges, seal::ObjectPrint},
     model::{Extension, Prints, UserKey, hex},
     objects::ObjectId,
     plan::{self, Affected, Allowance, Effects, Inputs, Plan, PlannedUser, RailStop, SecretPlan, plan_id, target_hash},
@@ -125,6 +125,25 @@ impl Comparison {
     /// Counts whom the plan affects.
     pub(crate) fn affected(&self) -> Affected {
         self.plan.affected(&self.effects)
+    }
+
+    /// Computes the hash of the files that the plan leads to, secrets and marks masked.
+    pub(crate) fn generation(&self) -> String {
+        let parts = serde_json::json!(["reconcile generation 1", self.plan.tenant, fingerprints(&self.files)]);
+        hex(&Sha256::digest(parts.to_string())[..16])
+    }
+
+    /// Finds the rail at files that were put back and are the same again.
+    pub fn bad_generation(&self, bad: &[BadGeneration]) -> Option<RailStop> {
+        let generation = self.generation();
+        let found = bad.iter().find(|bad| bad.generation == generation)?;
+        let run = found.run;
+        Some(RailStop {
+            rail: "bad-generation",
+            message: format!("these are the files of run {run}, which were put back on this host"),
+            hint: format!("`reconcile history {run}` says why; once the cause is gone: reconcile apply --again"),
+            allow: None,
+        })
     }
 
     /// Lists the rails that stop the rows from being recorded.

@@ -57,6 +57,11 @@ pub(super) fn show(
         Some(host) => host.findings(&comparison, survey, request.policy)?,
         None => Findings::default(),
     };
+    let mut findings = findings;
+    if let Some(host) = host.filter(|_| !request.again) {
+        let bad = directory.bad_generations(request.tenant, &host.name, &host.put_away(request.tenant)?)?;
+        findings.stops.extend(comparison.bad_generation(&bad));
+    }
     let mut comparison = comparison.with(findings.clone());
     let mut shown = ShownPlan {
         made: None,
@@ -90,6 +95,8 @@ pub(super) struct Decided {
     pub(super) diff: String,
     /// The hash of what it leads to.
     target: String,
+    /// The hash of the files that it leads to, secrets and marks masked.
+    generation: String,
     pub(super) recorded: Recorded,
     pub(super) prepared: Prepared,
     /// What Asterisk does not answer about itself.
@@ -134,9 +141,10 @@ pub(super) fn decide(
     let Request { secrets, object_secrets, keys, policy, .. } = *request;
     let prepared = prepare(&comparison.plan, &recorded, secrets, object_secrets, &sealed, keys, policy.now)?;
     let target = target_of(&comparison, &prepared.rows);
+    let generation = comparison.generation();
     let Comparison { plan, effects, id, unasked, unchecked, .. } = comparison;
     let taken_over = shown.findings.taken_over.clone();
-    Ok(Some(Decided { plan, effects, id, diff, target, recorded, prepared, unasked, unchecked, taken_over }))
+    Ok(Some(Decided { plan, effects, id, diff, target, generation, recorded, prepared, unasked, unchecked, taken_over }))
 }
 
 /// What is recorded, with the sealed secrets.
@@ -167,6 +175,8 @@ impl Decided {
             counts: audit_row::counts(&self.plan, &self.effects),
             diff: diff.to_owned(),
             target: Some(self.target.clone()),
+            desired: request.desired.clone(),
+            generation: Some(self.generation.clone()),
         }
     }
 }

@@ -189,7 +189,7 @@ impl Hints for NotLive {
 impl NotLive {
     fn next_steps(&self) -> Vec<String> {
         if !self.answers {
-            return vec!["make sure that Asterisk runs, then run `reconcile apply` again".to_owned()];
+            return vec!["make sure that Asterisk runs, then run `reconcile apply --again`".to_owned()];
         }
         let lines = self.not_included.iter();
         let lines = lines.map(|line| format!("Asterisk does not read our file; add this line once: {line}"));
@@ -202,7 +202,7 @@ impl NotLive {
         let overrides = self.overrides.iter().map(|found| format!("{}: remove that section", found.words()));
         let mut hints: Vec<String> = lines.chain(others).chain(overrides).collect();
         if hints.is_empty() {
-            hints.push("see Asterisk's log for the line at fault, then run `reconcile apply` again".to_owned());
+            hints.push("see Asterisk's log for the line at fault, then run `reconcile apply --again`".to_owned());
         }
         hints
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Comparison, Policy, Survey};
 use crate::{
-    directory::{Recorded, seal::Keyring},
+    directory::{DesiredFiles, Recorded, seal::Keyring},
     model::{Secret, Tenant, UserKey},
     objects::ObjectId,
 };
@@ -27,6 +27,10 @@ pub(crate) struct Request<'a> {
     pub(crate) policy: Policy<'a>,
     /// The id of the plan it is held to, or `None` if it is held to none.
     pub(crate) expect: Option<&'a str>,
+    /// Whether a generation that was put back may be made live again.
+    pub(crate) again: bool,
+    /// What the file says, for the audit log; empty if there is none.
+    pub(crate) desired: DesiredFiles,
     /// Who runs it, for the audit log.
     pub(crate) actor: String,
     /// The commit of the desired state.

@@ -49,7 +49,8 @@ pub(crate) fn prepare(
     let (mut created, mut changed) = (Vec::new(), Vec::new());
     let (mut digests, mut ids) = (BTreeMap::new(), BTreeMap::new());
     for user in plan.users.values() {
-        ids.insert(user.email.key(), user.id.map_or_else(new_id, Ok)?);
+        let former = if let SecretPlan::Return(row) = user.secret { Some(row) } else { None };
+        ids.insert(user.email.key(), user.id.or(former).map_or_else(new_id, Ok)?);
     }
     let of_user = |user: &UserKey| {
         let row = ids.get(user).map(|id| UserOfRow::Row(*id));
@@ -60,7 +61,7 @@ pub(crate) fn prepare(
         let id = ids[&user.email.key()];
         let owner = Owner { tenant, user: id };
         let (secret, is_new) = match user.secret {
-            SecretPlan::Keep => {
+            SecretPlan::Keep | SecretPlan::Return(_) => {
                 let bytes = sealed.get(&id).ok_or_else(|| PrepareError::NoSecret(user.email.to_string()))?;
                 let secret = keys.open(bytes, owner).map_err(failed)?;
                 // A digest holds for one user name and realm, and the phone must log in again in any case.
@@ -191,7 +192,7 @@ impl Secrets<'_> {
             let failed = |source| PrepareError::Seal { whose: id.1.clone(), source };
             let missing = || PrepareError::NoSecret(id.1.clone());
             let secret = match planned.secret {
-                SecretPlan::Keep => {
+                SecretPlan::Keep | SecretPlan::Return(_) => {
                     let row = recorded.secrets.get(id).ok_or_else(missing)?;
                     let bytes = sealed.get(&row.id).ok_or_else(missing)?;
                     keys.open(bytes, Owner { tenant, user: row.id }).map_err(failed)?

@@ -226,13 +226,24 @@ impl<'a> Step<'a> {
 
     /// Notes that Asterisk was proven to run the rendered files.
     pub(super) fn proven(&self) -> Result<(), FileError> {
+        let note = |file: ConfigFile| self.host.note(self.tenant, &file.last_good_note());
+        let mut before = Vec::new();
         for file in self.kept_files() {
-            let text = &self.rendered[file].text;
-            let note = self.host.note(self.tenant, &file.last_good_note());
-            if fs::read(&note)?.as_deref() != Some(text.as_str()) {
-                fs::keep(&note, text)?;
+            before.push((file, fs::read(&note(file))?));
+        }
+        let is_new = |(file, good): &(ConfigFile, Option<String>)| good.as_ref() != Some(&self.rendered[*file].text);
+        if before.iter().any(is_new) {
+            // All files of one generation, so that they go back together.
+            for (file, good) in &before {
+                if let Some(good) = good {
+                    fs::keep(&self.host.note(self.tenant, &file.previous_note()), good)?;
+                }
             }
         }
+        for (file, _) in before.iter().filter(|file| is_new(file)) {
+            fs::keep(&note(*file), &self.rendered[*file].text)?;
+        }
+        self.host.forget_put_away(self.tenant)?;
         fs::forget(&self.host.note(self.tenant, GENERATIONS))
     }
 

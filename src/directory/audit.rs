@@ -9,7 +9,7 @@ use postgres::{
 };
 use serde::Serialize;
 
-use super::{Directory, DirectoryError, EarlierRun, Place, Writer, document, failed};
+use super::{DesiredFiles, Directory, DirectoryError, EarlierRun, Place, Writer, document, failed, undo};
 use crate::model::{Document, Tenant, document::Map};
 
 /// A run as it begins.
@@ -33,6 +33,10 @@ pub struct Run {
     pub(crate) diff: String,
     /// The hash of everything that the run records and renders, or `None` if it renders nothing.
     pub target: Option<String>,
+    /// What the file says; empty if there is none.
+    pub desired: DesiredFiles,
+    /// The hash of the rendered files, secrets and marks masked, or `None` if the run renders nothing.
+    pub generation: Option<String>,
 }
 
 /// A run as the log has it.
@@ -121,11 +125,12 @@ pub(super) fn open(db: &mut impl GenericClient, run: &Run) -> Result<i64, Direct
     .map_err(failed(action))?;
     let counts = run.counts.iter().map(|(kind, count)| ((*kind).to_owned(), *count as u64));
     let counts = document::write(action, &Map(counts.collect::<BTreeMap<_, _>>()))?;
+    let desired = undo::keep_desired(db, &run.tenant, &run.desired)?;
     let row = db
         .query_typed_one(
             "insert into apply_audit_log
-                (tenant, host, command, actor, git_commit, plan_id, counts, diff, target, outcome)
-             values ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9, 'open') returning id",
+                (tenant, host, command, actor, git_commit, plan_id, counts, diff, target, desired, generation, outcome)
+             values ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9, $10, $11, 'open') returning id",
             &[
                 (&run.tenant.as_str(), Type::TEXT),
                 (&run.host, Type::TEXT),
@@ -136,6 +141,8 @@ pub(super) fn open(db: &mut impl GenericClient, run: &Run) -> Result<i64, Direct
                 (&counts, Type::TEXT),
                 (&run.diff, Type::TEXT),
                 (&run.target, Type::TEXT),
+                (&desired, Type::BYTEA),
+                (&run.generation, Type::TEXT),
             ],
         )
         .map_err(failed(action))?;
@@ -166,7 +173,8 @@ pub(super) fn close(db: &mut impl GenericClient, id: i64, end: &End) -> Result<(
     let files = document::write(action, &Map(end.files.clone()))?;
     db.query_typed(
         "update apply_audit_log
-         set outcome = $2, files = $3::jsonb, phases = $4::jsonb, message = $5, finished_at = clock_timestamp()
+         set outcome = $2, files = $3::jsonb, phases = $4::jsonb, message = $5, finished_at = clock_timestamp(),
+             is_bad = $6
          where id = $1",
         &[
             (&id, Type::INT8),
@@ -174,6 +182,7 @@ pub(super) fn close(db: &mut impl GenericClient, id: i64, end: &End) -> Result<(
             (&files, Type::TEXT),
             (&phases, Type::TEXT),
             (&end.message, Type::TEXT),
+            (&[Outcome::RolledBack, Outcome::NotLive].contains(&end.outcome), Type::BOOL),
         ],
     )
     .map_err(failed(action))?;

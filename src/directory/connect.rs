@@ -181,6 +181,17 @@ impl Url {
         format!("postgres://{user}{}/{}", hosts.join(","), self.config.get_dbname().unwrap_or_default())
     }
 
+    /// Tells whether a server of the URL is on another machine and nothing checks its certificate.
+    pub(crate) fn is_unchecked(&self) -> bool {
+        let is_local = |host: &Host| match host {
+            Host::Tcp(name) => {
+                name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+            }
+            Host::Unix(_) => true,
+        };
+        self.verify == Verify::Nobody && !self.config.get_hosts().iter().all(is_local)
+    }
+
     fn tls(&self) -> Result<MakeRustlsConnect, DirectoryError> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -410,6 +421,17 @@ mod tests {
             verify("postgres://db/pbx?sslmode=verify%2Dfull&sslrootcert=%2Fmy%20ca%2Fa+b%2525.pem"),
             Verify::Server(Some("/my ca/a+b%25.pem".into()))
         );
+    }
+
+    #[test]
+    fn a_server_elsewhere_whose_certificate_is_not_checked_is_told() {
+        let is_unchecked = |url: &str| Url::parse(url).unwrap().is_unchecked();
+        for url in ["postgres://db/pbx", "postgres://db/pbx?sslmode=require", "postgres://localhost,db/pbx"] {
+            assert!(is_unchecked(url), "{url}");
+        }
+        for url in ["postgres://db/pbx?sslmode=verify-full", "postgres://127.0.0.1/pbx", "postgres:///pbx?host=/tmp"] {
+            assert!(!is_unchecked(url), "{url}");
+        }
     }
 
     #[test]

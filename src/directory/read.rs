@@ -9,6 +9,7 @@ use super::{
     DirectoryError, Place, UnreadableDocument, Writer, document, earlier, failed, latest, objects,
     sql::{bad_row, number},
     types::{Hold, ManagedBy, Recorded, RecordedTenant, RecordedUser},
+    undo,
     user_document::take_lists,
 };
 use crate::{
@@ -65,7 +66,7 @@ impl Writer<'_> {
     }
 }
 
-/// Reads everything about one tenant that can be read: five statements at most, whatever its size. A schema before
+/// Reads everything about one tenant that can be read: six statements at most, whatever its size. A schema before
 /// [`earlier::INBOUND_SINCE`] holds nothing about inbound calls, one before [`APPLIED_SINCE`] nothing about
 /// what was applied last.
 pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) -> Result<Recorded, DirectoryError> {
@@ -103,6 +104,9 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
     users(db, id, applied, &mut recorded)?;
     if objects {
         objects::read(db, id, slug, schema, &mut recorded)?;
+    }
+    if schema >= undo::SINCE {
+        recorded.former_secrets = undo::former_secrets(db, id)?;
     }
     // One statement for what has few columns: each costs a round trip.
     let numbers = objects::public_numbers("(select slug from tenants where id = $1)");
@@ -165,13 +169,14 @@ fn users(
     Ok(())
 }
 
-/// Reads the sealed secrets of a tenant's users and objects, by their rows.
+/// Reads the sealed secrets of a tenant's users, former ones too, and objects, by their rows.
 pub(super) fn sealed(db: &mut impl GenericClient, tenant: Uuid) -> Result<BTreeMap<Uuid, Vec<u8>>, DirectoryError> {
     let rows = db
         .query_typed(
             "select id, secret_sealed from users where tenant_id = $1
              union all select o.id, s.secret_sealed from objects o join secrets s on s.object_id = o.id
-             where o.tenant_id = $1",
+             where o.tenant_id = $1
+             union all select user_id, secret_sealed from former_secrets where tenant_id = $1",
             &[(&tenant, Type::UUID)],
         )
         .map_err(failed("read the secrets"))?;

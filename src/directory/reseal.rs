@@ -3,7 +3,7 @@
 use postgres::{Client, types::Type};
 use uuid::Uuid;
 
-use super::{Directory, DirectoryError, LOCK, Schema, Writer, earlier, failed, lock, objects, seal::Keyring};
+use super::{Directory, DirectoryError, LOCK, Schema, Writer, earlier, failed, lock, objects, seal::Keyring, undo};
 
 /// A sealed value and where it is recorded.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub enum SealedPlace {
     User(Uuid),
     /// The secret of the object with this row.
     Object(Uuid),
+    /// The secret of a deleted user who had this row.
+    Former(Uuid),
     /// The answer that is kept for a client of the portal API, by token and idempotency key.
     Answer(i64, String),
 }
@@ -35,7 +37,8 @@ fn sealed_tables(schema: Schema) -> &'static [&'static str] {
         Schema::Absent => &[],
         Schema::Older(version) if version < earlier::INBOUND_SINCE => &["users"],
         Schema::Older(version) if version < objects::SINCE => &["users", "trunk_secrets"],
-        _ => &["users", "secrets"],
+        Schema::Older(version) if version < undo::SINCE => &["users", "secrets"],
+        _ => &["users", "secrets", "former_secrets"],
     }
 }
 
@@ -142,6 +145,10 @@ impl Writer<'_> {
                  from secrets s join objects o on o.id = s.object_id join tenants t on t.id = o.tenant_id
                  where substring(s.secret_sealed from 2 for 8) <> $1
                  union all
+                 select t.slug, t.id, 4, f.user_id, null, null, f.secret_sealed
+                 from former_secrets f join tenants t on t.id = f.tenant_id
+                 where substring(f.secret_sealed from 2 for 8) <> $1
+                 union all
                  select t.slug, t.id, 3, null, k.token, k.key, k.answer
                  from idempotency_keys k join tenants t on t.id = k.tenant_id
                  where substring(k.answer from 2 for 8) <> $1
@@ -155,6 +162,7 @@ impl Writer<'_> {
             place: match row.get(2) {
                 1 => SealedPlace::User(row.get(3)),
                 2 => SealedPlace::Object(row.get(3)),
+                4 => SealedPlace::Former(row.get(3)),
                 _ => SealedPlace::Answer(row.get(4), row.get(5)),
             },
             bytes: row.get(6),
@@ -162,7 +170,7 @@ impl Writer<'_> {
         Ok(rows.iter().map(sealed).collect())
     }
 
-    /// Writes what was sealed anew; three statements, however much it is. Rows do not count as changed: what they say is
+    /// Writes what was sealed anew; four statements, however much it is. Rows do not count as changed: what they say is
     /// the same.
     ///
     /// # Errors
@@ -174,7 +182,10 @@ impl Writer<'_> {
         };
         let users = by_row(|place| if let SealedPlace::User(id) = place { Some(*id) } else { None });
         let objects = by_row(|place| if let SealedPlace::Object(id) = place { Some(*id) } else { None });
-        for (table, key, (ids, bytes)) in [("users", "id", users), ("secrets", "object_id", objects)] {
+        let former = by_row(|place| if let SealedPlace::Former(id) = place { Some(*id) } else { None });
+        for (table, key, (ids, bytes)) in
+            [("users", "id", users), ("secrets", "object_id", objects), ("former_secrets", "user_id", former)]
+        {
             let statement = format!(
                 "update {table} set secret_sealed = n.sealed from unnest($1, $2) as n (id, sealed)
                  where {table}.{key} = n.id"

@@ -53,6 +53,8 @@ pub struct Recorded {
     pub holds: BTreeMap<Extension, Hold>,
     /// Addresses that were a user's once, with who let them go: the file all at once, or the API one by one.
     pub former: BTreeMap<UserKey, ManagedBy>,
+    /// Deleted users whose secret is kept, each with the row that it is sealed for.
+    pub former_secrets: BTreeMap<UserKey, Uuid>,
     /// Who had a number before it was freed last, in the last [`FREED_DAYS`] days.
     pub freed: BTreeMap<Extension, Hold>,
     /// The inbound calls, with every number resolved.

@@ -10,9 +10,10 @@ use uuid::Uuid;
 use super::{
     DirectoryError, FREED_DAYS, IdempotencyKey, NewUserContext, Row, RowChanges, Writer,
     audit::{self, AuditEntry},
-    document, idempotency, objects,
+    document, failed, idempotency, objects,
     sql::{execute, int},
-    user_document,
+    types::ManagedBy,
+    undo, user_document,
 };
 use crate::model::{Extension, Tenant};
 
@@ -31,6 +32,8 @@ pub(super) fn change(db: &mut impl GenericClient, changes: &RowChanges) -> Resul
         )?;
     }
     remember_former_users(db, changes)?;
+    let created: Vec<String> = changes.created.iter().map(|row| row.email.key().to_string()).collect();
+    undo::keep_secrets(db, *tenant, &changes.deletes, &created)?;
     hold_extensions(db, changes)?;
     if !changes.deletes.is_empty() {
         execute(

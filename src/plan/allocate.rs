@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Choice, Inputs, number_pool::NumberPool};
 use crate::{
-    directory::RecordedUser,
+    directory::{Recorded, RecordedUser},
     model::{Code, Diagnostic, Extension, Place, UserKey},
     objects::{ExtensionClaim, NumberOwner, ObjectId},
 };
@@ -64,6 +64,7 @@ impl<'a> Allocation<'a, '_> {
         }
         self.hold_freed(&claimants, &mut pool);
         give_back(&claimants, &pool, &mut given, &mut taken);
+        give_returned(&claimants, &pool, recorded, &mut given, &mut taken);
         self.give_lowest(&claimants, &pool, &mut given, &taken);
         given
     }
@@ -228,6 +229,29 @@ fn give_back<'a>(
 ) {
     for owner in without(claimants, given) {
         if let Some(number) = pool.own(&owner.cloned()).filter(|number| !taken.contains_key(number)) {
+            taken.insert(number, owner);
+            given.insert(owner, (number, Some(Choice::Held)));
+        }
+    }
+}
+
+/// A user who comes back with the former secret gets the former number, if nobody has it and it is not held for another
+/// owner: the phone then stays logged in.
+fn give_returned<'a>(
+    claimants: &[Claimant<'a>],
+    supply: &Supply<'_>,
+    recorded: &Recorded,
+    given: &mut Numbers<'a>,
+    taken: &mut BTreeMap<Extension, Owner<'a>>,
+) {
+    let mut freed: Vec<_> = recorded.freed.iter().collect();
+    freed.sort_by_key(|(_, hold)| hold.freed_at);
+    let freed: BTreeMap<&NumberOwner, Extension> =
+        freed.into_iter().map(|(number, hold)| (&hold.owner, *number)).collect();
+    for owner in without(claimants, given) {
+        let NumberOwner::User(key) = owner else { continue };
+        let number = freed.get(&owner.cloned()).filter(|_| recorded.former_secrets.contains_key(key)).copied();
+        if let Some(number) = number.filter(|number| supply.is_free(*number) && !taken.contains_key(number)) {
             taken.insert(number, owner);
             given.insert(owner, (number, Some(Choice::Held)));
         }

@@ -198,12 +198,11 @@ impl Change {
                     Some(Choice::Held) => "held from before",
                     Some(Choice::LowestFree) | None => "lowest free",
                 };
-                let secret = if self.changes("secret") {
-                    "; secret imported"
-                } else if self.secret_changed {
-                    "; new secret: the phone must be given it"
-                } else {
-                    ""
+                let source = self.fields.iter().find(|field| field.field == "secret");
+                let secret = match source.and_then(|field| field.after.as_deref()) {
+                    Some(source) => format!("; secret {source}"),
+                    None if self.secret_changed => "; new secret: the phone must be given it".to_owned(),
+                    None => String::new(),
                 };
                 return format!("extension {number} ({why}){secret}");
             }

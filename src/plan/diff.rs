@@ -32,7 +32,11 @@ pub(super) fn wanted(
             unresolved.push(format!("{}: {reason}", user.email));
             SecretPlan::Keep
         }
-        (None, None) => SecretPlan::Generate,
+        (None, None) => inputs
+            .recorded
+            .former_secrets
+            .get(&user.email.key())
+            .map_or(SecretPlan::Generate, |row| SecretPlan::Return(*row)),
         (None, Some(_)) => SecretPlan::Keep,
     };
     PlannedUser {
@@ -96,11 +100,15 @@ impl Before<'_> {
     }
 }
 
-/// Tells of a new user whether the secret is an imported one: neither declared nor generated.
-fn imported(user: &PlannedUser) -> Vec<FieldChange> {
-    let is_imported = user.secret == SecretPlan::Take && !user.secret_declared;
-    let field = FieldChange { field: "secret", before: None, after: Some("imported".to_owned()) };
-    is_imported.then_some(field).into_iter().collect()
+/// Tells of a new user where the secret comes from if it is neither declared nor generated: an import, or the time before
+/// the user was deleted.
+fn source(user: &PlannedUser) -> Vec<FieldChange> {
+    let from = match user.secret {
+        SecretPlan::Take if !user.secret_declared => "imported",
+        SecretPlan::Return(_) => "returned",
+        _ => return Vec::new(),
+    };
+    vec![FieldChange { field: "secret", before: None, after: Some(from.to_owned()) }]
 }
 
 /// What changes of a phone that stays.
@@ -151,7 +159,7 @@ pub(super) fn add(
         plan.by_rows.made.insert(user.extension);
     }
     let (kind, fields, relogin) = match old {
-        None => (Some(Kind::Create), imported(&user), false),
+        None => (Some(Kind::Create), source(&user), false),
         Some(old) => {
             let no_answer = before.no_answer(old);
             let is_other_list = no_answer != user.no_answer;

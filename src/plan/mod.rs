@@ -231,6 +231,8 @@ pub enum SecretPlan {
     Generate,
     /// The declared one is taken.
     Take,
+    /// The user was deleted, and comes back with this row and its secret.
+    Return(Uuid),
 }
 
 /// The secret of an object as recorded after the plan.

@@ -51,7 +51,9 @@ pub(crate) fn reseal(
     let mut resealed = Vec::new();
     for Sealed { tenant, tenant_id, place, bytes } in writer.sealed_otherwise(&current)? {
         let bound_to = match &place {
-            SealedPlace::User(id) | SealedPlace::Object(id) => Owner { tenant: tenant_id, user: *id }.bytes().to_vec(),
+            SealedPlace::User(id) | SealedPlace::Object(id) | SealedPlace::Former(id) => {
+                Owner { tenant: tenant_id, user: *id }.bytes().to_vec()
+            }
             SealedPlace::Answer(token, key) => users::place(*token, key),
         };
         let opened = keys.open_bytes(&bytes, &bound_to).map_err(DirectoryError::from)?;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     directory::{
-        Directory, DirectoryError, ManagedBy, ObjectChanges, PrepareError, Recorded, RecordedUser, Row, RowChanges,
+        DesiredFiles, Directory, DirectoryError, ManagedBy, ObjectChanges, PrepareError, Recorded, RecordedUser, Row, RowChanges,
         Writer,
         audit::{End, Outcome, Run},
         prints, random,
@@ -155,6 +155,8 @@ pub(super) fn record(
         plan_id: None,
         counts,
         diff,
+        desired: DesiredFiles::new(),
+        generation: None,
         target: None,
     })?;
     let end = End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: BTreeMap::new(), message: None };

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     deploy::{self, Applied, ApplyError, Comparison, NamePlaces, Observer, Policy, Request, Survey},
-    directory::{Directory, Recorded},
+    directory::{DesiredFiles, Directory, Recorded},
     model::Tenant,
     plan::{self, Allowance},
     report::json,
@@ -261,6 +261,8 @@ fn carry_out(
         show: &show,
         policy: policy(&allowance, &places),
         expect: how.expect.as_deref(),
+        again: false,
+        desired: DesiredFiles::new(),
         actor,
         git_commit: None,
     };

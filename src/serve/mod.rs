@@ -55,7 +55,7 @@ use self::{
 };
 use crate::{
     deploy::Host,
-    directory::{Directory, Open, seal::Keyring},
+    directory::{Directory, Open, Retention, seal::Keyring},
     recorder::Recorder,
 };
 
@@ -72,6 +72,9 @@ const OPEN_FILES: u64 = 65_536;
 /// database hangs.
 const LONGEST_APPLY: Duration = Duration::from_mins(10);
 
+/// How often what is older than the retention is forgotten.
+const DAY: Duration = Duration::from_hours(24);
+
 /// How a server is run.
 pub(crate) struct Settings {
     /// Where it listens.
@@ -86,6 +89,8 @@ pub(crate) struct Settings {
     pub(crate) keys: Keyring,
     /// The Asterisk host that is applied to.
     pub(crate) host: Host,
+    /// How long personal data is kept.
+    pub(crate) retention: Retention,
     /// Proxies whose forwarding headers are believed, and behind which are many clients.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// How inbound calls are answered, or `None` if they are not.
@@ -102,6 +107,7 @@ struct State {
     operations: Operations,
     keys: Arc<Keyring>,
     host: Host,
+    retention: Retention,
     metrics: Metrics,
     looks: look::Looks,
     webhook: Option<Webhook>,
@@ -118,7 +124,7 @@ struct State {
 pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     log_panics();
     let limits = Limits::of(allow_open_files());
-    let Settings { listen, tls, open, mut first, keys, host, trusted_proxies, webhook } = settings;
+    let Settings { listen, tls, open, mut first, keys, host, retention, trusted_proxies, webhook } = settings;
     let mut registry = metrics::registry();
     let connections = Arc::new(Connections::new(limits, trusted_proxies, &mut registry));
     let strangers = Strangers::new(&mut registry);
@@ -153,6 +159,7 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
         operations: Operations::of(&openapi::routes(method).1),
         keys,
         host,
+        retention,
         metrics,
         looks: look::Looks::default(),
         webhook,
@@ -200,6 +207,7 @@ async fn serve(
         serving: TaskTracker::new(),
     };
     let applies = state.applies.clone();
+    tokio::spawn(forget_daily(Arc::clone(&state)));
     tokio::spawn(async move {
         if let Some(webhook) = &state.webhook {
             webhook.warn().await;
@@ -215,6 +223,18 @@ async fn serve(
     tracing::info!("shutting down: no new connections, running requests are finished");
     end(&server, &applies).await;
     result
+}
+
+/// Forgets each day what is older than the retention.
+async fn forget_daily(state: Arc<State>) {
+    loop {
+        let retention = state.retention;
+        let forgotten = Arc::clone(&state.pool).run_long(move |directory| Ok(directory.forget(retention)?)).await;
+        if let Err(failure) = forgotten {
+            tracing::warn!("what is older than the retention is still there: {failure}");
+        }
+        sleep(DAY).await;
+    }
 }
 
 /// Waits for what runs: an apply is never cut, and what it needs is bounded by its own deadlines.

@@ -138,7 +138,7 @@ fn what_asterisk_silently_refuses_is_put_back() {
 
     // The rows stay recorded; once the operator's file is right again, the next apply heals.
     fs::write(&conf, operators).unwrap();
-    let healed = env.run("apply").expect(0);
+    let healed = env.run("apply --again").expect(0);
     assert!(healed.stdout.contains("Plan: 0 to create"), "{}", healed.text());
     assert!(env.ask("pjsip list endpoints").contains("1001/1001"));
     assert_eq!(outcome(&env), "live");
@@ -386,7 +386,7 @@ fn objects_kept_out_by_a_mistake_come_back_with_the_next_apply() {
     assert!(failed.stderr.contains("endpoints are missing in the running Asterisk: `1000`"), "{}", failed.text());
     assert!(failed.stderr.contains("running: unknown, the read-back of these files also failed"), "{}", failed.text());
     fs::write(&conf, operators).unwrap();
-    let healed = env.run("apply").expect(0);
+    let healed = env.run("apply --again").expect(0);
     assert!(healed.stdout.contains("res_pjsip reloaded"), "{}", healed.text());
     assert!(env.ask("pjsip list endpoints").contains("1000/1000"));
 }

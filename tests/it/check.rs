@@ -170,6 +170,10 @@ fn the_schemas_in_the_repository_are_the_printed_ones() {
     assert!(plan == include_str!("../../schema/plan.schema.json"), "run: reconcile schema plan");
     let status = env.run("schema status").expect(0).stdout;
     assert!(status == include_str!("../../schema/status.schema.json"), "run: reconcile schema status");
+    let doctor = env.run("schema doctor").expect(0).stdout;
+    assert!(doctor == include_str!("../../schema/doctor.schema.json"), "run: reconcile schema doctor");
+    let backup = env.run("schema backup").expect(0).stdout;
+    assert!(backup == include_str!("../../schema/backup.schema.json"), "run: reconcile schema backup");
     let openapi = env.run("schema openapi").expect(0).stdout;
     assert!(openapi == include_str!("../../schema/openapi.json"), "run: reconcile schema openapi");
 }

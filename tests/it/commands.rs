@@ -316,7 +316,7 @@ fn users_are_filtered_by_text_number_and_who_manages_them() {
 }
 
 #[test]
-fn the_version_names_the_commit() {
+fn the_version_names_the_commit_and_its_date() {
     let env = TestEnv::embedded();
     let version = env.run("--version").expect(0).stdout;
     let git = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
@@ -327,7 +327,9 @@ fn the_version_names_the_commit() {
             let commit =
                 version.strip_prefix(&format!("reconcile {number} (")).and_then(|text| text.strip_suffix(")\n"));
             let commit = commit.unwrap_or_else(|| panic!("{version}"));
+            let (commit, date) = commit.split_once(' ').unwrap_or_else(|| panic!("{version}"));
             assert!(commit.len() == 12 && commit.bytes().all(|b| b.is_ascii_hexdigit()), "{version}");
+            assert!(date.parse::<jiff::civil::Date>().is_ok(), "{version}");
         }
         None => assert_eq!(version, format!("reconcile {number}\n")),
     }

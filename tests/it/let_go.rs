@@ -185,7 +185,7 @@ fn registrations_left_by_a_killed_apply_expire_even_if_the_next_one_was_put_back
     env.set("RECONCILE_FAIL_POINT", "read-back=error");
     env.run("apply").expect(6);
     env.set("RECONCILE_FAIL_POINT", "");
-    env.run("apply").expect(0);
+    env.run("apply --again").expect(0);
     assert_eq!(registered(&env), ["1000"]);
     bo.is_refused();
     nothing_in_the_log(&env);

@@ -133,7 +133,11 @@ fn no_pin_is_found_by_trying_all_of_them() {
 /// Makes the rows and the file those of a version that knew no tags.
 fn take_tags_away(env: &TestEnv) {
     let (mut sql, ring) = (env.sql(), Keyring::parse(KEY).expect("keys"));
-    sql.batch_execute("delete from refinery_schema_history where version >= 13").expect("an older schema");
+    sql.batch_execute(
+        "delete from refinery_schema_history where version >= 13; drop table former_secrets, desired_states;
+         alter table apply_audit_log drop column desired, drop column generation, drop column is_bad",
+    )
+    .expect("an older schema");
     let of = |name: &str| format!("select id, tenant_id from objects where kind = 'box' and name = '{name}'");
     for (pin, name) in pins(env).iter().zip(["1", "info"]) {
         let row = sql.query_one(&of(name), &[]).expect("a row");

@@ -57,7 +57,7 @@ fn boxes_from_another_file_are_read_back() {
         assert!(stopped.contains("`mailboxes` of `1000` has another value"), "{stopped}");
     }
     fs::write(&conf, whole).unwrap();
-    env.run("apply").expect(0);
+    env.run("apply --again").expect(0);
 }
 
 /// How many were not looked at is said, not left to be worked out.

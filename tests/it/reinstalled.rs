@@ -178,7 +178,7 @@ fn a_module_that_cannot_be_loaded_is_named_with_what_its_log_says() {
     assert!(!refused.contains("last good"), "{refused}");
     // Once it is mended, an apply loads the module.
     fs::write(&conf, operators).unwrap();
-    let healed = env.run("apply").expect(0);
+    let healed = env.run("apply --again").expect(0);
     assert!(healed.stderr.contains("warning: Asterisk had not loaded pbx_config"), "{}", healed.text());
     env.run("status --detailed-exitcode").expect(0);
 }

@@ -111,7 +111,7 @@ fn a_change_that_was_put_back_is_counted_until_it_is_live() {
     assert_eq!(plan(&env, "", 0)["counts"]["relogin"], 2);
     std::fs::write(&conf, operators).unwrap();
     env.run("apply").expect(3);
-    env.run("apply --allow relogins=2").expect(0);
+    env.run("apply --again --allow relogins=2").expect(0);
     assert_eq!(plan(&env, "", 0)["counts"]["relogin"], 0);
 }
 

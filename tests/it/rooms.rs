@@ -42,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("notify", &["deploy", "fs", "model"]),
     ("error", &["deploy", "directory", "model", "notify", "portal"]),
     ("import", &["asterisk", "desired", "model"]),
+    ("doctor", &["accounts", "asterisk", "deploy", "directory", "error", "fs", "model", "plan", "render"]),
     ("recorder", &["calls", "directory", "error", "fail_point", "fs", "model"]),
     ("report", &["asterisk", "deploy", "desired", "directory", "model", "objects", "plan", "render"]),
 ];

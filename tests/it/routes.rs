@@ -276,7 +276,7 @@ fn what_was_put_back_reaches_no_caller() {
     assert_eq!(applied(&env).unwrap(), first);
     // The audit row that cannot be closed is told; what is live stays live, and the next one heals.
     env.set("RECONCILE_FAIL_POINT", "closing=error");
-    let live = env.run("apply").expect(0).stderr;
+    let live = env.run("apply --again").expect(0).stderr;
     assert!(live.contains("stays open, and inbound calls keep the previous routes until the next apply: "), "{live}");
     assert_eq!(applied(&env).unwrap(), first);
     env.set("RECONCILE_FAIL_POINT", "");

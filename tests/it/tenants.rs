@@ -292,7 +292,7 @@ fn a_broken_file_is_reported_to_the_other_tenant_and_healed_by_its_own() {
             assert!(failed.contains(words), "{garbage}: {words} in {failed}");
         }
         assert_eq!(env.endpoints("bolt"), before, "put back");
-        env.run("apply -f acme.yaml").expect(0);
+        env.run("apply --again -f acme.yaml").expect(0);
         assert_eq!(fs::read_to_string(&path).unwrap(), good);
         env.run("apply -f bolt.yaml").expect(0);
         for slug in ["acme", "bolt"] {

@@ -245,6 +245,7 @@ fn recorded_after(plan: &Plan, outside: &Outside, before: &Recorded, ids: &mut u
         users: BTreeMap::new(),
         holds: before.holds.clone(),
         former: BTreeMap::new(),
+        former_secrets: BTreeMap::new(),
         freed: BTreeMap::new(),
         routes: plan.routes.clone(),
         secrets: BTreeMap::new(),

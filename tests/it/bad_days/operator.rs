@@ -100,7 +100,7 @@ fn cases() -> Vec<Case> {
                 "its log: res_sorcery_config.c: Config file 'pjsip.conf' could not be loaded; configuration contains a \
              duplicate object: 'twice' of type 'endpoint'",
                 "running: Asterisk runs them, read back",
-                "then run `reconcile apply` again",
+                "then run `reconcile apply --again`",
             ],
         ),
         duplicate_of("a duplicate AOR in the operator's file", "aor", &["the aor mark of", "of type 'aor'"]),

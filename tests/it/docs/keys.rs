@@ -209,7 +209,7 @@ fn the_page_of_keys_is_the_schema() {
 #[test]
 fn the_page_of_json_formats_is_the_schemas() {
     const PAGE: &str = "docs/reference/json-formats.md";
-    for (name, head) in [("plan", "A plan"), ("status", "A status")] {
+    for (name, head) in [("plan", "A plan"), ("status", "A status"), ("doctor", "A report of `doctor`")] {
         let schema: Value = serde_json::from_str(&read(&format!("schema/{name}.schema.json"))).unwrap();
         compare_generated(PAGE, name, &Sections::of(&schema, name).write(head, 2, None));
     }

@@ -9,7 +9,15 @@ use std::{
 use super::{Page, chapters, path, read};
 
 /// The pages that stand on their own.
-const OUTSIDE: [&str; 5] = ["README.md", "CHANGELOG.md", "examples/README.md", "tests/lab/README.md", "fuzz/README.md"];
+const OUTSIDE: [&str; 7] = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "examples/README.md",
+    "tests/lab/README.md",
+    "fuzz/README.md",
+];
 
 /// All pages below `docs`, as paths in the repository.
 fn book() -> BTreeSet<String> {

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt::Write, fs, path::PathBuf};
 
 use reconcile::{
     cli::{codes::RAILS, env::VARIABLES, exit::Exit},
+    doctor::Check,
     model::Code,
 };
 use serde_json::Value;
@@ -55,6 +56,14 @@ fn the_page_of_diagnostics_is_the_table() {
     let rails = RAILS.iter().map(|(rail, meaning, remedy)| row(format!("`rail-{rail}`"), meaning, remedy));
     compare_generated(PAGE, "rails", &table(&["rail", "what it stops", "what to do"], rails));
     assert!(Code::ALL.is_sorted() && Code::ALL.is_sorted_by_key(|code| code.as_str()));
+}
+
+#[test]
+fn the_page_of_checks_is_the_table() {
+    let rows = Check::ALL
+        .iter()
+        .map(|check| vec![format!("`{check}`"), check.group().word().to_owned(), check.about().to_owned()]);
+    compare_generated("docs/reference/checks.md", "checks", &table(&["id", "looks at", "what it finds"], rows));
 }
 
 /// Every code and every rail is reported somewhere, and no rail is that is not in the table.

@@ -343,7 +343,9 @@ fn what_asterisk_does_not_take_is_put_back_and_told_stage_by_stage() {
     assert_eq!(texts(env.files()), texts(before), "the last good files");
     assert!(env.ask("pjsip show endpoint 1000").contains("\"Bo\" <1000>"), "which run");
 
-    client.apply("").expect(200);
+    // The same files go live again only by an administrator's word.
+    assert_eq!(client.apply("").expect(422).error(), "RailStopped");
+    env.run("apply --again").expect(0);
     is_in_step(&env);
 }
 
