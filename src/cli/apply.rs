@@ -106,7 +106,13 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         return dry_run(args, printer);
     }
     let receiver = args.notify.resolve()?;
-    carry_out(&args.common, &args.host, Mode::Apply { reload: !args.no_reload, again: args.again }, receiver.as_ref(), printer)
+    carry_out(
+        &args.common,
+        &args.host,
+        Mode::Apply { reload: !args.no_reload, again: args.again },
+        receiver.as_ref(),
+        printer,
+    )
 }
 
 pub(crate) fn run_sync(args: &SyncArgs, printer: &mut Printer) -> Result<Exit> {

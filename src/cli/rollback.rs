@@ -16,7 +16,7 @@ use super::{
     session,
     settings::{FileArgs, HostArgs, PlanFormat, SecretArgs},
     usage,
-    users::Which,
+    users::TenantArgs,
 };
 use crate::{
     desired::{self, Loaded},
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(value_parser = usage::run)]
     run: i64,
     #[command(flatten)]
-    which: Which,
+    which: TenantArgs,
     #[command(flatten)]
     host: HostArgs,
     #[command(flatten)]

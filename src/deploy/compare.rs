@@ -134,7 +134,7 @@ impl Comparison {
     }
 
     /// Finds the rail at files that were put back and are the same again.
-    pub fn bad_generation(&self, bad: &[BadGeneration]) -> Option<RailStop> {
+    pub(crate) fn bad_generation(&self, bad: &[BadGeneration]) -> Option<RailStop> {
         let generation = self.generation();
         let found = bad.iter().find(|bad| bad.generation == generation)?;
         let run = found.run;

@@ -144,7 +144,19 @@ pub(super) fn decide(
     let generation = comparison.generation();
     let Comparison { plan, effects, id, unasked, unchecked, .. } = comparison;
     let taken_over = shown.findings.taken_over.clone();
-    Ok(Some(Decided { plan, effects, id, diff, target, generation, recorded, prepared, unasked, unchecked, taken_over }))
+    Ok(Some(Decided {
+        plan,
+        effects,
+        id,
+        diff,
+        target,
+        generation,
+        recorded,
+        prepared,
+        unasked,
+        unchecked,
+        taken_over,
+    }))
 }
 
 /// What is recorded, with the sealed secrets.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use super::{
-    Host, Lack, MissingName, Override, Survey, compare_plan, emergency, includes, readable::Unreadable,
+    Host, MissingName, MissingNeed, Override, Survey, compare_plan, emergency, includes, readable::Unreadable,
     requirements::Requirements,
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Examined {
     /// Modules and time zones that Asterisk lacks.
-    pub(crate) lacks: Vec<Lack>,
+    pub(crate) lacks: Vec<MissingNeed>,
     /// Contexts and transports that it lacks.
     pub(crate) missing_names: Vec<MissingName>,
     /// What it does not answer about these.

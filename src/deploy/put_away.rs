@@ -28,7 +28,7 @@ impl Document for PutAway {}
 
 /// The last good files were not put back, or Asterisk does not run them.
 #[derive(Debug, thiserror::Error)]
-pub enum PutBackError {
+pub(crate) enum PutBackError {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -60,11 +60,11 @@ impl Hints for PutBackError {
 
 /// What was put back.
 #[derive(Debug)]
-pub struct PutBack {
+pub(crate) struct PutBack {
     /// The paths of the files that changed.
-    pub files: Vec<String>,
+    pub(crate) files: Vec<String>,
     /// Whether these are the files before the last good ones, which were in place.
-    pub is_earlier: bool,
+    pub(crate) is_earlier: bool,
 }
 
 impl Host {
@@ -73,7 +73,7 @@ impl Host {
     ///
     /// # Errors
     /// If there are none, a file cannot be written, or Asterisk does not run them.
-    pub fn put_back(&self, tenant: &Tenant, actor: &str) -> Result<PutBack, PutBackError> {
+    pub(crate) fn put_back(&self, tenant: &Tenant, actor: &str) -> Result<PutBack, PutBackError> {
         if let Some(asterisk) = &self.asterisk {
             asterisk.wait_until_booted()?;
         }
@@ -170,7 +170,7 @@ impl Host {
     ///
     /// # Errors
     /// If a folder cannot be listed.
-    pub fn tenants(&self) -> Result<Vec<Tenant>, FileError> {
+    pub(crate) fn tenants(&self) -> Result<Vec<Tenant>, FileError> {
         let files = super::generated_files(&self.config_dir)?;
         let mut tenants: Vec<Tenant> = files.iter().filter_map(|(_, tenant, _)| tenant.parse().ok()).collect();
         tenants.sort();

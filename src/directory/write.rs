@@ -10,9 +10,8 @@ use uuid::Uuid;
 use super::{
     DirectoryError, FREED_DAYS, IdempotencyKey, NewUserContext, Row, RowChanges, Writer,
     audit::{self, AuditEntry},
-    document, failed, idempotency, objects,
+    document, idempotency, objects,
     sql::{execute, int},
-    types::ManagedBy,
     undo, user_document,
 };
 use crate::model::{Extension, Tenant};

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{Check, Finding};
 use crate::{
-    deploy::{Asterisk, AsteriskError, Lack, running_modules},
+    deploy::{Asterisk, AsteriskError, MissingNeed, running_modules},
     error::words_of,
 };
 
@@ -90,8 +90,8 @@ impl AsteriskFacts {
 }
 
 /// Says what Asterisk lacks for a tenant, as the rails of an apply do.
-pub(crate) fn lacking(lacks: Vec<Lack>) -> impl Iterator<Item = Finding> {
-    lacks.into_iter().map(|Lack { rail, message, hint }| {
+pub(crate) fn lacking(lacks: Vec<MissingNeed>) -> impl Iterator<Item = Finding> {
+    lacks.into_iter().map(|MissingNeed { rail, message, hint }| {
         let check = if rail == Check::Clocks.id() { Check::Clocks } else { Check::MissingModules };
         Finding::new(check, message, hint)
     })
@@ -142,7 +142,7 @@ mod tests {
         assert_found(&silent.check(), &["asterisk-silent: it is away -> start it"]);
         // A client that may not list the modules says nothing about them.
         assert_found(&AsteriskFacts { version: "Asterisk 22.10.1 b".into(), ..Default::default() }.check(), &[]);
-        let lack = |rail| Lack { rail, message: "x".into(), hint: "y".into() };
+        let lack = |rail| MissingNeed { rail, message: "x".into(), hint: "y".into() };
         let found: Vec<Finding> = lacking(vec![lack("missing-modules"), lack("clocks")]).collect();
         assert_found(&found, &["missing-modules: x -> y", "clocks: x -> y"]);
     }

@@ -151,7 +151,7 @@ pub(crate) fn create_all(files: &[(&Path, &str, u32)]) -> Result<(), FileError> 
     Ok(())
 }
 
-fn create(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
+pub(crate) fn create(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
     let mut file =
         File::options().write(true).create_new(true).mode(mode).open(path).map_err(failed("create", path))?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());

@@ -239,7 +239,7 @@ fn give_back<'a>(
 /// owner: the phone then stays logged in.
 fn give_returned<'a>(
     claimants: &[Claimant<'a>],
-    supply: &Supply<'_>,
+    pool: &NumberPool<'_>,
     recorded: &Recorded,
     given: &mut Numbers<'a>,
     taken: &mut BTreeMap<Extension, Owner<'a>>,
@@ -251,7 +251,7 @@ fn give_returned<'a>(
     for owner in without(claimants, given) {
         let NumberOwner::User(key) = owner else { continue };
         let number = freed.get(&owner.cloned()).filter(|_| recorded.former_secrets.contains_key(key)).copied();
-        if let Some(number) = number.filter(|number| supply.is_free(*number) && !taken.contains_key(number)) {
+        if let Some(number) = number.filter(|number| pool.is_free(*number) && !taken.contains_key(number)) {
             taken.insert(number, owner);
             given.insert(owner, (number, Some(Choice::Held)));
         }

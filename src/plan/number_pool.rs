@@ -58,16 +58,12 @@ impl<'a> NumberPool<'a> {
         self.own.get(owner).copied()
     }
 
-<<<<<<< HEAD:src/plan/number_pool.rs
-    /// Filters the unused numbers that any user may get, in the same order.
-=======
     /// Tells whether a number that nobody has may be given to anybody.
     pub(super) fn is_free(&self, number: Extension) -> bool {
         self.settings.range.contains(number) && !self.pinned_only.contains(&number) && !self.held.contains_key(&number)
     }
 
-    /// Those of the unused numbers that anybody may get, in the same order.
->>>>>>> wt-ops:src/plan/supply.rs
+    /// Filters the unused numbers that any user may get, in the same order.
     pub(super) fn free(&self, unused: impl Iterator<Item = Extension>) -> impl Iterator<Item = Extension> {
         unused.filter(|number| !self.pinned_only.contains(number) && !self.held.contains_key(number))
     }

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use crate::{
     directory::{
-        DesiredFiles, Directory, DirectoryError, ManagedBy, ObjectChanges, PrepareError, Recorded, RecordedUser, Row, RowChanges,
-        Writer,
+        DesiredFiles, Directory, DirectoryError, ManagedBy, ObjectChanges, PrepareError, Recorded, RecordedUser, Row,
+        RowChanges, Writer,
         audit::{End, Outcome, Run},
         prints, random,
         seal::{Keyring, Owner, generate},
