@@ -84,7 +84,7 @@ fn managed_by() -> impl TypedValueParser<Value = ManagedBy> {
     PossibleValuesParser::new(["file", "api"]).map(|word| if word == "api" { ManagedBy::Api } else { ManagedBy::File })
 }
 
-/// TenantArgs of the users are listed.
+/// Which of the users are listed.
 struct Filter {
     /// In lower case.
     text: Option<String>,

@@ -65,7 +65,10 @@ pub(crate) fn prepare(
                 let bytes = sealed.get(&id).ok_or_else(|| PrepareError::NoSecret(user.email.to_string()))?;
                 let secret = keys.open(bytes, owner).map_err(failed)?;
                 // A digest holds for one user name and realm, and the phone must log in again in any case.
-                if secret.is_digest() && user.digest.is_none() { (generate(&random()?), true) } else { (secret, false) }
+                let is_useless = secret.is_digest() && user.digest.is_none();
+                // A secret that returns is sealed for the row that is made anew.
+                let returns = user.secret != SecretPlan::Keep;
+                if is_useless { (generate(&random()?), true) } else { (secret, returns) }
             }
             SecretPlan::Generate => (generate(&random()?), true),
             SecretPlan::Take => match secrets.get(&user.email.key()) {

@@ -188,7 +188,7 @@ impl Phone {
     /// refused: the call goes on until it is hung up.
     #[track_caller]
     pub(crate) fn transfers_in_vain(&self, from: &str, to: &str, number: &str) {
-        let refer = self.refer(
+        let refer = Self::refer(
             &format!("{number}@{}", self.server),
             "From: \"From Outside\" <sip:[cid]@[local_ip]:[local_port]>;tag=[pid]T[call_number]\n[last_To:]",
             "603",
@@ -218,7 +218,7 @@ impl Phone {
     }
 
     fn picks_up_and_refers(&self, target: &str, status: &str) -> Running {
-        let refer = self.refer(target, "From:[$to];tag=[pid]S[call_number]\nTo:[$from]", status);
+        let refer = Self::refer(target, "From:[$to];tag=[pid]S[call_number]\nTo:[$from]", status);
         let text = fs::read_to_string(scenario("uas")).expect("a scenario");
         let text = text.replace(r#"<recv request="BYE"/>"#, &format!("{refer}<recv request=\"BYE\"/>"));
         let path = self.folder.join("uas-refer.xml");
@@ -227,7 +227,7 @@ impl Phone {
     }
 
     /// Writes the steps in which a transfer is asked for and answered with this status; `parties` are the dialog's.
-    fn refer(&self, target: &str, parties: &str, status: &str) -> String {
+    fn refer(target: &str, parties: &str, status: &str) -> String {
         format!(
             "<send retrans=\"500\"><![CDATA[\nREFER [next_url] SIP/2.0\n\
              Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\nMax-Forwards: 70\n[routes]\n{parties}\n\
