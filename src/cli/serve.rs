@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use super::{
     Exit,
     env::text_or_file,
+    notify::NotifyArgs,
     settings::{HostArgs, RetentionArgs, StateArgs},
     stop::Stop,
     usage,
@@ -66,6 +67,8 @@ pub(crate) struct Args {
     state: StateArgs,
     #[command(flatten)]
     host: HostArgs,
+    #[command(flatten)]
+    notify: NotifyArgs,
     #[command(flatten)]
     retention: RetentionArgs,
 }
@@ -135,6 +138,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     let webhook = args.webhook.resolve()?;
     let host = args.host.resolve(&args.state, true)?;
+    let receiver = args.notify.resolve()?;
     let opener = args.state.opener()?;
     // Rather told now than at the first request; but a database that is away may come back.
     let mut first = match opener.connect() {
@@ -161,6 +165,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         retention: args.retention.retention,
         trusted_proxies: args.webhook.trusted_proxy.clone(),
         webhook,
+        receiver,
     };
     serve::run(settings, |address| {
         tracing::info!("listening on {address}; the API is described at {address}/docs");

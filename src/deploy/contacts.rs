@@ -26,8 +26,13 @@ pub(super) struct Contact {
 
 impl Contact {
     /// Names the AOR it belongs to.
-    fn aor(&self) -> &str {
+    pub(super) fn aor(&self) -> &str {
         self.key.split_once(";@").map_or(self.key.as_str(), |(aor, _)| aor)
+    }
+
+    /// Returns what Asterisk keeps about it, as JSON.
+    pub(super) fn value(&self) -> &str {
+        &self.value
     }
 
     fn pair(&self) -> (&str, &str) {

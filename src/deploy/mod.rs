@@ -35,6 +35,7 @@ mod operators;
 mod other_pins;
 mod overrides;
 mod phonebook;
+mod phones_at;
 mod put_away;
 mod put_back;
 mod reach;

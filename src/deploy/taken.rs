@@ -9,7 +9,7 @@ use super::{
     generations::Generations,
     listing::{Kind, Listing},
     operators::OperatorsNames,
-    sections,
+    phones_at, sections,
     step::GENERATIONS,
     survey::Survey,
 };
@@ -39,7 +39,11 @@ impl Host {
         let defined = Defined::by(self, &book)?;
         let asterisk = self.asterisk.as_ref().filter(|_| survey.running.is_some());
         let checked = defined.check_files().and_then(|()| match asterisk {
-            Some(asterisk) => defined.check_running(asterisk, survey),
+            Some(asterisk) => {
+                let old = survey.in_place[ConfigFile::Endpoints].as_ref().map(|file| &file.parsed.objects);
+                phones_at::check(asterisk, &defined.objects, old)?;
+                defined.check_running(asterisk, survey)
+            }
             None => Ok(Vec::new()),
         });
         match checked {

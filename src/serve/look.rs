@@ -27,6 +27,7 @@ use crate::{
     deploy::{self, ApplyError, HostStatus},
     directory::Directory,
     model::Tenant,
+    notify::{Problem, problems_of},
     plan::{self, Allowance},
 };
 
@@ -34,11 +35,18 @@ use crate::{
 const RENEWED: Duration = Duration::from_mins(1);
 
 /// What was found, and when.
-struct Look {
+pub(super) struct Look {
     ended: Instant,
     status: HostStatus,
     asterisk_up: bool,
     callers_behind: bool,
+}
+
+impl Look {
+    /// Lists what is wrong.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        problems_of(&self.status, self.asterisk_up, self.callers_behind)
+    }
 }
 
 /// The last look at a tenant.
@@ -110,7 +118,7 @@ fn begin(state: Arc<State>, tenant: Tenant) {
 }
 
 /// Looks at the files and at Asterisk. `None` if the tenant is not recorded.
-fn look(state: &State, tenant: &Tenant, directory: &mut Directory) -> Result<Option<Look>, Failure> {
+pub(super) fn look(state: &State, tenant: &Tenant, directory: &mut Directory) -> Result<Option<Look>, Failure> {
     let recorded = directory.read(tenant)?;
     let Some(plan) = plan::as_recorded(tenant, &recorded) else { return Ok(None) };
     let survey = state.host.survey(tenant).map_err(ApplyError::from)?;

@@ -23,6 +23,7 @@ mod operations;
 mod pool;
 mod routing;
 mod strangers;
+mod tell;
 pub(crate) mod tls;
 mod users;
 pub(crate) mod webhook;
@@ -56,6 +57,7 @@ use self::{
 use crate::{
     deploy::Host,
     directory::{Directory, Open, Retention, seal::Keyring},
+    notify::Receiver,
     recorder::Recorder,
 };
 
@@ -95,6 +97,8 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// How inbound calls are answered, or `None` if they are not.
     pub(crate) webhook: Option<webhook::Settings>,
+    /// Who is notified of what is wrong; `None` if nobody is.
+    pub(crate) receiver: Option<Receiver>,
 }
 
 /// What requests share.
@@ -111,6 +115,7 @@ struct State {
     metrics: Metrics,
     looks: look::Looks,
     webhook: Option<Webhook>,
+    receiver: Option<Arc<Receiver>>,
     recorder: Recorder,
     /// The applies that run, also those whose client went away.
     applies: TaskTracker,
@@ -124,7 +129,7 @@ struct State {
 pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
     log_panics();
     let limits = Limits::of(allow_open_files());
-    let Settings { listen, tls, open, mut first, keys, host, retention, trusted_proxies, webhook } = settings;
+    let Settings { listen, tls, open, mut first, keys, host, retention, trusted_proxies, webhook, receiver } = settings;
     let mut registry = metrics::registry();
     let connections = Arc::new(Connections::new(limits, trusted_proxies, &mut registry));
     let strangers = Strangers::new(&mut registry);
@@ -163,6 +168,7 @@ pub(crate) fn run(settings: Settings, ready: impl FnOnce(&str)) -> Result<()> {
         metrics,
         looks: look::Looks::default(),
         webhook,
+        receiver: receiver.map(Arc::new),
         recorder,
         applies: TaskTracker::new(),
     });
@@ -207,6 +213,9 @@ async fn serve(
         serving: TaskTracker::new(),
     };
     let applies = state.applies.clone();
+    if let Some(receiver) = state.receiver.clone() {
+        tokio::spawn(tell::follow(Arc::clone(&state), receiver));
+    }
     tokio::spawn(forget_daily(Arc::clone(&state)));
     tokio::spawn(async move {
         if let Some(webhook) = &state.webhook {

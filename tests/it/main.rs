@@ -40,6 +40,7 @@ mod let_go;
 mod local_users;
 mod lost;
 mod names;
+mod notify;
 mod numbers;
 mod objects;
 mod outside_secrets;
