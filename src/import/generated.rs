@@ -38,7 +38,7 @@ pub(crate) fn read_generated<'a>(
     let generated = format!("{tenant}-internal");
     let mut found = Found { source: name.to_owned(), ..Found::default() };
     for (endpoint, identity) in phones {
-        let option = |of: &std::collections::BTreeMap<String, conf::Options>, key: &str| {
+        let option = |of: &std::collections::BTreeMap<String, super::answers::Options>, key: &str| {
             of.get(endpoint).and_then(|options| options.get(key)).cloned().unwrap_or_default()
         };
         let place = answers.places.get(endpoint).cloned().unwrap_or_default();

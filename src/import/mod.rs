@@ -5,6 +5,7 @@
 //! `judge` makes users of them, and says what cannot be carried over. `write` writes the file. Nobody else is asked, and
 //! no secret stands in the file or in a message.
 
+pub(crate) mod answers;
 mod candidate;
 pub(crate) mod conf;
 mod csv;

@@ -9,58 +9,9 @@ use zeroize::Zeroizing;
 
 use super::{
     BROWSER_PHONE, Candidate, Found, LeftOut, Rank,
-    conf::{MailboxOwners, Options},
+    answers::{Answers, Context, Listed, Options},
 };
 use crate::model::{Extension, printable};
-
-/// The answers, as far as they were asked for.
-#[derive(Default)]
-pub(crate) struct Answers {
-    /// What `pjsip show endpoints` lists.
-    pub(crate) endpoints: Vec<Listed>,
-    /// Endpoints that our own files define.
-    pub(crate) ours: BTreeSet<String>,
-    /// `pjsip show settings`.
-    pub(crate) settings: Options,
-    /// `pjsip show endpoint` of each; empty if Asterisk does not know the name.
-    pub(crate) options: BTreeMap<String, Options>,
-    /// `pjsip show auth` of the first auth of each.
-    pub(crate) auths: BTreeMap<String, Options>,
-    /// `pjsip show aor` of the first AOR of each.
-    pub(crate) aors: BTreeMap<String, Options>,
-    /// How many contacts are registered at each AOR: `pjsip show aor` lists them beside those of the configuration.
-    pub(crate) registered: BTreeMap<String, usize>,
-    /// `dialplan show` of the contexts that phones dial in, and of those that they include.
-    pub(crate) contexts: BTreeMap<String, Context>,
-    /// Endpoints that are known by their address, beside those in the list.
-    pub(crate) identified: BTreeSet<String>,
-    /// Where each endpoint stands, if files were read.
-    pub(crate) places: BTreeMap<String, String>,
-    /// Whose the boxes of `voicemail.conf` are.
-    pub(crate) boxes: MailboxOwners,
-    /// What else is not carried over.
-    pub(crate) left_out: Vec<LeftOut>,
-}
-
-/// A line of the list of endpoints.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listed {
-    /// The name, cut at 51 bytes.
-    pub(crate) name: String,
-    /// Whether requests are told to be its by their address.
-    pub(crate) is_identified: bool,
-}
-
-/// A context of the dialplan.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Context {
-    /// What each extension runs, hints left out, in the order of the answer.
-    pub(crate) extensions: Vec<(String, Vec<String>)>,
-    /// The contexts it includes.
-    pub(crate) includes: Vec<String>,
-    /// Whether a `switch` answers further numbers, which nobody can list.
-    pub(crate) has_switch: bool,
-}
 
 /// Reads the list of endpoints.
 pub(crate) fn endpoints(answer: &str) -> Vec<Listed> {

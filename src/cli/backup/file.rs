@@ -54,8 +54,6 @@ pub(super) struct Head {
     pub(super) keys: Vec<String>,
     /// A text sealed with the current key, in hexadecimal digits: it opens only with a key that opens the secrets.
     pub(super) proof: String,
-    /// The generated files in place on that host, by path below Asterisk's configuration folder.
-    pub(super) files: BTreeMap<String, String>,
 }
 
 /// Rows of a table.
@@ -175,7 +173,6 @@ mod tests {
             host: "pbx".into(),
             keys: Vec::new(),
             proof: String::new(),
-            files: BTreeMap::new(),
         }
     }
 

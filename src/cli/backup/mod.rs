@@ -34,7 +34,7 @@ const PROOF: &[u8] = b"reconcile backup";
 
 /// Write all that is recorded to one new file
 ///
-/// Holds the rows of all tenants with their sealed secrets, the audit log, calls, and the generated files of this host. Keep
+/// Holds the rows of all tenants with their sealed secrets, the audit log, and calls. Keep
 /// the key apart from it: together they are all SIP secrets. Proves that the given keys open every secret.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  reconcile backup /var/backups/pbx-$(date +%F).reconcile")]
@@ -99,9 +99,7 @@ pub(crate) fn run_backup(args: &BackupArgs, printer: &mut Printer) -> Result<Exi
         directory: directory_id,
         host: host.name.clone(),
         keys: ids.iter().map(|id| hex(id)).collect(),
-        files: files(&host)?,
     };
-    let kept = head.files.len();
     let users = counted(&rows, "users");
     let tenants = counted(&rows, "tenants");
     let mut written = Written::new(head)?;
@@ -110,10 +108,9 @@ pub(crate) fn run_backup(args: &BackupArgs, printer: &mut Printer) -> Result<Exi
     }
     create(&args.file, &written.end()?, 0o600)?;
     printer.document(&format!(
-        "Backup: {}, {}, {} in `{}`. The key is not in it.\n",
+        "Backup: {}, {} in `{}`. The key is not in it.\n",
         count(tenants, "tenant"),
         count(users, "user"),
-        count(kept, "generated file"),
         shown(&args.file)
     ));
     Ok(Exit::Done)

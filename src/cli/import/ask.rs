@@ -12,12 +12,12 @@ use crate::{
     asterisk::{ConfigFile, parameters},
     deploy::Asterisk,
     fs::failed,
-    import::running,
+    import::{answers, running},
     render::section_names,
 };
 
 /// Asks Asterisk all that the import needs.
-pub(super) fn ask(asterisk: &Asterisk, config_dir: &Path) -> Result<running::Answers> {
+pub(super) fn ask(asterisk: &Asterisk, config_dir: &Path) -> Result<answers::Answers> {
     asterisk.wait_until_booted()?;
     let shows = |kind: &str, names: &BTreeSet<String>| -> Result<BTreeMap<String, _>> {
         let commands: Vec<String> = names.iter().map(|name| format!("pjsip show {kind} {name}")).collect();
@@ -26,13 +26,13 @@ pub(super) fn ask(asterisk: &Asterisk, config_dir: &Path) -> Result<running::Ans
     };
     let endpoints = running::endpoints(asterisk.ask("pjsip show endpoints")?.raw());
     let names = endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
-    let mut answers = running::Answers {
+    let mut answers = answers::Answers {
         ours: ours(config_dir)?,
         settings: parameters(asterisk.ask("pjsip show settings")?.raw()),
         options: shows("endpoint", &names)?,
         endpoints,
         registered: running::registered(asterisk.ask("database show registrar/contact")?.raw()),
-        ..running::Answers::default()
+        ..answers::Answers::default()
     };
     answers.auths = shows("auth", &answers.first_of("auth"))?;
     answers.aors = shows("aor", &answers.first_of("aors"))?;

@@ -11,8 +11,8 @@ use crate::{
     error::Hinted,
     import::{
         self, Found, LeftOut, Rank,
+        answers::{Answers, MailboxOwners},
         conf::{self, Config, Files, Keep},
-        running::Answers,
     },
     input::{self, Refused},
     model::{Tenant, shown},
@@ -113,7 +113,7 @@ impl Folder {
     }
 
     /// Reads whose the voicemail boxes are.
-    pub(super) fn boxes(&self, left_out: &mut Vec<LeftOut>) -> Result<conf::MailboxOwners> {
+    pub(super) fn boxes(&self, left_out: &mut Vec<LeftOut>) -> Result<MailboxOwners> {
         let voicemail = self.config("voicemail.conf", &Keep::Entries)?;
         left_out.extend(voicemail.unknown(Rank::Small, "the name of a box behind it"));
         Ok(conf::mailbox_owners(&voicemail))

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Config, Section};
-use crate::import::running::Context;
+use crate::import::answers::Context;
 
 /// Reads the contexts.
 pub(crate) fn dialplan(config: &Config) -> BTreeMap<String, Context> {

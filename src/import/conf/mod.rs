@@ -10,13 +10,12 @@ mod reader;
 mod sip;
 mod voicemail;
 
-use std::collections::BTreeMap;
 
 pub(crate) use dialplan::dialplan;
 pub(crate) use phones::{PJSIP, WIZARD, phones};
 pub(crate) use reader::{Section, read};
 pub(crate) use sip::{SIP, sip};
-pub(crate) use voicemail::{MailboxOwners, mailbox_owners};
+pub(crate) use voicemail::mailbox_owners;
 
 use super::{LeftOut, Rank, Refused};
 
@@ -116,6 +115,3 @@ impl Config {
         programs.chain(self.faults.iter().map(|fault| unknown(&fault.place, &fault.what))).collect()
     }
 }
-
-/// The options of a section or of an object, by name in lower case.
-pub(crate) type Options = BTreeMap<String, String>;

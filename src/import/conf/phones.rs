@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{Config, Fault, Options, Section};
+use super::{Config, Fault, Section};
 use crate::import::{
     LeftOut, Rank,
-    running::{Answers, Listed},
+    answers::{Answers, Listed, Options},
 };
 
 /// The options of endpoints, auths, AORs and others that an import looks at.

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{Config, Fault, Files, Keep, Line, Options, SourceFile, codecs::Codecs};
+use super::{Config, Fault, Files, Keep, Line, SourceFile, codecs::Codecs};
 use crate::{
     asterisk::{Include, endless_comment, include, lines},
-    import::Refused,
+    import::{Refused, answers::Options},
     model::printable,
 };
 

@@ -1,10 +1,10 @@
 //! The phones of `sip.conf`, which `chan_sip` reads, as the same objects of PJSIP.
 
-use super::{Config, Options, Section, codecs::Codecs};
+use super::{Config, Section, codecs::Codecs};
 use crate::{
     import::{
         LeftOut, Rank,
-        running::{Answers, Listed},
+        answers::{Answers, Listed, Options},
     },
     model::printable,
 };

@@ -1,35 +1,12 @@
 //! The boxes of `voicemail.conf`: whose they are. PINs are passed over.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::hash_map::Entry;
 
 use super::Config;
+use crate::import::answers::MailboxOwners;
 
 /// Sections that hold no boxes.
 const NO_CONTEXTS: [&str; 2] = ["general", "zonemessages"];
-
-/// The name and the e-mail address of a box.
-type Owner = (String, String);
-
-/// Whose each box is.
-#[derive(Default)]
-pub(crate) struct MailboxOwners {
-    /// By number and context.
-    by_place: HashMap<(String, String), Owner>,
-    /// By number alone; `None` if several contexts have the number.
-    by_number: HashMap<String, Option<Owner>>,
-}
-
-impl MailboxOwners {
-    /// Finds the owner of the first box of an endpoint's `mailboxes`, or of the only box with the number.
-    pub(crate) fn owner(&self, mailboxes: &str, number: &str) -> Option<&Owner> {
-        let first = mailboxes.split(',').next().unwrap_or_default().trim();
-        if first.is_empty() {
-            return self.by_number.get(number)?.as_ref();
-        }
-        let (number, context) = first.split_once('@').unwrap_or((first, "default"));
-        self.by_place.get(&(number.to_owned(), context.to_owned()))
-    }
-}
 
 /// Reads the boxes.
 pub(crate) fn mailbox_owners(config: &Config) -> MailboxOwners {

@@ -228,7 +228,8 @@ impl Day {
         let mut found = Vec::new();
         let (etc, notes) = (self.env.path("asterisk/etc"), self.env.path("state/hosts"));
         walk(&etc, &mut |path| found.extend(name(path).starts_with(".reconcile-").then(|| name(path))));
-        walk(&notes, &mut |path| found.extend((!name(path).starts_with("last_good_")).then(|| name(path))));
+        let is_kept = |name: &str| name.starts_with("last_good_") || name.starts_with("previous_");
+        walk(&notes, &mut |path| found.extend((!is_kept(&name(path))).then(|| name(path))));
         found
     }
 
