@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use super::support::{TestEnv, desired};
+use super::{
+    sipp::Phone,
+    support::{TestEnv, desired},
+};
 
 const ANA: &str = "email: ana@example.com, name: Ana";
 const BO: &str = "email: bo@example.com, name: Bo";
@@ -88,4 +91,30 @@ fn names_of_others_are_taken_also_while_our_files_run() {
     let refused = env.run("apply").expect(3);
     assert!(refused.stderr.contains("the endpoint `1001` already runs in Asterisk"), "{}", refused.text());
     assert!(env.files() == files, "something moved");
+}
+
+/// A network of a trunk that phones are in cut off all of them, of every tenant, and the plan said that they are unaffected.
+#[test]
+fn an_address_from_which_phones_are_registered_is_taken() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    env.run("apply").expect(0);
+    let ana = Phone::of(&env, "ana@example.com");
+    ana.registers();
+    let with_trunk = |networks: &str| {
+        let trunk = format!("trunks: {{ carrier: {{ host: 198.51.100.9, identify: [{networks}] }} }}\n");
+        env.write("pbx.yaml", &(desired(&[ANA, BO]) + &trunk));
+    };
+    with_trunk("198.51.100.9, 127.0.0.0/8");
+    let words = "error[rail-taken-names]: `127.0.0.0/8` would belong to the trunk `carrier`, and 1 phone is registered from \
+                 there: 1000; Asterisk would take their calls for the trunk's\n\
+                 hint: list only the carrier's own addresses in `identify`\n";
+    for args in ["plan", "apply"] {
+        let stopped = env.run(args).expect(if args == "plan" { 0 } else { 3 }).stderr;
+        assert_eq!(stopped, words);
+    }
+    ana.registers();
+    with_trunk("198.51.100.9");
+    env.run("apply").expect(0);
+    ana.registers();
 }

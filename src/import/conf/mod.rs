@@ -10,7 +10,6 @@ mod reader;
 mod sip;
 mod voicemail;
 
-
 pub(crate) use dialplan::dialplan;
 pub(crate) use phones::{PJSIP, WIZARD, phones};
 pub(crate) use reader::{Section, read};
