@@ -8,8 +8,8 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use jiff::Timestamp;
 
 use super::{
-    Answer, Applied, Call, Decision, Dial, Event, Form, Gather, Outcome, Reason, Response, Started, Status, Verb, What,
-    decide,
+    Answer, Call, Decision, Dial, Event, Form, Gather, LiveRoutes, Outcome, Reason, Response, Started, Status, Verb,
+    What, decide,
     steps::{Numbers, Step},
 };
 use crate::{
@@ -64,7 +64,7 @@ pub struct Reply {
 }
 
 /// What was applied, by tenant.
-pub type Tenants = BTreeMap<Tenant, Applied>;
+pub type Tenants = BTreeMap<Tenant, LiveRoutes>;
 
 impl Incoming<'_> {
     fn from(&self) -> &str {
@@ -97,7 +97,7 @@ impl Incoming<'_> {
 
     /// Returns the called number if it may be shown as a caller ID: it is the tenant's, or the provider
     /// called it as a number. The user of a SIP address may be anything else.
-    fn ours(&self, called: Option<&E164>, applied: &Applied) -> Option<E164> {
+    fn ours(&self, called: Option<&E164>, applied: &LiveRoutes) -> Option<E164> {
         let is_address = self.to().split_once(':').is_some_and(|(scheme, _)| is_sip(scheme));
         called.filter(|number| !is_address || owns(applied, number)).cloned()
     }
@@ -220,9 +220,9 @@ fn tenant_of<'a>(
     tenants: &'a Tenants,
     called: Option<&E164>,
     slug: Option<&str>,
-) -> (Option<&'a Applied>, Vec<String>) {
+) -> (Option<&'a LiveRoutes>, Vec<String>) {
     let routed = || tenants.values().filter(|applied| applied.routes.take_calls());
-    let is_named = |applied: &&Applied| Some(applied.tenant.as_str()) == slug;
+    let is_named = |applied: &&LiveRoutes| Some(applied.tenant.as_str()) == slug;
     let owners = || routed().filter(|applied| called.is_some_and(|called| owns(applied, called)));
     if let Some(owner) = owners().find(is_named).or_else(|| owners().min_by_key(|applied| Reverse(applied.run))) {
         let mut degraded = Vec::new();
@@ -273,7 +273,7 @@ fn is_sip(scheme: &str) -> bool {
     scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips")
 }
 
-fn owns(applied: &Applied, called: &E164) -> bool {
+fn owns(applied: &LiveRoutes, called: &E164) -> bool {
     applied.routes.rules.iter().any(|rule| matches!(&rule.to, Called::Did(number) if number == called))
 }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::{
-    Applied, Dial, Form, Incoming, LeftOut, Noun, Outcome, Reason, Reply, Response, Status, Tenants, Verb, What,
+    Dial, Form, Incoming, LeftOut, LiveRoutes, Noun, Outcome, Reason, Reply, Response, Status, Tenants, Verb, What,
     answer, answer_by_default, dial_result, left_out, refuse, status, steps::Step,
 };
 use crate::{
@@ -38,7 +38,7 @@ fn dialer(to: &str, caller_id: CallerId, ring: u32) -> Dialer {
 }
 
 /// A tenant whose number goes to `route`, everything else to `dialfire`.
-fn tenant(slug: &str, did: &str, route: &[&str]) -> Applied {
+fn tenant(slug: &str, did: &str, route: &[&str]) -> LiveRoutes {
     let dialers = [
         ("dialfire", dialer("+15550001111", CallerId::Default, 30)),
         ("zendesk", dialer("sip:acme@talk.example", CallerId::Caller, 20)),
@@ -62,10 +62,10 @@ fn tenant(slug: &str, did: &str, route: &[&str]) -> Applied {
     };
     let users = [("bo@example.com", "1010"), ("ana@example.com", "1011")];
     let users = users.map(|(email, name)| (email.parse::<crate::model::Email>().unwrap().key(), name.to_owned()));
-    Applied { tenant: slug.parse().unwrap(), run: 1, routes, users: users.into() }
+    LiveRoutes { tenant: slug.parse().unwrap(), run: 1, routes, users: users.into() }
 }
 
-fn tenants(list: Vec<Applied>) -> Tenants {
+fn tenants(list: Vec<LiveRoutes>) -> Tenants {
     list.into_iter().map(|applied| (applied.tenant.clone(), applied)).collect()
 }
 
@@ -272,7 +272,7 @@ fn the_tenant_is_the_one_with_the_number_else_the_one_in_the_url_else_the_first(
     let (slug, why) = whose(&both, DID, "");
     assert!(slug == "acme" && why.contains("several tenants have the called number"), "{slug}: {why}");
     // It passed on, and the former tenant's routes are still there.
-    let later = Applied { run: 2, ..tenant("zeta", DID, &["fixed"]) };
+    let later = LiveRoutes { run: 2, ..tenant("zeta", DID, &["fixed"]) };
     assert_eq!(whose(&tenants(vec![tenant("acme", DID, &["zendesk"]), later]), DID, "").0, "zeta");
     // Who has only hours or trunks takes no calls.
     let mut idle = tenant("abel", DID, &[]);

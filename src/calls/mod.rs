@@ -6,9 +6,9 @@
 //! about each call.
 
 mod answer;
-mod applied;
 mod decide;
 mod form;
+mod live_routes;
 mod record;
 mod signature;
 mod steps;
@@ -17,9 +17,9 @@ mod walk;
 
 pub use answer::{Incoming, Reply, Tenants, answer, confirm, refuse, status};
 pub(crate) use answer::{answer_by_default, dial_result};
-pub use applied::Applied;
 pub use decide::{Branch, Call, Considered, Decider, Decision, Fit, decide};
 pub use form::Form;
+pub use live_routes::LiveRoutes;
 pub use record::{Answer, Event, Outcome, Started, Status, What};
 pub(crate) use signature::is_signed;
 pub use signature::{Signed, Tokens};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Applied, Noun};
+use super::{LiveRoutes, Noun};
 use crate::{
     model::{
         BoxNumber, Caller, CallerClass, CallerId, Cause, Chain, E164, Leg, Mailbox, Node, NumberSource, OutsideLine,
@@ -64,7 +64,7 @@ pub struct LeftOut {
 
 /// Finds the targets of a tenant's routes that the provider cannot dial; `None` if there are none, or if the
 /// tenant's calls come over its trunks alone.
-pub(crate) fn left_out(applied: &Applied) -> Option<LeftOut> {
+pub(crate) fn left_out(applied: &LiveRoutes) -> Option<LeftOut> {
     let routes = &applied.routes;
     if !routes.use_twilio() {
         return None;
@@ -84,7 +84,7 @@ pub(crate) fn left_out(applied: &Applied) -> Option<LeftOut> {
 impl Step {
     /// Makes steps of a chain, up to one that ends the call; tells which targets cannot be dialled, or only
     /// without a caller ID that the provider is sure to take.
-    pub(super) fn of(applied: &Applied, chain: &Chain, numbers: &Numbers<'_>) -> (Vec<Self>, Vec<String>) {
+    pub(super) fn of(applied: &LiveRoutes, chain: &Chain, numbers: &Numbers<'_>) -> (Vec<Self>, Vec<String>) {
         let (mut steps, mut notes, mut length) = (Vec::new(), Vec::new(), 0);
         for node in &chain.0 {
             let ring = match node {
@@ -192,7 +192,7 @@ fn noun_of(to: &str) -> Noun {
 }
 
 /// Lists whom the provider dials at once; notes who is left out, and why.
-fn nouns(ring: &Ring, applied: &Applied, notes: &mut Vec<String>) -> Vec<Noun> {
+fn nouns(ring: &Ring, applied: &LiveRoutes, notes: &mut Vec<String>) -> Vec<Noun> {
     let mut nouns = Vec::new();
     for leg in ring.who.legs() {
         let (noun, whom) = match leg {
@@ -214,7 +214,7 @@ fn nouns(ring: &Ring, applied: &Applied, notes: &mut Vec<String>) -> Vec<Noun> {
     nouns
 }
 
-fn phone(email: &UserKey, applied: &Applied) -> Result<Noun, &'static str> {
+fn phone(email: &UserKey, applied: &LiveRoutes) -> Result<Noun, &'static str> {
     match (applied.users.get(email), &applied.routes.public_sip_host) {
         (None, _) => Err("there is no such user"),
         (_, None) => Err("there is no `public_sip_host`"),
@@ -226,7 +226,7 @@ fn phone(email: &UserKey, applied: &Applied) -> Result<Noun, &'static str> {
 const ANSWERS_WITHIN: u32 = 10;
 
 /// Dials a voicemail box or a room under its SIP user, at the host at which phones are reached.
-fn at_host(name: &str, user: &str, applied: &Applied, numbers: &Numbers<'_>) -> Result<Step, &'static str> {
+fn at_host(name: &str, user: &str, applied: &LiveRoutes, numbers: &Numbers<'_>) -> Result<Step, &'static str> {
     let PublicSipHost(host) = applied.routes.public_sip_host.as_ref().ok_or("there is no `public_sip_host`")?;
     Ok(Step::Dial {
         target: name.to_owned(),
@@ -246,7 +246,7 @@ fn noun(target: &OutsideLine) -> Result<Noun, &'static str> {
 
 /// Chooses a caller ID that the provider takes: the caller's own only where it is a public number,
 /// otherwise one of ours.
-fn caller_id(wanted: &CallerId, applied: &Applied, numbers: &Numbers<'_>) -> Option<String> {
+fn caller_id(wanted: &CallerId, applied: &LiveRoutes, numbers: &Numbers<'_>) -> Option<String> {
     // Where none of ours was called, as by a client, one of those that rules are for is shown.
     let declared = || applied.routes.first_number();
     let default = applied.routes.caller_id.as_ref().map(|shown| &shown.0);

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     child::{self, Limits},
-    deploy::{self, Applied, Comparison, Host, Observer, Policy, Request, Survey},
+    deploy::{self, ApplyOutcome, Comparison, Host, Observer, Policy, Request, Survey},
     directory::audit::Outcome,
     error::{Hinted, line_of},
     notify::Receiver,
@@ -357,7 +357,7 @@ impl Observer for Log {
     }
 }
 
-fn done(applied: &Applied, mode: Mode) -> String {
+fn done(applied: &ApplyOutcome, mode: Mode) -> String {
     let mut parts = Vec::new();
     if mode != Mode::Sync {
         parts.push(match applied.written.len() {

@@ -7,9 +7,9 @@ use zeroize::Zeroizing;
 
 use super::{
     Exit,
-    codes::{ALLOWED, RAILS},
     imported::ImportedArgs,
     printer::Printer,
+    rail_table::{ALLOWED, RAILS},
     settings::{FileArgs, SecretArgs},
     stop::Stop,
 };

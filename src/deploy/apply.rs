@@ -14,7 +14,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Applied, ApplyError, Asterisk, AsteriskError, Host, NotLive, Observer, Request,
+    ApplyError, ApplyOutcome, Asterisk, AsteriskError, Host, NotLive, Observer, Request,
     at_once::both,
     audit_row, callers,
     clock::Clock,
@@ -53,7 +53,7 @@ pub(crate) fn sync(
     directory: &mut Directory,
     host: &Host,
     observer: &mut dyn Observer,
-) -> Result<Applied, ApplyError> {
+) -> Result<ApplyOutcome, ApplyError> {
     let mut clock = Clock::default();
     let mut shown = None;
     for round in 1..=ROUNDS {
@@ -74,7 +74,7 @@ pub(crate) fn sync(
             End { outcome: Outcome::Recorded, files: BTreeMap::new(), phases: clock.phases.clone(), message: None };
         writer.close_audit(run, &end)?;
         writer.commit()?;
-        return Ok(Applied { phases: clock.phases, ..Applied::new(Outcome::Recorded, run) });
+        return Ok(ApplyOutcome { phases: clock.phases, ..ApplyOutcome::new(Outcome::Recorded, run) });
     }
     Err(never_still())
 }
@@ -89,7 +89,7 @@ pub(crate) fn apply(
     directory: &mut Directory,
     host: &Host,
     observer: &mut dyn Observer,
-) -> Result<Applied, ApplyError> {
+) -> Result<ApplyOutcome, ApplyError> {
     let mut clock = Clock::default();
     let (mut loaded, mut shown) = (Vec::new(), None);
     for round in 1..=ROUNDS {
@@ -162,9 +162,9 @@ fn carry_out(
     (directory, run, loaded): (&mut Directory, i64, Vec<Module>),
     mut clock: Clock,
     observer: &mut dyn Observer,
-) -> Result<Applied, ApplyError> {
+) -> Result<ApplyOutcome, ApplyError> {
     // From here on the rows stand; what goes wrong is put back.
-    let mut live = Applied { loaded, ..Applied::new(Outcome::Rendered, 0) };
+    let mut live = ApplyOutcome { loaded, ..ApplyOutcome::new(Outcome::Rendered, 0) };
     let attempt = write_and_reload(step, staged, decided, &mut live, &mut clock, observer).map(|()| live);
     clock.stop();
     let phases = clock.phases;
@@ -190,7 +190,7 @@ fn carry_out(
                 let callers = callers::unmoved(plan, recorded);
                 format!("the audit row {run} stays open{callers}: {error}")
             }));
-            Ok(Applied { run, files, phases, warnings, ..live })
+            Ok(ApplyOutcome { run, files, phases, warnings, ..live })
         }
         Err(not_live) => Err(ApplyError::NotLive(Box::new(NotLive { run, unaudited: closed.err(), ..*not_live }))),
     }
@@ -209,7 +209,7 @@ fn write_and_reload(
     step: &Step<'_>,
     StagedFiles { new, back }: StagedFiles,
     decided: &Decided,
-    live: &mut Applied,
+    live: &mut ApplyOutcome,
     clock: &mut Clock,
     observer: &mut dyn Observer,
 ) -> Result<(), Box<NotLive>> {
@@ -235,7 +235,7 @@ fn write_and_reload(
     })
 }
 
-fn write(step: &Step<'_>, staged: PerFile<Option<Staged>>, live: &mut Applied) -> Result<(), FileError> {
+fn write(step: &Step<'_>, staged: PerFile<Option<Staged>>, live: &mut ApplyOutcome) -> Result<(), FileError> {
     fail_point::pass("committed")?;
     for (file, staged) in staged {
         let Some(staged) = staged else { continue };
@@ -251,7 +251,7 @@ fn make_live(
     asterisk: &Asterisk,
     log: &LogMark,
     decided: &Decided,
-    live: &mut Applied,
+    live: &mut ApplyOutcome,
     clock: &mut Clock,
     observer: &mut dyn Observer,
 ) -> Result<(), Vec<String>> {

@@ -98,7 +98,7 @@ pub(super) fn behind(tenant: &Tenant, recorded: &Recorded) -> Option<String> {
 ///
 /// A former address may be another user's now: the phone that callers reach tells whose it was.
 fn addresses<'a>(
-    applied: &calls::Applied,
+    applied: &calls::LiveRoutes,
     known: impl Iterator<Item = (&'a Identity, Option<&'a UserKey>, Extension)>,
     phone: impl Fn(Extension) -> String,
 ) -> BTreeMap<UserKey, UserKey> {
@@ -131,8 +131,8 @@ pub(super) fn numbers(plan: &Plan, recorded: &Recorded) -> BTreeSet<E164> {
 }
 
 /// What callers reach once a plan was carried out.
-fn reached(plan: &Plan, run: i64) -> calls::Applied {
-    calls::Applied { tenant: plan.tenant.clone(), run, routes: plan.routes.clone(), users: phones_called(plan) }
+fn reached(plan: &Plan, run: i64) -> calls::LiveRoutes {
+    calls::LiveRoutes { tenant: plan.tenant.clone(), run, routes: plan.routes.clone(), users: phones_called(plan) }
 }
 
 /// Names the phones of the users who may get a call once a plan was carried out.

@@ -3,7 +3,6 @@
 //! Owns the apply protocol and everything that touches Asterisk or its configuration folder. What
 //! is to be applied was decided by `plan`; how it is reported is the business of `cli`.
 
-mod applied;
 mod apply;
 mod asterisk;
 mod at_once;
@@ -33,6 +32,7 @@ mod names;
 mod needs;
 mod operators;
 mod other_pins;
+mod outcome;
 mod overrides;
 mod phonebook;
 mod phones_at;
@@ -54,7 +54,6 @@ mod taken;
 mod taken_boxes;
 mod without_file;
 
-pub(crate) use applied::Applied;
 pub(crate) use apply::{apply, sync};
 pub(crate) use asterisk::{Asterisk, AsteriskError, running_modules};
 pub(crate) use clock::Observer;
@@ -67,6 +66,7 @@ pub(crate) use includes::{Override, included, includes_file};
 pub(crate) use mismatch::Mismatch;
 pub(crate) use names::{MissingName, NamePlaces};
 pub(crate) use needs::MissingNeed;
+pub(crate) use outcome::ApplyOutcome;
 pub(crate) use put_away::PutBackError;
 pub(crate) use reach::{Probed, TrunkRegistration};
 pub(crate) use request::Request;

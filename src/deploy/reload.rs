@@ -3,7 +3,7 @@
 use std::{panic::resume_unwind, thread, time::Duration};
 
 use super::{
-    Applied, Asterisk, AsteriskError, Host, Survey,
+    ApplyOutcome, Asterisk, AsteriskError, Host, Survey,
     asterisk::Reload,
     compare::modules,
     contacts::{self, Contact},
@@ -51,7 +51,7 @@ pub(super) fn reload(
     step: &Step<'_>,
     asterisk: &Asterisk,
     file: ConfigFile,
-    live: &mut Applied,
+    live: &mut ApplyOutcome,
 ) -> Result<Vec<Contact>, AsteriskError> {
     const GLANCE: Duration = Duration::from_millis(20);
     let module = file.module();
@@ -79,7 +79,7 @@ pub(super) fn reload(
     Ok(listed)
 }
 
-fn note_reload(live: &mut Applied, module: Module, reload: Reload) {
+fn note_reload(live: &mut ApplyOutcome, module: Module, reload: Reload) {
     for (list, is_in) in [(&mut live.reloaded, true), (&mut live.loaded, reload == Reload::Loaded)] {
         if is_in && !list.contains(&module) {
             list.push(module);

@@ -8,7 +8,7 @@ use super::{
     objects::{self, NumberUse},
     sql::execute,
 };
-use crate::{calls::Applied, model::E164};
+use crate::{calls::LiveRoutes, model::E164};
 
 /// What an apply made live, as the directory remembers it.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct MadeLive<'a> {
     /// The same for the secrets of objects.
     pub secrets: Vec<(Uuid, &'a [u8])>,
     /// What callers reach from now on, or `None` if the tenant has no inbound calls and had none.
-    pub routes: Option<Applied>,
+    pub routes: Option<LiveRoutes>,
 }
 
 impl Directory {

@@ -5,7 +5,6 @@
 //! state is kept, so that a transaction pooler may stand between; the number of statements does
 //! not grow with the number of users.
 
-mod applied;
 pub mod audit;
 mod bundle;
 mod calls;
@@ -19,6 +18,7 @@ mod error;
 mod hints;
 mod idempotency;
 mod inbound;
+mod live_routes;
 mod objects;
 mod options;
 mod passfile;

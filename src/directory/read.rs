@@ -13,7 +13,7 @@ use super::{
     user_document::take_lists,
 };
 use crate::{
-    calls::Applied,
+    calls::LiveRoutes,
     model::{DisplayName, Document, Identity, Prints, Settings, Tenant, UserKey, packed},
     objects::{NumberOwner, Routes, TargetsOfRow, UserDocument},
 };
@@ -94,7 +94,7 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
     let settings: Option<Settings> = readable(row.get(2), || Place::Settings(slug.clone()), unreadable);
     recorded.tenant = Some(RecordedTenant { id, settings: settings.unwrap_or_default() });
     if let Some(text) = row.get(4) {
-        recorded.applied = readable::<Applied>(text, || Place::Applied(slug.clone()), unreadable);
+        recorded.applied = readable::<LiveRoutes>(text, || Place::Applied(slug.clone()), unreadable);
     }
     if let Some(text) = row.get(3) {
         let routes: Option<Routes> = readable(text, || Place::Routes(slug.clone()), unreadable);

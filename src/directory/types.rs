@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{DirectoryError, Place, UnreadableDocument, seal::ObjectPrint};
 use crate::{
-    calls::Applied,
+    calls::LiveRoutes,
     model::{DisplayName, E164, Extension, Identity, PhoneOverride, Prints, Secret, Settings, Tenant, UserKey},
     objects::{Login, NumberOwner, ObjectId, Routes, Target, TargetsOfRow, UserOfRow, with_users},
 };
@@ -63,7 +63,7 @@ pub struct Recorded {
     /// The secrets of its objects.
     pub secrets: BTreeMap<ObjectId, RecordedSecret>,
     /// What callers reach; none before the first apply.
-    pub applied: Option<Applied>,
+    pub applied: Option<LiveRoutes>,
     /// The public numbers that are kept for this tenant because its rules are recorded. By an earlier version, another
     /// tenant may own one of them.
     pub(crate) own_numbers: BTreeSet<E164>,

@@ -22,7 +22,7 @@ use super::{
     pool::panicked,
 };
 use crate::{
-    deploy::{self, Applied, ApplyError, Comparison, NamePlaces, Observer, Policy, Request, Survey},
+    deploy::{self, ApplyError, ApplyOutcome, Comparison, NamePlaces, Observer, Policy, Request, Survey},
     directory::{DesiredFiles, Directory, Recorded},
     model::Tenant,
     plan::{self, Allowance},
@@ -271,7 +271,7 @@ fn carry_out(
     Ok(Report::Applied(run(applied, plan_id, users, diff)))
 }
 
-fn run(applied: Applied, plan_id: Option<String>, users: usize, diff: String) -> Run {
+fn run(applied: ApplyOutcome, plan_id: Option<String>, users: usize, diff: String) -> Run {
     let (objects_checked, objects_changed) = applied.looked_at;
     let written = |path: &String| applied.written.contains(path);
     Run {

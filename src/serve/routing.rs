@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::{counters::Counters, pool::Pool};
 use crate::{
-    calls::{Applied, LeftOut, left_out},
+    calls::{LeftOut, LiveRoutes, left_out},
     directory::{Directory, DirectoryError},
     fs::{keep_shared, rename_synced},
     model::{Tenant, document},
@@ -34,13 +34,13 @@ const GLANCE: Duration = Duration::from_millis(500);
 const AWAY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
 /// The tenants' routes.
-type Tenants = Arc<BTreeMap<Tenant, Applied>>;
+type Tenants = Arc<BTreeMap<Tenant, LiveRoutes>>;
 
 /// The tenants' routes as they are kept: a document each, so that one that cannot be read takes no other along.
 type Snapshot = document::Map<Tenant, Value>;
 
 /// Says which targets the provider cannot reach: `trace` and the dialplan reach them, so nothing else would.
-fn warn_of_unreachable(applied: &Applied) {
+fn warn_of_unreachable(applied: &LiveRoutes) {
     let Some(LeftOut { targets, all }) = left_out(applied) else { return };
     let (tenant, targets) = (&applied.tenant, targets.into_iter().collect::<Vec<_>>().join("; "));
     let hint = "declare `public_sip_host`, or route to a dialer with a number";
@@ -175,7 +175,7 @@ impl Routing {
             tracing::error!("the applied routes would not survive the loss of the database: {error}");
         }
         for (tenant, applied) in next.iter().filter(|(name, new)| before.get(*name) != Some(*new)) {
-            let Applied { run, routes, .. } = applied;
+            let LiveRoutes { run, routes, .. } = applied;
             tracing::info!(%tenant, run, rules = routes.rule_count(), "calls are routed by this apply from now on");
             if self.answered.load(Ordering::Relaxed) {
                 warn_of_unreachable(applied);
@@ -190,7 +190,7 @@ impl Routing {
     }
 
     /// Writes what is kept in the file.
-    fn snapshot(&self, tenants: &BTreeMap<Tenant, Applied>) -> Result<String, serde_json::Error> {
+    fn snapshot(&self, tenants: &BTreeMap<Tenant, LiveRoutes>) -> Result<String, serde_json::Error> {
         let mut kept = self.unreadable.clone();
         for (tenant, applied) in tenants {
             kept.insert(tenant.clone(), document::to_value(applied)?);

@@ -5,7 +5,7 @@ mod golden;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use reconcile::{calls::Applied, model::document};
+use reconcile::{calls::LiveRoutes, model::document};
 use serde_json::{Value, json};
 
 use super::{
@@ -301,7 +301,7 @@ fn a_snapshot_of_a_later_version_is_kept() {
     kept["bolt"] = json!({ "format_version": 7, "written_by": "9.1.0" });
     fs::write(&path, kept.to_string()).unwrap();
     let statement = "insert into applied_routes (tenant, run, applied) values ('other', 3, $1::text::jsonb)";
-    let other = Applied { tenant: of("other"), ..applied(3) };
+    let other = LiveRoutes { tenant: of("other"), ..applied(3) };
     env.sql().execute(statement, &[&document::write(&other).unwrap()]).unwrap();
     let mut serve = Serve::start(&env, "--no-webhook");
     serve.says("those of the tenant `bolt`, use reconcile `9.1.0` or a later version: it has format version 7");

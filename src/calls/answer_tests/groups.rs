@@ -7,7 +7,7 @@ use super::{
 use crate::objects::{Group, Member, Strategy as Order};
 
 /// A tenant whose number goes to a group of these members, then to `zendesk`.
-fn with_group(members: &[&str], ring: Order, no_answer: &[&str]) -> Applied {
+fn with_group(members: &[&str], ring: Order, no_answer: &[&str]) -> LiveRoutes {
     let mut applied = tenant("acme", DID, &["sales", "zendesk"]);
     let member = |name: &&str| match name.parse() {
         Ok(number) => Member::Number(number),

@@ -4,7 +4,7 @@ use super::*;
 use crate::desired::load_text;
 
 /// A tenant whose number goes to `route`, with a room.
-fn with_room(route: &[&str]) -> Applied {
+fn with_room(route: &[&str]) -> LiveRoutes {
     let file = "version: 1\ntenant: acme\nusers: [{ email: bo@example.com, name: Bo }]\nrooms: { board: {} }\n";
     let mut applied = tenant("acme", DID, route);
     applied.routes.rooms = load_text("pbx.yaml", file).declared.unwrap().routes.rooms;

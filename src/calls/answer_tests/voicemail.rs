@@ -4,7 +4,7 @@ use super::*;
 use crate::desired::load_text;
 
 /// A tenant whose number goes to `route`; Bo has the box 1, and there is a shared one with the number 2.
-fn with_boxes(route: &[&str]) -> Applied {
+fn with_boxes(route: &[&str]) -> LiveRoutes {
     let file = "version: 1\ntenant: acme\nusers: [{ email: bo@example.com, name: Bo }]\n\
                 voicemail: { users: true, boxes: { info: { name: Info desk } } }\n";
     let mut applied = tenant("acme", DID, route);

@@ -28,7 +28,7 @@ pub(crate) struct Dialer {
     pub(crate) caller_id: Option<At<CallerIdText>>,
     /// How long it rings, such as `30s`; 5 to 600 seconds. Default: 30s.
     #[serde(default)]
-    pub(crate) ring: Option<At<Ring>>,
+    pub(crate) ring: Option<At<RingTimeout>>,
     /// The trunk over which Asterisk reaches it.
     #[serde(default)]
     pub(crate) trunk: Option<At<ObjectName>>,
@@ -132,9 +132,9 @@ text_type! {
 
 /// How long something rings, in seconds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ring(pub(crate) u32);
+pub(crate) struct RingTimeout(pub(crate) u32);
 
-impl<'de> Deserialize<'de> for Ring {
+impl<'de> Deserialize<'de> for RingTimeout {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // As written: the unit is easily forgotten, and then it is a number.
         let Token(text) = Token::deserialize(deserializer)?;
@@ -142,7 +142,7 @@ impl<'de> Deserialize<'de> for Ring {
     }
 }
 
-impl FromStr for Ring {
+impl FromStr for RingTimeout {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
@@ -158,7 +158,7 @@ impl FromStr for Ring {
     }
 }
 
-impl JsonSchema for Ring {
+impl JsonSchema for RingTimeout {
     fn inline_schema() -> bool {
         true
     }

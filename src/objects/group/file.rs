@@ -8,7 +8,7 @@ use crate::{
     model::{At, Code, E164, Email, Invalid, NamePrefix, ObjectName, PhoneId, Word, quoted, text_type},
     objects::{
         destination::file::{TargetForm, TargetName},
-        dialer::file::{CallerIdText, Ring},
+        dialer::file::{CallerIdText, RingTimeout},
         extension::ExtensionKey,
     },
 };
@@ -26,7 +26,7 @@ pub(crate) struct Group {
     pub(crate) ring: Option<At<Strategy>>,
     /// How long all of them ring, or each one `in-turn`, such as `20s`; 5 to 600 seconds. Default: 30s.
     #[serde(default)]
-    pub(crate) time: Option<At<Ring>>,
+    pub(crate) time: Option<At<RingTimeout>>,
     /// The internal number under which phones reach the group, inside `extensions.range`: a number, or `auto` for the
     /// lowest free one, which the group then keeps. Default: none.
     #[serde(default)]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write, fs, path::PathBuf};
 
 use reconcile::{
-    cli::{codes::RAILS, env::VARIABLES, exit::Exit},
+    cli::{env::VARIABLES, exit::Exit, rail_table::RAILS},
     doctor::Check,
     model::Code,
 };
@@ -21,7 +21,9 @@ pub(super) fn sources(see: &mut dyn FnMut(&PathBuf, &str)) {
             let path = entry.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("cli/codes.rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !path.ends_with("cli/rail_table.rs")
+            {
                 see(&path, &fs::read_to_string(&path).unwrap());
             }
         }

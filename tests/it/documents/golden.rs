@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs};
 
 use proptest::prelude::*;
 use reconcile::{
-    calls::{Answer, Applied, Event, Outcome, Started, Status, What},
+    calls::{Answer, Event, LiveRoutes, Outcome, Started, Status, What},
     model::{
         CallerClass, CallerId, Document, EndpointNames, Mode, NumberSource, OutsideLine, PhoneOverride, PhoneProfile,
         Settings,
@@ -176,9 +176,9 @@ fn shared_box() -> VoicemailBox<UserOfRow> {
     }
 }
 
-pub(super) fn applied(run: i64) -> Applied {
+pub(super) fn applied(run: i64) -> LiveRoutes {
     let user = |email: &str, name: &str| (of::<reconcile::model::Email>(email).key(), name.to_owned());
-    Applied {
+    LiveRoutes {
         tenant: of("acme"),
         run,
         routes: routes(),
@@ -435,7 +435,7 @@ proptest! {
         run in any::<i64>(),
         map in prop::collection::btree_map("[a-z./ ]{0,9}", any::<u64>(), 0..4),
     ) {
-        let applied = Applied { routes: routes.clone(), ..applied(run) };
+        let applied = LiveRoutes { routes: routes.clone(), ..applied(run) };
         let phone = PhoneOverride { codecs: Some(settings.phones.codecs.clone()), devices: None, ..phone() };
         prop_assert_eq!(document::read(&document::write(&settings).unwrap()), Ok(settings));
         prop_assert_eq!(document::read(&document::write(&routes).unwrap()), Ok(routes));

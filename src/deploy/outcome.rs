@@ -6,7 +6,7 @@ use crate::{asterisk::Module, directory::audit::Outcome};
 
 /// How an apply ended well.
 #[derive(Debug)]
-pub(crate) struct Applied {
+pub(crate) struct ApplyOutcome {
     /// `recorded`, `rendered` or `live`.
     pub(crate) outcome: Outcome,
     /// The audit row.
@@ -29,7 +29,7 @@ pub(crate) struct Applied {
     pub(crate) warnings: Vec<String>,
 }
 
-impl Applied {
+impl ApplyOutcome {
     /// A run that moved nothing yet.
     pub(super) fn new(outcome: Outcome, run: i64) -> Self {
         Self {

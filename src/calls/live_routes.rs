@@ -13,7 +13,7 @@ use crate::{
 /// each server so that it survives the loss of the database. No key has a default: callers stay with what they
 /// reached before, rather than reach what was guessed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Applied {
+pub struct LiveRoutes {
     /// The tenant.
     pub tenant: Tenant,
     /// The apply that wrote it, by its number in the audit log: later ones are higher.
@@ -24,4 +24,4 @@ pub struct Applied {
     pub users: BTreeMap<UserKey, String>,
 }
 
-impl Document for Applied {}
+impl Document for LiveRoutes {}

@@ -6,10 +6,10 @@ use std::time::Duration;
 use postgres::fallible_iterator::FallibleIterator;
 
 use super::{Directory, DirectoryError, Place, document, failed, sql::bad_row};
-use crate::{calls::Applied, model::Tenant};
+use crate::{calls::LiveRoutes, model::Tenant};
 
 /// A tenant, and what was applied last of it.
-type ReadBack = (String, Result<Applied, DirectoryError>);
+type AppliedRow = (String, Result<LiveRoutes, DirectoryError>);
 
 impl Directory {
     /// Reads what was applied last of each tenant, or why one's cannot be read, as where a later version
@@ -17,7 +17,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn applied_routes(&mut self) -> Result<Vec<ReadBack>, DirectoryError> {
+    pub fn applied_routes(&mut self) -> Result<Vec<AppliedRow>, DirectoryError> {
         let rows = self
             .client()
             .query_typed("select tenant, applied::text from applied_routes order by tenant", &[])
