@@ -233,10 +233,14 @@ impl<'a> Step<'a> {
         }
         let is_new = |(file, good): &(ConfigFile, Option<String>)| good.as_ref() != Some(&self.rendered[*file].text);
         if before.iter().any(is_new) {
-            // All files of one generation, so that they go back together.
+            // All files of one generation, so that they go back together. One that another program changed may hold whatever
+            // was written into it, a password too: it is not kept.
+            let is_ours = before.iter().all(|(_, good)| good.as_ref().is_none_or(|good| parse(good).intact));
             for (file, good) in &before {
-                if let Some(good) = good {
-                    fs::keep(&self.host.note(self.tenant, &file.previous_note()), good)?;
+                let previous = self.host.note(self.tenant, &file.previous_note());
+                match good.as_ref().filter(|_| is_ours) {
+                    Some(good) => fs::keep(&previous, good)?,
+                    None => fs::forget(&previous)?,
                 }
             }
         }

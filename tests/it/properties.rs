@@ -175,7 +175,7 @@ impl Case {
         }
         let (reload, points) =
             if asterisk { ("", [POINTS, LIVE_POINTS].concat()) } else { (" --no-reload", POINTS.into()) };
-        Self { env, apply: format!("apply {RAILS}{reload}"), points }
+        Self { env, apply: format!("apply --again {RAILS}{reload}"), points }
     }
 
     fn carry_out(&self, deed: &Deed) {

@@ -280,7 +280,7 @@ fn what_was_put_back_reaches_no_caller() {
     assert!(live.contains("stays open, and inbound calls keep the previous routes until the next apply: "), "{live}");
     assert_eq!(applied(&env).unwrap(), first);
     env.set("RECONCILE_FAIL_POINT", "");
-    env.run("apply").expect(0);
+    env.run("apply --again").expect(0);
     assert_eq!(applied(&env).unwrap().1["routes"], recorded(&env));
 }
 

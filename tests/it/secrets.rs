@@ -245,7 +245,7 @@ fn output_of_asterisk_and_edits_of_operators_are_shown_without_secrets() {
         assert!(failed.code == 6 && failed.stderr.contains("  its log: "), "{mistake}: {}", failed.text());
         everything_speaks(&env);
         fs::write(&conf, &operators).unwrap();
-        env.run("apply --allow relogins=9").expect(0);
+        env.run("apply --again --allow relogins=9").expect(0);
     }
     let log = fs::read_to_string(env.path("asterisk/log/full")).unwrap();
     for word in [secret, hash] {
