@@ -196,7 +196,7 @@ impl NotLive {
         let others = self.others_at_fault.iter().map(|other| {
             format!(
                 "the file at fault belongs to tenant `{other}`, and Asterisk reads the files of all tenants as one: run \
-                 `reconcile apply` for `{other}`, which repairs it, then this command again"
+                 `reconcile apply` for `{other}`, which repairs it, then `reconcile apply --again` for this tenant"
             )
         });
         let overrides = self.overrides.iter().map(|found| format!("{}: remove that section", found.words()));

@@ -287,14 +287,14 @@ fn a_broken_file_is_reported_to_the_other_tenant_and_healed_by_its_own() {
                 "running: unknown, the read-back of these files also failed\n"
             },
             "hint: the file at fault belongs to tenant `acme`, and Asterisk reads the files of all tenants as one: \
-             run `reconcile apply` for `acme`, which repairs it, then this command again\n",
+             run `reconcile apply` for `acme`, which repairs it, then `reconcile apply --again` for this tenant\n",
         ] {
             assert!(failed.contains(words), "{garbage}: {words} in {failed}");
         }
         assert_eq!(env.endpoints("bolt"), before, "put back");
-        env.run("apply --again -f acme.yaml").expect(0);
+        env.run("apply -f acme.yaml").expect(0);
         assert_eq!(fs::read_to_string(&path).unwrap(), good);
-        env.run("apply -f bolt.yaml").expect(0);
+        env.run("apply --again -f bolt.yaml").expect(0);
         for slug in ["acme", "bolt"] {
             env.run(&format!("status -f {slug}.yaml --detailed-exitcode")).expect(0);
         }
