@@ -235,7 +235,8 @@ impl<'a> Step<'a> {
         if before.iter().any(is_new) {
             // All files of one generation, so that they go back together. One that another program changed may hold whatever
             // was written into it, a password too: it is not kept.
-            let is_ours = before.iter().all(|(_, good)| good.as_ref().is_none_or(|good| parse(good).intact));
+            let is_written = |file: ConfigFile, good: &str| is_as_written(good, &self.rendered[file].text);
+            let is_ours = before.iter().all(|(file, good)| good.as_ref().is_none_or(|good| is_written(*file, good)));
             for (file, good) in &before {
                 let previous = self.host.note(self.tenant, &file.previous_note());
                 match good.as_ref().filter(|_| is_ours) {

@@ -97,12 +97,12 @@ fn status_notifies_once_of_what_is_wrong_and_once_that_it_is_resolved() {
     env.run("sync").expect(0);
     let shown = env.run(&status).expect(0);
     assert!(!shown.text().contains(PATH));
-    let text = "reconcile status: acme on pbx1: 1 problem\n- generated_endpoints.conf is older than the database";
+    let text = "reconcile status: acme on pbx-test: 1 problem\n- generated_endpoints.conf is older than the database";
     let problem = json!({ "id": "rendered", "text": "generated_endpoints.conf is older than the database" });
     assert_eq!(
         listener.one(),
         json!({
-            "format_version": 1, "text": text, "state": "problem", "command": "status", "tenant": "acme", "host": "pbx1",
+            "format_version": 1, "text": text, "state": "problem", "command": "status", "tenant": "acme", "host": "pbx-test",
             "problems": [problem],
         })
     );
@@ -113,8 +113,7 @@ fn status_notifies_once_of_what_is_wrong_and_once_that_it_is_resolved() {
     env.run(&status).expect(0);
     let resolved = listener.one();
     assert_eq!(resolved["state"], "resolved");
-    let text =
-        "reconcile status: acme on pbx1: resolved\n- no longer: generated_endpoints.conf is older than the database";
+    let text = "reconcile status: acme on pbx-test: resolved\n- no longer: generated_endpoints.conf is older than the database";
     assert_eq!(resolved["text"], text);
     env.run(&status).expect(0);
     assert_eq!(listener.take(), []);

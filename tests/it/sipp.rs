@@ -181,7 +181,13 @@ impl Phone {
 
     /// Begins to deliver a call that will be answered.
     pub(crate) fn delivering(&self, from: &str, to: &str) -> Running {
-        self.plays("uac-trunk", &["-m", "1", "-s", to, "-key", "cid", from, "-key", "line", &self.line, "-d", "100"])
+        self.delivering_for(from, to, Duration::from_millis(100))
+    }
+
+    /// Begins to deliver a call that will be answered, and lasts.
+    pub(crate) fn delivering_for(&self, from: &str, to: &str, lasting: Duration) -> Running {
+        let lasting = lasting.as_millis().to_string();
+        self.plays("uac-trunk", &["-m", "1", "-s", to, "-key", "cid", from, "-key", "line", &self.line, "-d", &lasting])
     }
 
     /// Delivers a call that is answered, and asks for the other side to be sent to `number`, which is

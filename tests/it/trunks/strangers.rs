@@ -283,7 +283,7 @@ fn a_call_that_comes_back_again_and_again_ends() {
     let answers = bo.picks_up();
     let carrier = || Phone::at(&env, "127.0.0.2");
     let loops: Vec<Running> =
-        (0..10).map(|_| carrier().delivers_speech("+4917099999", DID, Duration::from_secs(6))).collect();
+        (0..10).map(|_| carrier().delivering_for("+4917099999", DID, Duration::from_secs(6))).collect();
     until("ten calls are up", || env.ask("core show channels count").contains("10 active calls"));
     carrier().delivers_in_vain("486", "+4917099999", DID);
     // Another caller gets through, and so does this one once the others are over.
