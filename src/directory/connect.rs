@@ -398,6 +398,8 @@ mod tests {
                     Ok(url) => format!("{} {url:?}", url.show()),
                     Err(error) => format!("{error} {error:?}"),
                 };
+                // What a URL without a host begins with is our own text.
+                let said = said.replace("postgres:///", "");
                 let characters: Vec<char> = password.chars().collect();
                 for piece in characters.windows(4).map(String::from_iter) {
                     proptest::prop_assert!(!said.contains(&piece), "{text}: {said}");
