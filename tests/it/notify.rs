@@ -1,6 +1,7 @@
 //! Notifications: what a receiver is told, once, and what is never told.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     sync::{Arc, Mutex},
@@ -190,4 +191,6 @@ fn a_server_looks_by_itself_and_notifies() {
     let told = listener.one();
     assert_eq!((&told["command"], &told["state"]), (&json!("serve"), &json!("problem")));
     assert!(!serve.log().contains(PATH));
+    let is_note = |entry: fs::DirEntry| entry.file_name().to_string_lossy().starts_with("notified-serve-");
+    until("it is remembered", || fs::read_dir(env.path("state")).unwrap().flatten().any(is_note));
 }
