@@ -208,8 +208,8 @@ fn carry_out(
     let done = move_stages(args, (&desired, &host, mode), &allowance, expected.as_ref(), printer);
     // No lock is held any more: nothing waits for the receiver.
     if let Some(receiver) = receiver {
-        let subject = ("apply", &desired.declared.tenant, &host);
-        notify::tell(receiver, subject, notify::problems_of_apply(&done), printer);
+        let subject = (&desired.declared.tenant, &host);
+        notify::tell(receiver, ("apply", ""), subject, notify::problems_of_apply(&done), printer);
     }
     done
 }

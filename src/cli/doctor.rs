@@ -17,7 +17,8 @@ use uuid::Uuid;
 use super::{
     Exit,
     printer::Printer,
-    settings::{self, Format, HostArgs, SecretArgs, StateArgs, variable_path},
+    settings::{self, Format, HostArgs, SecretArgs, StateArgs},
+    variable::variable_path,
 };
 use crate::{
     deploy::Host,

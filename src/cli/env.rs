@@ -1,10 +1,7 @@
 //! The table of all environment variables, from which `.env.example` and `docs/reference/environment.md` are made. Most
 //! are read where a flag names them, in `settings.rs`.
 
-use std::{fmt::Write, path::Path};
-
-use anyhow::{Context, Result};
-use zeroize::Zeroizing;
+use std::fmt::Write;
 
 /// A variable.
 #[derive(Debug)]
@@ -148,20 +145,6 @@ pub const VARIABLES: &[Variable] = &[
         example: "",
     },
 ];
-
-/// Reads a secret from the variable `name`, or from the file that the variable `name_FILE` names. `what` is what it holds.
-///
-/// # Errors
-/// If that file cannot be read.
-pub(crate) fn text_or_file(name: &str, what: &str) -> Result<Option<Zeroizing<String>>> {
-    if let Some(text) = std::env::var(name).ok().filter(|text| !text.is_empty()) {
-        return Ok(Some(Zeroizing::new(text)));
-    }
-    let Some(path) = std::env::var_os(format!("{name}_FILE")).filter(|path| !path.is_empty()) else { return Ok(None) };
-    let path = Path::new(&path);
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {what} in `{}`", path.display()))?;
-    Ok(Some(Zeroizing::new(text)))
-}
 
 /// Writes `.env.example`.
 pub fn example() -> String {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 
-use super::env::text_or_file;
+use super::variable::text_or_file;
 use crate::{
     directory::{Directory, seal::Keyring},
     error::Hinted,

@@ -40,6 +40,7 @@ mod token;
 mod trace;
 mod usage;
 mod users;
+mod variable;
 mod watch;
 
 use std::{ffi::OsString, process::ExitCode};

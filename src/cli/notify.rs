@@ -5,9 +5,9 @@ use jiff::Timestamp;
 
 use super::{
     Exit,
-    env::text_or_file,
     printer::Printer,
     stop::{self, Stop},
+    variable::text_or_file,
 };
 use crate::{
     deploy::Host,
@@ -47,11 +47,12 @@ impl NotifyArgs {
 /// Notifies. What goes wrong is a warning: nothing else depends on it.
 pub(crate) fn tell(
     receiver: &Receiver,
-    (command, tenant, host): (&'static str, &Tenant, &Host),
+    (command, scope): (&'static str, &'static str),
+    (tenant, host): (&Tenant, &Host),
     problems: Vec<Problem>,
     printer: &mut Printer,
 ) {
-    let subject = Subject { command, tenant: tenant.as_str(), host: &host.name };
+    let subject = Subject { command, tenant: tenant.as_str(), host: &host.name, scope };
     if let Err(error) = notify::tell(receiver, &host.state_dir, subject, problems, Timestamp::now()) {
         printer.talk(&format!("warning: {}", words_of(&error)));
     }

@@ -10,11 +10,11 @@ use ipnet::IpNet;
 
 use super::{
     Exit,
-    env::text_or_file,
     notify::NotifyArgs,
     settings::{HostArgs, RetentionArgs, StateArgs},
     stop::Stop,
     usage,
+    variable::text_or_file,
 };
 use crate::{
     calls::Tokens,

@@ -9,13 +9,17 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
-use super::{keys, printer::Printer, stop::Stop};
+use super::{
+    keys,
+    printer::Printer,
+    stop::Stop,
+    variable::{text_or_file, variable, variable_path},
+};
 use crate::{
     accounts,
     deploy::{Asterisk, Host},
     directory::{self, Directory, DirectoryError, Retention, Url, embedded::Embedded, seal::Keyring},
     error::Hinted,
-    input,
     model::{printable, shown},
 };
 
@@ -250,28 +254,18 @@ fn writing_privately(settings: &directory::embedded::Settings) -> String {
     format!("DATABASE_URL is not set; writing to the private database in `{}`", shown(&settings.state_dir))
 }
 
-/// The largest file with a connection URL, in bytes.
-const MAX_URL_FILE: u64 = 64 * 1024;
-
 /// Finds the connection URL, in `DATABASE_URL` or the file that `DATABASE_URL_FILE` names, with its password.
 pub(crate) fn url() -> Result<Option<Url>> {
     const FORM: &str = "write it as `postgres://user@host/database?sslmode=verify-full`";
     const ENCODED: &str = "in user and password, write `@` as `%40`, `:` as `%3A`, `/` as `%2F`, `?` as `%3F`, `#` as `%23` and `%` as `%25`";
-    let text = match (variable("DATABASE_URL"), variable_path("DATABASE_URL_FILE")) {
-        (Some(text), _) => zeroize::Zeroizing::new(text),
-        (None, Some(path)) => {
-            let shown = || format!("cannot read the database URL in `{}`", path.display());
-            let file = std::fs::File::open(&path).with_context(shown)?;
-            let bytes = zeroize::Zeroizing::new(input::take(file, MAX_URL_FILE).with_context(shown)?);
-            let text = std::str::from_utf8(&bytes).with_context(shown)?.trim().to_owned();
-            if text.is_empty() {
-                bail!(Hinted::new(format!("`{}`, the file of DATABASE_URL_FILE, is empty", path.display()), FORM));
-            }
-            zeroize::Zeroizing::new(text)
-        }
-        (None, None) => return Ok(None),
-    };
-    let mut url = Url::parse(&text).map_err(|error| match error {
+    let Some(text) = text_or_file("DATABASE_URL", "the database URL")? else { return Ok(None) };
+    let file = variable_path("DATABASE_URL_FILE").filter(|_| variable("DATABASE_URL").is_none());
+    // A file ends with a line break.
+    let text = if file.is_some() { text.trim() } else { &text };
+    if let Some(path) = file.filter(|_| text.is_empty()) {
+        bail!(Hinted::new(format!("`{}`, the file of DATABASE_URL_FILE, is empty", path.display()), FORM));
+    }
+    let mut url = Url::parse(text).map_err(|error| match error {
         DirectoryError::AmbiguousUrl => Hinted::new(error, ENCODED),
         error => Hinted::new(error, FORM),
     })?;
@@ -287,15 +281,6 @@ pub(crate) fn url() -> Result<Option<Url>> {
 /// Tells whether a database is given by URL.
 pub(crate) fn has_url() -> bool {
     variable("DATABASE_URL").is_some() || variable_path("DATABASE_URL_FILE").is_some()
-}
-
-/// Reads a variable; an empty one counts as absent.
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|text| !text.is_empty())
-}
-
-pub(crate) fn variable_path(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 #[derive(Debug, Clone, Args)]

@@ -133,7 +133,13 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     };
     printer.document(&document);
     if let Some(receiver) = receiver {
-        notify::tell(&receiver, ("status", &tenant, &host), problems(&status), printer);
+        let scope = match (args.tenant.is_some(), args.no_asterisk) {
+            (false, false) => "",
+            (false, true) => "without Asterisk",
+            (true, false) => "without a file",
+            (true, true) => "without Asterisk and a file",
+        };
+        notify::tell(&receiver, ("status", scope), (&tenant, &host), problems(&status), printer);
     }
     if args.detailed_exitcode && is_broken {
         return Ok(Exit::Invalid);

@@ -39,6 +39,23 @@ pub struct RowChanges {
 }
 
 impl RowChanges {
+    /// Makes what the portal writes about a recorded tenant: nothing yet.
+    pub(crate) fn by_portal(tenant: Uuid, slug: &Tenant, now: Timestamp) -> Self {
+        Self {
+            tenant,
+            slug: slug.clone(),
+            settings: None,
+            by: ManagedBy::Api,
+            deletes: Vec::new(),
+            freed: Vec::new(),
+            hold: false,
+            created: Vec::new(),
+            changed: Vec::new(),
+            objects: ObjectChanges::default(),
+            now,
+        }
+    }
+
     /// Lists the users to change and to create.
     pub fn users(&self) -> impl Iterator<Item = &Row> {
         self.changed.iter().chain(&self.created)

@@ -56,6 +56,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) tenant: &'a str,
     /// The Asterisk host.
     pub(crate) host: &'a str,
+    /// What was compared. Each scope is remembered by itself: a look at less resolves nothing that it did not see.
+    pub(crate) scope: &'static str,
 }
 
 /// What was told last.
@@ -151,14 +153,14 @@ pub(crate) fn tell(
 }
 
 /// Where is kept what was told last about a subject. A host may be called anything: its name becomes no path.
-fn note_of(folder: &Path, Subject { command, tenant, host }: Subject<'_>) -> PathBuf {
-    let subject = hex(&Sha256::digest(format!("{command}\n{tenant}\n{host}")));
+fn note_of(folder: &Path, Subject { command, tenant, host, scope }: Subject<'_>) -> PathBuf {
+    let subject = hex(&Sha256::digest(format!("{command}\n{tenant}\n{host}\n{scope}")));
     folder.join(format!("notified-{command}-{}.json", &subject[..16]))
 }
 
 /// Writes what chat services show.
 fn text(subject: Subject<'_>, problems: &[Problem], before: &[Problem]) -> String {
-    let Subject { command, tenant, host } = subject;
+    let Subject { command, tenant, host, .. } = subject;
     let mut text = format!("reconcile {command}: {tenant} on {host}: ");
     if problems.is_empty() {
         text.push_str("resolved");

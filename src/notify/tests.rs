@@ -12,7 +12,7 @@ fn longer_numbers_are_cut_to_their_last_digits() {
 
 #[test]
 fn a_notification_says_what_is_wrong_and_what_no_longer_is() {
-    let subject = Subject { command: "status", tenant: "acme", host: "pbx1" };
+    let subject = Subject { command: "status", tenant: "acme", host: "pbx1", scope: "" };
     let problems = [Problem::new("asterisk", "Asterisk does not answer")];
     assert_eq!(text(subject, &problems, &[]), "reconcile status: acme on pbx1: 1 problem\n- Asterisk does not answer");
     assert_eq!(
@@ -23,7 +23,7 @@ fn a_notification_says_what_is_wrong_and_what_no_longer_is() {
 
 #[test]
 fn the_name_of_a_host_becomes_no_path() {
-    let subject = |host| Subject { command: "status", tenant: "acme", host };
+    let subject = |host| Subject { command: "status", tenant: "acme", host, scope: "" };
     let note = note_of(Path::new("/state"), subject("../../etc/x"));
     assert_eq!(note.parent(), Some(Path::new("/state")));
     assert_ne!(note, note_of(Path::new("/state"), subject("pbx1")));

@@ -6,8 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     directory::{
-        DesiredFiles, Directory, DirectoryError, ManagedBy, ObjectChanges, PrepareError, Recorded, RecordedUser, Row,
-        RowChanges, Writer,
+        DesiredFiles, Directory, DirectoryError, PrepareError, Recorded, RecordedUser, Row, RowChanges, Writer,
         audit::{End, Outcome, Run},
         prints, random,
         seal::{Keyring, Owner, generate},
@@ -96,19 +95,7 @@ pub fn rotate(
     }
     writer.require_keys(request.keys)?;
     let changed = renewed(request, &recorded, user)?;
-    writer.change(&RowChanges {
-        tenant: row.id,
-        slug: tenant.clone(),
-        settings: None,
-        by: ManagedBy::Api,
-        deletes: Vec::new(),
-        freed: Vec::new(),
-        hold: false,
-        created: Vec::new(),
-        changed: vec![changed],
-        objects: ObjectChanges::default(),
-        now: request.now,
-    })?;
+    writer.change(&RowChanges { changed: vec![changed], ..RowChanges::by_portal(row.id, tenant, request.now) })?;
     let change = format!("~ {}  extension {}; another secret\n", user.email, user.extension);
     let run = record(writer, request, BTreeMap::from([("update", 1)]), change)?;
     Ok((user.extension, run))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{RotateError, Rotation, rotate::record};
 use crate::{
     directory::{
-        Directory, ManagedBy, ObjectChanges, RowChanges, SecretRow, random,
+        Directory, ObjectChanges, RowChanges, SecretRow, random,
         seal::{ObjectPrint, Owner, Salt},
         seal_secret,
     },
@@ -36,19 +36,8 @@ pub(crate) fn rotate_pin(
     let print = ObjectPrint::new(object.0, &random::<{ size_of::<Salt>() }>()?, login, &pin);
     let diff = format!("~ {} {}  another PIN\n", object.0, object.1);
     let secrets = vec![SecretRow { object: object.clone(), row: id, sealed, print }];
-    writer.change(&RowChanges {
-        tenant: row.id,
-        slug: tenant.clone(),
-        settings: None,
-        deletes: Vec::new(),
-        freed: Vec::new(),
-        hold: false,
-        created: Vec::new(),
-        changed: Vec::new(),
-        objects: ObjectChanges { secrets, ..ObjectChanges::default() },
-        by: ManagedBy::Api,
-        now: request.now,
-    })?;
+    let objects = ObjectChanges { secrets, ..ObjectChanges::default() };
+    writer.change(&RowChanges { objects, ..RowChanges::by_portal(row.id, tenant, request.now) })?;
     let run = record(writer, request, BTreeMap::new(), diff)?;
     Ok((number, run))
 }

@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     directory::{
-        Additions, Directory, DirectoryError, EarlierAnswer, IdempotencyKey, ManagedBy, ObjectChanges, PrepareError,
-        Row, RowChanges, User,
+        Additions, Directory, DirectoryError, EarlierAnswer, IdempotencyKey, ManagedBy, PrepareError, Row, RowChanges,
+        User,
         audit::AuditEntry,
         new_id, prints, random,
         seal::{Keyring, Owner, generate},
@@ -364,17 +364,10 @@ pub fn delete(portal: &Portal<'_>, id: Uuid, actor: &str, directory: &mut Direct
         return Err(DeleteError::Declared { email: user.email, tenant: portal.tenant.clone() });
     }
     writer.change(&RowChanges {
-        tenant: context.tenant.id,
-        slug: portal.tenant.clone(),
-        settings: None,
-        by: ManagedBy::Api,
         deletes: vec![id],
         freed: vec![(user.extension, NumberOwner::User(user.email.key()))],
         hold: context.tenant.settings.hold_days > 0,
-        created: Vec::new(),
-        changed: Vec::new(),
-        objects: ObjectChanges::default(),
-        now: portal.now,
+        ..RowChanges::by_portal(context.tenant.id, portal.tenant, portal.now)
     })?;
     let change = format!("- {}  extension {}\n", user.email, user.extension);
     writer.add_audit_entries(portal.tenant, portal.host, ("delete user", "delete"), &[AuditEntry { actor, change }])?;

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::rotate::{RotateError, Rotation, record, renewed};
 use crate::{
     directory::{
-        Directory, ManagedBy, ObjectChanges, Recorded, RecordedUser, RowChanges,
+        Directory, Recorded, RecordedUser, RowChanges,
         seal::{Keyring, Owner, SealError},
     },
     model::{Extension, Guessable, Identity, Tenant, weaknesses},
@@ -91,19 +91,7 @@ pub(crate) fn rotate_weak(
     }
     let users = found.iter().filter_map(|weak| recorded.users.get(&weak.email.key()));
     let changed = users.map(|user| renewed(request, &recorded, user)).collect::<Result<Vec<_>, _>>()?;
-    writer.change(&RowChanges {
-        tenant: row.id,
-        slug: tenant.clone(),
-        settings: None,
-        by: ManagedBy::Api,
-        deletes: Vec::new(),
-        freed: Vec::new(),
-        hold: false,
-        created: Vec::new(),
-        changed,
-        objects: ObjectChanges::default(),
-        now: request.now,
-    })?;
+    writer.change(&RowChanges { changed, ..RowChanges::by_portal(row.id, tenant, request.now) })?;
     let line = |weak: &Weak| format!("~ {}  extension {}; another secret\n", weak.email, weak.extension);
     let change: String = found.iter().map(line).collect();
     let run = record(writer, request, BTreeMap::from([("update", found.len())]), change)?;

@@ -40,7 +40,7 @@ async fn problems(state: &Arc<State>, tenant: &Tenant) -> Option<Vec<Problem>> {
 async fn tell(state: &Arc<State>, receiver: Arc<Receiver>, tenant: Tenant, problems: Vec<Problem>) {
     let state = Arc::clone(state);
     let told = spawn_blocking(move || {
-        let subject = Subject { command: "serve", tenant: tenant.as_str(), host: &state.host.name };
+        let subject = Subject { command: "serve", tenant: tenant.as_str(), host: &state.host.name, scope: "" };
         notify::tell(&receiver, &state.host.state_dir, subject, problems, Timestamp::now())
     });
     match told.await {

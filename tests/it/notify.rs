@@ -110,7 +110,12 @@ fn status_notifies_once_of_what_is_wrong_and_once_that_it_is_resolved() {
     env.run(&status).expect(0);
     assert_eq!(listener.take(), [], "the same is told once");
 
+    // A look at less resolves nothing that it did not see.
+    env.run(&format!("{status} --tenant acme --no-asterisk")).expect(0);
+    assert_eq!(listener.one()["state"], "problem");
     env.run("apply").expect(0);
+    env.run(&format!("{status} --tenant acme --no-asterisk")).expect(0);
+    assert_eq!(listener.one()["state"], "resolved");
     env.run(&status).expect(0);
     let resolved = listener.one();
     assert_eq!(resolved["state"], "resolved");

@@ -5,7 +5,7 @@
 
 use super::{
     Extension,
-    expr::{Expr, Foreign, ForeignVariable, Variable},
+    expr::{Expr, Foreign, ForeignVariable, Variable, call},
     step::{Place, Step},
 };
 
@@ -23,6 +23,18 @@ const LEADS_AWAY: &str = ";maddr";
 /// The longest dial string, in characters: Asterisk cuts variables at 4,091 bytes, which would drop the end of a
 /// contact without a word. What one more device adds is shorter than the difference.
 const LONGEST_LINE: u64 = 3900;
+
+impl Expr {
+    /// Lists the ids of the contacts of an AOR of ours: its name and a hash, with commas between them.
+    pub(crate) fn contact_ids(aor: Self) -> Self {
+        call("PJSIP_AOR", "func_pjsip_aor", aor + ",contact")
+    }
+
+    /// Reads whether a contact answers: one of Asterisk's own words.
+    pub(crate) fn contact_status(id: Self) -> Self {
+        call("PJSIP_CONTACT", "func_pjsip_contact", id + ",status")
+    }
+}
 
 impl Extension {
     /// Adds the device of an endpoint to the dial string in [`Variable::Line`] if the contact in

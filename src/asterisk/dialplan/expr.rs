@@ -296,16 +296,6 @@ impl Expr {
         call("CHANNEL", "func_channel", Self::from("endpoint"))
     }
 
-    /// Lists the ids of the contacts of an AOR of ours: its name and a hash, with commas between them.
-    pub(crate) fn contact_ids(aor: Self) -> Self {
-        call("PJSIP_AOR", "func_pjsip_aor", aor + ",contact")
-    }
-
-    /// Reads whether a contact answers: one of Asterisk's own words.
-    pub(crate) fn contact_status(id: Self) -> Self {
-        call("PJSIP_CONTACT", "func_pjsip_contact", id + ",status")
-    }
-
     /// Takes the first element out of a list.
     pub(crate) fn shift(list: Variable) -> Self {
         call("SHIFT", "func_strings", Self::from(list.name()))
