@@ -5,6 +5,7 @@
 
 use std::{
     fmt,
+    os::unix::process::ExitStatusExt,
     panic::resume_unwind,
     path::PathBuf,
     process::Command,
@@ -75,6 +76,14 @@ pub(crate) enum AsteriskError {
         /// The socket of Asterisk, or its configuration, which names the socket.
         path: PathBuf,
     },
+    /// The program was ended by a signal: for want of memory, or by somebody.
+    #[error("`{program}` was ended by signal {signal} while it asked Asterisk for `{command}`")]
+    Killed {
+        program: String,
+        command: String,
+        /// Its number.
+        signal: i32,
+    },
     /// No answer within the deadline.
     #[error("Asterisk did not answer `{command}` within {seconds} s")]
     Silent {
@@ -109,6 +118,9 @@ impl Hints for AsteriskError {
             }
             Self::Denied { path } => vec![way_in(path)],
             Self::NotRunning(_) => vec!["start it, then run the same command again".to_owned()],
+            Self::Killed { .. } => {
+                vec!["look with `dmesg` whether memory ran out, then run the same command again".to_owned()]
+            }
             _ => Vec::new(),
         }
     }
@@ -326,6 +338,9 @@ impl Asterisk {
                 AsteriskError::TooLong { command: command.to_owned(), mebibytes: most / (1024 * 1024) }
             }
         })?;
+        if let Some(signal) = done.status.signal() {
+            return Err(AsteriskError::Killed { program: self.program(), command: command.to_owned(), signal });
+        }
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let (stdout, stderr) = (text(done.stdout), text(done.stderr));
         if !done.status.success() {

@@ -44,7 +44,10 @@ pub(super) fn put_back(
     let (mut rolled_back, mut answers, mut not_included) = (restored, true, Vec::new());
     if let Some(asterisk) = &step.host.asterisk {
         let runs = run_last_good(step, asterisk);
-        answers = !matches!(runs, Err(AsteriskError::NotRunning(_) | AsteriskError::Silent { .. }));
+        answers = !matches!(
+            runs,
+            Err(AsteriskError::NotRunning(_) | AsteriskError::Killed { .. } | AsteriskError::Silent { .. })
+        );
         rolled_back &= *runs.as_ref().unwrap_or(&false);
         reasons.extend(runs.err().map(|error| error.to_string()));
         match step.host.missing_includes(step.tenant, step.kept) {

@@ -7,6 +7,7 @@ use super::ObjectName;
 /// What the contexts of a tenant's generated routing file are named, behind its slug and a hyphen.
 pub(crate) const GENERATED_CONTEXTS: &[&str] = &[
     "internal",
+    "count",
     "ring",
     "leg",
     "inbound",

@@ -10,6 +10,8 @@ use crate::{
 pub(super) struct Contexts {
     /// What phones dial.
     pub(super) internal: Name,
+    /// Counts the calls of each phone.
+    pub(super) count: Name,
     /// What becomes of a call to a number of the range.
     pub(super) ring: Name,
     /// Rings all devices of a number, from whichever side the call comes.
@@ -51,6 +53,7 @@ impl Contexts {
         let context = |kind: &str| Name::new(format!("{tenant}-{kind}"));
         Ok(Self {
             internal: context("internal")?,
+            count: context("count")?,
             ring: context("ring")?,
             leg: context("leg")?,
             arrival: Name::new(inbound_context(tenant))?,

@@ -7,6 +7,7 @@ use super::{
     caller::note_sender,
     contexts::{Contexts, endpoint},
     inbound::Inbound,
+    routing::count_call,
     targets::untried,
 };
 use crate::{
@@ -30,7 +31,7 @@ pub(super) fn dialled(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(),
     if numbered.is_empty() {
         return Ok(());
     }
-    let extensions = Contexts::of(book.tenant)?.extensions;
+    let Contexts { extensions, count, .. } = Contexts::of(book.tenant)?;
     let phones: BTreeMap<UserKey, &Phone<'_>> = book.phones.iter().map(|phone| (phone.email.key(), phone)).collect();
     for Numbered { number, name, lamp, .. } in numbered {
         dialled.comment(&name);
@@ -51,8 +52,9 @@ pub(super) fn dialled(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(),
         if let Some(shown) = shown {
             dialled.hint(Pattern::literal(number), shown);
         }
-        let step = Step::Goto(Place::Context(extensions.clone(), named(&name)));
-        dialled.one_step(Pattern::literal(number), step);
+        let mut steps = Extension::new(Pattern::literal(number));
+        steps.step(count_call(&count)).step(Step::Goto(Place::Context(extensions.clone(), named(&name))));
+        dialled.extension(steps);
     }
     Ok(())
 }

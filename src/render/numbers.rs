@@ -34,8 +34,8 @@ pub(crate) fn dialing_differs(tenant: &Tenant, before: &str, after: &str) -> Res
     let contexts = Contexts::of(tenant)?;
     let [before, after] = [before, after].map(uncommented);
     let [before, after] = [&before, &after].map(|text| Steps::read(text, &contexts));
-    let Contexts { internal, ring, leg, .. } = contexts;
-    let [internal, ring, leg] = [internal, ring, leg].map(|context| context.to_string());
+    let Contexts { internal, count, ring, leg, .. } = contexts;
+    let [internal, count, ring, leg] = [internal, count, ring, leg].map(|context| context.to_string());
     let differs = |context: &String| !before.context(context).eq(after.context(context));
     // Which phone rings is the first step: what becomes of a call that nobody answers is not what phones can dial.
     let first = |(extension, steps)| -> (&str, &[&str]) {
@@ -43,7 +43,7 @@ pub(crate) fn dialing_differs(tenant: &Tenant, before: &str, after: &str) -> Res
         (extension, if extension.is_empty() { steps } else { &steps[..1] })
     };
     let rings = before.context(&ring).map(first).eq(after.context(&ring).map(first));
-    Ok(!rings || [internal, leg].iter().any(differs))
+    Ok(!rings || [internal, count, leg].iter().any(differs))
 }
 
 /// A place of the dialplan: context and extension. What a context has beside extensions stands at an empty one.

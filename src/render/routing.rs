@@ -5,13 +5,15 @@
 
 use super::{
     Digests, GENERATION, Phonebook,
-    contexts::{Contexts, RANG, UNALLOCATED, UNAVAILABLE, endpoint},
+    contexts::{BUSY, Contexts, RANG, UNALLOCATED, UNAVAILABLE, endpoint},
     head, inbound, mark, messages, numbered,
 };
 use crate::{
     asterisk::{
         BadValue, Name, box_context,
-        dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
+        dialplan::{
+            Context, Counter, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
+        },
         mark_context,
     },
     objects::Routes,
@@ -47,7 +49,7 @@ pub(super) fn dialplan(book: &Phonebook<'_>, digests: Digests<'_>) -> Result<Dia
 
 /// What phones dial.
 fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
-    let Contexts { internal, ring, leg, unanswered: lists, voicemail, .. } = Contexts::of(book.tenant)?;
+    let Contexts { internal, count, ring, leg, unanswered: lists, voicemail, .. } = Contexts::of(book.tenant)?;
     let mut dialled = Context::new(
         &internal,
         format_args!("What phones may dial: each other ({}), then the operator's contexts.", book.settings.range),
@@ -56,15 +58,19 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
     for pattern in book.patterns() {
         let (pattern, number) = Pattern::digits(pattern)?;
         dialled.hint(pattern.clone(), Expr::from("PJSIP/") + endpoint(book, number.clone())?);
-        dialled.one_step(pattern, Step::Goto(Place::Context(ring.clone(), number)));
+        let mut steps = Extension::new(pattern);
+        steps.step(count_call(&count));
+        steps.step(Step::Goto(Place::Context(ring.clone(), number)));
+        dialled.extension(steps);
     }
     if book.routes.have_boxes() {
-        own_box(&mut dialled, book)?;
+        own_box(&mut dialled, book, &count)?;
     }
     for include in &book.settings.include {
         dialled.include(Expr::text("include", include.as_str())?);
     }
     plan.push(dialled);
+    calls_of_phones(plan, &count);
 
     // Hang-up causes (Q.850): 1 unallocated, answered as 404; 20 not registered, answered as 480.
     let mut rings = Context::bare(&ring);
@@ -120,6 +126,37 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
     Ok(())
 }
 
+/// How many calls to numbers of ours one phone may have up. One whose credentials were stolen could otherwise fill
+/// Asterisk until nobody can dial 112. A gateway with many lines may be one phone.
+const CALLS_OF_PHONE: u32 = 30;
+
+/// Where the calls of phones are counted.
+const COUNT: &str = "s";
+
+/// Counts the call of a phone, and ends it if the phone has too many up.
+pub(super) fn count_call(count: &Name) -> Step {
+    Step::Gosub(count.clone(), COUNT.into())
+}
+
+/// Counts the calls of each phone. A call of a trunk that a phone transferred to us is none of a phone: the endpoint of a
+/// trunk has no tenant.
+fn calls_of_phones(plan: &mut Dialplan, count: &Name) {
+    let calls = Counter::new(count.clone(), Expr::calling_endpoint());
+    let is_phone = Expr::sorcery("endpoint", Expr::calling_endpoint(), "@tenant").differs_from("");
+    let mut steps = Extension::new(Pattern::literal(COUNT));
+    steps
+        .step(Step::goto_if(Expr::technology().differs_from("PJSIP").calc(), Place::Label("counted")))
+        .step(calls.count())
+        .step(Step::ExecIf(
+            (calls.is_above(CALLS_OF_PHONE) + " & " + is_phone).calc(),
+            Box::new(Step::Hangup(Some(Expr::number(BUSY)))),
+        ))
+        .labelled("counted", Step::Return(None));
+    let mut context = Context::new(count, "Each phone may have so many calls to numbers of ours at a time.");
+    context.extension(steps);
+    plan.push(context);
+}
+
 /// What a phone dials to hear the messages of its own box.
 pub(super) const OWN_BOX: &str = "*97";
 
@@ -137,12 +174,13 @@ pub(crate) fn code_in_words(dialled: &str) -> Option<&'static str> {
 
 /// How phones hear their messages. The own box is that of the endpoint, never that of the caller's number, which a phone
 /// may send as it likes. A phone of another tenant has none here: its box may have the same number.
-fn own_box(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(), BadValue> {
+fn own_box(dialled: &mut Context, book: &Phonebook<'_>, count: &Name) -> Result<(), BadValue> {
     let boxes = Name::new(box_context(book.tenant))?;
     let of_phone = |field: &'static str| Expr::sorcery("endpoint", Expr::calling_endpoint(), field);
     let stranger = || Step::goto_if(of_phone("@tenant").differs_from(book.tenant).calc(), Place::Label("none"));
     let mut own = Extension::new(Pattern::literal(OWN_BOX));
-    own.step(stranger())
+    own.step(count_call(count))
+        .step(stranger())
         .step(Step::Set(Variable::Mailbox, of_phone("@box")))
         .step(Step::goto_if(Expr::var(Variable::Mailbox).blank(), Place::Label("none")))
         .step(Step::VoiceMailMain(Expr::var(Variable::Mailbox) + "@" + &boxes, "s"))
@@ -151,7 +189,8 @@ fn own_box(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(), BadValue> 
     dialled.comment("a phone's own voicemail box, and any box by its number and PIN");
     dialled.extension(own);
     let mut any = Extension::new(Pattern::literal(ANY_BOX));
-    any.step(stranger())
+    any.step(count_call(count))
+        .step(stranger())
         .step(Step::VoiceMailMain(Expr::from("@") + &boxes, ""))
         .step(Step::Hangup(None))
         .labelled("none", Step::Hangup(Some(Expr::number(UNALLOCATED))));

@@ -128,7 +128,7 @@ fn a_room_is_an_extension_that_joins_a_conference_of_the_tenant() {
     });
     insta::assert_snapshot!(with_room.collect::<Vec<_>>().join("\n"), @r"
     exten => 1800,hint,confbridge:acme_board
-    exten => 1800,1,Goto(acme-extensions,e859169b38185,1)
+    exten => 1800,1,Gosub(acme-count,s,1)
     exten => room_board,1,Goto(acme-rooms,room_board,1)
     exten => _room_board\;!,1,Goto(acme-rooms,room_board,1)
      same => n,Goto(acme-rooms,room_board,1)

@@ -161,6 +161,11 @@ fn a_rotated_secret_is_named_in_the_history_and_shown_as_not_live_yet() {
         said.contains("Asterisk does not run here: `/bin/false` printed nothing and ended with exit status: 1"),
         "{said}"
     );
+    // One that was killed says nothing about Asterisk.
+    env.set("ASTERISK_COMMAND", "sh -c 'kill -9 $$'");
+    let said = env.run("apply").expect(1).stderr;
+    let killed = "`sh -c kill -9 $$` was ended by signal 9 while it asked Asterisk for `core waitfullybooted`";
+    assert!(said.contains(killed) && said.contains("nothing was changed"), "{said}");
 }
 
 /// A server that asks everybody but its administrator for a password.

@@ -291,9 +291,14 @@ impl Expr {
         call("STAT", "func_env", Self::from("e,${ASTSPOOLDIR}/") + path)
     }
 
-    /// Names the endpoint that makes the call. Only a channel of `PJSIP` has one.
+    /// Names the endpoint that makes the call. Only a channel of `PJSIP` has one; Asterisk warns of any other.
     pub(crate) fn calling_endpoint() -> Self {
         call("CHANNEL", "func_channel", Self::from("endpoint"))
+    }
+
+    /// Names the technology of the channel, such as `PJSIP`.
+    pub(crate) fn technology() -> Self {
+        call("CHANNEL", "func_channel", Self::from("channeltype"))
     }
 
     /// Takes the first element out of a list.

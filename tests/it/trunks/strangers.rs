@@ -296,6 +296,27 @@ fn a_call_that_comes_back_again_and_again_ends() {
     nothing_in_the_log(&env);
 }
 
+/// 217 calls to `*98` by one phone filled Asterisk, and nobody could dial 112 any more.
+#[test]
+fn a_phone_that_calls_again_and_again_leaves_room_for_others_and_for_emergency_calls() {
+    let Attack { env, ana, bo, .. } = Attack::new();
+    bo.registers();
+    let answers = bo.picks_up();
+    // A phone of SIPp has one call at a time.
+    let ana_again = || phone(&env, "1000");
+    let calls: Vec<Running> = (0..30).map(|_| ana_again().calls("1001", Duration::from_secs(12))).collect();
+    until("thirty calls are up", || env.ask("core show channels count").contains("30 active calls"));
+    ana.is_told("486", "1001");
+    phone(&env, "1003").reaches("1001");
+    ana.reaches("112");
+    for call in calls {
+        call.ends_well();
+    }
+    ana.reaches("1001");
+    drop(answers);
+    nothing_in_the_log(&env);
+}
+
 /// A carriage return in a name was sent on, and a phone may take it for the end of a header.
 #[test]
 fn a_control_character_in_a_callers_name_reaches_no_phone() {
