@@ -290,7 +290,7 @@ fn users(
                 previously: user.previously.and_then(|at| at.value),
                 secret: user.secret.and_then(|at| at.value),
                 protected: user.protected.and_then(|at| at.value).unwrap_or(false),
-                phone,
+                phone: phone.shared(),
                 no_answer: None,
                 place,
             },

@@ -14,7 +14,7 @@ mod scalar;
 mod sink;
 mod yaml;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 pub use diagnostic::{Source, Sources};
 pub use file::schema;
@@ -90,7 +90,7 @@ pub struct DeclaredUser {
     /// Whether deletion and renumbering are refused.
     pub protected: bool,
     /// What this user's phone has differently.
-    pub phone: PhoneOverride,
+    pub phone: Arc<PhoneOverride>,
     /// Who gets the calls that nobody answers, tried in turn. `None` for the user's own voicemail box, if there is one.
     pub no_answer: Option<Box<[Target]>>,
     /// Where the user is declared.

@@ -1,6 +1,6 @@
 //! What is to be written about a tenant: plain values without a connection behind them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -76,7 +76,7 @@ pub struct Row {
     /// Whether deletion and renumbering are refused.
     pub protected: bool,
     /// What this user's phone has differently.
-    pub phone: PhoneOverride,
+    pub phone: Arc<PhoneOverride>,
     /// Whether the file pins the number.
     pub pinned: bool,
     /// Who gets unanswered calls, if the user says so.

@@ -33,20 +33,24 @@ const TENANT: &str = "select d.id, t.id, t.settings::text, null, a.applied::text
          from directory d left join tenants t on t.slug = $1 left join applied_routes a on a.tenant = $1";
 
 /// Held extensions.
-const HELD: &str = "select number, held_for, freed_at, true, null
+const HELD: &str = "select number, held_for, freed_at, true, null, null::uuid
          from extensions where tenant_id = $1 and held_for is not null";
 
 /// Whom there ever was, without a number, on a schema that does not know who let them go.
 const FORMER_BEFORE: &str =
-    " union all select null, email_key, null, false, null from former_users where tenant_id = $1";
+    " union all select null, email_key, null, false, null, null from former_users where tenant_id = $1";
 
 /// Whom there ever was, without a number, and whether the API let them go.
 const FORMER: &str =
-    " union all select null, email_key, null, managed_by = 'api', null from former_users where tenant_id = $1";
+    " union all select null, email_key, null, managed_by = 'api', null, null from former_users where tenant_id = $1";
 
 /// Who had a freed number last, on a schema that knows it.
 const FREED: &str =
-    " union all select number, email_key, freed_at, false, null from freed_numbers where tenant_id = $1";
+    " union all select number, email_key, freed_at, false, null, null from freed_numbers where tenant_id = $1";
+
+/// Whose secrets are kept, each with the row that it is sealed for.
+const KEPT: &str =
+    " union all select null, email_key, null, false, null, user_id from former_secrets where tenant_id = $1";
 
 impl Writer<'_> {
     /// Reads the tenant again, now that no other process can change it.
@@ -105,26 +109,28 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
     if objects {
         objects::read(db, id, slug, schema, &mut recorded)?;
     }
-    if schema >= undo::SINCE {
-        recorded.former_secrets = undo::former_secrets(db, id)?;
-    }
     // One statement for what has few columns: each costs a round trip.
     let numbers = objects::public_numbers("(select slug from tenants where id = $1)");
-    let numbers = format!(" union all select null, number, null, recorded, tenant from ({numbers}) as n");
+    let numbers = format!(" union all select null, number, null, recorded, tenant, null from ({numbers}) as n");
     let lists = [
         (true, HELD),
         (schema < objects::OWNERS_SINCE, FORMER_BEFORE),
         (schema >= objects::OWNERS_SINCE, FORMER),
         (applied, FREED),
         (objects, &numbers),
+        (schema >= undo::SINCE, KEPT),
     ];
     let statement: String = lists.iter().filter(|(is_known, _)| *is_known).map(|(_, list)| *list).collect();
     let rows = db
         .query_typed(&statement, &[(&id, Type::UUID)])
-        .map_err(failed("read the held extensions, the former users and the public numbers"))?;
+        .map_err(failed("read the held extensions, the former users, their secrets and the public numbers"))?;
     for row in rows {
         if let Some(owner) = row.get(4) {
             objects::note_number((row.get(1), owner, row.get(3)), slug, &mut recorded);
+            continue;
+        }
+        if let Some(kept) = row.get(5) {
+            recorded.former_secrets.insert(UserKey::of(row.get(1)), kept);
             continue;
         }
         match row.get::<_, Option<i32>>(0) {
@@ -209,7 +215,7 @@ fn user(
         name: DisplayName::recorded(row.get(2)).map_err(bad_row("name"))?,
         managed_by: managed_by(row.get(3)),
         protected: row.get(4),
-        phone,
+        phone: phone.shared(),
         pinned,
         no_answer: None,
         extension: number(row.get(6))?,

@@ -156,7 +156,7 @@ pub struct RecordedUser {
     /// Whether deletion and renumbering are refused.
     pub protected: bool,
     /// What this user's phone has differently.
-    pub phone: PhoneOverride,
+    pub phone: Arc<PhoneOverride>,
     /// Whether the file pinned the number when the row was written last.
     pub pinned: bool,
     /// Who gets the calls that nobody answers, tried in turn. `None` for the user's own voicemail box, if there is one.

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{Directory, DirectoryError, Place, Schema, Writer, document, failed};
-use crate::model::{Tenant, UserKey, document::Map};
+use crate::model::{Tenant, document::Map};
 
 /// The first schema version that knows any of it.
 pub(super) const SINCE: i32 = 14;
@@ -75,17 +75,6 @@ pub(super) fn keep_secrets(
     )
     .map_err(failed("keep the secrets of deleted users"))?;
     Ok(())
-}
-
-/// Reads whose secrets are kept, each with the row that it is sealed for.
-pub(super) fn former_secrets(
-    db: &mut impl GenericClient,
-    tenant: Uuid,
-) -> Result<BTreeMap<UserKey, Uuid>, DirectoryError> {
-    let rows = db
-        .query_typed("select email_key, user_id from former_secrets where tenant_id = $1", &[(&tenant, Type::UUID)])
-        .map_err(failed("read whose secrets are kept"))?;
-    Ok(rows.iter().map(|row| (UserKey::of(row.get(0)), row.get(1))).collect())
 }
 
 impl Directory {

@@ -6,13 +6,14 @@ use uuid::Uuid;
 
 use super::{DirectoryError, Place, Recorded, Row, UnreadableDocument, document};
 use crate::{
-    model::{Unreadable, UserKey},
+    model::{PhoneOverride, Unreadable, UserKey},
     objects::{TargetsOfRow, UserDocument, UserOfRow, with_users},
 };
 
 /// Writes the document; `{}` if there is nothing in it.
 pub(super) fn write(action: &'static str, row: &Row) -> Result<String, DirectoryError> {
-    let user = UserDocument { phone: row.phone.clone(), pinned: row.pinned, no_answer: row.no_answer.clone() };
+    let user =
+        UserDocument { phone: PhoneOverride::clone(&row.phone), pinned: row.pinned, no_answer: row.no_answer.clone() };
     if user == UserDocument::default() { Ok("{}".to_owned()) } else { document::write(action, &user) }
 }
 

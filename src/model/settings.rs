@@ -1,6 +1,9 @@
 //! What users have in common, and what one phone has differently.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -110,6 +113,12 @@ pub struct PhoneOverride {
 }
 
 impl PhoneOverride {
+    /// Shares it. Most phones have nothing differently, and all of these have the same place in memory.
+    pub fn shared(self) -> Arc<Self> {
+        static NOTHING: LazyLock<Arc<PhoneOverride>> = LazyLock::new(Arc::default);
+        if self == Self::default() { Arc::clone(&NOTHING) } else { Arc::new(self) }
+    }
+
     /// Returns the user name that the phone authenticates with; `name` is that of its endpoint.
     pub fn login_of<'a>(&'a self, name: &'a str) -> &'a str {
         self.login.as_ref().map_or(name, ObjectName::as_str)

@@ -189,8 +189,8 @@ pub(super) fn add(
                 if old.is_behind() {
                     plan.behind.insert(user.extension);
                 }
-                let was = (before, &old.phone, old.name.as_str());
-                match phone_change(was, (&plan.settings, &user.phone, user.name.as_str())) {
+                let was = (before, &*old.phone, old.name.as_str());
+                match phone_change(was, (&plan.settings, &*user.phone, user.name.as_str())) {
                     Some(PhoneChange::Moved) => drop(plan.by_rows.moved.insert(user.extension)),
                     Some(PhoneChange::Reread) => drop(plan.by_rows.reread.insert(user.extension)),
                     None if is_other_list => drop(plan.by_rows.reread.insert(user.extension)),

@@ -205,7 +205,7 @@ pub struct PlannedUser {
     /// Whether deletion and renumbering are refused.
     pub protected: bool,
     /// What this user's phone has differently.
-    pub phone: PhoneOverride,
+    pub phone: Arc<PhoneOverride>,
     /// Whether the file pins the number.
     pub pinned: bool,
     /// Who gets the calls that nobody answers, tried in turn. `None` for the user's own voicemail box, if there is one.

@@ -268,7 +268,7 @@ fn make(
     created_at: Timestamp,
 ) -> Result<(Created, Row), PrepareError> {
     let NewUser { email, name, .. } = user;
-    let (id, phone) = (new_id()?, PhoneOverride::default());
+    let (id, phone) = (new_id()?, PhoneOverride::default().shared());
     let secret = generate(&random()?);
     let sealed = seal_secret(portal.keys, &secret, Owner { tenant, user: id }, email)?;
     let username = endpoint_name(portal.tenant, settings.endpoint_names, extension);

@@ -195,7 +195,7 @@ fn change(file: &mut File, recorded: &mut Recorded, what: usize, who: usize) {
                 user.extension = free.rev().find(|number| !taken.contains(number)).unwrap();
             }
             14 => user.protected = !user.protected,
-            15 => user.phone.devices = user.phone.devices.map_or(Some(7), |_| None),
+            15 => Arc::make_mut(&mut user.phone).devices = user.phone.devices.map_or(Some(7), |_| None),
             16 => Arc::make_mut(&mut user.prints).secret = vec![0],
             17 => user.managed_by = if user.managed_by == ManagedBy::Api { ManagedBy::File } else { ManagedBy::Api },
             _ => drop(recorded.users.remove(&key)),
