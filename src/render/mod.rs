@@ -5,6 +5,7 @@
 //! the files in place is the business of `deploy`.
 
 mod caller;
+mod calls_of_phones;
 mod contexts;
 mod cover;
 mod diff;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::{
     Phone, Phonebook,
     caller::note_sender,
+    calls_of_phones,
     contexts::{Contexts, endpoint},
     inbound::Inbound,
-    routing::count_call,
     targets::untried,
 };
 use crate::{
@@ -53,7 +53,7 @@ pub(super) fn dialled(dialled: &mut Context, book: &Phonebook<'_>) -> Result<(),
             dialled.hint(Pattern::literal(number), shown);
         }
         let mut steps = Extension::new(Pattern::literal(number));
-        steps.step(count_call(&count)).step(Step::Goto(Place::Context(extensions.clone(), named(&name))));
+        steps.step(calls_of_phones::count(&count)).step(Step::Goto(Place::Context(extensions.clone(), named(&name))));
         dialled.extension(steps);
     }
     Ok(())

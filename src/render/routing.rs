@@ -4,16 +4,14 @@
 //! hints would make a reload quadratic in their number, so that only objects with a number have one.
 
 use super::{
-    Digests, GENERATION, Phonebook,
-    contexts::{BUSY, Contexts, RANG, UNALLOCATED, UNAVAILABLE, endpoint},
+    Digests, GENERATION, Phonebook, calls_of_phones,
+    contexts::{Contexts, RANG, UNALLOCATED, UNAVAILABLE, endpoint},
     head, inbound, mark, messages, numbered,
 };
 use crate::{
     asterisk::{
         BadValue, Name, box_context,
-        dialplan::{
-            Context, Counter, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable,
-        },
+        dialplan::{Context, Dialplan, Expr, Extension, Foreign, ForeignVariable, Pattern, Place, Step, Variable},
         mark_context,
     },
     objects::Routes,
@@ -59,7 +57,7 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
         let (pattern, number) = Pattern::digits(pattern)?;
         dialled.hint(pattern.clone(), Expr::from("PJSIP/") + endpoint(book, number.clone())?);
         let mut steps = Extension::new(pattern);
-        steps.step(count_call(&count));
+        steps.step(calls_of_phones::count(&count));
         steps.step(Step::Goto(Place::Context(ring.clone(), number)));
         dialled.extension(steps);
     }
@@ -70,7 +68,7 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
         dialled.include(Expr::text("include", include.as_str())?);
     }
     plan.push(dialled);
-    calls_of_phones(plan, &count);
+    calls_of_phones::render(plan, &count);
 
     // Hang-up causes (Q.850): 1 unallocated, answered as 404; 20 not registered, answered as 480.
     let mut rings = Context::bare(&ring);
@@ -126,37 +124,6 @@ fn internal(plan: &mut Dialplan, book: &Phonebook<'_>) -> Result<(), BadValue> {
     Ok(())
 }
 
-/// How many calls to numbers of ours one phone may have up. One whose credentials were stolen could otherwise fill
-/// Asterisk until nobody can dial 112. A gateway with many lines may be one phone.
-const CALLS_OF_PHONE: u32 = 30;
-
-/// Where the calls of phones are counted.
-const COUNT: &str = "s";
-
-/// Counts the call of a phone, and ends it if the phone has too many up.
-pub(super) fn count_call(count: &Name) -> Step {
-    Step::Gosub(count.clone(), COUNT.into())
-}
-
-/// Counts the calls of each phone. A call of a trunk that a phone transferred to us is none of a phone: the endpoint of a
-/// trunk has no tenant.
-fn calls_of_phones(plan: &mut Dialplan, count: &Name) {
-    let calls = Counter::new(count.clone(), Expr::calling_endpoint());
-    let is_phone = Expr::sorcery("endpoint", Expr::calling_endpoint(), "@tenant").differs_from("");
-    let mut steps = Extension::new(Pattern::literal(COUNT));
-    steps
-        .step(Step::goto_if(Expr::technology().differs_from("PJSIP").calc(), Place::Label("counted")))
-        .step(calls.count())
-        .step(Step::ExecIf(
-            (calls.is_above(CALLS_OF_PHONE) + " & " + is_phone).calc(),
-            Box::new(Step::Hangup(Some(Expr::number(BUSY)))),
-        ))
-        .labelled("counted", Step::Return(None));
-    let mut context = Context::new(count, "Each phone may have so many calls to numbers of ours at a time.");
-    context.extension(steps);
-    plan.push(context);
-}
-
 /// What a phone dials to hear the messages of its own box.
 pub(super) const OWN_BOX: &str = "*97";
 
@@ -179,7 +146,7 @@ fn own_box(dialled: &mut Context, book: &Phonebook<'_>, count: &Name) -> Result<
     let of_phone = |field: &'static str| Expr::sorcery("endpoint", Expr::calling_endpoint(), field);
     let stranger = || Step::goto_if(of_phone("@tenant").differs_from(book.tenant).calc(), Place::Label("none"));
     let mut own = Extension::new(Pattern::literal(OWN_BOX));
-    own.step(count_call(count))
+    own.step(calls_of_phones::count(count))
         .step(stranger())
         .step(Step::Set(Variable::Mailbox, of_phone("@box")))
         .step(Step::goto_if(Expr::var(Variable::Mailbox).blank(), Place::Label("none")))
@@ -189,7 +156,7 @@ fn own_box(dialled: &mut Context, book: &Phonebook<'_>, count: &Name) -> Result<
     dialled.comment("a phone's own voicemail box, and any box by its number and PIN");
     dialled.extension(own);
     let mut any = Extension::new(Pattern::literal(ANY_BOX));
-    any.step(count_call(count))
+    any.step(calls_of_phones::count(count))
         .step(stranger())
         .step(Step::VoiceMailMain(Expr::from("@") + &boxes, ""))
         .step(Step::Hangup(None))
