@@ -4,8 +4,8 @@
 mod apply;
 mod decide;
 mod groups;
-mod lacks;
 mod lost;
+mod missing_modules;
 mod named;
 mod ringing;
 mod sip;
