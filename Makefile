@@ -17,7 +17,7 @@ test:
 lint:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	! command -v shellcheck >/dev/null || shellcheck -x examples/ci/.github/reconcile/*.sh examples/ci/.gitlab/reconcile/*.sh packaging/debian/* tests/it/github/gh
+	! command -v shellcheck >/dev/null || shellcheck -x examples/ci/.github/reconcile/*.sh examples/ci/.gitlab/reconcile/*.sh packaging/debian/* packaging/check tests/it/github/gh
 
 # Our times beside floors measured in the same run; `make bench BENCH='--only plan --json FILE'` passes options on.
 bench:
@@ -41,10 +41,13 @@ dist:
 	target/release/reconcile generate man target/dist/man
 	target/release/reconcile generate completions target/dist/completions
 
-# A Debian package, into target/debian. cargo-deb is installed below target/ when this is called for the first time.
+# A Debian package, into target/debian, and a look at what it installs. cargo-deb is installed below target/ when this is called for the first time.
 CARGO_DEB = target/cargo-deb-3.8.0
 deb: dist $(CARGO_DEB)/bin/cargo-deb
+	rm -rf target/debian target/debian-root
 	PATH="$(CURDIR)/$(CARGO_DEB)/bin:$$PATH" cargo deb --locked --no-build
+	dpkg-deb -x target/debian/*.deb target/debian-root
+	packaging/check target/debian-root
 
 $(CARGO_DEB)/bin/cargo-deb:
 	cargo install cargo-deb --locked --version 3.8.0 --root $(CARGO_DEB)

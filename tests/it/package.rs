@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -78,18 +79,58 @@ fn the_units_are_hardened_and_valid() {
         .filter(|line| !status.contains(*line) && !line.starts_with("ProtectHome") && !line.starts_with("MemoryMax"))
         .collect();
     assert!(not_there.is_empty(), "{not_there:?}");
-    if Command::new("systemd-analyze").arg("--version").output().is_err() {
-        return;
+}
+
+/// Installs what the package holds below a folder, with the program under test.
+fn install(root: &Path) {
+    let env = TestEnv::embedded();
+    let generated = env.path("work");
+    for folder in ["man", "completions"] {
+        fs::create_dir(generated.join(folder)).unwrap();
+        env.run(&format!("generate {folder} {folder}")).expect(0);
     }
-    // It runs programs that the package installs, so that a stand-in has their place.
+    let manifest = read("Cargo.toml");
+    let assets = manifest.split_once("\nassets = [").unwrap().1.split_once("\n]").unwrap().0;
+    for asset in assets.lines().filter(|line| line.contains('"')) {
+        let [source, target, mode] = asset.split('"').skip(1).step_by(2).collect::<Vec<_>>()[..] else {
+            panic!("{asset}")
+        };
+        let source = match source.strip_prefix("target/dist/") {
+            Some(name) => generated.join(name),
+            None if source == "target/release/reconcile" => env!("CARGO_BIN_EXE_reconcile").into(),
+            None => path(source),
+        };
+        let target = root.join(target);
+        let folder = if asset.contains("/\", ") { target.as_path() } else { target.parent().unwrap() };
+        fs::create_dir_all(folder).unwrap();
+        for file in glob::glob(source.to_str().unwrap()).unwrap() {
+            let file = file.unwrap();
+            let target = if folder == target { target.join(file.file_name().unwrap()) } else { target.clone() };
+            fs::copy(&file, &target)
+                .unwrap_or_else(|error| panic!("{} to {}: {error}", file.display(), target.display()));
+            let mode = u32::from_str_radix(mode, 8).unwrap();
+            fs::set_permissions(&target, PermissionsExt::from_mode(mode)).unwrap();
+        }
+    }
+}
+
+/// `make deb` runs the same script on the package that it made.
+#[test]
+fn what_the_package_installs_works() {
     let folder = tempfile::tempdir().unwrap();
-    for unit in ["reconcile-serve.service", "reconcile-status.service", "reconcile-status.timer"] {
-        let text = read(&format!("packaging/systemd/{unit}")).replace("/usr/bin/reconcile", "/bin/true");
-        fs::write(folder.path().join(unit), text).unwrap();
-        let verified = Command::new("systemd-analyze").arg("verify").arg(folder.path().join(unit)).output().unwrap();
-        let said = String::from_utf8_lossy(&verified.stderr);
-        let about_ours: Vec<&str> =
-            said.lines().filter(|line| line.contains("reconcile-") && !line.contains("asterisk.service")).collect();
-        assert!(about_ours.is_empty(), "{unit}: {said}");
+    let root = folder.path();
+    install(root);
+    let check = || Command::new(path("packaging/check")).arg(root).output().unwrap();
+    let checked = check();
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.status.success() && said.contains("pbx.yaml: valid, 2 users"), "{checked:?}");
+    if !said.contains("no systemd-analyze") {
+        assert_eq!(said.matches("Overall exposure level").count(), 2, "{said}");
+        let unit = root.join("usr/lib/systemd/system/reconcile-serve.service");
+        let text = fs::read_to_string(&unit).unwrap().replace("/usr/bin/reconcile", "/usr/bin/another");
+        fs::write(&unit, text).unwrap();
+        assert!(!check().status.success(), "a unit whose program is missing");
     }
+    fs::remove_file(root.join("usr/share/doc/reconcile/examples/pbx.yaml")).unwrap();
+    assert!(!check().status.success(), "no example");
 }
