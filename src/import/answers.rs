@@ -32,6 +32,8 @@ pub(crate) struct Answers {
     pub(crate) places: BTreeMap<String, String>,
     /// Whose the boxes of `voicemail.conf` are.
     pub(crate) boxes: MailboxOwners,
+    /// Whether these are phones of `chan_sip`, whose options have other names and defaults.
+    pub(crate) is_of_chan_sip: bool,
     /// What else is not carried over.
     pub(crate) left_out: Vec<LeftOut>,
 }

@@ -1,11 +1,8 @@
 //! Phones as their source describes them, before anything is checked.
 
-use std::collections::BTreeSet;
-
 use zeroize::Zeroizing;
 
-use super::LeftOut;
-use crate::model::Extension;
+use super::{LeftOut, range::Elsewhere};
 
 /// A phone or person. An empty text means that the source says nothing.
 #[derive(Clone, Default)]
@@ -48,8 +45,8 @@ pub(crate) struct Found {
     pub(crate) source: String,
     /// The phones, in the order of the source.
     pub(crate) candidates: Vec<Candidate>,
-    /// Numbers that something else than a phone answers.
-    pub(crate) answered: BTreeSet<Extension>,
+    /// Numbers that none of the phones has.
+    pub(crate) elsewhere: Elsewhere,
     /// Whether endpoints are named after the tenant and the extension.
     pub(crate) with_prefix: bool,
     /// The digest realm of all phones, unless it is the usual one.

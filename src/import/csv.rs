@@ -170,14 +170,15 @@ impl Columns {
         };
         let column =
             |wanted: &str| self.header.iter().position(|column| column.eq_ignore_ascii_case(wanted)).map_or("", field);
-        let devices = whole(&value("devices"));
+        let (devices, number) = (whole(&value("devices")), whole(&value("extension")));
+        let from = found.left_out.len();
         if !devices.is_empty() && devices.parse::<u32>().is_err() {
             let what = "how many devices it has is no number: the row may be shifted";
             found.left_out.push(LeftOut::new(Rank::Phone, &place, what));
         }
         let candidate = Candidate {
             place,
-            number: whole(&value("extension")),
+            number: number.clone(),
             name: value("name"),
             // Several are separated by commas or bars: the first is taken.
             email: value("email").split([',', '|']).next().unwrap_or_default().trim().to_owned(),
@@ -199,6 +200,9 @@ impl Columns {
             Kind::Google | Kind::Plain => Some(candidate),
         };
         found.candidates.extend(candidate);
+        for left_out in &mut found.left_out[from..] {
+            left_out.phone = Some(number.clone());
+        }
     }
 }
 
@@ -206,6 +210,10 @@ fn header_hint(header: &[String]) -> String {
     let header = printable(&header.join("`, `"));
     format!("say which column it is, such as `--map name='First name'+'Last name'`; the columns are `{header}`")
 }
+
+/// What is said of a phone that encrypts its sound.
+const ENCRYPTED: &str = "`media_encryption` is not carried over: its sound is no longer encrypted, and a phone that \
+                         insists on SRTP has no calls until it is set up anew";
 
 /// Takes a whole number as spreadsheets write one.
 fn whole(text: &str) -> String {
@@ -248,6 +256,9 @@ impl Kind {
                 "namedpickupgroup",
                 "outboundcid",
                 "emergency_cid",
+                "deny",
+                "permit",
+                "media_encryption",
             ],
             Self::Wazo => {
                 &["enabled", "line_protocol", "sip_username", "voicemail_number", "incall_exten", "call_permissions"]
@@ -264,7 +275,7 @@ fn freepbx<'a>(mut candidate: Candidate, column: &dyn Fn(&str) -> &'a str, found
         "" | "pjsip" | "sip" => {}
         "virtual" => {
             leave_out(Rank::Phone, "not imported: a number without a phone; it is reserved".to_owned());
-            found.answered.extend(candidate.number.parse::<Extension>());
+            found.elsewhere.answered.extend(candidate.number.parse::<Extension>());
             return None;
         }
         _ => {
@@ -280,6 +291,16 @@ fn freepbx<'a>(mut candidate: Candidate, column: &dyn Fn(&str) -> &'a str, found
         leave_out(Rank::Phone, "its secret is `REGEN`: it gets a new one".to_owned());
     } else if candidate.secret.is_empty() {
         leave_out(Rank::Open, "it has no secret; it gets one, and must be set up anew".to_owned());
+    }
+    // What the columns hold of a phone that is not restricted.
+    let open = ["", "no", "0.0.0.0/0.0.0.0", "0.0.0.0/0"];
+    for (name, restriction) in [
+        ("deny", "`deny` is not carried over: it may log in and call from any address"),
+        ("media_encryption", ENCRYPTED),
+    ] {
+        if !open.contains(&column(name)) || name == "deny" && !open.contains(&column("permit")) {
+            leave_out(Rank::Restriction, restriction.to_owned());
+        }
     }
     for (name, feature, off) in [
         ("voicemail", "voicemail", "novm"),

@@ -4,7 +4,8 @@
 
 use super::{
     Candidate, Found, LeftOut, Rank, Refused,
-    conf::{self, Config, Files, Keep, PJSIP, read},
+    answers::{Answers, Options},
+    conf::{self, Config, Files, Keep, read},
 };
 use crate::model::{Extension, Tenant};
 
@@ -21,6 +22,17 @@ impl Files for Alone<'_> {
     }
 }
 
+/// Reads the phones of a file that was only rendered.
+///
+/// # Errors
+/// If Asterisk would reject any of it.
+pub(crate) fn read_rendered(text: &str) -> Result<Answers, Refused> {
+    let name = "the rendered file";
+    let mut config = read(&Alone(name, text), name, &Keep::Options)?;
+    let answers = conf::phones(&mut config, &mut Config::default());
+    config.require_whole().map(|()| answers)
+}
+
 /// Reads a file; `phones` names its endpoints, each with the address or id in the comment before it.
 ///
 /// # Errors
@@ -31,14 +43,14 @@ pub(crate) fn read_generated<'a>(
     tenant: &Tenant,
     phones: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<Found, Refused> {
-    let mut config = read(&Alone(name, text), name, &Keep::Options(PJSIP))?;
+    let mut config = read(&Alone(name, text), name, &Keep::Options)?;
     let answers = conf::phones(&mut config, &mut Config::default());
     config.require_whole()?;
     let prefix = format!("{tenant}-");
     let generated = format!("{tenant}-internal");
     let mut found = Found { source: name.to_owned(), ..Found::default() };
     for (endpoint, identity) in phones {
-        let option = |of: &std::collections::BTreeMap<String, super::answers::Options>, key: &str| {
+        let option = |of: &std::collections::BTreeMap<String, Options>, key: &str| {
             of.get(endpoint).and_then(|options| options.get(key)).cloned().unwrap_or_default()
         };
         let place = answers.places.get(endpoint).cloned().unwrap_or_default();

@@ -31,12 +31,16 @@ pub(crate) struct Imported {
     pub(crate) desired: String,
     /// How many users it declares.
     pub(crate) users: usize,
-    /// The endpoints that they are now, in a phone system that has them.
-    pub(crate) endpoints: BTreeSet<String>,
+    /// The endpoints that they are now, in a phone system that has them, with their numbers.
+    pub(crate) endpoints: BTreeMap<String, Extension>,
     /// The secrets that the phones have now, by e-mail address.
     pub(crate) secrets: Vec<(Identity, Secret)>,
     /// What is not carried over.
     pub(crate) left_out: Vec<LeftOut>,
+    /// The addresses that were made up.
+    pub(crate) made_up: Vec<Email>,
+    /// What is to be done about a range without room for new users.
+    pub(crate) narrow: Option<String>,
 }
 
 /// Makes a desired state of what was found.
@@ -44,21 +48,33 @@ pub(crate) struct Imported {
 /// # Errors
 /// If no phone is left.
 pub(crate) fn judge(found: Found, options: &Options) -> Result<Imported, Refused> {
-    let Found { source, candidates, answered, with_prefix, realm, contexts, left_out } = found;
-    let mut judge = Judge { options, left_out, emails: BTreeSet::new() };
+    let Found { source, candidates, mut elsewhere, with_prefix, realm, contexts, left_out } = found;
+    let is_asked_for = |left_out: &LeftOut| match (&options.only, &left_out.phone) {
+        (Some((first, last)), Some(phone)) => phone.parse().is_ok_and(|number| (*first..=*last).contains(&number)),
+        _ => true,
+    };
+    let left_out = left_out.into_iter().filter(is_asked_for).collect();
+    let mut judge = Judge { options, left_out, emails: BTreeSet::new(), made_up: Vec::new() };
+    let mut others: BTreeSet<Extension> =
+        candidates.iter().filter_map(|candidate| candidate.number.parse().ok()).collect();
     let mut candidates = judge.choose(candidates);
     judge.note_weak_secrets(&candidates);
-    let (mut users, mut secrets, mut endpoints) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut users, mut secrets, mut endpoints) = (Vec::new(), Vec::new(), BTreeMap::new());
     for candidate in &mut candidates {
         let Some(user) = judge.user(candidate) else { continue };
         if let Some(secret) = judge.secret(candidate) {
             secrets.push((user.email.clone(), secret));
         }
+        if let Some(number) = user.extension.filter(|_| !candidate.endpoint.is_empty()) {
+            endpoints.insert(std::mem::take(&mut candidate.endpoint), number);
+        }
+        if let Some(number) = user.extension {
+            others.remove(&number);
+        }
         users.push(user);
-        endpoints.insert(std::mem::take(&mut candidate.endpoint));
     }
-    endpoints.remove("");
-    let mut left_out = judge.left_out;
+    elsewhere.in_use.extend(others);
+    let (mut left_out, made_up) = (judge.left_out, judge.made_up);
     if users.is_empty() {
         let why = super::listed(&left_out);
         let why = if why.is_empty() { "nothing that is a phone was found\n".to_owned() } else { why };
@@ -70,8 +86,9 @@ pub(crate) fn judge(found: Found, options: &Options) -> Result<Imported, Refused
     let count = users.len();
     let realm = realm.and_then(|realm| kept_name(&realm, "realm", &source, &mut left_out));
     let include = contexts.iter().filter_map(|name| kept_name(name, "context", &source, &mut left_out)).collect();
-    let file = File { source, tenant: options.tenant.clone(), answered, with_prefix, realm, include, users };
-    Ok(Imported { desired: write::file(file), users: count, endpoints, secrets, left_out })
+    let file = File { source, tenant: options.tenant.clone(), elsewhere, with_prefix, realm, include, users };
+    let (desired, narrow) = write::file(file);
+    Ok(Imported { desired, users: count, endpoints, secrets, left_out, made_up, narrow })
 }
 
 /// Takes a name of the operator's, or lists it.
@@ -87,11 +104,12 @@ struct Judge<'a> {
     options: &'a Options,
     left_out: Vec<LeftOut>,
     emails: BTreeSet<UserKey>,
+    made_up: Vec<Email>,
 }
 
 impl Judge<'_> {
     fn leave_out(&mut self, rank: Rank, candidate: &Candidate, what: impl Into<String>) {
-        self.left_out.push(LeftOut::new(rank, &candidate.place, what));
+        self.left_out.push(LeftOut::new(rank, &candidate.place, what).of(&candidate.number));
     }
 
     /// Leaves out what has a number that is none, that two have, or that is not asked for.
@@ -205,6 +223,9 @@ impl Judge<'_> {
         }
         if let Some(email) = &email {
             self.emails.insert(email.key());
+            if candidate.email.parse::<Email>().as_ref() != Ok(email) {
+                self.made_up.push(email.clone());
+            }
         }
         email
     }

@@ -1,10 +1,15 @@
 //! The list of what an import does not carry over.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 /// How dangerous it is to overlook something; the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
+    /// A restriction is lost: a phone may be used from more places, heard by others, or do more than before.
+    Restriction,
     /// The present system is open to strangers there.
     Open,
     /// Somebody could dial more or less than before.
@@ -13,6 +18,8 @@ pub(crate) enum Rank {
     Phone,
     /// A feature of the present system is lost.
     Feature,
+    /// A setting has another value than before.
+    Setting,
     /// Something small.
     Small,
 }
@@ -21,10 +28,12 @@ impl Rank {
     /// Says what the lines of this rank have in common.
     fn title(self) -> &'static str {
         match self {
+            Self::Restriction => "restrictions that are lost",
             Self::Open => "open to strangers",
             Self::Dialling => "who may dial what",
-            Self::Phone => "phones that are not carried over, or must be set up anew",
+            Self::Phone => "phones that are not imported, or do not work as they are set up",
             Self::Feature => "features that are not carried over",
+            Self::Setting => "settings that change",
             Self::Small => "left out",
         }
     }
@@ -39,12 +48,26 @@ pub(crate) struct LeftOut {
     pub(crate) place: String,
     /// What it is; never a secret.
     pub(crate) what: String,
+    /// The number, or else the name, of the phone that it is about; `None` if it is about more than one phone.
+    pub(crate) phone: Option<String>,
 }
 
 impl LeftOut {
     pub(crate) fn new(rank: Rank, place: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { rank, place: place.into(), what: what.into() }
+        Self { rank, place: place.into(), what: what.into(), phone: None }
     }
+
+    /// Names the phone that it is about.
+    pub(crate) fn of(self, phone: &str) -> Self {
+        Self { phone: Some(phone.to_owned()), ..self }
+    }
+}
+
+/// Counts what is not carried over, and the settings that change.
+pub(crate) fn count_things(left_out: &[LeftOut]) -> (usize, usize) {
+    let settings = left_out.iter().filter(|left_out| left_out.rank == Rank::Setting);
+    let different: BTreeSet<&str> = settings.clone().map(|left_out| left_out.what.as_str()).collect();
+    (left_out.len() - settings.count(), different.len())
 }
 
 /// How many places of the same thing are named.
@@ -55,7 +78,7 @@ pub(crate) fn listed(left_out: &[LeftOut]) -> String {
     // In the order in which each thing was found first.
     let mut order: BTreeMap<Rank, Vec<&str>> = BTreeMap::new();
     let mut places: BTreeMap<(Rank, &str), Vec<&str>> = BTreeMap::new();
-    for LeftOut { rank, place, what } in left_out {
+    for LeftOut { rank, place, what, .. } in left_out {
         let of = places.entry((*rank, what)).or_default();
         if of.is_empty() {
             order.entry(*rank).or_default().push(what);
@@ -65,12 +88,18 @@ pub(crate) fn listed(left_out: &[LeftOut]) -> String {
     let mut text = String::new();
     for (rank, things) in order {
         let _ = writeln!(text, "{}:", rank.title());
-        for what in things {
-            let places = &places[&(rank, what)];
+        // What the same places have stands below them.
+        let of = |what| &places[&(rank, what)];
+        for together in things.chunk_by(|one, other| of(*one) == of(*other)) {
+            let places = of(together[0]);
             let more = places.len().saturating_sub(NAMED);
             let named = places[..places.len() - more].join(", ");
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let _ = writeln!(text, "  {named}{more}: {what}");
+            if let [what] = together {
+                let _ = writeln!(text, "  {named}{more}: {what}");
+            } else {
+                let _ = writeln!(text, "  {named}{more}:\n    {}", together.join("\n    "));
+            }
         }
     }
     text

@@ -2,7 +2,8 @@
 //!
 //! Pure: text in, text out. `csv` reads lists of people, `conf` reads configuration files, `running` reads what Asterisk
 //! answers, and all give candidates.
-//! `judge` makes users of them, and says what cannot be carried over. `write` writes the file. Nobody else is asked, and
+//! `judge` makes users of them, and says what cannot be carried over. `settings` lists what changes for the phones. `write` writes
+//! the file. Nobody else is asked, and
 //! no secret stands in the file or in a message.
 
 pub(crate) mod answers;
@@ -13,14 +14,17 @@ mod generated;
 mod judge;
 mod left_out;
 pub(crate) mod patch;
+mod range;
 pub(crate) mod running;
+mod settings;
 mod write;
 
 pub(crate) use candidate::{Candidate, Found};
 pub(crate) use csv::{KEYS, Kind, Mapping, read_csv};
-pub(crate) use generated::read_generated;
+pub(crate) use generated::{read_generated, read_rendered};
 pub(crate) use judge::{Imported, Options, judge};
-pub(crate) use left_out::{LeftOut, Rank, listed};
+pub(crate) use left_out::{LeftOut, Rank, count_things, listed};
+pub(crate) use settings::changes;
 
 /// What is said of a phone in a browser.
 const BROWSER_PHONE: &str = "a browser phone: it has no sound without WebRTC, which is not carried over";

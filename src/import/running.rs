@@ -10,8 +10,13 @@ use zeroize::Zeroizing;
 use super::{
     BROWSER_PHONE, Candidate, Found, LeftOut, Rank,
     answers::{Answers, Context, Listed, Options},
+    range::Elsewhere,
+    settings::is_endpoint_option,
 };
-use crate::model::{Extension, printable};
+use crate::{
+    asterisk::parameters,
+    model::{Extension, printable},
+};
 
 /// Reads the list of endpoints.
 pub(crate) fn endpoints(answer: &str) -> Vec<Listed> {
@@ -29,6 +34,16 @@ pub(crate) fn endpoints(answer: &str) -> Vec<Listed> {
         }
     }
     listed
+}
+
+/// Reads the answer of `pjsip show endpoint NAME`, in which a variable of `set_var` looks like an option of its name.
+pub(crate) fn endpoint_options(answer: &str) -> Options {
+    let mut options = parameters(answer);
+    if !options.is_empty() && !options.contains_key("set_var") {
+        options.retain(|name, _| is_endpoint_option(name));
+        options.insert("set_var".to_owned(), "set".to_owned());
+    }
+    options
 }
 
 /// Counts the registered contacts of each AOR in the answer of `database show registrar/contact`.
@@ -98,7 +113,7 @@ impl Answers {
     }
 
     /// Writes where an endpoint stands.
-    fn place(&self, name: &str) -> String {
+    pub(super) fn place(&self, name: &str) -> String {
         let name_shown = printable(name);
         self.places.get(name).map_or_else(|| format!("endpoint {name_shown}"), |place| format!("{place} {name_shown}"))
     }
@@ -118,7 +133,7 @@ impl Answers {
         self.list_others(&mut found.left_out);
         let (context, dialling) = (self.common_context(), self.dialling());
         for (listed, options) in self.phones() {
-            let place = self.place(&listed.name);
+            let (place, from) = (self.place(&listed.name), found.left_out.len());
             let own = value(options, "context");
             let is_common = Some(own) == context.as_deref();
             if !is_common {
@@ -127,6 +142,9 @@ impl Answers {
                 found.left_out.push(LeftOut::new(Rank::Dialling, &place, what));
             }
             let mut candidate = self.candidate(listed, options, place, &dialling, &mut found.left_out);
+            for left_out in &mut found.left_out[from..] {
+                left_out.phone = Some(candidate.number.clone());
+            }
             if !is_common {
                 own.clone_into(&mut candidate.context);
             }
@@ -141,7 +159,8 @@ impl Answers {
             let what = "a `switch` answers numbers that no import can list: add them to `extensions.reserved`";
             found.left_out.push(LeftOut::new(Rank::Dialling, place, what));
         }
-        found.answered = reached
+        found.elsewhere = self.elsewhere(&phones);
+        found.elsewhere.answered = reached
             .values()
             .flat_map(|context| &context.extensions)
             .filter(|(name, steps)| !steps.is_empty() && !phones.contains(name.as_str()))
@@ -151,11 +170,24 @@ impl Answers {
         found
     }
 
+    /// Lists the numbers that no phone has, and the patterns that are no phones'.
+    fn elsewhere(&self, phones: &BTreeSet<&str>) -> Elsewhere {
+        let dialplan = self.contexts.values().flat_map(|context| &context.extensions).map(|(name, _)| name.as_str());
+        let endpoints = self.endpoints.iter().map(|listed| &listed.name).chain(&self.ours).map(String::as_str);
+        let numbers = dialplan.clone().chain(endpoints).filter(|name| !phones.contains(name));
+        let is_of_one_length = |name: &&str| name.starts_with('_') && !name.contains(['.', '!']);
+        Elsewhere {
+            in_use: numbers.filter_map(|name| name.parse().ok()).collect(),
+            patterns: dialplan.filter(is_of_one_length).map(str::to_owned).collect(),
+            ..Elsewhere::default()
+        }
+    }
+
     /// Lists the endpoints that are no phones.
     fn list_others(&self, left_out: &mut Vec<LeftOut>) {
         for listed in self.endpoints.iter().filter(|listed| !self.is_ours(listed)) {
             let mut leave_out = |rank, what: &str| {
-                left_out.push(LeftOut::new(rank, self.place(&listed.name), what));
+                left_out.push(LeftOut::new(rank, self.place(&listed.name), what).of(&listed.name));
             };
             let options = self.options.get(&listed.name).filter(|options| !options.is_empty());
             let Some(options) = options else {
@@ -245,23 +277,6 @@ impl Answers {
         }
         if value(options, "webrtc") == "yes" {
             leave_out(Rank::Phone, BROWSER_PHONE.to_owned());
-        } else if !["", "no"].contains(&value(options, "media_encryption")) {
-            leave_out(Rank::Phone, "it encrypts its sound (SRTP), which is not carried over".to_owned());
-        }
-        for (option, feature) in [
-            ("named_call_group", "its call group"),
-            ("call_group", "its call group"),
-            ("named_pickup_group", "its pickup group"),
-            ("pickup_group", "its pickup group"),
-            ("subscribe_context", "its own context for lamps"),
-            ("accountcode", "its account code"),
-        ] {
-            if !["", "0"].contains(&value(options, option)) {
-                leave_out(Rank::Feature, feature.to_owned());
-            }
-        }
-        if !value(options, "language").is_empty() {
-            leave_out(Rank::Small, "its language".to_owned());
         }
         let mailboxes = [value(options, "mailboxes"), value(&aor, "mailboxes")];
         let mailboxes = mailboxes.into_iter().find(|mailboxes| !mailboxes.is_empty()).unwrap_or_default();
@@ -314,7 +329,7 @@ fn value<'a>(options: &'a Options, option: &str) -> &'a str {
 }
 
 /// Returns the first of a list.
-fn first(options: &Options, option: &str) -> Option<String> {
+pub(super) fn first(options: &Options, option: &str) -> Option<String> {
     let first = value(options, option).split(',').next()?.trim();
     (!first.is_empty()).then(|| first.to_owned())
 }

@@ -1,10 +1,8 @@
 //! The file: every number pinned, and what most phones have in common once.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write,
-};
+use std::{collections::BTreeMap, fmt::Write};
 
+use super::range::{Elsewhere, extensions};
 use crate::{
     desired::scalar,
     model::{Codec, DisplayName, Extension, Identity, ObjectName, OperatorsBox, Tenant},
@@ -14,8 +12,8 @@ use crate::{
 pub(super) struct File {
     pub(super) source: String,
     pub(super) tenant: Tenant,
-    /// Numbers that something else answers.
-    pub(super) answered: BTreeSet<Extension>,
+    /// Numbers that no user of the file has.
+    pub(super) elsewhere: Elsewhere,
     pub(super) with_prefix: bool,
     pub(super) realm: Option<ObjectName>,
     pub(super) include: Vec<ObjectName>,
@@ -36,9 +34,9 @@ pub(super) struct User {
     pub(super) mailbox: Option<OperatorsBox>,
 }
 
-/// Writes the file.
-pub(super) fn file(file: File) -> String {
-    let File { source, tenant, answered, with_prefix, realm, include, mut users } = file;
+/// Writes the file, and the note about a range without room.
+pub(super) fn file(file: File) -> (String, Option<String>) {
+    let File { source, tenant, elsewhere, with_prefix, realm, include, mut users } = file;
     users.sort_by(|one, other| {
         (one.extension.is_none(), one.extension, one.email.key()).cmp(&(
             other.extension.is_none(),
@@ -47,7 +45,10 @@ pub(super) fn file(file: File) -> String {
         ))
     });
     let mut text = format!("# Imported from {source}.\nversion: 1\ntenant: {tenant}\n");
-    text += &extensions(&users, &answered);
+    let taken = users.iter().filter_map(|user| Some(user.extension?.number())).collect();
+    let wanted = users.iter().filter(|user| user.extension.is_none()).count();
+    let (ranges, narrow) = extensions(&taken, wanted, &elsewhere);
+    text += &ranges;
     if with_prefix {
         text += "endpoint_names: tenant-extension\n";
     }
@@ -102,7 +103,13 @@ pub(super) fn file(file: File) -> String {
             let _ = writeln!(text, "    phone: {{ {} }}", own.join(", "));
         }
     }
-    text
+    let note = narrow.map(|range| {
+        format!(
+            "the range {range} has no room for new users, because numbers around it are in use: widen \
+             `extensions.range`, or add a second range"
+        )
+    });
+    (text, note)
 }
 
 fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
@@ -117,40 +124,4 @@ fn most_common<T: Ord + Copy>(values: impl Iterator<Item = Option<T>>) -> Option
         *counts.entry(value).or_default() += 1;
     }
     counts.into_iter().rev().max_by_key(|(_, count)| *count)?.0
-}
-
-/// Writes the ranges that hold all numbers, one for each length, and what nobody may be given in them.
-fn extensions(users: &[User], answered: &BTreeSet<Extension>) -> String {
-    let mut ranges: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
-    for number in users.iter().filter_map(|user| user.extension).map(Extension::number) {
-        let range = ranges.entry(number.ilog10()).or_insert((number, number));
-        *range = (range.0.min(number), range.1.max(number));
-    }
-    let Some((last, _)) = ranges.last_key_value() else { return String::new() };
-    let last = *last;
-    let taken: BTreeSet<u32> = users.iter().filter_map(|user| Some(user.extension?.number())).collect();
-    let mut in_use: BTreeSet<u32> = answered.iter().map(|number| number.number()).collect();
-    in_use.extend(&taken);
-    // Who has no number yet must get one.
-    let wanted = users.iter().filter(|user| user.extension.is_none()).count();
-    let free = |(first, last): &(u32, u32)| (last - first + 1) as usize - in_use.range(*first..=*last).count();
-    let mut free: usize = ranges.values().map(free).sum();
-    if let Some((_, end)) = ranges.get_mut(&last) {
-        while free < wanted && *end < Extension::MAX {
-            *end += 1;
-            free += usize::from(!in_use.contains(end));
-        }
-    }
-    let written: Vec<String> = ranges.values().map(|(first, last)| format!("{first}-{last}")).collect();
-    let range = if written.len() == 1 { written[0].clone() } else { format!("[{}]", written.join(", ")) };
-    let mut text = format!("extensions:\n  range: {range}\n");
-    let within = |number: &&Extension| {
-        ranges.values().any(|(first, last)| (*first..=*last).contains(&number.number()))
-            && !taken.contains(&number.number())
-    };
-    let reserved: Vec<String> = answered.iter().filter(within).map(Extension::to_string).collect();
-    if !reserved.is_empty() {
-        let _ = writeln!(text, "  reserved: [{}]", reserved.join(", "));
-    }
-    text
 }

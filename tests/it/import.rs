@@ -24,7 +24,7 @@ fn a_plain_list_becomes_a_file_that_pins_every_number_and_a_file_of_secrets() {
     let file = fs::read_to_string(env.path("work/pbx.yaml")).expect("a file");
     assert_eq!(
         file,
-        "# Imported from staff.csv.\nversion: 1\ntenant: acme\nextensions:\n  range: 1001-1003\nusers:\n  \
+        "# Imported from staff.csv.\nversion: 1\ntenant: acme\nextensions:\n  range: 1000-1099\nusers:\n  \
          - email: ira.quill@acme.example\n    name: Ira Quill\n    extension: 1001\n  \
          - email: tomas.berg@acme.example\n    name: \"Berg, Tomas\"\n    extension: 1002\n  \
          - email: noor@acme.example\n    name: Noor Adeyemi\n"
@@ -40,7 +40,7 @@ fn a_plain_list_becomes_a_file_that_pins_every_number_and_a_file_of_secrets() {
     let with = env.run("plan --secrets acme.secrets").expect(0);
     let imported = "  + ira.quill@acme.example   extension 1001 (pinned); secret imported  pbx.yaml:7\n";
     assert!(
-        with.stdout.contains(imported) && with.stdout.contains("extension 1003 (lowest free)  "),
+        with.stdout.contains(imported) && with.stdout.contains("extension 1000 (lowest free)  "),
         "{}",
         with.text()
     );
@@ -73,7 +73,7 @@ fn lists_of_other_programs_are_recognised_by_their_header() {
     let done = import(&env, "extensions.csv", freepbx, "--email-domain acme.example").expect(0);
     assert_eq!(
         done.stdout,
-        "# Imported from extensions.csv.\nversion: 1\ntenant: acme\nextensions:\n  range: 2001-2004\n  \
+        "# Imported from extensions.csv.\nversion: 1\ntenant: acme\nextensions:\n  range: 2000-2099\n  \
          reserved: [2003]\nphones:\n  codecs: [\"ulaw\", \"alaw\"]\n  devices: 1\nusers:\n  \
          - email: ira@acme.example\n    name: Ira Quill\n    extension: 2001\n    phone: { devices: 2 }\n  \
          - email: \"2002@acme.example\"\n    name: Tomas Berg\n    extension: 2002\n  \
@@ -81,13 +81,14 @@ fn lists_of_other_programs_are_recognised_by_their_header() {
     );
     assert_eq!(
         done.stderr,
-        "Not carried over:\nphones that are not carried over, or must be set up anew:\n  \
+        "Not carried over:\nphones that are not imported, or do not work as they are set up:\n  \
          extensions.csv:3: its secret is `REGEN`: it gets a new one\n  \
          extensions.csv:4: not imported: a number without a phone; it is reserved\n  \
          extensions.csv:5: a browser phone: it has no sound without WebRTC, which is not carried over\n\
          features that are not carried over:\n  extensions.csv:2: voicemail\n\
          left out:\n  extensions.csv:1: columns that are not read: dial\n\
-         Imported: 3 users; 2 secrets not written (see --secrets): those phones would get new ones; 5 things not \
+         note: 2 e-mail addresses are made up, such as `2002@acme.example`: correct them in the file, or import again with \
+         another `--email-domain` or with `--map email=COLUMN`\nImported: 3 users; 2 secrets not written (see --secrets): those phones would get new ones; 5 things not \
          carried over\n"
     );
 
@@ -179,7 +180,7 @@ fn a_list_that_could_be_misread_is_rejected_or_reported_and_no_secret_is_printed
         "name,extension,email\nA,10000001,a@b.example\nB,99999999,b@b.example\nC,,c@b.example\n",
         "",
     );
-    assert!(wide.expect(0).stdout.contains("  range: 10000001-99999999\n"));
+    assert!(wide.expect(0).stdout.contains("  range: 10000000-99999999\n"));
     fs::write(env.path("work/latin.csv"), b"name,extension\nA,1\n\xe5sa,2\n").expect("a file");
     let refused = env.run("import latin.csv --tenant acme").expect(1);
     assert!(refused.stderr.starts_with("error: latin.csv:3: this is not UTF-8\n"), "{}", refused.text());
@@ -331,15 +332,22 @@ fn the_phones_of_a_running_asterisk_are_taken_over_with_numbers_and_secrets() {
         "Not carried over:\nopen to strangers:\n  \
          endpoint open: not imported: it has no auth, so that whoever registers as it is let in\n\
          who may dial what:\n  endpoint 1109: it stays in the context `lobby`; most phones dial in `office`\n\
-         phones that are not carried over, or must be set up anew:\n  \
+         phones that are not imported, or do not work as they are set up:\n  \
          endpoint carrier: not imported: a trunk or a gateway, which does not register here; declare carriers under \
          `trunks`\n  endpoint carla: logs in as `carla`; set it up anew, with the user name 1120\n\
          features that are not carried over:\n  endpoint 1101: voicemail: its lamp stays, but calls that it does not answer no longer reach the box\n\
-         Imported: 4 users; 4 secrets in `acme.secrets`; 5 things not carried over\n"
+         settings that change:\n  endpoint 1101, endpoint 1102, endpoint 1109 and 1 more:\n    \
+         `default_expiration` 3600 becomes 300\n    `maximum_expiration` 7200 becomes 3600\n    \
+         `qualify_frequency` 0 becomes 60\n    `remove_existing` no becomes yes\n    `direct_media` yes becomes no\n    \
+         `message_context` becomes acme-nowhere\n    `rewrite_contact` no becomes yes\n    \
+         `rtp_symmetric` no becomes yes\n    `rtp_timeout` 0 becomes 120\n    `rtp_timeout_hold` 0 becomes 600\n    \
+         `send_pai` no becomes yes\n\
+         note: 4 e-mail addresses are made up, such as `1101@acme.example`: correct them in the file, or import again with \
+         another `--email-domain`\nImported: 4 users; 4 secrets in `acme.secrets`; 5 things not carried over; 11 settings change\n"
     );
     assert_eq!(
         fs::read_to_string(env.path("work/pbx.yaml")).expect("a file"),
-        "# Imported from the running Asterisk.\nversion: 1\ntenant: acme\nextensions:\n  range: 1101-1120\n  \
+        "# Imported from the running Asterisk.\nversion: 1\ntenant: acme\nextensions:\n  range: 1100-1129\n  \
          reserved: [1105, 1108]\nphones:\n  codecs: [\"g722\", \"alaw\"]\n  devices: 1\n  \
          transport: \"transport-udp\"\ndialplan:\n  include: [\"office\"]\nusers:\n  \
          - email: \"1101@acme.example\"\n    name: Ira Quill\n    extension: 1101\n    phone: { mailbox: \"1101@acme\" }\n  \

@@ -26,7 +26,7 @@ fn phones_stay_logged_in_when_the_database_is_made_anew_from_the_generated_file(
     let restored = fs::read_to_string(env.path("work/restored.yaml")).unwrap();
     assert_eq!(
         restored,
-        "# Imported from pjsip.d/acme/generated_endpoints.conf.\nversion: 1\ntenant: acme\nextensions:\n  range: 1000-1001\n\
+        "# Imported from pjsip.d/acme/generated_endpoints.conf.\nversion: 1\ntenant: acme\nextensions:\n  range: 1000-1099\n\
          phones:\n  codecs: [\"opus\", \"g722\", \"ulaw\", \"alaw\"]\n  devices: 1\nusers:\n  \
          - email: ana@example.com\n    name: \"Ana \\\"A\\\" Silva\"\n    extension: 1000\n    phone: { devices: 2 }\n  \
          - id: \"lobby\"\n    name: \"Lobby\"\n    extension: 1001\n"

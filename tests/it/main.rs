@@ -36,6 +36,7 @@ mod half_in;
 mod hostile;
 mod hosts;
 mod import;
+mod import_losses;
 mod init;
 mod lab;
 mod local_users;

@@ -19,23 +19,23 @@ use crate::{
 /// Asks Asterisk all that the import needs.
 pub(super) fn ask(asterisk: &Asterisk, config_dir: &Path) -> Result<answers::Answers> {
     asterisk.wait_until_booted()?;
-    let shows = |kind: &str, names: &BTreeSet<String>| -> Result<BTreeMap<String, _>> {
+    let shows = |kind: &str, names: &BTreeSet<String>, read: fn(&str) -> answers::Options| -> Result<BTreeMap<_, _>> {
         let commands: Vec<String> = names.iter().map(|name| format!("pjsip show {kind} {name}")).collect();
         let answers = asterisk.ask_all(&commands)?;
-        Ok(names.iter().cloned().zip(answers.iter().map(|answer| parameters(answer.raw()))).collect())
+        Ok(names.iter().cloned().zip(answers.iter().map(|answer| read(answer.raw()))).collect())
     };
     let endpoints = running::endpoints(asterisk.ask("pjsip show endpoints")?.raw());
     let names = endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
     let mut answers = answers::Answers {
         ours: ours(config_dir)?,
         settings: parameters(asterisk.ask("pjsip show settings")?.raw()),
-        options: shows("endpoint", &names)?,
+        options: shows("endpoint", &names, running::endpoint_options)?,
         endpoints,
         registered: running::registered(asterisk.ask("database show registrar/contact")?.raw()),
         ..answers::Answers::default()
     };
-    answers.auths = shows("auth", &answers.first_of("auth"))?;
-    answers.aors = shows("aor", &answers.first_of("aors"))?;
+    answers.auths = shows("auth", &answers.first_of("auth"), parameters)?;
+    answers.aors = shows("aor", &answers.first_of("aors"), parameters)?;
     let mut next: Vec<String> = answers.dialled().into_iter().collect();
     while let Some(name) = next.pop() {
         if answers.contexts.contains_key(&name) {

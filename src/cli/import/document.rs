@@ -33,8 +33,8 @@ struct ImportDocument<'a> {
 /// Something that is not carried over.
 #[derive(Debug, Serialize, JsonSchema)]
 struct NotCarriedOver<'a> {
-    /// How dangerous it is to overlook: `open` to strangers, who may `dial` what, a `phone` or person, a `feature`, or
-    /// something `small`.
+    /// How dangerous it is to overlook: a `restriction` that is lost, `open` to strangers, who may `dial` what, a `phone`
+    /// or person, a `feature`, a `setting` that changes, or something `small`.
     rank: &'static str,
     /// Where it is, such as `pjsip.conf:12 1101`.
     place: &'a str,
@@ -47,12 +47,14 @@ pub(super) fn json(tenant: &Tenant, imported: &Imported, with_state: bool) -> Re
     let Imported { desired, users, secrets, left_out, .. } = imported;
     let mut left_out: Vec<&LeftOut> = left_out.iter().collect();
     left_out.sort_by_key(|left_out| left_out.rank);
-    let not_carried_over = left_out.into_iter().map(|LeftOut { rank, place, what }| {
+    let not_carried_over = left_out.into_iter().map(|LeftOut { rank, place, what, .. }| {
         let rank = match rank {
+            Rank::Restriction => "restriction",
             Rank::Open => "open",
             Rank::Dialling => "dial",
             Rank::Phone => "phone",
             Rank::Feature => "feature",
+            Rank::Setting => "setting",
             Rank::Small => "small",
         };
         NotCarriedOver { rank, place, what }

@@ -63,8 +63,8 @@ impl Folder {
     /// If Asterisk would drop or reject any of it.
     pub(super) fn phones(&self) -> Result<(Phones, Answers)> {
         let mut phones = Phones {
-            pjsip: self.config("pjsip.conf", &Keep::Options(conf::PJSIP))?,
-            wizard: self.config("pjsip_wizard.conf", &Keep::Options(conf::WIZARD))?,
+            pjsip: self.config("pjsip.conf", &Keep::Options)?,
+            wizard: self.config("pjsip_wizard.conf", &Keep::Options)?,
         };
         let answers = conf::phones(&mut phones.pjsip, &mut phones.wizard);
         phones.pjsip.require_whole().and_then(|()| phones.wizard.require_whole()).map_err(hinted)?;
@@ -79,7 +79,7 @@ impl Folder {
             let (phones, answers) = self.phones()?;
             (Some(phones), answers)
         } else if is_there("sip.conf") {
-            let sip = self.config("sip.conf", &Keep::Options(conf::SIP))?;
+            let sip = self.config("sip.conf", &Keep::Options)?;
             sip.require_whole().map_err(hinted)?;
             (None, conf::sip(&sip))
         } else {

@@ -1,5 +1,6 @@
 //! `reconcile import`: what a phone system or a list of people holds, as a desired-state file.
 
+mod after;
 mod ask;
 mod document;
 mod files;
@@ -17,6 +18,7 @@ use zeroize::Zeroizing;
 pub(super) use document::schema;
 
 use self::{
+    after::list_changes,
     ask::ask,
     files::{Folder, Phones},
 };
@@ -29,7 +31,7 @@ use super::{
     users::extensions,
 };
 use crate::{
-    desired,
+    desired::{self, Declared},
     error::Hinted,
     fs::create_all,
     import::{self, Imported, Kind, Mapping, Options},
@@ -140,18 +142,21 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         refuse_work_tree(path)?;
     }
     let done = import(args, &options, &mapping, printer)?;
-    require_valid(&done.imported.desired)?;
     write(args, &options, &done, printer)?;
     let strict = args.strict && !done.imported.left_out.is_empty();
     Ok(if strict { Exit::Error } else { Exit::Done })
 }
 
 fn import(args: &Args, options: &Options, mapping: &Mapping, printer: &mut Printer) -> Result<Done> {
-    let judged = |found| import::judge(found, options).map_err(hinted);
+    let judged = |found| -> Result<(Imported, Declared)> {
+        let imported = import::judge(found, options).map_err(hinted)?;
+        let declared = require_valid(&imported.desired)?;
+        Ok((imported, declared))
+    };
     let (folder, phones, answers, source) = match &args.source {
         None if args.generated => {
             let found = files::generated(&args.host.asterisk()?.1, &options.tenant)?;
-            return Ok(Done { imported: judged(found)?, patch: None });
+            return Ok(Done { imported: judged(found)?.0, patch: None });
         }
         None => {
             printer.phase("asking Asterisk what it runs");
@@ -181,11 +186,12 @@ fn import(args: &Args, options: &Options, mapping: &Mapping, printer: &mut Print
                 let read = input::read(path, LARGEST).with_context(|| format!("cannot read `{}`", shown(path)))?;
                 let bytes = Zeroizing::new(read);
                 let found = import::read_csv(&shown(path), &bytes, args.kind.map(Kind::from), mapping);
-                return Ok(Done { imported: judged(found.map_err(hinted)?)?, patch: None });
+                return Ok(Done { imported: judged(found.map_err(hinted)?)?.0, patch: None });
             }
         },
     };
-    let mut imported = judged(answers.found(&source))?;
+    let (mut imported, declared) = judged(answers.found(&source))?;
+    list_changes(&answers, &declared, &mut imported)?;
     let patch =
         args.patch.as_ref().map(|_| patch::of(&folder, &options.tenant, phones.as_ref(), &mut imported)).transpose()?;
     Ok(Done { imported, patch })
@@ -216,6 +222,11 @@ fn mapping(args: &[String]) -> Result<Mapping, Stop> {
     Ok(mapping)
 }
 
+/// Writes a number with what is said of one or of several.
+fn are(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
 fn hinted(refused: import::Refused) -> anyhow::Error {
     Hinted::new(refused.message, refused.hint).into()
 }
@@ -234,16 +245,18 @@ fn refuse_work_tree(path: &Path) -> Result<()> {
 }
 
 /// Makes sure that the file passes `check`: a slip of ours must not reach an administrator.
-fn require_valid(text: &str) -> Result<()> {
+fn require_valid(text: &str) -> Result<Declared> {
     let loaded = desired::load_text("pbx.yaml", text);
-    let Some(problem) = loaded.problems.iter().find(|_| loaded.declared.is_none()) else { return Ok(()) };
-    let hint = "leave the phone out with `--only`, or correct it where it comes from";
-    Err(Hinted::new(format!("the imported file would be invalid: {}", problem.message), hint).into())
+    loaded.declared.ok_or_else(|| {
+        let why = loaded.problems.first().map_or("", |problem| problem.message.as_str());
+        let hint = "leave the phone out with `--only`, or correct it where it comes from";
+        Hinted::new(format!("the imported file would be invalid: {why}"), hint).into()
+    })
 }
 
 fn write(args: &Args, options: &Options, done: &Done, printer: &mut Printer) -> Result<()> {
     let Done { imported, patch } = done;
-    let Imported { desired, users, secrets, left_out, .. } = imported;
+    let Imported { desired, users, secrets, left_out, made_up, narrow, .. } = imported;
     let lines: String = secrets.iter().map(|(email, secret)| line(email, secret)).collect();
     let lines = Zeroizing::new(lines);
     let wanted = [
@@ -271,6 +284,26 @@ fn write(args: &Args, options: &Options, done: &Done, printer: &mut Printer) -> 
             format!("{} not written (see --secrets): those phones would get new ones", count(known, "secret"))
         }
     };
-    printer.talk(&format!("Imported: {users}; {secrets}; {} not carried over", count(left_out.len(), "thing")));
+    if let Some(first) = made_up.first() {
+        let column = if args.source.as_ref().is_some_and(|path| files::folder(path).is_none()) {
+            " or with `--map email=COLUMN`"
+        } else {
+            ""
+        };
+        let them = if made_up.len() == 1 { "it" } else { "them" };
+        printer.talk(&format!(
+            "note: {} made up, such as `{first}`: correct {them} in the file, or import again with another `--email-domain`{column}",
+            are(made_up.len(), "e-mail address is", "e-mail addresses are")
+        ));
+    }
+    if let Some(narrow) = narrow {
+        printer.talk(&format!("note: {narrow}"));
+    }
+    let (things, settings) = import::count_things(left_out);
+    let settings = match settings {
+        0 => String::new(),
+        _ => format!("; {}", are(settings, "setting changes", "settings change")),
+    };
+    printer.talk(&format!("Imported: {users}; {secrets}; {} not carried over{settings}", count(things, "thing")));
     Ok(())
 }

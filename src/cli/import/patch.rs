@@ -9,7 +9,7 @@ use crate::{
     error::Hinted,
     import::{
         Imported,
-        conf::{Files, Keep, PJSIP, WIZARD},
+        conf::{Files, Keep},
         patch::{Appended, Tree, patch},
     },
     model::Tenant,
@@ -28,8 +28,8 @@ pub(super) fn of(folder: &Folder, tenant: &Tenant, phones: Option<&Phones>, impo
         return Err(Hinted::new("there is no patch of sip.conf, because its phones are not PJSIP's", hint).into());
     };
     let trees = [
-        Tree { top: "pjsip.conf", config: pjsip, keep: Keep::Options(PJSIP) },
-        Tree { top: "pjsip_wizard.conf", config: wizard, keep: Keep::Options(WIZARD) },
+        Tree { top: "pjsip.conf", config: pjsip, keep: Keep::Options },
+        Tree { top: "pjsip_wizard.conf", config: wizard, keep: Keep::Options },
     ];
     let mut appended = Vec::new();
     for (file, line) in INCLUDES {
@@ -45,5 +45,6 @@ pub(super) fn of(folder: &Folder, tenant: &Tenant, phones: Option<&Phones>, impo
         let text = String::from_utf8_lossy(&text).into_owned();
         appended.push(Appended { file: facts.includer, text, line });
     }
-    patch(folder, &trees, &imported.endpoints, &appended, &mut imported.left_out).map_err(hinted)
+    let endpoints = imported.endpoints.keys().cloned().collect();
+    patch(folder, &trees, &endpoints, &appended, &mut imported.left_out).map_err(hinted)
 }

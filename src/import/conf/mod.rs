@@ -11,9 +11,9 @@ mod sip;
 mod voicemail;
 
 pub(crate) use dialplan::dialplan;
-pub(crate) use phones::{PJSIP, WIZARD, phones};
+pub(crate) use phones::phones;
 pub(crate) use reader::{Section, read};
-pub(crate) use sip::{SIP, sip};
+pub(crate) use sip::sip;
 pub(crate) use voicemail::mailbox_owners;
 
 use super::{LeftOut, Rank, Refused};
@@ -35,8 +35,8 @@ pub(crate) trait Files {
 
 /// Which options of a file are kept.
 pub(crate) enum Keep {
-    /// The last value of these options.
-    Options(fn(&str) -> bool),
+    /// The last value of each option.
+    Options,
     /// All lines, in their order.
     Entries,
 }

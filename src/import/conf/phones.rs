@@ -8,49 +8,12 @@ use crate::import::{
     answers::{Answers, Listed, Options},
 };
 
-/// The options of endpoints, auths, AORs and others that an import looks at.
-const LOOKED_AT: [&str; 27] = [
-    "type",
-    "auth",
-    "aors",
-    "context",
-    "callerid",
-    "mailboxes",
-    "transport",
-    "webrtc",
-    "media_encryption",
-    "named_call_group",
-    "call_group",
-    "named_pickup_group",
-    "pickup_group",
-    "subscribe_context",
-    "accountcode",
-    "language",
-    "auth_type",
-    "username",
-    "password",
-    "realm",
-    "md5_cred",
-    "password_digest",
-    "max_contacts",
-    "contact",
-    "endpoint",
-    "default_realm",
-    "has_phoneprov",
-];
+/// The options of a wizard itself that the phone has in another way.
+const WIZARD_OWN: [&str; 7] =
+    ["type", "accepts_auth", "accepts_registrations", "remote_hosts", "transport", "sends_registrations", "sends_auth"];
 
-/// What is kept of `pjsip.conf`.
-pub(crate) const PJSIP: fn(&str) -> bool = |key| LOOKED_AT.contains(&key);
-
-/// What is kept of `pjsip_wizard.conf`.
-pub(crate) const WIZARD: fn(&str) -> bool = |key| {
-    let option = ["endpoint/", "aor/", "inbound_auth/"].iter().find_map(|of| key.strip_prefix(of));
-    option.map_or(WIZARD_OWN.contains(&key), PJSIP)
-};
-
-/// The options of a wizard itself.
-const WIZARD_OWN: [&str; 6] =
-    ["type", "accepts_auth", "accepts_registrations", "remote_hosts", "transport", "sends_registrations"];
+/// What a wizard makes of the options that begin so.
+const UNFOLDED: [&str; 3] = ["endpoint/", "aor/", "inbound_auth/"];
 
 /// Makes the answers that the running Asterisk would give.
 pub(crate) fn phones(pjsip: &mut Config, wizard: &mut Config) -> Answers {
@@ -89,7 +52,7 @@ fn duplicate(place: String, kind: &str, first: &str) -> Fault {
 
 fn add(answers: &mut Answers, section: &Section, kind: &str, place: String) {
     let name = section.name.clone();
-    let mut options = section.options.clone();
+    let mut options = Options::clone(&section.options);
     match kind {
         "endpoint" => {
             options.insert("allow".to_owned(), section.codecs.shown());
@@ -112,6 +75,10 @@ fn list(answers: &mut Answers, name: String, options: Options, place: String) {
     answers.options.insert(name, options);
 }
 
+fn is_no(value: &str) -> bool {
+    ["", "no", "false", "off", "0"].contains(&value.to_ascii_lowercase().as_str())
+}
+
 /// Makes an endpoint, an AOR and an auth of a wizard, as its module does.
 fn unfold(answers: &mut Answers, section: &Section, place: String) {
     let name = &section.name;
@@ -122,6 +89,12 @@ fn unfold(answers: &mut Answers, section: &Section, place: String) {
     let is_yes =
         |key: &str| ["yes", "true", "on", "1", "y", "t"].contains(&section.option(key).to_ascii_lowercase().as_str());
     let (mut endpoint, mut aor, mut auth) = (of("endpoint/"), of("aor/"), of("inbound_auth/"));
+    for (key, value) in section.options.iter() {
+        let is_unfolded = UNFOLDED.iter().any(|of| key.starts_with(of)) || WIZARD_OWN.contains(&key.as_str());
+        if !is_unfolded && !is_no(value) {
+            endpoint.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
     endpoint.insert("aors".to_owned(), name.clone());
     endpoint.insert("allow".to_owned(), section.codecs.shown());
     if is_yes("accepts_auth") {

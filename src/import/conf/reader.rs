@@ -1,6 +1,6 @@
 //! Sections, templates, additions and includes.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{Config, Fault, Files, Keep, Line, SourceFile, codecs::Codecs};
 use crate::{
@@ -21,6 +21,9 @@ const LONGEST: usize = 8190;
 /// How many sections may have one name: Asterisk has fewer types of objects.
 const MOST_OF_A_NAME: usize = 100;
 
+/// How many options a section may have, inherited ones included: Asterisk knows fewer.
+const MOST_OPTIONS: usize = 300;
+
 /// A section.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Section {
@@ -30,8 +33,8 @@ pub(crate) struct Section {
     pub(crate) line: Line,
     /// Whether it is a template, `[name](!)`.
     pub(crate) is_template: bool,
-    /// The last value of each option that is kept, inherited ones included.
-    pub(crate) options: Options,
+    /// The last value of each option, inherited ones included. Sections without lines of their own share it.
+    pub(crate) options: Arc<Options>,
     /// The codecs that `allow` and `disallow` leave.
     pub(crate) codecs: Codecs,
     /// Its own lines in their order, if all are kept: key in lower case, value, place.
@@ -250,13 +253,17 @@ impl Reader<'_> {
     fn inherit(&mut self, adds_to: Option<usize>, section: &mut Section, base: usize) {
         // Not its lines: a large template would be copied for each of its sections.
         let Section { options, codecs, .. } = &self.config.sections[base];
-        let (options, codecs) = (options.clone(), codecs.clone());
+        let (options, codecs) = (Arc::clone(options), codecs.clone());
         let to = match adds_to {
             Some(index) => &mut self.config.sections[index],
             None => section,
         };
         to.bases.push(base);
-        to.options.extend(options);
+        if to.options.is_empty() {
+            to.options = options;
+        } else {
+            Arc::make_mut(&mut to.options).extend(options.iter().map(|(key, value)| (key.clone(), value.clone())));
+        }
         to.codecs.inherit(&codecs);
     }
 
@@ -295,11 +302,13 @@ impl Reader<'_> {
         section.lines.push(line);
         match self.keep {
             Keep::Entries => section.entries.push((key, value, line)),
-            Keep::Options(is_kept) => {
+            Keep::Options => {
                 if let "allow" | "disallow" = key.strip_prefix("endpoint/").unwrap_or(&key) {
                     section.codecs.apply(key.trim_start_matches("endpoint/"), &value);
-                } else if is_kept(&key) {
-                    section.options.insert(key, value);
+                } else if section.options.len() < MOST_OPTIONS || section.options.contains_key(&key) {
+                    Arc::make_mut(&mut section.options).insert(key, value);
+                } else {
+                    self.stop(line, format!("more than {MOST_OPTIONS} options in a section: Asterisk knows fewer"));
                 }
             }
         }
@@ -336,7 +345,7 @@ mod tests {
 
     fn read_all(files: &[(&'static str, &str)]) -> Config {
         let files = files.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
-        read(&Memory(files), "pjsip.conf", &Keep::Options(|_| true)).unwrap()
+        read(&Memory(files), "pjsip.conf", &Keep::Options).unwrap()
     }
 
     fn faults(text: &str) -> Vec<String> {
@@ -373,6 +382,10 @@ mod tests {
             ("[a](canary\n", "pjsip.conf:1: a section without `)`: Asterisk reads nothing behind it"),
             ("[a](canary)\n", "pjsip.conf:1: a template that is not defined before: Asterisk reads nothing behind it"),
             (
+                &(0..301).fold("[a]\n".to_owned(), |text, n| text + &format!("canary{n}=1\n")),
+                "pjsip.conf:302: more than 300 options in a section: Asterisk knows fewer",
+            ),
+            (
                 "[a](+)\n",
                 "pjsip.conf:1: an addition to a section that does not exist: Asterisk reads nothing behind it",
             ),
@@ -403,11 +416,12 @@ mod tests {
     #[test]
     fn a_hundred_thousand_lines_take_linear_time() {
         let mut text = "[t](!)\n".to_owned();
-        text.extend((0..50_000).map(|n| format!("x{n}=1\n")));
+        text.extend((0..200).map(|n| format!("x{n}=1\n")));
+        text.extend((0..50_000).map(|_| "x7=1\n"));
         text.extend((0..50_000).map(|n| format!("[{n}](t)\n")));
         let files = BTreeMap::from([("pjsip.conf", text)]);
         let begin = Instant::now();
-        let config = read(&Memory(files), "pjsip.conf", &Keep::Options(|key| key == "x7")).unwrap();
+        let config = read(&Memory(files), "pjsip.conf", &Keep::Options).unwrap();
         assert_eq!((config.sections.len(), config.sections[50_000].option("x7")), (50_001, "1"));
         assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     }

@@ -5,38 +5,14 @@ use crate::{
     import::{
         LeftOut, Rank,
         answers::{Answers, Listed, Options},
+        settings::OF_SIP,
     },
     model::printable,
 };
 
-/// The options that an import looks at.
-const LOOKED_AT: [&str; 22] = [
-    "type",
-    "host",
-    "secret",
-    "md5secret",
-    "context",
-    "callerid",
-    "mailbox",
-    "callgroup",
-    "pickupgroup",
-    "namedcallgroup",
-    "namedpickupgroup",
-    "call-limit",
-    "subscribecontext",
-    "accountcode",
-    "language",
-    "encryption",
-    "transport",
-    "allowguest",
-    "register",
-    "deny",
-    "permit",
-    "avpf",
-];
-
-/// What is kept of `sip.conf`.
-pub(crate) const SIP: fn(&str) -> bool = |key| LOOKED_AT.contains(&key);
+/// The options of a peer that are judged one by one.
+const JUDGED: [&str; 10] =
+    ["type", "host", "secret", "md5secret", "encryption", "transport", "allowguest", "register", "avpf", "defaultuser"];
 
 /// Sections that are no peers.
 const NO_PEERS: [&str; 2] = ["general", "authentication"];
@@ -57,7 +33,7 @@ const RENAMED: [(&str, &str); 10] = [
 
 /// Makes the answers that a running Asterisk would give of the same phones in PJSIP.
 pub(crate) fn sip(config: &Config) -> Answers {
-    let mut answers = Answers::default();
+    let mut answers = Answers { is_of_chan_sip: true, ..Answers::default() };
     let general = config.real().find(|section| section.name == "general");
     let empty = Section::default();
     let common = general.unwrap_or(&empty);
@@ -107,14 +83,15 @@ fn peer(answers: &mut Answers, section: &Section, common: &Section, place: Strin
         answers.auths.insert(name.clone(), auth.into());
         options.insert("auth".to_owned(), name.clone());
     }
-    if registers {
-        let place = format!("{place} {}", printable(&name));
-        for (keys, feature) in [(&["call-limit"][..], "its limit of calls"), (&["deny", "permit"], "its own addresses")]
-        {
-            if keys.iter().any(|key| !section.option(key).is_empty()) {
-                answers.left_out.push(LeftOut::new(Rank::Feature, &place, feature));
-            }
+    let is_renamed = |key: &str| RENAMED.iter().any(|(sip, _)| *sip == key);
+    for (key, value) in section.options.iter() {
+        if !JUDGED.contains(&key.as_str()) && !is_renamed(key) && !value.is_empty() {
+            options.insert(format!("{OF_SIP}{key}"), value.clone());
         }
+    }
+    if registers && section.option("transport") == "tls" {
+        let what = "it may log in over any transport, not over TLS alone; name one under `phones.transport`";
+        answers.left_out.push(LeftOut::new(Rank::Restriction, format!("{place} {}", printable(&name)), what).of(&name));
     }
     answers.endpoints.push(Listed { name: name.clone(), is_identified: false });
     answers.places.insert(name.clone(), place);
