@@ -180,14 +180,10 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
 
 /// Refuses a machine without Asterisk's configuration folder.
 fn need_folder(host: &Host) -> Result<()> {
-    if host.has_folder()? {
-        return Ok(());
+    match host.missing_folder()? {
+        None => Ok(()),
+        Some(missing) => Err(Hinted::new(&missing, missing.hint()).into()),
     }
-    Err(Hinted::new(
-        format!("there is no folder `{}`", host.config_dir.display()),
-        "name Asterisk's configuration folder with `--asterisk-config-dir`",
-    )
-    .into())
 }
 
 /// Moves the stages, then notifies.

@@ -113,12 +113,19 @@ fn look(args: &Args) -> Result<Report> {
     if known.facts.away.is_some() {
         report.skip(Group::Operator, "what the tenants need: the database cannot be read");
     }
-    look_at_files(&host, asterisk.runs(WIZARD), &known, &mut report);
-    for (tenant, recorded) in &known.tenants {
-        look_at_tenant(&host, tenant, recorded, &mut report);
+    if let Some(missing) = host.missing_folder()? {
+        report.add([operator::no_folder(&missing)]);
+        for group in [Group::Operator, Group::Files, Group::Rights] {
+            report.skip(group, missing.to_string());
+        }
+    } else {
+        look_at_files(&host, asterisk.runs(WIZARD), &known, &mut report);
+        for (tenant, recorded) in &known.tenants {
+            look_at_tenant(&host, tenant, recorded, &mut report);
+        }
+        report.add(rights::check(&rights::look(&host.config_dir, &host.state_dir)));
     }
     report.add(known.facts.check());
-    report.add(rights::check(&rights::look(&host.config_dir, &host.state_dir)));
     report.add(secrets(args, &host, known.lack_of_keys).check());
     let here = env::current_dir().unwrap_or_default();
     report.add(CiFacts::look(&here, args.state.is_empty_in_ci()).check(env!("CARGO_PKG_VERSION")));
@@ -252,8 +259,9 @@ fn text(report: &Report, verbose: bool) -> String {
         let _ = writeln!(text, "unchecked ({}): {why}", group.word());
     }
     let passed: Vec<Check> = report.passed().collect();
-    for check in passed.iter().filter(|_| verbose) {
-        let _ = writeln!(text, "ok {check}: {}", check.about());
+    if verbose && !passed.is_empty() {
+        text.push_str("ok, looked for and not found:\n");
+        passed.iter().for_each(|check| _ = writeln!(text, "  {check}: {}", check.about()));
     }
     let found = report.findings().len();
     let found = if found == 0 { "Nothing needs an act".to_owned() } else { count(found, "finding") };

@@ -98,7 +98,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         }
         _ => None,
     };
-    let no_folder = (!host.has_folder()?).then(|| host.config_dir.display().to_string());
+    let no_folder = host.missing_folder()?;
     let mut comparison = None;
     let mut here = None;
     let mut unasked = args.no_asterisk.then(|| "not asked (--no-asterisk)".to_owned());
@@ -122,7 +122,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         here: here.as_ref(),
         unasked: unasked.as_deref(),
         silent: unasked.is_some() && !args.no_asterisk,
-        no_folder: no_folder.as_deref(),
+        no_folder: no_folder.as_ref(),
         registrations: args.registrations,
         applies: &known.applies,
         changed_at: known.changed_at,

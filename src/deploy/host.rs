@@ -10,6 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::{
     InPlace, Running,
     asterisk::{Asterisk, AsteriskError},
+    config_folder::{self, MissingFolder, missing_folder},
     readback,
 };
 use crate::{
@@ -48,11 +49,15 @@ impl Host {
     /// # Errors
     /// When it cannot be looked at.
     pub(crate) fn has_folder(&self) -> Result<bool, FileError> {
-        match fs::metadata(&self.config_dir) {
-            Ok(found) => Ok(found.is_dir()),
-            Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => Ok(false),
-            Err(error) => Err(failed("look at", &self.config_dir)(error)),
-        }
+        config_folder::is_there(&self.config_dir)
+    }
+
+    /// Finds out whether Asterisk's configuration folder is missing.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub(crate) fn missing_folder(&self) -> Result<Option<MissingFolder>, FileError> {
+        missing_folder(&self.config_dir, self.asterisk.as_ref())
     }
 }
 

@@ -90,6 +90,8 @@ checks! {
         "Asterisk has not loaded a module that the dialplan or the trunks of a tenant need. An apply stops at the rail of this name."
     Clocks "clocks" Asterisk
         "Asterisk's clock shows another time than reconcile's in a time zone of opening hours. An apply stops at the rail of this name."
+    MissingFolder "missing-folder" Operator
+        "Asterisk's configuration folder is not where reconcile looks for it. Nothing in it can be checked."
     BrokenInclude "broken-include" Operator
         "A plain `#include` matches no file. Asterisk rejects the whole file at its next start."
     MissingInclude "missing-include" Operator

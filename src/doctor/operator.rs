@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     asterisk::{ConfigFile, SectionType},
-    deploy::{Examined, MissingName, NamePlaces, OperatorFile, Override, broken_include, operator_files},
+    deploy::{
+        Examined, MissingFolder, MissingName, NamePlaces, OperatorFile, Override, broken_include, operator_files,
+    },
     fs::FileError,
     model::{Extension, Settings, Tenant, printable},
     plan::RailStop,
@@ -21,6 +23,11 @@ use crate::{
 
 /// The realm of an Asterisk whose `pjsip.conf` names none.
 const USUAL_REALM: &str = "asterisk";
+
+/// Says that the configuration folder is missing.
+pub(crate) fn no_folder(missing: &MissingFolder) -> Finding {
+    Finding::new(Check::MissingFolder, missing.to_string(), missing.hint())
+}
 
 /// What the operator's files hold.
 #[derive(Debug, Default)]

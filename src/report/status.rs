@@ -15,7 +15,9 @@ pub(crate) use text::text;
 use super::{Desired, count, json::pretty, name_places, paint};
 use crate::{
     asterisk::{ConfigFile, Facts},
-    deploy::{Comparison, FileState, Generation, HostStatus, MissingNeed, Override, Probed, TrunkRegistration},
+    deploy::{
+        Comparison, FileState, Generation, HostStatus, MissingFolder, MissingNeed, Override, Probed, TrunkRegistration,
+    },
     directory::{Recorded, RecordedUser, UnreadableDocument, audit::Entry},
     model::Tenant,
     objects::Counts,
@@ -46,7 +48,7 @@ pub(crate) struct Status<'a> {
     /// Whether it was asked and did not answer.
     pub(crate) silent: bool,
     /// Asterisk's configuration folder, if this machine has none.
-    pub(crate) no_folder: Option<&'a str>,
+    pub(crate) no_folder: Option<&'a MissingFolder>,
     /// Whether to list the contacts of every user.
     pub(crate) registrations: bool,
     /// The last apply on each host.
@@ -228,8 +230,7 @@ impl Status<'_> {
             return Stage::unknown(self.why_not_here());
         };
         if let Some(folder) = self.no_folder {
-            let hint = "name Asterisk's configuration folder with `--asterisk-config-dir`";
-            return Stage::of(vec![format!("there is no folder `{folder}`: {hint}")]);
+            return Stage::of(vec![format!("{folder}: {}", folder.hint())]);
         }
         let mut findings: Vec<String> = comparison.stops.iter().map(|stop| stop.message.clone()).collect();
         for (state, path) in here.files.iter().map(|(file, state)| (state, &comparison.files[file].path)) {

@@ -43,7 +43,10 @@ fn a_host_in_order_needs_no_act() {
     assert_eq!(ids(&env, ""), [""; 0]);
     assert_eq!((env.dump(), env.files()), (dump, files));
     let text = env.run("doctor -v").expect(0).stdout;
-    assert!(text.contains("\nok missing-modules: "), "{text}");
+    assert!(
+        text.contains("\nok, looked for and not found:\n  asterisk-silent: Asterisk does not run, does not"),
+        "{text}"
+    );
     // The lab loads no resolver, and its database has one role.
     assert_eq!(
         env.run("doctor").expect(0).stdout,
@@ -52,7 +55,7 @@ fn a_host_in_order_needs_no_act() {
          `taskprocessor_overload_trigger = pjsip_only` in `[global]` of `pjsip.conf`\n\
          database-role: the role of [url] is a superuser\n  \
          fix: make a role of its own, with `docs/database.md`, and name it in DATABASE_URL\n\
-         2 findings; 39 checks found nothing.\n"
+         2 findings; 40 checks found nothing.\n"
             .replace("[url]", &shown_url(&env))
     );
     env.run("doctor --strict").expect(1);
@@ -139,4 +142,30 @@ fn a_key_that_does_not_fit_and_files_with_secrets_are_found() {
     env.set("TWILIO_AUTH_TOKEN_FILE", &twilio);
     env.set("RECONCILE_SECRET_KEY", "Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5LTEyMzQ=");
     assert_eq!(ids(&env, ""), ["key", "open-secret-file", "import-file-left"]);
+}
+
+/// A wrong folder looked like a host in order: nothing in it could be wrong.
+#[test]
+fn a_configuration_folder_that_is_missing_is_found_and_asterisk_names_its_own() {
+    let mut env = office();
+    let args = "--asterisk-config-dir /nonexistent";
+    let found = "missing-folder: there is no folder `/nonexistent`\n  fix: the running Asterisk reads another one: \
+                 `--asterisk-config-dir [test]/asterisk/etc`\n";
+    let text = env.run(&format!("doctor {args}")).expect(0).stdout;
+    assert!(text.contains(found) && text.contains("unchecked (files): there is no folder `/nonexistent`\n"), "{text}");
+    // The same words wherever it is needed.
+    let words = "there is no folder `/nonexistent`";
+    let own = "the running Asterisk reads another one: `--asterisk-config-dir [test]/asterisk/etc`";
+    for command in ["import --running --tenant other --patch x.patch", "apply"] {
+        let refused = env.run(&format!("{command} {args}")).expect(1);
+        assert_eq!(refused.stderr.replace("connecting", ""), format!("error: {words}\nhint: {own}\n"), "{command}");
+    }
+    let status = env.run(&format!("status {args}")).expect(0).stdout;
+    assert!(status.contains(&format!("{words}: {own}")), "{status}");
+    let init = env.run(&format!("init --tenant other --dry-run {args}")).expect(0).stdout;
+    let told = format!("in the file, because {words}.\nhint: {own}\n");
+    assert!(init.contains(&told) && !init.contains("Add this line"), "{init}");
+    env.stop_asterisk();
+    let text = env.run(&format!("doctor {args}")).expect(0).stdout;
+    assert!(text.contains("  fix: name Asterisk's configuration folder with `--asterisk-config-dir`\n"), "{text}");
 }

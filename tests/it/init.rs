@@ -59,3 +59,27 @@ fn a_folder_whose_name_is_no_tenant_needs_one() {
     let wrong = env.run("init --tenant Acme!").expect(64);
     assert!(wrong.stderr.contains("error: "), "{}", wrong.text());
 }
+
+/// The include was a context with emergency numbers that no phone dials in, and nothing said how phones are taken over.
+#[test]
+fn on_a_host_with_phones_their_context_is_included_and_the_import_is_named() {
+    let env = TestEnv::new();
+    let phone = "[1101]\ntype=endpoint\ncontext=internal\nauth=1101\naors=1101\n\
+                 [1101]\ntype=auth\nusername=1101\npassword=syn-tpl-1101-Zk2\n[1101]\ntype=aor\nmax_contacts=1\n";
+    fs::write(env.etc("pjsip.conf"), phone).unwrap();
+    let dialplan = "[emergency]\nexten => 112,1,Answer()\n[internal]\ninclude => emergency\n[lobby]\n";
+    fs::write(env.etc("extensions.conf"), dialplan).unwrap();
+    let done = env.run("init --tenant acme").expect(0);
+    let told = "\nPhones are set up here already. To take them over (docs/taking-over.md):\n  \
+                reconcile import --running --tenant acme --email-domain example.com -o imported.yaml \
+                --secrets /root/acme.secrets\nThen use imported.yaml instead of pbx.yaml.\n";
+    assert!(done.stdout.ends_with(told), "{}", done.text());
+    let file = fs::read_to_string(env.path("work/pbx.yaml")).unwrap();
+    assert!(file.contains("others are emergency, lobby.\ndialplan:\n  include: [internal]\n"), "{file}");
+    let refused = env.run("import --running --tenant acme -o pbx.yaml").expect(1);
+    assert_eq!(
+        refused.stderr,
+        "error: `pbx.yaml` is there already\nhint: name a new file, such as `-o imported.yaml`, and move what you wrote \
+         yourself into it; or remove this one, if it is as `reconcile init` wrote it\n"
+    );
+}

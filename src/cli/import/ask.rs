@@ -10,7 +10,8 @@ use anyhow::Result;
 
 use crate::{
     asterisk::{ConfigFile, parameters},
-    deploy::Asterisk,
+    deploy::{Asterisk, missing_folder},
+    error::Hinted,
     fs::failed,
     import::{answers, running},
     render::section_names,
@@ -19,6 +20,9 @@ use crate::{
 /// Asks Asterisk all that the import needs.
 pub(super) fn ask(asterisk: &Asterisk, config_dir: &Path) -> Result<answers::Answers> {
     asterisk.wait_until_booted()?;
+    if let Some(missing) = missing_folder(config_dir, Some(asterisk))? {
+        return Err(Hinted::new(&missing, missing.hint()).into());
+    }
     let shows = |kind: &str, names: &BTreeSet<String>, read: fn(&str) -> answers::Options| -> Result<BTreeMap<_, _>> {
         let commands: Vec<String> = names.iter().map(|name| format!("pjsip show {kind} {name}")).collect();
         let answers = asterisk.ask_all(&commands)?;

@@ -123,6 +123,9 @@ impl Folder {
 /// Reads the generated endpoint file of a tenant.
 pub(super) fn generated(config_dir: &Path, tenant: &Tenant) -> Result<Found> {
     let name = ConfigFile::Endpoints.path(tenant);
+    if let Some(missing) = deploy::missing_folder(config_dir, None)? {
+        return Err(Hinted::new(&missing, missing.hint()).into());
+    }
     let Some(text) = crate::fs::read(&config_dir.join(&name))? else {
         let message = format!("`{}` is not there", shown(&config_dir.join(&name)));
         return Err(Hinted::new(message, "name the tenant, and the folder with `--asterisk-config-dir`").into());

@@ -135,8 +135,11 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let options = options(args)?;
     let mapping = mapping(&args.map)?;
     // A place to write is looked at before anything is asked.
-    for path in [&args.output, &args.secrets, &args.patch].into_iter().flatten() {
-        refuse_existing(path)?;
+    for path in [&args.secrets, &args.patch].into_iter().flatten() {
+        refuse_existing(path, NEW_NAME)?;
+    }
+    if let Some(path) = &args.output {
+        refuse_existing(path, NEW_DESIRED)?;
     }
     if let Some(path) = &args.secrets {
         refuse_work_tree(path)?;
@@ -231,11 +234,16 @@ fn hinted(refused: import::Refused) -> anyhow::Error {
     Hinted::new(refused.message, refused.hint).into()
 }
 
-fn refuse_existing(path: &Path) -> Result<()> {
+/// What to do about a file that is in the way.
+const NEW_NAME: &str = "name a new file, or move that one away";
+const NEW_DESIRED: &str = "name a new file, such as `-o imported.yaml`, and move what you wrote yourself into it; or remove \
+                           this one, if it is as `reconcile init` wrote it";
+
+fn refuse_existing(path: &Path, hint: &str) -> Result<()> {
     if fs::symlink_metadata(path).is_err() {
         return Ok(());
     }
-    Err(Hinted::new(format!("`{}` is there already", shown(path)), "name a new file, or move that one away").into())
+    Err(Hinted::new(format!("`{}` is there already", shown(path)), hint).into())
 }
 
 fn refuse_work_tree(path: &Path) -> Result<()> {

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     asterisk::ConfigFile,
-    deploy::{lacking_includes, operator_files},
+    deploy::{Asterisk, lacking_includes, missing_folder, operator_files},
     fs::create,
     model::{Tenant, shown},
 };
@@ -58,10 +58,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let tenant = tenant(args.tenant.as_deref())?;
-    let (_, config_dir) = args.host.asterisk()?;
+    let (asterisk, config_dir) = args.host.asterisk()?;
     let pjsip = operator_files(&config_dir, ConfigFile::Endpoints.facts().includer)?;
     let extensions = operator_files(&config_dir, ConfigFile::Routing.facts().includer)?;
-    let desired = Found::in_files(&pjsip, &extensions).file(&tenant);
+    let found = Found::in_files(&pjsip, &extensions);
+    let desired = found.file(&tenant);
     let example = example();
     let path = if args.file.file == Path::new("-") { PathBuf::from("pbx.yaml") } else { args.file.file.clone() };
     let mut files: Vec<(PathBuf, &str, u32)> = vec![
@@ -75,7 +76,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     for (path, content, mode) in files {
         let _ = writeln!(text, "{} {}", place(&path, content, mode, args.dry_run)?, shown(&path));
     }
-    text += &next(&config_dir, &tenant, &path)?;
+    text += &next(&asterisk, &config_dir, &tenant, &path, found.phones > 0)?;
     printer.document(&text);
     Ok(Exit::Done)
 }
@@ -107,12 +108,29 @@ fn place(path: &Path, text: &str, mode: u32, dry_run: bool) -> Result<&'static s
 }
 
 /// Says what to do next: the include lines, and the first commands.
-fn next(config_dir: &Path, tenant: &Tenant, file: &Path) -> Result<String> {
+fn next(asterisk: &Asterisk, config_dir: &Path, tenant: &Tenant, file: &Path, have_phones: bool) -> Result<String> {
     let mut text = String::new();
-    for (line, includer) in lacking_includes(config_dir, tenant)? {
-        let _ = writeln!(text, "\nAdd this line at the end of {}:\n  {line}", shown(&config_dir.join(includer)));
+    if let Some(missing) = missing_folder(config_dir, Some(asterisk))? {
+        let _ = writeln!(
+            text,
+            "\nNothing of Asterisk's configuration is in the file, because {missing}.\nhint: {}",
+            missing.hint()
+        );
+    } else {
+        for (line, includer) in lacking_includes(config_dir, tenant)? {
+            let _ = writeln!(text, "\nAdd this line at the end of {}:\n  {line}", shown(&config_dir.join(includer)));
+        }
     }
     let file = shown(file);
+    if have_phones {
+        let _ = writeln!(
+            text,
+            "\nPhones are set up here already. To take them over (docs/taking-over.md):\n  \
+             reconcile import --running --tenant {tenant} --email-domain example.com -o imported.yaml \
+             --secrets /root/{tenant}.secrets\nThen use imported.yaml instead of {file}."
+        );
+        return Ok(text);
+    }
     let named = if file == "pbx.yaml" { String::new() } else { format!(" -f {file}") };
     let _ = writeln!(text, "\nThen: reconcile check{named}; reconcile plan{named}; reconcile apply{named}");
     Ok(text)

@@ -1,6 +1,9 @@
 //! The first desired-state file, from what Asterisk's configuration holds. Pure.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 use crate::{
     deploy::OperatorFile,
@@ -28,6 +31,10 @@ pub(super) struct Found {
     pub(super) with_emergency: Vec<String>,
     /// The realm, if it is named.
     pub(super) realm: Option<String>,
+    /// How many phones log in.
+    pub(super) phones: usize,
+    /// The context that most of them dial in.
+    pub(super) phone_context: Option<String>,
     /// The numbers that endpoints are named by.
     pub(super) numbers: BTreeSet<u32>,
 }
@@ -47,6 +54,12 @@ impl Found {
             numbers: of_type("endpoint").filter_map(|section| number(&section.name)).collect(),
             ..Self::default()
         };
+        let mut dialled: BTreeMap<&str, usize> = BTreeMap::new();
+        for phone in of_type("endpoint").filter(|section| section.value("auth").is_some_and(|auth| !auth.is_empty())) {
+            found.phones += 1;
+            *dialled.entry(phone.value("context").unwrap_or("default")).or_default() += 1;
+        }
+        let most = dialled.into_iter().rev().max_by_key(|(_, phones)| *phones).map(|(context, _)| context.to_owned());
         found.realm = found.realm.filter(|realm| realm.parse::<ObjectName>().is_ok());
         for section in sections(extensions) {
             let name = &section.name;
@@ -58,6 +71,7 @@ impl Found {
                 found.with_emergency.push(name.clone());
             }
         }
+        found.phone_context = most.filter(|context| found.contexts.contains(context));
         found
     }
 
@@ -135,10 +149,11 @@ impl Found {
     }
 
     fn dialplan(&self) -> String {
-        let others: Vec<&str> =
-            self.contexts.iter().filter(|name| !self.with_emergency.contains(name)).map(String::as_str).collect();
+        // The context of present phones has what they may dial, emergency numbers included.
+        let named = self.phone_context.as_ref().map_or(&self.with_emergency[..], std::slice::from_ref);
+        let others: Vec<&str> = self.contexts.iter().filter(|name| !named.contains(name)).map(String::as_str).collect();
         let more = if others.is_empty() { String::new() } else { format!("; others are {}", others.join(", ")) };
-        if self.with_emergency.is_empty() {
+        if named.is_empty() {
             return format!(
                 "# Name your own contexts by which phones dial out, emergency numbers included{more}.\n\
                  # dialplan:\n#   include: [outbound]\n"
@@ -147,7 +162,7 @@ impl Found {
         format!(
             "# Phones may dial what these contexts of yours have: check that no stranger's calls arrive there{more}.\n\
              dialplan:\n  include: [{}]\n",
-            self.with_emergency.join(", ")
+            named.join(", ")
         )
     }
 }
