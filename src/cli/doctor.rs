@@ -261,7 +261,9 @@ fn text(report: &Report, verbose: bool) -> String {
     let passed: Vec<Check> = report.passed().collect();
     if verbose && !passed.is_empty() {
         text.push_str("ok, looked for and not found:\n");
-        passed.iter().for_each(|check| _ = writeln!(text, "  {check}: {}", check.about()));
+        for check in &passed {
+            let _ = writeln!(text, "  {check}: {}", check.about());
+        }
     }
     let found = report.findings().len();
     let found = if found == 0 { "Nothing needs an act".to_owned() } else { count(found, "finding") };

@@ -167,7 +167,8 @@ impl<'a> Planner<'a> {
             None => (Recorded::default(), "private".to_owned(), None),
         };
         // Where no Asterisk is looked at, no apply will be either: the key stays on the Asterisk host.
-        let has_folder = host.has_folder()?;
+        let missing = host.missing_folder()?;
+        let has_folder = missing.is_none();
         let on_the_host = has_folder && !args.no_asterisk;
         let lack = if on_the_host { args.state.lack_of_keys(directory.as_mut())? } else { None };
         let misspelt = match &mut directory {
@@ -189,7 +190,10 @@ impl<'a> Planner<'a> {
             now: Timestamp::now(),
         };
         printer.phase("asking Asterisk what it runs");
-        let mut comparison = if has_folder {
+        let mut comparison = if let Some(missing) = missing {
+            let unchecked = format!("the files in place and the running Asterisk: {}", missing.words_here());
+            deploy::compare_recorded(&inputs, vec![unchecked, ON_THE_HOST.to_owned()])?
+        } else {
             let survey = host.survey(tenant)?;
             let unchecked = match (&survey.running, &survey.silent) {
                 (Some(_), _) => None,
@@ -201,10 +205,6 @@ impl<'a> Planner<'a> {
             let compared = deploy::compare(&inputs, &survey, unchecked.into_iter().chain(lack).collect())?;
             let places = name_places(desired);
             host.complete(compared, &survey, Policy { allowance, places: &places, now: inputs.now })
-        } else {
-            let folder = host.config_dir.display();
-            let unchecked = format!("the files in place and the running Asterisk: there is no folder `{folder}` here");
-            deploy::compare_recorded(&inputs, vec![unchecked, ON_THE_HOST.to_owned()])?
         };
         comparison.stops.extend(comparison.bad_generation(&bad));
         comparison.notes.extend(schema_note);

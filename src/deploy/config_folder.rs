@@ -29,6 +29,12 @@ impl fmt::Display for MissingFolder {
 }
 
 impl MissingFolder {
+    /// Says it where no folder is needed. The next step is named only if Asterisk runs here with another one.
+    pub(crate) fn words_here(&self) -> String {
+        let hint = self.of_asterisk.as_ref().map(|_| format!("; {}", self.hint()));
+        format!("{self} here{}", hint.unwrap_or_default())
+    }
+
     /// Returns the next step.
     pub(crate) fn hint(&self) -> String {
         match &self.of_asterisk {
@@ -40,18 +46,6 @@ impl MissingFolder {
     }
 }
 
-/// Tells whether a configuration folder is there.
-///
-/// # Errors
-/// If it cannot be looked at.
-pub(super) fn is_there(config_dir: &Path) -> Result<bool, FileError> {
-    match fs::metadata(config_dir) {
-        Ok(found) => Ok(found.is_dir()),
-        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => Ok(false),
-        Err(error) => Err(failed("look at", config_dir)(error)),
-    }
-}
-
 /// Finds out whether a configuration folder is missing. If it is, the running Asterisk is asked for its own.
 ///
 /// # Errors
@@ -60,8 +54,11 @@ pub(crate) fn missing_folder(
     config_dir: &Path,
     asterisk: Option<&Asterisk>,
 ) -> Result<Option<MissingFolder>, FileError> {
-    if is_there(config_dir)? {
-        return Ok(None);
+    match fs::metadata(config_dir) {
+        Ok(found) if found.is_dir() => return Ok(None),
+        Ok(_) => {}
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {}
+        Err(error) => return Err(failed("look at", config_dir)(error)),
     }
     let answer = asterisk.and_then(|asterisk| asterisk.ask("core show settings").ok());
     let of_asterisk = answer.and_then(|answer| folder_in(answer.raw())).filter(|folder| folder.is_dir());

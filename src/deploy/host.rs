@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::{
     InPlace, Running,
     asterisk::{Asterisk, AsteriskError},
-    config_folder::{self, MissingFolder, missing_folder},
+    config_folder::{MissingFolder, missing_folder},
     readback,
 };
 use crate::{
@@ -44,14 +44,6 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Tells whether Asterisk's configuration folder is there.
-    ///
-    /// # Errors
-    /// When it cannot be looked at.
-    pub(crate) fn has_folder(&self) -> Result<bool, FileError> {
-        config_folder::is_there(&self.config_dir)
-    }
-
     /// Finds out whether Asterisk's configuration folder is missing.
     ///
     /// # Errors

@@ -68,15 +68,17 @@ struct Change {
     in_short: String,
 }
 
+/// The changes of one option by their text, each with the phones that have it.
+type Texts<'a> = BTreeMap<String, (Change, Vec<&'a str>)>;
+
 /// Lists what changes for each phone, by its name before and its name in the rendered file. What is the same for many is
 /// the same text.
 pub(crate) fn changes(before: &Answers, after: &Answers, phones: &BTreeMap<String, String>) -> Vec<LeftOut> {
-    let defaults = Defaults::read();
-    // By option: by text, whose it is.
-    let mut found: BTreeMap<(&str, String), BTreeMap<String, (Change, Vec<&str>)>> = BTreeMap::new();
+    let (defaults, none) = (Defaults::read(), Options::new());
+    let mut found: BTreeMap<(&str, String), Texts<'_>> = BTreeMap::new();
     for (name, rendered) in phones {
         for (kind, judged) in JUDGED {
-            let (old, new) = (before.object(kind, name), after.object(kind, rendered));
+            let [old, new] = [before.object(kind, name), after.object(kind, rendered)].map(|of| of.unwrap_or(&none));
             let skips = |option: &str| {
                 judged.contains(&option)
                     || option.starts_with('@')
@@ -86,7 +88,7 @@ pub(crate) fn changes(before: &Answers, after: &Answers, phones: &BTreeMap<Strin
             };
             let names = old.keys().chain(new.keys().filter(|_| !before.is_of_chan_sip));
             for option in names.collect::<BTreeSet<_>>().into_iter().filter(|option| !skips(option)) {
-                if let Some(change) = change(kind, option, &old, &new, &defaults) {
+                if let Some(change) = change(kind, option, old, new, &defaults) {
                     let of = found.entry((kind, option.clone())).or_default();
                     of.entry(change.what.clone()).or_insert_with(|| (change, Vec::new())).1.push(name);
                 }
@@ -114,15 +116,14 @@ pub(crate) fn changes(before: &Answers, after: &Answers, phones: &BTreeMap<Strin
 
 impl Answers {
     /// Returns the options of an endpoint, or of its first AOR or auth.
-    fn object(&self, kind: &str, endpoint: &str) -> Options {
+    fn object(&self, kind: &str, endpoint: &str) -> Option<&Options> {
         let options = self.options.get(endpoint);
         let first = |option: &str| options.and_then(|options| super::running::first(options, option));
-        let found = match kind {
+        match kind {
             "aor" => first("aors").and_then(|name| self.aors.get(&name)),
             "auth" => first("auth").and_then(|name| self.auths.get(&name)),
             _ => options,
-        };
-        found.cloned().unwrap_or_default()
+        }
     }
 }
 

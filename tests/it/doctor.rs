@@ -162,6 +162,8 @@ fn a_configuration_folder_that_is_missing_is_found_and_asterisk_names_its_own() 
     }
     let status = env.run(&format!("status {args}")).expect(0).stdout;
     assert!(status.contains(&format!("{words}: {own}")), "{status}");
+    let plan = env.run(&format!("plan {args}")).expect(0);
+    assert!(plan.text().contains(&format!("the running Asterisk: {words} here; {own}\n")), "{}", plan.text());
     let init = env.run(&format!("init --tenant other --dry-run {args}")).expect(0).stdout;
     let told = format!("in the file, because {words}.\nhint: {own}\n");
     assert!(init.contains(&told) && !init.contains("Add this line"), "{init}");
