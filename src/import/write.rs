@@ -105,8 +105,8 @@ pub(super) fn file(file: File) -> (String, Option<String>) {
     }
     let note = narrow.map(|range| {
         format!(
-            "the range {range} has no room for new users, because numbers around it are in use: widen \
-             `extensions.range`, or add a second range"
+            "the range {range} has no room for new users, because its numbers and those around it are in use, or \
+             emergency numbers of a country: widen `extensions.range`, or add a second range"
         )
     });
     (text, note)

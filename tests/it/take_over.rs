@@ -77,7 +77,8 @@ fn two_batches_are_taken_over_with_their_registrations_and_a_call_up() {
 
     let import = "import --running --tenant acme --email-domain acme.example";
     let done = env.run(&format!("{import} --only 1101-1103 -o pbx.yaml --secrets acme.secrets --patch acme.patch"));
-    let told = "note: the range 1101-1103 has no room for new users, because numbers around it are in use: widen \
+    let told = "note: the range 1101-1103 has no room for new users, because its numbers and those around it are in use, or \
+                emergency numbers of a country: widen \
                 `extensions.range`, or add a second range\n\
                 Imported: 3 users; 3 secrets in `acme.secrets`; 0 things not carried over; 10 settings change\n";
     assert!(done.clone().expect(0).stderr.ends_with(told), "{}", done.text());
