@@ -20,6 +20,7 @@ mod error;
 mod examine;
 mod few;
 mod findings;
+mod former_logins;
 mod generations;
 mod host;
 mod host_survey;

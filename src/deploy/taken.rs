@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     ApplyError, Host,
     asterisk::Asterisk,
+    former_logins,
     generations::Generations,
     listing::{Kind, Listing},
     operators::OperatorsNames,
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     asterisk::{BadValue, ConfigFile, mark_name},
-    model::ObjectName,
+    model::{Extension, ObjectName},
     plan::{Plan, RailStop},
     render::{ParsedObject, Phone, Phonebook, endpoint_name, parse, section_names},
 };
@@ -27,6 +28,8 @@ pub(super) struct Taken {
     pub(super) stop: Option<RailStop>,
     /// The phones that run from a file which no longer defines them: the reload takes them over.
     pub(super) over: Vec<String>,
+    /// Those of them that must log in again.
+    pub(super) logins: BTreeSet<Extension>,
 }
 
 impl Host {
@@ -47,8 +50,11 @@ impl Host {
             None => Ok(Vec::new()),
         });
         match checked {
-            Ok(over) => Ok(Taken { stop: None, over }),
-            Err(ApplyError::Rail(rail)) => Ok(Taken { stop: Some(rail), over: Vec::new() }),
+            Ok(over) => {
+                let ended = asterisk.map(|asterisk| former_logins::ended(asterisk, plan, &over)).transpose()?;
+                Ok(Taken { stop: None, over, logins: ended.unwrap_or_default() })
+            }
+            Err(ApplyError::Rail(rail)) => Ok(Taken { stop: Some(rail), ..Taken::default() }),
             Err(error) => Err(error),
         }
     }

@@ -321,6 +321,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     plan.notes.extend(advice::perhaps_renamed(&plan, &leaving));
     plan.notes.extend(advice::perhaps_renamed_objects(&plan, recorded));
     plan.notes.extend(advice::reused_numbers(&plan, inputs));
+    plan.notes.extend(advice::other_imported(inputs));
     for (change, _) in plan.changes.of_users() {
         let count = match change.kind {
             Kind::Create => &mut plan.counts.create,
