@@ -160,6 +160,17 @@ impl StateArgs {
         Ok(())
     }
 
+    /// Keeps the key that is given as the key of the private database, in which nothing is sealed yet.
+    ///
+    /// # Errors
+    /// If the key cannot be read or written.
+    pub(crate) fn keep_given_key(&self) -> Result<()> {
+        match self.own_key()? {
+            Some(path) => keys::keep_given(&path),
+            None => Ok(()),
+        }
+    }
+
     /// Finds the keys of the directory, if one is open.
     pub(crate) fn keys(&self, directory: Option<&mut Directory>) -> Result<Keyring> {
         let own = self.own_key()?;
