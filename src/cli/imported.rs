@@ -1,6 +1,7 @@
 //! The file of `--secrets`: secrets that an import found, one line a user, taken once instead of generated ones.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs::File,
     io,
@@ -60,6 +61,12 @@ pub(super) fn git_work_tree(path: &Path) -> Option<PathBuf> {
 }
 
 impl ImportedArgs {
+    /// Writes the file as an argument for a shell. Standard input is gone.
+    pub(crate) fn argument(&self) -> Option<String> {
+        let file = self.imported_secrets.as_ref()?.to_str().filter(|file| *file != "-")?;
+        shlex::try_quote(file).ok().map(Cow::into_owned)
+    }
+
     /// Reads the secrets, and counts those that belong to no user of the file.
     ///
     /// # Errors

@@ -214,9 +214,8 @@ impl<'a> Planner<'a> {
         new_tenant::say(misspelt.as_ref(), &mut comparison);
         refuse_problems(&comparison, desired, args.format, printer)?;
         name_private(&args.state, &mut comparison)?;
-        let file = args.file.argument();
-        let file = file.as_deref();
-        let report = Report { desired, comparison: &comparison, database: &database, allowance, file };
+        let arguments = arguments(&args.file, &args.imported);
+        let report = Report { desired, comparison: &comparison, database: &database, allowance, arguments: &arguments };
         let document = written(&report, args.format, printer)?;
         Ok((comparison, document))
     }
@@ -284,6 +283,14 @@ pub(crate) fn refuse_problems(
     }
     printer.diagnostics(problems, 0, &desired.sources);
     Err(Stop::new(Exit::Error, "no plan can be made; nothing was changed").into())
+}
+
+/// Writes what an apply of a plan needs besides, as a shell takes it: the file, unless the command would find it anyway,
+/// and the imported secrets.
+pub(crate) fn arguments(file: &FileArgs, imported: &ImportedArgs) -> String {
+    let file = file.argument().map(|file| format!(" -f {file}"));
+    let secrets = imported.argument().map(|secrets| format!(" --secrets {secrets}"));
+    [file, secrets].into_iter().flatten().collect()
 }
 
 /// Writes the plan in a format.

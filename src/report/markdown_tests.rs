@@ -40,7 +40,7 @@ fn compared(users: &[(String, String)]) -> (Desired, Comparison) {
 
 fn written(desired: &Desired, comparison: &Comparison, limit: usize) -> String {
     plan(
-        &Report { desired, comparison, database: "private", allowance: &crate::plan::Allowance::new(), file: None },
+        &Report { desired, comparison, database: "private", allowance: &crate::plan::Allowance::new(), arguments: "" },
         limit,
     )
 }

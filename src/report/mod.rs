@@ -37,8 +37,8 @@ pub(crate) struct Report<'a> {
     pub(crate) database: &'a str,
     /// What `--allow` lets pass.
     pub(crate) allowance: &'a Allowance,
-    /// The file as an argument, unless the command would find it anyway.
-    pub(crate) file: Option<&'a str>,
+    /// What an apply of this plan needs besides, as a shell takes it, such as ` -f office.yaml`. Empty if nothing.
+    pub(crate) arguments: &'a str,
 }
 
 /// The most characters of a cell: a call's id has 128, and is whole.
