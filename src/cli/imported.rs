@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -84,6 +84,11 @@ impl ImportedArgs {
                 if found.permissions().mode() & 0o077 != 0 {
                     let hint = format!("run `chmod 600 {}`", shown(path));
                     bail!(Hinted::new(format!("other users may read or write {name}, which holds secrets"), hint));
+                }
+                let user = rustix::process::geteuid().as_raw();
+                if ![0, user].contains(&found.uid()) {
+                    let hint = "make a copy that belongs to you: its owner may change it at any time";
+                    bail!(Hinted::new(format!("{name} belongs to another user"), hint));
                 }
                 if let Some(tree) = git_work_tree(path) {
                     let message = format!("{name} lies in the git work tree `{}`", shown(&tree));
