@@ -36,9 +36,13 @@ pub(crate) fn checked(name: String, loaded: Loaded, printer: &mut Printer) -> Re
     Ok(Desired { name, sources: loaded.sources, declared })
 }
 
-/// Finds the tenant of a file for a command that needs nothing else of it.
+/// Finds the tenant of a file for a command that needs nothing else of it, and says no warning about the rest.
 pub(crate) fn tenant(args: &FileArgs, printer: &mut Printer) -> Result<Tenant> {
-    Ok(match desired_or_tenant(args, printer)? {
+    let loaded = desired::load(&args.file);
+    if let Some(declared) = loaded.declared {
+        return Ok(declared.tenant);
+    }
+    Ok(match loaded_or_tenant(loaded, args, printer)? {
         Ok(desired) => desired.declared.tenant,
         Err(tenant) => tenant,
     })
@@ -47,7 +51,10 @@ pub(crate) fn tenant(args: &FileArgs, printer: &mut Printer) -> Result<Tenant> {
 /// Reads the desired state for a command that can do without it, but for its tenant. Of a file that is broken
 /// elsewhere, that is used, and a warning says so.
 pub(crate) fn desired_or_tenant(args: &FileArgs, printer: &mut Printer) -> Result<Result<Desired, Tenant>> {
-    let loaded = desired::load(&args.file);
+    loaded_or_tenant(desired::load(&args.file), args, printer)
+}
+
+fn loaded_or_tenant(loaded: Loaded, args: &FileArgs, printer: &mut Printer) -> Result<Result<Desired, Tenant>> {
     let name = args.name();
     if loaded.declared.is_none()
         && let Some(tenant) = loaded.tenant()

@@ -35,7 +35,9 @@ fn a_restored_directory_is_the_one_that_was_backed_up() {
     let text = fs::read_to_string(&path).unwrap();
     env.hear("backup", &text);
     // What is there is never written over.
-    assert!(env.run("backup pbx.reconcile").expect(1).stderr.contains("File exists"));
+    let refused = env.run("backup pbx.reconcile").expect(1).stderr;
+    let wanted = "error: `pbx.reconcile` is there already\nhint: name a new file: a backup is never written over\n";
+    assert!(refused.starts_with(wanted), "{refused}");
 
     env.database = Some(database());
     let outcome = env.run("restore pbx.reconcile").expect(0);

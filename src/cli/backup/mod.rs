@@ -69,6 +69,10 @@ pub(crate) struct RestoreArgs {
 }
 
 pub(crate) fn run_backup(args: &BackupArgs, printer: &mut Printer) -> Result<Exit> {
+    if args.file.exists() {
+        let message = format!("`{}` is there already", shown(&args.file));
+        return Err(Hinted::new(message, "name a new file: a backup is never written over").into());
+    }
     let mut directory = args.state.open_to_list(printer)?.ok_or(DirectoryError::Empty)?;
     directory.require_current()?;
     let keys = args.state.keys(Some(&mut directory))?;
