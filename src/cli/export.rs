@@ -5,7 +5,7 @@ use std::{fmt::Write, path::PathBuf};
 use anyhow::Result;
 use jiff::Timestamp;
 
-use super::{Exit, printer::Printer, users::TenantArgs};
+use super::{Exit, printer::Printer, stop::Stop, users::TenantArgs};
 use crate::{
     desired::scalar,
     directory::{Directory, ManagedBy, Recorded, RecordedDocument, RecordedUser},
@@ -30,8 +30,8 @@ use crate::{
 pub(crate) struct Args {
     #[command(flatten)]
     what: What,
-    /// Write the document to this file, which only this user can read, in place of an earlier one
-    #[arg(short, long, value_name = "FILE", requires = "recorded")]
+    /// Write the document of `--recorded` to this file, which only this user can read, in place of an earlier one
+    #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
     which: TenantArgs,
@@ -50,6 +50,9 @@ struct What {
 }
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
+    if args.output.is_some() && !args.what.recorded {
+        return Err(Stop::usage("`--output` belongs to `--recorded`", "write `reconcile export --users > FILE`").into());
+    }
     let tenant = args.which.tenant(printer)?;
     let mut directory = args.which.state.open_to_list(printer)?;
     if args.what.recorded {

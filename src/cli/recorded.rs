@@ -145,3 +145,97 @@ struct Written {
 pub(super) fn schema() -> Result<String> {
     json::pretty(&schemars::schema_for!(Written))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{desired, plan::InboundValues};
+
+    const GOLDEN: &str = include_str!("../../tests/documents/recorded.1.json");
+    const FILE: &str = include_str!("../../tests/documents/recorded.1.yaml");
+
+    /// Plans against a document; `None` if it is rejected.
+    fn planned(declared: &Declared, text: &str) -> Option<Comparison> {
+        let recorded = RecordedDocument::read(text).ok()?.into_recorded().ok()?;
+        let number = ("DESK_PHONE_NUMBER".to_owned(), Ok("+4930123456".parse().unwrap()));
+        let inbound = InboundValues { numbers: BTreeMap::from([number]), ..InboundValues::default() };
+        let inputs = Inputs {
+            declared,
+            recorded: &recorded,
+            secrets: &BTreeMap::new(),
+            inbound: &inbound,
+            allowance: &Allowance::new(),
+            highest_box: 0,
+            now: "2026-12-01T12:00:00Z".parse().unwrap(),
+        };
+        deploy::compare_recorded(&inputs, Vec::new()).ok()
+    }
+
+    /// Lists the places of all values in a document, as JSON pointers.
+    fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+        found.push(at.to_owned());
+        match value {
+            Value::Object(entries) => {
+                for (key, value) in entries {
+                    places(value, &format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), found);
+                }
+            }
+            Value::Array(values) => {
+                for (index, value) in values.iter().enumerate() {
+                    places(value, &format!("{at}/{index}"), found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whoever can push a branch may have written it.
+    #[test]
+    fn no_document_makes_the_plan_panic() {
+        let declared = desired::load_text("pbx.yaml", FILE).declared.unwrap();
+        let whole = planned(&declared, GOLDEN).unwrap();
+        assert!(whole.id.is_some() && whole.plan.problems.is_empty(), "{:?}", whole.plan.problems);
+        let golden: Value = serde_json::from_str(GOLDEN).unwrap();
+        let mut all = Vec::new();
+        places(&golden, "", &mut all);
+        let others = [
+            json!(null),
+            json!(-1),
+            json!(0),
+            json!(1900),
+            json!(u32::MAX),
+            json!(u64::MAX),
+            json!(""),
+            json!("x"),
+            json!("ana.silva@example.com"),
+            json!("1-99999999"),
+            json!("-9999-01-01T00:00:00Z"),
+            json!("${EVAL(x)}]\\;"),
+            json!([]),
+            json!({}),
+            json!({ "user": "ana.silva@example.com" }),
+        ];
+        let (mut read, mut rejected) = (0, 0);
+        for place in &all {
+            for other in &others {
+                let mut document = golden.clone();
+                *document.pointer_mut(place).unwrap() = other.clone();
+                *if planned(&declared, &document.to_string()).is_some() { &mut read } else { &mut rejected } += 1;
+            }
+            let Some((parent, key)) = place.rsplit_once('/') else { continue };
+            let mut document = golden.clone();
+            if let Some(entries) = document.pointer_mut(parent).and_then(Value::as_object_mut) {
+                entries.remove(&key.replace("~1", "/").replace("~0", "~"));
+                planned(&declared, &document.to_string());
+            }
+        }
+        assert!(read > 500 && rejected > 500, "{read} read, {rejected} rejected");
+        for cut in (0..GOLDEN.len() - 2).step_by(31) {
+            assert!(planned(&declared, &GOLDEN[..cut]).is_none(), "{cut}");
+        }
+    }
+}

@@ -363,3 +363,36 @@ pub(crate) fn note_of_schema(found: i32) -> Option<String> {
     let known = latest();
     (found < known).then(|| format!("the database has schema version {found}; an apply brings it to {known}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOLDEN: &str = include_str!("../../tests/documents/recorded.1.json");
+
+    /// Nothing is lost on the way.
+    #[test]
+    fn what_is_read_is_written_as_it_was() {
+        let document = RecordedDocument::read(GOLDEN).unwrap();
+        let (tenant, schema, written_at) = (document.tenant.clone(), document.schema, document.written_at);
+        let recorded = document.into_recorded().unwrap();
+        let again = RecordedDocument::of(&tenant, &recorded, schema, written_at).unwrap().write().unwrap();
+        let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(value(&again), value(GOLDEN));
+        // A user whose secret waits for an apply, one whose secret is live, and one whom no apply made live.
+        let live = recorded.users.values().map(|user| (user.is_behind(), user.applied.is_some()));
+        assert_eq!(live.collect::<Vec<_>>(), [(false, true), (true, true), (false, false)]);
+    }
+
+    #[test]
+    fn no_secret_is_taken_for_the_recorded_one() {
+        let recorded = RecordedDocument::read(GOLDEN).unwrap().into_recorded().unwrap();
+        let secret = crate::model::Secret::new("recorded").unwrap();
+        for user in recorded.users.values() {
+            assert!(!user.prints.is_secret(&secret) && !user.prints.is_digest("recorded"), "{}", user.email);
+        }
+        assert!(
+            recorded.secrets.values().filter_map(|row| row.print.as_ref()).all(|print| !print.is_shown("recorded"))
+        );
+    }
+}

@@ -55,6 +55,7 @@ mod properties;
 mod pull_request;
 mod questions;
 mod read_back;
+mod recorded;
 mod reinstalled;
 mod renames;
 mod restored;
