@@ -129,7 +129,7 @@ fn secrets_unread(declared: &Declared) -> Option<String> {
 /// What is recorded about a tenant, as `export --recorded` writes it.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only the schema is made of it")]
-struct Written {
+struct ExportDocument {
     /// The version of this document: 1.
     format_version: u16,
     /// The version of reconcile that wrote it.
@@ -143,7 +143,7 @@ struct Written {
 /// # Errors
 /// When it cannot be written as JSON.
 pub(super) fn schema() -> Result<String> {
-    json::pretty(&schemars::schema_for!(Written))
+    json::pretty(&schemars::schema_for!(ExportDocument))
 }
 
 #[cfg(test)]

@@ -169,6 +169,27 @@ fn a_plan_against_the_file_is_the_one_against_the_database() {
     every(&host);
 }
 
+#[test]
+fn the_document_fits_its_schema() {
+    let schema: Value = serde_json::from_str(include_str!("../../schema/recorded.schema.json")).unwrap();
+    let mut compiler = boon::Compiler::new();
+    compiler.add_resource("recorded.json", schema).unwrap();
+    let mut schemas = boon::Schemas::new();
+    let schema = compiler.compile("recorded.json", &mut schemas).unwrap();
+    let golden: Value = serde_json::from_str(&super::documents::golden("recorded.1.json")).unwrap();
+    let nothing: Value =
+        serde_json::from_str(&TestEnv::new().run("export --recorded --tenant acme").stdout).unwrap_or_default();
+    assert_eq!(nothing, Value::Null, "a slug that is not recorded is probably misspelt");
+    let env = host();
+    env.write("pbx.yaml", &file(&[ANA]));
+    let empty: Value = serde_json::from_str(&exported(&env)).unwrap();
+    for document in [&golden, &empty] {
+        schemas.validate(document, schema).unwrap_or_else(|error| panic!("{error}"));
+    }
+    // The check can fail.
+    assert!(schemas.validate(&json!({ "tenant": "acme" }), schema).is_err());
+}
+
 /// A schema of an earlier version, as before the first apply of a new one.
 #[test]
 fn a_plan_against_tables_of_an_earlier_version_is_the_same() {
