@@ -176,13 +176,12 @@ impl<'a> Planner<'a> {
             printer.show_all();
         }
         let database;
-        let (mut comparison, recorded_in) = match self.recorded {
-            Some(file) => (file.compare(desired, args, allowance, printer)?, file.source()),
-            None => {
-                let comparison;
-                (comparison, database) = self.compare(desired, printer)?;
-                (comparison, RecordedIn::Database(&database))
-            }
+        let (mut comparison, recorded_in) = if let Some(file) = self.recorded {
+            (file.compare(desired, args, allowance, printer)?, file.source())
+        } else {
+            let comparison;
+            (comparison, database) = self.compare(desired, printer)?;
+            (comparison, RecordedIn::Database(&database))
         };
         refuse_problems(&comparison, desired, args.format, printer)?;
         if self.recorded.is_none() {

@@ -18,8 +18,8 @@ use crate::{
     report::{Desired, RecordedIn, json},
 };
 
-/// The largest such file, in bytes: 100,000 users.
-const LARGEST: u64 = 64 * 1024 * 1024;
+/// The largest such file, in bytes: 200,000 users with a voicemail box each.
+const LARGEST: u64 = 256 * 1024 * 1024;
 
 /// What was recorded when the file was written.
 #[derive(Debug)]

@@ -223,7 +223,7 @@ impl StateArgs {
         if self.is_empty_in_ci() {
             bail!(Hinted::new(
                 "in CI a private database would be empty at each run, and an apply would rewrite every phone",
-                "set DATABASE_URL, or `--state-dir` to a folder that is kept between runs",
+                "set DATABASE_URL, or `--state-dir` to a folder that is kept between runs; `plan --recorded FILE` needs no database",
             ));
         }
         Ok(directory::embedded::Settings {

@@ -256,8 +256,8 @@ impl RecordedDocument {
             }
         }
         recorded.users = packed(recorded.users);
-        recorded.holds = numbers_of(self.held);
-        recorded.freed = numbers_of(self.freed);
+        recorded.holds = numbers_of(&self.held);
+        recorded.freed = numbers_of(&self.freed);
         recorded.former = self.former_users.into_iter().map(|former| (UserKey::of(&former.user), former.by)).collect();
         recorded.former_secrets = self.kept_secrets.iter().map(|user| (UserKey::of(user), Uuid::nil())).collect();
         recorded.secrets = self.object_secrets.into_iter().map(ObjectSecret::row).collect::<Result<_, _>>()?;
@@ -324,7 +324,7 @@ impl ObjectSecret {
     }
 }
 
-fn numbers_of(freed: Vec<FreedNumber>) -> BTreeMap<Extension, Hold> {
+fn numbers_of(freed: &[FreedNumber]) -> BTreeMap<Extension, Hold> {
     let hold = |entry: &FreedNumber| Hold { owner: NumberOwner::of(&entry.owner), freed_at: entry.freed_at };
     freed.iter().map(|entry| (entry.extension, hold(entry))).collect()
 }

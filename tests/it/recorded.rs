@@ -1,6 +1,6 @@
 //! A plan without a database: `plan --recorded` takes what `export --recorded` wrote on a machine that reaches it.
 
-use std::{fs, io::Write, os::unix::fs::PermissionsExt, process::Stdio};
+use std::{fmt::Write, fs, io::Write as _, os::unix::fs::PermissionsExt, process::Stdio};
 
 use serde_json::{Value, json};
 
@@ -75,7 +75,7 @@ fn exported(host: &TestEnv) -> String {
         assert!(!outcome.stdout.contains(&id), "{id}");
         for column in 1..6 {
             let Some(bytes) = row.get::<_, Option<Vec<u8>>>(column) else { continue };
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
             let list = format!("{bytes:?}").replace(' ', "");
             let text = outcome.stdout.replace([' ', '\n'], "");
             assert!(!text.contains(&hex) && !text.contains(&list), "column {column} of {id}");
@@ -338,7 +338,7 @@ fn what_cannot_be_planned_against_is_rejected() {
     let mut said = String::new();
     let mut refused = |name: &str, args: &str, code: i32| {
         let outcome = runner.run(&format!("plan {args}")).expect(code);
-        said += &format!("# {name}\n{}", outcome.stderr);
+        let _ = write!(said, "# {name}\n{}", outcome.stderr);
     };
     for (name, text) in [
         ("cut", text[..text.len() / 2].to_owned()),
@@ -357,7 +357,7 @@ fn what_cannot_be_planned_against_is_rejected() {
         refused(name, &format!("--recorded {name}"), 1);
     }
     fs::write(runner.path("work/bytes"), [0xff, 0xfe]).unwrap();
-    fs::File::create(runner.path("work/large")).unwrap().set_len(64 * 1024 * 1024 + 1).unwrap();
+    fs::File::create(runner.path("work/large")).unwrap().set_len(256 * 1024 * 1024 + 1).unwrap();
     fs::create_dir(runner.path("work/folder")).unwrap();
     std::os::unix::fs::symlink("/etc/hostname", runner.path("work/link")).unwrap();
     runner.write("bolt.yaml", &file(&[ANA, BO]).replace("tenant: acme", "tenant: bolt"));
