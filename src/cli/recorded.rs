@@ -120,8 +120,8 @@ fn secrets_unread(declared: &Declared) -> Option<String> {
     let secrets = if count == 1 { "the declared secret".to_owned() } else { format!("{count} declared secrets") };
     (count > 0).then(|| {
         format!(
-            "{secrets}: `--recorded` has no fingerprint to compare a secret with. One that was declared before counts as \
-             unchanged, any other as new. If a host finds another secret, the plan has another id there"
+            "{secrets}, because the file of `--recorded` has no fingerprint to compare a secret with: one that was declared \
+             before counts as unchanged, any other as new. If the host finds another secret, its plan has another id"
         )
     })
 }

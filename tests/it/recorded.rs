@@ -224,9 +224,9 @@ fn declared_secrets_are_not_compared_and_a_changed_one_is_another_plan() {
     host.write("pbx.yaml", &yaml);
     let runner = runner(&yaml, &exported(&host));
     let plan = runner.run("plan --recorded recorded.json --format json").expect(0);
-    let unchecked = "2 declared secrets: `--recorded` has no fingerprint to compare a secret with. One that was declared \
-                     before counts as unchanged, any other as new. If a host finds another secret, the plan has another \
-                     id there";
+    let unchecked = "2 declared secrets, because the file of `--recorded` has no fingerprint to compare a secret with: one \
+                     that was declared before counts as unchanged, any other as new. If the host finds another secret, its \
+                     plan has another id";
     assert_eq!(json(&plan)["unchecked"][2], json!(unchecked));
     host.write("plan.json", &plan.stdout);
     host.set("DOOR_SECRET", "other-canary-of-the-door");
