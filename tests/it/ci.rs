@@ -124,56 +124,6 @@ fn a_plan_that_went_stale_changes_nothing() {
     assert!(env.ask("pjsip list endpoints").contains("1002/1002"));
 }
 
-/// Hosted runners do not reach the database: what the PBX host has left last stands for it.
-#[test]
-fn without_a_way_to_the_database_a_plan_is_made_against_what_the_host_recorded() {
-    let env = host();
-    let mut github = GitHub::new(&env);
-    github.commit("main", &desired(&[ANA]));
-    github.commit("first", &desired(&[ANA, BO]));
-    // Nothing is left without the variable,
-    assert!(github.record("08:00")["recorded"].is_none());
-    fs::write(github.files.join("artefacts.json"), "[]").unwrap();
-    github.recorded = true;
-    let nothing = github.pull_request(1, "first", REPOSITORY);
-    let said = log(&nothing, "plan", 1);
-    assert!(said.contains("::error::the PBX host has left nothing to plan against: run the workflow"), "{said}");
-    // and what another branch or a fork has left is not taken.
-    log(&github.record("09:00"), "recorded", 0);
-    let recorded = fs::read_to_string(github.artefact("reconcile-recorded").join("recorded.json")).unwrap();
-    env.hear("export --recorded", &recorded);
-    for (branch, repository) in [("evil", 1), ("main", 2)] {
-        let run = json!({ "id": 666, "head_branch": branch, "repository_id": 1, "head_repository_id": repository });
-        github.keep(
-            "artefacts.json",
-            json!({ "name": "reconcile-recorded", "expired": false,
-            "created_at": "2026-01-01T23:00:00Z", "workflow_run": run }),
-        );
-    }
-    github.commit("first", &(desired(&[ANA, BO]) + "# again\n"));
-    let jobs = github.pull_request(2, "first", REPOSITORY);
-    for job in ["check", "plan", "comment"] {
-        log(&jobs, job, 0);
-    }
-    let comments = github.kept("comments.json");
-    let body = comments.last().unwrap()["body"].as_str().unwrap();
-    assert!(body.contains("\n+ bo@example.com  extension 1001 (lowest free)  pbx.yaml:5\n"), "{body}");
-    assert!(body.contains("\nPlanned against what was recorded at "), "{body}");
-
-    // The apply is held to it, on the database itself.
-    github.commit("second", &desired(&[CLEO, ANA]));
-    log(&github.pull_request(3, "second", REPOSITORY), "plan", 0);
-    log(&github.merge(2, "first", REPOSITORY), "apply", 0);
-    let (dump, files) = (env.dump(), env.files());
-    let said = log(&github.merge(3, "second", REPOSITORY), "apply", 4).to_owned();
-    assert!(said.contains("::error::nothing was applied, because the reviewed plan is no longer"), "{said}");
-    assert_eq!((env.dump(), env.files()), (dump, files));
-    log(&github.record("19:00"), "recorded", 0);
-    github.commit("third", &(desired(&[CLEO, ANA, BO]) + "# thrice\n"));
-    log(&github.pull_request(4, "third", REPOSITORY), "plan", 0);
-    log(&github.merge(4, "third", REPOSITORY), "apply", 0);
-}
-
 /// The plan was green, and the apply after the merge failed: the file declared a secret that the jobs did not have.
 #[test]
 fn a_plan_without_an_id_fails_its_job_and_names_the_variables() {
