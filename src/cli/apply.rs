@@ -30,7 +30,7 @@ use crate::{
     error::{Hinted, line_of},
     notify::Receiver,
     plan::{Allowance, Inputs, RailStop},
-    report::{Desired, Report, count, json, name_places},
+    report::{Desired, RecordedIn, Report, count, json, name_places},
 };
 
 /// Apply the file: record it, write the include files, reload Asterisk, and read back what it runs
@@ -151,7 +151,7 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let report = Report {
         desired: &desired,
         comparison: &comparison,
-        database: "",
+        recorded_in: RecordedIn::Database(""),
         allowance: planner.allowance(),
         // No difference names it.
         arguments: "",
@@ -254,7 +254,8 @@ fn move_stages(
         refuse_problems(comparison, desired, args.format, &mut printer)?;
         plan::name_private(&args.state, comparison)?;
         let arguments = plan::arguments(&args.file, &args.imported);
-        let report = Report { desired, comparison, database: &database, allowance, arguments: &arguments };
+        let recorded_in = RecordedIn::Database(&database);
+        let report = Report { desired, comparison, recorded_in, allowance, arguments: &arguments };
         let document = plan::written(&report, args.format, &printer)?;
         let mut last = last_shown.borrow_mut();
         if last.as_ref() != Some(&document) {

@@ -26,6 +26,7 @@ mod plan;
 mod printer;
 mod put_back;
 pub mod rail_table;
+mod recorded;
 mod rollback;
 mod saves;
 mod schema;

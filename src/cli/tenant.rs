@@ -19,7 +19,7 @@ use crate::{
     error::Hinted,
     model::Tenant,
     plan::{InboundValues, Inputs, RailStop},
-    report::Report,
+    report::{RecordedIn, Report},
 };
 
 /// Remove a tenant
@@ -95,8 +95,8 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let printing = RefCell::new(printer);
     let show = |comparison: &mut Comparison| {
         let mut printer = printing.borrow_mut();
-        let report =
-            Report { desired: &desired, comparison, database: &database, allowance: &allowance, arguments: "" };
+        let recorded_in = RecordedIn::Database(&database);
+        let report = Report { desired: &desired, comparison, recorded_in, allowance: &allowance, arguments: "" };
         let document = super::plan::written(&report, PlanFormat::Text, &printer)?;
         // It names another command than this one.
         let lines = document.lines().filter(|line| !line.starts_with("Apply exactly this:"));

@@ -57,6 +57,7 @@ mod properties;
 mod public_numbers;
 mod pull_request;
 mod read_back;
+mod recorded;
 mod reinstalled;
 mod renames;
 mod restored;
