@@ -1,5 +1,6 @@
 //! What calls are answered with, step by step.
 
+mod dialplan;
 mod groups;
 mod rooms;
 mod voicemail;

@@ -80,7 +80,7 @@ codes! {
         "a file of more than 64 MiB",
         "split it and pass the folder";
     GeneratedContext "generated-context":
-        "`dialplan.include` or `phone.context` names a context that is generated from this file; those of other tenants stop at `rail-taken-names`",
+        "`dialplan.include`, `phone.context` or a destination of calls names a context that is generated from this file; those of other tenants stop at `rail-taken-names`",
         "name contexts of your own only";
     GroupLoop "group-loop":
         "groups whose `no_answer` lists form a loop",
@@ -152,8 +152,8 @@ codes! {
         "a `secret` that names no source, or an alias (`*name`) of something under a key that names a secret; the value is never shown, because it may be the secret itself",
         "write `{ env: NAME }` or `{ file: name }`, and replace the secret if it was pasted";
     InvalidTarget "invalid-target":
-        "not a name that a dialer, group, room, member or user could have",
-        "write the name of a dialer, group or room, an e-mail, a phone's `id`, `hangup` or `busy`";
+        "not a name that a dialer, group, room, member or user could have, or a mapping that is no destination",
+        "write the name of a dialer, group or room, an e-mail, a phone's `id`, `hangup` or `busy`, `{ voicemail: .. }`, or `{ context: .., extension: .. }`";
     InvalidTenant "invalid-tenant":
         "a tenant slug with characters other than lower-case letters, digits and single hyphens",
         "choose such a slug";

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::ObjectName;
+use super::{ObjectName, OperatorsExtension};
 
 /// What the contexts of a tenant's generated routing file are named, behind its slug and a hyphen.
 pub(crate) const GENERATED_CONTEXTS: &[&str] = &[
@@ -34,17 +34,21 @@ pub(crate) const GENERATED_CONTEXTS: &[&str] = &[
 /// Something in the operator's own configuration that a desired state names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HostName {
-    /// A context of the dialplan, from `dialplan.include` or a user's `phone.context`.
+    /// A context of the dialplan, from `dialplan.include`, a user's `phone.context` or a destination of calls.
     Context(ObjectName),
     /// A transport of `res_pjsip`, from `phones.transport` or a user's `phone.transport`.
     Transport(ObjectName),
+    /// An extension of the dialplan, from a destination of calls.
+    Extension(OperatorsExtension),
 }
 
 impl HostName {
     /// Returns the name without its kind.
     pub fn name(&self) -> &str {
-        let (Self::Context(name) | Self::Transport(name)) = self;
-        name.as_str()
+        match self {
+            Self::Context(name) | Self::Transport(name) => name.as_str(),
+            Self::Extension(at) => at.extension.as_str(),
+        }
     }
 
     /// Returns the word for its kind.
@@ -52,12 +56,17 @@ impl HostName {
         match self {
             Self::Context(_) => "context",
             Self::Transport(_) => "transport",
+            Self::Extension(_) => "extension",
         }
     }
 }
 
 impl fmt::Display for HostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} `{}`", self.kind(), self.name())
+        write!(f, "{} `{}`", self.kind(), self.name())?;
+        match self {
+            Self::Context(_) | Self::Transport(_) => Ok(()),
+            Self::Extension(at) => write!(f, " of the context `{}`", at.context),
+        }
     }
 }

@@ -31,7 +31,7 @@ pub use destination::{DefaultRoute, Target, TargetsOfRow};
 pub(crate) use destination::{
     check::target,
     file::{TargetForm, TargetName},
-    in_turn, with_users,
+    host_names, in_turn, with_users,
 };
 pub use dialer::Dialer;
 pub use extension::{ExtensionClaim, NumberOwner};

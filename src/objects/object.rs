@@ -9,7 +9,9 @@ use zeroize::Zeroizing;
 use super::{ExtensionClaim, ObjectKind, Parts, RenderContext, Target};
 use crate::{
     asterisk::BadValue,
-    model::{BoxNumber, Chain, Document, E164, Ha1, Invalid, ObjectName, Secret, Unreadable, UserKey, document},
+    model::{
+        BoxNumber, Chain, Document, E164, Ha1, HostName, Invalid, ObjectName, Secret, Unreadable, UserKey, document,
+    },
 };
 
 /// The properties of an object: each key as the file has it, with its value in words, or `None` if it is absent.
@@ -69,6 +71,11 @@ pub(crate) trait Object {
 
     /// Lists the objects that it names. A user is not an object.
     fn refs(&self) -> Vec<(ObjectKind, &ObjectName)> {
+        Vec::new()
+    }
+
+    /// Lists what the Asterisk host must have for it, which the generated files only name.
+    fn host_names(&self) -> Vec<HostName> {
         Vec::new()
     }
 

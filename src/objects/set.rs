@@ -209,6 +209,7 @@ impl Routes {
                     let number = self.boxes.of(email).and_then(|own| own.number.clone());
                     chain.push(Node::Box(Mailbox { name: target.to_string(), number }));
                 }
+                Target::Dialplan(at) => chain.push(Node::Dialplan(at.clone())),
                 Target::Hangup => chain.push(Node::End(Cause::Rejected)),
                 Target::Busy => chain.push(Node::End(Cause::Busy)),
             }

@@ -22,8 +22,8 @@ use crate::{
     },
     model::{Chain, Mailbox, Node, ObjectName, Ring, UserKey, WITHHELD},
     objects::{
-        Called, CallerMatch, Condition, Entrance, Entry, Outcome, Routes,
-        room::{entrance, sip_user},
+        Called, CallerMatch, Condition, Entrance, Entry, Outcome, Routes, destination,
+        room::{self, entrance},
     },
 };
 
@@ -173,8 +173,17 @@ impl Inbound<'_> {
         }
         for (name, place) in self.called_by_sip() {
             let name = Expr::text("name", &name)?;
-            context.one_step(Pattern::literal(name.clone()), Step::Goto(place.clone()));
-            context.one_step(Pattern::with_parameters(name), Step::Goto(place));
+            let mut steps = Extension::new(Pattern::literal(name.clone()));
+            let mut again = place.clone();
+            if let Place::Operators(at) = &place {
+                context.comment(at);
+                // The operator's dialplan gets the caller as from a rule.
+                note_sender(&mut steps);
+                again = Place::Extension(name.clone());
+            }
+            steps.step(Step::Goto(place));
+            context.extension(steps);
+            context.one_step(Pattern::with_parameters(name), Step::Goto(again));
         }
         // Anything of two characters and more; a pattern for fewer would catch Asterisk's own `h` and `t`.
         for pattern in ["_[!-~].", "_[0-9+*#]", "s"] {
@@ -192,8 +201,8 @@ impl Inbound<'_> {
         Ok(())
     }
 
-    /// Lists the voicemail boxes and rooms that routes name: a provider sends calls to these by SIP. Each has the name that
-    /// it calls, and where the call goes.
+    /// Lists the voicemail boxes, rooms and extensions of the operator's that routes name: a provider sends calls to these
+    /// by SIP. Each has the name that it calls, and where the call goes.
     fn called_by_sip(&self) -> BTreeMap<String, Place> {
         let chains = self.outcomes.values().flat_map(|(_, outcome)| [Some(&outcome.then), outcome.otherwise.as_ref()]);
         let nodes = chains.flatten().chain([&self.default_chain]).flat_map(|chain| &chain.0);
@@ -204,7 +213,8 @@ impl Inbound<'_> {
                     let place = Place::Context(self.contexts.voicemail.clone(), number.into());
                     called.insert(number.sip_user(), place);
                 }
-                Node::Room(room) => drop(called.insert(sip_user(room), self.room(room))),
+                Node::Room(room) => drop(called.insert(room::sip_user(room), self.room(room))),
+                Node::Dialplan(at) => drop(called.insert(destination::sip_user(at), Place::Operators(at.clone()))),
                 Node::Box(_) | Node::Ring(_) | Node::End(_) | Node::Missing(_) => {}
             }
         }

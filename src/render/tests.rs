@@ -118,6 +118,42 @@ fn every_context_that_is_generated_is_known_by_name() {
     assert_eq!(contexts, GENERATED_CONTEXTS.iter().copied().collect());
 }
 
+/// What adds a destination in the operator's own dialplan to [`COMPANY`].
+fn into_own_dialplan() -> String {
+    COMPANY.replace("default_route: [talk]", "default_route: [talk, { context: ivr, extension: \"*9\" }]")
+}
+
+/// A call leaves by a `Goto` and nothing stands behind it. A provider calls it by SIP, under a name of the program's.
+#[test]
+fn a_call_goes_on_in_the_operators_dialplan_and_shows_who_calls() {
+    let declared = declared(&into_own_dialplan());
+    let routing = &files(&declared, &declared.routes, true)[Routing].text;
+    let lines: Vec<&str> = routing.lines().collect();
+    let entry = lines.iter().position(|line| *line == "; dialplan:*9@ivr").unwrap();
+    insta::assert_snapshot!(lines[entry..entry + 9].join("\n"), @r#"
+    ; dialplan:*9@ivr
+    exten => dialplan_9217a48c99cb,1,Set(CALLERID(num)=${FILTER( -~,${REPLACE(CALLERID(num),(),^)})})
+     same => n,ExecIf($[${REGEX("^[^[:cntrl:]]*$" ${REPLACE(CALLERID(name),(),^)})} != 1]?Set(CALLERID(name)=))
+     same => n,Set(FROM_NUMBER=${CALLERID(num)})
+     same => n,Set(FROM_NAME=${CALLERID(name)})
+     same => n,Set(FROM_SHOWN=${CALLERID(pres)})
+     same => n,Set(CALLERID(rdnis)=)
+     same => n,Goto(ivr,*9,1)
+    exten => _dialpla[n]_9217a48c99cb\;!,1,Goto(dialplan_9217a48c99cb,1)
+    "#);
+    let default = lines.iter().position(|line| *line == "; any other call").unwrap();
+    insta::assert_snapshot!(lines[default..default + 8].join("\n"), @r"
+    ; any other call
+    exten => default,1,Set(CAUSE=20)
+     same => n,Gosub(acme-dialers,dce7611e7481e,1)
+     same => n,Set(CALLERID(num)=${FROM_NUMBER})
+     same => n,Set(CALLERID(name)=${FROM_NAME})
+     same => n,Set(CALLERID(pres)=${FROM_SHOWN})
+     same => n,Goto(ivr,*9,1)
+    ; the phone `1001`, called by its name
+    ");
+}
+
 /// The lamp of its number shows the room, and a provider calls it by SIP once a route names it.
 #[test]
 fn a_room_is_an_extension_that_joins_a_conference_of_the_tenant() {

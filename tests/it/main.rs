@@ -43,6 +43,7 @@ mod names;
 mod notify;
 mod numbers;
 mod objects;
+mod operators_dialplan;
 mod outside_secrets;
 mod owners;
 mod package;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, ops::Add};
 use sha2::{Digest, Sha256};
 
 use super::super::{BadValue, Name};
-use crate::model::{BoxNumber, E164, Extension, NamePrefix, ObjectName, Prefix, Tenant, hex};
+use crate::model::{BoxNumber, E164, Extension, ExtensionName, NamePrefix, ObjectName, Prefix, Tenant, hex};
 
 /// Applications and functions, each with the module that provides it.
 pub(crate) type Words = BTreeMap<&'static str, &'static str>;
@@ -448,6 +448,13 @@ impl From<&E164> for Expr {
 /// It has letters, digits and `_ . + -` only.
 impl From<&ObjectName> for Expr {
     fn from(name: &ObjectName) -> Self {
+        Self::plain(name.as_str())
+    }
+}
+
+/// It has letters, digits and `_ . + - * #` only.
+impl From<&ExtensionName> for Expr {
+    fn from(name: &ExtensionName) -> Self {
         Self::plain(name.as_str())
     }
 }

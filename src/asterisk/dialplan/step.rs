@@ -4,6 +4,7 @@ use super::{
     super::Name,
     expr::{CallerField, Expr, Foreign, ForeignVariable, Variable, Words},
 };
+use crate::model::OperatorsExtension;
 
 /// Where a call goes on.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub(crate) enum Place {
     Extension(Expr),
     /// The first step of an extension of another context.
     Context(Name, Expr),
+    /// The first step of an extension of the operator's own dialplan.
+    Operators(OperatorsExtension),
 }
 
 impl Place {
@@ -22,6 +25,7 @@ impl Place {
             Self::Label(label) => Expr::from(*label),
             Self::Extension(extension) => extension.clone() + ",1",
             Self::Context(context, extension) => Expr::from(context) + "," + extension.clone() + ",1",
+            Self::Operators(at) => Expr::from(&at.context) + "," + &at.extension + ",1",
         }
     }
 }

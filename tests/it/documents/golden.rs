@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use reconcile::{
     calls::{Answer, Event, LiveRoutes, Outcome, Started, Status, What},
     model::{
-        CallerClass, CallerId, Document, EndpointNames, Mode, NumberSource, OutsideLine, PhoneOverride, PhoneProfile,
-        Settings,
+        CallerClass, CallerId, Document, EndpointNames, Mode, NumberSource, OperatorsExtension, OutsideLine,
+        PhoneOverride, PhoneProfile, Settings,
         document::{self, Map},
     },
     objects::{
@@ -270,6 +270,11 @@ fn every_golden_document_is_read_as_the_value_it_was() {
             "phone" => is(&name, &UserDocument { phone: phone(), ..UserDocument::default() }),
             "user" => is(&name, &user()),
             "user-pinned" => is(&name, &UserDocument { pinned: true, ..UserDocument::default() }),
+            "user-dialplan" => {
+                let at = OperatorsExtension { context: of("ivr"), extension: of("*9") };
+                let no_answer = Some(vec![Target::Object(of("sales")), Target::Dialplan(at)]);
+                is(&name, &UserDocument { no_answer, ..UserDocument::default() });
+            }
             "group" => is(&name, &group()),
             "group-extension" => {
                 let extension = Some(ExtensionClaim::Given(1500.try_into().unwrap()));
@@ -310,6 +315,8 @@ fn target() -> impl Strategy<Value = Target> {
     prop_oneof![
         object().prop_map(Target::Object),
         "[a-z]{1,5}@example\\.com".prop_map(|email| Target::User(of::<reconcile::model::Email>(&email).key())),
+        (object(), "[a-z0-9*#][a-z0-9_.+*#-]{0,8}")
+            .prop_map(|(context, name)| Target::Dialplan(OperatorsExtension { context, extension: of(&name) })),
         Just(Target::Hangup),
         Just(Target::Busy),
     ]

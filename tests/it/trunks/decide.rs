@@ -217,6 +217,7 @@ fn decided(routes: &Routes, call: &Arrival) -> Vec<String> {
         Walked::Ring { name, .. } | Walked::Missing { name } | Walked::Voicemail { name } | Walked::Room { name } => {
             name
         }
+        Walked::Dialplan { context, extension } => format!("{extension}@{context}"),
         Walked::End { how } => how.to_owned(),
     });
     tried.collect()
