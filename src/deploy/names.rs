@@ -157,17 +157,17 @@ fn exists(name: &HostName, answer: Option<&Answer>) -> Option<bool> {
 
 /// Lists the extensions that a call can be sent to, of a listing of a dialplan: those with a first step. A hint is none.
 fn called(listing: &str) -> Vec<&str> {
-    let (mut names, mut name) = (Vec::new(), "");
+    let (mut found, mut extension) = (Vec::new(), "");
     for line in listing.lines().map(str::trim_start) {
-        let named = line.strip_prefix('\'').and_then(|line| line.split_once("' =>"));
-        let step = named.map_or(line, |(_, step)| step.trim_start());
-        name = named.map_or(name, |(name, _)| name);
+        let begins = line.strip_prefix('\'').and_then(|line| line.split_once("' =>"));
+        let step = begins.map_or(line, |(_, step)| step.trim_start());
+        extension = begins.map_or(extension, |(name, _)| name);
         let labelled = step.strip_prefix('[').and_then(|step| step.split_once(']'));
         if labelled.map_or(step, |(_, step)| step.trim_start()).starts_with("1. ") {
-            names.push(name);
+            found.push(extension);
         }
     }
-    names
+    found
 }
 
 /// Checks that the running Asterisk has the names.

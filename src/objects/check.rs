@@ -121,14 +121,14 @@ pub(crate) struct Names<'a> {
     /// Whether calls come through Twilio that cannot reach a user's phone.
     pub(super) twilio_without_host: bool,
     /// Where destinations first name what the Asterisk host must have.
-    host_names: RefCell<BTreeMap<HostName, Place>>,
+    on_host: RefCell<BTreeMap<HostName, Place>>,
 }
 
 impl Names<'_> {
     /// Notes what the Asterisk host must have for a destination. Without the context of an extension it has no such
     /// extension.
     pub(super) fn note_host_names(&self, target: &Target, place: Place) {
-        let mut noted = self.host_names.borrow_mut();
+        let mut noted = self.on_host.borrow_mut();
         for name in host_names(slice::from_ref(target)) {
             if let HostName::Extension(at) = &name {
                 noted.entry(HostName::Context(at.context.clone())).or_insert(place);
@@ -189,7 +189,7 @@ pub(crate) fn check<'a>(
         without_trunk,
         unreachable_by_asterisk,
         twilio_without_host,
-        host_names: RefCell::default(),
+        on_host: RefCell::default(),
     };
     let before = errors(problems);
     let boxes_are_known = keys.voicemail.as_ref().map_or(!is_lost, |at| at.whole);
@@ -219,7 +219,7 @@ pub(crate) fn check<'a>(
     group::check::loops(&routes, &places, problems);
     let is_sound = readable && errors(problems) == before;
     let no_answer = no_answer(of_users.no_answer, &routes, &names, problems);
-    let host_names = names.host_names.take();
+    let host_names = names.on_host.take();
     Checked { routes, secrets, places, names, is_sound, host_names, no_answer }
 }
 
