@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt, ops::Add};
 
 use sha2::{Digest, Sha256};
 
-use super::super::{BadValue, Name};
-use crate::model::{BoxNumber, E164, Extension, ExtensionName, NamePrefix, ObjectName, Prefix, Tenant, hex};
+use super::super::BadValue;
+use crate::model::{NamePrefix, hex};
 
 /// Applications and functions, each with the module that provides it.
 pub(crate) type Words = BTreeMap<&'static str, &'static str>;
@@ -242,7 +242,7 @@ impl Expr {
         Self::plain(number.into().to_string())
     }
 
-    fn plain(text: impl Into<String>) -> Self {
+    pub(super) fn plain(text: impl Into<String>) -> Self {
         Self { text: text.into(), words: Words::new() }
     }
 
@@ -417,63 +417,6 @@ impl Foreign {
 
     pub(super) fn words(&self) -> &Words {
         &self.words
-    }
-}
-
-/// Words of the program itself.
-impl From<&'static str> for Expr {
-    fn from(text: &'static str) -> Self {
-        Self::plain(text)
-    }
-}
-
-impl From<&Name> for Expr {
-    fn from(name: &Name) -> Self {
-        Self::plain(name.to_string())
-    }
-}
-
-impl From<&Tenant> for Expr {
-    fn from(tenant: &Tenant) -> Self {
-        Self::plain(tenant.as_str())
-    }
-}
-
-impl From<&E164> for Expr {
-    fn from(number: &E164) -> Self {
-        Self::plain(number.as_str())
-    }
-}
-
-/// It has letters, digits and `_ . + -` only.
-impl From<&ObjectName> for Expr {
-    fn from(name: &ObjectName) -> Self {
-        Self::plain(name.as_str())
-    }
-}
-
-/// It has letters, digits and `_ . + - * #` only.
-impl From<&ExtensionName> for Expr {
-    fn from(name: &ExtensionName) -> Self {
-        Self::plain(name.as_str())
-    }
-}
-
-impl From<&BoxNumber> for Expr {
-    fn from(number: &BoxNumber) -> Self {
-        Self::plain(number.as_str())
-    }
-}
-
-impl From<&Prefix> for Expr {
-    fn from(prefix: &Prefix) -> Self {
-        Self::plain(prefix.start())
-    }
-}
-
-impl From<Extension> for Expr {
-    fn from(number: Extension) -> Self {
-        Self::plain(number.to_string())
     }
 }
 
