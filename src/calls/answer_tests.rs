@@ -2,6 +2,7 @@
 
 mod dialplan;
 mod groups;
+mod menus;
 mod rooms;
 mod voicemail;
 

@@ -11,7 +11,7 @@ use crate::{
         BoxNumber, Caller, CallerClass, CallerId, Cause, Chain, E164, Leg, Mailbox, Node, NumberSource, OutsideLine,
         Ring, UserKey,
     },
-    objects::{PublicSipHost, destination, room},
+    objects::{PublicSipHost, destination, menu, room},
 };
 
 /// What stands for no caller ID in a URL.
@@ -102,6 +102,7 @@ impl Step {
                     (name.clone(), number.as_ref().map(BoxNumber::sip_user).ok_or("it has no number yet"))
                 }
                 Node::Room(name) => (name.to_string(), Ok(room::sip_user(name))),
+                Node::Menu(name) => (name.to_string(), Ok(menu::sip_user(name))),
                 Node::Dialplan(at) => (at.to_string(), Ok(destination::sip_user(at))),
                 Node::End(cause) => {
                     steps.push(match cause {
@@ -220,11 +221,11 @@ fn phone(email: &UserKey, applied: &LiveRoutes) -> Result<Noun, &'static str> {
     }
 }
 
-/// How long the provider waits for what Asterisk answers at once, in seconds: a voicemail box, a room, or an extension of
-/// the operator's own dialplan.
+/// How long the provider waits for what Asterisk answers at once, in seconds: a voicemail box, a room, a menu, or an
+/// extension of the operator's own dialplan.
 const ANSWERS_WITHIN: u32 = 10;
 
-/// Dials a voicemail box, a room or an extension of the operator's under its SIP user, at the host at which phones are
+/// Dials a voicemail box, a room, a menu or an extension of the operator's under its SIP user, at the host at which phones are
 /// reached.
 fn at_host(name: &str, user: &str, applied: &LiveRoutes, numbers: &Numbers<'_>) -> Result<Step, &'static str> {
     let PublicSipHost(host) = applied.routes.public_sip_host.as_ref().ok_or("there is no `public_sip_host`")?;

@@ -27,6 +27,11 @@ pub enum Walked {
         /// The name of the room.
         name: String,
     },
+    /// The caller hears a menu, and chooses.
+    Menu {
+        /// The name of the menu.
+        name: String,
+    },
     /// The call goes on in the operator's own dialplan.
     Dialplan {
         /// The context.
@@ -63,6 +68,10 @@ pub fn walk(chain: &Chain) -> Vec<Walked> {
                 walked.push(Walked::Room { name: name.to_string() });
                 return walked;
             }
+            Node::Menu(name) => {
+                walked.push(Walked::Menu { name: name.to_string() });
+                return walked;
+            }
             Node::Dialplan(OperatorsExtension { context, extension }) => {
                 let (context, extension) = (context.to_string(), extension.to_string());
                 walked.push(Walked::Dialplan { context, extension });
@@ -93,6 +102,7 @@ impl Walked {
             },
             Self::Voicemail { name } => format!("{name}: a message is recorded"),
             Self::Room { name } => format!("{name}: the caller comes into the room"),
+            Self::Menu { name } => format!("{name}: the caller hears the menu, and presses a key"),
             Self::Dialplan { context, extension } => {
                 format!("the call goes on in your dialplan: extension {extension} of the context {context}")
             }

@@ -81,7 +81,7 @@ pub const RAILS: &[(&str, &str, &str)] = &[
     ),
     (
         "missing-names",
-        "an apply of a file that names contexts (`dialplan.include`, `phone.context`), extensions (`{ context: .., extension: .. }`) or transports that the running Asterisk does not have",
+        "an apply of a file that names contexts (`dialplan.include`, `phone.context`), extensions (`{ context: .., extension: .. }`), prompts of menus or transports that the running Asterisk does not have",
         "correct the name; `--allow missing-names=N`",
     ),
     (

@@ -1,5 +1,5 @@
 //! Whether the running Asterisk has what the operator owns and our files only name: contexts of
-//! `dialplan.include` and `phone.context`, extensions that calls are sent to, and transports.
+//! `dialplan.include` and `phone.context`, extensions that calls are sent to, prompts, and transports.
 //!
 //! Asterisk loads a file with a misspelled name and reports success. A missing context then takes
 //! dialling out from every phone, emergency calls included, a missing transport every call to a
@@ -15,10 +15,11 @@ use super::{
     includes,
     mismatch::has_parameters,
     needs::ask,
+    prompts,
 };
 use crate::{
     asterisk::{ConfigFile, Module, PerFile, lines},
-    model::{ExtensionName, HostName, OperatorsExtension, nearest, printable},
+    model::{ExtensionName, HostName, OperatorsExtension, Prompt, nearest, printable},
     objects::host_names,
     render::{Phone, Phonebook},
 };
@@ -61,6 +62,9 @@ impl MissingName {
         let place = places.get(name).map(|place| format!(" in {place}")).unwrap_or_default();
         let whose = if matches!(name, HostName::Extension(_)) { "the context" } else { "Asterisk" };
         let exist = match existing.len() {
+            0 if matches!(name, HostName::Prompt(_)) => {
+                format!("no `{}.wav` is in its folder `sounds`, and no file of another format", name.name())
+            }
             0 => format!("{whose} has no {} at all", name.kind()),
             count => {
                 let shown: Vec<String> = existing.iter().take(LISTED).map(|name| format!("`{name}`")).collect();
@@ -85,6 +89,9 @@ impl MissingName {
                 let reload = file_of(name).module().reload_command;
                 format!("run `asterisk -rx '{reload}'` to load it; until then {harm}")
             }
+            None if matches!(name, HostName::Prompt(_)) => {
+                format!("put it there, or into the folder of its language, such as `sounds/en`; until then {harm}")
+            }
             None => format!("correct the name, or define the {name} in Asterisk; until then {harm}"),
         }
     }
@@ -104,6 +111,9 @@ const NO_WAY_OUT: &str = "phones cannot dial out through it, 112 included";
 
 /// What happens while a transport is missing.
 const NO_TRANSPORT: &str = "calls over it fail";
+
+/// What happens while a prompt is missing.
+const SILENCE: &str = "callers hear nothing instead";
 
 /// What happens while an extension is missing that calls are sent to.
 const CALLS_END: &str = "calls that are sent there end";
@@ -133,9 +143,10 @@ pub(super) fn named(book: &Phonebook<'_>) -> BTreeMap<HostName, Naming> {
         }
     }
     for ((kind, of), object) in book.routes.objects() {
-        for called in object.host_names() {
+        for needed in object.host_names() {
             let by = if of.is_empty() { format!("`{kind}`") } else { format!("the {kind} `{of}`") };
-            name(called, by, CALLS_END);
+            let harm = if matches!(needed, HostName::Prompt(_)) { SILENCE } else { CALLS_END };
+            name(needed, by, harm);
         }
     }
     named
@@ -146,6 +157,7 @@ fn exists(name: &HostName, answer: Option<&Answer>) -> Option<bool> {
     let answer = answer?;
     let text = answer.raw();
     match name {
+        HostName::Prompt(_) => None,
         HostName::Context(_) | HostName::Extension(_) if text.contains("no existence of") => Some(false),
         HostName::Context(name) => text.contains(&format!("Context '{name}'")).then_some(true),
         HostName::Transport(_) if text.contains("Unable to find") => Some(false),
@@ -180,21 +192,19 @@ pub(super) fn check(
     book: &Phonebook<'_>,
 ) -> Result<CheckedNames, AsteriskError> {
     let named = named(book);
-    if named.is_empty() {
-        return Ok(CheckedNames::default());
+    let mut checked = CheckedNames::default();
+    check_prompts(asterisk, &named, &mut checked)?;
+    let asked: Vec<(&HostName, &Naming, String)> =
+        named.iter().filter_map(|(name, naming)| Some((name, naming, command(name)?))).collect();
+    if asked.is_empty() {
+        return Ok(checked);
     }
-    let command = |name: &HostName| match name {
-        HostName::Context(name) => format!("dialplan show {name}"),
-        HostName::Transport(name) => format!("pjsip show transport {name}"),
-        HostName::Extension(at) => format!("dialplan show {}@{}", at.extension, at.context),
-    };
     let shown = ConfigFile::ALL.map(|file| format!("module show like {}", file.module().object));
-    let commands: Vec<String> = shown.into_iter().chain(named.keys().map(command)).collect();
+    let commands: Vec<String> = shown.into_iter().chain(asked.iter().map(|(_, _, command)| command.clone())).collect();
     let mut answers = ask(asterisk, &commands)?.into_iter();
     let modules = PerFile::from_fn(|_| answers.next().flatten());
-    let mut checked = CheckedNames::default();
     let mut existing: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for ((name, naming), answer) in named.iter().zip(answers) {
+    for ((name, naming, command), answer) in asked.into_iter().zip(answers) {
         let file = file_of(name);
         let module = file.module();
         let mut unchecked = |why: String| checked.unchecked.push(format!("whether the {name} exists: {why}"));
@@ -203,7 +213,7 @@ pub(super) fn check(
             _ if is_stopped(module, modules[file].as_ref()) => {
                 unchecked(format!("Asterisk has not loaded {}; `reconcile apply` loads it", module.object));
             }
-            None => unchecked(format!("Asterisk does not answer `{}`", command(name))),
+            None => unchecked(format!("Asterisk does not answer `{command}`")),
             Some(false) => {
                 let name = match name {
                     HostName::Extension(at) if lacks_context(at, answer.as_ref()) => {
@@ -233,6 +243,46 @@ pub(super) fn check(
     Ok(checked)
 }
 
+/// Returns the command that shows a name; `None` for a prompt, which is a file.
+fn command(name: &HostName) -> Option<String> {
+    match name {
+        HostName::Context(name) => Some(format!("dialplan show {name}")),
+        HostName::Transport(name) => Some(format!("pjsip show transport {name}")),
+        HostName::Extension(at) => Some(format!("dialplan show {}@{}", at.extension, at.context)),
+        HostName::Prompt(_) => None,
+    }
+}
+
+/// Checks that the host has the prompts.
+fn check_prompts(
+    asterisk: &Asterisk,
+    named: &BTreeMap<HostName, Naming>,
+    checked: &mut CheckedNames,
+) -> Result<(), AsteriskError> {
+    let prompts: Vec<(&HostName, &Prompt, &Naming)> = named
+        .iter()
+        .filter_map(|(name, naming)| match name {
+            HostName::Prompt(prompt) => Some((name, prompt, naming)),
+            HostName::Context(_) | HostName::Transport(_) | HostName::Extension(_) => None,
+        })
+        .collect();
+    let found = prompts::exist(asterisk, &prompts.iter().map(|(_, prompt, _)| *prompt).collect::<Vec<_>>())?;
+    for ((name, _, naming), found) in prompts.into_iter().zip(found) {
+        match found {
+            Some(true) => {}
+            Some(false) => {
+                let (name, naming) = (name.clone(), naming.clone());
+                checked.missing.push(MissingName { name, naming, near: None, existing: Vec::new(), defined: None });
+            }
+            None => {
+                let why = "Asterisk does not evaluate `EVAL`, `SET` and `STAT`";
+                checked.unchecked.push(format!("whether the {name} exists: {why}"));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Finds the existing name that was probably meant. Extensions of one or two signs are all near each other.
 fn near(name: &HostName, existing: &[String]) -> Option<String> {
     let is_short = matches!(name, HostName::Extension(_)) && name.name().len() < 3;
@@ -243,7 +293,7 @@ fn near(name: &HostName, existing: &[String]) -> Option<String> {
 /// Returns the file whose module knows names of this kind, and whose includer defines them.
 fn file_of(name: &HostName) -> ConfigFile {
     match name {
-        HostName::Context(_) | HostName::Extension(_) => ConfigFile::Routing,
+        HostName::Context(_) | HostName::Extension(_) | HostName::Prompt(_) => ConfigFile::Routing,
         HostName::Transport(_) => ConfigFile::Endpoints,
     }
 }
@@ -272,6 +322,7 @@ fn listing(name: &HostName) -> String {
         HostName::Context(_) => "dialplan show".to_owned(),
         HostName::Transport(_) => "pjsip show transports".to_owned(),
         HostName::Extension(at) => format!("dialplan show {}", at.context),
+        HostName::Prompt(_) => String::new(),
     }
 }
 
@@ -290,6 +341,7 @@ fn list(asterisk: &Asterisk, name: &HostName, book: &Phonebook<'_>) -> Result<Ve
             shown.filter_map(|line| line.split_whitespace().next()).filter(is_other).collect()
         }
         HostName::Extension(_) => called(answer.raw()),
+        HostName::Prompt(_) => Vec::new(),
     };
     let mut names: Vec<String> = names.into_iter().map(printable).collect();
     names.sort();
@@ -303,11 +355,12 @@ fn defined(config_dir: &Path, name: &HostName) -> Option<String> {
     let section = match name {
         HostName::Context(name) | HostName::Transport(name) => format!("[{name}]"),
         HostName::Extension(at) => format!("[{}]", at.context),
+        HostName::Prompt(_) => return None,
     };
     includes::read(config_dir, &config_dir.join(file)).ok()?.iter().find_map(|file| {
         let mut found = lines(&file.text).skip_while(|(_, line)| !line.starts_with(&section));
         let (line, _) = match name {
-            HostName::Context(_) | HostName::Transport(_) => found.next(),
+            HostName::Context(_) | HostName::Transport(_) | HostName::Prompt(_) => found.next(),
             HostName::Extension(at) => {
                 let mut of_context = found.skip(1).take_while(|(_, line)| !line.starts_with('['));
                 of_context.find(|(_, line)| is_first_step(line, &at.extension))

@@ -167,7 +167,7 @@ impl<'a> Defined<'a> {
             HostName::Context(context) | HostName::Extension(OperatorsExtension { context, .. }) => {
                 Some((context, naming.by.as_str()))
             }
-            HostName::Transport(_) => None,
+            HostName::Transport(_) | HostName::Prompt(_) => None,
         });
         let named: Vec<(&ObjectName, &str)> = contexts.collect();
         if named.is_empty() {

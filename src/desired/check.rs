@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     model::{
-        At, BoxNumber, Code, Codec, Country, Diagnostic, DisplayName, EndpointNames, GENERATED_CONTEXTS, HostName,
-        Identity, Mode, NAME_BYTES, PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, packed,
+        At, BoxNumber, Code, Codec, Country, Diagnostic, DisplayName, EndpointNames, HostName, Identity, Mode,
+        NAME_BYTES, PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, is_generated, packed,
         values,
     },
     objects::{self, NumberOwner, OfUsers, TargetList},
@@ -107,7 +107,7 @@ fn own_contexts(tenant: &Tenant, host_names: &BTreeMap<HostName, Place>, problem
     let prefix = format!("{tenant}-");
     for (name, place) in host_names {
         let HostName::Context(context) = name else { continue };
-        if context.as_str().strip_prefix(&prefix).is_some_and(|kind| GENERATED_CONTEXTS.contains(&kind)) {
+        if context.as_str().strip_prefix(&prefix).is_some_and(is_generated) {
             let message = format!("the context `{context}` is generated from this file");
             let hint = "name contexts of your own only, such as the one that leads to the carrier";
             problems.push(Diagnostic::error(Code::GeneratedContext, message, *place).hint(hint));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ObjectName, OperatorsExtension};
+use super::{ObjectName, OperatorsExtension, Prompt};
 
 /// What the contexts of a tenant's generated routing file are named, behind its slug and a hyphen.
 pub(crate) const GENERATED_CONTEXTS: &[&str] = &[
@@ -31,6 +31,14 @@ pub(crate) const GENERATED_CONTEXTS: &[&str] = &[
     "generation",
 ];
 
+/// What begins the name of the context of a menu, behind the slug and a hyphen. The name of the menu follows.
+pub(crate) const MENU_CONTEXT: &str = "menu_";
+
+/// Tells whether a context of a tenant's generated routing file may be named so, behind its slug and a hyphen.
+pub(crate) fn is_generated(kind: &str) -> bool {
+    GENERATED_CONTEXTS.contains(&kind) || kind.starts_with(MENU_CONTEXT)
+}
+
 /// Something in the operator's own configuration that a desired state names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HostName {
@@ -40,6 +48,8 @@ pub enum HostName {
     Transport(ObjectName),
     /// An extension of the dialplan, from a destination of calls.
     Extension(OperatorsExtension),
+    /// A sound file, from a menu.
+    Prompt(Prompt),
 }
 
 impl HostName {
@@ -48,6 +58,7 @@ impl HostName {
         match self {
             Self::Context(name) | Self::Transport(name) => name.as_str(),
             Self::Extension(at) => at.extension.as_str(),
+            Self::Prompt(prompt) => prompt.as_str(),
         }
     }
 
@@ -57,6 +68,7 @@ impl HostName {
             Self::Context(_) => "context",
             Self::Transport(_) => "transport",
             Self::Extension(_) => "extension",
+            Self::Prompt(_) => "prompt",
         }
     }
 }
@@ -65,7 +77,7 @@ impl fmt::Display for HostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} `{}`", self.kind(), self.name())?;
         match self {
-            Self::Context(_) | Self::Transport(_) => Ok(()),
+            Self::Context(_) | Self::Transport(_) | Self::Prompt(_) => Ok(()),
             Self::Extension(at) => write!(f, " of the context `{}`", at.context),
         }
     }

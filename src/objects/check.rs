@@ -13,7 +13,7 @@ use std::{
 use super::{
     CALLED, Keys, TargetName, destination, dialer, group, host_names, hours,
     keys::NamesOfKind,
-    namespace, room,
+    menu, namespace, room,
     rule::{self, check::Rules},
     set, trunk, voicemail,
 };
@@ -128,13 +128,17 @@ impl Names<'_> {
     /// Notes what the Asterisk host must have for a destination. Without the context of an extension it has no such
     /// extension.
     pub(super) fn note_host_names(&self, target: &Target, place: Place) {
-        let mut noted = self.on_host.borrow_mut();
         for name in host_names(slice::from_ref(target)) {
             if let HostName::Extension(at) = &name {
-                noted.entry(HostName::Context(at.context.clone())).or_insert(place);
+                self.note_host_name(HostName::Context(at.context.clone()), place);
             }
-            noted.entry(name).or_insert(place);
+            self.note_host_name(name, place);
         }
+    }
+
+    /// Notes what the Asterisk host must have.
+    pub(super) fn note_host_name(&self, name: HostName, place: Place) {
+        self.on_host.borrow_mut().entry(name).or_insert(place);
     }
 }
 
@@ -198,7 +202,8 @@ pub(crate) fn check<'a>(
     names.ending.clone_from(&names.keeping);
     let groups = group::check::check(keys.groups, &trunk_names, &names, &mut places, problems);
     let rooms = room::check::check(keys.rooms, &mut places, problems);
-    let mut routes = Routes { trunks, dialers, groups, boxes, rooms, ..Routes::default() };
+    let menus = menu::check::check(keys.menus, &names, &mut places, problems);
+    let mut routes = Routes { trunks, dialers, groups, boxes, rooms, menus, ..Routes::default() };
     names.ending.extend(group::check::ending(&routes));
     // What follows from a trunk that was refused is not reported.
     if errors(problems) == 0 {
@@ -217,6 +222,7 @@ pub(crate) fn check<'a>(
     routes.public_sip_host = keys.public_sip_host.and_then(|at| at.value).map(|host| PublicSipHost(host.into()));
     rule::check::check(&routes, &places, &broken, has_twilio, problems);
     group::check::loops(&routes, &places, problems);
+    menu::check::loops(&routes, &places, problems);
     let is_sound = readable && errors(problems) == before;
     let no_answer = no_answer(of_users.no_answer, &routes, &names, problems);
     let host_names = names.on_host.take();
@@ -253,6 +259,7 @@ fn is_readable(keys: &Keys, problems: &[Diagnostic]) -> bool {
     let whole = [
         keys.inbound.as_ref().is_none_or(|at| at.whole),
         keys.groups.as_ref().is_none_or(|at| at.whole),
+        keys.menus.as_ref().is_none_or(|at| at.whole),
         keys.voicemail.as_ref().is_none_or(|at| at.whole),
         keys.hours.as_ref().is_none_or(|at| at.whole),
         keys.default_route.as_ref().is_none_or(|at| at.whole),

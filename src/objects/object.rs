@@ -206,7 +206,7 @@ impl ObjectKind {
     /// Tells whether a call that is sent to an object of the kind stays with it, at Asterisk: a provider sends such a call
     /// there by SIP, and nothing behind it is tried.
     pub(super) fn keeps_calls(self) -> bool {
-        matches!(self, Self::Box | Self::Room)
+        matches!(self, Self::Box | Self::Room | Self::Menu)
     }
 
     /// Tells whether each object of the kind is an entry of a file, not a section.

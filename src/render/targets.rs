@@ -100,6 +100,13 @@ impl Inbound<'_> {
                     steps.step(Step::Goto(self.room(room)));
                     return;
                 }
+                Node::Menu(name) => match self.menu(name) {
+                    Some(menu) => {
+                        steps.step(Step::Goto(menu));
+                        return;
+                    }
+                    None => Step::NoOp(Some("a menu that is not declared".into())),
+                },
                 Node::Dialplan(at) => {
                     show_caller(steps, None);
                     steps.step(Step::Goto(Place::Operators(at.clone())));

@@ -145,7 +145,7 @@ fn rooms_are_found_in_groups_and_paths() {
 }
 
 /// The types of the kinds, and the fields that keep their objects.
-const KINDS: &str = r"\b(Trunk|Dialer|Hours|OpeningHours|InboundRule|Rule|DefaultRoute|PublicSipHost|DefaultCallerId|VoicemailBox|Boxes|LastBox)\b|\bObjectKind::[A-Z]|\.(trunks|dialers|hours|rules)\b|\broutes\.(groups|boxes|last_box|rooms)\b";
+const KINDS: &str = r"\b(Trunk|Dialer|Hours|OpeningHours|InboundRule|Rule|DefaultRoute|PublicSipHost|DefaultCallerId|VoicemailBox|Boxes|LastBox)\b|\bObjectKind::[A-Z]|\.(trunks|dialers|hours|rules)\b|\broutes\.(groups|boxes|last_box|rooms|menus)\b";
 
 #[test]
 fn kinds_of_objects_are_named_in_their_own_room() {

@@ -80,6 +80,8 @@ pub(crate) enum Variable {
     Line,
     /// The number of a voicemail box.
     Mailbox,
+    /// How often the prompt of a menu was played.
+    Tries,
     /// The name of the list of those who get a call that a user does not answer.
     NoAnswer,
     /// Which greeting of a box is played: `unavail` or `busy`.
@@ -120,6 +122,7 @@ impl Variable {
             Self::Line => "LINE",
             Self::Mailbox => "BOX",
             Self::NoAnswer => "NO_ANSWER",
+            Self::Tries => "TRIES",
             Self::Greeting => "GREETING",
             Self::VoicemailStatus => "VMSTATUS",
             Self::Argument => "ARG1",

@@ -1,7 +1,7 @@
 //! Words of the program, and values of types that were checked: each may be in any argument.
 
 use super::{super::Name, Expr};
-use crate::model::{BoxNumber, E164, Extension, ExtensionName, ObjectName, Prefix, Tenant};
+use crate::model::{BoxNumber, E164, Extension, ExtensionName, MenuKey, ObjectName, Prefix, Prompt, Tenant};
 
 /// Words of the program itself.
 impl From<&'static str> for Expr {
@@ -39,6 +39,20 @@ impl From<&ObjectName> for Expr {
 impl From<&ExtensionName> for Expr {
     fn from(name: &ExtensionName) -> Self {
         Self::plain(name.as_str())
+    }
+}
+
+/// It has letters, digits and `_ - /` only.
+impl From<&Prompt> for Expr {
+    fn from(prompt: &Prompt) -> Self {
+        Self::plain(prompt.as_str())
+    }
+}
+
+/// It is a digit, `*` or `#`.
+impl From<&MenuKey> for Expr {
+    fn from(key: &MenuKey) -> Self {
+        Self::plain(key.as_str())
     }
 }
 

@@ -59,6 +59,23 @@ pub(in crate::objects) fn read_of_user(
     in_turn(list, names, &from_phone, problems)
 }
 
+/// Reads who gets a call of a menu, tried in turn. Asterisk has the call already.
+pub(in crate::objects) fn read_of_menu(
+    list: &[At<file::TargetName>],
+    names: &Names<'_>,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Target> {
+    let from_menu = |target: &Target, item: &At<file::TargetName>| match target {
+        Target::Object(name) if names.unreachable_by_asterisk.contains(name) => {
+            let message = format!("a call from a menu cannot reach `{target}`: it has no trunk");
+            let hint = "add `trunk:` to it; without a trunk, Asterisk cannot dial an outside number";
+            Some(Diagnostic::warning(Code::UnreachableDialer, message, item.place).hint(hint))
+        }
+        _ => None,
+    };
+    in_turn(list, names, &from_menu, problems)
+}
+
 /// Reads destinations that are tried in turn. `note` finds what is wrong with one that is declared.
 fn in_turn(
     items: &[At<file::TargetName>],
