@@ -39,6 +39,12 @@ impl Phone {
     }
 }
 
+/// What RTP calls these events here, and the bits of a packet: its version, how loud, and whether an event begins or ends.
+const TYPE: u8 = 0x65;
+const VERSION: u8 = 0x80;
+const VOLUME: u8 = 0x0a;
+const MARK: u8 = 0x80;
+
 /// The keys of a phone in a call.
 pub(crate) struct Keypad {
     pub(crate) call: Running,
@@ -64,11 +70,11 @@ impl Keypad {
         let timestamp = u32::from(self.sequence) * 8000;
         for (index, duration) in [160_u16, 320, 480, 640, 640, 640].into_iter().enumerate() {
             let (begins, ends) = (index == 0, index >= 3);
-            let mut packet = vec![0x80, 101 | if begins { 0x80 } else { 0 }];
+            let mut packet = vec![VERSION, TYPE | if begins { MARK } else { 0 }];
             packet.extend(self.sequence.to_be_bytes());
             packet.extend(timestamp.to_be_bytes());
             packet.extend(7_u32.to_be_bytes());
-            packet.extend([event, 10 | if ends { 0x80 } else { 0 }]);
+            packet.extend([event, VOLUME | if ends { MARK } else { 0 }]);
             packet.extend(duration.to_be_bytes());
             self.socket.send_to(&packet, to).expect("a datagram");
             self.sequence += 1;

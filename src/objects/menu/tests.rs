@@ -76,7 +76,7 @@ fn keys_prompts_and_times_are_checked() {
          d: { prompt: beep, digits: { 1: [] }, wait: 61s, tries: 0 }\n  \
          e: { prompt: \"a&b\", digits: { 1: [nosuch] }, wait: 5 }\n  \
          f: { digits: { 1: [hangup] } }\n  \
-         lobby: { prompt: beep, digits: { 1: [hangup], 1: [busy] } }\n"
+         lobby: { prompt: beep, digits: { 1: [hangup] } }\n"
     ), @r##"
     5:11 duplicate-name: `lobby` is a phone and a menu
       rename one of them: a route that names it could mean either; upper and lower case do not matter
@@ -109,6 +109,21 @@ fn keys_prompts_and_times_are_checked() {
     13:6 missing-key: the key `prompt` is missing
       add `prompt:`
     "##);
+}
+
+/// The parser drops the first of two equal numbers.
+#[test]
+fn a_key_that_is_given_twice_is_reported() {
+    let twice = |digits: &str| problems(&format!("menus: {{ a: {{ prompt: beep, digits: {{ {digits} }} }} }}\n"));
+    insta::assert_snapshot!(twice("1: [lobby], 2: [busy], 1: [hangup]"), @r"
+    6:62 duplicate-key: a number is given twice as a key of one mapping
+      keep one of them
+    ");
+    insta::assert_snapshot!(twice("1: [lobby], \"1\": [hangup]"), @r"
+    6:51 duplicate-key: the key `1` is given twice
+      keep one of them
+    ");
+    assert_eq!(twice("1: [lobby], 2: [busy]"), "");
 }
 
 /// A caller may go round by pressing keys. Whoever presses nothing would go round for ever.
