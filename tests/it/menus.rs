@@ -87,7 +87,7 @@ fn a_key_leads_where_the_file_says() {
     nothing_in_the_log(&env);
 }
 
-/// Whoever presses nothing, or a key that the menu does not have, hears the prompt again, and then goes on.
+/// A caller who presses nothing, or a key that the menu does not have, hears the prompt again, and then goes on.
 #[test]
 fn without_a_key_of_the_menu_a_call_goes_on_after_some_tries() {
     let env = running();

@@ -126,7 +126,7 @@ fn a_key_that_is_given_twice_is_reported() {
     assert_eq!(twice("1: [lobby], 2: [busy]"), "");
 }
 
-/// A caller may go round by pressing keys. Whoever presses nothing would go round for ever.
+/// A caller may go round by pressing keys. A caller who presses nothing would go round for ever.
 #[test]
 fn a_call_does_not_come_back_by_itself() {
     assert_eq!(
