@@ -10,7 +10,7 @@ use super::{
     imported::ImportedArgs,
     new_tenant,
     printer::Printer,
-    recorded::RecordedFile,
+    recorded::{NOTHING_RECORDED, ON_THE_HOST, RecordedFile},
     session,
     settings::{FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs, has_url},
     stop::Stop,
@@ -74,14 +74,6 @@ pub(crate) struct Common {
     #[arg(long)]
     pub(crate) full: bool,
 }
-
-/// What no plan without the host's files and Asterisk can tell.
-pub(super) const ON_THE_HOST: &str = "what only the Asterisk host knows: whether the digests in its generated files match the \
-    database, whether another file defines one of our names, and whether Asterisk has what the files name. An apply \
-    checks this, and may still stop at a rail";
-
-/// What a plan says before the first run of all.
-pub(super) const NOTHING_RECORDED: &str = "nothing is recorded yet: the first sync or apply creates the tables";
 
 /// How the lines begin that say that Asterisk did not answer. An apply fails then; a plan goes on.
 const NO_ANSWER: &str = "the running Asterisk: ";
@@ -177,7 +169,7 @@ impl<'a> Planner<'a> {
         }
         let database;
         let (mut comparison, recorded_in) = if let Some(file) = self.recorded {
-            (file.compare(desired, args, allowance, printer)?, file.source())
+            (file.compare(desired, (&args.secrets, &args.imported), allowance, printer)?, file.source())
         } else {
             let comparison;
             (comparison, database) = self.compare(desired, printer)?;

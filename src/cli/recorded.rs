@@ -6,7 +6,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 
-use super::{plan, printer::Printer, session};
+use super::{imported::ImportedArgs, printer::Printer, session, settings::SecretArgs};
 use crate::{
     deploy::{self, Comparison},
     desired::Declared,
@@ -17,6 +17,14 @@ use crate::{
     plan::{Allowance, Inputs},
     report::{Desired, RecordedIn, json},
 };
+
+/// What no plan without the host's files and Asterisk can tell.
+pub(super) const ON_THE_HOST: &str = "what only the Asterisk host knows: whether the digests in its generated files match the \
+    database, whether another file defines one of our names, and whether Asterisk has what the files name. An apply \
+    checks this, and may still stop at a rail";
+
+/// What a plan says before the first run of all.
+pub(super) const NOTHING_RECORDED: &str = "nothing is recorded yet: the first sync or apply creates the tables";
 
 /// The largest such file, in bytes: 200,000 users with a voicemail box each.
 const LARGEST: u64 = 256 * 1024 * 1024;
@@ -75,7 +83,7 @@ impl RecordedFile {
     pub(crate) fn compare(
         &self,
         desired: &Desired,
-        args: &plan::Common,
+        (secrets, imported): (&SecretArgs, &ImportedArgs),
         allowance: &Allowance,
         printer: &mut Printer,
     ) -> Result<Comparison> {
@@ -90,24 +98,24 @@ impl RecordedFile {
                         that is not recorded yet";
             return Err(Hinted::new(message, hint).into());
         }
-        let secrets = session::imported(desired, &args.imported, printer)?;
-        let inbound = session::inbound_without_secrets(desired, &args.secrets);
+        let imported = session::imported(desired, imported, printer)?;
+        let inbound = session::inbound_without_secrets(desired, secrets);
         let inputs = Inputs {
             declared,
             recorded,
-            secrets: &secrets,
+            secrets: &imported,
             inbound: &inbound,
             allowance,
             highest_box: 0,
             now: Timestamp::now(),
         };
         printer.phase("planning");
-        let host = ["the files in place and the running Asterisk (--recorded)", plan::ON_THE_HOST];
+        let host = ["the files in place and the running Asterisk (--recorded)", ON_THE_HOST];
         let unchecked = host.map(str::to_owned).into_iter().chain(secrets_unread(declared)).collect();
         let mut comparison = deploy::compare_recorded(&inputs, unchecked)?;
         comparison.notes.extend(schema.and_then(note_of_schema));
         if recorded.directory.is_none() {
-            comparison.notes.push(plan::NOTHING_RECORDED.to_owned());
+            comparison.notes.push(NOTHING_RECORDED.to_owned());
         }
         Ok(comparison)
     }

@@ -37,6 +37,7 @@ mod outcome;
 mod overrides;
 mod phonebook;
 mod phones_at;
+mod prompts;
 mod put_away;
 mod put_back;
 mod reach;
