@@ -8,6 +8,7 @@ use std::{
     ffi::OsString,
     fmt,
     io::{self, Read},
+    os::unix::fs::FileTypeExt,
     path::{Component, Path, PathBuf},
 };
 
@@ -121,6 +122,21 @@ pub(crate) fn read_anywhere(path: &Path, most: u64) -> Result<Vec<u8>, Refused> 
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
     bounded(File::open_ambient_with(path, &options, ambient_authority())?, most)
+}
+
+/// Reads a file that the user named, or a pipe such as that of `<(..)`, of at most so many bytes. A path relative to the
+/// working directory is that of a regular file, and no link leads out of its folder: in a checkout, it may be a link that was
+/// committed.
+pub(crate) fn read_file_or_pipe(path: &Path, most: u64) -> Result<Vec<u8>, Refused> {
+    if is_below_here(path) {
+        return read(path, most);
+    }
+    let file = std::fs::File::open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_dir() || kind.is_block_device() || kind.is_char_device() {
+        return Err(Refused::NotAFile);
+    }
+    take(file, most)
 }
 
 fn bounded(file: File, most: u64) -> Result<Vec<u8>, Refused> {

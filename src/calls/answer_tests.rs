@@ -1,6 +1,8 @@
 //! What calls are answered with, step by step.
 
+mod dialplan;
 mod groups;
+mod menus;
 mod rooms;
 mod voicemail;
 

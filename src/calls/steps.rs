@@ -11,7 +11,7 @@ use crate::{
         BoxNumber, Caller, CallerClass, CallerId, Cause, Chain, E164, Leg, Mailbox, Node, NumberSource, OutsideLine,
         Ring, UserKey,
     },
-    objects::{PublicSipHost, room::sip_user},
+    objects::{PublicSipHost, destination, menu, room},
 };
 
 /// What stands for no caller ID in a URL.
@@ -87,29 +87,23 @@ impl Step {
     pub(super) fn of(applied: &LiveRoutes, chain: &Chain, numbers: &Numbers<'_>) -> (Vec<Self>, Vec<String>) {
         let (mut steps, mut notes, mut length) = (Vec::new(), Vec::new(), 0);
         for node in &chain.0 {
-            let ring = match node {
-                Node::Ring(ring) => ring,
+            let (name, user) = match node {
+                Node::Ring(ring) => {
+                    let Some(step) = Self::ring(ring, applied, numbers, &mut notes) else { continue };
+                    length += step.to_text().len();
+                    if length > LONGEST_URL {
+                        notes.push(format!("{} is left out, with all behind it: a URL cannot name so many", ring.name));
+                        break;
+                    }
+                    steps.push(step);
+                    continue;
+                }
                 Node::Box(Mailbox { name, number }) => {
-                    let user = number.as_ref().map(BoxNumber::sip_user).ok_or("it has no number yet");
-                    match user.and_then(|user| at_host(name, &user, applied, numbers)) {
-                        Ok(step) => {
-                            steps.push(step);
-                            break;
-                        }
-                        Err(why) => notes.push(format!("{name} is left out: {why}")),
-                    }
-                    continue;
+                    (name.clone(), number.as_ref().map(BoxNumber::sip_user).ok_or("it has no number yet"))
                 }
-                Node::Room(name) => {
-                    match at_host(name.as_str(), &sip_user(name), applied, numbers) {
-                        Ok(step) => {
-                            steps.push(step);
-                            break;
-                        }
-                        Err(why) => notes.push(format!("{name} is left out: {why}")),
-                    }
-                    continue;
-                }
+                Node::Room(name) => (name.to_string(), Ok(room::sip_user(name))),
+                Node::Menu(name) => (name.to_string(), Ok(menu::sip_user(name))),
+                Node::Dialplan(at) => (at.to_string(), Ok(destination::sip_user(at))),
                 Node::End(cause) => {
                     steps.push(match cause {
                         Cause::Busy => Self::Busy,
@@ -122,29 +116,34 @@ impl Step {
                     continue;
                 }
             };
-            let nouns = nouns(ring, applied, &mut notes);
-            if nouns.is_empty() {
-                continue;
+            match user.and_then(|user| at_host(&name, &user, applied, numbers)) {
+                Ok(step) => {
+                    steps.push(step);
+                    break;
+                }
+                Err(why) => notes.push(format!("{name} is left out: {why}")),
             }
-            // One number is shown to all: that of whoever is outside, who may not be shown any other.
-            let wanted = ring.who.legs().iter().find_map(|leg| match leg {
-                Leg::Outside(outside) => Some(&outside.caller_id),
-                Leg::Phone(_) => None,
-            });
-            let caller_id = caller_id(wanted.unwrap_or(&CallerId::Caller), applied, numbers);
-            // Without one the provider shows the caller's own.
-            if caller_id.is_none() && numbers.caller.class() != CallerClass::E164 {
-                notes.push(format!("{} is dialled without a caller ID: no number of ours is known", ring.name));
-            }
-            let step = Self::Dial { target: ring.name.clone(), ring: ring.seconds, caller_id, nouns };
-            length += step.to_text().len();
-            if length > LONGEST_URL {
-                notes.push(format!("{} is left out, with all behind it: a URL cannot name so many", ring.name));
-                break;
-            }
-            steps.push(step);
         }
         (steps, notes)
+    }
+
+    /// Dials who rings, unless the provider can dial none of them.
+    fn ring(ring: &Ring, applied: &LiveRoutes, numbers: &Numbers<'_>, notes: &mut Vec<String>) -> Option<Self> {
+        let nouns = nouns(ring, applied, notes);
+        if nouns.is_empty() {
+            return None;
+        }
+        // One number is shown to all: that of whoever is outside, who may not be shown any other.
+        let wanted = ring.who.legs().iter().find_map(|leg| match leg {
+            Leg::Outside(outside) => Some(&outside.caller_id),
+            Leg::Phone(_) => None,
+        });
+        let caller_id = caller_id(wanted.unwrap_or(&CallerId::Caller), applied, numbers);
+        // Without one the provider shows the caller's own.
+        if caller_id.is_none() && numbers.caller.class() != CallerClass::E164 {
+            notes.push(format!("{} is dialled without a caller ID: no number of ours is known", ring.name));
+        }
+        Some(Self::Dial { target: ring.name.clone(), ring: ring.seconds, caller_id, nouns })
     }
 
     /// Writes it for a URL; nothing in it holds a blank.
@@ -222,10 +221,12 @@ fn phone(email: &UserKey, applied: &LiveRoutes) -> Result<Noun, &'static str> {
     }
 }
 
-/// How long the provider waits for a voicemail box or a room, which answers at once, in seconds.
+/// How long the provider waits for what Asterisk answers at once, in seconds: a voicemail box, a room, a menu, or an
+/// extension of the operator's own dialplan.
 const ANSWERS_WITHIN: u32 = 10;
 
-/// Dials a voicemail box or a room under its SIP user, at the host at which phones are reached.
+/// Dials a voicemail box, a room, a menu or an extension of the operator's under its SIP user, at the host at which phones are
+/// reached.
 fn at_host(name: &str, user: &str, applied: &LiveRoutes, numbers: &Numbers<'_>) -> Result<Step, &'static str> {
     let PublicSipHost(host) = applied.routes.public_sip_host.as_ref().ok_or("there is no `public_sip_host`")?;
     Ok(Step::Dial {

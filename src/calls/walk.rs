@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{Cause, Chain, Leg, Mailbox, Node, Ring};
+use crate::model::{Cause, Chain, Leg, Mailbox, Node, OperatorsExtension, Ring};
 
 /// One step of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,6 +26,18 @@ pub enum Walked {
     Room {
         /// The name of the room.
         name: String,
+    },
+    /// The caller hears a menu, and chooses.
+    Menu {
+        /// The name of the menu.
+        name: String,
+    },
+    /// The call goes on in the operator's own dialplan.
+    Dialplan {
+        /// The context.
+        context: String,
+        /// The extension.
+        extension: String,
     },
     /// The call ends.
     End {
@@ -56,6 +68,15 @@ pub fn walk(chain: &Chain) -> Vec<Walked> {
                 walked.push(Walked::Room { name: name.to_string() });
                 return walked;
             }
+            Node::Menu(name) => {
+                walked.push(Walked::Menu { name: name.to_string() });
+                return walked;
+            }
+            Node::Dialplan(OperatorsExtension { context, extension }) => {
+                let (context, extension) = (context.to_string(), extension.to_string());
+                walked.push(Walked::Dialplan { context, extension });
+                return walked;
+            }
             Node::End(cause) => {
                 let how = match cause {
                     Cause::Busy => "busy",
@@ -81,6 +102,10 @@ impl Walked {
             },
             Self::Voicemail { name } => format!("{name}: a message is recorded"),
             Self::Room { name } => format!("{name}: the caller comes into the room"),
+            Self::Menu { name } => format!("{name}: the caller hears the menu, and presses a key"),
+            Self::Dialplan { context, extension } => {
+                format!("the call goes on in your dialplan: extension {extension} of the context {context}")
+            }
             Self::End { how } => format!("{how}: the call ends"),
             Self::Missing { name } => format!("{name} is not declared"),
         }

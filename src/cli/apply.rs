@@ -30,7 +30,7 @@ use crate::{
     error::{Hinted, line_of},
     notify::Receiver,
     plan::{Allowance, Inputs, RailStop},
-    report::{Desired, Report, count, json, name_places},
+    report::{Desired, RecordedIn, Report, count, json, name_places},
 };
 
 /// Apply the file: record it, write the include files, reload Asterisk, and read back what it runs
@@ -151,10 +151,10 @@ fn dry_run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let report = Report {
         desired: &desired,
         comparison: &comparison,
-        database: "",
+        recorded_in: RecordedIn::Database(""),
         allowance: planner.allowance(),
         // No difference names it.
-        file: None,
+        arguments: "",
     };
     match hold_back(&report, expected.as_ref(), mode) {
         // The plan has named the rails.
@@ -249,9 +249,9 @@ fn move_stages(
         new_tenant::say(misspelt.as_ref(), comparison);
         refuse_problems(comparison, desired, args.format, &mut printer)?;
         plan::name_private(&args.state, comparison)?;
-        let file = args.file.argument();
-        let file = file.as_deref();
-        let report = Report { desired, comparison, database: &database, allowance, file };
+        let arguments = plan::arguments(&args.file, &args.imported);
+        let recorded_in = RecordedIn::Database(&database);
+        let report = Report { desired, comparison, recorded_in, allowance, arguments: &arguments };
         let document = plan::written(&report, args.format, &printer)?;
         let mut last = last_shown.borrow_mut();
         if last.as_ref() != Some(&document) {
@@ -419,6 +419,9 @@ const GIT_VARIABLES: [&str; 9] = [
     "XDG_CONFIG_HOME",
 ];
 
+/// Stands behind the commit of a desired state with changes that are not committed.
+pub(crate) const DIRTY: &str = "-dirty";
+
 /// What git must not do: take a folder of the checkout for a repository, or run a program that a repository names.
 /// A commit can hold whatever makes a folder look like a repository with a configuration, except a `.git`.
 const GIT_RESTRICTIONS: [&str; 6] =
@@ -447,5 +450,5 @@ fn git_commit(desired: &Desired, file: &Path) -> Option<String> {
     let mut status = vec!["status", "--porcelain", "--ignore-submodules=all", "--"];
     status.extend(names.iter().map(String::as_str));
     let dirty = git(&status).is_none_or(|changes| !changes.is_empty());
-    Some(if dirty { format!("{commit}-dirty") } else { commit })
+    Some(if dirty { commit + DIRTY } else { commit })
 }

@@ -1,10 +1,11 @@
 //! The file of `--secrets`: secrets that an import found, one line a user, taken once instead of generated ones.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs::File,
     io,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -60,6 +61,12 @@ pub(super) fn git_work_tree(path: &Path) -> Option<PathBuf> {
 }
 
 impl ImportedArgs {
+    /// Writes the file as an argument for a shell. Standard input is gone.
+    pub(crate) fn argument(&self) -> Option<String> {
+        let file = self.imported_secrets.as_ref()?.to_str().filter(|file| *file != "-")?;
+        shlex::try_quote(file).ok().map(Cow::into_owned)
+    }
+
     /// Reads the secrets, and counts those that belong to no user of the file.
     ///
     /// # Errors
@@ -77,6 +84,11 @@ impl ImportedArgs {
                 if found.permissions().mode() & 0o077 != 0 {
                     let hint = format!("run `chmod 600 {}`", shown(path));
                     bail!(Hinted::new(format!("other users may read or write {name}, which holds secrets"), hint));
+                }
+                let user = rustix::process::geteuid().as_raw();
+                if ![0, user].contains(&found.uid()) {
+                    let hint = "make a copy that belongs to you: its owner may change it at any time";
+                    bail!(Hinted::new(format!("{name} belongs to another user"), hint));
                 }
                 if let Some(tree) = git_work_tree(path) {
                     let message = format!("{name} lies in the git work tree `{}`", shown(&tree));

@@ -8,7 +8,7 @@ use super::variable::text_or_file;
 use crate::{
     directory::{Directory, seal::Keyring},
     error::Hinted,
-    fs::keep_new,
+    fs::{keep, keep_new},
     model::hex,
 };
 
@@ -90,6 +90,16 @@ fn sealed_with(ids: &[Vec<u8>]) -> String {
 fn given() -> Result<Option<Keyring>> {
     let text = text_or_file("RECONCILE_SECRET_KEY", "the key")?;
     Ok(text.map(|text| Keyring::parse(&text)).transpose()?)
+}
+
+/// Writes the keys that are given into the file of the private database's own, in which nothing is sealed yet.
+///
+/// # Errors
+/// If no usable key is given, or the file cannot be written.
+pub(crate) fn keep_given(path: &Path) -> Result<()> {
+    let Some(text) = text_or_file("RECONCILE_SECRET_KEY", "the key")? else { return Ok(()) };
+    Keyring::parse(&text)?;
+    keep(path, &text).with_context(|| format!("the key of the private database in `{}`", path.display()))
 }
 
 /// Reads the key of the private database; makes it on first use.

@@ -26,6 +26,7 @@ mod plan;
 mod printer;
 mod put_back;
 pub mod rail_table;
+mod recorded;
 mod rollback;
 mod saves;
 mod schema;
@@ -58,7 +59,10 @@ use printer::Printer;
 /// Asterisk, and reads back what it runs.
 #[derive(Debug, Parser)]
 #[command(name = "reconcile", version = env!("RECONCILE_VERSION"), styles = Styles::plain(), max_term_width = 100)]
-#[command(after_help = "Start with `reconcile check -f pbx.yaml`. `reconcile COMMAND --help` explains a command.")]
+#[command(
+    after_help = "Start with `reconcile init`, or with `reconcile import --running` if phones run here already. \
+                  `reconcile COMMAND --help` explains a command."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

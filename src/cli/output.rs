@@ -67,7 +67,13 @@ pub(crate) enum LogFormat {
 /// Starts logging to stderr; a second call in the same process changes nothing.
 pub(crate) fn log(args: &OutputArgs, level: &str) {
     let level = args.log.as_deref().unwrap_or(level);
-    let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_default();
+    let mut filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_default();
+    // They write whole addresses and requests, and the address of `--notify` is a secret.
+    for silent in ["ureq=off", "ureq_proto=off"] {
+        if let Ok(directive) = silent.parse() {
+            filter = filter.add_directive(directive);
+        }
+    }
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogQueue::default).with_ansi(false);
     let first = match args.log_format {
         LogFormat::Text => log.try_init(),

@@ -1,5 +1,7 @@
 //! `reconcile plan`: what would change? Reads everything, moves nothing.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 use jiff::Timestamp;
 
@@ -8,6 +10,7 @@ use super::{
     imported::ImportedArgs,
     new_tenant,
     printer::Printer,
+    recorded::{NOTHING_RECORDED, ON_THE_HOST, RecordedFile},
     session,
     settings::{FileArgs, HostArgs, PlanFormat, SecretArgs, StateArgs, has_url},
     stop::Stop,
@@ -19,7 +22,7 @@ use crate::{
     error::line_of,
     model::{Tenant, shown},
     plan::{Allowance, Inputs, RailStop},
-    report::{Desired, Report, json, markdown, name_places, text},
+    report::{Desired, RecordedIn, Report, json, markdown, name_places, text},
 };
 
 /// Show what an apply would change, without changing anything
@@ -28,10 +31,15 @@ use crate::{
 /// Lists as unchecked what cannot be compared.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  reconcile plan -f pbx.yaml\n  \
-    reconcile plan --no-asterisk --detailed-exitcode   # on a CI runner: exit 2 means changes")]
+    reconcile plan --no-asterisk --detailed-exitcode   # on a CI runner: exit 2 means changes\n  \
+    reconcile plan --recorded recorded.json            # on a runner that does not reach the database")]
 pub(crate) struct Args {
     #[command(flatten)]
     common: Common,
+    /// Plan against what `reconcile export --recorded` wrote to this file, without any database; `-` reads standard input.
+    /// Looks at no generated file and no Asterisk, and reads no declared secret
+    #[arg(long, value_name = "FILE")]
+    recorded: Option<PathBuf>,
     /// Exit 2 if there are changes, 3 if a rail would stop them
     #[arg(long)]
     detailed_exitcode: bool,
@@ -67,11 +75,6 @@ pub(crate) struct Common {
     pub(crate) full: bool,
 }
 
-/// What no plan without the host's files and Asterisk can tell.
-const ON_THE_HOST: &str = "what only the Asterisk host knows: whether the digests in its generated files match the \
-    database, whether another file defines one of our names, and whether Asterisk has what the files name. An apply \
-    checks this, and may still stop at a rail";
-
 /// How the lines begin that say that Asterisk did not answer. An apply fails then; a plan goes on.
 const NO_ANSWER: &str = "the running Asterisk: ";
 const NO_LIST: &str = deploy::NO_LIST;
@@ -90,10 +93,13 @@ pub(crate) struct Planner<'a> {
     host: Host,
     /// The plan that an apply would be held to, so that the run which did it already is found.
     expect: Option<&'a str>,
+    /// What is read in place of the database.
+    recorded: Option<&'a RecordedFile>,
 }
 
 pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
-    let planner = args.common.resolve()?;
+    let recorded = args.recorded_file()?;
+    let planner = Planner { recorded: recorded.as_ref(), ..args.common.resolve()? };
     let desired = desired(&args.common.file, args.common.format, printer)?;
     let comparison = planner.show(&desired, printer)?;
     let exit = if !comparison.stops.is_empty() {
@@ -118,11 +124,24 @@ pub(crate) fn desired(file: &FileArgs, format: PlanFormat, printer: &mut Printer
     Ok(session::checked(file.name(), loaded, printer)?)
 }
 
+impl Args {
+    /// Reads the file that stands for the database, if one is given.
+    fn recorded_file(&self) -> Result<Option<RecordedFile>> {
+        let Some(path) = &self.recorded else { return Ok(None) };
+        self.common.state.refuse_beside("--recorded")?;
+        if path == Path::new("-") && self.common.file.file == path.as_path() {
+            let hint = "give a file for one of `-f` and `--recorded`";
+            return Err(Stop::usage("standard input is read once", hint).into());
+        }
+        RecordedFile::read(path).map(Some)
+    }
+}
+
 impl Common {
     pub(crate) fn resolve(&self) -> Result<Planner<'_>> {
         let allowance = session::allowance(&self.allow)?;
         let host = self.host.resolve(&self.state, !self.no_asterisk)?;
-        Ok(Planner { args: self, allowance, host, expect: None })
+        Ok(Planner { args: self, allowance, host, expect: None, recorded: None })
     }
 }
 
@@ -144,10 +163,32 @@ impl<'a> Planner<'a> {
 
     /// Makes the plan of a checked desired state, and writes it.
     pub(crate) fn make(&self, desired: &Desired, printer: &mut Printer) -> Result<(Comparison, String)> {
-        let Self { args, allowance, host, expect } = self;
+        let Self { args, allowance, .. } = self;
         if args.full {
             printer.show_all();
         }
+        let database;
+        let (mut comparison, recorded_in) = if let Some(file) = self.recorded {
+            (file.compare(desired, (&args.secrets, &args.imported), allowance, printer)?, file.source())
+        } else {
+            let comparison;
+            (comparison, database) = self.compare(desired, printer)?;
+            (comparison, RecordedIn::Database(&database))
+        };
+        refuse_problems(&comparison, desired, args.format, printer)?;
+        if self.recorded.is_none() {
+            name_private(&args.state, &mut comparison)?;
+        }
+        let arguments = arguments(&args.file, &args.imported);
+        let report = Report { desired, comparison: &comparison, recorded_in, allowance, arguments: &arguments };
+        let document = written(&report, args.format, printer)?;
+        Ok((comparison, document))
+    }
+
+    /// Compares a desired state with the database, the generated files and the running Asterisk. Also returns the name of
+    /// the database.
+    fn compare(&self, desired: &Desired, printer: &mut Printer) -> Result<(Comparison, String)> {
+        let Self { args, allowance, host, expect, .. } = self;
         printer.phase("reading what is recorded");
         let secrets = session::secrets_with_imported(desired, &args.secrets, &args.imported, printer)?;
         let inbound = session::inbound(desired, &args.secrets);
@@ -209,16 +250,10 @@ impl<'a> Planner<'a> {
         comparison.stops.extend(comparison.bad_generation(&bad));
         comparison.notes.extend(schema_note);
         if recorded.directory.is_none() {
-            comparison.notes.push("nothing is recorded yet: the first sync or apply creates the tables".to_owned());
+            comparison.notes.push(NOTHING_RECORDED.to_owned());
         }
         new_tenant::say(misspelt.as_ref(), &mut comparison);
-        refuse_problems(&comparison, desired, args.format, printer)?;
-        name_private(&args.state, &mut comparison)?;
-        let file = args.file.argument();
-        let file = file.as_deref();
-        let report = Report { desired, comparison: &comparison, database: &database, allowance, file };
-        let document = written(&report, args.format, printer)?;
-        Ok((comparison, document))
+        Ok((comparison, database))
     }
 
     /// What the rails let pass.
@@ -284,6 +319,14 @@ pub(crate) fn refuse_problems(
     }
     printer.diagnostics(problems, 0, &desired.sources);
     Err(Stop::new(Exit::Error, "no plan can be made; nothing was changed").into())
+}
+
+/// Writes what an apply of a plan needs besides, as a shell takes it: the file, unless the command would find it anyway,
+/// and the imported secrets.
+pub(crate) fn arguments(file: &FileArgs, imported: &ImportedArgs) -> String {
+    let file = file.argument().map(|file| format!(" -f {file}"));
+    let secrets = imported.argument().map(|secrets| format!(" --secrets {secrets}"));
+    [file, secrets].into_iter().flatten().collect()
 }
 
 /// Writes the plan in a format.

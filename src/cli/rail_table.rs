@@ -46,7 +46,7 @@ pub const RAILS: &[(&str, &str, &str)] = &[
     ),
     (
         "taken-names",
-        "an apply if another file on the host defines a name of this tenant, or identifies an address of its trunks; or if `dialplan.include` or `phone.context` names a context of another tenant",
+        "an apply if another file on the host defines a name of this tenant, or identifies an address of its trunks; or if `dialplan.include`, `phone.context` or a destination of calls names a context of another tenant",
         "remove it there, choose `endpoint_names: tenant-extension`, or reserve the number",
     ),
     (
@@ -81,7 +81,7 @@ pub const RAILS: &[(&str, &str, &str)] = &[
     ),
     (
         "missing-names",
-        "an apply of a file that names contexts (`dialplan.include`, `phone.context`) or transports that the running Asterisk does not have",
+        "an apply of a file that names contexts (`dialplan.include`, `phone.context`), extensions (`{ context: .., extension: .. }`), prompts of menus or transports that the running Asterisk does not have",
         "correct the name; `--allow missing-names=N`",
     ),
     (

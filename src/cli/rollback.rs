@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 use super::{
     Exit,
+    apply::DIRTY,
     imported::ImportedArgs,
     plan,
     printer::Printer,
@@ -90,8 +91,15 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let (_, document) = common.resolve()?.make(&desired, printer)?;
     let mut next = document;
     for (later, commit) in later.iter().take(NAMED) {
-        if let Some(commit) = commit {
-            let _ = writeln!(next, "To revert in git: {commit} (run {later})");
+        match commit.as_deref().map(|commit| commit.strip_suffix(DIRTY).ok_or(commit)) {
+            Some(Err(commit)) => drop(writeln!(next, "To revert in git: {commit} (run {later})")),
+            Some(Ok(_)) => {
+                let _ = writeln!(
+                    next,
+                    "Run {later} applied changes that were not committed: there is no commit to revert."
+                );
+            }
+            None => {}
         }
     }
     let file = args.output.as_ref().map_or_else(|| "that file".to_owned(), |path| format!("`{}`", shown(path)));

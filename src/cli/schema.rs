@@ -3,15 +3,15 @@
 use anyhow::Result;
 use clap::ValueEnum;
 
-use super::{Exit, backup, doctor, import, numbers, printer::Printer};
+use super::{Exit, backup, doctor, import, numbers, printer::Printer, recorded};
 use crate::{
     desired,
     report::{json, status},
     serve::openapi,
 };
 
-/// Print the JSON schema of the desired-state file, a JSON plan, status, list of numbers, import, report of `doctor` or line of a
-/// backup; or the `OpenAPI` document
+/// Print the JSON schema of the desired-state file, a JSON plan, status, list of numbers, import, report of `doctor`, line of a
+/// backup or what `export --recorded` writes; or the `OpenAPI` document
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  reconcile schema > desired-state.schema.json")]
 pub(crate) struct Args {
@@ -36,6 +36,8 @@ enum SchemaName {
     Doctor,
     /// A line of the file of `backup`
     Backup,
+    /// The document of `export --recorded`
+    Recorded,
     /// The portal API, as `OpenAPI`
     Openapi,
 }
@@ -50,6 +52,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         SchemaName::Openapi => openapi::document()?,
         SchemaName::Doctor => doctor::schema()?,
         SchemaName::Backup => backup::schema()?,
+        SchemaName::Recorded => recorded::schema()?,
     });
     Ok(Exit::Done)
 }

@@ -36,9 +36,13 @@ pub(crate) fn checked(name: String, loaded: Loaded, printer: &mut Printer) -> Re
     Ok(Desired { name, sources: loaded.sources, declared })
 }
 
-/// Finds the tenant of a file for a command that needs nothing else of it.
+/// Finds the tenant of a file for a command that needs nothing else of it, and says no warning about the rest.
 pub(crate) fn tenant(args: &FileArgs, printer: &mut Printer) -> Result<Tenant> {
-    Ok(match desired_or_tenant(args, printer)? {
+    let loaded = desired::load(&args.file);
+    if let Some(declared) = loaded.declared {
+        return Ok(declared.tenant);
+    }
+    Ok(match loaded_or_tenant(loaded, args, printer)? {
         Ok(desired) => desired.declared.tenant,
         Err(tenant) => tenant,
     })
@@ -47,7 +51,10 @@ pub(crate) fn tenant(args: &FileArgs, printer: &mut Printer) -> Result<Tenant> {
 /// Reads the desired state for a command that can do without it, but for its tenant. Of a file that is broken
 /// elsewhere, that is used, and a warning says so.
 pub(crate) fn desired_or_tenant(args: &FileArgs, printer: &mut Printer) -> Result<Result<Desired, Tenant>> {
-    let loaded = desired::load(&args.file);
+    loaded_or_tenant(desired::load(&args.file), args, printer)
+}
+
+fn loaded_or_tenant(loaded: Loaded, args: &FileArgs, printer: &mut Printer) -> Result<Result<Desired, Tenant>> {
     let name = args.name();
     if loaded.declared.is_none()
         && let Some(tenant) = loaded.tenant()
@@ -81,15 +88,30 @@ pub(crate) fn secrets_with_imported(
     imported: &ImportedArgs,
     printer: &mut Printer,
 ) -> Result<Secrets> {
-    let imported = imported.read(&desired.declared, printer)?;
-    let mut secrets: Secrets = imported.into_iter().map(|(key, secret)| (key, Ok(secret))).collect();
+    let mut secrets = self::imported(desired, imported, printer)?;
     secrets.extend(self::secrets(desired, args));
     Ok(secrets)
 }
 
+/// Reads the secrets of an import, for users who declare none.
+pub(crate) fn imported(desired: &Desired, imported: &ImportedArgs, printer: &mut Printer) -> Result<Secrets> {
+    let users = &desired.declared.users;
+    let mut secrets = imported.read(&desired.declared, printer)?;
+    secrets.retain(|key, _| users.get(key).is_none_or(|user| user.secret.is_none()));
+    Ok(secrets.into_iter().map(|(key, secret)| (key, Ok(secret))).collect())
+}
+
 /// Reads what the declared inbound calls need from the environment and the secrets folder.
 pub(crate) fn inbound(desired: &Desired, args: &SecretArgs) -> InboundValues {
-    let Declared { routes, object_secrets, places, .. } = &desired.declared;
+    let Declared { object_secrets, places, .. } = &desired.declared;
+    let secrets =
+        object_secrets.iter().map(|(id, source)| (id.clone(), placed(secret(source, args), places.get(id), desired)));
+    InboundValues { secrets: secrets.collect(), ..inbound_without_secrets(desired, args) }
+}
+
+/// Reads the numbers that the declared inbound calls need from the environment.
+pub(crate) fn inbound_without_secrets(desired: &Desired, args: &SecretArgs) -> InboundValues {
+    let Declared { routes, places, .. } = &desired.declared;
     let objects = routes.objects();
     let variables = objects.iter().flat_map(|(id, object)| object.variables().into_iter().map(move |name| (id, name)));
     let number = |(id, variable): (&ObjectId, &str)| {
@@ -97,12 +119,10 @@ pub(crate) fn inbound(desired: &Desired, args: &SecretArgs) -> InboundValues {
         (variable.to_owned(), placed(number, places.get(id), desired))
     };
     let caller_id = std::env::var(CALLER_ID).map_or_else(|_| String::new(), |value| value.trim().to_owned());
-    let secrets =
-        object_secrets.iter().map(|(id, source)| (id.clone(), placed(secret(source, args), places.get(id), desired)));
     InboundValues {
         numbers: variables.map(number).collect(),
         caller_id: (!caller_id.is_empty()).then(|| self::number(CALLER_ID, &caller_id)),
-        secrets: secrets.collect(),
+        secrets: BTreeMap::new(),
     }
 }
 

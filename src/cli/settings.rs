@@ -160,6 +160,17 @@ impl StateArgs {
         Ok(())
     }
 
+    /// Keeps the key that is given as the key of the private database, in which nothing is sealed yet.
+    ///
+    /// # Errors
+    /// If the key cannot be read or written.
+    pub(crate) fn keep_given_key(&self) -> Result<()> {
+        match self.own_key()? {
+            Some(path) => keys::keep_given(&path),
+            None => Ok(()),
+        }
+    }
+
     /// Finds the keys of the directory, if one is open.
     pub(crate) fn keys(&self, directory: Option<&mut Directory>) -> Result<Keyring> {
         let own = self.own_key()?;
@@ -191,6 +202,21 @@ impl StateArgs {
         Ok(directory)
     }
 
+    /// Rejects a flag that names a database beside another flag that stands for all of it. Variables are left alone: a flag
+    /// beats the environment.
+    pub(crate) fn refuse_beside(&self, other: &str) -> Result<(), Stop> {
+        let is_dir_given = self.state_dir != variable_path("RECONCILE_STATE_DIR");
+        let is_kind_given = self.database == DatabaseKind::External && variable("RECONCILE_DATABASE").is_none();
+        let flags = [("--state-dir", is_dir_given && self.state_dir.is_some()), ("--database", is_kind_given)];
+        match flags.iter().find(|(_, is_given)| *is_given) {
+            Some((flag, _)) => {
+                let message = format!("`{flag}` cannot be given beside `{other}`");
+                Err(Stop::usage(message, &format!("leave `{flag}` out: `{other}` reads no database")))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Tells whether this is a CI job with a private database, which would be empty at each run.
     pub(crate) fn is_empty_in_ci(&self) -> bool {
         let in_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
@@ -208,7 +234,7 @@ impl StateArgs {
         if self.is_empty_in_ci() {
             bail!(Hinted::new(
                 "in CI a private database would be empty at each run, and an apply would rewrite every phone",
-                "set DATABASE_URL, or `--state-dir` to a folder that is kept between runs",
+                "set DATABASE_URL, or `--state-dir` to a folder that is kept between runs; `plan --recorded FILE` needs no database",
             ));
         }
         Ok(directory::embedded::Settings {

@@ -19,7 +19,7 @@ use crate::{
     error::Hinted,
     model::Tenant,
     plan::{InboundValues, Inputs, RailStop},
-    report::Report,
+    report::{RecordedIn, Report},
 };
 
 /// Remove a tenant
@@ -95,7 +95,8 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     let printing = RefCell::new(printer);
     let show = |comparison: &mut Comparison| {
         let mut printer = printing.borrow_mut();
-        let report = Report { desired: &desired, comparison, database: &database, allowance: &allowance, file: None };
+        let recorded_in = RecordedIn::Database(&database);
+        let report = Report { desired: &desired, comparison, recorded_in, allowance: &allowance, arguments: "" };
         let document = super::plan::written(&report, PlanFormat::Text, &printer)?;
         // It names another command than this one.
         let lines = document.lines().filter(|line| !line.starts_with("Apply exactly this:"));
@@ -123,6 +124,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
     for warning in &applied.warnings {
         printer.talk(&format!("warning: {warning}"));
     }
+    host.forget_previous(&tenant)?;
     let left = delete(&mut directory, &tenant, &generation.into_inner())?;
     printer.document(&if left.is_empty() {
         format!("Removed: the files of `{tenant}` on this host are stubs, and nothing is recorded about it any more.\n")

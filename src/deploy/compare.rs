@@ -12,7 +12,7 @@ use super::{
     Survey, callers,
     effects::{FileEffects, ended, foreign_digests, made, other_logins, phone_name, successors},
     few::first_few,
-    findings::{Findings, PhonesWithoutFile},
+    findings::Findings,
     other_pins,
     survey::{InPlace, kept},
     taken_boxes,
@@ -108,14 +108,17 @@ impl Comparison {
 
     /// Adds what the host has or lacks for the plan.
     pub(super) fn with(mut self, found: Findings) -> Self {
-        let Findings { stops, notes, unasked, unchecked, without_file, taken_over: _ } = found;
+        let Findings { stops, notes, unasked, unchecked, without_file, taken_over: _, other_logins } = found;
         self.stops.extend(stops);
         self.notes.extend(notes);
         self.unasked.extend(unasked);
         self.unchecked.extend(unchecked);
-        if let Some(PhonesWithoutFile { running, others }) = without_file {
-            self.effects.made.retain(|phone| !running.contains(phone));
-            self.effects.relogins.extend(others);
+        let without_file = without_file.unwrap_or_default();
+        let counted = self.effects.clone();
+        self.effects.made.retain(|phone| !without_file.running.contains(phone) && !other_logins.contains(phone));
+        self.effects.relogins.extend(without_file.others);
+        self.effects.relogins.extend(other_logins);
+        if self.effects != counted {
             self.stops.retain(|stop| ![plan::OBSERVED, plan::DELETES, plan::RELOGINS].contains(&stop.rail));
             add_phone_stops(&mut self.stops, &self.plan, &self.effects);
         }

@@ -18,12 +18,14 @@ pub(super) struct Findings {
     pub(super) without_file: Option<PhonesWithoutFile>,
     /// The phones that run from a file of the operator's which no longer defines them.
     pub(super) taken_over: Vec<String>,
+    /// Those of them that must log in again.
+    pub(super) other_logins: BTreeSet<Extension>,
 }
 
 impl Findings {
     /// Adds what others have of the names of a plan.
     pub(super) fn add(&mut self, taken: Taken) {
-        let Taken { stop, over } = taken;
+        let Taken { stop, over, logins } = taken;
         self.stops.extend(stop);
         if !over.is_empty() {
             let phones = if over.len() == 1 { "1 phone".to_owned() } else { format!("{} phones", over.len()) };
@@ -35,7 +37,16 @@ impl Findings {
                  the reload: {named}{more}"
             ));
         }
+        if !logins.is_empty() {
+            let phones =
+                if logins.len() == 1 { "1 of them gets".to_owned() } else { format!("{} of them get", logins.len()) };
+            self.notes.push(format!(
+                "{phones} another secret than now, and must log in again; `--secrets FILE` of the import keeps the \
+                 secrets of new users"
+            ));
+        }
         self.taken_over = over;
+        self.other_logins = logins;
     }
 }
 
@@ -43,7 +54,7 @@ impl Findings {
 const NAMED: usize = 5;
 
 /// The phones of a plan that Asterisk runs without a file in place.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct PhonesWithoutFile {
     /// All of them.
     pub(super) running: BTreeSet<Extension>,

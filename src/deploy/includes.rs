@@ -12,6 +12,7 @@ use glob::{MatchOptions, Pattern};
 use crate::{
     asterisk::{Include, include, lines},
     fs::{FileError, failed},
+    input::{self, Refused},
 };
 
 /// How deep files may include each other.
@@ -56,13 +57,17 @@ fn follow(
 ) -> Result<(), FileError> {
     use io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
 
+    const LARGEST: u64 = 64 * 1024 * 1024;
+
     if depth > DEEPEST || !known.insert(file.to_owned()) {
         return Ok(());
     }
-    let bytes = match fs::read(file) {
+    let bytes = match input::read_anywhere(file, LARGEST) {
         Ok(bytes) => bytes,
-        Err(error) if [NotFound, IsADirectory, NotADirectory].contains(&error.kind()) => return Ok(()),
-        Err(error) => return Err(failed("read", file)(error)),
+        Err(Refused::NotAFile) => return Ok(()),
+        Err(Refused::Io(error)) if [NotFound, IsADirectory, NotADirectory].contains(&error.kind()) => return Ok(()),
+        Err(Refused::Io(error)) => return Err(failed("read", file)(error)),
+        Err(refused) => return Err(failed("read", file)(io::Error::other(refused))),
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let mut found = Vec::new();

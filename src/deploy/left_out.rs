@@ -85,7 +85,8 @@ impl Host {
         if harms.len() > allowance.get(RAIL).copied().unwrap_or(0) {
             let (message, lines, count) = (harms.join("; "), lines.join(" and "), harms.len());
             let hint = format!("add {lines}, outside of any comment; if this is intended: --allow {RAIL}={count}");
-            found.stops.push(RailStop { rail: RAIL, message, hint, allow: Some(count) });
+            // Not part of the command that the plan proposes: whoever lets it pass knows why.
+            found.stops.push(RailStop { rail: RAIL, message, hint, allow: None });
         } else {
             found.notes.extend(harms);
         }

@@ -1,22 +1,27 @@
 //! Whether the running Asterisk has what the operator owns and our files only name: contexts of
-//! `dialplan.include` and `phone.context`, and transports.
+//! `dialplan.include` and `phone.context`, extensions that calls are sent to, prompts, and transports.
 //!
 //! Asterisk loads a file with a misspelled name and reports success. A missing context then takes
-//! dialling out from every phone, emergency calls included, and a missing transport every call to a
-//! phone.
+//! dialling out from every phone, emergency calls included, a missing transport every call to a
+//! phone, and a missing extension ends the calls that are sent to it.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::Path,
+};
 
 use super::{
     asterisk::{Answer, Asterisk, AsteriskError, running_modules},
     includes,
     mismatch::has_parameters,
     needs::ask,
+    prompts,
 };
 use crate::{
     asterisk::{ConfigFile, Module, PerFile, lines},
-    model::{HostName, nearest, printable},
-    render::Phonebook,
+    model::{ExtensionName, HostName, OperatorsExtension, Prompt, nearest, printable},
+    objects::host_names,
+    render::{Phone, Phonebook},
 };
 
 /// The rail that a missing name stops at.
@@ -38,11 +43,10 @@ pub(super) struct CheckedNames {
 }
 
 /// A name that the running Asterisk does not have.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct MissingName {
     pub(crate) name: HostName,
-    /// The key that names it, such as `dialplan.include`.
-    key: String,
+    naming: Naming,
     /// The existing name that was probably meant.
     near: Option<String>,
     /// Names of the same kind that exist.
@@ -54,15 +58,19 @@ pub(crate) struct MissingName {
 impl MissingName {
     /// Says what is missing, where it is named, and what exists.
     pub(crate) fn words(&self, places: &NamePlaces) -> String {
-        let Self { name, key, near, existing, defined } = self;
+        let Self { name, naming: Naming { by, .. }, near, existing, defined } = self;
         let place = places.get(name).map(|place| format!(" in {place}")).unwrap_or_default();
+        let whose = if matches!(name, HostName::Extension(_)) { "the context" } else { "Asterisk" };
         let exist = match existing.len() {
-            0 => format!("Asterisk has no {} at all", name.kind()),
+            0 if matches!(name, HostName::Prompt(_)) => {
+                format!("no `{}.wav` is in its folder `sounds`, and no file of another format", name.name())
+            }
+            0 => format!("{whose} has no {} at all", name.kind()),
             count => {
                 let shown: Vec<String> = existing.iter().take(LISTED).map(|name| format!("`{name}`")).collect();
                 let more = count.saturating_sub(LISTED);
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                format!("Asterisk has {}{more}", shown.join(", "))
+                format!("{whose} has {}{more}", shown.join(", "))
             }
         };
         let known = match (defined, near) {
@@ -70,41 +78,76 @@ impl MissingName {
             (None, Some(near)) => format!("did you mean `{near}`? {exist}"),
             (None, None) => exist,
         };
-        format!("Asterisk does not have the {name}, which `{key}` names{place} ({known})")
+        format!("Asterisk does not have the {name}, which {by} names{place} ({known})")
     }
 
     /// Says what to do about it.
     pub(crate) fn hint(&self) -> String {
-        let harm = match self.name {
-            HostName::Context(_) => "phones cannot dial out through it, 112 included",
-            HostName::Transport(_) => "calls over it fail",
-        };
-        let Self { name, defined, .. } = self;
+        let Self { name, naming: Naming { harm, .. }, defined, .. } = self;
         match defined {
             Some(_) => {
                 let reload = file_of(name).module().reload_command;
                 format!("run `asterisk -rx '{reload}'` to load it; until then {harm}")
+            }
+            None if matches!(name, HostName::Prompt(_)) => {
+                format!("put it there, or into the folder of its language, such as `sounds/en`; until then {harm}")
             }
             None => format!("correct the name, or define the {name} in Asterisk; until then {harm}"),
         }
     }
 }
 
-/// Lists what the files of a tenant name, each with the first key that does.
-fn named(book: &Phonebook<'_>) -> BTreeMap<HostName, String> {
-    let contexts = book.settings.include.iter();
-    let contexts = contexts.map(|name| (HostName::Context(name.clone()), "dialplan.include".to_owned()));
-    let shared = book.settings.phones.transport.iter();
-    let shared = shared.map(|name| (HostName::Transport(name.clone()), "phones.transport".to_owned()));
-    let own = book.phones.iter().flat_map(|phone| {
-        let transport = phone.phone.transport.clone().map(|name| (HostName::Transport(name), "transport"));
-        let context = phone.phone.context.clone().map(|name| (HostName::Context(name), "context"));
-        let named = transport.into_iter().chain(context);
-        named.map(|(name, key)| (name, format!("phone.{key}` of `{}", phone.email)))
-    });
-    let mut named = BTreeMap::new();
-    for (name, key) in contexts.chain(shared).chain(own) {
-        named.entry(name).or_insert(key);
+/// How something is named.
+#[derive(Debug, Clone)]
+pub(super) struct Naming {
+    /// What names it, in words, such as "`dialplan.include`".
+    pub(super) by: String,
+    /// What happens while it is missing.
+    harm: &'static str,
+}
+
+/// What happens while a context is missing in which phones dial.
+const NO_WAY_OUT: &str = "phones cannot dial out through it, 112 included";
+
+/// What happens while a transport is missing.
+const NO_TRANSPORT: &str = "calls over it fail";
+
+/// What happens while a prompt is missing.
+const SILENCE: &str = "callers hear nothing instead";
+
+/// What happens while an extension is missing that calls are sent to.
+const CALLS_END: &str = "calls that are sent there end";
+
+/// Lists what the files of a tenant name, each with the first that does.
+pub(super) fn named(book: &Phonebook<'_>) -> BTreeMap<HostName, Naming> {
+    let mut named: BTreeMap<HostName, Naming> = BTreeMap::new();
+    let mut name = |name: HostName, by: String, harm| {
+        named.entry(name).or_insert(Naming { by, harm });
+    };
+    for context in &book.settings.include {
+        name(HostName::Context(context.clone()), "`dialplan.include`".to_owned(), NO_WAY_OUT);
+    }
+    if let Some(transport) = &book.settings.phones.transport {
+        name(HostName::Transport(transport.clone()), "`phones.transport`".to_owned(), NO_TRANSPORT);
+    }
+    for Phone { email, phone, no_answer, .. } in &book.phones {
+        let of = |key: &str| format!("`{key}` of `{email}`");
+        if let Some(transport) = &phone.transport {
+            name(HostName::Transport(transport.clone()), of("phone.transport"), NO_TRANSPORT);
+        }
+        if let Some(context) = &phone.context {
+            name(HostName::Context(context.clone()), of("phone.context"), NO_WAY_OUT);
+        }
+        for called in host_names(no_answer.unwrap_or_default()) {
+            name(called, of("no_answer"), CALLS_END);
+        }
+    }
+    for ((kind, of), object) in book.routes.objects() {
+        for needed in object.host_names() {
+            let by = if of.is_empty() { format!("`{kind}`") } else { format!("the {kind} `{of}`") };
+            let harm = if matches!(needed, HostName::Prompt(_)) { SILENCE } else { CALLS_END };
+            name(needed, by, harm);
+        }
     }
     named
 }
@@ -114,11 +157,29 @@ fn exists(name: &HostName, answer: Option<&Answer>) -> Option<bool> {
     let answer = answer?;
     let text = answer.raw();
     match name {
-        HostName::Context(_) if text.contains("no existence of") => Some(false),
+        HostName::Prompt(_) => None,
+        HostName::Context(_) | HostName::Extension(_) if text.contains("no existence of") => Some(false),
         HostName::Context(name) => text.contains(&format!("Context '{name}'")).then_some(true),
         HostName::Transport(_) if text.contains("Unable to find") => Some(false),
         HostName::Transport(_) => has_parameters(answer).then_some(true),
+        // It may be in a context that this one includes.
+        HostName::Extension(_) => text.contains("Context '").then(|| !called(text).is_empty()),
     }
+}
+
+/// Lists the extensions that a call can be sent to, of a listing of a dialplan: those with a first step. A hint is none.
+fn called(listing: &str) -> Vec<&str> {
+    let (mut found, mut extension) = (Vec::new(), "");
+    for line in listing.lines().map(str::trim_start) {
+        let begins = line.strip_prefix('\'').and_then(|line| line.split_once("' =>"));
+        let step = begins.map_or(line, |(_, step)| step.trim_start());
+        extension = begins.map_or(extension, |(name, _)| name);
+        let labelled = step.strip_prefix('[').and_then(|step| step.split_once(']'));
+        if labelled.map_or(step, |(_, step)| step.trim_start()).starts_with("1. ") {
+            found.push(extension);
+        }
+    }
+    found
 }
 
 /// Checks that the running Asterisk has the names.
@@ -131,20 +192,19 @@ pub(super) fn check(
     book: &Phonebook<'_>,
 ) -> Result<CheckedNames, AsteriskError> {
     let named = named(book);
-    if named.is_empty() {
-        return Ok(CheckedNames::default());
+    let mut checked = CheckedNames::default();
+    check_prompts(asterisk, &named, &mut checked)?;
+    let asked: Vec<(&HostName, &Naming, String)> =
+        named.iter().filter_map(|(name, naming)| Some((name, naming, command(name)?))).collect();
+    if asked.is_empty() {
+        return Ok(checked);
     }
-    let command = |name: &HostName| match name {
-        HostName::Context(name) => format!("dialplan show {name}"),
-        HostName::Transport(name) => format!("pjsip show transport {name}"),
-    };
     let shown = ConfigFile::ALL.map(|file| format!("module show like {}", file.module().object));
-    let commands: Vec<String> = shown.into_iter().chain(named.keys().map(command)).collect();
+    let commands: Vec<String> = shown.into_iter().chain(asked.iter().map(|(_, _, command)| command.clone())).collect();
     let mut answers = ask(asterisk, &commands)?.into_iter();
     let modules = PerFile::from_fn(|_| answers.next().flatten());
-    let mut checked = CheckedNames::default();
-    let mut existing: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for ((name, key), answer) in named.iter().zip(answers) {
+    let mut existing: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for ((name, naming, command), answer) in asked.into_iter().zip(answers) {
         let file = file_of(name);
         let module = file.module();
         let mut unchecked = |why: String| checked.unchecked.push(format!("whether the {name} exists: {why}"));
@@ -153,31 +213,87 @@ pub(super) fn check(
             _ if is_stopped(module, modules[file].as_ref()) => {
                 unchecked(format!("Asterisk has not loaded {}; `reconcile apply` loads it", module.object));
             }
-            None => unchecked(format!("Asterisk does not answer `{}`", command(name))),
+            None => unchecked(format!("Asterisk does not answer `{command}`")),
             Some(false) => {
-                if !existing.contains_key(name.kind()) {
-                    existing.insert(name.kind(), list(asterisk, name, book)?);
+                let name = match name {
+                    HostName::Extension(at) if lacks_context(at, answer.as_ref()) => {
+                        &HostName::Context(at.context.clone())
+                    }
+                    name => name,
+                };
+                if checked.missing.iter().any(|missing| missing.name == *name) {
+                    continue;
                 }
-                let existing = existing.get(name.kind()).cloned().unwrap_or_default();
+                let existing = match existing.entry(listing(name)) {
+                    Entry::Occupied(known) => known.get().clone(),
+                    Entry::Vacant(unknown) => unknown.insert(list(asterisk, name, book)?).clone(),
+                };
                 // Without its file, res_pjsip starts all the same, and knows nothing.
                 let rejected = if existing.is_empty() { rejected(config_dir, file) } else { None };
                 if let Some(why) = rejected {
                     unchecked(why);
                     continue;
                 }
-                let near = nearest(name.name(), existing.iter().map(String::as_str)).map(str::to_owned);
-                let defined = defined(config_dir, name);
-                checked.missing.push(MissingName { name: name.clone(), key: key.clone(), near, existing, defined });
+                let (near, defined) = (near(name, &existing), defined(config_dir, name));
+                let (name, naming) = (name.clone(), naming.clone());
+                checked.missing.push(MissingName { name, naming, near, existing, defined });
             }
         }
     }
     Ok(checked)
 }
 
+/// Returns the command that shows a name; `None` for a prompt, which is a file.
+fn command(name: &HostName) -> Option<String> {
+    match name {
+        HostName::Context(name) => Some(format!("dialplan show {name}")),
+        HostName::Transport(name) => Some(format!("pjsip show transport {name}")),
+        HostName::Extension(at) => Some(format!("dialplan show {}@{}", at.extension, at.context)),
+        HostName::Prompt(_) => None,
+    }
+}
+
+/// Checks that the host has the prompts.
+fn check_prompts(
+    asterisk: &Asterisk,
+    named: &BTreeMap<HostName, Naming>,
+    checked: &mut CheckedNames,
+) -> Result<(), AsteriskError> {
+    let prompts: Vec<(&HostName, &Prompt, &Naming)> = named
+        .iter()
+        .filter_map(|(name, naming)| match name {
+            HostName::Prompt(prompt) => Some((name, prompt, naming)),
+            HostName::Context(_) | HostName::Transport(_) | HostName::Extension(_) => None,
+        })
+        .collect();
+    let found = prompts::exist(asterisk, &prompts.iter().map(|(_, prompt, _)| *prompt).collect::<Vec<_>>())?;
+    for ((name, _, naming), found) in prompts.into_iter().zip(found) {
+        match found {
+            Some(true) => {}
+            Some(false) => {
+                let (name, naming) = (name.clone(), naming.clone());
+                checked.missing.push(MissingName { name, naming, near: None, existing: Vec::new(), defined: None });
+            }
+            None => {
+                let why = "Asterisk does not evaluate `EVAL`, `SET` and `STAT`";
+                checked.unchecked.push(format!("whether the {name} exists: {why}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Finds the existing name that was probably meant. Extensions of one or two signs are all near each other.
+fn near(name: &HostName, existing: &[String]) -> Option<String> {
+    let is_short = matches!(name, HostName::Extension(_)) && name.name().len() < 3;
+    let names = existing.iter().map(String::as_str).filter(|name| !is_short && !name.starts_with('_'));
+    nearest(name.name(), names).map(str::to_owned)
+}
+
 /// Returns the file whose module knows names of this kind, and whose includer defines them.
 fn file_of(name: &HostName) -> ConfigFile {
     match name {
-        HostName::Context(_) => ConfigFile::Routing,
+        HostName::Context(_) | HostName::Extension(_) | HostName::Prompt(_) => ConfigFile::Routing,
         HostName::Transport(_) => ConfigFile::Endpoints,
     }
 }
@@ -195,19 +311,39 @@ fn rejected(config_dir: &Path, file: ConfigFile) -> Option<String> {
     Some(format!("Asterisk rejects the whole of {file}, because `#include {name}` in {place} matches no file"))
 }
 
-/// Lists the names of a kind that Asterisk has, without our own and Asterisk's internal ones.
+/// Tells whether Asterisk has no extension because it lacks the context.
+fn lacks_context(at: &OperatorsExtension, answer: Option<&Answer>) -> bool {
+    answer.is_some_and(|answer| answer.raw().contains(&format!("no existence of '{}' context", at.context)))
+}
+
+/// Returns the command that lists what Asterisk has of a kind, or in the same context.
+fn listing(name: &HostName) -> String {
+    match name {
+        HostName::Context(_) => "dialplan show".to_owned(),
+        HostName::Transport(_) => "pjsip show transports".to_owned(),
+        HostName::Extension(at) => format!("dialplan show {}", at.context),
+        HostName::Prompt(_) => String::new(),
+    }
+}
+
+/// Lists what Asterisk has of a kind, or in the same context, without our own names and Asterisk's internal ones.
 fn list(asterisk: &Asterisk, name: &HostName, book: &Phonebook<'_>) -> Result<Vec<String>, AsteriskError> {
     let ours = format!("{}-", book.tenant);
-    let (command, read): (_, fn(&str) -> Option<&str>) = match name {
-        HostName::Context(_) => ("dialplan show", |line| line.strip_prefix("[ Context '")?.split('\'').next()),
-        HostName::Transport(_) => {
-            ("pjsip show transports", |line| line.trim_start().strip_prefix("Transport:")?.split_whitespace().next())
+    let answer = asterisk.ask(&listing(name))?;
+    let lines = answer.raw().lines();
+    let is_other = |name: &&str| !name.starts_with(['<', '_']) && !name.starts_with(&ours);
+    let names: Vec<&str> = match name {
+        HostName::Context(_) => {
+            lines.filter_map(|line| line.strip_prefix("[ Context '")?.split('\'').next()).filter(is_other).collect()
         }
+        HostName::Transport(_) => {
+            let shown = lines.filter_map(|line| line.trim_start().strip_prefix("Transport:"));
+            shown.filter_map(|line| line.split_whitespace().next()).filter(is_other).collect()
+        }
+        HostName::Extension(_) => called(answer.raw()),
+        HostName::Prompt(_) => Vec::new(),
     };
-    let answer = asterisk.ask(command)?;
-    let names = answer.raw().lines().filter_map(read);
-    let names = names.filter(|name| !name.starts_with(['<', '_']) && !name.starts_with(&ours));
-    let mut names: Vec<String> = names.map(printable).collect();
+    let mut names: Vec<String> = names.into_iter().map(printable).collect();
     names.sort();
     names.dedup();
     Ok(names)
@@ -216,11 +352,29 @@ fn list(asterisk: &Asterisk, name: &HostName, book: &Phonebook<'_>) -> Result<Ve
 /// Finds where the operator's files define a name.
 fn defined(config_dir: &Path, name: &HostName) -> Option<String> {
     let file = file_of(name).facts().includer;
-    let section = format!("[{}]", name.name());
+    let section = match name {
+        HostName::Context(name) | HostName::Transport(name) => format!("[{name}]"),
+        HostName::Extension(at) => format!("[{}]", at.context),
+        HostName::Prompt(_) => return None,
+    };
     includes::read(config_dir, &config_dir.join(file)).ok()?.iter().find_map(|file| {
-        let (line, _) = lines(&file.text).find(|(_, line)| line.starts_with(&section))?;
+        let mut found = lines(&file.text).skip_while(|(_, line)| !line.starts_with(&section));
+        let (line, _) = match name {
+            HostName::Context(_) | HostName::Transport(_) | HostName::Prompt(_) => found.next(),
+            HostName::Extension(at) => {
+                let mut of_context = found.skip(1).take_while(|(_, line)| !line.starts_with('['));
+                of_context.find(|(_, line)| is_first_step(line, &at.extension))
+            }
+        }?;
         Some(format!("{}:{line}", includes::below(config_dir, &file.path)))
     })
+}
+
+/// Tells whether a line of `extensions.conf` is the first step of an extension.
+fn is_first_step(line: &str, extension: &ExtensionName) -> bool {
+    let Some((key, value)) = line.split_once('=') else { return false };
+    let mut parts = value.trim_start_matches('>').split(',').map(str::trim);
+    key.trim_end() == "exten" && parts.next() == Some(extension.as_str()) && parts.next() == Some("1")
 }
 
 #[cfg(test)]
@@ -231,6 +385,8 @@ mod tests {
     fn a_name_exists_is_missing_or_is_unknown() {
         let context = HostName::Context("outbound".parse().unwrap());
         let transport = HostName::Transport("transport-udp".parse().unwrap());
+        let at = OperatorsExtension { context: "ivr".parse().unwrap(), extension: "s".parse().unwrap() };
+        let extension = HostName::Extension(at);
         for (name, answer, known) in [
             (&context, "[ Context 'outbound' created by 'pbx_config' ]\n  '112' => 1. Answer()\n", Some(true)),
             (&context, "[ Context 'outbound' (overridden) created by 'pbx_config' ]\n", Some(true)),
@@ -239,6 +395,18 @@ mod tests {
             (&transport, " ParameterName  : ParameterValue\n allow_reload : false\n", Some(true)),
             (&transport, "Unable to find object transport-udp.\n", Some(false)),
             (&transport, "No such command 'pjsip show transport' (type ..)\n", None),
+            (&extension, "[ Context 'ivr' created by 'pbx_config' ]\n  's' =>            1. Answer()\n", Some(true)),
+            (&extension, "[ Context 'more' created by 'pbx_config' ]\n  '_[s]' =>  1. Answer()\n", Some(true)),
+            (&extension, "[ Context 'ivr' created by 'pbx_config' ]\n  's' =>  hint: SIP/1\n", Some(false)),
+            (&extension, "[ Context 'ivr' created by 'pbx_config' ]\n  's' =>  2. Answer()\n", Some(false)),
+            (
+                &extension,
+                "[ Context 'ivr' created by 'pbx_config' ]\n  's' =>  hint: SIP/1\n     [go]  1. Answer()\n",
+                Some(true),
+            ),
+            (&extension, "There is no existence of s@ivr extension\nCommand failed.\n", Some(false)),
+            (&extension, "There is no existence of 'ivr' context\nCommand failed.\n", Some(false)),
+            (&extension, "You do not have permissions to run 'dialplan show s@ivr' command\n", None),
         ] {
             assert_eq!(exists(name, Some(&Answer::of(answer))), known, "{answer}");
         }
@@ -252,8 +420,8 @@ mod tests {
         let some = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let missing = |near: Option<&str>, existing: &[&str], defined: Option<&str>| {
             let (near, defined) = (near.map(str::to_owned), defined.map(str::to_owned));
-            let key = "dialplan.include".to_owned();
-            MissingName { name: name.clone(), key, near, existing: some(existing), defined }.words(&places)
+            let naming = Naming { by: "`dialplan.include`".to_owned(), harm: NO_WAY_OUT };
+            MissingName { name: name.clone(), naming, near, existing: some(existing), defined }.words(&places)
         };
         let head = "Asterisk does not have the context `outbond`, which `dialplan.include` names in pbx.yaml:3";
         assert_eq!(
@@ -269,5 +437,22 @@ mod tests {
             missing(None, &["a"], Some("extensions.conf:7")),
             format!("{head} (extensions.conf:7 defines it, but Asterisk has not loaded that line)")
         );
+    }
+
+    #[test]
+    fn the_first_step_of_an_extension_is_found_in_a_file() {
+        let name: ExtensionName = "s".parse().unwrap();
+        for line in ["exten => s,1,Answer()", "exten=s,1,Answer()", "exten = s , 1 ,Answer()"] {
+            assert!(is_first_step(line, &name), "{line}");
+        }
+        for line in [
+            "exten => s,2,Answer()",
+            "exten => s,hint,SIP/1",
+            "exten => ss,1,NoOp()",
+            "include => s",
+            "same => n,NoOp()",
+        ] {
+            assert!(!is_first_step(line, &name), "{line}");
+        }
     }
 }

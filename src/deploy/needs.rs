@@ -172,7 +172,7 @@ fn names(answer: &Answer) -> Vec<&str> {
 }
 
 /// Reads what a function evaluates to, which may be an empty text. `None` if no function was evaluated.
-fn result(answer: &Answer) -> Option<&str> {
+pub(super) fn result(answer: &Answer) -> Option<&str> {
     answer.raw().lines().find_map(|line| line.strip_prefix("Result:")).map(str::trim)
 }
 

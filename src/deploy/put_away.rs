@@ -166,6 +166,14 @@ impl Host {
         fs::forget(&self.note(tenant, PUT_AWAY))
     }
 
+    /// Forgets the files before the last good ones: `put-back` would make the phones of a removed tenant live again.
+    ///
+    /// # Errors
+    /// If a note cannot be removed.
+    pub(crate) fn forget_previous(&self, tenant: &Tenant) -> Result<(), FileError> {
+        ConfigFile::ALL.into_iter().try_for_each(|file| fs::forget(&self.note(tenant, &file.previous_note())))
+    }
+
     /// Lists the tenants that have generated files on this host.
     ///
     /// # Errors

@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     ApplyError, Host,
     asterisk::Asterisk,
+    former_logins,
     generations::Generations,
     listing::{Kind, Listing},
+    names::named,
     operators::OperatorsNames,
     phones_at, sections,
     step::GENERATIONS,
@@ -15,7 +17,7 @@ use super::{
 };
 use crate::{
     asterisk::{BadValue, ConfigFile, mark_name},
-    model::ObjectName,
+    model::{Extension, HostName, ObjectName, OperatorsExtension},
     plan::{Plan, RailStop},
     render::{ParsedObject, Phone, Phonebook, endpoint_name, parse, section_names},
 };
@@ -27,6 +29,8 @@ pub(super) struct Taken {
     pub(super) stop: Option<RailStop>,
     /// The phones that run from a file which no longer defines them: the reload takes them over.
     pub(super) over: Vec<String>,
+    /// Those of them that must log in again.
+    pub(super) logins: BTreeSet<Extension>,
 }
 
 impl Host {
@@ -47,8 +51,11 @@ impl Host {
             None => Ok(Vec::new()),
         });
         match checked {
-            Ok(over) => Ok(Taken { stop: None, over }),
-            Err(ApplyError::Rail(rail)) => Ok(Taken { stop: Some(rail), over: Vec::new() }),
+            Ok(over) => {
+                let ended = asterisk.map(|asterisk| former_logins::ended(asterisk, plan, &over)).transpose()?;
+                Ok(Taken { stop: None, over, logins: ended.unwrap_or_default() })
+            }
+            Err(ApplyError::Rail(rail)) => Ok(Taken { stop: Some(rail), ..Taken::default() }),
             Err(error) => Err(error),
         }
     }
@@ -78,7 +85,7 @@ impl<'a> Defined<'a> {
     pub(super) fn check_files(&self) -> Result<(), ApplyError> {
         let files = self.host.files_of_others(self.book.tenant)?;
         self.check_addresses(&files)?;
-        self.check_includes()?;
+        self.check_contexts()?;
         let others: BTreeMap<&str, &str> = files
             .iter()
             .flat_map(|(tenant, text)| section_names(text).map(move |name| (name, tenant.as_str())))
@@ -158,20 +165,25 @@ impl<'a> Defined<'a> {
         ))
     }
 
-    /// Makes sure that phones do not dial into another tenant's contexts: its phones would ring, and its carriers
-    /// would be paid for.
-    fn check_includes(&self) -> Result<(), ApplyError> {
-        let include = self.book.settings.include.iter().map(|name| ("dialplan.include", name));
-        let own = self.book.phones.iter().filter_map(|phone| Some(("phone.context", phone.phone.context.as_ref()?)));
-        let named: BTreeSet<(&str, &ObjectName)> = include.chain(own).collect();
+    /// Makes sure that no call comes into another tenant's contexts, from phones that dial there or by a destination: its
+    /// phones would ring, and its carriers would be paid for.
+    fn check_contexts(&self) -> Result<(), ApplyError> {
+        let named = named(self.book);
+        let contexts = named.iter().filter_map(|(name, naming)| match name {
+            HostName::Context(context) | HostName::Extension(OperatorsExtension { context, .. }) => {
+                Some((context, naming.by.as_str()))
+            }
+            HostName::Transport(_) | HostName::Prompt(_) => None,
+        });
+        let named: Vec<(&ObjectName, &str)> = contexts.collect();
         if named.is_empty() {
             return Ok(());
         }
         for (other, text) in self.host.routing_of_others(self.book.tenant)? {
             let theirs: BTreeSet<&str> = section_names(&text).collect();
-            if let Some((key, name)) = named.iter().find(|(_, name)| theirs.contains(name.as_str())) {
+            if let Some((name, by)) = named.iter().find(|(name, _)| theirs.contains(name.as_str())) {
                 return Err(ApplyError::taken_name(
-                    format!("`{key}` names `{name}`, a context of the tenant `{other}` on this host"),
+                    format!("{by} names `{name}`, a context of the tenant `{other}` on this host"),
                     "name contexts of your own only",
                 ));
             }

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     model::{
-        At, BoxNumber, Code, Codec, Country, Diagnostic, DisplayName, EndpointNames, GENERATED_CONTEXTS, HostName,
-        Identity, Mode, NAME_BYTES, PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, packed,
+        At, BoxNumber, Code, Codec, Country, Diagnostic, DisplayName, EndpointNames, HostName, Identity, Mode,
+        NAME_BYTES, PhoneOverride, PhoneProfile, Place, RailLimit, Settings, Tenant, UserKey, is_generated, packed,
         values,
     },
     objects::{self, NumberOwner, OfUsers, TargetList},
@@ -30,7 +30,7 @@ pub(super) fn check(file: DesiredState, keys: objects::Keys, problems: &mut Vec<
                 .hint("this program reads `version: 1`"),
         );
     }
-    let host_names = host_names(&file);
+    let mut host_names = host_names(&file);
     let include = file.dialplan.as_ref().and_then(|at| at.value.as_ref()?.include.as_ref());
     let include = include.filter(|at| at.value.as_ref().is_some_and(|names| !names.is_empty())).map(|at| at.place);
     let mut numbers = numbers::Pins::new(file.extensions.as_ref(), file.country.as_ref(), include, problems);
@@ -55,13 +55,17 @@ pub(super) fn check(file: DesiredState, keys: objects::Keys, problems: &mut Vec<
     // An unreadable slug was reported; the stand-in never leaves this module's caller.
     let tenant_place = file.tenant.place;
     let tenant = file.tenant.value.unwrap_or_else(stand_in::<Tenant>);
-    own_contexts(&tenant, &host_names, problems);
     if settings.endpoint_names == EndpointNames::TenantExtension && BoxNumber::is_named_like_phones_of(&tenant) {
         let message = format!("phones of the tenant `{tenant}` would have names of voicemail boxes");
         let hint = "choose another slug, or `endpoint_names: extension`; providers reach the box 12 as `voicemail-12`";
         problems.push(Diagnostic::error(Code::ReservedName, message, tenant_place).hint(hint));
     }
-    let objects::Checked { routes, secrets: object_secrets, places, names, is_sound, no_answer } = calls;
+    let objects::Checked { routes, secrets: object_secrets, places, names, is_sound, host_names: called, no_answer } =
+        calls;
+    for (name, place) in called {
+        host_names.entry(name).or_insert(place);
+    }
+    own_contexts(&tenant, &host_names, problems);
     for (user, targets) in no_answer {
         if let Some(user) = users.get_mut(&user) {
             user.no_answer = Some(targets);
@@ -103,7 +107,7 @@ fn own_contexts(tenant: &Tenant, host_names: &BTreeMap<HostName, Place>, problem
     let prefix = format!("{tenant}-");
     for (name, place) in host_names {
         let HostName::Context(context) = name else { continue };
-        if context.as_str().strip_prefix(&prefix).is_some_and(|kind| GENERATED_CONTEXTS.contains(&kind)) {
+        if context.as_str().strip_prefix(&prefix).is_some_and(is_generated) {
             let message = format!("the context `{context}` is generated from this file");
             let hint = "name contexts of your own only, such as the one that leads to the carrier";
             problems.push(Diagnostic::error(Code::GeneratedContext, message, *place).hint(hint));

@@ -58,8 +58,30 @@ thread_local! {
 /// Parses one document.
 pub(super) fn parse(file: u32, text: &str) -> Result<Node, Diagnostic> {
     FILE.set(file);
-    let options = serde_yaml::options! {
-        duplicate_keys: DuplicateKeyPolicy::LastWins,
+    let error = |error: serde_yaml::Error| {
+        let place = error.location().map_or_else(Place::default, place_of);
+        (error, located(Place { file, ..place }, text))
+    };
+    let mut node = serde_yaml::from_str_with_options::<Node>(text, options(DuplicateKeyPolicy::LastWins))
+        .map_err(error)
+        .map_err(|(error, place)| refusal(&error.to_string(), place, text))?;
+    restore_tokens(&mut node, text);
+    if has_number_as_key(&node)
+        && let Err(failed) = serde_yaml::from_str_with_options::<Node>(text, options(DuplicateKeyPolicy::Error))
+        && let (serde_yaml::Error::DuplicateMappingKey { key: Some(key), .. }, place) = error(failed)
+        && is_number(&key)
+    {
+        // It is not quoted: it may be a secret that was written in the wrong place.
+        let message = "a number is given twice as a key of one mapping";
+        return Err(Diagnostic::error(Code::DuplicateKey, message, place).hint("keep one of them"));
+    }
+    Ok(node)
+}
+
+/// Makes the options of the parser.
+fn options(duplicate_keys: DuplicateKeyPolicy) -> serde_yaml::Options {
+    serde_yaml::options! {
+        duplicate_keys: duplicate_keys,
         non_finite_float_policy: serde_yaml::options::NonFiniteFloatPolicy::PassThrough,
         strict_booleans: true,
         with_snippet: false,
@@ -69,13 +91,20 @@ pub(super) fn parse(file: u32, text: &str) -> Result<Node, Diagnostic> {
             max_depth: 16,
             max_recorded_anchor_events: 100_000,
         },
-    };
-    let mut node = serde_yaml::from_str_with_options::<Node>(text, options).map_err(|error| {
-        let place = error.location().map_or_else(Place::default, place_of);
-        refusal(&error.to_string(), located(Place { file, ..place }, text), text)
-    })?;
-    restore_tokens(&mut node, text);
-    Ok(node)
+    }
+}
+
+/// Tells whether a mapping has a number as a key. Of two equal numbers the parser would only show the last one.
+fn has_number_as_key(node: &Node) -> bool {
+    match &node.kind {
+        Kind::List(items) => items.iter().any(has_number_as_key),
+        Kind::Map(pairs) => pairs.iter().any(|(key, value)| is_number(&key.name) || has_number_as_key(value)),
+        Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text { .. } => false,
+    }
+}
+
+fn is_number(key: &str) -> bool {
+    key.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+')
 }
 
 /// Finds the bytes of a place of which the parser tells only line and column.

@@ -66,20 +66,7 @@ impl Directory {
             .start()
             .map_err(failed("start a transaction"))?;
         for table in TABLES {
-            // In the order of the rows' own text, so that two dumps of the same rows are the same.
-            let statement = format!("select to_jsonb(t)::text from {table} t order by 1");
-            let none: [(&(dyn ToSql + Sync), Type); 0] = [];
-            let mut rows = snapshot.query_typed_raw(&statement, none).map_err(failed(READ))?;
-            let mut part = Vec::new();
-            while let Some(row) = rows.next().map_err(failed(READ))? {
-                part.push(serde_json::from_str(row.get(0))?);
-                if part.len() == AT_ONCE {
-                    take(Rows { table: table.to_owned(), rows: mem::take(&mut part) })?;
-                }
-            }
-            if !part.is_empty() {
-                take(Rows { table: table.to_owned(), rows: part })?;
-            }
+            rows(&mut snapshot, table, take)?;
         }
         snapshot.commit().map_err(failed("end a transaction"))?;
         Ok(())
@@ -108,11 +95,12 @@ impl Directory {
         latest()
     }
 
-    /// Writes the rows of a bundle into an unused database, in one transaction, and migrates them.
+    /// Writes the rows of a bundle into an unused database, in one transaction, and migrates them. Reads them again before
+    /// it commits: what is recorded is what the bundle holds.
     ///
     /// # Errors
     /// When the database holds rows, or a row does not fit. Nothing is recorded then.
-    pub(crate) fn load(&mut self, schema: i32, bundle: &[Rows]) -> Result<(), DirectoryError> {
+    pub(crate) fn load(&mut self, schema: i32, bundle: &[Rows]) -> anyhow::Result<()> {
         let action = "write the rows of the bundle";
         if self.schema()? == Schema::Absent {
             self.schema = None;
@@ -127,7 +115,7 @@ impl Directory {
         writer.batch_execute("delete from directory").map_err(failed(action))?;
         for Rows { table, rows } in bundle {
             let Some(table) = TABLES.into_iter().find(|known| known == table) else {
-                return Err(DirectoryError::BadRow { what: "table of the bundle", reason: table.clone() });
+                return Err(DirectoryError::BadRow { what: "table of the bundle", reason: table.clone() }.into());
             };
             let columns = columns(&mut writer, table)?;
             let statement = format!(
@@ -144,10 +132,51 @@ impl Directory {
                                exists (select from apply_audit_log))",
             )
             .map_err(failed(action))?;
+        verify(&mut writer, bundle)?;
         writer.commit().map_err(failed("commit the rows of the bundle"))?;
         self.schema = None;
         self.migrate()?;
         Ok(())
+    }
+}
+
+/// Reads the rows of a table, a part at a time, in the order of their own text: two dumps of the same rows are the same.
+fn rows(
+    db: &mut impl GenericClient,
+    table: &str,
+    take: &mut dyn FnMut(Rows) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let statement = format!("select to_jsonb(t)::text from {table} t order by 1");
+    let none: [(&(dyn ToSql + Sync), Type); 0] = [];
+    let mut rows = db.query_typed_raw(&statement, none).map_err(failed(READ))?;
+    let mut part = Vec::new();
+    while let Some(row) = rows.next().map_err(failed(READ))? {
+        part.push(serde_json::from_str(row.get(0))?);
+        if part.len() == AT_ONCE {
+            take(Rows { table: table.to_owned(), rows: mem::take(&mut part) })?;
+        }
+    }
+    if part.is_empty() { Ok(()) } else { take(Rows { table: table.to_owned(), rows: part }) }
+}
+
+/// Makes sure that the rows in the database are those of a bundle, no column more or less.
+fn verify(db: &mut impl GenericClient, bundle: &[Rows]) -> anyhow::Result<()> {
+    let differs = |table: &str| DirectoryError::BadRow {
+        what: "bundle",
+        reason: format!("PostgreSQL does not take its rows of `{table}` as they are"),
+    };
+    let mut parts = bundle.iter();
+    let mut tables: Vec<&str> = bundle.iter().map(|part| part.table.as_str()).collect();
+    tables.dedup();
+    for table in tables {
+        rows(db, table, &mut |part| match parts.next() {
+            Some(wanted) if *wanted == part => Ok(()),
+            _ => Err(differs(table).into()),
+        })?;
+    }
+    match parts.next() {
+        Some(more) => Err(differs(&more.table).into()),
+        None => Ok(()),
     }
 }
 

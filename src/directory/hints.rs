@@ -13,7 +13,7 @@ impl Hints for DirectoryError {
             Self::Seal(error) => return error.hints(),
             Self::Embedded(error) => return error.hints(),
             Self::Document { document, .. } => return document.hint().into_iter().collect(),
-            Self::NumberTaken { tenant, .. } => return vec![hint_of_taken(tenant)],
+            Self::NumberTaken { tenant, .. } => return vec![hint_of_taken(Some(tenant))],
             Self::Empty => Some("`reconcile apply` records the first users"),
             Self::OlderSchema { .. } => Some("run `reconcile migrate`"),
             Self::NewerSchema { .. } => Some("use the later version of reconcile that wrote it"),

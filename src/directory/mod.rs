@@ -24,6 +24,7 @@ mod options;
 mod passfile;
 mod probe;
 mod read;
+mod recorded_document;
 mod remove;
 mod reseal;
 mod retention;
@@ -57,6 +58,7 @@ pub use idempotency::{EarlierAnswer, IdempotencyKey};
 pub use inbound::MadeLive;
 pub(crate) use objects::hint_of_taken;
 pub(crate) use probe::Probe;
+pub(crate) use recorded_document::{RecordedDocument, note_of_schema};
 pub use reseal::{Resealed, Sealed, SealedPlace};
 pub(crate) use retention::Retention;
 pub(crate) use tokens::is_token;
@@ -227,12 +229,18 @@ impl Directory {
     /// # Errors
     /// When it was written by a later version of this program, or cannot be asked.
     pub(crate) fn schema_note(&mut self) -> Result<Option<String>, DirectoryError> {
-        let known = latest();
+        Ok(self.schema_version()?.and_then(note_of_schema))
+    }
+
+    /// Returns the version of the tables; `None` if there are none.
+    ///
+    /// # Errors
+    /// When it was written by a later version of this program, or cannot be asked.
+    pub(crate) fn schema_version(&mut self) -> Result<Option<i32>, DirectoryError> {
         Ok(match self.schema()? {
-            Schema::Older(found) => {
-                Some(format!("the database has schema version {found}; an apply brings it to {known}"))
-            }
-            Schema::Absent | Schema::Current => None,
+            Schema::Older(found) => Some(found),
+            Schema::Current => Some(latest()),
+            Schema::Absent => None,
         })
     }
 

@@ -140,7 +140,7 @@ pub(super) fn numbers(
 pub(super) fn note_number((number, tenant, is_recorded): (&str, &str, bool), slug: &Tenant, recorded: &mut Recorded) {
     let Ok((number, tenant)) = owned(number, tenant) else { return };
     if tenant != *slug {
-        recorded.numbers_elsewhere.insert(number, tenant);
+        recorded.numbers_elsewhere.insert(number, Some(tenant));
     } else if is_recorded {
         recorded.own_numbers.insert(number);
     }
@@ -223,12 +223,16 @@ pub(super) fn hold_numbers(
     )
 }
 
-/// Says how a public number that another tenant has gets free.
-pub(crate) fn hint_of_taken(other: &Tenant) -> String {
-    format!(
-        "remove it from the file of `{other}`, and apply that first; if `{other}` was renamed or removed, \
-         apply its last file once more without the number"
-    )
+/// Says how a public number that another tenant has gets free. `None` if it is not known which tenant has it.
+pub(crate) fn hint_of_taken(other: Option<&Tenant>) -> String {
+    match other {
+        Some(other) => format!(
+            "remove it from the file of `{other}`, and apply that first; if `{other}` was renamed or removed, \
+             apply its last file once more without the number"
+        ),
+        None => "a plan on the Asterisk host names the tenant: remove the number from its file, and apply that first"
+            .to_owned(),
+    }
 }
 
 /// Writes the changes: twelve statements at most. The internal numbers that objects leave are free already.

@@ -86,7 +86,8 @@ pub(super) fn tenant(db: &mut impl GenericClient, slug: &Tenant, schema: i32) ->
     let row = db.query_typed_one(statement, &[(&slug.as_str(), Type::TEXT)]).map_err(failed("read the tenant"))?;
     let mut recorded = Recorded { directory: Some(row.get(0)), ..Recorded::default() };
     if inbound && !objects {
-        recorded.numbers_elsewhere = earlier::numbers_elsewhere(db, slug)?;
+        let numbers = earlier::numbers_elsewhere(db, slug)?.into_iter();
+        recorded.numbers_elsewhere = numbers.map(|(number, tenant)| (number, Some(tenant))).collect();
     }
     let Some(id) = row.get::<_, Option<Uuid>>(1) else {
         if objects {

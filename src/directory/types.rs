@@ -8,6 +8,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// Who creates, changes and deletes a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ManagedBy {
     /// The desired-state file.
@@ -67,8 +68,8 @@ pub struct Recorded {
     /// The public numbers that are kept for this tenant because its rules are recorded. By an earlier version, another
     /// tenant may own one of them.
     pub(crate) own_numbers: BTreeSet<E164>,
-    /// Public numbers that another tenant owns, and which one.
-    pub(crate) numbers_elsewhere: BTreeMap<E164, Tenant>,
+    /// Public numbers that another tenant owns, and which one. `None` if the reader may not know it.
+    pub(crate) numbers_elsewhere: BTreeMap<E164, Option<Tenant>>,
     /// The runs that applied the plan an apply is held to. Empty unless the caller looked them up.
     pub(crate) expected_runs: Vec<EarlierRun>,
     /// Documents that cannot be read. In their place stand defaults, or `None`.

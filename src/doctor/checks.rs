@@ -111,7 +111,7 @@ checks! {
     Realm "realm" Operator
         "Asterisk's `default_realm` is not the realm of a tenant's phones. Its answers tell strangers which numbers exist."
     MissingName "missing-name" Operator
-        "Asterisk does not have a context or transport that a tenant names. An apply stops at the rail `missing-names`."
+        "Asterisk does not have a context, extension, prompt or transport that a tenant names. An apply stops at the rail `missing-names`."
     ShadowedNumber "shadowed-number" Operator
         "A number in a context of `dialplan.include` lies in the tenant's range. The pattern of the range is tried first, and the number is never reached."
     Emergency "emergency" Operator

@@ -1,11 +1,15 @@
 //! The work tree that the command runs in, and whether that is a CI job.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use super::{Check, Finding};
+use crate::input::Folder;
 
 /// The file of the CI recipe that names the release to install.
 const RELEASE: &str = ".github/reconcile/release";
+
+/// The largest file of the work tree that is looked at, in bytes.
+const LARGEST: u64 = 1024 * 1024;
 
 /// What is known of the work tree and the runner.
 #[derive(Debug, Default)]
@@ -18,14 +22,24 @@ pub(crate) struct CiFacts {
     pub(crate) env_tracked: bool,
 }
 
+/// Tells whether a word is the tag of a release, such as `reconcile-0.1.0`.
+fn is_release(word: &str) -> bool {
+    word.strip_prefix("reconcile-").is_some_and(|version| {
+        version.len() <= 30 && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+".contains(&byte))
+    })
+}
+
 impl CiFacts {
     /// Looks at the work tree around a folder.
     pub(crate) fn look(folder: &Path, lacks_database: bool) -> Self {
         let tree = folder.ancestors().find(|folder| folder.join(".git").exists());
-        let release = tree.and_then(|tree| fs::read_to_string(tree.join(RELEASE)).ok());
-        let first = |text: String| text.split_whitespace().next().map(str::to_owned);
+        // A commit may have put a link to a key there, or a pipe: nothing is shown that is no release of ours.
+        let opened = tree.and_then(|tree| Folder::open_any(tree).ok());
+        let read = |name: &str| String::from_utf8(opened.as_ref()?.read(Path::new(name), LARGEST).ok()?).ok();
+        let release = read(RELEASE);
+        let first = |text: String| text.split_whitespace().next().filter(|word| is_release(word)).map(str::to_owned);
         let env_tracked = tree.is_some_and(|tree| {
-            let ignored = fs::read_to_string(tree.join(".gitignore")).unwrap_or_default();
+            let ignored = read(".gitignore").unwrap_or_default();
             let names = [".env", "/.env", ".env*", "*.env"];
             tree.join(".env").exists() && !ignored.lines().any(|line| names.contains(&line.trim()))
         });
@@ -55,12 +69,15 @@ impl CiFacts {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::doctor::assert_found;
 
     #[test]
     fn each_fault_of_the_work_tree_is_found() {
-        let folder = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(outside.path()).unwrap();
         let look = || CiFacts::look(&folder.path().join("phones"), false).check("0.1.0");
         fs::create_dir_all(folder.path().join("phones")).unwrap();
         fs::create_dir_all(folder.path().join(".github/reconcile")).unwrap();
@@ -76,6 +93,19 @@ mod tests {
         assert_found(&look(), &[release, env]);
         write(".gitignore", "/target\n.env\n");
         write(RELEASE, "reconcile-0.1.0 00ff\n");
+        assert_found(&look(), &[]);
+        // A commit may put anything there.
+        let (key, release) = (folder.path().join("../key"), folder.path().join(RELEASE));
+        for word in ["79v36j7QcanaryKey=", "reconcile-0.0.9\u{1b}]0;x"] {
+            write(RELEASE, word);
+            assert_found(&look(), &[]);
+        }
+        fs::remove_file(&release).unwrap();
+        std::os::unix::fs::symlink(&key, &release).unwrap();
+        fs::write(&key, "reconcile-0.0.9 of another folder").unwrap();
+        assert_found(&look(), &[]);
+        fs::remove_file(&release).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&release).status().unwrap().success());
         assert_found(&look(), &[]);
         let job = CiFacts { lacks_database: true, ..CiFacts::default() };
         assert_found(

@@ -24,6 +24,9 @@ pub(crate) enum Kind {
 /// Which columns hold a key, several of them with a blank between them; by key.
 pub(crate) type Mapping = BTreeMap<String, Vec<String>>;
 
+/// Stands alone in the last line, unless a quote before it is not closed: all that follows would be one field then.
+const END: &str = "\u{1}end\u{1}";
+
 /// The keys that columns can be mapped to.
 pub(crate) const KEYS: [&str; 5] = ["name", "email", "extension", "secret", "devices"];
 
@@ -33,18 +36,35 @@ pub(crate) const KEYS: [&str; 5] = ["name", "email", "extension", "secret", "dev
 /// If it is no text, has no header that is understood, or has a column twice.
 pub(crate) fn read_csv(name: &str, bytes: &[u8], kind: Option<Kind>, mapping: &Mapping) -> Result<Found, Refused> {
     let text = decode(name, bytes)?;
+    let text = Zeroizing::new(format!("{}\n{END}\n", *text));
     let mut reader =
         ReaderBuilder::new().delimiter(delimiter(&text)).flexible(true).trim(Trim::All).from_reader(text.as_bytes());
     let unreadable = |error: csv::Error| {
         let place = error.position().map_or_else(|| name.to_owned(), |position| format!("{name}:{}", position.line()));
         Refused::new(format!("{place}: this is not CSV"), "check that quotes are closed")
     };
-    let header: Vec<String> = reader.headers().map_err(unreadable)?.iter().map(str::to_owned).collect();
+    let unclosed = |line: u64| {
+        let hint = "close it; a quote within a field is written twice";
+        Refused::new(format!("{name}:{line}: a quote is not closed before the end"), hint)
+    };
+    let is_end = |record: &StringRecord| record.len() == 1 && record.get(0) == Some(END);
+    let is_open = |record: &StringRecord| record.iter().any(|field| field.ends_with(END)) && !is_end(record);
+    let first = reader.headers().map_err(unreadable)?;
+    if is_open(first) {
+        return Err(unclosed(1));
+    }
+    let header: Vec<String> = first.iter().filter(|column| *column != END).map(str::to_owned).collect();
     let columns = Columns::of(name, header, kind, mapping)?;
     let mut found = Found { source: name.to_owned(), ..Found::default() };
     found.left_out.extend(columns.unread(name));
     for record in reader.records() {
         let record = record.map_err(unreadable)?;
+        if is_open(&record) {
+            return Err(unclosed(record.position().map_or(0, csv::Position::line)));
+        }
+        if is_end(&record) {
+            break;
+        }
         if record.iter().all(str::is_empty) {
             continue;
         }
@@ -207,8 +227,21 @@ impl Columns {
 }
 
 fn header_hint(header: &[String]) -> String {
-    let header = printable(&header.join("`, `"));
-    format!("say which column it is, such as `--map name='First name'+'Last name'`; the columns are `{header}`")
+    let is_known = |column: &String| {
+        let kinds = [Kind::Plain, Kind::FreePbx, Kind::Wazo, Kind::Google].into_iter();
+        let mut known = kinds.flat_map(|kind| KEYS.into_iter().flat_map(move |key| kind.columns(key)));
+        known.any(|known| column.eq_ignore_ascii_case(known))
+    };
+    // What may be the first person's, with the password, is not shown.
+    let is_word = |column: &String| !column.contains(|c: char| c.is_ascii_digit()) && column.len() <= 40;
+    if !header.iter().any(is_known) && !header.iter().all(is_word) {
+        return "the first line must name the columns, such as `name,email,extension,secret`".to_owned();
+    }
+    let shown = |(index, column): (usize, &String)| {
+        if is_word(column) { format!("`{}`", printable(column)) } else { format!("column {}", index + 1) }
+    };
+    let header = header.iter().enumerate().map(shown).collect::<Vec<_>>().join(", ");
+    format!("say which column it is, such as `--map name='First name'+'Last name'`; the columns are {header}")
 }
 
 /// What is said of a phone that encrypts its sound.

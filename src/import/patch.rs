@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
+    path::{Component, Path},
 };
 
 use super::{
@@ -134,7 +135,9 @@ fn require_own(config: &Config, gone: &BTreeSet<usize>) -> Result<(), Refused> {
         return Err(Refused::new("FreePBX writes these files anew at each of its reloads: no patch lasts", hint));
     }
     let outside = gone.iter().flat_map(|index| &config.sections[*index].lines);
-    let outside = outside.map(|(file, _)| &config.files[*file].name).find(|name| name.starts_with('/'));
+    let outside = outside
+        .map(|(file, _)| &config.files[*file].name)
+        .find(|name| name.starts_with('/') || Path::new(name).components().any(|part| part == Component::ParentDir));
     match outside {
         Some(name) => {
             let message = format!("`{name}` is outside the configuration folder, where `patch` changes nothing");

@@ -56,16 +56,16 @@ codes! {
         "a key given twice, in one mapping or in two files of a folder; both places are shown",
         "remove one of the two";
     DuplicateName "duplicate-name":
-        "two destinations of a route (phones by `id`, dialers, groups, voicemail boxes, rooms) with the same name; upper and lower case of an `id` do not matter; both places are shown",
+        "two destinations of a route (phones by `id`, dialers, groups, voicemail boxes, rooms, menus) with the same name; upper and lower case of an `id` do not matter; both places are shown",
         "rename one of them";
     DuplicatePin "duplicate-pin":
-        "two users, groups or rooms pinned to one number; both places are shown",
+        "two users, groups, rooms or menus pinned to one number; both places are shown",
         "pin one of them to another number, or to none";
     DuplicateTarget "duplicate-target":
         "a route that tries the same target twice, a group with the same member twice, or a user's `no_answer` that names the user",
         "remove one of the two";
     EmergencyNumber "emergency-number":
-        "warning: a user, a group or a room is pinned to an emergency number, or, without `country`, the ranges cover [numbers that some country dials for help](#emergency-numbers); through the API such a pin is rejected",
+        "warning: a user, a group, a room or a menu is pinned to an emergency number, or, without `country`, the ranges cover [numbers that some country dials for help](#emergency-numbers); through the API such a pin is rejected",
         "pin another number; declare `country`";
     EmptyFile "empty-file":
         "a file without content; an empty file never means \"delete all\"",
@@ -80,7 +80,7 @@ codes! {
         "a file of more than 64 MiB",
         "split it and pass the folder";
     GeneratedContext "generated-context":
-        "`dialplan.include` or `phone.context` names a context that is generated from this file; those of other tenants stop at `rail-taken-names`",
+        "`dialplan.include`, `phone.context` or a destination of calls names a context that is generated from this file; those of other tenants stop at `rail-taken-names`",
         "name contexts of your own only";
     GroupLoop "group-loop":
         "groups whose `no_answer` lists form a loop",
@@ -100,6 +100,9 @@ codes! {
     InvalidDate "invalid-date":
         "not a date such as `2026-12-25`",
         "write year, month and day";
+    InvalidDigit "invalid-digit":
+        "a key of a menu that no phone has",
+        "write one digit, `\"*\"` or `\"#\"`";
     InvalidEmail "invalid-email":
         "not an e-mail address as the HTML standard defines it (ASCII), or one with `|` for messages of a voicemail box (a warning at a user)",
         "write an international domain in its ASCII form, `xn--..`";
@@ -128,11 +131,14 @@ codes! {
         "neither a public number in E.164 form such as `+15559876543`, nor the source of one",
         "write `+` and digits in quotes, or `{ env: NAME }`";
     InvalidObjectName "invalid-object-name":
-        "a context, transport, realm, trunk or room with characters that Asterisk's configuration could misread, or the name of a trunk or a room over 40 characters",
-        "use letters, digits and `_ . + -`; for a room, lower-case letters, digits and `_`";
+        "a context, transport, realm, trunk, room or menu with characters that Asterisk's configuration could misread, or the name of a trunk, a room or a menu over 40 characters",
+        "use letters, digits and `_ . + -`; for a room or a menu, lower-case letters, digits and `_`";
     InvalidPrefix "invalid-prefix":
         "neither a prefix of callers' numbers such as `+49*`, nor `withheld`",
         "write `+`, digits and `*`";
+    InvalidPrompt "invalid-prompt":
+        "a prompt that is no path below Asterisk's `sounds` folder, or that has a language or an ending",
+        "write it as `acme/welcome`: letters, digits and `_ - /`";
     InvalidRange "invalid-range":
         "not a range such as `1000-1999`, nor a list of such ranges",
         "write two numbers with a hyphen";
@@ -152,8 +158,8 @@ codes! {
         "a `secret` that names no source, or an alias (`*name`) of something under a key that names a secret; the value is never shown, because it may be the secret itself",
         "write `{ env: NAME }` or `{ file: name }`, and replace the secret if it was pasted";
     InvalidTarget "invalid-target":
-        "not a name that a dialer, group, room, member or user could have",
-        "write the name of a dialer, group or room, an e-mail, a phone's `id`, `hangup` or `busy`";
+        "not a name that a dialer, group, room, menu, member or user could have, or a mapping that is no destination",
+        "write the name of a dialer, group, room or menu, an e-mail, a phone's `id`, `hangup` or `busy`, `{ voicemail: .. }`, or `{ context: .., extension: .. }`";
     InvalidTenant "invalid-tenant":
         "a tenant slug with characters other than lower-case letters, digits and single hyphens",
         "choose such a slug";
@@ -163,6 +169,9 @@ codes! {
     InvalidValue "invalid-value":
         "an invalid value for which there is no other code",
         "correct it as the message says";
+    InvalidWait "invalid-wait":
+        "a time to wait for a key that is not in whole seconds, or outside 1 to 60",
+        "write it with its unit, such as `5s`";
     InvalidYaml "invalid-yaml":
         "text that is not YAML, or more than one document in a file",
         "correct it where the snippet points";
@@ -175,6 +184,9 @@ codes! {
     LongRoute "long-route":
         "a route that tries 100 or more destinations in turn, including the members and the `no_answer` of groups",
         "shorten the chain";
+    MenuLoop "menu-loop":
+        "a menu to which a call comes back although the caller presses nothing",
+        "change its `otherwise`, or `no_answer` of the group that it leads to";
     MissingFile "missing-file":
         "the file is not there, or the folder holds no `*.yaml`",
         "name it with `-f` or `RECONCILE_FILE`";
@@ -197,7 +209,7 @@ codes! {
         "bytes that are not UTF-8",
         "save the file as UTF-8";
     NumberOutsideRange "number-outside-range":
-        "a user, a group or a room has a number outside `extensions.range`, because the range was narrowed; no number changes silently",
+        "a user, a group, a room or a menu has a number outside `extensions.range`, because the range was narrowed; no number changes silently",
         "pin another number, or widen the range";
     NumberTaken "number-taken":
         "a public number that [another tenant](#numbers-of-another-tenant) of the same database has, recorded or applied: a call to it would be ambiguous",
@@ -218,16 +230,16 @@ codes! {
         "a pinned number outside `extensions.range`",
         "pin another number, or widen the range";
     PinTaken "pin-taken":
-        "a pinned number that another recorded user, a group or a room has",
+        "a pinned number that another recorded user, a group, a room or a menu has",
         "pin another number, or renumber the other one in the same file";
     RangeExhausted "range-exhausted":
-        "more users, groups and rooms than free numbers; says how many are missing",
+        "more users, groups, rooms and menus than free numbers; says how many are missing",
         "widen `extensions.range`";
     RenameConflict "rename-conflict":
         "the present and the former address or id are both recorded",
         "remove `previously`, or delete one of the two users first";
     ReservedName "reserved-name":
-        "a dialer, group, voicemail box, room or phone named `hangup`, `busy` or `default`, or a voicemail box whose name has only digits. With `endpoint_names: tenant-extension` also a tenant named `voicemail`, with or without digits after it and hyphens in it",
+        "a dialer, group, voicemail box, room, menu or phone named `hangup`, `busy` or `default`, or a voicemail box whose name has only digits. With `endpoint_names: tenant-extension` also a tenant named `voicemail`, with or without digits after it and hyphens in it",
         "choose another name";
     RouteLoop "route-loop":
         "a dialer or a group that dials a number whose calls are routed to it. A dialer may also do so by a SIP address at `public_sip_host`, or by a number from a variable (only `plan` reports that)",
@@ -248,7 +260,7 @@ codes! {
         "a key that is not known in its place; what follows it is not shown",
         "correct its name, as the hint says";
     UnknownReference "unknown-reference":
-        "a dialer, group, room, user, trunk or hours that are not declared",
+        "a dialer, group, room, menu, user, trunk or hours that are not declared",
         "declare it, or correct the name";
     UnknownTimezone "unknown-timezone":
         "not an IANA time zone",

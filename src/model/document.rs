@@ -91,6 +91,14 @@ pub fn write<D: Document>(document: &D) -> Result<String, serde_json::Error> {
     serde_json::to_string(&Envelope::of(document))
 }
 
+/// Writes a document with line breaks, for a file that is kept in git.
+///
+/// # Errors
+/// If a value cannot be written as JSON.
+pub(crate) fn write_pretty<D: Document>(document: &D) -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(&Envelope::of(document))
+}
+
 /// Writes a document as a value for another document that holds it.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use super::{Code, Invalid, quoted};
 
 /// An internal number: 1 to 8 digits, no leading zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "u32", into = "u32")]
 pub struct Extension(u32);
 
 impl Extension {
@@ -35,6 +35,12 @@ impl TryFrom<u32> for Extension {
                 "an extension is a whole number from 1 to 99999999",
             ))
         }
+    }
+}
+
+impl From<Extension> for u32 {
+    fn from(extension: Extension) -> Self {
+        extension.0
     }
 }
 

@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{BoxNumber, Code, E164, Invalid, ObjectName, UserKey, first_unprintable, quoted, text_type};
+use super::{
+    BoxNumber, Code, E164, Invalid, ObjectName, OperatorsExtension, UserKey, first_unprintable, quoted, text_type,
+};
 
 text_type! {
     /// What stands before a caller's name: letters, digits, blanks and `. : - _ / +`, which mean nothing in a dialplan.
@@ -52,6 +54,10 @@ pub enum Node {
     Box(Mailbox),
     /// Lets the caller into the conference room of this name. What stands behind it is never tried.
     Room(ObjectName),
+    /// Lets the caller choose in the menu of this name. What stands behind it is never tried.
+    Menu(ObjectName),
+    /// The call goes on in the operator's own dialplan. What stands behind it is never tried.
+    Dialplan(OperatorsExtension),
     /// Ends the call. What stands behind it is never tried.
     End(Cause),
     /// The object of this name is not declared. The next destination is tried.
@@ -63,14 +69,14 @@ impl Node {
     pub(crate) fn ring(&self) -> Option<&Ring> {
         match self {
             Self::Ring(ring) => Some(ring),
-            Self::Box(_) | Self::Room(_) | Self::End(_) | Self::Missing(_) => None,
+            Self::Box(_) | Self::Room(_) | Self::Menu(_) | Self::Dialplan(_) | Self::End(_) | Self::Missing(_) => None,
         }
     }
 
     /// Tells whether what stands behind it is never tried.
     pub(crate) fn is_last(&self) -> bool {
         match self {
-            Self::Box(_) | Self::Room(_) | Self::End(_) => true,
+            Self::Box(_) | Self::Room(_) | Self::Menu(_) | Self::Dialplan(_) | Self::End(_) => true,
             Self::Ring(_) | Self::Missing(_) => false,
         }
     }

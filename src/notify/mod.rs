@@ -132,7 +132,7 @@ pub(crate) fn tell(
 ) -> Result<(), NotifyError> {
     problems.sort();
     problems.dedup();
-    let note = note_of(folder, subject);
+    let note = note_of(folder, subject, receiver);
     let told: Told = fs::read_document(&note)?.unwrap_or_default();
     if told.problems == problems {
         return Ok(());
@@ -152,9 +152,9 @@ pub(crate) fn tell(
     Ok(fs::keep_document(&note, &Told { problems })?)
 }
 
-/// Where is kept what was told last about a subject. A host may be called anything: its name becomes no path.
-fn note_of(folder: &Path, Subject { command, tenant, host, scope }: Subject<'_>) -> PathBuf {
-    let subject = hex(&Sha256::digest(format!("{command}\n{tenant}\n{host}\n{scope}")));
+/// Where is kept what a receiver was told last about a subject. A host may be called anything: its name becomes no path.
+fn note_of(folder: &Path, Subject { command, tenant, host, scope }: Subject<'_>, receiver: &Receiver) -> PathBuf {
+    let subject = hex(&Sha256::digest(format!("{command}\n{tenant}\n{host}\n{scope}\n{}", receiver.id())));
     folder.join(format!("notified-{command}-{}.json", &subject[..16]))
 }
 

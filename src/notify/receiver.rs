@@ -3,7 +3,7 @@
 use std::{fmt, io, time::Duration};
 
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use ureq::{
     Agent,
     http::Uri,
@@ -15,6 +15,9 @@ use crate::model::hex;
 
 /// How long a notification may take in all, from the look-up of the name to the answer.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How this machine is called.
+const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// The header of the signature: `sha256=` and the HMAC-SHA256 of the body in hex.
 const SIGNATURE: &str = "x-reconcile-signature";
@@ -41,6 +44,9 @@ pub enum ReceiverError {
     /// It would send what is wrong with the phones in the clear.
     #[error("it does not begin with `https://`")]
     NotEncrypted,
+    /// What stands before the `@` would not be sent.
+    #[error("it holds a user name or a password")]
+    Credentials,
     /// It answered with something else than success.
     #[error("it answered with status {0}")]
     Status(u16),
@@ -60,12 +66,20 @@ impl Receiver {
     pub fn new(url: &str, key: Option<Zeroizing<String>>) -> Result<Self, ReceiverError> {
         let uri: Uri = url.trim().parse().map_err(|_| ReceiverError::NoUrl)?;
         let host = uri.host().filter(|host| !host.is_empty()).ok_or(ReceiverError::NoUrl)?;
-        let is_here = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(ReceiverError::Credentials);
+        }
+        let is_here = LOCAL.contains(&host);
         match uri.scheme_str() {
             Some("https") => Ok(Self { uri, key }),
             Some("http") if is_here => Ok(Self { uri, key }),
             _ => Err(ReceiverError::NotEncrypted),
         }
+    }
+
+    /// Tells it apart from others, without showing its URL.
+    pub(super) fn id(&self) -> String {
+        hex(&Sha256::digest(self.uri.to_string()))
     }
 
     /// Returns the host's name.
@@ -75,7 +89,7 @@ impl Receiver {
 
     /// Posts a body. Follows no redirect, and reads nothing but the status.
     pub(super) fn post(&self, body: &str) -> Result<(), ReceiverError> {
-        let mut request = agent().post(&self.uri).content_type("application/json");
+        let mut request = agent(LOCAL.contains(&self.name())).post(&self.uri).content_type("application/json");
         if let Some(key) = &self.key {
             request = request.header(SIGNATURE, signature(key, body));
         }
@@ -89,8 +103,8 @@ impl Receiver {
     }
 }
 
-/// Makes a client that trusts whom the system trusts.
-fn agent() -> Agent {
+/// Makes a client that trusts whom the system trusts. A proxy of the environment is not asked for what is on this machine.
+fn agent(is_here: bool) -> Agent {
     let roots = rustls_native_certs::load_native_certs().certs;
     let roots: Vec<Certificate<'static>> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
     let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&roots)).build();
@@ -99,9 +113,9 @@ fn agent() -> Agent {
         .max_redirects(0)
         .http_status_as_error(false)
         .user_agent(concat!("reconcile/", env!("CARGO_PKG_VERSION")))
-        .tls_config(tls)
-        .build();
-    config.into()
+        .tls_config(tls);
+    let config = if is_here { config.proxy(None) } else { config };
+    config.build().into()
 }
 
 /// Signs a body, in the form of the header.

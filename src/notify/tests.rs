@@ -24,7 +24,12 @@ fn a_notification_says_what_is_wrong_and_what_no_longer_is() {
 #[test]
 fn the_name_of_a_host_becomes_no_path() {
     let subject = |host| Subject { command: "status", tenant: "acme", host, scope: "" };
-    let note = note_of(Path::new("/state"), subject("../../etc/x"));
+    let receiver = |path: &str| Receiver::new(&format!("https://hooks.example/{path}"), None).unwrap();
+    let note_of = |subject, path| note_of(Path::new("/state"), subject, &receiver(path));
+    let note = note_of(subject("../../etc/x"), "a");
     assert_eq!(note.parent(), Some(Path::new("/state")));
-    assert_ne!(note, note_of(Path::new("/state"), subject("pbx1")));
+    assert_ne!(note, note_of(subject("pbx1"), "a"));
+    // Another receiver was told nothing yet, and its address is not in the name.
+    assert_ne!(note, note_of(subject("../../etc/x"), "b"));
+    assert!(!note_of(subject("pbx1"), "canary").to_string_lossy().contains("canary"));
 }

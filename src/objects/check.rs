@@ -5,19 +5,22 @@
 //! only follow from it are not reported.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
+    slice,
 };
 
 use super::{
-    CALLED, Keys, TargetName, destination, dialer, group, hours,
+    CALLED, Keys, TargetName, destination, dialer, group, host_names, hours,
     keys::NamesOfKind,
-    namespace, room,
+    menu, namespace, room,
     rule::{self, check::Rules},
     set, trunk, voicemail,
 };
 use crate::{
-    model::{At, Code, Diagnostic, MeantKeys, Named, ObjectName, Place, SecretSource, Severity, UserKey, nearest},
+    model::{
+        At, Code, Diagnostic, HostName, MeantKeys, Named, ObjectName, Place, SecretSource, Severity, UserKey, nearest,
+    },
     objects::{DefaultRoute, ObjectId, ObjectKind, Places, PublicSipHost, Routes, Target},
 };
 
@@ -30,6 +33,8 @@ pub(crate) struct Checked<'a> {
     pub(crate) names: Names<'a>,
     /// Whether nothing of what decides about calls was refused.
     pub(crate) is_sound: bool,
+    /// Where destinations first name what the Asterisk host must have.
+    pub(crate) host_names: BTreeMap<HostName, Place>,
     /// Who gets the calls to a user that nobody answers, tried in turn, of the users who say so.
     pub(crate) no_answer: BTreeMap<UserKey, Box<[Target]>>,
 }
@@ -115,6 +120,26 @@ pub(crate) struct Names<'a> {
     pub(super) unreachable_by_asterisk: BTreeSet<ObjectName>,
     /// Whether calls come through Twilio that cannot reach a user's phone.
     pub(super) twilio_without_host: bool,
+    /// Where destinations first name what the Asterisk host must have.
+    on_host: RefCell<BTreeMap<HostName, Place>>,
+}
+
+impl Names<'_> {
+    /// Notes what the Asterisk host must have for a destination. Without the context of an extension it has no such
+    /// extension.
+    pub(super) fn note_host_names(&self, target: &Target, place: Place) {
+        for name in host_names(slice::from_ref(target)) {
+            if let HostName::Extension(at) = &name {
+                self.note_host_name(HostName::Context(at.context.clone()), place);
+            }
+            self.note_host_name(name, place);
+        }
+    }
+
+    /// Notes what the Asterisk host must have.
+    pub(super) fn note_host_name(&self, name: HostName, place: Place) {
+        self.on_host.borrow_mut().entry(name).or_insert(place);
+    }
 }
 
 /// Checks what the file says about inbound calls.
@@ -168,6 +193,7 @@ pub(crate) fn check<'a>(
         without_trunk,
         unreachable_by_asterisk,
         twilio_without_host,
+        on_host: RefCell::default(),
     };
     let before = errors(problems);
     let boxes_are_known = keys.voicemail.as_ref().map_or(!is_lost, |at| at.whole);
@@ -176,7 +202,8 @@ pub(crate) fn check<'a>(
     names.ending.clone_from(&names.keeping);
     let groups = group::check::check(keys.groups, &trunk_names, &names, &mut places, problems);
     let rooms = room::check::check(keys.rooms, &mut places, problems);
-    let mut routes = Routes { trunks, dialers, groups, boxes, rooms, ..Routes::default() };
+    let menus = menu::check::check(keys.menus, &names, &mut places, problems);
+    let mut routes = Routes { trunks, dialers, groups, boxes, rooms, menus, ..Routes::default() };
     names.ending.extend(group::check::ending(&routes));
     // What follows from a trunk that was refused is not reported.
     if errors(problems) == 0 {
@@ -195,9 +222,11 @@ pub(crate) fn check<'a>(
     routes.public_sip_host = keys.public_sip_host.and_then(|at| at.value).map(|host| PublicSipHost(host.into()));
     rule::check::check(&routes, &places, &broken, has_twilio, problems);
     group::check::loops(&routes, &places, problems);
+    menu::check::loops(&routes, &places, problems);
     let is_sound = readable && errors(problems) == before;
     let no_answer = no_answer(of_users.no_answer, &routes, &names, problems);
-    Checked { routes, secrets, places, names, is_sound, no_answer }
+    let host_names = names.on_host.take();
+    Checked { routes, secrets, places, names, is_sound, host_names, no_answer }
 }
 
 /// Reads who gets the calls to each user that nobody answers.
@@ -230,6 +259,7 @@ fn is_readable(keys: &Keys, problems: &[Diagnostic]) -> bool {
     let whole = [
         keys.inbound.as_ref().is_none_or(|at| at.whole),
         keys.groups.as_ref().is_none_or(|at| at.whole),
+        keys.menus.as_ref().is_none_or(|at| at.whole),
         keys.voicemail.as_ref().is_none_or(|at| at.whole),
         keys.hours.as_ref().is_none_or(|at| at.whole),
         keys.default_route.as_ref().is_none_or(|at| at.whole),

@@ -13,6 +13,7 @@ pub(crate) mod group;
 pub(crate) mod hours;
 mod keys;
 mod kinds;
+pub(crate) mod menu;
 mod namespace;
 mod object;
 mod places;
@@ -31,13 +32,15 @@ pub use destination::{DefaultRoute, Target, TargetsOfRow};
 pub(crate) use destination::{
     check::target,
     file::{TargetForm, TargetName},
-    in_turn, with_users,
+    host_names, in_turn, with_users,
 };
 pub use dialer::Dialer;
 pub use extension::{ExtensionClaim, NumberOwner};
 pub(crate) use extension::{Lamp, Numbered};
 pub use group::{Group, Member, Strategy};
 pub use hours::{Hours, OpenRange, Timezone};
+pub(crate) use menu::Choices;
+pub use menu::Menu;
 pub(crate) use object::{Fields, Object, RowsOfUsers};
 pub use object::{Login, ObjectId, ObjectRow, UserOfRow};
 pub use places::Places;
@@ -80,6 +83,10 @@ kinds::kinds! {
     Room = "room" in rooms, called "room", counted "rooms" as "Conference rooms.", from
         /// Conference rooms.
         rooms: Named<room::file::Room>;
+    /// A menu.
+    Menu = "menu" in menus, called "menu", counted "menus" as "Menus.", from
+        /// Menus: the caller hears a prompt and presses a key.
+        menus: Named<menu::file::Menu>;
     /// Opening hours.
     Hours = "hours" in hours, from
         /// Opening hours.

@@ -16,6 +16,25 @@ pub(super) fn reserved(what: &str, name: &str, place: Place) -> Option<Diagnosti
     })
 }
 
+/// How long a name may be. Asterisk cuts the name of a room or a context at 79 bytes, and the slug of the tenant stands
+/// before it.
+const NAME_BYTES: usize = 40;
+
+/// Rejects the name of a room or a menu that Asterisk may take for that of another one: it compares rooms without regard to
+/// case (measured), and extensions without regard to hyphens. `more` is added to the hint.
+pub(super) fn misread(what: &str, name: &ObjectName, place: Place, more: &str) -> Option<Diagnostic> {
+    let text = name.as_str();
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    let begins = text.starts_with(|c: char| c.is_ascii_lowercase());
+    (!begins || !text.bytes().all(plain) || text.len() > NAME_BYTES).then(|| {
+        let message = format!("a {what} cannot be called `{name}`");
+        let hint = format!(
+            "use lower-case letters, digits and `_`, starting with a letter, at most {NAME_BYTES} characters{more}"
+        );
+        Diagnostic::error(Code::InvalidObjectName, message, place).hint(hint)
+    })
+}
+
 /// Rejects names that a route could not name: words of routes, and what two of those have that take calls. `objects` are
 /// the objects by kind.
 pub(super) fn check(

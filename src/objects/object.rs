@@ -9,7 +9,9 @@ use zeroize::Zeroizing;
 use super::{ExtensionClaim, ObjectKind, Parts, RenderContext, Target};
 use crate::{
     asterisk::BadValue,
-    model::{BoxNumber, Chain, Document, E164, Ha1, Invalid, ObjectName, Secret, Unreadable, UserKey, document},
+    model::{
+        BoxNumber, Chain, Document, E164, Ha1, HostName, Invalid, ObjectName, Secret, Unreadable, UserKey, document,
+    },
 };
 
 /// The properties of an object: each key as the file has it, with its value in words, or `None` if it is absent.
@@ -69,6 +71,11 @@ pub(crate) trait Object {
 
     /// Lists the objects that it names. A user is not an object.
     fn refs(&self) -> Vec<(ObjectKind, &ObjectName)> {
+        Vec::new()
+    }
+
+    /// Lists what the Asterisk host must have for it, which the generated files only name.
+    fn host_names(&self) -> Vec<HostName> {
         Vec::new()
     }
 
@@ -199,7 +206,7 @@ impl ObjectKind {
     /// Tells whether a call that is sent to an object of the kind stays with it, at Asterisk: a provider sends such a call
     /// there by SIP, and nothing behind it is tried.
     pub(super) fn keeps_calls(self) -> bool {
-        matches!(self, Self::Box | Self::Room)
+        matches!(self, Self::Box | Self::Room | Self::Menu)
     }
 
     /// Tells whether each object of the kind is an entry of a file, not a section.

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Boxes, Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Group, Hours, LastBox, Login, Object, ObjectId,
+    Boxes, Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Group, Hours, LastBox, Login, Menu, Object, ObjectId,
     ObjectKind, Places, PublicSipHost, Room, Rule, Target, Trunk, object::Generate, rule,
 };
 use crate::{
@@ -38,6 +38,9 @@ pub struct Routes {
     /// Conference rooms, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub rooms: BTreeMap<ObjectName, Room>,
+    /// Menus, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub menus: BTreeMap<ObjectName, Menu>,
     /// Opening hours, by name.
     pub hours: BTreeMap<ObjectName, Hours>,
     /// The rules; their order carries no meaning.
@@ -60,6 +63,7 @@ pub(crate) static NO_ROUTES: Routes = Routes {
     boxes: Boxes::NONE,
     last_box: None,
     rooms: BTreeMap::new(),
+    menus: BTreeMap::new(),
     hours: BTreeMap::new(),
     rules: Vec::new(),
     default_route: DefaultRoute::NONE,
@@ -209,6 +213,7 @@ impl Routes {
                     let number = self.boxes.of(email).and_then(|own| own.number.clone());
                     chain.push(Node::Box(Mailbox { name: target.to_string(), number }));
                 }
+                Target::Dialplan(at) => chain.push(Node::Dialplan(at.clone())),
                 Target::Hangup => chain.push(Node::End(Cause::Rejected)),
                 Target::Busy => chain.push(Node::End(Cause::Busy)),
             }
@@ -277,6 +282,7 @@ impl Routes {
             }
         }
         routes.groups.values_mut().for_each(|group| group.readdress(addresses));
+        routes.menus.values_mut().for_each(|menu| menu.readdress(addresses));
         routes.boxes.readdress(addresses);
         if let Some(numbers) = &mut routes.last_box {
             numbers.readdress(addresses);

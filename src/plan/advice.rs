@@ -122,6 +122,25 @@ pub(super) fn perhaps_renamed_objects(plan: &Plan, recorded: &Recorded) -> Vec<S
     by_kind.into_iter().filter_map(note).collect()
 }
 
+/// Says that imported secrets are not taken, because their users are recorded with others.
+pub(super) fn other_imported(inputs: &Inputs<'_>) -> Option<String> {
+    let is_imported = |key: &UserKey| inputs.declared.users.get(key).is_some_and(|user| user.secret.is_none());
+    let others = inputs.secrets.iter().filter_map(|(key, secret)| {
+        let (secret, old) = (secret.as_ref().ok()?, inputs.recorded.users.get(key)?);
+        (is_imported(key) && !old.prints.is_secret(secret)).then_some(old)
+    });
+    let others: Vec<&RecordedUser> = others.collect();
+    let first = others.first()?;
+    let users = match others.len() {
+        1 => format!("{} is", first.email),
+        count => format!("{} and {} more are", first.email, count - 1),
+    };
+    Some(format!(
+        "{users} recorded with another secret than the one in `--secrets`, which is taken for new users only; to take it, \
+         remove the user from the file, apply, and add the user again"
+    ))
+}
+
 /// Finds numbers that go to a new owner and were another one's at most [`FREED_DAYS`] days ago.
 pub(super) fn reused_numbers(plan: &Plan, inputs: &Inputs<'_>) -> Vec<String> {
     let Inputs { declared, recorded, now, .. } = inputs;

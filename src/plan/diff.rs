@@ -32,6 +32,9 @@ pub(super) fn wanted(
             unresolved.push(format!("{}: {reason}", user.email));
             SecretPlan::Keep
         }
+        // It was not read. One that was declared before counts as the recorded one.
+        (None, Some(old)) if user.secret.is_some() && !old.secret_declared => SecretPlan::Take,
+        (None, None) if user.secret.is_some() => SecretPlan::Take,
         (None, None) => inputs
             .recorded
             .former_secrets

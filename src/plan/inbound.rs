@@ -56,7 +56,9 @@ fn add_secrets(plan: &mut Plan, inputs: &Inputs<'_>, routes: &Routes) {
                 plan.unresolved.push(format!("the secret of the {kind} `{name}`: {reason}"));
                 SecretPlan::Keep
             }
-            None if is_declared || old.is_some() => SecretPlan::Keep,
+            None if old.is_some() => SecretPlan::Keep,
+            // It was not read.
+            None if is_declared => SecretPlan::Take,
             None => SecretPlan::Generate,
         };
         let kept = old.filter(|(_, login)| secret == SecretPlan::Keep && after.get(id) == Some(*login));
@@ -124,12 +126,15 @@ fn taken(plan: &mut Plan, inputs: &Inputs<'_>, routes: &Routes, places: &Places)
     for (place, number) in claims {
         let other = recorded.numbers_elsewhere.get(number).filter(|_| untold.remove(number));
         let Some(other) = other else { continue };
-        let hint = directory::hint_of_taken(other);
+        let hint = directory::hint_of_taken(other.as_ref());
+        let other = match other {
+            Some(other) => format!("the tenant `{other}`"),
+            None => "another tenant".to_owned(),
+        };
         if ours.contains(number) {
-            plan.notes
-                .push(format!("{number} also belongs to the tenant `{other}`, so a call to it is ambiguous: {hint}"));
+            plan.notes.push(format!("{number} also belongs to {other}, so a call to it is ambiguous: {hint}"));
         } else {
-            let message = format!("{number} already belongs to the tenant `{other}`");
+            let message = format!("{number} already belongs to {other}");
             plan.problems.push(Diagnostic::error(Code::NumberTaken, message, *place).hint(hint));
         }
     }

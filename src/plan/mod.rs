@@ -60,7 +60,8 @@ pub struct Inputs<'a> {
     pub declared: &'a Declared,
     /// What the directory holds.
     pub recorded: &'a Recorded,
-    /// The declared secrets by user: the value, or why it cannot be had.
+    /// The declared secrets by user: the value, or why it cannot be had. A declared one without an entry was not read,
+    /// because what is recorded has no fingerprint to compare it with.
     pub secrets: &'a BTreeMap<UserKey, Result<Secret, String>>,
     /// What inbound calls need besides.
     pub inbound: &'a InboundValues,
@@ -321,6 +322,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     plan.notes.extend(advice::perhaps_renamed(&plan, &leaving));
     plan.notes.extend(advice::perhaps_renamed_objects(&plan, recorded));
     plan.notes.extend(advice::reused_numbers(&plan, inputs));
+    plan.notes.extend(advice::other_imported(inputs));
     for (change, _) in plan.changes.of_users() {
         let count = match change.kind {
             Kind::Create => &mut plan.counts.create,

@@ -22,8 +22,8 @@ use crate::{
     },
     model::{Chain, Mailbox, Node, ObjectName, Ring, UserKey, WITHHELD},
     objects::{
-        Called, CallerMatch, Condition, Entrance, Entry, Outcome, Routes,
-        room::{entrance, sip_user},
+        Called, CallerMatch, Choices, Condition, Entrance, Entry, Outcome, Routes, destination, menu,
+        room::{self, entrance},
     },
 };
 
@@ -69,6 +69,8 @@ pub(super) struct Inbound<'a> {
     pub(super) masked: bool,
     /// How calls go that no rule is for.
     pub(super) default_chain: Chain,
+    /// How the calls of menus go.
+    pub(super) choices: Vec<Choices<'a>>,
 }
 
 /// Adds the contexts for inbound calls and for the numbers of objects, if any are declared.
@@ -79,7 +81,8 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
     let has_inbound = routes.take_calls() || !parts.blocks.is_empty();
     let numbered = routes.numbered();
     let lists = book.lists().chains(book);
-    if !has_inbound && numbered.is_empty() && lists.is_empty() {
+    let choices = routes.choices(book.tenant)?;
+    if !has_inbound && numbered.is_empty() && lists.is_empty() && choices.is_empty() {
         return Ok(());
     }
     let contexts = Contexts::of(book.tenant)?;
@@ -99,9 +102,11 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
         entries.entry(entry.to()).or_default().push(entry);
     }
     let from_outside = routes.users();
-    let inside: Vec<&Chain> =
-        numbered.iter().map(|numbered| &numbered.chain).chain(lists.iter().map(|list| &list.chain)).collect();
+    let numbers = numbered.iter().map(|numbered| &numbered.chain);
+    let inside = numbers.chain(lists.iter().map(|list| &list.chain)).chain(choices.iter().flat_map(Choices::chains));
+    let inside: Vec<&Chain> = inside.collect();
     let from_inside: BTreeSet<&UserKey> = inside.iter().flat_map(|chain| chain.users()).collect();
+    let has_colleagues = inside.iter().any(|chain| chain.rings_one_phone());
     let keyed = book.phones.iter().map(|phone| (phone.email.key(), phone));
     let called = keyed.filter(|(key, _)| from_outside.contains(key) || from_inside.contains(key)).collect();
     let conditions = parts.conditions.iter().map(|one| (one.name.clone(), one.number)).collect();
@@ -120,6 +125,7 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
         conditions,
         masked,
         default_chain,
+        choices,
     };
     if has_inbound {
         inbound.arrival(plan)?;
@@ -131,9 +137,10 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
     inbound.numbered(plan, &numbered);
     inbound.unanswered(plan, &lists);
     inbound.rooms(plan, parts.rooms);
+    inbound.menus(plan);
     inbound.outside(plan)?;
     inbound.phones(plan);
-    if inside.iter().any(|chain| chain.rings_one_phone()) {
+    if has_colleagues {
         inbound.colleagues(plan)?;
     }
     inbound.together(plan)?;
@@ -172,9 +179,25 @@ impl Inbound<'_> {
             }
         }
         for (name, place) in self.called_by_sip() {
-            let name = Expr::text("name", &name)?;
-            context.one_step(Pattern::literal(name.clone()), Step::Goto(place.clone()));
-            context.one_step(Pattern::with_parameters(name), Step::Goto(place));
+            let extension = Expr::text("name", &name)?;
+            let mut steps = Extension::new(Pattern::literal(extension.clone()));
+            let is_menu = self.choices.iter().any(|choices| name == menu::sip_user(&choices.name));
+            // What comes next needs to know who calls, as from a rule.
+            let again = match &place {
+                Place::Operators(at) => {
+                    context.comment(at);
+                    note_sender(&mut steps);
+                    Place::Extension(extension.clone())
+                }
+                _ if is_menu => {
+                    self.note_caller(&mut steps);
+                    Place::Extension(extension.clone())
+                }
+                place => place.clone(),
+            };
+            steps.step(Step::Goto(place));
+            context.extension(steps);
+            context.one_step(Pattern::with_parameters(extension), Step::Goto(again));
         }
         // Anything of two characters and more; a pattern for fewer would catch Asterisk's own `h` and `t`.
         for pattern in ["_[!-~].", "_[0-9+*#]", "s"] {
@@ -192,8 +215,8 @@ impl Inbound<'_> {
         Ok(())
     }
 
-    /// Lists the voicemail boxes and rooms that routes name: a provider sends calls to these by SIP. Each has the name that
-    /// it calls, and where the call goes.
+    /// Lists the voicemail boxes, rooms, menus and extensions of the operator's that routes name: a provider sends calls to these
+    /// by SIP. Each has the name that it calls, and where the call goes.
     fn called_by_sip(&self) -> BTreeMap<String, Place> {
         let chains = self.outcomes.values().flat_map(|(_, outcome)| [Some(&outcome.then), outcome.otherwise.as_ref()]);
         let nodes = chains.flatten().chain([&self.default_chain]).flat_map(|chain| &chain.0);
@@ -204,7 +227,13 @@ impl Inbound<'_> {
                     let place = Place::Context(self.contexts.voicemail.clone(), number.into());
                     called.insert(number.sip_user(), place);
                 }
-                Node::Room(room) => drop(called.insert(sip_user(room), self.room(room))),
+                Node::Room(room) => drop(called.insert(room::sip_user(room), self.room(room))),
+                Node::Menu(name) => {
+                    if let Some(menu) = self.menu(name) {
+                        called.insert(menu::sip_user(name), menu);
+                    }
+                }
+                Node::Dialplan(at) => drop(called.insert(destination::sip_user(at), Place::Operators(at.clone()))),
                 Node::Box(_) | Node::Ring(_) | Node::End(_) | Node::Missing(_) => {}
             }
         }

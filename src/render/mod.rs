@@ -12,6 +12,7 @@ mod diff;
 mod inbound;
 mod masked_boxes;
 mod members;
+mod menus;
 mod messages;
 mod needs;
 mod numbered;

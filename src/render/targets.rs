@@ -100,6 +100,18 @@ impl Inbound<'_> {
                     steps.step(Step::Goto(self.room(room)));
                     return;
                 }
+                Node::Menu(name) => match self.menu(name) {
+                    Some(menu) => {
+                        steps.step(Step::Goto(menu));
+                        return;
+                    }
+                    None => Step::NoOp(Some("a menu that is not declared".into())),
+                },
+                Node::Dialplan(at) => {
+                    show_caller(steps, None);
+                    steps.step(Step::Goto(Place::Operators(at.clone())));
+                    return;
+                }
                 Node::Box(_) => Step::NoOp(Some("a voicemail box that has no number".into())),
                 Node::Missing(_) => Step::NoOp(Some("an object that is not declared".into())),
                 Node::Ring(Ring { name, who: Who::Members { .. }, .. }) => {

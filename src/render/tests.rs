@@ -16,7 +16,7 @@ use crate::{
         PerFile,
     },
     desired::{self, Declared},
-    model::{Extension, GENERATED_CONTEXTS, Ha1, Identity, Secret},
+    model::{Extension, GENERATED_CONTEXTS, Ha1, Identity, Secret, is_generated},
     objects::{Called, DefaultCallerId, NO_ROUTES, ObjectKind, Routes, Rule, Target, trunk_name},
 };
 
@@ -56,6 +56,9 @@ const VOICEMAIL: &str = "voicemail: { users: true, boxes: { info: { name: Info d
 
 /// What adds a conference room to [`COMPANY`].
 const ROOM: &str = "rooms: { board: { name: \"Board; x\", extension: 1800, max: 12 } }\n";
+
+/// What adds a menu to [`COMPANY`].
+const MENU: &str = "menus:\n  main: { extension: 1300, prompt: acme/welcome, digits: { 1: [sales], \"*\": [bo@example.com, busy] }, wait: 7s, tries: 2, otherwise: [main_2] }\n  main_2: { prompt: beep, digits: { 0: [hangup] } }\n";
 
 fn files(declared: &Declared, routes: &Routes, real: bool) -> PerFile<File> {
     let mut allocated = routes.clone();
@@ -111,11 +114,100 @@ fn routes_are_a_dialplan_in_the_order_in_which_they_are_decided() {
 fn every_context_that_is_generated_is_known_by_name() {
     let company =
         COMPANY.replace("extension: 1001 }", "extension: 1001, no_answer: [lobby] }\n  - { id: lobby, name: L }");
-    let declared = declared(&(company + VOICEMAIL + ROOM));
+    let declared = declared(&(company + VOICEMAIL + ROOM + MENU));
     let files = files(&declared, &declared.routes, true);
     let contexts: BTreeSet<&str> =
         section_names(&files[Routing].text).map(|name| name.strip_prefix("acme-").unwrap()).collect();
-    assert_eq!(contexts, GENERATED_CONTEXTS.iter().copied().collect());
+    assert!(contexts.iter().all(|kind| is_generated(kind)), "{contexts:?}");
+    let fixed = contexts.into_iter().filter(|kind| !kind.starts_with("menu_")).collect::<BTreeSet<_>>();
+    assert_eq!(fixed, GENERATED_CONTEXTS.iter().copied().collect());
+}
+
+/// What adds a destination in the operator's own dialplan to [`COMPANY`].
+fn into_own_dialplan() -> String {
+    COMPANY.replace("default_route: [talk]", "default_route: [talk, { context: ivr, extension: \"*9\" }]")
+}
+
+/// A call leaves by a `Goto` and nothing stands behind it. A provider calls it by SIP, under a name of the program's.
+#[test]
+fn a_call_goes_on_in_the_operators_dialplan_and_shows_who_calls() {
+    let declared = declared(&into_own_dialplan());
+    let routing = &files(&declared, &declared.routes, true)[Routing].text;
+    let lines: Vec<&str> = routing.lines().collect();
+    let entry = lines.iter().position(|line| *line == "; dialplan:*9@ivr").unwrap();
+    insta::assert_snapshot!(lines[entry..entry + 9].join("\n"), @r#"
+    ; dialplan:*9@ivr
+    exten => dialplan_9217a48c99cb,1,Set(CALLERID(num)=${FILTER( -~,${REPLACE(CALLERID(num),(),^)})})
+     same => n,ExecIf($[${REGEX("^[^[:cntrl:]]*$" ${REPLACE(CALLERID(name),(),^)})} != 1]?Set(CALLERID(name)=))
+     same => n,Set(FROM_NUMBER=${CALLERID(num)})
+     same => n,Set(FROM_NAME=${CALLERID(name)})
+     same => n,Set(FROM_SHOWN=${CALLERID(pres)})
+     same => n,Set(CALLERID(rdnis)=)
+     same => n,Goto(ivr,*9,1)
+    exten => _dialpla[n]_9217a48c99cb\;!,1,Goto(dialplan_9217a48c99cb,1)
+    "#);
+    let default = lines.iter().position(|line| *line == "; any other call").unwrap();
+    insta::assert_snapshot!(lines[default..default + 8].join("\n"), @r"
+    ; any other call
+    exten => default,1,Set(CAUSE=20)
+     same => n,Gosub(acme-dialers,dce7611e7481e,1)
+     same => n,Set(CALLERID(num)=${FROM_NUMBER})
+     same => n,Set(CALLERID(name)=${FROM_NAME})
+     same => n,Set(CALLERID(pres)=${FROM_SHOWN})
+     same => n,Goto(ivr,*9,1)
+    ; the phone `1001`, called by its name
+    ");
+}
+
+/// Its context has its keys and nothing else. A provider calls it by SIP once a route names it.
+#[test]
+fn a_menu_is_a_context_of_its_keys() {
+    let declared = declared(&(COMPANY.replace("default_route: [talk]", "default_route: [talk, main]") + MENU));
+    let routing = &files(&declared, &declared.routes, true)[Routing].text;
+    let (_, menus) = routing.split_once("; The menu `main`").unwrap();
+    let (menus, _) = menus.split_once("; Dialers, over").unwrap();
+    insta::assert_snapshot!(menus, @r"
+    : its keys, and nothing else.
+    [acme-menu_main]
+    exten => s,1,Set(TRIES=0)
+     same => n(again),Set(TRIES=$[${TRIES} + 1])
+     same => n,Background(acme/welcome)
+     same => n,WaitExten(7)
+    exten => *,1,Set(CAUSE=20)
+     same => n,Gosub(acme-colleagues,1001,1)
+     same => n,Hangup(17)
+    exten => 1,1,Set(CAUSE=20)
+     same => n,Gosub(acme-groups,ge04eb29020ea,1)
+     same => n,Gosub(acme-dialers,d0dd7dc9da0d5,1)
+     same => n,Hangup(${CAUSE})
+    exten => i,1,GotoIf($[${TRIES} < 2]?s,again)
+     same => n,Set(CAUSE=20)
+     same => n,Goto(acme-menu_main_2,s,1)
+    exten => t,1,Goto(i,1)
+
+    ; The menu `main_2`: its keys, and nothing else.
+    [acme-menu_main_2]
+    exten => s,1,Set(TRIES=0)
+     same => n(again),Set(TRIES=$[${TRIES} + 1])
+     same => n,Background(beep)
+     same => n,WaitExten(5)
+    exten => 0,1,Set(CAUSE=20)
+     same => n,Hangup(21)
+    exten => i,1,GotoIf($[${TRIES} < 3]?s,again)
+     same => n,Set(CAUSE=1)
+     same => n,Hangup(${CAUSE})
+    exten => t,1,Goto(i,1)
+    ");
+    let naming: Vec<&str> =
+        routing.lines().filter(|line| line.contains("main") && !line.starts_with(['[', ';'])).collect();
+    insta::assert_snapshot!(naming.join("\n"), @r"
+    exten => menu_main,1,Set(CALLERID(num)=${FILTER( -~,${REPLACE(CALLERID(num),(),^)})})
+     same => n,Goto(acme-menu_main,s,1)
+    exten => _me[n]u_mai[n]\;!,1,Goto(menu_main,1)
+     same => n,Goto(acme-menu_main,s,1)
+     same => n,Goto(acme-menu_main,s,1)
+     same => n,Goto(acme-menu_main_2,s,1)
+    ");
 }
 
 /// The lamp of its number shows the room, and a provider calls it by SIP once a route names it.

@@ -55,7 +55,7 @@ fn words(targets: &[Target], numbers: &BTreeMap<UserKey, Number>) -> String {
     let words = targets.iter().map(|target| match target {
         Target::User(user) => format!("phone {}", number(user)),
         Target::Voicemail(user) => format!("voicemail of {}", number(user)),
-        Target::Object(_) | Target::Hangup | Target::Busy => target.to_string(),
+        Target::Object(_) | Target::Dialplan(_) | Target::Hangup | Target::Busy => target.to_string(),
     });
     let words: Vec<String> = words.collect();
     if words.is_empty() { "nobody".to_owned() } else { words.join(", then ") }

@@ -26,6 +26,8 @@ pub(crate) struct PlanDocument<'a> {
     id: Option<&'a str>,
     /// The tenant's slug.
     tenant: &'a str,
+    /// When the file of `--recorded` was written that the plan was made against, in UTC; null if the database was read.
+    recorded_at: Option<String>,
     /// Whether an apply would move anything.
     has_changes: bool,
     /// How many users change, by kind.
@@ -206,8 +208,12 @@ struct Rail<'a> {
 /// # Errors
 /// When it cannot be written as JSON.
 pub(crate) fn plan(report: &Report<'_>) -> Result<String> {
-    let Report { desired, comparison, .. } = report;
-    pretty(&PlanDocument { expectations: expectations(desired), ..document(comparison, &desired.sources) })
+    let Report { desired, comparison, recorded_in, .. } = report;
+    pretty(&PlanDocument {
+        recorded_at: recorded_in.written_at().map(|time| time.to_string()),
+        expectations: expectations(desired),
+        ..document(comparison, &desired.sources)
+    })
 }
 
 fn expectations(desired: &Desired) -> Vec<Expected<'_>> {
@@ -234,6 +240,7 @@ pub(crate) fn document<'a>(comparison: &'a Comparison, sources: &Sources) -> Pla
         format_version: FORMAT_VERSION,
         id: comparison.id.as_deref(),
         tenant: plan.tenant.as_str(),
+        recorded_at: None,
         has_changes: !comparison.is_empty(),
         counts: plan.counts.by_kind().into_iter().chain([("relogin", plan.count_relogins(effects))]).collect(),
         affected: affected(comparison.affected()),

@@ -55,6 +55,9 @@ pub(crate) fn plan(report: &Report<'_>, limit: usize) -> String {
         }
         None => head.push_str("This plan has no id: a declared secret or number cannot be read here.\n"),
     }
+    if let Some(written_at) = report.recorded_in.written_at() {
+        let _ = writeln!(head, "\nPlanned against what was recorded at {written_at}.");
+    }
     let rails: Vec<String> = comparison
         .stops
         .iter()

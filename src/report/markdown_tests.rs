@@ -13,7 +13,7 @@ use crate::{
     desired,
     directory::Recorded,
     plan::{Change, Changes, FieldChange, InboundValues, Inputs, Kind, RailStop, Subject},
-    report::{Desired, Report},
+    report::{Desired, RecordedIn, Report},
 };
 
 /// Compares a file with an empty directory, or with one that is in step with it.
@@ -40,7 +40,13 @@ fn compared(users: &[(String, String)]) -> (Desired, Comparison) {
 
 fn written(desired: &Desired, comparison: &Comparison, limit: usize) -> String {
     plan(
-        &Report { desired, comparison, database: "private", allowance: &crate::plan::Allowance::new(), file: None },
+        &Report {
+            desired,
+            comparison,
+            recorded_in: RecordedIn::Database("private"),
+            allowance: &crate::plan::Allowance::new(),
+            arguments: "",
+        },
         limit,
     )
 }

@@ -6,7 +6,9 @@ pub(crate) mod status;
 pub(crate) mod text;
 mod words;
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
+
+use jiff::Timestamp;
 
 use crate::{
     deploy::{Comparison, NamePlaces},
@@ -33,12 +35,39 @@ pub(crate) fn name_places(desired: &Desired) -> NamePlaces {
 pub(crate) struct Report<'a> {
     pub(crate) desired: &'a Desired,
     pub(crate) comparison: &'a Comparison,
-    /// The database, without its password.
-    pub(crate) database: &'a str,
+    pub(crate) recorded_in: RecordedIn<'a>,
     /// What `--allow` lets pass.
     pub(crate) allowance: &'a Allowance,
-    /// The file as an argument, unless the command would find it anyway.
-    pub(crate) file: Option<&'a str>,
+    /// What an apply of this plan needs besides, as a shell takes it, such as ` -f office.yaml`. Empty if nothing.
+    pub(crate) arguments: &'a str,
+}
+
+/// Where what is recorded was read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RecordedIn<'a> {
+    /// In a database, which is named without its password.
+    Database(&'a str),
+    /// In the file of `plan --recorded`, which was written at that time.
+    File { name: &'a str, written_at: Timestamp },
+}
+
+impl RecordedIn<'_> {
+    /// Returns when the file was written; `None` if the database was read.
+    pub(crate) fn written_at(self) -> Option<Timestamp> {
+        match self {
+            Self::Database(_) => None,
+            Self::File { written_at, .. } => Some(written_at),
+        }
+    }
+}
+
+impl fmt::Display for RecordedIn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database(name) => write!(f, "database {name}"),
+            Self::File { name, written_at } => write!(f, "recorded at {written_at} in {name}"),
+        }
+    }
 }
 
 /// The most characters of a cell: a call's id has 128, and is whole.

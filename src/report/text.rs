@@ -18,14 +18,10 @@ const DIFF_LINES: usize = 100;
 /// Writes the plan; a shortened one counts what it leaves out.
 pub(crate) fn plan(report: &Report<'_>, color: bool, shortened: bool) -> String {
     let (most_rows, most_lines) = if shortened { (ROWS, DIFF_LINES) } else { (usize::MAX, usize::MAX) };
-    let Report { desired, comparison, database, .. } = report;
+    let Report { desired, comparison, recorded_in, .. } = report;
     let plan = &comparison.plan;
-    let mut text = format!(
-        "{}  {}  {}  database {database}\n",
-        plan.tenant,
-        desired.name,
-        count(desired.declared.users.len(), "user")
-    );
+    let mut text =
+        format!("{}  {}  {}  {recorded_in}\n", plan.tenant, desired.name, count(desired.declared.users.len(), "user"));
     for block in words::rows(report) {
         lines(&mut text, &block, color, most_rows);
     }

@@ -149,11 +149,7 @@ pub(super) fn apply(report: &Report<'_>, id: &str) -> Option<String> {
     for stop in &report.comparison.stops {
         allowed.insert(stop.rail, stop.allow?);
     }
-    let mut command = "reconcile apply".to_owned();
-    if let Some(file) = report.file {
-        let _ = write!(command, " -f {file}");
-    }
-    let _ = write!(command, " --expect {id}");
+    let mut command = format!("reconcile apply{} --expect {id}", report.arguments);
     for (rail, count) in allowed {
         let _ = write!(command, " --allow {rail}={count}");
     }

@@ -157,7 +157,7 @@ fn write(registry: &mut Registry, look: &Look, labels: &[Label]) {
     gauge(registry, "phones_registered", "Phones that are registered", one(count(registered)));
     let help = "Registered phones that do not answer Asterisk's probes";
     gauge(registry, "phones_unreachable", help, one(count(running.probed.unreachable.len())));
-    let help = "Names of contexts and transports that Asterisk does not have";
+    let help = "Names of contexts, extensions, prompts and transports that Asterisk does not have";
     gauge(registry, "missing_names", help, one(count(running.missing_names.len())));
     let trunks = running.carriers.iter().map(|(name, trunk)| (with("trunk", name), is(trunk.is_registered())));
     gauge(registry, "trunk_registered", "Whether a trunk is registered at its carrier", trunks);

@@ -35,7 +35,9 @@ fn a_restored_directory_is_the_one_that_was_backed_up() {
     let text = fs::read_to_string(&path).unwrap();
     env.hear("backup", &text);
     // What is there is never written over.
-    assert!(env.run("backup pbx.reconcile").expect(1).stderr.contains("File exists"));
+    let refused = env.run("backup pbx.reconcile").expect(1).stderr;
+    let wanted = "error: `pbx.reconcile` is there already\nhint: name a new file: a backup is never written over\n";
+    assert!(refused.starts_with(wanted), "{refused}");
 
     env.database = Some(database());
     let outcome = env.run("restore pbx.reconcile").expect(0);
@@ -67,6 +69,8 @@ fn a_backup_that_does_not_fit_is_refused_before_anything_is_written() {
     refused(&env, "cut", "it is cut short");
     env.write("edited", &text.replace("ana@example.com", "eve@example.com"));
     refused(&env, "edited", "its bytes are not those that were written");
+    env.write("forged", &ended(&text.replace("ana@example.com", "eve@example.com"), &text));
+    refused(&env, "forged", "this backup was changed by somebody without its key");
     env.write("later", &text.replacen("\"format_version\":1", "\"format_version\":2", 1));
     refused(&env, "later", "it has format version 2, and this program reads 1");
     env.write("other.yaml", "version: 1\n");
@@ -95,6 +99,42 @@ fn a_backup_without_a_key_for_every_secret_is_none() {
     let refused = env.run("backup pbx.reconcile").expect(1).stderr;
     assert!(refused.contains("which is not given: this would be no backup"), "{refused}");
     assert!(!env.path("work/pbx.reconcile").exists());
+}
+
+/// Writes the last line anew, as somebody without the key can.
+fn ended(changed: &str, text: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let (body, _) = changed.trim_end().rsplit_once('\n').unwrap();
+    let (_, end) = text.trim_end().rsplit_once('\n').unwrap();
+    let mut end: serde_json::Value = serde_json::from_str(end).unwrap();
+    let hash = Sha256::digest(format!("{body}\n"));
+    end["end"]["sha256"] = hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+    format!("{body}\n{end}\n")
+}
+
+/// Without a database of its own there is nothing to create, and the key moves into the state folder.
+#[test]
+fn a_private_database_is_restored_with_its_key() {
+    let mut env = TestEnv::embedded();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    env.run("apply --no-reload").expect(0);
+    env.run("backup pbx.reconcile").expect(0);
+    let state = env.path("state");
+    let key = fs::read_to_string(state.join("secret.key")).unwrap();
+    let shown = env.run("secret show ana@example.com").expect(0).stdout;
+    env.set("RECONCILE_STATE_DIR", env.path("other").to_str().unwrap());
+    // The first try without the key makes one.
+    let refused = env.run("restore pbx.reconcile").expect(1).stderr;
+    assert!(
+        refused.contains("hint: give its own key in RECONCILE_SECRET_KEY or RECONCILE_SECRET_KEY_FILE"),
+        "{refused}"
+    );
+    env.set("RECONCILE_SECRET_KEY_FILE", state.join("secret.key").to_str().unwrap());
+    env.run("restore pbx.reconcile").expect(0);
+    env.unset("RECONCILE_SECRET_KEY_FILE");
+    assert_eq!(fs::read_to_string(env.path("other/secret.key")).unwrap(), key);
+    assert_eq!(env.run("secret show ana@example.com").expect(0).stdout, shown);
+    env.run("apply --no-reload").expect(0);
 }
 
 /// Each table must be in the backup, or be left out on purpose.
@@ -170,6 +210,10 @@ fn a_tenant_is_removed_with_all_that_is_recorded_about_it() {
     assert!(!dump.contains("u0@example.com") && dump.contains("cy@example.com"), "{dump}");
     assert_eq!(dump.matches("acme").count(), 0, "{dump}");
     env.run("status -f other.yaml --detailed-exitcode").expect(0);
+    // Its phones do not come back from the files that were kept.
+    let nothing = env.run("put-back --tenant acme").expect(1).stderr;
+    assert!(nothing.contains("none are kept from before"), "{nothing}");
+    assert!(env.ask("pjsip show endpoint 1000").contains("Unable to find object 1000"));
     let none = env.run("tenant remove acme").expect(1).stderr;
     assert!(none.starts_with("error: tenant `acme` is not recorded\n"), "{none}");
 }

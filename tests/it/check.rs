@@ -174,6 +174,8 @@ fn the_schemas_in_the_repository_are_the_printed_ones() {
     assert!(doctor == include_str!("../../schema/doctor.schema.json"), "run: reconcile schema doctor");
     let backup = env.run("schema backup").expect(0).stdout;
     assert!(backup == include_str!("../../schema/backup.schema.json"), "run: reconcile schema backup");
+    let recorded = env.run("schema recorded").expect(0).stdout;
+    assert!(recorded == include_str!("../../schema/recorded.schema.json"), "run: reconcile schema recorded");
     let openapi = env.run("schema openapi").expect(0).stdout;
     assert!(openapi == include_str!("../../schema/openapi.json"), "run: reconcile schema openapi");
 }

@@ -33,6 +33,19 @@ fn the_audit_row_names_the_commit_of_the_file() {
     env.write("pbx.yaml", &desired(&[ANA, BO]));
     env.run("sync").expect(0);
     assert_eq!(recorded(), Some(format!("{commit}-dirty")));
+    let back = env.run("rollback 1 --no-asterisk").expect(0).stderr;
+    assert!(
+        back.contains("\nRun 2 applied changes that were not committed: there is no commit to revert.\n"),
+        "{back}"
+    );
+    git(&["commit", "-qam", "bo"]);
+    let commit = git(&["rev-parse", "HEAD"]);
+    env.write("pbx.yaml", &desired(&[BO]));
+    git(&["commit", "-qam", "no ana"]);
+    let last = git(&["rev-parse", "HEAD"]);
+    env.run("sync").expect(0);
+    let back = env.run("rollback 2 --no-asterisk").expect(0).stderr;
+    assert!(back.contains(&format!("\nTo revert in git: {last} (run 3)\n")) && !back.contains(&commit), "{back}");
 }
 
 /// Files of a commit can look like a bare repository, whose configuration names a program. Git runs it for whoever

@@ -139,7 +139,8 @@ fn in_ci_a_private_cluster_needs_a_folder_that_is_kept() {
         assert_eq!(
             stderr,
             "error: in CI a private database would be empty at each run, and an apply would rewrite every phone\n\
-             hint: set DATABASE_URL, or `--state-dir` to a folder that is kept between runs\n"
+             hint: set DATABASE_URL, or `--state-dir` to a folder that is kept between runs; `plan --recorded FILE` needs no \
+             database\n"
         );
     }
     env.run("sync").expect(0);

@@ -36,6 +36,8 @@ pub(crate) struct GitHub<'a> {
     repository: PathBuf,
     bin: PathBuf,
     runs: u64,
+    /// Whether runners do not reach the database, and plan against what the PBX host leaves.
+    pub(crate) recorded: bool,
 }
 
 impl<'a> GitHub<'a> {
@@ -56,7 +58,7 @@ impl<'a> GitHub<'a> {
         runs(&released, program);
         runs(&bin.join("gh"), &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/github/gh"));
         runs(&bin.join("jq"), &tool("LAB_JQ"));
-        for name in ["comments.json", "events.json", "pulls.json", "runs.json"] {
+        for name in ["artefacts.json", "comments.json", "events.json", "pulls.json", "runs.json"] {
             fs::write(files.join(name), "[]").unwrap();
         }
         assert!(Command::new("cp").arg("-r").arg(example).arg(&repository).status().unwrap().success());
@@ -64,7 +66,7 @@ impl<'a> GitHub<'a> {
         let sum = String::from_utf8(sum).unwrap();
         let pinned = format!("reconcile-test {}\n", sum.split(' ').next().unwrap());
         fs::write(repository.join(".github/reconcile/release"), pinned).unwrap();
-        let github = Self { env, files, repository, bin, runs: 0 };
+        let github = Self { env, files, repository, bin, runs: 0, recorded: false };
         github.git(&["init", "-q", "-b", "main"]);
         github
     }
@@ -164,6 +166,18 @@ impl<'a> GitHub<'a> {
         outcome.stdout.lines().last().unwrap_or_default().to_owned()
     }
 
+    /// Runs the workflow that leaves what is recorded, at a time of day.
+    pub(crate) fn record(&mut self, at: &str) -> Jobs {
+        let sha = self.git(&["rev-parse", "main"]);
+        let jobs = self.run("recorded.yml", &sha, &Context::new(), true);
+        let run = json!({ "id": self.runs, "head_branch": "main", "repository_id": 1, "head_repository_id": 1 });
+        let artefact = json!({
+            "name": "reconcile-recorded", "expired": false, "created_at": format!("2026-01-01T{at}:00Z"), "workflow_run": run
+        });
+        self.keep("artefacts.json", artefact);
+        jobs
+    }
+
     /// Runs the nightly workflow.
     pub(crate) fn night(&mut self) -> Jobs {
         let sha = self.git(&["rev-parse", "main"]);
@@ -204,7 +218,11 @@ impl<'a> GitHub<'a> {
             let mut context = context.clone();
             context.insert("github.repository".to_owned(), REPOSITORY.to_owned());
             context.insert("github.token".to_owned(), permissions(job));
-            if job["environment"].is_string() && ours {
+            context.insert("vars.RECONCILE_RECORDED".to_owned(), if self.recorded { "true" } else { "" }.to_owned());
+            let is_apart = self.recorded && job["environment"] == "reconcile-plan";
+            if is_apart {
+                context.insert("secrets.DATABASE_URL".to_owned(), String::new());
+            } else if job["environment"].is_string() && ours {
                 let url = self.env.database.clone().unwrap();
                 // All but an apply is done by a role that may only read.
                 let role = if job["environment"] == "reconcile-apply" { "user=postgres" } else { "user=reader" };
@@ -324,7 +342,8 @@ fn resolved(text: &str, context: &Context) -> String {
 
 /// Finds what the runner would obey in a log and the scripts did not write.
 fn foreign_commands(outcome: &Outcome) -> Vec<&str> {
-    const OURS: [&str; 8] = [
+    const OURS: [&str; 9] = [
+        "::error::the PBX host has left nothing to plan against",
         "::error::every stage is in step, but ",
         "::error::reconcile apply ended with exit code ",
         "::error::the plan has no id, ",

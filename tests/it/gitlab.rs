@@ -61,6 +61,48 @@ fn a_plan_that_a_rail_stops_fails_and_is_left() {
     assert!(env.path("work/plan/plan.md").exists());
 }
 
+/// Hosted runners do not reach the database: the branch that the PBX host pushes stands for it.
+#[test]
+fn without_a_way_to_the_database_a_plan_is_made_against_the_branch_of_the_host() {
+    let env = checkout();
+    let git = |command: &str| {
+        let (code, said) = run(&env, &format!("git -c user.name=t -c user.email=t@example.com {command}"));
+        assert_eq!(code, 0, "{command}: {said}");
+        said
+    };
+    git("init -q --bare ../remote.git");
+    git("init -q -b main");
+    git("remote add origin ../remote.git");
+    let plan = |name: &str| {
+        let runner =
+            "DATABASE_URL=postgres://nobody@127.0.0.1:1/x ASTERISK_CONFIG_DIR=/nowhere RECONCILE_RECORDED=true";
+        run(&env, &format!("{runner} .gitlab/reconcile/plan.sh {name}"))
+    };
+    let (code, said) = plan("nothing");
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("the PBX host has left nothing to plan against"), "{said}");
+    let record = || {
+        let (code, said) = run(&env, ".gitlab/reconcile/recorded.sh $PWD/../remote.git");
+        assert_eq!(code, 0, "{said}");
+    };
+    record();
+    let (code, said) = plan("first");
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("+ ana@example.com") && said.contains("Planned against what was recorded at "), "{said}");
+    let (code, said) = run(&env, ".gitlab/reconcile/apply.sh first");
+    assert_eq!(code, 0, "{said}");
+    // What was pushed before is stale, and what is pushed now replaces it, without a history.
+    env.write("pbx.yaml", &desired(&[ANA, BO]));
+    assert_eq!(plan("stale").0, 0);
+    let (code, said) = run(&env, ".gitlab/reconcile/apply.sh stale");
+    assert_eq!(code, 4, "{said}");
+    record();
+    assert_eq!(git("--git-dir=../remote.git rev-list --count reconcile-recorded"), "1\n");
+    env.hear("export --recorded", &git("--git-dir=../remote.git show reconcile-recorded:recorded.json"));
+    assert_eq!(plan("second").0, 0);
+    assert_eq!(run(&env, ".gitlab/reconcile/apply.sh second").0, 0);
+}
+
 /// The registry gives out another program than the one that was reviewed.
 #[test]
 fn only_the_program_with_the_right_hash_is_installed() {
@@ -101,6 +143,10 @@ fn the_pipeline_applies_by_hand_on_main_and_never_for_a_merge_request() {
     assert_eq!(apply["rules"][0]["when"], "manual");
     assert!(apply["rules"][0]["if"].as_str().unwrap().contains("$CI_DEFAULT_BRANCH"));
     assert_eq!(apply["resource_group"], "reconcile");
+    // What is recorded is pushed from the default branch only, and only if that is asked for.
+    let rules = pipeline["recorded"]["rules"].as_array().unwrap();
+    assert_eq!((&rules[0]["if"], &rules[0]["when"]), (&"$RECONCILE_RECORDED != \"true\"".into(), &"never".into()));
+    assert!(rules[1..].iter().all(|rule| !rule["if"].as_str().unwrap().contains("merge_request")));
     for job in ["check", "plan"] {
         assert!(pipeline[job].get("tags").is_none(), "{job} must not run on the PBX host");
     }

@@ -73,7 +73,9 @@ fn a_context_that_does_not_exist_or_is_anothers_stops_the_apply() {
     env.write("pbx.yaml", &desired(&[&user("other-internal")]));
     let refused = env.run("apply").expect(3);
     assert!(
-        refused.stderr.contains("`phone.context` names `other-internal`, a context of the tenant `other` on this host"),
+        refused.stderr.contains(
+            "`phone.context` of `bo@example.com` names `other-internal`, a context of the tenant `other` on this host"
+        ),
         "{}",
         refused.text()
     );

@@ -144,7 +144,18 @@ fn a_list_that_could_be_misread_is_rejected_or_reported_and_no_secret_is_printed
         ("name,extension,extension\nA,1,2\n", "error: list.csv:1: the column `extension` is there twice\n"),
         ("extension,name,tech,secret,TECH\n1,A,pjsip,x,sip\n", "error: list.csv:1: the column `tech` is there twice\n"),
         ("name\nA\n", "error: list.csv: no column is known to hold: extension\n"),
-        ("name,extension\n\"A,1001\n", "there is no phone to import"),
+        ("name,extension\n\"A,1001\n", "error: list.csv:2: a quote is not closed before the end\n"),
+        (
+            "extension,name,secret\n1001,\"Ana,canary-secret-x\n1002,Bo,canary-secret-x\n",
+            "error: list.csv:2: a quote is not closed before the end\n",
+        ),
+        ("\"name,extension\nA,1001\n", "error: list.csv:1: a quote is not closed before the end\n"),
+        ("", "error: list.csv: no column is known to hold: name, extension\n"),
+        (
+            "1001,Ana,canary-secret-x9\n",
+            "hint: the first line must name the columns, such as `name,email,extension,secret`\n",
+        ),
+        ("1001,name,canary-secret-x9\n", "the columns are column 1, `name`, column 3\n"),
         (
             "name,extension,email,devices\nA,1001,a@b.example,canary-secret-x\n",
             "list.csv:2: how many devices it has is no number: the row may be shifted\n",

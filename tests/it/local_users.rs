@@ -261,6 +261,22 @@ fn a_pipe_in_place_of_a_file_holds_no_command() {
     assert!(said.contains(wanted), "{said}");
 }
 
+/// Asterisk reads whatever an include line finds, and so do we.
+#[test]
+fn a_pipe_among_included_files_holds_no_command() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&[ANA]));
+    fs::create_dir_all(env.etc("more")).unwrap();
+    let pjsip = env.etc("pjsip.conf");
+    fs::write(&pjsip, fs::read_to_string(&pjsip).unwrap() + "\n#tryinclude more/*\n").unwrap();
+    let path = env.etc("more/pipe.conf");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    for command in ["plan", "status", "doctor"] {
+        let shown = env.run(command).expect(0).stdout;
+        assert!(!shown.is_empty(), "{command}");
+    }
+}
+
 /// The hint was to write there, or that Asterisk does not run.
 #[test]
 fn a_user_without_access_to_asterisk_or_its_folder_reads_who_has_it() {

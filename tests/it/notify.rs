@@ -183,6 +183,21 @@ fn a_url_that_is_not_encrypted_is_refused_and_not_shown() {
     );
 }
 
+/// The libraries that send it write whole addresses into their log.
+#[test]
+fn no_log_shows_the_address() {
+    let env = TestEnv::with_asterisk();
+    env.write("pbx.yaml", &desired(&["email: ana@example.com, name: Ana"]));
+    env.run("sync").expect(0);
+    let listener = Listener::start("200 OK");
+    for level in ["debug", "trace", "ureq=trace"] {
+        let url = format!("{}-{level}", listener.url);
+        let shown = env.run(&format!("status --notify {url} --log {level}")).text();
+        assert!(!shown.contains(PATH), "{level}: {shown}");
+    }
+    assert!(!listener.take().is_empty());
+}
+
 #[test]
 fn a_server_looks_by_itself_and_notifies() {
     let env = TestEnv::with_asterisk();

@@ -32,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "directory",
             "fail_point",
             "fs",
+            "input",
             "model",
             "objects",
             "plan",
@@ -42,7 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("notify", &["deploy", "fs", "model"]),
     ("error", &["deploy", "directory", "model", "notify", "portal"]),
     ("import", &["asterisk", "desired", "model"]),
-    ("doctor", &["accounts", "asterisk", "deploy", "directory", "error", "fs", "model", "plan", "render"]),
+    ("doctor", &["accounts", "asterisk", "deploy", "directory", "error", "fs", "input", "model", "plan", "render"]),
     ("recorder", &["calls", "directory", "error", "fail_point", "fs", "model"]),
     ("report", &["asterisk", "deploy", "desired", "directory", "model", "objects", "plan", "render"]),
 ];
@@ -145,7 +146,7 @@ fn rooms_are_found_in_groups_and_paths() {
 }
 
 /// The types of the kinds, and the fields that keep their objects.
-const KINDS: &str = r"\b(Trunk|Dialer|Hours|OpeningHours|InboundRule|Rule|DefaultRoute|PublicSipHost|DefaultCallerId|VoicemailBox|Boxes|LastBox)\b|\bObjectKind::[A-Z]|\.(trunks|dialers|hours|rules)\b|\broutes\.(groups|boxes|last_box|rooms)\b";
+const KINDS: &str = r"\b(Trunk|Dialer|Hours|OpeningHours|InboundRule|Rule|DefaultRoute|PublicSipHost|DefaultCallerId|VoicemailBox|Boxes|LastBox)\b|\bObjectKind::[A-Z]|\.(trunks|dialers|hours|rules)\b|\broutes\.(groups|boxes|last_box|rooms|menus)\b";
 
 #[test]
 fn kinds_of_objects_are_named_in_their_own_room() {

@@ -218,8 +218,9 @@ fn callers_reach_what_was_applied_not_what_is_recorded() {
     let note = format!("note: inbound {behind}, not the recorded ones; the next apply changes that\n");
     assert!(plan.contains(&note) && !plan.contains("No changes"), "{plan}");
     let status = env.run("status --no-asterisk --detailed-exitcode").expect(2).stdout;
-    let line =
-        format!("inbound     2 routes, 0 rooms, 0 groups, 2 dialers, 1 trunk: {behind}; run `reconcile apply`\n");
+    let line = format!(
+        "inbound     2 routes, 0 menus, 0 rooms, 0 groups, 2 dialers, 1 trunk: {behind}; run `reconcile apply`\n"
+    );
     assert!(status.contains(&line), "{status}");
     let document = json(&env.run("status --no-asterisk --format json").expect(0));
     assert_eq!(document["inbound"]["in_step"], false);
@@ -229,7 +230,9 @@ fn callers_reach_what_was_applied_not_what_is_recorded() {
     assert!(run > first.0 && reached["routes"] == recorded(&env));
     let status = env.run("status --no-asterisk").expect(0).stdout;
     assert!(
-        status.contains("inbound     2 routes, 0 rooms, 0 groups, 2 dialers, 1 trunk: calls use the recorded routes\n"),
+        status.contains(
+            "inbound     2 routes, 0 menus, 0 rooms, 0 groups, 2 dialers, 1 trunk: calls use the recorded routes\n"
+        ),
         "{status}"
     );
 

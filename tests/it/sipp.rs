@@ -17,7 +17,7 @@ use wait_timeout::ChildExt;
 use super::support::{TestEnv, tool};
 
 static SIPP: LazyLock<PathBuf> = LazyLock::new(|| tool("LAB_SIPP"));
-static NUMBER: AtomicU32 = AtomicU32::new(1);
+pub(crate) static NUMBER: AtomicU32 = AtomicU32::new(1);
 
 /// The phone on somebody's desk: it keeps its address and what was typed into it.
 pub(crate) struct Phone {
@@ -27,11 +27,11 @@ pub(crate) struct Phone {
     auth_user: String,
     server: String,
     /// The address it has.
-    host: &'static str,
+    pub(crate) host: &'static str,
     /// What it bears as the token of a registration.
-    line: String,
+    pub(crate) line: String,
     port: u16,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Phone {
@@ -385,7 +385,7 @@ impl Phone {
         self.sipp(&scenario(name), args)
     }
 
-    fn sipp(&self, scenario: &Path, args: &[&str]) -> Running {
+    pub(crate) fn sipp(&self, scenario: &Path, args: &[&str]) -> Running {
         let name = scenario.file_stem().and_then(|name| name.to_str()).expect("a name");
         let trace = self.folder.join(format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
         let Self { username, secret, auth_user, .. } = self;
@@ -416,7 +416,7 @@ impl Phone {
     }
 }
 
-fn scenario(name: &str) -> PathBuf {
+pub(crate) fn scenario(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/lab/sipp/{name}.xml"))
 }
 
@@ -480,7 +480,7 @@ impl Running {
         self.read("msg")
     }
 
-    fn read(&self, kind: &str) -> String {
+    pub(crate) fn read(&self, kind: &str) -> String {
         String::from_utf8_lossy(&fs::read(self.trace.with_extension(kind)).unwrap_or_default()).into_owned()
     }
 }

@@ -124,6 +124,35 @@ fn two_batches_are_taken_over_with_their_registrations_and_a_call_up() {
     }
 }
 
+/// Without `--secrets` both phones got generated secrets, and the plan said that registrations are kept.
+#[test]
+fn a_forgotten_file_of_secrets_stops_before_phones_are_locked_out() {
+    let env = operated(&[1101, 1102]);
+    let import = "import --running --tenant acme --email-domain acme.example";
+    env.run(&format!("{import} -o pbx.yaml --secrets acme.secrets --patch acme.patch")).expect(0);
+    patch(&env, &[], "acme.patch");
+    let rail = "error[rail-relogins]: 2 phones would have to log in again (allowed 1)";
+    let note = "note: 2 of them get another secret than now, and must log in again; `--secrets FILE` of the import keeps \
+                the secrets of new users";
+    for (command, status) in [("plan", 0), ("apply", 3)] {
+        let stopped = env.run(command).expect(status);
+        assert!(stopped.stderr.contains(rail) && stopped.text().contains(note), "{command}: {}", stopped.text());
+    }
+    assert!(!env.run("plan --secrets acme.secrets").expect(0).text().contains("must log in again"));
+    // The same if the generated ones are recorded already.
+    env.run("sync").expect(0);
+    let stopped = env.run("apply --secrets acme.secrets").expect(3);
+    let not_taken = "note: 1101@acme.example and 1 more are recorded with another secret than the one in `--secrets`";
+    assert!(stopped.stderr.contains(rail) && stopped.text().contains(not_taken), "{}", stopped.text());
+    let users = fs::read_to_string(env.path("work/pbx.yaml")).unwrap();
+    env.write("none.yaml", &format!("{}users: []\n", users.split_once("users:\n").unwrap().0));
+    env.run("sync -f none.yaml --allow deletes=2").expect(0);
+    env.run("apply --secrets acme.secrets").expect(0);
+    for number in [1101, 1102] {
+        Phone::with(&env, number.to_string(), secret(number)).registers();
+    }
+}
+
 /// The phones cannot be called until it is undone.
 #[test]
 fn a_failed_read_back_says_first_how_to_undo_the_patch() {

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt, ops::Add};
 
 use sha2::{Digest, Sha256};
 
-use super::super::{BadValue, Name};
-use crate::model::{BoxNumber, E164, Extension, NamePrefix, ObjectName, Prefix, Tenant, hex};
+use super::super::BadValue;
+use crate::model::{NamePrefix, hex};
 
 /// Applications and functions, each with the module that provides it.
 pub(crate) type Words = BTreeMap<&'static str, &'static str>;
@@ -80,6 +80,8 @@ pub(crate) enum Variable {
     Line,
     /// The number of a voicemail box.
     Mailbox,
+    /// How often the prompt of a menu was played.
+    Tries,
     /// The name of the list of those who get a call that a user does not answer.
     NoAnswer,
     /// Which greeting of a box is played: `unavail` or `busy`.
@@ -120,6 +122,7 @@ impl Variable {
             Self::Line => "LINE",
             Self::Mailbox => "BOX",
             Self::NoAnswer => "NO_ANSWER",
+            Self::Tries => "TRIES",
             Self::Greeting => "GREETING",
             Self::VoicemailStatus => "VMSTATUS",
             Self::Argument => "ARG1",
@@ -242,7 +245,7 @@ impl Expr {
         Self::plain(number.into().to_string())
     }
 
-    fn plain(text: impl Into<String>) -> Self {
+    pub(super) fn plain(text: impl Into<String>) -> Self {
         Self { text: text.into(), words: Words::new() }
     }
 
@@ -422,56 +425,6 @@ impl Foreign {
 
     pub(super) fn words(&self) -> &Words {
         &self.words
-    }
-}
-
-/// Words of the program itself.
-impl From<&'static str> for Expr {
-    fn from(text: &'static str) -> Self {
-        Self::plain(text)
-    }
-}
-
-impl From<&Name> for Expr {
-    fn from(name: &Name) -> Self {
-        Self::plain(name.to_string())
-    }
-}
-
-impl From<&Tenant> for Expr {
-    fn from(tenant: &Tenant) -> Self {
-        Self::plain(tenant.as_str())
-    }
-}
-
-impl From<&E164> for Expr {
-    fn from(number: &E164) -> Self {
-        Self::plain(number.as_str())
-    }
-}
-
-/// It has letters, digits and `_ . + -` only.
-impl From<&ObjectName> for Expr {
-    fn from(name: &ObjectName) -> Self {
-        Self::plain(name.as_str())
-    }
-}
-
-impl From<&BoxNumber> for Expr {
-    fn from(number: &BoxNumber) -> Self {
-        Self::plain(number.as_str())
-    }
-}
-
-impl From<&Prefix> for Expr {
-    fn from(prefix: &Prefix) -> Self {
-        Self::plain(prefix.start())
-    }
-}
-
-impl From<Extension> for Expr {
-    fn from(number: Extension) -> Self {
-        Self::plain(number.to_string())
     }
 }
 

@@ -7,6 +7,7 @@
 mod contact;
 mod counter;
 mod expr;
+mod from_model;
 mod step;
 
 use std::fmt::{self, Write};

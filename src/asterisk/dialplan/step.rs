@@ -4,24 +4,31 @@ use super::{
     super::Name,
     expr::{CallerField, Expr, Foreign, ForeignVariable, Variable, Words},
 };
+use crate::model::OperatorsExtension;
 
 /// Where a call goes on.
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     /// A labelled step of this extension.
     Label(&'static str),
+    /// A labelled step of another extension of this context.
+    LabelOf(&'static str, &'static str),
     /// The first step of another extension of this context.
     Extension(Expr),
     /// The first step of an extension of another context.
     Context(Name, Expr),
+    /// The first step of an extension of the operator's own dialplan.
+    Operators(OperatorsExtension),
 }
 
 impl Place {
     fn write(&self) -> Expr {
         match self {
             Self::Label(label) => Expr::from(*label),
+            Self::LabelOf(extension, label) => Expr::from(*extension) + "," + *label,
             Self::Extension(extension) => extension.clone() + ",1",
             Self::Context(context, extension) => Expr::from(context) + "," + extension.clone() + ",1",
+            Self::Operators(at) => Expr::from(&at.context) + "," + &at.extension + ",1",
         }
     }
 }
@@ -61,6 +68,11 @@ pub(crate) enum Step {
     Read(Variable, &'static str),
     /// Plays a sound of Asterisk's own. Answers the call if it was not answered.
     Playback(&'static str),
+    /// Plays a prompt, and goes on at the extension of a key that the caller presses meanwhile. Answers the call if it was
+    /// not answered.
+    Background(Expr),
+    /// Waits for a key for so many seconds.
+    WaitExten(Expr),
     /// Records a message for a voicemail box, such as `17@acme-boxes`. The options are `u` or `b` to play the box's own
     /// greeting for unavailable or busy, or nothing.
     VoiceMail(Expr, Expr),
@@ -142,6 +154,8 @@ impl Step {
                 ("Read", Some("app_read"), Expr::from(variable.name()) + "," + *prompts + ",1,,2,5")
             }
             Self::Playback(sound) => ("Playback", Some("app_playback"), Expr::from(*sound)),
+            Self::Background(prompt) => ("Background", None, prompt.clone()),
+            Self::WaitExten(seconds) => ("WaitExten", None, seconds.clone()),
             Self::VoiceMail(mailbox, options) => {
                 let options =
                     if options.as_str().is_empty() { Expr::default() } else { Expr::from(",") + options.clone() };

@@ -28,10 +28,17 @@ pub(super) enum Line {
     /// Rows of a table.
     Rows(RowsLine),
     /// The last line.
-    End {
-        /// The SHA-256 of all bytes before this line, in hexadecimal digits.
-        sha256: String,
-    },
+    End(End),
+}
+
+/// What proves that a backup is whole, and that somebody with the key wrote it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct End {
+    /// The SHA-256 of all bytes before this line, in hexadecimal digits.
+    pub(super) sha256: String,
+    /// The same, sealed with the current key, in hexadecimal digits: it opens only with a key that opens the secrets.
+    pub(super) seal: String,
 }
 
 /// What a backup is of.
@@ -52,8 +59,6 @@ pub(super) struct Head {
     pub(super) host: String,
     /// The ids of the keys that the secrets are sealed with.
     pub(super) keys: Vec<String>,
-    /// A text sealed with the current key, in hexadecimal digits: it opens only with a key that opens the secrets.
-    pub(super) proof: String,
 }
 
 /// Rows of a table.
@@ -85,10 +90,11 @@ impl Written {
         self.line(&Line::Rows(RowsLine { table: table.clone(), rows }))
     }
 
-    /// Ends the file.
-    pub(super) fn end(mut self) -> Result<String> {
+    /// Ends the file. `seal` seals the hash.
+    pub(super) fn end(mut self, seal: impl FnOnce(&str) -> Result<Vec<u8>>) -> Result<String> {
         let sha256 = hex(&Sha256::digest(&self.0));
-        self.line(&Line::End { sha256 })?;
+        let seal = hex(&seal(&sha256)?);
+        self.line(&Line::End(End { sha256, seal }))?;
         Ok(self.0)
     }
 
@@ -104,16 +110,17 @@ impl Written {
 pub(super) struct Backup {
     pub(super) head: Head,
     pub(super) rows: Vec<Rows>,
+    pub(super) end: End,
 }
 
 fn refuse(message: &str, hint: &str) -> anyhow::Error {
     Hinted::new(format!("this is no backup that can be restored: {message}"), hint).into()
 }
 
-/// Reads a backup.
+/// Reads a backup. Who wrote it is not known before its seal is opened.
 ///
 /// # Errors
-/// If it is cut short, was changed, or is of a later version. No line is quoted.
+/// If it is cut short, its bytes are not those that were written, or it is of another version. No line is quoted.
 pub(super) fn read(text: &str) -> Result<Backup> {
     const WHOLE: &str = "take another copy of the file";
     let body = text.strip_suffix('\n').ok_or_else(|| refuse("it is cut short", WHOLE))?;
@@ -126,8 +133,8 @@ pub(super) fn read(text: &str) -> Result<Backup> {
         let hint = "use the later version of reconcile that wrote it";
         return Err(refuse(&format!("it has format version {version}, and this program reads {FORMAT_VERSION}"), hint));
     }
-    let Ok(Line::End { sha256 }) = serde_json::from_str(last) else { return Err(refuse("it is cut short", WHOLE)) };
-    if sha256 != hex(&Sha256::digest(format!("{before}\n"))) {
+    let Ok(Line::End(end)) = serde_json::from_str(last) else { return Err(refuse("it is cut short", WHOLE)) };
+    if end.sha256 != hex(&Sha256::digest(format!("{before}\n"))) {
         return Err(refuse("its bytes are not those that were written", WHOLE));
     }
     let mut lines = before.lines().enumerate().map(|(index, line)| {
@@ -147,10 +154,10 @@ pub(super) fn read(text: &str) -> Result<Backup> {
             Line::Rows(RowsLine { table, .. }) => {
                 return Err(refuse(&format!("it has a table `{}`", table.escape_debug()), WHOLE));
             }
-            Line::Head(_) | Line::End { .. } => return Err(refuse("it holds several files", WHOLE)),
+            Line::Head(_) | Line::End(_) => return Err(refuse("it holds several files", WHOLE)),
         }
     }
-    Ok(Backup { head, rows })
+    Ok(Backup { head, rows, end })
 }
 
 impl Head {
@@ -172,7 +179,6 @@ mod tests {
             directory: "00000000-0000-0000-0000-000000000001".into(),
             host: "pbx".into(),
             keys: Vec::new(),
-            proof: String::new(),
         }
     }
 
@@ -180,12 +186,12 @@ mod tests {
         let mut written = Written::new(head(format_version)).unwrap();
         let row = serde_json::json!({ "slug": "acme" });
         written.rows(Rows { table: "tenants".into(), rows: vec![row] }).unwrap();
-        written.end().unwrap()
+        written.end(|_| Ok(Vec::new())).unwrap()
     }
 
     #[test]
     fn what_is_written_is_read() {
-        let Backup { head, rows } = read(&written(1)).unwrap();
+        let Backup { head, rows, .. } = read(&written(1)).unwrap();
         assert_eq!((head.schema, rows.len(), rows[0].table.as_str()), (14, 1, "tenants"));
     }
 
@@ -202,6 +208,6 @@ mod tests {
         assert_eq!(said(&written(2)), format!("{head}it has format version 2, and this program reads 1"));
         let mut other = Written::new(self::head(1)).unwrap();
         other.rows(Rows { table: "pg_authid".into(), rows: Vec::new() }).unwrap();
-        assert_eq!(said(&other.end().unwrap()), format!("{head}it has a table `pg_authid`"));
+        assert_eq!(said(&other.end(|_| Ok(Vec::new())).unwrap()), format!("{head}it has a table `pg_authid`"));
     }
 }

@@ -31,11 +31,13 @@ const GITHUB: &[RecipeFile] = files! {
     PLAIN ".github/workflows/comment.yml"
     PLAIN ".github/workflows/nightly.yml"
     PLAIN ".github/workflows/pull-request.yml"
+    PLAIN ".github/workflows/recorded.yml"
     SCRIPT ".github/reconcile/apply.sh"
     SCRIPT ".github/reconcile/check.sh"
     SCRIPT ".github/reconcile/comment.sh"
     SCRIPT ".github/reconcile/install.sh"
     SCRIPT ".github/reconcile/plan.sh"
+    SCRIPT ".github/reconcile/recorded.sh"
     SCRIPT ".github/reconcile/reviewed-plan.sh"
     SCRIPT ".github/reconcile/status.sh"
 };
@@ -46,6 +48,7 @@ const GITLAB: &[RecipeFile] = files! {
     SCRIPT ".gitlab/reconcile/apply.sh"
     SCRIPT ".gitlab/reconcile/install.sh"
     SCRIPT ".gitlab/reconcile/plan.sh"
+    SCRIPT ".gitlab/reconcile/recorded.sh"
     SCRIPT ".gitlab/reconcile/status.sh"
 };
 

@@ -24,9 +24,9 @@ pub(in crate::objects) fn read(
     }
     let by_sip = |target: &Target, item: &At<file::TargetName>| {
         let written = match target {
-            Target::User(_) => item.value.as_ref().map(|named| named.as_str().to_owned()),
+            Target::User(_) => item.value.as_ref().and_then(|named| named.text().map(str::to_owned)),
             Target::Object(name) => names.keeping.contains(name).then(|| name.to_string()),
-            Target::Voicemail(_) => Some(target.to_string()),
+            Target::Voicemail(_) | Target::Dialplan(_) => Some(target.to_string()),
             Target::Hangup | Target::Busy => None,
         };
         unreachable_user(&written?, item.place, names)
@@ -59,6 +59,23 @@ pub(in crate::objects) fn read_of_user(
     in_turn(list, names, &from_phone, problems)
 }
 
+/// Reads who gets a call of a menu, tried in turn. Asterisk has the call already.
+pub(in crate::objects) fn read_of_menu(
+    list: &[At<file::TargetName>],
+    names: &Names<'_>,
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<Target> {
+    let from_menu = |target: &Target, item: &At<file::TargetName>| match target {
+        Target::Object(name) if names.unreachable_by_asterisk.contains(name) => {
+            let message = format!("a call from a menu cannot reach `{target}`: it has no trunk");
+            let hint = "add `trunk:` to it; without a trunk, Asterisk cannot dial an outside number";
+            Some(Diagnostic::warning(Code::UnreachableDialer, message, item.place).hint(hint))
+        }
+        _ => None,
+    };
+    in_turn(list, names, &from_menu, problems)
+}
+
 /// Reads destinations that are tried in turn. `note` finds what is wrong with one that is declared.
 fn in_turn(
     items: &[At<file::TargetName>],
@@ -73,8 +90,9 @@ fn in_turn(
         if declared {
             problems.extend(note(&target, item));
         }
+        names.note_host_names(&target, item.place);
         let ends = match &target {
-            Target::Hangup | Target::Busy | Target::Voicemail(_) => true,
+            Target::Hangup | Target::Busy | Target::Voicemail(_) | Target::Dialplan(_) => true,
             Target::Object(name) => names.ending.contains(name),
             Target::User(_) => false,
         };
@@ -112,11 +130,11 @@ pub(crate) fn target(
     names: &Names<'_>,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<(Target, bool)> {
-    let written = item.value.as_ref()?;
-    let text = written.as_str();
-    if let file::TargetName::Voicemail(_) = written {
-        return own_box(text, item.place, names, problems);
-    }
+    let text = match item.value.as_ref()? {
+        file::TargetName::Name(text) => text.as_str(),
+        file::TargetName::Voicemail(text) => return own_box(text.as_str(), item.place, names, problems),
+        file::TargetName::Dialplan(at) => return Some((Target::Dialplan(at.clone()), true)),
+    };
     match text {
         "hangup" => return Some((Target::Hangup, true)),
         "busy" => return Some((Target::Busy, true)),
@@ -251,7 +269,8 @@ fn unreachable_dialers(targets: &[Target], names: &Names<'_>, place: Place) -> O
             _ => None,
         })
         .collect();
-    let others = targets.iter().any(|target| matches!(target, Target::User(_) | Target::Voicemail(_)));
+    let others =
+        targets.iter().any(|target| matches!(target, Target::User(_) | Target::Voicemail(_) | Target::Dialplan(_)));
     let nobody = !others && !dialers.is_empty() && dialers.iter().all(|name| names.without_trunk.contains(*name));
     nobody.then(|| {
         let message = "a call over a trunk reaches no target of this list: none of them has a trunk";

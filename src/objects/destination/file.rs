@@ -8,10 +8,12 @@ use serde::{
     de::{self, MapAccess, Visitor},
 };
 
-use crate::model::{Code, Email, Invalid, ObjectName, WORD_OR_MAP, Word, quoted, text_type};
+use crate::model::{
+    Code, Email, ExtensionName, Invalid, ObjectName, OperatorsExtension, WORD_OR_MAP, Word, quoted, text_type,
+};
 
 text_type! {
-    /// Who gets a call, by name: a dialer, a group, a voicemail box, a room, a user's e-mail, a phone's `id`, `hangup` or `busy`.
+    /// Who gets a call, by name: a dialer, a group, a voicemail box, a room, a menu, a user's e-mail, a phone's `id`, `hangup` or `busy`.
     TargetText,
     |text| {
         if text.parse::<Email>().is_ok() || text.parse::<ObjectName>().is_ok() {
@@ -20,7 +22,7 @@ text_type! {
             Err(Invalid::new(
                 Code::InvalidTarget,
                 format!("{} is not a destination for calls", quoted(text)),
-                "name a dialer, a group, a room, a user by e-mail, a phone by id, `hangup` or `busy`",
+                "name a dialer, a group, a room, a menu, a user by e-mail, a phone by id, `hangup` or `busy`",
             ))
         }
     },
@@ -35,18 +37,31 @@ pub(crate) enum TargetName {
     Name(TargetText),
     /// The voicemail box of a user.
     Voicemail(TargetText),
+    /// An extension of the operator's own dialplan.
+    Dialplan(OperatorsExtension),
 }
 
 impl TargetName {
-    /// Returns the text that names it.
-    pub(crate) fn as_str(&self) -> &str {
-        let (Self::Name(text) | Self::Voicemail(text)) = self;
-        text.as_str()
+    /// Returns the text that names it. `None` for an extension of a dialplan.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Name(text) | Self::Voicemail(text) => Some(text.as_str()),
+            Self::Dialplan(_) => None,
+        }
     }
 }
 
 /// The key of a user's box.
 const VOICEMAIL: &str = "voicemail";
+
+/// The keys of an extension of a dialplan.
+const CONTEXT: &str = "context";
+const EXTENSION: &str = "extension";
+
+/// Reports a mapping that is no destination.
+fn no_destination<E: de::Error>(hint: &str) -> E {
+    E::custom(Invalid::new(Code::InvalidTarget, "this is not a destination for calls", hint))
+}
 
 struct TargetVisitor;
 
@@ -62,18 +77,33 @@ impl<'de> Visitor<'de> for TargetVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TargetName, A::Error> {
-        let bad = || {
-            let hint = "the voicemail box of a user is `{ voicemail: ana@example.com }`";
-            de::Error::custom(Invalid::new(Code::InvalidTarget, "this is not a destination for calls", hint))
-        };
-        if map.next_key::<Cow<'_, str>>()?.as_deref() != Some(VOICEMAIL) {
-            return Err(bad());
+        let (mut voicemail, mut context, mut extension) = (None, None, None);
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+            let value = match key.as_ref() {
+                VOICEMAIL => &mut voicemail,
+                CONTEXT => &mut context,
+                EXTENSION => &mut extension,
+                _ => {
+                    return Err(no_destination(
+                        "write the voicemail box of a user as `{ voicemail: ana@example.com }`, and an extension of your \
+                         own dialplan as `{ context: ivr, extension: s }`",
+                    ));
+                }
+            };
+            let Word(text) = map.next_value()?;
+            *value = Some(text);
         }
-        let Word(text) = map.next_value()?;
-        if map.next_key::<Cow<'_, str>>()?.is_some() {
-            return Err(bad());
+        match (voicemail, context, extension) {
+            (Some(user), None, None) => user.parse().map(TargetName::Voicemail).map_err(de::Error::custom),
+            (None, Some(context), Some(extension)) => {
+                let context = context.parse::<ObjectName>().map_err(de::Error::custom)?;
+                let extension = extension.parse::<ExtensionName>().map_err(de::Error::custom)?;
+                Ok(TargetName::Dialplan(OperatorsExtension { context, extension }))
+            }
+            (None, Some(_), None) => Err(no_destination("add `extension:`, such as `{ context: ivr, extension: s }`")),
+            (None, None, Some(_)) => Err(no_destination("add `context:`, such as `{ context: ivr, extension: s }`")),
+            _ => Err(no_destination("a user's voicemail box and an extension of a dialplan are two destinations")),
         }
-        text.parse().map(TargetName::Voicemail).map_err(de::Error::custom)
     }
 }
 
@@ -95,11 +125,17 @@ impl JsonSchema for TargetForm {
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let text = generator.subschema_for::<TargetText>();
+        let context = generator.subschema_for::<ObjectName>();
+        let extension = generator.subschema_for::<ExtensionName>();
         json_schema!({ "oneOf": [
             text,
             {
                 "type": "object", "properties": { VOICEMAIL: text }, "required": [VOICEMAIL],
                 "additionalProperties": false
+            },
+            {
+                "type": "object", "properties": { CONTEXT: context, EXTENSION: extension },
+                "required": [CONTEXT, EXTENSION], "additionalProperties": false
             }
         ] })
     }

@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::object::{Fields, Object, RowsOfUsers, Store, Stored, UserOfRow, UsersOfRows};
 use super::{CALLED, ObjectKind};
-use crate::model::{Document, Invalid, ObjectName, Unreadable, UserKey};
+use crate::{
+    asterisk::dialplan::Hash,
+    model::{Document, HostName, Invalid, ObjectName, OperatorsExtension, Unreadable, UserKey},
+};
 
 /// Who gets a call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,6 +27,8 @@ pub enum Target<User = UserKey> {
     User(User),
     /// A user's voicemail box.
     Voicemail(User),
+    /// An extension of the operator's own dialplan.
+    Dialplan(OperatorsExtension),
     /// The call ends.
     Hangup,
     /// The caller hears that the line is busy.
@@ -36,6 +41,7 @@ impl fmt::Display for Target {
             Self::Object(name) => write!(f, "{name}"),
             Self::User(email) => write!(f, "{email}"),
             Self::Voicemail(email) => write!(f, "voicemail:{email}"),
+            Self::Dialplan(at) => write!(f, "{at}"),
             Self::Hangup => f.write_str("hangup"),
             Self::Busy => f.write_str("busy"),
         }
@@ -52,9 +58,24 @@ pub(crate) fn in_turn(targets: &[Target]) -> String {
 pub(super) fn refs(targets: &[Target]) -> impl Iterator<Item = (ObjectKind, &ObjectName)> {
     let names = targets.iter().filter_map(|target| match target {
         Target::Object(name) => Some(name),
-        Target::User(_) | Target::Voicemail(_) | Target::Hangup | Target::Busy => None,
+        Target::User(_) | Target::Voicemail(_) | Target::Dialplan(_) | Target::Hangup | Target::Busy => None,
     });
     names.flat_map(|name| CALLED.iter().map(move |(kind, _)| (*kind, name)))
+}
+
+/// Lists what the Asterisk host must have for these destinations.
+pub(crate) fn host_names<User>(targets: &[Target<User>]) -> impl Iterator<Item = HostName> {
+    targets.iter().filter_map(|target| match target {
+        Target::Dialplan(at) => Some(HostName::Extension(at.clone())),
+        Target::Object(_) | Target::User(_) | Target::Voicemail(_) | Target::Hangup | Target::Busy => None,
+    })
+}
+
+/// Names an extension of the operator's own dialplan to a provider that sends a call there by SIP. It is a hash, because
+/// Asterisk ignores hyphens in an extension, and an address has no `#`. No endpoint of a phone is named so, because no slug
+/// has a `_`.
+pub(crate) fn sip_user(at: &OperatorsExtension) -> String {
+    format!("dialplan_{}", Hash::of(&at.to_string()))
 }
 
 impl<User> Target<User> {
@@ -62,7 +83,7 @@ impl<User> Target<User> {
     pub(super) fn user_mut(&mut self) -> Option<&mut User> {
         match self {
             Self::User(user) | Self::Voicemail(user) => Some(user),
-            Self::Object(_) | Self::Hangup | Self::Busy => None,
+            Self::Object(_) | Self::Dialplan(_) | Self::Hangup | Self::Busy => None,
         }
     }
 }
@@ -86,6 +107,10 @@ impl Default for DefaultRoute {
 impl Object for DefaultRoute {
     fn fields(&self) -> Fields {
         vec![("default_route", Some(in_turn(&self.0)))]
+    }
+
+    fn host_names(&self) -> Vec<HostName> {
+        host_names(&self.0).collect()
     }
 }
 
@@ -138,6 +163,7 @@ pub(crate) fn with_users<U, V, E>(
             Target::User(named) => Target::User(user(named)?),
             Target::Voicemail(named) => Target::Voicemail(user(named)?),
             Target::Object(name) => Target::Object(name),
+            Target::Dialplan(at) => Target::Dialplan(at),
             Target::Hangup => Target::Hangup,
             Target::Busy => Target::Busy,
         })

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ExtensionClaim, ObjectKind, Target,
-    destination::{in_turn, refs, with_users},
+    destination::{host_names, in_turn, refs, with_users},
     object::{Fields, Object, RowsOfUsers, Stored, UserOfRow, UsersOfRows},
 };
 use crate::model::{
-    CallerId, Chain, Document, E164, Leg, NamePrefix, Node, NumberSource, ObjectName, Outside, OutsideLine, Ring,
-    Unreadable, UserKey, Who,
+    CallerId, Chain, Document, E164, HostName, Leg, NamePrefix, Node, NumberSource, ObjectName, Outside, OutsideLine,
+    Ring, Unreadable, UserKey, Who,
 };
 
 /// In which order the members ring.
@@ -171,6 +171,10 @@ impl Object for Group {
     fn refs(&self) -> Vec<(ObjectKind, &ObjectName)> {
         let trunk = self.trunk.iter().map(|trunk| (ObjectKind::Trunk, trunk));
         refs(&self.no_answer).chain(trunk).collect()
+    }
+
+    fn host_names(&self) -> Vec<HostName> {
+        host_names(&self.no_answer).collect()
     }
 }
 

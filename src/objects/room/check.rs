@@ -3,19 +3,19 @@
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use super::{
-    super::{check::named, namespace::reserved},
+    super::{
+        check::named,
+        namespace::{misread, reserved},
+    },
     DEFAULT_MAX, Room, file,
 };
 use crate::{
-    model::{At, Code, Diagnostic, Named, ObjectName, Place},
+    model::{At, Code, Diagnostic, Named, ObjectName},
     objects::{ObjectKind, Places},
 };
 
 /// How many callers a room may hold: Asterisk mixes what each of them says for all others.
 const MAX: RangeInclusive<u32> = 2..=100;
-
-/// How long a name may be. Asterisk cuts the name of a room at 79 bytes, and the slug of the tenant stands before it.
-const NAME_BYTES: usize = 40;
 
 /// Reads the rooms.
 pub(in crate::objects) fn check(
@@ -25,7 +25,10 @@ pub(in crate::objects) fn check(
 ) -> BTreeMap<ObjectName, Room> {
     let mut rooms = BTreeMap::new();
     for (place, name, room, _) in named(keys, problems) {
-        problems.extend(reserved("room", name.as_str(), place).or_else(|| misread(&name, place)));
+        problems.extend(
+            reserved("room", name.as_str(), place)
+                .or_else(|| misread("room", &name, place, "; `name:` takes any text")),
+        );
         if let Some(at) = &room.extension {
             places.extensions.insert((ObjectKind::Room, name.to_string()), at.place);
         }
@@ -45,20 +48,4 @@ pub(in crate::objects) fn check(
         );
     }
     rooms
-}
-
-/// Rejects a name that Asterisk may take for that of another room: it compares rooms without regard to case
-/// (measured), and extensions without regard to hyphens.
-fn misread(name: &ObjectName, place: Place) -> Option<Diagnostic> {
-    let text = name.as_str();
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    let begins = text.starts_with(|c: char| c.is_ascii_lowercase());
-    (!begins || !text.bytes().all(plain) || text.len() > NAME_BYTES).then(|| {
-        let message = format!("a room cannot be called `{name}`");
-        let hint = format!(
-            "use lower-case letters, digits and `_`, starting with a letter, at most {NAME_BYTES} characters; `name:` \
-             takes any text"
-        );
-        Diagnostic::error(Code::InvalidObjectName, message, place).hint(hint)
-    })
 }

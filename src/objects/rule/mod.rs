@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ObjectKind, Target,
-    destination::{in_turn, refs, with_users},
+    destination::{host_names, in_turn, refs, with_users},
     object::{Fields, Object, RowsOfUsers, Store, Stored, UserOfRow, UsersOfRows},
 };
-use crate::model::{Document, E164, Invalid, ObjectName, Prefix, Unreadable, UserKey};
+use crate::model::{Document, E164, HostName, Invalid, ObjectName, Prefix, Unreadable, UserKey};
 
 /// Which called numbers a rule is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -133,6 +133,10 @@ impl Object for Rule {
     fn refs(&self) -> Vec<(ObjectKind, &ObjectName)> {
         let otherwise = self.otherwise.iter().flat_map(|targets| refs(targets));
         refs(&self.route).chain(otherwise).chain(self.when.iter().map(|when| (ObjectKind::Hours, when))).collect()
+    }
+
+    fn host_names(&self) -> Vec<HostName> {
+        host_names(&self.route).chain(self.otherwise.iter().flat_map(|targets| host_names(targets))).collect()
     }
 
     fn numbers(&self) -> Vec<&E164> {

@@ -6,14 +6,14 @@ use proptest::prelude::*;
 use reconcile::{
     calls::{Answer, Event, LiveRoutes, Outcome, Started, Status, What},
     model::{
-        CallerClass, CallerId, Document, EndpointNames, Mode, NumberSource, OutsideLine, PhoneOverride, PhoneProfile,
-        Settings,
+        CallerClass, CallerId, Document, EndpointNames, Mode, NumberSource, OperatorsExtension, OutsideLine,
+        PhoneOverride, PhoneProfile, Settings,
         document::{self, Map},
     },
     objects::{
         BoxOwner, Boxes, Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, ExtensionClaim, Group, Hours,
-        LastBox, Mailing, Member, PublicSipHost, Room, Routes, Rule, Strategy as Order, Target, Trunk, UserDocument,
-        UserOfRow, VoicemailBox,
+        LastBox, Mailing, Member, Menu, PublicSipHost, Room, Routes, Rule, Strategy as Order, Target, Trunk,
+        UserDocument, UserOfRow, VoicemailBox,
     },
     recorder::spool,
 };
@@ -80,6 +80,7 @@ fn routes() -> Routes {
         boxes: Boxes::NONE,
         last_box: None,
         rooms: BTreeMap::new(),
+        menus: BTreeMap::new(),
         trunks: BTreeMap::from([
             (of("backup"), trunk("backup.example", &["192.0.2.7"])),
             (
@@ -155,6 +156,23 @@ fn group() -> Group<UserOfRow> {
         trunk: Some(of("carrier")),
         caller_id: CallerId::Called,
         no_answer: vec![Target::Object(of("dialfire")), Target::User(number(9)), Target::Busy],
+    }
+}
+
+/// A row, which names users by their rows.
+fn menu() -> Menu<UserOfRow> {
+    let at = OperatorsExtension { context: of("ivr"), extension: of("s") };
+    let ana = Target::User(UserOfRow::Row(Uuid::from_u128(7)));
+    Menu {
+        extension: Some(ExtensionClaim::Given(1300.try_into().unwrap())),
+        prompt: of("acme/welcome"),
+        digits: BTreeMap::from([
+            (of("1"), vec![ana, Target::Object(of("sales"))]),
+            (of("#"), vec![Target::Dialplan(at)]),
+        ]),
+        wait: 7,
+        tries: 2,
+        otherwise: vec![Target::Busy],
     }
 }
 
@@ -270,6 +288,11 @@ fn every_golden_document_is_read_as_the_value_it_was() {
             "phone" => is(&name, &UserDocument { phone: phone(), ..UserDocument::default() }),
             "user" => is(&name, &user()),
             "user-pinned" => is(&name, &UserDocument { pinned: true, ..UserDocument::default() }),
+            "user-dialplan" => {
+                let at = OperatorsExtension { context: of("ivr"), extension: of("*9") };
+                let no_answer = Some(vec![Target::Object(of("sales")), Target::Dialplan(at)]);
+                is(&name, &UserDocument { no_answer, ..UserDocument::default() });
+            }
             "group" => is(&name, &group()),
             "group-extension" => {
                 let extension = Some(ExtensionClaim::Given(1500.try_into().unwrap()));
@@ -279,6 +302,12 @@ fn every_golden_document_is_read_as_the_value_it_was() {
             "room" => {
                 let extension = Some(ExtensionClaim::Given(1800.try_into().unwrap()));
                 is(&name, &Room { title: Some(of("Board")), extension, max: 12 });
+            }
+            "menu" => is(&name, &menu()),
+            "menu-defaults" => {
+                let digits = BTreeMap::from([(of("0"), vec![Target::Hangup])]);
+                let (extension, otherwise) = (None, Vec::new());
+                is(&name, &Menu::<UserOfRow> { extension, prompt: of("beep"), digits, wait: 5, tries: 3, otherwise });
             }
             "shared-box" => is(&name, &shared_box()),
             "routes" => is(&name, &routes()),
@@ -296,7 +325,7 @@ fn every_golden_document_is_read_as_the_value_it_was() {
                 assert_eq!(tenants.collect::<Vec<_>>(), [("acme".to_owned(), Ok(applied(6)))], "{name}");
             }
             // Read by the modules that keep them, or whole, or by people.
-            "answer" | "generations" | "pending" | "directory" | "README" => {}
+            "answer" | "generations" | "pending" | "directory" | "recorded" | "README" => {}
             other => panic!("`{other}` is no kind of document: {name}"),
         }
     }
@@ -310,6 +339,8 @@ fn target() -> impl Strategy<Value = Target> {
     prop_oneof![
         object().prop_map(Target::Object),
         "[a-z]{1,5}@example\\.com".prop_map(|email| Target::User(of::<reconcile::model::Email>(&email).key())),
+        (object(), "[a-z0-9*#][a-z0-9_.+*#-]{0,8}")
+            .prop_map(|(context, name)| Target::Dialplan(OperatorsExtension { context, extension: of(&name) })),
         Just(Target::Hangup),
         Just(Target::Busy),
     ]
@@ -398,6 +429,7 @@ fn any_routes() -> impl Strategy<Value = Routes> {
             boxes: Boxes::NONE,
             last_box: last_box.map(|(last, shared)| LastBox { last, users: BTreeMap::new(), shared }),
             rooms: BTreeMap::new(),
+            menus: BTreeMap::new(),
             hours: routes().hours,
             rules,
             default_route,

@@ -214,9 +214,12 @@ fn decided(routes: &Routes, call: &Arrival) -> Vec<String> {
     let call = Call { to, from: Some(Caller::new(call.caller)), at: call.at };
     let steps = walk(&routes.chain(decide(routes, &call).targets));
     let tried = steps.into_iter().map(|step| match step {
-        Walked::Ring { name, .. } | Walked::Missing { name } | Walked::Voicemail { name } | Walked::Room { name } => {
-            name
-        }
+        Walked::Ring { name, .. }
+        | Walked::Missing { name }
+        | Walked::Voicemail { name }
+        | Walked::Room { name }
+        | Walked::Menu { name } => name,
+        Walked::Dialplan { context, extension } => format!("{extension}@{context}"),
         Walked::End { how } => how.to_owned(),
     });
     tried.collect()

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # plan.sh DIR - makes DIR, which must not exist, and leaves the plan in it: plan.json for the apply, plan.md for the reviewer.
 #
-# Needs the database, and neither its key nor Asterisk. Changes are no failure. A rail that would stop the apply of
+# Needs the database, and neither its key nor Asterisk. If RECONCILE_RECORDED is `true`, it needs no database: what the PBX host
+# wrote last stands for it, and a plan that is stale for that reason is held back by the apply. Changes are no failure. A rail that would stop the apply of
 # what is merged is one (exit 3), after the plan was left for the reviewer.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -9,9 +10,21 @@ set -euo pipefail
 
 dir=$1
 mkdir "$dir"
+from=(--no-asterisk)
+if [[ ${RECONCILE_RECORDED:-} == true ]]; then
+  # An artefact of another branch or of a fork could hold anything.
+  run=$(gh api "repos/${GITHUB_REPOSITORY:?}/actions/artifacts?name=reconcile-recorded&per_page=100" |
+    jq -r '.artifacts | map(select(.name == "reconcile-recorded" and (.expired | not) and .workflow_run.head_branch == "main" and
+      .workflow_run.head_repository_id == .workflow_run.repository_id)) | max_by(.created_at) | .workflow_run.id // empty')
+  [[ $run ]] || die "the PBX host has left nothing to plan against: run the workflow \`reconcile recorded\`, or wait until it ran"
+  recorded=$(mktemp -d)
+  trap 'rm -rf "$recorded"' EXIT
+  quietly gh run download "$run" --repo "$GITHUB_REPOSITORY" --name reconcile-recorded --dir "$recorded"
+  from=(--recorded "$recorded/recorded.json")
+fi
 plan() {
   local code=0
-  reconcile plan --no-asterisk --detailed-exitcode --format "$1" >"$dir/$2" || code=$?
+  reconcile plan "${from[@]}" --detailed-exitcode --format "$1" >"$dir/$2" || code=$?
   # 2: there are changes. 3: there are, and a rail would stop them.
   [[ $code == 0 || $code == 2 || $code == 3 ]] || return "$code"
 }

@@ -1,15 +1,27 @@
 #!/usr/bin/env bash
 # plan.sh DIR - makes DIR, which must not exist, and leaves the plan in it: plan.json for the apply, plan.md for the reviewer.
 #
-# Needs the database, and neither its key nor Asterisk. Changes are no failure. A rail that would stop the apply of
+# Needs the database, and neither its key nor Asterisk. If RECONCILE_RECORDED is `true`, it needs no database: what the PBX host
+# pushed last stands for it, and a plan that is stale for that reason is held back by the apply. Changes are no failure. A rail that would stop the apply of
 # what is merged is one (exit 3), after the plan was left for the reviewer.
 set -euo pipefail
 
 dir=$1
 mkdir "$dir"
+from=(--no-asterisk)
+if [[ ${RECONCILE_RECORDED:-} == true ]]; then
+  recorded=$(mktemp -d)
+  trap 'rm -rf "$recorded"' EXIT
+  if ! git fetch --quiet --depth 1 origin reconcile-recorded; then
+    echo "the PBX host has left nothing to plan against: run the job \`recorded\`, which pushes the branch \`reconcile-recorded\`" >&2
+    exit 1
+  fi
+  git show FETCH_HEAD:recorded.json >"$recorded/recorded.json"
+  from=(--recorded "$recorded/recorded.json")
+fi
 plan() {
   local code=0
-  reconcile plan --no-asterisk --detailed-exitcode --format "$1" >"$dir/$2" || code=$?
+  reconcile plan "${from[@]}" --detailed-exitcode --format "$1" >"$dir/$2" || code=$?
   # 2: there are changes. 3: there are, and a rail would stop them.
   [[ $code == 0 || $code == 2 || $code == 3 ]] || return "$code"
 }
