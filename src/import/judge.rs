@@ -176,6 +176,12 @@ impl Judge<'_> {
                 format!("logs in as `{}`; set it up anew, with the user name {number}", printable(&candidate.login));
             self.leave_out(Rank::Phone, candidate, what);
         }
+        let context = self.kept(candidate, &candidate.context, "context");
+        if context.is_none() && !candidate.context.is_empty() {
+            let what = "not imported: in the context of most phones it could dial what it may not";
+            self.leave_out(Rank::Dialling, candidate, what);
+            return None;
+        }
         Some(User {
             email,
             name,
@@ -183,7 +189,7 @@ impl Judge<'_> {
             codecs: self.codecs(candidate),
             devices: self.devices(candidate),
             transport: self.kept(candidate, &candidate.transport, "transport"),
-            context: self.kept(candidate, &candidate.context, "context"),
+            context,
             login: self.kept(candidate, &candidate.auth_user, "auth user name"),
             mailbox: candidate.mailbox.parse().ok(),
         })

@@ -87,6 +87,14 @@ fn quoted(text: &str) -> Option<&str> {
     Some(&rest[..rest.rfind('\'')?])
 }
 
+/// Names the context that a phone dials in: Asterisk's own, if it has none.
+fn context_of(options: &Options) -> &str {
+    match value(options, "context") {
+        "" => "default",
+        context => context,
+    }
+}
+
 impl Answers {
     /// Names the auths and AORs of all endpoints, the first of each.
     pub(crate) fn first_of(&self, option: &str) -> BTreeSet<String> {
@@ -95,8 +103,7 @@ impl Answers {
 
     /// Names the contexts that phones dial in.
     pub(crate) fn dialled(&self) -> BTreeSet<String> {
-        let phones = self.phones().map(|(_, options)| options);
-        phones.filter_map(|options| options.get("context").cloned()).collect()
+        self.phones().map(|(_, options)| context_of(options).to_owned()).collect()
     }
 
     /// Lists endpoints that log in and register.
@@ -109,7 +116,8 @@ impl Answers {
     }
 
     fn is_ours(&self, listed: &Listed) -> bool {
-        self.ours.contains(&listed.name) || listed.name.contains("-gen-")
+        let is_mark = |mark: &str| mark.len() == 32 && mark.bytes().all(|byte| byte.is_ascii_hexdigit());
+        self.ours.contains(&listed.name) || listed.name.rsplit_once("-gen-").is_some_and(|(_, mark)| is_mark(mark))
     }
 
     /// Writes where an endpoint stands.
@@ -134,7 +142,7 @@ impl Answers {
         let (context, dialling) = (self.common_context(), self.dialling());
         for (listed, options) in self.phones() {
             let (place, from) = (self.place(&listed.name), found.left_out.len());
-            let own = value(options, "context");
+            let own = context_of(options);
             let is_common = Some(own) == context.as_deref();
             if !is_common {
                 let common = printable(context.as_deref().unwrap_or_default());
@@ -216,7 +224,7 @@ impl Answers {
     fn common_context(&self) -> Option<String> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for (_, options) in self.phones() {
-            *counts.entry(value(options, "context")).or_default() += 1;
+            *counts.entry(context_of(options)).or_default() += 1;
         }
         counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(context, _)| context.to_owned())
     }
@@ -266,7 +274,13 @@ impl Answers {
         }
         let user = value(&auth, "username");
         let auth_user = if user != listed.name && is_number(&listed.name) { user } else { "" };
-        let secret = Zeroizing::new(value(&auth, "password").to_owned());
+        // Asterisk knows the digest then, and a password beside it is a former one.
+        let has_digest = value(&auth, "auth_type") == "md5"
+            || ["md5_cred", "password_digest"].iter().any(|digest| !value(&auth, digest).is_empty());
+        let secret = Zeroizing::new(if has_digest { String::new() } else { value(&auth, "password").to_owned() });
+        if value(options, "auth").contains(',') {
+            leave_out(Rank::Phone, "its further auths are not carried over, only the first".to_owned());
+        }
         if auth.is_empty() {
             leave_out(Rank::Phone, "its auth is defined nowhere: it gets a new secret".to_owned());
         } else if secret.is_empty() {

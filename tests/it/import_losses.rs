@@ -106,3 +106,42 @@ fn only_what_is_imported_is_listed() {
         assert!(done.stderr.contains("`timers` no becomes yes"), "{}", done.text());
     }
 }
+
+/// A phone without a context came into that of most phones, and dialled over the carrier; one with a digest got the
+/// password that Asterisk no longer took.
+#[test]
+fn a_phone_comes_into_no_other_context_and_gets_no_dead_password() {
+    let env = TestEnv::with_asterisk();
+    let etc = env.path("operated");
+    fs::create_dir(&etc).unwrap();
+    let plain = |number: u32| phone(number, "", "").replace("syn-tpl", "canary");
+    let without = plain(1103).replace("context=office\n", "");
+    let odd = plain(1104).replace("context=office\n", "context=nur intern\n");
+    let digest =
+        plain(1105).replace("password=", "md5_cred=0123456789abcdef0123456789abcdef\nauth_type=md5\npassword=");
+    let named = plain(1106).replace("1106", "north-gen-7");
+    let all = [plain(1101), plain(1102), without, odd, digest, named].concat();
+    fs::write(etc.join("pjsip.conf"), all).unwrap();
+    fs::write(etc.join("extensions.conf"), DIALPLAN).unwrap();
+    for number in 1101..1107 {
+        env.plant(&format!("canary-{number}-Zk2"));
+    }
+    let done = env.run(&format!(
+        "import {} --tenant acme --email-domain acme.example -o pbx.yaml --secrets acme.secrets",
+        etc.display()
+    ));
+    let list = done.expect(0).stderr;
+    let file = fs::read_to_string(env.path("work/pbx.yaml")).unwrap();
+    assert!(file.contains("    extension: 1103\n    phone: { context: \"default\" }\n"), "{file}");
+    assert!(!file.contains("1104"), "{file}");
+    for line in [
+        "1103: it stays in the context `default`; most phones dial in `office`",
+        "1104: not imported: in the context of most phones it could dial what it may not",
+        "1105: only a digest of its secret is known: it gets a new one",
+        "north-gen-7",
+    ] {
+        assert!(list.contains(line), "{line}: {list}");
+    }
+    let secrets = fs::read_to_string(env.path("work/acme.secrets")).unwrap();
+    assert!(secrets.contains("canary-1101-Zk2") && !secrets.contains("1105"), "{list}");
+}
