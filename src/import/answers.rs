@@ -7,6 +7,17 @@ use super::LeftOut;
 /// The options of a section or of an object, by name in lower case.
 pub(crate) type Options = BTreeMap<String, String>;
 
+/// Returns an option, empty if there is none.
+pub(super) fn value<'a>(options: &'a Options, option: &str) -> &'a str {
+    options.get(option).map_or("", String::as_str)
+}
+
+/// Returns the first of a list.
+pub(super) fn first(options: &Options, option: &str) -> Option<String> {
+    let first = value(options, option).split(',').next()?.trim();
+    (!first.is_empty()).then(|| first.to_owned())
+}
+
 /// The answers, as far as they were asked for.
 #[derive(Default)]
 pub(crate) struct Answers {

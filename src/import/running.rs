@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     BROWSER_PHONE, Candidate, Found, LeftOut, Rank,
-    answers::{Answers, Context, Listed, Options},
+    answers::{Answers, Context, Listed, Options, first, value},
     range::Elsewhere,
     settings::is_endpoint_option,
 };
@@ -336,16 +336,6 @@ impl Answers {
 fn dialled(step: &str) -> Option<&str> {
     let target = step.strip_prefix("Dial(PJSIP/")?.strip_suffix(')')?.split(',').next()?;
     (!target.contains('&')).then_some(target)
-}
-
-fn value<'a>(options: &'a Options, option: &str) -> &'a str {
-    options.get(option).map_or("", String::as_str)
-}
-
-/// Returns the first of a list.
-pub(super) fn first(options: &Options, option: &str) -> Option<String> {
-    let first = value(options, option).split(',').next()?.trim();
-    (!first.is_empty()).then(|| first.to_owned())
 }
 
 /// Reads the name and the number of a caller ID, as Asterisk does.

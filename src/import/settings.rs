@@ -118,7 +118,7 @@ impl Answers {
     /// Returns the options of an endpoint, or of its first AOR or auth.
     fn object(&self, kind: &str, endpoint: &str) -> Option<&Options> {
         let options = self.options.get(endpoint);
-        let first = |option: &str| options.and_then(|options| super::running::first(options, option));
+        let first = |option: &str| options.and_then(|options| super::answers::first(options, option));
         match kind {
             "aor" => first("aors").and_then(|name| self.aors.get(&name)),
             "auth" => first("auth").and_then(|name| self.auths.get(&name)),

@@ -108,7 +108,8 @@ fn ended(changed: &str, text: &str) -> String {
     let (_, end) = text.trim_end().rsplit_once('\n').unwrap();
     let mut end: serde_json::Value = serde_json::from_str(end).unwrap();
     let hash = Sha256::digest(format!("{body}\n"));
-    end["end"]["sha256"] = hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+    let hash: Vec<String> = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    end["end"]["sha256"] = hash.concat().into();
     format!("{body}\n{end}\n")
 }
 

@@ -33,7 +33,7 @@ fn dialled(env: &TestEnv, number: &str) -> &'static str {
         let log = log();
         match log[before..].lines().find_map(|line| line.split_once(&first)) {
             Some((_, step)) if step.starts_with("Answer(") => return "the operator's",
-            Some((_, step)) if step.contains("acme-ring") => return "ours",
+            Some((_, step)) if step.contains("acme-count") => return "ours",
             step => assert!(step.is_none() && Instant::now() < until, "{number} went nowhere:\n{}", &log[before..]),
         }
         thread::yield_now();
