@@ -240,7 +240,7 @@ fn folders() -> Vec<Case> {
                 1,
                 &[
                     "error: there is no folder `/nowhere/asterisk`",
-                    "hint: name Asterisk's configuration folder with `--asterisk-config-dir`",
+                    "hint: the running Asterisk reads another one: `--asterisk-config-dir [test]/asterisk/etc`",
                 ],
             )
             .stands(UNTOUCHED),
