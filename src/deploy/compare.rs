@@ -113,12 +113,12 @@ impl Comparison {
         self.notes.extend(notes);
         self.unasked.extend(unasked);
         self.unchecked.extend(unchecked);
+        let is_counted_again = without_file.is_some() || !other_logins.is_empty();
         let without_file = without_file.unwrap_or_default();
-        let counted = self.effects.clone();
         self.effects.made.retain(|phone| !without_file.running.contains(phone) && !other_logins.contains(phone));
         self.effects.relogins.extend(without_file.others);
         self.effects.relogins.extend(other_logins);
-        if self.effects != counted {
+        if is_counted_again {
             self.stops.retain(|stop| ![plan::OBSERVED, plan::DELETES, plan::RELOGINS].contains(&stop.rail));
             add_phone_stops(&mut self.stops, &self.plan, &self.effects);
         }

@@ -7,7 +7,7 @@ use super::{
     mismatch::values_of,
 };
 use crate::{
-    model::{Extension, Ha1, ObjectName, Secret},
+    model::{Extension, Ha1, Secret},
     plan::{Plan, PlannedUser, SecretPlan},
     render::endpoint_name,
 };
@@ -43,13 +43,11 @@ fn commands<'a>(kind: &str, names: impl Iterator<Item = &'a str>) -> Vec<String>
 fn is_kept(plan: &Plan, user: &PlannedUser, name: &str, auth: &BTreeMap<String, String>) -> bool {
     let Some(prints) = &user.digest else { return false };
     let value = |key: &str| auth.get(key).map_or("", String::as_str);
-    let login = user.phone.login_of(name);
-    if value("username") != login {
+    if value("username") != user.phone.login_of(name) {
         return false;
     }
-    let realm = user.phone.realm.as_ref().unwrap_or(&plan.settings.phones.realm);
     let of_password = Secret::new(value("password"))
-        .map(|secret| Ha1::new(login, ObjectName::as_str(realm), &secret))
+        .map(|secret| Ha1::of_phone(&plan.settings, &user.phone, name, &secret))
         .is_ok_and(|digest| prints.is_digest(digest.reveal()));
     let digests = [value("md5_cred"), value("password_digest").trim_start_matches("MD5:")];
     of_password || digests.iter().any(|digest| !digest.is_empty() && prints.is_digest(digest))

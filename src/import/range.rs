@@ -1,6 +1,9 @@
 //! The range of extensions: that of the imported phones, rounded so that there is room for new users.
 
-use std::{collections::BTreeMap, collections::BTreeSet, fmt::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 use crate::model::{Extension, emergency_numbers_anywhere};
 

@@ -20,8 +20,9 @@ const AGAIN: &str = "again";
 impl Inbound<'_> {
     /// Names the place where calls to a menu begin.
     pub(super) fn menu(&self, name: &ObjectName) -> Option<Place> {
-        let choices = self.choices.iter().find(|choices| choices.name == *name)?;
-        Some(Place::Context(choices.context.clone(), START.into()))
+        // They are in the order of their names.
+        let at = self.choices.binary_search_by(|choices| choices.name.cmp(name)).ok()?;
+        Some(Place::Context(self.choices[at].context.clone(), START.into()))
     }
 
     /// The menus. A caller may press a key while the prompt plays.
