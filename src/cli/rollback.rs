@@ -116,9 +116,9 @@ fn load(run: i64, files: &DesiredFiles) -> Result<Loaded> {
     if let [text] = files.values().collect::<Vec<_>>().as_slice() {
         return Ok(desired::load_text(&format!("run {run}"), text));
     }
-    let folder = tempfile::tempdir().context("cannot create a folder for the files")?;
-    write_into(folder.path(), files)?;
-    Ok(desired::load(folder.path()))
+    let named: Vec<(String, &str)> =
+        files.iter().map(|(name, text)| (format!("run {run}: {name}"), text.as_str())).collect();
+    Ok(desired::load_texts(&named))
 }
 
 /// Writes all files as one text, each below its name if there are several.
