@@ -31,11 +31,16 @@ struct Comments {
     stray: Option<usize>,
 }
 
+/// Tells whether Asterisk takes a character for a blank: a control character does, a no-break space does not.
+pub(crate) fn is_blank(c: char) -> bool {
+    c <= ' '
+}
+
 impl Comments {
     /// Returns a line without comments. Each `;` is looked at in the order in which Asterisk does.
     fn strip<'a>(&mut self, number: usize, line: &'a str) -> Cow<'a, str> {
         if self.depth == 0 && !line.contains(';') {
-            return line.trim().into();
+            return line.trim_matches(is_blank).into();
         }
         let mut kept = String::new();
         let (mut begin, mut from) = ((self.depth == 0).then_some(0), 0);
@@ -66,7 +71,7 @@ impl Comments {
             }
         }
         kept += begin.map_or("", |begin| &line[begin..]);
-        kept.trim().to_owned().into()
+        kept.trim_matches(is_blank).to_owned().into()
     }
 }
 

@@ -14,7 +14,7 @@ mod value;
 
 pub use config_file::{ConfigFile, Facts, MarkCheck, Module, PerFile, Sections};
 pub(crate) use include::{Include, include};
-pub(crate) use lines::{endless_comment, lines};
+pub(crate) use lines::{endless_comment, is_blank, lines};
 pub(crate) use parameters::parameters;
 pub(crate) use section::Section;
 pub use section::SectionType;

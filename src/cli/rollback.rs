@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
         let hint = "choose another run; the API, earlier versions and runs past the retention left no file";
         Hinted::new(format!("what the file said at run {run} is not kept"), hint)
     })?;
-    let loaded = load(*run, &files)?;
+    let loaded = load(*run, &files);
     let desired = session::checked(format!("run {run}"), loaded, printer)?;
     match &args.output {
         Some(path) => write(path, &files)?,
@@ -112,13 +112,13 @@ pub(crate) fn run(args: &Args, printer: &mut Printer) -> Result<Exit> {
 }
 
 /// Checks what the file said. Several files are merged as those of a folder are.
-fn load(run: i64, files: &DesiredFiles) -> Result<Loaded> {
+fn load(run: i64, files: &DesiredFiles) -> Loaded {
     if let [text] = files.values().collect::<Vec<_>>().as_slice() {
-        return Ok(desired::load_text(&format!("run {run}"), text));
+        return desired::load_text(&format!("run {run}"), text);
     }
-    let folder = tempfile::tempdir().context("cannot create a folder for the files")?;
-    write_into(folder.path(), files)?;
-    Ok(desired::load(folder.path()))
+    let named: Vec<(String, &str)> =
+        files.iter().map(|(name, text)| (format!("run {run}: {name}"), text.as_str())).collect();
+    desired::load_texts(&named)
 }
 
 /// Writes all files as one text, each below its name if there are several.

@@ -151,6 +151,15 @@ pub fn load_text(name: &str, text: &str) -> Loaded {
     finish(sources, problems, unlisted, declared)
 }
 
+/// Checks several files that are already in memory, merged as those of a folder are.
+pub(crate) fn load_texts(files: &[(String, &str)]) -> Loaded {
+    let mut sources: Vec<Source> =
+        files.iter().map(|(name, text)| load::source(name.into(), name.clone(), (*text).to_owned())).collect();
+    let mut problems = Vec::new();
+    let (declared, unlisted) = parse(&mut sources, &mut problems);
+    finish(sources, problems, unlisted, declared)
+}
+
 /// Reads and checks; answers with how many problems are not listed, too.
 fn parse(sources: &mut [Source], problems: &mut Vec<Diagnostic>) -> (Option<Declared>, usize) {
     let Some(tree) = load::tree(sources, problems) else { return (None, 0) };

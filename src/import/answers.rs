@@ -41,6 +41,8 @@ pub(crate) struct Answers {
     pub(crate) identified: BTreeSet<String>,
     /// Where each endpoint stands, if files were read.
     pub(crate) places: BTreeMap<String, String>,
+    /// Why Asterisk does not load an endpoint, or its auth or AOR, if files were read.
+    pub(crate) rejected: BTreeMap<String, String>,
     /// Whose the boxes of `voicemail.conf` are.
     pub(crate) boxes: MailboxOwners,
     /// Whether these are phones of `chan_sip`, whose options have other names and defaults.

@@ -111,7 +111,8 @@ impl Answers {
         self.endpoints.iter().filter_map(|listed| {
             let options = self.options.get(&listed.name)?;
             let is_phone = first(options, "auth").is_some() && self.registers(options);
-            (is_phone && !self.is_ours(listed)).then_some((listed, options))
+            (is_phone && !self.is_ours(listed) && !self.rejected.contains_key(&listed.name))
+                .then_some((listed, options))
         })
     }
 
@@ -197,6 +198,10 @@ impl Answers {
             let mut leave_out = |rank, what: &str| {
                 left_out.push(LeftOut::new(rank, self.place(&listed.name), what).of(&listed.name));
             };
+            if let Some(why) = self.rejected.get(&listed.name) {
+                leave_out(Rank::Phone, why);
+                continue;
+            }
             let options = self.options.get(&listed.name).filter(|options| !options.is_empty());
             let Some(options) = options else {
                 leave_out(Rank::Phone, "not imported: its name is too long for Asterisk's lists");

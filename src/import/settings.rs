@@ -3,6 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
 };
 
 use super::{
@@ -52,6 +53,12 @@ impl Defaults {
     fn of(&self, kind: &str, option: &str) -> &'static str {
         self.0.get(kind).and_then(|options| options.get(option)).copied().unwrap_or_default()
     }
+}
+
+/// Returns the default of an option, as Asterisk 22 shows it; `None` if it shows no such option of this kind of object.
+pub(super) fn default_of(kind: &str, option: &str) -> Option<&'static str> {
+    static DEFAULTS: LazyLock<Defaults> = LazyLock::new(Defaults::read);
+    DEFAULTS.0.get(kind)?.get(option).copied()
 }
 
 /// Tells whether Asterisk 22 has such an option of endpoints.

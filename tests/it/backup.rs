@@ -73,6 +73,10 @@ fn a_backup_that_does_not_fit_is_refused_before_anything_is_written() {
     refused(&env, "forged", "this backup was changed by somebody without its key");
     env.write("later", &text.replacen("\"format_version\":1", "\"format_version\":2", 1));
     refused(&env, "later", "it has format version 2, and this program reads 1");
+    env.write("early", &ended(&text.replacen("\"schema\":", "\"schema\":-", 1), &text));
+    refused(&env, "early", "as the version of its tables, which is none");
+    env.write("slug", &ended(&text.replacen("\"slug\":\"acme\"", "\"slug\":\"../acme\"", 1), &text));
+    refused(&env, "slug", "holds a tenant that is none");
     env.write("other.yaml", "version: 1\n");
     refused(&env, "other.yaml", "this is no backup that can be restored");
     env.set("RECONCILE_SECRET_KEY", "Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5LTEyMzQ=");

@@ -1,6 +1,6 @@
 //! What an import does not carry over is listed: restrictions first, settings that change, and nothing of other phones.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use super::support::{Outcome, TestEnv, until};
 
@@ -104,6 +104,72 @@ fn only_what_is_imported_is_listed() {
         let done = import(&env, &format!("{source} --only 1101-1102")).expect(0);
         assert!(!done.stderr.contains("media_encryption") && !done.stderr.contains("carrier"), "{}", done.text());
         assert!(done.stderr.contains("`timers` no becomes yes"), "{}", done.text());
+    }
+}
+
+/// Phones that Asterisk never had were imported as if they ran.
+#[test]
+fn what_asterisk_does_not_load_is_not_imported_and_named_by_its_line() {
+    let env = TestEnv::with_asterisk();
+    let odd = [
+        phone(1101, "", ""),
+        phone(1102, "foo=1\n", ""),
+        phone(1103, "rtp_timeout=abc\n", ""),
+        phone(1104, "", "max_contacts=1x\n"),
+        phone(1105, "", "").replace("type=endpoint", "type=Endpoint"),
+        phone(1106, "", "").replace("type=auth", "type=auth\nfoo=1"),
+        phone(1107, "\u{a0}timers=no\n", ""),
+        phone(1108, "\u{1}timers=no\n@x=1\n", ""),
+        phone(1109, "deny=0.0.0.0/0\ncontact_user=x\nsecurity_mechanisms=\nTimers=no\n", ""),
+    ];
+    let path = env.etc("pjsip.conf");
+    fs::write(&path, fs::read_to_string(&path).unwrap() + &odd.concat()).unwrap();
+    env.ask("module reload res_pjsip.so");
+    for number in 1101..1110 {
+        env.plant(&format!("syn-tpl-{number}-Zk2"));
+    }
+    let files = import(&env, env.etc("").to_str().unwrap()).expect(0);
+    let numbers = |yaml: &str| -> Vec<String> {
+        yaml.lines().filter_map(|line| line.strip_prefix("    extension: ")).map(str::to_owned).collect()
+    };
+    assert_eq!(numbers(&files.stdout), ["1101", "1108", "1109"], "{}", files.text());
+    let listed = env.ask("pjsip list endpoints");
+    for number in 1101..1110 {
+        let is_loaded = listed.contains(&format!(" {number} "));
+        // Its auth or AOR is missing there, so that no phone can log in.
+        let lacks = [1104, 1106].contains(&number);
+        assert_eq!(is_loaded && !lacks, [1101, 1108, 1109].contains(&number), "{number}: {listed}");
+    }
+    for line in [
+        "`foo` is no option of an endpoint",
+        "`foo` is no option of an auth",
+        "`rtp_timeout` is no number",
+        "`max_contacts` is no number",
+        "not imported: Asterisk knows no such type; it is written `endpoint`",
+    ] {
+        assert!(files.stderr.contains(line), "{line}: {}", files.text());
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    let line = text.lines().position(|line| line == "foo=1").unwrap() + 1;
+    let told = format!("because Asterisk does not load it: pjsip.conf:{line} `foo` is no option of an endpoint");
+    assert!(files.stderr.contains(&told), "{told}: {}", files.text());
+}
+
+/// The import knows the options of the Asterisk that runs, neither more nor fewer.
+#[test]
+fn the_table_of_options_is_that_of_asterisks_own_documentation() {
+    let env = TestEnv::with_asterisk();
+    let of = |text: &str, kind: &str| -> BTreeSet<String> {
+        let lines = text.lines().skip_while(|line| *line != format!("[{kind}]")).skip(1);
+        let lines = lines.take_while(|line| !line.starts_with('['));
+        lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    };
+    for kind in ["endpoint", "aor", "auth"] {
+        let help = env.ask(&format!("config show help res_pjsip {kind}"));
+        let options = help.lines().filter_map(|line| line.split_once(" -- ")).map(|(name, _)| name.trim().to_owned());
+        let mut known = of(include_str!("../../src/import/asterisk_22.txt"), kind);
+        known.extend(of(include_str!("../../src/import/conf/unshown.txt"), kind));
+        assert_eq!(options.collect::<BTreeSet<_>>(), known, "{kind}");
     }
 }
 

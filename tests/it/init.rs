@@ -21,7 +21,10 @@ fn a_newcomer_gets_files_that_pass_check_and_plan() {
     assert_eq!(env.run("init --tenant acme").expect(0).stdout, expected("wrote:      "));
     assert_eq!((env.dump(), env.files()), (dump, files));
     let file = fs::read_to_string(env.path("work/pbx.yaml")).unwrap();
-    assert!(file.contains("\n  transport: transport-udp\n") && file.contains("\n  include: [outbound]\n"), "{file}");
+    assert!(
+        file.contains("\n  transport: \"transport-udp\"\n") && file.contains("\n  include: [\"outbound\"]\n"),
+        "{file}"
+    );
     env.run("check").expect(0);
     fs::write(&conf, good).unwrap();
     env.run("apply").expect(0);
@@ -45,6 +48,17 @@ fn a_recipe_is_written_ready_to_run() {
         let ours = format!("{}/examples/ci/{script}", env!("CARGO_MANIFEST_DIR"));
         assert_eq!(fs::read_to_string(&path).unwrap(), fs::read_to_string(ours).unwrap());
     }
+    // A committed link must not lead out of the repository.
+    fs::remove_dir_all(env.path("work/.github")).unwrap();
+    fs::create_dir(env.path("outside")).unwrap();
+    std::os::unix::fs::symlink(env.path("outside"), env.path("work/.github")).unwrap();
+    let refused = env.run("init --tenant acme --ci github").expect(1);
+    assert_eq!(
+        refused.stderr,
+        "error: `.github` is a link, and `.github/reconcile/lib.sh` would be written where it leads\n\
+         hint: remove the link, and make a folder in its place\n"
+    );
+    assert_eq!(fs::read_dir(env.path("outside")).unwrap().count(), 0);
     // A link that leads elsewhere is there.
     fs::remove_file(env.path("work/pbx.yaml")).unwrap();
     std::os::unix::fs::symlink(env.path("elsewhere"), env.path("work/pbx.yaml")).unwrap();
@@ -75,7 +89,7 @@ fn on_a_host_with_phones_their_context_is_included_and_the_import_is_named() {
                 --secrets /root/acme.secrets\nThen use imported.yaml instead of pbx.yaml.\n";
     assert!(done.stdout.ends_with(told), "{}", done.text());
     let file = fs::read_to_string(env.path("work/pbx.yaml")).unwrap();
-    assert!(file.contains("others are emergency, lobby.\ndialplan:\n  include: [internal]\n"), "{file}");
+    assert!(file.contains("others are emergency, lobby.\ndialplan:\n  include: [\"internal\"]\n"), "{file}");
     let refused = env.run("import --running --tenant acme -o pbx.yaml").expect(1);
     assert_eq!(
         refused.stderr,

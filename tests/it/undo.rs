@@ -77,6 +77,11 @@ fn several_files_come_back_as_a_folder() {
     env.run("check -f back").expect(0);
     // What is there is never written over.
     env.run("rollback 1 --tenant acme --no-asterisk -o back").expect(1);
+    // A file that is no longer valid is named as it was applied, and no temporary path is.
+    let edited = "update desired_states set files = replace(files::text, 'name: Ana', 'nom: Ana')::jsonb";
+    env.sql().execute(edited, &[]).unwrap();
+    let refused = env.run("rollback 1 --tenant acme --no-asterisk").expect(65);
+    assert!(refused.stderr.contains("--> run 1: phones/b.yaml:2:5"), "{}", refused.text());
 }
 
 #[test]

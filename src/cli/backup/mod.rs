@@ -20,7 +20,7 @@ use crate::{
     error::Hinted,
     fs::{create, read},
     input,
-    model::{hex, printable, shown},
+    model::{Tenant, hex, printable, shown},
     render::parse,
     report::{count, json},
 };
@@ -125,6 +125,22 @@ fn id_of(rows: &[Rows]) -> Result<String> {
     Ok(id.to_owned())
 }
 
+/// Refuses a tenant whose slug is none: it names folders and contexts.
+fn refuse_bad_slugs(shown: &str, rows: &[Rows]) -> Result<()> {
+    let tenants = rows.iter().filter(|part| part.table == "tenants").flat_map(|part| &part.rows);
+    for row in tenants {
+        let slug = row["slug"].as_str().unwrap_or_default();
+        if let Err(invalid) = slug.parse::<Tenant>() {
+            return Err(Hinted::new(
+                format!("`{shown}` holds a tenant that is none: {invalid}"),
+                "take another copy of the backup",
+            )
+            .into());
+        }
+    }
+    Ok(())
+}
+
 fn counted(rows: &[Rows], table: &str) -> usize {
     rows.iter().filter(|part| part.table == table).map(|part| part.rows.len()).sum()
 }
@@ -147,6 +163,11 @@ pub(crate) fn run_restore(args: &RestoreArgs, printer: &mut Printer) -> Result<E
     let text = String::from_utf8(bytes).with_context(|| format!("cannot read `{shown}`"))?;
     let Backup { head, rows, end } = file::read(&text)?;
     drop(text);
+    if head.schema < 1 {
+        let message = format!("`{shown}` names {} as the version of its tables, which is none", head.schema);
+        return Err(Hinted::new(message, "take another copy of the backup").into());
+    }
+    refuse_bad_slugs(&shown, &rows)?;
     if head.schema > Directory::latest_schema() {
         let version = printable(&head.written_by);
         let message = format!("`{shown}` was written by reconcile {version}, whose tables are newer");

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     asterisk::ConfigFile,
     deploy::{Asterisk, lacking_includes, missing_folder, operator_files},
+    error::Hinted,
     fs::create,
     model::{Tenant, shown},
 };
@@ -97,6 +98,7 @@ fn place(path: &Path, text: &str, mode: u32, dry_run: bool) -> Result<&'static s
     if fs::symlink_metadata(path).is_ok() {
         return Ok("is there:   ");
     }
+    refuse_linked_folder(path)?;
     if dry_run {
         return Ok("would write:");
     }
@@ -105,6 +107,14 @@ fn place(path: &Path, text: &str, mode: u32, dry_run: bool) -> Result<&'static s
     }
     create(path, text, mode)?;
     Ok("wrote:      ")
+}
+
+/// Refuses a relative path with a folder that is a link: a committed one may lead out of the repository.
+fn refuse_linked_folder(path: &Path) -> Result<()> {
+    let folders = path.ancestors().skip(1).filter(|_| path.is_relative());
+    let Some(link) = folders.into_iter().find(|folder| folder.is_symlink()) else { return Ok(()) };
+    let message = format!("`{}` is a link, and `{}` would be written where it leads", shown(link), shown(path));
+    Err(Hinted::new(message, "remove the link, and make a folder in its place").into())
 }
 
 /// Says what to do next: the include lines, and the first commands.

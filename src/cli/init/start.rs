@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     deploy::OperatorFile,
+    desired::scalar,
     doctor::sections::{FileSection, sections},
     model::{Extension, ObjectName, Tenant},
 };
@@ -128,14 +129,14 @@ impl Found {
         match self.transports.as_slice() {
             [] => {}
             [only] => {
-                let _ = writeln!(lines, "  transport: {only}");
+                let _ = writeln!(lines, "  transport: {}", scalar(only));
             }
             several => {
                 let _ = writeln!(lines, "  # transport: {}    # yours are {}", several[0], several.join(", "));
             }
         }
         if let Some(realm) = self.realm.as_ref().filter(|realm| realm.as_str() != "asterisk") {
-            let _ = writeln!(lines, "  realm: {realm}    # the `default_realm` of pjsip.conf");
+            let _ = writeln!(lines, "  realm: {}    # the `default_realm` of pjsip.conf", scalar(realm));
         }
         let is_empty = lines.lines().all(|line| line.trim_start().starts_with('#'));
         match (lines.is_empty(), is_empty) {
@@ -162,7 +163,7 @@ impl Found {
         format!(
             "# Phones may dial what these contexts of yours have: check that no stranger's calls arrive there{more}.\n\
              dialplan:\n  include: [{}]\n",
-            named.join(", ")
+            named.iter().map(|name| scalar(name)).collect::<Vec<_>>().join(", ")
         )
     }
 }
@@ -207,10 +208,22 @@ mod tests {
         for lines in [
             "extensions:\n  range: 1000-1999\n  # Your own phones have these. `reconcile import --running` takes them over.\n  \
              reserved: [1101, 1105]\n",
-            "phones:\n  transport: udp\n  realm: pbx    # the `default_realm` of pjsip.conf\n",
-            "calls arrive there; others are from-carrier.\ndialplan:\n  include: [outbound]\n",
+            "phones:\n  transport: \"udp\"\n  realm: \"pbx\"    # the `default_realm` of pjsip.conf\n",
+            "calls arrive there; others are from-carrier.\ndialplan:\n  include: [\"outbound\"]\n",
         ] {
             assert!(text.contains(lines), "{text}");
+        }
+    }
+
+    /// `null` and `0123` were read as no name, and as a number.
+    #[test]
+    fn names_that_yaml_takes_for_something_else_are_quoted() {
+        let text = written(
+            "[null]\ntype = transport\n[global]\ntype = global\ndefault_realm = 0123\n",
+            "[yes]\nexten => 112,1,Answer()\n",
+        );
+        for line in ["  transport: \"null\"\n", "  realm: \"0123\"    #", "  include: [\"yes\"]\n"] {
+            assert!(text.contains(line), "{line}: {text}");
         }
     }
 

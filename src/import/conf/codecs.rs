@@ -7,6 +7,8 @@ const MOST: usize = 64;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Codecs {
     names: Vec<String>,
+    /// Codecs that a line removes if a template before it allowed them.
+    removed: Vec<String>,
     /// Whether a line removes whatever was allowed before.
     starts_anew: bool,
 }
@@ -22,8 +24,13 @@ impl Codecs {
             // `ulaw:20` also names the length of a packet.
             let name = word.split(':').next().unwrap_or(word).to_ascii_lowercase();
             match (takes, name.as_str()) {
-                (false, "all") => *self = Self { names: Vec::new(), starts_anew: true },
-                (false, _) => self.names.retain(|codec| *codec != name),
+                (false, "all") => *self = Self { starts_anew: true, ..Self::default() },
+                (false, _) => {
+                    self.names.retain(|codec| *codec != name);
+                    if !self.removed.contains(&name) && self.removed.len() < MOST {
+                        self.removed.push(name);
+                    }
+                }
                 (true, _) => self.add(name),
             }
         }
@@ -34,6 +41,7 @@ impl Codecs {
         if from.starts_anew {
             self.clone_from(from);
         } else {
+            self.names.retain(|codec| !from.removed.contains(codec));
             for name in &from.names {
                 self.add(name.clone());
             }
@@ -77,6 +85,8 @@ mod tests {
         let mut inherited = codecs(&[("allow", "opus")]);
         inherited.inherit(&codecs(&[("allow", "gsm")]));
         assert_eq!(inherited.shown(), "(opus|gsm)");
+        inherited.inherit(&codecs(&[("disallow", "opus"), ("allow", "ulaw")]));
+        assert_eq!(inherited.shown(), "(gsm|ulaw)");
         inherited.inherit(&codecs(&[("disallow", "all"), ("allow", "alaw")]));
         assert_eq!(inherited.shown(), "(alaw)");
     }

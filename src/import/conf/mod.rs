@@ -5,6 +5,7 @@
 
 mod codecs;
 mod dialplan;
+mod loads;
 mod phones;
 mod reader;
 mod sip;

@@ -1,11 +1,14 @@
 //! The phones of `pjsip.conf` and `pjsip_wizard.conf`, as the running Asterisk would list them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::{Config, Fault, Section};
+use super::{
+    Config, Fault, Section,
+    loads::{bad_option, line_of},
+};
 use crate::import::{
     LeftOut, Rank,
-    answers::{Answers, Listed, Options},
+    answers::{Answers, Listed, Options, first},
 };
 
 /// The options of a wizard itself that the phone has in another way.
@@ -15,24 +18,44 @@ const WIZARD_OWN: [&str; 7] =
 /// What a wizard makes of the options that begin so.
 const UNFOLDED: [&str; 3] = ["endpoint/", "aor/", "inbound_auth/"];
 
+/// The kinds of objects that a phone has.
+const OF_PHONES: [&str; 3] = ["endpoint", "auth", "aor"];
+
+/// Why Asterisk does not load an object, by kind and name.
+type Rejected = BTreeMap<(String, String), String>;
+
 /// Makes the answers that the running Asterisk would give.
 pub(crate) fn phones(pjsip: &mut Config, wizard: &mut Config) -> Answers {
     let mut answers = Answers::default();
-    let (mut known, mut twice) = (HashMap::new(), Vec::new());
+    let (mut known, mut twice, mut rejected) = (HashMap::new(), Vec::new(), BTreeMap::new());
     for section in pjsip.real() {
         let place = pjsip.place(section.line);
-        let kind = section.option("type").to_ascii_lowercase();
+        let kind = section.option("type").to_owned();
         if kind.is_empty() {
             let what = "a section without `type`, which Asterisk ignores";
             answers.left_out.push(LeftOut::new(Rank::Small, place, what));
             continue;
         }
+        let lower = kind.to_ascii_lowercase();
+        if kind != lower && OF_PHONES.contains(&lower.as_str()) {
+            let what = format!("not imported: Asterisk knows no such type; it is written `{lower}`");
+            let place = pjsip.place(line_of(pjsip, section, "type"));
+            answers.left_out.push(LeftOut::new(Rank::Phone, place, what).of(&section.name));
+            continue;
+        }
         if let Some(first) = known.insert((section.name.clone(), kind.clone()), place.clone()) {
             twice.push(duplicate(place.clone(), &kind, &first));
+        }
+        if OF_PHONES.contains(&kind.as_str())
+            && let Some(bad) = bad_option(&kind, &section.options)
+        {
+            let why = bad.at(&pjsip.place(line_of(pjsip, section, bad.key)));
+            rejected.insert((kind.clone(), section.name.clone()), why);
         }
         add(&mut answers, section, &kind, place);
     }
     pjsip.faults.extend(twice);
+    reject(&mut answers, &rejected);
     let mut twice = Vec::new();
     for section in wizard.real().filter(|section| section.option("type") == "wizard") {
         let place = wizard.place(section.line);
@@ -43,6 +66,17 @@ pub(crate) fn phones(pjsip: &mut Config, wizard: &mut Config) -> Answers {
     }
     wizard.faults.extend(twice);
     answers
+}
+
+/// Rejects the endpoints that Asterisk does not load, and those whose auth or AOR it does not load.
+fn reject(answers: &mut Answers, rejected: &Rejected) {
+    for (name, options) in &answers.options {
+        let named = |kind: &str, option: &str| Some((kind.to_owned(), first(options, option)?));
+        let objects = [Some(("endpoint".to_owned(), name.clone())), named("auth", "auth"), named("aor", "aors")];
+        if let Some(why) = objects.into_iter().flatten().find_map(|object| rejected.get(&object)) {
+            answers.rejected.insert(name.clone(), why.clone());
+        }
+    }
 }
 
 fn duplicate(place: String, kind: &str, first: &str) -> Fault {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Config, Fault, Files, Keep, Line, SourceFile, codecs::Codecs};
 use crate::{
-    asterisk::{Include, endless_comment, include, lines},
+    asterisk::{Include, endless_comment, include, is_blank, lines},
     import::{Refused, answers::Options},
     model::printable,
 };
@@ -14,6 +14,13 @@ const DEEPEST: usize = 10;
 
 /// How many bytes all files may have, each counted as often as it is included.
 const LARGEST: usize = 64 * 1024 * 1024;
+
+/// How many bytes the options of all sections may take together. Templates multiply what a file holds: 100 KB of them took
+/// 1.7 GB of memory.
+const LARGEST_INHERITED: usize = 256 * 1024 * 1024;
+
+/// What an option takes beside its text, in bytes.
+const OF_AN_OPTION: usize = 64;
 
 /// The longest line that Asterisk reads, in bytes.
 const LONGEST: usize = 8190;
@@ -39,6 +46,8 @@ pub(crate) struct Section {
     pub(crate) codecs: Codecs,
     /// Its own lines in their order, if all are kept: key in lower case, value, place.
     pub(crate) entries: Vec<(String, String, Line)>,
+    /// Where each option of its own stands last.
+    pub(crate) places: HashMap<String, Line>,
     /// The templates whose lines it has before its own.
     pub(crate) bases: Vec<usize>,
     /// The lines that it is made of: headers, options, and those of additions.
@@ -66,6 +75,7 @@ pub(crate) fn read(files: &dyn Files, top: &str, keep: &Keep) -> Result<Config, 
         current: None,
         open: Vec::new(),
         bytes: 0,
+        inherited: 0,
         is_stopped: false,
     };
     reader.file(top)?;
@@ -94,6 +104,8 @@ struct Reader<'a> {
     /// The files that include the one that is read.
     open: Vec<String>,
     bytes: usize,
+    /// How many bytes of options were copied from templates.
+    inherited: usize,
     /// Asterisk reads nothing behind this place.
     is_stopped: bool,
 }
@@ -163,6 +175,8 @@ impl Reader<'_> {
     fn line(&mut self, line: Line, text: &str) -> Result<(), Refused> {
         if let Some(head) = text.strip_prefix('[') {
             self.section(line, head);
+        } else if text.starts_with('\\') {
+            self.stop(line, "a line that begins with `\\`: Asterisk rejects the whole configuration");
         } else if let Some(found) = include(text) {
             self.include(line, &found)?;
         } else if text.starts_with('#') {
@@ -232,6 +246,9 @@ impl Reader<'_> {
                     return self.stop(line, what);
                 };
                 self.inherit(adds_to, &mut section, base);
+                if self.inherited > LARGEST_INHERITED {
+                    return self.stop(line, TOO_LARGE);
+                }
             }
         }
         let index = adds_to.unwrap_or_else(|| self.push(section));
@@ -262,6 +279,10 @@ impl Reader<'_> {
         if to.options.is_empty() {
             to.options = options;
         } else {
+            self.inherited += size(&options);
+            if Arc::strong_count(&to.options) > 1 {
+                self.inherited += size(&to.options);
+            }
             Arc::make_mut(&mut to.options).extend(options.iter().map(|(key, value)| (key.clone(), value.clone())));
         }
         to.codecs.inherit(&codecs);
@@ -296,8 +317,8 @@ impl Reader<'_> {
         if key.ends_with('+') {
             return self.fault(line, "`+=` adds to an inherited value, which an import does not do");
         }
-        let key = key.trim().to_ascii_lowercase();
-        let value = value.strip_prefix('>').unwrap_or(value).trim().replace("\\;", ";");
+        let key = key.trim_matches(is_blank).to_ascii_lowercase();
+        let value = value.strip_prefix('>').unwrap_or(value).trim_matches(is_blank).replace("\\;", ";");
         let section = &mut self.config.sections[current];
         section.lines.push(line);
         match self.keep {
@@ -306,7 +327,14 @@ impl Reader<'_> {
                 if let "allow" | "disallow" = key.strip_prefix("endpoint/").unwrap_or(&key) {
                     section.codecs.apply(key.trim_start_matches("endpoint/"), &value);
                 } else if section.options.len() < MOST_OPTIONS || section.options.contains_key(&key) {
+                    if Arc::strong_count(&section.options) > 1 {
+                        self.inherited += size(&section.options);
+                    }
+                    section.places.insert(key.clone(), line);
                     Arc::make_mut(&mut section.options).insert(key, value);
+                    if self.inherited > LARGEST_INHERITED {
+                        self.stop(line, TOO_LARGE);
+                    }
                 } else {
                     self.stop(line, format!("more than {MOST_OPTIONS} options in a section: Asterisk knows fewer"));
                 }
@@ -314,6 +342,13 @@ impl Reader<'_> {
         }
     }
 }
+
+/// Returns how many bytes a copy of options takes.
+fn size(options: &Options) -> usize {
+    options.iter().map(|(key, value)| key.len() + value.len() + OF_AN_OPTION).sum()
+}
+
+const TOO_LARGE: &str = "templates hand on more than 256 MiB of options by here, which an import does not read";
 
 const HINT: &str = "run as a user who may read Asterisk's files, such as root";
 
@@ -391,6 +426,10 @@ mod tests {
             ),
             ("[a](!)\n[b] (a)\n", "pjsip.conf:2: a blank before `(`: Asterisk ignores the templates behind it"),
             ("canary=1\n", "pjsip.conf:1: an option before any section: Asterisk rejects the whole file"),
+            (
+                "[a]\n\\canary=1\n",
+                "pjsip.conf:2: a line that begins with `\\`: Asterisk rejects the whole configuration",
+            ),
             ("[a]\ncanary\n", "pjsip.conf:2: a line without `=`: Asterisk ignores it"),
             ("#foo canary\n", "pjsip.conf:1: an unknown directive: Asterisk ignores the line"),
             (
@@ -410,6 +449,20 @@ mod tests {
         assert_eq!(config.programs, ["pjsip.conf:1"]);
         let refused = config.require_whole().unwrap_err();
         assert_eq!(refused.message, "pjsip.conf:1: `#exec` is never run by an import");
+    }
+
+    /// 100 KB of templates, each made of the one before it, took 1.7 GB of memory.
+    #[test]
+    fn what_templates_multiply_is_bounded() {
+        let long = "x".repeat(8000);
+        let mut text = "[t0](!)\n".to_owned();
+        text.extend((0..290).map(|n| format!("x{n}={long}\n")));
+        text.extend((1..1000).map(|n| format!("[t{n}](!,t{})\nx1={n}\n", n - 1)));
+        let found = faults(&text);
+        assert_eq!(
+            found,
+            ["pjsip.conf:523: templates hand on more than 256 MiB of options by here, which an import does not read"]
+        );
     }
 
     /// Copies of inherited lines would make 50,000 sections of a large template quadratic.

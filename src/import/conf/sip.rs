@@ -47,7 +47,13 @@ pub(crate) fn sip(config: &Config) -> Answers {
         answers.left_out.push(LeftOut::new(Rank::Phone, &place, what));
     }
     for section in config.real().filter(|section| !NO_PEERS.contains(&section.name.as_str())) {
-        peer(&mut answers, section, common, config.place(section.line));
+        let place = config.place(section.line);
+        if section.option("type").is_empty() {
+            let what = "not imported: a section without `type`, which chan_sip ignores";
+            answers.left_out.push(LeftOut::new(Rank::Phone, place, what).of(&section.name));
+            continue;
+        }
+        peer(&mut answers, section, common, place);
     }
     answers
 }
