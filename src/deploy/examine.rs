@@ -6,7 +6,10 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use super::{
-    Host, MissingName, MissingNeed, Override, Survey, compare_plan, emergency, includes, readable::Unreadable,
+    Host, MissingName, MissingNeed, Override, Survey, compare_plan,
+    emergency::{self, Unreachable},
+    includes,
+    readable::Unreadable,
     requirements::Requirements,
 };
 use crate::{
@@ -28,7 +31,7 @@ pub(crate) struct Examined {
     /// What it does not answer about these.
     pub(crate) unasked: Vec<String>,
     /// Emergency numbers that phones cannot dial.
-    pub(crate) emergency: Option<String>,
+    pub(crate) emergency: Vec<Unreachable>,
     /// Where `searchcontexts` takes boxes away.
     pub(crate) search_contexts: Option<String>,
     /// Why Asterisk may not read the generated files, and what lets it.
@@ -59,7 +62,7 @@ impl Host {
             lacks,
             missing_names,
             unasked: unasked.into_iter().chain(unchecked_names).collect(),
-            emergency: emergency.flatten(),
+            emergency: emergency.unwrap_or_default(),
             search_contexts: self.search_contexts(plan)?,
             unreadable,
             missing_includes: self.missing_includes(&plan.tenant, kept)?,

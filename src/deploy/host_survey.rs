@@ -193,7 +193,7 @@ impl Host {
         if let Some(asterisk) = &self.asterisk {
             self.find_missing_includes(asterisk, comparison, policy.allowance, found)?;
             self.find_phones_without_file(asterisk, plan, found)?;
-            found.notes.extend(emergency::unreachable(asterisk, plan)?);
+            found.notes.extend(emergency::unreachable(asterisk, plan)?.into_iter().map(|found| found.fact));
             found.notes.extend(self.search_contexts(plan)?);
         }
         Ok(())

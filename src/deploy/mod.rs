@@ -62,6 +62,8 @@ pub(crate) use asterisk::{Asterisk, AsteriskError, running_modules};
 pub(crate) use clock::Observer;
 pub(crate) use compare::{ComparedFile, Comparison, compare, compare_plan, compare_recorded};
 pub(crate) use config_folder::{MissingFolder, missing_folder};
+#[cfg(test)]
+pub(crate) use emergency::Unreachable;
 pub(crate) use error::{ApplyError, NotLive, StatusError};
 pub(crate) use examine::{Examined, OperatorFile, broken_include, generated_files, lacking_includes, operator_files};
 pub(crate) use host::Host;

@@ -180,7 +180,8 @@ fn running(
     }
     let Requirements { lacks, missing_names, unchecked_names, .. } =
         host.requirements(&Phonebook::of(&comparison.plan, None), now)?;
-    let mut notes: Vec<String> = emergency::unreachable(asterisk, &comparison.plan)?.into_iter().collect();
+    let unreachable = emergency::unreachable(asterisk, &comparison.plan)?;
+    let mut notes: Vec<String> = unreachable.into_iter().map(|found| found.fact).collect();
     notes.extend(host.search_contexts(&comparison.plan)?);
     Ok(RunningState {
         generations,

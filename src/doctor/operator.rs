@@ -196,11 +196,7 @@ pub(crate) fn examined(tenant: &Tenant, found: Examined) -> Vec<Finding> {
     findings.extend(found.overrides.iter().map(changes));
     let name = |name: &MissingName| Finding::new(Check::MissingName, name.words(&NamePlaces::new()), name.hint());
     findings.extend(missing_names.iter().map(name));
-    findings.extend(
-        emergency.map(|fact| {
-            Finding::new(Check::Emergency, fact, "add them to a context, and name it in `dialplan.include`")
-        }),
-    );
+    findings.extend(emergency.into_iter().map(|found| Finding::new(Check::Emergency, found.fact, found.fix)));
     findings.extend(search_contexts.map(|words| {
         let (fact, fix) = words.rsplit_once("; ").unwrap_or((&words, "remove that option"));
         Finding::new(Check::SearchContexts, fact, fix)
@@ -212,7 +208,7 @@ pub(crate) fn examined(tenant: &Tenant, found: Examined) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::assert_found;
+    use crate::{deploy::Unreachable, doctor::assert_found};
 
     fn files(name: &str, text: &str) -> Vec<OperatorFile> {
         vec![OperatorFile { name: name.to_owned(), text: text.to_owned() }]
@@ -338,7 +334,7 @@ mod tests {
                 name: "1000".into(),
                 keys: vec!["context".into()],
             }],
-            emergency: Some("phones cannot dial `112`: why".into()),
+            emergency: vec![Unreachable { fact: "phones cannot dial `112`: why".into(), fix: "add them".into() }],
             search_contexts: Some("`searchcontexts` is set in x:2: harm; remove that option".into()),
             unreadable: Some(("it may not".into(), "chgrp".into())),
             ..Examined::default()
@@ -351,7 +347,7 @@ mod tests {
                 "included-twice: twice -> once",
                 "changes-ours: pjsip.conf:9 changes `1000`, which reconcile generates: `context` -> take that out of the \
                  section, or declare it in the desired state",
-                "emergency: phones cannot dial `112`: why -> add them to a context, and name it in `dialplan.include`",
+                "emergency: phones cannot dial `112`: why -> add them",
                 "search-contexts: `searchcontexts` is set in x:2: harm -> remove that option",
                 "unreadable-files: it may not -> chgrp",
             ],

@@ -220,3 +220,24 @@ fn emergency_numbers_that_no_phone_can_dial_are_noted_from_the_first_plan_on() {
         assert!(said.contains(words), "{said}");
     }
 }
+
+/// Phones in a context of the operator's that has no emergency number were not noted.
+#[test]
+fn emergency_numbers_that_a_phone_context_lacks_are_noted() {
+    let env = TestEnv::with_asterisk();
+    let phone = |context: &str| format!("    phone: {{ context: {context} }}\n");
+    // The lab's `outbound` has 112 and not 110. No phone of ours dials in our context: its includes do not matter.
+    env.write("pbx.yaml", &(desired("country: DE\ndialplan: { include: [parkedcalls] }\n") + &phone("parkedcalls")));
+    let note = "note: phones with `phone.context: parkedcalls` cannot dial `110`, `112`\n";
+    let applied = env.run("apply").expect(0).stdout;
+    assert!(applied.contains(note) && !applied.contains("no context of `dialplan.include`"), "{applied}");
+    for command in ["plan", "status"] {
+        let said = env.run(command).expect(0).stdout;
+        assert!(said.contains(note), "{said}");
+    }
+    // Users who have the number are not reached from there.
+    let pinned = desired("country: DE\nextensions: { range: 100-999 }\n") + "    extension: 110\n" + &phone("outbound");
+    env.write("pbx.yaml", &pinned);
+    let plan = env.run("plan").expect(0).stdout;
+    assert!(plan.contains("note: phones with `phone.context: outbound` cannot dial `110`\n"), "{plan}");
+}
