@@ -11,7 +11,7 @@ use crate::{
         BoxNumber, Caller, CallerClass, CallerId, Cause, Chain, E164, Leg, Mailbox, Node, NumberSource, OutsideLine,
         Ring, UserKey,
     },
-    objects::{PublicSipHost, destination, menu, room},
+    objects::{PublicSipHost, destination, menu, queue, room},
 };
 
 /// What stands for no caller ID in a URL.
@@ -103,6 +103,7 @@ impl Step {
                 }
                 Node::Room(name) => (name.to_string(), Ok(room::sip_user(name))),
                 Node::Menu(name) => (name.to_string(), Ok(menu::sip_user(name))),
+                Node::Queue(name) => (name.to_string(), Ok(queue::sip_user(name))),
                 Node::Dialplan(at) => (at.to_string(), Ok(destination::sip_user(at))),
                 Node::End(cause) => {
                     steps.push(match cause {
@@ -221,12 +222,12 @@ fn phone(email: &UserKey, applied: &LiveRoutes) -> Result<Noun, &'static str> {
     }
 }
 
-/// How long the provider waits for what Asterisk answers at once, in seconds: a voicemail box, a room, a menu, or an
-/// extension of the operator's own dialplan.
+/// How long the provider waits for what Asterisk answers at once, in seconds: a voicemail box, a room, a menu, a
+/// queue, or an extension of the operator's own dialplan.
 const ANSWERS_WITHIN: u32 = 10;
 
-/// Dials a voicemail box, a room, a menu or an extension of the operator's under its SIP user, at the host at which phones are
-/// reached.
+/// Dials a voicemail box, a room, a menu, a queue or an extension of the operator's under its SIP user, at the host at which
+/// phones are reached.
 fn at_host(name: &str, user: &str, applied: &LiveRoutes, numbers: &Numbers<'_>) -> Result<Step, &'static str> {
     let PublicSipHost(host) = applied.routes.public_sip_host.as_ref().ok_or("there is no `public_sip_host`")?;
     Ok(Step::Dial {

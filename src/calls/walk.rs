@@ -32,6 +32,11 @@ pub enum Walked {
         /// The name of the menu.
         name: String,
     },
+    /// The caller waits in a queue.
+    Queue {
+        /// The name of the queue.
+        name: String,
+    },
     /// The call goes on in the operator's own dialplan.
     Dialplan {
         /// The context.
@@ -72,6 +77,10 @@ pub fn walk(chain: &Chain) -> Vec<Walked> {
                 walked.push(Walked::Menu { name: name.to_string() });
                 return walked;
             }
+            Node::Queue(name) => {
+                walked.push(Walked::Queue { name: name.to_string() });
+                return walked;
+            }
             Node::Dialplan(OperatorsExtension { context, extension }) => {
                 let (context, extension) = (context.to_string(), extension.to_string());
                 walked.push(Walked::Dialplan { context, extension });
@@ -103,6 +112,7 @@ impl Walked {
             Self::Voicemail { name } => format!("{name}: a message is recorded"),
             Self::Room { name } => format!("{name}: the caller comes into the room"),
             Self::Menu { name } => format!("{name}: the caller hears the menu, and presses a key"),
+            Self::Queue { name } => format!("{name}: the caller waits until a member answers"),
             Self::Dialplan { context, extension } => {
                 format!("the call goes on in your dialplan: extension {extension} of the context {context}")
             }

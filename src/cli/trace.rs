@@ -216,7 +216,7 @@ fn steps(chain: &Chain) -> String {
     let mut text = String::new();
     let says_more = |node: &Node| match node {
         Node::Ring(ring) => ring.who.are_members(),
-        Node::Box(_) | Node::Room(_) | Node::Menu(_) | Node::Dialplan(_) => true,
+        Node::Box(_) | Node::Room(_) | Node::Menu(_) | Node::Queue(_) | Node::Dialplan(_) => true,
         Node::End(_) | Node::Missing(_) => false,
     };
     if chain.0.iter().any(says_more) {

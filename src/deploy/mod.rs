@@ -41,6 +41,7 @@ mod phones_at;
 mod prompts;
 mod put_away;
 mod put_back;
+mod queues;
 mod reach;
 mod readable;
 mod readback;

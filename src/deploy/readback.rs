@@ -12,7 +12,7 @@ use super::{
     boxes,
     listing::{Kind, Listing},
     mismatch::{Mismatch, has_parameters, values_of},
-    sections,
+    queues, sections,
 };
 use crate::{
     asterisk::{ConfigFile, PerFile, SectionType, mark_name, nowhere_context},
@@ -59,6 +59,10 @@ fn read_back_of(file: ConfigFile) -> ReadBack {
         ConfigFile::Endpoints => {
             ReadBack { missing: phones_and_objects_missing, differing: phones_and_objects_differing }
         }
+        ConfigFile::Queues => ReadBack {
+            missing: queues::differing,
+            differing: |asterisk, expected| Ok((queues::differing(asterisk, &expected.files[ConfigFile::Queues])?, 0)),
+        },
         // The dialplan loads as a whole: its mark, which ends the file, proves all of it.
         ConfigFile::Routing => ReadBack { missing: |_, _| Ok(Vec::new()), differing: |_, _| Ok((Vec::new(), 0)) },
     }

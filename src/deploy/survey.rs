@@ -41,6 +41,7 @@ impl Survey {
 /// Tells of each rendered file whether the tenant uses it on this host. One that defines nothing is used as long as the
 /// file in place defines something, or was edited: once it is replaced, the operator need not include it any more.
 pub(super) fn kept(rendered: &PerFile<File>, in_place: &InPlace) -> PerFile<bool> {
-    let defines = |present: &Present| !present.parsed.intact || !present.parsed.boxes.is_empty();
+    let defines =
+        |Present { parsed, .. }: &Present| !parsed.intact || !parsed.boxes.is_empty() || !parsed.queues.is_empty();
     PerFile::from_fn(|file| !rendered[file].is_stub || in_place[file].as_ref().is_some_and(defines))
 }

@@ -56,16 +56,16 @@ codes! {
         "a key given twice, in one mapping or in two files of a folder; both places are shown",
         "remove one of the two";
     DuplicateName "duplicate-name":
-        "two destinations of a route (phones by `id`, dialers, groups, voicemail boxes, rooms, menus) with the same name; upper and lower case of an `id` do not matter; both places are shown",
+        "two destinations of a route (phones by `id`, dialers, groups, voicemail boxes, rooms, menus, queues) with the same name; upper and lower case of an `id` do not matter; both places are shown",
         "rename one of them";
     DuplicatePin "duplicate-pin":
-        "two users, groups, rooms or menus pinned to one number; both places are shown",
+        "two users, groups, rooms, menus or queues pinned to one number; both places are shown",
         "pin one of them to another number, or to none";
     DuplicateTarget "duplicate-target":
         "a route that tries the same target twice, a group with the same member twice, or a user's `no_answer` that names the user",
         "remove one of the two";
     EmergencyNumber "emergency-number":
-        "warning: a user, a group, a room or a menu is pinned to an emergency number, or, without `country`, the ranges cover [numbers that some country dials for help](#emergency-numbers); through the API such a pin is rejected",
+        "warning: a user, a group, a room, a menu or a queue is pinned to an emergency number, or, without `country`, the ranges cover [numbers that some country dials for help](#emergency-numbers); through the API such a pin is rejected",
         "pin another number; declare `country`";
     EmptyFile "empty-file":
         "a file without content; an empty file never means \"delete all\"",
@@ -131,8 +131,8 @@ codes! {
         "neither a public number in E.164 form such as `+15559876543`, nor the source of one",
         "write `+` and digits in quotes, or `{ env: NAME }`";
     InvalidObjectName "invalid-object-name":
-        "a context, transport, realm, trunk, room or menu with characters that Asterisk's configuration could misread, or the name of a trunk, a room or a menu over 40 characters",
-        "use letters, digits and `_ . + -`; for a room or a menu, lower-case letters, digits and `_`";
+        "a context, transport, realm, trunk, room, menu or queue with characters that Asterisk's configuration could misread, or the name of a trunk, a room, a menu or a queue over 40 characters",
+        "use letters, digits and `_ . + -`; for a room, a menu or a queue, lower-case letters, digits and `_`";
     InvalidPrefix "invalid-prefix":
         "neither a prefix of callers' numbers such as `+49*`, nor `withheld`",
         "write `+`, digits and `*`";
@@ -158,8 +158,8 @@ codes! {
         "a `secret` that names no source, or an alias (`*name`) of something under a key that names a secret; the value is never shown, because it may be the secret itself",
         "write `{ env: NAME }` or `{ file: name }`, and replace the secret if it was pasted";
     InvalidTarget "invalid-target":
-        "not a name that a dialer, group, room, menu, member or user could have, or a mapping that is no destination",
-        "write the name of a dialer, group, room or menu, an e-mail, a phone's `id`, `hangup` or `busy`, `{ voicemail: .. }`, or `{ context: .., extension: .. }`";
+        "not a name that a dialer, group, room, menu, queue, member or user could have, or a mapping that is no destination",
+        "write the name of a dialer, group, room, menu or queue, an e-mail, a phone's `id`, `hangup` or `busy`, `{ voicemail: .. }`, or `{ context: .., extension: .. }`";
     InvalidTenant "invalid-tenant":
         "a tenant slug with characters other than lower-case letters, digits and single hyphens",
         "choose such a slug";
@@ -209,7 +209,7 @@ codes! {
         "bytes that are not UTF-8",
         "save the file as UTF-8";
     NumberOutsideRange "number-outside-range":
-        "a user, a group, a room or a menu has a number outside `extensions.range`, because the range was narrowed; no number changes silently",
+        "a user, a group, a room, a menu or a queue has a number outside `extensions.range`, because the range was narrowed; no number changes silently",
         "pin another number, or widen the range";
     NumberTaken "number-taken":
         "a public number that [another tenant](#numbers-of-another-tenant) of the same database has, recorded or applied: a call to it would be ambiguous",
@@ -230,16 +230,19 @@ codes! {
         "a pinned number outside `extensions.range`",
         "pin another number, or widen the range";
     PinTaken "pin-taken":
-        "a pinned number that another recorded user, a group, a room or a menu has",
+        "a pinned number that another recorded user, a group, a room, a menu or a queue has",
         "pin another number, or renumber the other one in the same file";
+    QueueLoop "queue-loop":
+        "a queue to which a call comes back once it left it, although nobody chose that",
+        "change its `timeout`, `empty` or `full`, or where these lead to";
     RangeExhausted "range-exhausted":
-        "more users, groups, rooms and menus than free numbers; says how many are missing",
+        "more users, groups, rooms, menus and queues than free numbers; says how many are missing",
         "widen `extensions.range`";
     RenameConflict "rename-conflict":
         "the present and the former address or id are both recorded",
         "remove `previously`, or delete one of the two users first";
     ReservedName "reserved-name":
-        "a dialer, group, voicemail box, room, menu or phone named `hangup`, `busy` or `default`, or a voicemail box whose name has only digits. With `endpoint_names: tenant-extension` also a tenant named `voicemail`, with or without digits after it and hyphens in it",
+        "a dialer, group, voicemail box, room, menu, queue or phone named `hangup`, `busy` or `default`, or a voicemail box whose name has only digits. With `endpoint_names: tenant-extension` also a tenant named `voicemail`, with or without digits after it and hyphens in it",
         "choose another name";
     RouteLoop "route-loop":
         "a dialer or a group that dials a number whose calls are routed to it. A dialer may also do so by a SIP address at `public_sip_host`, or by a number from a variable (only `plan` reports that)",
@@ -260,7 +263,7 @@ codes! {
         "a key that is not known in its place; what follows it is not shown",
         "correct its name, as the hint says";
     UnknownReference "unknown-reference":
-        "a dialer, group, room, menu, user, trunk or hours that are not declared",
+        "a dialer, group, room, menu, queue, user, trunk or hours that are not declared",
         "declare it, or correct the name";
     UnknownTimezone "unknown-timezone":
         "not an IANA time zone",

@@ -56,6 +56,8 @@ pub enum Node {
     Room(ObjectName),
     /// Lets the caller choose in the menu of this name. What stands behind it is never tried.
     Menu(ObjectName),
+    /// Lets the caller wait in the queue of this name. What stands behind it is never tried.
+    Queue(ObjectName),
     /// The call goes on in the operator's own dialplan. What stands behind it is never tried.
     Dialplan(OperatorsExtension),
     /// Ends the call. What stands behind it is never tried.
@@ -69,14 +71,20 @@ impl Node {
     pub(crate) fn ring(&self) -> Option<&Ring> {
         match self {
             Self::Ring(ring) => Some(ring),
-            Self::Box(_) | Self::Room(_) | Self::Menu(_) | Self::Dialplan(_) | Self::End(_) | Self::Missing(_) => None,
+            Self::Box(_)
+            | Self::Room(_)
+            | Self::Menu(_)
+            | Self::Queue(_)
+            | Self::Dialplan(_)
+            | Self::End(_)
+            | Self::Missing(_) => None,
         }
     }
 
     /// Tells whether what stands behind it is never tried.
     pub(crate) fn is_last(&self) -> bool {
         match self {
-            Self::Box(_) | Self::Room(_) | Self::Menu(_) | Self::Dialplan(_) | Self::End(_) => true,
+            Self::Box(_) | Self::Room(_) | Self::Menu(_) | Self::Queue(_) | Self::Dialplan(_) | Self::End(_) => true,
             Self::Ring(_) | Self::Missing(_) => false,
         }
     }

@@ -29,6 +29,7 @@ pub(crate) const GENERATED_CONTEXTS: &[&str] = &[
     "message",
     "clean",
     "rooms",
+    "queues",
     "generation",
 ];
 
@@ -49,7 +50,7 @@ pub enum HostName {
     Transport(ObjectName),
     /// An extension of the dialplan, from a destination of calls.
     Extension(OperatorsExtension),
-    /// A sound file, from a menu.
+    /// A sound file, from a menu or a queue.
     Prompt(Prompt),
 }
 

@@ -13,7 +13,7 @@ use std::{
 use super::{
     CALLED, Keys, TargetName, destination, dialer, group, host_names, hours,
     keys::NamesOfKind,
-    menu, namespace, room,
+    menu, namespace, queue, room,
     rule::{self, check::Rules},
     set, trunk, voicemail,
 };
@@ -203,7 +203,8 @@ pub(crate) fn check<'a>(
     let groups = group::check::check(keys.groups, &trunk_names, &names, &mut places, problems);
     let rooms = room::check::check(keys.rooms, &mut places, problems);
     let menus = menu::check::check(keys.menus, &names, &mut places, problems);
-    let mut routes = Routes { trunks, dialers, groups, boxes, rooms, menus, ..Routes::default() };
+    let queues = queue::check::check(keys.queues, &names, &mut places, problems);
+    let mut routes = Routes { trunks, dialers, groups, boxes, rooms, menus, queues, ..Routes::default() };
     names.ending.extend(group::check::ending(&routes));
     // What follows from a trunk that was refused is not reported.
     if errors(problems) == 0 {
@@ -223,6 +224,7 @@ pub(crate) fn check<'a>(
     rule::check::check(&routes, &places, &broken, has_twilio, problems);
     group::check::loops(&routes, &places, problems);
     menu::check::loops(&routes, &places, problems);
+    queue::check::loops(&routes, &places, problems);
     let is_sound = readable && errors(problems) == before;
     let no_answer = no_answer(of_users.no_answer, &routes, &names, problems);
     let host_names = names.on_host.take();
@@ -260,6 +262,7 @@ fn is_readable(keys: &Keys, problems: &[Diagnostic]) -> bool {
         keys.inbound.as_ref().is_none_or(|at| at.whole),
         keys.groups.as_ref().is_none_or(|at| at.whole),
         keys.menus.as_ref().is_none_or(|at| at.whole),
+        keys.queues.as_ref().is_none_or(|at| at.whole),
         keys.voicemail.as_ref().is_none_or(|at| at.whole),
         keys.hours.as_ref().is_none_or(|at| at.whole),
         keys.default_route.as_ref().is_none_or(|at| at.whole),

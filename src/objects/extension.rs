@@ -144,9 +144,13 @@ impl Routes {
             let (_, own) = self.called(&name)?;
             let rooms = own.0.iter().filter_map(|node| match node {
                 Node::Room(room) => Some(Lamp::Room(room.clone())),
-                Node::Ring(_) | Node::Box(_) | Node::Menu(_) | Node::Dialplan(_) | Node::End(_) | Node::Missing(_) => {
-                    None
-                }
+                Node::Ring(_)
+                | Node::Box(_)
+                | Node::Menu(_)
+                | Node::Queue(_)
+                | Node::Dialplan(_)
+                | Node::End(_)
+                | Node::Missing(_) => None,
             });
             let lamp = own.users().into_iter().cloned().map(Lamp::Phone).chain(rooms).collect();
             let chain = self.chain(&[Target::Object(name.clone())]);

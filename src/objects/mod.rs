@@ -17,6 +17,7 @@ pub(crate) mod menu;
 mod namespace;
 mod object;
 mod places;
+pub(crate) mod queue;
 mod render;
 pub(crate) mod room;
 pub(crate) mod rule;
@@ -44,7 +45,9 @@ pub use menu::Menu;
 pub(crate) use object::{Fields, Object, RowsOfUsers};
 pub use object::{Login, ObjectId, ObjectRow, UserOfRow};
 pub use places::Places;
-pub(crate) use render::{Block, BoxEntry, Condition, Entrance, Parts, PhoneBoxes, RenderContext};
+pub(crate) use queue::Waiting;
+pub use queue::{Announcement, Queue, QueueStrategy};
+pub(crate) use render::{Block, BoxEntry, Condition, Entrance, Parts, PhoneBoxes, QueueEntry, RenderContext};
 pub use room::Room;
 pub use rule::{Called, CallerMatch, Entry, Rule};
 pub(crate) use rule::{Outcome, loops_by_variables};
@@ -87,6 +90,10 @@ kinds::kinds! {
     Menu = "menu" in menus, called "menu", counted "menus" as "Menus.", from
         /// Menus: the caller hears a prompt and presses a key.
         menus: Named<menu::file::Menu>;
+    /// A queue.
+    Queue = "queue" in queues, called "queue", counted "queues" as "Queues.", from
+        /// Queues: callers wait until a member is free.
+        queues: Named<queue::file::Queue>;
     /// Opening hours.
     Hours = "hours" in hours, from
         /// Opening hours.

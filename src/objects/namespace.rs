@@ -20,8 +20,8 @@ pub(super) fn reserved(what: &str, name: &str, place: Place) -> Option<Diagnosti
 /// before it.
 const NAME_BYTES: usize = 40;
 
-/// Rejects the name of a room or a menu that Asterisk may take for that of another one: it compares rooms without regard to
-/// case (measured), and extensions without regard to hyphens. `more` is added to the hint.
+/// Rejects the name of a room, a menu or a queue that Asterisk may take for that of another one: it compares rooms without
+/// regard to case (measured), and extensions without regard to hyphens. `more` is added to the hint.
 pub(super) fn misread(what: &str, name: &ObjectName, place: Place, more: &str) -> Option<Diagnostic> {
     let text = name.as_str();
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';

@@ -51,6 +51,11 @@ pub(crate) trait Object {
         &[]
     }
 
+    /// Lists who gets a call that stayed with it, without a choice of the caller: each list is tried in turn.
+    fn goes_on(&self) -> Vec<&[Target]> {
+        Vec::new()
+    }
+
     /// Writes what it brings to the files of its tenant, and what Asterisk must have for that.
     ///
     /// # Errors
@@ -206,7 +211,7 @@ impl ObjectKind {
     /// Tells whether a call that is sent to an object of the kind stays with it, at Asterisk: a provider sends such a call
     /// there by SIP, and nothing behind it is tried.
     pub(super) fn keeps_calls(self) -> bool {
-        matches!(self, Self::Box | Self::Room | Self::Menu)
+        matches!(self, Self::Box | Self::Room | Self::Menu | Self::Queue)
     }
 
     /// Tells whether each object of the kind is an entry of a file, not a section.

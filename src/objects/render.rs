@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt};
 use super::{Login, ObjectId, ObjectKind, Routes, Timezone};
 use crate::{
     asterisk::{
-        BadValue, Section, box_context,
+        BadValue, Name, Section, box_context,
         dialplan::{Expr, Extension, Pattern},
     },
     model::{PhoneProfile, SENSITIVE, Secret, Tenant, UserKey},
@@ -72,6 +72,18 @@ pub(crate) struct Parts<'a> {
     pub(crate) phone_boxes: BTreeMap<&'a UserKey, PhoneBoxes<'a>>,
     /// How callers come into conference rooms.
     pub(crate) rooms: Vec<Entrance>,
+    /// The queues.
+    pub(crate) queues: Vec<QueueEntry<'a>>,
+}
+
+/// A queue, as a section of its file.
+#[derive(Debug)]
+pub(crate) struct QueueEntry<'a> {
+    /// Its name in Asterisk.
+    pub(crate) name: Name,
+    pub(crate) options: Vec<(&'static str, String)>,
+    /// Who takes the calls, in turn.
+    pub(crate) members: Vec<&'a UserKey>,
 }
 
 /// How callers come into a conference room: an extension of the dialplan.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Boxes, Called, DefaultCallerId, DefaultRoute, Dialer, Entry, Group, Hours, LastBox, Login, Menu, Object, ObjectId,
-    ObjectKind, Places, PublicSipHost, Room, Rule, Target, Trunk, object::Generate, rule,
+    ObjectKind, Places, PublicSipHost, Queue, Room, Rule, Target, Trunk, object::Generate, rule,
 };
 use crate::{
     asterisk::box_context,
@@ -41,6 +41,9 @@ pub struct Routes {
     /// Menus, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub menus: BTreeMap<ObjectName, Menu>,
+    /// Queues, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub queues: BTreeMap<ObjectName, Queue>,
     /// Opening hours, by name.
     pub hours: BTreeMap<ObjectName, Hours>,
     /// The rules; their order carries no meaning.
@@ -64,6 +67,7 @@ pub(crate) static NO_ROUTES: Routes = Routes {
     last_box: None,
     rooms: BTreeMap::new(),
     menus: BTreeMap::new(),
+    queues: BTreeMap::new(),
     hours: BTreeMap::new(),
     rules: Vec::new(),
     default_route: DefaultRoute::NONE,
@@ -283,6 +287,7 @@ impl Routes {
         }
         routes.groups.values_mut().for_each(|group| group.readdress(addresses));
         routes.menus.values_mut().for_each(|menu| menu.readdress(addresses));
+        routes.queues.values_mut().for_each(|queue| queue.readdress(addresses));
         routes.boxes.readdress(addresses);
         if let Some(numbers) = &mut routes.last_box {
             numbers.readdress(addresses);

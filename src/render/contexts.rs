@@ -45,6 +45,8 @@ pub(super) struct Contexts {
     pub(super) clean: Name,
     /// Where callers come into conference rooms.
     pub(super) rooms: Name,
+    /// Where callers wait in queues.
+    pub(super) queues: Name,
 }
 
 impl Contexts {
@@ -75,6 +77,7 @@ impl Contexts {
             message: context("message")?,
             clean: context("clean")?,
             rooms: context("rooms")?,
+            queues: context("queues")?,
         })
     }
 }

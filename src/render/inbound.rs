@@ -22,7 +22,7 @@ use crate::{
     },
     model::{Chain, Mailbox, Node, ObjectName, Ring, UserKey, WITHHELD},
     objects::{
-        Called, CallerMatch, Choices, Condition, Entrance, Entry, Outcome, Routes, destination, menu,
+        Called, CallerMatch, Choices, Condition, Entrance, Entry, Outcome, Routes, Waiting, destination, menu, queue,
         room::{self, entrance},
     },
 };
@@ -71,6 +71,8 @@ pub(super) struct Inbound<'a> {
     pub(super) default_chain: Chain,
     /// How the calls of menus go.
     pub(super) choices: Vec<Choices<'a>>,
+    /// How the calls of queues go.
+    pub(super) waiting: Vec<Waiting>,
 }
 
 /// Adds the contexts for inbound calls and for the numbers of objects, if any are declared.
@@ -81,8 +83,8 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
     let has_inbound = routes.take_calls() || !parts.blocks.is_empty();
     let numbered = routes.numbered();
     let lists = book.lists().chains(book);
-    let choices = routes.choices(book.tenant)?;
-    if !has_inbound && numbered.is_empty() && lists.is_empty() && choices.is_empty() {
+    let (choices, waiting) = (routes.choices(book.tenant)?, routes.waiting(book.tenant)?);
+    if !has_inbound && numbered.is_empty() && lists.is_empty() && choices.is_empty() && waiting.is_empty() {
         return Ok(());
     }
     let contexts = Contexts::of(book.tenant)?;
@@ -104,7 +106,7 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
     let from_outside = routes.users();
     let numbers = numbered.iter().map(|numbered| &numbered.chain);
     let inside = numbers.chain(lists.iter().map(|list| &list.chain)).chain(choices.iter().flat_map(Choices::chains));
-    let inside: Vec<&Chain> = inside.collect();
+    let inside: Vec<&Chain> = inside.chain(waiting.iter().flat_map(Waiting::chains)).collect();
     let from_inside: BTreeSet<&UserKey> = inside.iter().flat_map(|chain| chain.users()).collect();
     let has_colleagues = inside.iter().any(|chain| chain.rings_one_phone());
     let keyed = book.phones.iter().map(|phone| (phone.email.key(), phone));
@@ -126,6 +128,7 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
         masked,
         default_chain,
         choices,
+        waiting,
     };
     if has_inbound {
         inbound.arrival(plan)?;
@@ -138,6 +141,7 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
     inbound.unanswered(plan, &lists);
     inbound.rooms(plan, parts.rooms);
     inbound.menus(plan);
+    inbound.queues(plan);
     inbound.outside(plan)?;
     inbound.phones(plan);
     if has_colleagues {
@@ -181,7 +185,9 @@ impl Inbound<'_> {
         for (name, place) in self.called_by_sip() {
             let extension = Expr::text("name", &name)?;
             let mut steps = Extension::new(Pattern::literal(extension.clone()));
-            let is_menu = self.choices.iter().any(|choices| name == menu::sip_user(&choices.name));
+            let names = self.choices.iter().map(|choices| menu::sip_user(&choices.name));
+            let mut names = names.chain(self.waiting.iter().map(|waiting| queue::sip_user(&waiting.name)));
+            let goes_on = names.any(|kept| kept == name);
             // What comes next needs to know who calls, as from a rule.
             let again = match &place {
                 Place::Operators(at) => {
@@ -189,7 +195,7 @@ impl Inbound<'_> {
                     note_sender(&mut steps);
                     Place::Extension(extension.clone())
                 }
-                _ if is_menu => {
+                _ if goes_on => {
                     self.note_caller(&mut steps);
                     Place::Extension(extension.clone())
                 }
@@ -215,8 +221,8 @@ impl Inbound<'_> {
         Ok(())
     }
 
-    /// Lists the voicemail boxes, rooms, menus and extensions of the operator's that routes name: a provider sends calls to these
-    /// by SIP. Each has the name that it calls, and where the call goes.
+    /// Lists the voicemail boxes, rooms, menus, queues and extensions of the operator's that routes name: a provider sends calls
+    /// to these by SIP. Each has the name that it calls, and where the call goes.
     fn called_by_sip(&self) -> BTreeMap<String, Place> {
         let chains = self.outcomes.values().flat_map(|(_, outcome)| [Some(&outcome.then), outcome.otherwise.as_ref()]);
         let nodes = chains.flatten().chain([&self.default_chain]).flat_map(|chain| &chain.0);
@@ -231,6 +237,11 @@ impl Inbound<'_> {
                 Node::Menu(name) => {
                     if let Some(menu) = self.menu(name) {
                         called.insert(menu::sip_user(name), menu);
+                    }
+                }
+                Node::Queue(name) => {
+                    if let Some(queue) = self.queue(name) {
+                        called.insert(queue::sip_user(name), queue);
                     }
                 }
                 Node::Dialplan(at) => drop(called.insert(destination::sip_user(at), Place::Operators(at.clone()))),

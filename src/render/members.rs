@@ -1,4 +1,4 @@
-//! Groups in the routing file: members who ring at once.
+//! Groups in the routing file: members who ring at once. Queues call their members in the same way.
 //!
 //! Each member is called by a channel of the dialplan (`Local/`), because a joined list of contacts would be cut at
 //! 4,091 bytes. All devices of a member ring, and a device that did not get the call is told that it was answered
@@ -41,7 +41,7 @@ impl Inbound<'_> {
     pub(super) fn together(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
         let groups: Vec<Together<'_>> = self.rings.values().filter_map(together).collect();
         if groups.is_empty() {
-            return Ok(());
+            return if self.waiting.is_empty() { Ok(()) } else { self.members(plan, &groups) };
         }
         let mut context = Context::new(
             &self.contexts.together,

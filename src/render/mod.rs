@@ -20,6 +20,7 @@ mod numbers;
 mod parse;
 mod parts;
 mod pjsip;
+mod queues;
 mod routing;
 mod targets;
 mod unanswered;
@@ -114,8 +115,13 @@ impl Phonebook<'_> {
                 ConfigFile::Voicemail => voicemail::render(self, digests),
                 ConfigFile::Endpoints => pjsip::render(self, digests),
                 ConfigFile::Routing => routing::render(self, digests),
+                ConfigFile::Queues => queues::render(self, digests),
             };
-            let is_stub = file.facts().is_optional && !self.routes.have_boxes();
+            let is_stub = match file {
+                ConfigFile::Voicemail => !self.routes.have_boxes(),
+                ConfigFile::Queues => self.routes.queues.is_empty(),
+                ConfigFile::Endpoints | ConfigFile::Routing => false,
+            };
             Ok(File { path: file.path(self.tenant), text: text?, is_stub })
         })
     }

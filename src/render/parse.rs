@@ -2,7 +2,10 @@
 //!
 //! Used on files that may have been edited by hand, so everything is optional.
 
-use std::{collections::BTreeMap, mem};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -31,6 +34,8 @@ pub struct Parsed {
     pub objects: BTreeMap<String, ParsedObject>,
     /// The voicemail boxes by context, and by number.
     pub boxes: BTreeMap<String, BTreeMap<String, ParsedBox>>,
+    /// The queues: who takes the calls of each.
+    pub queues: BTreeMap<String, BTreeSet<String>>,
     /// The highest number that a voicemail box had when the file was written. 0 if it is not known.
     pub highest_box: u32,
     /// The mark the bytes ought to carry.
@@ -165,6 +170,9 @@ pub fn parse(text: &str) -> Parsed {
         } else if let Some((number, found)) = entry(line) {
             parsed.highest_box = parsed.highest_box.max(box_number(number));
             parsed.boxes.entry(name.clone()).or_default().insert(number.to_owned(), found);
+        } else if let Some(member) = line.strip_prefix("member => ") {
+            let member = member.split(',').next().unwrap_or_default();
+            parsed.queues.entry(name.clone()).or_default().insert(member.to_owned());
         } else if let Some(declared) = object {
             object_line(line, declared, &mut name, &mut parsed.objects);
         } else if let Some((section, template)) = section(line) {

@@ -107,6 +107,13 @@ impl Inbound<'_> {
                     }
                     None => Step::NoOp(Some("a menu that is not declared".into())),
                 },
+                Node::Queue(name) => match self.queue(name) {
+                    Some(queue) => {
+                        steps.step(Step::Goto(queue));
+                        return;
+                    }
+                    None => Step::NoOp(Some("a queue that is not declared".into())),
+                },
                 Node::Dialplan(at) => {
                     show_caller(steps, None);
                     steps.step(Step::Goto(Place::Operators(at.clone())));

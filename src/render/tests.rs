@@ -12,7 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::{Digests, File, Needs, ParsedObject, Phone, Phonebook, Present, diff, parse, section_names};
 use crate::{
     asterisk::{
-        ConfigFile::{Endpoints, Routing, Voicemail},
+        ConfigFile::{Endpoints, Queues, Routing, Voicemail},
         PerFile,
     },
     desired::{self, Declared},
@@ -59,6 +59,9 @@ const ROOM: &str = "rooms: { board: { name: \"Board; x\", extension: 1800, max: 
 
 /// What adds a menu to [`COMPANY`].
 const MENU: &str = "menus:\n  main: { extension: 1300, prompt: acme/welcome, digits: { 1: [sales], \"*\": [bo@example.com, busy] }, wait: 7s, tries: 2, otherwise: [main_2] }\n  main_2: { prompt: beep, digits: { 0: [hangup] } }\n";
+
+/// What adds a queue to [`COMPANY`].
+const QUEUE: &str = "queues:\n  support: { extension: 1200, members: [bo@example.com], strategy: linear, ring: 20s, wrap_up: 5s, max_callers: 20, timeout: { after: 5m, to: [sales] }, empty: [busy], full: [bo@example.com], announce: { position: 1m, every: { prompt: acme/wait, each: 45s } } }\n  line_2: { members: [bo@example.com] }\n";
 
 fn files(declared: &Declared, routes: &Routes, real: bool) -> PerFile<File> {
     let mut allocated = routes.clone();
@@ -114,13 +117,26 @@ fn routes_are_a_dialplan_in_the_order_in_which_they_are_decided() {
 fn every_context_that_is_generated_is_known_by_name() {
     let company =
         COMPANY.replace("extension: 1001 }", "extension: 1001, no_answer: [lobby] }\n  - { id: lobby, name: L }");
-    let declared = declared(&(company + VOICEMAIL + ROOM + MENU));
+    let declared = declared(&(company + VOICEMAIL + ROOM + MENU + QUEUE));
     let files = files(&declared, &declared.routes, true);
     let contexts: BTreeSet<&str> =
         section_names(&files[Routing].text).map(|name| name.strip_prefix("acme-").unwrap()).collect();
     assert!(contexts.iter().all(|kind| is_generated(kind)), "{contexts:?}");
     let fixed = contexts.into_iter().filter(|kind| !kind.starts_with("menu_")).collect::<BTreeSet<_>>();
     assert_eq!(fixed, GENERATED_CONTEXTS.iter().copied().collect());
+}
+
+#[test]
+fn a_queue_has_a_section_and_says_where_calls_go_that_no_member_took() {
+    let declared = declared(&(COMPANY.replace("default_route: [talk]", "default_route: [talk, support]") + QUEUE));
+    let files = files(&declared, &declared.routes, false);
+    insta::assert_snapshot!(files[Queues].text);
+    let routing = &files[Routing].text;
+    let (_, queues) = routing.split_once("; Queues.").unwrap();
+    let (queues, _) = queues.split_once("; Dialers, over").unwrap();
+    insta::assert_snapshot!(queues);
+    let (_, arrival) = routing.split_once("exten => queue_support").unwrap();
+    insta::assert_snapshot!(arrival.split_once("_[!-~]").unwrap().0);
 }
 
 /// What adds a destination in the operator's own dialplan to [`COMPANY`].

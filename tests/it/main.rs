@@ -60,6 +60,7 @@ mod portal;
 mod properties;
 mod public_numbers;
 mod pull_request;
+mod queues;
 mod read_back;
 mod recorded;
 mod reinstalled;

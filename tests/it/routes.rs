@@ -219,7 +219,7 @@ fn callers_reach_what_was_applied_not_what_is_recorded() {
     assert!(plan.contains(&note) && !plan.contains("No changes"), "{plan}");
     let status = env.run("status --no-asterisk --detailed-exitcode").expect(2).stdout;
     let line = format!(
-        "inbound     2 routes, 0 menus, 0 rooms, 0 groups, 2 dialers, 1 trunk: {behind}; run `reconcile apply`\n"
+        "inbound     2 routes, 0 queues, 0 menus, 0 rooms, 0 groups, 2 dialers, 1 trunk: {behind}; run `reconcile apply`\n"
     );
     assert!(status.contains(&line), "{status}");
     let document = json(&env.run("status --no-asterisk --format json").expect(0));
@@ -231,7 +231,7 @@ fn callers_reach_what_was_applied_not_what_is_recorded() {
     let status = env.run("status --no-asterisk").expect(0).stdout;
     assert!(
         status.contains(
-            "inbound     2 routes, 0 menus, 0 rooms, 0 groups, 2 dialers, 1 trunk: calls use the recorded routes\n"
+            "inbound     2 routes, 0 queues, 0 menus, 0 rooms, 0 groups, 2 dialers, 1 trunk: calls use the recorded routes\n"
         ),
         "{status}"
     );

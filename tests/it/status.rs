@@ -208,7 +208,7 @@ fn a_trunk_whose_registration_is_rejected_is_reported_beside_inbound_calls() {
     let status = env.run("status --detailed-exitcode").expect(2).stdout;
     assert!(
         status.contains(
-            "inbound     0 routes, 0 menus, 0 rooms, 0 groups, 0 dialers, 1 trunk: some calls over trunks do not arrive\n"
+            "inbound     0 routes, 0 queues, 0 menus, 0 rooms, 0 groups, 0 dialers, 1 trunk: some calls over trunks do not arrive\n"
         ),
         "{status}"
     );

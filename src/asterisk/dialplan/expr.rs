@@ -88,6 +88,8 @@ pub(crate) enum Variable {
     Greeting,
     /// Asterisk: how the last `VoiceMail` ended.
     VoicemailStatus,
+    /// Asterisk: why the last `Queue` ended without a member.
+    QueueStatus,
     /// Asterisk: the argument of the running `Gosub`.
     Argument,
     /// Asterisk: the second argument of the running `Gosub`.
@@ -125,6 +127,7 @@ impl Variable {
             Self::Tries => "TRIES",
             Self::Greeting => "GREETING",
             Self::VoicemailStatus => "VMSTATUS",
+            Self::QueueStatus => "QUEUESTATUS",
             Self::Argument => "ARG1",
             Self::SecondArgument => "ARG2",
             Self::DialStatus => "DIALSTATUS",

@@ -83,6 +83,10 @@ pub(crate) enum Step {
     SetConference(&'static str, Expr),
     /// Joins a conference, until the caller leaves it. Answers the call if it was not answered.
     ConfBridge(Expr),
+    /// Answers the call.
+    Answer,
+    /// Lets the caller wait in a queue, for so many seconds at most if that is said. It answers nothing itself.
+    Queue(Expr, Option<Expr>),
     /// Comes back from a `Gosub`, with a result if there is one.
     Return(Option<Expr>),
     /// Sets a variable of our own.
@@ -170,6 +174,13 @@ impl Step {
                 ("Set", None, Expr::from("CONFBRIDGE(") + *option + ")=" + value.clone())
             }
             Self::ConfBridge(name) => ("ConfBridge", Some("app_confbridge"), name.clone()),
+            Self::Answer => ("Answer", None, Expr::default()),
+            // `i`: what a member forwards a call to is not followed. `C`: a phone that rang in vain is told that another one
+            // answered, and lists no missed call.
+            Self::Queue(name, seconds) => {
+                let seconds = seconds.clone().map(|seconds| Expr::from(",,,") + seconds).unwrap_or_default();
+                ("Queue", Some("app_queue"), name.clone() + ",iC" + seconds)
+            }
             Self::Return(result) => ("Return", Some("app_stack"), result.clone().unwrap_or_default()),
             Self::Set(variable, value) => ("Set", None, Expr::from(variable.name()) + "=" + value.clone()),
             Self::SetField(field, value) => {

@@ -59,21 +59,22 @@ pub(in crate::objects) fn read_of_user(
     in_turn(list, names, &from_phone, problems)
 }
 
-/// Reads who gets a call of a menu, tried in turn. Asterisk has the call already.
-pub(in crate::objects) fn read_of_menu(
+/// Reads who gets a call of a menu or a queue, as `kind` says, tried in turn. Asterisk has the call already.
+pub(in crate::objects) fn read_at_asterisk(
+    kind: &str,
     list: &[At<file::TargetName>],
     names: &Names<'_>,
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<Target> {
-    let from_menu = |target: &Target, item: &At<file::TargetName>| match target {
+    let from_there = |target: &Target, item: &At<file::TargetName>| match target {
         Target::Object(name) if names.unreachable_by_asterisk.contains(name) => {
-            let message = format!("a call from a menu cannot reach `{target}`: it has no trunk");
+            let message = format!("a call from a {kind} cannot reach `{target}`: it has no trunk");
             let hint = "add `trunk:` to it; without a trunk, Asterisk cannot dial an outside number";
             Some(Diagnostic::warning(Code::UnreachableDialer, message, item.place).hint(hint))
         }
         _ => None,
     };
-    in_turn(list, names, &from_menu, problems)
+    in_turn(list, names, &from_there, problems)
 }
 
 /// Reads destinations that are tried in turn. `note` finds what is wrong with one that is declared.
@@ -122,6 +123,24 @@ pub(in crate::objects) fn too_long(routes: &Routes, targets: &[Target], place: P
         let hint = "shorten this list or `no_answer` of its groups, or let the members of groups ring at once";
         Diagnostic::error(Code::LongRoute, message, place).hint(hint)
     })
+}
+
+/// Tells whether a call to an object comes to the same object again although the caller chooses nothing and nobody answers.
+pub(in crate::objects) fn comes_back(routes: &Routes, name: &ObjectName) -> bool {
+    let (mut seen, mut next) = (BTreeSet::new(), vec![name]);
+    while let Some(at) = next.pop() {
+        let Some((object, _)) = routes.called(at) else { continue };
+        for target in object.goes_on().into_iter().chain([object.unanswered()]).flatten() {
+            let Target::Object(to) = target else { continue };
+            if to == name {
+                return true;
+            }
+            if seen.insert(to) {
+                next.push(to);
+            }
+        }
+    }
+    false
 }
 
 /// Reads one target, unless it was rejected, and whether its name is declared.

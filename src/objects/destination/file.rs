@@ -13,7 +13,7 @@ use crate::model::{
 };
 
 text_type! {
-    /// Who gets a call, by name: a dialer, a group, a voicemail box, a room, a menu, a user's e-mail, a phone's `id`, `hangup` or `busy`.
+    /// Who gets a call, by name: a dialer, a group, a voicemail box, a room, a menu, a queue, a user's e-mail, a phone's `id`, `hangup` or `busy`.
     TargetText,
     |text| {
         if text.parse::<Email>().is_ok() || text.parse::<ObjectName>().is_ok() {
@@ -22,7 +22,7 @@ text_type! {
             Err(Invalid::new(
                 Code::InvalidTarget,
                 format!("{} is not a destination for calls", quoted(text)),
-                "name a dialer, a group, a room, a menu, a user by e-mail, a phone by id, `hangup` or `busy`",
+                "name a dialer, a group, a room, a menu, a queue, a user by e-mail, a phone by id, `hangup` or `busy`",
             ))
         }
     },

@@ -205,7 +205,7 @@ pub(in crate::objects) fn without_trunk(routes: &Routes) -> BTreeSet<ObjectName>
     let rings_nobody = |node: &Node| match node {
         Node::Ring(ring) => ring.who.legs().iter().all(Leg::has_no_trunk),
         Node::End(_) => true,
-        Node::Box(_) | Node::Room(_) | Node::Menu(_) | Node::Dialplan(_) | Node::Missing(_) => false,
+        Node::Box(_) | Node::Room(_) | Node::Menu(_) | Node::Queue(_) | Node::Dialplan(_) | Node::Missing(_) => false,
     };
     let are_without = |name: &&ObjectName| routes.chain(&[Target::Object((*name).clone())]).0.iter().all(rings_nobody);
     routes.groups.keys().filter(are_without).cloned().collect()

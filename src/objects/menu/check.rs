@@ -1,9 +1,6 @@
 //! Which menus there are.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::RangeInclusive,
-};
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use super::{
     super::{
@@ -46,7 +43,7 @@ pub(in crate::objects) fn check(
         }
         let digits = digits(&name, menu.digits, names, problems);
         let otherwise = menu.otherwise.and_then(|at| at.value);
-        let otherwise = otherwise.map(|list| destination::check::read_of_menu(&list, names, problems));
+        let otherwise = otherwise.map(|list| destination::check::read_at_asterisk("menu", &list, names, problems));
         let Some(prompt) = prompt else { continue };
         menus.insert(
             name,
@@ -85,7 +82,7 @@ fn digits(
             let hint = "name at least one destination; `[hangup]` ends the call";
             problems.push(Diagnostic::error(Code::EmptyRoute, "the list of targets is empty", list.place).hint(hint));
         }
-        let targets = destination::check::read_of_menu(&items, names, problems);
+        let targets = destination::check::read_at_asterisk("menu", &items, names, problems);
         if let Ok(key) = key {
             digits.insert(key, targets);
         }
@@ -97,7 +94,7 @@ fn digits(
 pub(in crate::objects) fn loops(routes: &Routes, places: &Places, problems: &mut Vec<Diagnostic>) {
     for (name, menu) in &routes.menus {
         let Some(place) = places.get(&(ObjectKind::Menu, name.to_string())).copied() else { continue };
-        if comes_back(routes, name) {
+        if destination::check::comes_back(routes, name) {
             let message = format!("a call to the menu `{name}` comes back to it although the caller presses nothing");
             let hint =
                 "change `otherwise`, or `no_answer` of the group that it leads to, so that it does not lead back";
@@ -105,23 +102,4 @@ pub(in crate::objects) fn loops(routes: &Routes, places: &Places, problems: &mut
         }
         problems.extend(menu.targets().find_map(|targets| destination::check::too_long(routes, targets, place)));
     }
-}
-
-/// Tells whether a call to a menu comes to the same menu again if the caller presses nothing and nobody answers.
-fn comes_back(routes: &Routes, name: &ObjectName) -> bool {
-    let (mut seen, mut next) = (BTreeSet::new(), vec![name]);
-    while let Some(at) = next.pop() {
-        let of_menu = routes.menus.get(at).map(|menu| &menu.otherwise);
-        let targets = of_menu.or_else(|| routes.groups.get(at).map(|group| &group.no_answer));
-        for target in targets.into_iter().flatten() {
-            let Target::Object(to) = target else { continue };
-            if to == name {
-                return true;
-            }
-            if seen.insert(to) {
-                next.push(to);
-            }
-        }
-    }
-    false
 }

@@ -140,6 +140,10 @@ impl Object for Menu {
         Some(Chain(vec![Node::Menu(name.clone())]))
     }
 
+    fn goes_on(&self) -> Vec<&[Target]> {
+        vec![&self.otherwise]
+    }
+
     fn extension(&self) -> Option<ExtensionClaim> {
         self.extension
     }

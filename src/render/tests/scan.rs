@@ -1,7 +1,7 @@
 //! A scan over rendered dialplans, as text: what callers and phones control stands nowhere but where it is copied,
 //! shown or checked.
 
-use super::{COMPANY, Digests, MENU, NO_ROUTES, Phone, Phonebook, ROOM, VOICEMAIL, into_own_dialplan};
+use super::{COMPANY, Digests, MENU, NO_ROUTES, Phone, Phonebook, QUEUE, ROOM, VOICEMAIL, into_own_dialplan};
 use crate::{asterisk::ConfigFile, desired, model::Extension, objects::Routes};
 
 /// What a caller or a phone wrote.
@@ -113,6 +113,7 @@ fn no_text_of_a_caller_or_phone_is_in_a_dial_string_an_option_or_a_list() {
         COMPANY.replace("hangup]", "board]") + ROOM,
         into_own_dialplan(),
         COMPANY.replace("hangup]", "main]") + MENU,
+        COMPANY.replace("hangup]", "support]") + QUEUE,
         COMPANY.replace("tenant: acme\n", "tenant: acme\nendpoint_names: tenant-extension\n"),
         include_str!("../../../examples/synergycall/pbx.yaml").to_owned(),
         [

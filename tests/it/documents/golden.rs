@@ -11,9 +11,9 @@ use reconcile::{
         document::{self, Map},
     },
     objects::{
-        BoxOwner, Boxes, Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, ExtensionClaim, Group, Hours,
-        LastBox, Mailing, Member, Menu, PublicSipHost, Room, Routes, Rule, Strategy as Order, Target, Trunk,
-        UserDocument, UserOfRow, VoicemailBox,
+        Announcement, BoxOwner, Boxes, Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, ExtensionClaim,
+        Group, Hours, LastBox, Mailing, Member, Menu, PublicSipHost, Queue, QueueStrategy, Room, Routes, Rule,
+        Strategy as Order, Target, Trunk, UserDocument, UserOfRow, VoicemailBox,
     },
     recorder::spool,
 };
@@ -81,6 +81,7 @@ fn routes() -> Routes {
         last_box: None,
         rooms: BTreeMap::new(),
         menus: BTreeMap::new(),
+        queues: BTreeMap::new(),
         trunks: BTreeMap::from([
             (of("backup"), trunk("backup.example", &["192.0.2.7"])),
             (
@@ -173,6 +174,25 @@ fn menu() -> Menu<UserOfRow> {
         wait: 7,
         tries: 2,
         otherwise: vec![Target::Busy],
+    }
+}
+
+/// A row, which names users by their rows.
+fn queue() -> Queue<UserOfRow> {
+    let ana = || UserOfRow::Row(Uuid::from_u128(7));
+    Queue {
+        extension: Some(ExtensionClaim::Given(1200.try_into().unwrap())),
+        members: vec![ana(), UserOfRow::Row(Uuid::from_u128(8))],
+        strategy: QueueStrategy::LeastRecent,
+        ring: 20,
+        wrap_up: 5,
+        max_callers: Some(20),
+        timeout: Some(300),
+        late: vec![Target::Voicemail(ana())],
+        empty: vec![Target::Object(of("sales")), Target::Hangup],
+        full: vec![Target::Busy],
+        position: Some(60),
+        every: Some(Announcement { prompt: of("acme/please_wait"), each: 45 }),
     }
 }
 
@@ -309,6 +329,25 @@ fn every_golden_document_is_read_as_the_value_it_was() {
                 let (extension, otherwise) = (None, Vec::new());
                 is(&name, &Menu::<UserOfRow> { extension, prompt: of("beep"), digits, wait: 5, tries: 3, otherwise });
             }
+            "queue" => is(&name, &queue()),
+            "queue-defaults" => {
+                let members = vec![UserOfRow::Row(Uuid::from_u128(7))];
+                let queue = Queue::<UserOfRow> {
+                    extension: None,
+                    members,
+                    strategy: QueueStrategy::RoundRobin,
+                    ring: 15,
+                    wrap_up: 0,
+                    max_callers: None,
+                    timeout: None,
+                    late: Vec::new(),
+                    empty: Vec::new(),
+                    full: Vec::new(),
+                    position: None,
+                    every: None,
+                };
+                is(&name, &queue);
+            }
             "shared-box" => is(&name, &shared_box()),
             "routes" => is(&name, &routes()),
             "applied" => is(&name, &applied(8)),
@@ -430,6 +469,7 @@ fn any_routes() -> impl Strategy<Value = Routes> {
             last_box: last_box.map(|(last, shared)| LastBox { last, users: BTreeMap::new(), shared }),
             rooms: BTreeMap::new(),
             menus: BTreeMap::new(),
+            queues: BTreeMap::new(),
             hours: routes().hours,
             rules,
             default_route,

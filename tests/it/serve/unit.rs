@@ -22,7 +22,7 @@ fn the_unit_has_a_user_and_a_key_of_its_own_and_bounds() {
     }
     assert_eq!(
         values("ReadWritePaths"),
-        ["/etc/asterisk/pjsip.d /etc/asterisk/extensions.d -/etc/asterisk/voicemail.d"]
+        ["/etc/asterisk/pjsip.d /etc/asterisk/extensions.d -/etc/asterisk/voicemail.d -/etc/asterisk/queues.d"]
     );
     let environment = example("reconcile-serve.env");
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/service.md")).unwrap();

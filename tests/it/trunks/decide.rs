@@ -218,7 +218,8 @@ fn decided(routes: &Routes, call: &Arrival) -> Vec<String> {
         | Walked::Missing { name }
         | Walked::Voicemail { name }
         | Walked::Room { name }
-        | Walked::Menu { name } => name,
+        | Walked::Menu { name }
+        | Walked::Queue { name } => name,
         Walked::Dialplan { context, extension } => format!("{extension}@{context}"),
         Walked::End { how } => how.to_owned(),
     });
