@@ -62,7 +62,7 @@ impl SecretFacts {
             let path = shown(path);
             let fact =
                 format!("the state folder `{path}` has the mode {mode:04o}, so other users can list or write it");
-            add(Check::OpenStateFolder, fact, format!("run `chmod 0700 {path}`"));
+            add(Check::OpenStateFolder, fact, format!("run `chmod 0711 {path}`"));
         }
         for path in &self.left {
             let path = shown(path);
@@ -129,7 +129,7 @@ mod tests {
                 "open-secrets-folder: `/s` (RECONCILE_SECRETS_DIR) has the mode 0777, so other users can write it -> run \
                  `chmod go-w /s`",
                 "open-state-folder: the state folder `/d` has the mode 0755, so other users can list or write it -> run \
-                 `chmod 0700 /d`",
+                 `chmod 0711 /d`",
                 "import-file-left: `/root/acme.secrets` holds plain secrets, as `reconcile import --secrets` writes them -> \
                  once an apply has taken them, run `shred -u /root/acme.secrets`",
             ],
