@@ -7,8 +7,10 @@ use super::{
 use crate::model::Prompt;
 
 /// The endings of sound files that Asterisk plays.
-const ENDINGS: [&str; 14] =
-    ["wav", "WAV", "wav16", "gsm", "ulaw", "ul", "alaw", "al", "g722", "sln", "sln16", "g729", "opus", "ogg"];
+const ENDINGS: [&str; 16] = [
+    "wav", "WAV", "wav16", "gsm", "ulaw", "ul", "mu", "pcm", "alaw", "al", "g722", "sln", "sln16", "g729", "opus",
+    "ogg",
+];
 
 /// The folders in which Asterisk looks for a prompt, below its folder of data: that of its language, and without a
 /// language.
@@ -57,9 +59,9 @@ mod tests {
 
     #[test]
     fn a_digit_for_each_ending_is_an_answer() {
-        assert_eq!(has_file("00000000000000"), Some(false));
-        assert_eq!(has_file("00010000000000"), Some(true));
-        for unclear in ["", "0", "0001000000000x"] {
+        assert_eq!(has_file("0000000000000000"), Some(false));
+        assert_eq!(has_file("0001000000000000"), Some(true));
+        for unclear in ["", "0", "000100000000000x"] {
             assert_eq!(has_file(unclear), None, "{unclear}");
         }
     }

@@ -166,7 +166,7 @@ pub(in crate::objects) fn loops(routes: &Routes, places: &Places, problems: &mut
             let hint = "change `timeout`, `empty` or `full`, or where these lead to, so that none of them leads back";
             problems.push(Diagnostic::error(Code::QueueLoop, message, place).hint(hint));
         }
-        let lists = queue.lists().into_iter();
-        problems.extend(lists.filter_map(|list| destination::check::too_long(routes, list, place)).next());
+        let mut lists = queue.lists().into_iter();
+        problems.extend(lists.find_map(|list| destination::check::too_long(routes, list, place)));
     }
 }

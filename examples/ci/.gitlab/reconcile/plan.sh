@@ -12,7 +12,7 @@ from=(--no-asterisk)
 if [[ ${RECONCILE_RECORDED:-} == true ]]; then
   recorded=$(mktemp -d)
   trap 'rm -rf "$recorded"' EXIT
-  if ! git fetch --quiet --depth 1 origin reconcile-recorded; then
+  if ! git fetch --quiet --depth 1 origin refs/heads/reconcile-recorded; then
     echo "the PBX host has left nothing to plan against: run the job \`recorded\`, which pushes the branch \`reconcile-recorded\`" >&2
     exit 1
   fi
