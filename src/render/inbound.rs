@@ -27,8 +27,8 @@ use crate::{
     },
 };
 
-/// What begins the names of steps that ring one phone.
-const PHONE: &str = "p";
+/// What begins the names of steps for what is called by its name: a phone, or what keeps a call.
+const NAMED: &str = "p";
 
 /// Blanks around a caller's number, as [`crate::model::Caller`] drops them.
 const BLANKS: &str = "[[:space:]]*";
@@ -135,7 +135,7 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
         inbound.caller(plan);
         inbound.decision(plan);
         inbound.conditions(plan, parts.conditions);
-        inbound.targets(plan);
+        inbound.targets(plan)?;
     }
     inbound.numbered(plan, &numbered);
     inbound.unanswered(plan, &lists);
@@ -154,7 +154,27 @@ pub(super) fn render(plan: &mut Dialplan, book: &Phonebook<'_>, digests: Digests
 
 /// Names the extension that rings one phone.
 pub(super) fn phone_extension(phone: &Phone<'_>) -> Expr {
-    Expr::from(PHONE) + phone.extension
+    Expr::from(NAMED) + phone.extension
+}
+
+/// Names the extension that sends a call to what a provider calls by this name, which [`Inbound::called_by_sip`] makes.
+///
+/// # Errors
+/// If the name has a character that no such name has.
+pub(super) fn named_extension(name: &str) -> Result<Expr, BadValue> {
+    Ok(Expr::from(NAMED) + Expr::text("name", name)?)
+}
+
+/// Names what keeps a call to a provider that sends calls there by SIP.
+fn sip_user(node: &Node) -> Option<String> {
+    Some(match node {
+        Node::Box(Mailbox { number, .. }) => number.as_ref()?.sip_user(),
+        Node::Room(room) => room::sip_user(room),
+        Node::Menu(name) => menu::sip_user(name),
+        Node::Queue(name) => queue::sip_user(name),
+        Node::Dialplan(at) => destination::sip_user(at),
+        Node::Ring(_) | Node::End(_) | Node::Missing(_) => return None,
+    })
 }
 
 impl Inbound<'_> {
@@ -182,28 +202,18 @@ impl Inbound<'_> {
                 context.one_step(pattern, Step::Goto(Place::Context(caller.clone(), phone_extension(phone))));
             }
         }
-        for (name, place) in self.called_by_sip() {
-            let extension = Expr::text("name", &name)?;
-            let mut steps = Extension::new(Pattern::literal(extension.clone()));
-            let names = self.choices.iter().map(|choices| menu::sip_user(&choices.name));
-            let mut names = names.chain(self.waiting.iter().map(|waiting| queue::sip_user(&waiting.name)));
-            let goes_on = names.any(|kept| kept == name);
-            // What comes next needs to know who calls, as from a rule.
-            let again = match &place {
-                Place::Operators(at) => {
-                    context.comment(at);
-                    note_sender(&mut steps);
-                    Place::Extension(extension.clone())
-                }
-                _ if goes_on => {
-                    self.note_caller(&mut steps);
-                    Place::Extension(extension.clone())
-                }
-                place => place.clone(),
-            };
-            steps.step(Step::Goto(place));
-            context.extension(steps);
-            context.one_step(Pattern::with_parameters(extension), Step::Goto(again));
+        for (name, node) in self.called_by_sip() {
+            if let Node::Dialplan(at) = node {
+                context.comment(at);
+            }
+            let target = named_extension(&name)?;
+            let place = || Place::Context(caller.clone(), target.clone());
+            let name = Expr::text("name", &name)?;
+            for pattern in [Pattern::literal(name.clone()), Pattern::with_parameters(name)] {
+                let mut steps = Extension::new(pattern);
+                steps.step(Step::Set(Variable::Called, self.shown_for_names())).step(Step::Goto(place()));
+                context.extension(steps);
+            }
         }
         // Anything of two characters and more; a pattern for fewer would catch Asterisk's own `h` and `t`.
         for pattern in ["_[!-~].", "_[0-9+*#]", "s"] {
@@ -221,34 +231,12 @@ impl Inbound<'_> {
         Ok(())
     }
 
-    /// Lists the voicemail boxes, rooms, menus, queues and extensions of the operator's that routes name: a provider sends calls
-    /// to these by SIP. Each has the name that it calls, and where the call goes.
-    fn called_by_sip(&self) -> BTreeMap<String, Place> {
+    /// Lists the voicemail boxes, rooms, menus, queues and extensions of the operator's that routes name, by the name under
+    /// which a provider sends calls to them by SIP.
+    pub(super) fn called_by_sip(&self) -> BTreeMap<String, &Node> {
         let chains = self.outcomes.values().flat_map(|(_, outcome)| [Some(&outcome.then), outcome.otherwise.as_ref()]);
         let nodes = chains.flatten().chain([&self.default_chain]).flat_map(|chain| &chain.0);
-        let mut called = BTreeMap::new();
-        for node in nodes {
-            match node {
-                Node::Box(Mailbox { number: Some(number), .. }) => {
-                    let place = Place::Context(self.contexts.voicemail.clone(), number.into());
-                    called.insert(number.sip_user(), place);
-                }
-                Node::Room(room) => drop(called.insert(room::sip_user(room), self.room(room))),
-                Node::Menu(name) => {
-                    if let Some(menu) = self.menu(name) {
-                        called.insert(menu::sip_user(name), menu);
-                    }
-                }
-                Node::Queue(name) => {
-                    if let Some(queue) = self.queue(name) {
-                        called.insert(queue::sip_user(name), queue);
-                    }
-                }
-                Node::Dialplan(at) => drop(called.insert(destination::sip_user(at), Place::Operators(at.clone()))),
-                Node::Box(_) | Node::Ring(_) | Node::End(_) | Node::Missing(_) => {}
-            }
-        }
-        called
+        nodes.filter_map(|node| Some((sip_user(node)?, node))).collect()
     }
 
     /// Names the place where callers come into a room.
@@ -339,9 +327,9 @@ impl Inbound<'_> {
         in_turn(&Called::Default, &mut steps);
         steps.step(Step::Return(Some(DEFAULT.into())));
         context.extension(steps);
-        if !self.phones_by_name().is_empty() {
-            let (pattern, phone) = Pattern::ours("_p.");
-            context.one_step(pattern, Step::Return(Some(phone)));
+        if !self.phones_by_name().is_empty() || !self.called_by_sip().is_empty() {
+            let (pattern, named) = Pattern::ours("_p.");
+            context.one_step(pattern, Step::Return(Some(named)));
         }
         plan.push(context);
     }

@@ -6,7 +6,7 @@ use super::{
     Phone,
     caller::show_caller,
     contexts::{BUSY, Contexts, NO_ANSWER, RANG, REJECTED, UNALLOCATED, UNAVAILABLE, endpoint},
-    inbound::{DEFAULT, Inbound, phone_extension},
+    inbound::{DEFAULT, Inbound, named_extension, phone_extension},
 };
 use crate::{
     asterisk::{
@@ -33,7 +33,7 @@ fn outside_alone(ring: &Ring) -> Option<(&str, &Outside, u32)> {
 
 impl Inbound<'_> {
     /// Who gets the calls of each rule, tried in turn.
-    pub(super) fn targets(&self, plan: &mut Dialplan) {
+    pub(super) fn targets(&self, plan: &mut Dialplan) -> Result<(), BadValue> {
         let mut context =
             Context::new(&self.contexts.targets, "Who gets the calls of a rule, in turn; `o`: outside its hours.");
         let mut named: Vec<&(Hash, Outcome)> = self.outcomes.values().collect();
@@ -52,7 +52,12 @@ impl Inbound<'_> {
             let chain = self.routes.chain(&[Target::User(phone.email.key())]);
             context.extension(self.route(phone_extension(phone), &chain));
         }
+        for (name, node) in self.called_by_sip() {
+            context.comment(format_args!("called by its name: {name}"));
+            context.extension(self.route(named_extension(&name)?, &Chain(vec![node.clone()])));
+        }
         plan.push(context);
+        Ok(())
     }
 
     /// Lists the names of the endpoints of users who may get a call from outside, by number: a provider that dials users
