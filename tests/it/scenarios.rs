@@ -193,6 +193,9 @@ fn today() -> String {
 fn run(folder: &Path) -> Result<(), String> {
     let (update, first) = (env::var_os("UPDATE_SCENARIOS").is_some(), today());
     let expected = fs::read_to_string(folder.join(STEPS)).map_err(|error| format!("{STEPS}: {error}"))?;
+    if expected.lines().any(|line| line.starts_with("$ ") && line.contains("[today]")) {
+        return Err("a command names `[today]`: choose another date, which an update does not replace".to_owned());
+    }
     let mut scenario = Scenario::read(&expected)?;
     let env = if scenario.needs_asterisk { TestEnv::with_asterisk() } else { TestEnv::new() };
     for file in files_below(folder).iter().filter(|file| !file.starts_with(EXPECTED)) {

@@ -310,6 +310,13 @@ impl Phone {
         self.sipp(&path, &["-m", "1", "-s", number, "-d", &lasting.as_millis().to_string()])
     }
 
+    /// Delivers several calls of one caller at once.
+    pub(crate) fn delivers_at_once(&self, calls: u32, from: &str, to: &str, lasting: Duration) -> Running {
+        let (lasting, calls) = (lasting.as_millis().to_string(), calls.to_string());
+        let of_call = ["-s", to, "-key", "cid", from, "-key", "line", &self.line, "-d", &lasting];
+        self.plays("uac-trunk", &[&["-m", &calls, "-r", &calls][..], &of_call].concat())
+    }
+
     /// Delivers a call that is answered, and speaks until it hangs up.
     pub(crate) fn delivers_speech(&self, from: &str, to: &str, lasting: Duration) -> Running {
         let (path, lasting) = (self.speaking("uac-trunk"), lasting.as_millis().to_string());
