@@ -101,6 +101,8 @@ fn a_caller_waits_while_all_members_talk_and_keeps_the_place_through_an_apply() 
     env.write("pbx.yaml", &company("20s", ""));
     let applied = env.run("apply").expect(0).stdout;
     assert!(applied.contains("Live: 1 file written; app_queue reloaded; read back"), "{applied}");
+    // A reload of the dialplan alone leaves the members in the sight of the queue.
+    env.ask("dialplan reload");
     queue_says(&env, "1. ", "PJSIP/acme-trunk-carrier");
     assert_eq!(answering.log().matches("INVITE ").count(), 1, "who talks is not called");
     first.ends_well();

@@ -167,12 +167,12 @@ pub(crate) fn run_restore(args: &RestoreArgs, printer: &mut Printer) -> Result<E
         let message = format!("`{shown}` names {} as the version of its tables, which is none", head.schema);
         return Err(Hinted::new(message, "take another copy of the backup").into());
     }
-    refuse_bad_slugs(&shown, &rows)?;
     if head.schema > Directory::latest_schema() {
         let version = printable(&head.written_by);
         let message = format!("`{shown}` was written by reconcile {version}, whose tables are newer");
         return Err(Hinted::new(message, "use that version of reconcile, or a later one").into());
     }
+    refuse_bad_slugs(&shown, &rows)?;
     let host = args.host.resolve(&args.state, false)?;
     refuse_other_files(&host, &head)?;
     let (mut directory, keys) = args.state.open_to_write(&mut |line| printer.talk(line))?;

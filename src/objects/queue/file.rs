@@ -32,7 +32,7 @@ pub(crate) struct Queue {
     /// How long a member's phones ring before the next one is called, such as `15s`; 5 to 600 seconds. Default: 15s.
     #[serde(default)]
     pub(crate) ring: Option<At<RingTimeout>>,
-    /// How long a member gets no call after one, such as `10s`; 1 second to 60 minutes. Default: none.
+    /// How long a member gets no further call of this queue after one, such as `10s`; 1 second to 60 minutes. Default: none.
     #[serde(default)]
     pub(crate) wrap_up: Option<At<Time>>,
     /// How many callers may wait, 1 to 1000. Default: any number.
@@ -43,11 +43,12 @@ pub(crate) struct Queue {
     #[serde(default)]
     pub(crate) timeout: Option<At<Timeout>>,
     /// Who gets a call while no member can take one, tried in turn: none has a phone that is registered. Without it, the
-    /// call ends.
+    /// call ends. The call is answered by then, so that `busy` only ends it.
     #[serde(default)]
     #[schemars(with = "Option<Vec<TargetForm>>")]
     pub(crate) empty: Option<At<Vec<At<TargetName>>>>,
-    /// Who gets a call while `max_callers` wait, tried in turn. Without it, the call ends.
+    /// Who gets a call while `max_callers` wait, tried in turn. Without it, the call ends. The call is answered by then, so
+    /// that `busy` only ends it.
     #[serde(default)]
     #[schemars(with = "Option<Vec<TargetForm>>")]
     pub(crate) full: Option<At<Vec<At<TargetName>>>>,
@@ -72,7 +73,8 @@ pub(crate) struct Timeout {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Announce {
-    /// How often callers are told their place in the queue, such as `60s`; 1 second to 60 minutes. Default: never.
+    /// How often callers are told their place in the queue, and at once when it changes, such as `60s`; 1 second to 60
+    /// minutes, but never more often than each 15 seconds. Default: never.
     #[serde(default)]
     pub(crate) position: Option<At<Time>>,
     /// A prompt that is played again and again. Default: none.
@@ -113,7 +115,10 @@ impl<'de> Deserialize<'de> for Time {
         // As written: the unit is easily forgotten, and then it is a number.
         let Token(text) = Token::deserialize(deserializer)?;
         let text = text.trim_matches('"');
-        let seconds = |unit: char, each: u32| text.strip_suffix(unit)?.parse::<u32>().ok()?.checked_mul(each);
+        let seconds = |unit: char, each: u32| {
+            let number = text.strip_suffix(unit).filter(|number| number.bytes().all(|b| b.is_ascii_digit()))?;
+            number.parse::<u32>().ok()?.checked_mul(each)
+        };
         let found = seconds('s', 1).or_else(|| seconds('m', 60));
         found.filter(|seconds| (1..=3600).contains(seconds)).map(Self).ok_or_else(|| {
             let hint = "write whole seconds or minutes with their unit, such as `45s` or `5m`, from `1s` to `60m`";

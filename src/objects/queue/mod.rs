@@ -96,7 +96,7 @@ fn default_ring() -> u32 {
 }
 
 /// What callers are told of their place, from Asterisk's own sounds.
-const POSITION_PROMPTS: [&str; 3] = ["queue-youarenext", "queue-thereare", "queue-callswaiting"];
+const POSITION_PROMPTS: [&str; 4] = ["queue-youarenext", "queue-thereare", "queue-callswaiting", "queue-thankyou"];
 
 impl fmt::Display for QueueStrategy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
