@@ -2,6 +2,7 @@
 //! cannot be read stops only what needs it.
 
 mod golden;
+mod queues;
 
 use std::{collections::BTreeSet, fs, path::Path};
 

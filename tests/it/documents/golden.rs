@@ -11,16 +11,16 @@ use reconcile::{
         document::{self, Map},
     },
     objects::{
-        Announcement, BoxOwner, Boxes, Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, ExtensionClaim,
-        Group, Hours, LastBox, Mailing, Member, Menu, PublicSipHost, Queue, QueueStrategy, Room, Routes, Rule,
-        Strategy as Order, Target, Trunk, UserDocument, UserOfRow, VoicemailBox,
+        BoxOwner, Boxes, Called, CallerMatch, DefaultCallerId, DefaultRoute, Dialer, ExtensionClaim, Group, Hours,
+        LastBox, Mailing, Member, Menu, PublicSipHost, Room, Routes, Rule, Strategy as Order, Target, Trunk,
+        UserDocument, UserOfRow, VoicemailBox,
     },
     recorder::spool,
 };
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{FOLDER, golden, of};
+use super::{FOLDER, golden, of, queues};
 
 fn list<T: std::str::FromStr<Err: std::fmt::Debug>, L: FromIterator<T>>(texts: &[&str]) -> L {
     texts.iter().map(|text| of(text)).collect()
@@ -178,25 +178,6 @@ fn menu() -> Menu<UserOfRow> {
 }
 
 /// A row, which names users by their rows.
-fn queue() -> Queue<UserOfRow> {
-    let ana = || UserOfRow::Row(Uuid::from_u128(7));
-    Queue {
-        extension: Some(ExtensionClaim::Given(1200.try_into().unwrap())),
-        members: vec![ana(), UserOfRow::Row(Uuid::from_u128(8))],
-        strategy: QueueStrategy::LeastRecent,
-        ring: 20,
-        wrap_up: 5,
-        max_callers: Some(20),
-        timeout: Some(300),
-        late: vec![Target::Voicemail(ana())],
-        empty: vec![Target::Object(of("sales")), Target::Hangup],
-        full: vec![Target::Busy],
-        position: Some(60),
-        every: Some(Announcement { prompt: of("acme/please_wait"), each: 45 }),
-    }
-}
-
-/// A row, which names users by their rows.
 fn own_box() -> VoicemailBox<UserOfRow> {
     VoicemailBox {
         number: Some(of("17")),
@@ -329,25 +310,8 @@ fn every_golden_document_is_read_as_the_value_it_was() {
                 let (extension, otherwise) = (None, Vec::new());
                 is(&name, &Menu::<UserOfRow> { extension, prompt: of("beep"), digits, wait: 5, tries: 3, otherwise });
             }
-            "queue" => is(&name, &queue()),
-            "queue-defaults" => {
-                let members = vec![UserOfRow::Row(Uuid::from_u128(7))];
-                let queue = Queue::<UserOfRow> {
-                    extension: None,
-                    members,
-                    strategy: QueueStrategy::RoundRobin,
-                    ring: 15,
-                    wrap_up: 0,
-                    max_callers: None,
-                    timeout: None,
-                    late: Vec::new(),
-                    empty: Vec::new(),
-                    full: Vec::new(),
-                    position: None,
-                    every: None,
-                };
-                is(&name, &queue);
-            }
+            "queue" => is(&name, &queues::queue()),
+            "queue-defaults" => is(&name, &queues::with_defaults()),
             "shared-box" => is(&name, &shared_box()),
             "routes" => is(&name, &routes()),
             "applied" => is(&name, &applied(8)),
