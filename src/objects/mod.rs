@@ -22,6 +22,8 @@ mod render;
 pub(crate) mod room;
 pub(crate) mod rule;
 mod set;
+#[cfg(test)]
+mod tests;
 pub(crate) mod trunk;
 mod user;
 mod value;

@@ -2,38 +2,12 @@
 
 use super::{Announcement, Queue, QueueStrategy};
 use crate::{
-    desired::load_text,
-    model::{Node, ObjectName, UserKey},
-    objects::{Routes, Target},
+    model::{Node, UserKey},
+    objects::{
+        Target,
+        tests::{name, problems, routes},
+    },
 };
-
-const USERS: &str = "users:\n  - { email: ana@example.com, name: Ana }\n  - { id: lobby, name: Lobby }\n";
-
-fn file(rest: &str) -> String {
-    format!("version: 1\ntenant: acme\n{USERS}{rest}")
-}
-
-#[track_caller]
-fn routes(rest: &str) -> Routes {
-    let loaded = load_text("pbx.yaml", &file(rest));
-    let problems: Vec<String> = loaded.problems.iter().map(|problem| problem.message.clone()).collect();
-    assert_eq!(problems, [""; 0]);
-    loaded.declared.unwrap().routes
-}
-
-/// Lists the problems of a file, each as `line:column code: message`, then the hint.
-fn problems(rest: &str) -> String {
-    let lines = load_text("pbx.yaml", &file(rest)).problems.into_iter().flat_map(|problem| {
-        let place = problem.place.unwrap();
-        let first = format!("{}:{} {}: {}", place.line, place.column, problem.code, problem.message);
-        [Some(first), problem.hint.map(|hint| format!("  {hint}"))].into_iter().flatten()
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-fn name(text: &str) -> ObjectName {
-    text.parse().unwrap()
-}
 
 #[test]
 fn a_queue_has_members_and_the_rest_has_defaults() {
